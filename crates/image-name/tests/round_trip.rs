@@ -1,0 +1,182 @@
+//! What is parsed prints as it was, and what is printed parses to what it was.
+
+#![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
+
+use std::str::FromStr;
+
+use image_name::{Digest, Host, ImageTag, NameError, OrgName, Platform, Reference, RepoPath, Repository, Tag};
+use image_name::{Timestamp, Version, user_image_url};
+use proptest::{option, prelude::*};
+
+/// Parses, prints, and passes through serde.
+fn back<T>(text: &str) -> T
+where
+    T: FromStr<Err = NameError>
+        + ToString
+        + serde::Serialize
+        + serde::de::DeserializeOwned
+        + PartialEq
+        + std::fmt::Debug,
+{
+    let name: T = text.parse().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(name.to_string(), text);
+    let json = serde_json::to_string(&name).unwrap();
+    assert_eq!(json, serde_json::to_string(text).unwrap());
+    assert_eq!(serde_json::from_str::<T>(&json).unwrap(), name);
+    name
+}
+
+const COMPONENT: &str = "[a-z0-9]{1,8}((\\.|_|__|-{1,3})[a-z0-9]{1,8}){0,3}";
+const HOST: &str = "([a-zA-Z0-9]([a-zA-Z0-9-]{0,8}[a-zA-Z0-9])?\\.){1,3}[a-z]{2,3}(:[1-9][0-9]{0,3})?";
+const TAG: &str = "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}";
+const VERSION: &str = "[0-9A-Za-z]{1,3}(\\.[0-9A-Za-z]{1,3}){0,3}";
+const PLATFORM: &str = "[0-9A-Za-z]{1,3}([._][0-9A-Za-z]{1,3}){0,3}";
+
+fn path() -> impl Strategy<Value = String> {
+    proptest::collection::vec(COMPONENT, 1..5).prop_map(|parts| parts.join("/"))
+}
+
+fn timestamp() -> impl Strategy<Value = Timestamp> {
+    let (date, time) = ((1970u16..=9999, 1u8..=12, 1u8..=31), (0u8..24, 0u8..60, 0u8..60));
+    (date, time).prop_filter_map("no such day", |((year, month, day), (hour, minute, second))| {
+        Timestamp::new(year, month, day, hour, minute, second).ok()
+    })
+}
+
+fn image_tag() -> impl Strategy<Value = ImageTag> {
+    let versions = (VERSION, VERSION, VERSION);
+    (versions, (PLATFORM, PLATFORM, PLATFORM), timestamp()).prop_filter_map("too long", |(v, p, time)| {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        let platform = |text: &str| text.parse::<Platform>().unwrap();
+        let versions = (version(&v.0), version(&v.1), version(&v.2));
+        ImageTag::new(versions.0, versions.1, versions.2, platform(&p.0), platform(&p.1), platform(&p.2), time).ok()
+    })
+}
+
+proptest! {
+    #[test]
+    fn texts(
+        org in "[a-z][a-z0-9]{0,9}((__|_|-)[a-z0-9]{1,9}){0,4}",
+        repository in COMPONENT,
+        path in path(),
+        tag in TAG,
+        host in HOST,
+        version in VERSION,
+        platform in PLATFORM,
+        bytes: [u8; 32],
+    ) {
+        let (org, repository, tag) = (back::<OrgName>(&org), back::<Repository>(&repository), back::<Tag>(&tag));
+        prop_assert_eq!(user_image_url(&org, &repository, &tag), format!("{org}/{repository}:{tag}"));
+        let of_both = RepoPath::of(&org, &repository);
+        prop_assert_eq!(back::<RepoPath>(of_both.as_str()), of_both);
+        back::<RepoPath>(&path);
+        back::<Host>(&host);
+        back::<Version>(&version);
+        back::<Platform>(&platform);
+        prop_assert_eq!(*back::<Digest>(&Digest::from_bytes(bytes).to_string()).as_bytes(), bytes);
+    }
+
+    #[test]
+    fn references(
+        host in HOST,
+        path in path(),
+        tag in option::of(TAG),
+        digest in option::of(any::<[u8; 32]>()),
+    ) {
+        let reference = Reference {
+            host: host.parse().unwrap(),
+            path: path.parse().unwrap(),
+            tag: tag.map(|tag| tag.parse().unwrap()),
+            digest: digest.map(Digest::from_bytes),
+        };
+        prop_assert_eq!(back::<Reference>(&reference.to_string()), reference);
+    }
+
+    #[test]
+    fn image_tags(tag in image_tag()) {
+        let text = tag.to_string();
+        prop_assert_eq!(&back::<ImageTag>(&text), &tag);
+        // An image's tag is a tag, always.
+        prop_assert_eq!(tag.to_tag(), text.parse::<Tag>().unwrap());
+    }
+
+    #[test]
+    fn timestamps_are_in_order_and_seconds_apart(one in timestamp(), other in timestamp()) {
+        back::<Timestamp>(&one.to_string());
+        prop_assert_eq!(one.cmp(&other), one.unix_seconds().cmp(&other.unix_seconds()));
+    }
+
+    #[test]
+    fn any_text_is_refused_in_words_or_prints_as_it_was(text in "\\PC{0,40}|[a-z0-9:/@.\\[\\]_-]{0,40}") {
+        fn check<T: FromStr<Err = NameError> + ToString>(text: &str) -> Result<(), TestCaseError> {
+            match text.parse::<T>() {
+                Ok(name) => prop_assert_eq!(name.to_string(), text),
+                Err(error) => prop_assert!((1..=text.chars().count() + 1).contains(&error.character()), "{error}"),
+            }
+            Ok(())
+        }
+        check::<OrgName>(&text)?;
+        check::<Repository>(&text)?;
+        check::<RepoPath>(&text)?;
+        check::<Tag>(&text)?;
+        check::<Host>(&text)?;
+        check::<Reference>(&text)?;
+        check::<Timestamp>(&text)?;
+        check::<ImageTag>(&text)?;
+        check::<Digest>(&text)?;
+    }
+}
+
+#[test]
+fn the_image_of_the_manual() {
+    let text = "py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325";
+    let tag: ImageTag = back(text);
+    let parts = [tag.python(), tag.mindspore(), tag.cann()].map(Version::as_str);
+    assert_eq!(parts, ["3.9", "1.8.1", "5.1.RC2"]);
+    assert_eq!([tag.os(), tag.arch(), tag.chip()].map(Platform::as_str), ["euler_2.8.3", "aarch64", "d910"]);
+    assert_eq!(tag.timestamp().rfc3339(), "2022-10-28T18:13:25Z");
+    let url = user_image_url(&"mindxsdk".parse().unwrap(), &"fmtk-ma".parse().unwrap(), &tag.to_tag());
+    assert_eq!(url, format!("mindxsdk/fmtk-ma:{text}"));
+    let later = tag.clone().at("20221028181326".parse().unwrap());
+    assert!(tag < later);
+}
+
+#[test]
+fn the_base_of_the_manual() {
+    let base: Reference = back("swr.cn-central-221.ovaijisuan.com/mindxsdk/fmtk-ma_base:2022110901");
+    assert_eq!(base.manifest_reference(), "2022110901");
+    let digest = Digest::from_bytes([7; 32]);
+    let pinned = Reference { digest: Some(digest), ..base.clone() };
+    assert_eq!(pinned.manifest_reference(), digest.to_string());
+    assert_eq!(Reference { tag: None, ..base }.manifest_reference(), "latest");
+}
+
+#[test]
+fn seconds_since_1970() {
+    // As `date -u -d <time> +%s` prints them.
+    let known = [
+        ("19700101000000", 0),
+        ("19991231235959", 946_684_799),
+        ("20000229120000", 951_825_600),
+        ("20000301000000", 951_868_800),
+        ("20221028181325", 1_666_980_805),
+        ("21000301000000", 4_107_542_400),
+        ("99991231235959", 253_402_300_799),
+    ];
+    for (text, seconds) in known {
+        assert_eq!(text.parse::<Timestamp>().unwrap().unix_seconds(), seconds, "{text}");
+    }
+}
+
+#[test]
+fn hosts_know_their_parts() {
+    let parts = |text: &str| {
+        let host: Host = text.parse().unwrap();
+        (host.name().to_owned(), host.port(), host.is_loopback())
+    };
+    assert_eq!(parts("swr.x.com"), ("swr.x.com".to_owned(), None, false));
+    assert_eq!(parts("localhost:5000"), ("localhost".to_owned(), Some(5000), true));
+    assert_eq!(parts("127.0.0.2:80"), ("127.0.0.2".to_owned(), Some(80), true));
+    assert_eq!(parts("[::1]:443"), ("::1".to_owned(), Some(443), true));
+    assert_eq!(parts("10.0.0.1"), ("10.0.0.1".to_owned(), None, false));
+}
