@@ -1,0 +1,9 @@
+//! Docker archives: what `docker save` and `podman save` write and `docker load` reads.
+
+mod docker;
+mod members;
+mod open;
+mod write;
+
+pub use open::{ArchiveSource, open_archive};
+pub use write::{StreamError, stream_archive, write_archive};

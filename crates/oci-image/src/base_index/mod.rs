@@ -1,0 +1,215 @@
+//! What is inside a base: read from its layers once, streamed bottom to top, never to disk, and remembered.
+
+mod capture;
+mod distributions;
+mod fact;
+mod lines;
+mod listing;
+mod python;
+mod removal;
+mod scan;
+mod stream;
+mod system;
+mod tree;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attr, Base, BlobSource, Digest, ParentDirs, Platform, Store, StoreError, UnpackError};
+
+pub use distributions::Distribution;
+pub use python::Interpreter;
+pub use system::{Group, User};
+
+/// Raised whenever the index comes to hold something else.
+const FORMAT: u32 = 1;
+/// The kind of its records in the store.
+const RECORDS: &str = "base-index";
+
+/// What is inside a base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseIndex {
+    /// The base's manifest.
+    pub manifest_digest: Digest,
+    /// What the config says that it runs on.
+    pub platform: Platform,
+    /// The keys of `/etc/os-release`.
+    pub os_release: BTreeMap<String, String>,
+    /// Version of the system's glibc; none of a base with another C library.
+    pub glibc: Option<(u32, u32)>,
+    /// The Python interpreters, under every name that they have.
+    pub interpreters: Vec<Interpreter>,
+    /// The distributions that are installed, sorted by folder and name.
+    pub distributions: Vec<Distribution>,
+    /// Every folder's owner, mode and time.
+    #[serde(with = "lines")]
+    pub dirs: ParentDirs,
+    /// Every symbolic link that leads to a folder, with where that really is.
+    pub links: BTreeMap<String, String>,
+    /// The lines of `/etc/passwd`.
+    pub users: Vec<User>,
+    /// The lines of `/etc/group`.
+    pub groups: Vec<Group>,
+    /// Files that run with the rights of their owner or group, by path. Older pools of the platform refuse root's.
+    pub setid: BTreeMap<String, Attr>,
+    /// The files that were asked for; none where there is no such file of at most 1 MiB.
+    pub files: BTreeMap<String, Option<IndexedFile>>,
+    /// Bytes of all layers' tar archives: what engines call the image's size.
+    pub unpacked_size: u64,
+}
+
+/// A file of the base whose contents are in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexedFile {
+    /// SHA-256 of the contents.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub size: u64,
+    /// Owner, mode, time.
+    pub attr: Attr,
+}
+
+/// Why a base could not be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// A layer can't be read.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// It holds more than any real base.
+    #[error("`{base}` can't be looked into: {reason}")]
+    TooMuch {
+        /// The base's name.
+        base: String,
+        /// More of what.
+        reason: &'static str,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What belongs to a distribution is not known, so that it can't be taken away.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} {version} in `{location}` has no list of its files (RECORD, installed-files.txt)")]
+pub struct NotRecorded {
+    /// Name of the distribution.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The folder that it is installed in.
+    pub location: String,
+}
+
+impl BaseIndex {
+    /// The index that the store remembers of this manifest, if it knows of all these files.
+    pub fn cached(store: &Store, manifest: &Digest, files: &[String]) -> Result<Option<Self>, StoreError> {
+        let index: Option<Self> = store.record(RECORDS, &record_key(manifest))?;
+        let there = |file: &IndexedFile| store.has(&file.digest, file.size);
+        Ok(index.filter(|index| {
+            files.iter().all(|path| index.files.get(path).is_some_and(|file| file.as_ref().is_none_or(there)))
+        }))
+    }
+
+    /// Looks into the base, unless the store remembers what is in it. `files` are absolute paths whose contents are
+    /// wanted, 1 MiB each at most. Every layer is read once, its digest and diff id are checked; memory grows with the
+    /// number of files, about 120 bytes each, not with their size.
+    pub fn build(store: &Store, base: &Base, source: &dyn BlobSource, files: &[String]) -> Result<Self, IndexError> {
+        let manifest = &base.manifest_digest;
+        // Two runs on one base: the second waits and finds it done.
+        let _lock = store.lock(&format!("{RECORDS}-{}", manifest.hex()))?;
+        if let Some(index) = Self::cached(store, manifest, files)? {
+            return Ok(index);
+        }
+        // What was asked for earlier is asked for again, lest two recipes take it from each other.
+        let earlier: Option<Self> = store.record(RECORDS, &record_key(manifest))?;
+        let mut asked: Vec<String> = earlier.map(|index| index.files.into_keys().collect()).unwrap_or_default();
+        asked.extend(files.iter().cloned());
+        asked.sort();
+        asked.dedup();
+        let index = stream::build(store, base, source, &asked)?;
+        store.put_record(RECORDS, &record_key(manifest), &index)?;
+        Ok(index)
+    }
+
+    /// Where an absolute path really is, links to folders followed.
+    pub fn real_path(&self, path: &str) -> String {
+        let mut real = String::new();
+        for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
+            real.push('/');
+            real.push_str(name);
+            if let Some(target) = self.links.get(&real) {
+                real.clone_from(target);
+                if real == "/" {
+                    real.clear();
+                }
+            }
+        }
+        if real.is_empty() { "/".to_owned() } else { real }
+    }
+
+    /// Whether there is a Python of this version under this path.
+    pub fn has_python(&self, path: &str, version: (u32, u32)) -> bool {
+        self.interpreter(path).is_some_and(|interpreter| interpreter.version == version)
+    }
+
+    /// The Python under this path.
+    pub fn interpreter(&self, path: &str) -> Option<&Interpreter> {
+        let (folder, name) = path.rsplit_once('/')?;
+        let real = format!("{}/{name}", self.real_path(folder).trim_end_matches('/'));
+        self.interpreters.iter().find(|interpreter| interpreter.path == real)
+    }
+
+    /// Each Python once, in words, under its most exact name.
+    pub fn pythons(&self) -> Vec<String> {
+        let exact = |one: &&Interpreter| one.path.ends_with(&format!("python{}.{}", one.version.0, one.version.1));
+        let words = |one: &Interpreter| {
+            let micro = one.micro.map_or_else(String::new, |micro| format!(".{micro}"));
+            format!("Python {}.{}{micro} at `{}`", one.version.0, one.version.1, one.path)
+        };
+        self.interpreters.iter().filter(exact).map(words).collect()
+    }
+
+    /// Name and version of what is installed in this folder.
+    pub fn distributions_of(&self, site_packages: &str) -> Vec<(String, String)> {
+        let real = self.real_path(site_packages);
+        let there = self.distributions.iter().filter(|one| one.location == real);
+        there.map(|one| (one.name.clone(), one.version.clone())).collect()
+    }
+
+    /// The absolute paths that have to be whited out for this distribution of the index to be gone: files, and folders
+    /// in which nothing else is. No path of it is another distribution's.
+    pub fn removal(&self, distribution: &Distribution) -> Result<Vec<String>, NotRecorded> {
+        let Distribution { name, version, location, removal, .. } = distribution;
+        removal.clone().ok_or_else(|| NotRecorded {
+            name: name.clone(),
+            version: version.clone(),
+            location: location.clone(),
+        })
+    }
+
+    /// The folders that are left when these paths are whited out: one that comes again later is a new one.
+    pub fn dirs_without(&self, removed: &[String]) -> ParentDirs {
+        let gone = |path: &str| {
+            removed.iter().any(|removed| {
+                path.strip_prefix(removed.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+        };
+        self.dirs.iter().filter(|(path, _)| !gone(path)).map(|(path, attr)| (path.clone(), *attr)).collect()
+    }
+
+    /// The user of this name.
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    /// The contents of a file that was asked for; none where the base has no such file.
+    pub fn file(&self, store: &Store, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let file = self.files.get(path).and_then(Option::as_ref);
+        file.map(|file| store.read_blob(&file.digest, capture::MAX_WHOLE)).transpose()
+    }
+}
+
+fn record_key(manifest: &Digest) -> String {
+    format!("{FORMAT} {manifest}")
+}

@@ -1,0 +1,312 @@
+//! The second thread of a layer: hashes the tar archive and each file in it, hashes and writes the blob.
+//!
+//! The first thread reads, inflates and takes CRCs. They meet at a bounded channel, and
+//! buffers go back to where they came from, so memory is constant: 16 messages of 256 KiB at most.
+
+use std::{
+    io::Write,
+    sync::mpsc::{self, Receiver, Sender, SyncSender},
+    thread::JoinHandle,
+};
+
+use image_name::Digest;
+use sha2::{Digest as _, Sha384, Sha512};
+
+use super::{ContentHash, Layer, LayerError, content::FileHash, paired::PairedHash};
+use crate::{BlobWriter, Store};
+
+/// Bytes of a message. Large enough that waking the other thread costs nothing, small enough to stay in its cache.
+const CHUNK: usize = 256 * 1024;
+/// Messages under way.
+const DEPTH: usize = 16;
+/// Bytes of the blob that are held back, so that bits of them can still be changed: those that an inflater may have
+/// taken but not used, 64 bits at most.
+const HELD: usize = 8;
+
+/// Where in a chunk of the tar archive the contents of a hashed file begin or end.
+struct Mark {
+    at: usize,
+    event: Event,
+}
+
+enum Event {
+    Begin(String, ContentHash),
+    End,
+}
+
+enum Message {
+    Tar {
+        bytes: Vec<u8>,
+        filled: usize,
+        marks: Vec<Mark>,
+    },
+    Blob(Vec<u8>),
+    /// All has been said; without it the blob is given up.
+    End,
+}
+
+/// The first thread's side.
+pub(crate) struct Digester {
+    /// Taken only by `drop`.
+    messages: Option<SyncSender<Message>>,
+    used: Receiver<Vec<u8>>,
+    thread: Option<JoinHandle<Result<Layer, LayerError>>>,
+    /// Always `CHUNK` long; the first `filled` bytes count.
+    tar: Vec<u8>,
+    filled: usize,
+    marks: Vec<Mark>,
+    blob: Vec<u8>,
+    blob_size: u64,
+}
+
+impl Digester {
+    /// Starts the thread; the blob will be in `store`.
+    pub fn start(store: &Store) -> Result<Self, LayerError> {
+        let blob = store.blob_writer()?;
+        let (messages, inbox) = mpsc::sync_channel(DEPTH);
+        let (outbox, used) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("layer-digest".to_owned())
+            .spawn(move || run(&inbox, &outbox, blob))
+            .map_err(LayerError::Write)?;
+        Ok(Self {
+            messages: Some(messages),
+            used,
+            thread: Some(thread),
+            tar: vec![0; CHUNK],
+            filled: 0,
+            marks: Vec::new(),
+            blob: Vec::with_capacity(CHUNK),
+            blob_size: 0,
+        })
+    }
+
+    /// Appends bytes to the tar archive.
+    pub fn tar(&mut self, mut bytes: &[u8]) -> Result<(), LayerError> {
+        while !bytes.is_empty() {
+            let space = self.tar_space()?;
+            let length = space.len().min(bytes.len());
+            space[..length].copy_from_slice(&bytes[..length]);
+            self.tar_filled(length);
+            bytes = &bytes[length..];
+        }
+        Ok(())
+    }
+
+    /// Room at the end of the tar archive, never empty; [`Digester::tar_filled`] says how much of it was used.
+    pub fn tar_space(&mut self) -> Result<&mut [u8], LayerError> {
+        // 4 KiB: an inflater is slow where it has room for less than one match and a few literals.
+        if CHUNK - self.filled < 4096 {
+            self.send_tar()?;
+        }
+        Ok(&mut self.tar[self.filled..])
+    }
+
+    /// So many bytes of [`Digester::tar_space`] now belong to the tar archive.
+    pub fn tar_filled(&mut self, length: usize) {
+        self.filled += length;
+    }
+
+    /// The last `length` bytes that were put into the tar archive since the last call that made room.
+    pub fn tar_last(&self, length: usize) -> &[u8] {
+        &self.tar[self.filled - length..self.filled]
+    }
+
+    /// The contents of a file begin here in the tar archive and must have this hash.
+    pub fn begin_file(&mut self, path: &str, hash: ContentHash) {
+        self.marks.push(Mark { at: self.filled, event: Event::Begin(path.to_owned(), hash) });
+    }
+
+    /// The contents of the file that was begun last end here.
+    pub fn end_file(&mut self) {
+        self.marks.push(Mark { at: self.filled, event: Event::End });
+    }
+
+    /// Bytes of the blob so far.
+    pub fn blob_size(&self) -> u64 {
+        self.blob_size
+    }
+
+    /// Appends bytes to the blob.
+    pub fn blob(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
+        self.blob_size += bytes.len() as u64;
+        if self.blob.len() + bytes.len() > CHUNK && self.blob.len() > HELD {
+            let fresh = self.recycled();
+            let full = std::mem::replace(&mut self.blob, fresh);
+            let (send, held) = full.split_at(full.len() - HELD);
+            self.blob.clear();
+            self.blob.extend_from_slice(held);
+            let length = send.len();
+            let mut full = full;
+            full.truncate(length);
+            self.send(Message::Blob(full))?;
+        }
+        self.blob.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The end of the blob so far, at least the last 8 bytes or all there are: they may still be changed.
+    pub fn blob_tail(&mut self) -> &mut [u8] {
+        &mut self.blob
+    }
+
+    /// Ends the blob and the thread, and gives the finished layer.
+    pub fn finish(mut self) -> Result<Layer, LayerError> {
+        self.send_tar()?;
+        let blob = std::mem::take(&mut self.blob);
+        self.send(Message::Blob(blob))?;
+        self.send(Message::End)?;
+        join(self.thread.take())
+    }
+
+    fn recycled(&self) -> Vec<u8> {
+        self.used.try_recv().unwrap_or_default()
+    }
+
+    fn send_tar(&mut self) -> Result<(), LayerError> {
+        let mut fresh = self.recycled();
+        fresh.resize(CHUNK, 0);
+        let bytes = std::mem::replace(&mut self.tar, fresh);
+        let filled = std::mem::take(&mut self.filled);
+        let marks = std::mem::take(&mut self.marks);
+        self.send(Message::Tar { bytes, filled, marks })
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), LayerError> {
+        if self.messages.as_ref().is_some_and(|messages| messages.send(message).is_ok()) {
+            return Ok(());
+        }
+        // The thread has ended before its time; it knows why.
+        join(self.thread.take()).map(|_| ())
+    }
+}
+
+impl Drop for Digester {
+    fn drop(&mut self) {
+        // A layer that is given up takes its temporary file along: the thread sees the channel closed and ends.
+        self.messages = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn join(thread: Option<JoinHandle<Result<Layer, LayerError>>>) -> Result<Layer, LayerError> {
+    match thread.map(JoinHandle::join) {
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+        None => Err(LayerError::Write(std::io::Error::other("an earlier write failed"))),
+    }
+}
+
+fn run(inbox: &Receiver<Message>, outbox: &Sender<Vec<u8>>, mut blob: BlobWriter) -> Result<Layer, LayerError> {
+    let mut hashes = Hashes { archive: PairedHash::new(), file: None, wrong: Vec::new() };
+    let mut whole = false;
+    for message in inbox {
+        let bytes = match message {
+            Message::Tar { bytes, filled, marks } => {
+                let mut from = 0;
+                for Mark { at, event } in marks {
+                    hashes.update(&bytes[from..at]);
+                    from = at;
+                    match event {
+                        Event::Begin(path, hash) => hashes.begin_file(path, hash),
+                        Event::End => hashes.end_file(),
+                    }
+                }
+                hashes.update(&bytes[from..filled]);
+                bytes
+            }
+            Message::Blob(bytes) => {
+                blob.write_all(&bytes).map_err(LayerError::Write)?;
+                bytes
+            }
+            Message::End => {
+                whole = true;
+                break;
+            }
+        };
+        // Nobody waits for the buffer where the layer was given up.
+        let _ = outbox.send(bytes);
+    }
+    if !whole {
+        return Err(LayerError::Write(std::io::Error::other("the layer was given up")));
+    }
+    if !hashes.wrong.is_empty() {
+        return Err(LayerError::Hashes { paths: hashes.wrong });
+    }
+    let (diff_id, tar_size) = hashes.archive.finish();
+    let (digest, size) = blob.commit()?;
+    Ok(Layer { digest, size, diff_id: Digest::from_bytes(diff_id), tar_size })
+}
+
+/// The hash of the archive, and that of the file it is in, if that has one to come to.
+struct Hashes {
+    archive: PairedHash,
+    file: Option<(String, Expected)>,
+    /// Files that did not come to their hashes.
+    wrong: Vec<String>,
+}
+
+enum Expected {
+    /// Taken along by the archive's.
+    Paired([u8; 32]),
+    Alone(Box<FileHash>),
+}
+
+impl Hashes {
+    fn begin_file(&mut self, path: String, hash: ContentHash) {
+        let expected = match hash {
+            ContentHash::Sha256(bytes) => {
+                self.archive.begin_file();
+                Expected::Paired(bytes)
+            }
+            ContentHash::Sha384(bytes) => Expected::Alone(Box::new(FileHash::Sha384(Sha384::new(), bytes))),
+            ContentHash::Sha512(bytes) => Expected::Alone(Box::new(FileHash::Sha512(Sha512::new(), bytes))),
+        };
+        self.file = Some((path, expected));
+    }
+
+    fn end_file(&mut self) {
+        let Some((path, expected)) = self.file.take() else {
+            return;
+        };
+        let holds = match expected {
+            Expected::Paired(bytes) => self.archive.end_file() == bytes,
+            Expected::Alone(hash) => hash.holds(),
+        };
+        if !holds {
+            self.wrong.push(path);
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.archive.update(bytes);
+        if let Some((_, Expected::Alone(hash))) = &mut self.file {
+            hash.update(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK, Digester, HELD};
+    use crate::Store;
+
+    #[test]
+    fn the_end_of_the_blob_can_be_changed_after_a_chunk_has_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut digester = Digester::start(&store).unwrap();
+        digester.blob(&vec![1; CHUNK]).unwrap();
+        digester.blob(&[1]).unwrap();
+        let tail = digester.blob_tail();
+        let at = tail.len() - HELD;
+        tail[at] = 2;
+        let layer = digester.finish().unwrap();
+        let blob = std::fs::read(store.blob_path(&layer.digest)).unwrap();
+        let mut expected = vec![1; CHUNK + 1];
+        expected[CHUNK + 1 - HELD] = 2;
+        assert!(blob == expected);
+    }
+}

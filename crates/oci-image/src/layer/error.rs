@@ -1,0 +1,67 @@
+//! Why a layer could not be written.
+
+use std::io;
+
+use crate::StoreError;
+
+/// Why a layer could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// A path that has no place in a layer.
+    #[error("refused path `{path}` of a layer: {reason}")]
+    Path {
+        /// The path as it was given.
+        path: String,
+        /// Which rule it breaks.
+        reason: &'static str,
+    },
+    /// Two entries of one name.
+    #[error("refused a second `{path}` in one layer")]
+    Twice {
+        /// The path.
+        path: String,
+    },
+    /// Something lies below a path that is not a folder in this layer.
+    #[error("refused `{path}`: `{parent}` is not a folder in this layer")]
+    NotAFolder {
+        /// The path.
+        path: String,
+        /// The file or link above it.
+        parent: String,
+    },
+    /// The contents could not be read.
+    #[error("failed to read the contents of `{path}`")]
+    Read {
+        /// The path inside the layer.
+        path: String,
+        /// What the source said.
+        source: io::Error,
+    },
+    /// The contents are not what was announced.
+    #[error("`{path}` is damaged: {reason}")]
+    Damaged {
+        /// The path inside the layer.
+        path: String,
+        /// How they differ.
+        reason: String,
+    },
+    /// Contents whose hash is not the one that was announced.
+    #[error("the contents of {} are not those that were announced: `{}`", count(paths), paths.join("`, `"))]
+    Hashes {
+        /// The paths inside the layer.
+        paths: Vec<String>,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The blob could not be written into the store.
+    #[error("failed to write a layer into the store")]
+    Write(#[source] io::Error),
+}
+
+fn count(paths: &[String]) -> String {
+    match paths.len() {
+        1 => "one file".to_owned(),
+        many => format!("{many} files"),
+    }
+}

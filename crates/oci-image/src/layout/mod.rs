@@ -1,0 +1,10 @@
+//! OCI image layouts: images in a folder (OCI image spec, image-layout.md).
+
+mod open;
+mod write;
+
+pub use open::{LayoutSource, open_layout};
+pub use write::{WriteError, write_layout};
+pub(crate) use write::{io_error, name};
+
+pub(crate) use open::{entry_of, resolve};

@@ -1,0 +1,213 @@
+//! gzip by all processors, the same bytes whatever their number.
+//!
+//! The input is cut into chunks that are compressed each by itself and end at a whole byte, as pigz does it with
+//! `--independent`; together they are one deflate stream in one gzip member (RFC 1951, 1952).
+
+use std::{
+    convert::Infallible,
+    io::{self, Read, Write},
+    sync::mpsc::{self, Receiver, SyncSender},
+    thread,
+};
+
+use crc32fast::Hasher;
+use miniz_oxide::{
+    MZFlush,
+    deflate::core::{CompressorOxide, create_comp_flags_from_zip_params},
+};
+
+use crate::deflate::feed;
+
+/// Magic, deflate, no flags, no time (0), no extra flags, unknown system (255): the same on every machine.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+/// 1 MiB: what a chunk can't refer back to costs less than a thousandth.
+const CHUNK: usize = 1 << 20;
+/// Compressed bytes that are taken at a time.
+const SCRATCH: usize = 256 * 1024;
+/// Chunks that are with one worker at most. Two, so that it need not wait.
+const AHEAD: usize = 2;
+/// Workers at most: 8 hold some 40 MiB.
+const WORKERS: usize = 8;
+
+struct Worker {
+    jobs: SyncSender<Vec<u8>>,
+    results: Receiver<Vec<u8>>,
+}
+
+/// Which side failed.
+#[derive(Debug)]
+pub(super) enum GzipError {
+    /// The input could not be read.
+    Read(io::Error),
+    /// The output could not be written, or a thread could not be started.
+    Write(io::Error),
+}
+
+/// Compresses all that `input` gives.
+pub(super) fn compress(input: &mut dyn Read, output: &mut dyn Write) -> Result<(), GzipError> {
+    let workers = thread::available_parallelism().map_or(1, |cores| cores.get().min(WORKERS));
+    compress_by(workers, input, output)
+}
+
+fn compress_by(workers: usize, input: &mut dyn Read, output: &mut dyn Write) -> Result<(), GzipError> {
+    thread::scope(|scope| {
+        let start = |_| {
+            let (jobs, inbox) = mpsc::sync_channel::<Vec<u8>>(AHEAD);
+            let (outbox, results) = mpsc::sync_channel(AHEAD);
+            // Ends when the sender of the jobs is dropped.
+            let work = move || inbox.iter().try_for_each(|chunk| outbox.send(deflated(&chunk)));
+            thread::Builder::new().name("recompress".to_owned()).spawn_scoped(scope, work)?;
+            Ok(Worker { jobs, results })
+        };
+        let workers = (0..workers).map(start).collect::<io::Result<Vec<Worker>>>().map_err(GzipError::Write)?;
+        chunks(&workers, input, output)
+    })
+}
+
+/// Deals chunks to the workers in turn and takes the results in the same order.
+fn chunks(workers: &[Worker], input: &mut dyn Read, output: &mut dyn Write) -> Result<(), GzipError> {
+    let gone = || GzipError::Write(io::Error::other("a thread that compresses has ended"));
+    output.write_all(&HEADER).map_err(GzipError::Write)?;
+    let mut crc = Hasher::new();
+    let mut size: u64 = 0;
+    let (mut dealt, mut taken) = (0, 0);
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        input.take(CHUNK as u64).read_to_end(&mut chunk).map_err(GzipError::Read)?;
+        let last = chunk.is_empty();
+        if !last {
+            crc.update(&chunk);
+            size += chunk.len() as u64;
+            workers[dealt % workers.len()].jobs.send(chunk).map_err(|_| gone())?;
+            dealt += 1;
+        }
+        while taken < dealt && (last || dealt - taken == workers.len() * AHEAD) {
+            let done = workers[taken % workers.len()].results.recv().map_err(|_| gone())?;
+            output.write_all(&done).map_err(GzipError::Write)?;
+            taken += 1;
+        }
+        if last {
+            break;
+        }
+    }
+    // An empty block with fixed codes that says it is the last; then CRC and length modulo 2^32.
+    let end = [&[0x03, 0x00][..], &crc.finalize().to_le_bytes(), &(size as u32).to_le_bytes()].concat();
+    output.write_all(&end).map_err(GzipError::Write)
+}
+
+/// One chunk as deflate blocks that end at a whole byte and are not the last. Level 3: 3 % more bytes than level 6 for
+/// half of the processor's time. miniz_oxide's output does not depend on the processor.
+fn deflated(chunk: &[u8]) -> Vec<u8> {
+    let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(3, 0, 0));
+    let mut out = Vec::with_capacity(chunk.len() / 2);
+    let mut scratch = vec![0; SCRATCH];
+    let take = |piece: &[u8]| {
+        out.extend_from_slice(piece);
+        Ok::<_, Infallible>(())
+    };
+    let Ok(()) = feed(&mut compressor, chunk, &mut scratch, MZFlush::Sync, take);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+        #[test]
+        fn any_bytes_come_back(pieces in vec((any::<u8>(), 1..700_000_usize, any::<bool>()), 0..6)) {
+            let mut bytes = Vec::new();
+            for (seed, length, noise) in pieces {
+                let mut state = u32::from(seed) + 1;
+                bytes.extend((0..length).map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    if noise { (state >> 24) as u8 } else { seed }
+                }));
+            }
+            let mut packed = Vec::new();
+            compress(&mut bytes.as_slice(), &mut packed).unwrap();
+            let mut found = Vec::new();
+            // `bufread` stops at the end of the first member; nothing may be left.
+            let mut decoder = flate2::bufread::GzDecoder::new(packed.as_slice());
+            decoder.read_to_end(&mut found).unwrap();
+            prop_assert!(decoder.into_inner().is_empty());
+            prop_assert!(found == bytes);
+            prop_assert!(packed.len() < bytes.len() + bytes.len() / 1000 + 100);
+        }
+    }
+
+    /// Noise and text of several chunks, the last not a whole one.
+    fn several_chunks() -> Vec<u8> {
+        let mut state = 1_u32;
+        let mut bytes = vec![0; 5 * CHUNK + 77];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = if (at / CHUNK).is_multiple_of(2) { (state >> 24) as u8 } else { b'a' + (state >> 30) as u8 };
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_bytes_are_the_same_whatever_the_number_of_workers() {
+        let bytes = several_chunks();
+        let by = |workers| {
+            let mut packed = Vec::new();
+            compress_by(workers, &mut bytes.as_slice(), &mut packed).unwrap();
+            packed
+        };
+        let by_one = by(1);
+        let mut found = Vec::new();
+        flate2::bufread::GzDecoder::new(by_one.as_slice()).read_to_end(&mut found).unwrap();
+        assert!(found == bytes);
+        for workers in [2, 3, 20] {
+            assert!(by(workers) == by_one, "{workers} workers");
+        }
+    }
+
+    #[test]
+    fn an_input_that_comes_in_pieces_gives_the_same_bytes() {
+        struct Pieces<'a>(&'a [u8]);
+        impl Read for Pieces<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let length = buffer.len().min(70_001);
+                self.0.read(&mut buffer[..length])
+            }
+        }
+        let bytes = several_chunks();
+        let (mut whole, mut pieces) = (Vec::new(), Vec::new());
+        compress(&mut bytes.as_slice(), &mut whole).unwrap();
+        compress(&mut Pieces(&bytes), &mut pieces).unwrap();
+        assert!(whole == pieces);
+    }
+
+    #[test]
+    fn an_input_that_fails_ends_it() {
+        struct Cut(usize);
+        impl Read for Cut {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.0 = self.0.checked_sub(buffer.len()).ok_or(io::ErrorKind::ConnectionReset)?;
+                Ok(buffer.len())
+            }
+        }
+        let error = compress(&mut Cut(3 * CHUNK), &mut io::sink()).unwrap_err();
+        assert!(matches!(error, GzipError::Read(error) if error.kind() == io::ErrorKind::ConnectionReset));
+    }
+
+    #[test]
+    fn an_output_that_fails_ends_it() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let error = compress(&mut io::repeat(1).take(50 << 20), &mut Full).unwrap_err();
+        assert!(matches!(error, GzipError::Write(error) if error.kind() == io::ErrorKind::StorageFull));
+    }
+}

@@ -1,0 +1,89 @@
+//! A base whose layers every registry and engine takes: all of them gzip.
+
+mod gzip;
+
+use std::io;
+
+use gzip::GzipError;
+
+use crate::{
+    Base, BlobSource, BlobWriter, Compression, Descriptor, Digest, Layer, LayerStream, Store, StoreError, UnpackError,
+    media::DOCKER_LAYER, read_layer,
+};
+
+/// Raised whenever the same archive comes to give other bytes.
+const FORMAT: u32 = 2;
+/// The kind of its records in the store.
+const RECORDS: &str = "gzip-layer";
+
+/// Why a base could not be normalised.
+#[derive(Debug, thiserror::Error)]
+pub enum NormaliseError {
+    /// A layer can't be read.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// A recompressed layer can't be written.
+    #[error("failed to recompress layer {digest}")]
+    Write {
+        /// The layer's blob.
+        digest: Digest,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The base with layers in gzip, labelled as Docker does. Those that are gzip stay the blobs that they are; others
+/// (zstd, uncompressed) are recompressed into the store, once: it remembers them by their digest. The result is the
+/// same on every machine.
+pub fn normalise(store: &Store, base: &Base, source: &dyn BlobSource) -> Result<Base, NormaliseError> {
+    let gzipped = |(layer, diff_id): (&Descriptor, &Digest)| {
+        let (digest, size) = match Compression::of_media_type(&layer.media_type) {
+            Some(Compression::Gzip) => (layer.digest, layer.size),
+            _ => {
+                let layer = recompressed(store, layer, diff_id, source)?;
+                (layer.digest, layer.size)
+            }
+        };
+        Ok(Descriptor { media_type: DOCKER_LAYER.to_owned(), digest, size, urls: Vec::new() })
+    };
+    let layers = base.layers.iter().zip(base.config.diff_ids()).map(gzipped);
+    Ok(Base { layers: layers.collect::<Result<_, NormaliseError>>()?, ..base.clone() })
+}
+
+fn recompressed(
+    store: &Store,
+    blob: &Descriptor,
+    diff_id: &Digest,
+    source: &dyn BlobSource,
+) -> Result<Layer, NormaliseError> {
+    let digest = blob.digest;
+    let key = format!("{FORMAT} {digest} {diff_id}");
+    let known = || -> Result<Option<Layer>, StoreError> {
+        let layer: Option<Layer> = store.record(RECORDS, &key)?;
+        Ok(layer.filter(|layer| store.has(&layer.digest, layer.size)))
+    };
+    if let Some(layer) = known()? {
+        return Ok(layer);
+    }
+    // Two runs on one base: the second waits and finds it done.
+    let _lock = store.lock(&format!("{RECORDS}-{}", digest.hex()))?;
+    if let Some(layer) = known()? {
+        return Ok(layer);
+    }
+    let mut writer = store.blob_writer()?;
+    let compress = |stream: &mut LayerStream| {
+        gzip::compress(stream, &mut writer).map_err(|error| match error {
+            GzipError::Read(source) => UnpackError::Read { digest, source }.into(),
+            GzipError::Write(source) => NormaliseError::Write { digest, source },
+        })
+    };
+    // Read to the end and found to be what the config says, before the blob gets its name.
+    let ((), unpacked) = read_layer(source, blob, Some(*diff_id), compress)?;
+    let (digest, size) = BlobWriter::commit(writer)?;
+    let layer = Layer { digest, size, diff_id: unpacked.diff_id, tar_size: unpacked.tar_size };
+    store.put_record(RECORDS, &key, &layer)?;
+    Ok(layer)
+}

@@ -1,0 +1,246 @@
+//! The store: blobs by digest and small records by key, shared by every clone of a user under locks.
+//!
+//! Nothing is half-written: a blob or record is written to a file in `tmp/` of the same file system, synced, then
+//! renamed to its name.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+};
+
+use image_name::Digest;
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+
+use crate::{BlobSource, Descriptor, Scratch, leftover};
+
+/// A folder of blobs and records.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("failed to {action} `{path}`")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A blob or record is not what its name says.
+    #[error("`{path}` is damaged: {reason}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { action, path, source }
+}
+
+impl Store {
+    /// Opens the store at `root`, making its folders where they are missing. What runs that were killed have left
+    /// half-written is taken away.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        for folder in ["blobs/sha256", "records", "locks", "tmp"] {
+            let path = root.join(folder);
+            fs::create_dir_all(&path).map_err(io_error("create folder", &path))?;
+        }
+        leftover::clear(&root.join("tmp"));
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// The folder of the store.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the blob lies, or would.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// Whether the blob is there with exactly this many bytes.
+    pub fn has(&self, digest: &Digest, size: u64) -> bool {
+        fs::metadata(self.blob_path(digest)).is_ok_and(|meta| meta.is_file() && meta.len() == size)
+    }
+
+    /// Opens the blob for reading; its bytes are not checked here.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
+        let path = self.blob_path(digest);
+        File::open(&path).map_err(io_error("open", &path))
+    }
+
+    /// Reads a blob of at most `limit` bytes and checks its digest.
+    pub fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let path = self.blob_path(digest);
+        let damaged = |reason: String| StoreError::Damaged { path: path.clone(), reason };
+        let mut bytes = Vec::new();
+        self.open_blob(digest)?.take(limit + 1).read_to_end(&mut bytes).map_err(io_error("read", &path))?;
+        if bytes.len() as u64 > limit {
+            return Err(damaged(format!("longer than {limit} bytes")));
+        }
+        let found = Digest::from_bytes(Sha256::digest(&bytes).into());
+        if found != *digest {
+            return Err(damaged(format!("its digest is {found}")));
+        }
+        Ok(bytes)
+    }
+
+    /// Starts a new blob.
+    pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
+        let tmp = self.root.join("tmp");
+        let file = leftover::blob_file(&tmp).map_err(io_error("create a temporary file in", &tmp))?;
+        Ok(BlobWriter { store: self.clone(), file, hash: Sha256::new(), size: 0, unsynced: 0, early: None })
+    }
+
+    /// Stores these bytes as a blob.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let mut writer = self.blob_writer()?;
+        let path = writer.file.path().to_owned();
+        writer.write_all(bytes).map_err(io_error("write", &path))?;
+        Ok(writer.commit()?.0)
+    }
+
+    /// The record of this kind under this key, if there is one that can be read. `key` may be any text; the file is
+    /// named by its SHA-256. A record that no longer parses counts as absent: it is only ever a cache or is rebuilt.
+    pub fn record<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Result<Option<T>, StoreError> {
+        let path = self.record_path(kind, key);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("read", &path)(error)),
+        }
+    }
+
+    /// Writes the record of this kind under this key, replacing an older one as a whole.
+    pub fn put_record<T: Serialize>(&self, kind: &str, key: &str, value: &T) -> Result<(), StoreError> {
+        let path = self.record_path(kind, key);
+        let folder = self.root.join("records").join(kind);
+        fs::create_dir_all(&folder).map_err(io_error("create folder", &folder))?;
+        let bytes = serde_json::to_vec_pretty(value)
+            .map_err(|error| StoreError::Damaged { path: path.clone(), reason: error.to_string() })?;
+        let mut file = leftover::record_file(&self.root.join("tmp")).map_err(io_error("create", &path))?;
+        file.write_all(&bytes).map_err(io_error("write", &path))?;
+        file.as_file().sync_data().map_err(io_error("sync", &path))?;
+        file.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;
+        Ok(())
+    }
+
+    /// Every record of this kind that can be read, in no order.
+    pub fn records<T: DeserializeOwned>(&self, kind: &str) -> Result<Vec<T>, StoreError> {
+        let folder = self.root.join("records").join(kind);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io_error("list", &folder)(error)),
+        };
+        let read = |entry: fs::DirEntry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok();
+        Ok(entries.filter_map(|entry| read(entry.ok()?)).collect())
+    }
+
+    fn record_path(&self, kind: &str, key: &str) -> PathBuf {
+        let name = Digest::from_bytes(Sha256::digest(key.as_bytes()).into()).hex();
+        self.root.join("records").join(kind).join(format!("{name}.json"))
+    }
+
+    /// A new folder of one's own, on the store's file system.
+    pub fn scratch(&self) -> Result<Scratch, StoreError> {
+        let tmp = self.root.join("tmp");
+        Scratch::new(&tmp).map_err(io_error("create a temporary folder in", &tmp))
+    }
+
+    /// Waits for and takes the lock of this name; two processes that make the same thing take turns.
+    pub fn lock(&self, name: &str) -> Result<Lock, StoreError> {
+        let path = self.root.join("locks").join(name);
+        let file = File::create(&path).map_err(io_error("create", &path))?;
+        file.lock().map_err(io_error("lock", &path))?;
+        Ok(Lock { _file: file })
+    }
+}
+
+impl BlobSource for Store {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        let file = self.open_blob(&blob.digest).map_err(io::Error::other)?;
+        Ok(Box::new(file))
+    }
+}
+
+/// Held until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// A blob on its way into the store; dropped without [`BlobWriter::commit`] it leaves nothing.
+#[derive(Debug)]
+pub struct BlobWriter {
+    store: Store,
+    file: tempfile::NamedTempFile,
+    hash: Sha256,
+    size: u64,
+    /// Bytes written since a sync was begun.
+    unsynced: u64,
+    early: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// Bytes after which the disk is set to work while more are being written, so that the sync at the end is short.
+const EARLY: u64 = 16 << 20;
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.as_file_mut().write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.size += written as u64;
+        self.unsynced += written as u64;
+        if self.unsynced >= EARLY && self.early.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.end_early_sync()?;
+            let file = self.file.as_file().try_clone()?;
+            self.early =
+                Some(std::thread::Builder::new().name("blob-sync".to_owned()).spawn(move || file.sync_data())?);
+            self.unsynced = 0;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl BlobWriter {
+    /// Waits for the sync under way. The kernel reports a failed write once, so its answer counts.
+    fn end_early_sync(&mut self) -> io::Result<()> {
+        match self.early.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// Syncs the blob and gives it its name. Returns its digest and its length in bytes.
+    pub fn commit(mut self) -> Result<(Digest, u64), StoreError> {
+        let early = self.end_early_sync();
+        let digest = Digest::from_bytes(self.hash.finalize().into());
+        let path = self.store.blob_path(&digest);
+        early.map_err(io_error("sync", &path))?;
+        if self.store.has(&digest, self.size) {
+            return Ok((digest, self.size));
+        }
+        self.file.as_file().sync_data().map_err(io_error("sync", &path))?;
+        self.file.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;
+        Ok((digest, self.size))
+    }
+}

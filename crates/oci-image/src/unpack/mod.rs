@@ -1,0 +1,13 @@
+//! Reading layers: decompression, the tar archive inside, and the digests of both checked on the way.
+
+mod decode;
+mod error;
+mod header;
+mod pax;
+mod stream;
+mod tar;
+
+pub(crate) use decode::{Decoder, decoder};
+pub use error::{TarError, UnpackError};
+pub use stream::{LayerStream, Unpacked, read_layer};
+pub use tar::{Contents, Entry, EntryKind, SkipRead, TarReader};

@@ -1,0 +1,453 @@
+//! What a layer writer leaves in the store, read back with other people's gzip and tar readers.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{Read, Write as _},
+};
+
+use expect_test::{Expect, expect};
+use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, compress, create_comp_flags_from_zip_params};
+use oci_image::{
+    Attr, Content, ContentHash, Digest, Layer, LayerError, LayerOptions, LayerWriter, ParentDirs, Store, TreeEntry,
+    TreeKind, tree_layer,
+};
+use proptest::prelude::*;
+use sha2::{Digest as _, Sha256, Sha512};
+
+const ATTR: Attr = Attr { mode: 0o644, uid: 1000, gid: 100, mtime: 315_532_800 };
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    (dir, store)
+}
+
+fn options(parents: &ParentDirs) -> LayerOptions<'_> {
+    LayerOptions { mtime: 315_532_800, uid: 1000, gid: 100, parents }
+}
+
+/// The tar archive of a layer; fails unless the blob is one gzip member and all digests and sizes are true.
+fn unpack(store: &Store, layer: &Layer) -> Vec<u8> {
+    let blob = std::fs::read(store.blob_path(&layer.digest)).unwrap();
+    assert_eq!(blob.len() as u64, layer.size);
+    assert_eq!(Digest::from_bytes(Sha256::digest(&blob).into()), layer.digest);
+    // `bufread` stops at the end of the first member; what is left must be nothing.
+    let mut decoder = flate2::bufread::GzDecoder::new(&blob[..]);
+    let mut tar = Vec::new();
+    decoder.read_to_end(&mut tar).unwrap();
+    assert!(decoder.into_inner().is_empty(), "more than one member");
+    assert_eq!(tar.len() as u64, layer.tar_size);
+    assert_eq!(Digest::from_bytes(Sha256::digest(&tar).into()), layer.diff_id);
+    tar
+}
+
+fn listing(tar: &[u8]) -> String {
+    let mut text = String::new();
+    for entry in tar::Archive::new(tar).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let header = entry.header();
+        let path = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
+        let path = if path.len() > 60 { format!("{}… ({} bytes)", &path[..40], path.len()) } else { path };
+        write!(
+            text,
+            "{:?} {:o} {}:{} {} {path}",
+            header.entry_type(),
+            header.mode().unwrap(),
+            header.uid().unwrap(),
+            header.gid().unwrap(),
+            header.mtime().unwrap(),
+        )
+        .unwrap();
+        if let Some(link) = entry.link_name_bytes() {
+            write!(text, " -> {}", String::from_utf8_lossy(&link)).unwrap();
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        if !bytes.is_empty() {
+            write!(text, " = {:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(20)])).unwrap();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn contents(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(tar);
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let path = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        (path, bytes)
+    });
+    entries.filter(|(path, _)| !path.ends_with('/')).collect()
+}
+
+fn known(bytes: &[u8]) -> Content {
+    Content {
+        size: bytes.len() as u64,
+        crc32: Some(crc32fast::hash(bytes)),
+        hash: Some(ContentHash::Sha256(Sha256::digest(bytes).into())),
+    }
+}
+
+/// Raw deflate of these pieces: each ends with a flush or the last with the end, at this level and strategy.
+fn deflate(pieces: &[(Vec<u8>, bool)], level: i32, strategy: i32) -> Vec<u8> {
+    let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(level, 0, strategy));
+    let mut out = Vec::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut feed = |mut input: &[u8], flush| {
+        loop {
+            let (_, consumed, written) = compress(&mut compressor, input, &mut buffer, flush);
+            out.extend_from_slice(&buffer[..written]);
+            input = &input[consumed..];
+            if input.is_empty() && written < buffer.len() {
+                break;
+            }
+        }
+    };
+    for (piece, flush) in pieces {
+        feed(piece, if *flush { TDEFLFlush::Sync } else { TDEFLFlush::None });
+    }
+    feed(&[], TDEFLFlush::Finish);
+    out
+}
+
+fn check(build: impl FnOnce(&mut LayerWriter<'_>) -> Result<(), LayerError>, parents: &ParentDirs, expect: Expect) {
+    let (_dir, store) = store();
+    let mut writer = LayerWriter::new(&store, options(parents)).unwrap();
+    let text = match build(&mut writer).and_then(|()| writer.finish()) {
+        Ok(layer) => listing(&unpack(&store, &layer)),
+        Err(error) => error.to_string(),
+    };
+    expect.assert_eq(&text);
+    assert_eq!(std::fs::read_dir(store.root().join("tmp")).unwrap().count(), 0, "a temporary file is left");
+}
+
+#[test]
+fn a_second_name_points_at_a_file_of_the_layer() {
+    let (_dir, store) = store();
+    let parents = ParentDirs::new();
+    let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
+    writer.file("/opt/b/one", &ATTR, b"hello").unwrap();
+    writer.hard_link("/opt/a/two", &ATTR, "/opt/b/one").unwrap();
+    for target in ["/opt/b/other", "/opt/b", "/../etc/passwd"] {
+        let refused = writer.hard_link("/opt/a/three", &ATTR, target);
+        assert!(matches!(refused, Err(LayerError::Path { .. })), "{target}");
+    }
+    let before = writer.size();
+    writer.file("/opt/c", &ATTR, &[0; 200_000]).unwrap();
+    assert!(writer.size() > before);
+    let layer = writer.finish().unwrap();
+    let tar = unpack(&store, &layer);
+    expect![[r#"
+        Directory 755 1000:100 315532800 opt/
+        Directory 755 1000:100 315532800 opt/b/
+        Regular 644 1000:100 315532800 opt/b/one = "hello"
+        Directory 755 1000:100 315532800 opt/a/
+        Link 644 1000:100 315532800 opt/a/two -> opt/b/one
+    "#]]
+    .assert_eq(listing(&tar).split("Regular 644 1000:100 315532800 opt/c").next().unwrap());
+}
+
+#[test]
+fn parents_come_first_with_the_attributes_of_the_base() {
+    let parents = ParentDirs::from([
+        ("/home/ma-user".to_owned(), Attr { mode: 0o750, uid: 1000, gid: 100, mtime: 7 }),
+        ("/home".to_owned(), Attr { mode: 0o755, uid: 0, gid: 0, mtime: 5 }),
+        ("/tmp".to_owned(), Attr { mode: 0o1777, uid: 0, gid: 0, mtime: 6 }),
+    ]);
+    check(
+        |writer| {
+            writer.file("/home/ma-user/kit/a.py", &ATTR, b"import sys\n")?;
+            writer.symlink("/home/ma-user/kit/b.py", &ATTR, "a.py")?;
+            writer.file("/tmp/x", &Attr { mode: 0o4755, ..ATTR }, b"")?;
+            writer.dir("/opt/empty", &Attr { mode: 0o700, ..ATTR })?;
+            writer.whiteout("/home/ma-user/old")?;
+            writer.whiteout("/gone")
+        },
+        &parents,
+        expect![[r#"
+            Directory 755 0:0 5 home/
+            Directory 750 1000:100 7 home/ma-user/
+            Directory 755 1000:100 315532800 home/ma-user/kit/
+            Regular 644 1000:100 315532800 home/ma-user/kit/a.py = "import sys\n"
+            Symlink 644 1000:100 315532800 home/ma-user/kit/b.py -> a.py
+            Directory 1777 0:0 6 tmp/
+            Regular 4755 1000:100 315532800 tmp/x
+            Directory 755 1000:100 315532800 opt/
+            Directory 700 1000:100 315532800 opt/empty/
+            Regular 644 1000:100 315532800 home/ma-user/.wh.old
+            Regular 644 1000:100 315532800 .wh.gone
+        "#]],
+    );
+}
+
+#[test]
+fn long_and_foreign_names_and_numbers_survive() {
+    check(
+        |writer| {
+            let deep = format!("/{}/{}", "d".repeat(140), "n".repeat(90));
+            writer.file(&deep, &ATTR, b"fits ustar's prefix")?;
+            let deeper = format!("/{}/{}", "p".repeat(160), "n".repeat(90));
+            writer.file(&deeper, &ATTR, b"too long for the prefix")?;
+            let long = format!("/{}", "x".repeat(200));
+            writer.file(&long, &ATTR, b"needs PAX")?;
+            writer.file("/目录/файл", &ATTR, b"utf-8")?;
+            writer.symlink("/link", &ATTR, &format!("{}/ü", "t".repeat(30)))?;
+            writer.file("/big-ids", &Attr { mode: 0o600, uid: 1 << 30, gid: 1 << 22, mtime: 1 << 34 }, b"")
+        },
+        &ParentDirs::new(),
+        expect![[r#"
+            Directory 755 1000:100 315532800 dddddddddddddddddddddddddddddddddddddddd… (141 bytes)
+            Regular 644 1000:100 315532800 dddddddddddddddddddddddddddddddddddddddd… (231 bytes) = "fits ustar's prefix"
+            Directory 755 1000:100 315532800 pppppppppppppppppppppppppppppppppppppppp… (161 bytes)
+            Regular 644 1000:100 315532800 pppppppppppppppppppppppppppppppppppppppp… (251 bytes) = "too long for the pre"
+            Regular 644 1000:100 315532800 xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (200 bytes) = "needs PAX"
+            Directory 755 1000:100 315532800 目录/
+            Regular 644 1000:100 315532800 目录/файл = "utf-8"
+            Symlink 644 1000:100 315532800 link -> tttttttttttttttttttttttttttttt/ü
+            Regular 600 1073741824:4194304 0 big-ids
+        "#]],
+    );
+}
+
+#[test]
+fn paths_that_lead_out_or_clash_are_refused() {
+    for path in
+        ["", "/", "/a/../b", "/a//b", "/a/.", "/a\0b", "/a/.wh.b", "/.wh..wh..opq/c", &format!("/{}", "c".repeat(256))]
+    {
+        let (_dir, store) = store();
+        let parents = ParentDirs::new();
+        let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
+        assert!(matches!(writer.file(path, &ATTR, b""), Err(LayerError::Path { .. })), "{path:?}");
+    }
+    let none = ParentDirs::new();
+    check(
+        |writer| writer.file("/a", &ATTR, b"").and_then(|()| writer.file("/a", &ATTR, b"")),
+        &none,
+        expect!["refused a second `a` in one layer"],
+    );
+    check(
+        |writer| writer.symlink("/a", &ATTR, "/etc").and_then(|()| writer.file("/a/passwd", &ATTR, b"")),
+        &none,
+        expect!["refused `a/passwd`: `a` is not a folder in this layer"],
+    );
+}
+
+#[test]
+fn contents_that_were_not_announced_are_refused() {
+    let none = ParentDirs::new();
+    let text = b"import mindspore\n".repeat(100);
+    let stream = deflate(&[(text.clone(), false)], 6, 0);
+    let length = stream.len() as u64;
+    let splice = |content: Content, compressed: u64, bytes: &[u8]| {
+        let (_dir, store) = store();
+        let mut writer = LayerWriter::new(&store, options(&none)).unwrap();
+        let result = writer.deflated("/f", &ATTR, &content, compressed, &mut { bytes });
+        result.and_then(|()| writer.finish()).unwrap_err().to_string()
+    };
+    let good = known(&text);
+    let mut table = String::new();
+    let mut longer = stream.clone();
+    longer.push(0);
+    let mut broken = stream.clone();
+    broken[0] |= 0b110;
+    for (what, error) in [
+        ("one byte too small", splice(Content { size: good.size - 1, ..good }, length, &stream)),
+        ("one byte too large", splice(Content { size: good.size + 1, ..good }, length, &stream)),
+        ("other CRC", splice(Content { crc32: Some(1), ..good }, length, &stream)),
+        ("other hash", splice(Content { hash: Some(ContentHash::Sha512([0; 64])), ..good }, length, &stream)),
+        ("cut stream", splice(good, length - 1, &stream)),
+        ("bytes behind the stream", splice(good, length + 1, &longer)),
+        ("source too short", splice(good, length, &stream[..10])),
+        ("not deflate", splice(good, length, &broken)),
+        ("nothing", splice(good, 0, &[])),
+    ] {
+        writeln!(table, "{what}: {error}").unwrap();
+    }
+    expect![[r#"
+        one byte too small: `/f` is damaged: it unpacks to more than 1699 bytes
+        one byte too large: `/f` is damaged: it unpacks to 1700 bytes instead of 1701
+        other CRC: `/f` is damaged: its CRC-32 is e89a507e instead of 00000001
+        other hash: the contents of one file are not those that were announced: `f`
+        cut stream: `/f` is damaged: it ends in the middle of its deflate stream
+        bytes behind the stream: `/f` is damaged: its deflate stream ends before its place does
+        source too short: failed to read the contents of `/f`
+        not deflate: `/f` is damaged: it is not a deflate stream
+        nothing: `/f` is damaged: it ends in the middle of its deflate stream
+    "#]]
+    .assert_eq(&table);
+}
+
+#[test]
+fn a_layer_that_is_given_up_leaves_nothing() {
+    let (_dir, store) = store();
+    let parents = ParentDirs::new();
+    let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
+    writer.file("/a", &ATTR, &[7; 1_000_000]).unwrap();
+    drop(writer);
+    for folder in ["tmp", "blobs/sha256"] {
+        assert_eq!(std::fs::read_dir(store.root().join(folder)).unwrap().count(), 0, "{folder}");
+    }
+}
+
+/// Large enough that its first parts are synced while the rest is being written.
+#[test]
+fn a_blob_that_is_synced_on_the_way_is_whole() {
+    let (_dir, store) = store();
+    let part: Vec<u8> = (0..1 << 20).map(|at: u32| (at >> 7) as u8).collect();
+    let mut writer = store.blob_writer().unwrap();
+    let mut hash = Sha256::new();
+    for _ in 0..40 {
+        writer.write_all(&part).unwrap();
+        hash.update(&part);
+    }
+    let (digest, size) = writer.commit().unwrap();
+    assert_eq!((digest, size), (Digest::from_bytes(hash.finalize().into()), 40 << 20));
+    assert_eq!(store.read_blob(&digest, size).unwrap().len() as u64, size);
+}
+
+/// RFC 1951 says nothing of the bits behind the last block.
+#[test]
+fn bits_behind_a_stream_do_not_matter() {
+    check(
+        |writer| {
+            // A block with fixed codes, the letter a; it takes 18 bits.
+            let stream = [0x4b, 0x04, 0xfc];
+            writer.deflated("/f", &ATTR, &known(b"a"), 3, &mut &stream[..])?;
+            writer.file("/g", &ATTR, b"b")
+        },
+        &ParentDirs::new(),
+        expect![[r#"
+            Regular 644 1000:100 315532800 f = "a"
+            Regular 644 1000:100 315532800 g = "b"
+        "#]],
+    );
+}
+
+#[test]
+fn a_sha512_of_the_contents_is_checked_too() {
+    let content = Content { hash: Some(ContentHash::Sha512(Sha512::digest(b"abc").into())), ..known(b"abc") };
+    check(
+        |writer| writer.file_from("/f", &ATTR, &content, &mut &b"abc"[..]),
+        &ParentDirs::new(),
+        expect![[r#"
+            Regular 644 1000:100 315532800 f = "abc"
+        "#]],
+    );
+}
+
+#[test]
+fn a_tree_is_the_same_layer_in_any_order() {
+    let (dir, store) = store();
+    let disk = dir.path().join("on-disk");
+    std::fs::write(&disk, vec![7; 300_000]).unwrap();
+    let entry = |path: &str, kind| TreeEntry { path: path.to_owned(), attr: ATTR, kind };
+    let mut entries = vec![
+        entry("/usr/local/bin/fmtk-launch", TreeKind::Disk(disk)),
+        entry("/usr/local/bin-more", TreeKind::Bytes(b"x".to_vec())),
+        entry("/usr/local/lib/x", TreeKind::Symlink("../bin".to_owned())),
+        entry("/usr/local/lib", TreeKind::Dir),
+        entry("/usr/old", TreeKind::Whiteout),
+    ];
+    let parents = ParentDirs::new();
+    let layer = tree_layer(&store, entries.clone(), options(&parents)).unwrap();
+    entries.reverse();
+    assert_eq!(tree_layer(&store, entries, options(&parents)).unwrap(), layer);
+    assert!(layer.size < 10_000, "300,000 equal bytes are compressed: {}", layer.size);
+    expect![[r#"
+        Directory 755 1000:100 315532800 usr/
+        Directory 755 1000:100 315532800 usr/local/
+        Directory 755 1000:100 315532800 usr/local/bin/
+        Regular 644 1000:100 315532800 usr/local/bin/fmtk-launch = "\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}"
+        Regular 644 1000:100 315532800 usr/local/bin-more = "x"
+        Directory 644 1000:100 315532800 usr/local/lib/
+        Symlink 644 1000:100 315532800 usr/local/lib/x -> ../bin
+        Regular 644 1000:100 315532800 usr/.wh.old
+    "#]].assert_eq(&listing(&unpack(&store, &layer)));
+}
+
+/// The bytes of a layer must not change from machine to machine or version to version: a change here is a new
+/// format version.
+#[test]
+fn the_bytes_of_a_layer_stay_the_same() {
+    let (_dir, store) = store();
+    let parents = ParentDirs::new();
+    let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
+    let text: Vec<u8> = (0..200_000_u32).flat_map(|number| number.wrapping_mul(number).to_le_bytes()).collect();
+    writer.file("/a/compressed", &ATTR, &text).unwrap();
+    let stream = deflate(&[(text[..1000].to_vec(), false)], 9, 0);
+    writer.deflated("/a/spliced", &ATTR, &known(&text[..1000]), stream.len() as u64, &mut &stream[..]).unwrap();
+    let layer = writer.finish().unwrap();
+    expect!["sha256:b56e091f179f5f96a6621db027190626ff44d0a12fa715d66fa00d005301fef8 sha256:a582dca84812da493b1db8f8871c73a9b6df167e65ecf519b3c4947066cb72bd"].assert_eq(&format!("{} {}", layer.digest, layer.diff_id));
+}
+
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        Just(Vec::new()),
+        proptest::collection::vec(any::<u8>(), 0..600),
+        (any::<u8>(), 0..200_000_usize).prop_map(|(byte, length)| vec![byte; length]),
+        // Enough literals for several blocks, some of them incompressible.
+        (any::<u32>(), 0..150_000_usize, 1..255_u8).prop_map(|(seed, length, spread)| {
+            let mut state = seed | 1;
+            let mut next = move || {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                (state >> 8) as u8 % spread
+            };
+            (0..length).map(|_| next()).collect()
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn any_deflate_streams_can_be_spliced(
+        files in proptest::collection::vec(
+            (
+                proptest::collection::vec((piece(), any::<bool>()), 0..4),
+                prop_oneof![Just(0), Just(1), Just(6), Just(9)],
+                prop_oneof![Just(0), Just(2), Just(4)],
+            ),
+            0..4,
+        )
+    ) {
+        let (_dir, store) = store();
+        let parents = ParentDirs::new();
+        let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
+        let mut expected = BTreeMap::new();
+        for (number, (pieces, level, strategy)) in files.iter().enumerate() {
+            let bytes: Vec<u8> = pieces.iter().flat_map(|(piece, _)| piece.iter().copied()).collect();
+            let stream = deflate(pieces, *level, *strategy);
+            let path = format!("f{number}");
+            writer.deflated(&path, &ATTR, &known(&bytes), stream.len() as u64, &mut &stream[..]).unwrap();
+            writer.file(&format!("g{number}"), &ATTR, &bytes).unwrap();
+            expected.insert(path, bytes.clone());
+            expected.insert(format!("g{number}"), bytes);
+        }
+        let layer = writer.finish().unwrap();
+        prop_assert_eq!(contents(&unpack(&store, &layer)), expected);
+    }
+}
+
+#[test]
+fn a_file_that_changed_since_it_was_known_makes_no_layer() {
+    let (dir, store) = store();
+    let file = dir.path().join("on-disk");
+    std::fs::write(&file, b"abc").unwrap();
+    let entry = |path: &str, kind| vec![TreeEntry { path: path.to_owned(), attr: ATTR, kind }];
+    let known = |bytes: &[u8]| {
+        let kind = TreeKind::Known { file: file.clone(), sha256: Digest::from_bytes(Sha256::digest(bytes).into()) };
+        tree_layer(&store, entry("/f", kind), options(&ParentDirs::new()))
+    };
+    let plain = tree_layer(&store, entry("/f", TreeKind::Bytes(b"abc".to_vec())), options(&ParentDirs::new())).unwrap();
+    assert_eq!(known(b"abc").unwrap(), plain);
+    expect!["the contents of one file are not those that were announced: `f`"]
+        .assert_eq(&known(b"other").unwrap_err().to_string());
+}

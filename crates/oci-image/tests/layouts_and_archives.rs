@@ -1,0 +1,405 @@
+//! Images written as a layout or an archive are the same images when they are opened again.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod made;
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
+
+use expect_test::{Expect, expect};
+use made::*;
+use oci_image::{
+    Base, BaseError, BlobSource, ConfigEdits, Descriptor, Format, Image, Layer, LayoutSource, NewLayer, Platform,
+    Store, assemble, open_archive, open_layout, read_layer, write_archive, write_layout,
+};
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
+
+fn arm64() -> Platform {
+    Platform::linux_arm64()
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    (dir, store)
+}
+
+/// An image of these layers over a base of one, in memory.
+fn assembled(blobs: &mut Blobs, files: &[Vec<u8>], format: Format) -> Image {
+    let base_tar = vec![tar(&[Made::Dir("etc", 0o755)])];
+    let top = image(blobs, &base_tar);
+    let base = base(blobs, &top);
+    let layer = |bytes: &Vec<u8>| {
+        let tar = tar(&[Made::File("file", bytes)]);
+        let blob = blobs.put(DOCKER_LAYER, &gzip(&tar));
+        let layer = Layer { digest: blob.digest, size: blob.size, diff_id: digest(&tar), tar_size: tar.len() as u64 };
+        NewLayer { layer, holds: "a file".to_owned() }
+    };
+    let layers: Vec<NewLayer> = files.iter().map(layer).collect();
+    let edits = ConfigEdits { created: "2022-10-28T18:13:25Z".to_owned(), ..ConfigEdits::default() };
+    assemble(&base, &layers, &edits, format).unwrap()
+}
+
+fn base(blobs: &Blobs, top: &Descriptor) -> Base {
+    let mut fetch = |blob: &Descriptor| Ok(blobs.0[&blob.digest].clone());
+    Base::resolve("base", &blobs.0[&top.digest], None, &arm64(), &mut fetch, blobs).unwrap()
+}
+
+fn contents(source: &dyn BlobSource, base: &Base) -> Vec<Vec<u8>> {
+    let read = |(layer, diff_id): (&Descriptor, &oci_image::Digest)| {
+        let unread = |stream: &mut oci_image::LayerStream| {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).unwrap();
+            Ok::<_, oci_image::UnpackError>(bytes)
+        };
+        read_layer(source, layer, Some(*diff_id), unread).unwrap().0
+    };
+    base.layers.iter().zip(base.config.diff_ids()).map(read).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_layout_gives_back_what_was_written(files in vec(vec(any::<u8>(), 0..600), 0..4), docker in any::<bool>()) {
+        let (dir, _) = store();
+        let mut blobs = Blobs::default();
+        let image = assembled(&mut blobs, &files, if docker { Format::DockerV2 } else { Format::Oci });
+        let layout = dir.path().join("layout");
+        write_layout(&image, &blobs, &layout, "tag").unwrap();
+        for tag in [Some("tag"), None] {
+            let (base, source) = open_layout(&layout, tag, &arm64()).unwrap();
+            prop_assert_eq!(base.manifest_digest, image.digest);
+            prop_assert_eq!(&base.layers, &image.layers);
+            prop_assert_eq!(&base.config_bytes, &image.config);
+            prop_assert_eq!(contents(&source, &base), contents(&blobs, &base));
+        }
+    }
+
+    #[test]
+    fn an_archive_gives_back_what_was_written(files in vec(vec(any::<u8>(), 0..600), 0..4)) {
+        let (dir, store) = store();
+        let mut blobs = Blobs::default();
+        let image = assembled(&mut blobs, &files, Format::DockerV2);
+        let file = dir.path().join("image.tar");
+        write_archive(&image, &blobs, &file, "host/org/name:tag").unwrap();
+        let (base, source) = open_archive(&store, &file, &arm64()).unwrap();
+        let digests = |layers: &[Descriptor]| layers.iter().map(|layer| (layer.digest, layer.size)).collect::<Vec<_>>();
+        prop_assert_eq!(digests(&base.layers), digests(&image.layers));
+        prop_assert_eq!(&base.config_bytes, &image.config);
+        prop_assert_eq!(contents(&source, &base), contents(&blobs, &base));
+        // The digests of its layers come from the store this time.
+        let (again, _) = open_archive(&store, &file, &arm64()).unwrap();
+        prop_assert_eq!(again, base);
+        let bytes = fs::read(&file).unwrap();
+        write_archive(&image, &blobs, &file, "host/org/name:tag").unwrap();
+        prop_assert_eq!(fs::read(&file).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn other_images_of_a_layout_stay_and_a_tag_moves() {
+    let (dir, _) = store();
+    let layout = dir.path().join("layout");
+    let mut blobs = Blobs::default();
+    let one = assembled(&mut blobs, &[b"1".to_vec()], Format::DockerV2);
+    let two = assembled(&mut blobs, &[b"2".to_vec()], Format::DockerV2);
+    write_layout(&one, &blobs, &layout, "a").unwrap();
+    // What we don't know of an entry has to survive.
+    let index = layout.join("index.json");
+    let mut json: Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    json["manifests"][0]["artifactType"] = "kept".into();
+    fs::write(&index, json.to_string()).unwrap();
+    write_layout(&one, &blobs, &layout, "b").unwrap();
+    write_layout(&two, &blobs, &layout, "b").unwrap();
+    let opened = |tag| open_layout(&layout, tag, &arm64()).map(|(base, _)| base.manifest_digest);
+    assert_eq!(opened(Some("a")).unwrap(), one.digest);
+    assert_eq!(opened(Some("b")).unwrap(), two.digest);
+    assert!(matches!(opened(None), Err(BaseError::Several { there, .. }) if there == ["a", "b"]));
+    assert!(matches!(opened(Some("c")), Err(BaseError::NoSuchTag { there, .. }) if there == ["a", "b"]));
+    let json: Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    assert_eq!(json["manifests"].as_array().unwrap().len(), 2);
+    assert_eq!(json["manifests"][0]["artifactType"], "kept");
+    let left: Vec<_> = fs::read_dir(&layout).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 3, "{left:?}");
+}
+
+#[test]
+fn a_folder_of_other_things_is_not_written_into() {
+    let (dir, _) = store();
+    fs::write(dir.path().join("thesis.tex"), "").unwrap();
+    let mut blobs = Blobs::default();
+    let image = assembled(&mut blobs, &[], Format::Oci);
+    let error = write_layout(&image, &blobs, dir.path(), "a").unwrap_err();
+    assert!(error.to_string().ends_with("is not an OCI image layout; name a new or empty folder"), "{error}");
+}
+
+#[test]
+fn a_layout_that_was_given_up_half_made_is_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut blobs = Blobs::default();
+    let image = assembled(&mut blobs, &[b"one".to_vec()], Format::Oci);
+    let half = dir.path().join("blobs/sha256/.new-half");
+    fs::create_dir_all(half.parent().unwrap()).unwrap();
+    fs::write(&half, "half").unwrap();
+    let hours = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+    fs::File::options().append(true).open(&half).unwrap().set_modified(hours).unwrap();
+    write_layout(&image, &blobs, dir.path(), "1").unwrap();
+    assert!(!half.exists(), "what the killed run was at stays");
+}
+
+#[test]
+fn runs_that_make_one_layout_at_the_same_time_get_along() {
+    let mut blobs = Blobs::default();
+    let image = assembled(&mut blobs, &[b"one".to_vec()], Format::Oci);
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("layout");
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = ["1", "2", "3", "4"]
+                .map(|tag| scope.spawn(|| write_layout(&image, &blobs, &at, tag)))
+                .into_iter()
+                .collect();
+            runs.into_iter().for_each(|run| run.join().unwrap().unwrap());
+        });
+    }
+}
+
+/// As root it replaced `/dev/null`.
+#[test]
+fn an_archive_replaces_nothing_but_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut blobs = Blobs::default();
+    let image = assembled(&mut blobs, &[b"one".to_vec()], Format::Oci);
+    let write = |name: &str| write_archive(&image, &blobs, &dir.path().join(name), "a:1");
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+    fs::create_dir(dir.path().join("folder")).unwrap();
+    std::os::unix::fs::symlink("socket", dir.path().join("link")).unwrap();
+    for name in ["socket", "folder", "link"] {
+        let error = write(name).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("/{name}` is there already and is not a file")), "{error}");
+    }
+    fs::write(dir.path().join("file"), "old").unwrap();
+    std::os::unix::fs::symlink("file", dir.path().join("to-file")).unwrap();
+    write("to-file").unwrap();
+    assert!(dir.path().join("to-file").is_symlink());
+    assert!(fs::metadata(dir.path().join("file")).unwrap().len() > 1024);
+}
+
+#[test]
+fn a_layer_that_fails_leaves_no_image_behind() {
+    let (dir, _) = store();
+    let mut blobs = Blobs::default();
+    let image = assembled(&mut blobs, &[b"1".to_vec()], Format::DockerV2);
+    blobs.0.get_mut(&image.layers[1].digest).unwrap()[20] ^= 1;
+    let file = dir.path().join("image.tar");
+    fs::write(&file, "old").unwrap();
+    assert!(write_archive(&image, &blobs, &file, "a:b").is_err());
+    assert_eq!(fs::read(&file).unwrap(), b"old");
+    let layout = dir.path().join("layout");
+    assert!(write_layout(&image, &blobs, &layout, "a").is_err());
+    assert!(!layout.join("index.json").exists());
+    assert!(!layout.join("blobs/sha256").join(image.layers[1].digest.hex()).exists());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "a temporary file is left");
+}
+
+/// A layout folder with these entries in its index.
+fn layout(folder: &Path, blobs: &Blobs, entries: Value) {
+    fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
+    for (digest, bytes) in &blobs.0 {
+        fs::write(folder.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
+    }
+    fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
+    fs::write(folder.join("index.json"), json!({ "schemaVersion": 2, "manifests": entries }).to_string()).unwrap();
+}
+
+#[test]
+fn an_index_inside_a_layout_is_followed_once() {
+    let (dir, _) = store();
+    let mut blobs = Blobs::default();
+    let good = image(&mut blobs, &[tar(&[])]);
+    let entry = |blob: &Descriptor, os: &str, architecture: &str| {
+        let mut entry = serde_json::to_value(blob).unwrap();
+        entry["platform"] = json!({ "os": os, "architecture": architecture });
+        entry
+    };
+    let manifests = [entry(&good, "linux", "arm64"), entry(&good, "unknown", "unknown")];
+    let inner = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
+    let inner = blobs.put(OCI_INDEX, inner.to_string().as_bytes());
+    layout(dir.path(), &blobs, json!([inner]));
+    assert_eq!(open_layout(dir.path(), None, &arm64()).unwrap().0.manifest_digest, good.digest);
+
+    let outer = json!({ "schemaVersion": 2, "manifests": [entry(&inner, "linux", "arm64")] });
+    let outer = blobs.put(OCI_INDEX, outer.to_string().as_bytes());
+    layout(dir.path(), &blobs, json!([outer]));
+    let error = open_layout(dir.path(), None, &arm64()).map(|_| ()).unwrap_err();
+    assert!(chain(&error).ends_with("the index leads to another index"), "{error}");
+}
+
+#[test]
+fn layouts_that_are_none() {
+    let (dir, _) = store();
+    let place = dir.path().join("layout");
+    fs::create_dir(&place).unwrap();
+    let check = |expect: Expect| {
+        let error = chain(&open_layout(&place, None, &arm64()).map(|_| ()).unwrap_err());
+        expect.assert_eq(&error.replace(&place.display().to_string(), "DIR"));
+    };
+    check(expect!["`DIR` is not an OCI image layout: there is no file `oci-layout` in it"]);
+    layout(&place, &Blobs::default(), json!([]));
+    check(expect!["`DIR` is not an OCI image layout that can be used: it holds no image"]);
+    fs::write(place.join("index.json"), "{").unwrap();
+    check(expect![
+        "`oci:DIR` can't be used as a base: the manifest can't be read: EOF while parsing an object at line 1 column 1"
+    ]);
+    fs::write(place.join("oci-layout"), r#"{"imageLayoutVersion": "2.0.0"}"#).unwrap();
+    check(expect!["`DIR` is not an OCI image layout: it is of version `2.0.0`, known is 1.0.0"]);
+    layout(&place, &Blobs::default(), json!([descriptor(OCI_MANIFEST, b"")]));
+    check(expect![
+        "failed to read the manifest of `oci:DIR`: failed to open `DIR/blobs/sha256/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`: No such file or directory (os error 2)"
+    ]);
+}
+
+/// A docker archive as docker before 25 wrote it.
+fn saved(file: &Path, images: &Value, members: &[Made<'_>]) {
+    let manifest = images.to_string();
+    let mut bytes = tar(members);
+    bytes.truncate(bytes.len() - 1024);
+    bytes.extend(tar(&[Made::File("manifest.json", manifest.as_bytes())]));
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn an_archive_of_an_older_docker_is_opened_without_reading_its_layers() {
+    let (dir, store) = store();
+    let file = dir.path().join("saved.tar");
+    let layers = [tar(&[Made::Dir("a", 0o755)]), tar(&[Made::File("a/b", b"1")])];
+    let twice = [layers[0].clone(), layers[1].clone(), layers[0].clone()];
+    let config = config(&twice).to_string();
+    let images = json!([{
+        "Config": "c.json", "RepoTags": ["a:b"], "Layers": ["1/layer.tar", "2/layer.tar", "3/layer.tar"]
+    }]);
+    saved(
+        &file,
+        &images,
+        &[
+            Made::File("c.json", config.as_bytes()),
+            Made::File("1/layer.tar", &layers[0]),
+            Made::File("2/layer.tar", &layers[1]),
+            Made::Link("3/layer.tar", "../1/layer.tar"),
+        ],
+    );
+    let (base, source) = open_archive(&store, &file, &arm64()).unwrap();
+    let found: Vec<_> = base.layers.iter().map(|layer| (layer.media_type.as_str(), layer.digest)).collect();
+    let [one, two] = [digest(&layers[0]), digest(&layers[1])];
+    assert_eq!(found, [(OCI_TAR, one), (OCI_TAR, two), (OCI_TAR, one)]);
+    assert_eq!(contents(&source, &base), twice);
+
+    // A layer that is not what the config says is found when it is read.
+    let mut bytes = fs::read(&file).unwrap();
+    let at = bytes.windows(5).position(|window| window == b"a/b\0\0").unwrap();
+    bytes[at] = b'z';
+    fs::write(&file, bytes).unwrap();
+    let (base, source) = open_archive(&store, &file, &arm64()).unwrap();
+    let mut reader = source.open(&base.layers[1]).unwrap();
+    assert_eq!(io::copy(&mut reader, &mut io::sink()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_layout_in_an_archive_is_opened_by_its_digests() {
+    let (dir, store) = store();
+    let mut blobs = Blobs::default();
+    let top = image(&mut blobs, &[tar(&[Made::File("x", b"1")])]);
+    let index = json!({ "schemaVersion": 2, "manifests": [top, top] }).to_string();
+    let names: Vec<(String, &Vec<u8>)> =
+        blobs.0.iter().map(|(digest, bytes)| (format!("blobs/sha256/{}", digest.hex()), bytes)).collect();
+    let mut members = vec![
+        Made::File("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#),
+        Made::File("index.json", index.as_bytes()),
+        Made::File("manifest.json", b"[]"),
+    ];
+    members.extend(names.iter().map(|(name, bytes)| Made::File(name, bytes)));
+    let file = dir.path().join("saved.tar");
+    fs::write(&file, tar(&members)).unwrap();
+    let (base, source) = open_archive(&store, &file, &arm64()).unwrap();
+    assert_eq!(base.manifest_digest, top.digest);
+    assert_eq!(contents(&source, &base), [tar(&[Made::File("x", b"1")])]);
+}
+
+/// A pipe would be waited for without end.
+#[test]
+fn what_is_no_regular_file_is_not_opened() {
+    let (dir, store) = store();
+    let socket = dir.path().join("socket");
+    let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let said = |error: BaseError| std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(said(open_archive(&store, &socket, &arm64()).unwrap_err()), "it is not a regular file");
+    assert_eq!(said(open_archive(&store, dir.path(), &arm64()).unwrap_err()), "it is a folder");
+    fs::rename(&socket, dir.path().join("oci-layout")).unwrap();
+    assert_eq!(said(open_layout(dir.path(), None, &arm64()).unwrap_err()), "it is not a regular file");
+}
+
+#[test]
+fn archives_that_can_not_be_used() {
+    let (dir, store) = store();
+    let file = dir.path().join("saved.tar");
+    let check = |expect: Expect| {
+        let error = chain(&open_archive(&store, &file, &arm64()).map(|_| ()).unwrap_err());
+        expect.assert_eq(&error.replace(&file.display().to_string(), "FILE"));
+    };
+    check(expect!["failed to read `FILE`: No such file or directory (os error 2)"]);
+    fs::write(&file, gzip(b"tar")).unwrap();
+    check(expect!["`FILE` is not a docker archive: it is compressed as a whole with gzip; decompress it first"]);
+    fs::write(&file, "not a tar archive at all").unwrap();
+    check(expect!["`FILE` is not a docker archive: the archive is damaged at byte 24: it is cut off"]);
+    fs::write(&file, tar(&[Made::File("a", b"1")])).unwrap();
+    check(expect!["`FILE` is not a docker archive: it has no `manifest.json`"]);
+    let layer = tar(&[]);
+    let good = config(std::slice::from_ref(&layer));
+    let one = json!({ "Config": "c", "RepoTags": null, "Layers": ["l"] });
+    let config_bytes = good.to_string();
+    let members = [Made::File("c", config_bytes.as_bytes()), Made::File("l", &layer)];
+    saved(&file, &json!([one, { "Config": "d", "RepoTags": ["x:y"], "Layers": [] }]), &members);
+    check(expect!["`FILE` holds several images: `c`, `x:y`"]);
+    saved(&file, &json!([]), &members);
+    check(expect!["`FILE` is not a docker archive: it holds no image"]);
+    saved(&file, &json!([one]), &members[..1]);
+    check(expect!["`FILE` is not a docker archive: it has no layer `l`"]);
+    saved(&file, &json!([one]), &members[1..]);
+    check(expect!["`FILE` is not a docker archive: it has no `c`"]);
+    saved(&file, &json!([{ "Config": "c", "Layers": ["l", "l"] }]), &members);
+    check(expect!["`docker-archive:FILE` can't be used as a base: its manifest lists 2 layers, its config 1"]);
+    saved(
+        &file,
+        &json!([{ "Config": "c", "Layers": ["m"] }]),
+        &[Made::File("c", config_bytes.as_bytes()), Made::Link("m", "n"), Made::Link("n", "m")],
+    );
+    check(expect!["`FILE` is not a docker archive: it has no layer `m`"]);
+    let mut amd64 = good.clone();
+    amd64["architecture"] = "amd64".into();
+    saved(&file, &json!([one]), &[Made::File("c", amd64.to_string().as_bytes()), Made::File("l", &layer)]);
+    check(expect!["`docker-archive:FILE` is for linux/amd64, not for linux/arm64"]);
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..bytes.len() - 1200]).unwrap();
+    check(expect!["`FILE` is not a docker archive: the archive is damaged at byte 3408: it is cut off"]);
+}
+
+#[test]
+fn a_source_of_a_layout_checks_what_it_gives() {
+    let (dir, _) = store();
+    let mut blobs = Blobs::default();
+    let top = image(&mut blobs, &[tar(&[])]);
+    layout(dir.path(), &blobs, json!([top]));
+    let (base, source): (_, LayoutSource) = open_layout(dir.path(), None, &arm64()).unwrap();
+    let path = dir.path().join("blobs/sha256").join(base.layers[0].digest.hex());
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() - 1;
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+    let mut out = Vec::new();
+    assert!(source.open(&base.layers[0]).unwrap().read_to_end(&mut out).is_err());
+}
