@@ -1,0 +1,287 @@
+//! Reading a zip archive that may be hostile: names, places and sizes of its entries, bounded, without overlaps.
+//!
+//! The central directory is what counts (as for pip); sizes and CRCs it claims are checked when an entry is read.
+
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt,
+};
+
+use flate2::{Decompress, FlushDecompress, read::DeflateDecoder};
+use rawzip::{CompressionMethod, ReaderAt, ZipLocator};
+use serde::{Deserialize, Serialize};
+
+use crate::{Fault, cp437};
+
+/// More entries than any wheel has; the largest known have some 30,000.
+const ENTRIES: usize = 250_000;
+/// A path of Linux is shorter than this.
+const NAME: usize = 4096;
+/// What all files of one wheel may unpack to: an image is at most 30 GB.
+const UNPACKED: u64 = 64 << 30;
+/// Folders that all files of one wheel may lie in: each is an entry of the layer.
+const FOLDERS: usize = ENTRIES;
+/// Bytes of those folders' paths together. Of 60,000 folders they are some 3 MiB; of a few hundred names that are
+/// `a/a/a/…` they would be gigabytes.
+const FOLDER_PATHS: usize = 32 << 20;
+
+/// One file of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name, as Python's zipfile would decode it.
+    pub name: String,
+    /// Length of the contents in bytes, as the archive claims.
+    pub size: u64,
+    /// CRC-32 of the contents, as the archive claims.
+    pub crc32: u32,
+    /// Where its bytes begin in the archive.
+    pub offset: u64,
+    /// How many bytes it takes in the archive.
+    pub compressed: u64,
+    /// Whether those are a deflate stream; else they are the contents.
+    pub deflated: bool,
+    /// Whether it is marked as an executable regular file.
+    pub executable: bool,
+}
+
+/// Lists the files of the archive in `reader`, `length` bytes long, in the order of the central directory. Entries for
+/// folders are left out, as pip does.
+pub fn entries<R: ReaderAt>(reader: R, length: u64) -> Result<Vec<Entry>, Fault> {
+    let zip = |error: rawzip::Error| Fault::Zip(error.to_string());
+    let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
+    let archive = ZipLocator::new().locate_in_reader(reader, &mut buffer, length).map_err(|(_, error)| zip(error))?;
+    let announced = archive.entries_hint();
+    if announced > ENTRIES as u64 {
+        return Err(Fault::Large("many entries"));
+    }
+    let directory = archive.directory_offset();
+    let mut found = Vec::new();
+    let mut names = HashSet::new();
+    let mut ranges = Vec::new();
+    let mut local = vec![0; 2 * (1 << 16)];
+    let (mut count, mut unpacked) = (0_u64, 0_u64);
+    let mut records = archive.entries(&mut buffer);
+    while let Some(record) = records.next_entry().map_err(zip)? {
+        count += 1;
+        if count > announced {
+            break;
+        }
+        let raw = record.file_path();
+        let raw: &[u8] = raw.as_ref();
+        let flags = record.flags();
+        let name = decode_name(raw, flags.is_utf8())?;
+        check_name(&name)?;
+        let refuse = |reason: String| Fault::Entry { name: name.clone(), reason };
+        if flags.is_encrypted() || flags.has_strong_encryption() || flags.is_masked() {
+            return Err(refuse("is encrypted".to_owned()));
+        }
+        let method = record.compression_method();
+        let size = record.uncompressed_size_hint();
+        let deflated = match method {
+            CompressionMethod::STORE => false,
+            // Of an empty file pip never looks at the stream.
+            CompressionMethod::DEFLATE => size > 0,
+            other => return Err(refuse(format!("is compressed by {}, not by deflate", method_name(other)))),
+        };
+        if !names.insert(name.clone()) {
+            return Err(refuse("is there twice".to_owned()));
+        }
+        let place = archive.get_entry(record.wayfinder()).map_err(zip)?;
+        let header = place.local_header(&mut local).map_err(zip)?;
+        if AsRef::<[u8]>::as_ref(&header.file_path()) != raw {
+            return Err(refuse("has another name in its own header".to_owned()));
+        }
+        let (begin, end) = place.compressed_data_range();
+        ranges.push((record.local_header_offset(), end));
+        let compressed = record.compressed_size_hint();
+        if method == CompressionMethod::STORE && size != compressed {
+            return Err(refuse(format!("is stored, yet {size} bytes take {compressed}")));
+        }
+        // Deflate can't do better than 1032 to 1.
+        if deflated && size / 1032 > compressed {
+            return Err(refuse(format!("claims that {compressed} bytes unpack to {size}")));
+        }
+        unpacked = unpacked.saturating_add(size);
+        if unpacked > UNPACKED {
+            return Err(Fault::Large("much to unpack"));
+        }
+        if name.ends_with('/') {
+            continue;
+        }
+        let mode = record.external_attributes() >> 16;
+        found.push(Entry {
+            size,
+            crc32: record.crc32(),
+            offset: begin,
+            compressed: if size > 0 { compressed } else { 0 },
+            deflated,
+            // S_IFREG and any of the three execute bits, whatever system wrote it: pip's rule.
+            executable: mode & 0o170_000 == 0o100_000 && mode & 0o111 != 0,
+            name,
+        });
+    }
+    if count != announced {
+        return Err(Fault::Zip(format!("{announced} entries announced, {count} or more found")));
+    }
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
+        if pair[0].1 > pair[1].0 {
+            return Err(Fault::Zip("entries overlap".to_owned()));
+        }
+    }
+    if ranges.last().is_some_and(|range| range.1 > directory) {
+        return Err(Fault::Zip("an entry reaches into the directory".to_owned()));
+    }
+    check_folders(&found)?;
+    Ok(found)
+}
+
+/// Refuses few names that make many folders.
+fn check_folders(files: &[Entry]) -> Result<(), Fault> {
+    let mut names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    names.sort_unstable();
+    let (mut folders, mut bytes, mut last) = (0_usize, 0_usize, "");
+    for name in names {
+        // Names that begin with a folder's path are neighbours, so that a folder is new where it is not the last name's.
+        let shared = name.bytes().zip(last.bytes()).take_while(|(one, other)| one == other).count();
+        for (end, _) in name.match_indices('/').filter(|(end, _)| *end >= shared) {
+            folders += 1;
+            bytes += end;
+        }
+        last = name;
+        if folders > FOLDERS || bytes > FOLDER_PATHS {
+            return Err(Fault::Large("many folders"));
+        }
+    }
+    Ok(())
+}
+
+fn decode_name(raw: &[u8], utf8: bool) -> Result<String, Fault> {
+    let refuse = |reason| Fault::Name { name: String::from_utf8_lossy(raw).escape_debug().to_string(), reason };
+    if raw.len() >= NAME {
+        return Err(Fault::Large("long names"));
+    }
+    if utf8 {
+        return String::from_utf8(raw.to_vec()).map_err(|_| refuse("its name is not UTF-8, as it says"));
+    }
+    Ok(cp437::decode(raw))
+}
+
+/// Stricter than pip where a name could mean something else to another tool.
+fn check_name(name: &str) -> Result<(), Fault> {
+    let refuse = |reason| Err(Fault::Name { name: name.escape_debug().to_string(), reason });
+    if name.is_empty() || name == "/" {
+        return refuse("it names nothing");
+    }
+    if name.contains('\0') || name.contains(['\n', '\r']) {
+        return refuse("its name holds a NUL or a line end");
+    }
+    if name.contains('\\') {
+        return refuse("its name holds a backslash");
+    }
+    if name.starts_with('/') {
+        return refuse("its name is an absolute path");
+    }
+    for component in name.strip_suffix('/').unwrap_or(name).split('/') {
+        match component {
+            ".." => return refuse("its name leads out of the wheel"),
+            "" | "." => return refuse("its name has an empty or `.` component"),
+            _ if component.starts_with(".wh.") => return refuse("its name is that of a whiteout"),
+            _ if component.len() > 255 => return refuse("its name has a component longer than 255 bytes"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn method_name(method: CompressionMethod) -> String {
+    method.name().map_or_else(|| format!("method {}", method.as_u16()), str::to_lowercase)
+}
+
+/// Reads the bytes of an entry as they are in the archive.
+pub(crate) struct RawReader<'a> {
+    file: &'a File,
+    at: u64,
+    left: u64,
+}
+
+impl<'a> RawReader<'a> {
+    /// Reads `entry` of the archive in `file`.
+    pub fn new(file: &'a File, entry: &Entry) -> Self {
+        Self { file, at: entry.offset, left: entry.compressed }
+    }
+}
+
+impl Read for RawReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.file.read_at(&mut buffer[..length], self.at)?;
+        self.at += read as u64;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+/// Reads the contents of a small entry whole, and checks size and CRC.
+pub(crate) fn contents(file: &File, entry: &Entry, limit: u64) -> Result<Vec<u8>, Fault> {
+    let fault = |reason: String| Fault::Entry { name: entry.name.clone(), reason };
+    if entry.size > limit {
+        return Err(fault(format!("has {} bytes, more than {limit}", entry.size)));
+    }
+    let mut bytes = Vec::with_capacity(entry.size as usize);
+    let raw = RawReader::new(file, entry);
+    let result = if entry.deflated {
+        DeflateDecoder::new(raw).take(entry.size + 1).read_to_end(&mut bytes)
+    } else {
+        raw.take(entry.size + 1).read_to_end(&mut bytes)
+    };
+    result.map_err(|error| fault(format!("can't be read: {error}")))?;
+    if bytes.len() as u64 != entry.size || crc32fast::hash(&bytes) != entry.crc32 {
+        return Err(fault("does not have the size and CRC that the archive claims".to_owned()));
+    }
+    Ok(bytes)
+}
+
+/// Reads the first bytes of entries; what it needs is kept from one to the next.
+pub(crate) struct Peeker<'a> {
+    file: &'a File,
+    inflate: Decompress,
+    raw: Vec<u8>,
+}
+
+impl<'a> Peeker<'a> {
+    /// Peeks into the archive in `file`.
+    pub fn new(file: &'a File) -> Self {
+        // 1 KiB: the code tables of a block take 300 bytes at most, and some dozen bytes follow from them.
+        Self { file, inflate: Decompress::new(false), raw: vec![0; 1024] }
+    }
+
+    /// The first bytes of the entry, at most as many as `head` has; fewer where it is shorter or does not unpack.
+    pub fn peek<'b>(&mut self, entry: &Entry, head: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        let length = self.raw.len().min(usize::try_from(entry.compressed).unwrap_or(usize::MAX));
+        self.file.read_exact_at(&mut self.raw[..length], entry.offset)?;
+        if !entry.deflated {
+            let length = length.min(head.len());
+            head[..length].copy_from_slice(&self.raw[..length]);
+            return Ok(&head[..length]);
+        }
+        self.inflate.reset(false);
+        // An error shows itself, with a better message, when the layer is made.
+        let _ = self.inflate.decompress(&self.raw[..length], head, FlushDecompress::None);
+        let produced = self.inflate.total_out() as usize;
+        if produced == head.len() || produced as u64 == entry.size {
+            return Ok(&head[..produced]);
+        }
+        // A stream that begins in an unusual way, with empty blocks say.
+        let mut decoder = DeflateDecoder::new(RawReader::new(self.file, entry));
+        let mut produced = 0;
+        while let Ok(more) = decoder.read(&mut head[produced..])
+            && more > 0
+        {
+            produced += more;
+        }
+        Ok(&head[..produced])
+    }
+}

@@ -1,0 +1,189 @@
+//! What a wheel says of itself and holds, without its contents: all that checks and plans need.
+
+use std::{fs::File, path::Path};
+
+use oci_image::{Digest, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Fault, WheelError,
+    archive::{self, Entry, Peeker},
+    elf::{self, Elf},
+    entry_points::{self, Commands},
+    fields::Fields,
+    filename::{FileName, normalize},
+    record::{self, Row},
+    scripts::PLACEHOLDER,
+};
+
+/// Raised where [`WheelFacts`] change their meaning or more is refused, so that older cached ones are not taken.
+const VERSION: u32 = 2;
+/// Bytes that METADATA, WHEEL or `entry_points.txt` may have; the longest known METADATA have some 300 KiB.
+const METADATA: u64 = 2 << 20;
+/// Bytes that RECORD may have: 250,000 rows of 100 bytes.
+const RECORD: u64 = 25 << 20;
+
+/// What a wheel says of itself and holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WheelFacts {
+    /// Its file name.
+    pub file: FileName,
+    /// Name of the distribution as METADATA writes it.
+    pub name: String,
+    /// Version as METADATA writes it; not necessarily one of PEP 440.
+    pub version: String,
+    /// `Wheel-Version` of WHEEL.
+    pub wheel_version: (u32, u32),
+    /// `Tag` lines of WHEEL. They may contradict the file name, which is what counts, as for pip.
+    pub tags: Vec<String>,
+    /// `Root-Is-Purelib` of WHEEL.
+    pub root_is_purelib: bool,
+    /// `Requires-Python`.
+    pub requires_python: Option<String>,
+    /// `Requires-Dist`, one requirement each.
+    pub requires_dist: Vec<String>,
+    /// Name of its `.dist-info` folder.
+    pub dist_info: String,
+    /// Its commands.
+    pub commands: Commands,
+    /// Its files in the order of the archive.
+    pub files: Vec<Entry>,
+    /// Rows of its RECORD as they are.
+    pub record: Vec<Row>,
+    /// Files that are machine code.
+    pub elf: Vec<(String, Elf)>,
+    /// Scripts whose first line is to name the interpreter.
+    pub unfinished_scripts: Vec<String>,
+}
+
+impl WheelFacts {
+    /// Reads the facts of the wheel at `path`.
+    pub fn read(path: &Path) -> Result<Self, WheelError> {
+        let read_error = |source| WheelError::Read { wheel: path.to_owned(), source };
+        let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let file_name =
+            FileName::parse(file_name).map_err(|reason| WheelError::FileName { wheel: path.to_owned(), reason })?;
+        let file = File::open(path).map_err(read_error)?;
+        let length = file.metadata().map_err(read_error)?.len();
+        Self::of_file(file_name, &file, length)
+            .map_err(|fault| WheelError::Archive { wheel: path.to_owned(), fault })?
+            .map_err(read_error)
+    }
+
+    /// The facts of the wheel at `path`, whose contents have this digest (the caller's word): from the store where it
+    /// has them, else read and stored.
+    pub fn cached(store: &Store, path: &Path, digest: &Digest) -> Result<Self, WheelError> {
+        let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let key = format!("{VERSION} {digest} {file_name}");
+        if let Some(facts) = store.record("wheel-facts", &key)? {
+            return Ok(facts);
+        }
+        let facts = Self::read(path)?;
+        store.put_record("wheel-facts", &key, &facts)?;
+        Ok(facts)
+    }
+
+    /// The name by which the distribution is compared (PEP 503).
+    pub fn key(&self) -> String {
+        normalize(&self.name)
+    }
+
+    fn of_file(file_name: FileName, file: &File, length: u64) -> Result<Result<Self, std::io::Error>, Fault> {
+        let reader = match file.try_clone() {
+            Ok(clone) => rawzip::FileReader::from(clone),
+            Err(error) => return Ok(Err(error)),
+        };
+        let files = archive::entries(reader, length)?;
+        let dist_info = dist_info(&files, &file_name)?;
+        let read = |name: &str, limit| {
+            let path = format!("{dist_info}/{name}");
+            let entry = files.iter().find(|entry| entry.name == path);
+            entry.map(|entry| archive::contents(file, entry, limit)).transpose()
+        };
+        let needed = |name: &str, limit| {
+            read(name, limit)?.ok_or_else(|| Fault::Missing(format!("it has no `{dist_info}/{name}`")))
+        };
+        let malformed = |name: &str| {
+            let file = format!("{dist_info}/{name}");
+            move |reason| Fault::Metadata { file, reason }
+        };
+        let wheel = Fields::parse(&needed("WHEEL", METADATA)?);
+        let metadata = Fields::parse(&needed("METADATA", METADATA)?);
+        let record = record::parse(&needed("RECORD", RECORD)?).map_err(malformed("RECORD"))?;
+        let commands = match read("entry_points.txt", METADATA)? {
+            Some(bytes) => entry_points::parse(&bytes).map_err(malformed("entry_points.txt"))?,
+            None => Commands::default(),
+        };
+        let field = |name: &str| {
+            let value = metadata.first(name).filter(|value| !value.is_empty());
+            value.map(str::to_owned).ok_or_else(|| malformed("METADATA")(format!("it has no `{name}`")))
+        };
+        let (elf, unfinished_scripts) = match peek(file, &files) {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(Ok(Self {
+            name: field("Name")?,
+            version: field("Version")?,
+            wheel_version: wheel_version(wheel.first("Wheel-Version")).map_err(malformed("WHEEL"))?,
+            tags: wheel.all("Tag").map(str::to_owned).collect(),
+            root_is_purelib: wheel.first("Root-Is-Purelib").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            requires_python: metadata.first("Requires-Python").map(str::to_owned),
+            requires_dist: metadata.all("Requires-Dist").map(str::to_owned).collect(),
+            file: file_name,
+            dist_info,
+            commands,
+            files,
+            record,
+            elf,
+            unfinished_scripts,
+        }))
+    }
+}
+
+/// The one folder of metadata; pip wants its name to begin with the distribution's.
+fn dist_info(files: &[Entry], file_name: &FileName) -> Result<String, Fault> {
+    let mut found: Vec<&str> = files
+        .iter()
+        .filter_map(|entry| entry.name.split_once('/'))
+        .map(|(folder, _)| folder)
+        .filter(|folder| folder.ends_with(".dist-info"))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    match found[..] {
+        [] => Err(Fault::Missing("it has no `.dist-info` folder".to_owned())),
+        [one] if normalize(one).starts_with(&normalize(&file_name.name)) => Ok(one.to_owned()),
+        [one] => Err(Fault::Missing(format!("its folder `{one}` is not that of `{}`", file_name.name))),
+        _ => Err(Fault::Missing(format!("it has several `.dist-info` folders: `{}`", found.join("`, `")))),
+    }
+}
+
+fn wheel_version(value: Option<&str>) -> Result<(u32, u32), String> {
+    let text = value.ok_or("it has no `Wheel-Version`")?;
+    let mut numbers = text.trim().split('.').map(str::parse);
+    match (numbers.next(), numbers.next().unwrap_or(Ok(0))) {
+        (Some(Ok(major)), Ok(minor)) => Ok((major, minor)),
+        _ => Err(format!("`{text}` is not a `Wheel-Version`")),
+    }
+}
+
+type Peeked = (Vec<(String, Elf)>, Vec<String>);
+
+fn peek(file: &File, files: &[Entry]) -> std::io::Result<Peeked> {
+    let mut peeker = Peeker::new(file);
+    let (mut machine_code, mut unfinished) = (Vec::new(), Vec::new());
+    let mut head = [0; elf::HEAD];
+    for entry in files {
+        let head = peeker.peek(entry, &mut head)?;
+        if let Some(found) = Elf::parse(head) {
+            machine_code.push((entry.name.clone(), found));
+        }
+        let mut parts = entry.name.split('/');
+        let is_script = parts.next().is_some_and(|folder| folder.ends_with(".data")) && parts.next() == Some("scripts");
+        if is_script && head.starts_with(PLACEHOLDER) {
+            unfinished.push(entry.name.clone());
+        }
+    }
+    Ok((machine_code, unfinished))
+}

@@ -1,0 +1,92 @@
+//! Where an installer would put things, and what it installs for.
+
+use std::collections::BTreeMap;
+
+use oci_image::ParentDirs;
+use serde::{Deserialize, Serialize};
+
+/// The Python that wheels are installed for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Major and minor version of CPython.
+    pub python: (u32, u32),
+    /// Its third number, where it is known; `Requires-Python` may ask for it.
+    pub python_micro: Option<u32>,
+    /// Its ABI tag, `cp39`; of 3.7 it is `cp37m`.
+    pub abi: String,
+    /// What `uname -m` says there: `aarch64`.
+    pub machine: String,
+    /// Version of glibc.
+    pub glibc: (u32, u32),
+}
+
+impl Target {
+    /// CPython of this version on arm64 with this glibc.
+    pub fn aarch64(python: (u32, u32), glibc: (u32, u32)) -> Self {
+        // PEP 3149's flag for pymalloc was dropped from the ABI tag in 3.8.
+        let flag = if python < (3, 8) { "m" } else { "" };
+        let abi = format!("cp{}{}{flag}", python.0, python.1);
+        Self { python, python_micro: None, abi, machine: "aarch64".to_owned(), glibc }
+    }
+}
+
+/// Where an installer puts the parts of a wheel. All paths are absolute, without a trailing slash, and lead through
+/// real folders: a link among them would become a folder. Links further down are in `links`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Where `*.data/data` goes: the prefix of the Python.
+    pub data: String,
+    /// Where pure modules go: `<prefix>/lib/python3.9/site-packages`, or `dist-packages` on Debian.
+    pub purelib: String,
+    /// Where modules with machine code go; mostly the same.
+    pub platlib: String,
+    /// Where commands go: `<prefix>/bin`.
+    pub scripts: String,
+    /// Where headers go, one folder a distribution below it: `<prefix>/include/python3.9`.
+    pub headers: String,
+    /// What runs the commands: `<prefix>/bin/python3.9`.
+    pub interpreter: String,
+    /// Owner of all files and new folders.
+    pub uid: u64,
+    /// Group of all files and new folders.
+    pub gid: u64,
+    /// Modification time of all files and new folders, seconds since 1970 UTC.
+    pub mtime: u64,
+    /// Attributes of the folders that the base has.
+    pub parents: ParentDirs,
+    /// Folders that a link of the base leads elsewhere, as `<prefix>/man/man1`, and where they really are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, String>,
+}
+
+impl Layout {
+    /// What CPython's own scheme `posix_prefix` says of `prefix`, for owner 0, with no folders of a base. The
+    /// interpreter is `<prefix>/bin/pythonX.Y`.
+    pub fn posix_prefix(prefix: &str, python: (u32, u32), mtime: u64) -> Self {
+        let prefix = prefix.trim_end_matches('/');
+        let version = format!("python{}.{}", python.0, python.1);
+        let site = format!("{prefix}/lib/{version}/site-packages");
+        Self {
+            data: prefix.to_owned(),
+            purelib: site.clone(),
+            platlib: site,
+            scripts: format!("{prefix}/bin"),
+            headers: format!("{prefix}/include/{version}"),
+            interpreter: format!("{prefix}/bin/{version}"),
+            uid: 0,
+            gid: 0,
+            mtime,
+            parents: ParentDirs::new(),
+            links: BTreeMap::new(),
+        }
+    }
+
+    /// Where a file really lies.
+    pub(crate) fn behind_links(&self, path: String) -> String {
+        let real = path.rsplit_once('/').and_then(|(folder, name)| Some((self.links.get(folder)?, name)));
+        match real {
+            Some((folder, name)) => format!("{}/{name}", folder.trim_end_matches('/')),
+            None => path,
+        }
+    }
+}

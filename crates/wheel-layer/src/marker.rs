@@ -1,0 +1,253 @@
+//! Environment markers (PEP 508): parsing and evaluating them for a target.
+
+use std::str::FromStr;
+
+use pep440_rs::{Version, VersionSpecifier};
+
+use crate::{Target, normalize, requirement::Cursor};
+
+/// Parentheses may be nested this deep; real ones are two deep.
+const DEPTH: usize = 32;
+/// Stands for the third number of a Python version that is not known: a base is more likely to have a late release of
+/// its series than an early one, and no series has so many.
+const LATE_MICRO: u32 = 99;
+
+/// A marker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Marker {
+    Or(Vec<Marker>),
+    And(Vec<Marker>),
+    Compare { left: Operand, operator: String, right: Operand },
+}
+
+/// One side of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Operand {
+    Variable(&'static str),
+    Text(String),
+}
+
+/// Variables by all of their names, and what each is called today.
+const VARIABLES: [(&str, &str); 18] = [
+    ("python_version", "python_version"),
+    ("python_full_version", "python_full_version"),
+    ("os_name", "os_name"),
+    ("os.name", "os_name"),
+    ("sys_platform", "sys_platform"),
+    ("sys.platform", "sys_platform"),
+    ("platform_release", "platform_release"),
+    ("platform_system", "platform_system"),
+    ("platform_version", "platform_version"),
+    ("platform.version", "platform_version"),
+    ("platform_machine", "platform_machine"),
+    ("platform.machine", "platform_machine"),
+    ("platform_python_implementation", "platform_python_implementation"),
+    ("platform.python_implementation", "platform_python_implementation"),
+    ("python_implementation", "platform_python_implementation"),
+    ("implementation_name", "implementation_name"),
+    ("implementation_version", "implementation_version"),
+    ("extra", "extra"),
+];
+
+impl Marker {
+    /// Reads a marker to the end of the text.
+    pub fn parse(cursor: &mut Cursor<'_>) -> Result<Self, String> {
+        let marker = Self::any_of(cursor, 0)?;
+        cursor.skip_space();
+        if cursor.rest().is_empty() { Ok(marker) } else { Err(format!("`{}` follows its marker", cursor.rest())) }
+    }
+
+    fn any_of(cursor: &mut Cursor<'_>, depth: usize) -> Result<Self, String> {
+        let mut parts = vec![Self::all_of(cursor, depth)?];
+        while cursor.take_word("or") {
+            parts.push(Self::all_of(cursor, depth)?);
+        }
+        Ok(Self::Or(parts))
+    }
+
+    fn all_of(cursor: &mut Cursor<'_>, depth: usize) -> Result<Self, String> {
+        let mut parts = vec![Self::one(cursor, depth)?];
+        while cursor.take_word("and") {
+            parts.push(Self::one(cursor, depth)?);
+        }
+        Ok(Self::And(parts))
+    }
+
+    fn one(cursor: &mut Cursor<'_>, depth: usize) -> Result<Self, String> {
+        if cursor.take("(") {
+            if depth == DEPTH {
+                return Err("its marker has too many parentheses".to_owned());
+            }
+            let marker = Self::any_of(cursor, depth + 1)?;
+            return if cursor.take(")") { Ok(marker) } else { Err("its marker lacks a `)`".to_owned()) };
+        }
+        let left = Operand::parse(cursor)?;
+        let operator = Self::operator(cursor)?;
+        let right = Operand::parse(cursor)?;
+        if matches!((&left, &right), (Operand::Text(_), Operand::Text(_))) {
+            return Err("its marker compares two texts".to_owned());
+        }
+        Ok(Self::Compare { left, operator, right })
+    }
+
+    fn operator(cursor: &mut Cursor<'_>) -> Result<String, String> {
+        for operator in ["===", "==", "~=", "!=", "<=", ">=", "<", ">"] {
+            if cursor.take(operator) {
+                return Ok(operator.to_owned());
+            }
+        }
+        if cursor.take_word("in") {
+            return Ok("in".to_owned());
+        }
+        if cursor.take_word("not") && cursor.take_word("in") {
+            return Ok("not in".to_owned());
+        }
+        Err(format!("its marker has no comparison before `{}`", cursor.rest()))
+    }
+
+    /// Whether it holds for the target, with this extra asked for (empty: none). The error names a comparison that
+    /// means nothing.
+    pub fn holds(&self, target: &Target, extra: &str) -> Result<bool, String> {
+        match self {
+            Self::Or(parts) => parts.iter().try_fold(false, |held, part| Ok(held | part.holds(target, extra)?)),
+            Self::And(parts) => parts.iter().try_fold(true, |held, part| Ok(held & part.holds(target, extra)?)),
+            Self::Compare { left, operator, right } => {
+                let variable = match (left, right) {
+                    (Operand::Variable(name), _) | (_, Operand::Variable(name)) => name,
+                    _ => "",
+                };
+                let (mut left, mut right) = (left.value(target, extra), right.value(target, extra));
+                if variable == "extra" {
+                    (left, right) = (normalize(&left), normalize(&right));
+                }
+                compare(variable, &left, operator, &right)
+            }
+        }
+    }
+}
+
+fn compare(variable: &str, left: &str, operator: &str, right: &str) -> Result<bool, String> {
+    let of_version =
+        matches!(variable, "python_version" | "python_full_version" | "implementation_version" | "platform_release");
+    if of_version
+        && let Ok(specifier) = VersionSpecifier::from_str(&format!("{operator}{right}"))
+        && let Ok(version) = Version::from_str(left)
+    {
+        return Ok(specifier.contains(&version));
+    }
+    // Texts have no order (PyPA, "Dependency specifiers"; packaging since 24): what asks for one is false.
+    Ok(match operator {
+        "in" => right.contains(left),
+        "not in" => !right.contains(left),
+        "==" | "<=" | ">=" => left == right,
+        "!=" => left != right,
+        "<" | ">" => false,
+        _ => return Err(format!("its marker compares `{left}` and `{right}` by `{operator}`")),
+    })
+}
+
+impl Operand {
+    fn parse(cursor: &mut Cursor<'_>) -> Result<Self, String> {
+        cursor.skip_space();
+        let rest = cursor.rest();
+        if let Some(quote) = rest.chars().next().filter(|first| matches!(first, '"' | '\'')) {
+            let text = &rest[1..];
+            let end = text.find(quote).ok_or("its marker has a quote that is not closed")?;
+            cursor.advance(end + 2);
+            return Ok(Self::Text(text[..end].to_owned()));
+        }
+        let end = rest
+            .find(|letter: char| !(letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.')))
+            .unwrap_or(rest.len());
+        let word = &rest[..end];
+        let (_, name) = VARIABLES
+            .into_iter()
+            .find(|(name, _)| *name == word)
+            .ok_or_else(|| format!("its marker has the unknown variable `{word}`"))?;
+        cursor.advance(end);
+        Ok(Self::Variable(name))
+    }
+
+    fn value(&self, target: &Target, extra: &str) -> String {
+        let name = match self {
+            Self::Text(text) => return text.clone(),
+            Self::Variable(name) => *name,
+        };
+        match name {
+            "python_version" => format!("{}.{}", target.python.0, target.python.1),
+            "python_full_version" | "implementation_version" => full_version(target),
+            "os_name" => "posix".to_owned(),
+            "sys_platform" => "linux".to_owned(),
+            "platform_system" => "Linux".to_owned(),
+            "platform_machine" => target.machine.clone(),
+            "platform_python_implementation" => "CPython".to_owned(),
+            "implementation_name" => "cpython".to_owned(),
+            "extra" => extra.to_owned(),
+            // Release and version of the kernel are those of the host that the container will run on.
+            _ => String::new(),
+        }
+    }
+}
+
+/// The whole version of the target's Python.
+pub(crate) fn full_version(target: &Target) -> String {
+    format!("{}.{}.{}", target.python.0, target.python.1, target.python_micro.unwrap_or(LATE_MICRO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Marker;
+    use crate::{Target, requirement::Cursor};
+
+    fn holds(marker: &str, extra: &str) -> Result<bool, String> {
+        Marker::parse(&mut Cursor::new(marker))?.holds(&Target::aarch64((3, 9), (2, 28)), extra)
+    }
+
+    /// Compared with `packaging.markers.Marker(…).evaluate(…)`.
+    #[test]
+    fn evaluates_like_packaging() {
+        for (marker, expected) in [
+            ("python_version < '3.10'", true),
+            ("python_version >= \"3.10\"", false),
+            ("'3.9' == python_version", true),
+            ("'3.10' > python_version", true),
+            ("python_version in '3.8 3.9'", true),
+            ("python_version not in '3.8, 3.10'", true),
+            ("python_version ~= '3.7'", true),
+            ("python_version == '3.*'", true),
+            ("python_full_version < '3.9.2'", false),
+            ("sys_platform == 'win32' or os_name == 'posix'", true),
+            ("sys.platform == 'linux' and platform.machine == 'aarch64'", true),
+            ("platform_machine == 'x86_64' and (python_version > '3' or os_name == 'nt')", false),
+            ("platform_machine != 'x86_64'", true),
+            ("sys_platform >= 'linux'", true),
+            ("sys_platform > 'lin'", false),
+            ("platform_python_implementation == 'CPython' and implementation_name != 'pypy'", true),
+            ("python_implementation == 'CPython'", true),
+            ("platform_system == 'Darwin' or platform_system == 'Linux' and extra == 'x'", false),
+            ("extra == 'test'", false),
+            ("extra != 'test'", true),
+            ("'linux' in sys_platform", true),
+        ] {
+            assert_eq!(holds(marker, ""), Ok(expected), "{marker}");
+        }
+        assert_eq!(holds("extra == 'Dev_Tools'", "dev-tools"), Ok(true));
+    }
+
+    #[test]
+    fn says_what_can_not_be_read() {
+        for (marker, error) in [
+            ("python_version", "its marker has no comparison before ``"),
+            ("python_versio < '3'", "its marker has the unknown variable `python_versio`"),
+            ("python_version < '3", "its marker has a quote that is not closed"),
+            ("(python_version < '3'", "its marker lacks a `)`"),
+            ("python_version < '3' x", "`x` follows its marker"),
+            ("'a' == 'b'", "its marker compares two texts"),
+            ("os_name ~= 'posix'", "its marker compares `posix` and `posix` by `~=`"),
+        ] {
+            assert_eq!(holds(marker, ""), Err(error.to_owned()), "{marker}");
+        }
+        let deep = "(".repeat(100_000);
+        assert_eq!(holds(&deep, ""), Err("its marker has too many parentheses".to_owned()));
+    }
+}

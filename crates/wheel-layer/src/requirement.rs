@@ -1,0 +1,211 @@
+//! One line of `Requires-Dist` (PEP 508).
+
+use std::str::FromStr;
+
+use pep440_rs::{Version, VersionSpecifier};
+
+use crate::{Target, filename::normalize, marker::Marker};
+
+/// A requirement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Requirement {
+    /// Normalised name.
+    pub name: String,
+    /// Normalised extras that are asked for.
+    pub extras: Vec<String>,
+    /// What the version must be; a requirement by URL takes any.
+    clauses: Vec<(String, String)>,
+    marker: Option<Marker>,
+}
+
+impl Requirement {
+    /// Reads `name[extra] (>=1,<2); marker`; the error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut cursor = Cursor::new(text);
+        let name = cursor.take_name().ok_or("it does not begin with a name")?;
+        let mut extras = Vec::new();
+        if cursor.take("[") {
+            while let Some(extra) = cursor.take_name() {
+                extras.push(normalize(extra));
+                if !cursor.take(",") {
+                    break;
+                }
+            }
+            if !cursor.take("]") {
+                return Err("its extras lack a `]`".to_owned());
+            }
+        }
+        let by_url = cursor.take("@");
+        let clauses = if by_url {
+            // A URL ends at a space; only behind one can a marker follow.
+            cursor.skip_space();
+            let end = cursor.rest().find(char::is_whitespace).unwrap_or(cursor.rest().len());
+            cursor.advance(end);
+            Vec::new()
+        } else {
+            let bracketed = cursor.take("(");
+            let end = cursor.rest().find([';', ')']).unwrap_or(cursor.rest().len());
+            let clauses = parse_clauses(&cursor.rest()[..end])?;
+            cursor.advance(end);
+            if bracketed && !cursor.take(")") {
+                return Err("its versions lack a `)`".to_owned());
+            }
+            clauses
+        };
+        let marker = if cursor.take(";") { Some(Marker::parse(&mut cursor)?) } else { None };
+        cursor.skip_space();
+        if !cursor.rest().is_empty() {
+            return Err(format!("`{}` follows it", cursor.rest()));
+        }
+        Ok(Self { name: normalize(name), extras, clauses, marker })
+    }
+
+    /// Whether it is one at all, for this target and this extra of the distribution that has it (empty: none).
+    pub fn applies(&self, target: &Target, extra: &str) -> Result<bool, String> {
+        self.marker.as_ref().map_or(Ok(true), |marker| marker.holds(target, extra))
+    }
+
+    /// Whether a distribution of this version will do. What is not a version of PEP 440 has no order: it is only
+    /// compared as text, and does where an order is asked for.
+    pub fn allows(&self, version: &str) -> bool {
+        satisfies(&self.clauses, version)
+    }
+}
+
+/// Whether the version satisfies `>=3.7,<4`; the error says what is wrong with the clauses.
+pub(crate) fn version_satisfies(clauses: &str, version: &str) -> Result<bool, String> {
+    Ok(satisfies(&parse_clauses(clauses)?, version))
+}
+
+fn satisfies(clauses: &[(String, String)], version: &str) -> bool {
+    let parsed = Version::from_str(version);
+    clauses.iter().all(|(operator, wanted)| {
+        if let Ok(version) = &parsed
+            && let Ok(specifier) = VersionSpecifier::from_str(&format!("{operator}{wanted}"))
+        {
+            return specifier.contains(version);
+        }
+        match operator.as_str() {
+            "==" | "===" => version.eq_ignore_ascii_case(wanted),
+            "!=" => !version.eq_ignore_ascii_case(wanted),
+            _ => true,
+        }
+    })
+}
+
+fn parse_clauses(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut clauses = Vec::new();
+    for clause in text.split(',').map(str::trim).filter(|clause| !clause.is_empty()) {
+        let operator = ["===", "==", "~=", "!=", "<=", ">=", "<", ">"]
+            .into_iter()
+            .find(|operator| clause.starts_with(operator))
+            .ok_or_else(|| format!("`{clause}` is not a comparison of versions"))?;
+        let version = clause[operator.len()..].trim();
+        if version.is_empty() || version.contains(char::is_whitespace) {
+            return Err(format!("`{clause}` is not a comparison of versions"));
+        }
+        clauses.push((operator.to_owned(), version.to_owned()));
+    }
+    Ok(clauses)
+}
+
+/// Reads a text from left to right.
+pub(crate) struct Cursor<'a>(&'a str);
+
+impl<'a> Cursor<'a> {
+    /// Begins at the beginning.
+    pub fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// What has not been read.
+    pub fn rest(&self) -> &'a str {
+        self.0
+    }
+
+    /// Goes on by so many bytes, which end at a character.
+    pub fn advance(&mut self, bytes: usize) {
+        self.0 = self.0.get(bytes..).unwrap_or("");
+    }
+
+    /// Passes over white space.
+    pub fn skip_space(&mut self) {
+        self.0 = self.0.trim_start();
+    }
+
+    /// Passes over this sign where it is next.
+    pub fn take(&mut self, sign: &str) -> bool {
+        self.skip_space();
+        let rest = self.0.strip_prefix(sign);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    /// Passes over this whole word where it is next.
+    pub fn take_word(&mut self, word: &str) -> bool {
+        self.skip_space();
+        let rest = self.0.strip_prefix(word);
+        match rest {
+            Some(rest) if !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_') => {
+                self.0 = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn take_name(&mut self) -> Option<&'a str> {
+        self.skip_space();
+        let end = self
+            .0
+            .find(|letter: char| !(letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.')))
+            .unwrap_or(self.0.len());
+        let name = &self.0[..end];
+        self.0 = &self.0[end..];
+        (!name.is_empty()).then_some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Requirement;
+
+    fn allows(requirement: &str, version: &str) -> Result<bool, String> {
+        Requirement::parse(requirement).map(|requirement| requirement.allows(version))
+    }
+
+    #[test]
+    fn compares_versions() {
+        for (requirement, version, expected) in [
+            ("numpy", "0", true),
+            ("numpy>=1.17.0,<2", "1.23.5", true),
+            ("numpy (>=1.17.0,<=1.23)", "1.23.5", false),
+            ("NumPy[a,b] ~=1.20 ; python_version < '4'", "1.9", false),
+            ("numpy==1.*", "1.23.5", true),
+            ("numpy!=1.23.5", "1.23.5", false),
+            ("numpy<2", "2.0rc1", false),
+            ("numpy>=1", "2.0a1", true),
+            ("numpy @ https://example.org/numpy.whl ; os_name == 'posix'", "1", true),
+            // MoXing's version is not one of PEP 440.
+            ("moxing-framework==2.0.0.rc2.4b57a67b", "2.0.0.rc2.4b57a67b", true),
+            ("moxing-framework==2.0.0", "2.0.0.rc2.4b57a67b", false),
+            ("moxing-framework>=2.0.0", "2.0.0.rc2.4b57a67b", true),
+        ] {
+            assert_eq!(allows(requirement, version), Ok(expected), "{requirement} {version}");
+        }
+    }
+
+    #[test]
+    fn says_what_can_not_be_read() {
+        for (requirement, error) in [
+            ("", "it does not begin with a name"),
+            ("numpy 1.2", "`1.2` is not a comparison of versions"),
+            ("numpy >=", "`>=` is not a comparison of versions"),
+            ("numpy[a", "its extras lack a `]`"),
+            ("numpy (>=1", "its versions lack a `)`"),
+            ("numpy>=1) x", "`) x` follows it"),
+        ] {
+            assert_eq!(allows(requirement, "1"), Err(error.to_owned()), "{requirement}");
+        }
+    }
+}

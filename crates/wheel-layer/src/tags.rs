@@ -1,0 +1,153 @@
+//! Whether a wheel's tags fit a Python (PEP 425, 600, 656), as packaging.tags says for CPython on Linux.
+
+use crate::{FileName, Target};
+
+/// Why no combination of a wheel's tags fits, per kind of tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Misfit {
+    /// Other Python or ABI.
+    Python,
+    /// Other machine or system.
+    Platform,
+    /// A glibc newer than the target's; the oldest that any tag asks for.
+    Glibc(u32, u32),
+}
+
+/// Whether some combination of the tags fits.
+pub(crate) fn fit(file: &FileName, target: &Target) -> Result<(), Misfit> {
+    let python_fits = |any_platform: bool| {
+        file.pythons.iter().any(|python| file.abis.iter().any(|abi| python_fits(python, abi, any_platform, target)))
+    };
+    let (with_any, with_own) = (python_fits(true), python_fits(false));
+    let mut glibc: Option<(u32, u32)> = None;
+    let mut platform_is_fine = false;
+    for platform in &file.platforms {
+        let (fits, python) = match platform.as_str() {
+            "any" => (Ok(()), with_any),
+            other => (platform_fits(other, target), with_own),
+        };
+        match fits {
+            Ok(()) if python => return Ok(()),
+            Ok(()) => platform_is_fine = true,
+            Err(Misfit::Glibc(major, minor)) => {
+                glibc = Some(glibc.map_or((major, minor), |least| least.min((major, minor))));
+            }
+            Err(_) => {}
+        }
+    }
+    Err(match glibc {
+        _ if platform_is_fine || !(with_any || with_own) => Misfit::Python,
+        Some((major, minor)) => Misfit::Glibc(major, minor),
+        None => Misfit::Platform,
+    })
+}
+
+fn python_fits(python: &str, abi: &str, any_platform: bool, target: &Target) -> bool {
+    let (major, minor) = target.python;
+    let Some((implementation, version)) = split_python(python) else {
+        return false;
+    };
+    let exact = version == (major, Some(minor));
+    match implementation {
+        "cp" if abi == "none" => exact,
+        "cp" if any_platform => false,
+        "cp" if abi == target.abi => exact,
+        // The stable ABI of an older 3.x does for a newer one (PEP 384).
+        "cp" if abi == "abi3" => version.0 == major && version.1.is_some_and(|found| found >= 2 && found <= minor),
+        "py" if abi == "none" => version.0 == major && version.1.is_none_or(|found| found <= minor),
+        _ => false,
+    }
+}
+
+/// `cp39` is `cp`, 3 and 9; `py3` is `py`, 3 and nothing.
+fn split_python(tag: &str) -> Option<(&str, (u32, Option<u32>))> {
+    let at = tag.find(|letter: char| letter.is_ascii_digit())?;
+    let (implementation, digits) = tag.split_at(at);
+    let (major, minor) = digits.split_at(1);
+    let minor = if minor.is_empty() { None } else { Some(minor.parse().ok()?) };
+    Some((implementation, (major.parse().ok()?, minor)))
+}
+
+fn platform_fits(platform: &str, target: &Target) -> Result<(), Misfit> {
+    let plain = |prefix: &str| platform.strip_prefix(prefix).is_some_and(|machine| machine == target.machine);
+    if plain("linux_") {
+        return Ok(());
+    }
+    let legacy = [("manylinux1_", (2, 5)), ("manylinux2010_", (2, 12)), ("manylinux2014_", (2, 17))];
+    let asked = match legacy.into_iter().find(|(prefix, _)| plain(prefix)) {
+        Some((_, glibc)) => glibc,
+        None => manylinux(platform, &target.machine).ok_or(Misfit::Platform)?,
+    };
+    // Of machines other than these two manylinux begins with glibc 2.17.
+    if asked < (2, 17) && !matches!(target.machine.as_str(), "x86_64" | "i686") {
+        return Err(Misfit::Platform);
+    }
+    // A new major version of glibc would promise nothing.
+    if asked.0 == target.glibc.0 && asked.1 <= target.glibc.1 { Ok(()) } else { Err(Misfit::Glibc(asked.0, asked.1)) }
+}
+
+/// `manylinux_2_17_aarch64` asks for glibc 2.17.
+fn manylinux(platform: &str, machine: &str) -> Option<(u32, u32)> {
+    let (major, rest) = platform.strip_prefix("manylinux_")?.split_once('_')?;
+    let (minor, found) = rest.split_once('_')?;
+    (found == machine).then_some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Misfit, fit};
+    use crate::{FileName, Target};
+
+    fn check(tags: &str, glibc: (u32, u32), expect: Result<(), Misfit>) {
+        let file = FileName::parse(&format!("x-1-{tags}.whl")).unwrap();
+        assert_eq!(fit(&file, &Target::aarch64((3, 9), glibc)), expect, "{tags}");
+    }
+
+    /// Compared with `packaging.tags.sys_tags()` of CPython 3.9 on aarch64 with glibc 2.28.
+    #[test]
+    fn fits_what_packaging_says_fits() {
+        for tags in [
+            "py3-none-any",
+            "py2.py3-none-any",
+            "py39-none-any",
+            "py30-none-any",
+            "cp39-none-any",
+            "cp39-cp39-linux_aarch64",
+            "cp39-cp39-manylinux_2_17_aarch64.manylinux2014_aarch64",
+            "cp39-cp39-manylinux_2_28_aarch64",
+            "cp36-abi3-manylinux_2_31_aarch64.manylinux2014_aarch64",
+            "cp39-none-manylinux2014_aarch64",
+            "py3-none-manylinux2014_aarch64",
+            "cp38.cp39-cp38.cp39-linux_aarch64",
+        ] {
+            check(tags, (2, 28), Ok(()));
+        }
+    }
+
+    #[test]
+    fn says_what_does_not_fit() {
+        for tags in [
+            "py2-none-any",
+            "py310-none-any",
+            "cp38-none-any",
+            "cp38-cp38-linux_aarch64",
+            "cp310-abi3-linux_aarch64",
+            "cp39-cp39-any",
+            "cp39-cp39m-linux_aarch64",
+            "pp39-pypy39_pp73-linux_aarch64",
+        ] {
+            check(tags, (2, 28), Err(Misfit::Python));
+        }
+        for tags in [
+            "cp39-cp39-linux_x86_64",
+            "py3-none-win_amd64",
+            "py3-none-musllinux_1_1_aarch64",
+            "cp39-cp39-manylinux2010_aarch64",
+            "cp39-cp39-macosx_11_0_arm64",
+        ] {
+            check(tags, (2, 28), Err(Misfit::Platform));
+        }
+        check("cp39-cp39-manylinux_2_31_aarch64.manylinux_2_34_aarch64", (2, 28), Err(Misfit::Glibc(2, 31)));
+        check("cp39-cp39-manylinux_2_17_aarch64", (2, 12), Err(Misfit::Glibc(2, 17)));
+    }
+}

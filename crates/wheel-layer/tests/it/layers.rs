@@ -1,0 +1,142 @@
+//! Layers of wheels: every way of storing a file, splitting, caching.
+
+use std::{collections::BTreeSet, fs};
+
+use expect_test::expect;
+use oci_image::{Attr, Layer};
+use wheel_layer::{Layout, Options};
+
+use crate::{
+    wheel_file::{WheelFile, layers, layout, store, unpack},
+    zip_file::ZipEntry,
+};
+
+fn contents(seed: u8) -> Vec<u8> {
+    (0..5000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect()
+}
+
+#[test]
+fn every_way_of_storing_a_file_comes_out_right() {
+    let described = ZipEntry { flags: 8, ..ZipEntry::new("described", &contents(1), true) };
+    let wheel = WheelFile::demo()
+        .entry(ZipEntry::new("stored", &contents(0), false))
+        .entry(described)
+        .entry(ZipEntry { flags: 8, ..ZipEntry::new("described-stored", &contents(2), false) })
+        .entry(ZipEntry { zip64: true, ..ZipEntry::new("zip64", &contents(3), true) })
+        .entry(ZipEntry { flags: 6, ..ZipEntry::new("fastest", &contents(4), true) })
+        .entry(ZipEntry { raw: Vec::new(), ..ZipEntry::new("empty-without-a-stream", b"", true) })
+        .entry(ZipEntry::new("empty", b"", true))
+        .entry(ZipEntry::new("empty-stored", b"", false));
+    let (folder, store) = store();
+    let made = layers(&store, &wheel.write(folder.path()), &layout(), &Options::default()).unwrap();
+    let found = unpack(&store, &made[0]);
+    let get = |name: &str| &found.iter().find(|(path, ..)| path.ends_with(&format!("/{name}"))).unwrap().2;
+    for (seed, name) in ["stored", "described", "described-stored", "zip64", "fastest"].into_iter().enumerate() {
+        assert_eq!(*get(name), contents(seed as u8), "{name}");
+    }
+    for name in ["empty-without-a-stream", "empty", "empty-stored"] {
+        assert!(get(name).is_empty());
+    }
+}
+
+#[test]
+fn a_name_without_the_utf8_flag_is_read_as_code_page_437() {
+    let wheel = WheelFile::demo().entry(ZipEntry {
+        name: b"caf\x82.py".to_vec(),
+        local_name: b"caf\x82.py".to_vec(),
+        ..ZipEntry::new("x", b"", true)
+    });
+    let (folder, store) = store();
+    let made = layers(&store, &wheel.write(folder.path()), &layout(), &Options::default()).unwrap();
+    assert!(unpack(&store, &made[0]).iter().any(|(path, ..)| path.ends_with("site-packages/café.py")));
+}
+
+fn large() -> WheelFile {
+    (0..10).fold(WheelFile::demo(), |wheel, seed| wheel.file(&format!("demo/{seed}.bin"), &contents(seed)))
+}
+
+#[test]
+fn a_large_wheel_is_split_by_files_in_the_same_way_every_time() {
+    let (folder, store) = store();
+    let wheel = large().write(folder.path());
+    let parents = [("/opt/py".to_owned(), Attr { mode: 0o711, uid: 1000, gid: 100, mtime: crate::wheel_file::MTIME })];
+    let layout = Layout { parents: parents.into_iter().collect(), ..layout() };
+    let options = Options { max_layer: 20_000 };
+    let made = layers(&store, &wheel, &layout, &options).unwrap();
+    let whole = layers(&store, &wheel, &layout, &Options::default()).unwrap();
+    assert_eq!(whole.len(), 1);
+    let mut pieces = Vec::new();
+    let mut listing = String::new();
+    for layer in &made {
+        assert!(layer.size < 22_000);
+        let entries = unpack(&store, layer);
+        assert!(entries.contains(&("opt/py/".to_owned(), 0o711, Vec::new())), "a piece lacks a parent folder");
+        listing += &format!("{} entries\n", entries.len());
+        pieces.extend(entries);
+    }
+    expect![[r#"
+        13 entries
+        15 entries
+    "#]]
+    .assert_eq(&listing);
+    let set = |entries: Vec<_>| entries.into_iter().collect::<BTreeSet<_>>();
+    assert_eq!(set(pieces), set(unpack(&store, &whole[0])));
+    let (_other, store) = self::store();
+    assert_eq!(layers(&store, &wheel, &layout, &options).unwrap(), made);
+}
+
+#[test]
+fn layers_are_made_once_and_made_again_where_a_blob_is_gone() {
+    let (folder, store) = store();
+    let wheel = large().write(folder.path());
+    let make = |layout: &Layout| layers(&store, &wheel, layout, &Options::default()).unwrap();
+    let stamp = |layer: &Layer| fs::metadata(store.blob_path(&layer.digest)).unwrap().modified().unwrap();
+    let first = make(&layout());
+    let time = stamp(&first[0]);
+    assert_eq!(make(&layout()), first);
+    assert_eq!(stamp(&first[0]), time, "the blob was written again");
+
+    fs::remove_file(store.blob_path(&first[0].digest)).unwrap();
+    assert_eq!(make(&layout()), first);
+    fs::write(store.blob_path(&first[0].digest), b"cut").unwrap();
+    assert_eq!(make(&layout()), first);
+    assert_eq!(stamp(&first[0]), fs::metadata(store.blob_path(&first[0].digest)).unwrap().modified().unwrap());
+    assert_eq!(unpack(&store, &first[0]).len(), 10 + 5 + 3 + 4);
+
+    let attr = Attr { mode: 0o700, uid: 0, gid: 0, mtime: 0 };
+    let records = || fs::read_dir(store.root().join("records/wheel-layers")).unwrap().count();
+    let elsewhere = Layout { parents: [("/root".to_owned(), attr)].into(), ..layout() };
+    assert_eq!(make(&elsewhere), first);
+    assert_eq!(records(), 1, "a folder of the base that lies elsewhere costs a layer");
+    let above = Layout { parents: [("/opt".to_owned(), attr)].into(), ..layout() };
+    assert_ne!(make(&above), first);
+
+    let other = Layout { uid: 0, ..layout() };
+    assert_ne!(make(&other), first);
+}
+
+#[test]
+fn the_bytes_of_a_layer_stay_the_same() {
+    let (folder, store) = store();
+    let wheel = WheelFile::demo()
+        .entry(ZipEntry::new("stored", &contents(0), false))
+        .entry(ZipEntry { raw: b"\x4b\x04\0".to_vec(), ..ZipEntry::new("a", b"a", true) })
+        .commands("[console_scripts]\ntool = demo:main\n");
+    let made = layers(&store, &wheel.write(folder.path()), &layout(), &Options::default()).unwrap();
+    // A change here needs a new format version in layers.rs.
+    expect!["sha256:dda9236caaeabb412faa956a8684b755d7dcf15f4266fdf2946148a9bbc2c91d"]
+        .assert_eq(&made[0].diff_id.to_string());
+}
+
+#[test]
+fn two_at_once_make_one_layer() {
+    let (folder, store) = store();
+    let wheel = large().write(folder.path());
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| layers(&store, &wheel, &layout(), &Options::default()).unwrap())).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    assert!(made.iter().all(|layers| *layers == made[0]));
+    assert_eq!(fs::read_dir(store.root().join("blobs/sha256")).unwrap().count(), 1);
+}

@@ -1,0 +1,237 @@
+//! Several wheels in one layer.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use expect_test::expect;
+use oci_image::{Attr, Digest, Layer, Store};
+use sha2::{Digest as _, Sha256};
+use wheel_layer::{Layout, Member, Options, WheelError, WheelFacts, shared_layers};
+
+use crate::{
+    wheel_file::{MTIME, WheelFile, layers, layout, store, target, unpack},
+    zip_file::ZipEntry,
+};
+
+const SITE: &str = "opt/py/lib/python3.9/site-packages";
+
+/// A wheel on disk and all that is to be said of it.
+struct Made {
+    facts: WheelFacts,
+    path: PathBuf,
+    digest: Digest,
+}
+
+fn made(folder: &std::path::Path, wheel: &WheelFile) -> Made {
+    let path = wheel.write(folder);
+    let digest = Digest::from_bytes(Sha256::digest(fs::read(&path).unwrap()).into());
+    Made { facts: WheelFacts::read(&path).unwrap(), path, digest }
+}
+
+fn members(wheels: &[Made]) -> Vec<Member<'_>> {
+    wheels.iter().map(|Made { facts, path, digest }| Member { facts, path, digest }).collect()
+}
+
+fn share(store: &Store, wheels: &[Made], layout: &Layout, max_layer: u64) -> Result<Vec<Layer>, WheelError> {
+    shared_layers(&members(wheels), store, layout, &target(), &Options { max_layer })
+}
+
+fn noise(seed: u8) -> Vec<u8> {
+    (0..5000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect()
+}
+
+/// Two namespace packages and a third wheel, with a file, a script and a command that two of them have alike.
+fn three() -> [WheelFile; 3] {
+    let script = b"#!python\nimport kit\n";
+    let one = WheelFile::new("kit-one", "1")
+        .file("kit/__init__.py", b"# the namespace\n")
+        .file("kit/one.bin", &noise(1))
+        .file_with_mode("kit_one-1.data/scripts/kit", script, 0o100_755)
+        .commands("[console_scripts]\none = kit.one:main\n");
+    let two = WheelFile::new("kit-two", "2")
+        .entry(ZipEntry::new("kit/__init__.py", b"# the namespace\n", false))
+        .file("kit/two.bin", &noise(2))
+        .file_with_mode("kit_two-2.data/scripts/kit", script, 0o100_755)
+        .commands("[console_scripts]\none = kit.one:main\n");
+    [one, two, WheelFile::new("apart", "3").file("apart/__init__.py", &noise(3))]
+}
+
+fn paths(entries: &[(String, u32, Vec<u8>)]) -> String {
+    entries.iter().map(|(path, ..)| format!("{}\n", path.replace(SITE, "SITE"))).collect()
+}
+
+#[test]
+fn what_wheels_share_is_the_union_of_what_they_have() {
+    let (folder, store) = store();
+    let parents = [("/opt/py".to_owned(), Attr { mode: 0o711, uid: 1000, gid: 100, mtime: MTIME })];
+    let layout = Layout { parents: parents.into_iter().collect(), ..layout() };
+    let wheels = three().map(|wheel| made(folder.path(), &wheel));
+    let shared = share(&store, &wheels, &layout, u64::MAX).unwrap();
+    assert_eq!(shared.len(), 1);
+    let found = unpack(&store, &shared[0]);
+    let apart: Vec<_> = wheels
+        .iter()
+        .flat_map(|one| layers(&store, &one.path, &layout, &Options::default()).unwrap())
+        .flat_map(|layer| unpack(&store, &layer))
+        .collect();
+    assert!(found.len() < apart.len());
+    let set = found.iter().collect::<BTreeSet<_>>();
+    assert_eq!(set.len(), found.len(), "an entry is there twice");
+    assert_eq!(set, apart.iter().collect::<BTreeSet<_>>());
+    assert!(found.contains(&("opt/py/".to_owned(), 0o711, Vec::new())));
+    // Wheel by wheel, each in the order of its archive; what the second has like the first is not there again.
+    expect![[r#"
+        opt/
+        opt/py/
+        opt/py/lib/
+        opt/py/lib/python3.9/
+        SITE/
+        SITE/kit/
+        SITE/kit/__init__.py
+        SITE/kit/one.bin
+        opt/py/bin/
+        opt/py/bin/kit
+        SITE/kit_one-1.dist-info/
+        SITE/kit_one-1.dist-info/entry_points.txt
+        SITE/kit_one-1.dist-info/METADATA
+        SITE/kit_one-1.dist-info/WHEEL
+        opt/py/bin/one
+        SITE/kit_one-1.dist-info/INSTALLER
+        SITE/kit_one-1.dist-info/REQUESTED
+        SITE/kit_one-1.dist-info/RECORD
+        SITE/kit/two.bin
+        SITE/kit_two-2.dist-info/
+        SITE/kit_two-2.dist-info/entry_points.txt
+        SITE/kit_two-2.dist-info/METADATA
+        SITE/kit_two-2.dist-info/WHEEL
+        SITE/kit_two-2.dist-info/INSTALLER
+        SITE/kit_two-2.dist-info/REQUESTED
+        SITE/kit_two-2.dist-info/RECORD
+        SITE/apart/
+        SITE/apart/__init__.py
+        SITE/apart-3.dist-info/
+        SITE/apart-3.dist-info/METADATA
+        SITE/apart-3.dist-info/WHEEL
+        SITE/apart-3.dist-info/INSTALLER
+        SITE/apart-3.dist-info/REQUESTED
+        SITE/apart-3.dist-info/RECORD
+    "#]]
+    .assert_eq(&paths(&found));
+}
+
+#[test]
+fn shared_layers_are_split_and_the_same_every_time() {
+    let (folder, store) = store();
+    let wheels = three().map(|wheel| made(folder.path(), &wheel));
+    let shared = share(&store, &wheels, &layout(), 13_000).unwrap();
+    assert_eq!(shared.len(), 3);
+    let mut files = BTreeSet::new();
+    for layer in &shared {
+        assert!(layer.size < 18_000);
+        let entries = unpack(&store, layer);
+        assert_eq!(entries[0].0, "opt/", "a piece lacks a parent folder");
+        for (path, ..) in entries.into_iter().filter(|(path, ..)| !path.ends_with('/')) {
+            assert!(files.insert(path.clone()), "{path} is in two pieces");
+        }
+    }
+    let whole = share(&store, &wheels, &layout(), u64::MAX).unwrap();
+    let of_whole = unpack(&store, &whole[0]).into_iter().map(|(path, ..)| path).filter(|path| !path.ends_with('/'));
+    assert_eq!(files, of_whole.collect());
+    let (_other, store) = self::store();
+    assert_eq!(share(&store, &wheels, &layout(), 13_000).unwrap(), shared);
+    // A change here needs a new format version in layers.rs.
+    let plain = ["one", "two"].map(|name| {
+        let wheel = WheelFile::new(name, "1").entry(ZipEntry::new(name, &noise(0), false));
+        made(folder.path(), &wheel)
+    });
+    expect!["sha256:163a41041a22578f881fced188854f0c1381f916a07c72e672d73fa628df53a7"]
+        .assert_eq(&share(&store, &plain, &layout(), u64::MAX).unwrap()[0].diff_id.to_string());
+}
+
+#[test]
+fn shared_layers_are_made_once_for_the_same_wheels_in_the_same_order() {
+    let (folder, store) = store();
+    let wheels = three().map(|wheel| made(folder.path(), &wheel));
+    let first = share(&store, &wheels, &layout(), u64::MAX).unwrap();
+    for one in &wheels {
+        fs::remove_file(&one.path).unwrap();
+    }
+    assert_eq!(share(&store, &wheels, &layout(), u64::MAX).unwrap(), first, "made again");
+    let missing = |wheels: &[Made], layout: &Layout, max_layer| {
+        assert!(matches!(share(&store, wheels, layout, max_layer), Err(WheelError::Read { .. })));
+    };
+    missing(&wheels, &layout(), 13_000);
+    missing(&wheels, &Layout { uid: 0, ..layout() }, u64::MAX);
+    missing(&wheels[..2], &layout(), u64::MAX);
+    let [one, two, three] = wheels;
+    let swapped = [two, one, three];
+    missing(&swapped, &layout(), u64::MAX);
+    let [two, one, three] = swapped;
+    let digest = Digest::from_bytes([0; 32]);
+    missing(&[one, two, Made { digest, ..three }], &layout(), u64::MAX);
+}
+
+#[test]
+fn one_wheel_alone_shares_with_nobody() {
+    let (folder, store) = store();
+    let [one, ..] = three().map(|wheel| made(folder.path(), &wheel));
+    let alone = layers(&store, &one.path, &layout(), &Options::default()).unwrap();
+    let records = || fs::read_dir(store.root().join("records/wheel-layers")).unwrap().count();
+    assert_eq!(records(), 1);
+    assert_eq!(share(&store, &[one], &layout(), Options::default().max_layer).unwrap(), alone);
+    assert_eq!(records(), 1);
+    assert_eq!(share(&store, &[], &layout(), u64::MAX).unwrap(), []);
+}
+
+fn refused(wheels: &[WheelFile], break_it: impl Fn(&mut Vec<u8>)) -> String {
+    let (folder, store) = store();
+    let wheels: Vec<_> = wheels.iter().map(|wheel| made(folder.path(), wheel)).collect();
+    let last = wheels.last().unwrap();
+    let mut bytes = fs::read(&last.path).unwrap();
+    break_it(&mut bytes);
+    fs::write(&last.path, bytes).unwrap();
+    let error = share(&store, &wheels, &layout(), u64::MAX).unwrap_err();
+    for folder in ["tmp", "blobs/sha256", "records"] {
+        assert_eq!(fs::read_dir(store.root().join(folder)).unwrap().count(), 0, "{folder}");
+    }
+    let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+    format!("{error}{cause}").replace(&format!("{}/", folder.path().display()), "")
+}
+
+#[test]
+fn wheels_that_are_at_odds_leave_no_layer() {
+    let wheel = |name: &str, bytes: &[u8]| WheelFile::new(name, "1").file("same.py", bytes);
+    expect!["the wheels can't share a layer: there are two wheels of `one`: 1 and 1; `one` and `two` put different files at `/opt/py/lib/python3.9/site-packages/same.py`"].assert_eq(&refused(&[wheel("one", b"1"), wheel("two", b"2"), wheel("ONE", b"1")], |_| {}));
+}
+
+#[test]
+fn a_file_that_is_there_already_is_checked_all_the_same() {
+    let shared = noise(5);
+    let wheel = |name: &str| WheelFile::new(name, "1").entry(ZipEntry::new("same.bin", &shared, false));
+    let at = |bytes: &[u8]| bytes.windows(99).position(|window| window == &shared[..99]).unwrap();
+    expect!["wheel `two-1-py3-none-any.whl` is damaged: entry `same.bin` does not have the size and CRC that the archive claims"].assert_eq(&refused(&[wheel("one"), wheel("two")], |bytes| {
+        let at = at(bytes);
+        bytes[at] ^= 1;
+    }));
+    // RECORD of both says what neither has.
+    let lying = |name: &str| {
+        let mut wheel = WheelFile::new(name, "1").entry(ZipEntry::new("same.bin", &shared, false));
+        wheel.record = Some(
+            "same.bin,sha512=z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg_SpIdNs6c5H0NE8XYXysP-DGNKHfuwvY7kxvUdBeoGlODJ6-SfaPg,\n"
+                .to_owned(),
+        );
+        wheel
+    };
+    expect!["wheel `two-1-py3-none-any.whl` is damaged: its RECORD has other hashes of `opt/py/lib/python3.9/site-packages/same.bin`"].assert_eq(&refused(&[lying("one"), lying("two")], |_| {}));
+}
+
+#[test]
+fn other_hashes_are_told_of_the_wheel_that_has_them() {
+    let mut two = WheelFile::new("two", "1").file("two.py", b"2");
+    two.record = Some("two.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,\n".to_owned());
+    let last = WheelFile::new("three", "1").file("three.py", b"3");
+    expect!["wheel `two-1-py3-none-any.whl` is damaged: its RECORD has other hashes of `opt/py/lib/python3.9/site-packages/two.py`"].assert_eq(&refused(&[WheelFile::new("one", "1").file("one.py", b"1"), two, last], |_| {}));
+    let mut script = WheelFile::new("script", "1").file("script-1.data/scripts/run", b"#!python\n");
+    script.record = Some("script-1.data/scripts/run,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,\n".to_owned());
+    expect!["wheel `script-1-py3-none-any.whl` is damaged: its RECORD has other hashes of `opt/py/bin/run`"]
+        .assert_eq(&refused(&[script], |_| {}));
+}
