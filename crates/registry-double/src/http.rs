@@ -1,0 +1,197 @@
+//! As much of HTTP/1.1 (RFC 9112) as a registry's clients use: one request at a time on a kept connection.
+
+use std::{
+    fmt::Write as _,
+    io::{self, BufRead, BufReader, Read, Write},
+};
+
+/// What a connection is made of: TCP, or TLS over it.
+pub trait Stream: Read + Write + Send {}
+impl<S: Read + Write + Send> Stream for S {}
+
+/// The head of a request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+    /// Length of request line and header fields in bytes, the empty line included.
+    pub head_bytes: u64,
+}
+
+impl Request {
+    /// Value of the header field of this lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Value of the first query parameter of this name, decoded.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What the double answers.
+#[derive(Debug, Clone, Default)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn new(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// An error as the distribution spec words it ("Error Codes").
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        Self::new(status)
+            .header("Content-Type", "application/json")
+            .body(format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#))
+    }
+}
+
+/// A connection with what has been read ahead of it.
+pub struct Connection {
+    stream: BufReader<Box<dyn Stream>>,
+}
+
+impl Connection {
+    pub fn new(stream: Box<dyn Stream>) -> Self {
+        Self { stream: BufReader::with_capacity(256 * 1024, stream) }
+    }
+
+    /// The next request, or `None` where the client is done. Bytes that are no HTTP (a TLS hello, say) are an error.
+    pub fn request(&mut self) -> io::Result<Option<Request>> {
+        let mut head = Vec::new();
+        loop {
+            let before = head.len();
+            (&mut self.stream).take(64 * 1024).read_until(b'\n', &mut head)?;
+            match &head[before..] {
+                [] if before == 0 => return Ok(None),
+                [] => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ if before == 0 && !head[0].is_ascii_uppercase() => return Err(io::ErrorKind::InvalidData.into()),
+                b"\r\n" | b"\n" => break,
+                _ => {}
+            }
+        }
+        let text = String::from_utf8(head.clone()).map_err(|_| io::ErrorKind::InvalidData)?;
+        let mut lines = text.lines();
+        let mut first = lines.next().unwrap_or_default().split(' ');
+        let (method, target) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let headers = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(key, value)| (key.trim().to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        Ok(Some(Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: parse_form(query),
+            headers,
+            head_bytes: head.len() as u64,
+        }))
+    }
+
+    /// Reads the request's body, at most `limit` bytes of it.
+    pub fn body(&mut self, request: &Request, limit: u64) -> io::Result<Vec<u8>> {
+        if request.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        let mut body = Vec::new();
+        if request.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+            loop {
+                let mut line = String::new();
+                self.stream.read_line(&mut line)?;
+                let size = u64::from_str_radix(line.trim(), 16).map_err(|_| io::ErrorKind::InvalidData)?;
+                (&mut self.stream).take(size.min(limit - body.len() as u64)).read_to_end(&mut body)?;
+                if body.len() as u64 == limit {
+                    return Ok(body);
+                }
+                self.stream.read_line(&mut line)?;
+                if size == 0 {
+                    return Ok(body);
+                }
+            }
+        }
+        let length = request.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0u64);
+        (&mut self.stream).take(length.min(limit)).read_to_end(&mut body)?;
+        if (body.len() as u64) < length.min(limit) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(body)
+    }
+
+    /// Sends the answer; of its body `cut` bytes at most, while the head promises all.
+    pub fn respond(&mut self, response: &Response, head_only: bool, close: bool, cut: Option<u64>) -> io::Result<()> {
+        let mut head = format!("HTTP/1.1 {} Status\r\n", response.status);
+        for (name, value) in &response.headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        if response.status != 204 && !response.headers.iter().any(|(name, _)| name == "Content-Length") {
+            let _ = write!(head, "Content-Length: {}\r\n", response.body.len());
+        }
+        if close {
+            head.push_str("Connection: close\r\n");
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        if !head_only {
+            let end = cut.map_or(response.body.len(), |cut| response.body.len().min(cut as usize));
+            bytes.extend_from_slice(&response.body[..end]);
+        }
+        self.write(&bytes)
+    }
+
+    /// Reads and drops until the client closes.
+    pub fn drain(&mut self) -> io::Result<()> {
+        io::copy(&mut self.stream, &mut io::sink()).map(drop)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes)?;
+        stream.flush()
+    }
+}
+
+/// The pairs of a query or of an `application/x-www-form-urlencoded` body.
+pub fn parse_form(text: &str) -> Vec<(String, String)> {
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(key), decode(value))
+        })
+        .collect()
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        let hex = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        match (byte, hex.and_then(|pair| u8::from_str_radix(pair, 16).ok())) {
+            (b'%', Some(value)) => {
+                bytes.push(value);
+                rest = &tail[2..];
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,266 @@
+//! A registry in memory that misbehaves on request, for tests.
+//!
+//! It serves the distribution protocol on a loopback port of its own until dropped: blobs, uploads, mounts, manifests,
+//! tags, basic and bearer auth. [`Fault`]s make it cut, stall, refuse or lie; [`Double::log`] tells what was asked.
+
+mod auth;
+mod fault;
+mod http;
+mod routes;
+mod serve;
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use sha2::{Digest as _, Sha256};
+
+pub use fault::{Fault, What};
+pub use http::Stream;
+
+/// Makes TLS, or whatever else is wanted, of an accepted connection.
+pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
+
+/// Who may talk to the double.
+#[derive(Debug, Clone, Default)]
+pub enum Auth {
+    /// Everyone.
+    #[default]
+    None,
+    /// Who sends this with every request.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// The user's password.
+        password: String,
+    },
+    /// Who fetches tokens from `/token`; without a name one gets leave to pull only.
+    Bearer {
+        /// The user's name.
+        user: String,
+        /// The user's password.
+        password: String,
+        /// What a `POST` may bring instead of name and password.
+        identity_token: String,
+    },
+}
+
+/// How the double behaves throughout.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Who may talk to it.
+    pub auth: Auth,
+    /// The realm of bearer challenges, where it is not the double's own `/token`.
+    pub realm: Option<String>,
+    /// Prefixes of repositories that nobody may push to: 403.
+    pub denied: Vec<String>,
+    /// Answers 202 to mounts, as if the other repository did not have the blob.
+    pub refuse_mounts: bool,
+    /// Refuses manifests of OCI's media type in SWR's words.
+    pub refuse_oci: bool,
+    /// Answers `GET`s of blobs with a redirect to the same path below this URL.
+    pub redirect_blobs: Option<String>,
+    /// Answers requests for the rest of a blob with all of it.
+    pub ignore_ranges: bool,
+    /// Knows no blobs in the request that completes an upload.
+    pub refuse_monolithic: bool,
+    /// `Location` of uploads is an absolute URL.
+    pub absolute_locations: bool,
+    /// Most tags on a page; 0 is all.
+    pub page: usize,
+    /// Makes TLS of connections.
+    pub tls: Option<Wrap>,
+}
+
+/// A request that was answered or dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The method.
+    pub method: String,
+    /// The path without the query.
+    pub path: String,
+    /// The query's pairs as `key=value`, decoded, joined with `&`.
+    pub query: String,
+    /// The status of the answer; 0 where the connection was cut or stalled before one.
+    pub status: u16,
+    /// Bytes of the request's body that were read.
+    pub body_bytes: u64,
+    /// Bytes of the request's line and header fields.
+    pub head_bytes: u64,
+    /// The scheme of the `Authorization` field, if there was one.
+    pub authorization: Option<String>,
+    /// Number of the connection, from 0.
+    pub connection: u64,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.method, self.path, self.status)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// By repository and digest.
+    blobs: BTreeMap<(String, String), Arc<Vec<u8>>>,
+    /// By repository and digest: media type and bytes.
+    manifests: BTreeMap<(String, String), (String, Vec<u8>)>,
+    /// By repository and tag: digest.
+    tags: BTreeMap<(String, String), String>,
+    /// By id.
+    uploads: BTreeMap<String, Vec<u8>>,
+    plan: Vec<Fault>,
+    log: Vec<Entry>,
+    /// Connections by number, to close them all.
+    open: BTreeMap<u64, TcpStream>,
+}
+
+pub(crate) struct Shared {
+    options: Options,
+    state: Mutex<State>,
+    tokens: Mutex<Vec<auth::Token>>,
+    serial: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A running double.
+pub struct Double {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Double {
+    /// Starts one that lets everyone do everything.
+    pub fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// Starts one that behaves so. Panics where loopback has no free port.
+    #[expect(clippy::expect_used, reason = "a test can't go on without its registry")]
+    pub fn with(options: Options) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback");
+        let address = listener.local_addr().expect("the address of a bound socket");
+        let shared = Arc::new(Shared {
+            options,
+            state: Mutex::default(),
+            tokens: Mutex::default(),
+            serial: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        let acceptor = std::thread::spawn({
+            let shared = shared.clone();
+            move || serve::accept(&listener, &shared)
+        });
+        Self { address, shared, acceptor: Some(acceptor) }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Adds to what goes wrong.
+    pub fn plan(&self, fault: Fault) {
+        self.shared.state().plan.push(fault);
+    }
+
+    /// What was asked so far, in order of the answers.
+    pub fn log(&self) -> Vec<Entry> {
+        self.shared.state().log.clone()
+    }
+
+    /// Forgets what was asked.
+    pub fn clear_log(&self) {
+        self.shared.state().log.clear();
+    }
+
+    /// Makes every token handed out so far worthless.
+    pub fn expire_tokens(&self) {
+        self.shared.tokens.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Puts a blob into a repository; returns its digest.
+    pub fn put_blob(&self, repository: &str, bytes: &[u8]) -> String {
+        let digest = digest(bytes);
+        self.shared.state().blobs.insert((repository.to_owned(), digest.clone()), Arc::new(bytes.to_vec()));
+        digest
+    }
+
+    /// Puts a manifest under a tag; returns its digest.
+    pub fn put_manifest(&self, repository: &str, tag: &str, media_type: &str, bytes: &[u8]) -> String {
+        let digest = digest(bytes);
+        let mut state = self.shared.state();
+        state.manifests.insert((repository.to_owned(), digest.clone()), (media_type.to_owned(), bytes.to_vec()));
+        state.tags.insert((repository.to_owned(), tag.to_owned()), digest.clone());
+        digest
+    }
+
+    /// The bytes of a blob that a repository has.
+    pub fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
+        self.shared.state().blobs.get(&(repository.to_owned(), digest.to_owned())).map(|bytes| bytes.to_vec())
+    }
+
+    /// How many blobs a repository has.
+    pub fn blob_count(&self, repository: &str) -> usize {
+        self.shared.state().blobs.keys().filter(|(name, _)| name == repository).count()
+    }
+
+    /// The digest that a tag points at.
+    pub fn tag(&self, repository: &str, tag: &str) -> Option<String> {
+        self.shared.state().tags.get(&(repository.to_owned(), tag.to_owned())).cloned()
+    }
+
+    /// How many uploads were begun and neither finished nor cancelled.
+    pub fn open_uploads(&self) -> usize {
+        self.shared.state().uploads.len()
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        // Wakes the acceptor, which then sees that it is to stop.
+        let _ = TcpStream::connect(self.address);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+        for stream in std::mem::take(&mut self.shared.state().open).into_values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl fmt::Debug for Double {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Double").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// `sha256:` and 64 hex digits.
+pub fn digest(bytes: &[u8]) -> String {
+    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}

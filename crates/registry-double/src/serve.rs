@@ -1,0 +1,134 @@
+//! Accepting connections and answering their requests, faults included.
+
+use std::{
+    io,
+    net::{TcpListener, TcpStream},
+    sync::{Arc, atomic::Ordering},
+};
+
+use crate::{
+    Entry, Shared, fault,
+    fault::What,
+    http::{Connection, Request, Response},
+};
+
+pub(crate) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for (number, stream) in listener.incoming().enumerate() {
+        if shared.stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let number = number as u64;
+        if let Ok(clone) = stream.try_clone() {
+            shared.state().open.insert(number, clone);
+        }
+        let shared = shared.clone();
+        std::thread::spawn(move || {
+            let _ = serve(stream, &shared, number);
+            // The last handle: closing it with bytes unread resets the connection. A mere shutdown would leave a client
+            // that has filled the window waiting.
+            shared.state().open.remove(&number);
+        });
+    }
+}
+
+fn serve(stream: TcpStream, shared: &Shared, number: u64) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut connection = match &shared.options.tls {
+        Some(wrap) => Connection::new(wrap(stream)?),
+        None => Connection::new(Box::new(stream)),
+    };
+    loop {
+        let request = match connection.request() {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            // Go's server, too, answers in plain HTTP to what is none.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return connection.respond(&Response::new(400), false, true, None);
+            }
+            Err(error) => return Err(error),
+        };
+        let fault = fault::next(&mut shared.state().plan, &request.method, &request.path);
+        if !answer(&mut connection, &request, shared, fault, number)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Answers one request; says whether the connection is still good.
+fn answer(
+    connection: &mut Connection,
+    request: &Request,
+    shared: &Shared,
+    fault: Option<What>,
+    number: u64,
+) -> io::Result<bool> {
+    let log = |status, body_bytes| {
+        let query: Vec<_> = request.query.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let authorization = request.header("authorization").and_then(|value| value.split(' ').next());
+        shared.state().log.push(Entry {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            query: query.join("&"),
+            status,
+            body_bytes,
+            head_bytes: request.head_bytes,
+            authorization: authorization.map(str::to_owned),
+            connection: number,
+        });
+    };
+    match &fault {
+        Some(What::Stall) => {
+            log(0, 0);
+            connection.drain()?;
+            return Ok(false);
+        }
+        Some(What::CutRequest(bytes)) => {
+            let body = connection.body(request, *bytes)?;
+            log(0, body.len() as u64);
+            return Ok(false);
+        }
+        Some(What::Answer { status, headers, body }) => {
+            let response = Response { status: *status, headers: headers.clone(), body: body.clone().into_bytes() };
+            log(*status, 0);
+            connection.respond(&response, request.method == "HEAD", true, None)?;
+            return Ok(false);
+        }
+        _ => {}
+    }
+    if let Some(response) = shared.early(request) {
+        log(response.status, 0);
+        // What the client sends on is not wanted: as nginx does, answer and hang up.
+        let has_body = request.header("content-length").is_some_and(|length| length != "0");
+        connection.respond(&response, request.method == "HEAD", has_body, None)?;
+        return Ok(!has_body);
+    }
+    let body = connection.body(request, u64::MAX)?;
+    let sent = body.len() as u64;
+    let mut response = shared.route(request, body);
+    log(response.status, sent);
+    let head_only = request.method == "HEAD";
+    match fault {
+        Some(What::FlipBit) => {
+            if let Some(byte) = response.body.last_mut() {
+                *byte ^= 1;
+            }
+        }
+        Some(What::Header(name, value)) => {
+            response.headers.retain(|(key, _)| key != name);
+            response.headers.push((name.to_owned(), value));
+        }
+        Some(What::CutAnswer(bytes)) => {
+            connection.respond(&response, head_only, false, Some(bytes))?;
+            return Ok(false);
+        }
+        Some(What::StallAfter(bytes)) => {
+            connection.respond(&response, head_only, false, Some(bytes))?;
+            connection.drain()?;
+            return Ok(false);
+        }
+        _ => {}
+    }
+    connection.respond(&response, head_only, false, None)?;
+    Ok(true)
+}

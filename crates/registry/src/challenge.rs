@@ -1,0 +1,119 @@
+//! `WWW-Authenticate` (RFC 9110, 11.6.1): what a registry wants to see before it answers.
+
+/// One challenge that we can meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    /// User and password with every request.
+    Basic,
+    /// A token from `realm` (Docker's token authentication specification).
+    Bearer { realm: String, service: Option<String>, scope: Option<String>, error: Option<String> },
+}
+
+/// The challenges of a field's value, in order; schemes that we do not know are left out.
+pub(crate) fn parse(field: &str) -> Vec<Challenge> {
+    let mut rest = field;
+    let mut found = Vec::new();
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        let end = rest.find([' ', '\t', ',']).unwrap_or(rest.len());
+        let (scheme, tail) = rest.split_at(end);
+        if scheme.is_empty() {
+            return found;
+        }
+        let (parameters, tail) = parameters(tail);
+        rest = tail;
+        let get = |name: &str| {
+            parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+        };
+        if scheme.eq_ignore_ascii_case("basic") {
+            found.push(Challenge::Basic);
+        } else if scheme.eq_ignore_ascii_case("bearer")
+            && let Some(realm) = get("realm")
+        {
+            let (service, scope, error) = (get("service"), get("scope"), get("error"));
+            found.push(Challenge::Bearer { realm, service, scope, error });
+        }
+    }
+}
+
+/// `key=value` pairs parted by commas, up to a word that has no `=`: that is the next scheme.
+fn parameters(mut rest: &str) -> (Vec<(String, String)>, &str) {
+    let mut pairs = Vec::new();
+    loop {
+        let start = rest.trim_start_matches([' ', '\t', ',']);
+        let end = start.find(|c: char| !(c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)));
+        let Some(end) = end.filter(|end| *end > 0) else { return (pairs, start) };
+        let after = start[end..].trim_start_matches([' ', '\t']);
+        let Some(value) = after.strip_prefix('=') else { return (pairs, start) };
+        let value = value.trim_start_matches([' ', '\t']);
+        let (text, tail) = match value.strip_prefix('"') {
+            Some(quoted) => unquote(quoted),
+            None => {
+                let end = value.find([',', ' ', '\t']).unwrap_or(value.len());
+                (value[..end].to_owned(), &value[end..])
+            }
+        };
+        pairs.push((start[..end].to_owned(), text));
+        rest = tail;
+    }
+}
+
+/// The text up to the closing quote, and what follows it.
+fn unquote(quoted: &str) -> (String, &str) {
+    let mut text = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return (text, &quoted[at + 1..]),
+            '\\' => text.extend(characters.next().map(|(_, c)| c)),
+            c => text.push(c),
+        }
+    }
+    (text, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(field: &str, expect: Expect) {
+        expect.assert_eq(&format!("{:?}", parse(field)));
+    }
+
+    #[test]
+    fn challenges_are_read_with_quoted_commas_and_several_schemes() {
+        check("Basic realm=\"x\"", expect!["[Basic]"]);
+        check(
+            r#"Bearer realm="https://a/token",service="s, inc",scope="repository:a/b:pull,push""#,
+            expect![[
+                r#"[Bearer { realm: "https://a/token", service: Some("s, inc"), scope: Some("repository:a/b:pull,push"), error: None }]"#
+            ]],
+        );
+        check(
+            r#"bearer realm = "https://a" , error=invalid_token, BASIC realm="q\"uote""#,
+            expect![[
+                r#"[Bearer { realm: "https://a", service: None, scope: None, error: Some("invalid_token") }, Basic]"#
+            ]],
+        );
+        check("Negotiate, Basic", expect!["[Basic]"]);
+        check("Digest realm=\"x\", nonce=\"Basic\"", expect!["[]"]);
+        check("Bearer service=\"no realm\"", expect!["[]"]);
+        check(
+            "Bearer realm=\"never closed",
+            expect![[r#"[Bearer { realm: "never closed", service: None, scope: None, error: None }]"#]],
+        );
+        check("", expect!["[]"]);
+        check(",,=,\"", expect!["[]"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_field_is_read_to_its_end(field in "\\PC{0,64}") {
+            parse(&field);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Whose certificates are believed: the system's authorities, docker's per registry, and those the user names.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+/// Where systems keep the authorities they trust, all in one file: Debian, Fedora and EulerOS (two generations), SUSE,
+/// Alpine.
+const SYSTEM: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Folders with a folder for each registry, in it `*.crt`: docker's and podman's.
+const PER_REGISTRY: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
+
+/// 16 MiB: sixty times a system's bundle.
+const LIMIT: u64 = 16 << 20;
+
+/// Certificates that are believed.
+#[derive(Debug, Default)]
+pub(crate) struct Trusted {
+    /// Those of the system; none where it has no file of them.
+    pub(crate) system: Vec<CertificateDer<'static>>,
+    /// Those that somebody put there for this registry.
+    pub(crate) named: Vec<CertificateDer<'static>>,
+}
+
+/// A file of certificates that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read certificates from `{path}`: {reason}")]
+pub(crate) struct CaFileError {
+    pub(crate) path: PathBuf,
+    pub(crate) reason: String,
+}
+
+impl Trusted {
+    /// For a registry host: `SSL_CERT_FILE` or the system's, what docker and podman have for this host, and `extra`.
+    pub(crate) fn find(host: &str, extra: &[PathBuf]) -> Result<Self, CaFileError> {
+        let set = env::var_os("SSL_CERT_FILE").filter(|value| !value.is_empty()).map(PathBuf::from);
+        let system = set.or_else(|| SYSTEM.iter().map(PathBuf::from).find(|path| path.is_file()));
+        let mut found = Self::default();
+        if let Some(path) = system {
+            read(&path, &mut found.system)?;
+        }
+        for folder in PER_REGISTRY {
+            read_folder(&Path::new(folder).join(host), &mut found.named)?;
+        }
+        for path in extra {
+            read(path, &mut found.named)?;
+        }
+        Ok(found)
+    }
+}
+
+/// Reads all `*.crt` of a folder, which need not be there.
+fn read_folder(folder: &Path, found: &mut Vec<CertificateDer<'static>>) -> Result<(), CaFileError> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "crt"));
+    paths.sort();
+    paths.iter().try_for_each(|path| read(path, found))
+}
+
+fn read(path: &Path, found: &mut Vec<CertificateDer<'static>>) -> Result<(), CaFileError> {
+    let fail = |reason: String| CaFileError { path: path.to_owned(), reason };
+    let mut pem = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LIMIT).read_to_end(&mut pem))
+        .map_err(|error| fail(error.to_string()))?;
+    let before = found.len();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        found.push(certificate.map_err(|error| fail(error.to_string()))?);
+    }
+    if found.len() == before {
+        return Err(fail("there is no PEM certificate in it".to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_of_a_registry_are_every_crt_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = || rcgen::generate_simple_self_signed(vec!["r".to_owned()]).unwrap().cert.pem();
+        fs::write(folder.path().join("a.crt"), certificate() + &certificate()).unwrap();
+        fs::write(folder.path().join("b.crt"), certificate()).unwrap();
+        fs::write(folder.path().join("client.cert"), "not for us").unwrap();
+        let mut found = Vec::new();
+        read_folder(folder.path(), &mut found).unwrap();
+        assert_eq!(found.len(), 3);
+        read_folder(&folder.path().join("absent"), &mut found).unwrap();
+        fs::write(folder.path().join("c.crt"), "nothing").unwrap();
+        let error = read_folder(folder.path(), &mut found).unwrap_err().to_string();
+        assert!(error.ends_with("c.crt`: there is no PEM certificate in it"), "{error}");
+    }
+}

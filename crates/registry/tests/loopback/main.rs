@@ -1,0 +1,11 @@
+//! The client against a registry in memory, on loopback, with everything that can go wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its fixtures too")]
+
+mod auth;
+mod fixture;
+mod pull;
+mod push;
+mod reach;
+mod retry;
+mod tls;

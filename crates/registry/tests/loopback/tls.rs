@@ -1,0 +1,153 @@
+//! Certificates: none that is not trusted, all that docker would take.
+
+use std::{fs, net::Ipv4Addr, path::PathBuf, sync::Arc};
+
+use expect_test::expect;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use registry::{Cause, CredentialSource, Credentials, Error, Registry, RegistryOptions, Secret};
+use registry_double::{Auth, Double, Options, Stream, Wrap};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
+
+use crate::fixture::{Image, bytes, options, shown};
+
+const NAME: &str = "registry.test";
+
+/// A certificate for [`NAME`], its key, and what has to be trusted for it, as PEM.
+struct Identity {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    trust: String,
+}
+
+/// Signed by an authority, as companies do it.
+fn signed() -> Identity {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let trust = authority.self_signed(&authority_key).unwrap().pem();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
+    Identity { certificate: certificate.der().clone(), key: key.into(), trust }
+}
+
+/// Its own authority, as `openssl req -x509` makes it and Docker's manual shows it.
+fn self_signed(name: &str) -> Identity {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    Identity { trust: certificate.pem(), certificate: certificate.der().clone(), key: key.into() }
+}
+
+fn serve(identity: &Identity, auth: Auth, realm: Option<String>) -> Double {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.certificate.clone()], identity.key.clone_key())
+        .unwrap();
+    let config = Arc::new(config);
+    let wrap: Wrap = Arc::new(move |stream| {
+        let connection = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
+        Ok(Box::new(StreamOwned::new(connection, stream)) as Box<dyn Stream>)
+    });
+    Double::with(Options { auth, realm, tls: Some(wrap), ..Options::default() })
+}
+
+/// A file with what is to be trusted, in a folder that is removed with it.
+fn ca_file(pem: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.crt");
+    fs::write(&file, pem).unwrap();
+    (folder, file)
+}
+
+/// By name, which only the given address makes reachable.
+fn named(double: &Double, options: RegistryOptions) -> Registry {
+    let host = format!("{NAME}:{}", double.port());
+    Registry::new(host.parse().unwrap(), RegistryOptions { ip: Some(Ipv4Addr::LOCALHOST.into()), ..options })
+}
+
+fn push(registry: &Registry) -> Result<(), Error> {
+    Image::new(&[bytes(1, 3_000_000)]).push(registry).map(drop)
+}
+
+#[test]
+fn an_untrusted_certificate_is_refused_with_the_way_to_trust_it() {
+    for identity in [signed(), self_signed(NAME)] {
+        let double = serve(&identity, Auth::None, None);
+        let error = push(&named(&double, options())).unwrap_err();
+        expect![[r#"
+            failed to push `registry.test:PORT/o/r:t`
+            caused by: the certificate of `registry.test:PORT` is signed by an unknown authority (x509)
+            hint: name its CA with `--ca FILE` or put it into `/etc/docker/certs.d/registry.test:PORT/ca.crt`, or do without checking: `--insecure`"#]]
+        .assert_eq(&shown(&error, &double));
+        assert!(double.log().is_empty(), "nothing was asked");
+    }
+}
+
+#[test]
+fn a_certificate_is_believed_whose_authority_or_self_is_named() {
+    for identity in [signed(), self_signed(NAME)] {
+        let double = serve(&identity, Auth::None, None);
+        let (_folder, file) = ca_file(&identity.trust);
+        push(&named(&double, RegistryOptions { ca_files: vec![file], ..options() })).unwrap();
+        assert!(double.tag("o/r", "t").is_some());
+    }
+}
+
+#[test]
+fn a_named_certificate_is_believed_for_its_name_only() {
+    let identity = self_signed("other.test");
+    let double = serve(&identity, Auth::None, None);
+    let (_folder, file) = ca_file(&identity.trust);
+    let error = push(&named(&double, RegistryOptions { ca_files: vec![file], ..options() })).unwrap_err();
+    assert!(matches!(error.cause(), Cause::BadCertificate { .. }), "{:?}", error);
+    assert!(error.cause().to_string().contains("not valid for name"), "{}", error.cause());
+}
+
+#[test]
+fn an_insecure_registry_may_have_any_certificate() {
+    let double = serve(&self_signed("other.test"), Auth::None, None);
+    push(&named(&double, RegistryOptions { insecure: true, ..options() })).unwrap();
+    assert!(double.tag("o/r", "t").is_some());
+}
+
+#[test]
+fn loopback_does_not_excuse_an_untrusted_certificate() {
+    let double = serve(&self_signed("127.0.0.1"), Auth::None, None);
+    let error = Registry::new(double.host().parse().unwrap(), options()).ping().unwrap_err();
+    assert!(matches!(error.cause(), Cause::Untrusted { .. }), "{error:?}");
+    Registry::new(double.host().parse().unwrap(), RegistryOptions { insecure: true, ..options() }).ping().unwrap();
+}
+
+#[test]
+fn a_password_is_not_sent_over_plain_http_to_the_realm_of_an_https_registry() {
+    let eavesdropper = Double::start();
+    let identity = signed();
+    let auth = Auth::Bearer { user: "u".into(), password: "p".into(), identity_token: String::new() };
+    let double = serve(&identity, auth, Some(format!("http://{}/token", eavesdropper.host())));
+    let (_folder, file) = ca_file(&identity.trust);
+    let credentials = CredentialSource::Given(Credentials::Basic { user: "u".into(), password: Secret::new("p") });
+    let options = RegistryOptions { ca_files: vec![file], credentials, ..options() };
+    let error = push(&named(&double, options)).unwrap_err();
+    assert!(error.cause().to_string().contains("wants the password sent unencrypted"), "{}", error.cause());
+    assert!(eavesdropper.log().is_empty());
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_named() {
+    let double = serve(&signed(), Auth::None, None);
+    let (_folder, file) = ca_file("no certificate");
+    let error = push(&named(&double, RegistryOptions { ca_files: vec![file.clone()], ..options() })).unwrap_err();
+    let said = error.cause().to_string();
+    assert!(
+        said.contains(&file.display().to_string()) && said.ends_with("there is no PEM certificate in it"),
+        "{said}"
+    );
+}
