@@ -1,0 +1,203 @@
+//! A unified diff, made from the changes themselves.
+
+use std::path::Path;
+
+use crate::splice::{Splice, apply};
+
+/// Lines that stand around a change.
+const CONTEXT: usize = 3;
+
+/// The unified diff from `old` to `old` with `splices`, in bytes as they are in the file, as `patch -p0` takes it; empty
+/// when there are no changes. `name` is that of both files: see [`name_in_diff`].
+///
+/// `splices` are in order and apart from each other.
+pub fn unified_diff(name: &[u8], old: &[u8], splices: &[Splice]) -> Vec<u8> {
+    let changes = changes(old, splices);
+    let Some(first) = changes.first() else { return Vec::new() };
+    let lines: Vec<&[u8]> = lines(old).collect();
+    let mut diff = Vec::new();
+    for mark in ["--- ", "+++ "] {
+        diff.extend_from_slice(mark.as_bytes());
+        diff.extend_from_slice(name);
+        // A name ends at the first blank unless a tab follows.
+        diff.extend_from_slice(if name.contains(&b' ') { b"\t\n" } else { b"\n" });
+    }
+    let mut hunk = vec![first];
+    let mut shift = 0;
+    for change in &changes[1..] {
+        let last = hunk[hunk.len() - 1];
+        if change.start > last.end + 2 * CONTEXT {
+            write_hunk(&mut diff, &lines, &hunk, &mut shift);
+            hunk.clear();
+        }
+        hunk.push(change);
+    }
+    write_hunk(&mut diff, &lines, &hunk, &mut shift);
+    diff
+}
+
+/// How a diff names the file at `path`, whose place without symbolic links is `target`, so that `patch -p0` finds it:
+/// `path` itself where it is below the current folder and no link, else `target` from the root, for `patch -p0 -d /`.
+/// `patch` refuses absolute names and names with `..`.
+pub fn name_in_diff(path: &Path, target: &Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Component;
+    let below = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let name = if below && !path.is_symlink() { path } else { target.strip_prefix("/").unwrap_or(target) };
+    let bytes = name.as_os_str().as_bytes();
+    if bytes.iter().all(|byte| !byte.is_ascii_control() && !matches!(byte, b'"' | b'\\')) {
+        return bytes.to_vec();
+    }
+    // GNU's quoting, which `patch` reads.
+    let mut quoted = vec![b'"'];
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => quoted.extend([b'\\', byte]),
+            _ if byte.is_ascii_control() => quoted.extend(format!("\\{byte:03o}").bytes()),
+            _ => quoted.push(byte),
+        }
+    }
+    quoted.push(b'"');
+    quoted
+}
+
+/// Whole lines, counted from 0, and the bytes that replace them.
+struct Change {
+    start: usize,
+    end: usize,
+    new: Vec<u8>,
+}
+
+/// Lines as `patch` knows them: only LF ends one.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split_inclusive(|&byte| byte == b'\n')
+}
+
+/// The changes in whole lines; splices that share lines become one.
+fn changes(old: &[u8], splices: &[Splice]) -> Vec<Change> {
+    let mut groups: Vec<(std::ops::Range<usize>, Vec<Splice>)> = Vec::new();
+    for splice in splices {
+        let range = whole_lines(old, splice);
+        match groups.last_mut() {
+            // Two insertions at one place come in one hunk as well.
+            Some((last, members)) if range.start < last.end || range.start == last.start => {
+                last.end = last.end.max(range.end);
+                members.push(splice.clone());
+            }
+            _ => groups.push((range, vec![splice.clone()])),
+        }
+    }
+    let mut counted = 0;
+    let mut line = 0;
+    groups
+        .into_iter()
+        .map(|(range, mut members)| {
+            line += lines(&old[counted..range.start]).count();
+            let start = line;
+            line += lines(&old[range.clone()]).count();
+            counted = range.end;
+            for splice in &mut members {
+                splice.range = splice.range.start - range.start..splice.range.end - range.start;
+            }
+            Change { start, end: line, new: apply(&old[range], &members) }
+        })
+        .collect()
+}
+
+/// The bytes of the lines that a splice changes; empty where it only puts whole lines between others.
+fn whole_lines(old: &[u8], splice: &Splice) -> std::ops::Range<usize> {
+    let start = old[..splice.range.start].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    if splice.range.is_empty() && start == splice.range.start && splice.text.ends_with(b"\n") {
+        return start..start;
+    }
+    let last = splice.range.end.max(splice.range.start + 1) - 1;
+    let end = old.iter().skip(last).position(|&byte| byte == b'\n').map_or(old.len(), |at| last + at + 1);
+    start..end
+}
+
+fn write_hunk(diff: &mut Vec<u8>, old: &[&[u8]], changes: &[&Change], shift: &mut isize) {
+    let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return };
+    let start = first.start.saturating_sub(CONTEXT);
+    let end = (last.end + CONTEXT).min(old.len());
+    let mut body = Vec::new();
+    let (mut at, mut added, mut removed) = (start, 0, 0);
+    for change in changes {
+        old[at..change.start].iter().for_each(|line| write_line(&mut body, b' ', line));
+        old[change.start..change.end].iter().for_each(|line| write_line(&mut body, b'-', line));
+        lines(&change.new).for_each(|line| write_line(&mut body, b'+', line));
+        removed += change.end - change.start;
+        added += lines(&change.new).count();
+        at = change.end;
+    }
+    old[at..end].iter().for_each(|line| write_line(&mut body, b' ', line));
+    let old_count = end - start;
+    let new_count = old_count - removed + added;
+    // The line before, by the rule of the format, where a side has none.
+    let number = |count: usize, start: isize| if count == 0 { start } else { start + 1 };
+    let old_number = number(old_count, start.cast_signed());
+    let new_number = number(new_count, start.cast_signed() + *shift);
+    diff.extend_from_slice(format!("@@ -{old_number},{old_count} +{new_number},{new_count} @@\n").as_bytes());
+    diff.append(&mut body);
+    *shift += added.cast_signed() - removed.cast_signed();
+}
+
+fn write_line(diff: &mut Vec<u8>, mark: u8, line: &[u8]) {
+    diff.push(mark);
+    diff.extend_from_slice(line);
+    if !line.ends_with(b"\n") {
+        diff.extend_from_slice(b"\n\\ No newline at end of file\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(old: &str, splices: &[(usize, usize, &str)], expected: &str) {
+        let splices: Vec<Splice> = splices
+            .iter()
+            .map(|(start, end, text)| Splice { range: *start..*end, text: text.as_bytes().to_vec() })
+            .collect();
+        let diff = unified_diff(b"f", old.as_bytes(), &splices);
+        assert_eq!(String::from_utf8(diff).unwrap(), expected, "{old:?}");
+    }
+
+    #[test]
+    fn hunks() {
+        check("a\n", &[], "");
+        check("a\nb\n", &[(2, 2, "x\n")], "--- f\n+++ f\n@@ -1,2 +1,3 @@\n a\n+x\n b\n");
+        check("a\nbc\n", &[(3, 3, "x")], "--- f\n+++ f\n@@ -1,2 +1,2 @@\n a\n-bc\n+bxc\n");
+        check("", &[(0, 0, "x\n")], "--- f\n+++ f\n@@ -0,0 +1,1 @@\n+x\n");
+        // Two changes of one line; a line ending that is no LF; text without a final one.
+        check(
+            "abc\r",
+            &[(0, 1, "1"), (2, 3, "3")],
+            concat!(
+                "--- f\n+++ f\n@@ -1,1 +1,1 @@\n-abc\r\n\\ No newline at end of file\n",
+                "+1b3\r\n\\ No newline at end of file\n"
+            ),
+        );
+    }
+
+    #[test]
+    fn far_changes_are_hunks_of_their_own() {
+        let old: String = (1..=20).map(|line| format!("{line:02}\n")).collect();
+        check(
+            &old,
+            &[(0, 0, "x\n"), (12, 14, "05"), (54, 56, "19")],
+            concat!(
+                "--- f\n+++ f\n@@ -1,8 +1,9 @@\n+x\n 01\n 02\n 03\n 04\n-05\n+05\n 06\n 07\n 08\n",
+                "@@ -16,5 +17,5 @@\n 16\n 17\n 18\n-19\n+19\n 20\n"
+            ),
+        );
+    }
+
+    #[test]
+    fn names_that_patch_takes() {
+        let name = |path: &str| String::from_utf8(name_in_diff(Path::new(path), Path::new("/opt/x y/fmk.py"))).unwrap();
+        assert_eq!(name("ascend910/fmk.py"), "ascend910/fmk.py");
+        assert_eq!(name("../fmk.py"), "opt/x y/fmk.py");
+        assert_eq!(name("/home/fmk.py"), "opt/x y/fmk.py");
+        assert_eq!(name("a\n\"b\"/fmk.py"), r#""a\012\"b\"/fmk.py""#);
+    }
+}

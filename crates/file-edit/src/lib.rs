@@ -1,0 +1,13 @@
+//! A file is changed in ranges of its bytes, shown as a unified diff, and replaced whole or not at all.
+
+mod beside;
+mod diff;
+mod error;
+pub mod json;
+mod original;
+mod splice;
+
+pub use diff::{name_in_diff, unified_diff};
+pub use error::EditError;
+pub use original::{Original, create};
+pub use splice::{Splice, apply};
