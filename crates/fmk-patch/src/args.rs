@@ -1,0 +1,193 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use fmk_patch::{Backup, Edits};
+use lexopt::{Arg, Parser, ValueExt};
+
+/// What `--help` says.
+pub const HELP: &str = "\
+Make the two edits that the launch kit needs in the vendor's fmk.py
+
+usage: fmk-patch [options] FILE|FOLDER...
+
+A FOLDER stands for the fmk.py in it. A file is replaced whole or not at all; it is
+left as it is when it has the edits already, or when one of them can't be made.
+
+edits:
+  log-path   FMK.gen_env_for_fmk sets ASCEND_PROCESS_LOG_PATH and creates that folder
+  code-cwd   FMK.run starts its processes in the folder that MODEL_TASK_CWD names
+
+options:
+  --only LIST      make only these edits, separated by commas (default: both)
+  --check          write nothing; exit with 1 if something would change
+  --diff           write nothing; print the changes as `patch -p0` takes them
+  --dry-run        write nothing; report what would be done
+  --backup         keep the old text as fmk.py.orig
+  --format FORMAT  of the report: human or json (default: human)
+  --version        print the version
+  --help           print this text
+
+exit codes:
+  0  each edit is applied, was applied already, or has nothing to do
+  1  an edit is not applied, or a file would change under --check
+  2  wrong usage
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// The text above.
+    Help,
+    /// The version.
+    Version,
+    /// Work on files.
+    Run(Work),
+}
+
+/// Work on files.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Scripts and folders, at least one.
+    pub paths: Vec<PathBuf>,
+    /// The edits to make.
+    pub edits: Edits,
+    /// Whether anything is written.
+    pub mode: Mode,
+    /// Whether old texts are kept.
+    pub backup: Backup,
+    /// How the report looks.
+    pub format: Format,
+}
+
+/// What is done with a judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Files are replaced.
+    Write,
+    /// The exit code says whether one would be.
+    Check,
+    /// The changes are printed.
+    Diff,
+    /// It is reported.
+    DryRun,
+}
+
+/// How a report looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// Reads the arguments that follow the program's name.
+///
+/// # Errors
+///
+/// A message about the first argument that is wrong.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, lexopt::Error> {
+    let mut parser = Parser::from_args(arguments);
+    let mut work =
+        Work { paths: Vec::new(), edits: Edits::ALL, mode: Mode::Write, backup: Backup::None, format: Format::Human };
+    let mut seen_format = None;
+    while let Some(argument) = parser.next()? {
+        let mode = match argument {
+            Arg::Long("help") | Arg::Short('h') => return Ok(Invocation::Help),
+            Arg::Long("version") | Arg::Short('V') => return Ok(Invocation::Version),
+            Arg::Long("check") => Mode::Check,
+            Arg::Long("diff") => Mode::Diff,
+            Arg::Long("dry-run") => Mode::DryRun,
+            Arg::Long("only") => {
+                work.edits = parser.value()?.parse()?;
+                continue;
+            }
+            Arg::Long("backup") => {
+                work.backup = Backup::Keep;
+                continue;
+            }
+            Arg::Long("format") => {
+                seen_format = Some(parser.value()?.parse_with(format)?);
+                continue;
+            }
+            Arg::Value(path) => {
+                work.paths.push(path.into());
+                continue;
+            }
+            other => return Err(other.unexpected()),
+        };
+        if work.mode != Mode::Write && work.mode != mode {
+            return Err("only one of `--check`, `--diff` and `--dry-run` may be given".into());
+        }
+        work.mode = mode;
+    }
+    work.format = seen_format.unwrap_or(Format::Human);
+    if work.mode == Mode::Diff && work.format == Format::Json {
+        return Err("`--diff` prints a diff, which has no JSON form".into());
+    }
+    if work.paths.is_empty() {
+        return Err("no file is named".into());
+    }
+    Ok(Invocation::Run(work))
+}
+
+fn format(name: &str) -> Result<Format, &'static str> {
+    match name {
+        "human" => Ok(Format::Human),
+        "json" => Ok(Format::Json),
+        _ => Err("the formats are `human` and `json`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Result<Invocation, String> {
+        parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_asked_for() {
+        let work = |paths: &[&str]| Work {
+            paths: paths.iter().map(PathBuf::from).collect(),
+            edits: Edits::ALL,
+            mode: Mode::Write,
+            backup: Backup::None,
+            format: Format::Human,
+        };
+        assert_eq!(run("fmk.py dir"), Ok(Invocation::Run(work(&["fmk.py", "dir"]))));
+        assert_eq!(run("-- --check"), Ok(Invocation::Run(work(&["--check"]))));
+        assert_eq!(
+            run("--backup --only=code-cwd x --format json --check --check"),
+            Ok(Invocation::Run(Work {
+                edits: Edits { log_path: false, code_cwd: true },
+                mode: Mode::Check,
+                backup: Backup::Keep,
+                format: Format::Json,
+                ..work(&["x"])
+            }))
+        );
+        assert_eq!(run("--nonsense --help"), Err("invalid option '--nonsense'".to_owned()));
+        assert_eq!(run("--help --nonsense"), Ok(Invocation::Help));
+        assert_eq!(run("-V"), Ok(Invocation::Version));
+    }
+
+    #[test]
+    fn wrong_usage() {
+        for (line, expected) in [
+            ("", "no file is named"),
+            ("--check", "no file is named"),
+            ("--check --diff x", "only one of `--check`, `--diff` and `--dry-run` may be given"),
+            ("--diff --format json x", "`--diff` prints a diff, which has no JSON form"),
+            ("--only", "missing argument for option '--only'"),
+            ("--backup=yes x", "unexpected argument for option '--backup': \"yes\""),
+        ] {
+            assert_eq!(run(line), Err(expected.to_owned()), "{line}");
+        }
+        assert!(run("--only nothing x").unwrap_err().contains("unknown edit `nothing`"));
+        assert!(run("--format yaml x").unwrap_err().contains("the formats are `human` and `json`"));
+    }
+}

@@ -1,0 +1,128 @@
+//! How the files ended, for people and for programs.
+
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+
+use fmk_patch::{Edit, FileError, FileReport, Status};
+use serde::Serialize;
+
+use crate::args::Mode;
+
+/// One file that was named, and what became of it.
+pub struct Entry<'p> {
+    /// As it was named.
+    pub path: &'p Path,
+    /// What was found and done.
+    pub outcome: Result<FileReport, FileError>,
+}
+
+impl Entry<'_> {
+    /// Whether nothing is left to do about it by hand, nor, under `--check`, at all.
+    pub fn is_good(&self, mode: Mode) -> bool {
+        self.outcome
+            .as_ref()
+            .is_ok_and(|file| file.report.is_good() && (mode != Mode::Check || file.report.output.is_none()))
+    }
+}
+
+/// A paragraph a file; those with errors are told on stderr.
+pub fn human(entries: &[Entry<'_>]) -> String {
+    let mut text = String::new();
+    for Entry { path, outcome } in entries {
+        let Ok(file) = outcome else { continue };
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{}: {}", path.display(), verdict(file));
+        for (edit, status) in &file.report.edits {
+            let _ = writeln!(text, "  {edit}: {}", sentence(status, file));
+        }
+        if let Some(backup) = &file.backup {
+            let _ = writeln!(text, "  old text: {}", backup.display());
+        }
+    }
+    text
+}
+
+fn verdict(file: &FileReport) -> &'static str {
+    match (&file.report.output, file.written, file.report.is_good()) {
+        (_, true, _) => "patched",
+        (Some(_), ..) => "would be patched",
+        (None, _, true) => "unchanged",
+        (None, _, false) => "not patched",
+    }
+}
+
+/// In a file that stays as it is, `applied` would be a lie.
+fn sentence(status: &Status, file: &FileReport) -> String {
+    match status {
+        Status::Applied { .. } if !file.written => format!("to be {status}"),
+        status => status.to_string(),
+    }
+}
+
+/// The whole as JSON, in one line.
+///
+/// # Errors
+///
+/// None that is known: a string or a number can always be written.
+pub fn json(entries: &[Entry<'_>]) -> io::Result<String> {
+    let files = entries.iter().map(FileJson::of).collect();
+    let mut text = serde_json::to_string(&RunJson { files })?;
+    text.push('\n');
+    Ok(text)
+}
+
+#[derive(Serialize)]
+struct RunJson {
+    files: Vec<FileJson>,
+}
+
+#[derive(Serialize)]
+struct FileJson {
+    path: String,
+    /// Whether the file differs from what it should be; known also where nothing is written.
+    change: bool,
+    written: bool,
+    good: bool,
+    edits: Vec<EditJson>,
+    backup: Option<String>,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct EditJson {
+    edit: Edit,
+    #[serde(flatten)]
+    status: Status,
+}
+
+impl FileJson {
+    fn of(entry: &Entry<'_>) -> FileJson {
+        let path = entry.path.to_string_lossy().into_owned();
+        match &entry.outcome {
+            Ok(file) => FileJson {
+                path,
+                change: file.report.output.is_some(),
+                written: file.written,
+                good: file.report.is_good(),
+                edits: file
+                    .report
+                    .edits
+                    .iter()
+                    .map(|(edit, status)| EditJson { edit: *edit, status: status.clone() })
+                    .collect(),
+                backup: file.backup.as_ref().map(|backup| backup.to_string_lossy().into_owned()),
+                error: None,
+            },
+            Err(error) => FileJson {
+                path,
+                change: false,
+                written: false,
+                good: false,
+                edits: Vec::new(),
+                backup: None,
+                error: Some(error.to_string()),
+            },
+        }
+    }
+}

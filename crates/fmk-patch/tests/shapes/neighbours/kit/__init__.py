@@ -1,0 +1,1 @@
+# A package, so that shapes can import from it.
