@@ -1,0 +1,73 @@
+//! Where the table is and where the converted one goes, by the environment.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The name of a table in a folder of one.
+pub const FILE_NAME: &str = "jobstart_hccl.json";
+
+/// Where the platform mounts the table where no variable says otherwise.
+pub const DEFAULT_PATH: &str = "/user/config/jobstart_hccl.json";
+
+/// What said where the table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The variable `RANK_TABLE_FILE_V_1_0`, which comes first.
+    RankTableFileV1,
+    /// The variable `RANK_TABLE_FILE`: a folder for the platform, the converted file for a rank.
+    RankTableFile,
+    /// Nothing: [`DEFAULT_PATH`].
+    Default,
+    /// The caller, by a flag for example.
+    Given,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Origin::RankTableFileV1 => "named by RANK_TABLE_FILE_V_1_0",
+            Origin::RankTableFile => "named by RANK_TABLE_FILE",
+            Origin::Default => "the default, RANK_TABLE_FILE is not set",
+            Origin::Given => "given",
+        })
+    }
+}
+
+/// A file, or a folder with a file called [`FILE_NAME`]: that is looked up each time the table is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The file or the folder.
+    pub path: PathBuf,
+    /// What said so.
+    pub origin: Origin,
+}
+
+impl Location {
+    /// A path that the caller knows.
+    pub fn given(path: impl Into<PathBuf>) -> Location {
+        Location { path: path.into(), origin: Origin::Given }
+    }
+}
+
+/// Where the table is: `RANK_TABLE_FILE_V_1_0`, else `RANK_TABLE_FILE`, else [`DEFAULT_PATH`], as for the vendor's scripts.
+///
+/// Either variable may name a file or a folder and a table of either format, so it works again in the environment of a
+/// rank, where `RANK_TABLE_FILE` is the converted file. A variable that is empty counts as not set. `variable` looks up the
+/// environment; nothing is looked at on the disk.
+pub fn locate(variable: impl Fn(&str) -> Option<OsString>) -> Location {
+    let named = |name, origin| {
+        let path = variable(name).filter(|it| !it.is_empty())?;
+        Some(Location { path: path.into(), origin })
+    };
+    named("RANK_TABLE_FILE_V_1_0", Origin::RankTableFileV1)
+        .or_else(|| named("RANK_TABLE_FILE", Origin::RankTableFile))
+        .unwrap_or_else(|| Location { path: DEFAULT_PATH.into(), origin: Origin::Default })
+}
+
+/// Where the v1 file for the ranks goes: `$MA_MOUNT_PATH/rank_table/jobstart_hccl.json`; `None` where MA_MOUNT_PATH is not
+/// set or empty.
+pub fn converted_path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let mount = variable("MA_MOUNT_PATH").filter(|it| !it.is_empty())?;
+    Some(Path::new(&mount).join("rank_table").join(FILE_NAME))
+}
