@@ -1,0 +1,152 @@
+//! Cuts a stream of bytes into the lines that the console shows, the same however the stream was chunked.
+
+/// Bytes of a console line without its newline; what is longer is shown as several lines.
+///
+/// 16 KiB: longer than any line meant for people, and eight unfinished ones cost 128 KiB at most.
+pub(crate) const LONGEST: usize = 16 * 1024;
+
+/// Where the first newline is.
+#[allow(unsafe_code)]
+pub(crate) fn find_newline(bytes: &[u8]) -> Option<usize> {
+    // SAFETY: memchr reads at most `len` bytes from the start of a live slice.
+    let found = unsafe { libc::memchr(bytes.as_ptr().cast(), i32::from(b'\n'), bytes.len()) };
+    (!found.is_null()).then(|| found as usize - bytes.as_ptr() as usize)
+}
+
+/// Where the last newline is.
+#[allow(unsafe_code)]
+pub(crate) fn rfind_newline(bytes: &[u8]) -> Option<usize> {
+    // SAFETY: memrchr reads at most `len` bytes from the start of a live slice.
+    let found = unsafe { libc::memrchr(bytes.as_ptr().cast(), i32::from(b'\n'), bytes.len()) };
+    (!found.is_null()).then(|| found as usize - bytes.as_ptr() as usize)
+}
+
+/// The pieces of `bytes`, which start where a line starts: lines with their newline, and what is cut off lines over
+/// [`LONGEST`]. The last piece may be without a newline.
+pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, after) = rest.split_at(first_piece(rest).unwrap_or(rest.len()));
+        rest = after;
+        Some(piece)
+    })
+}
+
+/// Bytes of the first piece; `None` while its end can't be known.
+fn first_piece(bytes: &[u8]) -> Option<usize> {
+    match find_newline(&bytes[..bytes.len().min(LONGEST + 1)]) {
+        Some(at) => Some(at + 1),
+        None if bytes.len() > LONGEST => Some(cut(bytes)),
+        None => None,
+    }
+}
+
+/// Where a line over [`LONGEST`] is cut: not inside a character, if it is UTF-8 at all.
+fn cut(bytes: &[u8]) -> usize {
+    // A character has at most 3 bytes after its first.
+    (LONGEST - 3..=LONGEST).rev().find(|&at| bytes[at] & 0xC0 != 0x80).unwrap_or(LONGEST)
+}
+
+/// Bytes at the front of `bytes`, which start where a line starts, that are whole pieces.
+fn whole(bytes: &[u8]) -> usize {
+    let mut at = rfind_newline(bytes).map_or(0, |newline| newline + 1);
+    while let Some(length) = first_piece(&bytes[at..]) {
+        at += length;
+    }
+    at
+}
+
+/// Keeps the unfinished line of a stream.
+#[derive(Default)]
+pub(crate) struct Splitter {
+    /// At most [`LONGEST`] bytes between calls.
+    unfinished: Vec<u8>,
+}
+
+impl Splitter {
+    /// Calls `ready` once or not at all, with two slices that are whole pieces when one is put after the other.
+    pub(crate) fn feed(&mut self, bytes: &[u8], ready: impl FnOnce(&[u8], &[u8])) {
+        if self.unfinished.is_empty() || rfind_newline(bytes).is_some() {
+            let newline = rfind_newline(bytes).map_or(0, |at| at + 1);
+            let whole = newline + whole(&bytes[newline..]);
+            if whole > 0 {
+                ready(&self.unfinished, &bytes[..whole]);
+                self.unfinished.clear();
+            }
+            self.unfinished.extend_from_slice(&bytes[whole..]);
+        } else {
+            self.unfinished.extend_from_slice(bytes);
+            let whole = whole(&self.unfinished);
+            if whole > 0 {
+                ready(&self.unfinished[..whole], &[]);
+                self.unfinished.drain(..whole);
+            }
+        }
+    }
+
+    /// The unfinished line, at the end of the stream.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.unfinished)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(chunks: &[&[u8]]) -> Vec<Vec<u8>> {
+        let mut splitter = Splitter::default();
+        let mut lines = Vec::new();
+        for chunk in chunks {
+            splitter.feed(chunk, |a, b| lines.extend(pieces(&[a, b].concat()).map(<[u8]>::to_vec)));
+            assert!(splitter.unfinished.len() <= LONGEST);
+        }
+        lines.extend(pieces(&splitter.finish()).map(<[u8]>::to_vec));
+        lines
+    }
+
+    fn check(bytes: &[u8], expect: &[usize]) {
+        assert_eq!(shown(&[bytes]).iter().map(Vec::len).collect::<Vec<_>>(), expect);
+    }
+
+    #[test]
+    fn lines_are_cut_at_newlines_and_when_too_long() {
+        check(b"", &[]);
+        check(b"a\rb\rc\n\nd", &[6, 1, 1]);
+        check(&[b'x'; LONGEST], &[LONGEST]);
+        check(&[&[b'x'; LONGEST][..], b"\n"].concat(), &[LONGEST + 1]);
+        check(&[&[b'x'; LONGEST][..], b"x\n"].concat(), &[LONGEST, 2]);
+        check(&[&[b'x'; LONGEST - 1][..], "é\n".as_bytes()].concat(), &[LONGEST - 1, 3]);
+        check(&[0x80; LONGEST + 1], &[LONGEST, 1]);
+    }
+
+    /// Runs of one byte, so that lines get near and over the limit.
+    fn stream() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![Just(b'\n'), Just(b'x'), Just(0x80), Just(0xC3)];
+        let length = prop_oneof![1..4usize, LONGEST - 3..LONGEST + 3, 1..3 * LONGEST];
+        let run = (byte, length).prop_map(|(byte, n)| vec![byte; if byte == b'\n' { n % 7 } else { n }]);
+        prop::collection::vec(run, 0..12).prop_map(|runs| runs.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn any_chunking_shows_the_same(bytes in stream(), sizes in prop::collection::vec(1..40_000usize, 1..40)) {
+            let mut chunks = Vec::new();
+            let mut rest = &bytes[..];
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() { break }
+                let (chunk, after) = rest.split_at(rest.len().min(*size));
+                chunks.push(chunk);
+                rest = after;
+            }
+            prop_assert_eq!(shown(&chunks), shown(&[&bytes]));
+            prop_assert_eq!(shown(&chunks).concat(), bytes);
+        }
+    }
+}

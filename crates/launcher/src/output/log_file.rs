@@ -1,0 +1,366 @@
+//! One rank's log file: raw bytes, in parts of a largest size, with a note where bytes are missing.
+//!
+//! A full part `x.txt` is renamed to `x.txt.1`, the next one to `x.txt.2`, and so on: a higher number is younger, a
+//! number that is taken is passed over, and nothing is ever deleted. The parts in that order, then `x.txt`, are what
+//! the rank wrote.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::lines::rfind_newline;
+
+/// What the one who writes has to know besides the bytes.
+pub(crate) struct Writing<'a> {
+    /// Bytes of a part at most; 0 for no limit.
+    pub(crate) max_size: u64,
+    /// Time between two attempts at what failed without touching the bytes: open, rename.
+    pub(crate) retry: Duration,
+    /// Called whenever a system call came back, with the bytes of the rank written until then.
+    pub(crate) progress: &'a mut dyn FnMut(u64),
+    /// Gets what people should read.
+    pub(crate) tell: &'a mut Vec<String>,
+}
+
+/// A log file, opened when first written to and again when that failed.
+pub(crate) struct LogFile {
+    path: PathBuf,
+    file: Option<File>,
+    /// Bytes in the live part.
+    size: u64,
+    /// The live part ends in a newline or is empty.
+    ends_line: bool,
+    /// Bytes since the last one that got written, to be noted in the file.
+    missing: u64,
+    open_again: Option<Instant>,
+    rename_again: Option<Instant>,
+    /// Kinds of errors that were told.
+    told: Vec<(&'static str, Option<i32>)>,
+    /// The number of the last full part that we named.
+    last_number: u32,
+    /// Parts that got bytes in this run, the live one too.
+    pub(crate) parts: u32,
+    /// Bytes of the rank that got written.
+    pub(crate) written: u64,
+    /// The last error, with operation and file.
+    pub(crate) trouble: Option<String>,
+}
+
+impl LogFile {
+    /// Opens nothing yet.
+    pub(crate) fn new(path: PathBuf) -> LogFile {
+        LogFile {
+            path,
+            file: None,
+            size: 0,
+            ends_line: true,
+            missing: 0,
+            open_again: None,
+            rename_again: None,
+            told: Vec::new(),
+            last_number: 0,
+            parts: 0,
+            written: 0,
+            trouble: None,
+        }
+    }
+    /// Opens the file if it is not, so that it is there for a rank that writes nothing.
+    pub(crate) fn open(&mut self, writing: &mut Writing<'_>) -> bool {
+        if self.file.is_some() {
+            return true;
+        }
+        let now = Instant::now();
+        if self.open_again.is_some_and(|again| now < again) {
+            return false;
+        }
+        let opened = open_part(&self.path);
+        (writing.progress)(self.written);
+        match opened {
+            Ok((file, size)) => {
+                (self.file, self.size, self.ends_line) = (Some(file), size, size == 0);
+                self.open_again = None;
+                self.parts += 1;
+                true
+            }
+            Err(error) => {
+                self.open_again = Some(now + writing.retry);
+                self.fail("open", &error, writing);
+                false
+            }
+        }
+    }
+
+    /// Appends `bytes`; those that can't be written are counted as missing.
+    pub(crate) fn append(&mut self, mut bytes: &[u8], writing: &mut Writing<'_>) {
+        while !bytes.is_empty() {
+            if !self.open(writing) || !self.note(writing) {
+                break;
+            }
+            let mut fitting = self.fitting(bytes, writing.max_size);
+            if fitting == 0 {
+                if self.rotate(writing) {
+                    continue;
+                }
+                // A part that is too large is better than bytes that are lost.
+                fitting = bytes.len();
+            }
+            let (now, later) = bytes.split_at(fitting);
+            let before = self.written;
+            let result = self.write(now, true, writing);
+            if let Err(error) = result {
+                let count = usize::try_from(self.written - before).unwrap_or(now.len());
+                self.fail("write to", &error, writing);
+                bytes = &bytes[count..];
+                break;
+            }
+            bytes = later;
+        }
+        self.missing += bytes.len() as u64;
+    }
+
+    /// Counts bytes as missing at the end of what is there, and notes them if it can.
+    pub(crate) fn lose(&mut self, count: u64, writing: &mut Writing<'_>) {
+        self.missing += count;
+        if self.open(writing) {
+            self.note(writing);
+        }
+    }
+
+    /// Says in the file that bytes are missing, if any are.
+    fn note(&mut self, writing: &mut Writing<'_>) -> bool {
+        if self.missing == 0 {
+            return true;
+        }
+        let start = if self.ends_line { "" } else { "\n" };
+        let note = format!("{start}[fmtk-launch] {} bytes are missing here\n", self.missing);
+        match self.write(note.as_bytes(), false, writing) {
+            Ok(()) => {
+                if self.trouble.is_some() && self.told.iter().all(|told| told.0 != "again") {
+                    self.told.push(("again", None));
+                    let path = self.path.display();
+                    writing.tell.push(format!("`{path}` is written again, {} bytes are missing in it", self.missing));
+                }
+                self.missing = 0;
+                true
+            }
+            Err(error) => {
+                self.fail("write to", &error, writing);
+                false
+            }
+        }
+    }
+
+    /// How many of `bytes` belong into the live part: up to the last newline that fits if there is one.
+    fn fitting(&self, bytes: &[u8], max_size: u64) -> usize {
+        let room = usize::try_from(max_size.saturating_sub(self.size)).unwrap_or(usize::MAX);
+        if max_size == 0 || bytes.len() <= room {
+            return bytes.len();
+        }
+        match rfind_newline(&bytes[..room]) {
+            Some(newline) => newline + 1,
+            None if self.size > 0 && self.ends_line => 0,
+            None => room,
+        }
+    }
+
+    /// Makes room for a new part; false when the file has to go on as it is.
+    fn rotate(&mut self, writing: &mut Writing<'_>) -> bool {
+        let now = Instant::now();
+        if self.rename_again.is_some_and(|again| now < again) {
+            return false;
+        }
+        let renamed = rename_to_free_number(&self.path, self.last_number);
+        (writing.progress)(self.written);
+        match renamed {
+            Ok(number) => {
+                self.last_number = number;
+                // Closing may take its time too: a network's file system writes then.
+                self.file = None;
+                (writing.progress)(self.written);
+                self.rename_again = None;
+                true
+            }
+            Err(error) => {
+                self.rename_again = Some(now + writing.retry);
+                self.fail("rename", &error, writing);
+                false
+            }
+        }
+    }
+
+    /// Writes all of `bytes`; how much of them if they are the rank's, [`LogFile::written`] tells.
+    fn write(&mut self, bytes: &[u8], of_rank: bool, writing: &mut Writing<'_>) -> io::Result<()> {
+        let mut rest = bytes;
+        while let Some(file) = self.file.as_mut().filter(|_| !rest.is_empty()) {
+            let result = file.write(rest);
+            if let Ok(count) = result {
+                self.size += count as u64;
+                self.written += if of_rank { count as u64 } else { 0 };
+                self.ends_line = rest[..count].last().map_or(self.ends_line, |&last| last == b'\n');
+                rest = &rest[count..];
+            }
+            (writing.progress)(self.written);
+            match result {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, operation: &'static str, error: &io::Error, writing: &mut Writing<'_>) {
+        let trouble = format!("failed to {operation} `{}`: {error}", self.path.display());
+        let kind = (operation, error.raw_os_error());
+        if !self.told.contains(&kind) {
+            self.told.push(kind);
+            writing.tell.push(trouble.clone());
+        }
+        self.trouble = Some(trouble);
+    }
+}
+
+fn open_part(path: &Path) -> io::Result<(File, u64)> {
+    // No link is followed: in a folder that others may write to, it could point to a file of ours.
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o644)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY)
+        .open(path)?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
+}
+
+/// Renames `path` to `<path>.<number>` with the lowest free number over `last`, and returns that number.
+fn rename_to_free_number(path: &Path, last: u32) -> io::Result<u32> {
+    for number in last + 1.. {
+        let mut name = OsString::from(path);
+        name.push(format!(".{number}"));
+        match fs::symlink_metadata(&name) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return fs::rename(path, &name).map(|()| number),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Feeds `chunks` to a file that has `before` in it; the parts in order, and what was told.
+    fn parts(before: &[u8], chunks: &[Vec<u8>], max_size: u64) -> (Vec<Vec<u8>>, LogFile, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        if !before.is_empty() {
+            fs::write(&path, before).unwrap();
+        }
+        let mut file = LogFile::new(path.clone());
+        let mut tell = Vec::new();
+        let mut progress = |_| ();
+        for chunk in chunks {
+            let retry = Duration::ZERO;
+            file.append(chunk, &mut Writing { max_size, retry, progress: &mut progress, tell: &mut tell });
+        }
+        let numbered = (1..).map(|n| folder.path().join(format!("a.txt.{n}"))).take_while(|path| path.exists());
+        let parts = numbered.chain([path.clone()]).map(|path| fs::read(path).unwrap_or_default()).collect();
+        (parts, file, tell)
+    }
+
+    fn check(before: &str, chunks: &[&str], max_size: u64, expect: &[&str]) {
+        let chunks: Vec<_> = chunks.iter().map(|chunk| chunk.as_bytes().to_vec()).collect();
+        let (parts, file, tell) = parts(before.as_bytes(), &chunks, max_size);
+        assert_eq!(parts.iter().map(|part| std::str::from_utf8(part).unwrap()).collect::<Vec<_>>(), expect);
+        assert_eq!(file.parts as usize, expect.len());
+        assert!(tell.is_empty() && file.trouble.is_none());
+    }
+
+    #[test]
+    fn parts_end_at_newlines_where_they_can() {
+        check("", &["ab\ncd\n", "ef\n"], 0, &["ab\ncd\nef\n"]);
+        check("", &["ab\ncd\n", "ef\n"], 6, &["ab\ncd\n", "ef\n"]);
+        check("", &["ab\ncd\n", "ef\n"], 7, &["ab\ncd\n", "ef\n"]);
+        check("", &["ab\ncd\nef\n"], 8, &["ab\ncd\n", "ef\n"]);
+        check("", &["abcdefgh\n"], 4, &["abcd", "efgh", "\n"]);
+        check("", &["ab", "cdef\n"], 4, &["abcd", "ef\n"]);
+        check("12345", &["ab\n"], 4, &["12345", "ab\n"]);
+        check("1\n", &["ab\n"], 6, &["1\nab\n"]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn parts_put_together_are_what_was_written(
+            chunks in prop::collection::vec(prop::collection::vec(prop_oneof![3 => Just(b'x'), 1 => Just(b'\n')], 0..50), 0..20),
+            max_size in 1..60u64,
+        ) {
+            let (parts, file, _) = parts(b"", &chunks, max_size);
+            prop_assert_eq!(parts.concat(), chunks.concat());
+            prop_assert!(parts.iter().all(|part| part.len() as u64 <= max_size));
+            prop_assert_eq!(file.written as usize, chunks.concat().len());
+            prop_assert!(parts.len() == 1 || parts.iter().all(|part| !part.is_empty()));
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_taken_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        for (name, text) in [("a", "new"), ("a.1", "old"), ("a.2", "older")] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        assert_eq!(rename_to_free_number(&path, 0).unwrap(), 3);
+        assert_eq!(fs::read(folder.path().join("a.1")).unwrap(), b"old");
+        assert_eq!(fs::read(folder.path().join("a.3")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_counted() {
+        let mut file = LogFile::new("/dev/full".into());
+        let (mut tell, mut progress) = (Vec::new(), |_| ());
+        for _ in 0..3 {
+            let retry = Duration::ZERO;
+            file.append(b"12345", &mut Writing { max_size: 0, retry, progress: &mut progress, tell: &mut tell });
+        }
+        assert_eq!((file.written, file.missing), (0, 15));
+        assert_eq!(tell, ["failed to write to `/dev/full`: No space left on device (os error 28)"]);
+        assert_eq!(file.trouble, Some(tell[0].clone()));
+    }
+
+    #[test]
+    fn a_folder_that_comes_back_is_written_to_with_a_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logs/a");
+        let mut file = LogFile::new(path.clone());
+        let (mut tell, mut progress) = (Vec::new(), |_| ());
+        let mut append = |bytes: &[u8], retry| {
+            file.append(bytes, &mut Writing { max_size: 0, retry, progress: &mut progress, tell: &mut tell });
+            file.missing
+        };
+        assert_eq!(append(b"12345", Duration::ZERO), 5);
+        assert_eq!(append(b"678", Duration::from_secs(3600)), 8);
+        fs::create_dir(folder.path().join("logs")).unwrap();
+        assert_eq!(append(b"9", Duration::ZERO), 9, "tried again before its time");
+        file.open_again = None;
+        let retry = Duration::ZERO;
+        file.append(b"a\n", &mut Writing { max_size: 0, retry, progress: &mut progress, tell: &mut tell });
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[fmtk-launch] 9 bytes are missing here\na\n");
+        assert_eq!(tell.len(), 2, "{tell:?}");
+        assert_eq!(file.written, 2);
+    }
+
+    #[test]
+    fn no_link_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(folder.path().join("target"), folder.path().join("a")).unwrap();
+        assert!(open_part(&folder.path().join("a")).is_err());
+        assert!(!folder.path().join("target").exists());
+    }
+}

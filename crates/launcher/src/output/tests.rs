@@ -1,0 +1,309 @@
+//! The whole of it, against pipes that are read slowly or not at all and files that hang.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, pipe};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+
+use nix::sys::stat::Mode;
+use tempfile::TempDir;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Time-outs that never pass, so that a slow machine changes nothing.
+fn patient() -> Patience {
+    Patience { hang: LONG, pause: LONG, retry: LONG }
+}
+
+fn start(stdout: OwnedFd, stderr: OwnedFd, patience: Patience) -> Output {
+    Output::start(Options { stdout, stderr, colour: false, log_max_size: 0, patience }).unwrap()
+}
+
+fn open(output: &mut Output, rank: usize, folder: &Path) -> SinkId {
+    let file = folder.join(format!("{rank}.txt"));
+    output.open(Sink { label: format!("rank {rank}"), file, on_console: true })
+}
+
+/// What the event loop does between reads.
+fn turn(output: &mut Output) {
+    let left = output.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let timeout = left.map_or(20_000, |left| u16::try_from(left.as_millis()).unwrap_or(20_000));
+    poll(&mut [PollFd::new(output.wake_fd(), PollFlags::POLLIN)], PollTimeout::from(timeout)).unwrap();
+    output.tick(Instant::now());
+}
+
+/// As a rank that waits when it is not read from.
+fn feed(output: &mut Output, sink: SinkId, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match output.wants(sink).min(bytes.len()) {
+            0 => turn(output),
+            room => {
+                output.take(sink, &bytes[..room], Instant::now());
+                bytes = &bytes[room..];
+            }
+        }
+    }
+}
+
+fn read_all(mut file: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        text
+    })
+}
+
+/// Sums up what was told about skipped lines.
+fn told(stderr: &str) -> u64 {
+    let numbers = stderr.lines().filter_map(|line| line.strip_prefix("[fmtk-launch] console: "));
+    numbers.map(|line| line.split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+fn lines(from: usize, to: usize) -> String {
+    (from..to).map(|n| format!("line {n} {}\n", "x".repeat(n % 200))).collect()
+}
+
+fn rig(patience: Patience) -> (TempDir, Output, JoinHandle<String>, JoinHandle<String>) {
+    let ((out, stdout), (err, stderr)) = (pipe().unwrap(), pipe().unwrap());
+    let output = start(stdout.into(), stderr.into(), patience);
+    (tempfile::tempdir().unwrap(), output, read_all(out), read_all(err))
+}
+
+#[test]
+fn eight_ranks_lose_nothing() {
+    let (folder, mut output, out, err) = rig(patient());
+    let sinks: Vec<_> = (0..8).map(|rank| open(&mut output, rank, folder.path())).collect();
+    let text = lines(0, 20_000) + "last";
+    for chunk in text.as_bytes().chunks(10_007) {
+        sinks.iter().for_each(|&sink| feed(&mut output, sink, chunk));
+    }
+    assert_eq!(output.tail(sinks[0]).last().unwrap(), "last");
+    let summaries = output.finish(LONG, |_| Vec::new());
+    let out = out.join().unwrap();
+    for (rank, summary) in summaries.iter().enumerate() {
+        assert_eq!((summary.bytes, summary.bytes_lost, summary.parts), (text.len() as u64, 0, 1));
+        assert_eq!((summary.console_lines_lost, &summary.trouble), (0, &None));
+        assert!(fs::read_to_string(&summary.file).unwrap() == text);
+        let prefix = format!("[rank {rank}] ");
+        assert!(out.lines().filter_map(|line| line.strip_prefix(&prefix)).eq(text.lines()));
+    }
+    assert_eq!(out.lines().count(), 8 * 20_001);
+    assert_eq!(err.join().unwrap(), "");
+}
+
+#[test]
+fn our_own_lines_come_in_order_with_those_of_the_ranks() {
+    let (reader, writer) = pipe().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = start(writer.try_clone().unwrap().into(), writer.into(), patient());
+    let sinks = [3, 4].map(|rank| open(&mut output, rank, folder.path()));
+    let hidden = folder.path().join("hidden");
+    let hidden = output.open(Sink { label: "rank 5".into(), file: hidden, on_console: false });
+    output.take(sinks[0], b"one\ntw", Instant::now());
+    output.say("own");
+    output.take(hidden, b"not shown\n", Instant::now());
+    output.take(sinks[1], b"a\rb\n", Instant::now());
+    output.take(sinks[0], b"o\nend", Instant::now());
+    output.end(sinks[0]);
+    output.say("bye");
+    output.finish(LONG, |_| Vec::new());
+    let expect = "[rank 3] one\nown\n[rank 4] a\rb\n[rank 3] two\n[rank 3] end\nbye\n";
+    assert_eq!(read_all(reader).join().unwrap(), expect);
+}
+
+#[test]
+fn parts_of_a_log_put_together_are_the_whole() {
+    let ((_out, stdout), (_err, stderr)) = (pipe().unwrap(), pipe().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (stdout, stderr) = (stdout.into(), stderr.into());
+    let options = Options { stdout, stderr, colour: false, log_max_size: 100_000, patience: patient() };
+    let mut output = Output::start(options).unwrap();
+    let file = folder.path().join("a.txt");
+    let sink = output.open(Sink { label: "rank 0".into(), file: file.clone(), on_console: false });
+    let text = lines(0, 10_000);
+    feed(&mut output, sink, text.as_bytes());
+    let summary = output.finish(LONG, |_| Vec::new()).remove(0);
+    let parts = (1..summary.parts).map(|n| folder.path().join(format!("a.txt.{n}"))).chain([file]);
+    let parts: Vec<_> = parts.map(|part| fs::read_to_string(part).unwrap()).collect();
+    assert!(parts.len() > 10 && parts.iter().all(|part| part.len() <= 100_000 && part.ends_with('\n')));
+    assert!(parts.concat() == text);
+}
+
+#[test]
+fn a_console_that_is_not_read_is_skipped_and_says_what_it_skipped() {
+    let ((out, stdout), (err, stderr)) = (pipe().unwrap(), pipe().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = start(stdout.into(), stderr.into(), Patience { pause: Duration::from_millis(20), ..patient() });
+    let sinks = [0, 1].map(|rank| open(&mut output, rank, folder.path()));
+    let text = lines(0, 20_000);
+    for chunk in text.as_bytes().chunks(50_000) {
+        sinks.iter().for_each(|&sink| feed(&mut output, sink, chunk));
+    }
+    let out = read_all(out);
+    // From here on there is a reader, and the loop is called when there is room.
+    while sinks.iter().any(|&sink| output.console.room(sink.0) == usize::MAX) {
+        turn(&mut output);
+    }
+    output.say("caught up");
+    sinks.iter().for_each(|&sink| feed(&mut output, sink, b"seen\n"));
+    let summaries = output.finish(LONG, |_| Vec::new());
+    let lost: u64 = summaries.iter().map(|summary| summary.console_lines_lost).sum();
+    let (out, err) = (out.join().unwrap(), read_all(err).join().unwrap());
+    assert!(lost > 10_000, "{lost}");
+    assert_eq!(out.lines().count() as u64 + lost, 40_002);
+    assert_eq!(told(&err), lost);
+    assert!(told(err.split("caught up").next().unwrap()) > 0, "told when it is over, not at the end: {err}");
+    assert!(out.ends_with("seen\n"));
+    assert!(summaries.iter().all(|summary| fs::read_to_string(&summary.file).unwrap() == text.clone() + "seen\n"));
+}
+
+#[test]
+fn a_console_that_is_never_read_holds_nothing_up() {
+    let ((mut out, stdout), (_err, stderr)) = (pipe().unwrap(), pipe().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = start(stdout.into(), stderr.into(), Patience { pause: Duration::from_millis(20), ..patient() });
+    let sink = open(&mut output, 0, folder.path());
+    feed(&mut output, sink, lines(0, 20_000).as_bytes());
+    let summary = output.finish(Duration::from_millis(50), |_| Vec::new()).remove(0);
+    assert_eq!(summary.bytes_lost, 0);
+    let mut text = vec![0; 60_000];
+    out.read_exact(&mut text).unwrap();
+    let mut rest = vec![0; 1 << 20];
+    // What is in the pipe at that time is there in whole writes; the call that waits for room then has to be left out.
+    let shown = 20_000 - summary.console_lines_lost;
+    let expect: String =
+        lines(0, 20_000).lines().take(shown as usize).map(|line| format!("[rank 0] {line}\n")).collect();
+    let count = out.read(&mut rest).unwrap();
+    text.extend_from_slice(&rest[..count]);
+    assert!(text.starts_with(expect.as_bytes()));
+    assert!(text.len() - expect.len() <= 4096, "{} {}", text.len(), expect.len());
+}
+
+#[test]
+fn a_closed_stdout_ends_the_console_but_not_the_files() {
+    let ((out, stdout), (err, stderr)) = (pipe().unwrap(), pipe().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = start(stdout.into(), stderr.into(), patient());
+    let sinks = [0, 1].map(|rank| open(&mut output, rank, folder.path()));
+    drop(out);
+    let text = lines(0, 20_000);
+    for chunk in text.as_bytes().chunks(50_000) {
+        sinks.iter().for_each(|&sink| feed(&mut output, sink, chunk));
+    }
+    output.say("still heard");
+    let summaries = output.finish(LONG, |_| Vec::new());
+    let err = read_all(err).join().unwrap();
+    assert!(summaries.iter().all(|summary| (summary.console_lines_lost, summary.bytes_lost) == (20_000, 0)));
+    assert_eq!(told(&err), 40_000);
+    assert!(err.contains("still heard\n"));
+    assert_eq!(err.matches("fmtk-launch: failed to write to `stdout`: Broken pipe").count(), 1, "{err}");
+}
+
+#[test]
+fn a_folder_that_hangs_is_told_and_noted_in_the_file() {
+    let (folder, mut output, _out, err) = rig(Patience { hang: Duration::from_millis(300), ..patient() });
+    let path = folder.path().join("0.txt");
+    nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+    // Nobody reads it yet, so it takes forever to open.
+    let sinks = [0, 1].map(|rank| open(&mut output, rank, folder.path()));
+    let text = lines(0, 5_000);
+    sinks.iter().for_each(|&sink| feed(&mut output, sink, text.as_bytes()));
+    assert!(output.files.room(0) == AT_ONCE, "it is being dropped");
+    // The console may still have called for something else.
+    while output.console.unsettled_since().is_some_and(|since| since.elapsed() < Duration::from_millis(20)) {
+        thread::yield_now();
+    }
+    output.tick(Instant::now());
+    let calls = || poll(&mut [PollFd::new(output.wake_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap();
+    assert!(calls() == 0, "the alarm is over when it was heard");
+    let log = read_all(File::open(&path).unwrap());
+    // Until what was in the buffer is written, which is when there is room for what comes after the gap.
+    while output.wants(sinks[0]) == 0 || output.wants(sinks[1]) == 0 || output.files.room(0) == 0 {
+        turn(&mut output);
+    }
+    sinks.iter().for_each(|&sink| feed(&mut output, sink, b"after\n"));
+    let summaries = output.finish(LONG, |_| Vec::new());
+    let log = log.join().unwrap();
+    for (summary, log) in summaries.iter().zip([log, fs::read_to_string(folder.path().join("1.txt")).unwrap()]) {
+        assert!(summary.bytes_lost > 0);
+        assert_eq!(summary.bytes + summary.bytes_lost, text.len() as u64 + 6);
+        let (kept, rest) = log.split_once("[fmtk-launch] ").unwrap();
+        assert!(text.starts_with(kept.trim_end()));
+        assert!(log.contains(&format!("[fmtk-launch] {} bytes are missing here\n", summary.bytes_lost)), "{rest}");
+    }
+    let err = err.join().unwrap();
+    let folder = folder.path().display();
+    assert_eq!(err.matches(&format!("fmtk-launch: failed to write to `{folder}` for 0 s")).count(), 1, "{err}");
+    assert_eq!(err.matches("fmtk-launch: the log files are written again").count(), 1, "{err}");
+}
+
+#[test]
+fn a_folder_that_hangs_to_the_end_holds_nothing_up() {
+    let (folder, mut output, _out, _err) = rig(patient());
+    nix::unistd::mkfifo(&folder.path().join("0.txt"), Mode::S_IRWXU).unwrap();
+    let sink = open(&mut output, 0, folder.path());
+    feed(&mut output, sink, b"12345");
+    let summary = output.finish(Duration::from_millis(50), |_| Vec::new()).remove(0);
+    assert_eq!((summary.bytes, summary.bytes_lost, summary.parts), (0, 5, 0));
+    assert!(summary.trouble.unwrap().ends_with("in time"));
+    // So that the thread ends with the test.
+    drop(OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(folder.path().join("0.txt")).unwrap());
+}
+
+#[test]
+fn errors_of_files_are_told_once() {
+    let (folder, mut output, _out, err) = rig(patient());
+    let missing = folder.path().join("no/a");
+    for (label, file) in [("rank 0", "/dev/full".into()), ("rank 1", missing)] {
+        let sink = output.open(Sink { label: label.into(), file, on_console: false });
+        feed(&mut output, sink, &[b'x'; 300_000]);
+    }
+    let summaries = output.finish(LONG, |_| Vec::new());
+    assert!(summaries.iter().all(|summary| (summary.bytes, summary.bytes_lost) == (0, 300_000)));
+    let err = err.join().unwrap();
+    assert_eq!(err.lines().count(), 2, "{err}");
+    for summary in summaries {
+        assert!(err.contains(&summary.trouble.unwrap()));
+    }
+}
+
+#[test]
+fn one_rank_that_floods_leaves_room_for_the_others() {
+    let ((_out, stdout), (_err, stderr)) = (pipe().unwrap(), pipe().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = start(stdout.into(), stderr.into(), patient());
+    let sinks = [0, 1].map(|rank| open(&mut output, rank, folder.path()));
+    let text = lines(0, 100);
+    // Nobody reads the console, so it fills up for good.
+    while output.console.room(sinks[0].0) >= LEAST {
+        let room = output.wants(sinks[0]).min(text.len());
+        if room == 0 {
+            turn(&mut output);
+        }
+        output.take(sinks[0], &text.as_bytes()[..room], Instant::now());
+    }
+    assert_eq!(output.wants(sinks[0]), 0);
+    assert_eq!(output.wants(sinks[1]), AT_ONCE);
+    output.finish(Duration::ZERO, |_| Vec::new());
+}
+
+#[test]
+fn nobody_wakes_up_while_all_is_quiet() {
+    let (folder, mut output, _out, _err) = rig(Patience { hang: Duration::from_millis(400), ..patient() });
+    let sink = open(&mut output, 0, folder.path());
+    // More than once, so that the writer was asleep before the last one.
+    for size in [5, 10, 15, 20] {
+        output.take(sink, b"line\n", Instant::now());
+        assert!(output.deadline().is_some(), "the writers are still to be woken");
+        output.tick(Instant::now());
+        while fs::read(folder.path().join("0.txt")).unwrap_or_default().len() < size {
+            thread::yield_now();
+        }
+    }
+    assert_eq!(output.deadline(), None);
+    let woken = poll(&mut [PollFd::new(output.wake_fd(), PollFlags::POLLIN)], PollTimeout::from(700u16)).unwrap();
+    assert_eq!(woken, 0);
+}

@@ -1,0 +1,201 @@
+//! Where logs, the converted rank table and the work folders go: an ordered choice, made once, with the reasons said.
+//!
+//! A choice that doesn't apply (its variable is unset, or the vendor's rule wants a folder that isn't there) is no choice
+//! at all. One that applies and fails is passed over, and [`Place::note`] says so.
+
+mod usable;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use usable::Demand;
+
+/// What the choice depends on.
+pub struct Surroundings<'a> {
+    /// Looks up an environment variable.
+    pub var: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Our effective uid: names the private folder below `/tmp`, and must own it.
+    pub uid: u32,
+    /// What fixed paths such as `/tmp` and `/cache` are below: `/`, but in tests.
+    pub root: &'a Path,
+    /// Make nothing and judge by permissions alone, as `--dry-run` must.
+    pub dry: bool,
+}
+
+/// A folder that can be written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// One sentence on the choices before it that could not be used; `None` for the first choice.
+    pub note: Option<String>,
+}
+
+/// No folder can be used; says why of each that was tried.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to find a writable folder for {what}: {}\nhint: {hint}", reasons(.tried))]
+pub struct NoPlace {
+    what: &'static str,
+    tried: Vec<Tried>,
+    hint: &'static str,
+}
+
+type Tried = (PathBuf, io::Error);
+
+/// The folder for logs: `given` and nothing else, or the vendor's two and our own fallbacks. It is made with mode 0755,
+/// because what collects logs may run under another uid.
+pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<Place, NoPlace> {
+    const WHAT: &str = "logs";
+    if let Some(given) = given {
+        // The ranks may have another working folder, so a relative path would mean another place to them.
+        let path = std::path::absolute(given).unwrap_or_else(|_| given.into());
+        return choose(around, WHAT, "`--log-dir` takes a folder that can be written to", 0o755, vec![own(path)], &[]);
+    }
+    let mut choices = Vec::new();
+    // The vendor's rule: only where the platform has made it.
+    if let Some(log) = below_var(around, "MA_MOUNT_PATH", "log").filter(|log| !is_missing(log)) {
+        choices.push(own(log));
+    }
+    choices.push(own(around.root.join("tmp/log")));
+    choices.extend(cache(around, "log"));
+    choices.extend(below_var(around, "TMPDIR", "log").map(own));
+    choices.push(private(around.root.join("tmp"), around.uid, "log"));
+    choose(around, WHAT, "give one with `--log-dir`", 0o755, choices, &[])
+}
+
+/// The folder for the converted rank table.
+pub fn rank_table(around: &Surroundings) -> Result<Place, NoPlace> {
+    let mut choices: Vec<Choice> = below_var(around, "MA_MOUNT_PATH", "rank_table").map(own).into_iter().collect();
+    choices.extend(cache(around, "rank_table"));
+    choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, "rank_table")));
+    choices.push(private(around.root.join("tmp"), around.uid, "rank_table"));
+    choose(around, "the converted rank table", SET_TMPDIR, 0o750, choices, &[])
+}
+
+/// The folder in which every one of `devices` has, or can have, its [`device_folder`]; they are made, mode 0750, since
+/// the tuning kit refuses wider ones.
+pub fn work(around: &Surroundings, devices: &[u32]) -> Result<Place, NoPlace> {
+    let mut choices: Vec<Choice> = below_var(around, "MA_MOUNT_PATH", "workspace").map(own).into_iter().collect();
+    choices.extend(cache(around, ""));
+    choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, "")));
+    choices.push(private(around.root.join("tmp"), around.uid, ""));
+    choose(around, "the ranks' work", SET_TMPDIR, 0o750, choices, devices)
+}
+
+/// The work folder of `device` (its logical index on this server) in the place that [`work`] chose.
+pub fn device_folder(work: &Path, device: u32) -> PathBuf {
+    work.join(format!("device{device}"))
+}
+
+/// What HOME must be set to for a rank with this work folder; `None` where HOME is a folder that can be written to.
+pub fn home(around: &Surroundings, device_folder: &Path) -> Option<PathBuf> {
+    let usable = var(around, "HOME").is_some_and(|home| home.is_dir() && test(around, &home, 0o750, None).is_ok());
+    (!usable).then(|| device_folder.into())
+}
+
+/// Whether HOME belongs to the user that we run as: the tuning kit refuses any other.
+pub fn is_home_own(around: &Surroundings) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    var(around, "HOME").and_then(|home| home.metadata().ok()).is_some_and(|it| it.uid() == around.uid)
+}
+
+/// The folder for what comes from object storage or goes there, called `name`, below FMTK_CACHE or /cache; with an empty
+/// name the one above them.
+pub fn mirror(around: &Surroundings, name: &str) -> Result<Place, NoPlace> {
+    let join = |folder: PathBuf| if name.is_empty() { folder } else { folder.join(name) };
+    let mut choices: Vec<Choice> = var(around, "FMTK_CACHE").map(|it| own(join(it))).into_iter().collect();
+    choices.extend(cache(around, name));
+    choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, name)));
+    choices.push(private(around.root.join("tmp"), around.uid, name));
+    choose(around, "what is copied", SET_TMPDIR, 0o750, choices, &[])
+}
+
+const SET_TMPDIR: &str = "set `TMPDIR` to a folder that can be written to";
+
+/// A folder to try.
+struct Choice {
+    path: PathBuf,
+    /// The folder on the way to `path` that must be ours alone, as others can write to what holds it.
+    private: Option<PathBuf>,
+}
+
+fn own(path: PathBuf) -> Choice {
+    Choice { path, private: None }
+}
+
+/// The platform's disk for a job; elsewhere there is none, and root should not put one at the top of the machine.
+fn cache(around: &Surroundings, name: &str) -> Option<Choice> {
+    let cache = around.root.join("cache");
+    if is_missing(&cache) {
+        return None;
+    }
+    Some(own(if name.is_empty() { cache } else { cache.join(name) }))
+}
+
+fn private(tmp: PathBuf, uid: u32, name: &str) -> Choice {
+    let ours = tmp.join(format!("fmtk-{uid}"));
+    // Joining an empty name would add a slash to the path.
+    let path = if name.is_empty() { ours.clone() } else { ours.join(name) };
+    Choice { path, private: Some(ours) }
+}
+
+fn var(around: &Surroundings, name: &str) -> Option<PathBuf> {
+    (around.var)(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn below_var(around: &Surroundings, variable: &str, name: &str) -> Option<PathBuf> {
+    var(around, variable).map(|folder| folder.join(name))
+}
+
+fn is_missing(path: &Path) -> bool {
+    path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// The first of `choices` that can be used; with `devices`, the first where the folder of each can.
+fn choose(
+    around: &Surroundings,
+    what: &'static str,
+    hint: &'static str,
+    mode: u32,
+    choices: Vec<Choice>,
+    devices: &[u32],
+) -> Result<Place, NoPlace> {
+    let mut tried: Vec<Tried> = Vec::new();
+    for (index, Choice { path, private }) in choices.iter().enumerate() {
+        // `TMPDIR=/tmp` names one choice twice: once is enough.
+        if choices[..index].iter().any(|before| before.path == *path) {
+            continue;
+        }
+        let mut folders: Vec<PathBuf> = devices.iter().map(|device| device_folder(path, *device)).collect();
+        if folders.is_empty() {
+            folders.push(path.clone());
+        }
+        let failed = folders.into_iter().find_map(|folder| {
+            let error = test(around, &folder, mode, private.as_deref()).err()?;
+            Some((folder, error))
+        });
+        match failed {
+            Some(failed) => tried.push(failed),
+            None => {
+                let note = (!tried.is_empty()).then(|| {
+                    format!("folder for {what} is `{}`, as others failed: {}", path.display(), reasons(&tried))
+                });
+                return Ok(Place { path: path.clone(), note });
+            }
+        }
+    }
+    Err(NoPlace { what, tried, hint })
+}
+
+fn test(around: &Surroundings, folder: &Path, mode: u32, private: Option<&Path>) -> io::Result<()> {
+    let demand = Demand { folder, mode, private, uid: around.uid };
+    if around.dry { usable::judge(&demand) } else { usable::make(&demand) }
+}
+
+fn reasons(tried: &[Tried]) -> String {
+    tried.iter().map(|(path, error)| format!("`{}`: {error}", path.display())).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests;

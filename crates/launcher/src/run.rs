@@ -1,0 +1,261 @@
+//! `fmtk-launch run`: from the rank table to the exit code.
+
+use std::env;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use rank_table::{Location, Ready, Step, WaitError, Watcher};
+
+use crate::args::RunOptions;
+use crate::closing::{self, LastLines};
+use crate::environment;
+use crate::exit::Exit;
+use crate::guardian::{self, Side};
+use crate::idle::{self, Heard};
+use crate::job::{self, Job, Source};
+use crate::output::{Options, Output};
+use crate::rank::Ending;
+use crate::report::{self, Outcome, Report};
+use crate::setup::{self, Setup};
+use crate::signals::Signals;
+use crate::start;
+use crate::supervise::{self, Attempt};
+use crate::task::storage::Storage;
+use crate::task::{self, Errands};
+use crate::units;
+use crate::wait;
+
+/// How long the log files and the console may take to swallow the last lines without getting any further.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Said where [`Side::Launcher`] does not adopt.
+const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl: Invalid argument, as under qemu-user): \
+                           daemons that ranks leave behind are not stopped";
+
+/// Why nothing was started; the text is for people.
+#[derive(Debug)]
+pub struct Failure {
+    /// What the launcher exits with.
+    pub exit: Exit,
+    /// What to say.
+    pub text: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, text: impl ToString) -> Failure {
+        Failure { exit, text: text.to_string() }
+    }
+
+    fn system(what: &str, error: &io::Error) -> Failure {
+        Failure::new(Exit::LAUNCHER, format!("failed to {what}: {error}"))
+    }
+}
+
+/// Runs the ranks of this server in a process of its own, below a guardian; those of a task with its copies.
+pub fn run(options: RunOptions, errands: Option<Errands>) -> Result<Exit, Failure> {
+    let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
+    start::keep_descriptors_from_ranks().map_err(|error| Failure::system("list the open files", &error))?;
+    match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
+        Side::Guardian { launcher, before } => guardian::guard(launcher, &before, &signals, options.report.as_deref())
+            .map_err(|error| Failure::system("watch the launcher", &error)),
+        Side::Launcher { adopts } => launch(options, errands.as_ref(), &signals, adopts),
+    }
+}
+
+/// What would be started: all that is decided without starting anything.
+pub fn plan(options: RunOptions) -> Result<Setup, Failure> {
+    let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
+    let options = RunOptions { dry_run: true, ..options };
+    let job = find_job(&options, &signals, &mut |line| eprintln!("fmtk-launch: {line}"))?;
+    setup::prepare(options, job).map_err(|error| Failure::new(error.exit(), error))
+}
+
+fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, adopts: bool) -> Result<Exit, Failure> {
+    let started = (SystemTime::now(), Instant::now());
+    let mut output = Options::inherited(colour(), options.log_max_size)
+        .and_then(Output::start)
+        .map_err(|error| Failure::system("start the threads that write", &error))?;
+    let mut say = |line: &str| output.say(&format!("fmtk-launch: {line}"));
+    let prepared = find_job(&options, signals, &mut say).and_then(|job| {
+        errands.map_or(Ok(()), |it| it.check_devices(&job))?;
+        setup::prepare(options, job).map_err(|error| Failure::new(error.exit(), error))
+    });
+    let prepared = prepared.and_then(|setup| {
+        // That of an earlier run would be taken for this one's, should the launcher be killed.
+        let _ = fs::remove_file(environment::report_file(&setup.job, &setup.folders.logs));
+        for line in &setup.notes {
+            output.say(&format!("fmtk-launch: {line}"));
+        }
+        let storage = match errands {
+            None => Storage::new(Vec::new(), PathBuf::new()),
+            Some(errands) => task::bring_in(errands, &setup, signals, &mut output)?,
+        };
+        Ok((setup, storage))
+    });
+    let (setup, mut storage) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => {
+            // What was said before has to be there before the error.
+            output.finish(PATIENCE, |_| Vec::new());
+            return Err(failure);
+        }
+    };
+    if !adopts {
+        output.say(&format!("fmtk-launch: {NO_ADOPTION}"));
+    }
+    output.say(&format!("fmtk-launch: {}", greeting(&setup)));
+    let watch = |error: io::Error| Failure::system("watch the ranks", &error);
+    let attempts = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
+    let ending = attempts.last().map_or(Ending::Succeeded, |(last, _)| last.ending);
+    let mut exit = attempts.last().map_or(Exit::SUCCESS, |(last, _)| last.ending.exit(&last.ranks));
+    let mut unsaved = None;
+    if let Some(errands) = errands {
+        output.settle_files(PATIENCE);
+        let was_stopped = matches!(ending, Ending::Terminated(_));
+        let signal = task::bring_out(errands, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
+        unsaved = storage.given_up().find(|(what, _)| *what == "output_path" && ending == Ending::Succeeded);
+        if unsaved.is_some() {
+            exit = signal.map_or(Exit::LAUNCHER, Exit::signal);
+        }
+    }
+    output.finish(PATIENCE, |summaries| {
+        let mut report = closing::report(&setup.job, &attempts, summaries, started);
+        report.sync = (!storage.is_empty()).then(|| storage.report());
+        let mut block = closing::block(&setup.job, &attempts, started.1);
+        if let Some((_, why)) = unsaved {
+            let cause = format!("the ranks succeeded, but the output is not saved: {why}");
+            block = vec![format!("FAILED with exit code {} in {}: {cause}", exit.0, units::shown(started.1.elapsed()))];
+            (report.outcome, report.exit_code, report.cause) = (Outcome::NotSaved, exit.0, Some(cause));
+        }
+        let mut lines = write_reports(&setup, &report);
+        lines.extend(task::last_word(&mut storage, signals).unwrap_or_default());
+        lines.into_iter().chain(block).map(|line| format!("fmtk-launch: {line}")).collect()
+    });
+    Ok(exit)
+}
+
+/// Writes the report beside the logs and where it is asked for. Gives what went wrong.
+fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
+    let beside_logs = environment::report_file(&setup.job, &setup.folders.logs);
+    let write = |path: &PathBuf| {
+        let error = report::write(path, report).err()?;
+        Some(format!("failed to write the report `{}`: {error}", path.display()))
+    };
+    setup.options.report.iter().chain([&beside_logs]).filter_map(write).collect()
+}
+
+/// Starts the ranks, and again after a failure as often as is allowed.
+fn attempts(
+    setup: &Setup,
+    signals: &Signals,
+    output: &mut Output,
+    storage: &mut Storage,
+) -> io::Result<Vec<(Attempt, LastLines)>> {
+    let mut attempts = Vec::new();
+    for number in 1.. {
+        let mut attempt = supervise::attempt(setup, number, signals, output, storage)?;
+        let lines = LastLines::of(&attempt, output);
+        let left = setup.options.max_restarts.saturating_sub(number - 1);
+        let may_go_on = attempt.survivors.is_empty() && !attempt.told_to_stop;
+        let again = attempt.ending.may_be_repeated() && left > 0 && may_go_on;
+        if again {
+            let backoff = setup.options.restart_backoff;
+            let wait = units::shown(backoff);
+            output
+                .say(&format!("fmtk-launch: attempt {number} is over; the next one begins in {wait}, {left} are left"));
+            let until = wait::after(Instant::now(), backoff);
+            let heard = Heard { signals, output: Some(output), lines: Vec::new() };
+            if let Some(signal) = idle::idle(heard, storage, Some(until), |_| false)?.signal {
+                attempt.ending = Ending::Terminated(signal);
+                attempts.push((attempt, lines));
+                break;
+            }
+        }
+        attempts.push((attempt, lines));
+        if !again {
+            break;
+        }
+    }
+    Ok(attempts)
+}
+
+fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {
+    let variable = |name: &str| env::var_os(name);
+    match job::source(options, variable) {
+        Source::Devices(devices) => Ok(Job::of_devices(&devices, variable)),
+        Source::Table(location) => {
+            let ready = wait_for_table(location, options.patience(), signals, say)?;
+            Job::of_table(ready, variable, job::local_addresses()).map_err(|error| Failure::new(Exit::USAGE, error))
+        }
+    }
+}
+
+/// Waits until the table is complete, and says what is missing when that changes.
+fn wait_for_table(
+    location: Location,
+    patience: Duration,
+    signals: &Signals,
+    say: &mut dyn FnMut(&str),
+) -> Result<Ready, Failure> {
+    let failed = |error: io::Error| Failure::system("wait for the rank table", &error);
+    let mut watcher = Watcher::new(location, Instant::now(), Some(patience));
+    let mut has_said = false;
+    loop {
+        match watcher.step(Instant::now()) {
+            Step::Ready(ready) => {
+                if has_said {
+                    say(&format!("the rank table `{}` is complete", ready.path.display()));
+                }
+                return Ok(ready);
+            }
+            Step::Failed(error) => {
+                let exit = match error {
+                    WaitError::TimedOut { .. } => Exit::LAUNCHER,
+                    _ => Exit::USAGE,
+                };
+                return Err(Failure::new(exit, error));
+            }
+            Step::NotYet { why, is_new, again } => {
+                // One that is wrong for good is only looked at twice; the error will say why.
+                if is_new && why.may_pass() {
+                    let without = if has_said { "" } else { " (`--devices` does without one)" };
+                    say(&format!("waiting for the rank table, {} at most{without}: {why}", units::shown(patience)));
+                    has_said = true;
+                }
+                if let Some(signal) = idle::stopping(signals).map_err(failed)?.0 {
+                    return Err(Failure::new(Exit::signal(signal), closing::terminated_before_start(signal)));
+                }
+                wait::readable(&[signals.as_fd()], Some(again)).map_err(failed)?;
+            }
+        }
+    }
+}
+
+fn greeting(setup: &Setup) -> String {
+    let job = &setup.job;
+    let ranks: Vec<u32> = job.ranks.iter().map(|it| it.rank).collect();
+    let of = if job.size as usize == ranks.len() { String::new() } else { format!(" of {}", job.size) };
+    let logs = setup.folders.logs.display();
+    format!("job {}: starting {}{of} on {}, logs in `{logs}`", job.id, units::ranks(&ranks), job.host)
+}
+
+/// Whether the prefixes on the console are coloured.
+fn colour() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|it| !it.is_empty());
+    io::stdout().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|it| it != *"dumb")
+}
+
+/// The rank table of a file or a folder, at once.
+pub fn read_table(path: &Path) -> Result<Ready, Failure> {
+    match Watcher::new(Location::given(path), Instant::now(), Some(Duration::ZERO)).step(Instant::now()) {
+        Step::Ready(ready) => Ok(ready),
+        Step::Failed(WaitError::TimedOut { missing: why, .. } | WaitError::Unusable { why, .. }) => {
+            Err(Failure::new(Exit::USAGE, why))
+        }
+        Step::Failed(error) => Err(Failure::new(Exit::USAGE, error)),
+        Step::NotYet { why, .. } => Err(Failure::new(Exit::USAGE, why)),
+    }
+}

@@ -1,0 +1,119 @@
+//! What is printed and changes nothing: the plan of a dry run, the variables of a rank, rank tables.
+
+use std::env;
+use std::fmt::Write;
+use std::path::Path;
+
+use rank_table::{Clues, Format, RankTable};
+
+use crate::args::TableCommand;
+use crate::bind;
+use crate::exit::Exit;
+use crate::job;
+use crate::run::{self, Failure};
+use crate::setup::Setup;
+use crate::units;
+
+/// The plan of a dry run.
+pub fn plan(setup: &Setup) -> String {
+    let Setup { options, job, folders, .. } = setup;
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        // Writing to memory does not fail.
+        let _ = writeln!(text, "{name:<12}{value}");
+    };
+    line("job", job.id.clone());
+    let by = job.table.as_ref().map(|it| format!(", found by {}", it.by)).unwrap_or_default();
+    line("server", format!("{}{by}", job.host));
+    line(
+        "rank table",
+        match (&job.table, &folders.table) {
+            (Some(table), Some(v1)) if job.needs_conversion() => format!("{} → {}", table.path.display(), v1.display()),
+            (Some(table), _) => table.path.display().to_string(),
+            (None, _) => "none".to_owned(),
+        },
+    );
+    line("code", folders.code.display().to_string());
+    line("logs", folders.logs.display().to_string());
+    line("work", folders.work.display().to_string());
+    let words: Vec<_> = options.command.iter().map(|it| it.to_string_lossy()).collect();
+    if !words.is_empty() {
+        line("command", words.join(" "));
+    }
+    for note in &setup.notes {
+        line("note", note.clone());
+    }
+    let _ = writeln!(text, "\n{:>6} {:>6} {:>6}  {:<12} log", "rank", "local", "device", "cores");
+    for (rank, cpus) in job.ranks.iter().zip(&setup.cpus) {
+        let cores = if cpus.is_empty() { "all".to_owned() } else { bind::format_list(cpus) };
+        let log = setup.log_file(rank, 1);
+        let (rank, local, device) = (rank.rank, rank.local, rank.device);
+        let _ = writeln!(text, "{rank:>6} {local:>6} {device:>6}  {cores:<12} {}", log.display());
+    }
+    text
+}
+
+/// The variables of a rank of this server, a line each; of the first where none is named.
+pub fn variables(setup: &Setup, rank: Option<u32>) -> Result<String, Failure> {
+    let ranks = &setup.job.ranks;
+    let wanted = match rank {
+        None => ranks.first(),
+        Some(rank) => ranks.iter().find(|it| it.rank == rank),
+    };
+    let Some(wanted) = wanted else {
+        let here: Vec<u32> = ranks.iter().map(|it| it.rank).collect();
+        let text =
+            format!("rank {} is not on this server, which has {}", rank.unwrap_or_default(), units::ranges(&here));
+        return Err(Failure { exit: Exit::USAGE, text });
+    };
+    let set = setup.variables(wanted, 1).into_iter().filter_map(|(name, value)| Some((name, value?)));
+    Ok(set.map(|(name, value)| format!("{name}={}\n", value.display())).collect())
+}
+
+/// `rank-table check|show|convert FILE`.
+pub fn table(command: TableCommand, path: &Path) -> Result<String, Failure> {
+    let ready = run::read_table(path)?;
+    let (file, table) = (ready.path.display(), ready.table);
+    Ok(match command {
+        TableCommand::Convert => table.to_v1(),
+        TableCommand::Check => {
+            let servers = table.instances().len();
+            let (ranks, format) = (table.rank_count(), format_name(&table));
+            format!("`{file}` is a complete {format} table: servers {servers}, ranks {ranks}\n")
+        }
+        TableCommand::Show => servers(&table),
+    })
+}
+
+fn servers(table: &RankTable) -> String {
+    let clues = Clues::new(|name| env::var_os(name), job::local_addresses());
+    let found = rank_table::find(table, &clues);
+    let here = found.as_ref().ok().map(|it| it.position);
+    let mut text = format!("{} table, {} ranks\n\n", format_name(table), table.rank_count());
+    for (position, server) in table.instances().iter().enumerate() {
+        let name = server.name.as_deref().map(|it| format!(" ({it})")).unwrap_or_default();
+        let mark = if here == Some(position) { "  ← this server" } else { "" };
+        // Writing to memory does not fail.
+        let _ = writeln!(text, "{}{name}{mark}", server.server_id);
+        for (local, device) in server.devices.iter().enumerate() {
+            let ip = device.ip.as_deref().unwrap_or("-");
+            let _ = writeln!(text, "  rank {:<5} device {local} (physical {}, {ip})", device.rank, device.id);
+        }
+    }
+    match found {
+        Ok(found) => {
+            let _ = writeln!(text, "\nthis server was found by {}", found.by);
+        }
+        Err(why) => {
+            let _ = writeln!(text, "\n{why}");
+        }
+    }
+    text
+}
+
+fn format_name(table: &RankTable) -> &'static str {
+    match table.format() {
+        Format::V0 => "v0",
+        Format::V1 => "v1",
+    }
+}

@@ -1,0 +1,63 @@
+//! `fmtk-launch task`: the launch kit's parameters become the tuning kit on every device, with what it needs brought in
+//! and what it makes taken out.
+
+pub mod arguments;
+mod arrange;
+mod check;
+mod errands;
+mod helper;
+pub mod local;
+mod rules;
+pub mod storage;
+
+use std::env;
+use std::io::Write;
+
+pub use arguments::Request;
+pub use errands::{Errands, bring_in, bring_out, last_word};
+
+use crate::environment::Variable;
+use crate::exit::Exit;
+use crate::run::{self, Failure};
+use crate::show;
+
+/// What a rank of a task finds set besides [`crate::environment::VARIABLES`].
+pub const VARIABLES: &[Variable] = &[
+    Variable { name: "SERVER_ID", about: "number of this server: VC_TASK_INDEX, else VK_TASK_INDEX, else 0" },
+    Variable { name: "PYTHONUNBUFFERED", about: "1, unless it was set" },
+];
+
+/// Runs a task; with `--dry-run` prints what it would be.
+pub fn run(request: Request) -> Result<Exit, Failure> {
+    let is_legacy = request.legacy_exit_codes;
+    match obey(request) {
+        Ok(exit) if is_legacy && exit != Exit::SUCCESS => Ok(Exit::FAILURE),
+        Err(failure) if is_legacy => Err(Failure { exit: Exit::FAILURE, ..failure }),
+        as_it_is => as_it_is,
+    }
+}
+
+fn obey(request: Request) -> Result<Exit, Failure> {
+    let variable = |name: &str| env::var_os(name);
+    for word in &request.ignored {
+        say(&format!("warning: `{word}` is no parameter of a task and is ignored"));
+    }
+    let (checked, notes) = check::check(&request, variable)?;
+    notes.iter().for_each(|note| say(&format!("warning: {note}")));
+    let is_dry = request.options.dry_run;
+    let (options, errands) = arrange::arrange(request, checked, variable)?;
+    if !is_dry {
+        return run::run(options, Some(errands));
+    }
+    let plan = show::plan(&run::plan(options)?);
+    let text = plan + &errands.plan();
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map(|()| Exit::SUCCESS)
+        .map_err(|error| Failure { exit: Exit::FAILURE, text: format!("failed to write to `stdout`: {error}") })
+}
+
+fn say(line: &str) {
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(std::io::stderr(), "fmtk-launch: {line}");
+}

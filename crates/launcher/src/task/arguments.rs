@@ -1,0 +1,139 @@
+//! The command line of `task`: the launch kit's parameters, and the flags of `run`.
+
+use std::time::Duration;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::args::{self, Invocation, RunOptions, Wrong};
+use crate::{help, units};
+
+/// The names of the launch kit's parameters, as they follow `--`.
+pub const PARAMETERS: &[&str] = &[
+    "task_type",
+    "model_config_path",
+    "code_path",
+    "boot_file_path",
+    "data_path",
+    "output_path",
+    "use_sfs",
+    "ckpt_path",
+    "pretrained_model_path",
+    "log_path",
+    "model_name",
+    "device_type",
+    "device_num",
+];
+
+/// What the command line of `task` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The launch kit's parameters, not checked yet.
+    pub parameters: Parameters,
+    /// The flags of `run`.
+    pub options: RunOptions,
+    /// How long the last copies of logs may take, and of everything after a stop from outside.
+    pub sync_timeout: Duration,
+    /// How long data, a model or the output may take to be copied.
+    pub copy_timeout: Duration,
+    /// Every failure exits with 1.
+    pub legacy_exit_codes: bool,
+    /// What nobody knows, as it was typed.
+    pub ignored: Vec<String>,
+}
+
+/// Parameters by their names; of one that was given twice the last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parameters(Vec<(&'static str, String)>);
+
+impl Parameters {
+    /// The value, which may be empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|it| it.0 == name).map(|it| it.1.as_str())
+    }
+}
+
+/// Reads what follows `task`.
+pub fn parse(mut parser: Parser) -> Result<Invocation, Wrong> {
+    let mut request = Request {
+        parameters: Parameters::default(),
+        options: RunOptions::default(),
+        sync_timeout: Duration::from_secs(60),
+        copy_timeout: Duration::from_secs(2 * 3600),
+        legacy_exit_codes: false,
+        ignored: Vec::new(),
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::TASK)),
+            Arg::Long("legacy-exit-codes") => request.legacy_exit_codes = true,
+            Arg::Long("sync-timeout") => request.sync_timeout = duration("--sync-timeout", &mut parser)?,
+            Arg::Long("copy-timeout") => request.copy_timeout = duration("--copy-timeout", &mut parser)?,
+            Arg::Long("code-dir") => return Err(Wrong("`--code-dir`: `task` has `--code_path`".to_owned())),
+            Arg::Long(name) if PARAMETERS.contains(&name) => {
+                // Of the table, as what `name` is from is the parser, which the value comes from, too.
+                let name = PARAMETERS.iter().find(|it| **it == name).copied().unwrap_or_default();
+                request.parameters.0.push((name, parser.value()?.string()?));
+            }
+            Arg::Value(word) => request.ignored.push(word.to_string_lossy().into_owned()),
+            flag => {
+                let flag = args::owned(flag);
+                if !args::option(&flag, &mut parser, &mut request.options)? {
+                    let value = parser.optional_value().map(|it| format!("={}", it.to_string_lossy()));
+                    request.ignored.push(flag + &value.unwrap_or_default());
+                }
+            }
+        }
+    }
+    args::consistent(&request.options)?;
+    Ok(Invocation::Task(Box::new(request)))
+}
+
+fn duration(flag: &str, parser: &mut Parser) -> Result<Duration, Wrong> {
+    let duration = args::of(flag, parser, units::duration)?;
+    if duration.is_zero() { Err(Wrong(format!("`{flag}`: 0 leaves no time for anything"))) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Request, Wrong> {
+        match args::parse(format!("task {line}").split_whitespace().map(Into::into))? {
+            Invocation::Task(request) => Ok(*request),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_forms_and_flags_of_run() {
+        let request =
+            parsed("--task_type=finetune --code_path /a --grace 2s --code_path=/b --devices=0-3 --data_path=").unwrap();
+        let value = |name| request.parameters.get(name);
+        assert_eq!(
+            (value("task_type"), value("code_path"), value("data_path")),
+            (Some("finetune"), Some("/b"), Some(""))
+        );
+        assert_eq!(value("log_path"), None);
+        assert_eq!((request.options.grace, request.options.devices), (Duration::from_secs(2), Some(vec![0, 1, 2, 3])));
+        assert_eq!(request.ignored, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_nobody_knows_is_ignored() {
+        let request = parsed("--backend=ascend --new_one x --task_type=infer -z word --legacy-exit-codes").unwrap();
+        assert_eq!(request.ignored, ["--backend=ascend", "--new_one", "x", "-z", "word"]);
+        assert!(request.legacy_exit_codes && request.parameters.get("task_type") == Some("infer"));
+    }
+
+    #[test]
+    fn refusals() {
+        for (line, expected) in [
+            ("--task_type", "missing argument for option '--task_type'"),
+            ("--code-dir /x", "`--code-dir`: `task` has `--code_path`"),
+            ("--sync-timeout 0", "`--sync-timeout`: 0 leaves no time for anything"),
+            ("--legacy-exit-codes=1", "unexpected argument for option '--legacy-exit-codes': \"1\""),
+        ] {
+            assert_eq!(parsed(line), Err(Wrong(expected.to_owned())), "{line}");
+        }
+    }
+}

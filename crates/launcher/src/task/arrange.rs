@@ -1,0 +1,205 @@
+//! Folders, the tuning kit's command line and the copies of a task.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::VARIABLES;
+use super::arguments::Request;
+use super::check::{Task, Where};
+use super::errands::{Copy, Errands, Verb};
+use crate::args::{COPY_FILES, RunOptions};
+use crate::environment::Variable;
+use crate::exit::Exit;
+use crate::job::{self, Source};
+use crate::places::{self, Surroundings};
+use crate::run::Failure;
+
+/// What the command of a task is run with, and what is copied before and after it. Makes the folders, unless this is a dry
+/// run.
+pub fn arrange(
+    request: Request,
+    task: Task,
+    variable: impl Fn(&str) -> Option<OsString> + std::marker::Copy,
+) -> Result<(RunOptions, Errands), Failure> {
+    let mut options = request.options;
+    let around = Surroundings {
+        var: &variable,
+        uid: nix::unistd::geteuid().as_raw(),
+        root: Path::new("/"),
+        dry: options.dry_run,
+    };
+    let (name, node) = (name(variable), node(variable));
+    let mut arranged = Arranged { around: &around, fetch: Vec::new() };
+    let data = arranged.folder("data_path", task.data, "fmtk_data")?;
+    let model_name = task.action.model();
+    let mirror = if model_name == "ckpt_path" { "fmtk_ckpt" } else { "fmtk_pretrained_model" };
+    let model = task.model.map(|it| arranged.folder(model_name, it, mirror)).transpose()?;
+    let config = task.config.map(|it| arranged.config(it)).transpose()?;
+    let own = format!("{name}/node_{node}");
+    let (output, save) = match task.output {
+        Where::Here(path) => {
+            let path = path.join(&own);
+            if !options.dry_run {
+                make(&path)?;
+            }
+            (path, None)
+        }
+        Where::Storage(url) => {
+            let path = arranged.mirror("fmtk_output")?;
+            let copy = Copy::new("output_path", Verb::Put, &path, format!("{url}/{own}"));
+            (path, Some(copy))
+        }
+    };
+
+    let mut command: Vec<OsString> = [task.tool, task.action.name(), "--quiet"].map(Into::into).into();
+    let boot = Some(task.boot);
+    for (flag, value) in [
+        ("--boot_file_path", &boot),
+        ("--data_path", &Some(data)),
+        ("--output_path", &Some(output)),
+        (&format!("--{model_name}"), &model),
+        ("--model_config_path", &config),
+    ] {
+        if let Some(value) = value {
+            command.extend([flag.into(), value.into()]);
+        }
+    }
+    options.command = command;
+    options.code_dir = Some(task.code);
+    options.own_home = true;
+    let value = |it: &Variable| -> Option<OsString> {
+        match it.name {
+            "SERVER_ID" => Some(node.to_string().into()),
+            "PYTHONUNBUFFERED" => variable(it.name).is_none_or(|it| it.is_empty()).then(|| "1".into()),
+            _ => None,
+        }
+    };
+    options.variables = VARIABLES.iter().filter_map(|it| Some((it.name, value(it)?))).collect();
+    let has_table = matches!(job::source(&options, variable), Source::Table(_));
+    if let (Some(count), None, false) = (task.devices, &options.devices, has_table) {
+        options.devices = Some((0..count).collect());
+    }
+    let logs = task.logs.map(|it| match it {
+        Where::Here(path) => format!("{}/{name}", path.display()),
+        Where::Storage(url) => format!("{url}/{name}"),
+    });
+    let helper = task.helper.unwrap_or_else(|| vec!["/proc/self/exe".into(), COPY_FILES.into()]);
+    let errands = Errands {
+        fetch: arranged.fetch,
+        save,
+        logs,
+        node,
+        devices: task.devices.filter(|_| has_table),
+        helper,
+        sync_timeout: request.sync_timeout,
+        copy_timeout: request.copy_timeout,
+    };
+    Ok((options, errands))
+}
+
+struct Arranged<'a> {
+    around: &'a Surroundings<'a>,
+    fetch: Vec<Copy>,
+}
+
+impl Arranged<'_> {
+    /// Where an input is going to be.
+    fn folder(&mut self, what: &'static str, source: Where, mirror: &str) -> Result<PathBuf, Failure> {
+        match source {
+            Where::Here(path) => Ok(path),
+            Where::Storage(url) => {
+                let path = self.mirror(mirror)?;
+                self.fetch.push(Copy::new(what, Verb::GetFolder, &url, &path));
+                Ok(path)
+            }
+        }
+    }
+
+    /// Where the configuration is going to be: always a copy, as the tuning kit refuses links and wide modes.
+    fn config(&mut self, source: Where) -> Result<PathBuf, Failure> {
+        let path = self.mirror("")?.join("model_config.yaml");
+        match source {
+            Where::Storage(url) => self.fetch.push(Copy::new("model_config_path", Verb::GetFile, &url, &path)),
+            Where::Here(_) if self.around.dry => {}
+            Where::Here(from) => copy(&from, &path).map_err(|error| {
+                let (from, to) = (from.display(), path.display());
+                failure(format!("failed to copy `model_config_path` from `{from}` to `{to}`: {error}"))
+            })?,
+        }
+        Ok(path)
+    }
+
+    fn mirror(&self, name: &str) -> Result<PathBuf, Failure> {
+        places::mirror(self.around, name).map(|it| it.path).map_err(|error| failure(error.to_string()))
+    }
+}
+
+/// What the task is called in folders of its output and logs.
+///
+/// The tuning kit refuses folders with other characters, so those become `_`.
+fn name(variable: impl Fn(&str) -> Option<OsString>) -> String {
+    let name = variable("MA_VJ_NAME").filter(|it| !it.is_empty());
+    let name = name
+        .map_or_else(|| "default_model_task".into(), |it| it.to_string_lossy().replacen("ma-job", "modelarts-job", 1));
+    name.chars().map(|it| if it.is_ascii_alphanumeric() || "-_".contains(it) { it } else { '_' }).collect()
+}
+
+/// The number of this server.
+fn node(variable: impl Fn(&str) -> Option<OsString>) -> u32 {
+    let number = |name| variable(name)?.to_str()?.trim().parse().ok();
+    number("VC_TASK_INDEX").or_else(|| number("VK_TASK_INDEX")).unwrap_or(0)
+}
+
+/// Makes a folder as the tuning kit wants it.
+fn make(path: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o750).create(path);
+    made.map_err(|error| failure(format!("failed to make the output folder `{}`: {error}", path.display())))
+}
+
+/// Copies a file that may be a link to one that is none.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let beside = to.with_extension(format!("new-{}", std::process::id()));
+    let text = fs::read(from)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&beside)?;
+    io::Write::write_all(&mut file, &text)?;
+    fs::rename(&beside, to)
+}
+
+fn failure(text: String) -> Failure {
+    Failure { exit: Exit::LAUNCHER, text }
+}
+
+/// Where the tuning kit's own logs are below a home.
+pub fn tool_logs(home: &Path) -> PathBuf {
+    home.join(".cache/Huawei/mxTuningKit/log")
+}
+
+/// HOME as the launcher has it.
+pub fn home() -> Option<PathBuf> {
+    env::var_os("HOME").filter(|it| !it.is_empty()).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        let of = |variables: &'static [(&str, &str)]| {
+            let variable = move |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.into());
+            (name(variable), node(variable))
+        };
+        assert_eq!(of(&[]), ("default_model_task".to_owned(), 0));
+        assert_eq!(of(&[("MA_VJ_NAME", "ma-job-7"), ("VC_TASK_INDEX", "3"), ("VK_TASK_INDEX", "4")]).1, 3);
+        assert_eq!(
+            of(&[("MA_VJ_NAME", "ma-job-a.b/7"), ("VK_TASK_INDEX", "4")]),
+            ("modelarts-job-a_b_7".to_owned(), 4)
+        );
+        assert_eq!(of(&[("VC_TASK_INDEX", "x"), ("VK_TASK_INDEX", "4")]).1, 4);
+    }
+}

@@ -1,0 +1,241 @@
+//! What is brought in before the ranks start, and taken out while they run and when they have ended.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use libc::c_int;
+
+use super::arrange;
+use super::storage::Storage;
+use crate::closing;
+use crate::environment;
+use crate::exit::Exit;
+use crate::idle::{Heard, idle};
+use crate::job::Job;
+use crate::output::Output;
+use crate::run::Failure;
+use crate::setup::Setup;
+use crate::signals::Signals;
+use crate::units;
+
+/// How long the report may take to be copied after everything else.
+const LAST_WORD: Duration = Duration::from_secs(10);
+
+/// How long the helper may take to end when there is nothing more to do.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How something is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// A file from object storage.
+    GetFile,
+    /// A folder from object storage.
+    GetFolder,
+    /// A whole folder to object storage.
+    Put,
+    /// Files of a folder that begin with the prefix and have changed since they were copied last.
+    Sync,
+}
+
+impl Verb {
+    /// Its name in requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::GetFile => "get-file",
+            Verb::GetFolder => "get-folder",
+            Verb::Put => "put",
+            Verb::Sync => "sync",
+        }
+    }
+}
+
+/// Something to copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// The parameter that asks for it.
+    pub what: &'static str,
+    /// How.
+    pub verb: Verb,
+    /// A path, or a URL of object storage.
+    pub from: OsString,
+    /// The same.
+    pub to: OsString,
+    /// Only what begins with it; may be empty.
+    pub prefix: OsString,
+}
+
+impl Copy {
+    /// A copy of everything.
+    pub fn new(what: &'static str, verb: Verb, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> Copy {
+        Copy { what, verb, from: from.as_ref().into(), to: to.as_ref().into(), prefix: OsString::new() }
+    }
+}
+
+impl fmt::Display for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "copying `{}` (`{}`) to `{}`", self.from.display(), self.what, self.to.display())
+    }
+}
+
+/// The copies of a task.
+#[derive(Debug)]
+pub struct Errands {
+    /// Before the ranks start.
+    pub fetch: Vec<Copy>,
+    /// When they have ended.
+    pub save: Option<Copy>,
+    /// The folder, or URL, for the task's logs.
+    pub logs: Option<String>,
+    /// Number of this server.
+    pub node: u32,
+    /// Devices that the rank table should have on this server, or in all.
+    pub devices: Option<u32>,
+    /// What copies, with its arguments.
+    pub helper: Vec<OsString>,
+    /// How long the last copies of logs may take, and of everything after a stop from outside.
+    pub sync_timeout: Duration,
+    /// How long any other copy may take.
+    pub copy_timeout: Duration,
+}
+
+impl Errands {
+    /// The copies as a dry run prints them.
+    pub fn plan(&self) -> String {
+        let copies = self
+            .fetch
+            .iter()
+            .chain(&self.save)
+            .map(|it| format!("{:<12}{} → {}\n", it.what, it.from.display(), it.to.display()));
+        let logs = self.logs.iter().map(|it| format!("{:<12}{it}, every 30s\n", "log_path"));
+        format!("\n{}", copies.chain(logs).collect::<String>())
+    }
+
+    /// Says whether the job has as many devices as was said.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 if it has not.
+    pub fn check_devices(&self, job: &Job) -> Result<(), Failure> {
+        let (here, all) = (job.ranks.len(), job.size as usize);
+        match self.devices.map(|it| it as usize) {
+            Some(said) if said != here && said != all => {
+                let text = format!(
+                    "`device_num` is {said}, but the rank table has {here} devices on this server and {all} in all\n\
+                     hint: leave `--device_num` out, the table says it"
+                );
+                Err(Failure { exit: Exit::USAGE, text })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The copies of logs.
+    fn syncs(&self, setup: &Setup) -> Vec<Copy> {
+        let Some(logs) = &self.logs else { return Vec::new() };
+        let own = Copy {
+            prefix: environment::file_name(&setup.job.id).into(),
+            ..Copy::new("log_path", Verb::Sync, &setup.folders.logs, format!("{logs}/mxLaunchKit/node_{}", self.node))
+        };
+        let homes: Vec<PathBuf> = match setup.folders.replace_home {
+            true => setup.job.ranks.iter().map(|it| setup.folders.work_of(it)).collect(),
+            false => arrange::home().into_iter().collect(),
+        };
+        let tool =
+            |home: &PathBuf| Copy::new("log_path", Verb::Sync, arrange::tool_logs(home), format!("{logs}/mxTuningKit"));
+        std::iter::once(own).chain(homes.iter().map(tool)).collect()
+    }
+}
+
+/// What copies for this task; copies in what the ranks need.
+///
+/// # Errors
+///
+/// With exit code 125 if something can't be had, 128 + the signal if one stopped the launcher.
+pub fn bring_in(errands: &Errands, setup: &Setup, signals: &Signals, output: &mut Output) -> Result<Storage, Failure> {
+    let log = setup.folders.logs.join(format!("{}-storage.txt", environment::file_name(&setup.job.id)));
+    let mut storage = Storage::new(errands.helper.clone(), log);
+    let begin = Instant::now();
+    for copy in &errands.fetch {
+        output.say(&format!("fmtk-launch: {copy}"));
+        storage.add(copy.clone(), errands.copy_timeout, begin);
+    }
+    let heard = Heard { signals, output: Some(output), lines: Vec::new() };
+    let stopped = idle(heard, &mut storage, None, |it| it.is_settled() || it.given_up().next().is_some())
+        .map_err(|error| Failure { exit: Exit::LAUNCHER, text: format!("failed to wait for copies: {error}") })?;
+    let failed: Vec<String> = storage.given_up().map(|it| it.1).collect();
+    let failure = match (stopped.signal, failed.is_empty()) {
+        (Some(signal), _) => Failure { exit: Exit::signal(signal), text: closing::terminated_before_start(signal) },
+        (None, false) => {
+            let text = format!("the ranks lack what could not be copied:\n  {}", failed.join("\n  "));
+            Failure { exit: Exit::LAUNCHER, text: format!("{text}\nhint: is it called so, and may this job read it?") }
+        }
+        (None, true) => {
+            if !errands.fetch.is_empty() {
+                output.say(&format!("fmtk-launch: all is copied after {}", units::shown(begin.elapsed())));
+            }
+            for copy in errands.syncs(setup) {
+                storage.repeat(copy, errands.sync_timeout, Instant::now());
+            }
+            return Ok(storage);
+        }
+    };
+    storage.close(true);
+    Err(failure)
+}
+
+/// Copies out what is left when the ranks have ended. Gives a signal that came meanwhile.
+///
+/// After a stop from outside, `was_stopped`, everything has the time of the logs only.
+pub fn bring_out(
+    errands: &Errands,
+    storage: &mut Storage,
+    was_stopped: bool,
+    signals: &Signals,
+    output: &mut Output,
+) -> io::Result<Option<c_int>> {
+    let now = Instant::now();
+    storage.settle(now + errands.sync_timeout, now);
+    if let Some(copy) = &errands.save {
+        output.say(&format!("fmtk-launch: {copy}"));
+        let timeout = if was_stopped { errands.sync_timeout } else { errands.copy_timeout };
+        storage.add(copy.clone(), timeout, now);
+    }
+    if was_stopped {
+        storage.hurry(now + errands.sync_timeout);
+    }
+    let mut first = None;
+    loop {
+        let heard = Heard { signals, output: Some(output), lines: Vec::new() };
+        let Some(signal) = idle(heard, storage, None, Storage::is_settled)?.signal else { return Ok(first) };
+        // An interrupt by somebody who has interrupted before, or has stopped the ranks, means at once.
+        let is_impatient = signal != libc::SIGTERM && (was_stopped || first.is_some());
+        let time = if is_impatient { Duration::ZERO } else { errands.sync_timeout };
+        storage.hurry(Instant::now() + time);
+        first = first.or(Some(signal));
+    }
+}
+
+/// Copies the report, which tells of all other copies, and ends the helper. Gives what has to be said.
+pub fn last_word(storage: &mut Storage, signals: &Signals) -> io::Result<Vec<String>> {
+    if storage.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = Instant::now();
+    // Where the storage has failed already, another try would only take time.
+    let is_well = storage.given_up().next().is_none();
+    let mut lines = Vec::new();
+    if is_well {
+        storage.settle(now + LAST_WORD, now);
+        let heard = Heard { signals, output: None, lines: Vec::new() };
+        lines = idle(heard, storage, None, Storage::is_settled)?.lines;
+    }
+    for is_hard in [false, true] {
+        storage.close(is_hard);
+        let heard = Heard { signals, output: None, lines: Vec::new() };
+        idle(heard, storage, Some(Instant::now() + FAREWELL), |it| !it.has_helper())?;
+    }
+    Ok(lines)
+}

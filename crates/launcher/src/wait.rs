@@ -1,0 +1,33 @@
+//! Sleeping until a descriptor has something or a time has come.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Sleeps until one of the descriptors can be read or `until` has come, for ever where that is `None`. Says of each whether
+/// it can be read or is at its end; an interrupted sleep says no of all.
+pub fn readable(descriptors: &[BorrowedFd<'_>], until: Option<Instant>) -> io::Result<Vec<bool>> {
+    let mut polled: Vec<PollFd<'_>> = descriptors.iter().map(|it| PollFd::new(*it, PollFlags::POLLIN)).collect();
+    let timeout = match until {
+        None => PollTimeout::NONE,
+        Some(until) => {
+            // Rounded up: a time that has not quite come would be a turn of the loop for nothing.
+            let nanoseconds = until.saturating_duration_since(Instant::now()).as_nanos();
+            let milliseconds = nanoseconds.div_ceil(1_000_000).min(60_000);
+            u16::try_from(milliseconds).map_or(PollTimeout::from(60_000u16), PollTimeout::from)
+        }
+    };
+    match poll(&mut polled, timeout) {
+        Ok(_) => Ok(polled.iter().map(|it| it.any().unwrap_or(true)).collect()),
+        Err(Errno::EINTR) => Ok(vec![false; descriptors.len()]),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `duration` after `now`; one that can't be counted is for ever, as good as.
+pub fn after(now: Instant, duration: Duration) -> Instant {
+    now.checked_add(duration).unwrap_or(now + Duration::from_secs(1 << 30))
+}

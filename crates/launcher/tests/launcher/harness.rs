@@ -1,0 +1,205 @@
+//! A launcher to start, and ways to see what became of it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::kernel;
+
+/// How long anything that should happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The launcher's program.
+pub fn program() -> OsString {
+    std::env::var_os("FMTK_TEST_LAUNCHER").unwrap_or_else(|| env!("CARGO_BIN_EXE_fmtk-launch").into())
+}
+
+/// A folder and an environment of its own for one launcher, or several.
+pub struct Place {
+    pub folder: tempfile::TempDir,
+    /// In the environment of every process of this test, and of no other.
+    mark: String,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Without a dot, which the tuning kit refuses.
+        let folder = tempfile::Builder::new().prefix("fmtk-test-").tempdir().unwrap();
+        for name in ["mount/log", "code", "home"] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        Place { folder, mark: format!("FMTK_TEST_MARK={}-{number}", std::process::id()) }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The launcher in `code` with these arguments, and with nothing of our own environment but PATH.
+    pub fn launcher(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        let (name, value) = self.mark.split_once('=').unwrap();
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.path("home"))
+            .env("MA_MOUNT_PATH", self.path("mount"))
+            .env("MA_VJ_NAME_", "")
+            .env("BATCH_JOB_ID", "job")
+            .env(name, value)
+            .current_dir(self.path("code"))
+            .stdin(Stdio::null());
+        kernel::deny_if_asked(&mut command);
+        command
+    }
+
+    /// `fmtk-launch run FLAGS -- sh -c SCRIPT`.
+    pub fn shell(&self, flags: &str, script: &str) -> Command {
+        let mut arguments = vec!["run"];
+        arguments.extend(flags.split_whitespace());
+        arguments.extend(["--", "sh", "-c", script]);
+        self.launcher(&arguments)
+    }
+
+    /// Process ids of what is left of this test.
+    pub fn survivors(&self) -> Vec<i32> {
+        let is_ours = |pid: &i32| {
+            let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+            environment.split(|it| *it == 0).any(|it| it == self.mark.as_bytes())
+        };
+        pids().into_iter().filter(is_ours).collect()
+    }
+
+    /// Waits until nothing is left of this test.
+    pub fn until_nothing_is_left(&self, what: &str) {
+        until(what, || self.survivors().is_empty());
+    }
+
+    /// The log of a rank whose device has the same number.
+    pub fn log(&self, rank: u32) -> String {
+        let path = self.path(&format!("mount/log/job-proc-rank-{rank}-device-{rank}.txt"));
+        String::from_utf8_lossy(&fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))).into_owned()
+    }
+
+    /// The same without what a shell says of its own children that were stopped.
+    pub fn own_words(&self, rank: u32) -> String {
+        let said = ["Terminated\n", "Hangup\n", "Quit\n", "Quit (core dumped)\n"];
+        said.iter().fold(self.log(rank), |log, it| log.replace(it, ""))
+    }
+
+    /// Waits until a rank's log has a line of this text.
+    pub fn until_log_has(&self, rank: u32, line: &str) {
+        let path = self.path(&format!("mount/log/job-proc-rank-{rank}-device-{rank}.txt"));
+        until(&format!("`{line}` in {path:?}"), || {
+            fs::read_to_string(&path).is_ok_and(|text| text.lines().any(|it| it == line))
+        });
+    }
+
+    /// The report of a launcher whose first rank is 0.
+    pub fn report(&self) -> serde_json::Value {
+        read_report(&self.path("mount/log/job-report-rank-0.json"))
+    }
+}
+
+/// A test that has failed leaves nothing, either.
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.survivors().into_iter().for_each(|pid| kill(pid, libc::SIGKILL));
+    }
+}
+
+pub fn read_report(path: &Path) -> serde_json::Value {
+    let text = fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// Every process there is.
+fn pids() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap();
+    entries.filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Waits for something that has to come.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The process id of the launcher below its guardian.
+pub fn launcher_of(guardian: &Child) -> i32 {
+    let mut found = 0;
+    until("a launcher below the guardian", || {
+        let path = format!("/proc/{0}/task/{0}/children", guardian.id());
+        let children = fs::read_to_string(path).unwrap_or_default();
+        found = children.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or(0);
+        found != 0
+    });
+    found
+}
+
+pub fn kill(pid: i32, signal: i32) {
+    // SAFETY: kill takes no pointers.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::kill(pid, signal)
+    };
+}
+
+/// What a launcher printed and its code; the code is 128 + the signal where one ended it.
+pub struct Finished {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The lines of standard error that the launcher itself wrote.
+    pub fn last_line(&self) -> &str {
+        self.stderr.lines().last().unwrap_or_default()
+    }
+}
+
+pub fn finish(command: &mut Command) -> Finished {
+    finished(command.output().unwrap())
+}
+
+pub fn finished(output: Output) -> Finished {
+    use std::os::unix::process::ExitStatusExt;
+    Finished {
+        code: output.status.code().or_else(|| output.status.signal().map(|it| 128 + it)).unwrap(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Starts it with its output kept.
+pub fn start(command: &mut Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits for its end, but not for ever.
+pub fn wait(mut child: Child) -> Finished {
+    until("the end of the launcher", || child.try_wait().unwrap().is_some());
+    finished(child.wait_with_output().unwrap())
+}
+
+/// The same, but as a process of another kind: `arrange` is called between fork and exec.
+#[allow(unsafe_code)]
+pub fn arranged(
+    command: &mut Command,
+    arrange: impl Fn() -> std::io::Result<()> + Send + Sync + 'static,
+) -> &mut Command {
+    // SAFETY: what the tests pass here makes a few system calls and nothing else.
+    unsafe { command.pre_exec(arrange) }
+}

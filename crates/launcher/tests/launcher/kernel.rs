@@ -1,0 +1,106 @@
+//! An old kernel: system calls that Linux 4.19 does not have are refused.
+
+use std::io;
+use std::process::Command;
+
+use crate::harness::{Place, arranged, finish};
+
+/// pidfd_send_signal, of Linux 5.1: from there on all architectures number alike, and nothing of before is above it.
+const FIRST_NEW: u32 = 424;
+
+/// Does what `FMTK_TEST_DENY` says.
+pub fn deny_if_asked(command: &mut Command) {
+    match std::env::var("FMTK_TEST_DENY").as_deref() {
+        Err(_) => {}
+        Ok("EPERM") => deny(command, libc::EPERM),
+        Ok("ENOSYS") => deny(command, libc::ENOSYS),
+        Ok(other) => panic!("FMTK_TEST_DENY is EPERM or ENOSYS, not {other}"),
+    }
+}
+
+/// Answers new system calls of the command, and of all that it starts, with `errno`: docker 18.09 says EPERM, an old kernel
+/// ENOSYS.
+pub fn deny(command: &mut Command, errno: i32) {
+    arranged(command, move || refuse_new_calls(errno));
+}
+
+fn refuse_new_calls(errno: i32) -> io::Result<()> {
+    filter(&[
+        // The number of the call is the first word of what is judged.
+        statement(LOAD, 0, 0, 0),
+        statement(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, FIRST_NEW, 1, 0),
+        statement(ANSWER, libc::SECCOMP_RET_ALLOW, 0, 0),
+        statement(ANSWER, libc::SECCOMP_RET_ERRNO | errno.unsigned_abs(), 0, 0),
+    ])
+}
+
+/// Refuses to make anyone a subreaper, as qemu-user 7.2 does.
+fn refuse_subreapers() -> io::Result<()> {
+    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    filter(&[
+        statement(LOAD, 0, 0, 0),
+        statement(equal, libc::SYS_prctl as u32, 0, 3),
+        // The lower half of the first argument.
+        statement(LOAD, if cfg!(target_endian = "little") { 16 } else { 20 }, 0, 0),
+        statement(equal, libc::PR_SET_CHILD_SUBREAPER as u32, 0, 1),
+        statement(ANSWER, libc::SECCOMP_RET_ERRNO | libc::EINVAL.unsigned_abs(), 0, 0),
+        statement(ANSWER, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ])
+}
+
+const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+const ANSWER: u32 = libc::BPF_RET | libc::BPF_K;
+
+/// `jt` and `jf` say how many statements to leave out where it is so and where it is not.
+fn statement(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt, jf, k }
+}
+
+#[allow(unsafe_code)]
+fn filter(filter: &[libc::sock_filter]) -> io::Result<()> {
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the program and its filter live on this stack while the kernel copies them.
+    let answered = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program)
+    };
+    if answered == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Without this the other tests could pass for want of a filter. The filter stays, so it is tried in a thread of its own.
+#[test]
+#[allow(unsafe_code)]
+fn new_calls_are_refused_where_that_is_asked_for() {
+    for expected in [libc::EPERM, libc::ENOSYS] {
+        let ask = move || {
+            refuse_new_calls(expected).unwrap();
+            // SAFETY: pidfd_open, of Linux 5.3, takes no pointers.
+            let answer = unsafe { libc::syscall(libc::SYS_pidfd_open, std::process::id(), 0) };
+            (answer, io::Error::last_os_error().raw_os_error())
+        };
+        assert_eq!(std::thread::spawn(ask).join().unwrap(), (-1, Some(expected)));
+    }
+}
+
+#[test]
+fn an_old_kernel_is_enough() {
+    let place = Place::new();
+    let mut command = place.shell("--devices 0-7", "echo $RANK");
+    deny(&mut command, libc::ENOSYS);
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert_eq!(finished.stdout.lines().count(), 8);
+    assert_eq!(place.survivors(), [] as [i32; 0]);
+}
+
+#[test]
+fn no_subreaper_is_told_and_stops_nothing() {
+    let place = Place::new();
+    let mut command = place.shell("--devices 0-3", "[ $RANK = 2 ] && exit 7; sleep 1000");
+    arranged(&mut command, refuse_subreapers);
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 7, "{}", finished.stderr);
+    assert!(finished.stderr.contains("daemons that ranks leave behind are not stopped"), "{}", finished.stderr);
+    assert_eq!(place.survivors(), [] as [i32; 0]);
+    assert!(!finish(&mut place.shell("--devices 0", "true")).stderr.contains("daemons"));
+}

@@ -1,0 +1,219 @@
+//! Signal × phase × victim: the exit code, that nothing is left, and what the report says.
+
+use std::fs;
+
+use crate::ending::ranks_of;
+use crate::harness::{Place, kill, launcher_of, start, until, wait};
+
+/// What a rank does until it is stopped: a child in its group and a daemon beside it, and a stop that it notices.
+const BUSY: &str =
+    "sleep 1000 & (setsid sleep 1000 &); trap 'echo stopping; exit 0' TERM; echo up; while :; do sleep 0.01; done";
+
+/// The same, but it does not obey.
+const DEAF: &str = "sleep 1000 & (setsid sh -c 'trap \"\" TERM; sleep 1000' &); trap 'echo stopping' TERM; echo up; while :; do sleep 0.01; done";
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Victim {
+    Guardian,
+    Launcher,
+    Rank,
+    Grandchild,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    /// While it waits for the rank table.
+    Waiting,
+    /// While the ranks run.
+    Running,
+    /// While it stops them, and they do not obey.
+    Stopping,
+}
+
+/// The exit code of the launcher, if its guardian lives to tell.
+fn expected(victim: Victim, phase: Phase, signal: i32) -> Option<i32> {
+    let stopped_by = |signal| if signal == libc::SIGKILL { None } else { Some(128 + signal) };
+    match (victim, phase) {
+        (Victim::Guardian, Phase::Stopping) if signal != libc::SIGKILL => Some(143),
+        (Victim::Guardian, _) => stopped_by(signal).or(Some(137)),
+        (Victim::Launcher, Phase::Stopping) if signal != libc::SIGKILL => Some(143),
+        (Victim::Launcher, _) => Some(128 + signal),
+        // It obeys, and that it was not asked by us makes it a failure with its code, 0 is none.
+        (Victim::Rank, Phase::Running) if signal == libc::SIGKILL => Some(137),
+        (Victim::Rank, Phase::Stopping) => Some(143),
+        _ => None,
+    }
+}
+
+#[test]
+fn kill_matrix() {
+    for (victim, phase, signal) in [
+        (Victim::Guardian, Phase::Waiting, libc::SIGTERM),
+        (Victim::Guardian, Phase::Waiting, libc::SIGKILL),
+        (Victim::Guardian, Phase::Running, libc::SIGTERM),
+        (Victim::Guardian, Phase::Running, libc::SIGINT),
+        (Victim::Guardian, Phase::Running, libc::SIGHUP),
+        (Victim::Guardian, Phase::Running, libc::SIGQUIT),
+        (Victim::Guardian, Phase::Running, libc::SIGKILL),
+        (Victim::Guardian, Phase::Stopping, libc::SIGTERM),
+        (Victim::Guardian, Phase::Stopping, libc::SIGKILL),
+        (Victim::Launcher, Phase::Waiting, libc::SIGTERM),
+        (Victim::Launcher, Phase::Waiting, libc::SIGKILL),
+        (Victim::Launcher, Phase::Running, libc::SIGTERM),
+        (Victim::Launcher, Phase::Running, libc::SIGKILL),
+        (Victim::Launcher, Phase::Stopping, libc::SIGTERM),
+        (Victim::Launcher, Phase::Stopping, libc::SIGKILL),
+        (Victim::Rank, Phase::Running, libc::SIGKILL),
+        (Victim::Rank, Phase::Stopping, libc::SIGKILL),
+        (Victim::Grandchild, Phase::Running, libc::SIGKILL),
+        (Victim::Grandchild, Phase::Stopping, libc::SIGKILL),
+    ] {
+        let what = format!("{victim:?} {phase:?} {signal}");
+        // Shown where the test fails.
+        println!("{what}");
+        let place = Place::new();
+        let script = if phase == Phase::Stopping { DEAF } else { BUSY };
+        let grace = if victim == Victim::Grandchild || victim == Victim::Rank || signal != libc::SIGKILL {
+            "500ms"
+        } else {
+            "3s"
+        };
+        let table = place.path("no-table");
+        let ranks = if phase == Phase::Waiting {
+            format!("--rank-table {}", table.display())
+        } else {
+            "--devices 0-3".to_owned()
+        };
+        let child = start(&mut place.shell(&format!("{ranks} --grace {grace}"), script));
+        let launcher = launcher_of(&child);
+        let mut pids = Vec::new();
+        if phase == Phase::Waiting {
+            // It has blocked its signals as soon as it sleeps.
+            until(&what, || crate::ending::state(launcher) == Some('S'));
+        } else {
+            (0..4).for_each(|rank| place.until_log_has(rank, "up"));
+            pids = ranks_of(&place, launcher);
+        }
+        if phase == Phase::Stopping {
+            kill(child.id() as i32, libc::SIGTERM);
+            (0..4).for_each(|rank| place.until_log_has(rank, "stopping"));
+        }
+        let grandchild = || grandchild_of(pids[1]);
+        let pid = match victim {
+            Victim::Guardian => child.id() as i32,
+            Victim::Launcher => launcher,
+            Victim::Rank => pids[1],
+            Victim::Grandchild => grandchild(),
+        };
+        kill(pid, signal);
+        if victim == Victim::Grandchild && phase == Phase::Running {
+            // That is the rank's own business; the launcher goes on.
+            until(&what, || fs::metadata(format!("/proc/{pid}")).is_err() || crate::ending::state(pid) == Some('Z'));
+            kill(child.id() as i32, libc::SIGTERM);
+        }
+        let finished = wait(child);
+        let code = match (victim, phase) {
+            (Victim::Grandchild, _) => Some(143),
+            _ => expected(victim, phase, signal),
+        };
+        assert_eq!(Some(finished.code), code, "{what}\n{}", finished.stderr);
+        if victim == Victim::Guardian && signal == libc::SIGKILL {
+            // Its exit is not the end: the launcher still stops the ranks.
+            place.until_nothing_is_left(&what);
+        }
+        assert_eq!(place.survivors(), [] as [i32; 0], "{what}");
+        if victim == Victim::Launcher && signal == libc::SIGKILL {
+            assert!(finished.stderr.contains("the launcher itself"), "{what}\n{}", finished.stderr);
+        } else if phase != Phase::Waiting {
+            let report = place.report();
+            let outcome = if code == Some(137) && victim == Victim::Rank { "failed" } else { "terminated" };
+            assert_eq!(report["outcome"], outcome, "{what}");
+            assert_eq!(report["attempts"][0]["ranks"].as_array().unwrap().len(), 4, "{what}");
+        }
+    }
+}
+
+/// A child of a process.
+fn grandchild_of(pid: i32) -> i32 {
+    let mut found = 0;
+    until("a child", || {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        found = children.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or(0);
+        found != 0
+    });
+    found
+}
+
+#[test]
+fn a_killed_launcher_leaves_a_report_where_one_was_asked_for() {
+    let place = Place::new();
+    let report = place.path("report.json");
+    // Of an earlier run: it would be taken for this one's.
+    let earlier = place.path("mount/log/job-report-rank-0.json");
+    fs::write(&earlier, r#"{"outcome":"succeeded"}"#).unwrap();
+    let child = start(&mut place.shell(&format!("--devices 0-3 --report {}", report.display()), BUSY));
+    (0..4).for_each(|rank| place.until_log_has(rank, "up"));
+    kill(launcher_of(&child), libc::SIGKILL);
+    assert_eq!(wait(child).code, 137);
+    let report = crate::harness::read_report(&report);
+    assert_eq!(report["outcome"], "launcher-killed");
+    assert_eq!(report["exit_code"], 137);
+    assert!(!earlier.exists());
+}
+
+#[test]
+fn ranks_die_with_the_launcher_even_while_the_guardian_can_t_help() {
+    let place = Place::new();
+    let child = start(&mut place.shell("--devices 0-3", "echo up; exec sleep 1000"));
+    (0..4).for_each(|rank| place.until_log_has(rank, "up"));
+    let launcher = launcher_of(&child);
+    let ranks = ranks_of(&place, launcher);
+    let guardian = child.id() as i32;
+    kill(guardian, libc::SIGSTOP);
+    kill(launcher, libc::SIGKILL);
+    until("dead ranks", || ranks.iter().all(|pid| crate::ending::state(*pid) == Some('Z')));
+    kill(guardian, libc::SIGCONT);
+    assert_eq!(wait(child).code, 137);
+    assert_eq!(place.survivors(), [] as [i32; 0]);
+}
+
+#[test]
+fn a_stopped_launcher_hears_of_the_end() {
+    let place = Place::new();
+    let child = start(&mut place.shell("--devices 0", "echo up; exec sleep 1000"));
+    place.until_log_has(0, "up");
+    let launcher = launcher_of(&child);
+    kill(launcher, libc::SIGSTOP);
+    until("a stopped launcher", || crate::ending::state(launcher) == Some('T'));
+    kill(child.id() as i32, libc::SIGTERM);
+    assert_eq!(wait(child).code, 143);
+}
+
+#[test]
+fn children_from_before_are_left_alone() {
+    let place = Place::new();
+    // The shell becomes the guardian, so its first child was there before us.
+    let script = format!(
+        "setsid sleep 1000 & echo $! > before
+         (while [ ! -e up ]; do sleep 0.01; done; sleep 1001 & echo $! > orphan) &
+         exec {} run --devices 0-1 -- sh -c 'touch up; while [ ! -s orphan ]; do sleep 0.01; done'",
+        crate::harness::program().to_string_lossy()
+    );
+    let command = place.launcher(&[]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script]).current_dir(place.path("code")).env_clear();
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    crate::kernel::deny_if_asked(&mut shell);
+    let status = shell.status().unwrap();
+    assert!(status.success());
+    let pid = |name| -> i32 { fs::read_to_string(place.path(name)).unwrap().trim().parse().unwrap() };
+    // What they leave behind meanwhile is not ours either.
+    let (before, orphan) = (pid("code/before"), pid("code/orphan"));
+    let mut survivors = place.survivors();
+    survivors.sort_unstable();
+    assert_eq!(survivors, [before, orphan]);
+    survivors.into_iter().for_each(|it| kill(it, libc::SIGKILL));
+    place.until_nothing_is_left("the child from before");
+}

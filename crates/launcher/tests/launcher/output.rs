@@ -1,0 +1,178 @@
+//! What ranks print: whole on the console, byte for byte in the files.
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::harness::{Place, finish, kill, start, until, wait};
+
+#[test]
+fn lines_are_whole_and_files_are_complete() {
+    let place = Place::new();
+    // Writes without regard for lines: `dd` cuts them anywhere.
+    let script = "i=0; while [ $i -lt 2000 ]; do echo \"$RANK line $i of some length\"; i=$((i+1)); done | dd bs=7 status=none; printf 'no newline'";
+    let finished = finish(&mut place.shell("--devices 0-3", script));
+    assert_eq!(finished.code, 0);
+    let mut next = [0; 4];
+    for line in finished.stdout.lines() {
+        let (label, text) = line.split_once("] ").unwrap_or_else(|| panic!("torn: {line}"));
+        let rank: usize = label.strip_prefix("[rank ").unwrap().parse().unwrap();
+        let expected = match next[rank] {
+            2000 => "no newline".to_owned(),
+            number => format!("{rank} line {number} of some length"),
+        };
+        assert_eq!(text, expected);
+        next[rank] += 1;
+    }
+    assert_eq!(next, [2001; 4]);
+    for rank in 0..4 {
+        let expected: String = (0..2000).map(|number| format!("{rank} line {number} of some length\n")).collect();
+        assert_eq!(place.log(rank), expected + "no newline");
+    }
+}
+
+#[test]
+fn both_streams_are_in_the_file_in_order_and_bytes_stay_bytes() {
+    let place = Place::new();
+    let finished = finish(
+        &mut place.shell("--devices 0 --console none", "echo a; echo b >&2; printf '\\377\\000\\r\\n'; echo c >&2"),
+    );
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, ""));
+    let bytes = fs::read(place.path("mount/log/job-proc-rank-0-device-0.txt")).unwrap();
+    assert_eq!(bytes, b"a\nb\n\xff\0\r\nc\n");
+}
+
+#[test]
+fn the_console_shows_the_ranks_that_it_is_asked_for() {
+    let place = Place::new();
+    let finished = finish(&mut place.shell("--devices 0-3 --console 1,3", "echo x"));
+    let mut lines: Vec<&str> = finished.stdout.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["[rank 1] x", "[rank 3] x"]);
+    assert_eq!(place.log(0), "x\n");
+}
+
+#[test]
+fn a_console_that_blocks_does_not_stop_the_ranks() {
+    let place = Place::new();
+    let script = "i=0; while [ $i -lt 100000 ]; do echo \"$RANK line $i of some length that fills pipes\"; i=$((i+1)); done; echo done";
+    let mut child = start(&mut place.shell("--devices 0-1", script));
+    // Nobody reads standard output until the ranks are done.
+    (0..2).for_each(|rank| place.until_log_has(rank, "done"));
+    let mut stdout = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    let finished = wait(child);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let shown = stdout.lines().count() as u64;
+    assert!(stdout.lines().all(|it| it.starts_with("[rank ")), "torn");
+    let skipped: u64 = finished
+        .stderr
+        .lines()
+        .filter_map(|it| it.split_once(" lines skipped")?.0.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum();
+    assert!(skipped > 0, "{}", finished.stderr);
+    assert_eq!(shown + skipped, 200_002);
+    let ranks = place.report()["attempts"][0]["ranks"].clone();
+    let reported: u64 = ranks.as_array().unwrap().iter().map(|it| it["console_lines_skipped"].as_u64().unwrap()).sum();
+    assert_eq!(reported, skipped);
+    for rank in 0..2 {
+        assert_eq!(place.log(rank).lines().count(), 100_001);
+    }
+}
+
+#[test]
+fn a_console_that_is_gone_does_not_stop_the_ranks() {
+    let place = Place::new();
+    let mut command = place
+        .shell("--devices 0-1", "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i+1)); done; [ $RANK = 1 ] || exit 3");
+    let mut child = start(&mut command);
+    drop(child.stdout.take());
+    assert_eq!(wait(child).code, 3);
+    assert_eq!(place.log(0).lines().count(), 1000);
+}
+
+#[test]
+fn files_are_put_aside_at_their_size_and_nothing_is_lost() {
+    let place = Place::new();
+    let script = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done";
+    assert_eq!(finish(&mut place.shell("--devices 0 --console none --log-max-size 4KiB", script)).code, 0);
+    let name = |part: u32| {
+        place.path(&format!(
+            "mount/log/job-proc-rank-0-device-0.txt{}",
+            if part == 0 { String::new() } else { format!(".{part}") }
+        ))
+    };
+    let mut whole = String::new();
+    let mut parts = 0;
+    while name(parts + 1).exists() {
+        parts += 1;
+        let part = fs::read_to_string(name(parts)).unwrap();
+        assert!(part.len() <= 4096 && part.ends_with('\n'), "part {parts} has {}", part.len());
+        whole += &part;
+    }
+    whole += &fs::read_to_string(name(0)).unwrap();
+    assert!(parts > 5);
+    assert_eq!(whole, (0..3000).map(|number| format!("line {number}\n")).collect::<String>());
+    assert_eq!(place.report()["attempts"][0]["ranks"][0]["log_parts"], parts + 1);
+}
+
+#[test]
+fn a_full_disk_is_told_and_stops_nobody() {
+    let place = Place::new();
+    let log = place.path("mount/log/job-proc-rank-0-device-0.txt");
+    // What is written to it fails as on a full disk; the folder is all right.
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let mut command = place.shell("--devices 0", "echo one; echo two; exit 4");
+    crate::harness::arranged(&mut command, || limit_file_size(1));
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 4, "{}", finished.stderr);
+    assert!(finished.stdout.contains("[rank 0] two\n"), "{}", finished.stdout);
+    assert!(finished.stderr.contains("job-proc-rank-0-device-0.txt`: File too large"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
+    let place = Place::new();
+    // A pipe that nobody reads: opening it takes for ever, as on a network folder that is gone.
+    let log = place.path("mount/log/job-proc-rank-0-device-0.txt");
+    assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
+    let begin = std::time::Instant::now();
+    let finished = finish(&mut place.shell("--devices 0-1", "echo up; [ $RANK = 1 ] || exit 7; sleep 1000"));
+    assert_eq!(finished.code, 7, "{}", finished.stderr);
+    assert!(begin.elapsed() < crate::harness::PATIENCE, "{:?}", begin.elapsed());
+    assert!(finished.stdout.contains("[rank 0] up\n"), "{}", finished.stdout);
+    assert_eq!(place.report()["attempts"][0]["ranks"][0]["log_bytes_lost"], 3);
+}
+
+/// No file may be longer than that: writing on fails, and a signal tells so.
+#[allow(unsafe_code)]
+fn limit_file_size(bytes: u64) -> std::io::Result<()> {
+    // SAFETY: sets a limit.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_FSIZE, &libc::rlimit { rlim_cur: bytes, rlim_max: bytes });
+    }
+    Ok(())
+}
+
+#[test]
+fn inherited_descriptors_stay_blocking() {
+    let place = Place::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = place.shell("--devices 0", "echo up; sleep 1000");
+    let child = command.stdout(writer.try_clone().unwrap()).stderr(Stdio::null()).spawn().unwrap();
+    place.until_log_has(0, "up");
+    // The flag is of the open pipe, which we share.
+    let flags = fs::read_to_string(format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(&writer))).unwrap();
+    let flags = flags.lines().find_map(|it| it.strip_prefix("flags:\t")).unwrap();
+    assert_eq!(u32::from_str_radix(flags, 8).unwrap() & libc::O_NONBLOCK as u32, 0, "{flags}");
+    kill(child.id() as i32, libc::SIGTERM);
+    let mut child = child;
+    until("an end", || child.try_wait().unwrap().is_some());
+    drop(reader);
+}
+
+#[test]
+fn no_colour_where_there_is_no_terminal() {
+    let place = Place::new();
+    assert!(!finish(&mut place.shell("--devices 0", "echo x")).stdout.contains('\x1b'));
+}

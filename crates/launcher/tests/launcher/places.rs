@@ -1,0 +1,103 @@
+//! Folders: an ordered choice, told once, for any user.
+
+use std::fs;
+
+use crate::harness::{Place, arranged, finish};
+
+#[test]
+fn a_log_folder_that_was_named_has_to_work() {
+    let place = Place::new();
+    fs::write(place.path("file"), "").unwrap();
+    let finished = finish(&mut place.shell("--devices 0 --log-dir ../file", "true"));
+    assert_eq!(finished.code, 125);
+    assert!(finished.stderr.contains("file"), "{}", finished.stderr);
+    let finished = finish(&mut place.shell("--devices 0 --log-dir ../logs/new", "true"));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert!(place.path("logs/new/job-proc-rank-0-device-0.txt").exists());
+}
+
+#[test]
+fn home_is_set_where_it_is_of_no_use() {
+    let place = Place::new();
+    let work = place.path("mount/workspace/device1").display().to_string();
+    for home in [None, Some(""), Some("/not/there"), Some("/proc")] {
+        let mut command = place.shell("--devices 0-1 --console 1", "echo $HOME");
+        match home {
+            None => command.env_remove("HOME"),
+            Some(home) => command.env("HOME", home),
+        };
+        let finished = finish(&mut command);
+        assert_eq!(finished.stdout, format!("[rank 1] {work}\n"), "{home:?}");
+        assert!(finished.stderr.contains("HOME is not set or can't be written"), "{}", finished.stderr);
+    }
+    let mut command = place.shell("--devices 0", "echo $HOME");
+    let finished = finish(&mut command);
+    assert_eq!(finished.stdout, format!("[rank 0] {}\n", place.path("home").display()));
+    assert!(!finished.stderr.contains("HOME"), "{}", finished.stderr);
+}
+
+/// The platform may run the container under any uid. Only root can try that; the end-to-end tests are run as root.
+#[test]
+#[allow(unsafe_code)]
+fn any_user() {
+    // SAFETY: geteuid always succeeds.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    // 4242 has no entry in the passwd file.
+    for uid in [1000, 4242] {
+        let place = Place::new();
+        open(place.folder.path());
+        for name in ["code", "home", "mount", "mount/log"] {
+            open(&place.path(name));
+        }
+        let mut command = place.shell(
+            "--devices 0-1",
+            "id -u; echo x > $FMTK_WORK_DIR/file && ls -d $ASCEND_PROCESS_LOG_PATH; [ $RANK = 1 ] || exit 3",
+        );
+        arranged(&mut command, move || {
+            // SAFETY: changes who this process is.
+            let done = unsafe {
+                libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(100) == 0 && libc::setuid(uid) == 0
+            };
+            if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
+        let finished = finish(&mut command);
+        assert_eq!(finished.code, 3, "{}", finished.stderr);
+        assert!(place.log(0).starts_with(&format!("{uid}\n/")), "{}", place.log(0));
+    }
+}
+
+/// The image's folder is the home of another user.
+#[test]
+#[allow(unsafe_code)]
+fn a_current_folder_that_this_user_can_t_enter_is_inherited() {
+    // SAFETY: geteuid always succeeds.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    open(place.folder.path());
+    for name in ["home", "mount", "mount/log"] {
+        open(&place.path(name));
+    }
+    fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command =
+        place.shell("--devices 0", "echo $MODEL_TASK_CWD; [ $MODEL_TASK_CWD = $PWD ] || exit 4; echo here");
+    command.env("PWD", place.path("code"));
+    arranged(&mut command, || {
+        // SAFETY: changes who this process is.
+        let done =
+            unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(100) == 0 && libc::setuid(4242) == 0 };
+        if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    });
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert_eq!(place.log(0), format!("{}\nhere\n", place.path("code").display()));
+}
+
+fn open(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+}

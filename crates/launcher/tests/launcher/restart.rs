@@ -1,0 +1,85 @@
+//! Another attempt after a failure, and the end of a job that gets nowhere.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{Place, finish, kill, start, until, wait};
+
+#[test]
+fn all_ranks_are_started_again_after_a_failure() {
+    let place = Place::new();
+    let begin = Instant::now();
+    let script = "echo attempt $FMTK_ATTEMPT; [ $FMTK_ATTEMPT = 2 ] && exit 0; [ $RANK = 1 ] && exit 6; sleep 100";
+    let finished = finish(&mut place.shell("--devices 0-1 --max-restarts 3", script));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert!(begin.elapsed() >= Duration::from_secs(10), "the collective library needs 10 s");
+    assert!(finished.last_line().contains("at the 2. attempt"), "{}", finished.stderr);
+    assert_eq!(place.log(0), "attempt 1\n");
+    let second = place.path("mount/log/job-proc-rank-0-device-0-attempt-2.txt");
+    assert_eq!(std::fs::read_to_string(second).unwrap(), "attempt 2\n");
+    let report = place.report();
+    assert_eq!(report["outcome"], "succeeded");
+    let outcomes: Vec<_> = report["attempts"].as_array().unwrap().iter().map(|it| &it["outcome"]).collect();
+    assert_eq!(outcomes, ["failed", "succeeded"]);
+    assert_eq!(report["attempts"][0]["ranks"][1]["code"], 6);
+    assert_eq!(report["attempts"][1]["ranks"][1]["log_bytes"], 10);
+}
+
+#[test]
+fn a_stop_between_two_attempts_is_a_stop() {
+    // The second is more than any clock counts.
+    for backoff in ["10s", "18446744073709551615"] {
+        let place = Place::new();
+        let flags = format!("--devices 0 --max-restarts 1 --restart-backoff {backoff}");
+        let child = start(&mut place.shell(&flags, "echo up; exit 6"));
+        place.until_log_has(0, "up");
+        place.until_nothing_but_the_launcher_is_left(&child);
+        kill(child.id() as i32, libc::SIGTERM);
+        let finished = wait(child);
+        assert_eq!(finished.code, 143, "{}", finished.stderr);
+        assert_eq!(place.report()["outcome"], "terminated");
+    }
+}
+
+#[test]
+fn a_stop_while_ranks_are_stopped_is_the_end() {
+    let place = Place::new();
+    let script = "[ $RANK = 1 ] && { while [ ! -e up ]; do sleep 0.01; done; exit 6; }
+                  trap 'echo asked' TERM; trap 'echo told; exit' INT; touch up; while :; do sleep 0.01; done";
+    let child = start(&mut place.shell("--devices 0-1 --max-restarts 1", script));
+    place.until_log_has(0, "asked");
+    kill(child.id() as i32, libc::SIGINT);
+    let finished = wait(child);
+    assert_eq!(finished.code, 6, "{}", finished.stderr);
+    assert_eq!(place.own_words(0), "asked\ntold\n");
+    assert_eq!(place.report()["attempts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn ranks_that_get_nowhere_are_stopped_where_that_is_asked_for() {
+    let place = Place::new();
+    let finished = finish(&mut place.shell("--devices 0-1 --stall 2s", "echo up; sleep 1000"));
+    assert_eq!(finished.code, 124, "{}", finished.stderr);
+    assert!(finished.stderr.contains("stalled: no rank had output or used its CPU for 2.0 s"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("sleep"), "{}", finished.stderr);
+    assert_eq!(place.report()["outcome"], "stalled");
+}
+
+#[test]
+fn work_without_output_is_no_stall() {
+    let place = Place::new();
+    let script = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done";
+    let finished = finish(&mut place.shell("--devices 0-1 --stall 2s", script));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+}
+
+impl Place {
+    fn until_nothing_but_the_launcher_is_left(&self, child: &std::process::Child) {
+        let launcher = crate::harness::launcher_of(child);
+        let is_ours = |pid: &i32| *pid == launcher || *pid == child.id() as i32;
+        // Nor a zombie: as long as that is not taken, a signal would come during the attempt.
+        let children = format!("/proc/{launcher}/task/{launcher}/children");
+        until("no ranks", || {
+            self.survivors().iter().all(is_ours) && std::fs::read_to_string(&children).is_ok_and(|it| it.is_empty())
+        });
+    }
+}

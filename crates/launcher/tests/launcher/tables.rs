@@ -1,0 +1,158 @@
+//! Rank tables: waited for, checked, converted, and never guessed at.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::harness::{Place, finish, kill, start, until, wait};
+
+/// A v1 table of one server.
+const ONE: &str = r#"{"version":"1.0","status":"completed","server_count":"1","server_list":[{"server_id":"10.0.0.1",
+"device":[{"device_id":"4","device_ip":"192.1.0.1","rank_id":"0"},{"device_id":"5","device_ip":"192.1.0.2","rank_id":"1"}]}]}"#;
+
+/// A v1 table of two.
+const TWO: &str = r#"{"version":"1.0","status":"completed","server_count":"2","server_list":[
+{"server_id":"10.0.0.1","device":[{"device_id":"0","device_ip":"192.1.0.1","rank_id":"0"}]},
+{"server_id":"10.0.0.2","device":[{"device_id":"0","device_ip":"192.1.0.2","rank_id":"1"}]}]}"#;
+
+/// A v0 table of one.
+const OLD: &str = r#"{"status":"completed","group_count":"1","group_list":[{"group_name":"g","device_count":"2","instance_count":"1",
+"instance_list":[{"pod_name":"job-x-0","server_id":"10.0.0.1","devices":[{"device_id":"4","device_ip":"192.1.0.1"},
+{"device_id":"5","device_ip":"192.1.0.2"}]}]}]}"#;
+
+#[test]
+fn a_table_is_waited_for_through_all_that_happens_to_it() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("config/..1")).unwrap();
+    let mut command = place.shell("", "echo $RANK of $RANK_SIZE");
+    command.env("RANK_TABLE_FILE", place.path("config"));
+    let stderr = place.path("stderr");
+    let child = command.stderr(fs::File::create(&stderr).unwrap()).spawn().unwrap();
+    let until_said = |part: &str| {
+        until(&format!("{part}:\n{}", fs::read_to_string(&stderr).unwrap()), || {
+            fs::read_to_string(&stderr).unwrap().contains(part)
+        })
+    };
+    until_said("has no `jobstart_hccl.json`");
+    // As the platform mounts it: a link to a link, which is swapped.
+    symlink("..data/jobstart_hccl.json", place.path("config/jobstart_hccl.json")).unwrap();
+    until_said("which does not exist");
+    fs::write(place.path("config/..1/jobstart_hccl.json"), r#"{"status":"initializing"}"#).unwrap();
+    symlink("..1", place.path("config/..data")).unwrap();
+    until_said("initializing");
+    fs::write(place.path("config/..1/jobstart_hccl.json"), &OLD[..100]).unwrap();
+    until_said("as if it were half-written");
+    fs::create_dir(place.path("config/..2")).unwrap();
+    fs::write(place.path("config/..2/jobstart_hccl.json"), OLD).unwrap();
+    symlink("..2", place.path("config/..new")).unwrap();
+    fs::rename(place.path("config/..new"), place.path("config/..data")).unwrap();
+    until_said("is complete");
+    let finished = wait(child);
+    assert_eq!(finished.code, 0);
+    assert_eq!(place.log(0) + &place.log(1), "0 of 2\n1 of 2\n");
+}
+
+#[test]
+fn a_table_that_does_not_come_is_named() {
+    let place = Place::new();
+    let mut command = place.shell("--wait 100ms", "true");
+    command.env("RANK_TABLE_FILE_V_1_0", place.path("nowhere"));
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 125);
+    for part in ["no complete rank table after", "named by RANK_TABLE_FILE_V_1_0", "nowhere` does not exist"] {
+        assert!(finished.stderr.contains(part), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_stop_while_waiting_is_no_success() {
+    let place = Place::new();
+    let child = start(&mut place.shell("--rank-table nowhere", "true"));
+    let launcher = crate::harness::launcher_of(&child);
+    until("it sleeps", || crate::ending::state(launcher) == Some('S'));
+    kill(child.id() as i32, libc::SIGTERM);
+    let finished = wait(child);
+    assert_eq!(finished.code, 143);
+    assert!(finished.stderr.contains("before any rank was started"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_server_that_can_t_be_told_is_refused() {
+    let place = Place::new();
+    fs::write(place.path("table.json"), TWO).unwrap();
+    let finished = finish(&mut place.shell("--rank-table ../table.json", "echo started"));
+    assert_eq!((finished.code, finished.stdout.as_str()), (2, ""));
+    for part in ["which of the 2 servers", "`10.0.0.1`, `10.0.0.2`", "hint: set MA_CURRENT_HOST_IP"] {
+        assert!(finished.stderr.contains(part), "{}", finished.stderr);
+    }
+    let mut command = place.shell("--rank-table ../table.json", "echo $RANK $MASTER_ADDR");
+    let finished = finish(command.env("MA_CURRENT_HOST_IP", "10.0.0.2"));
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, "[rank 1] 1 10.0.0.1\n"));
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let place = Place::new();
+    fs::write(place.path("table.json"), TWO.replace("192.1.0.2", "nowhere").replace("\"1\"}", "\"0\"}")).unwrap();
+    let path = place.path("table.json");
+    for finished in [
+        finish(&mut place.launcher(&["rank-table", "check", path.to_str().unwrap()])),
+        finish(&mut place.shell("--rank-table ../table.json", "true")),
+    ] {
+        assert_eq!(finished.code, 2);
+        for part in ["`$.server_list[1].device[0].device_ip`", "`$.server_list[1].device[0].rank_id`"] {
+            assert!(finished.stderr.contains(part), "{}", finished.stderr);
+        }
+    }
+}
+
+#[test]
+fn twice_in_one_environment() {
+    let place = Place::new();
+    fs::create_dir(place.path("config")).unwrap();
+    fs::write(place.path("config/jobstart_hccl.json"), OLD).unwrap();
+    let program = crate::harness::program();
+    let program = program.to_string_lossy();
+    // The second starts in the environment that the first has made for a rank.
+    let script =
+        format!("[ $RANK = 1 ] || exec {program} run -- sh -c 'echo $RANK $DEVICE_ID $ASCEND_PROCESS_LOG_PATH'");
+    let mut command = place.shell("", &script);
+    let finished = finish(command.env("RANK_TABLE_FILE", place.path("config")));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let logs = place.path("mount/log/job/ascend/process_log");
+    for rank in 0..2 {
+        let line = format!("[rank 0] [rank {rank}] {rank} {rank} {}/rank_{rank}", logs.display());
+        assert!(finished.stdout.lines().any(|it| it == line), "{}\n{line}", finished.stdout);
+    }
+}
+
+#[test]
+fn show_and_convert() {
+    let place = Place::new();
+    fs::write(place.path("jobstart_hccl.json"), OLD).unwrap();
+    let folder = place.path("");
+    let mut command = place.launcher(&["rank-table", "show", folder.to_str().unwrap()]);
+    let finished = finish(command.env("MA_CURRENT_INSTANCE_NAME", "job-x-0"));
+    assert_eq!(finished.code, 0);
+    for part in
+        ["v0 table, 2 ranks", "10.0.0.1 (job-x-0)  ← this server", "rank 1     device 1 (physical 5, 192.1.0.2)"]
+    {
+        assert!(finished.stdout.contains(part), "{}", finished.stdout);
+    }
+    let finished = finish(&mut place.launcher(&["rank-table", "convert", folder.to_str().unwrap()]));
+    let v1: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(v1["server_list"][0]["device"][1]["rank_id"], "1");
+    let finished = finish(&mut place.launcher(&["rank-table", "check", folder.to_str().unwrap()]));
+    assert!(finished.stdout.contains("is a complete v0 table: servers 1, ranks 2"), "{}", finished.stdout);
+}
+
+#[test]
+fn ranks_of_a_v1_table_get_it_as_it_is() {
+    let place = Place::new();
+    fs::write(place.path("table.json"), ONE).unwrap();
+    let mut command =
+        place.shell("--rank-table ../table.json", "cmp $RANK_TABLE_FILE ../table.json && echo $DEVICE_ID");
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert_eq!(place.log(0) + &place.log(1), "0\n1\n");
+    assert!(!place.path("mount/rank_table").exists());
+}

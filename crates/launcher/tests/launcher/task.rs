@@ -1,0 +1,347 @@
+//! `task`: the launch kit's parameters become the tuning kit's command, as the platform has it. `tk` is a shell script.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use crate::harness::{Place, arranged, finish, kill, start, wait};
+
+/// Says how it was called and in what surroundings, then does what a test wants.
+const TK: &str = r#"#!/bin/sh
+echo "args: $*"
+echo "cwd: $(pwd) $MODEL_TASK_CWD"
+echo "env: SERVER_ID=$SERVER_ID PYTHONUNBUFFERED=$PYTHONUNBUFFERED"
+eval "$TK_SCRIPT"
+"#;
+
+impl Place {
+    /// Code, data and a tuning kit, as a task wants them.
+    pub fn furnish(&self) {
+        for name in ["data", "model", "ckpt", "bin"] {
+            fs::create_dir_all(self.path(name)).unwrap();
+        }
+        self.write("code/train.py", "", 0o640);
+        self.write("conf.yaml", "params: {}\n", 0o644);
+        self.write("bin/tk", TK, 0o755);
+    }
+
+    pub fn write(&self, name: &str, text: &str, mode: u32) {
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// `fmtk-launch task` on one device; `@` in the parameters is this place.
+    pub fn task(&self, parameters: &str) -> Command {
+        let parameters = parameters.replace('@', self.folder.path().to_str().unwrap());
+        let mut arguments = vec!["task"];
+        arguments.extend(parameters.split_whitespace());
+        let mut command = self.launcher(&arguments);
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        command.env("PATH", path).env("FMTK_CACHE", self.path("cache"));
+        command
+    }
+
+    /// A line of what a rank's stand-in printed, without its beginning.
+    pub fn said(&self, rank: u32, what: &str) -> String {
+        let log = self.log(rank);
+        let line = log.lines().find_map(|it| it.strip_prefix(&format!("{what}: ")));
+        line.unwrap_or_else(|| panic!("no `{what}` in {log}")).replace(self.folder.path().to_str().unwrap(), "@")
+    }
+}
+
+/// What every task of these tests has.
+pub const FINETUNE: &str = "--task_type=finetune --code_path=@/code --boot_file_path=@/code/train.py --data_path=@/data \
+                            --output_path=@/out --devices=0";
+
+#[test]
+fn the_command_and_its_surroundings_are_the_launch_kit_s() {
+    let place = Place::new();
+    place.furnish();
+    let mut command =
+        place.task(&format!("{FINETUNE},1 --pretrained_model_path @/model --use_sfs=True --model_name=x"));
+    command.env("MA_VJ_NAME", "ma-job-7").env("VC_TASK_INDEX", "3").env("VK_TASK_INDEX", "9").current_dir("/");
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    for rank in 0..2 {
+        let expected = "finetune --quiet --boot_file_path @/code/train.py --data_path @/data \
+                        --output_path @/out/modelarts-job-7/node_3 --pretrained_model_path @/model";
+        assert_eq!(place.said(rank, "args"), expected);
+        assert_eq!(place.said(rank, "cwd"), "@/code @/code");
+        assert_eq!(place.said(rank, "env"), "SERVER_ID=3 PYTHONUNBUFFERED=1");
+    }
+    let mode = place.path("out/modelarts-job-7/node_3").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o027, 0, "{mode:o}");
+}
+
+#[test]
+fn every_kind_of_task_has_its_model_and_its_configuration() {
+    for kind in ["evaluate", "infer"] {
+        let place = Place::new();
+        place.furnish();
+        // As a config map is mounted: a link, and readable for all.
+        symlink(place.path("conf.yaml"), place.path("link.yaml")).unwrap();
+        let parameters = FINETUNE.replace("finetune", kind) + " --ckpt_path=@/ckpt --model_config_path=@/link.yaml";
+        let mut command = place.task(&(parameters + " --pretrained_model_path="));
+        command.env("VK_TASK_INDEX", "2").env("PYTHONUNBUFFERED", "x");
+        let finished = finish(&mut command);
+        assert_eq!(finished.code, 0, "{}", finished.stderr);
+        let args = place.said(0, "args");
+        let expected = format!(
+            "{kind} --quiet --boot_file_path @/code/train.py --data_path @/data \
+             --output_path @/out/default_model_task/node_2 --ckpt_path @/ckpt --model_config_path @/cache/model_config.yaml"
+        );
+        assert_eq!(args, expected);
+        let config = place.path("cache/model_config.yaml");
+        assert_eq!(fs::read_to_string(&config).unwrap(), "params: {}\n");
+        assert!(!fs::symlink_metadata(&config).unwrap().is_symlink());
+        assert_eq!(place.said(0, "env"), "SERVER_ID=2 PYTHONUNBUFFERED=x");
+    }
+}
+
+#[test]
+fn the_boot_file_may_be_named_below_the_code() {
+    let place = Place::new();
+    place.furnish();
+    fs::create_dir(place.path("code/src")).unwrap();
+    place.write("code/src/main.py", "", 0o750);
+    let parameters = FINETUNE.replace("@/code/train.py", "src/main.py");
+    assert_eq!(finish(&mut place.task(&parameters)).code, 0);
+    assert!(place.said(0, "args").contains("--boot_file_path @/code/src/main.py "));
+}
+
+#[test]
+fn a_rank_s_own_code_comes_out_unless_the_old_one_is_wanted() {
+    for (script, flag, code) in [
+        ("[ $RANK = 1 ] && exit 7; exec sleep 100", "", 7),
+        ("[ $RANK = 1 ] && exit 7; exec sleep 100", "--legacy-exit-codes", 1),
+        ("kill -SEGV $$", "", 139),
+        ("kill -SEGV $$", "--legacy-exit-codes", 1),
+        ("exit 0", "--legacy-exit-codes", 0),
+    ] {
+        let place = Place::new();
+        place.furnish();
+        let finished = finish(place.task(&format!("{FINETUNE},1 {flag}")).env("TK_SCRIPT", script));
+        assert_eq!(finished.code, code, "{script} {flag}: {}", finished.stderr);
+    }
+    let finished = finish(&mut Place::new().launcher(&["task", "--legacy-exit-codes"]));
+    assert_eq!(finished.code, 1);
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let place = Place::new();
+    place.furnish();
+    fs::create_dir_all(place.path("v1.0/code")).unwrap();
+    place.write("wide.py", "", 0o644);
+    place.write("bin/tk", "", 0o644);
+    symlink(place.path("model"), place.path("link")).unwrap();
+    let finished = finish(&mut place.task(
+        "--task_type=train --code_path=@/v1.0/code --boot_file_path=@/wide.py --data_path data --output_path=@/wide.py/x \
+         --use_sfs=maybe --device_num=0 --log_path=logs --model_config_path=@/data",
+    ));
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    for part in [
+        "`task_type`: `train` is not `finetune`, `evaluate` or `infer`",
+        "/v1.0/code` has '.' in it, which the tuning kit refuses: rename it",
+        "/wide.py` has mode 0644, and the tuning kit wants 0750 at most: `chmod 0640` it",
+        "`data_path`: `data` is not an absolute path",
+        "/wide.py/x` has '.' in it",
+        "`use_sfs`: `maybe` is neither `true` nor `false`",
+        "`device_num`: `0` is no number of devices",
+        "`log_path`: `logs` is not an absolute path",
+        "`model_config_path`: ",
+        "hint: `fmtk-launch task --help`",
+    ] {
+        assert!(finished.stderr.contains(part), "no `{part}` in {}", finished.stderr);
+    }
+    let finished = finish(place.task("--code_path=").env("PATH", place.path("bin")));
+    for part in [
+        "`task_type` is missing",
+        "`code_path` is empty: give the folder of the training code as `--code_path=…`",
+        "`boot_file_path` is missing",
+        "`data_path` is missing",
+        "`output_path` is missing",
+        "neither `tk` nor `mindpet` is on PATH",
+    ] {
+        assert!(finished.stderr.contains(part), "no `{part}` in {}", finished.stderr);
+    }
+    assert_eq!(finished.stderr.matches('\n').count(), 8, "{}", finished.stderr);
+}
+
+#[test]
+fn each_fault_of_a_path_is_named() {
+    for (from, to, expected) in [
+        ("code_path=@/code", "code_path=@/none", "`code_path`: `@/none` does not exist"),
+        ("code_path=@/code", "code_path=@/data", "`code_path`: `@/data` is an empty folder"),
+        ("code_path=@/code", "code_path=code", "`code_path`: `code` is not an absolute path"),
+        (
+            "code_path=@/code",
+            "code_path=@/link",
+            "`code_path`: `@/link` is a link, which the tuning kit refuses: name `@/code`",
+        ),
+        ("code_path=@/code", "code_path=obs://b/code", "`code_path`: `obs://b/code` is not on this server"),
+        ("train.py", "none.py", "`boot_file_path`: `@/code/none.py` does not exist"),
+        ("train.py", "train.sh", "`boot_file_path`: `@/code/train.sh` is not a .py file"),
+        ("data_path=@/data", "data_path=@/conf", "`data_path`: `@/conf` is not a folder"),
+        ("data_path=@/data", "data_path=obs://", "`data_path`: `obs://` has no bucket"),
+        ("data_path=@/data", "data_path=obs://b --use_sfs=true", "is in object storage, but `use_sfs` is true"),
+        ("output_path=@/out", "output_path=@/data/out", "is in the folder of `data_path`"),
+        (
+            "output_path=@/out",
+            "output_path=@/conf/out",
+            "`output_path`: `@/conf/out` can't be a folder: `@/conf` is none",
+        ),
+        ("=finetune", "=infer", "`ckpt_path` is missing: give its folder"),
+        ("devices=0", "devices=0-3 --device_num=8", "`device_num`: `8` is not the 4 of `--devices`"),
+    ] {
+        let place = Place::new();
+        place.furnish();
+        place.write("code/train.sh", "", 0o640);
+        place.write("conf", "", 0o640);
+        symlink(place.path("code"), place.path("link")).unwrap();
+        assert!(FINETUNE.contains(from), "{from}");
+        let finished = finish(&mut place.task(&FINETUNE.replace(from, to)));
+        let said = finished.stderr.replace(place.folder.path().to_str().unwrap(), "@");
+        assert_eq!(finished.code, 2, "{said}");
+        assert!(said.contains(expected), "no `{expected}` in {said}");
+    }
+}
+
+#[test]
+fn code_that_can_t_be_read_is_told() {
+    let place = Place::new();
+    place.furnish();
+    fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let mut command = place.task(FINETUNE);
+    command.current_dir("/");
+    // Root may read everything.
+    if nix::unistd::geteuid().is_root() {
+        arranged(&mut command, || Ok(nix::unistd::setuid(nix::unistd::Uid::from_raw(54_321))?));
+    }
+    let finished = finish(&mut command);
+    fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    let expected = format!("`code_path`: `{}` can't be read by uid ", place.path("code").display());
+    assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
+}
+
+#[test]
+fn what_is_unknown_or_risky_is_warned_of() {
+    let place = Place::new();
+    place.furnish();
+    fs::set_permissions(place.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
+    let finished = finish(&mut place.task(&format!("{FINETUNE} --backend=ascend --new_one 5 --ckpt_path=@/ckpt")));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    for part in [
+        "warning: `--backend=ascend` is no parameter of a task and is ignored\n",
+        "warning: `--new_one` is no parameter",
+        "warning: `5` is no parameter",
+        "/data` has mode 0755, and the tuning kit wants 0750 at most: `chmod 0750` it",
+        "warning: `ckpt_path` is ignored: `finetune` has no use for it",
+    ] {
+        assert!(finished.stderr.contains(part), "no `{part}` in {}", finished.stderr);
+    }
+    assert!(!place.said(0, "args").contains("ckpt"));
+}
+
+#[test]
+fn device_num_makes_ranks_or_is_checked() {
+    let place = Place::new();
+    place.furnish();
+    let parameters = FINETUNE.replace("--devices=0", "--device_num=3");
+    assert_eq!(finish(&mut place.task(&parameters)).code, 0);
+    assert!((0..3).all(|rank| place.said(rank, "args").starts_with("finetune ")));
+    let table = r#"{"version":"1.0","status":"completed","server_count":"1","server_list":[{"server_id":"10.0.0.1","device":[
+        {"device_id":"0","device_ip":"1.1.1.1","rank_id":"0"},{"device_id":"1","device_ip":"1.1.1.2","rank_id":"1"}]}]}"#;
+    place.write("table.json", table, 0o640);
+    let with_table = format!("{parameters} --rank-table=@/table.json");
+    let finished = finish(&mut place.task(&with_table));
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert!(finished.stderr.contains("`device_num` is 3, but the rank table has 2 devices"), "{}", finished.stderr);
+    assert_eq!(finish(&mut place.task(&with_table.replace("num=3", "num=2"))).code, 0);
+}
+
+#[test]
+fn mindpet_stands_in_for_the_kit() {
+    let place = Place::new();
+    place.furnish();
+    fs::rename(place.path("bin/tk"), place.path("bin/mindpet")).unwrap();
+    let mut command = place.task(FINETUNE);
+    command.env("PATH", format!("{}:/usr/bin:/bin", place.path("bin").display()));
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+}
+
+#[test]
+fn a_home_of_somebody_else_is_replaced() {
+    let place = Place::new();
+    place.furnish();
+    let mut command = place.task(FINETUNE);
+    command.env("TK_SCRIPT", "echo home: $HOME");
+    // It can be written to, but the tuning kit would end with an error.
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(place.path("home"), Some(54_321), None).unwrap();
+    } else {
+        command.env("HOME", "/tmp");
+    }
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert!(finished.stderr.contains("HOME is not this user's own"), "{}", finished.stderr);
+    assert_eq!(place.said(0, "home"), "@/mount/workspace/device0");
+}
+
+#[test]
+fn a_dry_run_says_all_and_makes_nothing() {
+    let place = Place::new();
+    place.furnish();
+    let parameters = FINETUNE.replace("@/data", "obs://bucket/data/") + " --log_path=@/logs --dry-run";
+    let finished = finish(place.task(&parameters).env("FMTK_STORAGE_HELPER", "/bin/false"));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    for part in [
+        "tk finetune --quiet",
+        "data_path   obs://bucket/data → ",
+        "/fmtk_data\n",
+        "/logs/default_model_task, every 30s",
+    ] {
+        assert!(finished.stdout.contains(part), "no `{part}` in {}", finished.stdout);
+    }
+    assert!(!place.path("out").exists() && !place.path("logs").exists());
+    assert!(!place.path("cache").exists());
+}
+
+#[test]
+fn a_stop_ends_the_task_with_143_and_its_logs_are_there() {
+    let place = Place::new();
+    place.furnish();
+    let script = "trap '' TERM; mkdir -p $HOME/.cache/Huawei/mxTuningKit/log/node_0; \
+                  echo own > $HOME/.cache/Huawei/mxTuningKit/log/node_0/service.log; echo up; exec sleep 1000";
+    let mut command = place.task(&format!("{FINETUNE} --grace=200ms --log_path=@/logs"));
+    let child = start(command.env("TK_SCRIPT", script));
+    place.until_log_has(0, "up");
+    kill(child.id() as i32, libc::SIGTERM);
+    let finished = wait(child);
+    assert_eq!(finished.code, 143, "{}", finished.stderr);
+    let logs = place.path("logs/default_model_task");
+    let copied = fs::read_to_string(logs.join("mxLaunchKit/node_0/job-proc-rank-0-device-0.txt")).unwrap();
+    assert_eq!(copied, place.log(0));
+    assert!(copied.contains("up\n"));
+    assert_eq!(fs::read_to_string(logs.join("mxTuningKit/node_0/service.log")).unwrap(), "own\n");
+    let report = crate::harness::read_report(&logs.join("mxLaunchKit/node_0/job-report-rank-0.json"));
+    assert_eq!((&report["exit_code"], &report["sync"]["complete"]), (&143.into(), &true.into()));
+    assert_eq!(place.survivors(), [] as [i32; 0]);
+}
+
+#[test]
+fn local_paths_need_no_python() {
+    let place = Place::new();
+    place.furnish();
+    let mut command = place.task(&format!("{FINETUNE} --log_path=@/logs"));
+    command.env("PATH", place.path("bin"));
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert!(place.path("logs/default_model_task/mxLaunchKit/node_0/job-proc-rank-0-device-0.txt").exists());
+    let finished = finish(place.task(&FINETUNE.replace("@/data", "s3://b/data")).env("PATH", place.path("bin")));
+    assert_eq!(finished.code, 2);
+    assert!(finished.stderr.contains("neither `python3` nor `python` is on PATH"), "{}", finished.stderr);
+}

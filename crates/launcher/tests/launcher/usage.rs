@@ -1,0 +1,86 @@
+//! The command line as a whole.
+
+use crate::harness::{Place, finish};
+
+#[test]
+fn version_is_one_line() {
+    let finished = finish(&mut Place::new().launcher(&["--version"]));
+    assert_eq!(finished.stdout, format!("fmtk-launch {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(finished.code, 0);
+}
+
+#[test]
+fn help_is_on_standard_output() {
+    for arguments in
+        [&["--help"][..], &["run", "--help"], &["env", "-h"], &["rank-table", "--help"], &["task", "--help"]]
+    {
+        let finished = finish(&mut Place::new().launcher(arguments));
+        assert!(finished.stdout.contains("Usage: fmtk-launch "), "{}", finished.stdout);
+        assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    }
+}
+
+#[test]
+fn wrong_usage_is_two() {
+    for arguments in [&[][..], &["run"], &["run", "--ranks"], &["stop"], &["rank-table", "check"]] {
+        let finished = finish(&mut Place::new().launcher(arguments));
+        assert_eq!(finished.code, 2, "{arguments:?}");
+        assert!(finished.stderr.contains("hint: run `fmtk-launch --help`"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn commands_that_do_not_start_are_named() {
+    let place = Place::new();
+    let plain = place.path("plain");
+    std::fs::write(&plain, "not a program").unwrap();
+    for (program, code) in [("/nonexistent/program", 127), (plain.to_str().unwrap(), 126)] {
+        let finished = finish(&mut place.launcher(&["run", "--devices", "0-3", program]));
+        assert_eq!(finished.code, code);
+        assert!(finished.stderr.contains(&format!("failed to start `{program}`: ")), "{}", finished.stderr);
+        assert_eq!(place.report()["outcome"], "not-started");
+    }
+}
+
+#[test]
+fn the_last_words_say_why_nothing_was_started() {
+    let place = Place::new();
+    let script = place.path("script");
+    std::fs::write(&script, "#!/bin/sh\r\nexit 0\r\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for (program, hint) in [(script.to_str().unwrap(), "Windows line end"), ("no-such-program", "in PATH")] {
+        let finished = finish(&mut place.launcher(&["run", "--devices", "0-3", program]));
+        let (_, last) = finished.stderr.split_once("FAILED").unwrap();
+        assert!(last.contains(&format!("rank 0 could not be started: failed to start `{program}`: ")), "{last}");
+        assert!(last.contains(hint), "{last}");
+        let report = place.report();
+        assert!(report["cause"].as_str().unwrap().contains("No such file"), "{report}");
+        assert!(report["hint"].as_str().unwrap().contains(hint), "{report}");
+    }
+}
+
+#[test]
+fn a_command_in_one_word_is_explained() {
+    let finished = finish(&mut Place::new().launcher(&["run", "--devices", "0", "--", "python3 train.py"]));
+    assert_eq!(finished.code, 127);
+    assert!(finished.stderr.contains("as a word of its own"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let place = Place::new();
+    let mut command = place.launcher(&["run", "--devices", "0,1", "--bind", "even", "--dry-run", "python", "train.py"]);
+    command.env("MA_MOUNT_PATH", place.path("mount"));
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    for part in ["python train.py", "rank-0-device-0.txt", "rank-1-device-1.txt", "cores"] {
+        assert!(finished.stdout.contains(part), "{}", finished.stdout);
+    }
+    let made: Vec<_> = walkdir(&place.path("mount"));
+    assert_eq!(made, [place.path("mount/log")]);
+}
+
+fn walkdir(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
+    entries.flat_map(|it| if it.is_dir() { [vec![it.clone()], walkdir(&it)].concat() } else { vec![it] }).collect()
+}
