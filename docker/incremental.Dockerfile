@@ -1,0 +1,16 @@
+# A user's own build upon the pushed image: their code, and the vendor's scripts as they changed them.
+# `README.md` beside this file has the command. It needs neither BuildKit nor a network.
+ARG IMAGE
+FROM ${IMAGE}
+
+# `ma-user` may not write everywhere; `fmk-patch` keeps the owner of what it patches.
+USER root
+
+# 1000:100 is `ma-user` and its group: copies belong to root unless told otherwise.
+COPY --chown=1000:100 code/ /home/ma-user/code/
+COPY --chown=1000:100 ascend910/ /home/ma-user/ascend910/
+
+# The two edits to `fmk.py`, or none: where one of them can't be made, the build ends here and says why.
+RUN fmk-patch /home/ma-user/ascend910
+
+USER ma-user

@@ -1,0 +1,205 @@
+//! The base image: how it is named, and what opens it.
+
+use std::{
+    fmt,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use anyhow::{Context, anyhow};
+use image_name::Reference;
+use oci_image::{Base, BaseError, BlobSource, Descriptor, Platform, Store};
+use registry::{ManifestRef, RegistrySource};
+
+use crate::{
+    args::RegistryArgs,
+    connect, recipe,
+    report::{self, WithHint},
+};
+
+/// Where an image is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageRef {
+    /// `host/org/repo:tag[@digest]`.
+    Registry(Reference),
+    /// `oci:DIR[:tag]`, an OCI image layout.
+    Layout {
+        /// The folder.
+        dir: PathBuf,
+        /// Which of its images; needed where it holds several.
+        tag: Option<String>,
+    },
+    /// `docker-archive:FILE`, what `docker save` writes.
+    Archive(PathBuf),
+}
+
+impl FromStr for ImageRef {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        if let Some(file) = text.strip_prefix("docker-archive:") {
+            return if file.is_empty() {
+                Err(anyhow!("`{text}` names no file after `docker-archive:`"))
+            } else {
+                Ok(Self::Archive(file.into()))
+            };
+        }
+        if let Some(place) = text.strip_prefix("oci:") {
+            // A tag holds no slash, so a colon before one belongs to the folder's name.
+            let (dir, tag) = match place.rsplit_once(':') {
+                Some((dir, tag)) if !tag.contains('/') => (dir, Some(tag.to_owned())),
+                _ => (place, None),
+            };
+            return if dir.is_empty() || tag.as_deref() == Some("") {
+                Err(anyhow!("`{text}` is not `oci:DIR` or `oci:DIR:tag`"))
+            } else {
+                Ok(Self::Layout { dir: dir.into(), tag })
+            };
+        }
+        text.parse().map(Self::Registry).with_context(|| {
+            format!("`{text}` is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]` or `docker-archive:FILE`")
+        })
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(reference) => reference.fmt(f),
+            Self::Layout { dir, tag: Some(tag) } => write!(f, "oci:{}:{tag}", dir.display()),
+            Self::Layout { dir, tag: None } => write!(f, "oci:{}", dir.display()),
+            Self::Archive(file) => write!(f, "docker-archive:{}", file.display()),
+        }
+    }
+}
+
+/// An image that is open for reading: what it says of itself, and its blobs.
+pub struct OpenImage {
+    /// Manifest and config.
+    pub base: Base,
+    source: Box<dyn BlobSource + Send + Sync>,
+}
+
+impl BlobSource for OpenImage {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.source.open(blob)
+    }
+}
+
+/// Opens the image for linux/arm64; the flags and the recipe say how its registry is reached.
+pub fn open(
+    reference: &ImageRef,
+    args: &RegistryArgs,
+    registry: &recipe::Registry,
+    store: &Store,
+) -> anyhow::Result<OpenImage> {
+    let platform = Platform::linux_arm64();
+    match reference {
+        ImageRef::Layout { dir, tag } => {
+            let (base, source) = oci_image::open_layout(dir, tag.as_deref(), &platform).map_err(refused)?;
+            Ok(OpenImage { base, source: Box::new(source) })
+        }
+        ImageRef::Archive(file) => {
+            let (base, source) = oci_image::open_archive(store, file, &platform).map_err(refused)?;
+            Ok(OpenImage { base, source: Box::new(source) })
+        }
+        ImageRef::Registry(reference) => pulled(reference, args, registry, &platform),
+    }
+}
+
+fn pulled(
+    reference: &Reference,
+    args: &RegistryArgs,
+    recipe: &recipe::Registry,
+    platform: &Platform,
+) -> anyhow::Result<OpenImage> {
+    let registry = connect::registry(&reference.host, args, recipe);
+    let wanted = match (&reference.digest, &reference.tag) {
+        (Some(digest), _) => ManifestRef::Digest(digest),
+        (None, Some(tag)) => ManifestRef::Tag(tag),
+        (None, None) => return Err(anyhow!("`{reference}` has neither a tag nor a digest")).input(),
+    };
+    let manifest = registry
+        .manifest(&reference.path, wanted)
+        .map_err(connect::hinted)?
+        .ok_or_else(|| anyhow!("`{}` has no image `{reference}`", reference.host))
+        .hint("check the name, or list what is there with `cargo xtask images`")?;
+    let source = RegistrySource { registry: registry.clone(), repository: reference.path.clone() };
+    let mut fetch = |descriptor: &Descriptor| {
+        let found = registry.manifest(&reference.path, ManifestRef::Digest(&descriptor.digest));
+        match found.map_err(io::Error::other)? {
+            Some(manifest) => Ok(manifest.bytes),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, format!("`{}` is not there", descriptor.digest))),
+        }
+    };
+    let name = reference.to_string();
+    let media_type = Some(manifest.media_type.as_str());
+    let base = Base::resolve(&name, &manifest.bytes, media_type, platform, &mut fetch, &source).map_err(refused)?;
+    Ok(OpenImage { base, source: Box::new(source) })
+}
+
+/// An image that can't be read may be readable the next time; one that is not what is wanted has to be another.
+fn refused(error: BaseError) -> anyhow::Error {
+    match error {
+        BaseError::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => report::input(error.into()),
+        BaseError::Several { .. } => {
+            report::hinted(report::input(error.into()), "name one of them after a colon, as in `oci:DIR:TAG`")
+        }
+        BaseError::Io { .. } | BaseError::Blob { .. } => error.into(),
+        error => report::input(error.into()),
+    }
+}
+
+/// The same place, named so that it means the same from any folder.
+pub fn absolute(reference: &ImageRef) -> anyhow::Result<ImageRef> {
+    let path = |path: &Path| std::path::absolute(path).with_context(|| format!("bad path `{}`", path.display()));
+    Ok(match reference {
+        ImageRef::Registry(reference) => ImageRef::Registry(reference.clone()),
+        ImageRef::Layout { dir, tag } => ImageRef::Layout { dir: path(dir)?, tag: tag.clone() },
+        ImageRef::Archive(file) => ImageRef::Archive(path(file)?),
+    })
+}
+
+/// Blobs from the store where it has them, else from another place.
+pub struct Fallback<'a> {
+    /// Asked first.
+    pub store: &'a Store,
+    /// Asked for what the store lacks.
+    pub other: &'a (dyn BlobSource + Sync),
+}
+
+impl BlobSource for Fallback<'_> {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        match self.store.has(&blob.digest, blob.size) {
+            true => BlobSource::open(self.store, blob),
+            false => self.other.open(blob),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_reference_prints_as_it_was_written() {
+        for text in [
+            "swr.cn-central-221.ovaijisuan.com/mindxsdk/fmtk-ma_base:2022110901",
+            "127.0.0.1:5000/base:1",
+            "oci:/tmp/base",
+            "oci:base:3.9",
+            "oci:/a:b/c",
+            "docker-archive:base.tar",
+        ] {
+            assert_eq!(text.parse::<ImageRef>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_reference_without_a_place_is_refused() {
+        for text in ["oci:", "oci::tag", "oci:dir:", "docker-archive:", "", "UPPER/x"] {
+            assert!(text.parse::<ImageRef>().is_err(), "{text}");
+        }
+    }
+}

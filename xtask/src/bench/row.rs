@@ -1,0 +1,211 @@
+//! Rows of the table: a figure, what it is measured against, the bar, and whether it is kept.
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// Things.
+    Count,
+}
+
+/// What a figure has to keep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bar {
+    /// The other takes at least so many times as long.
+    Faster(f64),
+    /// At most so many times the other.
+    Times(f64),
+    /// At most this.
+    AtMost(f64),
+    /// Shown beside the rest; nothing is asked of it.
+    None,
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What was measured.
+    pub figure: String,
+    /// Our value.
+    pub ours: f64,
+    /// The other's name and value.
+    pub other: Option<(String, f64)>,
+    /// Of both values.
+    pub unit: Unit,
+    /// What is asked.
+    pub bar: Bar,
+    /// The smallest of our values where there were several, and of the other's.
+    pub best: Option<(f64, f64)>,
+}
+
+impl Row {
+    /// The medians of seconds beside another's, and the best of both.
+    pub fn timed(figure: &str, ours: &[f64], other: &str, theirs: &[f64], bar: Bar) -> Self {
+        let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
+        let best = Some((least(ours), least(theirs)));
+        Self { best, ..Self::beside(figure, median(ours), other, median(theirs), bar) }
+    }
+
+    /// Seconds beside another's seconds.
+    pub fn beside(figure: &str, ours: f64, other: &str, theirs: f64, bar: Bar) -> Self {
+        let other = Some((other.to_owned(), theirs));
+        Self { figure: figure.to_owned(), ours, other, unit: Unit::Seconds, bar, best: None }
+    }
+
+    /// A value by itself.
+    pub fn alone(figure: &str, ours: f64, unit: Unit, bar: Bar) -> Self {
+        Self { figure: figure.to_owned(), ours, other: None, unit, bar, best: None }
+    }
+
+    /// Whether the bar is kept; none where there is none.
+    pub fn passes(&self) -> Option<bool> {
+        let theirs = self.other.as_ref().map(|(_, value)| *value);
+        match (self.bar, theirs) {
+            (Bar::None, _) => None,
+            (Bar::AtMost(limit), _) => Some(self.ours <= limit),
+            (Bar::Faster(times), Some(theirs)) => Some(theirs >= self.ours * times),
+            (Bar::Times(times), Some(theirs)) => Some(self.ours <= theirs * times),
+            (Bar::Faster(_) | Bar::Times(_), None) => Some(false),
+        }
+    }
+
+    fn bar_text(&self) -> String {
+        match self.bar {
+            Bar::Faster(times) => format!("≥ {times}× faster"),
+            Bar::Times(1.0) => "no slower".to_owned(),
+            Bar::Times(times) => format!("≤ {times}×"),
+            Bar::AtMost(limit) => format!("≤ {}", amount(limit, self.unit)),
+            Bar::None => String::new(),
+        }
+    }
+
+    fn found(&self) -> String {
+        match (&self.other, self.bar) {
+            (Some((_, theirs)), Bar::Times(_)) => format!("{:.2}×", self.ours / theirs),
+            (Some((_, theirs)), _) => match self.unit {
+                Unit::Seconds => format!("{:.1}× faster", theirs / self.ours),
+                Unit::Bytes => format!("{:.1}× less", theirs / self.ours),
+                Unit::Count => String::new(),
+            },
+            (None, _) => String::new(),
+        }
+    }
+
+    fn verdict(&self) -> &'static str {
+        match self.passes() {
+            Some(true) => "ok",
+            Some(false) => "MISSED",
+            None => "",
+        }
+    }
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_struct("Row", 8)?;
+        row.serialize_field("figure", &self.figure)?;
+        row.serialize_field("ours", &self.ours)?;
+        row.serialize_field("other", &self.other.as_ref().map(|(name, _)| name))?;
+        row.serialize_field("theirs", &self.other.as_ref().map(|(_, value)| value))?;
+        let unit = match self.unit {
+            Unit::Seconds => "seconds",
+            Unit::Bytes => "bytes",
+            Unit::Count => "count",
+        };
+        row.serialize_field("unit", unit)?;
+        row.serialize_field("best", &self.best)?;
+        row.serialize_field("bar", &self.bar_text())?;
+        row.serialize_field("passes", &self.passes())?;
+        row.end()
+    }
+}
+
+/// All rows, in columns.
+pub fn table(rows: &[Row]) -> String {
+    let mut cells = vec![["figure", "ours", "other", "found", "best", "bar", ""].map(str::to_owned)];
+    for row in rows {
+        let other = row.other.as_ref().map(|(name, value)| format!("{} {name}", amount(*value, row.unit)));
+        let best = row.best.map(|(ours, theirs)| format!("{} : {}", amount(ours, row.unit), amount(theirs, row.unit)));
+        cells.push([
+            row.figure.clone(),
+            amount(row.ours, row.unit),
+            other.unwrap_or_default(),
+            row.found(),
+            best.unwrap_or_default(),
+            row.bar_text(),
+            row.verdict().to_owned(),
+        ]);
+    }
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    // The column of the best is left out where nothing was measured several times.
+    let columns = (0..7).filter(|column| *column != 4 || rows.iter().any(|row| row.best.is_some()));
+    let widths: Vec<(usize, usize)> = columns.map(|column| (column, width(column))).collect();
+    let mut text = String::new();
+    for row in &cells {
+        let cell = |(column, width): &(usize, usize)| format!("{:<width$}", row[*column], width = *width);
+        let line: Vec<String> = widths.iter().map(cell).collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn amount(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Seconds => format!("{value:.3} s"),
+        Unit::Count => format!("{value}"),
+        Unit::Bytes if value >= 1024.0 * 1024.0 => format!("{:.1} MiB", value / (1024.0 * 1024.0)),
+        Unit::Bytes => format!("{:.1} KiB", value / 1024.0),
+    }
+}
+
+/// The middle value; of an even number the lower one of the middle two. Zero where there is none.
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_was_kept_and_what_was_missed() {
+        let rows = [
+            Row::beside("cold", 1.5, "docker", 18.5, Bar::Faster(10.0)),
+            Row::beside("rebuild", 0.3, "docker", 0.26, Bar::Times(1.0)),
+            Row::beside("layer", 1.2, "floor", 1.0, Bar::Times(1.3)),
+            Row::alone("peak", 64.0 * 1024.0 * 1024.0, Unit::Bytes, Bar::AtMost(128.0 * 1024.0 * 1024.0)),
+            Row::alone("start-up", 0.1, Unit::Seconds, Bar::None),
+        ];
+        expect![[r#"
+            figure    ours      other            found         bar
+            cold      1.500 s   18.500 s docker  12.3× faster  ≥ 10× faster  ok
+            rebuild   0.300 s   0.260 s docker   1.15×         no slower     MISSED
+            layer     1.200 s   1.000 s floor    1.20×         ≤ 1.3×        ok
+            peak      64.0 MiB                                 ≤ 128.0 MiB   ok
+            start-up  0.100 s
+        "#]]
+        .assert_eq(&table(&rows));
+    }
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.0);
+        assert_eq!(median(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_bar_against_nobody_is_missed() {
+        assert_eq!(Row::alone("x", 1.0, Unit::Seconds, Bar::Faster(2.0)).passes(), Some(false));
+    }
+}

@@ -1,0 +1,124 @@
+//! CANN: its installer is run in a container of the base, and what it wrote becomes layers. Done once for an installer
+//! and a base; the store remembers the rest.
+
+mod changes;
+mod executor;
+mod guard;
+mod layers;
+mod probe;
+mod quirks;
+mod script;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use image_name::Digest;
+use oci_image::{Layer, ParentDirs, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::{Cann, Recipe};
+
+pub use executor::{Installer, install};
+
+/// Raised where the same installer upon the same base would give other layers.
+const VERSION: u32 = 1;
+const KIND: &str = "cann";
+
+/// Where it is installed; what it writes elsewhere and is kept is listed.
+pub const ROOTS: [&str; 2] = ["/usr/local/Ascend", "/etc/Ascend"];
+/// What the environment of the image leads to.
+pub const LATEST: &str = "/usr/local/Ascend/ascend-toolkit/latest";
+
+/// All that the layers of an installed CANN depend on.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// SHA-256 of the installer.
+    pub sha256: Digest,
+    /// Digest of the base's manifest.
+    pub base: Digest,
+    /// Times of the base's folders, where it was looked into.
+    pub dirs: Option<&'a ParentDirs>,
+    /// How it is run, what is dropped, what is a wheel.
+    pub cann: &'a Cann,
+    /// Compressed bytes above which a layer is split.
+    pub max_layer: u64,
+}
+
+/// What an installer wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// The layers, bottom to top.
+    pub layers: Vec<Layer>,
+    /// How many files, folders and links are in them.
+    pub entries: u64,
+    /// Wheels among them that are to be installed.
+    pub wheels: Vec<FoundWheel>,
+    /// Absolute paths that are kept though they are outside of [`ROOTS`].
+    pub outside: Vec<String>,
+    /// Files that run with the rights of their owner or group.
+    pub setid: Vec<String>,
+    /// Paths of the base that are taken away.
+    pub removed: Vec<String>,
+    /// Changes that the recipe's list drops.
+    pub dropped: u64,
+    /// Whether [`LATEST`] is there.
+    pub latest: bool,
+    /// The folders in the layers.
+    pub dirs: ParentDirs,
+}
+
+/// A wheel in the installed tree; a copy of it is in the store as a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundWheel {
+    /// Absolute path in the image.
+    pub path: String,
+    /// SHA-256 of the wheel.
+    pub sha256: Digest,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+impl<'a> Wanted<'a> {
+    /// What the recipe wants of this installer upon this base.
+    pub fn new(recipe: &'a Recipe, sha256: Digest, base: Digest, dirs: Option<&'a ParentDirs>) -> Self {
+        Self { sha256, base, dirs, cann: &recipe.cann, max_layer: recipe.layout.max_layer.0 }
+    }
+
+    fn key(&self) -> anyhow::Result<String> {
+        let Self { sha256, base, dirs, cann, max_layer } = self;
+        let options = serde_json::to_string(&(cann, max_layer, dirs.is_some(), script::OPTIONS))?;
+        Ok(format!("{VERSION} {sha256} {base} {options}"))
+    }
+}
+
+/// What the store remembers, if all of it is still there.
+pub fn cached(store: &Store, wanted: &Wanted<'_>) -> anyhow::Result<Option<Installed>> {
+    let installed: Option<Installed> = store.record(KIND, &wanted.key()?)?;
+    Ok(installed.filter(|installed| {
+        installed.layers.iter().all(|layer| store.has(&layer.digest, layer.size))
+            && installed.wheels.iter().all(|wheel| store.has(&wheel.sha256, wheel.size))
+    }))
+}
+
+fn remember(store: &Store, wanted: &Wanted<'_>, installed: &Installed) -> anyhow::Result<()> {
+    store.put_record(KIND, &wanted.key()?, installed).context("failed to remember what CANN's installer wrote")
+}
+
+/// A wheel of the store under its own name, which says what it is for. Two that are the same are one.
+pub fn named(store: &Store, wheel: &FoundWheel) -> anyhow::Result<PathBuf> {
+    let name = Path::new(&wheel.path).file_name().context("a wheel without a name")?;
+    let folder = store.root().join("wheels").join(wheel.sha256.hex());
+    let file = folder.join(name);
+    let failed = || format!("failed to write `{}`", file.display());
+    if !std::fs::metadata(&file).is_ok_and(|meta| meta.len() == wheel.size) {
+        std::fs::create_dir_all(&folder).with_context(failed)?;
+        let blob = store.blob_path(&wheel.sha256);
+        let half = store.scratch()?;
+        let half = half.path().join("wheel");
+        // A link costs nothing; where the file system has none, a copy. The name appears when all of it is there.
+        std::fs::hard_link(&blob, &half).or_else(|_| std::fs::copy(&blob, &half).map(drop)).with_context(failed)?;
+        std::fs::rename(&half, &file).with_context(failed)?;
+    }
+    ensure!(file.is_file(), "`{}` is no file", file.display());
+    Ok(file)
+}

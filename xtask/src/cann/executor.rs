@@ -1,0 +1,287 @@
+//! Runs the installer in a container of the base: packages read-only, no network, nothing built by the engine.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Read, Seek, SeekFrom},
+    path::Path,
+    process::{ChildStdout, Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, anyhow, ensure};
+use oci_image::{BlobSource, ConfigEdits, Format, Image, Store, StreamError, stream_archive};
+
+use super::{
+    Installed, LATEST, ROOTS, Wanted, cached,
+    changes::{self, Changes, Kind},
+    guard::Guard,
+    layers, probe,
+    quirks::Way,
+    remember,
+    script::{self, MOUNT},
+};
+use crate::{
+    base::OpenImage,
+    progress::{self, Progress},
+    report::{self, WithHint},
+    tools,
+};
+
+/// Label of our containers; its value says which store they work for.
+const LABEL: &str = "fmtk.cann";
+
+/// The installer, as it was found and checked.
+pub struct Installer<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// The program of its first line.
+    pub interpreter: &'a str,
+}
+
+/// Installs CANN, unless another run has done so in the meantime.
+pub fn install(
+    store: &Store,
+    wanted: &Wanted<'_>,
+    installer: &Installer<'_>,
+    opened: &OpenImage,
+    program: &'static str,
+    progress: &Progress,
+) -> anyhow::Result<Installed> {
+    let started = Instant::now();
+    let tools = tools::build(store, progress)?;
+    let tool = tools.first().context("no program for the image was built")?;
+    let _lock = store.lock("cann")?;
+    if let Some(installed) = cached(store, wanted)? {
+        return Ok(installed);
+    }
+    let here = script_digest(&store.root().to_string_lossy());
+    remove_leftovers(program, &here);
+    let container = format!("fmtk-cann-{here}-{}", std::process::id());
+    let (probe_name, base_name) = (format!("localhost/fmtk-probe:{here}"), format!("localhost/fmtk-base:{here}"));
+    let _guard = Guard::new(program, &container, &[&probe_name, &base_name])?;
+    let way = probe::probe(store, program, &probe_name, tool)?;
+    progress.line(&format!("loading the base into {program}, for CANN's installer"));
+    let base = oci_image::normalise(store, &opened.base, opened).context("failed to read the base's layers")?;
+    let edits = ConfigEdits { created: "1980-01-02T00:00:00Z".to_owned(), ..ConfigEdits::default() };
+    let image = oci_image::assemble(&base, &[], &edits, Format::DockerV2)?;
+    let source = crate::base::Fallback { store, other: opened };
+    let id = load(&way, &image, &source, &base_name)?;
+
+    create(&way, &container, &here, &id, wanted, installer)?;
+    let before = export(&way, &container, |export| Ok(changes::snapshot(export)?))?;
+    progress.line("running CANN's installer for arm64; under emulation that takes minutes");
+    run(store, &way, &container)?;
+    progress.line(&format!("reading what it wrote, after {}", progress::seconds(started.elapsed())));
+    let drop = wanted.cann.drop.matcher();
+    let changes = export(&way, &container, |export| changes::compare(&before, export, &drop, wanted.dirs))?;
+    std::mem::drop(before);
+    wrote_something(&changes)?;
+    let wheels = wanted.cann.wheels.matcher();
+    let (layers, wheels) =
+        export(&way, &container, |export| layers::write(store, &changes, export, &wheels, wanted.max_layer))?;
+    let installed = Installed { layers, wheels, ..described(&changes) };
+    remember(store, wanted, &installed)?;
+    progress.line(&format!("installed CANN in {}", progress::seconds(started.elapsed())));
+    Ok(installed)
+}
+
+/// A short name of a text.
+fn script_digest(text: &str) -> String {
+    crate::scripts::digest(text.as_bytes()).hex()[..12].to_owned()
+}
+
+/// Containers of runs whose guard was killed too. The lock is held, so that none of them is in use.
+fn remove_leftovers(program: &str, here: &str) {
+    let filter = format!("label={LABEL}={here}");
+    let Ok(listed) = Command::new(program).args(["ps", "--all", "--quiet", "--filter", &filter]).output() else {
+        return;
+    };
+    for id in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
+        // What can't be removed is in nobody's way: each run's container has a name of its own.
+        let _ = Command::new(program).args(["rm", "--force", "--volumes", id]).output();
+    }
+}
+
+/// Loads an image through a pipe, and gives its id. By id no engine looks for it elsewhere, nor minds its platform.
+pub(super) fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> anyhow::Result<String> {
+    let program = way.program;
+    let failed = || format!("failed to run `{program} load`");
+    let mut child = way
+        .command()
+        .arg("load")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(failed)?;
+    let written = {
+        let mut pipe = BufWriter::with_capacity(256 << 10, child.stdin.take().with_context(failed)?);
+        stream_archive(image, source, &mut pipe, name)
+    };
+    let output = child.wait_with_output().with_context(failed)?;
+    // An engine that gives up closes the pipe; why it did is the better message.
+    let said = String::from_utf8_lossy(&output.stderr);
+    match written {
+        Err(StreamError::Layer { digest, source }) if output.status.success() => {
+            return Err(anyhow!(source)).with_context(|| format!("failed to read the base's layer {digest}"));
+        }
+        written => {
+            ensure!(output.status.success(), "`{program} load` failed: {}", said.trim());
+            written?;
+        }
+    }
+    engine(way, &["image", "inspect", "--format", "{{.Id}}", name])
+}
+
+fn create(
+    way: &Way,
+    container: &str,
+    here: &str,
+    image: &str,
+    wanted: &Wanted<'_>,
+    installer: &Installer<'_>,
+) -> anyhow::Result<()> {
+    let path = installer.path.canonicalize();
+    let path = path.with_context(|| format!("failed to find `{}`", installer.path.display()))?;
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let script = script::script(wanted.cann, installer.interpreter, &file);
+    let mount = mount(&path.parent().unwrap_or(Path::new("/")).to_string_lossy());
+    let label = format!("{LABEL}={here}");
+    let fixed =
+        ["--network", "none", "--user", "0:0", "--workdir", "/", "--hostname", "fmtk", "--entrypoint", "/bin/sh"];
+    // Languages and zones change what programs write; compiled files would be dropped anyway. Labels of SELinux keep
+    // containers from folders of the host.
+    let surroundings = ["LC_ALL=C", "TZ=UTC", "PYTHONDONTWRITEBYTECODE=1"].into_iter().flat_map(|one| ["--env", one]);
+    let mut arguments = vec!["create", "--name", container, "--label", &label];
+    arguments.extend(fixed);
+    arguments.extend(surroundings);
+    arguments.extend(["--security-opt", "label=disable", "--mount", &mount]);
+    arguments.extend(&way.create);
+    arguments.extend([image, "-c", &script]);
+    engine(way, &arguments).map(drop)
+}
+
+/// Fields are those of CSV for both engines: one with a comma or a quote in it is quoted.
+fn mount(folder: &str) -> String {
+    let source = format!("source={folder}");
+    let source = if source.contains([',', '"']) { format!("\"{}\"", source.replace('"', "\"\"")) } else { source };
+    format!("type=bind,{source},target={MOUNT},readonly")
+}
+
+/// Runs an engine's command to its end; gives the last line of what it said.
+fn engine(way: &Way, arguments: &[&str]) -> anyhow::Result<String> {
+    let name = || format!("{} {}", way.program, arguments[0]);
+    let output = way.command().args(arguments).output().with_context(|| format!("failed to run `{}`", name()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{}` failed: {}", name(), said.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().lines().last().unwrap_or_default().to_owned())
+}
+
+/// Runs the installer; what it says goes to a file, of which the end is told when it fails.
+fn run(store: &Store, way: &Way, container: &str) -> anyhow::Result<()> {
+    let scratch = store.scratch()?;
+    let path = scratch.path().join("installer.log");
+    let failed = || format!("failed to write `{}`", path.display());
+    let log = File::options().create_new(true).read(true).write(true).open(&path).with_context(failed)?;
+    let twin = || log.try_clone().with_context(failed);
+    let status = way
+        .command()
+        .args(["start", "--attach", container])
+        .stdin(Stdio::null())
+        .stdout(twin()?)
+        .stderr(twin()?)
+        .status()
+        .with_context(|| format!("failed to run `{} start`", way.program))?;
+    if status.success() {
+        return Ok(());
+    }
+    let (mut log, mut said) = (log, Vec::new());
+    let end = log.seek(SeekFrom::End(0)).with_context(failed)?;
+    log.seek(SeekFrom::Start(end.saturating_sub(4000)))
+        .and_then(|_| log.read_to_end(&mut said))
+        .with_context(failed)?;
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.trim().lines().collect();
+    let last = lines[lines.len().saturating_sub(20)..].join("\n    ");
+    Err(anyhow!("CANN's installer ended with {status}\n    {last}"))
+        .hint("where it asks for a user HwHiAiUser: `--set cann.user=true`")
+}
+
+/// Streams the container's files through `consume`.
+fn export<T>(
+    way: &Way,
+    container: &str,
+    consume: impl FnOnce(&mut ChildStdout) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let failed = || format!("failed to run `{} export`", way.program);
+    let mut child = way
+        .command()
+        .args(["export", container])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(failed)?;
+    let mut stdout = child.stdout.take().with_context(failed)?;
+    let consumed = consume(&mut stdout);
+    // Bytes behind the archive's end would else block the engine.
+    let rest = std::io::copy(&mut stdout, &mut std::io::sink());
+    drop(stdout);
+    let output = child.wait_with_output().with_context(failed)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{} export` failed: {}", way.program, said.trim());
+    rest.with_context(failed)?;
+    consumed.context("failed to read what CANN's installer wrote")
+}
+
+/// An installer that says it succeeded and wrote nothing has not.
+fn wrote_something(changes: &Changes) -> anyhow::Result<()> {
+    if changes.kept.keys().any(|path| path.path().starts_with(&format!("{}/", ROOTS[0]))) {
+        return Ok(());
+    }
+    Err(report::hinted(
+        anyhow!("CANN's installer says that it succeeded, but wrote nothing to `{}`", ROOTS[0]),
+        "see whether `cann.drop` names it",
+    ))
+}
+
+/// What there is to say of the changes.
+fn described(changes: &Changes) -> Installed {
+    let inside = |path: &str| {
+        ROOTS.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    };
+    let (mut outside, mut setid, mut entries) = (Vec::new(), Vec::new(), 0);
+    let mut dirs = changes.parents.clone();
+    for (path, kept) in &changes.kept {
+        let path = path.path();
+        let others: Vec<String> = match &kept.kind {
+            Kind::File { others, .. } => others.iter().map(changes::Ordered::path).collect(),
+            _ => Vec::new(),
+        };
+        if kept.kind == Kind::Dir {
+            dirs.insert(path.clone(), kept.attr);
+        }
+        for path in std::iter::once(path).chain(others) {
+            entries += 1;
+            if matches!(kept.kind, Kind::File { .. }) && kept.attr.mode & 0o6000 != 0 {
+                setid.push(path.clone());
+            }
+            if !inside(&path) {
+                outside.push(path);
+            }
+        }
+    }
+    let latest = changes.kept.contains_key(&changes::Ordered::new(LATEST.trim_start_matches('/')));
+    let (removed, dropped) = (changes.removed.clone(), changes.dropped);
+    Installed { layers: Vec::new(), entries, wheels: Vec::new(), outside, setid, removed, dropped, latest, dirs }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_a_comma_is_one_field() {
+        assert_eq!(mount("/pkg"), "type=bind,source=/pkg,target=/tmp/.fmtk-packages,readonly");
+        assert_eq!(mount("/a,\"b"), "type=bind,\"source=/a,\"\"b\",target=/tmp/.fmtk-packages,readonly");
+    }
+}

@@ -1,0 +1,70 @@
+//! What takes the container and the images away again, however this program ends.
+
+use std::{
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::Context;
+
+/// A shell that waits for its input to end and then removes. The kernel closes the pipe when this program is gone, be it
+/// by ctrl-C or SIGKILL.
+#[derive(Debug)]
+pub struct Guard {
+    shell: Child,
+}
+
+/// `$1` is the engine, `$2` the container; what follows, images.
+const SCRIPT: &str = r#"
+trap '' INT TERM HUP
+cat
+program=$1 container=$2
+shift 2
+"$program" rm --force --volumes "$container"
+"$program" rmi "$@"
+"#;
+
+impl Guard {
+    /// Starts it, before anything is there that would have to be removed.
+    pub fn new(program: &str, container: &str, images: &[&str]) -> anyhow::Result<Self> {
+        let shell = Command::new("sh")
+            .args(["-c", SCRIPT, "sh", program, container])
+            .args(images)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // ctrl-C goes to the terminal's foreground group; this one has work to do then.
+            .process_group(0)
+            .spawn()
+            .context("failed to run `sh`")?;
+        Ok(Self { shell })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        // A guard can't report; what is left is found by its label the next time.
+        let _ = self.shell.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_removed_at_the_end_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (engine, said) = (folder.path().join("engine"), folder.path().join("said"));
+        fs::write(&engine, format!("#!/bin/sh\necho \"$@\" >> {}\n", said.display())).unwrap();
+        fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
+        let guard = Guard::new(engine.to_str().unwrap(), "box", &["one:1", "two:2"]).unwrap();
+        assert!(!said.exists());
+        drop(guard);
+        let text = fs::read_to_string(&said).unwrap();
+        assert_eq!(text, "rm --force --volumes box\nrmi one:1 two:2\n");
+    }
+}

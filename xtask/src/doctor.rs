@@ -1,0 +1,127 @@
+//! `doctor`: everything that can be wrong between this host and a pushed image, at once, each with its way out.
+
+mod finding;
+mod fix;
+mod inputs;
+mod machine;
+mod network;
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::anyhow;
+use image_name::{Digest, Host};
+use oci_image::Store;
+
+use self::finding::{Finding, State};
+use crate::{
+    args::{DoctorArgs, Format},
+    packages::Package,
+    place,
+    progress::Progress,
+    recipe::{Overrides, Recipe},
+    report,
+};
+
+/// Who is looked at.
+struct Patient {
+    args: DoctorArgs,
+    recipe: Recipe,
+    host: Host,
+    store: Store,
+}
+
+/// What a check gives.
+#[derive(Default)]
+struct Learned {
+    findings: Vec<Finding>,
+    /// All packages, where none is missing.
+    packages: Option<Vec<Package>>,
+    /// Digest of the base's manifest, where it can be had.
+    base: Option<Digest>,
+}
+
+impl From<Vec<Finding>> for Learned {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self { findings, ..Self::default() }
+    }
+}
+
+/// A check: what it is called in the table, what it means when it gives no answer in time, and itself.
+type Check = (&'static str, State, fn(&Patient) -> Learned);
+
+/// In the order of the table.
+const CHECKS: &[Check] = &[
+    ("engine", State::Warning, |patient| machine::engine(patient).into()),
+    ("emulation", State::Unknown, |patient| machine::emulation(patient).into()),
+    ("rust target", State::Unknown, |patient| machine::rust_target(patient).into()),
+    ("disk", State::Warning, |patient| machine::disk(patient).into()),
+    // Gigabytes that were never read before take longer to hash.
+    ("packages", State::Unknown, inputs::packages),
+    ("base", State::Wrong, network::base),
+    ("organisation", State::Unknown, |patient| inputs::organisation(patient).into()),
+    ("registry", State::Wrong, |patient| network::registry(patient).into()),
+    ("image size", State::Unknown, |patient| inputs::sizes(patient).into()),
+];
+
+/// The promise is 3 s for all.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// Runs the command.
+pub fn run(args: &DoctorArgs, store: Store, progress: &Progress) -> anyhow::Result<()> {
+    let overrides = Overrides { set: &args.set, base: args.base.as_deref() };
+    let recipe = place::recipe_with(args.recipe.as_deref(), overrides)?;
+    let host = args.registry.clone().unwrap_or_else(|| recipe.registry.host.clone());
+    let patient = Arc::new(Patient { args: args.clone(), recipe, host, store });
+    let mut findings = examine(&patient);
+    if args.fix && fix::run(&patient, &findings, progress) {
+        findings = examine(&patient);
+    }
+    match args.format {
+        Format::Human => report::data(&finding::table(&findings))?,
+        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&findings)?))?,
+    }
+    match findings.iter().filter(|finding| finding.state == State::Wrong).count() {
+        0 => Ok(()),
+        1 => Err(anyhow!("1 thing is wrong")),
+        wrong => Err(anyhow!("{wrong} things are wrong")),
+    }
+}
+
+/// All checks at once. One that gives no answer in time is left behind.
+fn examine(patient: &Arc<Patient>) -> Vec<Finding> {
+    let deadline = Instant::now() + PATIENCE;
+    let (send, receive) = mpsc::channel();
+    for (index, (_, _, check)) in CHECKS.iter().enumerate() {
+        let (patient, send) = (Arc::clone(patient), send.clone());
+        thread::spawn(move || {
+            // Nobody listens any more where it took too long.
+            let _ = send.send((index, check(&patient)));
+        });
+    }
+    drop(send);
+    let mut learned: Vec<Option<Learned>> = CHECKS.iter().map(|_| None).collect();
+    while let Ok((index, found)) = receive.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        learned[index] = Some(found);
+    }
+    let late = |(name, state, _): &Check| {
+        let says = format!("no answer within {} s", PATIENCE.as_secs_f32());
+        Learned::from(vec![Finding::new(name, *state, says)])
+    };
+    let learned: Vec<Learned> =
+        learned.into_iter().zip(CHECKS).map(|(found, check)| found.unwrap_or_else(|| late(check))).collect();
+    let packages = learned.iter().find_map(|one| one.packages.as_deref());
+    let base = learned.iter().find_map(|one| one.base);
+    let lock = inputs::lock(patient, packages, base);
+    let mut findings: Vec<Finding> = Vec::new();
+    for (one, (name, ..)) in learned.into_iter().zip(CHECKS) {
+        findings.extend(one.findings);
+        if *name == "packages" {
+            findings.extend(lock.clone());
+        }
+    }
+    findings
+}

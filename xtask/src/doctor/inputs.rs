@@ -1,0 +1,139 @@
+//! What goes into the image and what came out last: packages, lock, organisation, sizes.
+
+use image_name::{Digest, OrgName};
+
+use super::{
+    Learned, Patient,
+    finding::{Finding, State},
+};
+use crate::{
+    lock::{self, Lock},
+    packages::{self, Package},
+    place,
+    progress::{self, bytes},
+    record::BuildRecord,
+    report, scripts,
+};
+
+/// The packages that the recipe asks for.
+pub fn packages(patient: &Patient) -> Learned {
+    let check = "packages";
+    let folder = packages::folder(patient.args.pkg.as_deref());
+    let found = packages::find(&patient.recipe, &folder, &patient.store).and_then(|found| {
+        let scripts = scripts::packages(&scripts::origin(&patient.recipe, &folder))?;
+        Ok((found, scripts))
+    });
+    match found {
+        Ok((found, scripts)) => {
+            let size = found.packages.iter().map(|package| package.size).sum();
+            let says = format!("{}, {}", progress::count(found.packages.len(), "file"), bytes(size));
+            let mut findings = vec![Finding::good(check, says)];
+            findings.extend(found.unused.iter().map(|file| {
+                Finding::warning(
+                    check,
+                    format!("`{file}` is for no kind in `[packages]`"),
+                    "take it away, or give it a kind",
+                )
+            }));
+            let packages = found.packages.into_iter().chain(scripts).collect();
+            Learned { findings, packages: Some(packages), ..Learned::default() }
+        }
+        Err(error) => Learned { findings: faults(check, &error), ..Learned::default() },
+    }
+}
+
+/// A finding for each fault that an error holds.
+pub fn faults(check: &'static str, error: &anyhow::Error) -> Vec<Finding> {
+    let finding = |(says, way_out)| Finding { way_out, ..Finding::new(check, State::Wrong, says) };
+    report::faults(error).into_iter().map(finding).collect()
+}
+
+/// The lock against packages and base, as far as both are known.
+pub fn lock(patient: &Patient, packages: Option<&[Package]>, base: Option<Digest>) -> Vec<Finding> {
+    let check = "lock";
+    let lock = match Lock::load(&place::lock_file(patient.args.recipe.as_deref())) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => {
+            return vec![Finding::warning(check, "nothing pins the packages and the base", "`cargo xtask lock`")];
+        }
+        Err(error) => return faults(check, &error),
+    };
+    let Some(packages) = packages else {
+        return vec![Finding::new(check, State::Unknown, "there, but not all packages are, to compare it with")];
+    };
+    // Where the base does not answer, the packages can be compared all the same.
+    let locked = lock.base.as_ref().map(|base| base.digest);
+    let Some(digest) = base.or(locked) else {
+        return vec![Finding::new(check, State::Unknown, "there, but the base is not, to compare it with")];
+    };
+    match lock::verify(Some(&lock), &patient.recipe, packages, &digest) {
+        Ok(_) if base.is_none() => vec![Finding::good(check, "packages are as pinned; the base is not known")],
+        Ok(_) => vec![Finding::good(check, "packages and base are as pinned")],
+        Err(error) => faults(check, &error),
+    }
+}
+
+/// The organisation that a push goes to.
+pub fn organisation(patient: &Patient) -> Vec<Finding> {
+    let check = "organisation";
+    let own = patient.recipe.registry.org.as_ref().map(ToString::to_string);
+    let Some(name) = patient.args.org.clone().or(own) else {
+        let way_out = "name it with `--org`, with `$org_name` or as `registry.org` in the recipe";
+        return vec![Finding::warning(check, "none is named", way_out)];
+    };
+    vec![match name.parse::<OrgName>() {
+        Ok(_) => Finding::good(check, format!("`{name}` is a name that SWR takes; it must exist there before a push")),
+        Err(error) => Finding::wrong(check, error.to_string(), "name the one that the console shows"),
+    }]
+}
+
+/// At most 30 GB an image; 15 GB are advised. (FACTS of the platform: ModelArts, custom images.)
+const MOST: u64 = 30_000_000_000;
+const ADVISED: u64 = 15_000_000_000;
+/// At most 10 GB a layer (SWR's older pages).
+const LAYER: u64 = 10_000_000_000;
+
+/// The image built last against the platform's limits.
+pub fn sizes(patient: &Patient) -> Vec<Finding> {
+    let check = "image size";
+    let Ok(record) = BuildRecord::latest(&patient.store, &place::workspace()) else {
+        return vec![Finding::new(check, State::Unknown, "no image was built from this workspace yet")];
+    };
+    let layers: Vec<(u64, &str)> =
+        record.layers.iter().map(|layer| (layer.blob.size, layer.content.as_str())).collect();
+    judge_sizes(check, &layers)
+}
+
+fn judge_sizes(check: &'static str, layers: &[(u64, &str)]) -> Vec<Finding> {
+    let size: u64 = layers.iter().map(|(size, _)| size).sum();
+    let says = format!("the last image has {} (compressed)", bytes(size));
+    let way_out = "leave out what jobs do not need; what they read once belongs into object storage";
+    let mut findings = vec![match size {
+        _ if size > MOST => Finding::wrong(check, format!("{says}, and the platform takes {}", bytes(MOST)), way_out),
+        _ if size > ADVISED => Finding::warning(check, format!("{says}; {} are advised", bytes(ADVISED)), way_out),
+        _ => Finding::good(check, says),
+    }];
+    findings.extend(layers.iter().filter(|(size, _)| *size > LAYER).map(|(size, content)| {
+        let says = format!("layer `{content}` has {}, and SWR takes {}", bytes(*size), bytes(LAYER));
+        Finding::wrong(check, says, "lower `layout.max_layer`, or build the base of smaller layers")
+    }));
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_held_against_the_limits() {
+        let states = |layers: &[u64]| -> Vec<State> {
+            let layers: Vec<(u64, &str)> = layers.iter().map(|size| (*size, "x")).collect();
+            judge_sizes("image size", &layers).iter().map(|finding| finding.state).collect()
+        };
+        let gb = 1_000_000_000;
+        assert_eq!(states(&[9 * gb, 6 * gb]), [State::Good]);
+        assert_eq!(states(&[9 * gb, 6 * gb, 1]), [State::Warning]);
+        assert_eq!(states(&[10 * gb + 1]), [State::Good, State::Wrong]);
+        assert_eq!(states(&[10 * gb, 10 * gb, 10 * gb, 1]), [State::Wrong]);
+    }
+}

@@ -1,0 +1,156 @@
+//! The machine: engine, emulation, Rust target, disk.
+
+use std::{
+    ffi::CString,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use super::{
+    Patient,
+    finding::{Finding, Fix, State},
+};
+use crate::{args::Engine, engine, packages, place, progress, recipe::CANN, tools::TARGET};
+
+/// The kernel's entry for arm64 programs.
+pub const ENTRY: &str = "/proc/sys/fs/binfmt_misc/qemu-aarch64";
+
+/// A container engine, which only the installation of CANN needs.
+pub fn engine(patient: &Patient) -> Vec<Finding> {
+    let check = "engine";
+    vec![match engine::program(Engine::Auto) {
+        Ok(program) => Finding::good(check, format!("{program} answers")),
+        Err(_) if !needs_engine(patient) => Finding::good(check, "none, and nothing here needs one"),
+        Err(_) => Finding::wrong(
+            check,
+            "CANN has to be installed by docker or podman, and neither answers",
+            "install podman, or start docker: `sudo systemctl start docker`",
+        ),
+    }]
+}
+
+fn needs_engine(patient: &Patient) -> bool {
+    patient.recipe.packages.get(CANN).is_some_and(|cann| cann.required)
+}
+
+/// Whether arm64 programs run here, in containers too.
+pub fn emulation(patient: &Patient) -> Vec<Finding> {
+    let entry = fs::read_to_string(ENTRY).ok();
+    vec![judge_emulation(cfg!(target_arch = "aarch64"), entry.as_deref(), needs_engine(patient))]
+}
+
+fn judge_emulation(native: bool, entry: Option<&str>, needed: bool) -> Finding {
+    let check = "emulation";
+    if native {
+        return Finding::good(check, "this machine runs arm64 programs itself");
+    }
+    let flag = |entry: &str| {
+        let flags = entry.lines().find_map(|line| line.strip_prefix("flags:"));
+        flags.is_some_and(|flags| flags.contains('F'))
+    };
+    let wrong = match entry {
+        Some(entry) if entry.starts_with("enabled") && flag(entry) => {
+            return Finding::good(check, "qemu-aarch64 is registered with the kernel, for containers too");
+        }
+        Some(entry) if entry.starts_with("enabled") => {
+            "qemu-aarch64 is registered without the flag F, so that containers do not find it"
+        }
+        Some(_) => "qemu-aarch64 is registered and disabled",
+        None => "qemu-aarch64 is not registered with the kernel: arm64 programs give `exec format error`",
+    };
+    if !needed {
+        return Finding::good(check, "no arm64 programs run here, and nothing needs them");
+    }
+    let way_out =
+        "`cargo xtask doctor --fix` as root, or `docker run --privileged --rm tonistiigi/binfmt --install arm64`";
+    Finding::wrong(check, wrong, way_out).fixed_by(Fix::Emulation)
+}
+
+/// The standard library for the programs of the image.
+pub fn rust_target(_: &Patient) -> Vec<Finding> {
+    let check = "rust target";
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.args(["--print", "target-libdir", "--target", TARGET]).current_dir(place::workspace()).stderr(Stdio::null());
+    let folder = rustc.output().ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let there = folder.is_some_and(|folder| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()));
+    vec![match there {
+        true => Finding::good(check, format!("{TARGET} is there")),
+        // The first build adds it.
+        false => Finding::warning(check, format!("{TARGET} is not there"), format!("`rustup target add {TARGET}`"))
+            .fixed_by(Fix::RustTarget),
+    }]
+}
+
+/// Room in the store for the layers: three times the packages, as archives are made beside layers; 1 GB at least.
+pub fn disk(patient: &Patient) -> Vec<Finding> {
+    let check = "disk";
+    let root = patient.store.root();
+    if let Err(error) = patient.store.scratch() {
+        let says = format!("the store `{}` can't be written: {error}", root.display());
+        return vec![Finding::wrong(check, says, "name another folder with `--store DIR` or `FMTK_STORE`")];
+    }
+    let folder = packages::folder(patient.args.pkg.as_deref());
+    let packages = size_of(&folder) + size_of(&packages::pypi_folder(&folder));
+    let wanted = (3 * packages).max(1_000_000_000);
+    let Some(free) = free(root) else {
+        return vec![Finding::new(check, State::Unknown, "the free room is not known")];
+    };
+    let says = format!(
+        "{} free in `{}`; three times the packages are {}",
+        progress::bytes(free),
+        root.display(),
+        progress::bytes(wanted)
+    );
+    vec![if free >= wanted {
+        Finding::good(check, says)
+    } else {
+        Finding::wrong(check, says, "make room, or name another folder with `--store DIR`")
+    }]
+}
+
+fn size_of(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| fs::metadata(entry.ok()?.path()).ok()).filter(|it| it.is_file()).map(|it| it.len()).sum()
+}
+
+/// Bytes that a user may still write where `path` is.
+#[allow(unsafe_code)]
+fn free(path: &Path) -> Option<u64> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: both pointers are valid for the call, which fills what the second points to where it returns 0.
+    let found = unsafe {
+        if libc::statvfs(path.as_ptr(), found.as_mut_ptr()) != 0 {
+            return None;
+        }
+        found.assume_init()
+    };
+    Some(found.f_bavail * found.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emulation_has_to_reach_into_containers() {
+        let entry = |state: &str, flags: &str| {
+            format!("{state}\ninterpreter /usr/bin/qemu-aarch64-static\nflags: {flags}\noffset 0\n")
+        };
+        let state = |native, entry: Option<String>, needed| judge_emulation(native, entry.as_deref(), needed).state;
+        assert_eq!(state(false, Some(entry("enabled", "OCF")), true), State::Good);
+        assert_eq!(state(false, Some(entry("enabled", "OC")), true), State::Wrong);
+        assert_eq!(state(false, Some(entry("disabled", "OCF")), true), State::Wrong);
+        assert_eq!(state(false, None, true), State::Wrong);
+        assert_eq!(state(false, None, false), State::Good);
+        assert_eq!(state(true, None, true), State::Good);
+    }
+
+    #[test]
+    fn a_folder_has_free_room() {
+        assert!(free(Path::new("/tmp")).is_some());
+        assert_eq!(free(Path::new("/nonexistent")), None);
+    }
+}

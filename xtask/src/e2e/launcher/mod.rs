@@ -1,0 +1,11 @@
+//! The launcher as users have it: on an old kernel, beside the vendor's, in the image.
+
+mod beside_vendor;
+mod defects;
+mod in_image;
+mod old_kernel;
+mod running;
+mod same;
+mod trial;
+
+pub use self::{beside_vendor::run as beside_vendor, in_image::run as in_image, old_kernel::run as old_kernel};

@@ -1,0 +1,99 @@
+//! What pip is asked for: the recipe's requirements for the Python and the machine of the image.
+
+use std::{ffi::OsString, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::{ARCH, Glibc, Recipe};
+
+/// All that decides which wheels come: a folder that was filled for an equal one is not filled again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What is wanted.
+    pub requirements: Vec<String>,
+    /// Bounds on whatever that needs.
+    pub constraints: Vec<String>,
+    /// `3.9`.
+    pub python: String,
+    /// `cp39`.
+    pub abi: String,
+    /// Platform tags, the most demanding first: pip takes a wheel of the first that has one.
+    pub platforms: Vec<String>,
+}
+
+impl Request {
+    /// What the recipe wants of PyPI.
+    pub fn of(recipe: &Recipe) -> Self {
+        let texts = |list: &[crate::recipe::Requirement]| list.iter().map(ToString::to_string).collect();
+        let (major, minor) = recipe.python.version;
+        Self {
+            requirements: texts(&recipe.pypi.requirements),
+            constraints: texts(&recipe.pypi.constraints),
+            python: format!("{major}.{minor}"),
+            abi: recipe.python.abi(),
+            platforms: platforms(recipe.python.glibc),
+        }
+    }
+
+    /// pip's arguments, with the files of requirements and constraints in `work` and the wheels to be put in `wheels`.
+    /// Index, proxies, certificates and find-links are left to pip's own configuration.
+    pub fn arguments(&self, work: &Path, wheels: &Path) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec![
+            "download".into(),
+            "--disable-pip-version-check".into(),
+            "--no-input".into(),
+            // An sdist would be built for, and by, this machine.
+            "--only-binary=:all:".into(),
+            "--implementation=cp".into(),
+            format!("--python-version={}", self.python).into(),
+            format!("--abi={}", self.abi).into(),
+        ];
+        arguments.extend(self.platforms.iter().map(|platform| format!("--platform={platform}").into()));
+        for (flag, path) in [
+            ("--requirement", work.join(REQUIREMENTS)),
+            ("--constraint", work.join(CONSTRAINTS)),
+            ("--dest", wheels.into()),
+        ] {
+            arguments.extend([flag.into(), path.into()]);
+        }
+        arguments
+    }
+
+    /// The files that the arguments name: their names and what is in them.
+    pub fn files(&self) -> [(&'static str, String); 2] {
+        let lines = |list: &[String]| list.iter().map(|line| format!("{line}\n")).collect();
+        [(REQUIREMENTS, lines(&self.requirements)), (CONSTRAINTS, lines(&self.constraints))]
+    }
+
+    /// What markers (PEP 508) are about, where the target differs from the machine that pip runs on, as JSON. The patch
+    /// level is not known; like other tools for foreign targets it counts as the first.
+    pub fn marker_environment(&self) -> String {
+        let full = format!("{}.0", self.python);
+        serde_json::json!({
+            "implementation_name": "cpython",
+            "implementation_version": full,
+            "os_name": "posix",
+            "platform_machine": ARCH,
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "python_full_version": full,
+            "python_version": self.python,
+            "sys_platform": "linux",
+        })
+        .to_string()
+    }
+}
+
+const REQUIREMENTS: &str = "requirements.txt";
+const CONSTRAINTS: &str = "constraints.txt";
+
+/// Platform tags of wheels that run with this glibc: every manylinux down to 2.17, the first for aarch64 (PEP 600),
+/// whose older name is manylinux2014 (PEP 599), and plain Linux.
+fn platforms(glibc: Glibc) -> Vec<String> {
+    let mut tags: Vec<String> = (17..=glibc.minor).rev().map(|minor| format!("manylinux_2_{minor}_{ARCH}")).collect();
+    if !tags.is_empty() {
+        tags.push(format!("manylinux2014_{ARCH}"));
+    }
+    tags.push(format!("linux_{ARCH}"));
+    tags
+}

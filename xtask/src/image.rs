@@ -1,0 +1,374 @@
+//! `image`: from recipe, packages and base to an image in the store.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+
+use anyhow::Context;
+use image_name::{Digest, Timestamp};
+use oci_image::{BaseIndex, Descriptor, IndexError, Store, TarError, UnpackError};
+use serde_json::json;
+use wheel_layer::WheelFacts;
+
+use crate::{
+    args::{Format, ImageArgs, Inspect, MediaTypes},
+    base::{self, ImageRef, OpenImage},
+    build::{self, Built},
+    cann::{self, Installed, Installer, Wanted},
+    clock, engine,
+    lock::{self, Lock},
+    output::Output,
+    packages::{Makeself, Package},
+    place,
+    plan::{CannInput, Inputs, Plan, PlannedBase, PlannedFile, WheelInput},
+    progress::{self, Progress},
+    recipe::{self, Recipe},
+    record::{BuildRecord, RecordedBase, RecordedLayer},
+    report::{self, Problems, WithHint},
+    scripts::{self, Origin},
+    setup,
+};
+
+/// Runs the command.
+pub fn run(args: &ImageArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    let started = Instant::now();
+    // Wrong arguments are said before anything is downloaded.
+    let outputs: Vec<Output> =
+        args.output.iter().map(|text| text.parse()).collect::<anyhow::Result<_>>().context("bad `--output`").input()?;
+    outputs.iter().try_for_each(Output::check).context("bad `--output`").input()?;
+    let engine = args.load.then(|| engine::program(args.engine)).transpose()?;
+    let timestamp = match args.timestamp {
+        Some(timestamp) => timestamp,
+        None => clock::now_local()?,
+    };
+    let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
+    // A plan is made of what is there: to download is left to `fetch` and to the build.
+    if args.recipe.sample && !args.dry_run {
+        setup::fetch(&args.recipe, &recipe, store, progress)?;
+    }
+    let mut prepared = Prepared::new(args, &recipe, store, progress)?;
+    let mut plan = Plan::new(&prepared.inputs(args, &recipe, timestamp)?)?;
+    // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
+    if !args.dry_run && prepared.install(args, &recipe, store, progress)? {
+        plan = Plan::new(&prepared.inputs(args, &recipe, timestamp)?)?;
+    }
+    for warning in &plan.warnings {
+        progress.warning(warning);
+    }
+    if args.dry_run {
+        return say_plan(&plan, args.format);
+    }
+    progress.line(&format!("building {}:{}", plan.repository, plan.tag));
+    let facts = prepared.facts();
+    let opened = &prepared.opened;
+    let built = build::build(store, &plan, &facts, &opened.base, opened, progress)?;
+    let record = record(&plan, &built);
+    write_outputs(&outputs, engine, &record, &built, store, opened, progress)?;
+    // Last, so that `push` does not take an image whose build is said to have failed.
+    record.save(store, &place::workspace())?;
+    progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
+    say_built(&record, args.format)
+}
+
+/// The inputs as they were found.
+struct Prepared {
+    packages: Vec<Package>,
+    facts: Vec<WheelFacts>,
+    installer: Option<(Package, Makeself)>,
+    cann: Option<CannInput>,
+    files: Vec<PlannedFile>,
+    opened: OpenImage,
+    index: Option<BaseIndex>,
+    scripts: Option<scripts::Found>,
+    scripts_wanted: bool,
+}
+
+impl Prepared {
+    fn new(args: &ImageArgs, recipe: &Recipe, store: &Store, progress: &Progress) -> anyhow::Result<Self> {
+        let found = setup::packages(&args.recipe, recipe, store, progress)?;
+        let files = setup::own_files(recipe, store)?;
+        let origin = scripts::origin(recipe, &setup::pkg_folder(&args.recipe));
+        let opened = base::open(&recipe.base.source, &args.registry, &recipe.registry, store)
+            .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))?;
+        setup::check_pin(recipe, &opened)?;
+        if !args.recipe.sample {
+            let lock = Lock::load(&place::lock_file(args.recipe.recipe.as_deref()))?;
+            let mut pinned = found.clone();
+            pinned.extend(scripts::packages(&origin)?);
+            for note in lock::verify(lock.as_ref(), recipe, &pinned, &opened.base.manifest_digest)? {
+                progress.line(&format!("note: {note}"));
+            }
+        }
+        let mut problems = Problems::default();
+        let (mut packages, mut facts, mut installer) = (Vec::new(), Vec::new(), None);
+        for package in found {
+            if package.is_installer() {
+                match Makeself::cached(store, &package.path, &package.sha256) {
+                    Ok(read) => installer = Some((package, read)),
+                    Err(error) => problems.push(
+                        format_args!(
+                            "`{}` can't be used: {}",
+                            package.path.display(),
+                            report::one_line(error.as_ref())
+                        ),
+                        Some(again(&package)),
+                    ),
+                }
+                continue;
+            }
+            match WheelFacts::cached(store, &package.path, &package.sha256) {
+                Ok(read) => {
+                    facts.push(read);
+                    packages.push(package);
+                }
+                Err(error) => problems.push(report::one_line(&error), Some(again(&package))),
+            }
+        }
+        problems.into_result()?;
+        let index = index(args, recipe, &origin, &opened, store, progress)?;
+        let scripts = scripts::find(&origin, recipe, store, index.as_ref())?;
+        let scripts_wanted = origin != Origin::Kept;
+        let mut prepared =
+            Self { packages, facts, installer, cann: None, files, opened, index, scripts, scripts_wanted };
+        if let Some(wanted) = prepared.wanted(recipe) {
+            let installed = cann::cached(store, &wanted)?;
+            let engine = match installed {
+                Some(_) => None,
+                // Said now: without one there is nothing to be built.
+                None => Some(engine::program(args.engine).context("CANN's installer has to be run in a container")?),
+            };
+            prepared.set_cann(store, engine, installed)?;
+        }
+        Ok(prepared)
+    }
+
+    /// What the layers of CANN depend on; none where there is no installer.
+    fn wanted<'a>(&'a self, recipe: &'a Recipe) -> Option<Wanted<'a>> {
+        let (package, _) = self.installer.as_ref()?;
+        let dirs = self.index.as_ref().map(|index| &index.dirs);
+        Some(Wanted::new(recipe, package.sha256, self.opened.base.manifest_digest, dirs))
+    }
+
+    /// Notes what is known of CANN; the wheels in it are wheels like the others.
+    fn set_cann(
+        &mut self,
+        store: &Store,
+        engine: Option<&'static str>,
+        installed: Option<Installed>,
+    ) -> anyhow::Result<()> {
+        let Some((package, _)) = &self.installer else { return Ok(()) };
+        for wheel in installed.iter().flat_map(|installed| &installed.wheels) {
+            // Some versions have the same wheel in two folders.
+            if self.packages.iter().any(|package| package.sha256 == wheel.sha256) {
+                continue;
+            }
+            let path = cann::named(store, wheel)?;
+            let facts = WheelFacts::cached(store, &path, &wheel.sha256)
+                .with_context(|| format!("failed to read CANN's own wheel `{}`", wheel.path))
+                .hint("leave it out: set `cann.wheels`")?;
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let (sha256, size) = (wheel.sha256, wheel.size);
+            self.packages.push(Package { kind: recipe::CANN.to_owned(), file, path, size, sha256 });
+            self.facts.push(facts);
+        }
+        let (path, sha256, size) = (package.path.clone(), package.sha256, package.size);
+        self.cann = Some(CannInput { path, sha256, size, engine, installed });
+        Ok(())
+    }
+
+    /// Runs CANN's installer where that has to be done; whether it was.
+    fn install(
+        &mut self,
+        args: &ImageArgs,
+        recipe: &Recipe,
+        store: &Store,
+        progress: &Progress,
+    ) -> anyhow::Result<bool> {
+        let unmade = self.cann.as_ref().is_some_and(|cann| cann.installed.is_none());
+        let (Some((package, read)), Some(wanted)) = (&self.installer, self.wanted(recipe)) else { return Ok(false) };
+        if !unmade {
+            return Ok(false);
+        }
+        let installer = Installer { path: &package.path, interpreter: &read.interpreter };
+        let program = engine::program(args.engine)?;
+        let installed = cann::install(store, &wanted, &installer, &self.opened, program, progress)?;
+        self.set_cann(store, None, Some(installed))?;
+        Ok(true)
+    }
+
+    fn inputs<'a>(&'a self, args: &ImageArgs, recipe: &'a Recipe, timestamp: Timestamp) -> anyhow::Result<Inputs<'a>> {
+        let base = &self.opened.base;
+        let wheel =
+            |package: &Package| WheelInput { path: package.path.clone(), sha256: package.sha256, size: package.size };
+        Ok(Inputs {
+            recipe,
+            recipe_digest: recipe.digest()?,
+            timestamp,
+            wheels: self.packages.iter().map(wheel).collect(),
+            facts: &self.facts,
+            cann: self.cann.clone(),
+            files: self.files.clone(),
+            scripts: self.scripts.clone(),
+            scripts_wanted: self.scripts_wanted,
+            base: PlannedBase {
+                reference: recipe.base.reference.to_string(),
+                source: base::absolute(&recipe.base.source)?.to_string(),
+                digest: base.manifest_digest,
+                layers: base.layers.len(),
+                size: base.layers.iter().map(|layer| layer.size).sum(),
+                inspected: self.index.is_some(),
+            },
+            platform: base.config.platform(),
+            base_env: base.config.env(),
+            index: self.index.as_ref(),
+            allow_missing: args.allow_missing,
+            oci: args.media_types == MediaTypes::Oci,
+        })
+    }
+
+    fn facts(&self) -> BTreeMap<Digest, &WheelFacts> {
+        self.packages.iter().map(|package| package.sha256).zip(&self.facts).collect()
+    }
+}
+
+fn again(package: &Package) -> String {
+    match package.kind.as_str() {
+        recipe::PYPI => format!("delete `{}` and run `cargo xtask fetch`", package.path.display()),
+        _ => "copy the file again from where it came".to_owned(),
+    }
+}
+
+/// What is in the base, where the plan needs it: see ARCHITECTURE, "Which base is read, and when".
+fn index(
+    args: &ImageArgs,
+    recipe: &Recipe,
+    origin: &Origin,
+    opened: &OpenImage,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<Option<BaseIndex>> {
+    let base = &opened.base;
+    if args.inspect == Inspect::Never {
+        return Ok(None);
+    }
+    let wanted = scripts::wanted(origin)?;
+    if let Some(index) = BaseIndex::cached(store, &base.manifest_digest, &wanted)? {
+        return Ok(Some(index));
+    }
+    let remote = matches!(recipe.base.reference, ImageRef::Registry(_));
+    if remote && args.inspect == Inspect::Auto && recipe.base.is_standard() && *origin != Origin::Base {
+        return Ok(None);
+    }
+    let size: u64 = base.layers.iter().map(|layer| layer.size).sum();
+    progress.line(&format!(
+        "looking into the base, once: {}, {}",
+        progress::count(base.layers.len(), "layer"),
+        progress::bytes(size)
+    ));
+    let index =
+        BaseIndex::build(store, base, opened, &wanted).map_err(damaged).context("failed to look into the base")?;
+    Ok(Some(index))
+}
+
+/// Layers that come whole but can't be used will be the same the next time.
+fn damaged(error: IndexError) -> anyhow::Error {
+    match error {
+        IndexError::TooMuch { .. }
+        | IndexError::Unpack(
+            UnpackError::Compression { .. }
+            | UnpackError::DiffId { .. }
+            | UnpackError::Tar { source: TarError::Malformed { .. }, .. },
+        ) => report::hinted(report::input(error.into()), "take another base, or make this one again"),
+        error => error.into(),
+    }
+}
+
+fn record(plan: &Plan, built: &Built) -> BuildRecord {
+    let of_base = built.image.layers.len() - built.contents.len();
+    let contents = std::iter::repeat_n("base", of_base).chain(built.contents.iter().map(String::as_str));
+    let layer = |(number, (blob, content)): (usize, (&Descriptor, &str))| RecordedLayer {
+        blob: blob.clone(),
+        content: content.to_owned(),
+        of_base: number < of_base,
+    };
+    BuildRecord {
+        repository: plan.repository.clone(),
+        tag: plan.tag.clone(),
+        timestamp: plan.timestamp,
+        digest: built.image.digest,
+        media_type: built.image.format.manifest().to_owned(),
+        manifest_size: built.image.manifest.len() as u64,
+        config: built.image.config_descriptor.clone(),
+        layers: built.image.layers.iter().zip(contents).enumerate().map(layer).collect(),
+        base: RecordedBase { reference: plan.base.source.clone(), digest: plan.base.digest },
+    }
+}
+
+fn write_outputs(
+    outputs: &[Output],
+    engine: Option<&str>,
+    record: &BuildRecord,
+    built: &Built,
+    store: &Store,
+    opened: &OpenImage,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let source = base::Fallback { store, other: opened };
+    let name = format!("{}:{}", record.repository, record.tag);
+    for output in outputs {
+        progress.line(&format!("writing {output}"));
+        let written = match output {
+            Output::Layout(dir) => oci_image::write_layout(&built.image, &source, dir, record.tag.as_str()),
+            Output::Archive(file) => oci_image::write_archive(&built.image, &source, file, &name),
+        };
+        written.with_context(|| format!("failed to write `{output}`"))?;
+    }
+    if let Some(engine) = engine {
+        progress.line(&format!("loading {name} into {engine}"));
+        let scratch = store.scratch()?;
+        let archive: PathBuf = scratch.path().join("image.tar");
+        oci_image::write_archive(&built.image, &source, &archive, &name).context("failed to write a docker archive")?;
+        engine::load(engine, &archive)?;
+    }
+    Ok(())
+}
+
+fn say_plan(plan: &Plan, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(plan)?)),
+        Format::Human => report::data(&plan.to_string()),
+    }
+}
+
+fn say_built(record: &BuildRecord, format: Format) -> anyhow::Result<()> {
+    let name = format!("{}:{}", record.repository, record.tag);
+    match format {
+        Format::Human => report::data(&format!("{name}\n")),
+        Format::Json => {
+            let document = json!({
+                "image": name,
+                "repository": record.repository,
+                "tag": record.tag,
+                "timestamp": record.timestamp,
+                "digest": record.digest,
+                "media_type": record.media_type,
+                "layers": record.layers,
+                "base": record.base,
+            });
+            report::data(&format!("{}\n", serde_json::to_string_pretty(&document)?))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_that_can_not_be_used_is_wrong_input_and_one_that_can_not_be_read_is_not() {
+        let reason = "its folders are more than 256 deep";
+        let much = IndexError::TooMuch { base: "oci:base".to_owned(), reason };
+        assert_eq!(report::exit(&damaged(much)), report::Exit::Input);
+        let digest = Digest::from_bytes([0; 32]);
+        let read = UnpackError::Read { digest, source: std::io::ErrorKind::TimedOut.into() };
+        assert_eq!(report::exit(&damaged(read.into())), report::Exit::Work);
+    }
+}

@@ -1,0 +1,113 @@
+//! `login`: takes the console's line or a key on stdin, tries it, and stores it where docker would.
+
+mod line;
+mod long_term;
+mod record;
+mod typed;
+
+use anyhow::{Context, anyhow};
+use image_name::Host;
+use oci_image::Store;
+use registry::{Cause, CredentialSource, Credentials, Logins, Registry, RegistryOptions, Secret, Stored};
+
+pub use self::record::LoginRecord;
+use crate::{
+    args::LoginArgs,
+    connect, place,
+    progress::Progress,
+    recipe::{self, Recipe},
+    report::{self, WithHint},
+};
+
+/// A login that was given, and for which registry.
+struct Given {
+    host: Host,
+    user: String,
+    password: Secret,
+    temporary: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    let recipe = place::recipe(args.recipe.as_deref())?;
+    let given = given(args, &recipe)?;
+    let Given { host, user, password, temporary } = &given;
+    if args.no_check {
+        progress.line(&format!("not asking `{host}` whether it accepts the login"));
+    } else {
+        check(&given, args, &recipe.registry)?;
+    }
+    let stored = Logins::from_env().store(host.as_str(), user, password).map_err(|error| match error.hint() {
+        Some(hint) => report::hinted(error.into(), hint),
+        None => error.into(),
+    })?;
+    LoginRecord::now(*temporary).save(store, host)?;
+    let place = match stored {
+        Stored::Helper(program) => format!("with `{program}`"),
+        Stored::File(path) => format!("in `{}`, unencrypted, readable by its owner alone", path.display()),
+    };
+    let said = if args.no_check { "stored the login" } else { "logged in" };
+    progress.line(&format!("{said} to {host} as {}; it is kept {place}", report::printable(user)));
+    if *temporary {
+        progress.warning(
+            "a login made by the console ends after 24 hours; `cargo xtask login --region R --ak AK` stores one that lasts",
+        );
+    }
+    Ok(())
+}
+
+fn given(args: &LoginArgs, recipe: &Recipe) -> anyhow::Result<Given> {
+    let host = args.registry.as_ref();
+    let named = || host.unwrap_or(&recipe.registry.host).clone();
+    let checked = |user: &str, what: &str| match user.contains([':', '\n', '\r', '\0']) || user.is_empty() {
+        true => Err(anyhow!("`{what}` is empty or has a colon, which no name of a login can have")).input(),
+        false => Ok(()),
+    };
+    if let (Some(region), Some(ak)) = (&args.region, &args.ak) {
+        checked(region, "--region")?;
+        checked(ak, "--ak")?;
+        let secret = typed::secret(&format!("the secret key (SK) that belongs to `{ak}`"))?;
+        let password = long_term::key(ak, &secret);
+        return Ok(Given { host: named(), user: format!("{region}@{ak}"), password, temporary: false });
+    }
+    if let Some(user) = &args.username {
+        checked(user, "--username")?;
+        let password = typed::secret(&format!("the password of `{user}`"))?;
+        return Ok(Given { host: named(), user: user.clone(), password, temporary: false });
+    }
+    let text = typed::text("the console's line `docker login -u … -p … HOST`")?;
+    let line = line::parse(text.reveal())
+        .hint("copy the whole line from the console: `docker login -u REGION@AK -p KEY HOST`")
+        .input()?;
+    checked(&line.user, "-u")?;
+    let host = match (host, line.host) {
+        (Some(named), Some(found)) if *named != found => {
+            return Err(anyhow!("the line is for `{found}`, and `--registry` names `{named}`")).input();
+        }
+        (named, found) => named.cloned().or(found).unwrap_or_else(|| recipe.registry.host.clone()),
+    };
+    // The console's lines are for REGION@AK; a name without it is not SWR's.
+    let temporary = line.user.contains('@');
+    Ok(Given { host, user: line.user, password: line.password, temporary })
+}
+
+/// Asks the registry.
+fn check(given: &Given, args: &LoginArgs, recipe: &recipe::Registry) -> anyhow::Result<()> {
+    let credentials = Credentials::Basic { user: given.user.clone(), password: given.password.clone() };
+    let options = RegistryOptions {
+        credentials: CredentialSource::Given(credentials),
+        ..connect::options(&given.host, &args.registry_args, recipe)
+    };
+    let host = &given.host;
+    let refused = |error: registry::Error| match error.cause() {
+        Cause::Unauthorized { .. } | Cause::Denied { .. } => report::hinted(
+            anyhow!("`{host}` refused the login; nothing was stored"),
+            "a line of the console is good for 24 hours: make a new one there and copy it whole",
+        ),
+        _ => connect::hinted(error),
+    };
+    Registry::new(host.clone(), options)
+        .ping()
+        .map_err(refused)
+        .with_context(|| format!("failed to log in to `{host}`"))
+}

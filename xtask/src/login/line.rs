@@ -1,0 +1,232 @@
+//! The console's line `docker login -u <region>@<AK> -p <key> <host>`, as people paste it.
+
+use image_name::Host;
+use registry::Secret;
+
+/// What the line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginLine {
+    /// `REGION@AK`, as a rule.
+    pub user: String,
+    /// The key.
+    pub password: Secret,
+    /// Where it is for.
+    pub host: Option<Host>,
+}
+
+/// Why there is no login in a text. Never holds any part of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoLine {
+    /// The words are not there.
+    #[error("stdin holds no `docker login`")]
+    NoLogin,
+    /// The name is missing.
+    #[error("the `docker login` on stdin has no `-u`")]
+    NoUser,
+    /// The key is missing.
+    #[error("the `docker login` on stdin has no `-p` with a key, and no other line holds one")]
+    NoPassword,
+    /// The host is none.
+    #[error("the `docker login` on stdin ends with something that is no registry host")]
+    BadHost,
+    /// Which is meant?
+    #[error("stdin holds several `docker login` that differ")]
+    Several,
+}
+
+/// Finds the one login in a text, whatever stands around it.
+pub fn parse(text: &str) -> Result<LoginLine, NoLine> {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n").replace("\\\n", " ");
+    let text = text.trim_start_matches('\u{feff}');
+    let mut found: Option<LoginLine> = None;
+    let mut reason = NoLine::NoLogin;
+    for (number, line) in text.lines().enumerate() {
+        let rest = text.lines().skip(number + 1);
+        for (start, end) in logins(line) {
+            match one(&line[..start], &line[end..], rest.clone()) {
+                Ok(login) if found.as_ref().is_some_and(|other| *other != login) => return Err(NoLine::Several),
+                Ok(login) => found = Some(login),
+                Err(error) => reason = error,
+            }
+        }
+    }
+    found.ok_or(reason)
+}
+
+/// Where `docker login` begins and ends in a line; the last one goes on to the end of the line.
+fn logins(line: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for engine in ["docker", "podman", "nerdctl"] {
+        for (start, _) in line.match_indices(engine) {
+            let rest = &line[start + engine.len()..];
+            let login = rest.trim_start();
+            if login.len() < rest.len() && login.starts_with("login") {
+                found.push((start, line.len() - login.len() + "login".len()));
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+fn one<'a>(before: &str, after: &str, mut next: impl Iterator<Item = &'a str>) -> Result<LoginLine, NoLine> {
+    let words = words(after);
+    let (mut user, mut password, mut host, mut stdin) = (None, None, None, false);
+    let mut words = words.iter().map(String::as_str).peekable();
+    while let Some(word) = words.next() {
+        let mut value = |long: &str, short: &str| -> Option<Option<String>> {
+            if word == long || word == short {
+                return Some(words.next().map(str::to_owned));
+            }
+            let long = word.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
+            let short = || word.strip_prefix(short).map(|rest| rest.strip_prefix('=').unwrap_or(rest));
+            long.or_else(|| if word.starts_with("--") { None } else { short() }).map(|rest| Some(rest.to_owned()))
+        };
+        if word == "--password-stdin" {
+            stdin = true;
+        } else if let Some(found) = value("--username", "-u") {
+            user = found;
+        } else if let Some(found) = value("--password", "-p") {
+            password = found;
+        } else if word.starts_with('-') {
+            // Switches that take nothing, such as podman's `--tls-verify=false`.
+        } else {
+            host = Some(word.to_owned());
+            break;
+        }
+    }
+    let here = words.next() == Some("<<<");
+    if stdin && password.is_none() {
+        password = if here { words.next().map(str::to_owned) } else { piped(before) };
+        password = password.or_else(|| next.find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned()));
+    }
+    let set = |value: Option<String>| value.filter(|value| !value.is_empty());
+    let user = set(user).ok_or(NoLine::NoUser)?;
+    let password = set(password).ok_or(NoLine::NoPassword)?;
+    let host = host.map(|host| bare(&host).parse().map_err(|_| NoLine::BadHost)).transpose()?;
+    Ok(LoginLine { user, password: Secret::new(password), host })
+}
+
+/// What `echo KEY |` before the command gives it.
+fn piped(before: &str) -> Option<String> {
+    let before = before.trim_end().trim_end_matches("sudo").trim_end().strip_suffix('|')?;
+    let at = before.rfind("echo").map(|at| at + 4).or_else(|| before.rfind("printf").map(|at| at + 6))?;
+    words(&before[at..]).into_iter().rfind(|word| !word.starts_with('-'))
+}
+
+/// A host without scheme, path and what prose puts behind it.
+fn bare(word: &str) -> &str {
+    let word = word.strip_prefix("https://").or_else(|| word.strip_prefix("http://")).unwrap_or(word);
+    let word = word.split('/').next().unwrap_or(word);
+    let end = word.find(|letter: char| !letter.is_ascii_alphanumeric() && !".-:[]".contains(letter));
+    word[..end.unwrap_or(word.len())].trim_end_matches(['.', ':', '-'])
+}
+
+/// Words as a shell splits them: quotes group, a backslash takes the next letter as it is. Backticks are prose's.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match (quote, letter) {
+            (Some(open), letter) if letter == open => quote = None,
+            (Some('"') | None, '\\') => word.get_or_insert_default().extend(letters.next()),
+            (None, '"' | '\'') => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (None, '`' | ';') => words.extend(word.take()),
+            (None, letter) if letter.is_whitespace() => words.extend(word.take()),
+            (_, letter) => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOST: &str = "swr.cn-central-221.ovaijisuan.com";
+    const USER: &str = "cn-central-221@AK01";
+    const KEY: &str = "0a1b2c3d";
+
+    fn found(text: &str) -> String {
+        match parse(text) {
+            Ok(line) => {
+                let host = line.host.map_or("none".to_owned(), |host| host.to_string());
+                format!("{} {} {host}", line.user, line.password.reveal())
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn every_form_of_the_line_is_understood() {
+        let right = format!("{USER} {KEY} {HOST}");
+        for form in [
+            "docker login -u U -p K H",
+            "docker login -u U -p K H\r\n",
+            "\u{feff}  sudo docker login -u U -p K https://H/v2/\n",
+            "docker login --username=U --password=K H",
+            "docker login --username U --password K H",
+            "docker login -uU -pK H",
+            "docker login -u=\"U\" -p='K' H",
+            "docker  login -p K -u U 'H'",
+            "podman login --tls-verify=false -u U -p K H",
+            "$ docker login -u U \\\n  -p K \\\n  H\n",
+            "登录指令：`docker login -u U -p K H`。",
+            "请执行docker login -u U -p K H，有效期24小时",
+            "Run (to docker login): docker login -u U -p K H. It lasts 24 h.\nThank you\n",
+            "echo K | docker login -u U --password-stdin H",
+            "echo -n 'K' | sudo docker login --username U --password-stdin H",
+            "printf %s K|docker login -u U --password-stdin H",
+            "docker login -u U --password-stdin H <<< \"K\"",
+            "docker login -u U --password-stdin H\n\nK\n",
+            "docker login -u U -p K H\ndocker login -u U -p K H\n",
+        ] {
+            let text = form.replace('U', USER).replace('K', KEY).replace('H', HOST);
+            // The name has both letters in it.
+            let text = text.replace(&USER.replace('K', KEY), USER);
+            assert_eq!(found(&text), right, "{form}");
+        }
+        assert_eq!(found("docker login -u u -p 'a b\"c' 127.0.0.1:5000"), "u a b\"c 127.0.0.1:5000");
+        assert_eq!(found("docker login -u u -p \"a\\\"b$c\" r:1"), "u a\"b$c r:1");
+        assert_eq!(found("docker login -u u -p k"), "u k none");
+    }
+
+    #[test]
+    fn what_is_missing_is_said_and_nothing_else() {
+        for (text, expected) in [
+            ("hunter2", NoLine::NoLogin),
+            ("docker login", NoLine::NoUser),
+            ("docker login hunter2", NoLine::NoUser),
+            ("docker login -u u r.x", NoLine::NoPassword),
+            ("docker login -u u -p", NoLine::NoPassword),
+            ("docker login -u u -p '' r.x", NoLine::NoPassword),
+            ("docker login -u u --password-stdin r.x", NoLine::NoPassword),
+            ("docker login -u u -p hunter2 -q .", NoLine::BadHost),
+            ("docker login -u u -p a r.x\ndocker login -u u -p b r.x", NoLine::Several),
+        ] {
+            assert_eq!(parse(text), Err(expected), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged(text in "(docker login|-u|-p|--password-stdin|echo|[|<`'\"\\\\= \n\r.:/-]|a|é){0,30}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_key_comes_back_as_it_was(key in "[!-~ é]{1,20}") {
+            let quoted = key.replace('\'', "'\\''");
+            prop_assume!(!key.contains("login"));
+            prop_assert_eq!(found(&format!("docker login -u u -p '{quoted}' r.x")), format!("u {key} r.x"));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Digests of package files, remembered between runs: a warm build does not read 176 MB to learn what it knows.
+
+use std::{
+    fs::{self, File, Metadata},
+    io::Read,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, ensure};
+use image_name::Digest;
+use oci_image::Store;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// A file changed within this time of being read may change again without its times showing it: the coarsest file
+/// systems in use count two seconds.
+const RACY: Duration = Duration::from_secs(2);
+
+const KIND: &str = "file-digest";
+
+/// What a file is known by without being read. A change of its content changes `ctime`, which no program can set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stat {
+    size: u64,
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Known {
+    stat: Stat,
+    sha256: Digest,
+}
+
+impl Stat {
+    fn of(meta: &Metadata) -> Self {
+        let (mtime, ctime) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
+        Self { size: meta.len(), mtime, ctime }
+    }
+
+    /// Whether the file was settled when this was seen.
+    fn settled(&self, seen: SystemTime) -> bool {
+        let seen = seen.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let changed = Duration::new(self.ctime.0.try_into().unwrap_or(0), self.ctime.1.try_into().unwrap_or(0));
+        seen.checked_sub(changed).is_some_and(|age| age > RACY)
+    }
+}
+
+/// Length in bytes and SHA-256 of a file, from the store's records where the file is what it was.
+pub fn digest(store: &Store, path: &Path) -> anyhow::Result<(u64, Digest)> {
+    digest_at(store, path, SystemTime::now())
+}
+
+fn digest_at(store: &Store, path: &Path, now: SystemTime) -> anyhow::Result<(u64, Digest)> {
+    let reading = || format!("failed to read `{}`", path.display());
+    let meta = fs::metadata(path).with_context(reading)?;
+    ensure!(meta.is_file(), "`{}` is no file", path.display());
+    let stat = Stat::of(&meta);
+    let key = format!("{}:{}", meta.dev(), meta.ino());
+    if let Some(known) = store.record::<Known>(KIND, &key)?.filter(|known| known.stat == stat) {
+        return Ok((stat.size, known.sha256));
+    }
+    let mut file = File::open(path).with_context(reading)?;
+    let mut hash = Sha256::new();
+    // 256 KiB: larger reads are no faster, and two threads read at once.
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer).with_context(reading)? {
+            0 => break,
+            length => hash.update(&buffer[..length]),
+        }
+    }
+    let after = Stat::of(&file.metadata().with_context(reading)?);
+    ensure!(after == stat, "`{}` changed while it was read", path.display());
+    let sha256 = Digest::from_bytes(hash.finalize().into());
+    if stat.settled(now) {
+        store.put_record(KIND, &key, &Known { stat: stat.clone(), sha256 })?;
+    }
+    Ok((stat.size, sha256))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATER: Duration = Duration::from_secs(3600);
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        (folder, store)
+    }
+
+    #[test]
+    fn a_known_file_is_not_read_again() {
+        let (folder, store) = store();
+        let path = folder.path().join("x.whl");
+        fs::write(&path, "one").unwrap();
+        let (size, sha256) = digest_at(&store, &path, SystemTime::now() + LATER).unwrap();
+        assert_eq!(size, 3);
+        assert_eq!(sha256.hex(), "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
+        // A record that lies shows that it is believed.
+        let meta = fs::metadata(&path).unwrap();
+        let lie = Known { stat: Stat::of(&meta), sha256: Digest::from_bytes([7; 32]) };
+        store.put_record(KIND, &format!("{}:{}", meta.dev(), meta.ino()), &lie).unwrap();
+        assert_eq!(digest(&store, &path).unwrap().1, lie.sha256);
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again() {
+        let (folder, store) = store();
+        let path = folder.path().join("x.whl");
+        fs::write(&path, "one").unwrap();
+        let before = digest_at(&store, &path, SystemTime::now() + LATER).unwrap();
+        let times = fs::FileTimes::new().set_modified(fs::metadata(&path).unwrap().modified().unwrap());
+        fs::write(&path, "two").unwrap();
+        // The old time of modification, as `cp -p` and `rsync` leave it: the time of change still tells.
+        File::options().write(true).open(&path).unwrap().set_times(times).unwrap();
+        assert_ne!(digest(&store, &path).unwrap().1, before.1);
+    }
+
+    #[test]
+    fn a_file_that_was_just_written_is_not_remembered() {
+        let (folder, store) = store();
+        let path = folder.path().join("x.whl");
+        fs::write(&path, "one").unwrap();
+        digest(&store, &path).unwrap();
+        let meta = fs::metadata(&path).unwrap();
+        assert!(store.record::<Known>(KIND, &format!("{}:{}", meta.dev(), meta.ino())).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let (folder, store) = store();
+        assert!(digest(&store, folder.path()).unwrap_err().to_string().ends_with("is no file"));
+        assert!(digest(&store, &folder.path().join("none")).unwrap_err().to_string().starts_with("failed to read"));
+    }
+}

@@ -1,0 +1,22 @@
+//! Where the vendor's packages come from, for who lacks them.
+
+use std::path::Path;
+
+use crate::recipe::CANN;
+
+/// How to get the package of this kind.
+pub fn of(kind: &str, folder: &Path) -> String {
+    let folder = folder.display();
+    match kind {
+        CANN => format!(
+            "copy the toolkit for aarch64 from https://www.hiascend.com/software/cann/community-history to `{folder}`; \
+             or take a base that has CANN, and give `--set packages.cann.required=false`"
+        ),
+        "moxing" => format!("copy the MoXing wheel that ModelArts gave you to `{folder}`; PyPI's `moxing` is not it"),
+        "tuning-kit" => format!(
+            "copy the mxTuningKit wheel of MindX SDK to `{folder}`; or, for its open successor `mindpet`, add it to \
+             `pypi.requirements` and set `packages.tuning-kit.required=false`"
+        ),
+        _ => format!("copy it to `{folder}`, or set `packages.{kind}.required=false`"),
+    }
+}

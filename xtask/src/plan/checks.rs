@@ -1,0 +1,158 @@
+//! What speaks against building: the base or a wheel is not what the recipe says.
+
+use std::collections::BTreeSet;
+
+use oci_image::{BaseIndex, ParentDirs, Platform};
+use wheel_layer::{Allowances, Problem, Target};
+
+use super::{Inputs, PlannedFile, folders};
+use crate::report::Problems;
+
+/// ELF's number of 64-bit ARM (`EM_AARCH64`, ELF for the Arm 64-bit Architecture).
+const AARCH64: u16 = 183;
+
+/// What wheels are checked against.
+pub(super) fn target(inputs: &Inputs<'_>) -> Target {
+    let python = &inputs.recipe.python;
+    let said = (python.glibc.major, python.glibc.minor);
+    // What the base really has counts more than what the recipe says of it.
+    let glibc = inputs.index.and_then(|index| index.glibc).unwrap_or(said);
+    let found = inputs.index.and_then(|index| index.interpreter(python.interpreter.as_str()));
+    let python_micro = found.and_then(|found| found.micro);
+    Target { python_micro, ..Target::aarch64(python.version, glibc) }
+}
+
+/// Whether the base runs where the image is to run, and has the Python and the user of the recipe.
+pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
+    let name = &inputs.base.reference;
+    let Platform { os, architecture, .. } = &inputs.platform;
+    if (os.as_str(), architecture.as_str()) != ("linux", "arm64") {
+        problems.push(
+            format_args!("the base `{name}` is for {os}/{architecture}, the image is for linux/arm64"),
+            Some("name an arm64 base with `--base`".to_owned()),
+        );
+    }
+    let Some(index) = inputs.index else {
+        warnings.push(format!(
+            "the base `{name}` was not looked into: owners of its folders are taken from `[layout.dirs]`, and what its \
+             Python has installed is not known"
+        ));
+        return;
+    };
+    python(inputs, index, problems);
+    let user = inputs.recipe.user.to_string();
+    let account = user.split(':').next().unwrap_or_default();
+    if account.parse::<u64>().is_err() && index.user(account).is_none() {
+        let known: Vec<&str> = index.users.iter().map(|user| user.name.as_str()).collect();
+        let hint = match known.is_empty() {
+            true => "set `user` to a number; its `/etc/passwd` names nobody".to_owned(),
+            false => format!("set `user` to a number or to one that it has: {}", known.join(", ")),
+        };
+        problems.push(format_args!("the base `{name}` has no user `{account}`"), Some(hint));
+    }
+}
+
+fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
+    let name = &inputs.base.reference;
+    let python = &inputs.recipe.python;
+    let wanted = format!("{}.{}", python.version.0, python.version.1);
+    let interpreter = python.interpreter.as_str();
+    if !index.has_python(interpreter, python.version) {
+        let found = index.pythons();
+        let found = if found.is_empty() { "no Python at all".to_owned() } else { found.join(", ") };
+        problems.push(
+            format_args!("the base `{name}` has no Python {wanted} at `{interpreter}`; it has {found}"),
+            Some("set `python.interpreter`, `python.prefix` and `versions.python` to what the base has".to_owned()),
+        );
+    } else if let Some(machine) = index.interpreter(interpreter).and_then(|found| found.machine)
+        && machine != AARCH64
+    {
+        problems.push(
+            format_args!("`{interpreter}` of the base `{name}` is not a program for aarch64 (ELF machine {machine})"),
+            Some("take a base whose contents are what its config says".to_owned()),
+        );
+    }
+}
+
+/// Whether each wheel fits the target, whether they fit each other, and whether all that they require is there.
+pub(super) fn wheels(inputs: &Inputs<'_>, target: &Target, problems: &mut Problems, warnings: &mut Vec<String>) {
+    let allow = &inputs.recipe.allow;
+    let allowances = Allowances { foreign_code: allow.elf.iter().map(|name| name.to_string()).collect() };
+    for (wheel, facts) in inputs.wheels.iter().zip(inputs.facts) {
+        for problem in facts.check(target, &allowances) {
+            let hint = match &problem {
+                Problem::ForeignCode { .. } => Some(format!(
+                    "take the wheel for aarch64; if it holds several architectures on purpose, put \"{}\" into `allow.elf`",
+                    facts.key()
+                )),
+                _ => None,
+            };
+            problems.push(format_args!("wheel `{}`: {problem}", wheel.path.display()), hint);
+        }
+    }
+    // Where one can't be installed at all, that is said with its name where its layer is planned.
+    if let Ok(conflicts) = wheel_layer::conflicts(inputs.facts, &folders::layout(inputs, ParentDirs::new()), target) {
+        conflicts.iter().for_each(|conflict| problems.push(conflict, None));
+    }
+    let installed = inputs.index.map(|index| installed(inputs, index));
+    for one in wheel_layer::unsatisfied(inputs.facts, installed.as_deref(), target) {
+        match &installed {
+            Some(_) if !inputs.allow_missing => {
+                let hint =
+                    "run `cargo xtask fetch`, or copy the wheel to the package folder, or give `--allow-missing`";
+                problems.push(one, Some(hint.to_owned()));
+            }
+            Some(_) => warnings.push(one.to_string()),
+            None => warnings.push(format!("{one}, unless the base has it")),
+        }
+    }
+}
+
+/// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it.
+pub(super) fn files(inputs: &Inputs<'_>, target: &Target, known: &ParentDirs, problems: &mut Problems) {
+    if inputs.files.is_empty() {
+        return;
+    }
+    let layout = folders::layout(inputs, ParentDirs::new());
+    let of_wheels = inputs.facts.iter().filter_map(|facts| facts.folders(&layout, target).ok());
+    let of_wheels: BTreeSet<String> = of_wheels.flatten().collect();
+    let places: BTreeSet<&str> = inputs.files.iter().map(|file| file.to.as_str()).collect();
+    for PlannedFile { from, to, .. } in &inputs.files {
+        let real = folders::real(inputs, to);
+        let link = inputs.index.is_some_and(|index| index.links.contains_key(&real));
+        let of_base = (link || known.contains_key(&real)).then_some("the base");
+        let whose = of_base.or_else(|| of_wheels.contains(&real).then_some("a wheel"));
+        if let Some(whose) = whose {
+            let name = from.file_name().unwrap_or_default().to_string_lossy();
+            problems.push(
+                format_args!("`{to}` of `[[files]]` is a folder of {whose}, which a file would replace"),
+                Some(format!("give the file's own path: `to = \"{to}/{name}\"`")),
+            );
+        }
+        let above = to.match_indices('/').map(|(end, _)| &to[..end]).find(|above| places.contains(above));
+        if let Some(above) = above {
+            problems.push(format_args!("`{above}` of `[[files]]` is a file, and `{to}` would lie in it"), None);
+        }
+        if to.split('/').any(|name| name.starts_with(".wh.")) {
+            problems.push(
+                format_args!("`{to}` of `[[files]]` has the name of a whiteout, which takes a file of the base away"),
+                Some("give it a name that does not begin with `.wh.`".to_owned()),
+            );
+        }
+    }
+}
+
+/// Name and version of what the base's Python can import. Where wheels go comes first, as a second copy elsewhere does
+/// not count for Python either.
+fn installed(inputs: &Inputs<'_>, index: &BaseIndex) -> Vec<(String, String)> {
+    /// Where Debian's own Python looks besides (its site.py).
+    const DEBIAN: &str = "/usr/lib/python3/dist-packages";
+    let python = &inputs.recipe.python;
+    let mut all = index.distributions_of(python.site_packages.as_str());
+    if python.interpreter.as_str().starts_with("/usr/bin/") {
+        let shadowed: Vec<String> = all.iter().map(|(name, _)| wheel_layer::normalize(name)).collect();
+        let more = index.distributions_of(DEBIAN).into_iter();
+        all.extend(more.filter(|(name, _)| !shadowed.contains(&wheel_layer::normalize(name))));
+    }
+    all
+}

@@ -1,0 +1,83 @@
+//! Where things go in the image, and whose the folders above them are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oci_image::{Attr, ParentDirs};
+use wheel_layer::Layout;
+
+use super::{Inputs, MTIME};
+use crate::recipe::Recipe;
+
+/// Where an absolute path really is: a layer that leads through a link of the base would put a folder in its place.
+pub(super) fn real(inputs: &Inputs<'_>, path: &str) -> String {
+    let Some(index) = inputs.index else { return path.to_owned() };
+    match path.rsplit_once('/') {
+        Some((folder, name)) => format!("{}/{name}", index.real_path(folder).trim_end_matches('/')),
+        None => path.to_owned(),
+    }
+}
+
+/// The same for a folder, which may be a link itself.
+fn real_folder(inputs: &Inputs<'_>, path: &str) -> String {
+    inputs.index.map_or_else(|| path.to_owned(), |index| index.real_path(path))
+}
+
+/// Where the parts of a wheel go, below folders with these attributes.
+pub(super) fn layout(inputs: &Inputs<'_>, parents: ParentDirs) -> Layout {
+    let Recipe { python, layout, .. } = inputs.recipe;
+    let prefix = python.prefix.as_str().trim_end_matches('/');
+    let (major, minor) = python.version;
+    let site_packages = real_folder(inputs, python.site_packages.as_str());
+    Layout {
+        data: real_folder(inputs, python.prefix.as_str()),
+        purelib: site_packages.clone(),
+        platlib: site_packages,
+        scripts: real_folder(inputs, &format!("{prefix}/bin")),
+        headers: real_folder(inputs, &format!("{prefix}/include/python{major}.{minor}")),
+        // As it is called, not where it is: an environment's Python is a link that knows its environment by its name.
+        interpreter: python.interpreter.as_str().to_owned(),
+        uid: layout.owner.uid,
+        gid: layout.owner.gid,
+        mtime: MTIME,
+        parents,
+        links: BTreeMap::new(),
+    }
+}
+
+/// Of a wheel's folders those to which a link of the base leads, less what is taken away, and where they really are.
+pub(super) fn links(inputs: &Inputs<'_>, folders: &BTreeSet<String>, removed: &[String]) -> BTreeMap<String, String> {
+    let Some(index) = inputs.index else { return BTreeMap::new() };
+    let gone = |path: &str| {
+        removed
+            .iter()
+            .any(|gone| path.strip_prefix(gone.as_str()).is_some_and(|rest| matches!(rest.get(..1), None | Some("/"))))
+    };
+    let real = |folder: &String| Some((folder.clone(), index.real_path(folder))).filter(|(from, to)| from != to);
+    folders.iter().filter(|folder| !gone(folder)).filter_map(real).collect()
+}
+
+/// The folders of the base as far as they are known: what was seen in it, less what is taken away, else what the
+/// recipe says.
+pub(super) fn known(inputs: &Inputs<'_>, removed: &[String]) -> ParentDirs {
+    if let Some(index) = inputs.index {
+        return index.dirs_without(removed);
+    }
+    let attr =
+        |dir: &crate::recipe::Dir| Attr { mode: dir.mode.bits(), uid: dir.owner.uid, gid: dir.owner.gid, mtime: MTIME };
+    inputs.recipe.layout.dirs.iter().map(|(path, dir)| (path.as_str().to_owned(), attr(dir))).collect()
+}
+
+/// Of the known folders those that these paths go through: a layer must not change with unrelated folders of the base.
+pub fn above<'a>(known: &ParentDirs, paths: impl Iterator<Item = &'a str>) -> ParentDirs {
+    let mut wanted = BTreeSet::new();
+    for path in paths {
+        let mut folder = path;
+        while let Some((above, _)) = folder.rsplit_once('/') {
+            folder = if above.is_empty() { "/" } else { above };
+            if !wanted.insert(folder) || folder == "/" {
+                break;
+            }
+        }
+    }
+    wanted.into_iter().filter_map(|folder| Some((folder.to_owned(), *known.get(folder)?))).collect()
+}

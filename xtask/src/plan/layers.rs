@@ -1,0 +1,158 @@
+//! Which layers are put upon the base, and in which order.
+
+use std::collections::BTreeSet;
+
+use oci_image::ParentDirs;
+use wheel_layer::{Layout, Target, WheelFacts};
+
+use super::{Inputs, MAX_LAYERS, PlannedFile, PlannedLayer, PlannedWheel, WheelInput, folders};
+use crate::{report::Problems, tools::TOOLS};
+
+/// What a file takes in a layer besides its contents, bytes: its header and padding.
+const FILE: u64 = 1024;
+
+/// What wheels replace in the base goes away first: `pip install` over an older version would uninstall it.
+pub(super) fn whiteouts(inputs: &Inputs<'_>, problems: &mut Problems) -> Option<PlannedLayer> {
+    let index = inputs.index?;
+    let site_packages = index.real_path(inputs.recipe.python.site_packages.as_str());
+    let (mut distributions, mut paths) = (Vec::new(), BTreeSet::new());
+    for facts in inputs.facts {
+        let key = facts.key();
+        for old in index.distributions.iter().filter(|old| old.key == key && old.location == site_packages) {
+            match index.removal(old) {
+                Ok(removed) => {
+                    distributions.push(format!("{} {}", old.name, old.version));
+                    paths.extend(removed);
+                }
+                Err(_) if inputs.recipe.allow.no_record.iter().any(|name| name.to_string() == key) => {}
+                Err(reason) => problems.push(
+                    format_args!("the base's {reason}, so that it can't be replaced"),
+                    Some(format!(
+                        "leave the wheel out, or put \"{key}\" into `allow.no_record` to lay it over the old one"
+                    )),
+                ),
+            }
+        }
+    }
+    distributions.sort();
+    let paths: Vec<String> = paths.into_iter().collect();
+    (!paths.is_empty()).then_some(PlannedLayer::Whiteouts { distributions, paths })
+}
+
+/// The user's own files at the places where the base really has them, sorted.
+pub(super) fn files(inputs: &Inputs<'_>) -> Option<PlannedLayer> {
+    let place = |file: &PlannedFile| PlannedFile { to: folders::real(inputs, &file.to), ..file.clone() };
+    let mut files: Vec<PlannedFile> = inputs.files.iter().map(place).collect();
+    files.sort_by(|a, b| a.to.cmp(&b.to));
+    (!files.is_empty()).then_some(PlannedLayer::Files { files })
+}
+
+/// Our own programs.
+pub(super) fn tools(inputs: &Inputs<'_>) -> PlannedLayer {
+    PlannedLayer::Tools { paths: TOOLS.map(|(_, _, path)| folders::real(inputs, path)).into() }
+}
+
+/// One layer a wheel, largest first: what changes often is small and comes last. Where these would be more than `room`,
+/// the smallest share one.
+pub(super) fn wheels(
+    inputs: &Inputs<'_>,
+    known: &ParentDirs,
+    removed: &[String],
+    target: &Target,
+    room: usize,
+    problems: &mut Problems,
+) -> Vec<PlannedLayer> {
+    let mut wheels: Vec<(&WheelInput, &WheelFacts)> = inputs.wheels.iter().zip(inputs.facts).collect();
+    wheels.sort_by(|(a, of_a), (b, of_b)| b.size.cmp(&a.size).then_with(|| of_a.key().cmp(&of_b.key())));
+    let plain = folders::layout(inputs, ParentDirs::new());
+    let (mut planned, mut sizes) = (Vec::new(), Vec::new());
+    for (wheel, facts) in wheels {
+        let placed = facts.folders(&plain, target).and_then(|folders| {
+            let layout = Layout { links: folders::links(inputs, &folders, removed), ..plain.clone() };
+            Ok((facts.folders(&layout, target)?, layout))
+        });
+        let (folders, layout) = match placed {
+            Ok(placed) => placed,
+            Err(fault) => {
+                problems.push(format_args!("wheel `{}`: {fault}", wheel.path.display()), None);
+                continue;
+            }
+        };
+        // A layer must not change with folders of the base that it has nothing to do with.
+        let parents = folders.into_iter().filter_map(|folder| known.get(&folder).map(|attr| (folder, *attr)));
+        sizes.push(wheel.size + FILE * facts.files.len() as u64);
+        planned.push(PlannedWheel {
+            name: facts.name.clone(),
+            version: facts.version.clone(),
+            path: wheel.path.clone(),
+            sha256: wheel.sha256,
+            size: wheel.size,
+            layout: Layout { parents: parents.collect(), ..layout },
+        });
+    }
+    let max_layer = inputs.recipe.layout.max_layer.0;
+    let Some(alone) = alone(&sizes, room, max_layer) else {
+        let (base, most) = (inputs.base.layers, MAX_LAYERS);
+        problems.push(
+            format_args!(
+                "no room for {} wheels above the {base} layers of the base: {most} can be stacked",
+                planned.len()
+            ),
+            Some("take a base with fewer layers, or a larger `layout.max_layer`".to_owned()),
+        );
+        return Vec::new();
+    };
+    let shared = planned.split_off(alone);
+    let mut layers: Vec<PlannedLayer> = planned.into_iter().map(|wheel| PlannedLayer::Wheel(wheel.into())).collect();
+    if !shared.is_empty() {
+        layers.push(PlannedLayer::SharedByWheels { wheels: shared });
+    }
+    layers
+}
+
+/// How many of the wheels, whose sizes these are, have layers of their own when all of them together may have `room`
+/// layers; none where there is no way.
+fn alone(sizes: &[u64], room: usize, max_layer: u64) -> Option<usize> {
+    let total = |sizes: &[u64]| sizes.iter().map(|size| pieces(*size, max_layer)).sum::<usize>();
+    if total(sizes) <= room {
+        return Some(sizes.len());
+    }
+    (0..sizes.len().saturating_sub(1)).rev().find(|&alone| {
+        let (own, shared) = sizes.split_at(alone);
+        total(own) + pieces(shared.iter().sum(), max_layer) <= room
+    })
+}
+
+/// How many layers this many compressed bytes become at most. Files are put in one after the other, so that two
+/// neighbours are more than `max_layer` together.
+pub(super) fn pieces(size: u64, max_layer: u64) -> usize {
+    if size <= max_layer { 1 } else { usize::try_from(2 * size / max_layer + 1).unwrap_or(usize::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wheels_share_a_layer_only_where_there_is_no_room() {
+        let five = [90, 80, 3, 2, 1];
+        assert_eq!(alone(&five, 6, 100), Some(5));
+        assert_eq!(alone(&five, 5, 100), Some(5));
+        assert_eq!(alone(&five, 4, 100), Some(3));
+        assert_eq!(alone(&five, 3, 100), Some(2));
+        assert_eq!(alone(&five, 2, 100), Some(1));
+        // All in one would be 176 bytes, which may be split into four.
+        assert_eq!(alone(&five, 1, 100), None);
+        assert_eq!(alone(&five, 1, 200), Some(0));
+        assert_eq!(alone(&five, 0, 200), None);
+        assert_eq!(alone(&[], 0, 200), Some(0));
+    }
+
+    #[test]
+    fn a_wheel_that_is_split_needs_the_room_of_its_pieces() {
+        let two = [250, 10];
+        assert_eq!(alone(&two, 7, 100), Some(2));
+        assert_eq!(alone(&two, 6, 100), Some(0));
+        assert_eq!(alone(&two, 5, 100), None);
+    }
+}

@@ -1,0 +1,278 @@
+//! `push`: a built image to a registry, under the organisation, and its `user_image_url` to stdout.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    path::Path,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Instant,
+};
+
+use anyhow::{Context, anyhow, ensure};
+use image_name::{Host, OrgName, RepoPath, user_image_url};
+use oci_image::{BlobSource, Descriptor, Store};
+use registry::{Arrival, IfTagExists, Push, PushBlob, PushEvent, PushReport};
+use serde_json::json;
+
+use crate::{
+    app_config::{self, Planned},
+    args::{Format, PushArgs},
+    base::{self, Fallback, ImageRef, OpenImage},
+    connect, place,
+    progress::{self, Progress},
+    recipe::Recipe,
+    record::BuildRecord,
+    report::{self, WithHint},
+};
+
+/// Runs the command.
+pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    let workspace = place::workspace();
+    let recipe = place::recipe(args.recipe.as_deref())?;
+    let record = match (&args.tag, &args.timestamp) {
+        (Some(tag), _) => BuildRecord::load(store, &recipe.registry.repository, tag)?,
+        (None, Some(timestamp)) => BuildRecord::with_timestamp(store, timestamp)?,
+        (None, None) => BuildRecord::latest(store, &workspace)?,
+    };
+    let host = args.registry.as_ref().unwrap_or(&recipe.registry.host);
+    let org = args
+        .org
+        .as_ref()
+        .or(recipe.registry.org.as_ref())
+        .ok_or_else(|| anyhow!("no organisation to push to"))
+        .hint("name one with `--org`, with `$org_name` or as `registry.org` in the recipe")
+        .input()?;
+    let target = Target { host, org, path: RepoPath::of(org, &record.repository), record: &record };
+    let url = target.url();
+    // What can't be written later is better known before hours of upload.
+    let app_config = args.app_config.as_deref().map(|file| app_config::plan(file, &url)).transpose()?;
+    if args.dry_run {
+        return say(&target, None, app_config.as_ref(), args.format);
+    }
+    progress.line(&format!("pushing {} to {}", target.reference(), host));
+    let report = push(&target, args, &recipe, store, progress)?;
+    // Planned anew: somebody may have edited the file during the upload.
+    let app_config = match args.app_config.as_deref() {
+        Some(file) => Some(set_url(file, &url, progress)?),
+        None => None,
+    };
+    say(&target, Some(&report), app_config.as_ref(), args.format)
+}
+
+fn set_url(file: &Path, url: &str, progress: &Progress) -> anyhow::Result<Planned> {
+    let set = || {
+        let planned = app_config::plan(file, url)?;
+        planned.write().map(|()| planned)
+    };
+    let planned = set()
+        .with_context(|| format!("the image was pushed, but `{}` was not changed", file.display()))
+        .hint(format!("write it by hand: `user_image_url: {url}`"))?;
+    let said = if planned.changes() { "set `user_image_url` in" } else { "unchanged:" };
+    progress.line(&format!("{said} `{}`", file.display()));
+    Ok(planned)
+}
+
+struct Target<'a> {
+    host: &'a Host,
+    org: &'a OrgName,
+    path: RepoPath,
+    record: &'a BuildRecord,
+}
+
+impl Target<'_> {
+    fn reference(&self) -> String {
+        format!("{}/{}:{}", self.host, self.path, self.record.tag)
+    }
+
+    fn url(&self) -> String {
+        user_image_url(self.org, &self.record.repository, &self.record.tag)
+    }
+}
+
+fn push(
+    target: &Target<'_>,
+    args: &PushArgs,
+    recipe: &Recipe,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<PushReport> {
+    let record = target.record;
+    let registry = connect::registry(target.host, &args.registry_args, &recipe.registry);
+    let manifest = record.manifest(store)?;
+    let base_ref: ImageRef = record.base.reference.parse()?;
+    // A base that lies in this very registry is mounted from its repository.
+    let mount_from = match &base_ref {
+        ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
+        _ => None,
+    };
+    let base = LazyBase { args, recipe, record, store, reference: base_ref, opened: OnceLock::new() };
+    // Layers of the base that were recompressed are in the store.
+    let of_base = Fallback { store, other: &base };
+    let layer = |layer: &crate::record::RecordedLayer| PushBlob {
+        descriptor: layer.blob.clone(),
+        name: layer.content.clone(),
+        mount_from: mount_from.clone().filter(|_| layer.of_base),
+        source: if layer.of_base { &of_base } else { store },
+    };
+    let push = Push {
+        repository: &target.path,
+        tag: &record.tag,
+        manifest: &manifest,
+        media_type: &record.media_type,
+        config: PushBlob {
+            descriptor: record.config.clone(),
+            name: "config".to_owned(),
+            mount_from: None,
+            source: store,
+        },
+        layers: record.layers.iter().map(layer).collect(),
+        if_tag_exists: if args.overwrite { IfTagExists::Overwrite } else { IfTagExists::Refuse },
+        parallel: 0,
+    };
+    let started = Instant::now();
+    let watch = Watch { progress, started, sizes: Mutex::default() };
+    let report = registry.push_image(&push, &|event| watch.event(event)).map_err(|error| hinted(error, target))?;
+    let counts =
+        format!("{} sent, {} mounted, {} already there", report.sent_blobs, report.mounted_blobs, report.present_blobs);
+    progress.line(&match report.unchanged {
+        true => format!("{} is there already with this digest; nothing was sent", target.reference()),
+        false => format!(
+            "pushed {} ({counts}; {}) in {}",
+            report.digest,
+            progress::bytes(report.sent.bodies),
+            progress::seconds(started.elapsed())
+        ),
+    });
+    Ok(report)
+}
+
+fn hinted(error: registry::Error, target: &Target<'_>) -> anyhow::Error {
+    let hint = match error.cause() {
+        registry::Cause::TagExists { .. } => Some(
+            "build again for a new timestamp, or move the tag with `--overwrite`: jobs that use it then get the new image"
+                .to_owned(),
+        ),
+        registry::Cause::Denied { .. } => Some(format!(
+            "check that the organisation `{}` exists on `{}` and is yours: an organisation must be made before a push",
+            target.org, target.host
+        )),
+        _ => error.hint(),
+    };
+    match hint {
+        Some(hint) => report::hinted(error.into(), hint),
+        None => error.into(),
+    }
+}
+
+fn say(
+    target: &Target<'_>,
+    report: Option<&PushReport>,
+    app_config: Option<&Planned>,
+    format: Format,
+) -> anyhow::Result<()> {
+    let record = target.record;
+    let url = target.url();
+    let text = match (format, report) {
+        (Format::Human, Some(_)) => format!("{url}\n"),
+        (Format::Human, None) => {
+            let layers: String = record
+                .layers
+                .iter()
+                .map(|layer| {
+                    format!(
+                        "  {} {:>9}  {}\n",
+                        layer.blob.digest.short(),
+                        progress::bytes(layer.blob.size),
+                        layer.content
+                    )
+                })
+                .collect();
+            let diff = app_config.map(Planned::diff).unwrap_or_default();
+            format!("would push {} to {}\n{layers}user_image_url: {url}\n{diff}", record.digest, target.reference())
+        }
+        (Format::Json, _) => {
+            let document = json!({
+                "reference": target.reference(),
+                "digest": record.digest,
+                "user_image_url": url,
+                "pushed": report.is_some(),
+                "unchanged": report.map(|report| report.unchanged),
+                "bytes_sent": report.map(|report| report.sent.bodies),
+                "header_bytes_sent": report.map(|report| report.sent.overhead),
+                "sent": report.map(|report| report.sent_blobs),
+                "mounted": report.map(|report| report.mounted_blobs),
+                "already_there": report.map(|report| report.present_blobs),
+                "layers": record.layers,
+                "app_config": app_config.map(|it| json!({ "changes": it.changes(), "diff": it.diff() })),
+            });
+            format!("{}\n", serde_json::to_string_pretty(&document)?)
+        }
+    };
+    report::data(&text)
+}
+
+/// The base's place, opened when the registry turns out to lack one of its blobs.
+struct LazyBase<'a> {
+    args: &'a PushArgs,
+    recipe: &'a Recipe,
+    record: &'a BuildRecord,
+    store: &'a Store,
+    reference: ImageRef,
+    opened: OnceLock<Result<OpenImage, String>>,
+}
+
+impl LazyBase<'_> {
+    fn image(&self) -> anyhow::Result<OpenImage> {
+        let image = base::open(&self.reference, &self.args.registry_args, &self.recipe.registry, self.store)?;
+        let (found, built_on) = (image.base.manifest_digest, self.record.base.digest);
+        ensure!(found == built_on, "the base `{}` is {found} now, the image was built on {built_on}", self.reference);
+        Ok(image)
+    }
+}
+
+impl BlobSource for LazyBase<'_> {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        match self.opened.get_or_init(|| self.image().map_err(|error| format!("{error:#}"))) {
+            Ok(image) => image.open(blob),
+            Err(reason) => Err(io::Error::other(reason.as_str())),
+        }
+    }
+}
+
+/// What a push shows: a line a blob, and on a terminal the bytes that went out.
+struct Watch<'a> {
+    progress: &'a Progress,
+    started: Instant,
+    sizes: Mutex<BTreeMap<String, (u64, u64)>>,
+}
+
+impl Watch<'_> {
+    fn event(&self, event: PushEvent<'_>) {
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            PushEvent::Sending { name, size } => {
+                sizes.insert(name.to_owned(), (0, size));
+            }
+            PushEvent::Sent { name, bytes } => {
+                if let Some(entry) = sizes.get_mut(name) {
+                    entry.0 += bytes;
+                }
+                let (sent, all) = sizes.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+                drop(sizes);
+                self.progress.moving(|| {
+                    let rate = (sent as f64 / self.started.elapsed().as_secs_f64().max(0.001)) as u64;
+                    format!("sent {} of {} ({}/s)", progress::bytes(sent), progress::bytes(all), progress::bytes(rate))
+                });
+            }
+            PushEvent::Done { name, how } => {
+                let how = match how {
+                    Arrival::Present => "there",
+                    Arrival::Mounted => "mounted",
+                    Arrival::Sent => "sent",
+                };
+                drop(sizes);
+                self.progress.line(&format!("{how:<8} {name}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `[cann]`: how CANN's installer is run, and what is kept of what it writes.
+
+use glob::{MatchOptions, Pattern};
+use serde::Serialize;
+
+use super::fields::Fields;
+
+/// How CANN is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cann {
+    /// Whether a user `HwHiAiUser` is made first, and stays in the image: installers of some versions want one.
+    /// Default: no.
+    pub user: bool,
+    /// File names of wheels in the installed tree that are installed like the others.
+    pub wheels: Globs,
+    /// What is not kept: paths, with all that is below them, where a pattern begins with `/`, else names.
+    pub drop: Globs,
+}
+
+/// Patterns of paths or names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Globs(Vec<String>);
+
+const WHEELS: [&str; 3] = ["hccl-*.whl", "te-*.whl", "topi-*.whl"];
+
+/// What engines make in every container, what clocks and caches leave: two installations differ in nothing else.
+const DROP: [&str; 17] = [
+    "/.dockerenv",
+    "/dev",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/mtab",
+    "/etc/resolv.conf",
+    "/proc",
+    "/root",
+    "/run",
+    "/sys",
+    "/tmp",
+    "/var/cache",
+    "/var/log",
+    "/var/tmp",
+    "*.pyc",
+    "__pycache__",
+];
+
+impl Cann {
+    pub(super) fn read(mut fields: Fields<'_>) -> Self {
+        let user = fields.value("user", false);
+        let mut globs = |key: &str, default: &[&str]| {
+            let placed = fields.list(key, default);
+            for text in &placed.value {
+                if let Err(error) = Pattern::new(text) {
+                    fields.fault(&placed, format!("`{text}` is no glob: {error}"));
+                } else if key == "wheels" && text.contains('/') {
+                    fields.fault(&placed, format!("`{text}` must be the pattern of a file name, without folders"));
+                } else if !text.starts_with('/') && text.contains('/') {
+                    fields.fault(&placed, format!("`{text}` must begin with `/`, or be the pattern of a name"));
+                }
+            }
+            Globs(placed.value)
+        };
+        let (wheels, drop) = (globs("wheels", &WHEELS), globs("drop", &DROP));
+        fields.end();
+        Self { user, wheels, drop }
+    }
+}
+
+impl Globs {
+    /// The patterns as written.
+    pub fn texts(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Something that matches absolute paths.
+    pub fn matcher(&self) -> Matcher {
+        // The recipe has tried them all.
+        let patterns = |of_paths: bool| {
+            let chosen = self.0.iter().filter(move |text| text.starts_with('/') == of_paths);
+            chosen.filter_map(|text| Pattern::new(text).ok()).collect()
+        };
+        Matcher { paths: patterns(true), names: patterns(false) }
+    }
+}
+
+/// Parsed patterns.
+#[derive(Debug)]
+pub struct Matcher {
+    paths: Vec<Pattern>,
+    names: Vec<Pattern>,
+}
+
+/// `*` stays within a name.
+const OPTIONS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+
+impl Matcher {
+    /// Whether the path, or a folder that it is in, is meant.
+    pub fn matches(&self, path: &str) -> bool {
+        let name = |name: &str| self.names.iter().any(|pattern| pattern.matches_with(name, OPTIONS));
+        if path.split('/').any(|part| !part.is_empty() && name(part)) {
+            return true;
+        }
+        let ends = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0).chain([path.len()]);
+        ends.into_iter().any(|end| self.paths.iter().any(|pattern| pattern.matches_with(&path[..end], OPTIONS)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_meant_with_all_below_them_and_names_anywhere() {
+        let globs = |texts: &[&str]| Globs(texts.iter().map(|text| (*text).to_owned()).collect()).matcher();
+        let matcher = globs(&["/tmp", "/a/*/log", "*.pyc", "__pycache__"]);
+        for path in ["/tmp", "/tmp/x/y", "/a/b/log", "/a/b/log/c", "/x/y.pyc", "/x/__pycache__", "/x/__pycache__/y"] {
+            assert!(matcher.matches(path), "{path}");
+        }
+        for path in ["/tmpx", "/x/tmp", "/a/b/c/log", "/a/log", "/x/y.py", "/x/pycache"] {
+            assert!(!matcher.matches(path), "{path}");
+        }
+    }
+}

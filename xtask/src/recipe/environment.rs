@@ -1,0 +1,196 @@
+//! `[environment]`: variables of the image. Jobs start without a shell's rc files, so they hold what those would set.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::fields::Fields;
+
+/// A variable's value, in which `${NAME}` stands for what the base has for `NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value(String);
+
+/// Names and values. Default: CANN's, as its `set_env.sh` has them, and `PYTHONUNBUFFERED=1`, which the platform wants.
+pub type Environment = BTreeMap<String, Value>;
+
+/// What `set_env.sh` of CANN 5.1.RC1 sets, below `/usr/local/Ascend/ascend-toolkit/latest`.
+const DEFAULT: [(&str, &str); 7] = [
+    ("ASCEND_AICPU_PATH", "/usr/local/Ascend/ascend-toolkit/latest"),
+    ("ASCEND_OPP_PATH", "/usr/local/Ascend/ascend-toolkit/latest/opp"),
+    (
+        "LD_LIBRARY_PATH",
+        "/usr/local/Ascend/ascend-toolkit/latest/lib64\
+         :/usr/local/Ascend/ascend-toolkit/latest/compiler/lib64/plugin/opskernel\
+         :/usr/local/Ascend/ascend-toolkit/latest/compiler/lib64/plugin/nnengine\
+         :/usr/local/Ascend/driver/lib64:/usr/local/Ascend/driver/lib64/common:/usr/local/Ascend/driver/lib64/driver\
+         :${LD_LIBRARY_PATH}",
+    ),
+    (
+        "PATH",
+        "/usr/local/Ascend/ascend-toolkit/latest/bin\
+         :/usr/local/Ascend/ascend-toolkit/latest/compiler/ccec_compiler/bin:${PATH}",
+    ),
+    (
+        "PYTHONPATH",
+        "/usr/local/Ascend/ascend-toolkit/latest/python/site-packages\
+         :/usr/local/Ascend/ascend-toolkit/latest/opp/op_impl/built-in/ai_core/tbe:${PYTHONPATH}",
+    ),
+    ("PYTHONUNBUFFERED", "1"),
+    ("TOOLCHAIN_HOME", "/usr/local/Ascend/ascend-toolkit/latest/toolkit"),
+];
+
+/// What engines give a container whose image sets no `PATH`; an image that sets one must have these folders itself.
+const ENGINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A recipe's entry: text, or `false` for a default that is not wanted.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be text, or `false` to leave it out")]
+enum Entry {
+    Wanted(bool),
+    Text(String),
+}
+
+pub(super) fn read(mut fields: Fields<'_>) -> Environment {
+    let mut environment = Environment::new();
+    for (name, text) in DEFAULT {
+        environment.insert(name.to_owned(), Value(text.to_owned()));
+    }
+    for name in fields.keys() {
+        let Some(entry) = fields.placed::<Entry>(&name) else { continue };
+        let mut characters = name.chars();
+        let start = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+        if !start || !characters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            fields.fault(&entry, "a variable's name has letters, digits and `_`, and no digit first");
+        }
+        match &entry.value {
+            Entry::Wanted(false) => drop(environment.remove(&name)),
+            Entry::Wanted(true) => fields.fault(&entry, "must be text, or `false` to leave it out"),
+            Entry::Text(text) => match text.parse() {
+                Ok(value) => drop(environment.insert(name, value)),
+                Err(message) => fields.fault(&entry, message),
+            },
+        }
+    }
+    fields.end();
+    environment
+}
+
+/// The variables with the base's values filled in; sorted by name.
+///
+/// In a list with colons, an element that stands for nothing vanishes (an empty one would mean the work folder to the
+/// loader and the shell), and what the base brings is left out where the recipe names it already: an image built upon
+/// our own has every folder once.
+pub fn resolve(environment: &Environment, base: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    environment.iter().map(|(name, value)| (name.clone(), value.resolve(base))).collect()
+}
+
+impl Value {
+    fn resolve(&self, base: &BTreeMap<String, String>) -> String {
+        let of_base = |name: &str| match (base.get(name), name) {
+            (Some(value), _) => value.as_str(),
+            (None, "PATH") => ENGINE_PATH,
+            (None, _) => "",
+        };
+        let own: Vec<&str> = self.0.split(':').collect();
+        let mut elements: Vec<String> = Vec::new();
+        for element in &own {
+            match element.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).filter(|name| !name.contains('$'))
+            {
+                Some(name) => {
+                    let brought = of_base(name).split(':').filter(|one| !one.is_empty() && !own.contains(one));
+                    elements.extend(brought.map(str::to_owned));
+                }
+                None => elements.push(fill(element, of_base)),
+            }
+        }
+        elements.join(":")
+    }
+}
+
+/// Replaces every `${NAME}`; the text is known to have each of them closed.
+fn fill<'a>(text: &str, of_base: impl Fn(&str) -> &'a str) -> String {
+    let mut parts = text.split("${");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').unwrap_or((part, ""));
+        filled.push_str(of_base(name));
+        filled.push_str(rest);
+    }
+    filled
+}
+
+impl FromStr for Value {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains(['\0', '\n', '\r']) {
+            return Err("must be one line".to_owned());
+        }
+        for part in text.split("${").skip(1) {
+            let name = part.split_once('}').map(|(name, _)| name);
+            if !name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+            {
+                return Err(format!("`${{{part}` is not closed, or names no variable"));
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(text: &str, base: &[(&str, &str)]) -> String {
+        let base = base.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        text.parse::<Value>().unwrap().resolve(&base)
+    }
+
+    #[test]
+    fn the_base_is_put_in() {
+        assert_eq!(resolved("/a:${X}", &[("X", "/b:/c")]), "/a:/b:/c");
+        assert_eq!(resolved("/a/${X}/b", &[("X", "m")]), "/a/m/b");
+        assert_eq!(resolved("${X}", &[("X", "plain text")]), "plain text");
+        assert_eq!(resolved("$X $", &[("X", "no")]), "$X $");
+    }
+
+    #[test]
+    fn an_unset_variable_leaves_no_empty_element() {
+        assert_eq!(resolved("/a:${X}", &[]), "/a");
+        assert_eq!(resolved("${X}:/a", &[("X", "")]), "/a");
+        assert_eq!(resolved("/a:${X}", &[("X", ":/b:")]), "/a:/b");
+    }
+
+    #[test]
+    fn a_base_without_path_keeps_the_engines_folders() {
+        assert_eq!(resolved("/a:${PATH}", &[]), format!("/a:{ENGINE_PATH}"));
+    }
+
+    #[test]
+    fn built_upon_itself_nothing_doubles() {
+        for (_, text) in DEFAULT {
+            let once = resolved(text, &[("PATH", "/x"), ("LD_LIBRARY_PATH", "/x")]);
+            let base = [("PATH", &*once), ("LD_LIBRARY_PATH", &*once), ("PYTHONPATH", &*once)];
+            assert_eq!(resolved(text, &base), once);
+        }
+    }
+
+    #[test]
+    fn values_are_one_line_and_closed() {
+        for text in ["${", "${}", "${A", "${A-b}", "a\nb", "${A:-x}"] {
+            assert!(text.parse::<Value>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `[layout]`: owners, modes and sizes of what the layers hold.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    amounts::{Bytes, Mode, Owner},
+    fields::Fields,
+    paths::ImagePath,
+};
+
+/// How files lie in the layers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Layout {
+    /// Owner of what the image adds. Default: `1000:100`, the platform's ma-user and ma-group.
+    pub owner: Owner,
+    /// Folders of the base, which every layer that reaches into them repeats. The base's own attributes, once known,
+    /// come before these. Default: those of the manual's base.
+    pub dirs: BTreeMap<ImagePath, Dir>,
+    /// A layer with more compressed bytes is split, so that a registry that can not resume loses at most this much to
+    /// a cut. Default: 512 MiB.
+    pub max_layer: Bytes,
+}
+
+/// Attributes of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Dir {
+    /// Permission bits. Default: 0755.
+    pub mode: Mode,
+    /// Owner. Default: that of the layout.
+    pub owner: Owner,
+}
+
+const OWNER: Owner = Owner { uid: 1000, gid: 100 };
+const ROOT: Owner = Owner { uid: 0, gid: 0 };
+
+/// `/home/ma-user` is 0750 on the platform; remade as root's 0755 it would lock its user out of its own home.
+const DIRS: [(&str, u32, Owner); 9] = [
+    ("/", 0o755, ROOT),
+    ("/etc", 0o755, ROOT),
+    ("/home", 0o755, ROOT),
+    ("/home/ma-user", 0o750, OWNER),
+    ("/opt", 0o755, ROOT),
+    ("/tmp", 0o1777, ROOT),
+    ("/usr", 0o755, ROOT),
+    ("/usr/local", 0o755, ROOT),
+    ("/usr/local/bin", 0o755, ROOT),
+];
+
+/// Bounds of `max_layer`: less than the first makes thousands of layers of one MindSpore, more than the second no
+/// registry of the field takes.
+const MAX_LAYER: (u64, u64) = (1 << 20, 10_000_000_000);
+
+impl Layout {
+    pub(super) fn read(mut fields: Fields<'_>) -> Self {
+        let owner = fields.value("owner", OWNER);
+        let max_layer = fields.placed::<Bytes>("max_layer");
+        if let Some(placed) = &max_layer
+            && !(MAX_LAYER.0..=MAX_LAYER.1).contains(&placed.value.0)
+        {
+            fields.fault(placed, "must be 1 MiB to 10 GB");
+        }
+        let mut inner = fields.table("dirs");
+        let mut dirs = BTreeMap::new();
+        for (path, mode, owner) in DIRS {
+            // The paths are those just above.
+            dirs.extend(path.parse::<ImagePath>().map(|path| (path, Dir { mode: Mode::new(mode), owner })));
+        }
+        for key in inner.keys() {
+            let mut dir = inner.table(&key);
+            let path = key.parse::<ImagePath>();
+            let known = path.as_ref().ok().and_then(|path| dirs.get(path)).copied();
+            let preset = known.unwrap_or(Dir { mode: Mode::new(0o755), owner });
+            let mode = dir.value("mode", preset.mode);
+            let owner = dir.value("owner", preset.owner);
+            match path {
+                Ok(path) => drop(dirs.insert(path, Dir { mode, owner })),
+                Err(error) => dir.reject(format!("the folder {error}")),
+            }
+            dir.end();
+        }
+        inner.end();
+        fields.end();
+        Self { owner, dirs, max_layer: max_layer.map_or(Bytes(512 << 20), |placed| placed.value) }
+    }
+}

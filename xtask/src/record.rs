@@ -1,0 +1,131 @@
+//! What a build leaves for the push: the image's digest, its blobs and where each can be had.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use image_name::{Digest, Repository, Tag, Timestamp};
+use oci_image::{Descriptor, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::report::WithHint;
+
+/// A built image. The manifest and the config lie in the store as blobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildRecord {
+    /// Name without organisation: `fmtk-ma`.
+    pub repository: Repository,
+    /// The image's tag.
+    pub tag: Tag,
+    /// When it was built, as the tag says.
+    pub timestamp: Timestamp,
+    /// Digest of the manifest.
+    pub digest: Digest,
+    /// Media type of the manifest.
+    pub media_type: String,
+    /// Length of the manifest in bytes.
+    pub manifest_size: u64,
+    /// The image's config.
+    pub config: Descriptor,
+    /// The layers, bottom to top.
+    pub layers: Vec<RecordedLayer>,
+    /// The base as it was named, with its digest.
+    pub base: RecordedBase,
+}
+
+/// A layer of a built image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedLayer {
+    /// The blob.
+    pub blob: Descriptor,
+    /// What it holds, for people.
+    pub content: String,
+    /// The base's own blob: it lies where the base lies, and in the store only by chance.
+    pub of_base: bool,
+}
+
+/// The base of a built image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedBase {
+    /// `host/org/repo:tag`, `oci:DIR[:tag]` or `docker-archive:FILE`.
+    pub reference: String,
+    /// Digest of its manifest.
+    pub digest: Digest,
+}
+
+const KIND: &str = "image";
+const LATEST: &str = "latest-image";
+
+impl BuildRecord {
+    /// Keeps the record under the image's tag, and as the last one built from this workspace.
+    pub fn save(&self, store: &Store, workspace: &Path) -> anyhow::Result<()> {
+        store.put_record(KIND, &key(&self.repository, &self.tag), self)?;
+        store.put_record(LATEST, &workspace.to_string_lossy(), &(self.repository.clone(), self.tag.clone()))?;
+        Ok(())
+    }
+
+    /// The record of this tag.
+    pub fn load(store: &Store, repository: &Repository, tag: &Tag) -> anyhow::Result<Self> {
+        store
+            .record(KIND, &key(repository, tag))?
+            .ok_or_else(|| anyhow!("no image `{repository}:{tag}` in the store `{}`", store.root().display()))
+            .hint(format!("build it: `cargo xtask image`; built are: {}", listed(store)))
+            .input()
+    }
+
+    /// The record of the last image built from this workspace.
+    pub fn latest(store: &Store, workspace: &Path) -> anyhow::Result<Self> {
+        let latest: Option<(Repository, Tag)> = store.record(LATEST, &workspace.to_string_lossy())?;
+        let (repository, tag) = latest
+            .ok_or_else(|| anyhow!("no image was built from `{}` yet", workspace.display()))
+            .hint("run `cargo xtask image` first, or name an image with `--timestamp` or `--tag`")
+            .input()?;
+        Self::load(store, &repository, &tag)
+    }
+
+    /// Every image in the store with this timestamp, whatever its versions are.
+    pub fn with_timestamp(store: &Store, timestamp: &Timestamp) -> anyhow::Result<Self> {
+        let mut found: Vec<Self> = all(store)?.into_iter().filter(|record| record.timestamp == *timestamp).collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(record), true) => Ok(record),
+            (None, _) => {
+                Err(anyhow!("no image with timestamp `{timestamp}` in the store `{}`", store.root().display()))
+                    .hint(format!("built are: {}", listed(store)))
+                    .input()
+            }
+            (Some(record), false) => {
+                found.push(record);
+                let tags: Vec<String> = found.iter().map(|record| format!("`{}`", record.tag)).collect();
+                Err(anyhow!("several images have the timestamp `{timestamp}`: {}", tags.join(", ")))
+                    .hint("name one with `--tag`")
+                    .input()
+            }
+        }
+    }
+
+    /// The bytes of the manifest.
+    pub fn manifest(&self, store: &Store) -> anyhow::Result<Vec<u8>> {
+        store
+            .read_blob(&self.digest, self.manifest_size)
+            .with_context(|| format!("the manifest of `{}:{}` is not in the store", self.repository, self.tag))
+            .hint("build the image again: `cargo xtask image`")
+    }
+}
+
+/// Every image in the store, oldest first.
+pub fn all(store: &Store) -> anyhow::Result<Vec<BuildRecord>> {
+    let mut records: Vec<BuildRecord> = store.records(KIND)?;
+    records.sort_by(|a, b| {
+        (a.timestamp.to_string(), a.tag.to_string()).cmp(&(b.timestamp.to_string(), b.tag.to_string()))
+    });
+    Ok(records)
+}
+
+fn listed(store: &Store) -> String {
+    let tags: Vec<String> =
+        all(store).unwrap_or_default().iter().rev().take(5).map(|r| format!("`{}`", r.tag)).collect();
+    if tags.is_empty() { "none".to_owned() } else { tags.join(", ") }
+}
+
+fn key(repository: &Repository, tag: &Tag) -> String {
+    format!("{repository}:{tag}")
+}

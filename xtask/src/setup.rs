@@ -1,0 +1,203 @@
+//! What the commands that build have in common: the recipe with its arguments, the packages, the user's files.
+
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use oci_image::Store;
+
+use crate::{
+    args::RecipeArgs,
+    base::OpenImage,
+    fetch::{self, Fetched},
+    packages::{self, Found, Package},
+    place,
+    plan::PlannedFile,
+    progress::Progress,
+    recipe::{Overrides, OwnFile, Recipe},
+    report::{Problems, WithHint},
+    sample::{self, Consent},
+};
+
+/// What `--sample` says over the recipe's file: everything of the vendor is left out, mindpet stands for the tuning kit.
+const SAMPLE: [&str; 13] = [
+    "versions.cann=none",
+    "packages.cann.required=false",
+    "packages.moxing.required=false",
+    "packages.tuning-kit.required=false",
+    "pypi.requirements=['mindspore-ascend=={mindspore}', 'mindpet==1.0.4']",
+    "pypi.constraints=['numpy<1.24', 'protobuf<3.21']",
+    "scripts=keep",
+    // There is no CANN for them to point at.
+    "environment.ASCEND_AICPU_PATH=false",
+    "environment.ASCEND_OPP_PATH=false",
+    "environment.LD_LIBRARY_PATH=false",
+    "environment.PATH=false",
+    "environment.PYTHONPATH=false",
+    "environment.TOOLCHAIN_HOME=false",
+];
+
+/// The recipe of this command; with `--sample` the sample's base is made ready first.
+pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &Progress) -> anyhow::Result<Recipe> {
+    if !args.sample {
+        return place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base });
+    }
+    let mut set: Vec<String> = SAMPLE.map(str::to_owned).into();
+    let own_base;
+    let base = match base {
+        Some(base) => base,
+        None => {
+            let consent = if args.yes { Consent::Given } else { Consent::Ask };
+            let ready = sample::ensure_base(store, consent, progress)?;
+            set.extend(ready.from.recipe_overrides());
+            own_base = ready.reference.to_string();
+            &own_base
+        }
+    };
+    // What the user sets comes last and wins.
+    set.extend(args.set.iter().cloned());
+    place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(base) })
+}
+
+/// The package folder of this command. The sample's packages have one of their own, so that they do not mix with the
+/// recipe's.
+pub fn pkg_folder(args: &RecipeArgs) -> PathBuf {
+    match (&args.pkg, args.sample) {
+        (None, true) => packages::folder(None).join("sample"),
+        (folder, _) => packages::folder(folder.as_deref()),
+    }
+}
+
+/// Downloads what PyPI has of the recipe, unless it is there.
+pub fn fetch(args: &RecipeArgs, recipe: &Recipe, store: &Store, progress: &Progress) -> anyhow::Result<Fetched> {
+    fetch::fetch(recipe, &packages::pypi_folder(&pkg_folder(args)), store, progress)
+}
+
+/// Every package of the recipe, or all that is wrong with them.
+pub fn packages(
+    args: &RecipeArgs,
+    recipe: &Recipe,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<Vec<Package>> {
+    let folder = pkg_folder(args);
+    let Found { packages, unused } = packages::find(recipe, &folder, store)?;
+    for file in unused {
+        progress.warning(&format!("`{file}` in `{}` is for no kind in `[packages]` and is left out", folder.display()));
+    }
+    Ok(packages)
+}
+
+/// The user's own files, identified; a folder stands for every file below it.
+pub fn own_files(recipe: &Recipe, store: &Store) -> anyhow::Result<Vec<PlannedFile>> {
+    let mut problems = Problems::default();
+    let mut found: Vec<(&OwnFile, PathBuf, String)> = Vec::new();
+    for file in &recipe.files {
+        walk(file, file.from.path(), file.to.as_str(), &mut found, &mut problems);
+    }
+    let mut files: Vec<PlannedFile> = Vec::new();
+    let mut places = HashSet::new();
+    for (file, from, to) in found {
+        let (size, sha256) = packages::digest(store, &from)?;
+        let meta = fs::metadata(&from).with_context(|| format!("failed to read `{}`", from.display()))?;
+        let owner = file.owner.unwrap_or(recipe.layout.owner);
+        // Git keeps this one bit, so clones agree on it; the rest depends on the umask of whoever cloned.
+        let mode = match file.mode {
+            Some(mode) => mode.bits(),
+            None if meta.permissions().mode() & 0o111 != 0 => 0o755,
+            None => 0o644,
+        };
+        if !places.insert(to.clone()) {
+            problems.push(format_args!("two of `[[files]]` give `{to}`"), None);
+        }
+        files.push(PlannedFile { from, to, mode, uid: owner.uid, gid: owner.gid, sha256, size });
+    }
+    problems.into_result()?;
+    Ok(files)
+}
+
+fn walk<'a>(
+    file: &'a OwnFile,
+    from: &Path,
+    to: &str,
+    found: &mut Vec<(&'a OwnFile, PathBuf, String)>,
+    problems: &mut Problems,
+) {
+    let failed = |error: std::io::Error| format!("failed to read `{}` of `[[files]]`: {error}", from.display());
+    let meta = match fs::metadata(from) {
+        Ok(meta) => meta,
+        Err(error) => return problems.push(failed(error), None),
+    };
+    if meta.is_file() {
+        return found.push((file, from.to_owned(), to.to_owned()));
+    }
+    if !meta.is_dir() {
+        let message = format!("`{}` of `[[files]]` is neither a file nor a folder", from.display());
+        return problems.push(message, None);
+    }
+    let mut names = Vec::new();
+    match fs::read_dir(from) {
+        Ok(entries) => {
+            for entry in entries {
+                match entry.map(|entry| entry.file_name().into_string()) {
+                    Ok(Ok(name)) => names.push(name),
+                    Ok(Err(name)) => {
+                        let path = from.join(name);
+                        problems.push(format_args!("the name of {path:?} of `[[files]]` is not UTF-8"), None);
+                    }
+                    Err(error) => problems.push(failed(error), None),
+                }
+            }
+        }
+        Err(error) => return problems.push(failed(error), None),
+    }
+    names.sort();
+    for name in names {
+        let path = from.join(&name);
+        // A link to a folder could lead in a circle.
+        if path.is_symlink() && path.is_dir() {
+            problems.push(format_args!("`{}` of `[[files]]` is a link to a folder", path.display()), None);
+            continue;
+        }
+        walk(file, &path, &format!("{}/{name}", to.trim_end_matches('/')), found, problems);
+    }
+}
+
+/// The base is the one that the recipe pins.
+pub fn check_pin(recipe: &Recipe, opened: &OpenImage) -> anyhow::Result<()> {
+    match recipe.base.digest {
+        Some(pin) if pin != opened.base.manifest_digest => Err(anyhow!(
+            "the base `{}` is {}, the recipe pins {pin}",
+            recipe.base.reference,
+            opened.base.manifest_digest
+        ))
+        .hint("if the new base is wanted, set `base.digest` to it")
+        .input()
+        .context("the base changed"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    use super::*;
+    use crate::{recipe::Overrides, report};
+
+    #[test]
+    fn a_file_whose_name_the_image_can_not_have_is_not_left_out_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        fs::create_dir(folder.path().join("own")).unwrap();
+        fs::write(folder.path().join("own").join(OsStr::from_bytes(b"\xe4.txt")), "").unwrap();
+        let text = "files = [{ from = \"own\", to = \"/opt/own\" }]";
+        let recipe = Recipe::parse(text, "image.toml", folder.path(), Overrides::default()).unwrap();
+        let said = report::render(&own_files(&recipe, &store).unwrap_err());
+        assert!(said.ends_with("/own/\\xE4.txt\" of `[[files]]` is not UTF-8\n"), "{said}");
+    }
+}

@@ -1,0 +1,28 @@
+//! Real engines and registries on this machine, started for one run of `e2e` or `bench` and gone after it.
+
+mod cann_double;
+mod command;
+mod daemon;
+mod docker;
+mod engine;
+mod podman;
+mod recipe;
+mod registry;
+mod requirements;
+mod snapshot;
+mod wheel_double;
+mod workplace;
+
+pub use self::{
+    cann_double::cann_double,
+    command::{Finished, Invocation, Log},
+    docker::Docker,
+    engine::Engine,
+    podman::Podman,
+    recipe::recipe,
+    registry::{Access, PASSWORD, RegistryServer},
+    requirements::{Requirement, require},
+    snapshot::{Entry, Kind, Snapshot},
+    wheel_double::{WheelDouble, x86_64_library},
+    workplace::Workplace,
+};

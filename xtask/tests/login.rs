@@ -1,0 +1,83 @@
+//! `login` as it is run, against a registry in memory.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use registry_double::{Auth, Double, Options};
+
+const USER: &str = "cn-1@AK";
+const KEY: &str = "hunter2";
+
+/// Runs it with this stdin; its exit code and what it printed.
+fn login(folder: &Path, flags: &[&str], input: &str) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("--store").arg(folder.join("store")).arg("login").args(flags);
+    command.env("DOCKER_CONFIG", folder).env("NO_PROXY", "*").env_remove("RUST_BACKTRACE");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert!(!said.contains(KEY), "it printed the key: {said}");
+    (output.status.code(), said)
+}
+
+#[test]
+fn basic_and_bearer_registries_are_asked_before_anything_is_stored() {
+    let (user, password) = (USER.to_owned(), KEY.to_owned());
+    let basic = Auth::Basic { user: user.clone(), password: password.clone() };
+    let bearer = Auth::Bearer { user, password, identity_token: "none".into() };
+    for auth in [basic, bearer] {
+        let double = Double::with(Options { auth, ..Options::default() });
+        let host = double.host();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
+
+        let (code, said) = login(folder.path(), &[], &format!("docker login -u {USER} -p wrong {host}\n"));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("refused the login; nothing was stored") && said.contains("hint: "), "{said}");
+        assert!(!file.exists());
+
+        let (code, said) = login(folder.path(), &[], &format!("sudo docker login -u {USER} -p {KEY} {host}\r\n"));
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("24 hours") && said.contains("config.json"), "{said}");
+        // base64 of `cn-1@AK:hunter2`
+        assert!(fs::read_to_string(&file).unwrap().contains("\"auth\": \"Y24tMUBBSzpodW50ZXIy\""));
+    }
+}
+
+#[test]
+fn the_long_term_key_is_made_of_the_secret_key() {
+    // What `printf AK | openssl dgst -sha256 -hmac hunter2` prints.
+    let password = "47f8cc9282431ef242cef2978d63f160faf115ba04e0c12aa5542f2cc98cf910".to_owned();
+    let double = Double::with(Options { auth: Auth::Basic { user: USER.into(), password }, ..Options::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--region", "cn-1", "--ak", "AK", "--registry", &double.host()];
+    let (code, said) = login(folder.path(), &flags, "hunter2\n");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("24 hours"), "{said}");
+}
+
+#[test]
+fn what_is_no_login_is_refused_without_quoting_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flags, input) in [
+        (&[][..], "hunter2"),
+        (&[], ""),
+        (&[], "docker login -u u -p hunter2 r.x\ndocker login -u u -p hunter22 r.x"),
+        (&["--registry", "q.x"], "docker login -u u -p hunter2 r.x"),
+        (&["--username", "u"], "hunter2\nhunter2\n"),
+        (&["--username", "u:v"], "hunter2\n"),
+        (&["--ak", "AK"], "hunter2"),
+    ] {
+        let (code, said) = login(folder.path(), flags, input);
+        assert_eq!(code, Some(2), "{said}");
+    }
+    assert!(!folder.path().join("config.json").exists());
+}
