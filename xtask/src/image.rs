@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use anyhow::Context;
 use image_name::{Digest, Timestamp};
+use makeself::Makeself;
 use oci_image::{BaseIndex, Descriptor, IndexError, Store, TarError, UnpackError};
 use serde_json::json;
 use wheel_layer::WheelFacts;
@@ -16,7 +17,7 @@ use crate::{
     clock, engine,
     lock::{self, Lock},
     output::Output,
-    packages::{Makeself, Package},
+    packages::{self, Package},
     place,
     plan::{CannInput, Inputs, Plan, PlannedBase, PlannedFile, WheelInput},
     progress::{self, Progress},
@@ -101,7 +102,7 @@ impl Prepared {
         let (mut packages, mut facts, mut installer) = (Vec::new(), Vec::new(), None);
         for package in found {
             if package.is_installer() {
-                match Makeself::cached(store, &package.path, &package.sha256) {
+                match packages::installer(store, &package.path, &package.sha256) {
                     Ok(read) => installer = Some((package, read)),
                     Err(error) => problems.push(
                         format_args!(

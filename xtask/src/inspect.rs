@@ -11,7 +11,7 @@ use wheel_layer::{Allowances, Target, WheelFacts};
 use crate::{
     args::{Format, InspectArgs},
     base::{self, ImageRef},
-    packages::{self, InstallerName, Makeself},
+    packages::{self, InstallerName},
     place,
     progress::{bytes, count},
     recipe::Recipe,
@@ -202,7 +202,7 @@ fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(String,
 fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(String, Value)> {
     let (size, sha256) = packages::digest(store, file).input()?;
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let read = Makeself::cached(store, file, &sha256)
+    let read = packages::installer(store, file, &sha256)
         .with_context(|| format!("`{}` can't be used", file.display()))
         .input()
         .hint("copy the file again from where it came")?;

@@ -2,7 +2,7 @@
 
 mod digests;
 mod file_name;
-mod makeself;
+mod installer;
 mod source;
 
 #[cfg(test)]
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     digests::digest,
     file_name::{InstallerName, WheelName},
-    makeself::Makeself,
+    installer::installer,
 };
 use crate::{
     fetch::{self, State},

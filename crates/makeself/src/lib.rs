@@ -1,4 +1,4 @@
-//! Self-extracting archives of makeself, which CANN's installer is one of: checked without being run.
+//! A self-extracting archive of makeself, as CANN's installer is one, is checked without being run.
 //!
 //! Such a file is a shell script of a known number of lines, and behind it the payload in one or more parts, whose sizes
 //! and checksums the script has in variables (makeself 2.1 to 2.5; Debian has 2.4.5).
@@ -12,14 +12,12 @@ use std::{
     path::Path,
 };
 
-use image_name::Digest;
-use oci_image::Store;
 use serde::{Deserialize, Serialize};
 
 use self::sums::Sums;
 
-/// Raised where more is refused or kept, so that what was found earlier is not taken.
-const VERSION: u32 = 1;
+/// Raised where more is refused or kept, so that what a cache has is not taken for what would be found now.
+pub const VERSION: u32 = 1;
 /// The longest script that is read, bytes. Those of makeself have 20 KiB; licences may be in them.
 const MAX_HEADER: u64 = 4 << 20;
 
@@ -117,17 +115,6 @@ impl Makeself {
             let sums = Sums::of(&mut (&mut file).take(part.size))?;
             sums.compare(number + 1, part)?;
         }
-        Ok(read)
-    }
-
-    /// The same for a file with this digest (the caller's word), from the store where it was read before.
-    pub fn cached(store: &Store, path: &Path, sha256: &Digest) -> anyhow::Result<Self> {
-        let key = format!("{VERSION} {sha256}");
-        if let Some(read) = store.record("makeself", &key)? {
-            return Ok(read);
-        }
-        let read = Self::read_whole(path)?;
-        store.put_record("makeself", &key, &read)?;
         Ok(read)
     }
 
