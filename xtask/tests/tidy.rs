@@ -166,10 +166,11 @@ fn arrows_between_the_rooms_never_go_back() {
         ("registry", &["image-name", "oci-image", "file-edit"]),
         ("registry-double", &[]),
         ("file-edit", &[]),
+        ("makeself", &[]),
         ("fmk-patch", &["file-edit"]),
         ("rank-table", &[]),
         ("launcher", &["rank-table"]),
-        ("xtask", &["image-name", "oci-image", "wheel-layer", "registry", "fmk-patch", "file-edit"]),
+        ("xtask", &["image-name", "oci-image", "wheel-layer", "registry", "fmk-patch", "file-edit", "makeself"]),
     ]);
     for (path, text) in files(&["Cargo.toml"]) {
         if path == "Cargo.toml" || path.contains("fuzz") || path.starts_with("ci/") {
