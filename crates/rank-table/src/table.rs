@@ -1,9 +1,7 @@
 //! A table that is known to be right.
 
 use std::collections::HashMap;
-
-use serde::ser::{SerializeSeq, SerializeStruct};
-use serde::{Serialize, Serializer};
+use std::fmt::{self, Write};
 
 /// Which of the two formats a table came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +76,35 @@ impl RankTable {
     /// The table as the text of a v1 file, numbers as strings, with a final newline.
     ///
     /// Instances on the same server become one server, at the place of the first of them, as the vendor's scripts do it.
+    /// Keys are in the order in which those write them.
     pub fn to_v1(&self) -> String {
-        #[expect(clippy::expect_used, reason = "keys are text and writing to memory does not fail: nothing else can")]
-        let text = serde_json::to_string(&V1 { servers: self.servers() }).expect("a table is always JSON");
-        text + "\n"
+        let servers = self.servers();
+        let devices: usize = servers.iter().map(|it| it.1.len()).sum();
+        // Room for all of it, as a rule, so that it is not copied as it grows.
+        let mut text = String::with_capacity(128 + 64 * servers.len() + 80 * devices);
+        text.push_str(r#"{"status":"completed","version":"1.0","server_count":""#);
+        push_number(&mut text, servers.len());
+        text.push_str(r#"","server_list":["#);
+        for (number, (server_id, devices)) in servers.iter().enumerate() {
+            text.push_str(if number == 0 { r#"{"server_id":"# } else { r#",{"server_id":"# });
+            push_quoted(&mut text, server_id);
+            text.push_str(r#","device":["#);
+            for (number, device) in devices.iter().enumerate() {
+                text.push_str(if number == 0 { r#"{"device_id":""# } else { r#",{"device_id":""# });
+                push_number(&mut text, device.id);
+                text.push('"');
+                if let Some(ip) = &device.ip {
+                    text.push_str(r#","device_ip":"#);
+                    push_quoted(&mut text, ip);
+                }
+                text.push_str(r#","rank_id":""#);
+                push_number(&mut text, device.rank);
+                text.push_str(r#""}"#);
+            }
+            text.push_str("]}");
+        }
+        text.push_str("]}\n");
+        text
     }
 
     /// Server ids in the order of their first instance, with the devices of all their instances.
@@ -99,50 +122,16 @@ impl RankTable {
     }
 }
 
-/// Keys in the order in which the vendor's scripts write them.
-struct V1<'t> {
-    servers: Vec<(&'t str, Vec<&'t Device>)>,
+fn push_number(text: &mut String, number: impl fmt::Display) {
+    // Writing to memory does not fail.
+    let _ = write!(text, "{number}");
 }
 
-impl Serialize for V1<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut table = serializer.serialize_struct("RankTable", 4)?;
-        table.serialize_field("status", "completed")?;
-        table.serialize_field("version", "1.0")?;
-        table.serialize_field("server_count", &self.servers.len().to_string())?;
-        table.serialize_field("server_list", &Servers(&self.servers))?;
-        table.end()
-    }
-}
-
-struct Servers<'t>(&'t [(&'t str, Vec<&'t Device>)]);
-
-impl Serialize for Servers<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        for (server_id, devices) in self.0 {
-            list.serialize_element(&Server { server_id, device: devices.iter().map(|it| V1Device(it)).collect() })?;
-        }
-        list.end()
-    }
-}
-
-#[derive(Serialize)]
-struct Server<'t> {
-    server_id: &'t str,
-    device: Vec<V1Device<'t>>,
-}
-
-struct V1Device<'t>(&'t Device);
-
-impl Serialize for V1Device<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut device = serializer.serialize_struct("Device", 3)?;
-        device.serialize_field("device_id", &self.0.id.to_string())?;
-        if let Some(ip) = &self.0.ip {
-            device.serialize_field("device_ip", ip)?;
-        }
-        device.serialize_field("rank_id", &self.0.rank.to_string())?;
-        device.end()
+/// As JSON, in quotes.
+fn push_quoted(text: &mut String, value: &str) {
+    if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        text.push_str(&serde_json::Value::from(value).to_string());
+    } else {
+        text.extend(["\"", value, "\""]);
     }
 }

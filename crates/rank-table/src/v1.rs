@@ -80,7 +80,7 @@ impl Ranks {
         if self.unread || self.devices == 0 {
             return;
         }
-        // They are in order now.
+        self.places.sort_by_key(|(rank, _)| *rank);
         let devices = self.devices;
         let highest = devices - 1;
         let mut gaps: Vec<(usize, usize)> = Vec::new();

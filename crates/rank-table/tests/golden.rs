@@ -88,6 +88,15 @@ fn the_converted_file_is_written_whole_with_its_folders() {
 }
 
 #[test]
+fn names_of_servers_are_quoted_as_json_demands() {
+    let text = br#"{"status":"completed","version":"1.0","server_count":"1","server_list":[{"server_id":"a\"\\\u00e4/","device":[{"device_id":"0","rank_id":"0"}]}]}"#;
+    let table = parse(text).unwrap();
+    assert_eq!(table.instances()[0].server_id, "a\"\\ä/");
+    assert!(table.to_v1().contains(r#""server_id":"a\"\\ä/""#), "{}", table.to_v1());
+    assert_eq!(parse(table.to_v1().as_bytes()).unwrap(), table);
+}
+
+#[test]
 fn names_that_killed_launchers_left_are_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.json");
