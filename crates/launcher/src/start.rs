@@ -1,17 +1,18 @@
 //! Starting the process of a rank.
 
-use std::ffi::OsString;
+mod child;
+
+use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::io::{self, PipeReader};
-use std::os::unix::process::CommandExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use crate::bind::affinity::{self, CpuMask};
+use self::child::{Forked, Image};
+use crate::bind::affinity::CpuMask;
 use crate::exit::Exit;
-use crate::signals;
 
 /// Bytes that a rank's pipe holds: a burst of output does not stop the rank while the launcher is elsewhere.
 const PIPE_BYTES: i32 = 256 << 10;
@@ -81,56 +82,58 @@ fn is_there(program: &OsString, folder: &Path) -> bool {
     std::env::split_paths(&path).any(|it| !program.is_empty() && folder.join(it).join(program).exists())
 }
 
-/// Starts `command` in `folder` with the launcher's environment changed by `variables` (those without a value are removed),
-/// on the cores `cpus` if any are named; in a session of its own, with default signals and no descriptor but the first three.
-pub fn start(
+/// A process of a rank that has been forked.
+#[derive(Debug)]
+pub struct Starting<'a> {
+    program: &'a OsStr,
+    folder: &'a Path,
+    forked: Forked,
+    pipe: PipeReader,
+}
+
+impl Starting<'_> {
+    /// Waits until it is the program or can't become it.
+    pub fn wait(self) -> Result<Started, StartError> {
+        match self.forked.wait() {
+            Ok(pid) => Ok(Started { pid, pipe: self.pipe }),
+            Err(error) => Err(StartError::new(self.program.to_owned(), self.folder, error)),
+        }
+    }
+}
+
+/// Begins to start `command` in `folder` with the launcher's environment changed by `variables` (those without a value are
+/// removed), on the cores `cpus` if any are named; in a session of its own, with default signals and no descriptor but the
+/// first three. Whoever starts several begins with all before waiting for one.
+pub fn begin<'a>(
+    command: &'a [OsString],
+    variables: &[(&str, Option<OsString>)],
+    folder: &'a Path,
+    cpus: &[usize],
+) -> Result<Starting<'a>, StartError> {
+    let program = command.first().map(OsString::as_os_str).unwrap_or_default();
+    match try_begin(command, variables, folder, cpus) {
+        Ok((forked, pipe)) => Ok(Starting { program, folder, forked, pipe }),
+        Err(error) => Err(StartError::new(program.to_owned(), folder, error)),
+    }
+}
+
+fn try_begin(
     command: &[OsString],
     variables: &[(&str, Option<OsString>)],
     folder: &Path,
     cpus: &[usize],
-) -> Result<Started, StartError> {
-    let (program, arguments) =
-        command.split_first().map_or((OsString::new(), &[][..]), |(it, rest)| (it.clone(), rest));
-    try_start(&program, arguments, variables, folder, cpus).map_err(|error| StartError::new(program, folder, error))
-}
-
-fn try_start(
-    program: &OsString,
-    arguments: &[OsString],
-    variables: &[(&str, Option<OsString>)],
-    folder: &Path,
-    cpus: &[usize],
-) -> io::Result<Started> {
+) -> io::Result<(Forked, PipeReader)> {
     let (pipe, end) = io::pipe()?;
     fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     // The kernel's limit for a user may be lower; what it gives then is enough, too.
     let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
-    let mut child = Command::new(program);
-    child.args(arguments).stdin(Stdio::null()).stdout(end.try_clone()?).stderr(end);
+    let mut image = Image::new(command, variables)?;
     // The launcher's own is inherited, also where this user could not enter it anew.
     if std::env::current_dir().ok().as_deref() != Some(folder) {
-        child.current_dir(folder);
+        image.folder = Some(CString::new(folder.as_os_str().as_bytes())?);
     }
-    for (name, value) in variables {
-        match value {
-            Some(value) => child.env(name, value),
-            None => child.env_remove(name),
-        };
-    }
-    let parent = nix::unistd::getpid().as_raw();
-    let mask = (!cpus.is_empty()).then(|| CpuMask::new(cpus));
-    // SAFETY: both calls keep to what is allowed between fork and exec, as they promise.
-    #[allow(unsafe_code)]
-    unsafe {
-        child.pre_exec(move || {
-            signals::settle_child(parent)?;
-            mask.as_ref().map_or(Ok(()), affinity::apply)
-        });
-    }
-    // Returns after exec or its failure, so the session that signals go to is there.
-    let child = child.spawn()?;
-    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-    Ok(Started { pid, pipe })
+    image.cpus = (!cpus.is_empty()).then(|| CpuMask::new(cpus));
+    Ok((image.fork(&end)?, pipe))
 }
 
 /// Marks every descriptor but the first three as not for the ranks.

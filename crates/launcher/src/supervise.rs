@@ -16,7 +16,7 @@ use crate::reap::{End, reap};
 use crate::setup::Setup;
 use crate::signals::{self, PASSED_ON, STOPPING, Signals};
 use crate::stall::{Sample, Stall};
-use crate::start;
+use crate::start::{self, Starting};
 use crate::task::storage::Storage;
 use crate::teardown::{News, Teardown};
 use crate::units;
@@ -108,31 +108,33 @@ struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
+    /// Starts all ranks; where one can't be, those that could are stopped.
     fn start(&mut self, number: u32) {
-        for (index, rank) in self.setup.job.ranks.iter().enumerate() {
+        let mut starting = Vec::new();
+        for (rank, cpus) in self.setup.job.ranks.iter().zip(&self.setup.cpus) {
             let sink = self.output.open(self.setup.sink(rank, number));
-            let log = self.setup.log_file(rank, number);
-            let mut watched = Watched::new(*rank, log, sink);
+            self.ranks.push(Watched::new(*rank, self.setup.log_file(rank, number), sink));
             let variables = self.setup.variables(rank, number);
-            match start::start(
-                &self.setup.options.command,
-                &variables,
-                &self.setup.folders.code,
-                &self.setup.cpus[index],
-            ) {
-                Ok(process) => {
-                    watched.pid = Some(process.pid);
-                    watched.pipe = Some(process.pipe);
-                    self.ranks.push(watched);
-                }
+            let begun = start::begin(&self.setup.options.command, &variables, &self.setup.folders.code, cpus);
+            let is_over = begun.is_err();
+            starting.push(begun);
+            if is_over {
+                break;
+            }
+        }
+        let mut failed = None;
+        for (index, begun) in starting.into_iter().enumerate() {
+            let watched = &mut self.ranks[index];
+            match begun.and_then(Starting::wait) {
+                Ok(process) => (watched.pid, watched.pipe) = (Some(process.pid), Some(process.pipe)),
                 Err(error) => {
-                    let exit = error.exit();
+                    failed = failed.or(Some((index, error.exit())));
                     watched.not_started = Some(error);
-                    self.ranks.push(watched);
-                    self.stop(Ending::NotStarted(index, exit), libc::SIGTERM);
-                    return;
                 }
             }
+        }
+        if let Some((index, exit)) = failed {
+            self.stop(Ending::NotStarted(index, exit), libc::SIGTERM);
         }
     }
 

@@ -38,7 +38,11 @@ fn commands_that_do_not_start_are_named() {
         let finished = finish(&mut place.launcher(&["run", "--devices", "0-3", program]));
         assert_eq!(finished.code, code);
         assert!(finished.stderr.contains(&format!("failed to start `{program}`: ")), "{}", finished.stderr);
-        assert_eq!(place.report()["outcome"], "not-started");
+        let report = place.report();
+        assert_eq!(report["outcome"], "not-started");
+        // None waits for another to have become the program.
+        let ranks = report["attempts"][0]["ranks"].as_array().unwrap();
+        assert!(ranks.len() == 4 && ranks.iter().all(|it| it["outcome"] == "not-started"), "{report}");
     }
 }
 
