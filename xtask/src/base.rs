@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use image_name::Reference;
-use oci_image::{Base, BaseError, BlobSource, Descriptor, Platform, Store};
+use oci_image::{Base, BaseError, BlobSource, ConfigEdits, Descriptor, Format, Image, Platform, Store};
 use registry::{ManifestRef, RegistrySource};
 
 use crate::{
@@ -149,6 +149,13 @@ fn refused(error: BaseError) -> anyhow::Error {
         BaseError::Io { .. } | BaseError::Blob { .. } => error.into(),
         error => report::input(error.into()),
     }
+}
+
+/// The base by itself, as an image that every engine loads.
+pub fn as_image(store: &Store, opened: &OpenImage) -> anyhow::Result<Image> {
+    let base = oci_image::normalise(store, &opened.base, opened).context("failed to read the base's layers")?;
+    let edits = ConfigEdits { created: "1980-01-02T00:00:00Z".to_owned(), ..ConfigEdits::default() };
+    Ok(oci_image::assemble(&base, &[], &edits, Format::DockerV2)?)
 }
 
 /// The same place, named so that it means the same from any folder.

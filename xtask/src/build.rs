@@ -35,8 +35,16 @@ fn workers() -> usize {
 pub struct Built {
     /// The image; its manifest and config are in the store.
     pub image: Image,
-    /// What each layer of ours holds, bottom to top.
-    pub contents: Vec<String>,
+    /// The layers of ours, bottom to top.
+    pub layers: Vec<BuiltLayer>,
+}
+
+/// What is known of a layer of ours.
+pub struct BuiltLayer {
+    /// What it holds, for people.
+    pub holds: String,
+    /// What it takes away of the layers below; one that does holds nothing else.
+    pub removes: Vec<String>,
 }
 
 /// Makes every layer that the store lacks, then the image.
@@ -84,20 +92,21 @@ pub fn build(
         }
         work();
     });
-    let (mut new, mut contents) = (Vec::new(), Vec::new());
+    let (mut new, mut built) = (Vec::new(), Vec::new());
     for (planned, made) in plan.layers.iter().zip(made) {
         // Empty only where another layer failed first, and that one's error comes out of this loop.
         let Some(layers) = made.into_inner().unwrap_or_else(PoisonError::into_inner) else { continue };
+        let mut removes = planned.removes().to_vec();
         for layer in layers? {
             new.push(NewLayer { layer, holds: planned.content() });
-            contents.push(planned.content());
+            built.push(BuiltLayer { holds: planned.content(), removes: std::mem::take(&mut removes) });
         }
     }
     let format = if plan.oci { Format::Oci } else { Format::DockerV2 };
     let image = oci_image::assemble(&base, &new, &plan.config, format)?;
     store.put_blob(&image.config)?;
     store.put_blob(&image.manifest)?;
-    Ok(Built { image, contents })
+    Ok(Built { image, layers: built })
 }
 
 fn layer(

@@ -1,6 +1,6 @@
 //! `image`: from recipe, packages and base to an image in the store.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
 use anyhow::Context;
 use image_name::{Digest, Timestamp};
@@ -16,7 +16,7 @@ use crate::{
     cann::{self, Installed, Installer, Wanted},
     clock, engine,
     lock::{self, Lock},
-    output::Output,
+    output::{self, Made, Output},
     packages::{self, Package},
     place,
     plan::{CannInput, Inputs, Plan, PlannedBase, PlannedFile, WheelInput},
@@ -62,7 +62,16 @@ pub fn run(args: &ImageArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     let opened = &prepared.opened;
     let built = build::build(store, &plan, &facts, &opened.base, opened, progress)?;
     let record = record(&plan, &built);
-    write_outputs(&outputs, engine, &record, &built, store, opened, progress)?;
+    let (name, reference) = (format!("{}:{}", plan.repository, plan.tag), &recipe.base.reference);
+    let made = Made { name, tag: &plan.tag, built: &built, config: &plan.config, reference, opened };
+    for output in &outputs {
+        progress.line(&format!("writing {output}"));
+        output.write(&made, store)?;
+    }
+    if let Some(engine) = engine {
+        progress.line(&format!("loading {} into {engine}", made.name));
+        output::load(&made, store, engine)?;
+    }
     // Last, so that `push` does not take an image whose build is said to have failed.
     record.save(store, &place::workspace())?;
     progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
@@ -283,8 +292,8 @@ fn damaged(error: IndexError) -> anyhow::Error {
 }
 
 fn record(plan: &Plan, built: &Built) -> BuildRecord {
-    let of_base = built.image.layers.len() - built.contents.len();
-    let contents = std::iter::repeat_n("base", of_base).chain(built.contents.iter().map(String::as_str));
+    let of_base = built.image.layers.len() - built.layers.len();
+    let contents = std::iter::repeat_n("base", of_base).chain(built.layers.iter().map(|layer| layer.holds.as_str()));
     let layer = |(number, (blob, content)): (usize, (&Descriptor, &str))| RecordedLayer {
         blob: blob.clone(),
         content: content.to_owned(),
@@ -301,35 +310,6 @@ fn record(plan: &Plan, built: &Built) -> BuildRecord {
         layers: built.image.layers.iter().zip(contents).enumerate().map(layer).collect(),
         base: RecordedBase { reference: plan.base.source.clone(), digest: plan.base.digest },
     }
-}
-
-fn write_outputs(
-    outputs: &[Output],
-    engine: Option<&str>,
-    record: &BuildRecord,
-    built: &Built,
-    store: &Store,
-    opened: &OpenImage,
-    progress: &Progress,
-) -> anyhow::Result<()> {
-    let source = base::Fallback { store, other: opened };
-    let name = format!("{}:{}", record.repository, record.tag);
-    for output in outputs {
-        progress.line(&format!("writing {output}"));
-        let written = match output {
-            Output::Layout(dir) => oci_image::write_layout(&built.image, &source, dir, record.tag.as_str()),
-            Output::Archive(file) => oci_image::write_archive(&built.image, &source, file, &name),
-        };
-        written.with_context(|| format!("failed to write `{output}`"))?;
-    }
-    if let Some(engine) = engine {
-        progress.line(&format!("loading {name} into {engine}"));
-        let scratch = store.scratch()?;
-        let archive: PathBuf = scratch.path().join("image.tar");
-        oci_image::write_archive(&built.image, &source, &archive, &name).context("failed to write a docker archive")?;
-        engine::load(engine, &archive)?;
-    }
-    Ok(())
 }
 
 fn say_plan(plan: &Plan, format: Format) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ mod build;
 mod cann;
 mod clock;
 mod connect;
+mod context;
 mod doctor;
 mod e2e;
 mod engine;

@@ -1,8 +1,16 @@
-//! Ways out of the store: an OCI layout, a docker archive, an engine.
+//! Ways out of the store: an OCI layout, a docker archive, a build context, an engine.
 
 use std::{fmt, fs, path::PathBuf, str::FromStr};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
+use image_name::Tag;
+use oci_image::{ConfigEdits, Store};
+
+use crate::{
+    base::{Fallback, ImageRef, OpenImage},
+    build::Built,
+    context, engine,
+};
 
 /// A place to write the image to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +19,24 @@ pub enum Output {
     Layout(PathBuf),
     /// `docker-archive:FILE`, what `docker load` takes.
     Archive(PathBuf),
+    /// `context:DIR`, what `docker build` takes.
+    Context(PathBuf),
+}
+
+/// An image that was built, with what the ways out need of it.
+pub struct Made<'a> {
+    /// `repository:tag`.
+    pub name: String,
+    /// Its tag.
+    pub tag: &'a Tag,
+    /// The image and its layers.
+    pub built: &'a Built,
+    /// What its config has that the base's has not.
+    pub config: &'a ConfigEdits,
+    /// The base as it was named.
+    pub reference: &'a ImageRef,
+    /// The base.
+    pub opened: &'a OpenImage,
 }
 
 impl FromStr for Output {
@@ -20,7 +46,8 @@ impl FromStr for Output {
         match text.split_once(':') {
             Some(("oci", dir)) if !dir.is_empty() => Ok(Self::Layout(dir.into())),
             Some(("docker-archive", file)) if !file.is_empty() => Ok(Self::Archive(file.into())),
-            _ => Err(anyhow!("`{text}` is not `oci:DIR` or `docker-archive:FILE`")),
+            Some(("context", dir)) if !dir.is_empty() => Ok(Self::Context(dir.into())),
+            _ => Err(anyhow!("`{text}` is not `oci:DIR`, `docker-archive:FILE` or `context:DIR`")),
         }
     }
 }
@@ -31,12 +58,35 @@ impl Output {
         let (path, wrong) = match self {
             Self::Layout(dir) => (dir, fs::metadata(dir).is_ok_and(|meta| !meta.is_dir()).then_some("a folder")),
             Self::Archive(file) => (file, fs::metadata(file).is_ok_and(|meta| !meta.is_file()).then_some("a file")),
+            Self::Context(dir) => return context::check(dir),
         };
         match wrong {
             Some(kind) => Err(anyhow!("`{}` is there already and is not {kind}", path.display())),
             None => Ok(()),
         }
     }
+
+    /// Writes the image, whole or not at all.
+    pub fn write(&self, made: &Made<'_>, store: &Store) -> anyhow::Result<()> {
+        let source = Fallback { store, other: made.opened };
+        let image = &made.built.image;
+        let written = match self {
+            Self::Layout(dir) => Ok(oci_image::write_layout(image, &source, dir, made.tag.as_str())?),
+            Self::Archive(file) => Ok(oci_image::write_archive(image, &source, file, &made.name)?),
+            Self::Context(dir) => context::write(made, store, dir),
+        };
+        written.with_context(|| format!("failed to write `{self}`"))
+    }
+}
+
+/// Loads the image into an engine.
+pub fn load(made: &Made<'_>, store: &Store, program: &str) -> anyhow::Result<()> {
+    let source = Fallback { store, other: made.opened };
+    let scratch = store.scratch()?;
+    let archive = scratch.path().join("image.tar");
+    oci_image::write_archive(&made.built.image, &source, &archive, &made.name)
+        .context("failed to write a docker archive")?;
+    engine::load(program, &archive)
 }
 
 impl fmt::Display for Output {
@@ -44,6 +94,7 @@ impl fmt::Display for Output {
         match self {
             Self::Layout(dir) => write!(f, "oci:{}", dir.display()),
             Self::Archive(file) => write!(f, "docker-archive:{}", file.display()),
+            Self::Context(dir) => write!(f, "context:{}", dir.display()),
         }
     }
 }
@@ -62,9 +113,18 @@ mod tests {
         assert_eq!(check(format!("docker-archive:{path}/new")), Ok(()));
         assert_eq!(check(format!("oci:{path}")), Ok(()));
         assert_eq!(check(format!("oci:{path}/new")), Ok(()));
+        assert_eq!(check(format!("context:{path}/new/er")), Ok(()));
         assert_eq!(
             check(format!("oci:{path}/file")),
             Err(format!("`{path}/file` is there already and is not a folder"))
+        );
+        assert_eq!(
+            check(format!("context:{path}/file")),
+            Err(format!("`{path}/file` is there already and is not a folder"))
+        );
+        assert_eq!(
+            check(format!("context:{path}")),
+            Err(format!("`{path}` is there already and is no build context that fmtk wrote: `file` is in it"))
         );
         assert_eq!(
             check(format!("docker-archive:{path}")),
@@ -72,5 +132,15 @@ mod tests {
         );
         let device = "`/dev/null` is there already and is not a file".to_owned();
         assert_eq!(check("docker-archive:/dev/null".to_owned()), Err(device));
+    }
+
+    #[test]
+    fn every_way_out_prints_as_it_was_written() {
+        for text in ["oci:a/b", "docker-archive:/x.tar", "context:a b"] {
+            assert_eq!(text.parse::<Output>().unwrap().to_string(), text);
+        }
+        for text in ["", "context:", "dir:x", "oci"] {
+            assert!(text.parse::<Output>().is_err(), "{text}");
+        }
     }
 }

@@ -217,6 +217,19 @@ impl PlannedLayer {
         }
     }
 
+    /// What its first layer, which is one of whiteouts then, takes away of the layers below.
+    pub fn removes(&self) -> &[String] {
+        match self {
+            Self::Whiteouts { paths, .. } => paths,
+            Self::Cann(cann) => &cann.removed,
+            Self::Wheel(_)
+            | Self::SharedByWheels { .. }
+            | Self::Scripts { .. }
+            | Self::Files { .. }
+            | Self::Tools { .. } => &[],
+        }
+    }
+
     /// The absolute paths in it; of wheels and CANN none, as these are planned by what they hold.
     fn paths(&self) -> Vec<&str> {
         match self {

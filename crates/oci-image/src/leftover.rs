@@ -55,7 +55,18 @@ pub struct Scratch {
 
 impl Scratch {
     pub(crate) fn new(tmp: &Path) -> io::Result<Self> {
-        let folder = Builder::new().prefix(PREFIXES[2]).tempdir_in(tmp)?;
+        Self::named(tmp, PREFIXES[2])
+    }
+
+    /// One whose name begins with `prefix`, beside what it will become by a rename; after that nothing is left to go.
+    /// What runs that were killed have left under the same prefix goes first.
+    pub fn beside(folder: &Path, prefix: &str) -> io::Result<Self> {
+        clear_named(folder, &[prefix]);
+        Self::named(folder, prefix)
+    }
+
+    fn named(folder: &Path, prefix: &str) -> io::Result<Self> {
+        let folder = Builder::new().prefix(prefix).tempdir_in(folder)?;
         let lock = File::open(folder.path())?;
         lock.lock()?;
         Ok(Self { folder, _lock: lock })

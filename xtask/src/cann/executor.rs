@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, ensure};
-use oci_image::{BlobSource, ConfigEdits, Format, Image, Store, StreamError, stream_archive};
+use oci_image::{BlobSource, Image, Store, StreamError, stream_archive};
 
 use super::{
     Installed, LATEST, ROOTS, Wanted, cached,
@@ -21,7 +21,7 @@ use super::{
     script::{self, MOUNT},
 };
 use crate::{
-    base::OpenImage,
+    base::{self, OpenImage},
     progress::{self, Progress},
     report::{self, WithHint},
     tools,
@@ -61,10 +61,8 @@ pub fn install(
     let _guard = Guard::new(program, &container, &[&probe_name, &base_name])?;
     let way = probe::probe(store, program, &probe_name, tool)?;
     progress.line(&format!("loading the base into {program}, for CANN's installer"));
-    let base = oci_image::normalise(store, &opened.base, opened).context("failed to read the base's layers")?;
-    let edits = ConfigEdits { created: "1980-01-02T00:00:00Z".to_owned(), ..ConfigEdits::default() };
-    let image = oci_image::assemble(&base, &[], &edits, Format::DockerV2)?;
-    let source = crate::base::Fallback { store, other: opened };
+    let image = base::as_image(store, opened)?;
+    let source = base::Fallback { store, other: opened };
     let id = load(&way, &image, &source, &base_name)?;
 
     create(&way, &container, &here, &id, wanted, installer)?;
