@@ -72,10 +72,12 @@ fn buildable(made: &Made<'_>) -> anyhow::Result<()> {
         problems.push("the base has ONBUILD triggers, which a build upon it would run", hint());
     }
     let removed = made.built.layers.iter().flat_map(|layer| &layer.removes);
-    for (path, volume) in removed.flat_map(|path| volumes.iter().flat_map(move |all| all.keys().map(move |v| (path, v))))
+    for (path, volume) in
+        removed.flat_map(|path| volumes.iter().flat_map(move |all| all.keys().map(move |v| (path, v))))
     {
         if path.strip_prefix(volume.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/')) {
-            let message = format!("`{path}` is in the base's volume `{volume}`, where docker's builder removes nothing");
+            let message =
+                format!("`{path}` is in the base's volume `{volume}`, where docker's builder removes nothing");
             problems.push(message, hint());
         }
     }
@@ -189,4 +191,3 @@ fn readme(made: &Made<'_>, base: &Base, removes: bool) -> String {
     ];
     template::filled(README, &values)
 }
-

@@ -52,7 +52,10 @@ impl Dockerfile<'_> {
         for (kind, name, value) in named.chain(labels.iter().map(|(name, value)| ("label", name, value))) {
             if lines(name) || lines(value) {
                 let hint = "write a `docker-archive:FILE` instead".to_owned();
-                problems.push(format_args!("the {kind} `{name}` has a line break, which no Dockerfile can say"), Some(hint));
+                problems.push(
+                    format_args!("the {kind} `{name}` has a line break, which no Dockerfile can say"),
+                    Some(hint),
+                );
             }
         }
         problems.into_result()?;

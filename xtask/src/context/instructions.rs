@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn continued_lines_are_one_and_comments_none() {
         let text = "# syntax=x\n\nfrom a \\\n# b\n\n  as b\nCOPY --chown=1:2  --from=a x \\\n";
-        let read: Vec<_> = instructions(text).into_iter().map(|one| (one.line, one.name, one.flags, one.rest)).collect();
+        let read: Vec<_> =
+            instructions(text).into_iter().map(|one| (one.line, one.name, one.flags, one.rest)).collect();
         let flags = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<String>>();
         assert_eq!(
             read,

@@ -134,7 +134,10 @@ fn packages(one: &Instruction) -> Vec<Fault> {
     }
     for program in ["curl", "wget", "git"] {
         if words.contains(&program) {
-            faults.push(fault(*line, format!("`{program}` in a build: what it gets is in no lock; put it into the context")));
+            faults.push(fault(
+                *line,
+                format!("`{program}` in a build: what it gets is in no lock; put it into the context"),
+            ));
         }
     }
     faults
@@ -221,7 +224,8 @@ fn user(all: &[Instruction]) -> Option<Fault> {
     let set = all[last.min(all.len())..].iter().rfind(|one| one.name == "USER");
     let user = set?.rest.trim();
     let is_root = matches!(user.split(':').next(), Some("root" | "0"));
-    is_root.then(|| fault(set.map_or(1, |one| one.line), "the image would start as root; end with the image's own `USER`"))
+    is_root
+        .then(|| fault(set.map_or(1, |one| one.line), "the image would start as root; end with the image's own `USER`"))
 }
 
 #[cfg(test)]
@@ -250,7 +254,10 @@ mod tests {
         check("COPY --link --chown=1:1 a /a", &["2: `COPY --link`"]);
         check("ADD --checksum=sha256:0 a /a", &["2: `ADD --checksum`"]);
         check("ADD --from=x a /a", &["2: `ADD --from`"]);
-        check("RUN <<EOF\ntrue\nEOF", &["2: a here-document", "3: there is no instruction", "4: there is no instruction"]);
+        check(
+            "RUN <<EOF\ntrue\nEOF",
+            &["2: a here-document", "3: there is no instruction", "4: there is no instruction"],
+        );
         check("COPY <<-\"END\" /a", &["2: a here-document"]);
         check("RUN x=$((1 << 2))", &[]);
         check("COPY --chown=1:1 a /a", &[]);
@@ -275,7 +282,8 @@ mod tests {
 
     #[test]
     fn package_managers_leave_nothing_and_ask_nothing() {
-        let right = "RUN apt-get update && apt-get install -y --no-install-recommends x \\\n && rm -rf /var/lib/apt/lists/*";
+        let right =
+            "RUN apt-get update && apt-get install -y --no-install-recommends x \\\n && rm -rf /var/lib/apt/lists/*";
         check(right, &[]);
         check(&right.replace("-y ", ""), &["2: `apt-get install`: it would ask"]);
         check(&right.replace("--no-install-recommends ", ""), &["2: `apt-get install`: it brings"]);

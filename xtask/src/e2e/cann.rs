@@ -13,7 +13,7 @@ use super::{
     sample_image::nothing_is_left,
     world::{TIMESTAMP, World},
 };
-use crate::testbed::{Docker, Engine, Invocation, Log, Podman, Snapshot, cann_double, recipe};
+use crate::testbed::{Docker, Engine, Invocation, Log, OldDocker, Podman, Snapshot, cann_double, recipe};
 
 const VERSION: &str = "5.1.RC2";
 const KIT: &str = "usr/local/Ascend/ascend-toolkit/5.1.RC2";
@@ -95,6 +95,28 @@ pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
         nothing_is_left(&place.folder.join(store))?;
     }
     in_podman(log, podman, &archive)
+}
+
+/// A docker that knows no more than 18.09 without its experimental features: no `--platform`, no newer flag.
+pub fn old_docker(world: &World, log: &Log) -> anyhow::Result<()> {
+    let place = Place::new(world, log, "cann-old-docker")?;
+    let docker = world.docker(log)?;
+    let old = OldDocker::new(&place.folder.join("old"))?;
+    let archive = place.folder.join("image.tar");
+    let build = old.first_on_path(place.by_docker(log, "store", docker)?)?;
+    build.arg("--load").arg("--output").arg(format!("docker-archive:{}", archive.display())).run()?;
+    let calls = old.calls()?;
+    for call in ["load", "run", "create", "start", "export", "rm", "rmi"] {
+        ensure!(calls.iter().any(|one| one == call), "`docker {call}` was not called: {calls:?}");
+    }
+    let refused = old.refused()?;
+    ensure!(refused.is_empty(), "18.09 would not have known: {refused:?}");
+    log.say(&format!("{} calls, each as 18.09 knows it", calls.len()));
+
+    // What it does not know, it refuses.
+    let newer = old.command(log, docker).args(["create", "--platform", "linux/arm64", "scratch"]).fails(125)?;
+    newer.says(&["experimental"])?;
+    Ok(())
 }
 
 fn in_podman(log: &Log, podman: &Podman, archive: &Path) -> anyhow::Result<()> {

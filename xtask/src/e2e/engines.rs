@@ -127,11 +127,13 @@ mod tests {
             entries: [("a", folder(0o755, (0, 0))), ("b", folder(0o755, (0, 0))), ("c", folder(0o755, (0, 0)))]
                 .map(|(path, entry)| (path.to_owned(), entry))
                 .into(),
+            ..Snapshot::default()
         };
         let after = Snapshot {
             entries: [("a", folder(0o755, (1000, 100))), ("b", folder(0o1777, (0, 0)))]
                 .map(|(path, entry)| (path.to_owned(), entry))
                 .into(),
+            ..Snapshot::default()
         };
         expect![[r#"
             /a: folder 0755 0:0 became folder 0755 1000:100

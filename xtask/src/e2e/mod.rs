@@ -3,6 +3,7 @@
 mod bad_base;
 mod bad_packages;
 mod cann;
+mod conformance;
 mod engines;
 mod gzip_readers;
 mod host;
@@ -84,6 +85,21 @@ const SCENARIOS: &[Scenario] = &[
     scenario("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
     scenario("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),
     scenario("cann-interrupted", "ctrl-C while CANN is installed leaves no container", cann::interrupted),
+    scenario(
+        "cann-old-docker",
+        "CANN is installed by a docker that knows what 18.09 knows, and refuses --platform as it does",
+        cann::old_docker,
+    ),
+    scenario(
+        "conformance",
+        "what docker and podman build of the context is the image, file for file",
+        conformance::run,
+    ),
+    scenario(
+        "context-pushed",
+        "docker builds the context upon a base in a registry, and what it made is pushed by hand",
+        conformance::pushed_by_hand,
+    ),
     scenario("bad-base", "a base for amd64 is refused, one with zstd layers is taken", bad_base::run),
     scenario(
         "scripts-of-base",

@@ -217,7 +217,8 @@ mod tests {
     }
 
     fn snapshot(entries: &[(&str, Entry)]) -> Snapshot {
-        Snapshot { entries: entries.iter().map(|(path, entry)| ((*path).to_owned(), entry.clone())).collect() }
+        let entries = entries.iter().map(|(path, entry)| ((*path).to_owned(), entry.clone())).collect();
+        Snapshot { entries, ..Snapshot::default() }
     }
 
     const INFO: &str = "usr/local/lib/python3.9/dist-packages/a-1.dist-info";

@@ -60,7 +60,7 @@ pub fn of_base(world: &World, log: &Log) -> anyhow::Result<()> {
         script.kind = Kind::File(patched.len() as u64, scripts::digest(&patched));
     }
     ensure!(
-        layer == expected,
+        layer.entries == expected.entries,
         "the layer of scripts holds {:#?}\n    instead of {:#?}",
         layer.entries,
         expected.entries
@@ -267,11 +267,7 @@ impl Base {
     fn new(world: &World, log: &Log, folder: &str, fmk: &str) -> anyhow::Result<Self> {
         let sample = world.base(log)?;
         let own = world.folder(&format!("{folder}/ascend910"))?;
-        write(&own.join(PATCHED), fmk)?;
-        write(&own.join(NEIGHBOUR), &fs::read_to_string(shapes().join("neighbours").join(NEIGHBOUR))?)?;
-        for (name, text) in STUBS {
-            write(&own.join(name), text)?;
-        }
+        vendors(&own, fmk)?;
         let packages = world.folder(&format!("{folder}/pkg"))?;
         let folder = world.folder(folder)?;
         let text = recipe(sample.from, &[]);
@@ -318,8 +314,8 @@ fn layers_of(built: &Value, content: &str) -> anyhow::Result<Vec<String>> {
     named.map(|layer| Ok(layer["blob"]["digest"].as_str().context("a layer without digest")?.to_owned())).collect()
 }
 
-/// What a layer of the store holds.
-fn contents(log: &Log, store: &Path, digest: &str) -> anyhow::Result<Snapshot> {
+/// What a layer of the store, or of a layout, holds.
+pub(super) fn contents(log: &Log, store: &Path, digest: &str) -> anyhow::Result<Snapshot> {
     let blob = store.join("blobs").join(digest.replace(':', "/"));
     let packed = fs::File::open(&blob).with_context(|| format!("failed to open `{}`", blob.display()))?;
     let mut child = log.command("gunzip").arg("--stdout").stdin(packed).stream()?;
@@ -327,6 +323,18 @@ fn contents(log: &Log, store: &Path, digest: &str) -> anyhow::Result<Snapshot> {
     let status = child.wait().context("failed to wait for gunzip")?;
     ensure!(status.success(), "gunzip ended with {status}");
     snapshot
+}
+
+/// Writes look-alikes of the vendor's five scripts.
+pub(super) fn look_alikes(folder: &Path) -> anyhow::Result<()> {
+    vendors(folder, &look_alike()?)
+}
+
+/// The same with this as `fmk.py`.
+fn vendors(folder: &Path, fmk: &str) -> anyhow::Result<()> {
+    write(&folder.join(PATCHED), fmk)?;
+    write(&folder.join(NEIGHBOUR), &fs::read_to_string(shapes().join("neighbours").join(NEIGHBOUR))?)?;
+    STUBS.iter().try_for_each(|(name, text)| write(&folder.join(name), text))
 }
 
 /// Where the look-alikes of the vendor's scripts are.

@@ -5,6 +5,7 @@ mod command;
 mod daemon;
 mod docker;
 mod engine;
+mod old_docker;
 mod podman;
 mod recipe;
 mod registry;
@@ -18,6 +19,7 @@ pub use self::{
     command::{Finished, Invocation, Log},
     docker::Docker,
     engine::Engine,
+    old_docker::OldDocker,
     podman::Podman,
     recipe::recipe,
     registry::{Access, PASSWORD, RegistryServer},

@@ -40,6 +40,8 @@ pub struct Entry {
 pub struct Snapshot {
     /// The entries by path.
     pub entries: BTreeMap<String, Entry>,
+    /// When each was modified, seconds since 1970.
+    pub times: BTreeMap<String, u64>,
 }
 
 /// Longer files are compared by digest alone.
@@ -81,6 +83,7 @@ impl Snapshot {
                 }
                 _ => Kind::Special,
             };
+            snapshot.times.insert(path.clone(), entry.header().mtime()?);
             snapshot.entries.insert(path, Entry { kind, mode, owner, text });
         }
         Ok(snapshot)
@@ -104,6 +107,29 @@ impl Snapshot {
             !OWN.iter().any(|own| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
         });
         self
+    }
+
+    /// Puts a layer upon what is there (OCI image spec, layer.md, "Applying Changesets").
+    pub fn put_on(&mut self, layer: Self) {
+        const WHITEOUT: &str = ".wh.";
+        let is_whiteout = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with(WHITEOUT));
+        for path in layer.entries.keys().filter(|path| is_whiteout(path)) {
+            self.remove(&path.replacen(WHITEOUT, "", 1), true);
+        }
+        for (path, entry) in layer.entries.into_iter().filter(|(path, _)| !is_whiteout(path)) {
+            self.remove(&path, entry.kind != Kind::Folder);
+            self.times.extend(layer.times.get(&path).map(|time| (path.clone(), *time)));
+            self.entries.insert(path, entry);
+        }
+    }
+
+    /// Takes a path away, and what is in it.
+    fn remove(&mut self, path: &str, with_contents: bool) {
+        self.entries.remove(path);
+        if with_contents {
+            let below = format!("{path}/");
+            self.entries.retain(|other, _| !other.starts_with(&below));
+        }
     }
 }
 
@@ -152,11 +178,26 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_replaces_and_takes_away() {
+        let of = |paths: &[&str], kind: Kind| {
+            let entry = |path: &&str| {
+                ((*path).to_owned(), Entry { kind: kind.clone(), mode: 0o755, owner: (0, 0), text: None })
+            };
+            Snapshot { entries: paths.iter().map(entry).collect(), ..Snapshot::default() }
+        };
+        let mut files = of(&["a", "a/b", "a/c", "ab", "d", "d/e"], Kind::Folder);
+        files.put_on(of(&["a", "a/.wh.b", "a/x", ".wh.d"], Kind::Folder));
+        assert_eq!(files.entries.keys().collect::<Vec<_>>(), ["a", "a/c", "a/x", "ab"]);
+        files.put_on(of(&["a"], Kind::Link("ab".to_owned())));
+        assert_eq!(files.entries.keys().collect::<Vec<_>>(), ["a", "ab"]);
+    }
+
+    #[test]
     fn what_an_engine_adds_is_not_the_images() {
         let entry = Entry { kind: Kind::Folder, mode: 0o755, owner: (0, 0), text: None };
         let paths = ["dev", "dev/null", "device", "etc/hosts", "etc/hosts.d", ".dockerenv", "run/x"];
         let entries = paths.map(|path| (path.to_owned(), entry.clone())).into();
-        let left = Snapshot { entries }.without_the_engines_own();
+        let left = Snapshot { entries, ..Snapshot::default() }.without_the_engines_own();
         assert_eq!(left.entries.keys().collect::<Vec<_>>(), ["device", "etc/hosts.d"]);
     }
 }
