@@ -105,6 +105,12 @@ pub struct RegistryArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+The image goes into the store, from which `cargo xtask push` takes it. Besides, --output writes it as
+  oci:DIR              an OCI image layout, for skopeo and other tools; other images in it stay
+  docker-archive:FILE  what `docker load` and `podman load` take
+  context:DIR          a folder of which plain `docker build` or `podman build` makes the same image elsewhere
+each whole or not at all.")]
 pub struct ImageArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -122,10 +128,10 @@ pub struct ImageArgs {
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Write the image as `oci:DIR` or `docker-archive:FILE` too
+    /// Write the image as `oci:DIR`, `docker-archive:FILE` or `context:DIR` too; may be given several times
     #[arg(long, value_name = "KIND:PATH")]
     pub output: Vec<String>,
-    /// Load the image into docker or podman too
+    /// Load the image into docker or podman too, to run it here
     #[arg(long)]
     pub load: bool,
     /// Engine that runs CANN's installer, and that `--load` uses

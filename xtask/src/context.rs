@@ -191,3 +191,6 @@ fn readme(made: &Made<'_>, base: &Base, removes: bool) -> String {
     ];
     template::filled(README, &values)
 }
+
+#[cfg(test)]
+mod tests;

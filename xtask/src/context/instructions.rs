@@ -78,7 +78,7 @@ mod tests {
             read,
             [
                 (3, "FROM".to_owned(), flags(&[]), "a   as b".to_owned()),
-                (7, "COPY".to_owned(), flags(&["--chown=1:2", "--from=a"]), "x ".to_owned()),
+                (7, "COPY".to_owned(), flags(&["--chown=1:2", "--from=a"]), "x".to_owned()),
             ]
         );
         assert_eq!(directives(text), [(1, "syntax".to_owned(), "x".to_owned())]);
