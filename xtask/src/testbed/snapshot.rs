@@ -125,8 +125,8 @@ impl Snapshot {
 
     /// Takes a path away, and what is in it.
     fn remove(&mut self, path: &str, with_contents: bool) {
-        self.entries.remove(path);
-        if with_contents {
+        let old = self.entries.remove(path);
+        if with_contents && old.is_some_and(|old| old.kind == Kind::Folder) {
             let below = format!("{path}/");
             self.entries.retain(|other, _| !other.starts_with(&below));
         }
