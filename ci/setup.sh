@@ -44,6 +44,7 @@ makeself         makeself
 pigz             pigz
 htpasswd         apache2-utils
 openssl          openssl
+script           bsdutils
 cc               gcc
 java             default-jdk-headless
 python3          python3

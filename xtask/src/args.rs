@@ -116,7 +116,7 @@ pub struct ImageArgs {
     pub recipe: RecipeArgs,
     #[command(flatten)]
     pub registry: RegistryArgs,
-    /// Base image: `host/org/repo:tag[@digest]`, `oci:DIR[:tag]` or `docker-archive:FILE`
+    /// Base image: `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, `docker-daemon:NAME`, `podman:NAME`
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
     /// Timestamp of the tag, `YYYYmmddHHMMSS` [default: now, local time]
@@ -238,7 +238,7 @@ pub struct LockArgs {
 pub struct InspectArgs {
     #[command(flatten)]
     pub registry: RegistryArgs,
-    /// A tag in the store, `host/org/repo:tag`, `oci:DIR[:tag]`, `docker-archive:FILE`, a `.whl` or a `.run` file
+    /// A tag in the store, any reference of a base, a layout's folder, a docker archive, a `.whl` or a `.run` file
     pub subject: String,
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]
@@ -333,6 +333,9 @@ pub struct DoctorArgs {
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    /// Folder that stands for `/` where `--fix` changes files of the host, for tests
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub root: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

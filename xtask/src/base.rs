@@ -1,5 +1,7 @@
 //! The base image: how it is named, and what opens it.
 
+pub mod engine_image;
+
 use std::{
     fmt,
     io::{self, Read},
@@ -14,7 +16,9 @@ use registry::{ManifestRef, RegistrySource};
 
 use crate::{
     args::RegistryArgs,
-    connect, recipe,
+    connect,
+    progress::Progress,
+    recipe,
     report::{self, WithHint},
 };
 
@@ -32,7 +36,17 @@ pub enum ImageRef {
     },
     /// `docker-archive:FILE`, what `docker save` writes.
     Archive(PathBuf),
+    /// `docker-daemon:NAME` or `podman:NAME`, what an engine on this host has.
+    Engine {
+        /// `docker` or `podman`.
+        program: &'static str,
+        /// Name or id of the image there.
+        name: String,
+    },
 }
+
+/// What begins the references of the engines' images.
+const ENGINES: [(&str, &str); 2] = [("docker-daemon:", "docker"), ("podman:", "podman")];
 
 impl FromStr for ImageRef {
     type Err = anyhow::Error;
@@ -43,6 +57,15 @@ impl FromStr for ImageRef {
                 Err(anyhow!("`{text}` names no file after `docker-archive:`"))
             } else {
                 Ok(Self::Archive(file.into()))
+            };
+        }
+        for (scheme, program) in ENGINES {
+            let Some(name) = text.strip_prefix(scheme) else { continue };
+            // One that begins with a dash would be an option of the engine.
+            let plain = !name.starts_with('-') && !name.contains(|letter: char| letter.is_whitespace());
+            return match plain && !name.is_empty() {
+                true => Ok(Self::Engine { program, name: name.to_owned() }),
+                false => Err(anyhow!("`{text}` names no image after `{scheme}`")),
             };
         }
         if let Some(place) = text.strip_prefix("oci:") {
@@ -58,7 +81,10 @@ impl FromStr for ImageRef {
             };
         }
         text.parse().map(Self::Registry).with_context(|| {
-            format!("`{text}` is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]` or `docker-archive:FILE`")
+            format!(
+                "`{text}` is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, \
+                 `docker-daemon:NAME` or `podman:NAME`"
+            )
         })
     }
 }
@@ -70,6 +96,10 @@ impl fmt::Display for ImageRef {
             Self::Layout { dir, tag: Some(tag) } => write!(f, "oci:{}:{tag}", dir.display()),
             Self::Layout { dir, tag: None } => write!(f, "oci:{}", dir.display()),
             Self::Archive(file) => write!(f, "docker-archive:{}", file.display()),
+            Self::Engine { program, name } => {
+                let scheme = ENGINES.iter().find(|(_, known)| known == program).map_or("", |(scheme, _)| scheme);
+                write!(f, "{scheme}{name}")
+            }
         }
     }
 }
@@ -93,6 +123,7 @@ pub fn open(
     args: &RegistryArgs,
     registry: &recipe::Registry,
     store: &Store,
+    progress: &Progress,
 ) -> anyhow::Result<OpenImage> {
     let platform = Platform::linux_arm64();
     match reference {
@@ -105,6 +136,9 @@ pub fn open(
             Ok(OpenImage { base, source: Box::new(source) })
         }
         ImageRef::Registry(reference) => pulled(reference, args, registry, &platform),
+        ImageRef::Engine { program, name } => {
+            engine_image::open(program, name, &reference.to_string(), store, progress)
+        }
     }
 }
 
@@ -162,7 +196,7 @@ pub fn as_image(store: &Store, opened: &OpenImage) -> anyhow::Result<Image> {
 pub fn absolute(reference: &ImageRef) -> anyhow::Result<ImageRef> {
     let path = |path: &Path| std::path::absolute(path).with_context(|| format!("bad path `{}`", path.display()));
     Ok(match reference {
-        ImageRef::Registry(reference) => ImageRef::Registry(reference.clone()),
+        ImageRef::Registry(_) | ImageRef::Engine { .. } => reference.clone(),
         ImageRef::Layout { dir, tag } => ImageRef::Layout { dir: path(dir)?, tag: tag.clone() },
         ImageRef::Archive(file) => ImageRef::Archive(path(file)?),
     })
@@ -198,6 +232,9 @@ mod tests {
             "oci:base:3.9",
             "oci:/a:b/c",
             "docker-archive:base.tar",
+            "docker-daemon:registry.example/a/base:1",
+            "docker-daemon:9b2f",
+            "podman:localhost/base@sha256:b5bb9d80",
         ] {
             assert_eq!(text.parse::<ImageRef>().unwrap().to_string(), text);
         }
@@ -205,7 +242,17 @@ mod tests {
 
     #[test]
     fn a_reference_without_a_place_is_refused() {
-        for text in ["oci:", "oci::tag", "oci:dir:", "docker-archive:", "", "UPPER/x"] {
+        for text in [
+            "oci:",
+            "oci::tag",
+            "oci:dir:",
+            "docker-archive:",
+            "docker-daemon:",
+            "podman:-a",
+            "podman:a b",
+            "",
+            "UPPER/x",
+        ] {
             assert!(text.parse::<ImageRef>().is_err(), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! `doctor`: everything that can be wrong between this host and a pushed image, at once, each with its way out.
 
+mod emulation;
 mod finding;
 mod fix;
 mod inputs;
@@ -50,21 +51,26 @@ impl From<Vec<Finding>> for Learned {
     }
 }
 
-/// A check: what it is called in the table, what it means when it gives no answer in time, and itself.
-type Check = (&'static str, State, fn(&Patient) -> Learned);
+/// A check: what it is called in the table, what it means when it gives no answer in time and what to do then, and
+/// itself.
+type Check = (&'static str, State, &'static str, fn(&Patient) -> Learned);
+
+const LATER: &str = "run `cargo xtask doctor` again";
 
 /// In the order of the table.
 const CHECKS: &[Check] = &[
-    ("engine", State::Warning, |patient| machine::engine(patient).into()),
-    ("emulation", State::Unknown, |patient| machine::emulation(patient).into()),
-    ("rust target", State::Unknown, |patient| machine::rust_target(patient).into()),
-    ("disk", State::Warning, |patient| machine::disk(patient).into()),
+    ("engine", State::Warning, "see whether `docker info` answers", |patient| machine::engine(patient).into()),
+    ("emulation", State::Unknown, LATER, |patient| emulation::emulation(patient).into()),
+    ("rust target", State::Unknown, LATER, |patient| machine::rust_target(patient).into()),
+    ("disk", State::Warning, "see whether `df` answers", |patient| machine::disk(patient).into()),
     // Gigabytes that were never read before take longer to hash.
-    ("packages", State::Unknown, inputs::packages),
-    ("base", State::Wrong, network::base),
-    ("organisation", State::Unknown, |patient| inputs::organisation(patient).into()),
-    ("registry", State::Wrong, |patient| network::registry(patient).into()),
-    ("image size", State::Unknown, |patient| inputs::sizes(patient).into()),
+    ("packages", State::Unknown, "`cargo xtask lock --dry-run` reads them however long it takes", inputs::packages),
+    ("base", State::Wrong, "check the network to it; `--base` names another", network::base),
+    ("organisation", State::Unknown, LATER, |patient| inputs::organisation(patient).into()),
+    ("registry", State::Wrong, "check the network to it; `--resolve IP` gives its address", |patient| {
+        network::registry(patient).into()
+    }),
+    ("image size", State::Unknown, LATER, |patient| inputs::sizes(patient).into()),
 ];
 
 /// The promise is 3 s for all.
@@ -95,7 +101,7 @@ pub fn run(args: &DoctorArgs, store: Store, progress: &Progress) -> anyhow::Resu
 fn examine(patient: &Arc<Patient>) -> Vec<Finding> {
     let deadline = Instant::now() + PATIENCE;
     let (send, receive) = mpsc::channel();
-    for (index, (_, _, check)) in CHECKS.iter().enumerate() {
+    for (index, (_, _, _, check)) in CHECKS.iter().enumerate() {
         let (patient, send) = (Arc::clone(patient), send.clone());
         thread::spawn(move || {
             // Nobody listens any more where it took too long.
@@ -107,9 +113,9 @@ fn examine(patient: &Arc<Patient>) -> Vec<Finding> {
     while let Ok((index, found)) = receive.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         learned[index] = Some(found);
     }
-    let late = |(name, state, _): &Check| {
+    let late = |(name, state, way_out, _): &Check| {
         let says = format!("no answer within {} s", PATIENCE.as_secs_f32());
-        Learned::from(vec![Finding::new(name, *state, says)])
+        Learned::from(vec![Finding { way_out: Some((*way_out).to_owned()), ..Finding::new(name, *state, says) }])
     };
     let learned: Vec<Learned> =
         learned.into_iter().zip(CHECKS).map(|(found, check)| found.unwrap_or_else(|| late(check))).collect();

@@ -96,7 +96,7 @@ impl Prepared {
         let found = setup::packages(&args.recipe, recipe, store, progress)?;
         let files = setup::own_files(recipe, store)?;
         let origin = scripts::origin(recipe, &setup::pkg_folder(&args.recipe));
-        let opened = base::open(&recipe.base.source, &args.registry, &recipe.registry, store)
+        let opened = base::open(&recipe.base.source, &args.registry, &recipe.registry, store, progress)
             .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))?;
         setup::check_pin(recipe, &opened)?;
         if !args.recipe.sample {

@@ -1,12 +1,17 @@
 //! `images`: what an organisation has in the registry, newest first.
 
+use std::thread;
+
 use anyhow::{Context, anyhow};
-use image_name::{ImageTag, RepoPath, Tag};
+use image_name::{Digest, ImageTag, RepoPath, Tag};
+use oci_image::Manifest;
+use registry::Registry;
 use serde_json::json;
 
 use crate::{
     args::{Format, ImagesArgs},
     connect, place,
+    progress::bytes,
     report::{self, WithHint},
 };
 
@@ -27,29 +32,89 @@ pub fn run(args: &ImagesArgs) -> anyhow::Result<()> {
         .tags(&path)
         .map_err(connect::hinted)
         .with_context(|| format!("failed to list the images of `{org}` on `{host}`"))?;
-    let tags = newest_first(tags);
+    let images: Vec<Listed> = newest_first(tags).into_iter().map(|(tag, parsed)| Listed::new(tag, parsed)).collect();
+    let images = looked_at(&registry, &path, images);
     match args.format {
-        Format::Human => {
-            let lines: String = tags.iter().map(|(tag, _)| format!("{path}:{tag}\n")).collect();
-            report::data(&lines)
-        }
+        Format::Human => report::data(&report::printable(&table(&path, &images))),
         Format::Json => {
-            let images: Vec<_> = tags
-                .iter()
-                .map(|(tag, parsed)| {
-                    json!({
-                        "user_image_url": format!("{path}:{tag}"),
-                        "tag": tag,
-                        "python": parsed.as_ref().map(ImageTag::python),
-                        "mindspore": parsed.as_ref().map(ImageTag::mindspore),
-                        "cann": parsed.as_ref().map(ImageTag::cann),
-                        "timestamp": parsed.as_ref().map(ImageTag::timestamp),
-                    })
-                })
-                .collect();
+            let images: Vec<_> = images.iter().map(|image| image.json(&path)).collect();
             report::data(&format!("{}\n", serde_json::to_string_pretty(&images)?))
         }
     }
+}
+
+/// A tag, and what its manifest says.
+struct Listed {
+    tag: Tag,
+    parsed: Option<ImageTag>,
+    digest: Option<Digest>,
+    /// Compressed bytes of the layers; none of an index of several images.
+    size: Option<u64>,
+}
+
+impl Listed {
+    fn new(tag: Tag, parsed: Option<ImageTag>) -> Self {
+        Self { tag, parsed, digest: None, size: None }
+    }
+
+    fn json(&self, path: &RepoPath) -> serde_json::Value {
+        let Self { tag, parsed, digest, size } = self;
+        json!({
+            "user_image_url": format!("{path}:{tag}"),
+            "tag": tag,
+            "python": parsed.as_ref().map(ImageTag::python),
+            "mindspore": parsed.as_ref().map(ImageTag::mindspore),
+            "cann": parsed.as_ref().map(ImageTag::cann),
+            "os": parsed.as_ref().map(ImageTag::os),
+            "timestamp": parsed.as_ref().map(ImageTag::timestamp),
+            "created": parsed.as_ref().map(|parsed| parsed.timestamp().rfc3339()),
+            "digest": digest,
+            "size": size,
+        })
+    }
+}
+
+/// Requests under way at most.
+const AT_ONCE: usize = 8;
+
+/// Asks for the manifest of each: one request a tag. A tag whose manifest can't be had is listed without it.
+fn looked_at(registry: &Registry, path: &RepoPath, images: Vec<Listed>) -> Vec<Listed> {
+    let each = images.len().div_ceil(AT_ONCE).max(1);
+    let mut images = images;
+    thread::scope(|scope| {
+        for part in images.chunks_mut(each) {
+            scope.spawn(move || part.iter_mut().for_each(|image| look_at(registry, path, image)));
+        }
+    });
+    images
+}
+
+fn look_at(registry: &Registry, path: &RepoPath, image: &mut Listed) {
+    let Ok(Some(found)) = registry.manifest(path, &image.tag) else { return };
+    image.digest = Some(found.digest);
+    let manifest = Manifest::parse(&found.bytes, Some(&found.media_type).filter(|it| !it.is_empty()).map(|it| &**it));
+    image.size = manifest.ok().map(|it| it.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.size)));
+}
+
+/// One image a line; the first column is what `app_config` wants.
+fn table(path: &RepoPath, images: &[Listed]) -> String {
+    let line = |image: &Listed| {
+        let Listed { tag, parsed, digest, size } = image;
+        let built = parsed.as_ref().map_or_else(String::new, |parsed| parsed.timestamp().rfc3339());
+        [
+            format!("{path}:{tag}"),
+            digest.map_or_else(String::new, |digest| digest.short()),
+            size.map_or_else(String::new, bytes),
+            built,
+        ]
+    };
+    let lines: Vec<[String; 4]> = images.iter().map(line).collect();
+    let width = lines.iter().map(|[name, ..]| name.len()).max().unwrap_or_default();
+    let text = |[name, digest, size, built]: &[String; 4]| {
+        let line = format!("{name:<width$}  {digest:<12}  {size:>9}  {built}");
+        line.trim_end().to_owned() + "\n"
+    };
+    lines.iter().map(text).collect()
 }
 
 /// Our own tags by their timestamps, the newest first; then the others, by name.

@@ -59,12 +59,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Push(args) => push::run(args, &store()?, &progress),
         Command::Fetch(args) => prepare::fetch(args, &store()?, &progress),
         Command::Lock(args) => prepare::lock(args, &store()?, &progress),
-        Command::Inspect(args) => inspect::run(args, &store()?),
+        Command::Inspect(args) => inspect::run(args, &store()?, &progress),
         Command::Images(args) => images::run(args),
         Command::Login(args) => login::run(args, &store()?, &progress),
         Command::HostSetup(args) => host_setup::run(args, &progress),
         Command::Doctor(args) => doctor::run(args, store()?, &progress),
-        Command::Bench(args) => bench::run(args),
+        Command::Bench(bench) => bench::run(bench, args.store.as_deref()),
         Command::E2e(e2e) => e2e::run(e2e, args.store.as_deref()),
         Command::Completions { shell } => {
             // Into memory: it would panic where stdout is closed or full.

@@ -57,7 +57,7 @@ pub fn lock(args: &LockArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     let mut packages = setup::packages(&args.recipe, &recipe, store, progress)?;
     packages.extend(scripts::packages(&scripts::origin(&recipe, &setup::pkg_folder(&args.recipe)))?);
-    let opened = base::open(&recipe.base.source, &args.registry, &recipe.registry, store)
+    let opened = base::open(&recipe.base.source, &args.registry, &recipe.registry, store, progress)
         .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))?;
     setup::check_pin(&recipe, &opened)?;
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);

@@ -105,7 +105,7 @@ fn push(
         ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
         _ => None,
     };
-    let base = LazyBase { args, recipe, record, store, reference: base_ref, opened: OnceLock::new() };
+    let base = LazyBase { args, recipe, record, store, progress, reference: base_ref, opened: OnceLock::new() };
     // Layers of the base that were recompressed are in the store.
     let of_base = Fallback { store, other: &base };
     let layer = |layer: &crate::record::RecordedLayer| PushBlob {
@@ -217,13 +217,15 @@ struct LazyBase<'a> {
     recipe: &'a Recipe,
     record: &'a BuildRecord,
     store: &'a Store,
+    progress: &'a Progress,
     reference: ImageRef,
     opened: OnceLock<Result<OpenImage, String>>,
 }
 
 impl LazyBase<'_> {
     fn image(&self) -> anyhow::Result<OpenImage> {
-        let image = base::open(&self.reference, &self.args.registry_args, &self.recipe.registry, self.store)?;
+        let registry = &self.recipe.registry;
+        let image = base::open(&self.reference, &self.args.registry_args, registry, self.store, self.progress)?;
         let (found, built_on) = (image.base.manifest_digest, self.record.base.digest);
         ensure!(found == built_on, "the base `{}` is {found} now, the image was built on {built_on}", self.reference);
         Ok(image)

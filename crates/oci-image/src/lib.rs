@@ -21,7 +21,9 @@ mod regular;
 mod store;
 mod unpack;
 
-pub use archive::{ArchiveSource, StreamError, open_archive, stream_archive, write_archive};
+pub use archive::{
+    ArchiveSource, ImportedSource, StreamError, import, imported, open_archive, stream_archive, write_archive,
+};
 pub use assemble::{AssembleError, Image, MAX_LAYERS, NewLayer, assemble};
 pub use base::{Base, BaseError};
 pub use base_index::{BaseIndex, Distribution, Group, IndexError, IndexedFile, Interpreter, NotRecorded, User};

@@ -1,5 +1,6 @@
 //! Measurements: our build and push beside docker's and buildah's, of the same files, on the same base, in one run.
 
+mod base;
 mod bytes;
 mod cargo;
 mod cold;
@@ -14,7 +15,7 @@ mod rivals;
 mod row;
 mod stage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
@@ -38,6 +39,8 @@ pub struct BenchArgs {
 enum What {
     /// Measure building and pushing the image
     Image(ImageBench),
+    /// Measure looking into a base, CANN a second time, and doctor
+    Base(BaseBench),
     /// Measure fmk-patch
     Patch(PatchBench),
     /// Measure fmtk-launch
@@ -49,6 +52,19 @@ struct PatchBench {
     /// Measure each figure this often and take the median
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
+    /// Format of stdout
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct BaseBench {
+    /// Measure each figure this often and take the median
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: u32,
+    /// Take what an earlier `fetch --sample --pkg DIR` downloaded
+    #[arg(long, value_name = "DIR")]
+    pkg: Option<PathBuf>,
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -111,10 +127,15 @@ const REQUIREMENTS: &[Requirement] = &[
 /// What the meter is built with.
 const METER: Requirement = Requirement::Program("cc", "gcc");
 
-/// Measures and prints the table; an error if a bar was missed.
-pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+/// Measures and prints the table; an error if a bar was missed. A store that has the sample's base saves making it.
+pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
     let args = match &args.what {
         What::Image(args) => args,
+        What::Base(args) => {
+            require(base::REQUIREMENTS)?;
+            let rows = base::run(args.rounds as usize, args.pkg.as_deref(), store)?;
+            return say(&rows, args.rounds, args.format, None);
+        }
         What::Patch(args) => {
             require(&[METER])?;
             let rows = patch::run(args.rounds as usize)?;

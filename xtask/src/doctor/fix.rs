@@ -11,8 +11,8 @@ use anyhow::{Context, anyhow, ensure};
 
 use super::{
     Patient,
+    emulation::ENTRY,
     finding::{Finding, Fix},
-    machine::ENTRY,
 };
 use crate::{
     args::{HostSetupArgs, LoginArgs},
@@ -96,7 +96,7 @@ fn hosts(patient: &Patient, progress: &Progress) -> anyhow::Result<bool> {
             // Containers of others would stop.
             no_restart: true,
             recipe: patient.args.recipe.clone(),
-            root: "/".into(),
+            root: patient.args.root.clone(),
         },
         progress,
     )?;

@@ -38,15 +38,20 @@ pub fn packages(patient: &Patient) -> Learned {
             let packages = found.packages.into_iter().chain(scripts).collect();
             Learned { findings, packages: Some(packages), ..Learned::default() }
         }
-        Err(error) => Learned { findings: faults(check, &error), ..Learned::default() },
+        Err(error) => {
+            let else_do = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
+            Learned { findings: faults(check, &error, else_do), ..Learned::default() }
+        }
     }
 }
 
-/// A finding for each fault that an error holds.
-pub fn faults(check: &'static str, error: &anyhow::Error) -> Vec<Finding> {
-    let finding = |(says, way_out)| Finding { way_out, ..Finding::new(check, State::Wrong, says) };
-    report::faults(error).into_iter().map(finding).collect()
+/// A finding for each fault that an error holds; `else_do` is the way out of those that name none.
+pub fn faults(check: &'static str, error: &anyhow::Error, else_do: &str) -> Vec<Finding> {
+    let way_out = |own: Option<String>| own.unwrap_or_else(|| else_do.to_owned());
+    report::faults(error).into_iter().map(|(says, own)| Finding::wrong(check, says, way_out(own))).collect()
 }
+
+const ACCEPT: &str = "if that is what the image shall have, run `cargo xtask lock`";
 
 /// The lock against packages and base, as far as both are known.
 pub fn lock(patient: &Patient, packages: Option<&[Package]>, base: Option<Digest>) -> Vec<Finding> {
@@ -56,7 +61,7 @@ pub fn lock(patient: &Patient, packages: Option<&[Package]>, base: Option<Digest
         Ok(None) => {
             return vec![Finding::warning(check, "nothing pins the packages and the base", "`cargo xtask lock`")];
         }
-        Err(error) => return faults(check, &error),
+        Err(error) => return faults(check, &error, ACCEPT),
     };
     let Some(packages) = packages else {
         return vec![Finding::new(check, State::Unknown, "there, but not all packages are, to compare it with")];
@@ -69,7 +74,7 @@ pub fn lock(patient: &Patient, packages: Option<&[Package]>, base: Option<Digest
     match lock::verify(Some(&lock), &patient.recipe, packages, &digest) {
         Ok(_) if base.is_none() => vec![Finding::good(check, "packages are as pinned; the base is not known")],
         Ok(_) => vec![Finding::good(check, "packages and base are as pinned")],
-        Err(error) => faults(check, &error),
+        Err(error) => faults(check, &error, ACCEPT),
     }
 }
 

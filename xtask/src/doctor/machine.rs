@@ -14,9 +14,6 @@ use super::{
 };
 use crate::{args::Engine, engine, packages, place, progress, recipe::CANN, tools::TARGET};
 
-/// The kernel's entry for arm64 programs.
-pub const ENTRY: &str = "/proc/sys/fs/binfmt_misc/qemu-aarch64";
-
 /// A container engine, which only the installation of CANN needs.
 pub fn engine(patient: &Patient) -> Vec<Finding> {
     let check = "engine";
@@ -31,41 +28,9 @@ pub fn engine(patient: &Patient) -> Vec<Finding> {
     }]
 }
 
-fn needs_engine(patient: &Patient) -> bool {
+/// Whether the recipe has something that an engine has to run.
+pub fn needs_engine(patient: &Patient) -> bool {
     patient.recipe.packages.get(CANN).is_some_and(|cann| cann.required)
-}
-
-/// Whether arm64 programs run here, in containers too.
-pub fn emulation(patient: &Patient) -> Vec<Finding> {
-    let entry = fs::read_to_string(ENTRY).ok();
-    vec![judge_emulation(cfg!(target_arch = "aarch64"), entry.as_deref(), needs_engine(patient))]
-}
-
-fn judge_emulation(native: bool, entry: Option<&str>, needed: bool) -> Finding {
-    let check = "emulation";
-    if native {
-        return Finding::good(check, "this machine runs arm64 programs itself");
-    }
-    let flag = |entry: &str| {
-        let flags = entry.lines().find_map(|line| line.strip_prefix("flags:"));
-        flags.is_some_and(|flags| flags.contains('F'))
-    };
-    let wrong = match entry {
-        Some(entry) if entry.starts_with("enabled") && flag(entry) => {
-            return Finding::good(check, "qemu-aarch64 is registered with the kernel, for containers too");
-        }
-        Some(entry) if entry.starts_with("enabled") => {
-            "qemu-aarch64 is registered without the flag F, so that containers do not find it"
-        }
-        Some(_) => "qemu-aarch64 is registered and disabled",
-        None => "qemu-aarch64 is not registered with the kernel: arm64 programs give `exec format error`",
-    };
-    if !needed {
-        return Finding::good(check, "no arm64 programs run here, and nothing needs them");
-    }
-    let way_out =
-        "`cargo xtask doctor --fix` as root, or `docker run --privileged --rm tonistiigi/binfmt --install arm64`";
-    Finding::wrong(check, wrong, way_out).fixed_by(Fix::Emulation)
 }
 
 /// The standard library for the programs of the image.
@@ -133,20 +98,6 @@ fn free(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn emulation_has_to_reach_into_containers() {
-        let entry = |state: &str, flags: &str| {
-            format!("{state}\ninterpreter /usr/bin/qemu-aarch64-static\nflags: {flags}\noffset 0\n")
-        };
-        let state = |native, entry: Option<String>, needed| judge_emulation(native, entry.as_deref(), needed).state;
-        assert_eq!(state(false, Some(entry("enabled", "OCF")), true), State::Good);
-        assert_eq!(state(false, Some(entry("enabled", "OC")), true), State::Wrong);
-        assert_eq!(state(false, Some(entry("disabled", "OCF")), true), State::Wrong);
-        assert_eq!(state(false, None, true), State::Wrong);
-        assert_eq!(state(false, None, false), State::Good);
-        assert_eq!(state(true, None, true), State::Good);
-    }
 
     #[test]
     fn a_folder_has_free_room() {

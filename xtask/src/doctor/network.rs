@@ -16,9 +16,10 @@ use super::{
     inputs::faults,
 };
 use crate::{
-    base::{self, ImageRef},
+    base::{self, ImageRef, engine_image},
     clock, connect,
     login::LoginRecord,
+    progress::{Progress, bytes},
     report,
     sample::on_path,
 };
@@ -58,13 +59,36 @@ pub fn base(patient: &Patient) -> Learned {
             return Learned { findings: vec![finding], ..Learned::default() };
         }
     }
-    match base::open(&recipe.base.source, &patient.args.registry_args, &recipe.registry, &patient.store) {
+    if let ImageRef::Engine { program, name } = &recipe.base.source {
+        return engine_base(patient, program, name);
+    }
+    let quiet = Progress::new(true);
+    match base::open(&recipe.base.source, &patient.args.registry_args, &recipe.registry, &patient.store, &quiet) {
         Ok(opened) => {
             let digest = opened.base.manifest_digest;
             let says = format!("`{}` is there, {}", recipe.base.reference, digest.short());
             Learned { findings: vec![Finding::good(check, says)], base: Some(digest), ..Learned::default() }
         }
-        Err(error) => Learned { findings: faults(check, &error), ..Learned::default() },
+        Err(error) => Learned { findings: faults(check, &error, "name another with `--base`"), ..Learned::default() },
+    }
+}
+
+/// The engine has it. To take it out is left to a build: that may be gigabytes.
+fn engine_base(patient: &Patient, program: &'static str, name: &str) -> Learned {
+    let (check, reference) = ("base", patient.recipe.base.reference.to_string());
+    let known = engine_image::find(program, name)
+        .and_then(|found| engine_image::known(&reference, &found, &patient.store).map(|known| (found, known)));
+    match known {
+        Ok((_, Some(opened))) => {
+            let digest = opened.base.manifest_digest;
+            let says = format!("`{reference}` is there, {}", digest.short());
+            Learned { findings: vec![Finding::good(check, says)], base: Some(digest), ..Learned::default() }
+        }
+        Ok((found, None)) => {
+            let says = format!("`{reference}` is there; the first build takes {} out of {program}", bytes(found.size));
+            Learned { findings: vec![Finding::good(check, says)], ..Learned::default() }
+        }
+        Err(error) => Learned { findings: faults(check, &error, "name another with `--base`"), ..Learned::default() },
     }
 }
 

@@ -100,5 +100,8 @@ pub fn doctor(world: &World, log: &Log) -> anyhow::Result<()> {
         .filter_map(|finding| finding["check"].as_str())
         .collect();
     ensure!(wrong == ["organisation", "login"], "found wrong were {wrong:?}");
+    let all = ill.as_array().into_iter().flatten();
+    let lost: Vec<_> = all.filter(|one| one["state"] != "good" && one["way_out"].is_null()).collect();
+    ensure!(lost.iter().all(|one| one["state"] == "unknown"), "without a way out: {lost:?}");
     Ok(())
 }

@@ -4,6 +4,8 @@ mod bad_base;
 mod bad_packages;
 mod cann;
 mod conformance;
+mod doctor_fix;
+mod engine_base;
 mod engines;
 mod gzip_readers;
 mod host;
@@ -102,6 +104,11 @@ const SCENARIOS: &[Scenario] = &[
     ),
     scenario("bad-base", "a base for amd64 is refused, one with zstd layers is taken", bad_base::run),
     scenario(
+        "engine-base",
+        "a base out of docker and podman: streamed once, the same from both, pinned",
+        engine_base::run,
+    ),
+    scenario(
         "scripts-of-base",
         "the base's fmk.py is patched into a layer of its own, or stops the build",
         scripts::of_base,
@@ -137,6 +144,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario("app-config", "push writes the address into an app_config, and nothing else", login::app_config),
     scenario("host-setup", "Debian, EulerOS and Ubuntu are set up, docker reads it, and it is undone", host::setup),
     scenario("doctor", "a host on which all is well, one without a login, and the time it takes", host::doctor),
+    scenario("doctor-fix", "emulation, hosts file, Rust target and login are mended", doctor_fix::run),
     scenario("tag-exists", "a tag with another digest is not moved unless told so", registry_faults::tag_exists),
     scenario("registry-down", "a registry that is down, and organisations against the rules", registry_faults::down),
     scenario("wrong-password", "a wrong password and none at all", registry_faults::password),
@@ -164,6 +172,7 @@ const REQUIREMENTS: &[Requirement] = &[
     Requirement::Program("makeself", "makeself"),
     Requirement::Program("htpasswd", "apache2-utils"),
     Requirement::Program("openssl", "openssl"),
+    Requirement::Program("script", "bsdutils"),
     Requirement::Program("unpigz", "pigz"),
     Requirement::Program("gunzip", "gzip"),
     Requirement::Program("java", "default-jdk-headless"),

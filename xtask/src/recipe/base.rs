@@ -9,7 +9,8 @@ use crate::base::ImageRef;
 /// The base image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Base {
-    /// As it was written: `host/org/repo:tag[@digest]`, `oci:DIR[:tag]` or `docker-archive:FILE`.
+    /// As it was written: `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, `docker-daemon:NAME` or
+    /// `podman:NAME`.
     /// Default: the base of the manual.
     #[serde(serialize_with = "as_text")]
     pub reference: ImageRef,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Read, path::Path, time::UNIX_EPOCH};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::members::{Member, Members, open};
+use super::members::{Member, Members, open, refused};
 use crate::{
     Base, BaseError, Compression, Descriptor, Digest, Format, ImageConfig, Manifest, Store,
     media::{MAX_CONFIG, MAX_MANIFEST, OCI_CONFIG, OCI_LAYER, OCI_LAYER_TAR},
@@ -21,19 +21,19 @@ struct Listed {
     layers: Vec<String>,
 }
 
-/// Opens the one image of the archive. An uncompressed layer's digest is its diff id, which whoever reads it checks;
-/// that of a compressed one is computed here, once for each file as long as its time and length stay the same.
-pub(crate) fn read(
-    store: &Store,
+/// Puts together the one image of the archive. `read` gives a small file whole, `layer` describes the layer in a file
+/// that has to have this diff id, and is none where there is no such file.
+pub(crate) fn image(
+    name: &str,
     path: &Path,
-    members: &Members,
-) -> Result<(Base, BTreeMap<Digest, Member>), BaseError> {
-    let refused = |reason: String| BaseError::Place { place: path.to_owned(), what: "a docker archive", reason };
-    let listed: Vec<Listed> = serde_json::from_slice(&members.read("manifest.json", MAX_MANIFEST)?)
-        .map_err(|error| refused(format!("`manifest.json` can't be read: {error}")))?;
+    read: impl Fn(&str, u64) -> Result<Vec<u8>, BaseError>,
+    mut layer: impl FnMut(&str, Digest) -> Result<Option<Descriptor>, BaseError>,
+) -> Result<Base, BaseError> {
+    let listed: Vec<Listed> = serde_json::from_slice(&read("manifest.json", MAX_MANIFEST)?)
+        .map_err(|error| refused(path, format!("`manifest.json` can't be read: {error}")))?;
     let image = match listed.as_slice() {
         [image] => image,
-        [] => return Err(refused("it holds no image".to_owned())),
+        [] => return Err(refused(path, "it holds no image".to_owned())),
         several => {
             let name = |image: &Listed| match image.repo_tags.as_deref() {
                 Some([tag, ..]) => tag.clone(),
@@ -42,21 +42,17 @@ pub(crate) fn read(
             return Err(BaseError::Several { place: path.to_owned(), there: several.iter().map(name).collect() });
         }
     };
-    let name = format!("docker-archive:{}", path.display());
-    let config_bytes = members.read(&image.config, MAX_CONFIG)?;
+    let name = name.to_owned();
+    let config_bytes = read(&image.config, MAX_CONFIG)?;
     let config =
         ImageConfig::parse(&config_bytes).map_err(|source| BaseError::Config { name: name.clone(), source })?;
     let (layers, diff_ids) = (image.layers.len(), config.diff_ids().len());
     if layers != diff_ids {
         return Err(BaseError::Layers { name, layers, diff_ids });
     }
-    let mut blobs = BTreeMap::new();
     let mut layers = Vec::new();
     for (file, diff_id) in image.layers.iter().zip(config.diff_ids()) {
-        let member = members.find(file).ok_or_else(|| refused(format!("it has no layer `{file}`")))?;
-        let layer = describe(store, path, member, *diff_id)?;
-        blobs.insert(layer.digest, member);
-        layers.push(layer);
+        layers.push(layer(file, *diff_id)?.ok_or_else(|| refused(path, format!("it has no layer `{file}`")))?);
     }
     let manifest = Manifest {
         format: Format::Oci,
@@ -68,19 +64,45 @@ pub(crate) fn read(
         },
         layers,
     };
-    Ok((Base::new(&name, &manifest.to_json(), None, config_bytes)?, blobs))
+    Base::new(&name, &manifest.to_json(), None, config_bytes)
+}
+
+/// Opens the one image of an archive on the disk. An uncompressed layer's digest is its diff id, which whoever reads it
+/// checks; that of a compressed one is computed here, once for each file as long as its time and length stay the same.
+pub(crate) fn read(
+    store: &Store,
+    path: &Path,
+    members: &Members,
+) -> Result<(Base, BTreeMap<Digest, Member>), BaseError> {
+    let mut blobs = BTreeMap::new();
+    let layer = |file: &str, diff_id| {
+        let Some(member) = members.find(file) else { return Ok(None) };
+        let layer = describe(store, path, *member, diff_id)?;
+        blobs.insert(layer.digest, *member);
+        Ok(Some(layer))
+    };
+    let name = format!("docker-archive:{}", path.display());
+    let base = image(&name, path, |name, limit| members.read(name, limit), layer)?;
+    Ok((base, blobs))
+}
+
+/// A layer with this digest, compressed like that.
+pub(crate) fn layer(compression: Compression, digest: Digest, size: u64) -> Descriptor {
+    let media_type = match compression {
+        Compression::None => OCI_LAYER_TAR,
+        Compression::Gzip => OCI_LAYER,
+        Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+    };
+    Descriptor { media_type: media_type.to_owned(), digest, size, urls: Vec::new() }
 }
 
 fn describe(store: &Store, path: &Path, member: Member, diff_id: Digest) -> Result<Descriptor, BaseError> {
     let io_error = |source| BaseError::Io { path: path.to_owned(), source };
     let mut start = Vec::new();
     open(path, member).map_err(io_error)?.take(6).read_to_end(&mut start).map_err(io_error)?;
-    let (media_type, digest) = match Compression::of_magic(&start) {
-        Compression::None => (OCI_LAYER_TAR, diff_id),
-        Compression::Gzip => (OCI_LAYER, digest_of(store, path, member)?),
-        Compression::Zstd => ("application/vnd.oci.image.layer.v1.tar+zstd", digest_of(store, path, member)?),
-    };
-    Ok(Descriptor { media_type: media_type.to_owned(), digest, size: member.size, urls: Vec::new() })
+    let compression = Compression::of_magic(&start);
+    let digest = if compression == Compression::None { diff_id } else { digest_of(store, path, member)? };
+    Ok(layer(compression, digest, member.size))
 }
 
 /// SHA-256 of a member, from the store where the same file was asked for before.

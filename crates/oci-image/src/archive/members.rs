@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     BaseError, Compression, regular,
-    unpack::{EntryKind, TarReader},
+    unpack::{Entry, EntryKind, SkipRead, TarReader},
 };
 
 /// Entries at most: an image has a few hundred blobs.
@@ -24,40 +24,63 @@ pub(crate) struct Member {
     pub size: u64,
 }
 
-enum Place {
-    File(Member),
+enum Place<F> {
+    File(F),
     Link(String),
 }
 
-/// The files of an archive by path.
-pub(crate) struct Members {
+/// The files of an archive by path, each with what is known of it.
+pub(crate) struct Members<F = Member> {
     path: PathBuf,
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, Place<F>>,
 }
 
 impl Members {
     /// Lists the archive.
     pub fn of(path: &Path) -> Result<Self, BaseError> {
         let io_error = |source| BaseError::Io { path: path.to_owned(), source };
-        let not_archive =
-            |reason: String| BaseError::Place { place: path.to_owned(), what: "a docker archive", reason };
         let mut file = regular::open(path).map_err(io_error)?;
         let mut start = Vec::new();
         file.by_ref().take(6).read_to_end(&mut start).map_err(io_error)?;
         let compression = Compression::of_magic(&start);
         if compression != Compression::None {
             let reason = format!("it is compressed as a whole with {}; decompress it first", compression.name());
-            return Err(not_archive(reason));
+            return Err(refused(path, reason));
         }
         file.rewind().map_err(io_error)?;
-        let mut tar = TarReader::new(BufReader::new(file));
+        Self::list(path, BufReader::new(file), |entry, size, _| Ok(Member { offset: entry.offset, size }))
+    }
+
+    /// The file of this name, whole, at most `limit` bytes.
+    pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, BaseError> {
+        let member = *self.need(name)?;
+        if member.size > limit {
+            let reason = format!("`{name}` has {} bytes; at most {limit} are read", member.size);
+            return Err(refused(&self.path, reason));
+        }
+        let io_error = |source| BaseError::Io { path: self.path.clone(), source };
+        let mut bytes = Vec::new();
+        open(&self.path, member).map_err(io_error)?.read_to_end(&mut bytes).map_err(io_error)?;
+        Ok(bytes)
+    }
+}
+
+impl<F> Members<F> {
+    /// Goes through an archive, and has `take` make something of each file and its size, reading it or not. `path` is
+    /// what the archive is called.
+    pub fn list<R: SkipRead>(
+        path: &Path,
+        archive: R,
+        mut take: impl FnMut(&Entry, u64, &mut TarReader<R>) -> Result<F, BaseError>,
+    ) -> Result<Self, BaseError> {
+        let mut tar = TarReader::new(archive);
         let mut places = BTreeMap::new();
-        while let Some(entry) = tar.next_entry().map_err(|error| not_archive(chain(&error)))? {
-            let place = match entry.kind {
-                EntryKind::File(size) => Place::File(Member { offset: entry.offset, size }),
-                EntryKind::HardLink(target) => Place::Link(target),
+        while let Some(entry) = tar.next_entry().map_err(|error| refused(path, chain(&error)))? {
+            let place = match &entry.kind {
+                EntryKind::File(size) => Place::File(take(&entry, *size, &mut tar)?),
+                EntryKind::HardLink(target) => Place::Link(target.clone()),
                 // Older dockers write a layer that an image has twice as a link to `../<id>/layer.tar`.
-                EntryKind::Symlink(target) => match joined(&entry.path, &target) {
+                EntryKind::Symlink(target) => match joined(&entry.path, target) {
                     Some(target) => Place::Link(target),
                     None => continue,
                 },
@@ -65,41 +88,33 @@ impl Members {
             };
             places.insert(entry.path, place);
             if places.len() > MAX_MEMBERS {
-                return Err(not_archive(format!("it has more than {MAX_MEMBERS} entries")));
+                return Err(refused(path, format!("it has more than {MAX_MEMBERS} entries")));
             }
         }
         Ok(Self { path: path.to_owned(), places })
     }
 
-    /// Where the file of this name lies.
-    pub fn find(&self, name: &str) -> Option<Member> {
+    /// The file of this name.
+    pub fn find(&self, name: &str) -> Option<&F> {
         let mut name = name.strip_prefix("./").unwrap_or(name);
         for _ in 0..MAX_LINKS {
             match self.places.get(name)? {
-                Place::File(member) => return Some(*member),
+                Place::File(file) => return Some(file),
                 Place::Link(target) => name = target,
             }
         }
         None
     }
 
-    /// Every path below a folder, with what is left of it.
-    pub fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, Member)> {
-        let names = self.places.range(folder.to_owned()..).map_while(move |(path, _)| path.strip_prefix(folder));
-        names.filter_map(move |rest| Some((rest, self.find(&format!("{folder}{rest}"))?)))
+    /// The file of this name, or the error that it is not there.
+    pub fn need(&self, name: &str) -> Result<&F, BaseError> {
+        self.find(name).ok_or_else(|| refused(&self.path, format!("it has no `{name}`")))
     }
 
-    /// The file of this name, whole, at most `limit` bytes.
-    pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, BaseError> {
-        let reason = |reason: String| BaseError::Place { place: self.path.clone(), what: "a docker archive", reason };
-        let member = self.find(name).ok_or_else(|| reason(format!("it has no `{name}`")))?;
-        if member.size > limit {
-            return Err(reason(format!("`{name}` has {} bytes; at most {limit} are read", member.size)));
-        }
-        let io_error = |source| BaseError::Io { path: self.path.clone(), source };
-        let mut bytes = Vec::new();
-        open(&self.path, member).map_err(io_error)?.read_to_end(&mut bytes).map_err(io_error)?;
-        Ok(bytes)
+    /// Every path below a folder, with what is left of it.
+    pub fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a F)> {
+        let names = self.places.range(folder.to_owned()..).map_while(move |(path, _)| path.strip_prefix(folder));
+        names.filter_map(move |rest| Some((rest, self.find(&format!("{folder}{rest}"))?)))
     }
 }
 
@@ -124,8 +139,13 @@ fn joined(path: &str, target: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// The archive breaks a rule.
+pub(crate) fn refused(path: &Path, reason: String) -> BaseError {
+    BaseError::Place { place: path.to_owned(), what: "a docker archive", reason }
+}
+
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", chain(source)),
         None => error.to_string(),

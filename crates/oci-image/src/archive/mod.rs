@@ -1,9 +1,11 @@
 //! Docker archives: what `docker save` and `podman save` write and `docker load` reads.
 
 mod docker;
+mod import;
 mod members;
 mod open;
 mod write;
 
+pub use import::{ImportedSource, import, imported};
 pub use open::{ArchiveSource, open_archive};
 pub use write::{StreamError, stream_archive, write_archive};

@@ -44,7 +44,7 @@ pub fn open_archive(store: &Store, path: &Path, platform: &Platform) -> Result<(
         return Ok((base, ArchiveSource { path: path.to_owned(), blobs }));
     }
     let name = format!("docker-archive:{}", path.display());
-    let blob = |(hex, member): (&str, Member)| Some((format!("sha256:{hex}").parse().ok()?, member));
+    let blob = |(hex, member): (&str, &Member)| Some((format!("sha256:{hex}").parse().ok()?, *member));
     let blobs = members.below("blobs/sha256/").filter_map(blob).collect();
     let source = ArchiveSource { path: path.to_owned(), blobs };
     let index = Index::parse(&members.read("index.json", MAX_MANIFEST)?, None)

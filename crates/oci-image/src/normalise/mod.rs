@@ -2,9 +2,10 @@
 
 mod gzip;
 
-use std::io;
+use std::io::{self, Read};
 
 use gzip::GzipError;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     Base, BlobSource, BlobWriter, Compression, Descriptor, Digest, Layer, LayerStream, Store, StoreError, UnpackError,
@@ -60,11 +61,7 @@ fn recompressed(
     source: &dyn BlobSource,
 ) -> Result<Layer, NormaliseError> {
     let digest = blob.digest;
-    let key = format!("{FORMAT} {digest} {diff_id}");
-    let known = || -> Result<Option<Layer>, StoreError> {
-        let layer: Option<Layer> = store.record(RECORDS, &key)?;
-        Ok(layer.filter(|layer| store.has(&layer.digest, layer.size)))
-    };
+    let known = || known(store, &digest, diff_id);
     if let Some(layer) = known()? {
         return Ok(layer);
     }
@@ -84,6 +81,51 @@ fn recompressed(
     let ((), unpacked) = read_layer(source, blob, Some(*diff_id), compress)?;
     let (digest, size) = BlobWriter::commit(writer)?;
     let layer = Layer { digest, size, diff_id: unpacked.diff_id, tar_size: unpacked.tar_size };
-    store.put_record(RECORDS, &key, &layer)?;
+    store.put_record(RECORDS, &key(&blob.digest, diff_id), &layer)?;
     Ok(layer)
+}
+
+/// The gzip that the store has of the layer with this digest.
+pub(crate) fn known(store: &Store, digest: &Digest, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
+    let layer: Option<Layer> = store.record(RECORDS, &key(digest, diff_id))?;
+    Ok(layer.filter(|layer| store.has(&layer.digest, layer.size)))
+}
+
+fn key(digest: &Digest, diff_id: &Digest) -> String {
+    format!("{FORMAT} {digest} {diff_id}")
+}
+
+/// Puts a tar archive of which nothing is known yet into the store, in gzip, and remembers it as [`normalise`] does.
+/// The outer error is the archive's, the inner the store's.
+pub(crate) fn take(store: &Store, archive: &mut dyn Read) -> io::Result<Result<Layer, StoreError>> {
+    struct Hashing<'a>(&'a mut dyn Read, Sha256, u64);
+    impl Read for Hashing<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = self.0.read(buffer)?;
+            self.1.update(&buffer[..length]);
+            self.2 += length as u64;
+            Ok(length)
+        }
+    }
+    let mut archive = Hashing(archive, Sha256::new(), 0);
+    let mut writer = match store.blob_writer() {
+        Ok(writer) => writer,
+        Err(error) => return Ok(Err(error)),
+    };
+    match gzip::compress(&mut archive, &mut writer) {
+        Ok(()) => {}
+        Err(GzipError::Read(error)) => return Err(error),
+        Err(GzipError::Write(source)) => {
+            return Ok(Err(StoreError::Io { action: "write to", path: store.root().to_owned(), source }));
+        }
+    }
+    let Hashing(_, hash, tar_size) = archive;
+    let diff_id = Digest::from_bytes(hash.finalize().into());
+    let keep = || {
+        let (digest, size) = BlobWriter::commit(writer)?;
+        let layer = Layer { digest, size, diff_id, tar_size };
+        store.put_record(RECORDS, &key(&diff_id, &diff_id), &layer)?;
+        Ok(layer)
+    };
+    Ok(keep())
 }

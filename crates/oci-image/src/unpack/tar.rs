@@ -36,6 +36,7 @@ pub trait SkipRead: BufRead {
 }
 
 impl SkipRead for &[u8] {}
+impl SkipRead for &mut dyn BufRead {}
 
 impl SkipRead for BufReader<File> {
     fn skip(&mut self, length: u64) -> io::Result<u64> {

@@ -1,0 +1,195 @@
+//! An image that an engine streams is the image of the same archive in a file, and is remembered.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod made;
+
+use std::{
+    fs,
+    io::{self, Read},
+};
+
+use expect_test::{Expect, expect};
+use made::*;
+use oci_image::{
+    Base, BlobSource, Descriptor, Digest, LayerStream, Platform, Store, UnpackError, import, imported, normalise,
+    open_archive, read_layer,
+};
+use serde_json::{Value, json};
+
+const NAME: &str = "docker-daemon:base:1";
+
+fn arm64() -> Platform {
+    Platform::linux_arm64()
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    (dir, store)
+}
+
+/// Bytes that do not compress, more than what waits in memory.
+fn noise(seed: u32) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..700_000).map(next).collect()
+}
+
+fn contents(source: &dyn BlobSource, base: &Base) -> Vec<Vec<u8>> {
+    let read = |(layer, diff_id): (&Descriptor, &Digest)| {
+        let whole = |stream: &mut LayerStream| {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).unwrap();
+            Ok::<_, UnpackError>(bytes)
+        };
+        read_layer(source, layer, Some(*diff_id), whole).unwrap().0
+    };
+    base.layers.iter().zip(base.config.diff_ids()).map(read).collect()
+}
+
+/// Layers of all kinds: one that is large, one that is small, the first again.
+fn layers() -> [Vec<u8>; 3] {
+    let large = tar(&[Made::Dir("opt", 0o755), Made::File("opt/noise", &noise(1))]);
+    [large.clone(), tar(&[Made::File("opt/small", b"1")]), large]
+}
+
+/// What docker before 25 streams: folders by an id of their own, `manifest.json` last.
+fn by_old_docker(layers: &[Vec<u8>; 3], config: &Value) -> Vec<u8> {
+    let config = config.to_string();
+    let id = digest(config.as_bytes()).hex();
+    let names = ["f/layer.tar", "b/layer.tar", "a/layer.tar"];
+    let manifest = json!([{ "Config": format!("{id}.json"), "RepoTags": null, "Layers": names }]).to_string();
+    tar(&[
+        Made::Dir("a", 0o755),
+        Made::File("a/VERSION", b"1.0"),
+        Made::Link("a/layer.tar", "../f/layer.tar"),
+        Made::File("b/json", b"{}"),
+        Made::File("b/layer.tar", &layers[1]),
+        Made::File(&format!("{id}.json"), config.as_bytes()),
+        Made::File("f/layer.tar", &layers[0]),
+        Made::File("manifest.json", manifest.as_bytes()),
+        Made::File("repositories", b"{}"),
+    ])
+}
+
+/// What docker from 25 on streams: a layout, and `manifest.json` beside it.
+fn by_new_docker(layers: &[Vec<u8>; 3], config: &Value) -> (Vec<u8>, Digest) {
+    let mut blobs = Blobs::default();
+    let listed = [
+        blobs.put(OCI_TAR, &layers[0]),
+        blobs.put(OCI_GZIP, &gzip(&layers[1])),
+        blobs.put(OCI_ZSTD, &zstd(&layers[2])),
+    ];
+    let top = manifest(&mut blobs, config, &listed);
+    let index = json!({ "schemaVersion": 2, "manifests": [top] }).to_string();
+    let names: Vec<(String, &Vec<u8>)> =
+        blobs.0.iter().map(|(digest, bytes)| (format!("blobs/sha256/{}", digest.hex()), bytes)).collect();
+    let mut members: Vec<Made<'_>> = names.iter().map(|(name, bytes)| Made::File(name, bytes)).collect();
+    members.push(Made::File("index.json", index.as_bytes()));
+    members.push(Made::File("manifest.json", b"[]"));
+    members.push(Made::File("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#));
+    (tar(&members), top.digest)
+}
+
+#[test]
+fn a_stream_gives_the_image_of_the_same_archive_in_a_file() {
+    let layers = layers();
+    let config = config(&layers);
+    let (new, top) = by_new_docker(&layers, &config);
+    for archive in [by_old_docker(&layers, &config), new] {
+        let (dir, store) = store();
+        let id = digest(config.to_string().as_bytes());
+        assert!(imported(&store, NAME, &id, &arm64()).unwrap().is_none());
+        let (base, source) = import(&store, NAME, &id, archive.as_slice(), &arm64()).unwrap();
+        let file = dir.path().join("saved.tar");
+        fs::write(&file, &archive).unwrap();
+        let (of_file, _) = open_archive(&store, &file, &arm64()).unwrap();
+        assert_eq!(Base { name: of_file.name.clone(), ..base.clone() }, of_file);
+        assert_eq!(contents(&source, &base), layers);
+
+        // The engine is not asked again, and neither are its layers compressed again.
+        let (again, source) = imported(&store, NAME, &id, &arm64()).unwrap().unwrap();
+        assert_eq!(again, base);
+        assert_eq!(contents(&source, &again), layers);
+        let nothing = Blobs::default();
+        if base.manifest_digest != top {
+            normalise(&store, &base, &nothing).unwrap();
+        }
+
+        // A store that has lost a layer asks again.
+        let blobs = dir.path().join("store/blobs/sha256");
+        let sizes = fs::read_dir(blobs).unwrap().map(|entry| entry.unwrap());
+        fs::remove_file(sizes.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap().path()).unwrap();
+        assert!(imported(&store, NAME, &id, &arm64()).unwrap().is_none());
+        import(&store, NAME, &id, archive.as_slice(), &arm64()).unwrap();
+        assert!(imported(&store, NAME, &id, &arm64()).unwrap().is_some());
+    }
+}
+
+#[test]
+fn what_streams_and_can_not_be_used_is_refused_and_not_remembered() {
+    let layers = layers();
+    let good = config(&layers);
+    let (dir, store) = store();
+    let id = digest(b"id");
+    let check = |archive: &[u8], expect: Expect| {
+        let error = import(&store, NAME, &id, archive, &arm64()).map(drop).unwrap_err();
+        expect.assert_eq(&chain(&error));
+        assert!(imported(&store, NAME, &id, &arm64()).unwrap().is_none());
+    };
+    let archive = by_old_docker(&layers, &good);
+    check(b"", expect!["`docker-daemon:base:1` is not a docker archive: it has no `manifest.json`"]);
+    let last = archive.windows(13).rposition(|window| window == b"manifest.json").unwrap();
+    check(&archive[..last], expect!["`docker-daemon:base:1` is not a docker archive: it has no `manifest.json`"]);
+    check(
+        &archive[..500_000],
+        expect![
+            "failed to read the layers of `docker-daemon:base:1`: failed to read layer sha256:4c5e16ecb8568819eae04839fb512bfa5d31ab75f91df5da4bac043757be39e3: the archive is cut off"
+        ],
+    );
+    let mut other = layers.clone();
+    other[1] = tar(&[Made::File("opt/small", b"2")]);
+    check(
+        &by_old_docker(&other, &good),
+        expect![
+            "`docker-daemon:base:1` is not a docker archive: layer `b/layer.tar` is sha256:91daf4d138956f2fd58819c7452df25ab4b60abbae4b5c23935294ad0477cdf4, its config says sha256:de40e6838ca1f75cdab14b39b8e3844eb7fa7cf709dcd28993f8244936bd98d4"
+        ],
+    );
+    let mut amd64 = good.clone();
+    amd64["architecture"] = "amd64".into();
+    check(&by_old_docker(&layers, &amd64), expect!["`docker-daemon:base:1` is for linux/amd64, not for linux/arm64"]);
+    let (mut laid_out, _) = by_new_docker(&layers, &good);
+    let at = laid_out.windows(9).position(|window| window == b"opt/noise").unwrap();
+    laid_out[at] = b'x';
+    check(
+        &laid_out,
+        expect![
+            "`docker-daemon:base:1` is not a docker archive: its layer sha256:5d6c89a4b4a674b0973ec4e02394cd6677d64a6ce76fc29bb0f078e26ad67ee5 is sha256:ee539737ce9eb6a49f4019d6ff93590a9ba86f3af958ab031306af550e0c836f"
+        ],
+    );
+
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+    assert!(import(&store, NAME, &id, Broken, &arm64()).is_err());
+    drop(dir);
+}
+
+/// Documents that never end would fill the memory.
+#[test]
+fn what_waits_in_memory_is_bounded() {
+    let document = [&b"{"[..], &vec![b' '; (8 << 20) - 1]].concat();
+    let names: Vec<String> = (0..9).map(|number| format!("{number}.json")).collect();
+    let members: Vec<Made<'_>> = names.iter().map(|name| Made::File(name, &document)).collect();
+    let (_dir, store) = store();
+    let error = import(&store, NAME, &digest(b"id"), tar(&members).as_slice(), &arm64()).map(drop).unwrap_err();
+    expect!["`docker-daemon:base:1` is not a docker archive: its small files have more than 64 MiB"]
+        .assert_eq(&chain(&error));
+}
