@@ -143,6 +143,9 @@ pub struct ImageArgs {
     /// Whether a base in a registry is streamed once to see what is in it
     #[arg(long, value_enum, default_value_t)]
     pub inspect: Inspect,
+    /// The same as `--inspect never`
+    #[arg(long, conflicts_with = "inspect")]
+    pub no_inspect: bool,
     /// Build though a wheel requires a distribution that is nowhere
     #[arg(long)]
     pub allow_missing: bool,

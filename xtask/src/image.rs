@@ -256,7 +256,7 @@ fn index(
     progress: &Progress,
 ) -> anyhow::Result<Option<BaseIndex>> {
     let base = &opened.base;
-    if args.inspect == Inspect::Never {
+    if args.no_inspect || args.inspect == Inspect::Never {
         return Ok(None);
     }
     let wanted = scripts::wanted(origin)?;

@@ -66,7 +66,9 @@ pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
         first.args(["--format", "json", "--output"]).arg(format!("docker-archive:{}", archive.display())).run()?;
     first.says(&["usr/local/Ascend/ascend-toolkit/5.1.RC2/bin/helper"])?;
     log.say(&format!("podman: {:.1} s", first.time.as_secs_f64()));
-    let second = place.by_docker(log, "docker", docker)?.args(["--format", "json"]).run()?;
+    // Somebody else's surroundings, and a store of their own.
+    let second = place.by_docker(log, "docker", docker)?.args(["--format", "json"]).under_umask("0077");
+    let second = second.env("TZ", "Asia/Shanghai").env("LC_ALL", "tr_TR.UTF-8").env("LANG", "tr_TR.UTF-8").run()?;
     log.say(&format!("docker: {:.1} s", second.time.as_secs_f64()));
     let (first, second) = (first.json()?, second.json()?);
     let of_cann = |json: &Value| {

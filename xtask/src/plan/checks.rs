@@ -34,8 +34,8 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
     }
     let Some(index) = inputs.index else {
         warnings.push(format!(
-            "the base `{name}` was not looked into: owners of its folders are taken from `[layout.dirs]`, and what its \
-             Python has installed is not known"
+            "the base `{name}` was not looked into: its Python, glibc, users and folders are taken to be what the recipe \
+             says, and distributions that it has installed are neither counted nor replaced"
         ));
         return;
     };

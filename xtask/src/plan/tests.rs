@@ -356,7 +356,7 @@ fn what_wheels_require_must_be_there() {
     world.check(expect![[r#"
         layer one 1.0 951 B one-1.0-py3-none-any.whl
         layer /usr/local/bin/fmtk-launch /usr/local/bin/fmk-patch
-        warning: the base `oci:base` was not looked into: owners of its folders are taken from `[layout.dirs]`, and what its Python has installed is not known
+        warning: the base `oci:base` was not looked into: its Python, glibc, users and folders are taken to be what the recipe says, and distributions that it has installed are neither counted nor replaced
         warning: `one` requires `late; python_version>'3'`, which is not there, unless the base has it
         warning: `one` requires `other<1`, which is not there, unless the base has it
         warning: `one` requires `third>=2`, which is not there, unless the base has it

@@ -281,7 +281,7 @@ x = 1
             error: `image.toml` line 5: `versions.chip`: invalid type: integer `910`, expected a string
             error: `image.toml` line 5: `versions.python`: `3` has no major and minor number, as `3.9`
             error: `image.toml` line 5: `versions.arch`: `x86_64`: every image is for `aarch64`
-            error: `image.toml` line 8: `base.reference`: `mindxsdk/base:1` is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]` or `docker-archive:FILE`: image reference `mindxsdk/base:1` must start with a registry host, which has a dot or port or is `localhost`, and `/` (character 9, `/`)
+            error: `image.toml` line 8: `base.reference`: `mindxsdk/base:1` is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, `docker-daemon:NAME` or `podman:NAME`: image reference `mindxsdk/base:1` must start with a registry host, which has a dot or port or is `localhost`, and `/` (character 9, `/`)
             error: `image.toml` line 9: `base.digest`: digest `sha512:0` must start with `sha256:` (character 1, `s`)
             error: `image.toml` line 12: `python.prefix`: `/opt/../x` must have no `.`, `..` or empty part and no `/` at the end
             error: `image.toml` line 13: `python.glibc`: invalid type: floating point `2.28`, expected text, "2.28"
