@@ -153,7 +153,11 @@ fn second_build(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     drop(docker);
     let mut seconds = Vec::new();
     for _ in 0..stage.rounds {
-        let (measure, _) = stage.meter.measure(image().env("DOCKER_HOST", "unix:///nowhere"))?;
+        let (measure, said) = stage.meter.measure(image().env("DOCKER_HOST", "unix:///nowhere"))?;
+        let layers = |said: &str| -> anyhow::Result<serde_json::Value> {
+            Ok(serde_json::from_str::<serde_json::Value>(said).context("`image` printed no JSON")?["layers"].clone())
+        };
+        ensure!(layers(&said)? == layers(&first.stdout)?, "the second build has other layers");
         seconds.push(measure.seconds);
     }
     let figure = "second build with the same CANN, no engine";
