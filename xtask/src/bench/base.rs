@@ -17,7 +17,7 @@ use crate::{
     place,
     progress::Progress,
     sample::{self, Consent, SampleBase},
-    testbed::{Access, Docker, Invocation, Log, RegistryServer, Requirement, Workplace, cann_double, recipe},
+    testbed::{Access, Docker, Engine, Invocation, Log, RegistryServer, Requirement, Workplace, cann_double, recipe},
 };
 
 /// What the measurements need of the machine.
@@ -36,6 +36,8 @@ pub const REQUIREMENTS: &[Requirement] = &[
 ];
 
 const CANN: &str = "5.1.RC2";
+/// The base as docker loads it.
+const ARCHIVE: &str = "base.tar";
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// The base, and what looks into it. Servers end and folders go with it: the fields are dropped in this order.
@@ -54,7 +56,10 @@ struct Stage {
 pub fn run(rounds: usize, pkg: Option<&Path>, store: Option<&Path>) -> anyhow::Result<Vec<Row>> {
     let stage = Stage::new(rounds, pkg, store)?;
     let mut rows = inspection(&stage)?;
-    rows.extend(second_build(&stage)?);
+    let docker = Docker::start(&stage.log, &stage.folder("docker")?, false)?;
+    rows.extend(out_of_docker(&stage, &docker)?);
+    rows.extend(second_build(&stage, &docker)?);
+    drop(docker);
     rows.extend(doctor(&stage)?);
     Ok(rows)
 }
@@ -76,7 +81,9 @@ impl Stage {
         if let Some(pkg) = pkg {
             build = build.arg("--pkg").arg(std::path::absolute(pkg).context("no working folder")?);
         }
-        build.arg("--output").arg(format!("oci:{}", layout.display())).dir(&place::workspace()).run()?;
+        let archive = format!("docker-archive:{}", workplace.path().join(ARCHIVE).display());
+        let build = build.args(["--output", &archive, "--output"]).arg(format!("oci:{}", layout.display()));
+        build.dir(&place::workspace()).run()?;
         Ok(Self { rounds, log, meter, program, layout, from: ready.from, workplace })
     }
 
@@ -86,12 +93,17 @@ impl Stage {
         Ok(path)
     }
 
-    /// A command with a store of this name, on the base, with a recipe and packages in a folder of this name.
-    fn command(&self, name: &str, store: &Path, place: &Path) -> Invocation<'_> {
+    /// A command with this store, on this base, with the recipe and the packages in a folder.
+    fn command_on(&self, base: &str, name: &str, store: &Path, place: &Path) -> Invocation<'_> {
         let command = self.log.command(&self.program).arg("--store").arg(store).arg(name).arg("--pkg").arg(place);
-        let command = command.arg("--recipe").arg(place.join("image.toml")).arg("--base");
-        let command = command.arg(format!("oci:{}", self.layout.display())).dir(&place::workspace());
+        let command = command.arg("--recipe").arg(place.join("image.toml")).args(["--base", base]);
+        let command = command.dir(&place::workspace());
         ["timestamp", "org_name"].into_iter().fold(command, |command, name| command.env_remove(name))
+    }
+
+    /// The same on the base in its layout.
+    fn command(&self, name: &str, store: &Path, place: &Path) -> Invocation<'_> {
+        self.command_on(&format!("oci:{}", self.layout.display()), name, store, place)
     }
 
     /// The layers' blobs, bottom first.
@@ -139,18 +151,36 @@ fn inspection(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
+/// The same base out of docker: streamed, compressed into the store, looked into.
+fn out_of_docker(stage: &Stage, docker: &Docker) -> anyhow::Result<Vec<Row>> {
+    let archive = stage.workplace.path().join(ARCHIVE);
+    let loaded = docker.command(&stage.log).args(["load", "--input"]).arg(&archive).run()?;
+    fs::remove_file(&archive).with_context(|| format!("failed to remove `{}`", archive.display()))?;
+    let name = loaded.stdout.lines().find_map(|line| line.strip_prefix("Loaded image: "));
+    let base = format!("docker-daemon:{}", name.context("docker loaded no image with a name")?.trim());
+    let (store, place) = (stage.folder("out-of-docker")?, stage.folder("inspection")?);
+    let plan = || stage.command_on(&base, "image", &store, &place).arg("--dry-run").env("DOCKER_HOST", docker.host());
+    let (first, _) = stage.meter.measure(plan())?;
+    let (again, _) = stage.meter.measure(plan())?;
+    let figure = "a base out of docker, first plan";
+    let peak = first.peak_bytes as f64;
+    Ok(vec![
+        Row::alone(figure, first.seconds, Unit::Seconds, Bar::None),
+        Row::alone(&format!("{figure}, peak memory"), peak, Unit::Bytes, Bar::AtMost(64.0 * MIB)),
+        Row::alone("a base out of docker, second plan", again.seconds, Unit::Seconds, Bar::AtMost(2.0)),
+    ])
+}
+
 /// With CANN installed before and no engine to be had.
-fn second_build(stage: &Stage) -> anyhow::Result<Vec<Row>> {
+fn second_build(stage: &Stage, docker: &Docker) -> anyhow::Result<Vec<Row>> {
     let place = stage.folder("cann")?;
     cann_double(&stage.log, &place, CANN)?;
     let text = recipe(stage.from, &[]).replace("cann = \"none\"", &format!("cann = \"{CANN}\""));
     fs::write(place.join("image.toml"), text).context("failed to write a recipe")?;
     let store = stage.folder("cann/store")?;
-    let docker = Docker::start(&stage.log, &stage.folder("docker")?, false)?;
     let image = || stage.command("image", &store, &place).args(["--engine", "docker", "--format", "json"]);
     let first = image().env("DOCKER_HOST", docker.host()).run()?;
     stage.log.say(&format!("the first build with CANN took {:.1} s", first.time.as_secs_f64()));
-    drop(docker);
     let mut seconds = Vec::new();
     for _ in 0..stage.rounds {
         let (measure, said) = stage.meter.measure(image().env("DOCKER_HOST", "unix:///nowhere"))?;

@@ -30,6 +30,29 @@ pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
         .args(["images", "--org", ORG, "--insecure", "--registry", &world.registry(log)?.host()])
         .run()?;
     ensure!(listed.stdout.contains(&image.tag), "`images` does not list the image:\n{}", listed.stdout);
+    listed_in_order(world, log, &reference, &image)
+}
+
+/// Under more tags: the newest first, those of others last, each with its digest.
+fn listed_in_order(world: &World, log: &Log, reference: &str, image: &Built) -> anyhow::Result<()> {
+    let path = format!("{}/listed/fmtk-ma", world.registry(log)?.host());
+    let at = |timestamp: &str| image.tag.replace(TIMESTAMP, timestamp);
+    let tags = [at("20230101000000"), image.tag.clone(), at("20210101000000"), "latest".to_owned()];
+    let authfile = world.login_folder().join("config.json");
+    for tag in [1, 3, 2, 0].map(|number: usize| &tags[number]) {
+        log.command("skopeo")
+            .args(["copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false", "--authfile"])
+            .arg(&authfile)
+            .args([format!("docker://{reference}"), format!("docker://{path}:{tag}")])
+            .run()?;
+    }
+    let images = world.xtask(log).args(["images", "--org", "listed", "--insecure"]);
+    let listed = images.args(["--registry", &world.registry(log)?.host()]).run()?.stdout;
+    let expected = tags.map(|tag| format!("listed/fmtk-ma:{tag}"));
+    let found: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    ensure!(found == expected, "`images` lists {found:?}");
+    let digests = listed.lines().filter(|line| line.contains(&image.digest.short())).count();
+    ensure!(digests == expected.len(), "not every image has its digest:\n{listed}");
     Ok(())
 }
 

@@ -40,8 +40,19 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
         return;
     };
     python(inputs, index, problems);
+    system(inputs, index, problems);
     let user = inputs.recipe.user.to_string();
     let account = user.split(':').next().unwrap_or_default();
+    let owner = inputs.recipe.layout.owner;
+    if let Some(user) = index.user(account).filter(|user| owner.uid != 0 && ![0, owner.uid].contains(&user.uid)) {
+        problems.push(
+            format_args!(
+                "`{account}` has the user id {} in the base `{name}`, and what is added would belong to {}",
+                user.uid, owner.uid
+            ),
+            Some(format!("set `layout.owner` to \"{}:{}\"", user.uid, user.gid)),
+        );
+    }
     if account.parse::<u64>().is_err() && index.user(account).is_none() {
         let known: Vec<&str> = index.users.iter().map(|user| user.name.as_str()).collect();
         let hint = match known.is_empty() {
@@ -50,6 +61,32 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
         };
         problems.push(format_args!("the base `{name}` has no user `{account}`"), Some(hint));
     }
+}
+
+/// Whether the base is the system that the tag will name, as far as its os-release tells.
+fn system(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
+    let wanted = inputs.recipe.versions.os.to_string().to_lowercase();
+    let (name, version) = wanted.split_once('_').unwrap_or((&wanted, ""));
+    let Some(id) = index.os_release.get("ID").map(|id| id.to_lowercase()) else { return };
+    let found = index.os_release.get("VERSION_ID").map_or("", String::as_str);
+    // `euler` is short for `euleros`; `debian_11.5` is a Debian 11, and `debian_11` names it too.
+    let either = |one: &str, other: &str| one.starts_with(other) || other.starts_with(one);
+    // EulerOS says 2.0 of all its service packs.
+    if either(name, &id) && (id == "euleros" || either(version, found)) {
+        return;
+    }
+    let hint = match found {
+        "" => format!("set `versions.os` to `{id}`"),
+        found => format!("set `versions.os` to `{id}_{found}`"),
+    };
+    problems.push(
+        format_args!(
+            "the base `{}` is {}, and the tag would say `{wanted}`",
+            inputs.base.reference,
+            index.os_release.get("PRETTY_NAME").unwrap_or(&id)
+        ),
+        Some(hint),
+    );
 }
 
 fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {

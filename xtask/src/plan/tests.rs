@@ -1,5 +1,7 @@
 //! Plans of small wheels upon a small base.
 
+mod base;
+
 use expect_test::{Expect, expect};
 use oci_image::{Attr, Base, Digest, Layer, Store};
 use sha2::{Digest as _, Sha256};
@@ -310,26 +312,6 @@ fn own_files_replace_no_folder() {
         error: `/opt/new` of `[[files]]` is a file, and `/opt/new/x` would lie in it
         error: `/etc/.wh.passwd` of `[[files]]` has the name of a whiteout, which takes a file of the base away
         hint: give it a name that does not begin with `.wh.`
-    "#]]);
-}
-
-#[test]
-fn a_base_that_is_not_what_the_recipe_says_is_refused() {
-    let mut world = World::new(
-        r#"
-        versions = { python = "3.8" }
-        python = { prefix = "/opt/py" }
-        user = "nobody:100"
-    "#,
-    );
-    world.architecture = "amd64";
-    world.check(expect![[r#"
-        error: the base `oci:base` is for linux/amd64, the image is for linux/arm64
-        hint: name an arm64 base with `--base`
-        error: the base `oci:base` has no Python 3.8 at `/opt/py/bin/python3.8`; it has Python 3.9 at `/opt/py/bin/python3.9`
-        hint: set `python.interpreter`, `python.prefix` and `versions.python` to what the base has
-        error: the base `oci:base` has no user `nobody`
-        hint: set `user` to a number or to one that it has: root, ma-user
     "#]]);
 }
 
