@@ -145,7 +145,7 @@ impl Base {
                 said: format!("{reference}, by the digest of its image for arm64."),
                 in_context: false,
             },
-            ImageRef::Layout { .. } | ImageRef::Archive(_) => {
+            ImageRef::Layout { .. } | ImageRef::Archive(_) | ImageRef::Engine { .. } => {
                 let repository = made.name.split(':').next().unwrap_or_default();
                 Self {
                     name: format!("localhost/{repository}-base:{}", &digest.hex()[..12]),
