@@ -127,7 +127,7 @@ fn layer(
             let entry = |path: &String| tree_entry(path, 0, 0, 0, TreeKind::Whiteout);
             tree(store, paths.iter().map(entry).collect(), &plan.parents)
         }
-        PlannedLayer::Scripts { scripts } => {
+        PlannedLayer::Scripts { scripts } | PlannedLayer::Front { files: scripts } => {
             let entry = |script: &PlannedScript| {
                 let PlannedScript { to, mode, uid, gid, bytes, .. } = script;
                 tree_entry(to, *mode, *uid, *gid, TreeKind::Bytes(bytes.clone()))

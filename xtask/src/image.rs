@@ -14,7 +14,7 @@ use crate::{
     base::{self, ImageRef, OpenImage},
     build::{self, Built},
     cann::{self, Installed, Installer, Wanted},
-    clock, engine,
+    clock, engine, front,
     lock::{self, Lock},
     output::{self, Made, Output},
     packages::{self, Package},
@@ -89,6 +89,7 @@ struct Prepared {
     index: Option<BaseIndex>,
     scripts: Option<scripts::Found>,
     scripts_wanted: bool,
+    replaced: front::Replaced,
 }
 
 impl Prepared {
@@ -136,8 +137,9 @@ impl Prepared {
         let index = index(args, recipe, &origin, &opened, store, progress)?;
         let scripts = scripts::find(&origin, recipe, store, index.as_ref())?;
         let scripts_wanted = origin != Origin::Kept;
+        let replaced = front::replaced(store, index.as_ref())?;
         let mut prepared =
-            Self { packages, facts, installer, cann: None, files, opened, index, scripts, scripts_wanted };
+            Self { packages, facts, installer, cann: None, files, opened, index, scripts, scripts_wanted, replaced };
         if let Some(wanted) = prepared.wanted(recipe) {
             let installed = cann::cached(store, &wanted)?;
             let engine = match installed {
@@ -218,6 +220,7 @@ impl Prepared {
             files: self.files.clone(),
             scripts: self.scripts.clone(),
             scripts_wanted: self.scripts_wanted,
+            replaced: self.replaced.clone(),
             base: PlannedBase {
                 reference: recipe.base.reference.to_string(),
                 source: base::absolute(&recipe.base.source)?.to_string(),
@@ -259,7 +262,8 @@ fn index(
     if args.no_inspect || args.inspect == Inspect::Never {
         return Ok(None);
     }
-    let wanted = scripts::wanted(origin)?;
+    let mut wanted = scripts::wanted(origin)?;
+    wanted.push(front::PATH.to_owned());
     if let Some(index) = BaseIndex::cached(store, &base.manifest_digest, &wanted)? {
         return Ok(Some(index));
     }

@@ -13,6 +13,7 @@ mod doctor;
 mod e2e;
 mod engine;
 mod fetch;
+mod front;
 mod host_setup;
 mod image;
 mod images;

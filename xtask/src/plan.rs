@@ -7,6 +7,7 @@ mod cann;
 mod checks;
 mod config;
 mod folders;
+mod front;
 mod layers;
 mod scripts;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use oci_image::{BaseIndex, ConfigEdits, ParentDirs, Platform};
 use serde::Serialize;
 use wheel_layer::{Layout, Target, WheelFacts};
 
-use crate::{recipe::Recipe, report::Problems, scripts::Found};
+use crate::{front::Replaced, recipe::Recipe, report::Problems, scripts::Found};
 
 pub use cann::{CannInput, PlannedCann};
 pub use folders::above;
@@ -51,6 +52,8 @@ pub struct Inputs<'a> {
     pub scripts: Option<Found>,
     /// Whether the recipe wants them patched.
     pub scripts_wanted: bool,
+    /// What the base has in the place of the launch kit's front.
+    pub replaced: Replaced,
     /// The base.
     pub base: PlannedBase,
     /// What the base says it runs on.
@@ -149,6 +152,11 @@ pub enum PlannedLayer {
         /// Sorted by path.
         scripts: Vec<PlannedScript>,
     },
+    /// The launch kit's `launcher.py`: ours, and the base's own under another name.
+    Front {
+        /// Sorted by path.
+        files: Vec<PlannedScript>,
+    },
     /// The user's own files.
     Files {
         /// Sorted by path.
@@ -212,6 +220,7 @@ impl PlannedLayer {
                 let names = scripts.iter().map(|script| script.to.rsplit('/').next().unwrap_or_default());
                 format!("the vendor's {}", names.collect::<Vec<&str>>().join(", "))
             }
+            Self::Front { .. } => "the launch kit's front".to_owned(),
             Self::Files { files } => format!("{} own files", files.len()),
             Self::Tools { .. } => "fmtk-launch, fmk-patch".to_owned(),
         }
@@ -235,7 +244,9 @@ impl PlannedLayer {
         match self {
             Self::Whiteouts { paths, .. } | Self::Tools { paths } => paths.iter().map(String::as_str).collect(),
             Self::Files { files } => files.iter().map(|file| file.to.as_str()).collect(),
-            Self::Scripts { scripts } => scripts.iter().map(|script| script.to.as_str()).collect(),
+            Self::Scripts { scripts: all } | Self::Front { files: all } => {
+                all.iter().map(|script| script.to.as_str()).collect()
+            }
             Self::Cann(_) | Self::Wheel(_) | Self::SharedByWheels { .. } => Vec::new(),
         }
     }
@@ -266,8 +277,10 @@ impl Plan {
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings).unzip();
         checks::files(inputs, &target, &known, &mut problems);
         let (scripts, patched) = scripts::scripts(inputs, &mut problems, &mut warnings);
-        let above: Vec<PlannedLayer> =
-            patched.into_iter().chain(layers::files(inputs)).chain([layers::tools(inputs)]).collect();
+        front::ranks(inputs, &mut problems);
+        let front = front::front(inputs, &mut warnings);
+        let of_vendor = patched.into_iter().chain(front);
+        let above: Vec<PlannedLayer> = of_vendor.chain(layers::files(inputs)).chain([layers::tools(inputs)]).collect();
         let taken = inputs.base.layers + whiteouts.iter().len() + cann_layers.unwrap_or(0) + above.len();
         if taken > MAX_LAYERS {
             problems.push(

@@ -23,7 +23,9 @@ pub const FOLDER: &str = "/home/ma-user/ascend910";
 /// The one that is patched.
 pub const PATCHED: &str = "fmk.py";
 /// All that the vendor has there.
-const USUAL: [&str; 5] = ["common.py", PATCHED, "manager.py", "rank_table.py", "run_ascend910.py"];
+const USUAL: [&str; 6] = ["common.py", PATCHED, "manager.py", "rank_table.py", STARTERS[1], STARTERS[0]];
+/// The one that is called, by the names that it has.
+const STARTERS: [&str; 2] = ["run_ascend910.py", "run_ascend.py"];
 /// The kind of those in the package folder, and their folder there.
 const KIND: &str = "ascend910";
 /// More is no script of the vendor's; the patch takes no more either.
@@ -143,6 +145,14 @@ pub fn find(
     }
 }
 
+/// Whether the image will have the script that is called; none where that is not known.
+pub fn can_start(found: Option<&Found>, index: Option<&BaseIndex>) -> Option<bool> {
+    let paths = STARTERS.map(in_image);
+    let is_put_in = found.is_some_and(|it| it.scripts.iter().any(|script| paths.contains(&script.path)));
+    let of_base = |index: &BaseIndex| paths.iter().any(|path| matches!(index.files.get(path), Some(Some(_))));
+    if is_put_in { Some(true) } else { index.map(of_base) }
+}
+
 /// SHA-256 of these bytes.
 pub fn digest(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
@@ -217,7 +227,8 @@ mod tests {
         let is = |file: &str| ("ascend910".to_owned(), file.to_owned());
         assert_eq!(found, [is("common.py"), is("fmk.py")]);
         fs::write(folder.path().join("mine.py"), "a").unwrap();
-        let names = ["common.py", "fmk.py", "manager.py", "mine.py", "rank_table.py", "run_ascend910.py"];
+        let names =
+            ["common.py", "fmk.py", "manager.py", "mine.py", "rank_table.py", "run_ascend.py", "run_ascend910.py"];
         assert_eq!(wanted(&origin).unwrap(), names.map(in_image));
         assert_eq!(wanted(&Origin::Kept).unwrap(), USUAL.map(in_image));
 

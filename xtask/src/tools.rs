@@ -21,6 +21,9 @@ pub const TARGET: &str = "aarch64-unknown-linux-musl";
 pub const OWN_TARGET: &str =
     if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-musl" } else { "x86_64-unknown-linux-musl" };
 
+/// Where the image has them.
+pub const FOLDER: &str = "/usr/local/bin";
+
 /// Package, program and where the image has it.
 pub const TOOLS: [(&str, &str, &str); 2] =
     [("launcher", "fmtk-launch", "/usr/local/bin/fmtk-launch"), ("fmk-patch", "fmk-patch", "/usr/local/bin/fmk-patch")];

@@ -1,6 +1,8 @@
 //! Plans of small wheels upon a small base.
 
 mod base;
+mod front;
+mod scripts;
 
 use expect_test::{Expect, expect};
 use oci_image::{Attr, Base, Digest, Layer, Store};
@@ -10,9 +12,10 @@ use wheel_layer::WheelFacts;
 use super::{CannInput, Inputs, MTIME, Plan, PlannedBase, PlannedFile, PlannedLayer, WheelInput};
 use crate::{
     cann::Installed,
+    front::Replaced,
     recipe::{Overrides, Recipe},
     report,
-    scripts::{Found, Place, Script},
+    scripts::Found,
     testbed::WheelDouble,
 };
 
@@ -20,6 +23,7 @@ const RECIPE: &str = r#"
     versions = { cann = "none", os = "debian_11" }
     python = { prefix = "/opt/py", interpreter = "/opt/py/bin/python3.9" }
     user = "ma-user"
+    launch.front = false
 "#;
 const PASSWD: &[u8] = b"root:x:0:0::/root:/bin/sh\nma-user:x:1000:100::/home/ma-user:/bin/sh\n";
 const SITE: &str = "opt/py/lib/python3.9/site-packages";
@@ -35,6 +39,7 @@ struct World {
     base_layers: usize,
     look: bool,
     scripts: Option<Found>,
+    replaced: Replaced,
     files: Vec<PlannedFile>,
     cann: Option<CannInput>,
     allow_missing: bool,
@@ -54,6 +59,7 @@ impl World {
             base_layers: 1,
             look: true,
             scripts: None,
+            replaced: Replaced::Nothing,
             files: Vec::new(),
             cann: None,
             allow_missing: false,
@@ -132,6 +138,7 @@ impl World {
             files: self.files.clone(),
             scripts: self.scripts.clone(),
             scripts_wanted: false,
+            replaced: self.replaced.clone(),
             base: PlannedBase {
                 reference: "oci:base".to_owned(),
                 source: "oci:base".to_owned(),
@@ -256,6 +263,7 @@ fn folders_that_are_links_in_the_base_stay_links() {
         r#"
         python = { prefix = "/py", interpreter = "/py/bin/python3.9" }
         user = "1000"
+        launch.front = false
     "#,
     );
     world.link("py", "opt/py").dir("usr/bin", 0o755, 0).link("usr/local", "bin").wheel(&WheelDouble::new("one"));
@@ -364,64 +372,6 @@ fn the_smallest_wheels_share_a_layer_where_there_is_no_room() {
     world.check(expect![[r#"
         error: no room for 4 wheels above the 119 layers of the base: 120 can be stacked
         hint: take a base with fewer layers, or a larger `layout.max_layer`
-    "#]]);
-}
-
-const FMK: &str = include_str!("../../../crates/fmk-patch/tests/shapes/pristine.py");
-
-fn script(name: &str, text: &str, in_base: bool) -> Script {
-    let path = format!("/home/ma-user/ascend910/{name}");
-    let attr = Attr { mode: 0o640, uid: 1000, gid: 100, mtime: MTIME };
-    let in_base = in_base.then(|| crate::scripts::digest(text.as_bytes()));
-    let origin = format!("the base's `{path}`");
-    Script { path, origin, bytes: text.as_bytes().to_vec(), attr, in_base }
-}
-
-#[test]
-fn only_scripts_that_change_are_put_in() {
-    let mut world = World::new(RECIPE);
-    let scripts = vec![script("common.py", "x = 1", true), script("fmk.py", FMK, true)];
-    world.scripts = Some(Found { from: Place::Folder, scripts });
-    world.check(expect![[r#"
-        layer /home/ma-user/ascend910/fmk.py 0640 1000:100
-        layer /usr/local/bin/fmtk-launch /usr/local/bin/fmk-patch
-        patch log-path: applied (line 33)
-        patch code-cwd: applied (line 80)
-    "#]]);
-    let plan = world.plan().unwrap();
-    assert_eq!(plan.config.labels["fmtk.patch.log-path"], "applied");
-    assert_eq!(plan.config.labels["fmtk.patch.code-cwd"], "applied");
-    let Some(PlannedLayer::Scripts { scripts }) = plan.layers.first() else { panic!("{plan}") };
-    let patched = String::from_utf8(scripts[0].bytes.clone()).unwrap();
-    assert_eq!(plan.parents["/home/ma-user"].mode, 0o750);
-
-    // What is patched already is left where it is.
-    world.scripts = Some(Found { from: Place::Base, scripts: vec![script("fmk.py", &patched, true)] });
-    world.check(expect![[r#"
-        layer /usr/local/bin/fmtk-launch /usr/local/bin/fmk-patch
-        patch log-path: already-applied (lines 35, 36)
-        patch code-cwd: already-applied (line 84)
-    "#]]);
-}
-
-#[test]
-fn a_script_that_can_not_be_patched_stops_the_build() {
-    let mut world = World::new(RECIPE);
-    world.scripts =
-        Some(Found { from: Place::Base, scripts: vec![script("fmk.py", "class Other:\n    pass\n", true)] });
-    world.check(expect![[r#"
-        error: the base's `/home/ma-user/ascend910/fmk.py` can't be patched: log-path: not-found: there is no class `FMK`; code-cwd: not-found: there is no class `FMK`
-        hint: put another into `ascend910` of the package folder, or leave the base's as it is: `--set scripts=keep`
-    "#]]);
-    world.scripts = Some(Found { from: Place::Folder, scripts: vec![script("fmk.py", "class (", true)] });
-    world.check(expect![[r#"
-        error: the base's `/home/ma-user/ascend910/fmk.py` can't be patched: it is not valid Python: Expected an identifier at line 1
-        hint: put another into `ascend910` of the package folder, or leave the base's as it is: `--set scripts=keep`
-    "#]]);
-    world.scripts = Some(Found { from: Place::Base, scripts: Vec::new() });
-    world.check(expect![[r#"
-        layer /usr/local/bin/fmtk-launch /usr/local/bin/fmk-patch
-        warning: the base has no `/home/ma-user/ascend910/fmk.py` to be patched
     "#]]);
 }
 

@@ -55,7 +55,7 @@ impl fmt::Display for Plan {
                 PlannedLayer::Whiteouts { paths, .. } => {
                     writeln!(f, "layer   {} ({} paths)", layer.content(), paths.len())?;
                 }
-                PlannedLayer::Scripts { scripts } => {
+                PlannedLayer::Scripts { scripts } | PlannedLayer::Front { files: scripts } => {
                     for script in scripts {
                         let owner = format!("{}:{}", script.uid, script.gid);
                         writeln!(f, "layer   {} {:04o} {owner} {}", script.to, script.mode, script.sha256.short())?;

@@ -36,11 +36,13 @@ const OWNER: Owner = Owner { uid: 1000, gid: 100 };
 const ROOT: Owner = Owner { uid: 0, gid: 0 };
 
 /// `/home/ma-user` is 0750 on the platform; remade as root's 0755 it would lock its user out of its own home.
-const DIRS: [(&str, u32, Owner); 9] = [
+const DIRS: [(&str, u32, Owner); 11] = [
     ("/", 0o755, ROOT),
     ("/etc", 0o755, ROOT),
     ("/home", 0o755, ROOT),
     ("/home/ma-user", 0o750, OWNER),
+    ("/home/ma-user/mxLaunchKit", 0o755, OWNER),
+    ("/home/ma-user/mxLaunchKit/ma", 0o755, OWNER),
     ("/opt", 0o755, ROOT),
     ("/tmp", 0o1777, ROOT),
     ("/usr", 0o755, ROOT),

@@ -11,6 +11,7 @@ mod distribution;
 mod environment;
 mod fields;
 mod files;
+mod launch;
 mod layout;
 mod packages;
 mod paths;
@@ -38,6 +39,7 @@ pub use self::{
     distribution::{Distribution, Requirement},
     environment::{Environment, resolve as resolve_environment},
     files::OwnFile,
+    launch::{Launch, RANKS, Ranks},
     layout::{Dir, Layout},
     packages::{CANN, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
@@ -77,6 +79,8 @@ pub struct Recipe {
     pub pypi: Pypi,
     /// How CANN is installed.
     pub cann: Cann,
+    /// How jobs start in the image.
+    pub launch: Launch,
     /// Environment variables.
     pub environment: Environment,
     /// Owners, modes, sizes.
@@ -142,7 +146,14 @@ impl Recipe {
         let base = Base::read(fields.table("base"), folder);
         let registry = Registry::read(fields.table("registry"), folder);
         let cann = Cann::read(fields.table("cann"));
+        let launch = Launch::read(fields.table("launch"));
         let environment = environment::read(fields.table("environment"));
+        if environment.contains_key(RANKS) {
+            faults.note(
+                format!("`environment.{RANKS}`: the image has it from `launch.ranks`"),
+                Some("set `launch.ranks`".to_owned()),
+            );
+        }
         let layout = Layout::read(fields.table("layout"));
         let allow = Allow::read(fields.table("allow"));
         let files = files::read(fields.tables("files"), folder);
@@ -167,6 +178,7 @@ impl Recipe {
             packages,
             pypi,
             cann,
+            launch,
             environment,
             layout,
             allow,

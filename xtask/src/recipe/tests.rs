@@ -382,3 +382,20 @@ fn a_tag_that_would_be_too_long_is_refused() {
     "#]],
     );
 }
+
+#[test]
+fn who_starts_ranks_is_one_of_two_and_said_in_one_place() {
+    assert_eq!(parse("", &["launch.ranks=scripts"], None).unwrap().launch.ranks, Ranks::Scripts);
+    assert!(!parse("[launch]\nfront = false", &[], None).unwrap().launch.front);
+    check_error(
+        "[launch]\nranks = \"both\"\nfronts = true\n[environment]\nFMTK_LAUNCH_RANKS = \"scripts\"",
+        &[],
+        expect![[r#"
+            error: `image.toml` line 2: `launch.ranks`: unknown variant `both`, expected `native` or `scripts`
+            error: `image.toml` line 3: unknown key `launch.fronts`
+            hint: did you mean `launch.front`?
+            error: `environment.FMTK_LAUNCH_RANKS`: the image has it from `launch.ranks`
+            hint: set `launch.ranks`
+        "#]],
+    );
+}
