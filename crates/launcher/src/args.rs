@@ -78,6 +78,8 @@ pub struct RunOptions {
     pub variables: Vec<(&'static str, OsString)>,
     /// The ranks refuse a HOME of another user; no flag sets it.
     pub own_home: bool,
+    /// The command is the vendor's scripts, which start the ranks of the server with this number; no flag sets it.
+    pub scripts_of: Option<u32>,
 }
 
 impl Default for RunOptions {
@@ -100,6 +102,7 @@ impl Default for RunOptions {
             command: Vec::new(),
             variables: Vec::new(),
             own_home: false,
+            scripts_of: None,
         }
     }
 }

@@ -35,7 +35,8 @@ pub fn report(
     summaries: &[Summary],
     started: (SystemTime, Instant),
 ) -> Report {
-    let mut report = Report::new(job.id.clone(), job.host.clone(), job.size, started.0);
+    let size = (!job.by_scripts).then_some(job.size);
+    let mut report = Report::new(job.id.clone(), job.host.clone(), size, started.0);
     report.seconds = report::seconds(started.1.elapsed());
     let mut summaries = summaries.iter();
     for (attempt, lines) in attempts {
@@ -101,14 +102,14 @@ pub fn block(job: &Job, attempts: &[(Attempt, LastLines)], started: Instant) -> 
             }
         }
     }
-    block.extend(stopped(attempt));
+    block.extend(stopped(attempt, job));
     block.extend(attempt.survivors.iter().map(|it| format!("  still there: {it}")));
     block.extend(hint(&attempt.ending, &attempt.ranks, lines).map(|it| format!("  hint: {it}")));
     block
 }
 
 /// The ranks that the launcher stopped, those that ended in the same way on one line.
-fn stopped(attempt: &Attempt) -> Vec<String> {
+fn stopped(attempt: &Attempt, job: &Job) -> Vec<String> {
     let mut ways: Vec<(String, Vec<u32>)> = Vec::new();
     for it in attempt.ranks.iter().filter(|it| outcome_of(it) == RankOutcome::Stopped) {
         let Some(ended) = it.ended else { continue };
@@ -119,7 +120,7 @@ fn stopped(attempt: &Attempt) -> Vec<String> {
         }
     }
     let line = |(way, ranks): (String, Vec<u32>)| {
-        let ranks = units::ranks(&ranks);
+        let ranks = job.who(&ranks);
         format!("  stopped  {ranks} by the launcher: {}", way.replacen("was ", "", 1))
     };
     ways.into_iter().map(line).collect()

@@ -43,6 +43,9 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "HOME", about: "FMTK_WORK_DIR where HOME was not set or can't be written" },
 ];
 
+/// Those of them that the vendor's scripts are started with: all others are theirs to set.
+pub const OF_SCRIPTS: &[&str] = &["MODEL_TASK_CWD", "HOME"];
+
 /// What the variables of a rank depend on besides the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folders {
@@ -103,7 +106,9 @@ pub fn of_rank(
     };
     // HOME stays as it is unless it is replaced; a table of the launcher's own environment would be another job's.
     let stays = |name| name == "HOME" && !folders.replace_home;
-    VARIABLES.iter().filter(|it| !stays(it.name)).map(|it| (it.name, value(it.name))).collect()
+    let is_ours = |name| !job.by_scripts || OF_SCRIPTS.contains(&name);
+    let ours = VARIABLES.iter().filter(|it| is_ours(it.name) && !stays(it.name));
+    ours.map(|it| (it.name, value(it.name))).collect()
 }
 
 /// ASCEND_PROCESS_LOG_PATH of a rank.
@@ -123,17 +128,22 @@ pub fn process_log(job: &Job, rank: &Rank, logs: &Path, variable: impl Fn(&str) 
     }
 }
 
-/// The log file of a rank, named as by the vendor's scripts; with the attempt from the second on.
+/// The log file of a rank, named as by the vendor's scripts; with the attempt from the second on. That of the scripts
+/// themselves is beside those that they write.
 pub fn log_file(job: &Job, rank: &Rank, logs: &Path, attempt: u32) -> PathBuf {
     let attempt = if attempt > 1 { format!("-attempt-{attempt}") } else { String::new() };
-    let name = format!("{}-proc-rank-{}-device-{}{attempt}.txt", file_name(&job.id), rank.rank, rank.device);
-    logs.join(name)
+    let own = match job.by_scripts {
+        true => format!("scripts-node-{}", rank.rank),
+        false => format!("proc-rank-{}-device-{}", rank.rank, rank.device),
+    };
+    logs.join(format!("{}-{own}{attempt}.txt", file_name(&job.id)))
 }
 
 /// The report of a server, beside the log files.
 pub fn report_file(job: &Job, logs: &Path) -> PathBuf {
     let first = job.ranks.first().map_or(0, |it| it.rank);
-    logs.join(format!("{}-report-rank-{first}.json", file_name(&job.id)))
+    let what = if job.by_scripts { "node" } else { "rank" };
+    logs.join(format!("{}-report-{what}-{first}.json", file_name(&job.id)))
 }
 
 /// A job's id as part of a file's name.
@@ -157,6 +167,7 @@ mod tests {
             size: 16,
             master: "10.0.0.9".to_owned(),
             table: None,
+            by_scripts: false,
         }
     }
 

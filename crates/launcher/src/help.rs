@@ -83,7 +83,7 @@ Parameters (--name=value or --name value; unknown ones are ignored):
   --ckpt_path DIR        Checkpoint of evaluate and infer, which need it
   --model_config_path FILE
                          YAML file; copied to /cache/model_config.yaml
-  --log_path DIR         Where logs are copied, every 30s and at the end:
+  --log_path DIR         Where logs are copied, while ranks run and at the end:
                          <task>/mxLaunchKit/node_<i>/ and <task>/mxTuningKit/
   --use_sfs true|false   true: no path is in object storage [default: false]
   --device_num N         Checked against the rank table; without one, the number of
@@ -100,12 +100,20 @@ ended, by the MoXing of the image's Python. Other paths need neither. $FMTK_CACH
 takes the place of /cache, and the program $FMTK_STORAGE_HELPER that of MoXing.
 
 Flags, besides those of `fmtk-launch run --help` (but --code-dir):
+  --sync-interval DURATION
+                         Between two copies of logs [default: 30s]
   --sync-timeout DURATION
                          How long the last copies of logs may take, and all copies after
                          a stop from outside [default: 60s]
   --copy-timeout DURATION
                          How long any other copy may take [default: 2h]
   --legacy-exit-codes    Exit with 1 for every failure, as the launch kit did
+  --ranks native|scripts Who starts the ranks: this launcher, or the vendor's
+                         run_ascend910.py [default: $FMTK_LAUNCH_RANKS, native]
+
+With scripts, they find the rank table and name the ranks themselves, so that
+--rank-table, --devices, --bind, --stall and --console RANKS are refused; their exit
+code is this one's. $FMTK_SCRIPTS takes the place of /home/ma-user/ascend910.
 
 The tuning kit is `tk`, else `mindpet`, on PATH. Exit codes are those of `run`; 125 also
 where data can't be copied in, or the output can't be copied out.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rank_table::{By, Clues, DEFAULT_PATH, Format, Location, NotFound, RankTable, Ready};
 
 use crate::args::RunOptions;
+use crate::units;
 
 /// One training process to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Job {
     pub master: String,
     /// The table, if there is one.
     pub table: Option<Table>,
+    /// The vendor's scripts start the ranks: the only one here is their process, with the server's number for a rank's.
+    pub by_scripts: bool,
 }
 
 /// The table of a job.
@@ -125,7 +128,7 @@ impl Job {
         let (host, by) = (server.server_id.clone(), found.by);
         let size = ready.table.rank_count();
         let table = Some(Table { path: ready.path, table: ready.table, by });
-        Ok(Job { id: id(variable), host, ranks, size, master, table })
+        Ok(Job { id: id(variable), host, ranks, size, master, table, by_scripts: false })
     }
 
     /// The job of one server without a table.
@@ -135,7 +138,20 @@ impl Job {
         let ranks: Vec<Rank> = (0..).zip(devices).map(rank).collect();
         // As many as a list of devices has, which is bounded to far less.
         let size = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
-        Job { id: id(variable), host: host_name(), ranks, size, master: "127.0.0.1".to_owned(), table: None }
+        let (host, master) = (host_name(), "127.0.0.1".to_owned());
+        Job { id: id(variable), host, ranks, size, master, table: None, by_scripts: false }
+    }
+
+    /// The job of the vendor's scripts on the server of this number.
+    pub fn of_scripts(server: u32, variable: impl Fn(&str) -> Option<OsString>) -> Job {
+        let mut job = Job::of_devices(&[0], variable);
+        job.ranks.iter_mut().for_each(|it| it.rank = server);
+        Job { by_scripts: true, ..job }
+    }
+
+    /// These ranks, as people call them.
+    pub fn who(&self, ranks: &[u32]) -> String {
+        if self.by_scripts { "the vendor's scripts".to_owned() } else { units::ranks(ranks) }
     }
 
     /// Whether the ranks need a v1 table that this server has to write.

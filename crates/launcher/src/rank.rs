@@ -107,6 +107,7 @@ impl Ending {
     /// The cause in a sentence.
     pub fn text(&self, ranks: &[Watched], job: &Job) -> String {
         match self {
+            Ending::Succeeded if job.by_scripts => "the vendor's scripts succeeded".to_owned(),
             Ending::Succeeded => match &ranks {
                 [_] => "the only rank succeeded".to_owned(),
                 _ => format!("all {} ranks of this server succeeded", ranks.len()),
@@ -120,11 +121,11 @@ impl Ending {
                 let Rank { rank, device, .. } = it.rank;
                 let pid = it.pid.unwrap_or_default();
                 let after = it.ended.map_or(Duration::ZERO, |ended| ended.at - it.started);
-                format!(
-                    "rank {rank} (host {}, device {device}, pid {pid}) {how} after {}",
-                    job.host,
-                    units::shown(after)
-                )
+                let (host, after) = (&job.host, units::shown(after));
+                match job.by_scripts {
+                    true => format!("{} (host {host}, pid {pid}) {how} after {after}", job.who(&[rank])),
+                    false => format!("rank {rank} (host {host}, device {device}, pid {pid}) {how} after {after}"),
+                }
             }
             Ending::Terminated(signal) => format!("stopped from outside by {}", signals::name(*signal)),
             Ending::Stalled(limit) => {
@@ -133,7 +134,7 @@ impl Ending {
             Ending::NotStarted(index, _) => {
                 let it = &ranks[*index];
                 let why = it.not_started.as_ref().map_or_else(String::new, |it| format!(": {it}"));
-                format!("rank {} could not be started{why}", it.rank.rank)
+                format!("{} could not be started{why}", job.who(&[it.rank.rank]))
             }
         }
     }

@@ -39,8 +39,9 @@ pub struct Report {
     pub started: String,
     /// From then to the end.
     pub seconds: f64,
-    /// Ranks of the whole job.
-    pub rank_size: u32,
+    /// Ranks of the whole job; null where the vendor's scripts start them. Then the only one in an attempt is the scripts'
+    /// process, with the server's number.
+    pub rank_size: Option<u32>,
     /// Each start of the ranks, in order.
     pub attempts: Vec<Attempt>,
     /// What was copied to and from object storage, or to the folder for logs.
@@ -170,7 +171,7 @@ pub enum RankOutcome {
 
 impl Report {
     /// A report of no attempts yet.
-    pub fn new(job: String, host: String, rank_size: u32, started: SystemTime) -> Report {
+    pub fn new(job: String, host: String, rank_size: Option<u32>, started: SystemTime) -> Report {
         Report {
             version: VERSION,
             launcher: LAUNCHER,

@@ -184,6 +184,9 @@ fn attempts(
 
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {
     let variable = |name: &str| env::var_os(name);
+    if let Some(server) = options.scripts_of {
+        return Ok(Job::of_scripts(server, variable));
+    }
     match job::source(options, variable) {
         Source::Devices(devices) => Ok(Job::of_devices(&devices, variable)),
         Source::Table(location) => {
@@ -238,8 +241,9 @@ fn greeting(setup: &Setup) -> String {
     let job = &setup.job;
     let ranks: Vec<u32> = job.ranks.iter().map(|it| it.rank).collect();
     let of = if job.size as usize == ranks.len() { String::new() } else { format!(" of {}", job.size) };
+    let who = job.who(&ranks);
     let logs = setup.folders.logs.display();
-    format!("job {}: starting {}{of} on {}, logs in `{logs}`", job.id, units::ranks(&ranks), job.host)
+    format!("job {}: starting {who}{of} on {}, logs in `{logs}`", job.id, job.host)
 }
 
 /// Whether the prefixes on the console are coloured.

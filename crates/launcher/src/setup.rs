@@ -104,7 +104,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, SetupError> {
     let (cpus, note) = cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
     notes.extend(note);
     let folders = Folders { code, logs: logs.path, table, work: work.path, replace_home };
-    if !dry {
+    // The scripts make those of their ranks.
+    if !dry && !job.by_scripts {
         for rank in &job.ranks {
             let path = environment::process_log(&job, rank, &folders.logs, variable);
             if let Err(error) = fs::create_dir_all(&path) {
@@ -118,11 +119,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, SetupError> {
 impl Setup {
     /// Where the output of a rank goes.
     pub fn sink(&self, rank: &Rank, attempt: u32) -> Sink {
-        Sink {
-            label: format!("rank {}", rank.rank),
-            file: self.log_file(rank, attempt),
-            on_console: self.options.console.shows(rank.rank),
-        }
+        let label = if self.job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
+        Sink { label, file: self.log_file(rank, attempt), on_console: self.options.console.shows(rank.rank) }
     }
 
     /// The log file of a rank.

@@ -43,6 +43,14 @@ pub fn plan(setup: &Setup) -> String {
     for note in &setup.notes {
         line("note", note.clone());
     }
+    if let (true, Some(scripts)) = (job.by_scripts, job.ranks.first()) {
+        let _ = writeln!(
+            text,
+            "\nranks       by the vendor's scripts, whose log is {}",
+            setup.log_file(scripts, 1).display()
+        );
+        return text;
+    }
     let _ = writeln!(text, "\n{:>6} {:>6} {:>6}  {:<12} log", "rank", "local", "device", "cores");
     for (rank, cpus) in job.ranks.iter().zip(&setup.cpus) {
         let cores = if cpus.is_empty() { "all".to_owned() } else { bind::format_list(cpus) };

@@ -249,7 +249,7 @@ impl Supervisor<'_> {
         let grace = units::shown(self.setup.options.grace);
         self.say(&match live.len() {
             0 => what,
-            _ => format!("{what}; stopping {} by {name}, by SIGKILL after {grace}", units::ranks(&live)),
+            _ => format!("{what}; stopping {} by {name}, by SIGKILL after {grace}", self.setup.job.who(&live)),
         });
         self.ending = Some(ending);
         let groups: Vec<c_int> = self.groups().collect();
@@ -263,7 +263,7 @@ impl Supervisor<'_> {
             return;
         }
         let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
-        let who = if live.is_empty() { "processes of the ranks".to_owned() } else { units::ranks(&live) };
+        let who = if live.is_empty() { "processes of the ranks".to_owned() } else { self.setup.job.who(&live) };
         match teardown.step(now) {
             None => {}
             Some(News::Killed) => self.say(&format!("{who} did not end in time; killed by SIGKILL")),

@@ -8,6 +8,7 @@ mod errands;
 mod helper;
 pub mod local;
 mod rules;
+pub mod scripts;
 pub mod storage;
 
 use std::env;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use super::scripts::Ranks;
+use super::storage::PERIOD;
 use crate::args::{self, Invocation, RunOptions, Wrong};
 use crate::{help, units};
 
@@ -31,12 +33,16 @@ pub struct Request {
     pub parameters: Parameters,
     /// The flags of `run`.
     pub options: RunOptions,
+    /// Between two copies of the logs.
+    pub sync_interval: Duration,
     /// How long the last copies of logs may take, and of everything after a stop from outside.
     pub sync_timeout: Duration,
     /// How long data, a model or the output may take to be copied.
     pub copy_timeout: Duration,
     /// Every failure exits with 1.
     pub legacy_exit_codes: bool,
+    /// Who starts the ranks; `None` asks the environment.
+    pub ranks: Option<Ranks>,
     /// What nobody knows, as it was typed.
     pub ignored: Vec<String>,
 }
@@ -57,17 +63,21 @@ pub fn parse(mut parser: Parser) -> Result<Invocation, Wrong> {
     let mut request = Request {
         parameters: Parameters::default(),
         options: RunOptions::default(),
+        sync_interval: PERIOD,
         sync_timeout: Duration::from_secs(60),
         copy_timeout: Duration::from_secs(2 * 3600),
         legacy_exit_codes: false,
+        ranks: None,
         ignored: Vec::new(),
     };
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::TASK)),
             Arg::Long("legacy-exit-codes") => request.legacy_exit_codes = true,
+            Arg::Long("sync-interval") => request.sync_interval = duration("--sync-interval", &mut parser)?,
             Arg::Long("sync-timeout") => request.sync_timeout = duration("--sync-timeout", &mut parser)?,
             Arg::Long("copy-timeout") => request.copy_timeout = duration("--copy-timeout", &mut parser)?,
+            Arg::Long("ranks") => request.ranks = Some(args::of("--ranks", &mut parser, Ranks::from_name)?),
             Arg::Long("code-dir") => return Err(Wrong("`--code-dir`: `task` has `--code_path`".to_owned())),
             Arg::Long(name) if PARAMETERS.contains(&name) => {
                 // Of the table, as what `name` is from is the parser, which the value comes from, too.
@@ -130,6 +140,7 @@ mod tests {
         for (line, expected) in [
             ("--task_type", "missing argument for option '--task_type'"),
             ("--code-dir /x", "`--code-dir`: `task` has `--code_path`"),
+            ("--ranks both", "`--ranks`: `both` is neither `native` nor `scripts`"),
             ("--sync-timeout 0", "`--sync-timeout`: 0 leaves no time for anything"),
             ("--legacy-exit-codes=1", "unexpected argument for option '--legacy-exit-codes': \"1\""),
         ] {

@@ -55,7 +55,9 @@ pub fn arrange(
         }
     };
 
-    let mut command: Vec<OsString> = [task.tool, task.action.name(), "--quiet"].map(Into::into).into();
+    options.scripts_of = task.scripts.is_some().then_some(node);
+    let mut command: Vec<OsString> = task.scripts.unwrap_or_default();
+    command.extend([task.tool, task.action.name(), "--quiet"].map(OsString::from));
     let boot = Some(task.boot);
     for (flag, value) in [
         ("--boot_file_path", &boot),
@@ -79,7 +81,8 @@ pub fn arrange(
         }
     };
     options.variables = VARIABLES.iter().filter_map(|it| Some((it.name, value(it)?))).collect();
-    let has_table = matches!(job::source(&options, variable), Source::Table(_));
+    // The scripts have a table in any case, and do not let themselves be told what is in it.
+    let has_table = options.scripts_of.is_none() && matches!(job::source(&options, variable), Source::Table(_));
     if let (Some(count), None, false) = (task.devices, &options.devices, has_table) {
         options.devices = Some((0..count).collect());
     }
@@ -95,6 +98,7 @@ pub fn arrange(
         node,
         devices: task.devices.filter(|_| has_table),
         helper,
+        sync_interval: request.sync_interval,
         sync_timeout: request.sync_timeout,
         copy_timeout: request.copy_timeout,
     };

@@ -9,6 +9,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::arguments::{Parameters, Request};
 use super::rules::{self, Kind};
+use super::scripts;
 use crate::exit::Exit;
 use crate::run::Failure;
 
@@ -65,6 +66,8 @@ pub struct Task {
     pub tool: &'static str,
     /// What copies; `None` where nothing is in object storage.
     pub helper: Option<Vec<OsString>>,
+    /// The vendor's scripts with their Python, where they start the ranks.
+    pub scripts: Option<Vec<OsString>>,
 }
 
 /// Replaces Python and MoXing: a program that speaks the same lines.
@@ -100,11 +103,12 @@ pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> 
         let why = "object storage needs MoXing, and neither `python3` nor `python` is on PATH";
         check.faults.push(format!("{why}: add the folder of the image's Python to PATH"));
     }
+    let scripts = scripts::wanted(request, &variable, &mut check.faults, &mut check.notes);
     check.loops(&output, [("data_path", &data), (action.map_or("", Action::model), &model)]);
     let Check { faults, notes, .. } = check;
     match (action, code, boot, data, output, tool) {
         (Some(action), Some(code), Some(boot), Some(data), Some(output), Some(tool)) if faults.is_empty() => {
-            Ok((Task { action, code, boot, data, model, output, config, logs, devices, tool, helper }, notes))
+            Ok((Task { action, code, boot, data, model, output, config, logs, devices, tool, helper, scripts }, notes))
         }
         _ => {
             let text = format!(
@@ -343,7 +347,8 @@ fn helper(variable: impl Fn(&str) -> Option<OsString>) -> Option<Vec<OsString>> 
     Some(vec![python.into(), "-c".into(), include_str!("storage.py").into()])
 }
 
-fn on_path(program: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+/// Where a program is that is called by its name.
+pub fn on_path(program: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let is_program = |it: &PathBuf| it.is_file() && access(it, AccessFlags::X_OK).is_ok();
     env::split_paths(&variable("PATH")?).map(|folder| folder.join(program)).find(is_program)
 }

@@ -95,6 +95,8 @@ pub struct Errands {
     pub devices: Option<u32>,
     /// What copies, with its arguments.
     pub helper: Vec<OsString>,
+    /// Between two copies of the logs.
+    pub sync_interval: Duration,
     /// How long the last copies of logs may take, and of everything after a stop from outside.
     pub sync_timeout: Duration,
     /// How long any other copy may take.
@@ -109,7 +111,10 @@ impl Errands {
             .iter()
             .chain(&self.save)
             .map(|it| format!("{:<12}{} → {}\n", it.what, it.from.display(), it.to.display()));
-        let logs = self.logs.iter().map(|it| format!("{:<12}{it}, every 30s\n", "log_path"));
+        let logs = self.logs.iter().map(|it| {
+            let every = units::shown(self.sync_interval);
+            format!("{:<12}{it}, every {every}\n", "log_path")
+        });
         format!("\n{}", copies.chain(logs).collect::<String>())
     }
 
@@ -177,7 +182,7 @@ pub fn bring_in(errands: &Errands, setup: &Setup, signals: &Signals, output: &mu
                 output.say(&format!("fmtk-launch: all is copied after {}", units::shown(begin.elapsed())));
             }
             for copy in errands.syncs(setup) {
-                storage.repeat(copy, errands.sync_timeout, Instant::now());
+                storage.repeat(copy, errands.sync_interval, errands.sync_timeout, Instant::now());
             }
             return Ok(storage);
         }

@@ -11,8 +11,8 @@ use crate::reap::End;
 use crate::report;
 use crate::units;
 
-/// Between two copies of the logs.
-const PERIOD: Duration = Duration::from_secs(30);
+/// Between two copies of the logs, unless a flag says otherwise.
+pub const PERIOD: Duration = Duration::from_secs(30);
 
 /// Between two copies of the logs, in times of what one takes: large logs shall not keep the disk busy.
 const SHARE: u32 = 10;
@@ -39,8 +39,8 @@ pub struct Storage {
 struct Job {
     copy: Copy,
     state: State,
-    /// Copied again and again until the end.
-    is_repeated: bool,
+    /// Copied again and again until the end, with that in between.
+    period: Option<Duration>,
     /// How long a try may take.
     timeout: Duration,
     /// After that it is not tried any more.
@@ -77,23 +77,29 @@ impl Storage {
 
     /// Something to copy once, from now on for `timeout` at most.
     pub fn add(&mut self, copy: Copy, timeout: Duration, now: Instant) {
-        self.push(copy, timeout, State::Due(now), Some(now + timeout));
+        self.push(copy, None, timeout, State::Due(now), Some(now + timeout));
     }
 
-    /// Something to copy every 30 s; each try may take `timeout`.
-    pub fn repeat(&mut self, copy: Copy, timeout: Duration, now: Instant) {
-        self.push(copy, timeout, State::Due(now + PERIOD), None);
+    /// Something to copy every `period`; each try may take `timeout`.
+    pub fn repeat(&mut self, copy: Copy, period: Duration, timeout: Duration, now: Instant) {
+        self.push(copy, Some(period), timeout, State::Due(now + period), None);
     }
 
-    fn push(&mut self, copy: Copy, timeout: Duration, state: State, give_up: Option<Instant>) {
-        let is_repeated = give_up.is_none();
+    fn push(
+        &mut self,
+        copy: Copy,
+        period: Option<Duration>,
+        timeout: Duration,
+        state: State,
+        give_up: Option<Instant>,
+    ) {
         let error = None;
-        self.jobs.push(Job { copy, state, is_repeated, timeout, give_up, tries: 0, failures: 0, files: 0, error });
+        self.jobs.push(Job { copy, state, period, timeout, give_up, tries: 0, failures: 0, files: 0, error });
     }
 
     /// Has what is repeated copied for a last time, until `until` at the latest.
     pub fn settle(&mut self, until: Instant, now: Instant) {
-        for job in self.jobs.iter_mut().filter(|it| it.is_repeated) {
+        for job in self.jobs.iter_mut().filter(|it| it.period.is_some()) {
             job.give_up = Some(until);
             job.state = if matches!(job.state, State::Running(_)) { State::Running(true) } else { State::Due(now) };
         }
@@ -233,7 +239,7 @@ impl Storage {
                 }
                 (job.failures, job.error) = (0, None);
                 job.files += files;
-                let pause = PERIOD.max((now - current.began) * SHARE);
+                let pause = job.period.unwrap_or(PERIOD).max((now - current.began) * SHARE);
                 job.state = match job.state {
                     State::Running(true) => State::Due(now),
                     _ if is_last => State::Copied,
@@ -247,7 +253,7 @@ impl Storage {
         let pause = BACKOFF.saturating_mul(1 << (job.failures - 1).min(8)).min(MAX_BACKOFF);
         let is_news = job.error.as_ref() != Some(&error);
         job.error = Some(error);
-        let out_of_tries = !job.is_repeated && job.tries >= MAX_TRIES;
+        let out_of_tries = job.period.is_none() && job.tries >= MAX_TRIES;
         if out_of_tries || job.give_up.is_some_and(|it| it <= now + pause) {
             job.state = State::GivenUp;
             self.lines.push(format!("{} is given up: {}", job.copy, job.why()));
@@ -319,7 +325,7 @@ mod tests {
     #[test]
     fn logs_are_copied_every_half_minute_and_once_more() {
         let (mut trial, begin) = (Trial::new(), Instant::now());
-        trial.storage.repeat(Trial::copy("good"), 60 * SECOND, begin);
+        trial.storage.repeat(Trial::copy("good"), PERIOD, 60 * SECOND, begin);
         assert!(trial.turn(begin + 29 * SECOND, begin).is_empty());
         assert_eq!((trial.tries(), trial.storage.deadline()), (vec![0], Some(begin + 30 * SECOND)));
         trial.turn(begin + 30 * SECOND, begin + 31 * SECOND);
@@ -338,7 +344,7 @@ mod tests {
     #[test]
     fn failures_are_told_once_and_tried_less_and_less_often() {
         let (mut trial, begin) = (Trial::new(), Instant::now());
-        trial.storage.repeat(Trial::copy("bad"), 60 * SECOND, begin);
+        trial.storage.repeat(Trial::copy("bad"), PERIOD, 60 * SECOND, begin);
         let mut at = begin + 30 * SECOND;
         let mut pauses = Vec::new();
         for number in 0..7 {
@@ -376,7 +382,7 @@ mod tests {
     #[test]
     fn one_that_hangs_is_replaced() {
         let (mut trial, begin) = (Trial::new(), Instant::now());
-        trial.storage.repeat(Trial::copy("never"), 60 * SECOND, begin);
+        trial.storage.repeat(Trial::copy("never"), PERIOD, 60 * SECOND, begin);
         trial.storage.turn(false, begin + 30 * SECOND);
         assert_eq!(trial.storage.deadline(), Some(begin + 90 * SECOND));
         let said = trial.storage.turn(false, begin + 90 * SECOND);

@@ -16,5 +16,6 @@ mod report;
 mod restart;
 mod tables;
 mod task;
+mod task_scripts;
 mod task_storage;
 mod usage;

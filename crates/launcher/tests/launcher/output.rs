@@ -146,7 +146,7 @@ fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
 
 /// No file may be longer than that: writing on fails, and a signal tells so.
 #[allow(unsafe_code)]
-fn limit_file_size(bytes: u64) -> std::io::Result<()> {
+pub fn limit_file_size(bytes: u64) -> std::io::Result<()> {
     // SAFETY: sets a limit.
     unsafe {
         libc::setrlimit(libc::RLIMIT_FSIZE, &libc::rlimit { rlim_cur: bytes, rlim_max: bytes });

@@ -212,18 +212,45 @@ fn code_that_can_t_be_read_is_told() {
     let place = Place::new();
     place.furnish();
     fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o000)).unwrap();
-    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
     let mut command = place.task(FINETUNE);
     command.current_dir("/");
-    // Root may read everything.
+    // Root may read everything; another user might not reach the launcher itself.
     if nix::unistd::geteuid().is_root() {
-        arranged(&mut command, || Ok(nix::unistd::setuid(nix::unistd::Uid::from_raw(54_321))?));
+        arranged(&mut command, be_bound_by_modes);
     }
     let finished = finish(&mut command);
     fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(finished.code, 2, "{}", finished.stderr);
     let expected = format!("`code_path`: `{}` can't be read by uid ", place.path("code").display());
     assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
+}
+
+/// From the next program on, modes of files count for root, too.
+#[allow(unsafe_code)]
+fn be_bound_by_modes() -> std::io::Result<()> {
+    const CAP_DAC_OVERRIDE: u64 = 1;
+    const CAP_DAC_READ_SEARCH: u64 = 2;
+    for capability in [CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH] {
+        // SAFETY: takes numbers only.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_full_disk_below_the_logs_is_told_and_stops_no_training() {
+    let place = Place::new();
+    place.furnish();
+    let mut command = place.task(&format!("{FINETUNE} --log_path=@/logs"));
+    command.env("TK_SCRIPT", "echo trained; exit 4");
+    arranged(&mut command, || crate::output::limit_file_size(1));
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 4, "{}", finished.stderr);
+    assert!(finished.stdout.contains("[rank 0] trained\n"), "{}", finished.stdout);
+    assert!(finished.stderr.contains("job-proc-rank-0-device-0.txt`: File too large"), "{}", finished.stderr);
+    assert_eq!(place.survivors(), [] as [i32; 0]);
 }
 
 #[test]
@@ -302,7 +329,7 @@ fn a_dry_run_says_all_and_makes_nothing() {
         "tk finetune --quiet",
         "data_path   obs://bucket/data → ",
         "/fmtk_data\n",
-        "/logs/default_model_task, every 30s",
+        "/logs/default_model_task, every 30.0 s",
     ] {
         assert!(finished.stdout.contains(part), "no `{part}` in {}", finished.stdout);
     }

@@ -18,6 +18,7 @@ while IFS=$tab read -r number verb from to prefix; do
     fault=
     for one in $FAULT; do case $one in $verb=*) fault=${one#*=} ;; esac; done
     case $fault in
+        gate) touch "$BUCKETS/at-gate"; until [ -e "$BUCKETS/gate" ]; do sleep 0.01; done ;;
         hang) trap '' TERM; sleep 1000 & wait; sleep 1000 ;;
         die) exit 3 ;;
         fail:*) if [ "$(grep -c "^$verb " "$BUCKETS/asked")" -le "${fault#fail:}" ]; then
@@ -108,6 +109,41 @@ fn what_is_stored_is_there_for_the_ranks_and_what_they_make_is_stored() {
         ["data_path", "pretrained_model_path", "model_config_path", "log_path", "log_path", "output_path"]
     );
     assert_eq!(place.survivors(), [] as [i32; 0]);
+}
+
+#[test]
+fn a_stored_checkpoint_has_a_folder_of_its_own() {
+    let place = Place::new();
+    let parameters = STORED.replace("finetune", "infer").replace("pretrained_model_path", "ckpt_path");
+    let finished = finish(&mut place.stored(&parameters, ""));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert!(place.said(0, "args").contains(" --ckpt_path @/cache/fmtk_ckpt "), "{}", place.said(0, "args"));
+    assert_eq!(fs::read_to_string(place.path("cache/fmtk_ckpt/m.ckpt")).unwrap(), "model");
+}
+
+/// The rank does not end before its log was copied, which nothing but the period has asked for.
+#[test]
+fn logs_are_copied_while_the_ranks_run() {
+    let place = Place::new();
+    let script =
+        "echo up; until [ -e $BUCKETS/b/logs/*/mxLaunchKit/node_0/job-proc-rank-0-device-0.txt ]; do sleep 0.01; done";
+    let parameters = format!("{STORED} --sync-interval=100ms");
+    let finished = finish(place.stored(&parameters, "").env("TK_SCRIPT", script));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert!(place.asked("sync") > 2, "{}", place.asked("sync"));
+}
+
+/// The rank goes on and ends while a copy of its log is under way, and that is waited for.
+#[test]
+fn a_slow_copy_does_not_hold_up_the_ranks() {
+    let place = Place::new();
+    let script = "until [ -e $BUCKETS/at-gate ]; do sleep 0.01; done; echo went on; touch $BUCKETS/gate";
+    let parameters = format!("{STORED} --sync-interval=100ms");
+    let finished = finish(place.stored(&parameters, "sync=gate").env("TK_SCRIPT", script));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let log = place.bucket("b/logs/default_model_task/mxLaunchKit/node_0/job-proc-rank-0-device-0.txt");
+    assert!(fs::read_to_string(log).unwrap().contains("went on\n"));
+    assert_eq!(place.report()["sync"]["complete"], true);
 }
 
 #[test]

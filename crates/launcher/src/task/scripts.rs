@@ -1,0 +1,94 @@
+//! The vendor's scripts, where they are to start the ranks in place of the launcher.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::arguments::Request;
+use super::check::on_path;
+use crate::args::Console;
+use crate::bind::Bind;
+
+/// Who starts the ranks of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ranks {
+    /// The launcher.
+    Native,
+    /// The vendor's scripts.
+    Scripts,
+}
+
+/// Says who, where no flag does: the image's recipe.
+const RANKS: &str = "FMTK_LAUNCH_RANKS";
+
+/// Folder of the vendor's scripts, where it is not [`FOLDER`].
+const SCRIPTS: &str = "FMTK_SCRIPTS";
+
+/// Where images have them.
+const FOLDER: &str = "/home/ma-user/ascend910";
+
+/// The one that is called, by the names that it has.
+const NAMES: [&str; 2] = ["run_ascend910.py", "run_ascend.py"];
+
+impl Ranks {
+    /// From the value of the flag or the variable.
+    pub fn from_name(name: &str) -> Result<Ranks, String> {
+        match name {
+            "native" => Ok(Ranks::Native),
+            "scripts" => Ok(Ranks::Scripts),
+            _ => Err(format!("`{name}` is neither `native` nor `scripts`")),
+        }
+    }
+}
+
+/// The scripts with their Python, if they are wanted; what is in their way becomes a fault.
+pub fn wanted(
+    request: &Request,
+    variable: impl Fn(&str) -> Option<OsString>,
+    faults: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) -> Option<Vec<OsString>> {
+    let set = |name| variable(name).filter(|it| !it.is_empty());
+    let of_image = || set(RANKS).map(|it| Ranks::from_name(&it.to_string_lossy()));
+    match request.ranks.map(Ok).or_else(of_image) {
+        None | Some(Ok(Ranks::Native)) => return None,
+        Some(Ok(Ranks::Scripts)) => {}
+        Some(Err(why)) => {
+            faults.push(format!("`{RANKS}`: {why}"));
+            return None;
+        }
+    }
+    let options = &request.options;
+    let without = [
+        ("--rank-table", options.rank_table.is_some()),
+        ("--devices", options.devices.is_some()),
+        ("--bind", options.bind != Bind::None),
+        ("--stall", options.stall.is_some()),
+        ("--console", matches!(options.console, Console::Ranks(_))),
+    ];
+    for (flag, _) in without.into_iter().filter(|(_, is_given)| *is_given) {
+        faults.push(format!("`{flag}`: the vendor's scripts start the ranks and know no such thing: leave it out, or give `--ranks=native`"));
+    }
+    if request.parameters.get("device_num").is_some_and(|it| !it.is_empty()) {
+        notes.push("`device_num` is not checked: the vendor's scripts take the devices of the rank table".to_owned());
+    }
+    let folder = set(SCRIPTS).map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);
+    let script = NAMES.iter().map(|name| folder.join(name)).find(|it| it.is_file());
+    if script.is_none() {
+        let folder = folder.display();
+        faults.push(format!(
+            "the vendor's scripts are to start the ranks, but `{folder}` has no `{}`: give `--ranks=native`",
+            NAMES[0]
+        ));
+    }
+    // The manual's, and the one that is there where that is not.
+    let python = ["python", "python3"].into_iter().find_map(|it| on_path(it, &variable));
+    if python.is_none() {
+        faults.push("the vendor's scripts need Python, and neither `python` nor `python3` is on PATH".to_owned());
+    }
+    Some(vec![python?.into(), absolute(&script?).into()])
+}
+
+/// The ranks' folder is another one.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,181 @@
+//! `task --ranks=scripts`: ranks that the vendor's scripts start. Here these are a look-alike in our own words, in Python.
+
+use std::fs;
+use std::process::Command;
+
+use crate::harness::{Place, finish, kill, start, until, wait};
+use crate::task::FINETUNE;
+
+/// Starts two ranks with what the scripts set, each in a session of its own, waits for both, and ends with the first code
+/// that is not 0. SIGTERM is passed on, and then it ends with 0: so do the real ones.
+const SCRIPTS: &str = r#"
+import os, signal, subprocess, sys
+cwd = os.getenv("MODEL_TASK_CWD", os.getcwd())
+for name in ("RANK_ID", "RANK", "DEVICE_ID", "RANK_TABLE_FILE", "JOB_ID", "ASCEND_PROCESS_LOG_PATH", "FMTK_WORK_DIR"):
+    print("given", name, os.environ.get(name), flush=True)
+print("of", os.path.abspath(sys.argv[0]) == sys.argv[0], os.getcwd() == cwd, flush=True)
+ranks = []
+for rank in (6, 7):
+    env = dict(os.environ, RANK_ID=str(rank), RANK_SIZE="8", DEVICE_ID=str(rank - 6))
+    ranks.append(subprocess.Popen(sys.argv[1:], env=env, cwd=cwd, start_new_session=True))
+def stop(signum, frame):
+    print("told to stop", flush=True)
+    for rank in ranks:
+        os.killpg(rank.pid, signal.SIGTERM)
+        rank.wait()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+print("all up", flush=True)
+codes = [rank.wait() for rank in ranks]
+sys.exit(next((code for code in codes if code), 0))
+"#;
+
+impl Place {
+    /// A task whose ranks the look-alike starts.
+    fn by_scripts(&self, parameters: &str) -> Command {
+        self.furnish();
+        fs::create_dir(self.path("ascend910")).unwrap();
+        self.write("ascend910/run_ascend910.py", SCRIPTS, 0o644);
+        let mut command = self.task(&format!("{} {parameters}", FINETUNE.replace(" --devices=0", "")));
+        command.env("FMTK_SCRIPTS", self.path("ascend910")).env("FMTK_LAUNCH_RANKS", "scripts");
+        command.env("VC_TASK_INDEX", "3").env("RANK_TABLE_FILE", "/user/config");
+        command
+    }
+
+    fn log_of_scripts(&self) -> String {
+        fs::read_to_string(self.path("mount/log/job-scripts-node-3.txt")).unwrap_or_default()
+    }
+}
+
+#[test]
+fn the_scripts_get_the_command_and_the_platform_s_own_environment() {
+    let place = Place::new();
+    let finished = finish(&mut place.by_scripts("--backend=ascend --device_num=8"));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let log = place.log_of_scripts();
+    let folder = place.folder.path().to_str().unwrap();
+    let log = log.replace(folder, "@");
+    for (line, times) in [
+        (
+            "args: finetune --quiet --boot_file_path @/code/train.py --data_path @/data --output_path @/out/default_model_task/node_3\n",
+            2,
+        ),
+        ("cwd: @/code @/code\n", 2),
+        ("env: SERVER_ID=3 PYTHONUNBUFFERED=1\n", 2),
+        ("of True True\n", 1),
+        // Theirs to set; and a table that was converted already makes the real ones crash.
+        ("given RANK_ID None\n", 1),
+        ("given RANK None\n", 1),
+        ("given DEVICE_ID None\n", 1),
+        ("given JOB_ID None\n", 1),
+        ("given ASCEND_PROCESS_LOG_PATH None\n", 1),
+        ("given FMTK_WORK_DIR None\n", 1),
+        ("given RANK_TABLE_FILE /user/config\n", 1),
+    ] {
+        assert_eq!(log.matches(line).count(), times, "`{line}` in {log}");
+    }
+    assert!(finished.stdout.contains("[scripts] all up\n"), "{}", finished.stdout);
+    assert!(finished.stderr.contains("starting the vendor's scripts on "), "{}", finished.stderr);
+    assert!(finished.last_line().contains(": the vendor's scripts succeeded"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("warning: `device_num` is not checked"), "{}", finished.stderr);
+    let report = crate::harness::read_report(&place.path("mount/log/job-report-node-3.json"));
+    assert_eq!((&report["rank_size"], &report["exit_code"]), (&serde_json::Value::Null, &0.into()));
+    // No folder of a rank that there is not.
+    assert!(!place.path("mount/log/job").exists());
+}
+
+#[test]
+fn the_scripts_code_comes_out() {
+    for (flag, code) in [("", 9), ("--legacy-exit-codes", 1)] {
+        let place = Place::new();
+        let finished = finish(place.by_scripts(flag).env("TK_SCRIPT", "[ $RANK_ID = 7 ] && exit 9; exit 0"));
+        assert_eq!(finished.code, code, "{}", finished.stderr);
+        assert!(finished.stderr.contains("FAILED with exit code 9 in "), "{}", finished.stderr);
+        assert!(finished.stderr.contains("the vendor's scripts (host "), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn the_flag_comes_before_the_image_s_variable() {
+    let place = Place::new();
+    let finished = finish(place.by_scripts("--ranks=native --devices=0").env_remove("RANK_TABLE_FILE"));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert!(place.said(0, "args").starts_with("finetune "));
+    assert_eq!(place.log_of_scripts(), "");
+    let place = Place::new();
+    let mut command = place.by_scripts("--ranks scripts");
+    assert_eq!(finish(command.env("FMTK_LAUNCH_RANKS", "native")).code, 0);
+    assert!(place.log_of_scripts().contains("all up\n"));
+}
+
+#[test]
+fn a_stop_reaches_the_scripts_and_leaves_nothing_of_their_ranks() {
+    let place = Place::new();
+    let mut command = place.by_scripts("--grace=10s");
+    let child = start(command.env("TK_SCRIPT", "(setsid sleep 1000 &); touch ../up-$RANK_ID; exec sleep 1000"));
+    until("two ranks", || ["up-6", "up-7"].iter().all(|name| place.path(name).exists()));
+    until("the scripts", || place.log_of_scripts().contains("all up\n"));
+    kill(child.id() as i32, libc::SIGTERM);
+    let finished = wait(child);
+    assert_eq!(finished.code, 143, "{}", finished.stderr);
+    assert!(place.log_of_scripts().contains("told to stop\n"), "{}", place.log_of_scripts());
+    assert!(finished.stderr.contains("stopping the vendor's scripts by SIGTERM"), "{}", finished.stderr);
+    assert_eq!(place.survivors(), [] as [i32; 0]);
+}
+
+#[test]
+fn ranks_of_scripts_that_were_killed_are_stopped() {
+    let place = Place::new();
+    let child = start(
+        place
+            .by_scripts("--grace=5s")
+            .env("TK_SCRIPT", "echo $PPID > ../scripts.new; mv ../scripts.new ../scripts; exec sleep 1000"),
+    );
+    until("a rank", || place.path("scripts").exists());
+    until("the scripts", || place.log_of_scripts().contains("all up\n"));
+    kill(fs::read_to_string(place.path("scripts")).unwrap().trim().parse().unwrap(), libc::SIGKILL);
+    assert_eq!(wait(child).code, 137);
+    assert_eq!(place.survivors(), [] as [i32; 0]);
+}
+
+#[test]
+fn what_the_scripts_can_not_do_is_refused_at_once() {
+    let place = Place::new();
+    let flags = "--devices=0 --bind=even --stall=1m --console=6 --task_type=train";
+    let mut command = place.by_scripts(flags);
+    fs::remove_file(place.path("ascend910/run_ascend910.py")).unwrap();
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    for part in [
+        "`--devices`: the vendor's scripts start the ranks and know no such thing",
+        "`--bind`: ",
+        "`--stall`: ",
+        "`--console`: ",
+        "/ascend910` has no `run_ascend910.py`: give `--ranks=native`",
+        "`task_type`: `train` is not",
+    ] {
+        assert!(finished.stderr.contains(part), "no `{part}` in {}", finished.stderr);
+    }
+    let place = Place::new();
+    let finished = finish(place.by_scripts("").env("FMTK_LAUNCH_RANKS", "both"));
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("`FMTK_LAUNCH_RANKS`: `both` is neither `native` nor `scripts`"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn a_dry_run_says_that_they_would_start_the_ranks() {
+    let place = Place::new();
+    let mut command = place.by_scripts("--dry-run");
+    fs::rename(place.path("ascend910/run_ascend910.py"), place.path("ascend910/run_ascend.py")).unwrap();
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    for part in ["/ascend910/run_ascend.py tk finetune --quiet ", "ranks       by the vendor's scripts, whose log is "]
+    {
+        assert!(finished.stdout.contains(part), "no `{part}` in {}", finished.stdout);
+    }
+    assert!(!place.path("out").exists() && !place.path("mount/workspace").exists());
+}
