@@ -28,7 +28,7 @@ use crate::{
 pub const TAG: &str = "sample";
 
 /// Changes whenever the same packages would give another base.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Date of the base: its files are not younger.
 const CREATED: &str = "1980-01-01T00:00:00Z";

@@ -10,6 +10,7 @@ mod engines;
 mod gzip_readers;
 mod host;
 mod interrupted;
+mod launch_kit;
 mod launch_task;
 mod launcher;
 mod lazy;
@@ -123,6 +124,11 @@ const SCENARIOS: &[Scenario] = &[
         "launch-task",
         "the real mindpet is launched by the launch kit's parameters, with object storage that misbehaves",
         launch_task::run,
+    ),
+    scenario(
+        "launch-kit",
+        "jobs of the manual boot in the image: launcher.py, run_ascend910.py, with ranks by either",
+        launch_kit::run,
     ),
     scenario("incremental", "docker builds a user's own scripts and code upon the pushed image", scripts::incremental),
     scenario(

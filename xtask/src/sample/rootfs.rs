@@ -77,6 +77,8 @@ pub fn furnish(tree: &mut Tree, mut read: impl FnMut(&Node) -> anyhow::Result<Ve
     put("etc/group", 0o644, (0, 0), Kind::Made(group.into_bytes()));
     put("etc/profile", 0o644, (0, 0), Kind::Made(profile.into_bytes()));
     put("etc/nsswitch.conf", 0o644, (0, 0), Kind::Made(b"passwd: files\ngroup: files\nhosts: files dns\n".to_vec()));
+    // Jobs boot by this name, and the tuning kit starts the training by it.
+    put("usr/bin/python", 0o777, (0, 0), Kind::Link("python3".to_owned()));
     put("usr/bin/python3", 0o777, (0, 0), Kind::Link("python3.9".to_owned()));
     put("usr/bin/awk", 0o777, (0, 0), Kind::Link("mawk".to_owned()));
     put("home/ma-user", 0o750, OWNER, Kind::Folder);
@@ -181,6 +183,7 @@ mod tests {
             700 0:0 root Folder
             1777 0:0 tmp Folder
             777 0:0 usr/bin/awk Link("mawk")
+            777 0:0 usr/bin/python Link("python3")
             777 0:0 usr/bin/python3 Link("python3.9")
             755 0:0 usr/bin/python3.9 Packed { offset: 0, size: 9 }
             755 0:0 usr/share/base-files/profile Packed { offset: 0, size: 3 }
