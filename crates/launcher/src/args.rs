@@ -22,6 +22,8 @@ pub enum Invocation {
     Run(RunOptions),
     /// The variables of one rank on standard output; of the first of this server, where none is named.
     Env(RunOptions, Option<u32>),
+    /// All variables and exit codes on standard output.
+    Variables,
     /// Look at a rank table.
     Table(TableCommand, PathBuf),
     /// Start the tuning kit as the ranks of this server.
@@ -225,6 +227,7 @@ fn env(mut parser: Parser) -> Result<Invocation, Wrong> {
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(crate::help::ENV)),
+            Arg::Long("list") => return alone(parser, Invocation::Variables),
             Arg::Long("rank") => {
                 let value = parser.value()?.string()?;
                 rank = Some(value.parse().map_err(|_| Wrong(format!("`--rank`: `{value}` is no rank")))?);
@@ -405,6 +408,7 @@ mod tests {
             ("env -h", Invocation::Help(crate::help::ENV)),
             ("rank-table --help", Invocation::Help(crate::help::TABLE)),
             ("-V", Invocation::Version),
+            ("env --list", Invocation::Variables),
             ("rank-table show f", Invocation::Table(TableCommand::Show, "f".into())),
         ] {
             assert_eq!(parsed(line), Ok(expected), "{line}");
@@ -437,6 +441,7 @@ mod tests {
             ),
             ("run --log-max-size 1 true", "`--log-max-size`: less than 4KiB"),
             ("run --report", "missing argument for option '--report'"),
+            ("env --list x", "unexpected argument \"x\""),
             ("env true", "unexpected argument \"true\""),
             ("rank-table", "`rank-table` needs `check`, `show` or `convert`"),
             ("rank-table merge f", "`rank-table` knows `check`, `show` and `convert`, not `merge`"),

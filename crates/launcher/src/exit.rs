@@ -6,6 +6,25 @@ use libc::c_int;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit(pub u8);
 
+/// What each of them says, for people.
+pub const CODES: &[(&str, &str)] = &[
+    ("0", "every rank ended with 0, and the output of a task is where it belongs"),
+    ("1", "`rank-table check` found faults, or standard output is gone"),
+    ("2", "wrong usage, a wrong path, or a rank table that can't be used: the input has to change"),
+    ("124", "`--stall`: no rank had output or used its CPU for that long"),
+    (
+        "125",
+        "the launcher failed: no rank table in time, no folder, no process, data that can't be copied in or output that can't be copied out",
+    ),
+    ("126", "the command can't be executed"),
+    ("127", "the command was not found; of `launcher.py`: `fmtk-launch` was not"),
+    (
+        "128 + n",
+        "signal n ended the rank that failed first, or stopped the launcher: 143 is SIGTERM, 130 SIGINT, 129 SIGHUP",
+    ),
+    ("any other", "that of the rank that failed first, or of the vendor's scripts where they start the ranks"),
+];
+
 impl Exit {
     /// Every rank ended with 0.
     pub const SUCCESS: Exit = Exit(0);

@@ -124,8 +124,11 @@ pub const ENV: &str = "\
 Print the variables that a rank would get, NAME=VALUE on a line each
 
 Usage: fmtk-launch env [FLAGS OF run] [--rank N]
+       fmtk-launch env --list
 
   --rank N               Rank of the job [default: the first of this server]
+  --list                 Print every variable and exit code and what it means instead, as
+                         Markdown
 
 A table that is not complete is an error here unless --wait says how long to wait.
 ";

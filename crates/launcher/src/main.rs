@@ -29,6 +29,7 @@ mod supervise;
 mod task;
 mod teardown;
 mod units;
+mod variables;
 mod wait;
 
 use std::io::Write;
@@ -56,6 +57,7 @@ fn obey(invocation: Invocation) -> Result<Exit, Failure> {
         Invocation::CopyFiles => task::local::serve()
             .map(|()| Exit::SUCCESS)
             .map_err(|error| Failure { exit: Exit::FAILURE, text: format!("failed to answer: {error}") }),
+        Invocation::Variables => Ok(print(&variables::page())),
         Invocation::Env(options, rank) => Ok(print(&show::variables(&run::plan(options)?, rank)?)),
         Invocation::Table(command, path) => Ok(print(&show::table(command, &path)?)),
     }

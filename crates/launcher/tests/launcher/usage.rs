@@ -20,6 +20,13 @@ fn help_is_on_standard_output() {
     }
 }
 
+/// `UPDATE_EXPECT=1 cargo test -p launcher variables` writes it anew.
+#[test]
+fn the_page_of_variables_is_what_the_program_prints() {
+    let finished = finish(&mut Place::new().launcher(&["env", "--list"]));
+    expect_test::expect_file!["../../ENVIRONMENT.md"].assert_eq(&finished.stdout);
+}
+
 #[test]
 fn wrong_usage_is_two() {
     for arguments in [&[][..], &["run"], &["run", "--ranks"], &["stop"], &["rank-table", "check"]] {
