@@ -199,3 +199,16 @@ fn both_readmes_show_the_same_commands() {
     assert!(english.len() >= 2, "README.md shows no commands");
     assert_eq!(english, commands("README.zh-CN.md"));
 }
+
+#[test]
+fn both_pages_of_jobs_name_the_same_things() {
+    let named = |name: &str| -> BTreeSet<String> {
+        let text = fs::read_to_string(workspace().join("crates/launcher").join(name)).unwrap();
+        // Outside of blocks, whose comments are in the reader's language.
+        let prose = text.split("```").step_by(2).collect::<Vec<&str>>().join(" ");
+        prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let english = named("JOBS.md");
+    assert!(english.len() > 20, "JOBS.md names next to nothing");
+    assert_eq!(english, named("JOBS.zh-CN.md"));
+}
