@@ -112,8 +112,8 @@ Flags, besides those of `fmtk-launch run --help` (but --code-dir):
                          run_ascend910.py [default: $FMTK_LAUNCH_RANKS, native]
 
 With scripts, they find the rank table and name the ranks themselves, so that
---rank-table, --devices, --bind, --stall and --console RANKS are refused; their exit
-code is this one's. $FMTK_SCRIPTS takes the place of /home/ma-user/ascend910.
+--rank-table, --wait, --devices, --bind, --stall and --console RANKS are refused; their
+exit code is this one's. $FMTK_SCRIPTS takes the place of /home/ma-user/ascend910.
 
 The tuning kit is `tk`, else `mindpet`, on PATH. Exit codes are those of `run`; 125 also
 where data can't be copied in, or the output can't be copied out.

@@ -60,6 +60,7 @@ pub fn wanted(
     let options = &request.options;
     let without = [
         ("--rank-table", options.rank_table.is_some()),
+        ("--wait", options.wait.is_some()),
         ("--devices", options.devices.is_some()),
         ("--bind", options.bind != Bind::None),
         ("--stall", options.stall.is_some()),

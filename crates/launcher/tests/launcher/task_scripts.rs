@@ -10,24 +10,27 @@ use crate::task::FINETUNE;
 /// that is not 0. SIGTERM is passed on, and then it ends with 0: so do the real ones.
 const SCRIPTS: &str = r#"
 import os, signal, subprocess, sys
+def say(*words):
+    # As one: the ranks write into the same pipe, and `print` writes the end of a line by itself where nothing is buffered.
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 cwd = os.getenv("MODEL_TASK_CWD", os.getcwd())
 for name in ("RANK_ID", "RANK", "DEVICE_ID", "RANK_TABLE_FILE", "JOB_ID", "ASCEND_PROCESS_LOG_PATH", "FMTK_WORK_DIR"):
-    print("given", name, os.environ.get(name), flush=True)
-print("of", os.path.abspath(sys.argv[0]) == sys.argv[0], os.getcwd() == cwd, flush=True)
+    say("given", name, os.environ.get(name))
+say("of", os.path.abspath(sys.argv[0]) == sys.argv[0], os.getcwd() == cwd)
 ranks = []
 for rank in (6, 7):
     env = dict(os.environ, RANK_ID=str(rank), RANK_SIZE="8", DEVICE_ID=str(rank - 6))
     ranks.append(subprocess.Popen(sys.argv[1:], env=env, cwd=cwd, start_new_session=True))
+stopped = []
 def stop(signum, frame):
-    print("told to stop", flush=True)
+    say("told to stop")
+    stopped.append(signum)
     for rank in ranks:
         os.killpg(rank.pid, signal.SIGTERM)
-        rank.wait()
-    sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
-print("all up", flush=True)
+say("all up")
 codes = [rank.wait() for rank in ranks]
-sys.exit(next((code for code in codes if code), 0))
+sys.exit(0 if stopped else next((code for code in codes if code), 0))
 "#;
 
 impl Place {
@@ -141,13 +144,14 @@ fn ranks_of_scripts_that_were_killed_are_stopped() {
 #[test]
 fn what_the_scripts_can_not_do_is_refused_at_once() {
     let place = Place::new();
-    let flags = "--devices=0 --bind=even --stall=1m --console=6 --task_type=train";
+    let flags = "--wait=1m --devices=0 --bind=even --stall=1m --console=6 --task_type=train";
     let mut command = place.by_scripts(flags);
     fs::remove_file(place.path("ascend910/run_ascend910.py")).unwrap();
     let finished = finish(&mut command);
     assert_eq!(finished.code, 2, "{}", finished.stderr);
     for part in [
         "`--devices`: the vendor's scripts start the ranks and know no such thing",
+        "`--wait`: ",
         "`--bind`: ",
         "`--stall`: ",
         "`--console`: ",

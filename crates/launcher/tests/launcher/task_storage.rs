@@ -124,13 +124,13 @@ fn a_stored_checkpoint_has_a_folder_of_its_own() {
 /// The rank does not end before its log was copied, which nothing but the period has asked for.
 #[test]
 fn logs_are_copied_while_the_ranks_run() {
-    let place = Place::new();
+    let (place, begin) = (Place::new(), Instant::now());
     let script =
         "echo up; until [ -e $BUCKETS/b/logs/*/mxLaunchKit/node_0/job-proc-rank-0-device-0.txt ]; do sleep 0.01; done";
     let parameters = format!("{STORED} --sync-interval=100ms");
     let finished = finish(place.stored(&parameters, "").env("TK_SCRIPT", script));
     assert_eq!(finished.code, 0, "{}", finished.stderr);
-    assert!(place.asked("sync") > 2, "{}", place.asked("sync"));
+    assert!(begin.elapsed() < crate::harness::PATIENCE);
 }
 
 /// The rank goes on and ends while a copy of its log is under way, and that is waited for.
