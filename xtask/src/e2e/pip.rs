@@ -12,7 +12,7 @@ use super::{
     world::World,
 };
 use crate::{
-    place,
+    front, place,
     testbed::{Engine, Entry, Kind, Log, Snapshot},
     tools,
 };
@@ -136,7 +136,8 @@ fn compare(pip: &Snapshot, ours: &Snapshot, scripts: &BTreeSet<String>) -> Vec<S
     }
     let tools: Vec<&str> = tools::TOOLS.iter().map(|(_, _, path)| path.trim_start_matches('/')).collect();
     for (path, entry) in &ours.entries {
-        if !pip.entries.contains_key(path) && !tools.contains(&path.as_str()) {
+        let is_front = Path::new(front::PATH).starts_with(Path::new("/").join(path));
+        if !pip.entries.contains_key(path) && !tools.contains(&path.as_str()) && !is_front {
             differences.push(format!("/{path} is too much: a {}", show(entry)));
         }
     }
