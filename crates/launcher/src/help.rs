@@ -16,7 +16,8 @@ Subcommands:
   env         Print the variables that a rank would get
   rank-table  Check a rank table, show it, or print it as v1
 
-`fmtk-launch run --help` has the flags, `fmtk-launch task --help` the parameters.
+`fmtk-launch run --help` has the flags, `fmtk-launch task --help` the parameters,
+`fmtk-launch env --list` every variable and exit code.
 ";
 
 /// Of `run`.
