@@ -1,8 +1,12 @@
 //! `fmtk-launch task` with the real tuning kit's successor, the machine's Python, and a double of MoXing.
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+    },
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -46,7 +50,7 @@ const FRONT_DOOR: &str = "import sys; sys.argv[0] = launcher = 'launcher.py'; im
 /// From the boot command to outputs and logs in object storage, and what can go wrong on the way.
 pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
     let tools = Tools::new(world, log)?;
-    front_door(&tools, log)?;
+    front_door(&tools, world, log)?;
     whole(&tools, world, log, "slow")?;
     log.say("the real mindpet trains from and to object storage that is slow");
     whole(&tools, world, log, "twice")?;
@@ -122,17 +126,26 @@ fn stopped(tools: &Tools, world: &World, log: &Log) -> anyhow::Result<()> {
 }
 
 /// The boot file of old hands everything over, and both Python files suit old Pythons.
-fn front_door(tools: &Tools, log: &Log) -> anyhow::Result<()> {
+fn front_door(tools: &Tools, world: &World, log: &Log) -> anyhow::Result<()> {
     let sources = place::workspace().join("crates/launcher/src/task");
     for name in ["launcher.py", "storage.py"] {
         log.command("python3").args(["-c", OLD_SYNTAX]).arg(sources.join(name)).run()?;
     }
-    let call = |program: &Path| {
+    let call_with = |program: &Path, arguments: &[&OsStr]| {
         let command = log.command("python3").args(["-B", "-c", FRONT_DOOR]).arg(program);
-        command.args(["--task_type=train", "--backend=ascend"]).env("PYTHONPATH", &sources)
+        command.args(arguments).env("PYTHONPATH", &sources)
     };
+    let call = |program: &Path| call_with(program, &["--task_type=train", "--backend=ascend"].map(OsStr::new));
     call(&tools.program).fails(2)?.says(&["`--backend=ascend` is no parameter", "`task_type`: `train` is not"])?;
     call(Path::new("/not/there")).fails(127)?.says(&["error: failed to start `/not/there`: No such file", "hint: "])?;
+    let echo = world.folder("launch-task")?.join("echo");
+    write(&echo, "#!/bin/sh\nprintf '<%s>' \"$@\"\nexit 9\n")?;
+    fs::set_permissions(&echo, fs::Permissions::from_mode(0o755)).context("failed to make a program")?;
+    // Not every name of a folder is UTF-8.
+    let odd = [&b"--a=b  c"[..], b"", b"$x'\"", "数".as_bytes(), b"\xff"].map(OsStr::from_bytes);
+    let said = call_with(&echo, &odd).env("LC_ALL", "C").fails(9)?.stdout;
+    let expected = "<task><--a=b  c><><$x'\"><数><\u{fffd}>";
+    ensure!(said == expected, "the launcher was given {said} instead of {expected}");
     log.say("launcher.py hands over");
     Ok(())
 }

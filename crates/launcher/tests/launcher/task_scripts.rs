@@ -1,4 +1,5 @@
-//! `task --ranks=scripts`: ranks that the vendor's scripts start. Here these are a look-alike in our own words, in Python.
+//! `task --ranks=scripts`: ranks that the vendor's scripts start. Here these are a look-alike, and both it and its Python
+//! are shell scripts.
 
 use std::fs;
 use std::process::Command;
@@ -9,28 +10,22 @@ use crate::task::FINETUNE;
 /// Starts two ranks with what the scripts set, each in a session of its own, waits for both, and ends with the first code
 /// that is not 0. SIGTERM is passed on, and then it ends with 0: so do the real ones.
 const SCRIPTS: &str = r#"
-import os, signal, subprocess, sys
-def say(*words):
-    # As one: the ranks write into the same pipe, and `print` writes the end of a line by itself where nothing is buffered.
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
-cwd = os.getenv("MODEL_TASK_CWD", os.getcwd())
-for name in ("RANK_ID", "RANK", "DEVICE_ID", "RANK_TABLE_FILE", "JOB_ID", "ASCEND_PROCESS_LOG_PATH", "FMTK_WORK_DIR"):
-    say("given", name, os.environ.get(name))
-say("of", os.path.abspath(sys.argv[0]) == sys.argv[0], os.getcwd() == cwd)
-ranks = []
-for rank in (6, 7):
-    env = dict(os.environ, RANK_ID=str(rank), RANK_SIZE="8", DEVICE_ID=str(rank - 6))
-    ranks.append(subprocess.Popen(sys.argv[1:], env=env, cwd=cwd, start_new_session=True))
-stopped = []
-def stop(signum, frame):
-    say("told to stop")
-    stopped.append(signum)
-    for rank in ranks:
-        os.killpg(rank.pid, signal.SIGTERM)
-signal.signal(signal.SIGTERM, stop)
-say("all up")
-codes = [rank.wait() for rank in ranks]
-sys.exit(0 if stopped else next((code for code in codes if code), 0))
+for name in RANK_ID RANK DEVICE_ID RANK_TABLE_FILE JOB_ID ASCEND_PROCESS_LOG_PATH FMTK_WORK_DIR; do
+    eval "echo given $name \${$name-nothing}"
+done
+echo "called $0 in $(pwd)"
+cd "$MODEL_TASK_CWD" || exit 1
+RANK_ID=6 RANK_SIZE=8 DEVICE_ID=0 setsid "$@" & first=$!
+RANK_ID=7 RANK_SIZE=8 DEVICE_ID=1 setsid "$@" & second=$!
+stopped=
+trap 'stopped=yes; echo told to stop; kill -TERM -- -$first; kill -TERM -- -$second' TERM
+echo all up
+wait $first; code=$?
+[ -z "$stopped" ] || { wait; exit 0; }
+wait $second; last=$?
+[ -z "$stopped" ] || { wait; exit 0; }
+[ $code != 0 ] || code=$last
+exit $code
 "#;
 
 impl Place {
@@ -39,6 +34,7 @@ impl Place {
         self.furnish();
         fs::create_dir(self.path("ascend910")).unwrap();
         self.write("ascend910/run_ascend910.py", SCRIPTS, 0o644);
+        self.write("bin/python", "#!/bin/sh\nexec sh \"$@\"\n", 0o755);
         let mut command = self.task(&format!("{} {parameters}", FINETUNE.replace(" --devices=0", "")));
         command.env("FMTK_SCRIPTS", self.path("ascend910")).env("FMTK_LAUNCH_RANKS", "scripts");
         command.env("VC_TASK_INDEX", "3").env("RANK_TABLE_FILE", "/user/config");
@@ -65,14 +61,14 @@ fn the_scripts_get_the_command_and_the_platform_s_own_environment() {
         ),
         ("cwd: @/code @/code\n", 2),
         ("env: SERVER_ID=3 PYTHONUNBUFFERED=1\n", 2),
-        ("of True True\n", 1),
+        ("called @/ascend910/run_ascend910.py in @/code\n", 1),
         // Theirs to set; and a table that was converted already makes the real ones crash.
-        ("given RANK_ID None\n", 1),
-        ("given RANK None\n", 1),
-        ("given DEVICE_ID None\n", 1),
-        ("given JOB_ID None\n", 1),
-        ("given ASCEND_PROCESS_LOG_PATH None\n", 1),
-        ("given FMTK_WORK_DIR None\n", 1),
+        ("given RANK_ID nothing\n", 1),
+        ("given RANK nothing\n", 1),
+        ("given DEVICE_ID nothing\n", 1),
+        ("given JOB_ID nothing\n", 1),
+        ("given ASCEND_PROCESS_LOG_PATH nothing\n", 1),
+        ("given FMTK_WORK_DIR nothing\n", 1),
         ("given RANK_TABLE_FILE /user/config\n", 1),
     ] {
         assert_eq!(log.matches(line).count(), times, "`{line}` in {log}");
