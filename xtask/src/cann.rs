@@ -3,10 +3,7 @@
 
 mod changes;
 mod executor;
-mod guard;
 mod layers;
-mod probe;
-mod quirks;
 mod script;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,8 @@ use oci_image::{ConfigEdits, Store};
 use crate::{
     base::{Fallback, ImageRef, OpenImage},
     build::Built,
-    context, engine,
+    context,
+    engine::{self, Way},
 };
 
 /// A place to write the image to.
@@ -80,13 +81,9 @@ impl Output {
 }
 
 /// Loads the image into an engine.
-pub fn load(made: &Made<'_>, store: &Store, program: &str) -> anyhow::Result<()> {
+pub fn load(made: &Made<'_>, store: &Store, program: &'static str) -> anyhow::Result<()> {
     let source = Fallback { store, other: made.opened };
-    let scratch = store.scratch()?;
-    let archive = scratch.path().join("image.tar");
-    oci_image::write_archive(&made.built.image, &source, &archive, &made.name)
-        .context("failed to write a docker archive")?;
-    engine::load(program, &archive)
+    engine::load(&Way::plain(program), &made.built.image, &source, &made.name).map(drop)
 }
 
 impl fmt::Display for Output {

@@ -234,6 +234,7 @@ impl PlannedLayer {
             Self::Wheel(_)
             | Self::SharedByWheels { .. }
             | Self::Scripts { .. }
+            | Self::Front { .. }
             | Self::Files { .. }
             | Self::Tools { .. } => &[],
         }

@@ -2,26 +2,24 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Read, Seek, SeekFrom},
+    io::{Read, Seek, SeekFrom},
     path::Path,
-    process::{ChildStdout, Command, Stdio},
+    process::{ChildStdout, Stdio},
     time::Instant,
 };
 
 use anyhow::{Context, anyhow, ensure};
-use oci_image::{BlobSource, Image, Store, StreamError, stream_archive};
+use oci_image::Store;
 
 use super::{
     Installed, LATEST, ROOTS, Wanted, cached,
     changes::{self, Changes, Kind},
-    guard::Guard,
-    layers, probe,
-    quirks::Way,
-    remember,
+    layers, remember,
     script::{self, MOUNT},
 };
 use crate::{
     base::{self, OpenImage},
+    engine::{self, Guard, Way, probe},
     progress::{self, Progress},
     report::{self, WithHint},
     tools,
@@ -54,16 +52,16 @@ pub fn install(
     if let Some(installed) = cached(store, wanted)? {
         return Ok(installed);
     }
-    let here = script_digest(&store.root().to_string_lossy());
-    remove_leftovers(program, &here);
+    let here = engine::here(store);
+    engine::remove_leftovers(program, &format!("{LABEL}={here}"));
     let container = format!("fmtk-cann-{here}-{}", std::process::id());
     let (probe_name, base_name) = (format!("localhost/fmtk-probe:{here}"), format!("localhost/fmtk-base:{here}"));
-    let _guard = Guard::new(program, &container, &[&probe_name, &base_name])?;
-    let way = probe::probe(store, program, &probe_name, tool)?;
+    let _guard = Guard::new(program, 0, &[&container], &[&probe_name, &base_name])?;
+    let way = probe(store, program, &probe_name, tool)?;
     progress.line(&format!("loading the base into {program}, for CANN's installer"));
     let image = base::as_image(store, opened)?;
     let source = base::Fallback { store, other: opened };
-    let id = load(&way, &image, &source, &base_name)?;
+    let id = engine::load(&way, &image, &source, &base_name)?;
 
     create(&way, &container, &here, &id, wanted, installer)?;
     let before = export(&way, &container, |export| Ok(changes::snapshot(export)?))?;
@@ -83,54 +81,6 @@ pub fn install(
     Ok(installed)
 }
 
-/// A short name of a text.
-fn script_digest(text: &str) -> String {
-    crate::scripts::digest(text.as_bytes()).hex()[..12].to_owned()
-}
-
-/// Containers of runs whose guard was killed too. The lock is held, so that none of them is in use.
-fn remove_leftovers(program: &str, here: &str) {
-    let filter = format!("label={LABEL}={here}");
-    let Ok(listed) = Command::new(program).args(["ps", "--all", "--quiet", "--filter", &filter]).output() else {
-        return;
-    };
-    for id in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
-        // What can't be removed is in nobody's way: each run's container has a name of its own.
-        let _ = Command::new(program).args(["rm", "--force", "--volumes", id]).output();
-    }
-}
-
-/// Loads an image through a pipe, and gives its id. By id no engine looks for it elsewhere, nor minds its platform.
-pub(super) fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> anyhow::Result<String> {
-    let program = way.program;
-    let failed = || format!("failed to run `{program} load`");
-    let mut child = way
-        .command()
-        .arg("load")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(failed)?;
-    let written = {
-        let mut pipe = BufWriter::with_capacity(256 << 10, child.stdin.take().with_context(failed)?);
-        stream_archive(image, source, &mut pipe, name)
-    };
-    let output = child.wait_with_output().with_context(failed)?;
-    // An engine that gives up closes the pipe; why it did is the better message.
-    let said = String::from_utf8_lossy(&output.stderr);
-    match written {
-        Err(StreamError::Layer { digest, source }) if output.status.success() => {
-            return Err(anyhow!(source)).with_context(|| format!("failed to read the base's layer {digest}"));
-        }
-        written => {
-            ensure!(output.status.success(), "`{program} load` failed: {}", said.trim());
-            written?;
-        }
-    }
-    engine(way, &["image", "inspect", "--format", "{{.Id}}", name])
-}
-
 fn create(
     way: &Way,
     container: &str,
@@ -143,7 +93,7 @@ fn create(
     let path = path.with_context(|| format!("failed to find `{}`", installer.path.display()))?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let script = script::script(wanted.cann, installer.interpreter, &file);
-    let mount = mount(&path.parent().unwrap_or(Path::new("/")).to_string_lossy());
+    let mount = engine::mount(path.parent().unwrap_or(Path::new("/")), MOUNT, true);
     let label = format!("{LABEL}={here}");
     let fixed =
         ["--network", "none", "--user", "0:0", "--workdir", "/", "--hostname", "fmtk", "--entrypoint", "/bin/sh"];
@@ -156,23 +106,7 @@ fn create(
     arguments.extend(["--security-opt", "label=disable", "--mount", &mount]);
     arguments.extend(&way.create);
     arguments.extend([image, "-c", &script]);
-    engine(way, &arguments).map(drop)
-}
-
-/// Fields are those of CSV for both engines: one with a comma or a quote in it is quoted.
-fn mount(folder: &str) -> String {
-    let source = format!("source={folder}");
-    let source = if source.contains([',', '"']) { format!("\"{}\"", source.replace('"', "\"\"")) } else { source };
-    format!("type=bind,{source},target={MOUNT},readonly")
-}
-
-/// Runs an engine's command to its end; gives the last line of what it said.
-fn engine(way: &Way, arguments: &[&str]) -> anyhow::Result<String> {
-    let name = || format!("{} {}", way.program, arguments[0]);
-    let output = way.command().args(arguments).output().with_context(|| format!("failed to run `{}`", name()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`{}` failed: {}", name(), said.trim());
-    Ok(String::from_utf8_lossy(&output.stdout).trim().lines().last().unwrap_or_default().to_owned())
+    way.say(&arguments).map(drop)
 }
 
 /// Runs the installer; what it says goes to a file, of which the end is told when it fails.
@@ -271,15 +205,4 @@ fn described(changes: &Changes) -> Installed {
     let latest = changes.kept.contains_key(&changes::Ordered::new(LATEST.trim_start_matches('/')));
     let (removed, dropped) = (changes.removed.clone(), changes.dropped);
     Installed { layers: Vec::new(), entries, wheels: Vec::new(), outside, setid, removed, dropped, latest, dirs }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_with_a_comma_is_one_field() {
-        assert_eq!(mount("/pkg"), "type=bind,source=/pkg,target=/tmp/.fmtk-packages,readonly");
-        assert_eq!(mount("/a,\"b"), "type=bind,\"source=/a,\"\"b\",target=/tmp/.fmtk-packages,readonly");
-    }
 }

@@ -71,7 +71,14 @@ fn fixture(inner: Value) -> Fixture {
     write_layout(&image, &store, &dir, "base").unwrap();
     let reference = ImageRef::Layout { dir, tag: None };
     let recipe = Recipe::parse("", "image.toml", Path::new("/"), Overrides::default()).unwrap();
-    let opened = base::open(&reference, &RegistryArgs::default(), &recipe.registry, &store).unwrap();
+    let opened = base::open(
+        &reference,
+        &RegistryArgs::default(),
+        &recipe.registry,
+        &store,
+        &crate::progress::Progress::new(true),
+    )
+    .unwrap();
 
     let layers = [
         ("without the base's old 1.0", layer(&store, &[("/lib/old.py", TreeKind::Whiteout)]), vec!["/lib/old.py"]),

@@ -14,21 +14,27 @@ pub struct Guard {
     shell: Child,
 }
 
-/// `$1` is the engine, `$2` the container; what follows, images.
+/// `$1` is the engine, `$2` the grace of a stop in seconds; then containers, whose names hold no blanks, `--`, and images.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 cat
-program=$1 container=$2
+program=$1 grace=$2 containers=
 shift 2
-"$program" rm --force --volumes "$container"
-"$program" rmi "$@"
+while [ "$1" != -- ]; do containers="$containers $1"; shift; done
+shift
+[ "$grace" = 0 ] || "$program" stop --time "$grace" $containers
+"$program" rm --force --volumes $containers
+[ $# = 0 ] || "$program" rmi "$@"
 "#;
 
 impl Guard {
-    /// Starts it, before anything is there that would have to be removed.
-    pub fn new(program: &str, container: &str, images: &[&str]) -> anyhow::Result<Self> {
+    /// Starts it, before anything is there that would have to be removed. Containers that still run are asked to end and
+    /// have `grace` seconds for it; with 0 they are killed.
+    pub fn new(program: &str, grace: u64, containers: &[&str], images: &[&str]) -> anyhow::Result<Self> {
         let shell = Command::new("sh")
-            .args(["-c", SCRIPT, "sh", program, container])
+            .args(["-c", SCRIPT, "sh", program, &grace.to_string()])
+            .args(containers)
+            .arg("--")
             .args(images)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -55,16 +61,25 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn what_was_made_is_removed_at_the_end_and_not_before() {
+    /// What is called when the guard goes; nothing before.
+    fn calls(grace: u64, containers: &[&str], images: &[&str]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let (engine, said) = (folder.path().join("engine"), folder.path().join("said"));
         fs::write(&engine, format!("#!/bin/sh\necho \"$@\" >> {}\n", said.display())).unwrap();
         fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
-        let guard = Guard::new(engine.to_str().unwrap(), "box", &["one:1", "two:2"]).unwrap();
+        let guard = Guard::new(engine.to_str().unwrap(), grace, containers, images).unwrap();
         assert!(!said.exists());
         drop(guard);
-        let text = fs::read_to_string(&said).unwrap();
-        assert_eq!(text, "rm --force --volumes box\nrmi one:1 two:2\n");
+        fs::read_to_string(&said).unwrap()
+    }
+
+    #[test]
+    fn what_was_made_is_removed_at_the_end_and_not_before() {
+        assert_eq!(calls(0, &["box"], &["one:1", "two:2"]), "rm --force --volumes box\nrmi one:1 two:2\n");
+    }
+
+    #[test]
+    fn a_grace_is_given_and_images_of_others_stay() {
+        assert_eq!(calls(30, &["a", "b"], &[]), "stop --time 30 a b\nrm --force --volumes a b\n");
     }
 }

@@ -8,7 +8,7 @@ use oci_image::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{executor, quirks::Way};
+use super::{Way, load};
 use crate::{
     plan::MTIME,
     report::{self, WithHint},
@@ -22,7 +22,7 @@ pub fn probe(store: &Store, program: &'static str, name: &str, tool: &Tool) -> a
     let image = image(store, tool)?;
     let ways = Way::all(program);
     let plain = ways.first().context("no way to run an engine is known")?;
-    let id = executor::load(plain, &image, store, name)?;
+    let id = load(plain, &image, store, name)?;
     let mut said = Vec::new();
     for way in ways {
         let output = way

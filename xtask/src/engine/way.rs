@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use anyhow::{Context, ensure};
+
 /// How an engine is called on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way {
@@ -30,6 +32,20 @@ impl Way {
             ],
             _ => vec![way(&[], &[])],
         }
+    }
+
+    /// The plainest, which does for all but containers.
+    pub fn plain(program: &'static str) -> Self {
+        Self { program, global: Vec::new(), create: Vec::new() }
+    }
+
+    /// Runs a command to its end; gives the last line of what it said.
+    pub fn say(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let name = || format!("{} {}", self.program, arguments.first().unwrap_or(&""));
+        let output = self.command().args(arguments).output().with_context(|| format!("failed to run `{}`", name()))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`{}` failed: {}", name(), said.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).trim().lines().last().unwrap_or_default().to_owned())
     }
 
     /// The command line up to the subcommand.
