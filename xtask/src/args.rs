@@ -1,6 +1,6 @@
 //! Every flag of every command, in one place.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use image_name::{Host, OrgName, Tag, Timestamp};
@@ -39,6 +39,8 @@ pub enum Command {
     HostSetup(HostSetupArgs),
     /// Look for everything that can be wrong between this host and a pushed image
     Doctor(Box<DoctorArgs>),
+    /// Run a whole job on this machine, in containers of a built image
+    Try(Box<TryArgs>),
     /// Run the end-to-end tests with real engines, registries and packages
     E2e(crate::e2e::E2eArgs),
     /// Measure against docker and buildah, side by side
@@ -357,4 +359,58 @@ pub struct ImagesArgs {
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Exit codes: 0 all nodes ended with 0; 1 one did not, and the table and the report name it with its own code; 2 wrong input.
+The containers have no network: ranks of several nodes can't talk to each other.
+ctrl-C stops the containers and removes them; what they wrote stays in the output folder.")]
+pub struct TryArgs {
+    /// A tag or timestamp in the store, or an image that the engine has [default: the last one built from this workspace]
+    pub image: Option<String>,
+    /// Nodes of the job, a container each
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub nodes: u32,
+    /// Devices of a node, a rank each
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub devices: u32,
+    /// User that the containers run as
+    #[arg(long, value_name = "UID", default_value_t = 1000)]
+    pub uid: u32,
+    /// Let nothing be written but below /cache, /tmp and $MA_MOUNT_PATH
+    #[arg(long)]
+    pub read_only: bool,
+    /// Folder of training code that each node gets a copy of, as its user-job-dir/code [default: a small example]
+    #[arg(long, value_name = "DIR")]
+    pub code: Option<PathBuf>,
+    /// One more variable for the containers
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Stop the job after this time
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = crate::trial::duration)]
+    pub timeout: Duration,
+    /// Time from SIGTERM to SIGKILL for containers that are stopped
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::trial::duration)]
+    pub grace: Duration,
+    /// Folder for all that the nodes write, and the report [default: `target/try/` and the time]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Engine that runs the containers
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: Engine,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// Recipe that names the registry of the image's base [default: `image.toml` of the workspace]
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Print what would be run and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Format of stdout
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// The boot command, which no shell reads [default: the launcher, with the example as ranks]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! The base image: how it is named, and what opens it.
 
 pub mod engine_image;
+mod lazy;
 
 use std::{
     fmt,
@@ -14,6 +15,7 @@ use image_name::Reference;
 use oci_image::{Base, BaseError, BlobSource, ConfigEdits, Descriptor, Format, Image, Platform, Store};
 use registry::{ManifestRef, RegistrySource};
 
+pub use self::lazy::LazyBase;
 use crate::{
     args::RegistryArgs,
     connect,

@@ -35,6 +35,7 @@ mod scripts;
 mod setup;
 mod testbed;
 mod tools;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -65,6 +66,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Login(args) => login::run(args, &store()?, &progress),
         Command::HostSetup(args) => host_setup::run(args, &progress),
         Command::Doctor(args) => doctor::run(args, store()?, &progress),
+        Command::Try(args) => trial::run(args, &store()?, &progress),
         Command::Bench(bench) => bench::run(bench, args.store.as_deref()),
         Command::E2e(e2e) => e2e::run(e2e, args.store.as_deref()),
         Command::Completions { shell } => {

@@ -2,22 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read},
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Instant,
 };
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use image_name::{Host, OrgName, RepoPath, user_image_url};
-use oci_image::{BlobSource, Descriptor, Store};
+use oci_image::Store;
 use registry::{Arrival, IfTagExists, Push, PushBlob, PushEvent, PushReport};
 use serde_json::json;
 
 use crate::{
     app_config::{self, Planned},
     args::{Format, PushArgs},
-    base::{self, Fallback, ImageRef, OpenImage},
+    base::{Fallback, ImageRef, LazyBase},
     connect, place,
     progress::{self, Progress},
     recipe::Recipe,
@@ -105,7 +104,7 @@ fn push(
         ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
         _ => None,
     };
-    let base = LazyBase { args, recipe, record, store, progress, reference: base_ref, opened: OnceLock::new() };
+    let base = LazyBase::new(base_ref, record, &args.registry_args, &recipe.registry, store, progress);
     // Layers of the base that were recompressed are in the store.
     let of_base = Fallback { store, other: &base };
     let layer = |layer: &crate::record::RecordedLayer| PushBlob {
@@ -209,36 +208,6 @@ fn say(
         }
     };
     report::data(&text)
-}
-
-/// The base's place, opened when the registry turns out to lack one of its blobs.
-struct LazyBase<'a> {
-    args: &'a PushArgs,
-    recipe: &'a Recipe,
-    record: &'a BuildRecord,
-    store: &'a Store,
-    progress: &'a Progress,
-    reference: ImageRef,
-    opened: OnceLock<Result<OpenImage, String>>,
-}
-
-impl LazyBase<'_> {
-    fn image(&self) -> anyhow::Result<OpenImage> {
-        let registry = &self.recipe.registry;
-        let image = base::open(&self.reference, &self.args.registry_args, registry, self.store, self.progress)?;
-        let (found, built_on) = (image.base.manifest_digest, self.record.base.digest);
-        ensure!(found == built_on, "the base `{}` is {found} now, the image was built on {built_on}", self.reference);
-        Ok(image)
-    }
-}
-
-impl BlobSource for LazyBase<'_> {
-    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
-        match self.opened.get_or_init(|| self.image().map_err(|error| format!("{error:#}"))) {
-            Ok(image) => image.open(blob),
-            Err(reason) => Err(io::Error::other(reason.as_str())),
-        }
-    }
 }
 
 /// What a push shows: a line a blob, and on a terminal the bytes that went out.

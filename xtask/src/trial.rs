@@ -1,0 +1,136 @@
+//! `try`: a whole job on this machine, as the platform would run it, in containers of a built image.
+
+mod console;
+mod folders;
+mod image;
+mod outcome;
+mod plan;
+mod table;
+mod text;
+mod time;
+mod watch;
+
+use std::fs;
+
+use anyhow::{Context, anyhow};
+use oci_image::Store;
+use serde_json::{Value, json};
+
+pub use self::time::duration;
+use self::{
+    console::Console,
+    image::Found,
+    outcome::Outcome,
+    plan::Job,
+    watch::{Watched, watch},
+};
+use crate::{
+    args::{Format, TryArgs},
+    clock,
+    engine::{self, Guard, Way, probe},
+    place,
+    progress::Progress,
+    report::{self, WithHint},
+    tools,
+};
+
+/// Label of our containers; its value says which store they work for.
+const LABEL: &str = "fmtk.try";
+
+/// Runs the command.
+pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    let found = Found::new(args.image.as_deref(), store)?;
+    let out = plan::out(args.out.as_deref(), &place::workspace(), &clock::now_local()?.to_string())?;
+    let job = Job::new(args, found.name(), out)?;
+    if args.dry_run {
+        return match args.format {
+            Format::Human => report::data(&job.to_string()),
+            Format::Json => say_json(&serde_json::to_value(&job)?),
+        };
+    }
+    let program = engine::program(args.engine)?;
+    // Emulated jobs side by side only take longer, and containers that nobody holds are told from those in use.
+    let _lock = store.lock("try")?;
+    let here = engine::here(store);
+    let label = format!("{LABEL}={here}");
+    engine::remove_leftovers(program, &label);
+    let outcome = ran(args, &job, &found, program, &here, &label, store, progress)?;
+    say(&job, &outcome, program, args.format)?;
+    match outcome.cause {
+        None => Ok(()),
+        Some(cause) => Err(anyhow!(cause))
+            .context(format!("the job {}", outcome.outcome.replace('-', " ")))
+            .hint(format!("its logs are in `{}`", job.out.display())),
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "what was found out before is used here once")]
+fn ran(
+    args: &TryArgs,
+    job: &Job,
+    found: &Found,
+    program: &'static str,
+    here: &str,
+    label: &str,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<Outcome> {
+    let tools = tools::build(store, progress)?;
+    let tool = tools.first().context("no program for the image was built")?;
+    let probe_name = format!("localhost/fmtk-probe:{here}");
+    let container = |index: u32| format!("fmtk-try-{here}-{}-{index}", std::process::id());
+    let containers: Vec<String> = job.nodes.iter().map(|node| container(node.index)).collect();
+    let names: Vec<&str> = containers.iter().map(String::as_str).collect();
+    let _guard = Guard::new(program, args.grace.as_secs(), &names, &[&probe_name])?;
+    let way = probe(store, program, &probe_name, tool)?;
+    let recipe = place::recipe(args.recipe.as_deref())?;
+    let id = found.load(&Way::plain(program), store, &args.registry, &recipe, progress)?;
+
+    let tables = folders::create(job, args.code.as_deref())?;
+    let shown = !progress.is_quiet();
+    let console = |node| Console::create(node, &outcome::console(job, &job.nodes[node as usize]), shown);
+    let consoles: Vec<Console> = (0..args.nodes).map(console).collect::<anyhow::Result<_>>()?;
+    for (node, container) in job.nodes.iter().zip(&containers) {
+        let arguments = job.create(node, container, label, &id, &way.create);
+        way.say(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+            .with_context(|| format!("failed to make the container of node {}", node.index))?;
+    }
+    progress.line(&format!(
+        "trying {} with {program}: {} of {} devices; output in `{}`",
+        job.image,
+        crate::progress::count(job.nodes.len(), "node"),
+        job.devices,
+        job.out.display()
+    ));
+    let (timeout, grace) = (args.timeout, args.grace);
+    let table = table::completed(&job.nodes, job.devices);
+    let watched = Watched {
+        way: &way,
+        containers: &containers,
+        consoles: &consoles,
+        tables: &tables,
+        table: &table,
+        timeout,
+        grace,
+    };
+    Ok(outcome::collect(job, &watch(&watched)?))
+}
+
+/// The report: kept as JSON beside the logs, and printed.
+fn say(job: &Job, outcome: &Outcome, program: &str, format: Format) -> anyhow::Result<()> {
+    let mut document = json!({ "image": job.image, "engine": program, "out": job.out });
+    if let (Value::Object(document), Value::Object(outcome)) = (&mut document, serde_json::to_value(outcome)?) {
+        document.extend(outcome);
+    }
+    let path = job.out.join("report.json");
+    let text = format!("{}\n", serde_json::to_string_pretty(&document)?);
+    fs::write(&path, &text).with_context(|| format!("failed to write `{}`", path.display()))?;
+    match format {
+        Format::Human => report::data(&text::table(outcome, &place::workspace())),
+        Format::Json => report::data(&text),
+    }
+}
+
+fn say_json(document: &Value) -> anyhow::Result<()> {
+    report::data(&format!("{}\n", serde_json::to_string_pretty(document)?))
+}

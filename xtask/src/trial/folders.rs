@@ -1,0 +1,125 @@
+//! The folders of a job on this machine, as the platform gives them to its containers.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, lchown, symlink},
+    path::Path,
+};
+
+use anyhow::{Context, bail};
+
+use super::{
+    plan::{CODE, EXAMPLE, FOLDERS, Job, User},
+    table::{self, ConfigMap},
+};
+use crate::sample::is_root;
+
+/// What is run where no command is given.
+const TRAIN: &str = include_str!("train.py");
+
+/// Makes all folders, with the example and the user's code in them, and gives the folder of each node's rank table.
+pub fn create(job: &Job, code: Option<&Path>) -> anyhow::Result<Vec<ConfigMap>> {
+    job.nodes
+        .iter()
+        .map(|node| {
+            let folder = job.folder(node);
+            for (name, ..) in FOLDERS {
+                create_all(&folder.join(name))?;
+            }
+            let log = folder.join("modelarts/log");
+            create_all(&log)?;
+            // It is below a shared folder.
+            let own = job.on_host(node, CODE).context("the code has no folder on this machine")?;
+            create_all(&own)?;
+            match code {
+                Some(code) => copy(code, &own)?,
+                None => write(&own.join(EXAMPLE), TRAIN)?,
+            }
+            for name in ["modelarts", "cache", "tmp"] {
+                give(&folder.join(name), job.user)?;
+            }
+            mode(&folder.join("tmp"), 0o1777)?;
+            ConfigMap::create(&folder.join("config"), &table::initializing())
+        })
+        .collect()
+}
+
+fn create_all(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(file, text).with_context(|| format!("failed to write `{}`", file.display()))
+}
+
+fn mode(path: &Path, mode: u32) -> anyhow::Result<()> {
+    let permissions = fs::Permissions::from_mode(mode);
+    fs::set_permissions(path, permissions).with_context(|| format!("failed to open `{}` to all", path.display()))
+}
+
+/// Copies a folder's files, folders and links into one that is there. Each node has its own code, as on the platform.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let failed = || format!("failed to copy the code `{}`", from.display());
+    for entry in fs::read_dir(from).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let (kind, source, target) =
+            (entry.file_type().with_context(failed)?, entry.path(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            create_all(&target)?;
+            copy(&source, &target)?;
+        } else if kind.is_symlink() {
+            fs::read_link(&source).and_then(|link| symlink(link, &target)).with_context(failed)?;
+        } else if kind.is_file() {
+            fs::copy(&source, &target).with_context(failed)?;
+        } else {
+            bail!("failed to copy the code: `{}` is neither a file, a folder nor a link", source.display());
+        }
+    }
+    Ok(())
+}
+
+/// Gives everything to the container's user. Where only root could, everyone gets it: in a rootless engine the user has
+/// another number outside.
+fn give(path: &Path, user: User) -> anyhow::Result<()> {
+    let failed = || format!("failed to give `{}` to {user}", path.display());
+    let kind = path.symlink_metadata().with_context(failed)?.file_type();
+    if is_root() {
+        lchown(path, Some(user.uid), Some(user.gid)).with_context(failed)?;
+        // The tuning kit refuses wider folders.
+        if kind.is_dir() {
+            mode(path, 0o750)?;
+        }
+    } else if kind.is_dir() {
+        mode(path, 0o777)?;
+    }
+    if kind.is_dir() {
+        for entry in fs::read_dir(path).with_context(failed)? {
+            give(&entry.with_context(failed)?.path(), user)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_copied_with_its_links_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("a/b")).unwrap();
+        fs::create_dir_all(&to).unwrap();
+        fs::write(from.join("a/b/run.py"), "1").unwrap();
+        symlink("a/b/run.py", from.join("main.py")).unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("main.py")).unwrap(), "1");
+        assert!(to.join("main.py").is_symlink());
+
+        let _socket = std::os::unix::net::UnixListener::bind(from.join("socket")).unwrap();
+        let again = folder.path().join("again");
+        fs::create_dir(&again).unwrap();
+        let error = copy(&from, &again).unwrap_err().to_string();
+        assert!(error.ends_with("socket` is neither a file, a folder nor a link"), "{error}");
+    }
+}

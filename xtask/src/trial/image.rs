@@ -1,0 +1,100 @@
+//! The image to be tried: one of the store, which is loaded where the engine lacks it, or one that the engine has.
+
+use anyhow::{Context, anyhow, ensure};
+use oci_image::{Format, Image, MAX_CONFIG, Store};
+
+use crate::{
+    args::RegistryArgs,
+    base::{Fallback, LazyBase},
+    engine::{self, Way},
+    place,
+    progress::Progress,
+    recipe::Recipe,
+    record::{self, BuildRecord},
+    report::WithHint,
+};
+
+/// Where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Built by us.
+    Store(Box<BuildRecord>),
+    /// By this name in the engine, or nowhere.
+    Engine(String),
+}
+
+impl Found {
+    /// The image of this name: a tag or timestamp in the store, with or without the repository, else a reference of the
+    /// engine's. Without a name, the last one built from this workspace.
+    pub fn new(name: Option<&str>, store: &Store) -> anyhow::Result<Self> {
+        let Some(name) = name else {
+            return Ok(Self::Store(Box::new(BuildRecord::latest(store, &place::workspace())?)));
+        };
+        let is_named = |record: &BuildRecord| {
+            let tag = record.tag.to_string();
+            name == tag || name == format!("{}:{tag}", record.repository) || name == record.timestamp.to_string()
+        };
+        let found = record::all(store)?.into_iter().rev().find(is_named);
+        Ok(found.map_or_else(|| Self::Engine(name.to_owned()), |record| Self::Store(Box::new(record))))
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Store(record) => format!("{}:{}", record.repository, record.tag),
+            Self::Engine(name) => name.clone(),
+        }
+    }
+
+    /// Its id in the engine, which is given the image where it lacks it.
+    pub fn load(
+        &self,
+        way: &Way,
+        store: &Store,
+        args: &RegistryArgs,
+        recipe: &Recipe,
+        progress: &Progress,
+    ) -> anyhow::Result<String> {
+        let (program, name) = (way.program, self.name());
+        let record = match self {
+            Self::Store(record) => record,
+            Self::Engine(_) => {
+                let missing = || format!("`{name}` is neither in the store nor does {program} have it");
+                let seen = way.say(&["image", "inspect", "--format", "{{.Id}} {{.Architecture}}", &name]);
+                let seen = seen.with_context(missing).hint(format!("`{program} pull {name}` fetches it")).input()?;
+                let (id, machine) = seen.split_once(' ').unwrap_or((&seen, ""));
+                let check = || {
+                    ensure!(machine == "arm64", "`{name}` is an image for {machine}, not for arm64");
+                    Ok(())
+                };
+                check().input()?;
+                return Ok(id.to_owned());
+            }
+        };
+        // An engine knows an image by the digest of its config. One that has another name for it is given it again.
+        if let Ok(id) = way.say(&["image", "inspect", "--format", "{{.Id}}", &record.config.digest.hex()]) {
+            return Ok(id);
+        }
+        progress.line(&format!("loading {name} into {program}, once"));
+        let base = record.base.reference.parse()?;
+        let base = LazyBase::new(base, record, args, &recipe.registry, store, progress);
+        engine::load(way, &image(record, store)?, &Fallback { store, other: &base }, &name)
+    }
+}
+
+/// The image of a record.
+fn image(record: &BuildRecord, store: &Store) -> anyhow::Result<Image> {
+    let config = store
+        .read_blob(&record.config.digest, MAX_CONFIG)
+        .with_context(|| format!("the config of `{}:{}` is not in the store", record.repository, record.tag))
+        .hint("build the image again: `cargo xtask image`")?;
+    let format = [Format::DockerV2, Format::Oci].into_iter().find(|format| format.manifest() == record.media_type);
+    Ok(Image {
+        format: format.ok_or_else(|| anyhow!("manifests of type `{}` are not known", record.media_type))?,
+        manifest: record.manifest(store)?,
+        digest: record.digest,
+        config,
+        config_descriptor: record.config.clone(),
+        layers: record.layers.iter().map(|layer| layer.blob.clone()).collect(),
+    })
+}

@@ -1,0 +1,57 @@
+//! The outcome of a job as a table for people.
+
+use std::path::Path;
+
+use super::outcome::{NodeOutcome, Outcome, RankOutcome};
+
+/// The table, a line a rank, and how it ended. Logs are named from `base` on where they are below it.
+pub fn table(outcome: &Outcome, base: &Path) -> String {
+    let mut cells = vec![["node", "rank", "device", "outcome", "code", "lines", "seconds", "log"].map(str::to_owned)];
+    for node in &outcome.nodes {
+        cells.extend(node.ranks.iter().map(|rank| of_rank(node, rank, base)));
+        cells.push(of_node(node, base));
+    }
+    let widths: Vec<usize> =
+        (0..8).map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in &cells {
+        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    let ended = match &outcome.cause {
+        None => outcome.outcome.to_owned(),
+        Some(cause) => format!("{}: {cause}", outcome.outcome),
+    };
+    text + &format!("{ended}, after {:.1} s\n", outcome.seconds)
+}
+
+fn of_rank(node: &NodeOutcome, rank: &RankOutcome, base: &Path) -> [String; 8] {
+    let code = rank.exit_code.map(|code| code.to_string()).or_else(|| rank.signal.clone());
+    [
+        node.node.to_string(),
+        rank.rank.to_string(),
+        rank.device.to_string(),
+        rank.outcome.clone().unwrap_or_else(unknown),
+        code.unwrap_or_else(unknown),
+        rank.lines.to_string(),
+        rank.seconds.map_or_else(unknown, |seconds| format!("{seconds:.1}")),
+        from(base, &rank.log),
+    ]
+}
+
+fn of_node(node: &NodeOutcome, base: &Path) -> [String; 8] {
+    let code = node.exit_code.map_or_else(unknown, |code| code.to_string());
+    let seconds = format!("{:.1}", node.seconds);
+    let all = || "all".to_owned();
+    let lines = node.ranks.iter().map(|rank| rank.lines).sum::<u64>().to_string();
+    [node.node.to_string(), all(), all(), node.outcome.to_owned(), code, lines, seconds, from(base, &node.console)]
+}
+
+fn unknown() -> String {
+    "-".to_owned()
+}
+
+fn from(base: &Path, path: &Path) -> String {
+    path.strip_prefix(base).unwrap_or(path).display().to_string()
+}

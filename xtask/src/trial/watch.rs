@@ -1,0 +1,282 @@
+//! The containers while they run: what they say, when the table is complete, which one fails and what becomes of the others.
+
+use std::{
+    os::unix::process::CommandExt,
+    process::{Child, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow, bail};
+
+use super::{console::Console, table::ConfigMap};
+use crate::engine::Way;
+
+/// How long the table waits for a container that says nothing.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// What is watched.
+pub struct Watched<'a> {
+    /// How the engine is called.
+    pub way: &'a Way,
+    /// Names of the containers, by node.
+    pub containers: &'a [String],
+    /// Where they say things.
+    pub consoles: &'a [Console],
+    /// Where each sees its rank table.
+    pub tables: &'a [ConfigMap],
+    /// The complete table.
+    pub table: &'a str,
+    /// How long all may take.
+    pub timeout: Duration,
+    /// How long a container has after SIGTERM.
+    pub grace: Duration,
+}
+
+/// What became of the containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// By node.
+    pub ends: Vec<End>,
+    /// Why it was no success.
+    pub cause: Option<Cause>,
+    /// From the first start to the last end.
+    pub time: Duration,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Its exit code, or why it was not started.
+    pub code: Result<i32, String>,
+    /// How long it ran.
+    pub time: Duration,
+    /// It was told to end before that.
+    pub stopped: bool,
+}
+
+/// Why a job ends before its work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// This node was the first to fail.
+    Node(usize),
+    /// It took too long.
+    Timeout,
+}
+
+enum Event {
+    Said(usize),
+    Ended(usize, Result<i32, String>),
+}
+
+/// Starts all containers and waits for their ends.
+pub fn watch(watched: &Watched<'_>) -> anyhow::Result<Seen> {
+    let begin = Instant::now();
+    let (sender, events) = mpsc::channel();
+    let start = |container: &String| start(watched.way, container);
+    let children: Vec<Child> = watched.containers.iter().map(start).collect::<anyhow::Result<_>>()?;
+    thread::scope(|scope| {
+        for (node, child) in children.into_iter().enumerate() {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                let end = attend(watched, node, child, &sender);
+                // The receiver is there until all have ended.
+                let _ = sender.send(Event::Ended(node, end.map_err(|error| format!("{error:#}"))));
+            });
+        }
+        let mut state = State::new(watched.containers.len());
+        let seen = observe(watched, &mut state, &events, begin);
+        if seen.is_err() {
+            // Else they would be waited for.
+            stop(watched, &state.running());
+        }
+        seen.map(|()| state.seen(begin.elapsed()))
+    })
+}
+
+fn observe(watched: &Watched<'_>, state: &mut State, events: &Receiver<Event>, begin: Instant) -> anyhow::Result<()> {
+    while !state.is_over() {
+        let now = begin.elapsed();
+        if state.is_due(now) {
+            watched.tables.iter().try_for_each(|table| table.swap(watched.table))?;
+        }
+        match events.recv_timeout(state.patience(now, watched.timeout)) {
+            Ok(Event::Said(node)) => state.said(node),
+            Ok(Event::Ended(node, code)) => state.ended(node, code, begin.elapsed()),
+            Err(RecvTimeoutError::Timeout) => state.late(begin.elapsed(), watched.timeout),
+            Err(RecvTimeoutError::Disconnected) => bail!("nobody watches the containers any more"),
+        }
+        if state.must_stop() {
+            state.told = true;
+            stop(watched, &state.running());
+        }
+    }
+    Ok(())
+}
+
+fn start(way: &Way, container: &str) -> anyhow::Result<Child> {
+    let mut command = way.command();
+    command.args(["start", "--attach", container]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // ctrl-C is not for the containers: they are stopped as the platform stops them, by SIGTERM.
+    command.process_group(0).spawn().with_context(|| format!("failed to run `{} start`", way.program))
+}
+
+/// Passes on what a container says, and waits for its end. Gives its exit code.
+fn attend(watched: &Watched<'_>, node: usize, mut child: Child, sender: &Sender<Event>) -> anyhow::Result<i32> {
+    let (way, container, console) = (watched.way, watched.containers[node].as_str(), &watched.consoles[node]);
+    let failed = || format!("failed to read what `{container}` says");
+    let (stdout, stderr) = (child.stdout.take().with_context(failed)?, child.stderr.take().with_context(failed)?);
+    // The receiver is there until all have ended.
+    let heard = || drop(sender.send(Event::Said(node)));
+    let (out, last) = thread::scope(|scope| {
+        let out = scope.spawn(|| console.pump(stdout, heard));
+        let last = console.pump(stderr, heard);
+        (out.join(), last)
+    });
+    out.map_err(|_| anyhow!("the thread that reads `{container}` panicked"))?.with_context(failed)?;
+    let last = last.with_context(failed)?;
+    child.wait().with_context(|| format!("failed to wait for `{} start`", way.program))?;
+    let state = way.say(&["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", container])?;
+    match state.split_once(' ').unwrap_or((&state, "")) {
+        ("exited" | "dead", code) => parsed(code),
+        // What could not be started says why through the engine's client.
+        ("created" | "configured" | "initialized" | "", _) => Err(anyhow!("it was not started: {last}")),
+        // The client went before the container.
+        _ => parsed(&way.say(&["wait", container])?),
+    }
+}
+
+fn parsed(code: &str) -> anyhow::Result<i32> {
+    code.trim().parse().with_context(|| format!("the engine's exit code `{code}` is no number"))
+}
+
+/// Stops containers as the platform does: SIGTERM, and SIGKILL after the grace.
+fn stop(watched: &Watched<'_>, nodes: &[usize]) {
+    if nodes.is_empty() {
+        return;
+    }
+    let grace = watched.grace.as_secs().to_string();
+    let mut arguments = vec!["stop", "--time", &grace];
+    arguments.extend(nodes.iter().map(|node| watched.containers[*node].as_str()));
+    // One that ended by itself in this moment is no failure, and what can't be stopped is removed at the end.
+    let _ = watched.way.say(&arguments);
+}
+
+/// What is known so far.
+struct State {
+    said: Vec<bool>,
+    ends: Vec<Option<End>>,
+    cause: Option<Cause>,
+    swapped: bool,
+    told: bool,
+}
+
+impl State {
+    fn new(nodes: usize) -> Self {
+        Self { said: vec![false; nodes], ends: vec![None; nodes], cause: None, swapped: false, told: false }
+    }
+
+    fn said(&mut self, node: usize) {
+        self.said[node] = true;
+    }
+
+    fn ended(&mut self, node: usize, code: Result<i32, String>, time: Duration) {
+        self.said[node] = true;
+        if code != Ok(0) && self.cause.is_none() {
+            self.cause = Some(Cause::Node(node));
+        }
+        self.ends[node] = Some(End { code, time, stopped: self.told });
+    }
+
+    fn late(&mut self, now: Duration, timeout: Duration) {
+        if now >= timeout && self.cause.is_none() {
+            self.cause = Some(Cause::Timeout);
+        }
+    }
+
+    /// Whether the table is to be completed now: every launcher has looked at one that was not, and has said so.
+    fn is_due(&mut self, now: Duration) -> bool {
+        let is_due = !self.swapped && (self.said.iter().all(|said| *said) || now >= SILENCE);
+        self.swapped |= is_due;
+        is_due
+    }
+
+    /// How long nothing can happen that is not an event.
+    fn patience(&self, now: Duration, timeout: Duration) -> Duration {
+        let table = if self.swapped { Duration::MAX } else { SILENCE };
+        let end = if self.cause.is_some() { Duration::MAX } else { timeout };
+        // A day is as good as ever; the channel takes no larger time on every system.
+        table.min(end).saturating_sub(now).min(Duration::from_secs(86_400))
+    }
+
+    fn must_stop(&self) -> bool {
+        self.cause.is_some() && !self.told
+    }
+
+    fn running(&self) -> Vec<usize> {
+        (0..self.ends.len()).filter(|node| self.ends[*node].is_none()).collect()
+    }
+
+    fn is_over(&self) -> bool {
+        self.ends.iter().all(Option::is_some)
+    }
+
+    fn seen(self, time: Duration) -> Seen {
+        Seen { ends: self.ends.into_iter().flatten().collect(), cause: self.cause, time }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const TIMEOUT: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn the_table_is_completed_once_when_all_have_looked_at_it() {
+        let mut state = State::new(2);
+        state.said(0);
+        assert!(!state.is_due(SECOND));
+        assert_eq!(state.patience(SECOND, TIMEOUT), SILENCE - SECOND);
+        state.said(1);
+        assert!(state.is_due(SECOND) && !state.is_due(SECOND));
+        assert_eq!(state.patience(SECOND, TIMEOUT), TIMEOUT - SECOND);
+    }
+
+    #[test]
+    fn silent_containers_get_their_table_too() {
+        let mut state = State::new(1);
+        assert!(!state.is_due(SILENCE - SECOND));
+        assert!(state.is_due(SILENCE));
+    }
+
+    #[test]
+    fn the_first_to_fail_is_the_cause_and_the_others_are_stopped_once() {
+        let mut state = State::new(3);
+        state.ended(1, Ok(0), SECOND);
+        assert!(!state.must_stop());
+        state.ended(2, Ok(7), SECOND);
+        assert!(state.must_stop());
+        assert_eq!(state.running(), [0]);
+        state.told = true;
+        assert!(!state.must_stop());
+        state.ended(0, Ok(143), 2 * SECOND);
+        assert!(state.is_over());
+        let seen = state.seen(2 * SECOND);
+        assert_eq!(seen.cause, Some(Cause::Node(2)));
+        let stopped: Vec<bool> = seen.ends.iter().map(|end| end.stopped).collect();
+        assert_eq!(stopped, [true, false, false]);
+    }
+
+    #[test]
+    fn what_takes_too_long_is_stopped_and_nothing_is_waited_for_but_the_end() {
+        let mut state = State::new(1);
+        state.late(TIMEOUT - SECOND, TIMEOUT);
+        assert!(!state.must_stop());
+        state.late(TIMEOUT, TIMEOUT);
+        assert!(state.must_stop() && state.is_due(TIMEOUT));
+        assert_eq!(state.patience(TIMEOUT, TIMEOUT), Duration::from_secs(86_400));
+    }
+}
