@@ -14,6 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use self::rivals::Rivals;
+pub use self::rivals::{RELATIVE, fetch_relative, write_table};
 use super::row::Row;
 use crate::{args::Format, testbed::Requirement};
 

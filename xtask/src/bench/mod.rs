@@ -4,6 +4,7 @@ mod base;
 mod bytes;
 mod cargo;
 mod cold;
+mod kit;
 mod launch;
 mod layer;
 mod machine;
@@ -45,6 +46,8 @@ enum What {
     Patch(PatchBench),
     /// Measure fmtk-launch
     Launch(launch::LaunchBench),
+    /// Measure how soon the ranks of a container run, and a whole job
+    Kit(kit::KitBench),
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +151,15 @@ pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
                 report::data(&machine::lines(&machine))?;
             }
             let rows = launch::run(args)?;
+            return say(&rows, args.rounds, args.format, Some(&machine));
+        }
+        What::Kit(args) => {
+            require(kit::REQUIREMENTS)?;
+            let machine = launch::machine();
+            if args.format == Format::Human {
+                report::data(&machine::lines(&machine))?;
+            }
+            let rows = kit::run(args)?;
             return say(&rows, args.rounds, args.format, Some(&machine));
         }
     };

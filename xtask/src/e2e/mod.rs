@@ -22,6 +22,7 @@ mod registry_faults;
 mod reproducible;
 mod sample_image;
 mod scripts;
+mod trial;
 mod world;
 
 use std::{
@@ -145,6 +146,12 @@ const SCENARIOS: &[Scenario] = &[
         "launcher-in-image",
         "the image's launcher runs, fails and stops ranks in every kind of container",
         launcher::in_image,
+    ),
+    scenario("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", trial::whole),
+    scenario(
+        "local-job-ends",
+        "podman runs jobs that fail, are stopped, interrupted, late, or of another user",
+        trial::ends,
     ),
     scenario("login", "the console's line and a helper; then a push with what was stored", login::run),
     scenario("app-config", "push writes the address into an app_config, and nothing else", login::app_config),

@@ -85,9 +85,10 @@ fn give(path: &Path, user: User) -> anyhow::Result<()> {
     let kind = path.symlink_metadata().with_context(failed)?.file_type();
     if is_root() {
         lchown(path, Some(user.uid), Some(user.gid)).with_context(failed)?;
-        // The tuning kit refuses wider folders.
-        if kind.is_dir() {
-            mode(path, 0o750)?;
+        // The tuning kit refuses what others can read; links have no mode of their own.
+        if !kind.is_symlink() {
+            let own = path.metadata().with_context(failed)?.permissions().mode();
+            mode(path, own & 0o750)?;
         }
     } else if kind.is_dir() {
         mode(path, 0o777)?;

@@ -13,7 +13,6 @@ use super::{
     plan::{Job, Node},
     watch::{Cause, End, Seen},
 };
-use crate::progress;
 
 /// The whole job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -84,7 +83,7 @@ pub fn collect(job: &Job, seen: &Seen) -> Outcome {
     };
     let cause = match seen.cause {
         None => None,
-        Some(Cause::Timeout) => Some(format!("it was stopped after {}", progress::seconds(seen.time))),
+        Some(Cause::Timeout) => Some("it took longer than `--timeout` allows".to_owned()),
         Some(Cause::Node(index)) => nodes.get(index).map(said),
     };
     let exit_code = match cause_node {

@@ -19,11 +19,8 @@ pub fn table(outcome: &Outcome, base: &Path) -> String {
         text.push_str(line.join("  ").trim_end());
         text.push('\n');
     }
-    let ended = match &outcome.cause {
-        None => outcome.outcome.to_owned(),
-        Some(cause) => format!("{}: {cause}", outcome.outcome),
-    };
-    text + &format!("{ended}, after {:.1} s\n", outcome.seconds)
+    let cause = outcome.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+    text + &format!("{} after {:.1} s{cause}\n", outcome.outcome, outcome.seconds)
 }
 
 fn of_rank(node: &NodeOutcome, rank: &RankOutcome, base: &Path) -> [String; 8] {

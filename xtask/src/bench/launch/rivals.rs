@@ -160,7 +160,7 @@ fn build(log: &Log, target: &str) -> anyhow::Result<PathBuf> {
 
 /// Unpacks the relative into a folder. Its part for notebooks, which needs more packages, is left out: the scripts of an
 /// image have none, and the comparison is fairer without.
-fn fetch_relative(log: &Log, folder: &Path) -> anyhow::Result<()> {
+pub fn fetch_relative(log: &Log, folder: &Path) -> anyhow::Result<()> {
     let wheels = folder.join("wheel");
     log.command("python3")
         .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", RELATIVE, "--dest"])

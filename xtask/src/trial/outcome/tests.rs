@@ -64,7 +64,7 @@ fn the_cause_is_the_node_that_failed_first_and_its_launchers_words() {
         1     all   all     failed   7        3      3.0      node-1/console.txt
         2     2     0       failed   9        3      1.2      node-2/modelarts/log/j-proc-rank-2-device-0.txt
         2     all   all     failed   9        3      3.0      node-2/console.txt
-        failed: node 1 ended with exit code 7: rank 1 (device 0) exited with code 7, after 4.0 s
+        failed after 4.0 s: node 1 ended with exit code 7: rank 1 (device 0) exited with code 7
     "#]];
     let outcome = check(&job, ends, Some(Cause::Node(1)), expected);
     assert_eq!((outcome.exit_code, outcome.cause_node), (Some(7), Some(1)));
@@ -83,7 +83,7 @@ fn without_a_report_the_logs_say_which_ranks_there_were() {
         0     9     0       -          -     0      -        node-0/cache/log/j-proc-rank-9-device-0.txt
         0     10    1       -          -     1      -        node-0/cache/log/j-proc-rank-10-device-1.txt
         0     all   all     succeeded  0     1      3.0      node-0/console.txt
-        succeeded, after 4.0 s
+        succeeded after 4.0 s
     "#]];
     let outcome = check(&job, vec![end(Ok(0), false)], None, expected);
     assert_eq!((outcome.exit_code, outcome.cause_node), (Some(0), None));
@@ -96,7 +96,7 @@ fn what_was_not_started_says_so() {
     let expected = expect![[r#"
         node  rank  device  outcome      code  lines  seconds  log
         0     all   all     not-started  -     0      3.0      node-0/console.txt
-        failed: node 0: it was not started: no such file, after 4.0 s
+        failed after 4.0 s: node 0: it was not started: no such file
     "#]];
     let ends = vec![end(Err("it was not started: no such file"), false)];
     let outcome = check(&job, ends, Some(Cause::Node(0)), expected);
@@ -112,7 +112,7 @@ fn a_job_that_takes_too_long_has_no_code_of_its_own() {
         node  rank  device  outcome  code     lines  seconds  log
         0     0     0       stopped  SIGTERM  3      1.2      node-0/modelarts/log/j-proc-rank-0-device-0.txt
         0     all   all     stopped  143      3      3.0      node-0/console.txt
-        timed-out: it was stopped after 4.00 s, after 4.0 s
+        timed-out after 4.0 s: it took longer than `--timeout` allows
     "#]];
     let outcome = check(&job, vec![end(Ok(143), true)], Some(Cause::Timeout), expected);
     assert_eq!(outcome.exit_code, None);
