@@ -156,7 +156,7 @@ pub struct ImageArgs {
 /// When a base in a registry is streamed to see what is in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Inspect {
-    /// When the recipe does not say what its folders are, and it was not seen before
+    /// When the plan needs it (wheels, scripts to patch, folders that the recipe does not know) and it was not seen before
     #[default]
     Auto,
     /// When it was not seen before

@@ -134,7 +134,7 @@ impl Prepared {
             }
         }
         problems.into_result()?;
-        let index = index(args, recipe, &origin, &opened, store, progress)?;
+        let index = index(args, recipe, &origin, !facts.is_empty(), &opened, store, progress)?;
         let scripts = scripts::find(&origin, recipe, store, index.as_ref())?;
         let scripts_wanted = origin != Origin::Kept;
         let replaced = front::replaced(store, index.as_ref())?;
@@ -249,11 +249,18 @@ fn again(package: &Package) -> String {
     }
 }
 
+/// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what
+/// it has installed and require it, or `[layout.dirs]` was written for another one.
+fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool) -> bool {
+    wheels || *origin == Origin::Base || !recipe.base.is_standard()
+}
+
 /// What is in the base, where the plan needs it: see ARCHITECTURE, "Which base is read, and when".
 fn index(
     args: &ImageArgs,
     recipe: &Recipe,
     origin: &Origin,
+    wheels: bool,
     opened: &OpenImage,
     store: &Store,
     progress: &Progress,
@@ -268,7 +275,7 @@ fn index(
         return Ok(Some(index));
     }
     let remote = matches!(recipe.base.reference, ImageRef::Registry(_));
-    if remote && args.inspect == Inspect::Auto && recipe.base.is_standard() && *origin != Origin::Base {
+    if remote && args.inspect == Inspect::Auto && !is_needed(recipe, origin, wheels) {
         return Ok(None);
     }
     let size: u64 = base.layers.iter().map(|layer| layer.size).sum();

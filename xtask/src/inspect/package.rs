@@ -9,7 +9,7 @@ use wheel_layer::{Allowances, Target, WheelFacts};
 
 use crate::{
     packages::{self, InstallerName},
-    progress::bytes,
+    progress::{bytes, count},
     recipe::Recipe,
     report::WithHint,
 };
@@ -35,7 +35,7 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Str
     line("wheel", format!("{} {}", facts.name, facts.version));
     line("file", name);
     line("sha256", sha256.hex());
-    line("size", format!("{}, {} files, {} unpacked", bytes(size), facts.files.len(), bytes(unpacked)));
+    line("size", format!("{}, {}, {} unpacked", bytes(size), count(facts.files.len(), "file"), bytes(unpacked)));
     if let Some(requires) = &facts.requires_python {
         line("python", requires.clone());
     }
@@ -47,7 +47,7 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Str
     }
     for machine in &machines {
         let files = facts.elf.iter().filter(|(_, elf)| elf.to_string() == *machine).count();
-        line("code", format!("{files} files for {machine}"));
+        line("code", format!("{} for {machine}", count(files, "file")));
     }
     match problems.is_empty() {
         true => line("fits", "the recipe's target".to_owned()),
@@ -118,4 +118,35 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
         "problems": problems,
     });
     Ok((text, json))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::{
+        recipe::Overrides,
+        testbed::{WheelDouble, x86_64_library},
+    };
+
+    #[test]
+    fn a_wheel_shows_what_it_is_and_what_speaks_against_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let recipe = Recipe::parse("", "image.toml", folder.path(), Overrides::default()).unwrap();
+        let double = WheelDouble::new("alpha").requires("beta>=2").file("alpha/fast.so", &x86_64_library());
+        let (text, json) = wheel(&double.write(folder.path()).unwrap(), &recipe, &store).unwrap();
+        expect![[r#"
+            wheel    alpha 1.0
+            file     alpha-1.0-py3-none-any.whl
+            sha256   a9263adb9b882d3e91edc75f8e08b378e23da6649850d6d64895dc4155fabde4
+            size     1.2 kB, 5 files, 611 B unpacked
+            requires beta>=2
+            code     1 file for 64-bit x86-64
+            problem  `alpha/fast.so` holds 64-bit x86-64 code, the target is aarch64
+        "#]]
+        .assert_eq(&text);
+        assert_eq!((&json["name"], &json["requires_dist"]), (&json!("alpha"), &json!(["beta>=2"])));
+    }
 }
