@@ -378,6 +378,9 @@ pub struct TryArgs {
     /// User that the containers run as
     #[arg(long, value_name = "UID", default_value_t = 1000)]
     pub uid: u32,
+    /// Group that the containers run as; ma-user's, whose home others can't enter
+    #[arg(long, value_name = "GID", default_value_t = 100)]
+    pub gid: u32,
     /// Let nothing be written but below /cache, /tmp and $MA_MOUNT_PATH
     #[arg(long)]
     pub read_only: bool,

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -13,6 +13,7 @@ use super::{
     plan::{Job, Node},
     watch::{Cause, End, Seen},
 };
+use crate::report;
 
 /// The whole job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -104,8 +105,8 @@ fn said(node: &NodeOutcome) -> String {
 
 fn of_node(job: &Job, node: &Node, end: &End) -> NodeOutcome {
     let logs = log_folders(job, node);
-    let report = logs.iter().flat_map(|folder| files(folder)).find(|path| named(path, "-report-rank-", ".json"));
-    let read = report.as_deref().and_then(|path| serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok());
+    let found = logs.iter().flat_map(|folder| files(folder)).find(|path| named(path, "-report-rank-", ".json"));
+    let read = found.as_deref().and_then(|path| serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok());
     let attempts = read.as_ref().and_then(|report| report["attempts"].as_array());
     let ranks = match attempts.and_then(|attempts| attempts.last()?["ranks"].as_array()) {
         Some(ranks) => ranks.iter().map(|rank| of_report(job, node, rank)).collect(),
@@ -125,14 +126,15 @@ fn of_node(job: &Job, node: &Node, end: &End) -> NodeOutcome {
         Ok(_) => "failed",
     };
     let of_report = || read.as_ref().and_then(|report| report["cause"].as_str()).map(str::to_owned);
+    let of_console = || last_words(&console(job, node)).filter(|_| outcome == "failed");
     NodeOutcome {
         node: node.index,
         outcome,
         exit_code: end.code.as_ref().ok().copied(),
         seconds: rounded(end.time.as_secs_f64()),
         console: console(job, node),
-        report,
-        cause: end.code.as_ref().err().cloned().or_else(of_report),
+        report: found,
+        cause: end.code.as_ref().err().cloned().or_else(of_report).or_else(of_console),
         ranks,
     }
 }
@@ -140,6 +142,22 @@ fn of_node(job: &Job, node: &Node, end: &End) -> NodeOutcome {
 /// Where all that a node's container says goes.
 pub fn console(job: &Job, node: &Node) -> PathBuf {
     job.folder(node).join("console.txt")
+}
+
+/// Bytes at the end of a console that are looked at.
+const LAST: u64 = 16 << 10;
+
+/// What a console says of a failure: the last line that calls itself an error, as our launcher's does, else the last one.
+fn last_words(console: &Path) -> Option<String> {
+    let mut file = fs::File::open(console).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST))).ok()?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines().rev().filter(|line| !line.trim().is_empty());
+    let error = lines.clone().find_map(|line| line.strip_prefix("error: "));
+    error.or_else(|| lines.next()).map(|line| report::printable(line.trim()))
 }
 
 /// Where launchers put their logs: the first that the platform has, and those that they fall back to.

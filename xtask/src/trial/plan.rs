@@ -18,9 +18,6 @@ pub const CODE: &str = "/home/ma-user/modelarts/user-job-dir/code";
 pub const EXAMPLE: &str = "train.py";
 /// Name of the job.
 const JOB: &str = "ma-job-try";
-/// ma-group's number, which the platform gives ma-user.
-const MA_GROUP: u32 = 100;
-const MA_USER: u32 = 1000;
 
 /// Folders of a node on this machine, below its own, and where its container has them. All can be written to but the table's.
 pub const FOLDERS: [(&str, &str, bool); 4] = [
@@ -84,13 +81,6 @@ impl fmt::Display for User {
     }
 }
 
-impl User {
-    /// The user of this number: ma-user is in ma-group, anyone else in a group of his own number.
-    pub fn of(uid: u32) -> Self {
-        Self { uid, gid: if uid == MA_USER { MA_GROUP } else { uid } }
-    }
-}
-
 impl Job {
     /// What the flags ask for.
     pub fn new(args: &TryArgs, image: String, out: PathBuf) -> anyhow::Result<Self> {
@@ -99,7 +89,7 @@ impl Job {
         let mut job = Self {
             image,
             command: args.command.clone(),
-            user: User::of(args.uid),
+            user: User { uid: args.uid, gid: args.gid },
             read_only: args.read_only,
             devices: args.devices,
             nodes,

@@ -15,7 +15,7 @@ fn job(out: &Path, nodes: u32) -> Job {
     let nodes = (0..nodes).map(|index| plan::node(index, nodes)).collect();
     let (image, out) = ("image".to_owned(), out.to_owned());
     let (command, env) = (Vec::new(), Vec::new());
-    Job { image, command, user: User::of(1000), read_only: false, devices: 1, nodes, env, out }
+    Job { image, command, user: User { uid: 1000, gid: 100 }, read_only: false, devices: 1, nodes, env, out }
 }
 
 fn write(path: &Path, text: &str) {
@@ -116,4 +116,19 @@ fn a_job_that_takes_too_long_has_no_code_of_its_own() {
     "#]];
     let outcome = check(&job, vec![end(Ok(143), true)], Some(Cause::Timeout), expected);
     assert_eq!(outcome.exit_code, None);
+}
+
+#[test]
+fn without_a_report_the_console_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), 1);
+    let cause = |said: &str| {
+        fs::create_dir_all(job.folder(&job.nodes[0])).unwrap();
+        fs::write(console(&job, &job.nodes[0]), said).unwrap();
+        let seen = Seen { ends: vec![end(Ok(2), false)], cause: Some(Cause::Node(0)), time: Duration::ZERO };
+        collect(&job, &seen).cause.unwrap()
+    };
+    assert_eq!(cause("x\nerror: no folder\nhint: make one\n"), "node 0 ended with exit code 2: no folder");
+    assert_eq!(cause("x\nTraceback\nKeyError: 3\n\n"), "node 0 ended with exit code 2: KeyError: 3");
+    assert_eq!(cause(""), "node 0 ended with exit code 2");
 }
