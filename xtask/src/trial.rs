@@ -50,7 +50,13 @@ pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result
     }
     let program = engine::program(args.engine)?;
     // Emulated jobs side by side only take longer, and containers that nobody holds are told from those in use.
-    let _lock = store.lock("try")?;
+    let _lock = match store.try_lock("try")? {
+        Some(lock) => lock,
+        None => {
+            progress.line("waiting for another `try` with this store to end");
+            store.lock("try")?
+        }
+    };
     let here = engine::here(store);
     let label = format!("{LABEL}={here}");
     engine::remove_leftovers(program, &label);

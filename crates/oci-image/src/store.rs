@@ -4,7 +4,7 @@
 //! renamed to its name.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
     thread::JoinHandle,
@@ -169,6 +169,17 @@ impl Store {
         file.lock().map_err(io_error("lock", &path))?;
         Ok(Lock { _file: file })
     }
+
+    /// Takes the lock of this name; none where another process has it.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Lock>, StoreError> {
+        let path = self.root.join("locks").join(name);
+        let file = File::create(&path).map_err(io_error("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(io_error("lock", &path)(error)),
+        }
+    }
 }
 
 impl BlobSource for Store {
@@ -242,5 +253,21 @@ impl BlobWriter {
         self.file.as_file().sync_data().map_err(io_error("sync", &path))?;
         self.file.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;
         Ok((digest, self.size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let held = store.lock("a").unwrap();
+        assert!(store.try_lock("a").unwrap().is_none());
+        assert!(store.try_lock("b").unwrap().is_some());
+        drop(held);
+        assert!(store.try_lock("a").unwrap().is_some());
     }
 }

@@ -146,21 +146,11 @@ pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
         }
         What::Launch(args) => {
             require(launch::REQUIREMENTS)?;
-            let machine = launch::machine();
-            if args.format == Format::Human {
-                report::data(&machine::lines(&machine))?;
-            }
-            let rows = launch::run(args)?;
-            return say(&rows, args.rounds, args.format, Some(&machine));
+            return on_this_machine(args.rounds, args.format, || launch::run(args));
         }
         What::Kit(args) => {
             require(kit::REQUIREMENTS)?;
-            let machine = launch::machine();
-            if args.format == Format::Human {
-                report::data(&machine::lines(&machine))?;
-            }
-            let rows = kit::run(args)?;
-            return say(&rows, args.rounds, args.format, Some(&machine));
+            return on_this_machine(args.rounds, args.format, || kit::run(args));
         }
     };
     require(REQUIREMENTS)?;
@@ -176,6 +166,19 @@ pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
         }
     }
     say(&rows, args.rounds, args.format, Some(&machine))
+}
+
+/// Measures launchers, and says on what.
+fn on_this_machine(
+    rounds: u32,
+    format: Format,
+    measure: impl FnOnce() -> anyhow::Result<Vec<Row>>,
+) -> anyhow::Result<()> {
+    let machine = launch::machine();
+    if format == Format::Human {
+        report::data(&machine::lines(&machine))?;
+    }
+    say(&measure()?, rounds, format, Some(&machine))
 }
 
 /// Prints the table; an error if a bar was missed.

@@ -224,3 +224,6 @@ impl fmt::Display for Job {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
