@@ -145,12 +145,7 @@ fn what_streams_and_can_not_be_used_is_refused_and_not_remembered() {
     check(b"", expect!["`docker-daemon:base:1` is not a docker archive: it has no `manifest.json`"]);
     let last = archive.windows(13).rposition(|window| window == b"manifest.json").unwrap();
     check(&archive[..last], expect!["`docker-daemon:base:1` is not a docker archive: it has no `manifest.json`"]);
-    check(
-        &archive[..500_000],
-        expect![
-            "failed to read the layers of `docker-daemon:base:1`: failed to read layer sha256:4c5e16ecb8568819eae04839fb512bfa5d31ab75f91df5da4bac043757be39e3: the archive is cut off"
-        ],
-    );
+    check(&archive[..500_000], expect!["failed to read the layers of `docker-daemon:base:1`: the archive is cut off"]);
     let mut other = layers.clone();
     other[1] = tar(&[Made::File("opt/small", b"2")]);
     check(
