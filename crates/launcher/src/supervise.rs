@@ -1,5 +1,7 @@
 //! One start of the ranks, from the first process to the last: an event loop over signals, the ranks' output and time.
 
+mod drain;
+
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use libc::c_int;
 
+use self::drain::{Pipes, drain};
 use crate::family;
 use crate::oom::Counter;
 use crate::output::{self, Output};
@@ -315,43 +318,15 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Reads what is left in the pipes, when nobody is there any more to write into them.
+    /// Reads what is left in the pipes, and closes them.
     fn drain(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + DRAIN;
-        loop {
-            let open = |it: &&Watched| it.pipe.is_some();
-            if !self.ranks.iter().any(|it| open(&it)) || Instant::now() >= deadline {
-                break;
-            }
-            let mut has_read = false;
-            for index in 0..self.ranks.len() {
-                if self.output.wants(self.ranks[index].sink) > 0 && self.is_readable(index)? {
-                    self.read(index);
-                    has_read = true;
-                }
-            }
-            self.output.tick(Instant::now());
-            if has_read {
-                continue;
-            }
-            if self.ranks.iter().filter(open).all(|it| self.output.wants(it.sink) > 0) {
-                // Empty, but somebody outside holds the other end.
-                break;
-            }
-            let until = self.output.deadline().map_or(deadline, |it| it.min(deadline));
-            wait::readable(&[self.output.wake_fd()], Some(until))?;
-        }
+        drain(&mut Left { deadline: Instant::now() + DRAIN, supervisor: self })?;
         for watched in &mut self.ranks {
             if watched.pipe.take().is_some() {
                 self.output.end(watched.sink);
             }
         }
         Ok(())
-    }
-
-    fn is_readable(&self, index: usize) -> io::Result<bool> {
-        let Some(pipe) = &self.ranks[index].pipe else { return Ok(false) };
-        Ok(wait::readable(&[pipe.as_fd()], Some(Instant::now()))?[0])
     }
 
     fn has_memory_run_out(&self) -> bool {
@@ -365,5 +340,44 @@ impl Supervisor<'_> {
 
     fn say(&mut self, line: &str) {
         self.output.say(&format!("fmtk-launch: {line}"));
+    }
+}
+
+/// What is in the pipes when all processes are gone.
+struct Left<'a, 'b> {
+    supervisor: &'a mut Supervisor<'b>,
+    /// When it is given up.
+    deadline: Instant,
+}
+
+impl Pipes for Left<'_, '_> {
+    fn open(&self) -> Vec<usize> {
+        let ranks = self.supervisor.ranks.iter().enumerate();
+        ranks.filter(|(_, it)| it.pipe.is_some()).map(|(index, _)| index).collect()
+    }
+
+    fn has_room(&self, index: usize) -> bool {
+        self.supervisor.output.wants(self.supervisor.ranks[index].sink) > 0
+    }
+
+    fn read(&mut self, index: usize) -> io::Result<bool> {
+        let Some(pipe) = &self.supervisor.ranks[index].pipe else { return Ok(false) };
+        let now = Instant::now();
+        let is_readable = now < self.deadline && wait::readable(&[pipe.as_fd()], Some(now))?[0];
+        if is_readable {
+            self.supervisor.read(index);
+        }
+        Ok(is_readable)
+    }
+
+    fn tick(&mut self) {
+        self.supervisor.output.tick(Instant::now());
+    }
+
+    fn sleep(&mut self) -> io::Result<bool> {
+        let output = &self.supervisor.output;
+        let until = output.deadline().map_or(self.deadline, |it| it.min(self.deadline));
+        wait::readable(&[output.wake_fd()], Some(until))?;
+        Ok(Instant::now() < self.deadline)
     }
 }

@@ -32,6 +32,19 @@ fn lines_are_whole_and_files_are_complete() {
 }
 
 #[test]
+fn what_is_in_the_pipes_when_the_ranks_are_gone_is_not_lost() {
+    // Several times: it was lost only where the console made room between two looks.
+    for _ in 0..8 {
+        let place = Place::new();
+        // Less than what a pipe holds, and more than the console takes at once.
+        let script = "yes 'a line of some length, as a training script prints one in each of its steps' | head -n 3000";
+        let finished = finish(&mut place.shell("--devices 0-7", script));
+        assert_eq!(finished.stdout.lines().count(), 8 * 3000);
+        (0..8).for_each(|rank| assert_eq!(place.log(rank).lines().count(), 3000));
+    }
+}
+
+#[test]
 fn both_streams_are_in_the_file_in_order_and_bytes_stay_bytes() {
     let place = Place::new();
     let finished = finish(
