@@ -226,8 +226,8 @@ impl Writer {
                 return false;
             }
             stream = Some(for_out);
-            text.extend_from_slice(prefix.as_bytes());
-            text.extend_from_slice(line);
+            append(text, prefix.as_bytes());
+            append(text, line);
             if line.last() != Some(&b'\n') {
                 text.push(b'\n');
             }
@@ -317,6 +317,29 @@ impl Writer {
     }
 }
 
+/// Appends a line or a prefix. Lines are short, and a call of musl's memcpy for x86-64 takes as long as 60 ns for the
+/// shortest: twice a line that was half of what the writer did.
+fn append(text: &mut Vec<u8>, bytes: &[u8]) {
+    match bytes.len() {
+        16..=512 => append_by::<16>(text, bytes),
+        8..16 => append_by::<8>(text, bytes),
+        _ => text.extend_from_slice(bytes),
+    }
+}
+
+/// Appends `N` bytes or more, `N` at a time.
+fn append_by<const N: usize>(text: &mut Vec<u8>, bytes: &[u8]) {
+    let (chunks, rest) = bytes.as_chunks::<N>();
+    for chunk in chunks {
+        text.extend_from_slice(chunk);
+    }
+    if let Some(last) = bytes.last_chunk::<N>().filter(|_| !rest.is_empty()) {
+        // What is there of them is written once more.
+        text.truncate(text.len() - (N - rest.len()));
+        text.extend_from_slice(last);
+    }
+}
+
 /// Bytes that a line takes on the console.
 fn shown_length(prefix: &str, line: &[u8]) -> usize {
     prefix.len() + line.len() + usize::from(line.last() != Some(&b'\n'))
@@ -369,6 +392,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn lines_of_any_length_are_appended() {
+        let bytes: Vec<u8> = (0..700).map(|n| (n % 251) as u8).collect();
+        for length in 0..bytes.len() {
+            let mut text = b"before".to_vec();
+            append(&mut text, &bytes[..length]);
+            assert_eq!(text, [b"before", &bytes[..length]].concat());
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]

@@ -1,25 +1,11 @@
 //! Cuts a stream of bytes into the lines that the console shows, the same however the stream was chunked.
 
+use memchr::{memchr, memrchr};
+
 /// Bytes of a console line without its newline; what is longer is shown as several lines.
 ///
 /// 16 KiB: longer than any line meant for people, and eight unfinished ones cost 128 KiB at most.
 pub(crate) const LONGEST: usize = 16 * 1024;
-
-/// Where the first newline is.
-#[allow(unsafe_code)]
-pub(crate) fn find_newline(bytes: &[u8]) -> Option<usize> {
-    // SAFETY: memchr reads at most `len` bytes from the start of a live slice.
-    let found = unsafe { libc::memchr(bytes.as_ptr().cast(), i32::from(b'\n'), bytes.len()) };
-    (!found.is_null()).then(|| found as usize - bytes.as_ptr() as usize)
-}
-
-/// Where the last newline is.
-#[allow(unsafe_code)]
-pub(crate) fn rfind_newline(bytes: &[u8]) -> Option<usize> {
-    // SAFETY: memrchr reads at most `len` bytes from the start of a live slice.
-    let found = unsafe { libc::memrchr(bytes.as_ptr().cast(), i32::from(b'\n'), bytes.len()) };
-    (!found.is_null()).then(|| found as usize - bytes.as_ptr() as usize)
-}
 
 /// The pieces of `bytes`, which start where a line starts: lines with their newline, and what is cut off lines over
 /// [`LONGEST`]. The last piece may be without a newline.
@@ -37,7 +23,7 @@ pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Bytes of the first piece; `None` while its end can't be known.
 fn first_piece(bytes: &[u8]) -> Option<usize> {
-    match find_newline(&bytes[..bytes.len().min(LONGEST + 1)]) {
+    match memchr(b'\n', &bytes[..bytes.len().min(LONGEST + 1)]) {
         Some(at) => Some(at + 1),
         None if bytes.len() > LONGEST => Some(cut(bytes)),
         None => None,
@@ -52,7 +38,7 @@ fn cut(bytes: &[u8]) -> usize {
 
 /// Bytes at the front of `bytes`, which start where a line starts, that are whole pieces.
 fn whole(bytes: &[u8]) -> usize {
-    let mut at = rfind_newline(bytes).map_or(0, |newline| newline + 1);
+    let mut at = memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
     while let Some(length) = first_piece(&bytes[at..]) {
         at += length;
     }
@@ -69,8 +55,8 @@ pub(crate) struct Splitter {
 impl Splitter {
     /// Calls `ready` once or not at all, with two slices that are whole pieces when one is put after the other.
     pub(crate) fn feed(&mut self, bytes: &[u8], ready: impl FnOnce(&[u8], &[u8])) {
-        if self.unfinished.is_empty() || rfind_newline(bytes).is_some() {
-            let newline = rfind_newline(bytes).map_or(0, |at| at + 1);
+        if self.unfinished.is_empty() || memrchr(b'\n', bytes).is_some() {
+            let newline = memrchr(b'\n', bytes).map_or(0, |at| at + 1);
             let whole = newline + whole(&bytes[newline..]);
             if whole > 0 {
                 ready(&self.unfinished, &bytes[..whole]);

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::lines::rfind_newline;
+use memchr::memrchr;
 
 /// What the one who writes has to know besides the bytes.
 pub(crate) struct Writing<'a> {
@@ -159,7 +159,7 @@ impl LogFile {
         if max_size == 0 || bytes.len() <= room {
             return bytes.len();
         }
-        match rfind_newline(&bytes[..room]) {
+        match memrchr(b'\n', &bytes[..room]) {
             Some(newline) => newline + 1,
             None if self.size > 0 && self.ends_line => 0,
             None => room,

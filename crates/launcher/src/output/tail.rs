@@ -1,6 +1,6 @@
 //! The last lines of a rank, for the report.
 
-use super::lines::rfind_newline;
+use memchr::memrchr;
 
 /// Lines that a report shows.
 const LINES: usize = 50;
@@ -47,7 +47,7 @@ impl Tail {
         }
         let mut lines = Vec::new();
         while lines.len() < LINES {
-            let newline = rfind_newline(rest);
+            let newline = memrchr(b'\n', rest);
             // The first line of a window lacks its start; better that than nothing.
             if newline.is_none() && self.cut && !lines.is_empty() {
                 break;
