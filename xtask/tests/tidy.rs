@@ -168,8 +168,8 @@ fn arrows_between_the_rooms_never_go_back() {
         ("file-edit", &[]),
         ("makeself", &[]),
         ("fmk-patch", &["file-edit"]),
-        ("rank-table", &[]),
-        ("launcher", &["rank-table"]),
+        ("rank-table", &["file-edit"]),
+        ("launcher", &["rank-table", "file-edit"]),
         ("xtask", &["image-name", "oci-image", "wheel-layer", "registry", "fmk-patch", "file-edit", "makeself"]),
     ]);
     for (path, text) in files(&["Cargo.toml"]) {

@@ -20,31 +20,36 @@ pub(crate) struct Beside {
 impl Beside {
     /// `bytes`, with the owner of `like` and of its mode what is in `modes`, safely on the disk.
     pub(crate) fn write(target: &Path, bytes: &[u8], like: &Metadata, modes: u32) -> Result<Self, EditError> {
-        let mut beside = Self::create(target)?;
+        let mut beside = Self::for_edit(target)?;
         beside.fill(bytes, Some(like), like.mode() & modes).map_err(|error| failed(target, error))?;
         Ok(beside)
     }
 
     /// `bytes` with this mode, safely on the disk, for a place where nothing is yet.
     pub(crate) fn new(target: &Path, bytes: &[u8], mode: u32) -> Result<Self, EditError> {
-        let mut beside = Self::create(target)?;
+        let mut beside = Self::for_edit(target)?;
         beside.fill(bytes, None, mode).map_err(|error| failed(target, error))?;
         Ok(beside)
     }
 
-    fn create(target: &Path) -> Result<Self, EditError> {
-        let folder = target.parent().unwrap_or(Path::new("/"));
-        // Names that are taken are left over from runs that were killed, or belong to one at the same time.
+    fn for_edit(target: &Path) -> Result<Self, EditError> {
+        Self::create(target, 0o600)
+            .map_err(|error| EditError::ReadOnlyFolder { path: folder(target).to_owned(), error })
+    }
+
+    fn create(target: &Path, mode: u32) -> io::Result<Self> {
+        // Names that are taken are left over from runs that were killed, or belong to one at the same time: servers of a
+        // job that share a file system tend to have the same process id, each in its own container.
         let mut attempt = 0;
         loop {
             let mut name = OsString::from(".");
             name.push(target.file_name().unwrap_or_default());
             name.push(format!(".fmtk-{}-{attempt}", std::process::id()));
-            let path = folder.join(name);
-            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            let path = folder(target).join(name);
+            match OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
                 Ok(file) => return Ok(Self { path, file, renamed: false }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => attempt += 1,
-                Err(error) => return Err(EditError::ReadOnlyFolder { path: folder.to_owned(), error }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 10_000 => attempt += 1,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -61,10 +66,15 @@ impl Beside {
     }
 
     /// Takes the place of whatever is at `to`.
-    pub(crate) fn rename(mut self, to: &Path) -> Result<(), EditError> {
-        fs::rename(&self.path, to).map_err(|error| failed(to, error))?;
-        self.renamed = true;
+    pub(crate) fn rename(self, to: &Path) -> Result<(), EditError> {
+        self.take_place(to).map_err(|error| failed(to, error))?;
         sync_folder(to);
+        Ok(())
+    }
+
+    fn take_place(mut self, to: &Path) -> io::Result<()> {
+        fs::rename(&self.path, to)?;
+        self.renamed = true;
         Ok(())
     }
 
@@ -90,6 +100,25 @@ impl Drop for Beside {
     }
 }
 
+/// Puts a new file at `target`, whole or not at all: whoever opens it meanwhile has the old one or the new one. A symbolic
+/// link there is replaced, not followed.
+///
+/// `fill` writes it; `mode` is before the umask. Whether it is on the disk afterwards is up to `fill`.
+///
+/// # Errors
+///
+/// What the system says of creating it in the folder of `target` or renaming it, and what `fill` gives. Then `target` is
+/// as it was.
+pub fn replace(target: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut beside = Beside::create(target, mode)?;
+    fill(&mut beside.file)?;
+    beside.take_place(target)
+}
+
+fn folder(of: &Path) -> &Path {
+    of.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 pub(crate) fn failed(path: &Path, error: io::Error) -> EditError {
     EditError::Write { path: path.to_owned(), error }
 }
@@ -98,5 +127,32 @@ pub(crate) fn failed(path: &Path, error: io::Error) -> EditError {
 fn sync_folder(of: &Path) {
     if let Some(folder) = of.parent() {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+        // One that was killed has left this.
+        let left = folder.path().join(format!(".a.fmtk-{}-0", std::process::id()));
+        fs::write(&left, "left").unwrap();
+
+        replace(&path, 0o640, |file| file.write_all(b"one")).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names()), (b"one".to_vec(), 2));
+        assert_eq!(path.metadata().unwrap().mode() & 0o137, 0, "no more than was asked for");
+
+        let fails = |file: &mut File| file.write_all(b"tw").and(Err(io::Error::other("no more")));
+        assert_eq!(replace(&path, 0o600, fails).unwrap_err().to_string(), "no more");
+        assert_eq!((fs::read(&path).unwrap(), names()), (b"one".to_vec(), 2));
+
+        fs::create_dir(folder.path().join("b")).unwrap();
+        replace(&folder.path().join("b"), 0o600, |_| Ok(())).unwrap_err();
+        assert_eq!((fs::read(&left).unwrap(), names()), (b"left".to_vec(), 3));
     }
 }

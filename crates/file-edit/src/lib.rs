@@ -7,6 +7,7 @@ pub mod json;
 mod original;
 mod splice;
 
+pub use beside::replace;
 pub use diff::{name_in_diff, unified_diff};
 pub use error::EditError;
 pub use original::{Original, create};

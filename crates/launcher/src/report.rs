@@ -1,6 +1,6 @@
 //! The report of a run as JSON: what became of each rank, and what was the cause.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -214,14 +214,8 @@ pub fn write(path: &Path, report: &impl Serialize) -> io::Result<()> {
         let mut file = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
         return file.write_all(&text);
     }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".new-{}", std::process::id()));
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // Nothing more can be done about a file that can't be removed.
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    // Not synced: a disk that takes its time must not hold up the end.
+    file_edit::replace(path, 0o666, |file| file.write_all(&text))
 }
 
 /// Whether a file must not take the place of what is there: root could, and the machine would be without its `/dev/null`.

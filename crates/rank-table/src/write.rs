@@ -1,9 +1,8 @@
 //! The v1 file for the ranks.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::table::RankTable;
@@ -49,7 +48,13 @@ pub fn write_v1(table: &RankTable, path: &Path) -> Result<bool, WriteError> {
     }
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| WriteError::Folder { path: folder.to_owned(), error })?;
-    replace(path, folder, text.as_bytes()).map_err(|error| WriteError::Write { path: path.to_owned(), error })?;
+    let written = file_edit::replace(path, 0o600, |file| {
+        file.write_all(text.as_bytes())?;
+        // Whatever the umask is.
+        file.set_permissions(Permissions::from_mode(MODE))?;
+        file.sync_all()
+    });
+    written.map_err(|error| WriteError::Write { path: path.to_owned(), error })?;
     Ok(true)
 }
 
@@ -60,37 +65,4 @@ fn is_there(path: &Path, text: &str) -> bool {
         && metadata.len() == text.len() as u64
         && metadata.permissions().mode() & MODE == MODE
         && fs::read(path).is_ok_and(|old| old == text.as_bytes())
-}
-
-fn replace(path: &Path, folder: &Path, text: &[u8]) -> io::Result<()> {
-    let (mut file, beside) = create_beside(path, folder)?;
-    let written = (|| {
-        file.write_all(text)?;
-        // Whatever the umask is.
-        file.set_permissions(Permissions::from_mode(MODE))?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    if written.is_err() {
-        // Nothing more can be done about a file that can't be removed.
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-fn create_beside(path: &Path, folder: &Path) -> io::Result<(File, PathBuf)> {
-    // Names that are taken are left over from launchers that were killed, or are those of another server of the job:
-    // launchers in containers tend to have the same process id.
-    let mut attempt = 0;
-    loop {
-        let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}-{attempt}", std::process::id()));
-        let beside = folder.join(name);
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside) {
-            Ok(file) => return Ok((file, beside)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 10_000 => attempt += 1,
-            Err(error) => return Err(error),
-        }
-    }
 }

@@ -100,7 +100,7 @@ fn names_of_servers_are_quoted_as_json_demands() {
 fn names_that_killed_launchers_left_are_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.json");
-    let left_over = folder.path().join(format!(".t.json.{}-0", std::process::id()));
+    let left_over = folder.path().join(format!(".t.json.fmtk-{}-0", std::process::id()));
     fs::write(&left_over, "of a launcher that was killed").unwrap();
     assert!(write_v1(&table("groups.v0.json"), &path).unwrap());
     assert_eq!(fs::read_to_string(&path).unwrap(), table("groups.v0.json").to_v1());

@@ -166,12 +166,8 @@ fn make(path: &Path) -> Result<(), Failure> {
 
 /// Copies a file that may be a link to one that is none.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let beside = to.with_extension(format!("new-{}", std::process::id()));
     let text = fs::read(from)?;
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&beside)?;
-    io::Write::write_all(&mut file, &text)?;
-    fs::rename(&beside, to)
+    file_edit::replace(to, 0o640, |file| io::Write::write_all(file, &text))
 }
 
 fn failure(text: String) -> Failure {

@@ -96,19 +96,9 @@ fn sync(from: &Path, to: &Path, prefix: &OsStr, seen: &mut Seen) -> Result<u64, 
 fn copy(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     let folder = to.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;
-    let mut beside = to.as_os_str().to_owned();
-    beside.push(".part");
-    let written = (|| {
-        let mut target = File::create(&beside)?;
-        // Not more than it was: one that grows as fast as it is copied would never end.
-        io::copy(&mut io::Read::take(File::open(from)?, metadata.len()), &mut target)?;
-        fs::rename(&beside, to)
-    })();
-    if written.is_err() {
-        // Nothing more can be done about a file that can't be removed.
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    // Not more than it was: one that grows as fast as it is copied would never end.
+    let mut text = io::Read::take(File::open(from)?, metadata.len());
+    file_edit::replace(to, 0o666, |target| io::copy(&mut text, target).map(drop))
 }
 
 #[cfg(test)]
