@@ -52,10 +52,7 @@ fn obey(request: Request) -> Result<Exit, Failure> {
     }
     let plan = show::plan(&run::plan(options)?);
     let text = plan + &errands.plan();
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map(|()| Exit::SUCCESS)
-        .map_err(|error| Failure { exit: Exit::FAILURE, text: format!("failed to write to `stdout`: {error}") })
+    Ok(crate::print(&text))
 }
 
 fn say(line: &str) {
