@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rank_table::{Location, Ready, Step, WaitError, Watcher};
@@ -203,11 +204,12 @@ fn wait_for_table(
     signals: &Signals,
     say: &mut dyn FnMut(&str),
 ) -> Result<Ready, Failure> {
-    let failed = |error: io::Error| Failure::system("wait for the rank table", &error);
     let mut watcher = Watcher::new(location, Instant::now(), Some(patience));
     let mut has_said = false;
     loop {
-        match watcher.step(Instant::now()) {
+        let (looked, step) = look(watcher, signals)?;
+        watcher = looked;
+        match step {
             Step::Ready(ready) => {
                 if has_said {
                     say(&format!("the rank table `{}` is complete", ready.path.display()));
@@ -228,13 +230,39 @@ fn wait_for_table(
                     say(&format!("waiting for the rank table, {} at most{without}: {why}", units::shown(patience)));
                     has_said = true;
                 }
-                if let Some(signal) = idle::stopping(signals).map_err(failed)?.0 {
-                    return Err(Failure::new(Exit::signal(signal), closing::terminated_before_start(signal)));
-                }
-                wait::readable(&[signals.as_fd()], Some(again)).map_err(failed)?;
+                heed(signals)?;
+                wait::readable(&[signals.as_fd()], Some(again)).map_err(waiting_failed)?;
             }
         }
     }
+}
+
+/// Looks once for the table, in a thread of its own: a network's file system may hang, and signals have to be heard. A thread
+/// that hangs is left behind when one comes.
+fn look(mut watcher: Watcher, signals: &Signals) -> Result<(Watcher, Step), Failure> {
+    let (is_done, teller) = io::pipe().map_err(waiting_failed)?;
+    let look = move || {
+        let step = watcher.step(Instant::now());
+        drop(teller);
+        (watcher, step)
+    };
+    let thread = thread::Builder::new().name("rank table".into()).spawn(look).map_err(waiting_failed)?;
+    while !wait::readable(&[signals.as_fd(), is_done.as_fd()], None).map_err(waiting_failed)?[1] {
+        heed(signals)?;
+    }
+    thread.join().map_err(|_| Failure::new(Exit::LAUNCHER, "failed to look for the rank table"))
+}
+
+/// Fails where a signal has arrived that stops the launcher.
+fn heed(signals: &Signals) -> Result<(), Failure> {
+    match idle::stopping(signals).map_err(waiting_failed)?.0 {
+        None => Ok(()),
+        Some(signal) => Err(Failure::new(Exit::signal(signal), closing::terminated_before_start(signal))),
+    }
+}
+
+fn waiting_failed(error: io::Error) -> Failure {
+    Failure::system("wait for the rank table", &error)
 }
 
 fn greeting(setup: &Setup) -> String {

@@ -105,6 +105,34 @@ fn all_faults_are_told_at_once() {
     }
 }
 
+/// Of fcntl(2): which signal tells of a lease that somebody waits for. The bindings lack it.
+const F_SETSIG: i32 = 10;
+
+/// Whoever opens a file on which another process has a lease waits for that (fcntl(2)), as on a network that hangs.
+#[test]
+#[allow(unsafe_code)]
+fn a_table_that_hangs_while_it_is_read_does_not_keep_signals_from_being_heard() {
+    let place = Place::new();
+    // Not every file system has leases; that in memory does.
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = folder.path().join("table.json");
+    fs::write(&path, ONE).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let lease = |command, argument: i32| {
+        // SAFETY: these take numbers only, and the descriptor is open as long as the file lives.
+        unsafe { libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&file), command, argument) }
+    };
+    // We would be told by SIGIO, which ends a process that does not expect it; this one does nothing.
+    assert_eq!(lease(F_SETSIG, libc::SIGURG), 0);
+    assert_eq!(lease(libc::F_SETLEASE, libc::F_WRLCK), 0);
+    let launcher = start(&mut place.shell(&format!("--rank-table {}", path.display()), "true"));
+    until("the launcher waits for the table", || lease(libc::F_GETLEASE, 0) != libc::F_WRLCK);
+    kill(launcher.id() as i32, libc::SIGTERM);
+    let finished = wait(launcher);
+    assert_eq!(finished.code, 143, "{}", finished.stderr);
+    assert!(finished.stderr.contains("before any rank was started"), "{}", finished.stderr);
+}
+
 #[test]
 fn twice_in_one_environment() {
     let place = Place::new();
