@@ -102,6 +102,14 @@ impl Place {
         });
     }
 
+    /// Asks a launcher to end once its rank 0 says `up`, and waits for that.
+    pub fn stop_when_up(&self, launcher: Child) {
+        self.until_log_has(0, "up");
+        kill(launcher.id() as i32, libc::SIGTERM);
+        let finished = wait(launcher);
+        assert_eq!(finished.code, 143, "{}", finished.stderr);
+    }
+
     /// The report of a launcher whose first rank is 0.
     pub fn report(&self) -> serde_json::Value {
         read_report(&self.path("mount/log/job-report-rank-0.json"))

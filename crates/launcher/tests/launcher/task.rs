@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use crate::harness::{Place, arranged, finish, kill, start, wait};
+use crate::harness::{Place, arranged, finish, start};
 
 /// Says how it was called and in what surroundings, then does what a test wants.
 const TK: &str = r#"#!/bin/sh
@@ -344,11 +344,7 @@ fn a_stop_ends_the_task_with_143_and_its_logs_are_there() {
     let script = "trap '' TERM; mkdir -p $HOME/.cache/Huawei/mxTuningKit/log/node_0; \
                   echo own > $HOME/.cache/Huawei/mxTuningKit/log/node_0/service.log; echo up; exec sleep 1000";
     let mut command = place.task(&format!("{FINETUNE} --grace=200ms --log_path=@/logs"));
-    let child = start(command.env("TK_SCRIPT", script));
-    place.until_log_has(0, "up");
-    kill(child.id() as i32, libc::SIGTERM);
-    let finished = wait(child);
-    assert_eq!(finished.code, 143, "{}", finished.stderr);
+    place.stop_when_up(start(command.env("TK_SCRIPT", script)));
     let logs = place.path("logs/default_model_task");
     let copied = fs::read_to_string(logs.join("mxLaunchKit/node_0/job-proc-rank-0-device-0.txt")).unwrap();
     assert_eq!(copied, place.log(0));

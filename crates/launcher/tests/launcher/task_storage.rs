@@ -221,11 +221,7 @@ fn a_stop_syncs_the_logs_after_the_ranks() {
     let place = Place::new();
     let script = "trap '' TERM; echo up; exec sleep 1000";
     let mut command = place.stored(&format!("{STORED} --grace=300ms"), "");
-    let child = start(command.env("TK_SCRIPT", script));
-    place.until_log_has(0, "up");
-    kill(child.id() as i32, libc::SIGTERM);
-    let finished = wait(child);
-    assert_eq!(finished.code, 143, "{}", finished.stderr);
+    place.stop_when_up(start(command.env("TK_SCRIPT", script)));
     let log = place.bucket("b/logs/default_model_task/mxLaunchKit/node_0/job-proc-rank-0-device-0.txt");
     assert_eq!(fs::read_to_string(log).unwrap(), place.log(0));
     // The one that was there before the ranks were stopped.
