@@ -53,7 +53,9 @@ pub trait Engine {
         let stdout = child.stdout.take().context("no pipe from the engine")?;
         let snapshot = Snapshot::read(stdout);
         let status = child.wait().context("failed to wait for the engine")?;
+        // First: where it was not read to its end, the engine fails too.
+        let snapshot = snapshot.with_context(|| format!("`{} export` wrote no readable archive", self.name()))?;
         anyhow::ensure!(status.success(), "`{} export` ended with {status}", self.name());
-        snapshot.with_context(|| format!("`{} export` wrote no readable archive", self.name()))
+        Ok(snapshot)
     }
 }

@@ -86,6 +86,8 @@ impl Snapshot {
             snapshot.times.insert(path.clone(), entry.header().mtime()?);
             snapshot.entries.insert(path, Entry { kind, mode, owner, text });
         }
+        // Who writes bytes behind the archive's end would else die of a closed pipe.
+        std::io::copy(&mut reader.into_inner(), &mut std::io::sink())?;
         Ok(snapshot)
     }
 
