@@ -56,35 +56,37 @@ pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
     log.say(&format!("the image has {} paths", ours.files.entries.len()));
 
     let base = argument(&context)?;
+    let mut wrong = Vec::new();
     for engine in [docker as &dyn Engine, podman] {
-        let name = engine.name();
-        engine.command(log).args(["load", "--input"]).arg(context.join("base.tar")).run()?;
-        let begin = std::time::Instant::now();
-        let build = match name {
-            // The oldest builder and protocol that users have: those of 18.09.
-            "docker" => docker.command(log).env("DOCKER_BUILDKIT", "0").env("DOCKER_API_VERSION", "1.39").arg("build"),
-            // One layer in the end: podman's storage copies all files for each where it has no overlay.
-            _ => {
-                let options = podman.run_options(log, &base)?;
-                podman.command(log).args(["build", "--format", "docker", "--layers=false"]).args(options)
-            }
-        };
-        build.args(["--tag", "localhost/conformance:1"]).arg(&context).run()?;
-        log.say(&format!("{name} built it in {:.1} s", begin.elapsed().as_secs_f64()));
-        let built = Seen::of_engine(log, engine, "localhost/conformance:1")?;
-        let (differences, allowed) = ours.compare(&built, name);
-        ensure!(
-            differences.is_empty(),
-            "{name} made another image of the context; {} differences:\n    {}",
-            differences.len(),
-            differences[..differences.len().min(100)].join("\n    ")
-        );
-        let paths = built.files.entries.len();
-        log.say(&format!("{name}: {paths} paths, no difference but {} with a reason", allowed.len()));
-        log.note(&format!("{allowed:#?}\n"));
-        engine.command(log).args(["rmi", "--force", "localhost/conformance:1", &base]).run()?;
+        let built = built_by(log, engine, &context, &base).with_context(|| format!("{} failed", engine.name()))?;
+        let (differences, allowed) = ours.compare(&built, engine.name());
+        log.note(&format!("{differences:#?}\n{allowed:#?}\n"));
+        let counts = format!("{} differences, and {} with a reason", differences.len(), allowed.len());
+        log.say(&format!("{}: {} paths, {counts}", engine.name(), built.files.entries.len()));
+        wrong.extend(differences.into_iter().map(|one| format!("{}: {one}", engine.name())));
     }
+    let shown = wrong[..wrong.len().min(60)].join("\n    ");
+    ensure!(wrong.is_empty(), "another image was made of the context; {} differences:\n    {shown}", wrong.len());
     Ok(())
+}
+
+/// What an engine makes of the context.
+fn built_by(log: &Log, engine: &dyn Engine, context: &Path, base: &str) -> anyhow::Result<Seen> {
+    const NAME: &str = "localhost/conformance:1";
+    engine.command(log).args(["load", "--input"]).arg(context.join("base.tar")).run()?;
+    let options = engine.run_options(log, base)?;
+    let build = engine.command(log);
+    let build = match engine.name() {
+        // The oldest builder and protocol that users have: those of 18.09.
+        "docker" => build.env("DOCKER_BUILDKIT", "0").env("DOCKER_API_VERSION", "1.39").arg("build"),
+        // One layer in the end: podman's storage copies all files for each where it has no overlay.
+        _ => build.args(["build", "--format", "docker", "--layers=false"]),
+    };
+    let built = build.args(options).args(["--tag", NAME]).arg(context).run()?;
+    log.say(&format!("{} built it in {:.1} s", engine.name(), built.time.as_secs_f64()));
+    let seen = Seen::of_engine(log, engine, NAME)?;
+    engine.command(log).args(["rmi", "--force", NAME, base]).run()?;
+    Ok(seen)
 }
 
 /// The context of an image upon a base in a registry: docker pulls the base by its digest, and what it made is pushed by
