@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use oci_image::Store;
+use oci_image::{Scratch, Store};
 
 const MINUTE: u64 = 60;
 
@@ -77,6 +77,23 @@ fn what_is_being_written_stays_however_old() {
     let (digest, size) = writer.commit().unwrap();
     assert_eq!((size, store.read_blob(&digest, 9).unwrap()), (4, b"slow".to_vec()));
     assert_eq!(names(&tmp), [""; 0]);
+}
+
+#[test]
+fn beside_what_it_will_become_only_its_own_are_cleared() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in [".one.new-dead", ".two.new-dead", "one"] {
+        fs::create_dir_all(dir.path().join(name).join("below")).unwrap();
+        age(&dir.path().join(name), 2);
+    }
+    let scratch = Scratch::beside(dir.path(), ".one.new-").unwrap();
+    let own = scratch.path().file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(own.starts_with(".one.new-") && own != ".one.new-dead", "{own}");
+    assert_eq!(names(dir.path()), [own.as_str(), ".two.new-dead", "one"]);
+    // Renamed, nothing is left to go.
+    fs::rename(scratch.path(), dir.path().join("three")).unwrap();
+    drop(scratch);
+    assert_eq!(names(dir.path()), [".two.new-dead", "one", "three"]);
 }
 
 /// Names the store that this very test, run again in another process, holds a blob and a folder of.
