@@ -57,10 +57,7 @@ pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result
             store.lock("try")?
         }
     };
-    let here = engine::here(store);
-    let label = format!("{LABEL}={here}");
-    engine::remove_leftovers(program, &label);
-    let outcome = ran(args, &job, &found, program, &here, &label, store, progress)?;
+    let outcome = outcome(args, &job, &found, program, store, progress)?;
     say(&job, &outcome, program, args.format)?;
     match outcome.cause {
         None => Ok(()),
@@ -70,17 +67,18 @@ pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "what was found out before is used here once")]
-fn ran(
+/// Runs the containers, and removes them. The store's lock for it has to be held.
+fn outcome(
     args: &TryArgs,
     job: &Job,
     found: &Found,
     program: &'static str,
-    here: &str,
-    label: &str,
     store: &Store,
     progress: &Progress,
 ) -> anyhow::Result<Outcome> {
+    let here = engine::here(store);
+    let label = format!("{LABEL}={here}");
+    engine::remove_leftovers(program, &label);
     let tools = tools::build(store, progress)?;
     let tool = tools.first().context("no program for the image was built")?;
     let probe_name = format!("localhost/fmtk-probe:{here}");
@@ -97,7 +95,7 @@ fn ran(
     let console = |node| Console::create(node, &outcome::console(job, &job.nodes[node as usize]), shown);
     let consoles: Vec<Console> = (0..args.nodes).map(console).collect::<anyhow::Result<_>>()?;
     for (node, container) in job.nodes.iter().zip(&containers) {
-        let arguments = job.create(node, container, label, &id, &way.create);
+        let arguments = job.create(node, container, &label, &id, &way.create);
         way.say(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
             .with_context(|| format!("failed to make the container of node {}", node.index))?;
     }
