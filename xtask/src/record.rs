@@ -77,7 +77,7 @@ impl BuildRecord {
         let latest: Option<(Repository, Tag)> = store.record(LATEST, &workspace.to_string_lossy())?;
         let (repository, tag) = latest
             .ok_or_else(|| anyhow!("no image was built from `{}` yet", workspace.display()))
-            .hint("run `cargo xtask image` first, or name an image with `--timestamp` or `--tag`")
+            .hint("run `cargo xtask image` first; one that was built from another folder is named by its tag, as `--help` says")
             .input()?;
         Self::load(store, &repository, &tag)
     }
