@@ -23,6 +23,7 @@ pub struct Place {
     pub folder: tempfile::TempDir,
     /// In the environment of every process of this test, and of no other.
     mark: String,
+    program: OsString,
 }
 
 impl Place {
@@ -34,7 +35,21 @@ impl Place {
         for name in ["mount/log", "code", "home"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        Place { folder, mark: format!("FMTK_TEST_MARK={}-{number}", std::process::id()) }
+        Place { folder, mark: format!("FMTK_TEST_MARK={}-{number}", std::process::id()), program: program() }
+    }
+
+    /// One that every user can enter and write to, with the launcher in it: the build's folder may be closed to others.
+    pub fn for_any_user() -> Place {
+        use std::os::unix::fs::PermissionsExt;
+        let mut place = Place::new();
+        let copy = place.path("fmtk-launch");
+        // By a process of its own: none that another test starts has the copy open for writing then.
+        assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
+        place.program = copy.into();
+        for name in ["", "code", "home", "mount", "mount/log"] {
+            fs::set_permissions(place.path(name), fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        place
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -43,7 +58,7 @@ impl Place {
 
     /// The launcher in `code` with these arguments, and with nothing of our own environment but PATH.
     pub fn launcher(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.program);
         let (name, value) = self.mark.split_once('=').unwrap();
         command
             .args(arguments)

@@ -46,11 +46,7 @@ fn any_user() {
     }
     // 4242 has no entry in the passwd file.
     for uid in [1000, 4242] {
-        let place = Place::new();
-        open(place.folder.path());
-        for name in ["code", "home", "mount", "mount/log"] {
-            open(&place.path(name));
-        }
+        let place = Place::for_any_user();
         let mut command = place.shell(
             "--devices 0-1",
             "id -u; echo x > $FMTK_WORK_DIR/file && ls -d $ASCEND_PROCESS_LOG_PATH; [ $RANK = 1 ] || exit 3",
@@ -77,11 +73,7 @@ fn a_current_folder_that_this_user_can_t_enter_is_inherited() {
         return;
     }
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
-    open(place.folder.path());
-    for name in ["home", "mount", "mount/log"] {
-        open(&place.path(name));
-    }
+    let place = Place::for_any_user();
     fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o700)).unwrap();
     let mut command =
         place.shell("--devices 0", "echo $MODEL_TASK_CWD; [ $MODEL_TASK_CWD = $PWD ] || exit 4; echo here");
@@ -95,9 +87,4 @@ fn a_current_folder_that_this_user_can_t_enter_is_inherited() {
     let finished = finish(&mut command);
     assert_eq!(finished.code, 0, "{}", finished.stderr);
     assert_eq!(place.log(0), format!("{}\nhere\n", place.path("code").display()));
-}
-
-fn open(path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
 }
