@@ -144,11 +144,10 @@ fn login(world: &World, log: &Log) -> anyhow::Result<()> {
     let folder = world.folder("doctor-fix-login")?;
     let base = world.base(log)?.reference.to_string();
     let host = world.registry(log)?.host();
-    let program = std::env::current_exe().context("the program under test is not found")?;
     let pkg = world.folder("doctor-fix-pkg")?;
     let mut line = format!(
         "'{}' --store '{}' doctor --fix --insecure --org {ORG} --registry {host} --base '{base}' --pkg '{}'",
-        program.display(),
+        world.program().display(),
         world.store().display(),
         pkg.display()
     );

@@ -78,6 +78,11 @@ impl World {
         &self.store
     }
 
+    /// The program under test.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// A folder of this name below the run's own, fresh.
     pub fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.workplace.path().join(name);
