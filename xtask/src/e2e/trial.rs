@@ -202,7 +202,9 @@ impl<'a> Bed<'a> {
 
     fn takes_too_long(&self) -> anyhow::Result<()> {
         let (job, out) = self.job("late")?;
-        let late = job.args(["--timeout", "3s", "--", "fmtk-launch", "run", "--", "sh", "-c", STAYS]).fails(1)?;
+        let late = job
+            .args(["--devices", "1", "--timeout", "3s", "--", "fmtk-launch", "run", "--", "sh", "-c", STAYS])
+            .fails(1)?;
         late.says(&["error: the job timed out", "longer than `--timeout`"])?;
         ensure!(report_of(&out)?["exit_code"] == Value::Null, "a job that was stopped has a code");
         none_is_left(self.log, self.podman)
