@@ -34,6 +34,7 @@ podman           podman
 dockerd          docker.io
 docker           docker.io
 runc             runc
+catatonit        catatonit
 docker-registry  docker-registry
 skopeo           skopeo
 buildah          buildah
