@@ -13,10 +13,12 @@ use serde_json::{Map, Value};
 use super::{
     engines::{base_image, show},
     scripts,
-    world::{ORG, TIMESTAMP, World},
+    world::{ORG, World},
 };
 use crate::testbed::{Docker, Engine, Kind, Log, Snapshot, WheelDouble, cann_double, recipe};
 
+/// Another one than the sample's, which later scenarios push by it.
+const TIMESTAMP: &str = "20221028181326";
 const CANN: &str = "5.1.RC2";
 /// What quoting gets wrong, if it gets anything wrong.
 const AWKWARD: &str = r#"a "b" 'c' $HOME ${HOME:-x} \ \\ 50 % # ü"#;

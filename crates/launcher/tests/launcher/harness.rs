@@ -71,6 +71,8 @@ impl Place {
             .env(name, value)
             .current_dir(self.path("code"))
             .stdin(Stdio::null());
+        // Under nohup, and behind a script's `&`, some are ignored, and stay so.
+        arranged(&mut command, heard);
         kernel::deny_if_asked(&mut command);
         command
     }
@@ -157,6 +159,16 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "never happened: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Gives signals their default action again.
+#[allow(unsafe_code)]
+fn heard() -> std::io::Result<()> {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2] {
+        // SAFETY: async-signal-safe, and no handler is installed.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    Ok(())
 }
 
 /// The process id of the launcher below its guardian.
