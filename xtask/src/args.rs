@@ -384,7 +384,8 @@ pub struct TryArgs {
     /// Let nothing be written but below /cache, /tmp and $MA_MOUNT_PATH
     #[arg(long)]
     pub read_only: bool,
-    /// Folder of training code that each node gets a copy of, as its user-job-dir/code [default: a small example]
+    /// Folder of training code that each node gets a copy of, in /home/ma-user/modelarts/user-job-dir/code, closed to others
+    /// as the tuning kit wants it [default: a small example]
     #[arg(long, value_name = "DIR")]
     pub code: Option<PathBuf>,
     /// One more variable for the containers

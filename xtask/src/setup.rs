@@ -20,11 +20,11 @@ use crate::{
     progress::Progress,
     recipe::{Overrides, OwnFile, Recipe},
     report::{Problems, WithHint},
-    sample::{self, Consent},
+    sample::{self, Consent, SampleBase},
 };
 
 /// What `--sample` says over the recipe's file: everything of the vendor is left out, mindpet stands for the tuning kit.
-const SAMPLE: [&str; 13] = [
+const SAMPLE: [&str; 7] = [
     "versions.cann=none",
     "packages.cann.required=false",
     "packages.moxing.required=false",
@@ -32,13 +32,6 @@ const SAMPLE: [&str; 13] = [
     "pypi.requirements=['mindspore-ascend=={mindspore}', 'mindpet==1.0.4']",
     "pypi.constraints=['numpy<1.24', 'protobuf<3.21']",
     "scripts=keep",
-    // There is no CANN for them to point at.
-    "environment.ASCEND_AICPU_PATH=false",
-    "environment.ASCEND_OPP_PATH=false",
-    "environment.LD_LIBRARY_PATH=false",
-    "environment.PATH=false",
-    "environment.PYTHONPATH=false",
-    "environment.TOOLCHAIN_HOME=false",
 ];
 
 /// The recipe of this command; with `--sample` the sample's base is made ready first.
@@ -49,7 +42,12 @@ pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &P
     let mut set: Vec<String> = SAMPLE.map(str::to_owned).into();
     let own_base;
     let base = match base {
-        Some(base) => base,
+        // Most likely one that was made of the sample's own.
+        Some(base) => {
+            let from = sample::find(store).map_or(SampleBase::Debian, |ready| ready.from);
+            set.extend(from.recipe_overrides());
+            base
+        }
         None => {
             let consent = if args.yes { Consent::Given } else { Consent::Ask };
             let ready = sample::ensure_base(store, consent, progress)?;

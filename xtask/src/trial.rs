@@ -40,14 +40,24 @@ const LABEL: &str = "fmtk.try";
 /// Runs the command.
 pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let found = Found::new(args.image.as_deref(), store)?;
-    let out = plan::out(args.out.as_deref(), &place::workspace(), &clock::now_local()?.to_string())?;
-    let job = Job::new(args, found.name(), out)?;
+    if let Some(code) = args.code.as_deref().filter(|code| !code.is_dir()) {
+        return Err(anyhow!("`{}` is no folder", code.display()))
+            .hint("name the folder of the training code with `--code`")
+            .input();
+    }
+    let job = || {
+        let out = plan::out(args.out.as_deref(), &place::workspace(), &clock::now_local()?.to_string())?;
+        Job::new(args, found.name(), out)
+    };
     if args.dry_run {
+        let job = job()?;
         return match args.format {
             Format::Human => report::data(&job.to_string()),
             Format::Json => say_json(&serde_json::to_value(&job)?),
         };
     }
+    // What is wrong with the flags is said before the wait for another job.
+    job()?;
     let program = engine::program(args.engine)?;
     // Emulated jobs side by side only take longer, and containers that nobody holds are told from those in use.
     let _lock = match store.try_lock("try")? {
@@ -57,6 +67,8 @@ pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result
             store.lock("try")?
         }
     };
+    // The other job may have taken the folder.
+    let job = job()?;
     let outcome = outcome(args, &job, &found, program, store, progress)?;
     say(&job, &outcome, program, args.format)?;
     match outcome.cause {

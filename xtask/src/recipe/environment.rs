@@ -10,11 +10,12 @@ use super::fields::Fields;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value(String);
 
-/// Names and values. Default: CANN's, as its `set_env.sh` has them, and `PYTHONUNBUFFERED=1`, which the platform wants.
+/// Names and values. Default: CANN's, as its `set_env.sh` has them, where there is a CANN for them to point at, and
+/// `PYTHONUNBUFFERED=1`, which the platform wants.
 pub type Environment = BTreeMap<String, Value>;
 
 /// What `set_env.sh` of CANN 5.1.RC1 sets, below `/usr/local/Ascend/ascend-toolkit/latest`.
-const DEFAULT: [(&str, &str); 7] = [
+const OF_CANN: [(&str, &str); 6] = [
     ("ASCEND_AICPU_PATH", "/usr/local/Ascend/ascend-toolkit/latest"),
     ("ASCEND_OPP_PATH", "/usr/local/Ascend/ascend-toolkit/latest/opp"),
     (
@@ -35,7 +36,6 @@ const DEFAULT: [(&str, &str); 7] = [
         "/usr/local/Ascend/ascend-toolkit/latest/python/site-packages\
          :/usr/local/Ascend/ascend-toolkit/latest/opp/op_impl/built-in/ai_core/tbe:${PYTHONPATH}",
     ),
-    ("PYTHONUNBUFFERED", "1"),
     ("TOOLCHAIN_HOME", "/usr/local/Ascend/ascend-toolkit/latest/toolkit"),
 ];
 
@@ -50,9 +50,10 @@ enum Entry {
     Text(String),
 }
 
-pub(super) fn read(mut fields: Fields<'_>) -> Environment {
+pub(super) fn read(mut fields: Fields<'_>, has_cann: bool) -> Environment {
     let mut environment = Environment::new();
-    for (name, text) in DEFAULT {
+    let of_cann = OF_CANN.into_iter().filter(|_| has_cann);
+    for (name, text) in of_cann.chain([("PYTHONUNBUFFERED", "1")]) {
         environment.insert(name.to_owned(), Value(text.to_owned()));
     }
     for name in fields.keys() {
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn built_upon_itself_nothing_doubles() {
-        for (_, text) in DEFAULT {
+        for (_, text) in OF_CANN {
             let once = resolved(text, &[("PATH", "/x"), ("LD_LIBRARY_PATH", "/x")]);
             let base = [("PATH", &*once), ("LD_LIBRARY_PATH", &*once), ("PYTHONPATH", &*once)];
             assert_eq!(resolved(text, &base), once);

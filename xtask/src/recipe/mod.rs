@@ -147,7 +147,8 @@ impl Recipe {
         let registry = Registry::read(fields.table("registry"), folder);
         let cann = Cann::read(fields.table("cann"));
         let launch = Launch::read(fields.table("launch"));
-        let environment = environment::read(fields.table("environment"));
+        let environment =
+            environment::read(fields.table("environment"), versions.as_ref().is_none_or(Versions::has_cann));
         if environment.contains_key(RANKS) {
             faults.note(
                 format!("`environment.{RANKS}`: the image has it from `launch.ranks`"),

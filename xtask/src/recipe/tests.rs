@@ -118,6 +118,12 @@ fn another_base_takes_the_digest_along() {
 }
 
 #[test]
+fn without_cann_there_are_none_of_its_variables() {
+    let recipe = parse("[versions]\ncann = \"none\"", &[], None).unwrap();
+    assert_eq!(recipe.environment.keys().collect::<Vec<_>>(), ["PYTHONUNBUFFERED"]);
+}
+
+#[test]
 fn a_default_variable_can_be_left_out_and_set() {
     let recipe = parse("[environment]\nTOOLCHAIN_HOME = false\nPATH = \"/a:${PATH}\"", &[], None).unwrap();
     assert!(!recipe.environment.contains_key("TOOLCHAIN_HOME"));

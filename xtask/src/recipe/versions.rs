@@ -62,6 +62,11 @@ impl Versions {
         ImageTag::new(python, mindspore, cann, os, arch, chip, timestamp)
     }
 
+    /// Whether CANN is in the image, by the installer or by the base.
+    pub fn has_cann(&self) -> bool {
+        self.cann.as_str() != "none"
+    }
+
     /// Puts the versions in for `{python}`, `{mindspore}`, `{cann}`, `{os}`, `{arch}` and `{chip}`.
     pub fn fill(&self, text: &str) -> Result<String, String> {
         let mut filled = String::new();

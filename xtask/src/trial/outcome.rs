@@ -155,9 +155,18 @@ fn last_words(console: &Path) -> Option<String> {
     let mut text = Vec::new();
     file.read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text);
-    let mut lines = text.lines().rev().filter(|line| !line.trim().is_empty());
-    let error = lines.clone().find_map(|line| line.strip_prefix("error: "));
-    error.or_else(|| lines.next()).map(|line| report::printable(line.trim()))
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let error = lines.iter().rposition(|line| line.starts_with("error: "));
+    let words = match error.map(|at| &lines[at..]) {
+        // The list of what is wrong stands indented below.
+        Some([first, rest @ ..]) => {
+            let list = rest.iter().take_while(|line| line.starts_with("  ")).map(|line| line.trim());
+            let list = list.collect::<Vec<_>>().join("; ");
+            format!("{} {list}", first.trim_start_matches("error: ").trim())
+        }
+        _ => (*lines.last()?).to_owned(),
+    };
+    Some(report::printable(words.trim()))
 }
 
 /// Where launchers put their logs: the first that the platform has, and those that they fall back to.

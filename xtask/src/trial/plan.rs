@@ -187,15 +187,18 @@ fn variable(text: &str) -> anyhow::Result<(String, String)> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// The folder that everything goes to, which must not hold anything yet.
+/// The folder that everything goes to, which must not hold anything yet: of the default ones, the first that does not.
 pub fn out(given: Option<&Path>, workspace: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let folder = match given {
-        Some(folder) => std::path::absolute(folder).with_context(|| format!("bad folder `{}`", folder.display()))?,
-        None => workspace.join("target/try").join(name),
+    let is_free = |folder: &Path| std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    let Some(given) = given else {
+        let folder = workspace.join("target/try");
+        let others = (2..).map(|number: u32| folder.join(format!("{name}-{number}")));
+        let mut folders = std::iter::once(folder.join(name)).chain(others);
+        return folders.find(|folder| is_free(folder)).context("every folder of `target/try` is taken");
     };
-    let is_free = std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none());
+    let folder = std::path::absolute(given).with_context(|| format!("bad folder `{}`", given.display()))?;
     let check = || {
-        ensure!(is_free, "`{}` holds something already", folder.display());
+        ensure!(is_free(&folder), "`{}` holds something already", folder.display());
         Ok(())
     };
     check().hint("name another folder with `--out`").input()?;

@@ -129,6 +129,10 @@ fn without_a_report_the_console_says_why() {
         collect(&job, &seen).cause.unwrap()
     };
     assert_eq!(cause("x\nerror: no folder\nhint: make one\n"), "node 0 ended with exit code 2: no folder");
+    assert_eq!(
+        cause("error: this task can't be run:\n  no `code_path`\n  no `data_path`\nhint: make one\n"),
+        "node 0 ended with exit code 2: this task can't be run: no `code_path`; no `data_path`"
+    );
     assert_eq!(cause("x\nTraceback\nKeyError: 3\n\n"), "node 0 ended with exit code 2: KeyError: 3");
     assert_eq!(cause(""), "node 0 ended with exit code 2");
 }
