@@ -176,7 +176,7 @@ mod tests {
             code: "/code".into(),
             logs: "/log".into(),
             table: Some("/mount/rank_table/jobstart_hccl.json".into()),
-            work: "/work".into(),
+            work: "/w".into(),
             replace_home: false,
         }
     }
@@ -210,7 +210,7 @@ mod tests {
             LOCAL_WORLD_SIZE=2
             MASTER_ADDR=10.0.0.9
             MASTER_PORT=29500
-            FMTK_WORK_DIR=/work/device1
+            FMTK_WORK_DIR=/w/device1
             FMTK_ATTEMPT=1
         "#]]
         .assert_eq(&of_second(&folders(), &[]));
@@ -227,7 +227,7 @@ mod tests {
         ];
         let lines = of_second(&Folders { table: None, replace_home: true, ..folders() }, &set);
         for line in
-            ["HCCL_CONNECT_TIMEOUT=600", "MASTER_ADDR=m", "MASTER_PORT=7", "RANK_ID=9", "RANK=9", "HOME=/work/device1"]
+            ["HCCL_CONNECT_TIMEOUT=600", "MASTER_ADDR=m", "MASTER_PORT=7", "RANK_ID=9", "RANK=9", "HOME=/w/device1"]
         {
             assert!(lines.contains(&format!("{line}\n")), "{lines}");
         }
