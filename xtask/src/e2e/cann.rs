@@ -44,7 +44,7 @@ impl<'a> Place<'a> {
     }
 
     fn by_podman<'l>(&self, log: &'l Log, store: &str, podman: &Podman) -> anyhow::Result<Invocation<'l>> {
-        Ok(podman.as_the_users(log, self.image(log, store)?)?.args(["--engine", "podman"]))
+        Ok(podman.as_the_users(self.image(log, store)?)?.args(["--engine", "podman"]))
     }
 
     fn by_docker<'l>(&self, log: &'l Log, store: &str, docker: &Docker) -> anyhow::Result<Invocation<'l>> {

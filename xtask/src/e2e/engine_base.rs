@@ -23,7 +23,7 @@ impl Place<'_> {
     /// A command of ours that may ask docker and podman.
     fn command<'l>(&self, log: &'l Log, name: &str) -> anyhow::Result<Invocation<'l>> {
         let store = self.folder.join("store");
-        let command = self.world.podman(log)?.as_the_users(log, self.world.xtask_in(log, &store).arg(name))?;
+        let command = self.world.podman(log)?.as_the_users(self.world.xtask_in(log, &store).arg(name))?;
         Ok(command.env("DOCKER_HOST", self.world.docker(log)?.host()))
     }
 

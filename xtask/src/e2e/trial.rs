@@ -132,7 +132,7 @@ impl<'a> Bed<'a> {
     fn job(&self, name: &str) -> anyhow::Result<(Invocation<'a>, PathBuf)> {
         let out = self.folder.join(name);
         let job = self.xtask().args(["try", "--engine", "podman", "--format", "json", "--out"]).arg(&out);
-        Ok((self.podman.as_the_users(self.log, job)?, out))
+        Ok((self.podman.as_the_users(job)?, out))
     }
 
     fn other_user(&self) -> anyhow::Result<()> {

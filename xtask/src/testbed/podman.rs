@@ -37,19 +37,15 @@ impl Podman {
     /// Has a program that calls podman by itself use this storage: it finds a podman that is told so by flags.
     /// `CONTAINERS_STORAGE_CONF` would do, but what podman 4.3 runs at a container's end is not told of it, and every wait
     /// for one then takes 20 s.
-    pub fn as_the_users<'a>(&self, log: &Log, command: Invocation<'a>) -> anyhow::Result<Invocation<'a>> {
-        let driver = self.command(log).args(["info", "--format", "{{.Store.GraphDriverName}}"]).run()?;
+    pub fn as_the_users<'a>(&self, command: Invocation<'a>) -> anyhow::Result<Invocation<'a>> {
         let path = env::var_os("PATH").unwrap_or_default();
         let podman = env::split_paths(&path).map(|folder| folder.join("podman")).find(|file| file.is_file());
         let podman = podman.context("podman is not on PATH")?;
         let place = |name: &str| self.folder.join(name).display().to_string();
-        let text = format!(
-            "#!/bin/sh\nexec '{}' --root '{}' --runroot '{}' --storage-driver '{}' \"$@\"\n",
-            podman.display(),
-            place("root"),
-            place("run"),
-            driver.text()
-        );
+        // podman remembers whether it was told the driver, and wants to be told the same again.
+        let driver = self.driver.map(|driver| format!(" --storage-driver {driver}")).unwrap_or_default();
+        let (podman, root, run) = (podman.display(), place("root"), place("run"));
+        let text = format!("#!/bin/sh\nexec '{podman}' --root '{root}' --runroot '{run}'{driver} \"$@\"\n");
         let folder = self.folder.join("bin");
         let file = folder.join("podman");
         let failed = || format!("failed to write `{}`", file.display());
