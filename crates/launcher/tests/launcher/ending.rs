@@ -287,7 +287,9 @@ pub fn state(pid: i32) -> Option<char> {
 fn failures_one_after_the_other_are_told_in_order() {
     for _ in 0..5 {
         let place = Place::new();
-        let finished = finish(&mut place.shell("--devices 0-3", "[ $RANK = 3 ] && exit 43; sleep 0.1; exit 4$RANK"));
+        let script =
+            "[ $RANK = 3 ] && { : > gone; exit 43; }; until [ -e gone ]; do sleep 0.01; done; sleep 0.1; exit 4$RANK";
+        let finished = finish(&mut place.shell("--devices 0-3", script));
         assert_eq!(finished.code, 43);
     }
 }

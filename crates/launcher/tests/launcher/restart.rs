@@ -8,7 +8,9 @@ use crate::harness::{Place, finish, kill, start, until, wait};
 fn all_ranks_are_started_again_after_a_failure() {
     let place = Place::new();
     let begin = Instant::now();
-    let script = "echo attempt $FMTK_ATTEMPT; [ $FMTK_ATTEMPT = 2 ] && exit 0; [ $RANK = 1 ] && exit 6; sleep 100";
+    // Rank 1 fails when rank 0 has said what it has to say.
+    let script = "echo attempt $FMTK_ATTEMPT; [ $FMTK_ATTEMPT = 2 ] && exit 0; \
+                  [ $RANK = 0 ] && { : > up; sleep 100; }; until [ -e up ]; do sleep 0.01; done; exit 6";
     let finished = finish(&mut place.shell("--devices 0-1 --max-restarts 3", script));
     assert_eq!(finished.code, 0, "{}", finished.stderr);
     assert!(begin.elapsed() >= Duration::from_secs(10), "the collective library needs 10 s");
