@@ -101,6 +101,7 @@ fn no_subreaper_is_told_and_stops_nothing() {
     let finished = finish(&mut command);
     assert_eq!(finished.code, 7, "{}", finished.stderr);
     assert!(finished.stderr.contains("daemons that ranks leave behind are not stopped"), "{}", finished.stderr);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    // What a rank has started got the signal too, but is init's child now: nobody here can wait for its end.
+    place.until_nothing_is_left("the end of what the ranks have started");
     assert!(!finish(&mut place.shell("--devices 0", "true")).stderr.contains("daemons"));
 }
