@@ -161,12 +161,13 @@ fn the_programs_of_the_image_need_no_c_and_no_async_runtime() {
 fn arrows_between_the_rooms_never_go_back() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("image-name", &[][..]),
-        ("oci-image", &["image-name"]),
+        ("oci-image", &["image-name", "paired-hash"]),
         ("wheel-layer", &["image-name", "oci-image"]),
         ("registry", &["image-name", "oci-image", "file-edit"]),
         ("registry-double", &[]),
         ("file-edit", &[]),
         ("makeself", &[]),
+        ("paired-hash", &[]),
         ("fmk-patch", &["file-edit"]),
         ("rank-table", &["file-edit"]),
         ("launcher", &["rank-table", "file-edit"]),

@@ -5,7 +5,6 @@ mod digester;
 mod error;
 mod gzip;
 mod inflate;
-mod paired;
 mod path;
 mod splice;
 mod tar;
