@@ -1,23 +1,26 @@
 //! Writing the files of wheels into layers.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     fs::File,
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use oci_image::{Content, Layer, LayerError, Store};
+use oci_image::{Attr, Content, Layer, LayerError, LayerOptions, LayerWriter, Store};
 
 use crate::{
     Layout, WheelError,
     archive::{self, RawReader},
     install::{Installation, Placed},
-    pieces::Pieces,
-    scripts, verify,
+    pieces, scripts, verify,
 };
 
 /// A script that is changed is read whole.
 const SCRIPT: u64 = 16 << 20;
+/// Mode of RECORD.
+const RECORD: u32 = 0o644;
 
 /// A wheel and where its files go.
 pub(crate) struct Source<'a> {
@@ -26,115 +29,177 @@ pub(crate) struct Source<'a> {
     pub plan: Installation<'a>,
 }
 
-/// Writes the wheels one after the other. What two of them have at one path is alike.
+/// A file on its way into a layer.
+struct Item<'a> {
+    /// The wheel that it is of: a place in the list of them.
+    source: usize,
+    path: &'a str,
+    mode: u32,
+    bytes: Bytes<'a>,
+}
+
+/// Where its contents come from.
+enum Bytes<'a> {
+    /// The archive, as they are there.
+    Archive(&'a Placed<'a>),
+    /// An installer.
+    Made(Cow<'a, [u8]>),
+}
+
+impl Item<'_> {
+    /// Bytes in the layer, about.
+    fn size(&self) -> u64 {
+        match &self.bytes {
+            Bytes::Archive(placed) => placed.entry.compressed,
+            Bytes::Made(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+/// Writes the wheels one after the other, into pieces of at most `max_layer` compressed bytes that are made side by
+/// side. What two of the wheels have at one path is alike.
 pub(crate) fn write(
     sources: &[Source<'_>],
     store: &Store,
     layout: &Layout,
     max_layer: u64,
 ) -> Result<Vec<Layer>, WheelError> {
-    let mut pieces = Pieces::new(store, layout, max_layer);
+    if sources.is_empty() {
+        return Ok(Vec::new());
+    }
+    let open = |source: &Source<'_>| {
+        File::open(source.path).map_err(|error| WheelError::Read { wheel: source.path.to_owned(), source: error })
+    };
+    let files: Vec<File> = sources.iter().map(open).collect::<Result<_, _>>()?;
     let mut there: HashSet<&str> = HashSet::new();
-    for source in sources {
-        write_one(source, &there, layout, &mut pieces).map_err(|error| blamed(error, sources, source))?;
+    let mut items = Vec::new();
+    for (number, (source, file)) in sources.iter().zip(&files).enumerate() {
+        items.extend(items_of(number, source, file, &there, layout)?);
         let Installation { placed, generated, .. } = &source.plan;
         there.extend(placed.iter().map(|placed| placed.path.as_str()));
         there.extend(generated.iter().map(|made| made.path.as_str()));
     }
-    let Some(last) = sources.last() else {
-        return Ok(Vec::new());
-    };
-    pieces.finish().map_err(|error| blamed(error.into(), sources, last))
-}
-
-/// Why one wheel could not be written.
-enum Failed {
-    Wheel(WheelError),
-    Layer(LayerError),
-}
-
-impl From<WheelError> for Failed {
-    fn from(error: WheelError) -> Self {
-        Self::Wheel(error)
-    }
-}
-
-impl From<LayerError> for Failed {
-    fn from(error: LayerError) -> Self {
-        Self::Layer(error)
-    }
-}
-
-/// The error with the wheel that it is about. Hashes are known at the end of a layer only, which may be another's.
-fn blamed(error: Failed, sources: &[Source<'_>], at: &Source<'_>) -> WheelError {
-    match error {
-        Failed::Wheel(error) => error,
-        Failed::Layer(LayerError::Hashes { paths }) => {
-            let of = |source: &Source<'_>| -> Vec<String> {
-                let own: HashSet<&str> =
-                    source.plan.placed.iter().map(|placed| placed.path.trim_start_matches('/')).collect();
-                paths.iter().filter(|path| own.contains(path.as_str())).cloned().collect()
-            };
-            let found = sources.iter().map(|source| (source, of(source))).find(|(_, files)| !files.is_empty());
-            let (source, files) = found.unwrap_or((at, paths.clone()));
-            WheelError::Record { wheel: source.path.to_owned(), files }
+    let pieces = pieces::split(items.iter().map(Item::size), max_layer);
+    let given_up = AtomicBool::new(false);
+    let made = pieces::each(&pieces, |piece| {
+        let made = write_piece(&items[piece], &files, store, layout, &given_up);
+        if made.as_ref().is_err_and(|(_, error)| !matches!(error, LayerError::Hashes { .. })) {
+            given_up.store(true, Ordering::Relaxed);
         }
-        Failed::Layer(source) => WheelError::Layer { wheel: at.path.to_owned(), source },
+        made
+    });
+    let mut layers = Vec::new();
+    let mut wrong = Vec::new();
+    for made in made {
+        match made {
+            Ok(layer) => layers.extend(layer),
+            // All files with a wrong hash are named, whichever piece they are in.
+            Err((_, LayerError::Hashes { paths })) => wrong.extend(paths),
+            Err((source, error)) => {
+                return Err(WheelError::Layer { wheel: sources[source].path.to_owned(), source: error });
+            }
+        }
     }
+    if wrong.is_empty() { Ok(layers) } else { Err(not_as_recorded(sources, wrong)) }
 }
 
-fn write_one(
-    source: &Source<'_>,
+/// The error for files that do not hash to what RECORD says, with the wheel that they are of.
+fn not_as_recorded(sources: &[Source<'_>], wrong: Vec<String>) -> WheelError {
+    let of = |source: &Source<'_>| -> Vec<String> {
+        let own: HashSet<&str> = source.plan.placed.iter().map(|placed| relative(&placed.path)).collect();
+        wrong.iter().filter(|path| own.contains(path.as_str())).cloned().collect()
+    };
+    let found = sources.iter().map(|source| (source, of(source))).find(|(_, files)| !files.is_empty());
+    let (source, files) = found.unwrap_or_else(|| (&sources[0], wrong.clone()));
+    WheelError::Record { wheel: source.path.to_owned(), files }
+}
+
+fn relative(path: &str) -> &str {
+    path.trim_start_matches('/')
+}
+
+/// The files of one wheel, in their order. Those that it shares with an earlier one, which are `there`, are read all the
+/// same: a damaged wheel is not to pass.
+fn items_of<'a>(
+    number: usize,
+    source: &'a Source<'_>,
+    file: &File,
     there: &HashSet<&str>,
     layout: &Layout,
-    pieces: &mut Pieces<'_>,
-) -> Result<(), Failed> {
+) -> Result<Vec<Item<'a>>, WheelError> {
     let Source { path: wheel, plan } = source;
     let damaged = |fault| WheelError::Archive { wheel: wheel.to_path_buf(), fault };
-    let file = File::open(wheel).map_err(|source| WheelError::Read { wheel: wheel.to_path_buf(), source })?;
     let mut changed = HashMap::new();
     let mut wrong = Vec::new();
     for placed in plan.placed.iter().filter(|placed| placed.unfinished) {
-        let script = archive::contents(&file, placed.entry, SCRIPT).map_err(damaged)?;
+        let script = archive::contents(file, placed.entry, SCRIPT).map_err(damaged)?;
         if !placed.hash.is_none_or(|hash| verify::holds(&hash, &script)) {
-            wrong.push(placed.path.trim_start_matches('/').to_owned());
+            wrong.push(relative(&placed.path).to_owned());
         }
         let script = scripts::with_interpreter(&script, &layout.interpreter);
         changed.insert(placed.entry.name.as_str(), script);
     }
-    // What another wheel has put there already is read all the same: a damaged wheel is not to pass.
     let again = |placed: &&Placed<'_>| !placed.unfinished && there.contains(placed.path.as_str());
     for placed in plan.placed.iter().filter(again) {
-        if !verify::entry(&file, placed.entry, placed.hash.as_ref()).map_err(damaged)? {
-            wrong.push(placed.path.trim_start_matches('/').to_owned());
+        if !verify::entry(file, placed.entry, placed.hash.as_ref()).map_err(damaged)? {
+            wrong.push(relative(&placed.path).to_owned());
         }
     }
     if !wrong.is_empty() {
-        return Err(WheelError::Record { wheel: wheel.to_path_buf(), files: wrong }.into());
-    }
-    for placed in plan.placed.iter().filter(|placed| !there.contains(placed.path.as_str())) {
-        let Placed { path, mode, entry, hash, unfinished: _ } = placed;
-        let attr = pieces.attr(*mode);
-        if let Some(script) = changed.get(entry.name.as_str()) {
-            pieces.with(script.len() as u64)?.file(path, &attr, script)?;
-            continue;
-        }
-        let content = Content { size: entry.size, crc32: Some(entry.crc32), hash: *hash };
-        let mut source = RawReader::new(&file, entry);
-        let writer = pieces.with(entry.compressed)?;
-        if entry.deflated {
-            writer.deflated(path, &attr, &content, entry.compressed, &mut source)?;
-        } else {
-            writer.file_from(path, &attr, &content, &mut source)?;
-        }
+        return Err(WheelError::Record { wheel: wheel.to_path_buf(), files: wrong });
     }
     let record = plan.record(&changed);
-    let own = plan.generated.iter().map(|made| (&made.path, made.mode, &made.bytes));
-    for (path, mode, bytes) in own.chain([(&plan.record_path, 0o644, &record)]) {
-        if !there.contains(path.as_str()) {
-            let attr = pieces.attr(mode);
-            pieces.with(bytes.len() as u64)?.file(path, &attr, bytes)?;
-        }
+    let item = |path, mode, bytes| Item { source: number, path, mode, bytes };
+    let mut items = Vec::new();
+    for placed in &plan.placed {
+        let bytes = match changed.remove(placed.entry.name.as_str()) {
+            Some(script) => Bytes::Made(script.into()),
+            None => Bytes::Archive(placed),
+        };
+        items.push(item(&placed.path, placed.mode, bytes));
     }
-    Ok(())
+    let own = plan.generated.iter().map(|made| item(&made.path, made.mode, Bytes::Made((&made.bytes).into())));
+    items.extend(own);
+    items.push(item(&plan.record_path, RECORD, Bytes::Made(record.into())));
+    items.retain(|item| !there.contains(item.path));
+    Ok(items)
+}
+
+/// Writes one layer; none where another was given up meanwhile. An error comes with the wheel that was being written:
+/// that of a hash may be another's.
+fn write_piece(
+    items: &[Item<'_>],
+    files: &[File],
+    store: &Store,
+    layout: &Layout,
+    given_up: &AtomicBool,
+) -> Result<Option<Layer>, (usize, LayerError)> {
+    let Layout { mtime, uid, gid, parents, .. } = layout;
+    let (mtime, uid, gid) = (*mtime, *uid, *gid);
+    let first = items.first().map_or(0, |item| item.source);
+    let mut writer =
+        LayerWriter::new(store, LayerOptions { mtime, uid, gid, parents }).map_err(|error| (first, error))?;
+    for item in items {
+        if given_up.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        write_item(&mut writer, item, &files[item.source], Attr { mode: item.mode, uid, gid, mtime })
+            .map_err(|error| (item.source, error))?;
+    }
+    let last = items.last().map_or(0, |item| item.source);
+    writer.finish().map(Some).map_err(|error| (last, error))
+}
+
+fn write_item(writer: &mut LayerWriter<'_>, item: &Item<'_>, file: &File, attr: Attr) -> Result<(), LayerError> {
+    let Placed { path, entry, hash, .. } = match &item.bytes {
+        Bytes::Made(bytes) => return writer.file(item.path, &attr, bytes),
+        Bytes::Archive(placed) => placed,
+    };
+    let content = Content { size: entry.size, crc32: Some(entry.crc32), hash: *hash };
+    let mut source = RawReader::new(file, entry);
+    if entry.deflated {
+        writer.deflated(path, &attr, &content, entry.compressed, &mut source)
+    } else {
+        writer.file_from(path, &attr, &content, &mut source)
+    }
 }

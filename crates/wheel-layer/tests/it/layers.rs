@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fs};
 
 use expect_test::expect;
-use oci_image::{Attr, Layer};
-use wheel_layer::{Layout, Options};
+use oci_image::{Attr, Layer, LayerError};
+use wheel_layer::{Layout, Options, WheelError};
 
 use crate::{
     wheel_file::{WheelFile, layers, layout, store, unpack},
@@ -83,6 +83,32 @@ fn a_large_wheel_is_split_by_files_in_the_same_way_every_time() {
     assert_eq!(set(pieces), set(unpack(&store, &whole[0])));
     let (_other, store) = self::store();
     assert_eq!(layers(&store, &wheel, &layout, &options).unwrap(), made);
+}
+
+#[test]
+fn of_a_wheel_that_is_split_every_piece_is_held_to_record() {
+    let (folder, store) = store();
+    let mut wheel = large();
+    let record: String = (0..10)
+        .map(|seed| format!("demo/{seed}.bin,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,\n"))
+        .chain(["demo-1.0.dist-info/METADATA,,\ndemo-1.0.dist-info/WHEEL,,\n".to_owned()])
+        .collect();
+    wheel.record = Some(record);
+    let path = wheel.write(folder.path());
+    let options = Options { max_layer: 20_000 };
+    match layers(&store, &path, &layout(), &options) {
+        Err(WheelError::Record { files, .. }) => assert_eq!(files.len(), 10, "{files:?}"),
+        other => panic!("{other:?}"),
+    }
+    // Damage in one piece ends the others; it is what is told.
+    let damaged = large().entry(ZipEntry { crc32: 1, ..ZipEntry::new("last.bin", &contents(10), true) });
+    match layers(&store, &damaged.write(folder.path()), &layout(), &options) {
+        Err(WheelError::Layer { source: LayerError::Damaged { path, .. }, .. }) => {
+            assert!(path.ends_with("/last.bin"), "{path}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!store.root().join("records/wheel-layers").exists(), "a wheel without layers is known");
 }
 
 #[test]
