@@ -13,7 +13,7 @@ use image_name::Digest;
 use oci_image::{Layer, ParentDirs, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::{Cann, Recipe};
+use crate::recipe::Cann;
 
 pub use executor::{Installer, install};
 
@@ -75,12 +75,7 @@ pub struct FoundWheel {
     pub size: u64,
 }
 
-impl<'a> Wanted<'a> {
-    /// What the recipe wants of this installer upon this base.
-    pub fn new(recipe: &'a Recipe, sha256: Digest, base: Digest, dirs: Option<&'a ParentDirs>) -> Self {
-        Self { sha256, base, dirs, cann: &recipe.cann, max_layer: recipe.layout.max_layer.0 }
-    }
-
+impl Wanted<'_> {
     fn key(&self) -> anyhow::Result<String> {
         let Self { sha256, base, dirs, cann, max_layer } = self;
         let options = serde_json::to_string(&(cann, max_layer, dirs.is_some(), script::OPTIONS))?;

@@ -19,7 +19,7 @@ use crate::{
     output::{self, Made, Output},
     packages::{self, Package},
     place,
-    plan::{CannInput, Inputs, Plan, PlannedBase, PlannedFile, WheelInput},
+    plan::{self, CannInput, Inputs, Plan, PlannedBase, PlannedFile, WheelInput},
     progress::{self, Progress},
     recipe::{self, Recipe},
     record::{BuildRecord, RecordedBase, RecordedLayer},
@@ -156,7 +156,9 @@ impl Prepared {
     fn wanted<'a>(&'a self, recipe: &'a Recipe) -> Option<Wanted<'a>> {
         let (package, _) = self.installer.as_ref()?;
         let dirs = self.index.as_ref().map(|index| &index.dirs);
-        Some(Wanted::new(recipe, package.sha256, self.opened.base.manifest_digest, dirs))
+        let oci_image::Base { manifest_digest, layers, .. } = &self.opened.base;
+        let max_layer = plan::max_layer_of_cann(recipe, layers.len(), package.size);
+        Some(Wanted { sha256: package.sha256, base: *manifest_digest, dirs, cann: &recipe.cann, max_layer })
     }
 
     /// Notes what is known of CANN; the wheels in it are wheels like the others.

@@ -23,7 +23,7 @@ use wheel_layer::{Layout, Target, WheelFacts};
 
 use crate::{front::Replaced, recipe::Recipe, report::Problems, scripts::Found};
 
-pub use cann::{CannInput, PlannedCann};
+pub use cann::{CannInput, PlannedCann, max_layer as max_layer_of_cann};
 pub use folders::above;
 pub use scripts::{PlannedEdit, PlannedScript, PlannedScripts};
 
@@ -103,7 +103,7 @@ pub struct Plan {
     /// How wheels are checked and installed.
     #[serde(skip)]
     pub target: Target,
-    /// Compressed bytes above which a layer is split.
+    /// Compressed bytes above which a layer of wheels is split.
     pub max_layer: u64,
     /// What the user should know before it is built.
     pub warnings: Vec<String>,
@@ -157,7 +157,7 @@ pub enum PlannedLayer {
         /// Sorted by path.
         files: Vec<PlannedScript>,
     },
-    /// The user's own files.
+    /// The user's own files; there are several where they are larger than `max_layer`.
     Files {
         /// Sorted by path.
         files: Vec<PlannedFile>,
@@ -290,7 +290,7 @@ impl Plan {
             );
         }
         let room = MAX_LAYERS.saturating_sub(taken);
-        let wheels = layers::wheels(inputs, &known, removed, &target, room, &mut problems);
+        let (wheels, max_layer) = layers::wheels(inputs, &known, removed, &target, room, &mut problems);
         problems.into_result()?;
         let tag = recipe.image_tag(&inputs.timestamp)?.to_tag();
         Ok(Self {
@@ -304,7 +304,7 @@ impl Plan {
             config: config::config(inputs, scripts.as_ref()),
             scripts,
             target,
-            max_layer: recipe.layout.max_layer.0,
+            max_layer,
             warnings,
         })
     }

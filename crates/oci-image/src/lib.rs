@@ -34,7 +34,7 @@ pub use document::{Document, ManifestError};
 pub use image_name::Digest;
 pub use index::{Index, IndexEntry};
 pub use layer::{
-    Attr, Content, ContentHash, Layer, LayerError, LayerOptions, LayerWriter, ParentDirs, TreeEntry, TreeKind,
+    Attr, Content, ContentHash, Layer, LayerError, LayerOptions, LayerWriter, ParentDirs, TreeEntry, TreeKind, split,
     tree_layer,
 };
 pub use layout::{LayoutSource, WriteError, open_layout, write_layout};

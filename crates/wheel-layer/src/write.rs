@@ -79,7 +79,7 @@ pub(crate) fn write(
         there.extend(placed.iter().map(|placed| placed.path.as_str()));
         there.extend(generated.iter().map(|made| made.path.as_str()));
     }
-    let pieces = pieces::split(items.iter().map(Item::size), max_layer);
+    let pieces = oci_image::split(items.iter().map(Item::size), max_layer);
     let given_up = AtomicBool::new(false);
     let made = pieces::each(&pieces, |piece| {
         let made = write_piece(&items[piece], &files, store, layout, &given_up);

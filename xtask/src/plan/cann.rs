@@ -6,8 +6,14 @@ use image_name::Digest;
 use oci_image::{Layer, ParentDirs};
 use serde::Serialize;
 
-use super::{Inputs, PlannedLayer, layers::pieces};
-use crate::cann::{Installed, LATEST};
+use super::{
+    Inputs, PlannedLayer,
+    layers::{pieces, share},
+};
+use crate::{
+    cann::{Installed, LATEST},
+    recipe::Recipe,
+};
 
 /// CANN's installer, found and checked, and what it wrote if it has been run upon this base.
 #[derive(Debug, Clone)]
@@ -51,6 +57,12 @@ pub struct PlannedCann {
     pub dropped: u64,
 }
 
+/// Compressed bytes above which a layer of CANN is split. It hangs on nothing that changes from day to day, so that its
+/// installer need not be run again.
+pub fn max_layer(recipe: &Recipe, base_layers: usize, installer: u64) -> u64 {
+    recipe.layout.max_layer.fitting(share(base_layers), |bytes| pieces(installer, bytes))
+}
+
 /// CANN's layers, and how many they are at most.
 pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<(PlannedLayer, usize)> {
     let CannInput { path, sha256, size, engine, installed } = inputs.cann.as_ref()?;
@@ -70,7 +82,7 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<(P
     };
     let Some(installed) = installed else {
         // The installer is compressed, as its layers will be.
-        let most = pieces(*size, recipe.layout.max_layer.0);
+        let most = pieces(*size, max_layer(recipe, inputs.base.layers, *size));
         return Some((PlannedLayer::Cann(planned.into()), most));
     };
     if !installed.setid.is_empty() {

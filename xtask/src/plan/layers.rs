@@ -39,12 +39,21 @@ pub(super) fn whiteouts(inputs: &Inputs<'_>, problems: &mut Problems) -> Option<
     (!paths.is_empty()).then_some(PlannedLayer::Whiteouts { distributions, paths })
 }
 
-/// The user's own files at the places where the base really has them, sorted.
-pub(super) fn files(inputs: &Inputs<'_>) -> Option<PlannedLayer> {
+/// How many layers CANN may have above this base, and the user's files, where smaller pieces would make more.
+pub(super) fn share(base_layers: usize) -> usize {
+    MAX_LAYERS.saturating_sub(base_layers) / 3
+}
+
+/// The user's own files at the places where the base really has them, sorted. How small they will be is not known, so
+/// they are split as if they stayed as they are.
+pub(super) fn files(inputs: &Inputs<'_>) -> Vec<PlannedLayer> {
     let place = |file: &PlannedFile| PlannedFile { to: folders::real(inputs, &file.to), ..file.clone() };
     let mut files: Vec<PlannedFile> = inputs.files.iter().map(place).collect();
     files.sort_by(|a, b| a.to.cmp(&b.to));
-    (!files.is_empty()).then_some(PlannedLayer::Files { files })
+    let split = |bytes| oci_image::split(files.iter().map(|file| file.size), bytes);
+    let max_layer = inputs.recipe.layout.max_layer.fitting(share(inputs.base.layers), |bytes| split(bytes).len());
+    let pieces = split(max_layer).into_iter().filter(|piece| !piece.is_empty());
+    pieces.map(|piece| PlannedLayer::Files { files: files[piece].to_vec() }).collect()
 }
 
 /// Our own programs.
@@ -53,7 +62,7 @@ pub(super) fn tools(inputs: &Inputs<'_>) -> PlannedLayer {
 }
 
 /// One layer a wheel, largest first: what changes often is small and comes last. Where these would be more than `room`,
-/// the smallest share one.
+/// the smallest share one. Also gives the compressed bytes above which one is split.
 pub(super) fn wheels(
     inputs: &Inputs<'_>,
     known: &ParentDirs,
@@ -61,7 +70,7 @@ pub(super) fn wheels(
     target: &Target,
     room: usize,
     problems: &mut Problems,
-) -> Vec<PlannedLayer> {
+) -> (Vec<PlannedLayer>, u64) {
     let mut wheels: Vec<(&WheelInput, &WheelFacts)> = inputs.wheels.iter().zip(inputs.facts).collect();
     wheels.sort_by(|(a, of_a), (b, of_b)| b.size.cmp(&a.size).then_with(|| of_a.key().cmp(&of_b.key())));
     let plain = folders::layout(inputs, ParentDirs::new());
@@ -90,7 +99,7 @@ pub(super) fn wheels(
             layout: Layout { parents: parents.collect(), ..layout },
         });
     }
-    let max_layer = inputs.recipe.layout.max_layer.0;
+    let max_layer = inputs.recipe.layout.max_layer.fitting(room, |bytes| total(&sizes, bytes));
     let Some(alone) = alone(&sizes, room, max_layer) else {
         let (base, most) = (inputs.base.layers, MAX_LAYERS);
         problems.push(
@@ -100,31 +109,34 @@ pub(super) fn wheels(
             ),
             Some("take a base with fewer layers, or a larger `layout.max_layer`".to_owned()),
         );
-        return Vec::new();
+        return (Vec::new(), max_layer);
     };
     let shared = planned.split_off(alone);
     let mut layers: Vec<PlannedLayer> = planned.into_iter().map(|wheel| PlannedLayer::Wheel(wheel.into())).collect();
     if !shared.is_empty() {
         layers.push(PlannedLayer::SharedByWheels { wheels: shared });
     }
-    layers
+    (layers, max_layer)
 }
 
 /// How many of the wheels, whose sizes these are, have layers of their own when all of them together may have `room`
 /// layers; none where there is no way.
 fn alone(sizes: &[u64], room: usize, max_layer: u64) -> Option<usize> {
-    let total = |sizes: &[u64]| sizes.iter().map(|size| pieces(*size, max_layer)).sum::<usize>();
-    if total(sizes) <= room {
+    if total(sizes, max_layer) <= room {
         return Some(sizes.len());
     }
     (0..sizes.len().saturating_sub(1)).rev().find(|&alone| {
         let (own, shared) = sizes.split_at(alone);
-        total(own) + pieces(shared.iter().sum(), max_layer) <= room
+        total(own, max_layer) + pieces(shared.iter().sum(), max_layer) <= room
     })
 }
 
-/// How many layers this many compressed bytes become at most. Files are put in one after the other, so that two
-/// neighbours are more than `max_layer` together.
+/// How many layers wheels of these sizes become at most, each by itself.
+fn total(sizes: &[u64], max_layer: u64) -> usize {
+    sizes.iter().map(|size| pieces(*size, max_layer)).sum()
+}
+
+/// How many layers this many compressed bytes become at most, as [`oci_image::split`] says.
 pub(super) fn pieces(size: u64, max_layer: u64) -> usize {
     if size <= max_layer { 1 } else { usize::try_from(2 * size / max_layer + 1).unwrap_or(usize::MAX) }
 }

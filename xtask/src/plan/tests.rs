@@ -2,6 +2,7 @@
 
 mod base;
 mod front;
+mod pieces;
 mod scripts;
 
 use expect_test::{Expect, expect};

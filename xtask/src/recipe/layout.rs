@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    amounts::{Bytes, Mode, Owner},
+    amounts::{Mode, Owner},
     fields::Fields,
+    max_layer::MaxLayer,
     paths::ImagePath,
 };
 
@@ -18,9 +19,8 @@ pub struct Layout {
     /// Folders of the base, which every layer that reaches into them repeats. The base's own attributes, once known,
     /// come before these. Default: those of the manual's base.
     pub dirs: BTreeMap<ImagePath, Dir>,
-    /// A layer with more compressed bytes is split, so that a registry that can not resume loses at most this much to
-    /// a cut. Default: 512 MiB.
-    pub max_layer: Bytes,
+    /// A layer with more compressed bytes is split. Default: `"auto"`.
+    pub max_layer: MaxLayer,
 }
 
 /// Attributes of a folder.
@@ -50,18 +50,15 @@ const DIRS: [(&str, u32, Owner); 11] = [
     ("/usr/local/bin", 0o755, ROOT),
 ];
 
-/// Bounds of `max_layer`: less than the first makes thousands of layers of one MindSpore, more than the second no
-/// registry of the field takes.
-const MAX_LAYER: (u64, u64) = (1 << 20, 10_000_000_000);
-
 impl Layout {
     pub(super) fn read(mut fields: Fields<'_>) -> Self {
         let owner = fields.value("owner", OWNER);
-        let max_layer = fields.placed::<Bytes>("max_layer");
+        let max_layer = fields.placed::<MaxLayer>("max_layer");
         if let Some(placed) = &max_layer
-            && !(MAX_LAYER.0..=MAX_LAYER.1).contains(&placed.value.0)
+            && let MaxLayer::Bytes(bytes) = placed.value
+            && !MaxLayer::BOUNDS.contains(&bytes.0)
         {
-            fields.fault(placed, "must be 1 MiB to 10 GB");
+            fields.fault(placed, "must be 1 MiB to 10 GB, or `auto`");
         }
         let mut inner = fields.table("dirs");
         let mut dirs = BTreeMap::new();
@@ -84,6 +81,6 @@ impl Layout {
         }
         inner.end();
         fields.end();
-        Self { owner, dirs, max_layer: max_layer.map_or(Bytes(512 << 20), |placed| placed.value) }
+        Self { owner, dirs, max_layer: max_layer.map_or(MaxLayer::Auto, |placed| placed.value) }
     }
 }

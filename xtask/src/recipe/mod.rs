@@ -13,6 +13,7 @@ mod fields;
 mod files;
 mod launch;
 mod layout;
+mod max_layer;
 mod packages;
 mod paths;
 mod python;

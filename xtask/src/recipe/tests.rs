@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 
-use super::*;
+use super::{amounts::Bytes, max_layer::MaxLayer, *};
 use crate::{base::ImageRef, report};
 
 fn parse(text: &str, set: &[&str], base: Option<&str>) -> anyhow::Result<Recipe> {
@@ -83,7 +83,7 @@ fn a_set_value_is_read_as_toml_or_as_text_whichever_fits() {
     let recipe = parse("", &set, None).unwrap();
     assert_eq!(recipe.versions.python.as_str(), "3.10");
     assert_eq!(recipe.python.interpreter.as_str(), "/home/ma-user/anaconda3/envs/MindSpore/bin/python3.10");
-    assert_eq!(recipe.layout.max_layer.0, 1 << 20);
+    assert_eq!(recipe.layout.max_layer, MaxLayer::Bytes(Bytes(1 << 20)));
     assert!(recipe.registry.insecure);
     assert_eq!(recipe.versions.mindspore.as_str(), "2");
     let set = ["pypi.requirements=[\"mindpet==1.0.4\"]", "files=[{from=\"a\",to=\"/b\"}]", "environment.A=b=c"];
@@ -307,7 +307,7 @@ x = 1
             error: `image.toml` line 33: `environment.C`: must be text, or `false` to leave it out
             error: `image.toml` line 34: `environment.D`: `${` is not closed, or names no variable
             error: `image.toml` line 37: `layout.owner`: `ma-user:ma-group` is no owner: numeric user and group, "1000:100"
-            error: `image.toml` line 38: `layout.max_layer`: must be 1 MiB to 10 GB
+            error: `image.toml` line 38: `layout.max_layer`: must be 1 MiB to 10 GB, or `auto`
             error: `image.toml` line 39: `layout.dirs.home.mode`: invalid type: integer `750`, expected octal digits as text, "0750"
             error: `image.toml` line 39: `layout.dirs.home`: the folder must begin with `/`
             error: `image.toml` line 41: `files.to` is missing

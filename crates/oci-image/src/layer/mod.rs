@@ -7,6 +7,7 @@ mod gzip;
 mod inflate;
 mod path;
 mod splice;
+mod split;
 mod tar;
 mod tree;
 mod writer;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use content::{Content, ContentHash};
 pub use error::LayerError;
+pub use split::split;
 pub(crate) use tar::{Kind, push_header};
 pub use tree::{TreeEntry, TreeKind, tree_layer};
 pub use writer::{LayerOptions, LayerWriter};

@@ -1,0 +1,50 @@
+//! In how many layers what is large is put.
+
+use oci_image::Digest;
+use sha2::{Digest as _, Sha256};
+
+use super::{RECIPE, World};
+use crate::{
+    plan::{PlannedFile, PlannedLayer},
+    testbed::WheelDouble,
+};
+
+#[test]
+fn layers_are_split_in_smaller_pieces_where_there_is_room() {
+    let max_layer = |base_layers, recipe: &str| {
+        let mut world = World::new(recipe);
+        world.base_layers = base_layers;
+        world.wheel(&WheelDouble::new("a").file("a.bin", &[1]));
+        world.wheels[0].size = 600 << 20;
+        world.plan().unwrap().max_layer >> 20
+    };
+    let auto = [20, 105, 110, 115].map(|base_layers| max_layer(base_layers, RECIPE));
+    assert_eq!(auto, [64, 128, 256, 512]);
+    assert_eq!(max_layer(113, &format!("{RECIPE}\nlayout.max_layer = \"300 MiB\"\n")), 300);
+}
+
+#[test]
+fn the_user_s_files_are_split_too() {
+    let mut world = World::new(RECIPE);
+    let of = |text: &str| Digest::from_bytes(Sha256::digest(text).into());
+    let file = |name: &str, size| PlannedFile {
+        from: format!("/here/{name}").into(),
+        to: format!("/srv/{name}"),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        sha256: of(name),
+        size,
+    };
+    world.files = vec![file("c", 40 << 20), file("b", 30 << 20), file("a", 30 << 20)];
+    let layers = |world: &World| -> Vec<Vec<String>> {
+        let of_files = |layer: &PlannedLayer| match layer {
+            PlannedLayer::Files { files } => Some(files.iter().map(|file| file.to.clone()).collect()),
+            _ => None,
+        };
+        world.plan().unwrap().layers.iter().filter_map(of_files).collect()
+    };
+    assert_eq!(layers(&world), [vec!["/srv/a", "/srv/b"], vec!["/srv/c"]]);
+    world.base_layers = 116;
+    assert_eq!(layers(&world), [vec!["/srv/a", "/srv/b", "/srv/c"]]);
+}
