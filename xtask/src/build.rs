@@ -234,5 +234,5 @@ fn tree_key(entries: &[TreeEntry], parents: &ParentDirs) -> anyhow::Result<Strin
         hash.update(serde_json::to_vec(&(path, attr, kind, content))?);
     }
     hash.update(serde_json::to_vec(parents)?);
-    Ok(format!("2 {}", Digest::from_bytes(hash.finalize().into())))
+    Ok(format!("3 {}", Digest::from_bytes(hash.finalize().into())))
 }

@@ -18,7 +18,7 @@ use crate::recipe::Cann;
 pub use executor::{Installer, install};
 
 /// Raised where the same installer upon the same base would give other layers.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const KIND: &str = "cann";
 
 /// Where it is installed; what it writes elsewhere and is kept is listed.

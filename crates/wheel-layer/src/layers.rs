@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Raised where the bytes of a layer change, so that layers made before are not taken.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// How wheels become layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

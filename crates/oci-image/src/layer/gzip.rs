@@ -137,7 +137,8 @@ impl Member {
     }
 }
 
-/// Level 6: raw deflate, whose output does not depend on the processor.
+/// Raw deflate, whose output does not depend on the processor. Level 4: programs take 2 % more bytes than at level 6, for
+/// 40 % of the processor's time (37 MB in 0.75 instead of 1.8 s).
 fn fresh_compressor() -> CompressorOxide {
-    CompressorOxide::new(miniz_oxide::deflate::core::create_comp_flags_from_zip_params(6, 0, 0))
+    CompressorOxide::new(miniz_oxide::deflate::core::create_comp_flags_from_zip_params(4, 0, 0))
 }
