@@ -97,9 +97,12 @@ pub fn build(
         // Empty only where another layer failed first, and that one's error comes out of this loop.
         let Some(layers) = made.into_inner().unwrap_or_else(PoisonError::into_inner) else { continue };
         let mut removes = planned.removes().to_vec();
-        for layer in layers? {
-            new.push(NewLayer { layer, holds: planned.content() });
-            built.push(BuiltLayer { holds: planned.content(), removes: std::mem::take(&mut removes) });
+        let layers = layers?;
+        let pieces = layers.len();
+        for (number, layer) in (1..).zip(layers) {
+            let holds = progress::piece(&planned.content(), number, pieces);
+            new.push(NewLayer { layer, holds: holds.clone() });
+            built.push(BuiltLayer { holds, removes: std::mem::take(&mut removes) });
         }
     }
     let format = if plan.oci { Format::Oci } else { Format::DockerV2 };

@@ -306,10 +306,11 @@ fn damaged(error: IndexError) -> anyhow::Error {
 
 fn record(plan: &Plan, built: &Built) -> BuildRecord {
     let of_base = built.image.layers.len() - built.layers.len();
-    let contents = std::iter::repeat_n("base", of_base).chain(built.layers.iter().map(|layer| layer.holds.as_str()));
-    let layer = |(number, (blob, content)): (usize, (&Descriptor, &str))| RecordedLayer {
+    let base = (1..=of_base).map(|number| progress::piece("base", number, of_base));
+    let contents = base.chain(built.layers.iter().map(|layer| layer.holds.clone()));
+    let layer = |(number, (blob, content)): (usize, (&Descriptor, String))| RecordedLayer {
         blob: blob.clone(),
-        content: content.to_owned(),
+        content,
         of_base: number < of_base,
     };
     BuildRecord {

@@ -80,6 +80,11 @@ pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
+/// `CANN 5.1.RC2 (2 of 9)`; the thing alone where it is in one piece. Counts from 1.
+pub fn piece(thing: &str, number: usize, of: usize) -> String {
+    if of == 1 { thing.to_owned() } else { format!("{thing} ({number} of {of})") }
+}
+
 /// `0.71 s`, `2 min 05 s`.
 pub fn seconds(time: Duration) -> String {
     match time.as_secs() {
@@ -96,6 +101,11 @@ mod tests {
     fn sizes_read_as_registries_print_them() {
         let shown: Vec<String> = [0, 999, 1000, 999_949, 999_950, 129_154_761, 12_000_000_000].map(bytes).into();
         assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "129.2 MB", "12.0 GB"]);
+    }
+
+    #[test]
+    fn a_piece_is_numbered_where_there_are_several() {
+        assert_eq!([piece("base", 1, 1), piece("base", 2, 30)], ["base", "base (2 of 30)"]);
     }
 
     #[test]
