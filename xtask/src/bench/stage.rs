@@ -103,7 +103,8 @@ impl Stage {
         format!("{}/base/python:3.9", self.registry.host())
     }
 
-    /// Empties the registry and gives it the base.
+    /// Empties the registry and gives it the base. What whoever came before has left to the disk is written first, so
+    /// that nobody pays for it who comes next.
     pub fn empty_registry(&mut self) -> anyhow::Result<()> {
         self.registry.empty(&self.log)?;
         self.log
@@ -112,6 +113,7 @@ impl Stage {
             .arg(self.base.reference.to_string())
             .arg(format!("docker://{}", self.base()))
             .run()?;
+        self.log.command("sync").run()?;
         Ok(())
     }
 
