@@ -5,6 +5,7 @@
 
 mod cann;
 mod checks;
+mod claims;
 mod config;
 mod folders;
 mod front;
@@ -268,6 +269,7 @@ impl Plan {
         checks::base(inputs, &mut problems, &mut warnings);
         let target = checks::target(inputs);
         checks::wheels(inputs, &target, &mut problems, &mut warnings);
+        claims::claims(inputs, &mut problems, &mut warnings);
 
         let whiteouts = layers::whiteouts(inputs, &mut problems);
         let removed = match &whiteouts {

@@ -181,7 +181,7 @@ pub(super) fn files(inputs: &Inputs<'_>, target: &Target, known: &ParentDirs, pr
 
 /// Name and version of what the base's Python can import. Where wheels go comes first, as a second copy elsewhere does
 /// not count for Python either.
-fn installed(inputs: &Inputs<'_>, index: &BaseIndex) -> Vec<(String, String)> {
+pub(super) fn installed(inputs: &Inputs<'_>, index: &BaseIndex) -> Vec<(String, String)> {
     /// Where Debian's own Python looks besides (its site.py).
     const DEBIAN: &str = "/usr/lib/python3/dist-packages";
     let python = &inputs.recipe.python;

@@ -1,6 +1,7 @@
 //! Plans of small wheels upon a small base.
 
 mod base;
+mod claims;
 mod front;
 mod pieces;
 mod scripts;
@@ -69,6 +70,7 @@ impl World {
         let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0".to_vec();
         elf.resize(80, 0);
         world.file("opt/py/bin/python3.9", &elf).dir(SITE, 0o755, 1000);
+        world.has("mindspore", "1.8.1");
         world
     }
 
@@ -97,6 +99,12 @@ impl World {
         header.set_size(0);
         self.tar.append_link(&mut header, path, target).unwrap();
         self
+    }
+
+    /// A distribution of this version that the base has; a second time it is another version.
+    fn has(&mut self, name: &str, version: &str) -> &mut Self {
+        let metadata = format!("Name: {name}\nVersion: {version}\n");
+        self.file(&format!("{SITE}/{name}.dist-info/METADATA"), metadata.as_bytes())
     }
 
     /// A distribution that the base has, with or without a list of its files.

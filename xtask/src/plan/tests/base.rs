@@ -21,14 +21,16 @@ fn a_base_of_another_system_or_with_another_user_id_is_refused() {
         ("debian_11.5", "ID=debian\nVERSION_ID=\"11\"\n"),
         ("euler_2.8.3", "PRETTY_NAME=nothing\n"),
     ] {
-        let mut world = World::new(&format!("python = {{ prefix = \"/opt/py\" }}\nversions.os = \"{os}\""));
+        let mut world =
+            World::new(&format!("python.prefix = \"/opt/py\"\nversions = {{ cann = \"none\", os = \"{os}\" }}"));
         world.file("etc/os-release", release.as_bytes());
         assert!(world.plan().is_ok_and(|plan| plan.warnings.is_empty()), "{os} {release}");
     }
     for (os, release) in
         [("euler_2.8.3", "ID=\"openEuler\"\nVERSION_ID=\"22.03\"\n"), ("debian_11", "ID=debian\nVERSION_ID=\"12\"\n")]
     {
-        let mut world = World::new(&format!("python = {{ prefix = \"/opt/py\" }}\nversions.os = \"{os}\""));
+        let mut world =
+            World::new(&format!("python.prefix = \"/opt/py\"\nversions = {{ cann = \"none\", os = \"{os}\" }}"));
         world.file("etc/os-release", release.as_bytes());
         assert!(world.plan().is_err(), "{os} {release}");
     }
