@@ -11,6 +11,7 @@ mod folders;
 mod front;
 mod layers;
 mod scripts;
+mod site;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -269,6 +270,7 @@ impl Plan {
         checks::base(inputs, &mut problems, &mut warnings);
         let target = checks::target(inputs);
         checks::wheels(inputs, &target, &mut problems, &mut warnings);
+        site::site(inputs, &mut problems, &mut warnings);
         claims::claims(inputs, &mut problems, &mut warnings);
 
         let whiteouts = layers::whiteouts(inputs, &mut problems);

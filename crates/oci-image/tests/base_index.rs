@@ -241,6 +241,40 @@ fn every_python_is_found_under_its_names() {
     .assert_eq(&index.pythons().join("\n"));
 }
 
+#[test]
+fn a_python_looks_where_its_program_and_its_environment_are() {
+    let python = elf(b"");
+    let entries = |release: &'static [u8]| {
+        tar(&[
+            Made::File("etc/os-release", release),
+            Made::File("etc/passwd", b"ma-user:x:1000:100::/home/ma-user:/bin/sh\n"),
+            Made::Mode("usr/bin/python3.9", 0o755, &python),
+            Made::Dir("usr/lib/python3.9", 0o755),
+            Made::Link("venv/bin/python", "/usr/bin/python3.9"),
+            Made::Dir("venv/lib/python3.9/site-packages", 0o755),
+            Made::Mode("moved/bin/python3.9", 0o755, &python),
+            Made::File("script/bin/python3.9", b"#!/bin/sh\n"),
+            Made::Dir("script/lib/python3.9", 0o755),
+        ])
+    };
+    let sites = |index: &BaseIndex, path: &str| index.sites(index.interpreter(path).unwrap());
+    let debian = look(&[entries(b"ID=other\nID_LIKE=\"debian\"\n")]);
+    expect![[r#"
+        /venv/lib/python3.9/site-packages
+        /venv/lib64/python3.9/site-packages
+        /usr/local/lib/python3.9/dist-packages
+        /usr/lib/python3/dist-packages
+        /usr/lib/python3.9/dist-packages
+        /home/ma-user/.local/lib/python3.9/site-packages"#]]
+    .assert_eq(&sites(&debian, "/venv/bin/python").unwrap().join("\n"));
+    assert_eq!(sites(&debian, "/usr/bin/python3.9").unwrap()[0], "/usr/local/lib/python3.9/dist-packages");
+    // Where the library is not beside it, and what a script starts, is not known.
+    assert_eq!(sites(&debian, "/moved/bin/python3.9"), None);
+    assert_eq!(sites(&debian, "/script/bin/python3.9"), None);
+    let other = sites(&look(&[entries(b"ID=euleros\n")]), "/usr/bin/python3.9").unwrap();
+    assert_eq!((&*other[0], other.len()), ("/usr/lib/python3.9/site-packages", 8));
+}
+
 const SITE: &str = "opt/env/lib/python3.9/site-packages";
 
 #[test]

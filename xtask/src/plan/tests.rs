@@ -5,6 +5,7 @@ mod claims;
 mod front;
 mod pieces;
 mod scripts;
+mod site;
 
 use expect_test::{Expect, expect};
 use oci_image::{Attr, Base, Digest, Layer, Store};
@@ -67,9 +68,7 @@ impl World {
             allow_missing: false,
         };
         world.dir("home/ma-user", 0o750, 1000).file("etc/passwd", PASSWD);
-        let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0".to_vec();
-        elf.resize(80, 0);
-        world.file("opt/py/bin/python3.9", &elf).dir(SITE, 0o755, 1000);
+        world.program("opt/py/bin/python3.9").dir(SITE, 0o755, 1000);
         world.has("mindspore", "1.8.1");
         world
     }
@@ -91,6 +90,13 @@ impl World {
 
     fn file(&mut self, path: &str, bytes: &[u8]) -> &mut Self {
         self.entry(path, tar::EntryType::Regular, 0o755, 0, bytes)
+    }
+
+    /// An ELF program for aarch64.
+    fn program(&mut self, path: &str) -> &mut Self {
+        let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0".to_vec();
+        elf.resize(80, 0);
+        self.file(path, &elf)
     }
 
     fn link(&mut self, path: &str, target: &str) -> &mut Self {

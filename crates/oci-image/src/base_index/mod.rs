@@ -8,6 +8,7 @@ mod listing;
 mod python;
 mod removal;
 mod scan;
+mod sites;
 mod stream;
 mod system;
 mod tree;
@@ -23,7 +24,7 @@ pub use python::Interpreter;
 pub use system::{Group, User};
 
 /// Raised whenever the index comes to hold something else.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The kind of its records in the store.
 const RECORDS: &str = "base-index";
 

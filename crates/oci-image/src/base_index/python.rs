@@ -15,6 +15,8 @@ pub struct Interpreter {
     pub path: String,
     /// The folder that its `bin` is in.
     pub prefix: String,
+    /// The program's own path: what `path` leads to in the end.
+    pub real: String,
     /// Major and minor number.
     pub version: (u32, u32),
     /// The third number, where the program or its library tells it.
@@ -59,6 +61,7 @@ fn interpreter(tree: &Tree, path: &str) -> Option<Interpreter> {
     Some(Interpreter {
         path: format!("/{path}"),
         prefix: format!("/{prefix}"),
+        real: format!("/{real}"),
         version,
         micro: own.micro.or_else(beside),
         machine: own.machine,
