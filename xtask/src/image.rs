@@ -17,13 +17,13 @@ use crate::{
     clock, engine, front,
     lock::{self, Lock},
     output::{self, Made, Output},
-    packages::{self, Package},
+    packages::{self, Contents, Package},
     place,
     plan::{self, CannInput, Inputs, Plan, PlannedBase, PlannedFile, WheelInput},
     progress::{self, Progress},
     recipe::{self, Recipe},
     record::{BuildRecord, RecordedBase, RecordedLayer},
-    report::{self, Problems, WithHint},
+    report::{self, WithHint},
     scripts::{self, Origin},
     setup,
 };
@@ -94,46 +94,23 @@ struct Prepared {
 
 impl Prepared {
     fn new(args: &ImageArgs, recipe: &Recipe, store: &Store, progress: &Progress) -> anyhow::Result<Self> {
-        let found = setup::packages(&args.recipe, recipe, store, progress)?;
-        let files = setup::own_files(recipe, store)?;
         let origin = scripts::origin(recipe, &setup::pkg_folder(&args.recipe));
-        let opened = base::open(&recipe.base.source, &args.registry, &recipe.registry, store, progress)
-            .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))?;
-        setup::check_pin(recipe, &opened)?;
+        let packages = || {
+            let found = setup::packages(&args.recipe, recipe, store, progress)?;
+            Ok((packages::contents(found.clone(), store)?, found))
+        };
+        let inputs = report::both(packages(), setup::own_files(recipe, store));
+        let inputs = report::both(inputs, scripts::packages(&origin));
+        let (inputs, opened) = setup::with_base(inputs, recipe, &args.registry, store, progress)?;
+        let (((contents, mut pinned), files), of_scripts) = inputs;
         if !args.recipe.sample {
             let lock = Lock::load(&place::lock_file(args.recipe.recipe.as_deref()))?;
-            let mut pinned = found.clone();
-            pinned.extend(scripts::packages(&origin)?);
+            pinned.extend(of_scripts);
             for note in lock::verify(lock.as_ref(), recipe, &pinned, &opened.base.manifest_digest)? {
                 progress.line(&format!("note: {note}"));
             }
         }
-        let mut problems = Problems::default();
-        let (mut packages, mut facts, mut installer) = (Vec::new(), Vec::new(), None);
-        for package in found {
-            if package.is_installer() {
-                match packages::installer(store, &package.path, &package.sha256) {
-                    Ok(read) => installer = Some((package, read)),
-                    Err(error) => problems.push(
-                        format_args!(
-                            "`{}` can't be used: {}",
-                            package.path.display(),
-                            report::one_line(error.as_ref())
-                        ),
-                        Some(again(&package)),
-                    ),
-                }
-                continue;
-            }
-            match WheelFacts::cached(store, &package.path, &package.sha256) {
-                Ok(read) => {
-                    facts.push(read);
-                    packages.push(package);
-                }
-                Err(error) => problems.push(report::one_line(&error), Some(again(&package))),
-            }
-        }
-        problems.into_result()?;
+        let Contents { wheels: packages, facts, installer } = contents;
         let index = index(args, recipe, &origin, !facts.is_empty(), &opened, store, progress)?;
         let scripts = scripts::find(&origin, recipe, store, index.as_ref())?;
         let scripts_wanted = origin != Origin::Kept;
@@ -241,13 +218,6 @@ impl Prepared {
 
     fn facts(&self) -> BTreeMap<Digest, &WheelFacts> {
         self.packages.iter().map(|package| package.sha256).zip(&self.facts).collect()
-    }
-}
-
-fn again(package: &Package) -> String {
-    match package.kind.as_str() {
-        recipe::PYPI => format!("delete `{}` and run `cargo xtask fetch`", package.path.display()),
-        _ => "copy the file again from where it came".to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The packages of the image: found in the package folder by the recipe's globs, and known by their digests.
 
+mod contents;
 mod digests;
 mod file_name;
 mod installer;
@@ -26,6 +27,7 @@ use oci_image::Store;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    contents::{Contents, contents},
     digests::digest,
     file_name::{InstallerName, WheelName},
     installer::installer,

@@ -1,12 +1,11 @@
 //! `fetch` and `lock`: what is done before a build.
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use oci_image::Store;
 use serde_json::json;
 
 use crate::{
     args::{FetchArgs, Format, LockArgs},
-    base,
     lock::Lock,
     packages, place,
     progress::{self, Progress},
@@ -55,11 +54,11 @@ pub fn lock(args: &LockArgs, store: &Store, progress: &Progress) -> anyhow::Resu
         .input();
     }
     let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
-    let mut packages = setup::packages(&args.recipe, &recipe, store, progress)?;
-    packages.extend(scripts::packages(&scripts::origin(&recipe, &setup::pkg_folder(&args.recipe)))?);
-    let opened = base::open(&recipe.base.source, &args.registry, &recipe.registry, store, progress)
-        .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))?;
-    setup::check_pin(&recipe, &opened)?;
+    let packages = setup::packages(&args.recipe, &recipe, store, progress);
+    let of_scripts = scripts::packages(&scripts::origin(&recipe, &setup::pkg_folder(&args.recipe)));
+    let found = report::both(packages, of_scripts);
+    let ((mut packages, of_scripts), opened) = setup::with_base(found, &recipe, &args.registry, store, progress)?;
+    packages.extend(of_scripts);
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = place::lock_file(args.recipe.recipe.as_deref());
     if args.dry_run {

@@ -97,6 +97,28 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// Failures of steps that do not need each other, each with its own causes and way out.
+#[derive(Debug)]
+struct Several(Vec<anyhow::Error>);
+
+impl fmt::Display for Several {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let messages: Vec<String> = self.0.iter().map(|error| format!("{error:#}")).collect();
+        f.write_str(&messages.join("\n"))
+    }
+}
+
+impl std::error::Error for Several {}
+
+/// What two steps give that do not need each other; where both failed, an error that shows both.
+pub fn both<A, B>(one: anyhow::Result<A>, other: anyhow::Result<B>) -> anyhow::Result<(A, B)> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        (Err(one), Err(other)) => Err(Several(vec![one, other]).into()),
+    }
+}
+
 /// Faults of one kind that are shown: a wheel with 200,000 files may have as many.
 const SHOWN: usize = 100;
 /// Letters of a message that are shown: what wheels, bases and registries say of themselves is part of some.
@@ -125,6 +147,10 @@ pub fn render(error: &anyhow::Error) -> String {
     let mut hints: Vec<&str> = Vec::new();
     let mut said = String::new();
     for (depth, cause) in error.chain().enumerate() {
+        if let Some(Several(errors)) = cause.downcast_ref() {
+            text.extend(errors.iter().map(render));
+            continue;
+        }
         if let Some(problems) = cause.downcast_ref::<Problems>() {
             for problem in problems.0.iter().take(SHOWN) {
                 text.push_str(&format!("error: {}\n", bounded(&problem.message)));
@@ -182,6 +208,9 @@ pub fn one_line(error: &dyn std::error::Error) -> String {
 /// The faults that an error holds, each with its way out; itself, where it holds none.
 pub fn faults(error: &anyhow::Error) -> Vec<(String, Option<String>)> {
     for cause in error.chain() {
+        if let Some(Several(errors)) = cause.downcast_ref() {
+            return errors.iter().flat_map(faults).collect();
+        }
         let hinted = cause.downcast_ref::<Hinted>().map(|hinted| &hinted.inner);
         let problems = cause.downcast_ref::<Problems>().or_else(|| hinted?.downcast_ref::<Problems>());
         if let Some(problems) = problems {
@@ -201,6 +230,9 @@ pub fn exit(error: &anyhow::Error) -> Exit {
     let of_one = |cause: &(dyn std::error::Error + 'static)| {
         if cause.is::<Problems>() {
             return Some(Exit::Input);
+        }
+        if let Some(Several(errors)) = cause.downcast_ref() {
+            return errors.iter().map(exit).find(|exit| *exit == Exit::Input);
         }
         let hinted = cause.downcast_ref::<Hinted>()?;
         hinted.exit.or_else(|| hinted.inner.chain().next().map(|_| exit(&hinted.inner)).filter(|e| *e == Exit::Input))
@@ -289,6 +321,27 @@ mod tests {
         let text = render(&problems.into());
         assert_eq!(text.lines().count(), SHOWN + 1);
         assert!(text.ends_with("error: 99\nerror: and 900 more\n"));
+    }
+
+    #[test]
+    fn two_failures_are_shown_each_with_its_own_causes() {
+        let mut problems = Problems::default();
+        problems.push("no CANN toolkit", Some("copy it to `pkg/`".to_owned()));
+        let packages = || problems.into_result();
+        let base = || Err::<(), _>(anyhow!("refused")).hint("is it up?").context("failed to open the base");
+        let error = both(both(Ok(1), packages()), base()).unwrap_err();
+        expect![[r#"
+            error: no CANN toolkit
+            hint: copy it to `pkg/`
+            error: failed to open the base
+            caused by: refused
+            hint: is it up?
+        "#]]
+        .assert_eq(&render(&error));
+        assert_eq!(exit(&error), Exit::Input);
+        assert_eq!(faults(&error).len(), 2);
+        assert_eq!(exit(&both(base(), base()).unwrap_err()), Exit::Work);
+        assert_eq!(both(Ok(1), Ok(2)).unwrap(), (1, 2));
     }
 
     #[test]

@@ -11,15 +11,15 @@ use anyhow::{Context, anyhow};
 use oci_image::Store;
 
 use crate::{
-    args::RecipeArgs,
-    base::OpenImage,
+    args::{RecipeArgs, RegistryArgs},
+    base::{self, ImageRef, OpenImage},
     fetch::{self, Fetched},
     packages::{self, Found, Package},
     place,
     plan::PlannedFile,
     progress::Progress,
     recipe::{Overrides, OwnFile, Recipe},
-    report::{Problems, WithHint},
+    report::{self, Problems, WithHint},
     sample::{self, Consent, SampleBase},
 };
 
@@ -165,8 +165,27 @@ fn walk<'a>(
     }
 }
 
+/// The base, opened beside what else was found, so that all that is wrong with either is said at once. What is wrong
+/// already does not wait for the gigabytes of a base that has to be copied before anything is known of it.
+pub fn with_base<T>(
+    found: anyhow::Result<T>,
+    recipe: &Recipe,
+    args: &RegistryArgs,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<(T, OpenImage)> {
+    let found = match &recipe.base.source {
+        ImageRef::Registry(_) | ImageRef::Layout { .. } => found,
+        ImageRef::Archive(_) | ImageRef::Engine { .. } => Ok(found?),
+    };
+    let opened = base::open(&recipe.base.source, args, &recipe.registry, store, progress)
+        .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))
+        .and_then(|opened| check_pin(recipe, &opened).map(|()| opened));
+    report::both(found, opened)
+}
+
 /// The base is the one that the recipe pins.
-pub fn check_pin(recipe: &Recipe, opened: &OpenImage) -> anyhow::Result<()> {
+fn check_pin(recipe: &Recipe, opened: &OpenImage) -> anyhow::Result<()> {
     match recipe.base.digest {
         Some(pin) if pin != opened.base.manifest_digest => Err(anyhow!(
             "the base `{}` is {}, the recipe pins {pin}",
@@ -185,7 +204,6 @@ mod tests {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
     use super::*;
-    use crate::{recipe::Overrides, report};
 
     #[test]
     fn a_file_whose_name_the_image_can_not_have_is_not_left_out_in_silence() {

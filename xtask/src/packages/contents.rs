@@ -1,0 +1,57 @@
+//! What is inside the packages: every wheel read, CANN's installer checked whole.
+
+use makeself::Makeself;
+use oci_image::Store;
+use wheel_layer::WheelFacts;
+
+use super::{Package, installer};
+use crate::{
+    recipe::PYPI,
+    report::{self, Problems},
+};
+
+/// Packages that can be used.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The wheels.
+    pub wheels: Vec<Package>,
+    /// What each of them says and holds, in the same order.
+    pub facts: Vec<WheelFacts>,
+    /// CANN's installer.
+    pub installer: Option<(Package, Makeself)>,
+}
+
+/// Reads each package, or takes from the store what was found when that was done; all that are damaged are named
+/// together.
+pub fn contents(found: Vec<Package>, store: &Store) -> anyhow::Result<Contents> {
+    let mut problems = Problems::default();
+    let mut contents = Contents::default();
+    for package in found {
+        if package.is_installer() {
+            match installer(store, &package.path, &package.sha256) {
+                Ok(read) => contents.installer = Some((package, read)),
+                Err(error) => problems.push(
+                    format_args!("`{}` can't be used: {}", package.path.display(), report::one_line(error.as_ref())),
+                    Some(again(&package)),
+                ),
+            }
+            continue;
+        }
+        match WheelFacts::cached(store, &package.path, &package.sha256) {
+            Ok(read) => {
+                contents.facts.push(read);
+                contents.wheels.push(package);
+            }
+            Err(error) => problems.push(report::one_line(&error), Some(again(&package))),
+        }
+    }
+    problems.into_result()?;
+    Ok(contents)
+}
+
+fn again(package: &Package) -> String {
+    match package.kind.as_str() {
+        PYPI => format!("delete `{}` and run `cargo xtask fetch`", package.path.display()),
+        _ => "copy the file again from where it came".to_owned(),
+    }
+}

@@ -1,0 +1,54 @@
+//! What `image` and `lock` say of inputs that are wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{fs, path::Path, process::Command};
+
+use expect_test::expect;
+
+/// The command in a folder that has a store, packages and nothing else: its exit code and what it says to people.
+fn say(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(arguments).current_dir(folder).env("FMTK_STORE", folder.join("store"));
+    command.env_remove("timestamp").env_remove("DOCKER_BUILD_PATH");
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said.replace(folder.to_str().unwrap(), ""))
+}
+
+/// A recipe of no package but the tuning kit.
+const RECIPE: &str = "packages = { cann.required = false, moxing.required = false }\npypi.requirements = []\n";
+
+#[test]
+fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("image.toml"), format!("{RECIPE}base.reference = 'oci:nowhere'\n")).unwrap();
+    fs::create_dir(folder.path().join("pkg")).unwrap();
+    let build = ["image", "--dry-run", "--recipe", "image.toml", "--pkg", "pkg"];
+    let (code, missing) = say(folder.path(), &build);
+    expect![[r#"
+        error: no `tuning-kit` package: nothing in `pkg` is named `Ascend_mindxsdk_mxTuningKit-*.whl`
+        hint: copy the mxTuningKit wheel of MindX SDK to `pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements` and set `packages.tuning-kit.required=false`
+        hint: `cargo xtask image --sample` makes a small real image without the vendor's packages
+        error: failed to open the base `oci:nowhere`
+        caused by: `/nowhere` is not an OCI image layout: there is no file `oci-layout` in it
+    "#]]
+    .assert_eq(&missing);
+    assert_eq!(code, Some(2));
+    assert_eq!(say(folder.path(), &["lock", "--recipe", "image.toml", "--pkg", "pkg"]).1, missing);
+
+    fs::write(folder.path().join("pkg/Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl"), "rubbish").unwrap();
+    expect![[r#"
+        error: wheel `pkg/Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)
+        hint: copy the file again from where it came
+        error: failed to open the base `oci:nowhere`
+        caused by: `/nowhere` is not an OCI image layout: there is no file `oci-layout` in it
+    "#]]
+    .assert_eq(&say(folder.path(), &build).1);
+    // Whoever has to copy the base first is told of the packages before that.
+    expect![[r#"
+        error: wheel `pkg/Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)
+        hint: copy the file again from where it came
+    "#]]
+    .assert_eq(&say(folder.path(), &[&build[..], &["--base", "docker-archive:nowhere.tar"]].concat()).1);
+}
