@@ -81,16 +81,17 @@ fn fetch_by(
     store: &Store,
     progress: &Progress,
 ) -> anyhow::Result<Fetched> {
+    let request = Request::of(recipe);
+    // What was fetched for other requirements stays for whoever has them; with none it goes into no image.
+    if request.requirements.is_empty() {
+        return Ok(Fetched { downloaded: false, files: Vec::new(), size: 0 });
+    }
     fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
     // Two fetches at once: the second waits and finds everything there.
     let _lock = lock(folder)?;
-    let request = Request::of(recipe);
     let old = Record::load(folder)?.unwrap_or(Record { request: None, files: BTreeMap::new() });
     if old.request.as_ref() == Some(&request) && intact(&old, folder, store) {
         return Ok(outcome(&old, false));
-    }
-    if request.requirements.is_empty() {
-        return settle(&old, Record { request: Some(request), files: BTreeMap::new() }, None, folder);
     }
     // The lock is ours: what lies here is left from a fetch that was interrupted.
     let work = folder.join(PARTIAL);
@@ -99,7 +100,7 @@ fn fetch_by(
     fs::create_dir_all(&wheels).with_context(|| format!("failed to create folder `{}`", wheels.display()))?;
     let result = download(python, &request, &work, &wheels, progress)
         .and_then(|()| arrived(&wheels, store))
-        .and_then(|files| settle(&old, Record { request: Some(request.clone()), files }, Some(&wheels), folder));
+        .and_then(|files| settle(&old, Record { request: Some(request.clone()), files }, &wheels, folder));
     remove_folder(&work)?;
     if let Ok(fetched) = &result {
         let (count, size) = (fetched.files.len(), progress::bytes(fetched.size));
@@ -190,14 +191,12 @@ fn arrived(wheels: &Path, store: &Store) -> anyhow::Result<BTreeMap<String, File
 }
 
 /// Moves the new files in and takes out what an earlier fetch left and this one no longer wants.
-fn settle(old: &Record, new: Record, wheels: Option<&Path>, folder: &Path) -> anyhow::Result<Fetched> {
+fn settle(old: &Record, new: Record, wheels: &Path, folder: &Path) -> anyhow::Result<Fetched> {
     let both = old.files.iter().chain(&new.files).map(|(file, known)| (file.clone(), known.clone())).collect();
     Record { request: None, files: both }.save(folder)?;
     for file in new.files.keys() {
-        if let Some(wheels) = wheels {
-            let (from, to) = (wheels.join(file), folder.join(file));
-            fs::rename(from, &to).with_context(|| format!("failed to move a wheel to `{}`", to.display()))?;
-        }
+        let (from, to) = (wheels.join(file), folder.join(file));
+        fs::rename(from, &to).with_context(|| format!("failed to move a wheel to `{}`", to.display()))?;
     }
     for file in old.files.keys().filter(|file| !new.files.contains_key(*file)) {
         let path = folder.join(file);
@@ -209,7 +208,7 @@ fn settle(old: &Record, new: Record, wheels: Option<&Path>, folder: &Path) -> an
         }
     }
     new.save(folder)?;
-    Ok(outcome(&new, wheels.is_some()))
+    Ok(outcome(&new, true))
 }
 
 fn outcome(record: &Record, downloaded: bool) -> Fetched {

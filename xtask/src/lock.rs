@@ -17,7 +17,8 @@ use image_name::Digest;
 pub use self::file::{Lock, LockedBase, LockedPackage};
 use crate::{
     packages::Package,
-    recipe::Recipe,
+    progress,
+    recipe::{PYPI, Recipe},
     report::{Problems, WithHint},
 };
 
@@ -46,7 +47,14 @@ pub fn verify(
     let mut notes = Vec::new();
     let mut differs = false;
     if let Some(lock) = lock {
-        let mut differences = packages_apart(lock, packages);
+        // To want nothing of PyPI is said in so many words: a build upon one's own image, which has it all.
+        let wanted = |locked: &&LockedPackage| locked.kind != PYPI || !recipe.pypi.requirements.is_empty();
+        let mut differences = packages_apart(lock.packages.iter().filter(wanted).collect(), packages);
+        let left = lock.packages.iter().filter(|locked| !wanted(locked)).count();
+        if left > 0 {
+            let left = progress::count(left, "file");
+            notes.push(format!("`pypi.requirements` is empty, which leaves {left} of PyPI in `image.lock` unchecked"));
+        }
         match &lock.base {
             Some(locked) if recipe.base.overridden && locked.reference != reference => {
                 notes.push(format!("base `{reference}` is not the one that `image.lock` pins, and so is not checked"));
@@ -76,17 +84,17 @@ fn base_apart(locked: Option<&LockedBase>, reference: &str, base: &Digest) -> Op
     (digest != *base).then(|| format!("base `{reference}` has digest `{base}`, and `image.lock` has `{digest}`"))
 }
 
-fn packages_apart(lock: &Lock, packages: &[Package]) -> Vec<String> {
+fn packages_apart(locked: Vec<&LockedPackage>, packages: &[Package]) -> Vec<String> {
     let mut differences = Vec::new();
     for package in packages {
         let Package { kind, file, sha256, .. } = package;
-        differences.extend(match lock.packages.iter().find(|locked| locked.kind == *kind && locked.file == *file) {
+        differences.extend(match locked.iter().find(|locked| locked.kind == *kind && locked.file == *file) {
             Some(locked) if locked.sha256 == *sha256 => None,
             Some(locked) => Some(format!("`{file}` has digest `{sha256}`, and `image.lock` has `{}`", locked.sha256)),
             None => Some(format!("`{file}` of `{kind}` with digest `{sha256}` is not in `image.lock`")),
         });
     }
-    for locked in &lock.packages {
+    for locked in locked {
         let LockedPackage { kind, file, sha256, .. } = locked;
         if !packages.iter().any(|package| package.kind == *kind && package.file == *file) {
             differences

@@ -69,6 +69,8 @@ pub struct Found {
     pub packages: Vec<Package>,
     /// Wheels and installers in the folder that nothing in the recipe asks for: likely a mistake.
     pub unused: Vec<String>,
+    /// How many of PyPI's wheels are left out because the recipe wants nothing of PyPI.
+    pub left_out: usize,
 }
 
 /// The package folder: the argument, else `pkg` of `$DOCKER_BUILD_PATH` as the original build had it, else `pkg` of the
@@ -120,7 +122,9 @@ pub fn find(recipe: &Recipe, folder: &Path, store: &Store) -> anyhow::Result<Fou
             }
         }
     }
-    chosen.extend(fetched(recipe, folder, &mut problems)?.into_iter().map(|path| (PYPI.to_owned(), path)));
+    let mut of_pypi = fetched(recipe, folder, &mut problems)?;
+    let left_out = if recipe.pypi.requirements.is_empty() { of_pypi.drain(..).len() } else { 0 };
+    chosen.extend(of_pypi.into_iter().map(|path| (PYPI.to_owned(), path)));
     check_names(recipe, &chosen, &mut problems);
     let found = problems.into_result();
     if lacking_vendor {
@@ -130,7 +134,7 @@ pub fn find(recipe: &Recipe, folder: &Path, store: &Store) -> anyhow::Result<Fou
     }
     let looks_meant = |file: &&String| file.ends_with(".whl") || file.ends_with(".run");
     let unused = listed.iter().filter(looks_meant).filter(|file| !matched.contains(&file.as_str())).cloned().collect();
-    Ok(Found { packages: identify(chosen, store)?, unused })
+    Ok(Found { packages: identify(chosen, store)?, unused, left_out })
 }
 
 /// What is named as a package and is none was meant as one: a build without it would be another than was wanted.
@@ -180,6 +184,10 @@ fn fetched(recipe: &Recipe, folder: &Path, problems: &mut Problems) -> anyhow::R
     let folder = pypi_folder(folder);
     let Listed { files, others } = list(&folder)?;
     let wheels: Vec<String> = files.into_iter().filter(|file| file.ends_with(".whl")).collect();
+    let paths = wheels.iter().map(|file| folder.join(file)).collect();
+    if recipe.pypi.requirements.is_empty() {
+        return Ok(paths);
+    }
     unusable(&folder, &others.iter().filter(|name| name.ends_with(".whl")).collect::<Vec<_>>(), problems);
     let run_fetch =
         || Some("run `cargo xtask fetch`, with the same `--sample`, `--pkg` and `--set` if there are any".to_owned());
@@ -206,7 +214,7 @@ fn fetched(recipe: &Recipe, folder: &Path, problems: &mut Problems) -> anyhow::R
         }
         State::Complete => {}
     }
-    Ok(wheels.iter().map(|file| folder.join(file)).collect())
+    Ok(paths)
 }
 
 /// Checks what file names say: one wheel a distribution, and the versions that the image's tag will claim.

@@ -33,6 +33,9 @@ pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Re
     let fetched = setup::fetch(&args.recipe, &recipe, store, progress)?;
     let size = progress::bytes(fetched.size);
     progress.line(&match fetched.downloaded {
+        _ if recipe.pypi.requirements.is_empty() => {
+            format!("nothing to fetch: `pypi.requirements` is empty; what is in `{}` stays there", folder.display())
+        }
         true => {
             format!("fetched {}, {size}, into `{}`", progress::count(fetched.files.len(), "wheel"), folder.display())
         }

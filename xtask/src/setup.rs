@@ -17,7 +17,7 @@ use crate::{
     packages::{self, Found, Package},
     place,
     plan::PlannedFile,
-    progress::Progress,
+    progress::{self, Progress},
     recipe::{Overrides, OwnFile, Recipe},
     report::{self, Problems, WithHint},
     sample::{self, Consent, SampleBase},
@@ -83,7 +83,12 @@ pub fn packages(
     progress: &Progress,
 ) -> anyhow::Result<Vec<Package>> {
     let folder = pkg_folder(args);
-    let Found { packages, unused } = packages::find(recipe, &folder, store)?;
+    let Found { packages, unused, left_out } = packages::find(recipe, &folder, store)?;
+    if left_out > 0 {
+        let (wheels, folder) = (progress::count(left_out, "wheel"), packages::pypi_folder(&folder));
+        progress
+            .line(&format!("note: `pypi.requirements` is empty, so the {wheels} in `{}` stay out", folder.display()));
+    }
     for file in unused {
         progress.warning(&format!("`{file}` in `{}` is for no kind in `[packages]` and is left out", folder.display()));
     }

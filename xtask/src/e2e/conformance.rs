@@ -163,6 +163,7 @@ fn exported(world: &World, log: &Log, folder: &Path, base: &str, docker: &Docker
     }
     let text = recipe(world.base(log)?.from, &[])
         .replace("scripts = \"keep\"", "scripts = \"auto\"")
+        .replace("requirements = []", "requirements = [\"mindspore-ascend=={mindspore}\"]")
         .replace("cann = \"none\"", &format!("cann = \"{CANN}\""));
     let file = folder.join("image.toml");
     write(&file, &format!("{text}labels.awkward = '''{AWKWARD}'''\nenvironment.AWKWARD = '''{}'''\n", own_dollars()))?;

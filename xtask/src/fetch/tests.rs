@@ -114,9 +114,19 @@ fn other_requirements_replace_what_was_fetched_and_nothing_else() {
     assert_eq!(state(&recipe(&["a==2"]), &place.wheels()).unwrap(), State::Other);
     place.fetch(&["a==2"]).unwrap();
     assert_eq!(place.listed(), ["a-2-py3-none-any.whl", "fetched.json", "own-1-py3-none-any.whl"]);
-    let nothing = place.fetch(&[]).unwrap();
-    assert_eq!((nothing.downloaded, nothing.files.len()), (false, 0));
-    assert_eq!(place.listed(), ["fetched.json", "own-1-py3-none-any.whl"]);
+}
+
+/// It took away what had been fetched, so that who built once without had to download all again.
+#[test]
+fn with_nothing_to_fetch_all_stays() {
+    let place = Place::new();
+    let nothing = Fetched { downloaded: false, files: Vec::new(), size: 0 };
+    assert_eq!(place.fetch(&[]).unwrap(), nothing);
+    assert!(!place.wheels().exists());
+    place.fetch(&["a==1"]).unwrap();
+    assert_eq!(place.fetch(&[]).unwrap(), nothing);
+    assert_eq!(place.listed(), ["a-1-py3-none-any.whl", "fetched.json"]);
+    assert_eq!(state(&recipe(&["a==1"]), &place.wheels()).unwrap(), State::Complete);
 }
 
 #[test]
@@ -206,7 +216,7 @@ fn a_fetch_that_fails_while_moving_in_is_left_open() {
     let files = [("a-1-py3-none-any.whl".to_owned(), known.clone()), ("gone-1-py3-none-any.whl".to_owned(), known)];
     let new = Record { request: Some(Request::of(&recipe(&["gone==1"]))), files: files.into() };
     let nowhere = place.folder.path().join("nowhere");
-    assert!(settle(&old, new, Some(&nowhere), &place.wheels()).is_err());
+    assert!(settle(&old, new, &nowhere, &place.wheels()).is_err());
     for wanted in ["a==1", "gone==1"] {
         assert_eq!(state(&recipe(&[wanted]), &place.wheels()).unwrap(), State::Other);
     }

@@ -81,6 +81,15 @@ fn without_a_lock_the_build_goes_on_and_says_so() {
 }
 
 #[test]
+fn a_build_that_wants_nothing_of_pypi_does_without_its_locked_files() {
+    let mut found = packages();
+    found.retain(|package| package.kind != "pypi");
+    let notes = verify(Some(&locked()), &recipe("pypi.requirements = []", None), &found, &digest(9)).unwrap();
+    assert_eq!(notes, ["`pypi.requirements` is empty, which leaves 1 file of PyPI in `image.lock` unchecked"]);
+    assert!(verify(Some(&locked()), &recipe("", None), &found, &digest(9)).is_err());
+}
+
+#[test]
 fn changed_new_and_lost_inputs_are_all_refused() {
     let found =
         [package("cann", "cann.run", 4), package("tuning-kit", "kit-2.whl", 5), package("pypi", "numpy-1.whl", 3)];

@@ -98,6 +98,22 @@ fn a_package_that_may_be_missing_may() {
     assert_eq!(found.packages.len(), 1);
 }
 
+/// Wheels of an earlier fetch were complained about, and those that lay there by hand went in.
+#[test]
+fn without_requirements_nothing_of_pypi_goes_in() {
+    let place = Place::with(&[KIT, MINDSPORE, "pypi/numpy-1.0-py3-none-any.whl"]);
+    let set = ["packages.cann.required=false", "packages.moxing.required=false", "pypi.requirements=[]"];
+    let check = || {
+        let found = place.find(&set).unwrap();
+        assert_eq!(found.packages.iter().map(|one| &*one.kind).collect::<Vec<_>>(), ["tuning-kit"]);
+        assert_eq!((found.left_out, found.unused.len()), (2, 0));
+    };
+    check();
+    fs::write(place.folder.path().join("pkg/pypi/fetched.json"), r#"{"request":null,"files":{}}"#).unwrap();
+    check();
+    assert_eq!(place.find(&set[..2]).unwrap_err().to_string().lines().count(), 1);
+}
+
 #[test]
 fn names_that_belie_the_tag_are_refused() {
     let place = Place::with(&[
