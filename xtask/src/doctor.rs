@@ -64,7 +64,7 @@ const CHECKS: &[Check] = &[
     ("rust target", State::Unknown, LATER, |patient| machine::rust_target(patient).into()),
     ("disk", State::Warning, "see whether `df` answers", |patient| machine::disk(patient).into()),
     // Gigabytes that were never read before take longer to hash.
-    ("packages", State::Unknown, "`cargo xtask lock --dry-run` reads them however long it takes", inputs::packages),
+    ("packages", State::Unknown, "`cargo xtask image --dry-run` reads them however long it takes", inputs::packages),
     ("base", State::Wrong, "check the network to it; `--base` names another", network::base),
     ("organisation", State::Unknown, LATER, |patient| inputs::organisation(patient).into()),
     ("registry", State::Wrong, "check the network to it; `--resolve IP` gives its address", |patient| {

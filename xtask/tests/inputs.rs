@@ -2,16 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
 
 use expect_test::expect;
 
-/// The command in a folder that has a store, packages and nothing else: its exit code and what it says to people.
-fn say(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+/// The command in a folder that has a store, packages and nothing else.
+fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(arguments).current_dir(folder).env("FMTK_STORE", folder.join("store"));
     command.env_remove("timestamp").env_remove("DOCKER_BUILD_PATH");
-    let output = command.output().unwrap();
+    command.output().unwrap()
+}
+
+/// Its exit code and what it says to people.
+fn say(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(folder, arguments);
     let said = String::from_utf8(output.stderr).unwrap();
     (output.status.code(), said.replace(folder.to_str().unwrap(), ""))
 }
@@ -51,4 +60,30 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
         hint: copy the file again from where it came
     "#]]
     .assert_eq(&say(folder.path(), &[&build[..], &["--base", "docker-archive:nowhere.tar"]].concat()).1);
+}
+
+/// It called them good by their names.
+#[test]
+fn doctor_reads_the_packages() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = RECIPE.replace("cann.required = false", "kit = { glob = 'kit-*.whl' }");
+    fs::write(folder.path().join("image.toml"), format!("{recipe}base.reference = 'oci:nowhere'\n")).unwrap();
+    fs::create_dir(folder.path().join("pkg")).unwrap();
+    let files = ["Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run", "kit-1-py3-none-any.whl"];
+    for file in files.iter().chain(&["Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl"]) {
+        fs::write(folder.path().join("pkg").join(file), "rubbish").unwrap();
+    }
+    let output = run(folder.path(), &["doctor", "--recipe", "image.toml", "--pkg", "pkg", "--registry", "127.0.0.1:9"]);
+    assert_eq!(output.status.code(), Some(1));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = table.lines().skip_while(|line| !line.contains("  packages  ")).take(6).collect();
+    expect![[r#"
+        WRONG    packages       `pkg/Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run` can't be used: it is no archive of makeself: it does not begin with `#!` and an interpreter
+                 ->             copy the file again from where it came
+        WRONG    packages       wheel `pkg/kit-1-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)
+                 ->             copy the file again from where it came
+        WRONG    packages       wheel `pkg/Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)
+                 ->             copy the file again from where it came
+    "#]]
+    .assert_eq(&(lines.join("\n") + "\n"));
 }

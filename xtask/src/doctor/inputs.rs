@@ -19,15 +19,17 @@ use crate::{
 pub fn packages(patient: &Patient) -> Learned {
     let check = "packages";
     let folder = packages::folder(patient.args.pkg.as_deref());
-    let found = packages::find(&patient.recipe, &folder, &patient.store).and_then(|found| {
-        let scripts = scripts::packages(&scripts::origin(&patient.recipe, &folder))?;
-        Ok((found, scripts))
-    });
-    match found {
+    let else_do = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
+    let scripts = scripts::packages(&scripts::origin(&patient.recipe, &folder));
+    match report::both(packages::find(&patient.recipe, &folder, &patient.store), scripts) {
         Ok((found, scripts)) => {
+            let read = packages::contents(found.packages.clone(), &patient.store);
             let size = found.packages.iter().map(|package| package.size).sum();
             let says = format!("{}, {}", progress::count(found.packages.len(), "file"), bytes(size));
-            let mut findings = vec![Finding::good(check, says)];
+            let mut findings = match read {
+                Ok(_) => vec![Finding::good(check, says)],
+                Err(error) => faults(check, &error, else_do),
+            };
             findings.extend(found.unused.iter().map(|file| {
                 Finding::warning(
                     check,
@@ -38,10 +40,7 @@ pub fn packages(patient: &Patient) -> Learned {
             let packages = found.packages.into_iter().chain(scripts).collect();
             Learned { findings, packages: Some(packages), ..Learned::default() }
         }
-        Err(error) => {
-            let else_do = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
-            Learned { findings: faults(check, &error, else_do), ..Learned::default() }
-        }
+        Err(error) => Learned { findings: faults(check, &error, else_do), ..Learned::default() },
     }
 }
 
