@@ -343,6 +343,14 @@ pub struct DoctorArgs {
     pub root: PathBuf,
 }
 
+impl DoctorArgs {
+    /// The same, as the build takes it.
+    pub fn recipe(&self) -> RecipeArgs {
+        let (recipe, set, pkg) = (self.recipe.clone(), self.set.clone(), self.pkg.clone());
+        RecipeArgs { recipe, set, pkg, sample: false, yes: false }
+    }
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct ImagesArgs {
     #[command(flatten)]

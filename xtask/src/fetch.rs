@@ -37,8 +37,8 @@ use crate::{
 pub enum State {
     /// Nothing was ever fetched into it.
     Never,
-    /// It was fetched for something else, or a fetch was interrupted.
-    Other,
+    /// It was fetched for something else, or a fetch was interrupted; these files are the fetch's own.
+    Other(Vec<String>),
     /// It was fetched for this recipe, but these files are gone or not as long as they were.
     Lacking(Vec<String>),
     /// It was fetched for this recipe.
@@ -49,7 +49,7 @@ pub enum State {
 pub fn state(recipe: &Recipe, folder: &Path) -> anyhow::Result<State> {
     let Some(record) = Record::load(folder)? else { return Ok(State::Never) };
     if record.request != Some(Request::of(recipe)) {
-        return Ok(State::Other);
+        return Ok(State::Other(record.files.into_keys().collect()));
     }
     let there = |(file, known): &(&String, &FileRecord)| {
         fs::metadata(folder.join(file)).is_ok_and(|meta| meta.is_file() && meta.len() == known.size)

@@ -19,7 +19,7 @@ use self::{
 };
 use crate::{
     args::HostSetupArgs,
-    clock, place,
+    call, clock, place,
     progress::Progress,
     report::{self, Problems, WithHint},
     sample,
@@ -108,11 +108,7 @@ fn plan(
 
 /// The command line of this run, for root.
 fn with_sudo() -> String {
-    let quoted = |word: std::ffi::OsString| {
-        let word = word.to_string_lossy().into_owned();
-        let plain = word.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./:=@,+".contains(letter));
-        if plain && !word.is_empty() { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
-    };
+    let quoted = |word: std::ffi::OsString| call::quoted(&word.to_string_lossy());
     // Root may have no cargo: this very program is named.
     let program = std::env::current_exe().map_or_else(|_| "xtask".into(), std::path::PathBuf::into_os_string);
     let words: Vec<String> = std::iter::once(program).chain(std::env::args_os().skip(1)).map(quoted).collect();

@@ -13,6 +13,7 @@ use crate::{
     args::{Format, ImageArgs, Inspect, MediaTypes},
     base::{self, ImageRef, OpenImage},
     build::{self, Built},
+    call::{Call, scripts_folder},
     cann::{self, Installed, Installer, Wanted},
     clock, engine, front,
     lock::{self, Lock},
@@ -42,7 +43,8 @@ pub fn run(args: &ImageArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     };
     let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
-    if args.recipe.sample && !args.dry_run {
+    let by_hand = || packages::by_hand(&recipe, &setup::pkg_folder(&args.recipe));
+    if args.recipe.sample && !args.dry_run && !by_hand()? {
         setup::fetch(&args.recipe, &recipe, store, progress)?;
     }
     let mut prepared = Prepared::new(args, &recipe, store, progress)?;
@@ -94,10 +96,10 @@ struct Prepared {
 
 impl Prepared {
     fn new(args: &ImageArgs, recipe: &Recipe, store: &Store, progress: &Progress) -> anyhow::Result<Self> {
-        let origin = scripts::origin(recipe, &setup::pkg_folder(&args.recipe));
+        let origin = scripts::origin(recipe, scripts_folder(&args.recipe));
         let packages = || {
             let found = setup::packages(&args.recipe, recipe, store, progress)?;
-            Ok((packages::contents(found.clone(), store)?, found))
+            Ok((packages::contents(found.clone(), store, &Call::of(&args.recipe))?, found))
         };
         let inputs = report::both(packages(), setup::own_files(recipe, store));
         let inputs = report::both(inputs, scripts::packages(&origin));
@@ -212,6 +214,7 @@ impl Prepared {
             base_env: base.config.env(),
             index: self.index.as_ref(),
             allow_missing: args.allow_missing,
+            call: Call::of(&args.recipe),
             oci: args.media_types == MediaTypes::Oci,
         })
     }

@@ -5,6 +5,7 @@ mod args;
 mod base;
 mod bench;
 mod build;
+mod call;
 mod cann;
 mod clock;
 mod connect;

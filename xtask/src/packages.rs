@@ -33,9 +33,10 @@ pub use self::{
     installer::installer,
 };
 use crate::{
+    call::Call,
     fetch::{self, State},
     place,
-    recipe::{CANN, Distribution, PYPI, Recipe},
+    recipe::{CANN, Distribution, PYPI, Recipe, Requirement},
     report::{Problems, WithHint},
 };
 
@@ -93,7 +94,7 @@ pub fn pypi_folder(folder: &Path) -> PathBuf {
 
 /// Finds the recipe's packages in this folder and what was fetched below it. Whatever is missing, doubled or not what
 /// its name should say is reported together; nothing is read before that.
-pub fn find(recipe: &Recipe, folder: &Path, store: &Store) -> anyhow::Result<Found> {
+pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyhow::Result<Found> {
     let Listed { files: listed, others } = list(folder)?;
     let mut problems = Problems::default();
     let mut chosen: Vec<(String, PathBuf)> = Vec::new();
@@ -122,12 +123,12 @@ pub fn find(recipe: &Recipe, folder: &Path, store: &Store) -> anyhow::Result<Fou
             }
         }
     }
-    let mut of_pypi = fetched(recipe, folder, &mut problems)?;
+    let mut of_pypi = fetched(recipe, folder, call, &mut problems)?;
     let left_out = if recipe.pypi.requirements.is_empty() { of_pypi.drain(..).len() } else { 0 };
     chosen.extend(of_pypi.into_iter().map(|path| (PYPI.to_owned(), path)));
     check_names(recipe, &chosen, &mut problems);
     let found = problems.into_result();
-    if lacking_vendor {
+    if lacking_vendor && !call.sample {
         found.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages")?;
     } else {
         found?;
@@ -180,26 +181,25 @@ fn list(folder: &Path) -> anyhow::Result<Listed> {
 }
 
 /// The wheels of PyPI, those that were fetched and those that someone put there.
-fn fetched(recipe: &Recipe, folder: &Path, problems: &mut Problems) -> anyhow::Result<Vec<PathBuf>> {
+fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems) -> anyhow::Result<Vec<PathBuf>> {
     let folder = pypi_folder(folder);
     let Listed { files, others } = list(&folder)?;
     let wheels: Vec<String> = files.into_iter().filter(|file| file.ends_with(".whl")).collect();
-    let paths = wheels.iter().map(|file| folder.join(file)).collect();
+    let mut paths: Vec<PathBuf> = wheels.iter().map(|file| folder.join(file)).collect();
     if recipe.pypi.requirements.is_empty() {
         return Ok(paths);
     }
     unusable(&folder, &others.iter().filter(|name| name.ends_with(".whl")).collect::<Vec<_>>(), problems);
-    let run_fetch =
-        || Some("run `cargo xtask fetch`, with the same `--sample`, `--pkg` and `--set` if there are any".to_owned());
+    let run_fetch = || Some(format!("run `{}`", call.fetch));
     match fetch::state(recipe, &folder)? {
         State::Never => {
-            let names: Vec<Distribution> =
-                wheels.iter().filter_map(|file| Some(file.parse::<WheelName>().ok()?.distribution)).collect();
-            for requirement in recipe.pypi.requirements.iter().filter(|one| !names.contains(one.name())) {
+            for requirement in unmet(recipe, &wheels) {
                 problems.push(format!("`{requirement}` of PyPI is not in `{}`", folder.display()), run_fetch());
             }
         }
-        State::Other => {
+        State::Other(files) => {
+            // What the next fetch takes away is not judged: its hints would contradict this one.
+            paths.retain(|path| !files.iter().any(|file| path.ends_with(file)));
             problems.push(
                 format!("`{}` was fetched for other requirements than the recipe's", folder.display()),
                 run_fetch(),
@@ -215,6 +215,20 @@ fn fetched(recipe: &Recipe, folder: &Path, problems: &mut Problems) -> anyhow::R
         State::Complete => {}
     }
     Ok(paths)
+}
+
+/// The requirements that none of these wheels is for, by name.
+fn unmet<'a>(recipe: &'a Recipe, wheels: &[String]) -> Vec<&'a Requirement> {
+    let names: Vec<Distribution> =
+        wheels.iter().filter_map(|file| Some(file.parse::<WheelName>().ok()?.distribution)).collect();
+    recipe.pypi.requirements.iter().filter(|one| !names.contains(one.name())).collect()
+}
+
+/// Whether somebody put a wheel for each requirement there and nothing was ever fetched: a machine without pip.
+pub fn by_hand(recipe: &Recipe, folder: &Path) -> anyhow::Result<bool> {
+    let folder = pypi_folder(folder);
+    let never = fetch::state(recipe, &folder)? == State::Never;
+    Ok(never && unmet(recipe, &list(&folder)?.files).is_empty())
 }
 
 /// Checks what file names say: one wheel a distribution, and the versions that the image's tag will claim.

@@ -23,7 +23,7 @@ use oci_image::{BaseIndex, ConfigEdits, ParentDirs, Platform};
 use serde::Serialize;
 use wheel_layer::{Layout, Target, WheelFacts};
 
-use crate::{front::Replaced, recipe::Recipe, report::Problems, scripts::Found};
+use crate::{call::Call, front::Replaced, recipe::Recipe, report::Problems, scripts::Found};
 
 pub use cann::{CannInput, PlannedCann, max_layer as max_layer_of_cann};
 pub use folders::above;
@@ -66,6 +66,8 @@ pub struct Inputs<'a> {
     pub index: Option<&'a BaseIndex>,
     /// Build though a wheel requires a distribution that is nowhere.
     pub allow_missing: bool,
+    /// The call that it is made for, as hints name it.
+    pub call: Call,
     /// The manifest is to be one of the OCI image spec.
     pub oci: bool,
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     args::{FetchArgs, Format, LockArgs},
+    call::scripts_folder,
     lock::Lock,
     packages, place,
     progress::{self, Progress},
@@ -58,7 +59,7 @@ pub fn lock(args: &LockArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     }
     let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     let packages = setup::packages(&args.recipe, &recipe, store, progress);
-    let of_scripts = scripts::packages(&scripts::origin(&recipe, &setup::pkg_folder(&args.recipe)));
+    let of_scripts = scripts::packages(&scripts::origin(&recipe, scripts_folder(&args.recipe)));
     let found = report::both(packages, of_scripts);
     let ((mut packages, of_scripts), opened) = setup::with_base(found, &recipe, &args.registry, store, progress)?;
     packages.extend(of_scripts);

@@ -27,7 +27,7 @@ const USUAL: [&str; 6] = ["common.py", PATCHED, "manager.py", "rank_table.py", S
 /// The one that is called, by the names that it has.
 const STARTERS: [&str; 2] = ["run_ascend910.py", "run_ascend.py"];
 /// The kind of those in the package folder, and their folder there.
-const KIND: &str = "ascend910";
+pub const KIND: &str = "ascend910";
 /// More is no script of the vendor's; the patch takes no more either.
 const MAX_BYTES: u64 = fmk_patch::MAX_BYTES as u64;
 
@@ -76,15 +76,13 @@ pub struct Script {
     pub in_base: Option<Digest>,
 }
 
-/// Where the recipe has them come from.
-pub fn origin(recipe: &Recipe, pkg: &Path) -> Origin {
+/// Where the recipe has them come from; `folder` is the one that it means where it names none.
+pub fn origin(recipe: &Recipe, folder: PathBuf) -> Origin {
     match &recipe.scripts {
         Scripts::Keep => Origin::Kept,
         Scripts::Folder(folder) => Origin::Folder(folder.path().to_owned()),
-        Scripts::Auto => match pkg.join(KIND) {
-            folder if folder.is_dir() => Origin::Folder(folder),
-            _ => Origin::Base,
-        },
+        Scripts::Auto if folder.is_dir() => Origin::Folder(folder),
+        Scripts::Auto => Origin::Base,
     }
 }
 
@@ -203,7 +201,7 @@ mod tests {
     fn they_come_from_where_the_recipe_says() {
         let folder = tempfile::tempdir().unwrap();
         let pkg = folder.path().join("pkg");
-        let of = |text: &str| origin(&recipe(text, folder.path()), &pkg);
+        let of = |text: &str| origin(&recipe(text, folder.path()), pkg.join(KIND));
         assert_eq!(of(""), Origin::Base);
         fs::create_dir_all(pkg.join("ascend910")).unwrap();
         assert_eq!(of(""), Origin::Folder(pkg.join("ascend910")));

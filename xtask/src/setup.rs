@@ -13,6 +13,7 @@ use oci_image::Store;
 use crate::{
     args::{RecipeArgs, RegistryArgs},
     base::{self, ImageRef, OpenImage},
+    call::Call,
     fetch::{self, Fetched},
     packages::{self, Found, Package},
     place,
@@ -83,7 +84,7 @@ pub fn packages(
     progress: &Progress,
 ) -> anyhow::Result<Vec<Package>> {
     let folder = pkg_folder(args);
-    let Found { packages, unused, left_out } = packages::find(recipe, &folder, store)?;
+    let Found { packages, unused, left_out } = packages::find(recipe, &folder, store, &Call::of(args))?;
     if left_out > 0 {
         let (wheels, folder) = (progress::count(left_out, "wheel"), packages::pypi_folder(&folder));
         progress

@@ -7,6 +7,7 @@ use super::{
     finding::{Finding, State},
 };
 use crate::{
+    call::Call,
     lock::{self, Lock},
     packages::{self, Package},
     place,
@@ -20,10 +21,11 @@ pub fn packages(patient: &Patient) -> Learned {
     let check = "packages";
     let folder = packages::folder(patient.args.pkg.as_deref());
     let else_do = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
-    let scripts = scripts::packages(&scripts::origin(&patient.recipe, &folder));
-    match report::both(packages::find(&patient.recipe, &folder, &patient.store), scripts) {
+    let scripts = scripts::packages(&scripts::origin(&patient.recipe, folder.join(scripts::KIND)));
+    let call = Call::of(&patient.args.recipe());
+    match report::both(packages::find(&patient.recipe, &folder, &patient.store, &call), scripts) {
         Ok((found, scripts)) => {
-            let read = packages::contents(found.packages.clone(), &patient.store);
+            let read = packages::contents(found.packages.clone(), &patient.store, &call);
             let size = found.packages.iter().map(|package| package.size).sum();
             let says = format!("{}, {}", progress::count(found.packages.len(), "file"), bytes(size));
             let mut findings = match read {

@@ -6,6 +6,7 @@ use wheel_layer::WheelFacts;
 
 use super::{Package, installer};
 use crate::{
+    call::Call,
     recipe::PYPI,
     report::{self, Problems},
 };
@@ -23,7 +24,7 @@ pub struct Contents {
 
 /// Reads each package, or takes from the store what was found when that was done; all that are damaged are named
 /// together.
-pub fn contents(found: Vec<Package>, store: &Store) -> anyhow::Result<Contents> {
+pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Result<Contents> {
     let mut problems = Problems::default();
     let mut contents = Contents::default();
     for package in found {
@@ -32,7 +33,7 @@ pub fn contents(found: Vec<Package>, store: &Store) -> anyhow::Result<Contents> 
                 Ok(read) => contents.installer = Some((package, read)),
                 Err(error) => problems.push(
                     format_args!("`{}` can't be used: {}", package.path.display(), report::one_line(error.as_ref())),
-                    Some(again(&package)),
+                    Some(again(&package, call)),
                 ),
             }
             continue;
@@ -42,16 +43,16 @@ pub fn contents(found: Vec<Package>, store: &Store) -> anyhow::Result<Contents> 
                 contents.facts.push(read);
                 contents.wheels.push(package);
             }
-            Err(error) => problems.push(report::one_line(&error), Some(again(&package))),
+            Err(error) => problems.push(report::one_line(&error), Some(again(&package, call))),
         }
     }
     problems.into_result()?;
     Ok(contents)
 }
 
-fn again(package: &Package) -> String {
+fn again(package: &Package, call: &Call) -> String {
     match package.kind.as_str() {
-        PYPI => format!("delete `{}` and run `cargo xtask fetch`", package.path.display()),
+        PYPI => format!("delete `{}` and run `{}`", package.path.display(), call.fetch),
         _ => "copy the file again from where it came".to_owned(),
     }
 }

@@ -30,7 +30,7 @@ impl Place {
         let set: Vec<String> = set.iter().map(|argument| (*argument).to_owned()).collect();
         let overrides = Overrides { set: &set, base: None };
         let recipe = Recipe::parse("", "image.toml", Path::new("/"), overrides).unwrap();
-        find(&recipe, &self.folder.path().join("pkg"), &self.store)
+        find(&recipe, &self.folder.path().join("pkg"), &self.store, &Call::plain())
     }
 
     fn check_error(&self, set: &[&str], expected: Expect) {
@@ -70,7 +70,7 @@ fn an_empty_folder_is_told_what_belongs_there() {
         error: no `tuning-kit` package: nothing in `/pkg` is named `Ascend_mindxsdk_mxTuningKit-*.whl`
         hint: copy the mxTuningKit wheel of MindX SDK to `/pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements` and set `packages.tuning-kit.required=false`
         error: `mindspore-ascend==1.8.1` of PyPI is not in `/pkg/pypi`
-        hint: run `cargo xtask fetch`, with the same `--sample`, `--pkg` and `--set` if there are any
+        hint: run `cargo xtask fetch`
         hint: `cargo xtask image --sample` makes a small real image without the vendor's packages
     "#]]);
 }
@@ -155,9 +155,50 @@ fn what_was_fetched_for_another_recipe_or_lost_is_not_built_with() {
         &[],
         expect![[r#"
             error: `/pkg/pypi` was fetched for other requirements than the recipe's
-            hint: run `cargo xtask fetch`, with the same `--sample`, `--pkg` and `--set` if there are any
+            hint: run `cargo xtask fetch`
         "#]],
     );
+}
+
+/// Who asked for another version was told to fetch, and in the next line to take the old one.
+#[test]
+fn what_the_next_fetch_takes_away_is_not_judged() {
+    let place = Place::with(&[CANN_FILE, MOXING, KIT, MINDSPORE]);
+    let known = serde_json::json!({ "size": 45, "sha256": Digest::from_bytes([0; 32]) });
+    let record = serde_json::json!({ "request": null, "files": { "mindspore_ascend-1.8.1-cp39-none-any.whl": known } });
+    fs::write(place.folder.path().join("pkg/pypi/fetched.json"), record.to_string()).unwrap();
+    place.check_error(
+        &["versions.mindspore=1.9.0"],
+        expect![[r#"
+            error: `/pkg/pypi` was fetched for other requirements than the recipe's
+            hint: run `cargo xtask fetch`
+        "#]],
+    );
+}
+
+#[test]
+fn the_sample_is_not_sent_to_the_sample() {
+    let place = Place::with(&[]);
+    let recipe = Recipe::parse("", "image.toml", Path::new("/"), Overrides::default()).unwrap();
+    let call = Call { sample: true, fetch: "cargo xtask fetch --sample".to_owned(), ..Call::plain() };
+    let said = report::render(&find(&recipe, &place.folder.path().join("pkg"), &place.store, &call).unwrap_err());
+    assert!(said.contains("hint: run `cargo xtask fetch --sample`\n") && !said.contains("image --sample"), "{said}");
+}
+
+/// A machine without pip was told to put the wheels there by hand, and the sample asked for pip again.
+#[test]
+fn wheels_put_there_by_hand_need_no_fetch() {
+    let place = Place::with(&[MINDSPORE]);
+    let folder = place.folder.path().join("pkg");
+    let by_hand = |set: &str| {
+        let set = [set.to_owned()];
+        let recipe = Recipe::parse("", "image.toml", Path::new("/"), Overrides { set: &set, base: None }).unwrap();
+        by_hand(&recipe, &folder).unwrap()
+    };
+    assert!(by_hand("user=me"));
+    assert!(!by_hand("pypi.requirements=['mindspore-ascend', 'mindpet']"));
+    fs::write(folder.join("pypi/fetched.json"), r#"{"request":null,"files":{}}"#).unwrap();
+    assert!(!by_hand("user=me"));
 }
 
 #[test]
@@ -172,7 +213,7 @@ fn a_fetched_wheel_that_was_cut_short_is_named() {
         &[],
         expect![[r#"
             error: files fetched into `/pkg/pypi` are gone or changed: `mindspore_ascend-1.8.1-cp39-none-any.whl`
-            hint: run `cargo xtask fetch`, with the same `--sample`, `--pkg` and `--set` if there are any
+            hint: run `cargo xtask fetch`
         "#]],
     );
 }

@@ -135,9 +135,9 @@ pub(super) fn wheels(inputs: &Inputs<'_>, target: &Target, problems: &mut Proble
     for one in wheel_layer::unsatisfied(inputs.facts, installed.as_deref(), target) {
         match &installed {
             Some(_) if !inputs.allow_missing => {
-                let hint =
-                    "run `cargo xtask fetch`, or copy the wheel to the package folder, or give `--allow-missing`";
-                problems.push(one, Some(hint.to_owned()));
+                let fetch = &inputs.call.fetch;
+                let hint = format!("run `{fetch}`, or copy the wheel to the package folder, or give `--allow-missing`");
+                problems.push(one, Some(hint));
             }
             Some(_) => warnings.push(one.to_string()),
             None => warnings.push(format!("{one}, unless the base has it")),

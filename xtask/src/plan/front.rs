@@ -2,7 +2,7 @@
 
 use oci_image::Attr;
 
-use super::{Inputs, PlannedLayer, PlannedScript, folders};
+use super::{Inputs, PlannedLayer, PlannedScript, folders, scripts::place};
 use crate::{
     front::{KEPT, PATH, Replaced, TEXT},
     recipe::Ranks,
@@ -50,10 +50,7 @@ pub(super) fn ranks(inputs: &Inputs<'_>, problems: &mut Problems) {
                 "`launch.ranks` is `scripts`, but `run_ascend910.py` is not in the base's `{}`",
                 scripts::FOLDER
             ),
-            Some(
-                "put the vendor's scripts into `ascend910` of the package folder, or set `launch.ranks=native`"
-                    .to_owned(),
-            ),
+            Some(format!("put the vendor's scripts into {}, or set `launch.ranks=native`", place(inputs))),
         );
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Inputs, PlannedLayer, folders};
 use crate::{
+    recipe::Scripts,
     report::Problems,
     scripts::{self, FOLDER, Found, PATCHED, Place, Script},
 };
@@ -56,7 +57,8 @@ pub(super) fn scripts(
         if inputs.scripts_wanted {
             warnings.push(format!(
                 "`{FOLDER}/{PATCHED}` of the base is not patched, as the base was not looked into; the scripts can be \
-                 put into `ascend910` of the package folder"
+                 put into {}",
+                place(inputs)
             ));
         }
         return (None, None);
@@ -66,7 +68,7 @@ pub(super) fn scripts(
     for script in scripts {
         let is_patched = script.path.ends_with(&format!("/{PATCHED}"));
         let bytes = match is_patched {
-            true => patched(script, &mut edits, problems),
+            true => patched(script, &place(inputs), &mut edits, problems),
             false => script.bytes.clone(),
         };
         let sha256 = scripts::digest(&bytes);
@@ -82,22 +84,31 @@ pub(super) fn scripts(
     (Some(PlannedScripts { from: from.clone(), edits }), layer)
 }
 
+/// Where to put scripts so that the image gets them.
+pub(super) fn place(inputs: &Inputs<'_>) -> String {
+    match &inputs.recipe.scripts {
+        Scripts::Auto => format!("`{}`", inputs.call.scripts.display()),
+        Scripts::Keep => format!("`{}` and set `scripts=auto`", inputs.call.scripts.display()),
+        Scripts::Folder(folder) => format!("`{}`", folder.path().display()),
+    }
+}
+
 /// The script with both edits; as it is where that can't be, which is a problem.
-fn patched(script: &Script, edits: &mut Vec<PlannedEdit>, problems: &mut Problems) -> Vec<u8> {
-    let hint = "put another into `ascend910` of the package folder, or leave the base's as it is: `--set scripts=keep`";
+fn patched(script: &Script, place: &str, edits: &mut Vec<PlannedEdit>, problems: &mut Problems) -> Vec<u8> {
+    let hint = || format!("put another into {place}, or leave the base's as it is: `--set scripts=keep`");
     match fmk_patch::patch(&script.bytes, Edits::ALL) {
         Ok(report) => {
             let bad = report.edits.iter().filter(|(_, status)| !status.is_good());
             let bad: Vec<String> = bad.map(|(edit, status)| format!("{edit}: {status}")).collect();
             if !bad.is_empty() {
                 let message = format_args!("{} can't be patched: {}", script.origin, bad.join("; "));
-                problems.push(message, Some(hint.to_owned()));
+                problems.push(message, Some(hint()));
             }
             edits.extend(report.edits.into_iter().map(|(edit, status)| PlannedEdit { edit, status }));
             report.output.unwrap_or_else(|| script.bytes.clone())
         }
         Err(refused) => {
-            problems.push(format_args!("{} can't be patched: {refused}", script.origin), Some(hint.to_owned()));
+            problems.push(format_args!("{} can't be patched: {refused}", script.origin), Some(hint()));
             script.bytes.clone()
         }
     }

@@ -14,6 +14,7 @@ use wheel_layer::WheelFacts;
 
 use super::{CannInput, Inputs, MTIME, Plan, PlannedBase, PlannedFile, PlannedLayer, WheelInput};
 use crate::{
+    call::Call,
     cann::Installed,
     front::Replaced,
     recipe::{Overrides, Recipe},
@@ -166,6 +167,7 @@ impl World {
             base_env: Vec::new(),
             index: self.look.then_some(&index),
             allow_missing: self.allow_missing,
+            call: Call::plain(),
             oci: false,
         })
     }

@@ -68,7 +68,13 @@ fn who_starts_the_ranks_reaches_the_launcher_and_has_to_be_in_the_image() {
     let mut world = World::new(&format!("{RECIPE}\nlaunch.ranks = 'scripts'"));
     world.check(expect![[r#"
         error: `launch.ranks` is `scripts`, but `run_ascend910.py` is not in the base's `/home/ma-user/ascend910`
-        hint: put the vendor's scripts into `ascend910` of the package folder, or set `launch.ranks=native`
+        hint: put the vendor's scripts into `pkg/ascend910`, or set `launch.ranks=native`
+    "#]]);
+    // Where the base's are kept, to put them there is not enough.
+    world.recipe.scripts = crate::recipe::Scripts::Keep;
+    world.check(expect![[r#"
+        error: `launch.ranks` is `scripts`, but `run_ascend910.py` is not in the base's `/home/ma-user/ascend910`
+        hint: put the vendor's scripts into `pkg/ascend910` and set `scripts=auto`, or set `launch.ranks=native`
     "#]]);
     world.look = false;
     assert!(env(&world).contains(&("FMTK_LAUNCH_RANKS".to_owned(), "scripts".to_owned())));

@@ -50,12 +50,12 @@ fn a_script_that_can_not_be_patched_stops_the_build() {
         Some(Found { from: Place::Base, scripts: vec![script("fmk.py", "class Other:\n    pass\n", true)] });
     world.check(expect![[r#"
         error: the base's `/home/ma-user/ascend910/fmk.py` can't be patched: log-path: not-found: there is no class `FMK`; code-cwd: not-found: there is no class `FMK`
-        hint: put another into `ascend910` of the package folder, or leave the base's as it is: `--set scripts=keep`
+        hint: put another into `pkg/ascend910`, or leave the base's as it is: `--set scripts=keep`
     "#]]);
     world.scripts = Some(Found { from: Place::Folder, scripts: vec![script("fmk.py", "class (", true)] });
     world.check(expect![[r#"
         error: the base's `/home/ma-user/ascend910/fmk.py` can't be patched: it is not valid Python: Expected an identifier at line 1
-        hint: put another into `ascend910` of the package folder, or leave the base's as it is: `--set scripts=keep`
+        hint: put another into `pkg/ascend910`, or leave the base's as it is: `--set scripts=keep`
     "#]]);
     world.scripts = Some(Found { from: Place::Base, scripts: Vec::new() });
     world.check(expect![[r#"

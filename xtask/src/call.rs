@@ -1,0 +1,86 @@
+//! This very call in words, so that a hint names the command and the folder that help it, and no other's.
+
+use std::path::PathBuf;
+
+use crate::{args::RecipeArgs, packages, scripts};
+
+/// What hints say of the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The command that downloads what this call wants of PyPI.
+    pub fetch: String,
+    /// The folder in which this call looks for the vendor's scripts.
+    pub scripts: PathBuf,
+    /// Whether it makes the sample.
+    pub sample: bool,
+}
+
+impl Call {
+    /// The call with these arguments.
+    pub fn of(args: &RecipeArgs) -> Self {
+        let mut words = vec!["cargo xtask fetch".to_owned()];
+        let mut add = |flag: &str, value: &str| words.push(format!("{flag} {}", quoted(value)));
+        if let Some(recipe) = &args.recipe {
+            add("--recipe", &recipe.to_string_lossy());
+        }
+        if let Some(pkg) = &args.pkg {
+            add("--pkg", &pkg.to_string_lossy());
+        }
+        args.set.iter().for_each(|set| add("--set", set));
+        if args.sample {
+            words.insert(1, "--sample".to_owned());
+        }
+        Self { fetch: words.join(" "), scripts: scripts_folder(args), sample: args.sample }
+    }
+}
+
+#[cfg(test)]
+impl Call {
+    /// One without arguments, in a folder that has `pkg`.
+    pub fn plain() -> Self {
+        Self { fetch: "cargo xtask fetch".to_owned(), scripts: "pkg/ascend910".into(), sample: false }
+    }
+}
+
+/// Where the vendor's scripts are looked for. The sample, which has a folder for its packages, has none for these:
+/// whoever asks for them there means the ones that he has.
+pub fn scripts_folder(args: &RecipeArgs) -> PathBuf {
+    packages::folder(args.pkg.as_deref()).join(scripts::KIND)
+}
+
+/// One word of a command line, as a shell reads it.
+pub fn quoted(word: &str) -> String {
+    let plain = word.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./:=@,+".contains(letter));
+    if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup;
+
+    fn args(sample: bool, pkg: Option<&str>, set: &[&str]) -> RecipeArgs {
+        let set = set.iter().map(|set| (*set).to_owned()).collect();
+        RecipeArgs { recipe: None, set, pkg: pkg.map(PathBuf::from), sample, yes: false }
+    }
+
+    #[test]
+    fn the_command_has_the_arguments_of_the_call() {
+        let fetch = |args: &RecipeArgs| Call::of(args).fetch;
+        assert_eq!(fetch(&args(false, None, &[])), "cargo xtask fetch");
+        let set = ["versions.mindspore=1.9.0", "pypi.requirements=['a', \"it's\"]"];
+        assert_eq!(
+            fetch(&args(true, Some("my pkg"), &set)),
+            r#"cargo xtask fetch --sample --pkg 'my pkg' --set versions.mindspore=1.9.0 --set 'pypi.requirements=['\''a'\'', "it'\''s"]'"#
+        );
+    }
+
+    /// README: the sample takes the base's scripts, unless told otherwise.
+    #[test]
+    fn the_sample_has_packages_of_its_own_and_scripts_of_all() {
+        let folder = packages::folder(None);
+        assert_eq!(setup::pkg_folder(&args(true, None, &[])), folder.join("sample"));
+        assert_eq!(scripts_folder(&args(true, None, &[])), folder.join("ascend910"));
+        assert_eq!(scripts_folder(&args(true, Some("p"), &[])), PathBuf::from("p/ascend910"));
+    }
+}
