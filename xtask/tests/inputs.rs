@@ -87,3 +87,20 @@ fn doctor_reads_the_packages() {
     "#]]
     .assert_eq(&(lines.join("\n") + "\n"));
 }
+
+/// README: the sample takes the base's scripts as they are, unless told otherwise.
+#[test]
+fn the_sample_takes_the_vendor_s_scripts_on_request_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("pkg/ascend910")).unwrap();
+    let sample = ["image", "--sample", "--dry-run", "--pkg", "pkg", "--base", "oci:nowhere"];
+    let lacks = "there is no `fmk.py` in `pkg/ascend910`";
+    let said = say(folder.path(), &sample).1;
+    assert!(said.contains("oci:nowhere") && !said.contains("ascend910"), "{said}");
+    let said = say(folder.path(), &[&sample[..], &["--set", "scripts=auto"]].concat()).1;
+    assert!(said.contains("oci:nowhere") && said.contains(lacks), "{said}");
+    // The recipe's own folder is not the sample's.
+    fs::write(folder.path().join("image.toml"), "scripts = 'mine'\n").unwrap();
+    let said = say(folder.path(), &[&sample[..], &["--recipe", "image.toml"]].concat()).1;
+    assert!(!said.contains("mine"), "{said}");
+}
