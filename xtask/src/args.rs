@@ -243,7 +243,7 @@ pub struct LockArgs {
 pub struct InspectArgs {
     #[command(flatten)]
     pub registry: RegistryArgs,
-    /// A tag in the store, any reference of a base, a layout's folder, a docker archive, a `.whl` or a `.run` file
+    /// A tag or timestamp in the store, any reference of a base, a layout's folder, a docker archive, a `.whl` or a `.run` file
     pub subject: String,
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]

@@ -6,7 +6,6 @@ mod package;
 use std::path::Path;
 
 use anyhow::Context;
-use image_name::Tag;
 use oci_image::{Descriptor, ImageConfig, Store};
 use serde_json::Value;
 
@@ -16,7 +15,7 @@ use crate::{
     place,
     progress::Progress,
     recipe::Recipe,
-    record::{self, BuildRecord},
+    record::BuildRecord,
     report::{self, WithHint},
 };
 
@@ -28,7 +27,7 @@ pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Re
         package::wheel(file, &recipe, store)?
     } else if args.subject.ends_with(".run") {
         package::installer(file, &recipe, store)?
-    } else if let Some(record) = built(&args.subject, store)? {
+    } else if let Some(record) = BuildRecord::named(store, &args.subject)? {
         of_store(&record, store)?
     } else {
         elsewhere(args, &recipe, store, progress)?
@@ -37,16 +36,6 @@ pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Re
         Format::Human => report::data(&report::printable(&text)),
         Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&json)?)),
     }
-}
-
-/// The image of the store that is meant by its tag, with or without the repository.
-fn built(subject: &str, store: &Store) -> anyhow::Result<Option<BuildRecord>> {
-    let tag = subject.rsplit_once(':').map_or(subject, |(_, tag)| tag);
-    let Ok(tag) = tag.parse::<Tag>() else { return Ok(None) };
-    let named = |record: &BuildRecord| {
-        record.tag == tag && (subject == tag.as_str() || subject == format!("{}:{tag}", record.repository))
-    };
-    Ok(record::all(store)?.into_iter().find(named))
 }
 
 fn of_store(record: &BuildRecord, store: &Store) -> anyhow::Result<(String, Value)> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use image_name::{Digest, Repository, Tag, Timestamp};
+use image_name::{Digest, OrgName, Repository, Tag, Timestamp};
 use oci_image::{Descriptor, Store};
 use serde::{Deserialize, Serialize};
 
@@ -96,10 +96,22 @@ impl BuildRecord {
                 found.push(record);
                 let tags: Vec<String> = found.iter().map(|record| format!("`{}`", record.tag)).collect();
                 Err(anyhow!("several images have the timestamp `{timestamp}`: {}", tags.join(", ")))
-                    .hint("name one with `--tag`")
+                    .hint("name one by its whole tag")
                     .input()
             }
         }
+    }
+
+    /// The image in the store that is meant by its tag, with or without the repository, or by its timestamp.
+    pub fn named(store: &Store, name: &str) -> anyhow::Result<Option<Self>> {
+        let is_named = |record: &Self| {
+            let tag = record.tag.as_str();
+            name == tag || name.strip_suffix(tag).is_some_and(|rest| is_repository(rest, &record.repository))
+        };
+        if let Some(record) = all(store)?.into_iter().rev().find(is_named) {
+            return Ok(Some(record));
+        }
+        name.parse().ok().map(|timestamp| Self::with_timestamp(store, &timestamp)).transpose()
     }
 
     /// The bytes of the manifest.
@@ -126,6 +138,54 @@ fn listed(store: &Store) -> String {
     if tags.is_empty() { "none".to_owned() } else { tags.join(", ") }
 }
 
+/// Whether this is `repository:`, or `org/repository:` as in a `user_image_url`.
+fn is_repository(text: &str, repository: &Repository) -> bool {
+    let text = text.strip_suffix(':').and_then(|text| text.strip_suffix(repository.as_str()));
+    text.is_some_and(|above| {
+        above.is_empty() || above.strip_suffix('/').is_some_and(|org| org.parse::<OrgName>().is_ok())
+    })
+}
+
 fn key(repository: &Repository, tag: &Tag) -> String {
     format!("{repository}:{tag}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report;
+
+    fn record(tag: &str, timestamp: &str) -> BuildRecord {
+        let digest = Digest::from_bytes([7; 32]);
+        BuildRecord {
+            repository: "fmtk-ma".parse().unwrap(),
+            tag: format!("{tag}-{timestamp}").parse().unwrap(),
+            timestamp: timestamp.parse().unwrap(),
+            digest,
+            media_type: String::new(),
+            manifest_size: 0,
+            config: Descriptor { media_type: String::new(), digest, size: 0, urls: Vec::new() },
+            layers: Vec::new(),
+            base: RecordedBase { reference: "oci:base".to_owned(), digest },
+        }
+    }
+
+    #[test]
+    fn an_image_is_named_by_its_tag_its_url_or_its_timestamp() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        for (tag, timestamp) in [("a", "20221028181325"), ("b", "20221109000000"), ("c", "20221109000000")] {
+            record(tag, timestamp).save(&store, folder.path()).unwrap();
+        }
+        let tag = |name: &str| BuildRecord::named(&store, name).unwrap().map(|record| record.tag.to_string());
+        for name in ["20221028181325", "a-20221028181325", "fmtk-ma:a-20221028181325", "o/fmtk-ma:a-20221028181325"] {
+            assert_eq!(tag(name).as_deref(), Some("a-20221028181325"), "{name}");
+        }
+        for other in ["registry.example/o/fmtk-ma:a-20221028181325", "x:a-20221028181325", "oci:folder", "a", "2022"] {
+            assert_eq!(tag(other), None, "{other}");
+        }
+        let said = |name: &str| report::render(&BuildRecord::named(&store, name).unwrap_err());
+        assert!(said("20221109000000").contains("several images have the timestamp"), "{}", said("20221109000000"));
+        assert!(said("20230101000000").contains("hint: built are: `c-20221109000000`, `b-20221109000000`"));
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
     place,
     progress::Progress,
     recipe::Recipe,
-    record::{self, BuildRecord},
+    record::BuildRecord,
     report::WithHint,
 };
 
@@ -30,11 +30,7 @@ impl Found {
         let Some(name) = name else {
             return Ok(Self::Store(Box::new(BuildRecord::latest(store, &place::workspace())?)));
         };
-        let is_named = |record: &BuildRecord| {
-            let tag = record.tag.to_string();
-            name == tag || name == format!("{}:{tag}", record.repository) || name == record.timestamp.to_string()
-        };
-        let found = record::all(store)?.into_iter().rev().find(is_named);
+        let found = BuildRecord::named(store, name)?;
         Ok(found.map_or_else(|| Self::Engine(name.to_owned()), |record| Self::Store(Box::new(record))))
     }
 
