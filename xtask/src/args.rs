@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args as ClapArgs, Parser, Subcommand, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use image_name::{Host, OrgName, Tag, Timestamp};
 
 /// Build the ModelArts training image and push it, with nothing but cargo
@@ -99,11 +102,16 @@ pub struct RegistryArgs {
     #[arg(long)]
     pub insecure: bool,
     /// Trust the certificates in this PEM file too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(certificates))]
     pub ca: Option<PathBuf>,
     /// Address of the registry where its name is not in DNS
     #[arg(long, value_name = "IP")]
     pub resolve: Option<std::net::IpAddr>,
+}
+
+/// A file of certificates, read now: it is not needed before the first connection, which may be minutes away.
+fn certificates(path: PathBuf) -> Result<PathBuf, registry::CaFileError> {
+    registry::check_ca_file(&path).map(|()| path)
 }
 
 #[derive(Debug, ClapArgs)]

@@ -104,3 +104,20 @@ fn the_sample_takes_the_vendor_s_scripts_on_request_alone() {
     let said = say(folder.path(), &[&sample[..], &["--recipe", "image.toml"]].concat()).1;
     assert!(!said.contains("mine"), "{said}");
 }
+
+/// It was first read for the first connection, after all that is done before it.
+#[test]
+fn a_certificate_that_is_none_is_refused_as_an_argument() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("empty.pem"), "").unwrap();
+    let first = |file: &str| {
+        let (code, said) = say(folder.path(), &["push", "--org", "o", "--ca", file]);
+        assert_eq!(code, Some(2));
+        said.lines().next().unwrap_or_default().to_owned()
+    };
+    expect![[r#"
+        error: invalid value 'missing.pem' for '--ca <FILE>': failed to read certificates from `missing.pem`: No such file or directory (os error 2)
+        error: invalid value 'empty.pem' for '--ca <FILE>': failed to read certificates from `empty.pem`: there is no PEM certificate in it
+    "#]]
+    .assert_eq(&format!("{}\n{}\n", first("missing.pem"), first("empty.pem")));
+}

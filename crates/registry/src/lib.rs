@@ -34,3 +34,4 @@ pub use push::{Arrival, IfTagExists, Push, PushBlob, PushEvent, PushReport};
 pub use retry::Retry;
 pub use secret::Secret;
 pub use store::Stored;
+pub use trust::{CaFileError, check_ca_file};

@@ -37,9 +37,14 @@ pub(crate) struct Trusted {
 /// A file of certificates that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read certificates from `{path}`: {reason}")]
-pub(crate) struct CaFileError {
+pub struct CaFileError {
     pub(crate) path: PathBuf,
     pub(crate) reason: String,
+}
+
+/// Whether this file can be one of [`crate::RegistryOptions::ca_files`]: it is there and has certificates, PEM.
+pub fn check_ca_file(path: &Path) -> Result<(), CaFileError> {
+    read(path, &mut Vec::new())
 }
 
 impl Trusted {
