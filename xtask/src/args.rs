@@ -343,6 +343,9 @@ pub struct DoctorArgs {
     /// Folder of the vendor's packages [default: `pkg` of the workspace, or of `$DOCKER_BUILD_PATH`]
     #[arg(long, value_name = "DIR")]
     pub pkg: Option<PathBuf>,
+    /// Look for what `image --sample` needs alone
+    #[arg(long, conflicts_with_all = ["fix", "org", "registry"])]
+    pub sample: bool,
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -355,7 +358,7 @@ impl DoctorArgs {
     /// The same, as the build takes it.
     pub fn recipe(&self) -> RecipeArgs {
         let (recipe, set, pkg) = (self.recipe.clone(), self.set.clone(), self.pkg.clone());
-        RecipeArgs { recipe, set, pkg, sample: false, yes: false }
+        RecipeArgs { recipe, set, pkg, sample: self.sample, yes: false }
     }
 }
 

@@ -6,6 +6,7 @@ mod fix;
 mod inputs;
 mod machine;
 mod network;
+mod sample;
 
 use std::{
     sync::{Arc, mpsc},
@@ -24,7 +25,7 @@ use crate::{
     place,
     progress::Progress,
     recipe::{Overrides, Recipe},
-    report,
+    report, setup,
 };
 
 /// Who is looked at.
@@ -73,13 +74,31 @@ const CHECKS: &[Check] = &[
     ("image size", State::Unknown, LATER, |patient| inputs::sizes(patient).into()),
 ];
 
+/// The same for the sample, which is neither pinned nor pushed.
+const OF_SAMPLE: &[Check] = &[
+    ("rust target", State::Unknown, LATER, |patient| machine::rust_target(patient).into()),
+    ("disk", State::Warning, "see whether `df` answers", |patient| machine::disk(patient).into()),
+    (
+        "packages",
+        State::Unknown,
+        "`cargo xtask image --sample --dry-run` reads them however long it takes",
+        sample::wheels,
+    ),
+    ("base", State::Unknown, "check the network; `--base` names one of your own", sample::base),
+];
+
 /// The promise is 3 s for all.
 const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// Runs the command.
 pub fn run(args: &DoctorArgs, store: Store, progress: &Progress) -> anyhow::Result<()> {
-    let overrides = Overrides { set: &args.set, base: args.base.as_deref() };
-    let recipe = place::recipe_with(args.recipe.as_deref(), overrides)?;
+    let base = args.base.as_deref();
+    let recipe = if args.sample {
+        let own = crate::sample::expected(&store, &crate::sample::prospect(&store))?;
+        setup::sample_recipe(&args.recipe(), base, Some(own))?
+    } else {
+        place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base })?
+    };
     let host = args.registry.clone().unwrap_or_else(|| recipe.registry.host.clone());
     let patient = Arc::new(Patient { args: args.clone(), recipe, host, store });
     let mut findings = examine(&patient);
@@ -100,8 +119,9 @@ pub fn run(args: &DoctorArgs, store: Store, progress: &Progress) -> anyhow::Resu
 /// All checks at once. One that gives no answer in time is left behind.
 fn examine(patient: &Arc<Patient>) -> Vec<Finding> {
     let deadline = Instant::now() + PATIENCE;
+    let checks = if patient.args.sample { OF_SAMPLE } else { CHECKS };
     let (send, receive) = mpsc::channel();
-    for (index, (_, _, _, check)) in CHECKS.iter().enumerate() {
+    for (index, (_, _, _, check)) in checks.iter().enumerate() {
         let (patient, send) = (Arc::clone(patient), send.clone());
         thread::spawn(move || {
             // Nobody listens any more where it took too long.
@@ -109,7 +129,7 @@ fn examine(patient: &Arc<Patient>) -> Vec<Finding> {
         });
     }
     drop(send);
-    let mut learned: Vec<Option<Learned>> = CHECKS.iter().map(|_| None).collect();
+    let mut learned: Vec<Option<Learned>> = checks.iter().map(|_| None).collect();
     while let Ok((index, found)) = receive.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         learned[index] = Some(found);
     }
@@ -118,12 +138,12 @@ fn examine(patient: &Arc<Patient>) -> Vec<Finding> {
         Learned::from(vec![Finding { way_out: Some((*way_out).to_owned()), ..Finding::new(name, *state, says) }])
     };
     let learned: Vec<Learned> =
-        learned.into_iter().zip(CHECKS).map(|(found, check)| found.unwrap_or_else(|| late(check))).collect();
+        learned.into_iter().zip(checks).map(|(found, check)| found.unwrap_or_else(|| late(check))).collect();
     let packages = learned.iter().find_map(|one| one.packages.as_deref());
     let base = learned.iter().find_map(|one| one.base);
-    let lock = inputs::lock(patient, packages, base);
+    let lock = if patient.args.sample { Vec::new() } else { inputs::lock(patient, packages, base) };
     let mut findings: Vec<Finding> = Vec::new();
-    for (one, (name, ..)) in learned.into_iter().zip(CHECKS) {
+    for (one, (name, ..)) in learned.into_iter().zip(checks) {
         findings.extend(one.findings);
         if *name == "packages" {
             findings.extend(lock.clone());

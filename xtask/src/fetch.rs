@@ -109,6 +109,9 @@ fn fetch_by(
     result
 }
 
+/// How to come by pip.
+pub const INSTALL_PIP: &str = "install Python's pip, as by `apt-get install python3-pip`";
+
 const PARTIAL: &str = ".partial";
 
 /// Exit code of `pip.py` where Python has no pip.
@@ -142,8 +145,7 @@ fn download(python: &Path, request: &Request, work: &Path, wheels: &Path, progre
     // Nothing is installed on this machine, so that a rule against installing outside an environment says nothing here.
     command.env("PIP_REQUIRE_VIRTUALENV", "0").stdin(Stdio::null());
     let folder = work.parent().unwrap_or(work).display();
-    let install =
-        format!("install Python's pip, as by `apt-get install python3-pip`; or put the wheels into `{folder}` by hand");
+    let install = format!("{INSTALL_PIP}; or put the wheels into `{folder}` by hand");
     let (status, said) =
         run(&mut command, progress).context("failed to run `python3`, which pip needs").hint(install.clone())?;
     match status.code() {

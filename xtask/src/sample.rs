@@ -17,7 +17,10 @@ use anyhow::Context;
 use oci_image::{Digest, Store};
 use sha2::{Digest as _, Sha256};
 
-pub use self::tool::{Consent, is_root, on_path};
+pub use self::{
+    official::probe as probe_official,
+    tool::{Consent, command as install_command, is_root, on_path},
+};
 use crate::{
     base::ImageRef,
     progress::{self, Progress},
@@ -69,6 +72,44 @@ pub struct Ready {
     pub reference: ImageRef,
 }
 
+/// How the sample's base comes about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prospect {
+    /// The store has it.
+    Made(Ready),
+    /// It will be made of Debian's packages.
+    Packages {
+        /// Where these are had from.
+        mirror: String,
+        /// Whether mmdebstrap is there.
+        is_ready: bool,
+    },
+    /// The official image will be pulled.
+    Official,
+}
+
+/// How [`ensure_base`] will go about it; nothing is made.
+pub fn prospect(store: &Store) -> Prospect {
+    match (find(store), mirror::find()) {
+        (Some(ready), _) => Prospect::Made(ready),
+        (None, Some(mirror)) => Prospect::Packages { mirror, is_ready: tool::present() },
+        (None, None) => Prospect::Official,
+    }
+}
+
+/// The base as it will be called; it need not be there yet.
+pub fn expected(store: &Store, prospect: &Prospect) -> anyhow::Result<Ready> {
+    match prospect {
+        Prospect::Made(ready) => Ok(ready.clone()),
+        Prospect::Packages { .. } => Ok(made(place(store))),
+        Prospect::Official => official(),
+    }
+}
+
+fn official() -> anyhow::Result<Ready> {
+    Ok(Ready { from: SampleBase::Official, reference: official::IMAGE.parse()? })
+}
+
 /// The sample's base, made unless the store has it; where it cannot be made, the official image.
 pub fn ensure_base(store: &Store, consent: Consent, progress: &Progress) -> anyhow::Result<Ready> {
     // Two samples at once: the second waits and finds the base of the first.
@@ -91,7 +132,7 @@ pub fn ensure_base(store: &Store, consent: Consent, progress: &Progress) -> anyh
             format!("name a mirror of Debian's packages in `{variable}` and run `{install}`; or give `--base`")
         },
     )?;
-    Ok(Ready { from: SampleBase::Official, reference: official::IMAGE.parse()? })
+    official()
 }
 
 /// The base that was made, where the store has one.

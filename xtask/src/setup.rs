@@ -21,7 +21,7 @@ use crate::{
     progress::{self, Progress},
     recipe::{Overrides, OwnFile, Recipe},
     report::{self, Problems, WithHint},
-    sample::{self, Consent, SampleBase},
+    sample::{self, Consent, Ready, SampleBase},
 };
 
 /// What `--sample` says over the recipe's file: everything of the vendor is left out, mindpet stands for the tuning kit.
@@ -40,26 +40,25 @@ pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &P
     if !args.sample {
         return place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base });
     }
-    let mut set: Vec<String> = SAMPLE.map(str::to_owned).into();
-    let own_base;
-    let base = match base {
+    let ready = match base {
         // Most likely one that was made of the sample's own.
-        Some(base) => {
-            let from = sample::find(store).map_or(SampleBase::Debian, |ready| ready.from);
-            set.extend(from.recipe_overrides());
-            base
-        }
+        Some(_) => sample::find(store),
         None => {
             let consent = if args.yes { Consent::Given } else { Consent::Ask };
-            let ready = sample::ensure_base(store, consent, progress)?;
-            set.extend(ready.from.recipe_overrides());
-            own_base = ready.reference.to_string();
-            &own_base
+            Some(sample::ensure_base(store, consent, progress)?)
         }
     };
+    sample_recipe(args, base, ready)
+}
+
+/// The recipe of the sample upon this base, else upon its own.
+pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, own: Option<Ready>) -> anyhow::Result<Recipe> {
+    let from = own.as_ref().map_or(SampleBase::Debian, |ready| ready.from);
+    let own = own.map(|ready| ready.reference.to_string());
     // What the user sets comes last and wins.
-    set.extend(args.set.iter().cloned());
-    place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(base) })
+    let set: Vec<String> =
+        SAMPLE.map(str::to_owned).into_iter().chain(from.recipe_overrides()).chain(args.set.iter().cloned()).collect();
+    place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: base.or(own.as_deref()) })
 }
 
 /// The package folder of this command. The sample's packages have one of their own, so that they do not mix with the

@@ -121,3 +121,33 @@ fn a_certificate_that_is_none_is_refused_as_an_argument() {
     "#]]
     .assert_eq(&format!("{}\n{}\n", first("missing.pem"), first("empty.pem")));
 }
+
+#[test]
+fn doctor_knows_what_the_sample_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let examine = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(["doctor", "--sample", "--pkg", "pkg", "--base", "oci:nowhere"]).current_dir(folder.path());
+        command.env("PATH", "").env("FMTK_STORE", folder.path().join("store"));
+        let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let lines = table.lines().skip_while(|line| !line.contains("  packages  "));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    expect![[r#"
+        WRONG    packages     PyPI's are not there, and `python3` has no pip
+                 ->           install Python's pip, as by `apt-get install python3-pip`
+        WRONG    base         `nowhere` is not an OCI image layout: there is no file `oci-layout` in it
+                 ->           name another with `--base`
+    "#]]
+    .assert_eq(&examine());
+    // Wheels that are there need no pip; they are read.
+    let pypi = folder.path().join("pkg/pypi");
+    fs::create_dir_all(&pypi).unwrap();
+    for file in ["mindspore_ascend-1.8.1-cp39-none-any.whl", "mindpet-1.0.4-py3-none-any.whl"] {
+        fs::write(pypi.join(file), "rubbish").unwrap();
+    }
+    let table = examine();
+    assert_eq!(table.matches("is damaged").count(), 2, "{table}");
+    assert_eq!(table.matches("delete `pkg/pypi/").count(), 2, "{table}");
+    assert_eq!(table.matches("run `cargo xtask fetch --sample --pkg pkg`").count(), 2, "{table}");
+}

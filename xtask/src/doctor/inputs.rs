@@ -7,22 +7,23 @@ use super::{
     finding::{Finding, State},
 };
 use crate::{
-    call::Call,
+    call::{Call, scripts_folder},
     lock::{self, Lock},
     packages::{self, Package},
     place,
     progress::{self, bytes},
     record::BuildRecord,
-    report, scripts,
+    report, scripts, setup,
 };
 
 /// The packages that the recipe asks for.
 pub fn packages(patient: &Patient) -> Learned {
     let check = "packages";
-    let folder = packages::folder(patient.args.pkg.as_deref());
+    let args = patient.args.recipe();
+    let folder = setup::pkg_folder(&args);
     let else_do = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
-    let scripts = scripts::packages(&scripts::origin(&patient.recipe, folder.join(scripts::KIND)));
-    let call = Call::of(&patient.args.recipe());
+    let scripts = scripts::packages(&scripts::origin(&patient.recipe, scripts_folder(&args)));
+    let call = Call::of(&args);
     match report::both(packages::find(&patient.recipe, &folder, &patient.store, &call), scripts) {
         Ok((found, scripts)) => {
             let read = packages::contents(found.packages.clone(), &patient.store, &call);

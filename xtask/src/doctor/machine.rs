@@ -12,7 +12,7 @@ use super::{
     Patient,
     finding::{Finding, Fix, State},
 };
-use crate::{args::Engine, engine, packages, place, progress, recipe::CANN, tools::TARGET};
+use crate::{args::Engine, engine, packages, place, progress, recipe::CANN, setup, tools::TARGET};
 
 /// A container engine, which only the installation of CANN needs.
 pub fn engine(patient: &Patient) -> Vec<Finding> {
@@ -56,7 +56,7 @@ pub fn disk(patient: &Patient) -> Vec<Finding> {
         let says = format!("the store `{}` can't be written: {error}", root.display());
         return vec![Finding::wrong(check, says, "name another folder with `--store DIR` or `FMTK_STORE`")];
     }
-    let folder = packages::folder(patient.args.pkg.as_deref());
+    let folder = setup::pkg_folder(&patient.args.recipe());
     let packages = size_of(&folder) + size_of(&packages::pypi_folder(&folder));
     let wanted = (3 * packages).max(1_000_000_000);
     let Some(free) = free(root) else {
