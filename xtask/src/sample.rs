@@ -11,10 +11,13 @@ mod official;
 mod rootfs;
 mod tool;
 
-use std::{fs::File, path::PathBuf};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+};
 
 use anyhow::Context;
-use oci_image::{Digest, Store};
+use oci_image::{Descriptor, Digest, Platform, Store};
 use sha2::{Digest as _, Sha256};
 
 pub use self::{
@@ -135,10 +138,13 @@ pub fn ensure_base(store: &Store, consent: Consent, progress: &Progress) -> anyh
     official()
 }
 
-/// The base that was made, where the store has one.
+/// The base that was made, where the store has one, and all of it: what was lost is made again.
 pub fn find(store: &Store) -> Option<Ready> {
     let dir = place(store);
-    dir.join("index.json").exists().then(|| made(dir))
+    let (base, _) = oci_image::open_layout(&dir, Some(TAG), &Platform::linux_arm64()).ok()?;
+    let blob = |layer: &Descriptor| dir.join("blobs/sha256").join(layer.digest.hex());
+    let is_there = |layer: &Descriptor| fs::metadata(blob(layer)).is_ok_and(|meta| meta.len() == layer.size);
+    base.layers.iter().all(is_there).then(|| made(dir))
 }
 
 fn made(dir: PathBuf) -> Ready {
@@ -165,4 +171,27 @@ fn from_packages(store: &Store, mirror: &str, progress: &Progress) -> anyhow::Re
     layout::write(store, &layer, CREATED, &dir)?;
     progress.line(&format!("made the sample's base: {} files, {}", tree.len(), progress::bytes(layer.size)));
     Ok(made(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_image::Layer;
+
+    use super::*;
+
+    /// A base whose layer was lost could not be read, and was not made again.
+    #[test]
+    fn a_base_that_lost_a_part_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        assert_eq!(find(&store), None);
+        let digest = store.put_blob(&[0; 1024]).unwrap();
+        let layer = Layer { digest, size: 1024, diff_id: digest, tar_size: 1024 };
+        layout::write(&store, &layer, CREATED, &place(&store)).unwrap();
+        assert_eq!(find(&store), Some(made(place(&store))));
+        fs::remove_file(place(&store).join("blobs/sha256").join(digest.hex())).unwrap();
+        assert_eq!(find(&store), None);
+        layout::write(&store, &layer, CREATED, &place(&store)).unwrap();
+        assert!(find(&store).is_some());
+    }
 }
