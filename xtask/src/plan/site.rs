@@ -19,8 +19,8 @@ pub(super) fn site(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
     let real = index.real_path(folder.as_str());
     let is_there = index.dirs.contains_key(&real);
     let sites = index.sites(interpreter);
-    if sites.as_ref().is_some_and(|sites| sites.contains(&real)) || is_on_pythonpath(inputs, index, &real) {
-        return prefix(index, python, base, warnings);
+    if sites.as_ref().is_some_and(|sites| sites.contains(&real)) || is_on(inputs, index, "PYTHONPATH", &real) {
+        return prefix(inputs, index, warnings);
     }
     let wheels_go = format!("wheels would go to `{folder}` of the base `{base}`");
     let others: Vec<&Interpreter> = index.interpreters.iter().filter(|one| looks_into(index, one, &real)).collect();
@@ -65,21 +65,23 @@ fn way_out(index: &BaseIndex, python: &Python, site: &str) -> String {
 }
 
 /// Commands and data of wheels go below the prefix.
-fn prefix(index: &BaseIndex, python: &Python, base: &str, warnings: &mut Vec<String>) {
-    let prefix = &python.prefix;
-    if !index.has_dir(prefix.as_str()) {
+fn prefix(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
+    let prefix = &inputs.recipe.python.prefix;
+    let commands = prefix.join("bin");
+    // A base need not have `/usr/local` for its shell to look there.
+    if !index.has_dir(prefix.as_str()) && !is_on(inputs, index, "PATH", commands.as_str()) {
+        let base = &inputs.base.reference;
         warnings.push(format!(
-            "commands of wheels would go to `{}`, and the base `{base}` has no `{prefix}` (`python.prefix`)",
-            prefix.join("bin")
+            "commands of wheels would go to `{commands}`, and the base `{base}` has no `{prefix}` (`python.prefix`)"
         ));
     }
 }
 
-/// Whether the image's environment leads Python there.
-fn is_on_pythonpath(inputs: &Inputs<'_>, index: &BaseIndex, folder: &str) -> bool {
-    const NAME: &str = "PYTHONPATH";
+/// Whether this variable of the image's environment names the folder.
+fn is_on(inputs: &Inputs<'_>, index: &BaseIndex, variable: &str, folder: &str) -> bool {
     let of_base = inputs.base_env.iter().cloned().collect();
     let resolved = resolve_environment(&inputs.recipe.environment, &of_base);
-    let value = resolved.iter().find(|(name, _)| name == NAME).map(|(_, value)| value).or_else(|| of_base.get(NAME));
-    value.is_some_and(|value| value.split(':').any(|path| !path.is_empty() && index.real_path(path) == folder))
+    let own = resolved.iter().find(|(name, _)| name == variable).map(|(_, value)| value);
+    let Some(value) = own.or_else(|| of_base.get(variable)) else { return false };
+    value.split(':').any(|path| !path.is_empty() && index.real_path(path) == index.real_path(folder))
 }

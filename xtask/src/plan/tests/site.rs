@@ -70,6 +70,10 @@ fn folders_that_its_python_looks_into_are_taken() {
     });
     let own = "python.prefix = '/opt/py'\npython.site_packages =";
     check(&format!("{own} '/home/ma-user/.local/lib/python3.9/site-packages'"), |_| {});
+    // Where a shell looks anyway: the sample's base has no `/usr/local` to begin with.
+    check("python.prefix = '/opt/py'\nenvironment.PATH = '/opt/new/bin:/bin'", |world| {
+        world.recipe.python.prefix = "/opt/new".parse().unwrap();
+    });
     check(&format!("{own} '/opt/more'\nenvironment.PYTHONPATH = '/x:/opt/more'"), |_| {});
 }
 
