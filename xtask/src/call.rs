@@ -9,6 +9,8 @@ use crate::{args::RecipeArgs, packages, scripts};
 pub struct Call {
     /// The command that downloads what this call wants of PyPI.
     pub fetch: String,
+    /// The command that pins what this call found; the base, if an argument chose it, is no input of the recipe.
+    pub lock: String,
     /// The folder in which this call looks for the vendor's scripts.
     pub scripts: PathBuf,
     /// Whether it makes the sample.
@@ -18,8 +20,8 @@ pub struct Call {
 impl Call {
     /// The call with these arguments.
     pub fn of(args: &RecipeArgs) -> Self {
-        let mut words = vec!["cargo xtask fetch".to_owned()];
-        let mut add = |flag: &str, value: &str| words.push(format!("{flag} {}", quoted(value)));
+        let mut arguments = String::new();
+        let mut add = |flag: &str, value: &str| arguments.push_str(&format!(" {flag} {}", quoted(value)));
         if let Some(recipe) = &args.recipe {
             add("--recipe", &recipe.to_string_lossy());
         }
@@ -27,10 +29,13 @@ impl Call {
             add("--pkg", &pkg.to_string_lossy());
         }
         args.set.iter().for_each(|set| add("--set", set));
-        if args.sample {
-            words.insert(1, "--sample".to_owned());
+        let sample = if args.sample { " --sample" } else { "" };
+        Self {
+            fetch: format!("cargo xtask fetch{sample}{arguments}"),
+            lock: format!("cargo xtask lock{arguments}"),
+            scripts: scripts_folder(args),
+            sample: args.sample,
         }
-        Self { fetch: words.join(" "), scripts: scripts_folder(args), sample: args.sample }
     }
 }
 
@@ -38,7 +43,8 @@ impl Call {
 impl Call {
     /// One without arguments, in a folder that has `pkg`.
     pub fn plain() -> Self {
-        Self { fetch: "cargo xtask fetch".to_owned(), scripts: "pkg/ascend910".into(), sample: false }
+        let (fetch, lock) = ("cargo xtask fetch".to_owned(), "cargo xtask lock".to_owned());
+        Self { fetch, lock, scripts: "pkg/ascend910".into(), sample: false }
     }
 }
 
@@ -67,7 +73,12 @@ mod tests {
     #[test]
     fn the_command_has_the_arguments_of_the_call() {
         let fetch = |args: &RecipeArgs| Call::of(args).fetch;
-        assert_eq!(fetch(&args(false, None, &[])), "cargo xtask fetch");
+        assert_eq!(
+            Call::of(&args(false, None, &[])),
+            Call { scripts: scripts_folder(&args(false, None, &[])), ..Call::plain() }
+        );
+        let set = ["packages.cann.required=false"];
+        assert_eq!(Call::of(&args(false, None, &set)).lock, "cargo xtask lock --set packages.cann.required=false");
         let set = ["versions.mindspore=1.9.0", "pypi.requirements=['a', \"it's\"]"];
         assert_eq!(
             fetch(&args(true, Some("my pkg"), &set)),

@@ -108,7 +108,9 @@ impl Prepared {
         if !args.recipe.sample {
             let lock = Lock::load(&place::lock_file(args.recipe.recipe.as_deref()))?;
             pinned.extend(of_scripts);
-            for note in lock::verify(lock.as_ref(), recipe, &pinned, &opened.base.manifest_digest)? {
+            for note in
+                lock::verify(lock.as_ref(), recipe, &pinned, &opened.base.manifest_digest, &Call::of(&args.recipe))?
+            {
                 progress.line(&format!("note: {note}"));
             }
         }

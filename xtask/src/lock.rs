@@ -16,14 +16,12 @@ use image_name::Digest;
 
 pub use self::file::{Lock, LockedBase, LockedPackage};
 use crate::{
+    call::Call,
     packages::Package,
     progress,
     recipe::{PYPI, Recipe},
     report::{Problems, WithHint},
 };
-
-/// The command that accepts what is there.
-const ACCEPT: &str = "if that is what the image shall have, run `cargo xtask lock`";
 
 /// The lock of a recipe lies beside it: `image.lock` of `image.toml`.
 pub fn path(recipe: &Path) -> PathBuf {
@@ -37,6 +35,7 @@ pub fn verify(
     recipe: &Recipe,
     packages: &[Package],
     base: &Digest,
+    call: &Call,
 ) -> anyhow::Result<Vec<String>> {
     let mut problems = Problems::default();
     let reference = recipe.base.reference.to_string();
@@ -68,11 +67,16 @@ pub fn verify(
     }
     let result = problems.into_result();
     if differs {
-        result.hint(ACCEPT)?
+        result.hint(accept(call))?
     } else {
         result?
     }
     Ok(notes)
+}
+
+/// The command that accepts what is there.
+pub fn accept(call: &Call) -> String {
+    format!("if that is what the image shall have, run `{}`", call.lock)
 }
 
 fn base_apart(locked: Option<&LockedBase>, reference: &str, base: &Digest) -> Option<String> {

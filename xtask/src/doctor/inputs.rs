@@ -53,17 +53,16 @@ pub fn faults(check: &'static str, error: &anyhow::Error, else_do: &str) -> Vec<
     report::faults(error).into_iter().map(|(says, own)| Finding::wrong(check, says, way_out(own))).collect()
 }
 
-const ACCEPT: &str = "if that is what the image shall have, run `cargo xtask lock`";
-
 /// The lock against packages and base, as far as both are known.
 pub fn lock(patient: &Patient, packages: Option<&[Package]>, base: Option<Digest>) -> Vec<Finding> {
-    let check = "lock";
+    let (check, call) = ("lock", Call::of(&patient.args.recipe()));
+    let accept = lock::accept(&call);
     let lock = match Lock::load(&place::lock_file(patient.args.recipe.as_deref())) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
-            return vec![Finding::warning(check, "nothing pins the packages and the base", "`cargo xtask lock`")];
+            return vec![Finding::warning(check, "nothing pins the packages and the base", format!("`{}`", call.lock))];
         }
-        Err(error) => return faults(check, &error, ACCEPT),
+        Err(error) => return faults(check, &error, &accept),
     };
     let Some(packages) = packages else {
         return vec![Finding::new(check, State::Unknown, "there, but not all packages are, to compare it with")];
@@ -73,10 +72,10 @@ pub fn lock(patient: &Patient, packages: Option<&[Package]>, base: Option<Digest
     let Some(digest) = base.or(locked) else {
         return vec![Finding::new(check, State::Unknown, "there, but the base is not, to compare it with")];
     };
-    match lock::verify(Some(&lock), &patient.recipe, packages, &digest) {
+    match lock::verify(Some(&lock), &patient.recipe, packages, &digest, &call) {
         Ok(_) if base.is_none() => vec![Finding::good(check, "packages are as pinned; the base is not known")],
         Ok(_) => vec![Finding::good(check, "packages and base are as pinned")],
-        Err(error) => faults(check, &error, ACCEPT),
+        Err(error) => faults(check, &error, &accept),
     }
 }
 

@@ -28,7 +28,7 @@ fn locked() -> Lock {
 }
 
 fn check_error(lock: &Lock, recipe: &Recipe, packages: &[Package], base: u8, expected: Expect) {
-    let error = verify(Some(lock), recipe, packages, &digest(base)).unwrap_err();
+    let error = verify(Some(lock), recipe, packages, &digest(base), &Call::plain()).unwrap_err();
     assert_eq!(report::exit(&error), report::Exit::Input);
     expected.assert_eq(&report::render(&error));
 }
@@ -71,12 +71,12 @@ fn the_file_is_sorted_and_reads_back() {
 
 #[test]
 fn what_was_locked_passes() {
-    assert_eq!(verify(Some(&locked()), &recipe("", None), &packages(), &digest(9)).unwrap(), [""; 0]);
+    assert_eq!(verify(Some(&locked()), &recipe("", None), &packages(), &digest(9), &Call::plain()).unwrap(), [""; 0]);
 }
 
 #[test]
 fn without_a_lock_the_build_goes_on_and_says_so() {
-    let notes = verify(None, &recipe("", None), &packages(), &digest(9)).unwrap();
+    let notes = verify(None, &recipe("", None), &packages(), &digest(9), &Call::plain()).unwrap();
     assert_eq!(notes, ["no `image.lock`: nothing pins the packages and the base; `cargo xtask lock` does"]);
 }
 
@@ -84,9 +84,10 @@ fn without_a_lock_the_build_goes_on_and_says_so() {
 fn a_build_that_wants_nothing_of_pypi_does_without_its_locked_files() {
     let mut found = packages();
     found.retain(|package| package.kind != "pypi");
-    let notes = verify(Some(&locked()), &recipe("pypi.requirements = []", None), &found, &digest(9)).unwrap();
+    let notes =
+        verify(Some(&locked()), &recipe("pypi.requirements = []", None), &found, &digest(9), &Call::plain()).unwrap();
     assert_eq!(notes, ["`pypi.requirements` is empty, which leaves 1 file of PyPI in `image.lock` unchecked"]);
-    assert!(verify(Some(&locked()), &recipe("", None), &found, &digest(9)).is_err());
+    assert!(verify(Some(&locked()), &recipe("", None), &found, &digest(9), &Call::plain()).is_err());
 }
 
 #[test]
@@ -121,18 +122,19 @@ fn another_base_is_refused_in_the_recipe_and_noted_in_an_argument() {
         hint: if that is what the image shall have, run `cargo xtask lock`
     "#]],
     );
-    let notes = verify(Some(&locked()), &recipe("", Some("oci:other")), &packages(), &digest(8)).unwrap();
+    let notes =
+        verify(Some(&locked()), &recipe("", Some("oci:other")), &packages(), &digest(8), &Call::plain()).unwrap();
     assert_eq!(notes, ["base `oci:other` is not the one that `image.lock` pins, and so is not checked"]);
     // Named by an argument, the pinned base is still the pinned one.
     let same = recipe("", None).base.reference.to_string();
-    assert!(verify(Some(&locked()), &recipe("", Some(&same)), &packages(), &digest(8)).is_err());
+    assert!(verify(Some(&locked()), &recipe("", Some(&same)), &packages(), &digest(8), &Call::plain()).is_err());
 }
 
 #[test]
 fn the_recipe_s_own_pin_counts_with_and_without_a_lock() {
     let text = format!("[base]\ndigest = \"{}\"", digest(9));
-    assert!(verify(None, &recipe(&text, None), &packages(), &digest(9)).is_ok());
-    let error = verify(None, &recipe(&text, None), &packages(), &digest(8)).unwrap_err();
+    assert!(verify(None, &recipe(&text, None), &packages(), &digest(9), &Call::plain()).is_ok());
+    let error = verify(None, &recipe(&text, None), &packages(), &digest(8), &Call::plain()).unwrap_err();
     assert!(error.to_string().contains("the recipe pins"));
 }
 
