@@ -29,7 +29,7 @@ fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, wa
         is_one(&key) && !put_in.contains(&key)
     });
     // Wheels of another version were refused by their names.
-    if kept.is_empty() && put_in.is_empty() {
+    if kept.is_empty() && put_in.is_empty() && !is_elsewhere(inputs, index) {
         warnings.push(format!(
             "the tag would say MindSpore `{wanted}`, and neither the base `{base}` nor a wheel has any MindSpore"
         ));
@@ -54,6 +54,13 @@ fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, wa
         };
         problems.push(message, Some(hint));
     }
+}
+
+/// Whether the interpreter may find one in another folder than the one that wheels go to.
+fn is_elsewhere(inputs: &Inputs<'_>, index: &BaseIndex) -> bool {
+    let python = index.interpreter(inputs.recipe.python.interpreter.as_str());
+    let sites = python.and_then(|python| index.sites(python)).unwrap_or_default();
+    index.distributions.iter().any(|one| MINDSPORE.contains(&&*one.key) && sites.contains(&one.location))
 }
 
 /// Folders tell which CANN it is: `/usr/local/Ascend/ascend-toolkit/5.1.RC2`, beside `latest`.

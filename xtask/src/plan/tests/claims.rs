@@ -42,6 +42,10 @@ fn a_tag_that_claims_what_nothing_brings_is_warned_of() {
         warning: the tag would say MindSpore `1.8.1`, and neither the base `oci:base` nor a wheel has any MindSpore
         warning: the tag would say CANN `5.1.RC2`, and neither the base `oci:base` nor an installer has any CANN; `--set versions.cann=none` says so in the tag
     "#]]);
+    // Where the interpreter looks besides, there may be one.
+    let mut other = World::new(RECIPE);
+    other.recipe.python.site_packages = "/opt/other".parse().unwrap();
+    assert_eq!(other.plan().unwrap().warnings, [""; 0]);
     // What is not known is not guessed at.
     world.look = false;
     assert!(world.plan().unwrap().warnings.iter().all(|warning| !warning.contains("the tag would say")));
