@@ -1,39 +1,55 @@
 //! The container engines of this machine; CANN's installer, `--load` and `try` need one.
 
+mod ask;
 mod guard;
 mod load;
 mod probe;
 mod way;
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use anyhow::anyhow;
 use oci_image::Store;
 
-pub use self::{guard::Guard, load::load, probe::probe, way::Way};
+pub use self::{
+    ask::{AskError, ask},
+    guard::Guard,
+    load::load,
+    probe::probe,
+    way::Way,
+};
 
 use crate::{args::Engine, report::WithHint};
 
 /// The program that serves the choice: docker where its daemon answers, else podman.
 pub fn program(choice: Engine) -> anyhow::Result<&'static str> {
-    let answers = |program: &str| {
-        // `version` of docker asks the daemon too; without one it fails.
-        let asked = Command::new(program).args(["version", "--format", "{{.Server.Version}}"]).output();
-        asked.is_ok_and(|output| output.status.success())
+    // `version` of docker asks the daemon too; without one it fails.
+    let docker = || ask(&Way::plain("docker"), &["version", "--format", "{{.Server.Version}}"]);
+    let podman = || ask(&Way::plain("podman"), &["--version"]);
+    let asked = match choice {
+        Engine::Docker => docker().map(|_| "docker"),
+        Engine::Podman => podman().map(|_| "podman"),
+        Engine::Auto => {
+            docker().map(|_| "docker").or_else(|error| podman().map(|_| "podman").map_err(|other| said(error, other)))
+        }
     };
-    let there =
-        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    match choice {
-        Engine::Docker if answers("docker") => Ok("docker"),
-        Engine::Docker => Err(anyhow!("docker does not answer"))
+    match (choice, asked) {
+        (_, Ok(program)) => Ok(program),
+        // One that hangs is there, and the cause is told.
+        (_, Err(error @ (AskError::Silent { .. } | AskError::Limit(_)))) => Err(error.hinted()),
+        (Engine::Docker, Err(_)) => Err(anyhow!("docker does not answer"))
             .hint("start its daemon (`systemctl start docker`) or choose `--engine podman`"),
-        Engine::Podman if there("podman") => Ok("podman"),
-        Engine::Podman => Err(anyhow!("podman is not installed")).hint("install podman or choose `--engine docker`"),
-        Engine::Auto if answers("docker") => Ok("docker"),
-        Engine::Auto if there("podman") => Ok("podman"),
-        Engine::Auto => Err(anyhow!("neither a docker daemon answers nor is podman installed"))
+        (Engine::Podman, Err(_)) => {
+            Err(anyhow!("podman is not installed")).hint("install podman or choose `--engine docker`")
+        }
+        (Engine::Auto, Err(_)) => Err(anyhow!("neither a docker daemon answers nor is podman installed"))
             .hint("install podman or docker; `--load` can be replaced by `--output docker-archive:FILE`, CANN's installer has to be run"),
     }
+}
+
+/// Of two engines without an answer the one that tells more: that hangs, and is not just absent.
+fn said(docker: AskError, podman: AskError) -> AskError {
+    if matches!(podman, AskError::Silent { .. }) { podman } else { docker }
 }
 
 /// A short name of the store, for labels and containers: runs with other stores are none of ours.
@@ -43,14 +59,14 @@ pub fn here(store: &Store) -> String {
 
 /// Removes containers with a label: those of runs whose guard was killed too. A lock is to be held, so that none of them is
 /// in use.
-pub fn remove_leftovers(program: &str, label: &str) {
-    let filter = format!("label={label}");
-    let Ok(listed) = Command::new(program).args(["ps", "--all", "--quiet", "--filter", &filter]).output() else {
+pub fn remove_leftovers(program: &'static str, label: &str) {
+    let (way, filter) = (Way::plain(program), format!("label={label}"));
+    let Ok(listed) = ask(&way, &["ps", "--all", "--quiet", "--filter", &filter]) else {
         return;
     };
-    for id in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
+    for id in listed.split_whitespace() {
         // What can't be removed is in nobody's way: each run's container has a name of its own.
-        let _ = Command::new(program).args(["rm", "--force", "--volumes", id]).output();
+        let _ = way.say(&["rm", "--force", "--volumes", id]);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use anyhow::{Context, anyhow, ensure};
@@ -10,8 +10,9 @@ use oci_image::{Base, Digest, ImportedSource, Platform, Store};
 
 use super::{OpenImage, refused};
 use crate::{
+    engine::{AskError, Way, ask},
     progress::{self, Progress},
-    report::WithHint,
+    report::{self, WithHint},
 };
 
 /// An image as its engine knows it.
@@ -25,31 +26,17 @@ pub struct Found {
 
 /// Asks the engine for the image of this name, which has to be one for arm64.
 pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
+    let way = Way::plain(program);
     // Of a name that other images have too the engine's own platform may be meant; an id is told, and that is taken.
-    let asked = command(program).args(["image", "inspect", "--format", FORMAT, name]).output();
-    let output = match asked {
-        Ok(output) => output,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    let said = match way.image(FORMAT, name) {
+        Ok(said) => said,
+        Err(AskError::Run { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return Err(anyhow!("{program} is not installed")).hint(other(program, name));
         }
-        Err(error) => return Err(error).with_context(|| format!("failed to run {program}")),
+        Err(AskError::Failed { said, .. }) => return Err(missing(&way, name, said)),
+        Err(error) => return Err(error.hinted()),
     };
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if !output.status.success() {
-        let version = command(program).args(["version", "--format", "{{.Server.Version}}"]).output();
-        if program == "docker" && !version.is_ok_and(|version| version.status.success()) {
-            return Err(anyhow!(said))
-                .context("docker does not answer")
-                .hint(format!("start its daemon (`systemctl start docker`); {}", other(program, name)));
-        }
-        return Err(anyhow!(said))
-            .with_context(|| format!("{program} has no image `{name}`"))
-            .hint(format!(
-                "`{program} images` lists what it has; `{program} pull --platform linux/arm64 {name}` fetches it"
-            ))
-            .input();
-    }
-    let (found, platform) = parse(&String::from_utf8_lossy(&output.stdout))
+    let (found, platform) = parse(&said)
         .with_context(|| format!("`{program} image inspect` answered something else than id, platform and size"))?;
     let wanted = Platform::linux_arm64();
     if !platform.serves(&wanted) {
@@ -58,6 +45,31 @@ pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
             .input();
     }
     Ok(found)
+}
+
+/// Why the engine does not tell of the image: docker says so too where no daemon is there to be asked.
+fn missing(way: &Way, name: &str, said: String) -> anyhow::Error {
+    let program = way.program;
+    let version = match program {
+        "docker" => ask(way, &["version", "--format", "{{.Server.Version}}"]),
+        _ => Ok(String::new()),
+    };
+    let (context, hint) = match version {
+        Ok(_) => {
+            let hint = format!(
+                "`{program} images` lists what it has; `{program} pull --platform linux/arm64 {name}` fetches it"
+            );
+            return report::input(report::hinted(
+                anyhow!(said).context(format!("{program} has no image `{name}`")),
+                hint,
+            ));
+        }
+        Err(AskError::Failed { .. }) => {
+            ("docker does not answer", format!("start its daemon (`systemctl start docker`); {}", other(program, name)))
+        }
+        Err(error) => return error.hinted(),
+    };
+    report::hinted(anyhow!(said).context(context), hint)
 }
 
 const FORMAT: &str = "{{.Id}} {{.Os}} {{.Architecture}} {{.Size}}";
@@ -102,7 +114,7 @@ pub fn open(
 /// By its id: a name could be given to another image in the meantime.
 fn save(program: &'static str, reference: &str, found: &Found, store: &Store) -> anyhow::Result<OpenImage> {
     let failed = || format!("failed to run `{program} save`");
-    let mut command = command(program);
+    let mut command = Way::plain(program).command();
     command.arg("save");
     if program == "podman" {
         command.arg("--quiet");
@@ -128,15 +140,6 @@ fn save(program: &'static str, reference: &str, found: &Found, store: &Store) ->
 
 fn opened((base, source): (Base, ImportedSource)) -> OpenImage {
     OpenImage { base, source: Box::new(source) }
-}
-
-fn command(program: &str) -> Command {
-    let mut command = Command::new(program);
-    if program == "podman" {
-        // podman 4 refuses to do anything where these name a login that is not there. Nothing is pulled here.
-        command.env_remove("DOCKER_CONFIG").env_remove("REGISTRY_AUTH_FILE");
-    }
-    command
 }
 
 #[cfg(test)]

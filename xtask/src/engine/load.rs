@@ -5,7 +5,7 @@ use std::{io::BufWriter, process::Stdio};
 use anyhow::{Context, anyhow, ensure};
 use oci_image::{BlobSource, Image, StreamError, stream_archive};
 
-use super::Way;
+use super::{AskError, Way};
 
 /// Loads an image through a pipe, and gives its id. By id no engine looks for it elsewhere, nor minds its platform.
 pub fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> anyhow::Result<String> {
@@ -35,5 +35,5 @@ pub fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> an
             written?;
         }
     }
-    way.say(&["image", "inspect", "--format", "{{.Id}}", name])
+    way.image("{{.Id}}", name).map_err(AskError::hinted)
 }

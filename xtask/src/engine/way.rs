@@ -4,6 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
+use super::ask::{self, AskError, ask};
+
 /// How an engine is called on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way {
@@ -39,13 +41,18 @@ impl Way {
         Self { program, global: Vec::new(), create: Vec::new() }
     }
 
-    /// Runs a command to its end; gives the last line of what it said.
+    /// Runs a command to its end, however long that takes; gives the last line of what it said.
     pub fn say(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let name = || format!("{} {}", self.program, arguments.first().unwrap_or(&""));
+        let name = || ask::asked(self.program, &arguments[..arguments.len().min(1)]);
         let output = self.command().args(arguments).output().with_context(|| format!("failed to run `{}`", name()))?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "`{}` failed: {}", name(), said.trim());
-        Ok(String::from_utf8_lossy(&output.stdout).trim().lines().last().unwrap_or_default().to_owned())
+        Ok(last(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Asks for the image's id, or for what else the format says.
+    pub fn image(&self, format: &str, name: &str) -> Result<String, AskError> {
+        ask(self, &["image", "inspect", "--format", format, name]).map(|said| last(&said))
     }
 
     /// The command line up to the subcommand.
@@ -60,6 +67,10 @@ impl Way {
     }
 }
 
+fn last(said: &str) -> String {
+    said.trim().lines().last().unwrap_or_default().to_owned()
+}
+
 /// podman sets limits that root may not raise where it lacks CAP_SYS_RESOURCE, as in some CI sandboxes; docker's are
 /// those of its daemon. And crun refuses a mix of cgroup versions that runc takes.
 const LIMITS: &[&str] = &["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"];
@@ -71,9 +82,8 @@ fn platform(program: &str) -> &'static [&'static str] {
     if program != "docker" {
         return &[];
     }
-    let asked = Command::new(program).args(["version", "--format", "{{.Server.APIVersion}}"]).output();
-    match asked {
-        Ok(said) if takes_platform(String::from_utf8_lossy(&said.stdout).trim()) => &["--platform", "linux/arm64"],
+    match ask(&Way::plain("docker"), &["version", "--format", "{{.Server.APIVersion}}"]) {
+        Ok(said) if takes_platform(&said) => &["--platform", "linux/arm64"],
         _ => &[],
     }
 }

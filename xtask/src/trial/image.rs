@@ -6,7 +6,7 @@ use oci_image::{Format, Image, MAX_CONFIG, Store};
 use crate::{
     args::RegistryArgs,
     base::{Fallback, LazyBase},
-    engine::{self, Way},
+    engine::{self, AskError, Way},
     place,
     progress::Progress,
     recipe::Recipe,
@@ -56,8 +56,15 @@ impl Found {
             Self::Store(record) => record,
             Self::Engine(_) => {
                 let missing = || format!("`{name}` is neither in the store nor does {program} have it");
-                let seen = way.say(&["image", "inspect", "--format", "{{.Id}} {{.Architecture}}", &name]);
-                let seen = seen.with_context(missing).hint(format!("`{program} pull {name}` fetches it")).input()?;
+                let seen = match way.image("{{.Id}} {{.Architecture}}", &name) {
+                    Err(error @ AskError::Failed { .. }) => {
+                        return Err(error)
+                            .with_context(missing)
+                            .hint(format!("`{program} pull {name}` fetches it"))
+                            .input();
+                    }
+                    seen => seen.map_err(AskError::hinted)?,
+                };
                 let (id, machine) = seen.split_once(' ').unwrap_or((&seen, ""));
                 let check = || {
                     ensure!(machine == "arm64", "`{name}` is an image for {machine}, not for arm64");
@@ -68,8 +75,9 @@ impl Found {
             }
         };
         // An engine knows an image by the digest of its config. One that has another name for it is given it again.
-        if let Ok(id) = way.say(&["image", "inspect", "--format", "{{.Id}}", &record.config.digest.hex()]) {
-            return Ok(id);
+        match way.image("{{.Id}}", &record.config.digest.hex()) {
+            Err(AskError::Failed { .. }) => {}
+            known => return known.map_err(AskError::hinted),
         }
         progress.line(&format!("loading {name} into {program}, once"));
         let base = record.base.reference.parse()?;

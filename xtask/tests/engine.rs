@@ -1,0 +1,59 @@
+//! Engines that do not do what they should: programs named `docker` and `podman` on PATH take their place.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// Puts a program in the folder.
+fn program(folder: &Path, name: &str, script: &str) {
+    let file = folder.join(name);
+    fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Runs a command of ours with the folder before the other programs; its exit code and what it said of the failure.
+fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let path = env::join_paths([folder, "/usr/bin".as_ref(), "/bin".as_ref()]).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .arg("--store")
+        .arg(folder.join("store"))
+        .args(arguments)
+        .env("PATH", path)
+        .env("FMTK_ENGINE_LIMIT", "0.3")
+        .env_remove("RUST_BACKTRACE")
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// One test for all: a second thread that forks while a program is being written would make it "busy".
+#[test]
+fn an_engine_that_hangs_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    program(folder, "podman", "exit 127");
+    let check = |script: &str, arguments: &[&str], expected: &[&str]| {
+        program(folder, "docker", script);
+        let begin = Instant::now();
+        let (code, said) = run(folder, arguments);
+        assert!(begin.elapsed() < Duration::from_secs(60), "{script}: it was waited for");
+        assert_eq!(code, Some(1), "{said}");
+        for text in expected {
+            assert!(said.contains(text), "{script}: {said}");
+        }
+    };
+    let hint = "hint: see whether `docker info` answers";
+    let version = ["`docker version` did not answer within 0.3 s", hint];
+    let image = ["image", "--load", "--timestamp", "20221028181325"];
+    check("exec sleep 600", &image, &version);
+    check("exec sleep 600", &[&image[..], &["--engine", "docker"]].concat(), &version);
+    let inspected = ["`docker image inspect` did not answer within 0.3 s", hint];
+    check("exec sleep 600", &["inspect", "docker-daemon:base:1"], &inspected);
+    check("[ $1 = image ] && exit 1; exec sleep 600", &["inspect", "docker-daemon:base:1"], &version);
+}
