@@ -182,7 +182,7 @@ fn refused(error: BaseError) -> anyhow::Error {
         BaseError::Several { .. } => {
             report::hinted(report::input(error.into()), "name one of them after a colon, as in `oci:DIR:TAG`")
         }
-        BaseError::Io { .. } | BaseError::Blob { .. } => error.into(),
+        BaseError::Io { .. } | BaseError::Blob { .. } | BaseError::Store(_) => error.into(),
         error => report::input(error.into()),
     }
 }

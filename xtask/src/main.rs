@@ -31,6 +31,7 @@ mod push;
 mod recipe;
 mod record;
 mod report;
+mod room;
 mod sample;
 mod scripts;
 mod setup;
@@ -50,7 +51,7 @@ use crate::{
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report::failure(&error),
+        Err(error) => report::failure(&room::hinted(error)),
     }
 }
 

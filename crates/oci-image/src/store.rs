@@ -50,6 +50,19 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Stor
     move |source| StoreError::Io { action, path, source }
 }
 
+impl StoreError {
+    /// The store's own error in one of a [`BlobWriter`], or the error as it was.
+    pub fn of_write(error: io::Error) -> Result<Self, io::Error> {
+        error.downcast()
+    }
+
+    /// Whether there is no room for what was to be written, or none that this user may have.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+}
+
 impl Store {
     /// Opens the store at `root`, making its folders where they are missing. What runs that were killed have left
     /// half-written is taken away.
@@ -109,8 +122,9 @@ impl Store {
     /// Stores these bytes as a blob.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let mut writer = self.blob_writer()?;
-        let path = writer.file.path().to_owned();
-        writer.write_all(bytes).map_err(io_error("write", &path))?;
+        writer
+            .write_all(bytes)
+            .map_err(|error| StoreError::of_write(error).unwrap_or_else(io_error("write to", &self.root)))?;
         Ok(writer.commit()?.0)
     }
 
@@ -210,8 +224,19 @@ pub struct BlobWriter {
 /// Bytes after which the disk is set to work while more are being written, so that the sync at the end is short.
 const EARLY: u64 = 16 << 20;
 
+/// Its errors hold a [`StoreError`], so that a full disk is told from what goes wrong where the bytes come from.
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.append(bytes).map_err(|error| io::Error::new(error.kind(), io_error("write to", &self.store.root)(error)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl BlobWriter {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.as_file_mut().write(bytes)?;
         self.hash.update(&bytes[..written]);
         self.size += written as u64;
@@ -226,12 +251,6 @@ impl Write for BlobWriter {
         Ok(written)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl BlobWriter {
     /// Waits for the sync under way. The kernel reports a failed write once, so its answer counts.
     fn end_early_sync(&mut self) -> io::Result<()> {
         match self.early.take().map(JoinHandle::join) {
@@ -256,9 +275,32 @@ impl BlobWriter {
     }
 }
 
+/// Has the blob written to a disk that is full.
+#[cfg(test)]
+pub(crate) fn full(writer: &mut BlobWriter) {
+    let device = File::options().write(true).open("/dev/full").unwrap();
+    let path = writer.store.root.join("tmp/full");
+    fs::write(&path, "").unwrap();
+    writer.file = tempfile::NamedTempFile::from_parts(device, tempfile::TempPath::try_from_path(path).unwrap());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_the_stores_error_wherever_the_bytes_come_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut writer = store.blob_writer().unwrap();
+        full(&mut writer);
+        let error = io::copy(&mut [1; 9].as_slice(), &mut writer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let error = StoreError::of_write(error).unwrap();
+        assert_eq!(error.to_string(), format!("failed to write to `{}`", folder.path().display()));
+        assert!(error.is_full());
+        assert!(StoreError::of_write(io::ErrorKind::StorageFull.into()).is_err());
+    }
 
     #[test]
     fn a_lock_that_is_held_is_not_waited_for() {

@@ -95,6 +95,8 @@ pub(crate) fn write(
             Ok(layer) => layers.extend(layer),
             // All files with a wrong hash are named, whichever piece they are in.
             Err((_, LayerError::Hashes { paths })) => wrong.extend(paths),
+            // No wheel can help it.
+            Err((_, LayerError::Store(error))) => return Err(error.into()),
             Err((source, error)) => {
                 return Err(WheelError::Layer { wheel: sources[source].path.to_owned(), source: error });
             }

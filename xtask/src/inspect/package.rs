@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path};
 
 use anyhow::{Context, anyhow};
-use oci_image::Store;
+use oci_image::{Store, StoreError};
 use serde_json::{Value, json};
 use wheel_layer::{Allowances, Target, WheelFacts};
 
@@ -73,10 +73,13 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Str
 pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(String, Value)> {
     let (size, sha256) = packages::digest(store, file).input()?;
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let read = packages::installer(store, file, &sha256)
-        .with_context(|| format!("`{}` can't be used", file.display()))
-        .input()
-        .hint("copy the file again from where it came")?;
+    let read = match packages::installer(store, file, &sha256) {
+        Err(error) if error.is::<StoreError>() => return Err(error),
+        read => read
+            .with_context(|| format!("`{}` can't be used", file.display()))
+            .input()
+            .hint("copy the file again from where it came")?,
+    };
     let named = name.parse::<InstallerName>();
     let problems = match &named {
         Ok(named) => packages::at_odds(recipe, &name, named).into_iter().map(|(problem, _)| problem).collect(),

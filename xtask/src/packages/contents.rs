@@ -1,8 +1,8 @@
 //! What is inside the packages: every wheel read, CANN's installer checked whole.
 
 use makeself::Makeself;
-use oci_image::Store;
-use wheel_layer::WheelFacts;
+use oci_image::{Store, StoreError};
+use wheel_layer::{WheelError, WheelFacts};
 
 use super::{Package, installer};
 use crate::{
@@ -31,6 +31,8 @@ pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Resu
         if package.is_installer() {
             match installer(store, &package.path, &package.sha256) {
                 Ok(read) => contents.installer = Some((package, read)),
+                // No file can help it, nor a copy of it.
+                Err(error) if error.is::<StoreError>() => return Err(error),
                 Err(error) => problems.push(
                     format_args!("`{}` can't be used: {}", package.path.display(), report::one_line(error.as_ref())),
                     Some(again(&package, call)),
@@ -43,6 +45,7 @@ pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Resu
                 contents.facts.push(read);
                 contents.wheels.push(package);
             }
+            Err(WheelError::Store(error)) => return Err(error.into()),
             Err(error) => problems.push(report::one_line(&error), Some(again(&package, call))),
         }
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Base, BaseError, BlobSource, BlobWriter, CheckedReader, Compression, Descriptor, Digest, Format, ImageConfig,
-    Index, Platform, Store,
+    Index, Platform, Store, StoreError,
     layout::{entry_of, resolve},
     media::{MAX_CONFIG, MAX_MANIFEST},
     normalise,
@@ -153,7 +153,10 @@ impl Taker<'_> {
             return Ok(docker::layer(compression, layer.diff_id, layer.tar_size));
         }
         let mut writer = self.store.blob_writer()?;
-        io::copy(&mut contents, &mut writer).map_err(|source| self.unread(source))?;
+        io::copy(&mut contents, &mut writer).map_err(|error| match StoreError::of_write(error) {
+            Ok(error) => error.into(),
+            Err(source) => self.unread(source),
+        })?;
         let (digest, size) = BlobWriter::commit(writer)?;
         Ok(docker::layer(compression, digest, size))
     }

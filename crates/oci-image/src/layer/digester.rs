@@ -15,7 +15,7 @@ use paired_hash::PairedHash;
 use sha2::{Digest as _, Sha384, Sha512};
 
 use super::{ContentHash, Layer, LayerError, content::FileHash};
-use crate::{BlobWriter, Store};
+use crate::{BlobWriter, Store, StoreError};
 
 /// Bytes of a message. Large enough that waking the other thread costs nothing, small enough to stay in its cache.
 const CHUNK: usize = 256 * 1024;
@@ -70,7 +70,10 @@ pub(crate) struct Digester {
 impl Digester {
     /// Starts the thread; the blob will be in `store`.
     pub fn start(store: &Store) -> Result<Self, LayerError> {
-        let blob = store.blob_writer()?;
+        Self::start_at(store.blob_writer()?)
+    }
+
+    fn start_at(blob: BlobWriter) -> Result<Self, LayerError> {
         let (messages, inbox) = mpsc::sync_channel(DEPTH);
         let ((tar, used_tar), (blobs, used_blobs)) = (mpsc::channel(), mpsc::channel());
         let outbox = Used { tar, blob: blobs };
@@ -221,7 +224,10 @@ fn run(inbox: &Receiver<Message>, outbox: &Used<Sender<Vec<u8>>>, mut blob: Blob
                 outbox.tar.send(bytes)
             }
             Message::Blob(bytes) => {
-                blob.write_all(&bytes).map_err(LayerError::Write)?;
+                blob.write_all(&bytes).map_err(|error| match StoreError::of_write(error) {
+                    Ok(error) => LayerError::Store(error),
+                    Err(error) => LayerError::Write(error),
+                })?;
                 outbox.blob.send(bytes)
             }
             Message::End => {
@@ -292,7 +298,19 @@ impl Hashes {
 #[cfg(test)]
 mod tests {
     use super::{CHUNK, Digester, HELD};
-    use crate::Store;
+    use crate::{LayerError, Store, store::full};
+
+    #[test]
+    fn a_full_disk_is_the_stores_fault_and_not_that_of_the_contents() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut blob = store.blob_writer().unwrap();
+        full(&mut blob);
+        let mut digester = Digester::start_at(blob).unwrap();
+        let error = (0..100).find_map(|_| digester.blob(&vec![1; CHUNK]).err()).unwrap();
+        assert!(matches!(&error, LayerError::Store(error) if error.is_full()), "{error:?}");
+        assert_eq!(error.to_string(), format!("failed to write to `{}`", dir.path().display()));
+    }
 
     #[test]
     fn the_end_of_the_blob_can_be_changed_after_a_chunk_has_gone() {

@@ -54,8 +54,8 @@ pub enum LayerError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The blob could not be written into the store.
-    #[error("failed to write a layer into the store")]
+    /// The thread that writes the blob could not be started, or has gone.
+    #[error("failed to write a layer")]
     Write(#[source] io::Error),
 }
 

@@ -74,7 +74,10 @@ fn recompressed(
     let compress = |stream: &mut LayerStream| {
         gzip::compress(stream, &mut writer).map_err(|error| match error {
             GzipError::Read(source) => UnpackError::Read { digest, source }.into(),
-            GzipError::Write(source) => NormaliseError::Write { digest, source },
+            GzipError::Write(source) => match StoreError::of_write(source) {
+                Ok(error) => error.into(),
+                Err(source) => NormaliseError::Write { digest, source },
+            },
         })
     };
     // Read to the end and found to be what the config says, before the blob gets its name.
@@ -116,7 +119,8 @@ pub(crate) fn take(store: &Store, archive: &mut dyn Read) -> io::Result<Result<L
         Ok(()) => {}
         Err(GzipError::Read(error)) => return Err(error),
         Err(GzipError::Write(source)) => {
-            return Ok(Err(StoreError::Io { action: "write to", path: store.root().to_owned(), source }));
+            let other = |source| StoreError::Io { action: "write to", path: store.root().to_owned(), source };
+            return Ok(Err(StoreError::of_write(source).unwrap_or_else(other)));
         }
     }
     let Hashing(_, hash, tar_size) = archive;
