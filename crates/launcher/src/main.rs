@@ -15,6 +15,7 @@ mod job;
 mod oom;
 mod output;
 mod places;
+mod printable;
 mod proc;
 mod rank;
 mod reap;
@@ -51,7 +52,7 @@ fn obey(invocation: Invocation) -> Result<Exit, Failure> {
     match invocation {
         Invocation::Help(text) => Ok(print(text)),
         Invocation::Version => Ok(print(concat!("fmtk-launch ", env!("CARGO_PKG_VERSION"), "\n"))),
-        Invocation::Run(options) if options.dry_run => Ok(print(&show::plan(&run::plan(options)?))),
+        Invocation::Run(options) if options.dry_run => Ok(print(&printable::lines(&show::plan(&run::plan(options)?)))),
         Invocation::Run(options) => run::run(options, None),
         Invocation::Task(request) => task::run(*request),
         Invocation::CopyFiles => task::local::serve()
@@ -65,7 +66,7 @@ fn obey(invocation: Invocation) -> Result<Exit, Failure> {
 
 fn complain(message: &str, exit: Exit) -> Exit {
     // Nobody is left to tell when stderr is closed; the exit code still says it.
-    let _ = writeln!(std::io::stderr(), "error: {message}");
+    let _ = writeln!(std::io::stderr(), "error: {}", printable::lines(message));
     exit
 }
 

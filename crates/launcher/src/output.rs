@@ -32,6 +32,7 @@ use self::console::Console;
 use self::files::Files;
 use self::tail::Tail;
 use self::wake::Wake;
+use crate::printable;
 
 /// Bytes that are read from a rank at once at most: what a pipe holds.
 pub const AT_ONCE: usize = 64 * 1024;
@@ -200,7 +201,7 @@ impl Output {
 
     /// Puts a line of the launcher's own, without newline, on stderr, after all that was taken before. Never dropped.
     pub fn say(&mut self, line: &str) {
-        self.console.say(line);
+        self.console.say(&printable::line(line));
     }
 
     /// Wakes the writers if there is work for them, ends pauses, tells of hangs and errors.
@@ -258,7 +259,7 @@ impl Output {
         };
         let summaries: Vec<Summary> =
             std::mem::take(&mut self.sinks).into_iter().zip(kept).zip(lost).map(summary).collect();
-        let lines = last(&summaries);
+        let lines: Vec<String> = last(&summaries).iter().map(|line| printable::line(line)).collect();
         if hangs {
             lines.iter().for_each(|line| self.console.say_past_the_writer(line));
         } else {

@@ -18,6 +18,7 @@ use crate::guardian::{self, Side};
 use crate::idle::{self, Heard};
 use crate::job::{self, Job, Source};
 use crate::output::{Options, Output};
+use crate::printable;
 use crate::rank::Ending;
 use crate::report::{self, Outcome, Report};
 use crate::setup::{self, Setup};
@@ -70,7 +71,7 @@ pub fn run(options: RunOptions, errands: Option<Errands>) -> Result<Exit, Failur
 pub fn plan(options: RunOptions) -> Result<Setup, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
     let options = RunOptions { dry_run: true, ..options };
-    let job = find_job(&options, &signals, &mut |line| eprintln!("fmtk-launch: {line}"))?;
+    let job = find_job(&options, &signals, &mut |line| eprintln!("fmtk-launch: {}", printable::line(line)))?;
     setup::prepare(options, job).map_err(|error| Failure::new(error.exit(), error))
 }
 

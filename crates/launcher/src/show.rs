@@ -11,6 +11,7 @@ use crate::args::TableCommand;
 use crate::bind;
 use crate::exit::Exit;
 use crate::job;
+use crate::printable;
 use crate::run::{self, Failure};
 use crate::setup::Setup;
 use crate::units;
@@ -21,7 +22,7 @@ pub fn plan(setup: &Setup) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         // Writing to memory does not fail.
-        let _ = writeln!(text, "{name:<12}{value}");
+        let _ = writeln!(text, "{name:<12}{}", printable::line(&value));
     };
     line("job", job.id.clone());
     let by = job.table.as_ref().map(|it| format!(", found by {}", it.by)).unwrap_or_default();

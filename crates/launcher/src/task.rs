@@ -19,6 +19,7 @@ pub use errands::{Errands, bring_in, bring_out, last_word};
 
 use crate::environment::Variable;
 use crate::exit::Exit;
+use crate::printable;
 use crate::run::{self, Failure};
 use crate::show;
 
@@ -52,10 +53,10 @@ fn obey(request: Request) -> Result<Exit, Failure> {
     }
     let plan = show::plan(&run::plan(options)?);
     let text = plan + &errands.plan();
-    Ok(crate::print(&text))
+    Ok(crate::print(&printable::lines(&text)))
 }
 
 fn say(line: &str) {
     // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(std::io::stderr(), "fmtk-launch: {line}");
+    let _ = writeln!(std::io::stderr(), "fmtk-launch: {}", printable::line(line));
 }

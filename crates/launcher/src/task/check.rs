@@ -11,6 +11,7 @@ use super::arguments::{Parameters, Request};
 use super::rules::{self, Kind};
 use super::scripts;
 use crate::exit::Exit;
+use crate::printable;
 use crate::run::Failure;
 
 /// What the tuning kit is to do.
@@ -111,6 +112,7 @@ pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> 
             Ok((Task { action, code, boot, data, model, output, config, logs, devices, tool, helper, scripts }, notes))
         }
         _ => {
+            let faults: Vec<String> = faults.iter().map(|it| printable::line(it)).collect();
             let text = format!(
                 "this task can't be run:\n  {}\nhint: `fmtk-launch task --help` lists the parameters",
                 faults.join("\n  ")

@@ -189,3 +189,29 @@ fn no_colour_where_there_is_no_terminal() {
     let place = Place::new();
     assert!(!finish(&mut place.shell("--devices 0", "echo x")).stdout.contains('\x1b'));
 }
+
+/// A name with an escape sequence, and with a line of its own.
+const NAME: &str = "job\x1b[2J\nfmtk-launch: SUCCEEDED";
+const ESCAPED: &str = "job\\u{1b}[2J\\nfmtk-launch: SUCCEEDED";
+
+#[test]
+fn control_characters_of_names_and_paths_are_escaped_in_messages_and_ranks_print_what_they_like() {
+    let place = Place::new();
+    let script = "printf '\\033[1mbold\\033[0m\\n'; exit 3";
+    let mut command = place.shell("--devices 0", script);
+    let finished = finish(command.env("BATCH_JOB_ID", NAME).env("MA_MOUNT_PATH", place.path("no\x1b[1m")));
+    assert_eq!(finished.code, 3, "{}", finished.stderr);
+    assert_eq!(finished.stdout, "[rank 0] \x1b[1mbold\x1b[0m\n");
+    assert!(!finished.stderr.contains('\x1b'), "{:?}", finished.stderr);
+    assert!(finished.stderr.contains(&format!("job {ESCAPED}: starting")), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("\nfmtk-launch: SUCCEEDED"), "{}", finished.stderr);
+
+    let finished =
+        finish(&mut place.launcher(&["run", "--dry-run", "--devices=0", "--code-dir=no\x1b[1m", "--", "true"]));
+    assert_ne!(finished.code, 0);
+    assert!(finished.stderr.contains("no\\u{1b}[1m") && !finished.stderr.contains('\x1b'), "{:?}", finished.stderr);
+    let mut plan = place.launcher(&["run", "--dry-run", "--devices=0", "--", "true"]);
+    let finished = finish(plan.env("BATCH_JOB_ID", "job\x1b[2J"));
+    assert!(finished.stdout.starts_with("job         job\\u{1b}[2J\n"), "{:?}", finished.stdout);
+    assert!(!finished.stdout.contains('\x1b'), "{:?}", finished.stdout);
+}
