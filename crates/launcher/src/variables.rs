@@ -12,7 +12,10 @@ const READ: &[Variable] = &[
     Variable { name: "RANK_TABLE_FILE", about: "the same; without both it is `/user/config/jobstart_hccl.json`" },
     Variable { name: "MA_CURRENT_INSTANCE_NAME", about: "`pod_name` of this server in a v0 table" },
     Variable { name: "MA_CURRENT_HOST_IP", about: "`server_id` of this server" },
-    Variable { name: "VC_TASK_INDEX", about: "number of this server, from 0" },
+    Variable {
+        name: "VC_TASK_INDEX",
+        about: "number of this server, from 0; a `task` with one that is no number is refused",
+    },
     Variable { name: "VK_TASK_INDEX", about: "the same, where VC_TASK_INDEX is not set" },
     Variable { name: "VC_WORKER_NUM", about: "number of servers; of several each waits for a rank table" },
     Variable { name: "MA_NUM_HOSTS", about: "the same, where VC_WORKER_NUM is not set" },

@@ -32,7 +32,7 @@ pub fn arrange(
         root: Path::new("/"),
         dry: options.dry_run,
     };
-    let (name, node) = (name(variable), node(variable));
+    let (name, node) = (name(variable), task.node);
     let mut arranged = Arranged { around: &around, fetch: Vec::new() };
     let data = arranged.folder("data_path", task.data, "fmtk_data")?;
     let model_name = task.action.model();
@@ -152,12 +152,6 @@ fn name(variable: impl Fn(&str) -> Option<OsString>) -> String {
     name.chars().map(|it| if it.is_ascii_alphanumeric() || "-_".contains(it) { it } else { '_' }).collect()
 }
 
-/// The number of this server.
-fn node(variable: impl Fn(&str) -> Option<OsString>) -> u32 {
-    let number = |name| variable(name)?.to_str()?.trim().parse().ok();
-    number("VC_TASK_INDEX").or_else(|| number("VK_TASK_INDEX")).unwrap_or(0)
-}
-
 /// Makes a folder as the tuning kit wants it.
 fn make(path: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o750).create(path);
@@ -189,17 +183,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_numbers() {
-        let of = |variables: &'static [(&str, &str)]| {
-            let variable = move |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.into());
-            (name(variable), node(variable))
-        };
-        assert_eq!(of(&[]), ("default_model_task".to_owned(), 0));
-        assert_eq!(of(&[("MA_VJ_NAME", "ma-job-7"), ("VC_TASK_INDEX", "3"), ("VK_TASK_INDEX", "4")]).1, 3);
-        assert_eq!(
-            of(&[("MA_VJ_NAME", "ma-job-a.b/7"), ("VK_TASK_INDEX", "4")]),
-            ("modelarts-job-a_b_7".to_owned(), 4)
-        );
-        assert_eq!(of(&[("VC_TASK_INDEX", "x"), ("VK_TASK_INDEX", "4")]).1, 4);
+    fn names() {
+        let of = |value: Option<&'static str>| name(|it| value.filter(|_| it == "MA_VJ_NAME").map(Into::into));
+        assert_eq!(of(None), "default_model_task");
+        assert_eq!(of(Some("ma-job-a.b/7")), "modelarts-job-a_b_7");
     }
 }

@@ -61,6 +61,8 @@ pub struct Task {
     pub output: Where,
     pub config: Option<Where>,
     pub logs: Option<Where>,
+    /// Number of this server, from 0.
+    pub node: u32,
     /// Devices of this server, or of the job.
     pub devices: Option<u32>,
     /// `tk`, or `mindpet`.
@@ -90,6 +92,7 @@ pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> 
     let output = check.output();
     let model = action.and_then(|it| check.model(it));
     let logs = check.logs();
+    let node = check.node(&variable);
     let devices = check.devices(request.options.devices.as_ref().map(Vec::len));
     let tool = ["tk", "mindpet"].into_iter().find(|it| on_path(it, &variable).is_some());
     if tool.is_none() {
@@ -107,9 +110,13 @@ pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> 
     let scripts = scripts::wanted(request, &variable, &mut check.faults, &mut check.notes);
     check.loops(&output, [("data_path", &data), (action.map_or("", Action::model), &model)]);
     let Check { faults, notes, .. } = check;
-    match (action, code, boot, data, output, tool) {
-        (Some(action), Some(code), Some(boot), Some(data), Some(output), Some(tool)) if faults.is_empty() => {
-            Ok((Task { action, code, boot, data, model, output, config, logs, devices, tool, helper, scripts }, notes))
+    match (action, code, boot, data, output, node, tool) {
+        (Some(action), Some(code), Some(boot), Some(data), Some(output), Some(node), Some(tool))
+            if faults.is_empty() =>
+        {
+            let task =
+                Task { action, code, boot, data, model, output, config, logs, node, devices, tool, helper, scripts };
+            Ok((task, notes))
         }
         _ => {
             let faults: Vec<String> = faults.iter().map(|it| printable::line(it)).collect();
@@ -311,6 +318,20 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    /// The number of this server; 0 where nobody says one. One that can't be read might be any: servers that all took
+    /// themselves for the first would write over each other's output.
+    fn node(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Option<u32> {
+        let set = |name: &'static str| variable(name).filter(|it| !it.is_empty()).map(|value| (name, value));
+        let Some((name, value)) = ["VC_TASK_INDEX", "VK_TASK_INDEX"].into_iter().find_map(set) else {
+            return Some(0);
+        };
+        let number = value.to_str().and_then(|it| it.trim().parse().ok());
+        if number.is_none() {
+            self.fault(name, &value.to_string_lossy(), "is not the number of a server: 0, or a whole number above it");
+        }
+        number
     }
 
     fn devices(&mut self, named: Option<usize>) -> Option<u32> {

@@ -368,3 +368,31 @@ fn local_paths_need_no_python() {
     assert_eq!(finished.code, 2);
     assert!(finished.stderr.contains("neither `python3` nor `python` is on PATH"), "{}", finished.stderr);
 }
+
+#[test]
+fn a_server_number_that_can_not_be_read_is_named_and_nothing_is_started() {
+    for (name, value) in
+        [("VC_TASK_INDEX", "x"), ("VC_TASK_INDEX", "-1"), ("VC_TASK_INDEX", "99999999999"), ("VK_TASK_INDEX", "1.0")]
+    {
+        let place = Place::new();
+        place.furnish();
+        let mut command = place.task(FINETUNE);
+        // The second is asked only where the first is not set.
+        let finished = finish(command.env("VK_TASK_INDEX", "4").env(name, value));
+        assert_eq!(finished.code, 2, "{}", finished.stderr);
+        let expected = format!("`{name}`: `{value}` is not the number of a server");
+        assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
+        assert!(!place.path("out").exists() && !place.path("mount/log/job-proc-rank-0-device-0.txt").exists());
+    }
+}
+
+#[test]
+fn a_server_without_a_number_is_the_first() {
+    for (name, value, number) in [("VC_TASK_INDEX", "", 0), ("VK_TASK_INDEX", " 4\n", 4), ("OTHER", "x", 0)] {
+        let place = Place::new();
+        place.furnish();
+        let finished = finish(place.task(&format!("{FINETUNE} --dry-run")).env(name, value));
+        assert_eq!(finished.code, 0, "{}", finished.stderr);
+        assert!(finished.stdout.contains(&format!("/default_model_task/node_{number}")), "{}", finished.stdout);
+    }
+}
