@@ -114,9 +114,9 @@ impl Ending {
             },
             Ending::Failed(index) => {
                 let it = &ranks[*index];
-                let how = it.ended.map_or_else(String::new, |it| match it.out_of_memory {
-                    true => format!("{}: the kernel was out of memory", it.end),
-                    false => it.end.to_string(),
+                let how = it.ended.map_or_else(String::new, |it| {
+                    let how = if job.by_scripts { it.end.of_several() } else { it.end.to_string() };
+                    if it.out_of_memory { how + ": the kernel was out of memory" } else { how }
                 });
                 let Rank { rank, device, .. } = it.rank;
                 let pid = it.pid.unwrap_or_default();

@@ -26,6 +26,11 @@ impl End {
             End::Signal(signal) => Exit::signal(signal),
         }
     }
+
+    /// What has become of those that are named in the plural.
+    pub fn of_several(self) -> String {
+        self.to_string().replacen("was ", "were ", 1)
+    }
 }
 
 impl fmt::Display for End {

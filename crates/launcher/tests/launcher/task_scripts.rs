@@ -133,7 +133,9 @@ fn ranks_of_scripts_that_were_killed_are_stopped() {
     until("a rank", || place.path("scripts").exists());
     until("the scripts", || place.log_of_scripts().contains("all up\n"));
     kill(fs::read_to_string(place.path("scripts")).unwrap().trim().parse().unwrap(), libc::SIGKILL);
-    assert_eq!(wait(child).code, 137);
+    let finished = wait(child);
+    assert_eq!(finished.code, 137);
+    assert!(finished.stderr.contains(") were killed by SIGKILL after "), "{}", finished.stderr);
     assert_eq!(place.survivors(), [] as [i32; 0]);
 }
 
