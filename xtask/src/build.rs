@@ -142,9 +142,11 @@ fn layer(
         }
         PlannedLayer::Tools { paths } => {
             let entry = |(tool, path): (&Tool, &String)| {
-                tree_entry(path, 0o755, 0, 0, TreeKind::Disk(store.blob_path(&tool.sha256)))
+                let kind = TreeKind::Known { file: store.blob_path(&tool.sha256), sha256: tool.sha256 };
+                tree_entry(path, 0o755, 0, 0, kind)
             };
             tree(store, tools.iter().zip(paths).map(entry).collect(), &plan.parents)
+                .map_err(|error| tools::damaged(error, store, tools))
         }
     }
 }

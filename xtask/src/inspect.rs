@@ -40,7 +40,7 @@ pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Re
 
 fn of_store(record: &BuildRecord, store: &Store) -> anyhow::Result<(String, Value)> {
     let name = format!("{}:{}", record.repository, record.tag);
-    let config = store.read_blob(&record.config.digest, record.config.size).hint("build the image again")?;
+    let config = store.read_blob(&record.config.digest, record.config.size).hint(record.again())?;
     let config = ImageConfig::parse(&config)?;
     let layers: Vec<(&Descriptor, &str)> =
         record.layers.iter().map(|layer| (&layer.blob, layer.content.as_str())).collect();

@@ -19,6 +19,7 @@ mod host_setup;
 mod image;
 mod images;
 mod inspect;
+mod intact;
 mod lock;
 mod login;
 mod output;

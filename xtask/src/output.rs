@@ -11,6 +11,7 @@ use crate::{
     build::Built,
     context,
     engine::{self, Way},
+    intact,
 };
 
 /// A place to write the image to.
@@ -76,14 +77,26 @@ impl Output {
             Self::Archive(file) => Ok(oci_image::write_archive(image, &source, file, &made.name)?),
             Self::Context(dir) => context::write(made, store, dir),
         };
-        written.with_context(|| format!("failed to write `{self}`"))
+        written.with_context(|| format!("failed to write `{self}`")).map_err(|error| made.explained(error, store))
+    }
+}
+
+impl Made<'_> {
+    /// The error, where one of the image's layers was damaged in the store: see [`intact::explained`].
+    fn explained(&self, error: anyhow::Error, store: &Store) -> anyhow::Error {
+        let layers = &self.built.image.layers;
+        let of_base = layers.len() - self.built.layers.len();
+        let holds = self.built.layers.iter().map(|layer| layer.holds.as_str());
+        let layers = layers[of_base..].iter().map(|layer| layer.digest).zip(holds);
+        intact::explained(error, store, &self.name, "run the same build again: it makes the layer anew", layers)
     }
 }
 
 /// Loads the image into an engine.
 pub fn load(made: &Made<'_>, store: &Store, program: &'static str) -> anyhow::Result<()> {
     let source = Fallback { store, other: made.opened };
-    engine::load(&Way::plain(program), &made.built.image, &source, &made.name).map(drop)
+    let loaded = engine::load(&Way::plain(program), &made.built.image, &source, &made.name);
+    loaded.map(drop).map_err(|error| made.explained(error, store))
 }
 
 impl fmt::Display for Output {

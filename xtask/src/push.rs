@@ -17,7 +17,7 @@ use crate::{
     app_config::{self, Planned},
     args::{Format, PushArgs},
     base::{Fallback, ImageRef, LazyBase},
-    connect, place,
+    connect, intact, place,
     progress::{self, Progress},
     recipe::Recipe,
     record::BuildRecord,
@@ -33,6 +33,7 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
         (None, Some(timestamp)) => BuildRecord::with_timestamp(store, timestamp)?,
         (None, None) => BuildRecord::latest(store, &workspace)?,
     };
+    intact::check(&record, store)?;
     let host = args.registry.as_ref().unwrap_or(&recipe.registry.host);
     let org = args
         .org
@@ -130,7 +131,10 @@ fn push(
     };
     let started = Instant::now();
     let watch = Watch { progress, started, sizes: Mutex::default() };
-    let report = registry.push_image(&push, &|event| watch.event(event)).map_err(|error| hinted(error, target))?;
+    let report = registry.push_image(&push, &|event| watch.event(event)).map_err(|error| match error.cause() {
+        registry::Cause::Damaged { .. } => record.explained(error.into(), store),
+        _ => hinted(error, target),
+    })?;
     let counts =
         format!("{} sent, {} mounted, {} already there", report.sent_blobs, report.mounted_blobs, report.present_blobs);
     progress.line(&match report.unchanged {

@@ -55,11 +55,21 @@ pub struct RecordedBase {
 const KIND: &str = "image";
 const LATEST: &str = "latest-image";
 
+/// The image that was built last from a workspace.
+#[derive(Debug, Serialize, Deserialize)]
+struct Latest {
+    repository: Repository,
+    tag: Tag,
+    /// Digest of its manifest: another workspace may build another image of the same tag.
+    digest: Digest,
+}
+
 impl BuildRecord {
     /// Keeps the record under the image's tag, and as the last one built from this workspace.
     pub fn save(&self, store: &Store, workspace: &Path) -> anyhow::Result<()> {
         store.put_record(KIND, &key(&self.repository, &self.tag), self)?;
-        store.put_record(LATEST, &workspace.to_string_lossy(), &(self.repository.clone(), self.tag.clone()))?;
+        let Self { repository, tag, digest, .. } = self.clone();
+        store.put_record(LATEST, &workspace.to_string_lossy(), &Latest { repository, tag, digest })?;
         Ok(())
     }
 
@@ -74,12 +84,25 @@ impl BuildRecord {
 
     /// The record of the last image built from this workspace.
     pub fn latest(store: &Store, workspace: &Path) -> anyhow::Result<Self> {
-        let latest: Option<(Repository, Tag)> = store.record(LATEST, &workspace.to_string_lossy())?;
-        let (repository, tag) = latest
+        let latest: Option<Latest> = store.record(LATEST, &workspace.to_string_lossy())?;
+        let Latest { repository, tag, digest } = latest
             .ok_or_else(|| anyhow!("no image was built from `{}` yet", workspace.display()))
             .hint("run `cargo xtask image` first; one that was built from another folder is named by its tag, as `--help` says")
             .input()?;
-        Self::load(store, &repository, &tag)
+        let record = Self::load(store, &repository, &tag)?;
+        if record.digest == digest {
+            return Ok(record);
+        }
+        let now = record.digest;
+        Err(anyhow!(
+            "`{repository}:{tag}` was built as {digest} from `{}`; since then another build has made it {now}",
+            workspace.display()
+        ))
+        .hint(format!(
+            "build it again: `cargo xtask image --timestamp {}`; or take what is there by its whole tag",
+            record.timestamp
+        ))
+        .input()
     }
 
     /// Every image in the store with this timestamp, whatever its versions are.
@@ -118,8 +141,18 @@ impl BuildRecord {
     pub fn manifest(&self, store: &Store) -> anyhow::Result<Vec<u8>> {
         store
             .read_blob(&self.digest, self.manifest_size)
-            .with_context(|| format!("the manifest of `{}:{}` is not in the store", self.repository, self.tag))
-            .hint("build the image again: `cargo xtask image`")
+            .with_context(|| format!("the manifest of `{}` is not in the store as it was built", self.name()))
+            .hint(self.again())
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.repository, self.tag)
+    }
+
+    /// What to do where the store has lost some of it.
+    pub fn again(&self) -> String {
+        format!("build the image again: `cargo xtask image --timestamp {}`", self.timestamp)
     }
 }
 

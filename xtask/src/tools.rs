@@ -11,7 +11,11 @@ use oci_image::{Digest, Store};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{place, progress::Progress, report::WithHint};
+use crate::{
+    place,
+    progress::Progress,
+    report::{self, WithHint},
+};
 
 /// The target the programs are built for: static, so that the base's glibc does not matter.
 pub const TARGET: &str = "aarch64-unknown-linux-musl";
@@ -68,6 +72,17 @@ pub fn build(store: &Store, progress: &Progress) -> anyhow::Result<Vec<Tool>> {
     };
     store.put_record("tools", &key, &tools)?;
     Ok(tools)
+}
+
+/// The error of a layer of these programs, where one of them was damaged in the store. It is taken out of it.
+pub fn damaged(error: anyhow::Error, store: &Store, tools: &[Tool]) -> anyhow::Error {
+    match tools.iter().find(|tool| store.discard_damaged(&tool.sha256).unwrap_or(false)) {
+        Some(tool) => report::hinted(
+            error.context(format!("the program `{}` was damaged in the store, and was taken out of it", tool.name)),
+            "run the same command again: it makes the program anew",
+        ),
+        None => error,
+    }
 }
 
 /// The launcher as the image has it, but for this machine: where it is.

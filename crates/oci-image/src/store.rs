@@ -112,6 +112,30 @@ impl Store {
         Ok(bytes)
     }
 
+    /// Takes the blob away if it is not what its name says, so that whoever needs it makes it anew; whether it was so.
+    pub fn discard_damaged(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let path = self.blob_path(digest);
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(io_error("open", &path))?,
+        };
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => hash.update(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(io_error("read", &path)(error)),
+            }
+        }
+        let is_damaged = Digest::from_bytes(hash.finalize().into()) != *digest;
+        if is_damaged {
+            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+        }
+        Ok(is_damaged)
+    }
+
     /// Starts a new blob.
     pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
         let tmp = self.root.join("tmp");
@@ -300,6 +324,18 @@ mod tests {
         assert_eq!(error.to_string(), format!("failed to write to `{}`", folder.path().display()));
         assert!(error.is_full());
         assert!(StoreError::of_write(io::ErrorKind::StorageFull.into()).is_err());
+    }
+
+    #[test]
+    fn a_blob_goes_only_where_it_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let digest = store.put_blob(b"whole").unwrap();
+        assert!(!store.discard_damaged(&digest).unwrap());
+        fs::write(store.blob_path(&digest), "whale").unwrap();
+        assert!(store.has(&digest, 5));
+        assert!(store.discard_damaged(&digest).unwrap());
+        assert!(!store.has(&digest, 5) && !store.discard_damaged(&digest).unwrap());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! An image is loaded through a pipe: nothing is written beside it, and no engine pulls or builds.
 
-use std::{io::BufWriter, process::Stdio};
+use std::{
+    io::{self, BufWriter},
+    process::Stdio,
+};
 
 use anyhow::{Context, anyhow, ensure};
 use oci_image::{BlobSource, Image, StreamError, stream_archive};
@@ -24,10 +27,10 @@ pub fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> an
         stream_archive(image, source, &mut pipe, name)
     };
     let output = child.wait_with_output().with_context(failed)?;
-    // An engine that gives up closes the pipe; why it did is the better message.
+    // An engine that gives up closes the pipe; why it did is the better message. Else it is we who gave up.
     let said = String::from_utf8_lossy(&output.stderr);
     match written {
-        Err(StreamError::Layer { digest, source }) if output.status.success() => {
+        Err(StreamError::Layer { digest, source }) if source.kind() != io::ErrorKind::BrokenPipe => {
             return Err(anyhow!(source)).with_context(|| format!("failed to read the layer {digest}"));
         }
         written => {
@@ -36,4 +39,29 @@ pub fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> an
         }
     }
     way.image("{{.Id}}", name).map_err(AskError::hinted)
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_image::{Descriptor, Format, Store};
+
+    use super::*;
+
+    #[test]
+    fn a_layer_that_is_damaged_is_told_and_not_what_an_engine_makes_of_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let layer = store.put_blob(b"layer").unwrap();
+        std::fs::write(store.blob_path(&layer), "lager").unwrap();
+        let blob = |digest, size| Descriptor { media_type: String::new(), digest, size, urls: Vec::new() };
+        let (config, layers) = (blob(layer, 2), vec![blob(layer, 5)]);
+        let (format, digest) = (Format::DockerV2, layer);
+        let image =
+            Image { format, manifest: Vec::new(), digest, config: b"{}".to_vec(), config_descriptor: config, layers };
+        let engine = "cat >/dev/null; echo unexpected EOF >&2; exit 1";
+        let way = Way { program: "sh", global: vec!["-c", engine, "docker"], create: Vec::new() };
+        let error = load(&way, &image, &store, "a:1").unwrap_err();
+        assert_eq!(error.to_string(), format!("failed to read the layer {layer}"));
+        assert!(format!("{error:#}").contains("is damaged: its digest is"), "{error:#}");
+    }
 }

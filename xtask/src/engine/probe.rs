@@ -12,14 +12,14 @@ use super::{Way, load};
 use crate::{
     plan::MTIME,
     report::{self, WithHint},
-    tools::Tool,
+    tools::{self, Tool},
 };
 
 const PROGRAM: &str = "/fmtk-launch";
 
 /// Finds the first way to run a container for arm64, with an image of this name, which is loaded.
 pub fn probe(store: &Store, program: &'static str, name: &str, tool: &Tool) -> anyhow::Result<Way> {
-    let image = image(store, tool)?;
+    let image = image(store, tool).map_err(|error| tools::damaged(error, store, std::slice::from_ref(tool)))?;
     let ways = Way::all(program);
     let plain = ways.first().context("no way to run an engine is known")?;
     let id = load(plain, &image, store, name)?;
@@ -60,7 +60,7 @@ fn refused(program: &str, said: &[String]) -> anyhow::Result<Way> {
 /// An image of one static program.
 fn image(store: &Store, tool: &Tool) -> anyhow::Result<Image> {
     let attr = Attr { mode: 0o755, uid: 0, gid: 0, mtime: MTIME };
-    let kind = TreeKind::Disk(store.blob_path(&tool.sha256));
+    let kind = TreeKind::Known { file: store.blob_path(&tool.sha256), sha256: tool.sha256 };
     let none = ParentDirs::new();
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &none };
     let entry = TreeEntry { path: PROGRAM.to_owned(), attr, kind };

@@ -7,7 +7,7 @@ use crate::{
     args::RegistryArgs,
     base::{Fallback, LazyBase},
     engine::{self, AskError, Way},
-    place,
+    intact, place,
     progress::Progress,
     recipe::Recipe,
     record::BuildRecord,
@@ -37,7 +37,7 @@ impl Found {
     /// What people call it.
     pub fn name(&self) -> String {
         match self {
-            Self::Store(record) => format!("{}:{}", record.repository, record.tag),
+            Self::Store(record) => record.name(),
             Self::Engine(name) => name.clone(),
         }
     }
@@ -80,9 +80,11 @@ impl Found {
             known => return known.map_err(AskError::hinted),
         }
         progress.line(&format!("loading {name} into {program}, once"));
+        intact::check(record, store)?;
         let base = record.base.reference.parse()?;
         let base = LazyBase::new(base, record, args, &recipe.registry, store, progress);
         engine::load(way, &image(record, store)?, &Fallback { store, other: &base }, &name)
+            .map_err(|error| record.explained(error, store))
     }
 }
 
@@ -90,8 +92,8 @@ impl Found {
 fn image(record: &BuildRecord, store: &Store) -> anyhow::Result<Image> {
     let config = store
         .read_blob(&record.config.digest, MAX_CONFIG)
-        .with_context(|| format!("the config of `{}:{}` is not in the store", record.repository, record.tag))
-        .hint("build the image again: `cargo xtask image`")?;
+        .with_context(|| format!("the config of `{}` is not in the store", record.name()))
+        .hint(record.again())?;
     let format = [Format::DockerV2, Format::Oci].into_iter().find(|format| format.manifest() == record.media_type);
     Ok(Image {
         format: format.ok_or_else(|| anyhow!("manifests of type `{}` are not known", record.media_type))?,

@@ -1,0 +1,145 @@
+//! Images whose blobs are no longer in the store as they were built, as `push` meets them.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{fs, path::Path, process::Command};
+
+use oci_image::{Digest, Store};
+use registry_double::Double;
+use serde_json::{Value, json};
+
+const TAG: &str = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000";
+const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// An image of one layer in a store.
+struct Place {
+    folder: tempfile::TempDir,
+    store: Store,
+    manifest: Digest,
+    config: Digest,
+    layer: Digest,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let put = |text: &str| store.put_blob(text.as_bytes()).unwrap();
+        let blob = |kind: &str, digest: Digest, size: usize| json!({ "mediaType": format!("application/vnd.docker.{kind}"), "digest": digest, "size": size });
+        let (layer, config) = (put("layer"), put("{}"));
+        let config_blob = blob("container.image.v1+json", config, 2);
+        let layer_blob = blob("image.rootfs.diff.tar.gzip", layer, 5);
+        let text = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config_blob, "layers": [layer_blob] });
+        let manifest = put(&text.to_string());
+        let record = json!({
+            "repository": "fmtk-ma",
+            "tag": TAG,
+            "timestamp": "20221109000000",
+            "digest": manifest,
+            "media_type": MANIFEST,
+            "manifest_size": text.to_string().len(),
+            "config": config_blob,
+            "layers": [{ "blob": layer_blob, "content": "demo 1.0", "of_base": false }],
+            "base": { "reference": "oci:/nonexistent", "digest": manifest },
+        });
+        store.put_record("image", &format!("fmtk-ma:{TAG}"), &record).unwrap();
+        let place = Self { folder, store, manifest, config, layer };
+        place.built_here(&manifest);
+        place
+    }
+
+    fn workspace(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Has the store remember that this was built last from the workspace.
+    fn built_here(&self, digest: &Digest) {
+        let latest = json!({ "repository": "fmtk-ma", "tag": TAG, "digest": digest });
+        self.store.put_record("latest-image", self.workspace().to_str().unwrap(), &latest).unwrap();
+    }
+
+    /// Pushes to a registry in memory; the exit code and what was said.
+    fn push(&self, double: &Double) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.arg("--store").arg(self.store.root());
+        command.args(["push", "--org", "o", "--insecure", "--registry", &double.host()]);
+        command.env("CARGO_MANIFEST_DIR", self.workspace().join("xtask"));
+        command.env("DOCKER_CONFIG", self.workspace()).env("NO_PROXY", "*").env_remove("RUST_BACKTRACE");
+        let output = command.env_remove("timestamp").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+#[test]
+fn an_image_that_is_whole_is_pushed() {
+    let (place, double) = (Place::new(), Double::start());
+    let (code, said) = place.push(&double);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(double.tag("o/fmtk-ma", TAG), Some(place.manifest.to_string()));
+}
+
+#[test]
+fn what_the_store_has_lost_is_named_and_nothing_is_pushed() {
+    type Blob = fn(&Place) -> Digest;
+    let blobs: [(Blob, &str); 3] = [
+        (|place| place.manifest, "the manifest of `fmtk-ma:"),
+        (|place| place.config, "it lacks its config"),
+        (|place| place.layer, "it lacks layer `demo 1.0`"),
+    ];
+    for (blob, expected) in blobs {
+        for content in [None, Some("other")] {
+            let (place, double) = (Place::new(), Double::start());
+            let digest = blob(&place);
+            let file = place.store.blob_path(&digest);
+            match content {
+                None => fs::remove_file(&file).unwrap(),
+                // A layer is read when it is sent; its length tells before.
+                Some(text) => fs::write(&file, [text, " and longer"].concat()).unwrap(),
+            }
+            let (code, said) = place.push(&double);
+            assert_eq!(code, Some(1), "{said}");
+            for text in [expected, TAG, "hint: build the image again: `cargo xtask image --timestamp 20221109000000`"] {
+                assert!(said.contains(text), "no `{text}` in {said}");
+            }
+            assert!(double.log().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_layer_with_other_bytes_is_named_and_taken_out_so_that_the_next_build_makes_it() {
+    let (place, double) = (Place::new(), Double::start());
+    let file = place.store.blob_path(&place.layer);
+    fs::write(&file, "lager").unwrap();
+    let (code, said) = place.push(&double);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&format!("layer `demo 1.0` of `fmtk-ma:{TAG}` was damaged in the store")), "{said}");
+    assert!(said.contains("hint: build the image again"), "{said}");
+    assert!(!file.exists());
+    assert_eq!(double.tag("o/fmtk-ma", TAG), None);
+}
+
+#[test]
+fn what_another_workspace_built_under_the_tag_is_not_taken_for_ones_own() {
+    let (place, double) = (Place::new(), Double::start());
+    place.built_here(&place.layer);
+    let (code, said) = place.push(&double);
+    assert_eq!(code, Some(2), "{said}");
+    let now = format!("another build has made it {}", place.manifest);
+    assert!(said.contains(&now) && said.contains(TAG) && said.contains("hint: build it again"), "{said}");
+    assert!(double.log().is_empty());
+}
+
+#[test]
+fn a_record_that_is_not_the_manifests_is_not_pushed() {
+    let (place, double) = (Place::new(), Double::start());
+    let key = format!("fmtk-ma:{TAG}");
+    let mut record: Value = place.store.record("image", &key).unwrap().unwrap();
+    let other = place.store.put_blob(b"other").unwrap();
+    record["layers"][0]["blob"]["digest"] = json!(other);
+    place.store.put_record("image", &key, &record).unwrap();
+    let (code, said) = place.push(&double);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("is not what its manifest says"), "{said}");
+    assert!(double.log().is_empty());
+}
