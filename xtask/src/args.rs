@@ -193,7 +193,7 @@ pub struct PushArgs {
     #[arg(long, value_name = "ORG", env = "org_name")]
     pub org: Option<OrgName>,
     /// Registry [default: the recipe's]
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::connect::host)]
     pub registry: Option<Host>,
     /// Push the image with this timestamp [default: the last one built from this workspace]
     #[arg(long, value_name = "TS", env = "timestamp")]
@@ -277,7 +277,7 @@ pub struct LoginArgs {
     #[arg(long, value_name = "NAME")]
     pub username: Option<String>,
     /// Registry [default: the one of the line, else the recipe's]
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::connect::host)]
     pub registry: Option<Host>,
     /// Store the login without asking the registry whether it accepts it
     #[arg(long)]
@@ -293,7 +293,7 @@ pub struct LoginArgs {
 Lines in the hosts file are marked `# fmtk`; what was there before stays beside as `FILE.fmtk-backup-TIMESTAMP`.")]
 pub struct HostSetupArgs {
     /// Registry that docker takes without TLS [default: the recipe's]
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::connect::host)]
     pub registry: Option<Host>,
     /// Address that its name gets in `/etc/hosts` [default: the recipe's; without one the hosts file stays]
     #[arg(long, value_name = "IP")]
@@ -329,7 +329,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "ORG", env = "org_name")]
     pub org: Option<String>,
     /// Registry [default: the recipe's]
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::connect::host)]
     pub registry: Option<Host>,
     /// Recipe of the image [default: `image.toml` of the workspace]
     #[arg(long, value_name = "FILE")]
@@ -370,7 +370,7 @@ pub struct ImagesArgs {
     #[arg(long, value_name = "ORG", env = "org_name")]
     pub org: Option<OrgName>,
     /// Registry [default: the recipe's]
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::connect::host)]
     pub registry: Option<Host>,
     /// Recipe that names the registry and the repository [default: `image.toml` of the workspace]
     #[arg(long, value_name = "FILE")]

@@ -13,7 +13,16 @@ pub struct Host(String);
 
 checked_text!(Host, "registry host", check);
 
+/// Text that begins as an address of the web does: what browsers show is copied.
+pub(crate) fn no_scheme(text: &str) -> Result<(), Fault> {
+    match ["http://", "https://"].iter().find(|scheme| text.to_ascii_lowercase().starts_with(**scheme)) {
+        Some(_) => Err(Fault::new(Rule::Start("the name itself: leave `http://` or `https://` away"), 0)),
+        None => Ok(()),
+    }
+}
+
 pub(crate) fn check(text: &str) -> Result<(), Fault> {
+    no_scheme(text)?;
     // 253 characters of a DNS name (RFC 1035, 2.3.4), a colon and five digits.
     length(text, 259)?;
     let (name, port) = split(text);

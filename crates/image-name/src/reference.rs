@@ -37,6 +37,7 @@ impl Reference {
     }
 
     fn read(text: &str) -> Result<Self, Fault> {
+        host::no_scheme(text)?;
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => {
                 (name, Some(digest::check(digest).map_err(|fault| fault.in_part("digest", name.len() + 1))?))

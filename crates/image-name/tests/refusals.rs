@@ -140,6 +140,7 @@ fn host() {
             "[::1]5000",
             "::1",
             "http://a",
+            "HTTPS://a.com/",
             "[::1]:5000",
             "127.0.0.1:5000",
             "localhost",
@@ -164,7 +165,8 @@ fn host() {
             registry host `[::g]` must have an IPv6 address between `[` and `]` (character 2, `:`)
             registry host `[::1]5000` must have an IPv6 address between `[` and `]` (character 2, `:`)
             registry host `::1` must have a letter or digit on both sides of a dot (character 1, `:`)
-            registry host `http://a`: its port must hold only digits (character 6, `/`)
+            registry host `http://a` must start with the name itself: leave `http://` or `https://` away (character 1, `h`)
+            registry host `HTTPS://a.com/` must start with the name itself: leave `http://` or `https://` away (character 1, `H`)
             "[::1]:5000" is accepted
             "127.0.0.1:5000" is accepted
             "localhost" is accepted
@@ -206,7 +208,7 @@ fn reference() {
             image reference `swr.x.com/a@`: its digest must start with `sha256:` (character 13, the end)
             image reference `swr.x.com/a@sha512:00`: its digest must start with `sha256:` (character 13, `s`)
             image reference `swr.x.com/a:t@sha256:00`: its digest must have 64 lowercase hex digits after `sha256:` (character 24, the end)
-            image reference `https://swr.x.com/a:t`: its registry host must have a port of 1–65535 after the colon (character 7, `/`)
+            image reference `https://swr.x.com/a:t` must start with the name itself: leave `http://` or `https://` away (character 1, `h`)
             image reference `swr.x.com/a b:t`: its repository path must hold only a-z, 0-9 and the separators `.`, `_`, `-` (character 12, ` `)
             "localhost/a" is accepted
         "#]],
