@@ -1,5 +1,7 @@
 //! `[base]`: the image that ours is put upon.
 
+use std::path::Path;
+
 use image_name::Digest;
 use serde::Serialize;
 
@@ -35,11 +37,19 @@ impl Base {
         }
     }
 
-    pub(super) fn read(mut fields: Fields<'_>, folder: &std::path::Path) -> Option<Self> {
+    pub(super) fn read(mut fields: Fields<'_>, folder: &Path) -> Option<Self> {
         let text = fields.preset::<String>("reference", DEFAULT)?;
         let digest = fields.placed::<Digest>("digest");
         let overridden = text.is_argument();
-        let reference: ImageRef = match text.value.parse() {
+        let named: anyhow::Result<ImageRef> = match plain_path(&text.value, folder_of(&text, folder)) {
+            Some((wrong, hint)) => {
+                fields.fault_with(&text, wrong, hint);
+                fields.end();
+                return None;
+            }
+            None => text.value.parse(),
+        };
+        let reference = match named {
             Ok(reference) => reference,
             Err(error) => {
                 fields.fault(&text, format!("{error:#}"));
@@ -66,6 +76,54 @@ impl Base {
     }
 }
 
+/// Whether the text is a folder or file of this machine that lacks what says so; what is wrong then, and what to write.
+fn plain_path(text: &str, folder: &Path) -> Option<(String, String)> {
+    let is_known = match text.parse() {
+        // Whoever has a folder of that name means the registry all the same.
+        Ok(ImageRef::Registry(reference)) => reference.tag.is_some() || reference.digest.is_some(),
+        Ok(_) => true,
+        Err(_) => false,
+    };
+    let path = folder.join(text);
+    if is_known || text.is_empty() || !path.exists() {
+        return None;
+    }
+    Some(if path.join("oci-layout").is_file() {
+        (format!("`{text}` is the folder of an OCI image layout"), format!("write `oci:{text}`"))
+    } else if path.is_dir() {
+        let hint = "write `oci:DIR` for a layout, `docker-archive:FILE` for what `docker save` writes".to_owned();
+        (format!("`{text}` is a folder, and no OCI image layout"), hint)
+    } else {
+        (format!("`{text}` is a file"), format!("write `docker-archive:{text}`, if `docker save` wrote it"))
+    })
+}
+
 fn as_text<S: serde::Serializer>(reference: &ImageRef, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(reference)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_plain_path_is_told_what_to_write_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("base.d/layout")).unwrap();
+        fs::write(folder.path().join("base.d/layout/oci-layout"), "{}").unwrap();
+        fs::write(folder.path().join("base.tar"), "").unwrap();
+        let hint = |text: &str| plain_path(text, folder.path()).map(|(_, hint)| hint);
+        assert_eq!(hint("base.d/layout").as_deref(), Some("write `oci:base.d/layout`"));
+        assert_eq!(hint("base.tar").as_deref(), Some("write `docker-archive:base.tar`, if `docker save` wrote it"));
+        assert!(hint("base.d").unwrap().contains("oci:DIR"));
+        let absolute = folder.path().join("base.tar").display().to_string();
+        assert_eq!(hint(&absolute), Some(format!("write `docker-archive:{absolute}`, if `docker save` wrote it")));
+        for known in
+            ["oci:base.d/layout", "docker-archive:base.tar", "base.d/layout:1", "registry.x/a/b:1", "absent", ""]
+        {
+            assert_eq!(hint(known), None, "{known}");
+        }
+    }
 }

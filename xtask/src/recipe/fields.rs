@@ -201,6 +201,14 @@ impl<'a> Fields<'a> {
         self.faults.note_at(&placed.origin, format!("`{}`: {message}", placed.path));
     }
 
+    /// The same, with the way out.
+    pub fn fault_with<T>(&self, placed: &Placed<T>, message: impl Display, hint: String) {
+        self.fault(placed, message);
+        if let Some((.., last)) = self.faults.found.borrow_mut().last_mut() {
+            *last = Some(hint);
+        }
+    }
+
     /// Ends the table: what nobody asked for is unknown.
     pub fn end(self) {
         let mut unknown = self.faults.unknown.borrow_mut();
