@@ -42,12 +42,15 @@ pub fn run(args: &HostSetupArgs, progress: &Progress) -> anyhow::Result<()> {
     }
     let (changes, system) = plan(args, host.as_str(), ip, names)?;
     let needed: Vec<&Change> = changes.iter().filter(|change| change.is_needed()).collect();
-    if args.dry_run {
-        return report::data(&needed.iter().map(|change| change.diff()).collect::<String>());
-    }
     if needed.is_empty() {
         progress.line(if args.undo { "nothing of ours is there" } else { "all is set up already" });
         return Ok(());
+    }
+    if args.dry_run {
+        for file in needed.iter().flat_map(|change| change.removes()) {
+            progress.line(&format!("would remove `{}`", file.display()));
+        }
+        return report::data(&needed.iter().map(|change| change.diff()).collect::<String>());
     }
     let real = args.root == Path::new("/");
     if real && !sample::is_root() {

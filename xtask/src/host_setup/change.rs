@@ -70,6 +70,18 @@ impl Edit {
     }
 }
 
+/// The change that makes one text of another: lines that begin and end both stay, so that a diff does not show them.
+fn between(now: &[u8], before: &[u8]) -> Splice {
+    let same = |one: &mut dyn Iterator<Item = &u8>, other: &mut dyn Iterator<Item = &u8>| {
+        one.zip(other).take_while(|(one, other)| one == other).count()
+    };
+    let start = same(&mut now.iter(), &mut before.iter());
+    let start = now[..start].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let end = same(&mut now[start..].iter().rev(), &mut before[start..].iter().rev());
+    let end = now[now.len() - end..].iter().position(|byte| *byte == b'\n').map_or(0, |at| end - at - 1);
+    Splice { range: start..now.len() - end, text: before[start..before.len() - end].to_vec() }
+}
+
 fn text(bytes: &[u8]) -> anyhow::Result<&str> {
     std::str::from_utf8(bytes).map_err(|_| anyhow!("it is not UTF-8"))
 }
@@ -142,7 +154,7 @@ impl Change {
         let doing = || format!("can't change `{}`", path.display());
         let as_left =
             known && edit.apply(&before).is_ok_and(|splices| !splices.is_empty() && apply(&before, &splices) == *now);
-        let whole = || vec![Splice { range: 0..now.len(), text: before.clone() }];
+        let whole = || vec![between(now, &before)];
         let mut splices = if as_left { whole() } else { edit.take_out(now, &before).with_context(doing)? };
         let mut new = apply(now, &splices);
         // The line end that the last line lacked came with ours.
@@ -163,6 +175,13 @@ impl Change {
     /// Whether anything is to be done.
     pub fn is_needed(&self) -> bool {
         !self.splices.is_empty()
+    }
+
+    /// Files that go: this one, if nothing is left in it that was made by us, and what an earlier run left beside it.
+    pub fn removes(&self) -> impl Iterator<Item = &Path> {
+        let own = Some(self.path()).filter(|_| self.goes);
+        let kept = self.forgets.then(|| self.kept.files()).into_iter().flatten();
+        own.into_iter().chain(kept.map(PathBuf::as_path))
     }
 
     /// The change as a unified diff.

@@ -169,3 +169,38 @@ fn all_that_is_in_the_way_is_said_and_nothing_changed() {
     assert_eq!(report::exit(&host.run(&["--ip", "10.0.0.7"]).unwrap_err()), report::Exit::Input);
     assert_eq!(host.files(), before);
 }
+
+#[test]
+fn what_an_undo_would_change_is_told_line_by_line_and_nothing_is_changed() {
+    let host = Host::new(&[("etc/hosts", "127.0.0.1 localhost\n::1 localhost"), (DAEMON_JSON, "{\n    \"a\": 1\n}\n")]);
+    let dry = || {
+        let before = host.files();
+        let words =
+            ["xtask", "host-setup", "--undo", "--registry", "swr.x.com", "--root", host.0.path().to_str().unwrap()];
+        let Subcommand::HostSetup(args) = Args::parse_from(words).command else { panic!("another command") };
+        host.run(&["--undo", "--dry-run"]).unwrap();
+        assert_eq!(host.files(), before);
+        let (changes, _) = plan(&args, "swr.x.com", None, vec!["swr.x.com".to_owned()]).unwrap();
+        let needed: Vec<&Change> = changes.iter().filter(|change| change.is_needed()).collect();
+        let text: String = needed.iter().map(|change| change.diff()).collect();
+        let changed = text.lines().filter(|line| {
+            line.starts_with(['+', '-']) && !line.contains(host.0.path().file_name().unwrap().to_str().unwrap())
+        });
+        let removed = needed.iter().flat_map(|change| change.removes()).count();
+        (changed.collect::<Vec<_>>().join("\n"), removed)
+    };
+    assert_eq!(dry(), (String::new(), 0));
+    host.set();
+    let (changed, removed) = dry();
+    expect_test::expect![[r#"
+        -    "a": 1,
+        -    "insecure-registries": [
+        -        "swr.x.com"
+        -    ]
+        +    "a": 1
+        -::1 localhost
+        -10.0.0.7 swr.x.com # fmtk
+        +::1 localhost"#]]
+    .assert_eq(&changed);
+    assert_eq!(removed, 2);
+}
