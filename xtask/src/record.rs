@@ -78,7 +78,7 @@ impl BuildRecord {
         store
             .record(KIND, &key(repository, tag))?
             .ok_or_else(|| anyhow!("no image `{repository}:{tag}` in the store `{}`", store.root().display()))
-            .hint(format!("build it: `cargo xtask image`; built are: {}", listed(store)))
+            .hint(format!("build it: `cargo xtask image`; built are: {}", listed(&all(store).unwrap_or_default())))
             .input()
     }
 
@@ -112,7 +112,7 @@ impl BuildRecord {
             (Some(record), true) => Ok(record),
             (None, _) => {
                 Err(anyhow!("no image with timestamp `{timestamp}` in the store `{}`", store.root().display()))
-                    .hint(format!("built are: {}", listed(store)))
+                    .hint(format!("built are: {}", listed(&all(store).unwrap_or_default())))
                     .input()
             }
             (Some(record), false) => {
@@ -165,9 +165,9 @@ pub fn all(store: &Store) -> anyhow::Result<Vec<BuildRecord>> {
     Ok(records)
 }
 
-fn listed(store: &Store) -> String {
-    let tags: Vec<String> =
-        all(store).unwrap_or_default().iter().rev().take(5).map(|r| format!("`{}`", r.tag)).collect();
+/// The newest of them, as people call them.
+pub fn listed(built: &[BuildRecord]) -> String {
+    let tags: Vec<String> = built.iter().rev().take(5).map(|record| format!("`{}`", record.tag)).collect();
     if tags.is_empty() { "none".to_owned() } else { tags.join(", ") }
 }
 

@@ -88,6 +88,9 @@ fn outcome(
     store: &Store,
     progress: &Progress,
 ) -> anyhow::Result<Outcome> {
+    // Asked first: what is wrong with the image is said before anything is built or loaded.
+    let plain = Way::plain(program);
+    let known = found.known(&plain, store)?;
     let here = engine::here(store);
     let label = format!("{LABEL}={here}");
     engine::remove_leftovers(program, &label);
@@ -100,7 +103,10 @@ fn outcome(
     let _guard = Guard::new(program, args.grace.as_secs(), &names, &[&probe_name])?;
     let way = probe(store, program, &probe_name, tool)?;
     let recipe = place::recipe(args.recipe.as_deref())?;
-    let id = found.load(&Way::plain(program), store, &args.registry, &recipe, progress)?;
+    let id = match known {
+        Some(id) => id,
+        None => found.load(&plain, store, &args.registry, &recipe, progress)?,
+    };
 
     let tables = folders::create(job, args.code.as_deref())?;
     let shown = !progress.is_quiet();

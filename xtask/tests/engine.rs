@@ -34,7 +34,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 
 /// One test for all: a second thread that forks while a program is being written would make it "busy".
 #[test]
-fn an_engine_that_hangs_is_not_waited_for() {
+fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     program(folder, "podman", "exit 127");
@@ -56,4 +56,14 @@ fn an_engine_that_hangs_is_not_waited_for() {
     let inspected = ["`docker image inspect` did not answer within 0.3 s", hint];
     check("exec sleep 600", &["inspect", "docker-daemon:base:1"], &inspected);
     check("[ $1 = image ] && exit 1; exec sleep 600", &["inspect", "docker-daemon:base:1"], &version);
+
+    // Nothing is built or made for an image that nobody has.
+    program(folder, "docker", "[ $1 = image ] && echo No such image >&2 && exit 1; exit 0");
+    let out = folder.join("out");
+    let (code, said) = run(folder, &["try", "2022110900000", "--out", out.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{said}");
+    for text in ["`2022110900000` is neither in the store nor does docker have it", "hint: built are: none"] {
+        assert!(said.contains(text), "{said}");
+    }
+    assert!(!said.contains("building") && !out.exists(), "{said}");
 }

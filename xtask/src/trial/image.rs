@@ -1,6 +1,6 @@
 //! The image to be tried: one of the store, which is loaded where the engine lacks it, or one that the engine has.
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use oci_image::{Format, Image, MAX_CONFIG, Store};
 
 use crate::{
@@ -42,26 +42,22 @@ impl Found {
         }
     }
 
-    /// Its id in the engine, which is given the image where it lacks it.
-    pub fn load(
-        &self,
-        way: &Way,
-        store: &Store,
-        args: &RegistryArgs,
-        recipe: &Recipe,
-        progress: &Progress,
-    ) -> anyhow::Result<String> {
-        let (program, name) = (way.program, self.name());
-        let record = match self {
-            Self::Store(record) => record,
-            Self::Engine(_) => {
+    /// Its id in the engine; none where that is to be given the image by [`Found::load`], which the store has whole.
+    pub fn known(&self, way: &Way, store: &Store) -> anyhow::Result<Option<String>> {
+        let program = way.program;
+        match self {
+            // An engine knows an image by the digest of its config. One that has another name for it is given it again.
+            Self::Store(record) => match way.image("{{.Id}}", &record.config.digest.hex()) {
+                Ok(id) => Ok(Some(id)),
+                Err(AskError::Failed { .. }) => intact::check(record, store).map(|()| None),
+                Err(error) => Err(error.hinted()),
+            },
+            Self::Engine(name) => {
                 let missing = || format!("`{name}` is neither in the store nor does {program} have it");
-                let seen = match way.image("{{.Id}} {{.Architecture}}", &name) {
+                let seen = match way.image("{{.Id}} {{.Architecture}}", name) {
                     Err(error @ AskError::Failed { .. }) => {
-                        return Err(error)
-                            .with_context(missing)
-                            .hint(format!("`{program} pull {name}` fetches it"))
-                            .input();
+                        let hint = meant(name, &record::all(store)?, program);
+                        return Err(error).with_context(missing).hint(hint).input();
                     }
                     seen => seen.map_err(AskError::hinted)?,
                 };
@@ -71,20 +67,44 @@ impl Found {
                     Ok(())
                 };
                 check().input()?;
-                return Ok(id.to_owned());
+                Ok(Some(id.to_owned()))
             }
-        };
-        // An engine knows an image by the digest of its config. One that has another name for it is given it again.
-        match way.image("{{.Id}}", &record.config.digest.hex()) {
-            Err(AskError::Failed { .. }) => {}
-            known => return known.map_err(AskError::hinted),
         }
-        progress.line(&format!("loading {name} into {program}, once"));
-        intact::check(record, store)?;
+    }
+
+    /// Gives the image to the engine, and its id there.
+    pub fn load(
+        &self,
+        way: &Way,
+        store: &Store,
+        args: &RegistryArgs,
+        recipe: &Recipe,
+        progress: &Progress,
+    ) -> anyhow::Result<String> {
+        let name = self.name();
+        let Self::Store(record) = self else { bail!("`{name}` is not in the store") };
+        progress.line(&format!("loading {name} into {}, once", way.program));
         let base = record.base.reference.parse()?;
         let base = LazyBase::new(base, record, args, &recipe.registry, store, progress);
         engine::load(way, &image(record, store)?, &Fallback { store, other: &base }, &name)
             .map_err(|error| record.explained(error, store))
+    }
+}
+
+/// Which image was meant by a name that none has.
+fn meant(name: &str, built: &[BuildRecord], program: &str) -> String {
+    let names = |record: &BuildRecord| [record.timestamp.to_string(), record.tag.to_string(), record.name()];
+    let likeness = |known: &str| strsim::damerau_levenshtein(known, name);
+    let all = built.iter().rev().flat_map(names);
+    // Slips of the finger: more of them make another name.
+    let nearest = all.min_by_key(|known| likeness(known)).filter(|known| likeness(known) <= 3);
+    let there = match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("built are: {}", record::listed(built)),
+    };
+    match name.contains([':', '/']) {
+        true => format!("{there}; `{program} pull {name}` fetches what a registry has"),
+        false => there,
     }
 }
 
@@ -103,4 +123,43 @@ fn image(record: &BuildRecord, store: &Store) -> anyhow::Result<Image> {
         config_descriptor: record.config.clone(),
         layers: record.layers.iter().map(|layer| layer.blob.clone()).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+
+    fn built(timestamp: &str) -> BuildRecord {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let tag = format!("py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-{timestamp}");
+        let record = json!({
+            "repository": "fmtk-ma",
+            "tag": tag,
+            "timestamp": timestamp,
+            "digest": digest,
+            "media_type": "",
+            "manifest_size": 0,
+            "config": { "mediaType": "", "digest": digest, "size": 0 },
+            "layers": [],
+            "base": { "reference": "oci:a", "digest": digest },
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn a_mistyped_name_is_told_the_nearest_or_all() {
+        let built = [built("20221028181325"), built("20221109000000")];
+        let meant = |name: &str| meant(name, &built, "podman");
+        assert_eq!(meant("20221028181352"), "did you mean `20221028181325`?");
+        let tag = built[1].tag.to_string();
+        assert_eq!(meant(&tag.replace("euler", "eluer")), format!("did you mean `{tag}`?"));
+        expect!["did you mean `fmtk-ma:py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000`?; `podman pull fmtk-mas:py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000` fetches what a registry has"]
+            .assert_eq(&meant(&format!("fmtk-mas:{tag}")));
+        expect!["built are: `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000`, `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221028181325`; `podman pull no-such-image:1` fetches what a registry has"]
+            .assert_eq(&meant("no-such-image:1"));
+        assert_eq!(super::meant("x", &[], "docker"), "built are: none");
+    }
 }
