@@ -108,6 +108,7 @@ fn outcome(
         None => found.load(&plain, store, &args.registry, &recipe, progress)?,
     };
 
+    let unbegun = folders::Unbegun::new(&job.out);
     let tables = folders::create(job, args.code.as_deref())?;
     let shown = !progress.is_quiet();
     let console = |node| Console::create(node, &outcome::console(job, &job.nodes[node as usize]), shown);
@@ -117,6 +118,7 @@ fn outcome(
         way.say(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
             .with_context(|| format!("failed to make the container of node {}", node.index))?;
     }
+    unbegun.begin();
     progress.line(&format!(
         "trying {} with {program}: {} of {} devices; output in `{}`",
         job.image,

@@ -17,6 +17,48 @@ use crate::sample::is_root;
 /// What is run where no command is given.
 const TRAIN: &str = include_str!("train.py");
 
+/// The output folder of a job that has not begun. Dropped without [`Unbegun::begin`] it goes with all that was put into it.
+#[derive(Debug)]
+pub struct Unbegun<'a> {
+    out: &'a Path,
+    /// It was there before, and empty.
+    stays: bool,
+    begun: bool,
+}
+
+impl<'a> Unbegun<'a> {
+    /// Nothing is in the folder yet, if it is there at all.
+    pub fn new(out: &'a Path) -> Self {
+        Self { out, stays: out.exists(), begun: false }
+    }
+
+    /// What is in it is the job's from now on.
+    pub fn begin(mut self) {
+        self.begun = true;
+    }
+}
+
+impl Drop for Unbegun<'_> {
+    fn drop(&mut self) {
+        if self.begun {
+            return;
+        }
+        // The error that ended it is being told; what can't be removed is in nobody's way.
+        if self.stays {
+            for entry in fs::read_dir(self.out).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            }
+            return;
+        }
+        let _ = fs::remove_dir_all(self.out);
+        if let Some(above) = self.out.parent() {
+            // `target/try`, if nothing else was tried yet.
+            let _ = fs::remove_dir(above);
+        }
+    }
+}
+
 /// Makes all folders, with the example and the user's code in them, and gives the folder of each node's rank table.
 pub fn create(job: &Job, code: Option<&Path>) -> anyhow::Result<Vec<ConfigMap>> {
     job.nodes
@@ -104,6 +146,29 @@ fn give(path: &Path, user: User) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folder_of_a_job_that_never_began_goes_and_that_of_one_that_did_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, given) = (folder.path().join("target/try/1"), folder.path().join("given"));
+        fs::create_dir(folder.path().join("target")).unwrap();
+        fs::create_dir(&given).unwrap();
+        for out in [&own, &given] {
+            let unbegun = Unbegun::new(out);
+            create_all(&out.join("node-0/tmp")).unwrap();
+            drop(unbegun);
+        }
+        assert!(!folder.path().join("target/try").exists() && folder.path().join("target").exists());
+        assert_eq!(fs::read_dir(&given).unwrap().count(), 0);
+
+        create_all(&folder.path().join("target/try/0")).unwrap();
+        drop(Unbegun::new(&own));
+        assert!(folder.path().join("target/try/0").exists());
+        let unbegun = Unbegun::new(&own);
+        create_all(&own.join("node-0")).unwrap();
+        unbegun.begin();
+        assert!(own.join("node-0").exists());
+    }
 
     #[test]
     fn code_is_copied_with_its_links_and_nothing_else() {
