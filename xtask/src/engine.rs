@@ -6,7 +6,7 @@ mod load;
 mod probe;
 mod way;
 
-use std::path::Path;
+use std::{path::Path, process::ExitStatus};
 
 use anyhow::anyhow;
 use oci_image::Store;
@@ -29,9 +29,9 @@ pub fn program(choice: Engine) -> anyhow::Result<&'static str> {
     let asked = match choice {
         Engine::Docker => docker().map(|_| "docker"),
         Engine::Podman => podman().map(|_| "podman"),
-        Engine::Auto => {
-            docker().map(|_| "docker").or_else(|error| podman().map(|_| "podman").map_err(|other| said(error, other)))
-        }
+        Engine::Auto => docker()
+            .map(|_| "docker")
+            .or_else(|error| podman().map(|_| "podman").map_err(|other| telling(error, other))),
     };
     match (choice, asked) {
         (_, Ok(program)) => Ok(program),
@@ -48,8 +48,16 @@ pub fn program(choice: Engine) -> anyhow::Result<&'static str> {
 }
 
 /// Of two engines without an answer the one that tells more: that hangs, and is not just absent.
-fn said(docker: AskError, podman: AskError) -> AskError {
+fn telling(docker: AskError, podman: AskError) -> AskError {
     if matches!(podman, AskError::Silent { .. }) { podman } else { docker }
+}
+
+/// What an engine that failed has said, which may be nothing.
+pub fn said(status: ExitStatus, stderr: &[u8]) -> String {
+    match String::from_utf8_lossy(stderr).trim() {
+        "" => format!("it said nothing ({status})"),
+        said => said.to_owned(),
+    }
 }
 
 /// A short name of the store, for labels and containers: runs with other stores are none of ours.
@@ -81,6 +89,14 @@ pub fn mount(source: &Path, target: &str, read_only: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_engine_that_fails_without_a_word_is_told_by_its_exit_code() {
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(said(ExitStatus::from_raw(125 << 8), b" \n"), "it said nothing (exit status: 125)");
+        assert_eq!(said(ExitStatus::from_raw(9), b""), "it said nothing (signal: 9 (SIGKILL))");
+        assert_eq!(said(ExitStatus::from_raw(1 << 8), b"no space\n"), "no space");
+    }
 
     #[test]
     fn a_folder_with_a_comma_is_one_field() {

@@ -57,6 +57,12 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     check("exec sleep 600", &["inspect", "docker-daemon:base:1"], &inspected);
     check("[ $1 = image ] && exit 1; exec sleep 600", &["inspect", "docker-daemon:base:1"], &version);
 
+    // An engine that fails without a word.
+    program(folder, "docker", "[ $1 = image ] && exit 3; exit 0");
+    let (code, said) = run(folder, &["inspect", "docker-daemon:base:1"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("caused by: it said nothing (exit status: 3)"), "{said}");
+
     // Nothing is built or made for an image that nobody has.
     program(folder, "docker", "[ $1 = image ] && echo No such image >&2 && exit 1; exit 0");
     let out = folder.join("out");

@@ -10,7 +10,7 @@ use oci_image::{Base, Digest, ImportedSource, Platform, Store};
 
 use super::{OpenImage, refused};
 use crate::{
-    engine::{AskError, Way, ask},
+    engine::{self, AskError, Way, ask},
     progress::{self, Progress},
     report::{self, WithHint},
 };
@@ -132,8 +132,7 @@ fn save(program: &'static str, reference: &str, found: &Found, store: &Store) ->
     drop(stdout);
     let output = child.wait_with_output().with_context(failed)?;
     if ended {
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "`{program} save` failed: {}", said.trim());
+        ensure!(output.status.success(), "`{program} save` failed: {}", engine::said(output.status, &output.stderr));
     }
     Ok(opened(imported.map_err(refused)?))
 }

@@ -134,8 +134,11 @@ fn run(store: &Store, way: &Way, container: &str) -> anyhow::Result<()> {
         .with_context(failed)?;
     let said = String::from_utf8_lossy(&said);
     let lines: Vec<&str> = said.trim().lines().collect();
-    let last = lines[lines.len().saturating_sub(20)..].join("\n    ");
-    Err(anyhow!("CANN's installer ended with {status}\n    {last}"))
+    let last = match lines.len() {
+        0 => " and said nothing".to_owned(),
+        many => format!("\n    {}", lines[many.saturating_sub(20)..].join("\n    ")),
+    };
+    Err(anyhow!("CANN's installer ended with {status}{last}"))
         .hint("where it asks for a user HwHiAiUser: `--set cann.user=true`")
 }
 
@@ -159,8 +162,8 @@ fn export<T>(
     let rest = std::io::copy(&mut stdout, &mut std::io::sink());
     drop(stdout);
     let output = child.wait_with_output().with_context(failed)?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`{} export` failed: {}", way.program, said.trim());
+    let said = || engine::said(output.status, &output.stderr);
+    ensure!(output.status.success(), "`{} export` failed: {}", way.program, said());
     rest.with_context(failed)?;
     consumed.context("failed to read what CANN's installer wrote")
 }

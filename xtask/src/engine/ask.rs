@@ -94,7 +94,7 @@ fn ask_within(limit: Duration, way: &Way, arguments: &[&str]) -> Result<String, 
     command.args(arguments);
     match answer(command, limit) {
         Ok(Some((status, out, _))) if status.success() => Ok(out.trim().to_owned()),
-        Ok(Some((_, _, said))) => Err(AskError::Failed { asked, said: said.trim().to_owned() }),
+        Ok(Some((status, _, said))) => Err(AskError::Failed { asked, said: super::said(status, said.as_bytes()) }),
         Ok(None) => Err(AskError::Silent { asked, limit }),
         Err(source) => Err(AskError::Run { asked, source }),
     }

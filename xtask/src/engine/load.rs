@@ -28,13 +28,12 @@ pub fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> an
     };
     let output = child.wait_with_output().with_context(failed)?;
     // An engine that gives up closes the pipe; why it did is the better message. Else it is we who gave up.
-    let said = String::from_utf8_lossy(&output.stderr);
     match written {
         Err(StreamError::Layer { digest, source }) if source.kind() != io::ErrorKind::BrokenPipe => {
             return Err(anyhow!(source)).with_context(|| format!("failed to read the layer {digest}"));
         }
         written => {
-            ensure!(output.status.success(), "`{program} load` failed: {}", said.trim());
+            ensure!(output.status.success(), "`{program} load` failed: {}", super::said(output.status, &output.stderr));
             written?;
         }
     }

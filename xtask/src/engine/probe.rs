@@ -35,7 +35,7 @@ pub fn probe(store: &Store, program: &'static str, name: &str, tool: &Tool) -> a
         if output.status.success() {
             return Ok(way);
         }
-        said.push(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        said.push(super::said(output.status, &output.stderr));
     }
     refused(program, &said)
 }

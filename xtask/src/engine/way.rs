@@ -45,8 +45,7 @@ impl Way {
     pub fn say(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let name = || ask::asked(self.program, &arguments[..arguments.len().min(1)]);
         let output = self.command().args(arguments).output().with_context(|| format!("failed to run `{}`", name()))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "`{}` failed: {}", name(), said.trim());
+        ensure!(output.status.success(), "`{}` failed: {}", name(), super::said(output.status, &output.stderr));
         Ok(last(&String::from_utf8_lossy(&output.stdout)))
     }
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 
 use super::{console::Console, table::ConfigMap};
-use crate::engine::{Way, ask};
+use crate::engine::{self, Way, ask};
 
 /// How long the table waits for a container that says nothing.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -136,12 +136,14 @@ fn attend(watched: &Watched<'_>, node: usize, mut child: Child, sender: &Sender<
     });
     out.map_err(|_| anyhow!("the thread that reads `{container}` panicked"))?.with_context(failed)?;
     let last = last.with_context(failed)?;
-    child.wait().with_context(|| format!("failed to wait for `{} start`", way.program))?;
+    let status = child.wait().with_context(|| format!("failed to wait for `{} start`", way.program))?;
     let state = ask(way, &["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", container])?;
     match state.split_once(' ').unwrap_or((&state, "")) {
         ("exited" | "dead", code) => parsed(code),
         // What could not be started says why through the engine's client.
-        ("created" | "configured" | "initialized" | "", _) => Err(anyhow!("it was not started: {last}")),
+        ("created" | "configured" | "initialized" | "", _) => {
+            Err(anyhow!("it was not started: {}", engine::said(status, last.as_bytes())))
+        }
         // The client went before the container.
         _ => parsed(&way.say(&["wait", container])?),
     }
