@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{args::RecipeArgs, packages, scripts};
+use crate::{args::RecipeArgs, packages, scripts, shell};
 
 /// What hints say of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Call {
     /// The call with these arguments.
     pub fn of(args: &RecipeArgs) -> Self {
         let mut arguments = String::new();
-        let mut add = |flag: &str, value: &str| arguments.push_str(&format!(" {flag} {}", quoted(value)));
+        let mut add = |flag: &str, value: &str| arguments.push_str(&format!(" {flag} {}", shell::word(value)));
         if let Some(recipe) = &args.recipe {
             add("--recipe", &recipe.to_string_lossy());
         }
@@ -52,12 +52,6 @@ impl Call {
 /// whoever asks for them there means the ones that he has.
 pub fn scripts_folder(args: &RecipeArgs) -> PathBuf {
     packages::folder(args.pkg.as_deref()).join(scripts::KIND)
-}
-
-/// One word of a command line, as a shell reads it.
-pub fn quoted(word: &str) -> String {
-    let plain = word.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./:=@,+".contains(letter));
-    if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -19,10 +19,10 @@ use self::{
 };
 use crate::{
     args::HostSetupArgs,
-    call, clock, place,
+    clock, place,
     progress::Progress,
     report::{self, Problems, WithHint},
-    sample,
+    sample, shell,
 };
 
 const HOSTS: &str = "etc/hosts";
@@ -111,11 +111,10 @@ fn plan(
 
 /// The command line of this run, for root.
 fn with_sudo() -> String {
-    let quoted = |word: std::ffi::OsString| call::quoted(&word.to_string_lossy());
     // Root may have no cargo: this very program is named.
     let program = std::env::current_exe().map_or_else(|_| "xtask".into(), std::path::PathBuf::into_os_string);
-    let words: Vec<String> = std::iter::once(program).chain(std::env::args_os().skip(1)).map(quoted).collect();
-    format!("sudo {}", words.join(" "))
+    let words = std::iter::once(program).chain(std::env::args_os().skip(1));
+    format!("sudo {}", shell::line(words.map(|word| word.to_string_lossy().into_owned())))
 }
 
 fn restart(system: &System, may: bool, progress: &Progress) -> anyhow::Result<()> {

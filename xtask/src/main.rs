@@ -36,6 +36,7 @@ mod room;
 mod sample;
 mod scripts;
 mod setup;
+mod shell;
 mod testbed;
 mod tools;
 mod trial;

@@ -155,7 +155,7 @@ pub fn render(error: &anyhow::Error) -> String {
             for problem in problems.0.iter().take(SHOWN) {
                 text.push_str(&format!("error: {}\n", bounded(&problem.message)));
                 if let Some(hint) = &problem.hint {
-                    text.push_str(&format!("hint: {hint}\n"));
+                    text.push_str(&format!("hint: {}\n", bounded(hint)));
                 }
             }
             if problems.0.len() > SHOWN {
@@ -182,7 +182,7 @@ pub fn render(error: &anyhow::Error) -> String {
     }
     hints.dedup();
     for hint in hints {
-        text.push_str(&format!("hint: {hint}\n"));
+        text.push_str(&format!("hint: {}\n", bounded(hint)));
     }
     text
 }
@@ -313,8 +313,8 @@ mod tests {
     #[test]
     fn what_foreign_files_say_neither_moves_the_cursor_nor_floods() {
         let error = anyhow!("`de\x1b[31mmo\u{9b}2J`\tü").context("x".repeat(5000));
-        let text = render(&error);
-        assert!(text.ends_with("caused by: `de\\u{1b}[31mmo\\u{9b}2J`\tü\n"), "{text}");
+        let text = render(&hinted(error, "pull `\x1b`"));
+        assert!(text.ends_with("caused by: `de\\u{1b}[31mmo\\u{9b}2J`\tü\nhint: pull `\\u{1b}`\n"), "{text}");
         assert_eq!(text.lines().next().unwrap().chars().count(), "error: ".len() + LETTERS + 2);
         let mut problems = Problems::default();
         (0..1000).for_each(|number| problems.push(number, None));

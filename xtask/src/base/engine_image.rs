@@ -13,6 +13,7 @@ use crate::{
     engine::{self, AskError, Way, ask},
     progress::{self, Progress},
     report::{self, WithHint},
+    shell,
 };
 
 /// An image as its engine knows it.
@@ -41,7 +42,7 @@ pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
     let wanted = Platform::linux_arm64();
     if !platform.serves(&wanted) {
         return Err(anyhow!("`{name}` in {program} is for {platform}, not for {wanted}"))
-            .hint(format!("`{program} pull --platform {wanted} {name}` fetches the one for arm64"))
+            .hint(format!("`{program} pull --platform {wanted} {}` fetches the one for arm64", shell::word(name)))
             .input();
     }
     Ok(found)
@@ -57,7 +58,8 @@ fn missing(way: &Way, name: &str, said: String) -> anyhow::Error {
     let (context, hint) = match version {
         Ok(_) => {
             let hint = format!(
-                "`{program} images` lists what it has; `{program} pull --platform linux/arm64 {name}` fetches it"
+                "`{program} images` lists what it has; `{program} pull --platform linux/arm64 {}` fetches it",
+                shell::word(name)
             );
             return report::input(report::hinted(
                 anyhow!(said).context(format!("{program} has no image `{name}`")),
@@ -84,7 +86,7 @@ fn parse(said: &str) -> Option<(Found, Platform)> {
 
 fn other(program: &str, name: &str) -> String {
     let there = if program == "docker" { "podman:" } else { "docker-daemon:" };
-    format!("where the other engine has the image, name it `{there}{name}`")
+    format!("where the other engine has the image, name it `{}`", shell::word(format!("{there}{name}")))
 }
 
 /// The image, if the store has taken it before.

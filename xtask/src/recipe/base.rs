@@ -6,7 +6,7 @@ use image_name::Digest;
 use serde::Serialize;
 
 use super::{fields::Fields, folder_of};
-use crate::base::ImageRef;
+use crate::{base::ImageRef, shell};
 
 /// The base image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,12 +89,16 @@ fn plain_path(text: &str, folder: &Path) -> Option<(String, String)> {
         return None;
     }
     Some(if path.join("oci-layout").is_file() {
-        (format!("`{text}` is the folder of an OCI image layout"), format!("write `oci:{text}`"))
+        (
+            format!("`{text}` is the folder of an OCI image layout"),
+            format!("write `{}`", shell::word(format!("oci:{text}"))),
+        )
     } else if path.is_dir() {
         let hint = "write `oci:DIR` for a layout, `docker-archive:FILE` for what `docker save` writes".to_owned();
         (format!("`{text}` is a folder, and no OCI image layout"), hint)
     } else {
-        (format!("`{text}` is a file"), format!("write `docker-archive:{text}`, if `docker save` wrote it"))
+        let archive = shell::word(format!("docker-archive:{text}"));
+        (format!("`{text}` is a file"), format!("write `{archive}`, if `docker save` wrote it"))
     })
 }
 
@@ -117,6 +121,8 @@ mod tests {
         let hint = |text: &str| plain_path(text, folder.path()).map(|(_, hint)| hint);
         assert_eq!(hint("base.d/layout").as_deref(), Some("write `oci:base.d/layout`"));
         assert_eq!(hint("base.tar").as_deref(), Some("write `docker-archive:base.tar`, if `docker save` wrote it"));
+        fs::write(folder.path().join("my base.tar"), "").unwrap();
+        assert!(hint("my base.tar").unwrap().contains("`'docker-archive:my base.tar'`"));
         assert!(hint("base.d").unwrap().contains("oci:DIR"));
         let absolute = folder.path().join("base.tar").display().to_string();
         assert_eq!(hint(&absolute), Some(format!("write `docker-archive:{absolute}`, if `docker save` wrote it")));

@@ -10,8 +10,9 @@ use crate::{
     intact, place,
     progress::Progress,
     recipe::Recipe,
-    record::BuildRecord,
+    record::{self, BuildRecord},
     report::WithHint,
+    shell,
 };
 
 /// Where it is.
@@ -103,7 +104,7 @@ fn meant(name: &str, built: &[BuildRecord], program: &str) -> String {
         None => format!("built are: {}", record::listed(built)),
     };
     match name.contains([':', '/']) {
-        true => format!("{there}; `{program} pull {name}` fetches what a registry has"),
+        true => format!("{there}; `{program} pull {}` fetches what a registry has", shell::word(name)),
         false => there,
     }
 }
@@ -160,6 +161,7 @@ mod tests {
             .assert_eq(&meant(&format!("fmtk-mas:{tag}")));
         expect!["built are: `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000`, `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221028181325`; `podman pull no-such-image:1` fetches what a registry has"]
             .assert_eq(&meant("no-such-image:1"));
+        assert!(meant("a b:1").contains("`podman pull 'a b:1'`"));
         assert_eq!(super::meant("x", &[], "docker"), "built are: none");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use serde::{Serialize, Serializer};
 
-use crate::{args::TryArgs, engine, report::WithHint};
+use crate::{args::TryArgs, engine, report::WithHint, shell};
 
 /// The platform's folder for a job.
 pub const MOUNT_PATH: &str = "/home/ma-user/modelarts";
@@ -208,7 +208,7 @@ pub fn out(given: Option<&Path>, workspace: &Path, name: &str) -> anyhow::Result
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "image    {}", self.image)?;
-        writeln!(f, "command  {}", self.command.join(" "))?;
+        writeln!(f, "command  {}", shell::line(&self.command))?;
         let root = if self.read_only { ", on a read-only root" } else { "" };
         writeln!(f, "user     {}{root}, without a network", self.user)?;
         writeln!(f, "output   {}", self.out.display())?;
