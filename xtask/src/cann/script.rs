@@ -1,6 +1,6 @@
 //! What is run in the container.
 
-use crate::recipe::Cann;
+use crate::{recipe::Cann, shell};
 
 /// Where the package folder's installer is to be seen in the container. It is no part of the image.
 pub const MOUNT: &str = "/tmp/.fmtk-packages";
@@ -36,14 +36,9 @@ pub fn script(cann: &Cann, interpreter: &str, file: &str) -> String {
     let options = OPTIONS.join(" ");
     format!(
         "set -eu\numask 0022\n{user}exec {} {} {options}\n",
-        quoted(interpreter),
-        quoted(&format!("{MOUNT}/{file}"))
+        shell::word(interpreter),
+        shell::word(format!("{MOUNT}/{file}"))
     )
-}
-
-/// One word of the shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -59,7 +54,7 @@ mod tests {
         expect![[r#"
             set -eu
             umask 0022
-            exec '/bin/bash' '/tmp/.fmtk-packages/it'\''s $(x).run' --quiet --install --install-path=/usr/local/Ascend --install-for-all
+            exec /bin/bash '/tmp/.fmtk-packages/it'\''s $(x).run' --quiet --install --install-path=/usr/local/Ascend --install-for-all
         "#]]
         .assert_eq(&script(&recipe.cann, "/bin/bash", "it's $(x).run"));
     }
