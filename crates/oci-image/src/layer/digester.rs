@@ -2,7 +2,7 @@
 //!
 //! The first thread reads, inflates and takes CRCs. They meet at a bounded channel, and buffers go back to where they
 //! came from, so memory is constant: 16 messages of 256 KiB at most. Those of the archive and those of the blob go back
-//! by ways of their own: the archive's stay filled, and zeros that are overwritten at once took a fifth of all the work.
+//! by ways of their own: the archive's stay filled, and zeros that are overwritten at once took 6 % of a layer's time.
 
 use std::{
     io::Write,
