@@ -1,9 +1,10 @@
 //! The folders of a job on this machine, as the platform gives them to its containers.
 
 use std::{
+    collections::HashSet,
     fs,
     os::unix::fs::{PermissionsExt, lchown, symlink},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
@@ -17,19 +18,24 @@ use crate::sample::is_root;
 /// What is run where no command is given.
 const TRAIN: &str = include_str!("train.py");
 
+/// What is in a folder.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
 /// The output folder of a job that has not begun. Dropped without [`Unbegun::begin`] it goes with all that was put into it.
 #[derive(Debug)]
 pub struct Unbegun<'a> {
     out: &'a Path,
-    /// It was there before, and empty.
-    stays: bool,
+    /// What was in it before, where it was there: it may have come since it was looked at.
+    before: Option<HashSet<PathBuf>>,
     begun: bool,
 }
 
 impl<'a> Unbegun<'a> {
-    /// Nothing is in the folder yet, if it is there at all.
+    /// Nothing of the job is in the folder yet, if it is there at all.
     pub fn new(out: &'a Path) -> Self {
-        Self { out, stays: out.exists(), begun: false }
+        Self { out, before: out.exists().then(|| entries(out).collect()), begun: false }
     }
 
     /// What is in it is the job's from now on.
@@ -44,16 +50,15 @@ impl Drop for Unbegun<'_> {
             return;
         }
         // The error that ended it is being told; what can't be removed is in nobody's way.
-        if self.stays {
-            for entry in fs::read_dir(self.out).into_iter().flatten().flatten() {
-                let path = entry.path();
+        if let Some(before) = &self.before {
+            for path in entries(self.out).filter(|path| !before.contains(path)) {
                 let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
             }
             return;
         }
         let _ = fs::remove_dir_all(self.out);
-        if let Some(above) = self.out.parent() {
-            // `target/try`, if nothing else was tried yet.
+        if let Some(above) = self.out.parent().filter(|above| above.ends_with("target/try")) {
+            // Where nothing else was tried yet.
             let _ = fs::remove_dir(above);
         }
     }
@@ -153,13 +158,14 @@ mod tests {
         let (own, given) = (folder.path().join("target/try/1"), folder.path().join("given"));
         fs::create_dir(folder.path().join("target")).unwrap();
         fs::create_dir(&given).unwrap();
+        fs::write(given.join("of-the-user"), "").unwrap();
         for out in [&own, &given] {
             let unbegun = Unbegun::new(out);
             create_all(&out.join("node-0/tmp")).unwrap();
             drop(unbegun);
         }
         assert!(!folder.path().join("target/try").exists() && folder.path().join("target").exists());
-        assert_eq!(fs::read_dir(&given).unwrap().count(), 0);
+        assert_eq!(entries(&given).collect::<Vec<_>>(), [given.join("of-the-user")]);
 
         create_all(&folder.path().join("target/try/0")).unwrap();
         drop(Unbegun::new(&own));
