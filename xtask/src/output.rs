@@ -73,8 +73,8 @@ impl Output {
         let source = Fallback { store, other: made.opened };
         let image = &made.built.image;
         let written = match self {
-            Self::Layout(dir) => Ok(oci_image::write_layout(image, &source, dir, made.tag.as_str())?),
-            Self::Archive(file) => Ok(oci_image::write_archive(image, &source, file, &made.name)?),
+            Self::Layout(dir) => oci_image::write_layout(image, &source, dir, made.tag.as_str()).map_err(Into::into),
+            Self::Archive(file) => oci_image::write_archive(image, &source, file, &made.name).map_err(Into::into),
             Self::Context(dir) => context::write(made, store, dir),
         };
         written.with_context(|| format!("failed to write `{self}`")).map_err(|error| made.explained(error, store))

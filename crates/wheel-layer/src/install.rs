@@ -55,7 +55,21 @@ pub(crate) struct Generated {
     pub bytes: Vec<u8>,
 }
 
+/// By how much a row of RECORD may grow where its script is finished: the digits of a length.
+const GROWTH: u64 = 20;
+
 impl WheelFacts {
+    /// Compressed bytes of each file of its layer, in their order: what [`oci_image::split`] is to know. No file is
+    /// larger, so that there are no more pieces than it says.
+    pub fn sizes(&self, layout: &Layout, target: &Target) -> Result<Vec<u64>, Fault> {
+        let plan = install(self, layout, target)?;
+        let placed = plan.placed.iter().map(|placed| placed.entry.compressed);
+        let made = plan.generated.iter().map(|made| made.bytes.len() as u64);
+        let scripts = plan.placed.iter().filter(|placed| placed.unfinished).count() as u64;
+        let record = plan.record(&HashMap::new()).len() as u64 + GROWTH * scripts;
+        Ok(placed.chain(made).chain([record]).collect())
+    }
+
     /// Every folder that its files lie in, directly or below, as absolute paths: those that the base may have already.
     pub fn folders(&self, layout: &Layout, target: &Target) -> Result<BTreeSet<String>, Fault> {
         let plan = install(self, layout, target)?;
@@ -134,18 +148,16 @@ pub(crate) fn install<'a>(
 }
 
 impl Installation<'_> {
-    /// RECORD as the installer writes it. `changed` are finished scripts by their name in the archive.
-    pub fn record(&self, changed: &HashMap<&str, Vec<u8>>) -> Vec<u8> {
-        let changed: HashMap<&str, &[u8]> = changed
-            .iter()
-            .filter_map(|(name, bytes)| Some((self.recorded.get(name)?.as_str(), bytes.as_slice())))
-            .collect();
+    /// RECORD as the installer writes it. `changed` are rows of finished scripts by their name in the archive.
+    pub fn record(&self, changed: &HashMap<&str, Row>) -> Vec<u8> {
+        let changed: HashMap<&str, &Row> =
+            changed.iter().filter_map(|(name, row)| Some((self.recorded.get(name)?.as_str(), row))).collect();
         let mut left: BTreeMap<&str, &str> = self.recorded.iter().map(|(name, path)| (*name, path.as_str())).collect();
         let mut rows = Vec::new();
         for row in self.rows {
             let path = left.remove(row.path.as_str()).unwrap_or(&row.path);
             rows.push(match changed.get(path) {
-                Some(bytes) => hashed(path, bytes),
+                Some(row) => Row { path: path.to_owned(), ..(*row).clone() },
                 None => Row { path: path.to_owned(), ..row.clone() },
             });
         }
@@ -159,7 +171,8 @@ impl Installation<'_> {
     }
 }
 
-fn hashed(path: &str, bytes: &[u8]) -> Row {
+/// The row of a file of these bytes.
+pub(crate) fn hashed(path: &str, bytes: &[u8]) -> Row {
     Row { path: path.to_owned(), hash: record::sha256(&Sha256::digest(bytes)), size: bytes.len().to_string() }
 }
 

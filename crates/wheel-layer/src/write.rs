@@ -11,9 +11,9 @@ use std::{
 use oci_image::{Attr, Content, Layer, LayerError, LayerOptions, LayerWriter, Store};
 
 use crate::{
-    Layout, WheelError,
+    Fault, Layout, WheelError,
     archive::{self, RawReader},
-    install::{Installation, Placed},
+    install::{Installation, Placed, hashed},
     pieces, scripts, verify,
 };
 
@@ -42,6 +42,8 @@ struct Item<'a> {
 enum Bytes<'a> {
     /// The archive, as they are there.
     Archive(&'a Placed<'a>),
+    /// The archive, but for the first line. Read again where it is written, since all of a wheel's may be much.
+    Script(&'a Placed<'a>),
     /// An installer.
     Made(Cow<'a, [u8]>),
 }
@@ -50,7 +52,7 @@ impl Item<'_> {
     /// Bytes in the layer, about.
     fn size(&self) -> u64 {
         match &self.bytes {
-            Bytes::Archive(placed) => placed.entry.compressed,
+            Bytes::Archive(placed) | Bytes::Script(placed) => placed.entry.compressed,
             Bytes::Made(bytes) => bytes.len() as u64,
         }
     }
@@ -139,7 +141,7 @@ fn items_of<'a>(
             wrong.push(relative(&placed.path).to_owned());
         }
         let script = scripts::with_interpreter(&script, &layout.interpreter);
-        changed.insert(placed.entry.name.as_str(), script);
+        changed.insert(placed.entry.name.as_str(), hashed("", &script));
     }
     let again = |placed: &&Placed<'_>| !placed.unfinished && there.contains(placed.path.as_str());
     for placed in plan.placed.iter().filter(again) {
@@ -154,10 +156,7 @@ fn items_of<'a>(
     let item = |path, mode, bytes| Item { source: number, path, mode, bytes };
     let mut items = Vec::new();
     for placed in &plan.placed {
-        let bytes = match changed.remove(placed.entry.name.as_str()) {
-            Some(script) => Bytes::Made(script.into()),
-            None => Bytes::Archive(placed),
-        };
+        let bytes = if placed.unfinished { Bytes::Script(placed) } else { Bytes::Archive(placed) };
         items.push(item(&placed.path, placed.mode, bytes));
     }
     let own = plan.generated.iter().map(|made| item(&made.path, made.mode, Bytes::Made((&made.bytes).into())));
@@ -185,16 +184,27 @@ fn write_piece(
         if given_up.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        write_item(&mut writer, item, &files[item.source], Attr { mode: item.mode, uid, gid, mtime })
-            .map_err(|error| (item.source, error))?;
+        let attr = Attr { mode: item.mode, uid, gid, mtime };
+        write_item(&mut writer, item, &files[item.source], attr, layout).map_err(|error| (item.source, error))?;
     }
     let last = items.last().map_or(0, |item| item.source);
     writer.finish().map(Some).map_err(|error| (last, error))
 }
 
-fn write_item(writer: &mut LayerWriter<'_>, item: &Item<'_>, file: &File, attr: Attr) -> Result<(), LayerError> {
+fn write_item(
+    writer: &mut LayerWriter<'_>,
+    item: &Item<'_>,
+    file: &File,
+    attr: Attr,
+    layout: &Layout,
+) -> Result<(), LayerError> {
     let Placed { path, entry, hash, .. } = match &item.bytes {
         Bytes::Made(bytes) => return writer.file(item.path, &attr, bytes),
+        Bytes::Script(placed) => {
+            let changed = |fault: Fault| LayerError::Damaged { path: item.path.to_owned(), reason: fault.to_string() };
+            let script = archive::contents(file, placed.entry, SCRIPT).map_err(changed)?;
+            return writer.file(item.path, &attr, &scripts::with_interpreter(&script, &layout.interpreter));
+        }
         Bytes::Archive(placed) => placed,
     };
     let content = Content { size: entry.size, crc32: Some(entry.crc32), hash: *hash };

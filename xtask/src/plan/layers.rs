@@ -6,10 +6,7 @@ use oci_image::ParentDirs;
 use wheel_layer::{Layout, Target, WheelFacts};
 
 use super::{Inputs, MAX_LAYERS, PlannedFile, PlannedLayer, PlannedWheel, WheelInput, folders};
-use crate::{report::Problems, tools::TOOLS};
-
-/// What a file takes in a layer besides its contents, bytes: its header and padding.
-const FILE: u64 = 1024;
+use crate::{progress, report::Problems, tools::TOOLS};
 
 /// What wheels replace in the base goes away first: `pip install` over an older version would uninstall it.
 pub(super) fn whiteouts(inputs: &Inputs<'_>, problems: &mut Problems) -> Option<PlannedLayer> {
@@ -78,9 +75,9 @@ pub(super) fn wheels(
     for (wheel, facts) in wheels {
         let placed = facts.folders(&plain, target).and_then(|folders| {
             let layout = Layout { links: folders::links(inputs, &folders, removed), ..plain.clone() };
-            Ok((facts.folders(&layout, target)?, layout))
+            Ok((facts.folders(&layout, target)?, facts.sizes(&layout, target)?, layout))
         });
-        let (folders, layout) = match placed {
+        let (folders, of_files, layout) = match placed {
             Ok(placed) => placed,
             Err(fault) => {
                 problems.push(format_args!("wheel `{}`: {fault}", wheel.path.display()), None);
@@ -89,7 +86,7 @@ pub(super) fn wheels(
         };
         // A layer must not change with folders of the base that it has nothing to do with.
         let parents = folders.into_iter().filter_map(|folder| known.get(&folder).map(|attr| (folder, *attr)));
-        sizes.push(wheel.size + FILE * facts.files.len() as u64);
+        sizes.push(of_files);
         planned.push(PlannedWheel {
             name: facts.name.clone(),
             version: facts.version.clone(),
@@ -104,8 +101,9 @@ pub(super) fn wheels(
         let (base, most) = (inputs.base.layers, MAX_LAYERS);
         problems.push(
             format_args!(
-                "no room for {} wheels above the {base} layers of the base: {most} can be stacked",
-                planned.len()
+                "no room for the layers of {} above {}, {base} of them the base's: {most} can be stacked",
+                progress::count(planned.len(), "wheel"),
+                progress::count(most - room, "other layer"),
             ),
             Some("take a base with fewer layers, or a larger `layout.max_layer`".to_owned()),
         );
@@ -119,24 +117,24 @@ pub(super) fn wheels(
     (layers, max_layer)
 }
 
-/// How many of the wheels, whose sizes these are, have layers of their own when all of them together may have `room`
-/// layers; none where there is no way.
-fn alone(sizes: &[u64], room: usize, max_layer: u64) -> Option<usize> {
+/// How many of the wheels, the sizes of whose files these are, have layers of their own when all of them together may
+/// have `room` layers; none where there is no way.
+fn alone(sizes: &[Vec<u64>], room: usize, max_layer: u64) -> Option<usize> {
     if total(sizes, max_layer) <= room {
         return Some(sizes.len());
     }
     (0..sizes.len().saturating_sub(1)).rev().find(|&alone| {
         let (own, shared) = sizes.split_at(alone);
-        total(own, max_layer) + pieces(shared.iter().sum(), max_layer) <= room
+        total(own, max_layer) + oci_image::split(shared.iter().flatten().copied(), max_layer).len() <= room
     })
 }
 
-/// How many layers wheels of these sizes become at most, each by itself.
-fn total(sizes: &[u64], max_layer: u64) -> usize {
-    sizes.iter().map(|size| pieces(*size, max_layer)).sum()
+/// How many layers wheels of these files become at most, each by itself.
+fn total(sizes: &[Vec<u64>], max_layer: u64) -> usize {
+    sizes.iter().map(|sizes| oci_image::split(sizes.iter().copied(), max_layer).len()).sum()
 }
 
-/// How many layers this many compressed bytes become at most, as [`oci_image::split`] says.
+/// How many layers this many compressed bytes become at most where their files are not known, as [`oci_image::split`] says.
 pub(super) fn pieces(size: u64, max_layer: u64) -> usize {
     if size <= max_layer { 1 } else { usize::try_from(2 * size / max_layer + 1).unwrap_or(usize::MAX) }
 }
@@ -145,15 +143,23 @@ pub(super) fn pieces(size: u64, max_layer: u64) -> usize {
 mod tests {
     use super::*;
 
+    const MIB: u64 = 1 << 20;
+
+    /// Wheels of one file each, of so many MiB.
+    fn wheels(sizes: &[u64]) -> Vec<Vec<u64>> {
+        sizes.iter().map(|size| vec![size * MIB]).collect()
+    }
+
     #[test]
     fn wheels_share_a_layer_only_where_there_is_no_room() {
+        let alone = |sizes: &[u64], room, max_layer| alone(&wheels(sizes), room, max_layer * MIB);
         let five = [90, 80, 3, 2, 1];
         assert_eq!(alone(&five, 6, 100), Some(5));
         assert_eq!(alone(&five, 5, 100), Some(5));
         assert_eq!(alone(&five, 4, 100), Some(3));
         assert_eq!(alone(&five, 3, 100), Some(2));
+        // All but the first, or all, in one layer: 86 MiB fit, 176 do not.
         assert_eq!(alone(&five, 2, 100), Some(1));
-        // All in one would be 176 bytes, which may be split into four.
         assert_eq!(alone(&five, 1, 100), None);
         assert_eq!(alone(&five, 1, 200), Some(0));
         assert_eq!(alone(&five, 0, 200), None);
@@ -162,9 +168,18 @@ mod tests {
 
     #[test]
     fn a_wheel_that_is_split_needs_the_room_of_its_pieces() {
-        let two = [250, 10];
-        assert_eq!(alone(&two, 7, 100), Some(2));
-        assert_eq!(alone(&two, 6, 100), Some(0));
-        assert_eq!(alone(&two, 5, 100), None);
+        let two = [vec![90 * MIB, 60 * MIB, 60 * MIB, 30 * MIB], vec![5 * MIB]];
+        let alone = |room| alone(&two, room, 100 * MIB);
+        assert_eq!(alone(4), Some(2));
+        assert_eq!(alone(3), Some(0));
+        assert_eq!(alone(2), None);
+    }
+
+    #[test]
+    fn a_wheel_is_as_many_layers_as_it_will_be() {
+        // Twice the largest layer, but no file that would leave half of one empty.
+        let wheel = [vec![MIB; 40]];
+        assert_eq!(total(&wheel, 20 * MIB), 3);
+        assert_eq!(pieces(40 * MIB, 20 * MIB), 5);
     }
 }

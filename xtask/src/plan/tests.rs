@@ -387,7 +387,7 @@ fn the_smallest_wheels_share_a_layer_where_there_is_no_room() {
     "#]]);
     world.base_layers = 119;
     world.check(expect![[r#"
-        error: no room for 4 wheels above the 119 layers of the base: 120 can be stacked
+        error: no room for the layers of 4 wheels above 120 other layers, 119 of them the base's: 120 can be stacked
         hint: take a base with fewer layers, or a larger `layout.max_layer`
     "#]]);
 }
@@ -440,7 +440,7 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
     // Before it is known how many layers they are, there has to be room for the most.
     world.base_layers = 117;
     world.check(expect![[r#"
-        error: no room for 1 wheels above the 117 layers of the base: 120 can be stacked
+        error: no room for the layers of 1 wheel above 120 other layers, 117 of them the base's: 120 can be stacked
         hint: take a base with fewer layers, or a larger `layout.max_layer`
     "#]]);
 }

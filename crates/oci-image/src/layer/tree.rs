@@ -1,12 +1,9 @@
 //! A layer of a few files.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{Attr, Content, ContentHash, Layer, LayerError, LayerOptions, LayerWriter};
-use crate::{Digest, Store};
+use crate::{Digest, Store, regular};
 
 /// One entry of a small layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +64,7 @@ fn from_disk(
     sha256: Option<Digest>,
 ) -> Result<(), LayerError> {
     let read_error = |source| LayerError::Read { path: file.display().to_string(), source };
-    let mut source = File::open(file).map_err(read_error)?;
+    let mut source = regular::open(file).map_err(read_error)?;
     let size = source.metadata().map_err(read_error)?.len();
     let hash = sha256.map(|digest| ContentHash::Sha256(*digest.as_bytes()));
     writer.file_from(path, attr, &Content { size, crc32: None, hash }, &mut source)

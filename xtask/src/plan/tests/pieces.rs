@@ -14,11 +14,14 @@ fn layers_are_split_in_smaller_pieces_where_there_is_room() {
     let max_layer = |base_layers, recipe: &str| {
         let mut world = World::new(recipe);
         world.base_layers = base_layers;
-        world.wheel(&WheelDouble::new("a").file("a.bin", &[1]));
-        world.wheels[0].size = 600 << 20;
+        let wheel = (0..20).fold(WheelDouble::new("a"), |wheel, file| wheel.file(&format!("{file}.bin"), &[1]));
+        world.wheel(&wheel);
+        for file in world.facts[0].files.iter_mut().filter(|file| file.name.ends_with(".bin")) {
+            file.compressed = 60 << 20;
+        }
         world.plan().unwrap().max_layer >> 20
     };
-    let auto = [20, 105, 110, 115].map(|base_layers| max_layer(base_layers, RECIPE));
+    let auto = [20, 105, 112, 116].map(|base_layers| max_layer(base_layers, RECIPE));
     assert_eq!(auto, [64, 128, 256, 512]);
     assert_eq!(max_layer(113, &format!("{RECIPE}\nlayout.max_layer = \"300 MiB\"\n")), 300);
 }
