@@ -451,3 +451,16 @@ fn a_file_that_changed_since_it_was_known_makes_no_layer() {
     expect!["the contents of one file are not those that were announced: `f`"]
         .assert_eq(&known(b"other").unwrap_err().to_string());
 }
+
+#[test]
+fn what_has_become_a_pipe_is_not_waited_for() {
+    let (dir, store) = store();
+    let file = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let kind = TreeKind::Known { file, sha256: Digest::from_bytes([0; 32]) };
+    let entry = TreeEntry { path: "/srv/pipe".to_owned(), attr: ATTR, kind };
+    match tree_layer(&store, vec![entry], options(&ParentDirs::new())) {
+        Err(LayerError::Read { path, source }) => assert!(path.ends_with("/pipe"), "{path}: {source}"),
+        other => panic!("{other:?}"),
+    }
+}

@@ -19,7 +19,9 @@ use crate::{
     args::RegistryArgs,
     base::OpenImage,
     build::{Built, BuiltLayer},
+    output::Output,
     recipe::{Overrides, Recipe},
+    report,
 };
 
 /// A base with a folder `/lib` of an odd mode, and an image that replaces what is in it.
@@ -108,10 +110,13 @@ impl Fixture {
         self.folder.path().join(name)
     }
 
-    fn write(&self, dir: &Path) -> anyhow::Result<()> {
+    fn made(&self) -> Made<'_> {
         let Self { opened, built, config, tag, reference, .. } = self;
-        let name = format!("fmtk-ma:{tag}");
-        write(&Made { name, tag, built, config, reference, opened }, &self.store, dir)
+        Made { name: format!("fmtk-ma:{tag}"), tag, built, config, reference, opened }
+    }
+
+    fn write(&self, dir: &Path) -> anyhow::Result<()> {
+        write(&self.made(), &self.store, dir)
     }
 
     /// Nothing half-made lies beside a context.
@@ -287,6 +292,23 @@ fn when_it_fails_the_old_one_stands() {
     fixture.write(&fresh).unwrap_err();
     assert_eq!(files(&dir), first);
     assert!(!fresh.exists() && fixture.is_tidy());
+}
+
+#[test]
+fn whatever_is_written_names_a_damaged_layer_and_takes_it_out_of_the_store() {
+    for way in ["oci", "docker-archive", "context"] {
+        let fixture = fixture(json!({}));
+        let output: Output = format!("{way}:{}", fixture.path("out").display()).parse().unwrap();
+        let digest = fixture.built.image.layers[2].digest;
+        let layer = fixture.store.blob_path(&digest);
+        let mut bytes = fs::read(&layer).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&layer, bytes).unwrap();
+        let text = report::render(&output.write(&fixture.made(), &fixture.store).unwrap_err());
+        assert!(text.contains("layer `new 2.0` of `fmtk-ma:py_3.9` was damaged in the store"), "{way}: {text}");
+        assert!(text.contains("hint: run the same build again"), "{way}: {text}");
+        assert!(!layer.exists(), "{way}");
+    }
 }
 
 #[test]
