@@ -115,7 +115,7 @@ impl Prepared {
             }
         }
         let Contents { wheels: packages, facts, installer } = contents;
-        let index = index(args, recipe, &origin, !facts.is_empty(), &opened, store, progress)?;
+        let index = index(args, recipe, &origin, !facts.is_empty(), &files, &opened, store, progress)?;
         let scripts = scripts::find(&origin, recipe, store, index.as_ref())?;
         let scripts_wanted = origin != Origin::Kept;
         let replaced = front::replaced(store, index.as_ref())?;
@@ -227,9 +227,12 @@ impl Prepared {
 }
 
 /// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what
-/// it has installed and require it, or `[layout.dirs]` was written for another one.
-fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool) -> bool {
-    wheels || *origin == Origin::Base || !recipe.base.is_standard()
+/// it has installed and require it, `[layout.dirs]` was written for another one, or own files lie in folders that it does
+/// not name.
+fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool, files: &[PlannedFile]) -> bool {
+    let named = |folder: &str| recipe.layout.dirs.keys().any(|path| path.as_str() == folder);
+    let is_known = |file: &PlannedFile| file.to.match_indices('/').skip(1).all(|(end, _)| named(&file.to[..end]));
+    wheels || *origin == Origin::Base || !recipe.base.is_standard() || !files.iter().all(is_known)
 }
 
 /// What is in the base, where the plan needs it: see ARCHITECTURE, "Which base is read, and when".
@@ -238,6 +241,7 @@ fn index(
     recipe: &Recipe,
     origin: &Origin,
     wheels: bool,
+    files: &[PlannedFile],
     opened: &OpenImage,
     store: &Store,
     progress: &Progress,
@@ -252,7 +256,7 @@ fn index(
         return Ok(Some(index));
     }
     let remote = matches!(recipe.base.reference, ImageRef::Registry(_));
-    if remote && args.inspect == Inspect::Auto && !is_needed(recipe, origin, wheels) {
+    if remote && args.inspect == Inspect::Auto && !is_needed(recipe, origin, wheels, files) {
         return Ok(None);
     }
     let size: u64 = base.layers.iter().map(|layer| layer.size).sum();
@@ -331,6 +335,18 @@ fn say_built(record: &BuildRecord, format: Format) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_base_is_looked_into_where_own_files_lie_in_folders_that_nobody_names() {
+        let recipe = Recipe::parse("", "image.toml", std::path::Path::new("."), recipe::Overrides::default()).unwrap();
+        let needed = ["/home/ma-user/x", "/home/ma-user/code/x"].map(|to| {
+            let sha256 = Digest::from_bytes([0; 32]);
+            let file =
+                PlannedFile { from: "x".into(), to: to.to_owned(), mode: 0o644, uid: 0, gid: 0, sha256, size: 0 };
+            is_needed(&recipe, &Origin::Kept, false, &[file])
+        });
+        assert_eq!(needed, [false, true]);
+    }
 
     #[test]
     fn a_base_that_can_not_be_used_is_wrong_input_and_one_that_can_not_be_read_is_not() {

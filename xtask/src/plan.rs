@@ -16,7 +16,7 @@ mod site;
 mod tests;
 mod text;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use image_name::{Digest, Repository, Tag, Timestamp};
 use oci_image::{BaseIndex, ConfigEdits, ParentDirs, Platform};
@@ -26,7 +26,7 @@ use wheel_layer::{Layout, Target, WheelFacts};
 use crate::{call::Call, front::Replaced, recipe::Recipe, report::Problems, scripts::Found};
 
 pub use cann::{CannInput, PlannedCann, max_layer as max_layer_of_cann};
-pub use folders::above;
+pub use folders::{PlannedFolder, above};
 pub use scripts::{PlannedEdit, PlannedScript, PlannedScripts};
 
 /// Modification time of everything in a layer: 1980-01-02, the first day that every time zone can write into a zip.
@@ -97,11 +97,13 @@ pub struct Plan {
     pub base: PlannedBase,
     /// The layers that are put upon the base, bottom to top.
     pub layers: Vec<PlannedLayer>,
+    /// The folders that are new with the user's own files, sorted.
+    pub folders: Vec<PlannedFolder>,
     /// What becomes of the vendor's scripts; none where they are kept.
     pub scripts: Option<PlannedScripts>,
     /// What becomes of the base's config.
     pub config: ConfigEdits,
-    /// The base's folders above what the layers hold, those of wheels aside: these have their own.
+    /// The folders above what the layers hold, the base's and new ones, those of wheels aside: these have their own.
     #[serde(skip)]
     pub parents: ParentDirs,
     /// How wheels are checked and installed.
@@ -282,12 +284,15 @@ impl Plan {
         };
         let known = cann::with_its_folders(folders::known(inputs, removed), inputs);
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings).unzip();
-        checks::files(inputs, &target, &known, &mut problems);
+        let files = layers::own_files(inputs);
+        let of_wheels = if files.is_empty() { BTreeSet::new() } else { folders::of_wheels(inputs, &target, removed) };
+        checks::files(inputs, &of_wheels, &known, &mut problems);
         let (scripts, patched) = scripts::scripts(inputs, &mut problems, &mut warnings);
         front::ranks(inputs, &mut problems);
         let front = front::front(inputs, &mut warnings);
         let of_vendor = patched.into_iter().chain(front);
-        let above: Vec<PlannedLayer> = of_vendor.chain(layers::files(inputs)).chain([layers::tools(inputs)]).collect();
+        let above: Vec<PlannedLayer> =
+            of_vendor.chain(layers::files(inputs, &files)).chain([layers::tools(inputs)]).collect();
         let taken = inputs.base.layers + whiteouts.iter().len() + cann_layers.unwrap_or(0) + above.len();
         if taken > MAX_LAYERS {
             problems.push(
@@ -298,6 +303,9 @@ impl Plan {
         let room = MAX_LAYERS.saturating_sub(taken);
         let (wheels, max_layer) = layers::wheels(inputs, &known, removed, &target, room, &mut problems);
         problems.into_result()?;
+        let (folders, attrs) = folders::of_files(inputs, &known, &of_wheels, &files);
+        let mut parents = folders::above(&known, whiteouts.iter().chain(&above).flat_map(PlannedLayer::paths));
+        parents.extend(attrs);
         let tag = recipe.image_tag(&inputs.timestamp)?.to_tag();
         Ok(Self {
             repository: recipe.registry.repository.clone(),
@@ -305,7 +313,8 @@ impl Plan {
             timestamp: inputs.timestamp,
             oci: inputs.oci,
             base: inputs.base.clone(),
-            parents: folders::above(&known, whiteouts.iter().chain(&above).flat_map(PlannedLayer::paths)),
+            parents,
+            folders,
             layers: whiteouts.into_iter().chain(cann).chain(wheels).chain(above).collect(),
             config: config::config(inputs, scripts.as_ref()),
             scripts,

@@ -146,13 +146,7 @@ pub(super) fn wheels(inputs: &Inputs<'_>, target: &Target, problems: &mut Proble
 }
 
 /// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it.
-pub(super) fn files(inputs: &Inputs<'_>, target: &Target, known: &ParentDirs, problems: &mut Problems) {
-    if inputs.files.is_empty() {
-        return;
-    }
-    let layout = folders::layout(inputs, ParentDirs::new());
-    let of_wheels = inputs.facts.iter().filter_map(|facts| facts.folders(&layout, target).ok());
-    let of_wheels: BTreeSet<String> = of_wheels.flatten().collect();
+pub(super) fn files(inputs: &Inputs<'_>, of_wheels: &BTreeSet<String>, known: &ParentDirs, problems: &mut Problems) {
     let places: BTreeSet<&str> = inputs.files.iter().map(|file| file.to.as_str()).collect();
     for PlannedFile { from, to, .. } in &inputs.files {
         let real = folders::real(inputs, to);

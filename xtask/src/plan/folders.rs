@@ -3,10 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oci_image::{Attr, ParentDirs};
-use wheel_layer::Layout;
+use serde::Serialize;
+use wheel_layer::{Layout, Target};
 
-use super::{Inputs, MTIME};
-use crate::recipe::Recipe;
+use super::{Inputs, MTIME, PlannedFile};
+use crate::recipe::{Dir, Recipe};
+
+/// A folder that the image has because one of the user's own files lies below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedFolder {
+    /// Absolute path in the image.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric user id.
+    pub uid: u64,
+    /// Numeric group id.
+    pub gid: u64,
+}
 
 /// Where an absolute path really is: a layer that leads through a link of the base would put a folder in its place.
 pub(super) fn real(inputs: &Inputs<'_>, path: &str) -> String {
@@ -62,9 +76,58 @@ pub(super) fn known(inputs: &Inputs<'_>, removed: &[String]) -> ParentDirs {
     if let Some(index) = inputs.index {
         return index.dirs_without(removed);
     }
-    let attr =
-        |dir: &crate::recipe::Dir| Attr { mode: dir.mode.bits(), uid: dir.owner.uid, gid: dir.owner.gid, mtime: MTIME };
-    inputs.recipe.layout.dirs.iter().map(|(path, dir)| (path.as_str().to_owned(), attr(dir))).collect()
+    inputs.recipe.layout.dirs.iter().map(|(path, dir)| (path.as_str().to_owned(), named(dir))).collect()
+}
+
+/// What `[layout.dirs]` says of a folder.
+fn named(dir: &Dir) -> Attr {
+    Attr { mode: dir.mode.bits(), uid: dir.owner.uid, gid: dir.owner.gid, mtime: MTIME }
+}
+
+/// The folders that wheels lie in, where they really are. What is wrong with a wheel is said where it is planned.
+pub(super) fn of_wheels(inputs: &Inputs<'_>, target: &Target, removed: &[String]) -> BTreeSet<String> {
+    let plain = layout(inputs, ParentDirs::new());
+    let of_wheel = |facts: &wheel_layer::WheelFacts| {
+        let links = links(inputs, &facts.folders(&plain, target).ok()?, removed);
+        facts.folders(&Layout { links, ..plain.clone() }, target).ok()
+    };
+    inputs.facts.iter().filter_map(of_wheel).flatten().collect()
+}
+
+/// The folders that come to be by the user's own files, which are sorted, and besides these the attributes of those
+/// that wheels make below the files: a layer of files must not take them back.
+///
+/// None above a base that was not looked into: what it has there would get another owner.
+pub(super) fn of_files(
+    inputs: &Inputs<'_>,
+    known: &ParentDirs,
+    of_wheels: &BTreeSet<String>,
+    files: &[PlannedFile],
+) -> (Vec<PlannedFolder>, ParentDirs) {
+    let Recipe { layout, .. } = inputs.recipe;
+    let (mut new, mut attrs) = (Vec::new(), ParentDirs::new());
+    if inputs.index.is_none() {
+        return (new, attrs);
+    }
+    let named: ParentDirs =
+        layout.dirs.iter().map(|(path, dir)| (real_folder(inputs, path.as_str()), named(dir))).collect();
+    for PlannedFile { to, uid, gid, .. } in files {
+        // The first slash is the root, which every base has.
+        for path in to.match_indices('/').skip(1).map(|(end, _)| &to[..end]) {
+            if known.contains_key(path) || attrs.contains_key(path) {
+                continue;
+            }
+            let plain = |uid, gid| Attr { mode: 0o755, uid, gid, mtime: MTIME };
+            if of_wheels.contains(path) {
+                attrs.insert(path.to_owned(), plain(layout.owner.uid, layout.owner.gid));
+                continue;
+            }
+            let attr = named.get(path).copied().unwrap_or(plain(*uid, *gid));
+            attrs.insert(path.to_owned(), attr);
+            new.push(PlannedFolder { path: path.to_owned(), mode: attr.mode, uid: attr.uid, gid: attr.gid });
+        }
+    }
+    (new, attrs)
 }
 
 /// Of the known folders those that these paths go through: a layer must not change with unrelated folders of the base.

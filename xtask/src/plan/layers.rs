@@ -41,12 +41,17 @@ pub(super) fn share(base_layers: usize) -> usize {
     MAX_LAYERS.saturating_sub(base_layers) / 3
 }
 
-/// The user's own files at the places where the base really has them, sorted. How small they will be is not known, so
-/// they are split as if they stayed as they are.
-pub(super) fn files(inputs: &Inputs<'_>) -> Vec<PlannedLayer> {
+/// The user's own files at the places where the base really has them, sorted.
+pub(super) fn own_files(inputs: &Inputs<'_>) -> Vec<PlannedFile> {
     let place = |file: &PlannedFile| PlannedFile { to: folders::real(inputs, &file.to), ..file.clone() };
     let mut files: Vec<PlannedFile> = inputs.files.iter().map(place).collect();
     files.sort_by(|a, b| a.to.cmp(&b.to));
+    files
+}
+
+/// The layers of the user's own files. How small these will be is not known, so they are split as if they stayed as
+/// they are.
+pub(super) fn files(inputs: &Inputs<'_>, files: &[PlannedFile]) -> Vec<PlannedLayer> {
     let split = |bytes| oci_image::split(files.iter().map(|file| file.size), bytes);
     let max_layer = inputs.recipe.layout.max_layer.fitting(share(inputs.base.layers), |bytes| split(bytes).len());
     let pieces = split(max_layer).into_iter().filter(|piece| !piece.is_empty());

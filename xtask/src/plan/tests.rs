@@ -3,6 +3,7 @@
 mod base;
 mod claims;
 mod front;
+mod own_files;
 mod pieces;
 mod scripts;
 mod site;
@@ -177,7 +178,9 @@ impl World {
         let said = match self.plan() {
             Ok(plan) => {
                 let is_ours = |line: &&str| {
-                    ["layer", "      +", "      -", "drop", "patch"].iter().any(|start| line.starts_with(start))
+                    ["layer", "      +", "      -", "drop", "patch", "folder"]
+                        .iter()
+                        .any(|start| line.starts_with(start))
                 };
                 let text = plan.to_string();
                 let layers = text.lines().filter(is_ours).map(|line| without_digest(line) + "\n");

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    plan::{Plan, PlannedCann, PlannedEdit, PlannedLayer, PlannedWheel},
+    plan::{Plan, PlannedCann, PlannedEdit, PlannedFile, PlannedFolder, PlannedLayer, PlannedWheel},
     progress::{bytes, count},
 };
 
@@ -62,13 +62,16 @@ impl fmt::Display for Plan {
                     }
                 }
                 PlannedLayer::Files { files } => {
-                    for file in files {
-                        let owner = format!("{}:{}", file.uid, file.gid);
-                        writeln!(f, "layer   {} {:04o} {owner} from {}", file.to, file.mode, file.from.display())?;
+                    for PlannedFile { from, to, mode, uid, gid, size, .. } in files {
+                        let (size, from) = (bytes(*size), from.display());
+                        writeln!(f, "layer   {to} {mode:04o} {uid}:{gid} {size} from {from}")?;
                     }
                 }
                 PlannedLayer::Tools { paths } => writeln!(f, "layer   {}", paths.join(" "))?,
             }
+        }
+        for PlannedFolder { path, mode, uid, gid } in &self.folders {
+            writeln!(f, "folder  {path} {mode:04o} {uid}:{gid}")?;
         }
         for PlannedEdit { edit, status } in self.scripts.iter().flat_map(|scripts| &scripts.edits) {
             writeln!(f, "patch   {edit}: {status}")?;

@@ -17,7 +17,7 @@ pub struct Layout {
     /// Owner of what the image adds. Default: `1000:100`, the platform's ma-user and ma-group.
     pub owner: Owner,
     /// Folders of the base, which every layer that reaches into them repeats. The base's own attributes, once known,
-    /// come before these. Default: those of the manual's base.
+    /// come before these. New folders above the user's own files too. Default: those of the manual's base.
     pub dirs: BTreeMap<ImagePath, Dir>,
     /// A layer with more compressed bytes is split. Default: `"auto"`.
     pub max_layer: MaxLayer,
