@@ -137,7 +137,7 @@ fn layer(
             };
             tree(store, scripts.iter().map(entry).collect(), &plan.parents)
         }
-        PlannedLayer::Files { files } => {
+        PlannedLayer::Files { files, .. } => {
             tree(store, files.iter().map(own_file).collect(), &plan.parents).map_err(changed)
         }
         PlannedLayer::Tools { paths } => {

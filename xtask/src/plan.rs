@@ -23,7 +23,14 @@ use oci_image::{BaseIndex, ConfigEdits, ParentDirs, Platform};
 use serde::Serialize;
 use wheel_layer::{Layout, Target, WheelFacts};
 
-use crate::{call::Call, front::Replaced, recipe::Recipe, report::Problems, scripts::Found};
+use crate::{
+    call::Call,
+    front::Replaced,
+    progress::{count, piece},
+    recipe::Recipe,
+    report::Problems,
+    scripts::Found,
+};
 
 pub use cann::{CannInput, PlannedCann, max_layer as max_layer_of_cann};
 pub use folders::{PlannedFolder, above};
@@ -97,7 +104,7 @@ pub struct Plan {
     pub base: PlannedBase,
     /// The layers that are put upon the base, bottom to top.
     pub layers: Vec<PlannedLayer>,
-    /// The folders that are new with the user's own files, sorted.
+    /// The folders that are new with the user's own files, each after those above it.
     pub folders: Vec<PlannedFolder>,
     /// What becomes of the vendor's scripts; none where they are kept.
     pub scripts: Option<PlannedScripts>,
@@ -167,6 +174,10 @@ pub enum PlannedLayer {
     Files {
         /// Sorted by path.
         files: Vec<PlannedFile>,
+        /// Which of these layers it is, counted from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
     },
     /// Our own programs.
     Tools {
@@ -227,7 +238,8 @@ impl PlannedLayer {
                 format!("the vendor's {}", names.collect::<Vec<&str>>().join(", "))
             }
             Self::Front { .. } => "the launch kit's front".to_owned(),
-            Self::Files { files } => format!("{} own files", files.len()),
+            Self::Files { files, of: 1, .. } => count(files.len(), "own file"),
+            Self::Files { number, of, .. } => piece("own files", *number, *of),
             Self::Tools { .. } => "fmtk-launch, fmk-patch".to_owned(),
         }
     }
@@ -250,7 +262,7 @@ impl PlannedLayer {
     fn paths(&self) -> Vec<&str> {
         match self {
             Self::Whiteouts { paths, .. } | Self::Tools { paths } => paths.iter().map(String::as_str).collect(),
-            Self::Files { files } => files.iter().map(|file| file.to.as_str()).collect(),
+            Self::Files { files, .. } => files.iter().map(|file| file.to.as_str()).collect(),
             Self::Scripts { scripts: all } | Self::Front { files: all } => {
                 all.iter().map(|script| script.to.as_str()).collect()
             }

@@ -1,6 +1,6 @@
 //! Which layers are put upon the base, and in which order.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use oci_image::ParentDirs;
 use wheel_layer::{Layout, Target, WheelFacts};
@@ -54,8 +54,11 @@ pub(super) fn own_files(inputs: &Inputs<'_>) -> Vec<PlannedFile> {
 pub(super) fn files(inputs: &Inputs<'_>, files: &[PlannedFile]) -> Vec<PlannedLayer> {
     let split = |bytes| oci_image::split(files.iter().map(|file| file.size), bytes);
     let max_layer = inputs.recipe.layout.max_layer.fitting(share(inputs.base.layers), |bytes| split(bytes).len());
-    let pieces = split(max_layer).into_iter().filter(|piece| !piece.is_empty());
-    pieces.map(|piece| PlannedLayer::Files { files: files[piece].to_vec() }).collect()
+    let pieces: Vec<Range<usize>> = split(max_layer).into_iter().filter(|piece| !piece.is_empty()).collect();
+    let of = pieces.len();
+    let layer =
+        |(number, piece): (usize, Range<usize>)| PlannedLayer::Files { files: files[piece].to_vec(), number, of };
+    (1..).zip(pieces).map(layer).collect()
 }
 
 /// Our own programs.

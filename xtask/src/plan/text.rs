@@ -61,7 +61,7 @@ impl fmt::Display for Plan {
                         writeln!(f, "layer   {} {:04o} {owner} {}", script.to, script.mode, script.sha256.short())?;
                     }
                 }
-                PlannedLayer::Files { files } => {
+                PlannedLayer::Files { files, .. } => {
                     for PlannedFile { from, to, mode, uid, gid, size, .. } in files {
                         let (size, from) = (bytes(*size), from.display());
                         writeln!(f, "layer   {to} {mode:04o} {uid}:{gid} {size} from {from}")?;

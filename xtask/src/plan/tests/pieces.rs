@@ -26,23 +26,19 @@ fn layers_are_split_in_smaller_pieces_where_there_is_room() {
     assert_eq!(max_layer(113, &format!("{RECIPE}\nlayout.max_layer = \"300 MiB\"\n")), 300);
 }
 
+fn file(name: &str, size: u64) -> PlannedFile {
+    let sha256 = Digest::from_bytes(Sha256::digest(name).into());
+    let from = format!("/here/{name}").into();
+    PlannedFile { from, to: format!("/srv/{name}"), mode: 0o644, uid: 0, gid: 0, sha256, size }
+}
+
 #[test]
 fn the_user_s_files_are_split_too() {
     let mut world = World::new(RECIPE);
-    let of = |text: &str| Digest::from_bytes(Sha256::digest(text).into());
-    let file = |name: &str, size| PlannedFile {
-        from: format!("/here/{name}").into(),
-        to: format!("/srv/{name}"),
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        sha256: of(name),
-        size,
-    };
     world.files = vec![file("c", 40 << 20), file("b", 30 << 20), file("a", 30 << 20)];
     let layers = |world: &World| -> Vec<Vec<String>> {
         let of_files = |layer: &PlannedLayer| match layer {
-            PlannedLayer::Files { files } => Some(files.iter().map(|file| file.to.clone()).collect()),
+            PlannedLayer::Files { files, .. } => Some(files.iter().map(|file| file.to.clone()).collect()),
             _ => None,
         };
         world.plan().unwrap().layers.iter().filter_map(of_files).collect()
@@ -50,4 +46,19 @@ fn the_user_s_files_are_split_too() {
     assert_eq!(layers(&world), [vec!["/srv/a", "/srv/b"], vec!["/srv/c"]]);
     world.base_layers = 116;
     assert_eq!(layers(&world), [vec!["/srv/a", "/srv/b", "/srv/c"]]);
+}
+
+/// All of them were `1 own files`.
+#[test]
+fn layers_of_own_files_are_numbered() {
+    let named = |sizes: &[u64]| -> Vec<String> {
+        let mut world = World::new(RECIPE);
+        world.files = (1..).zip(sizes).map(|(number, size)| file(&format!("f{number}"), *size)).collect();
+        let layers = world.plan().unwrap().layers;
+        let of_files = layers.iter().filter(|layer| matches!(layer, PlannedLayer::Files { .. }));
+        of_files.map(PlannedLayer::content).collect()
+    };
+    assert_eq!(named(&[1]), ["1 own file"]);
+    assert_eq!(named(&[1, 2]), ["2 own files"]);
+    assert_eq!(named(&[60 << 20, 60 << 20, 1]), ["own files (1 of 2)", "own files (2 of 2)"]);
 }
