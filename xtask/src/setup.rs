@@ -95,7 +95,7 @@ pub fn packages(
     Ok(packages)
 }
 
-/// The user's own files, identified; a folder stands for every file below it.
+/// The user's own files, identified; a folder stands for every file below it, `__pycache__` aside.
 pub fn own_files(recipe: &Recipe, store: &Store) -> anyhow::Result<Vec<PlannedFile>> {
     let mut problems = Problems::default();
     let mut found: Vec<(&OwnFile, PathBuf, String)> = Vec::new();
@@ -135,6 +135,13 @@ fn walk<'a>(
         Ok(meta) => meta,
         Err(error) => return problems.push(failed(error), None),
     };
+    if meta.is_file() && file.to_folder && from == file.from.path() {
+        let name = from.file_name().unwrap_or_default().to_string_lossy();
+        return problems.push(
+            format_args!("`{to}/` of `[[files]]` is the path of a folder, and `{}` is a file", from.display()),
+            Some(format!("give the file's own path: `to = \"{to}/{name}\"`")),
+        );
+    }
     if meta.is_file() {
         return found.push((file, from.to_owned(), to.to_owned()));
     }
@@ -160,13 +167,23 @@ fn walk<'a>(
     }
     names.sort();
     for name in names {
-        let path = from.join(&name);
-        // A link to a folder could lead in a circle.
-        if path.is_symlink() && path.is_dir() {
-            problems.push(format_args!("`{}` of `[[files]]` is a link to a folder", path.display()), None);
+        let (path, to) = (from.join(&name), format!("{}/{name}", to.trim_end_matches('/')));
+        // What this machine's Python compiled does not fit: files have another time in the image.
+        if name == "__pycache__" && path.is_dir() {
             continue;
         }
-        walk(file, &path, &format!("{}/{name}", to.trim_end_matches('/')), found, problems);
+        // A link to a folder could lead in a circle.
+        if path.is_symlink() && path.is_dir() {
+            problems.push(
+                format_args!("`{}` of `[[files]]` is a link to a folder", path.display()),
+                Some(format!(
+                    "put the folder in its place, or take the link away and give the folder a `[[files]]` of its own with \
+                     `to = \"{to}\"`"
+                )),
+            );
+            continue;
+        }
+        walk(file, &path, &to, found, problems);
     }
 }
 
@@ -206,19 +223,64 @@ fn check_pin(recipe: &Recipe, opened: &OpenImage) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    use std::{
+        ffi::OsStr,
+        os::unix::{ffi::OsStrExt, fs::symlink},
+    };
+
+    use expect_test::expect;
 
     use super::*;
+
+    /// The places of the files that this entry stands for, or what is wrong.
+    fn found(folder: &Path, from: &str, to: &str) -> Result<Vec<String>, String> {
+        let store = Store::open(&folder.join("store")).unwrap();
+        let text = format!("files = [{{ from = \"{from}\", to = \"{to}\" }}]");
+        let recipe = Recipe::parse(&text, "image.toml", folder, Overrides::default()).unwrap();
+        match own_files(&recipe, &store) {
+            Ok(files) => Ok(files.into_iter().map(|file| file.to).collect()),
+            Err(error) => Err(report::render(&error).replace(&folder.display().to_string(), "")),
+        }
+    }
+
+    #[test]
+    fn a_folder_gives_its_files_without_what_this_machine_s_python_compiled() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["__pycache__/a.pyc", "a.py", "b/__pycache__/b.pyc", "b/b.py", ".git/HEAD"] {
+            let path = folder.path().join("own").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        fs::create_dir(folder.path().join("own/empty")).unwrap();
+        symlink("a.py", folder.path().join("own/link.py")).unwrap();
+        let all = ["/o/.git/HEAD", "/o/a.py", "/o/b/b.py", "/o/link.py"].map(str::to_owned);
+        assert_eq!(found(folder.path(), "own", "/o").unwrap(), all);
+        assert_eq!(found(folder.path(), "own", "/o/").unwrap(), all);
+    }
+
+    #[test]
+    fn a_path_that_can_not_be_is_said_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("own")).unwrap();
+        fs::write(folder.path().join("x.yaml"), "").unwrap();
+        symlink("..", folder.path().join("own/up")).unwrap();
+        expect![[r#"
+            error: `/own/up` of `[[files]]` is a link to a folder
+            hint: put the folder in its place, or take the link away and give the folder a `[[files]]` of its own with `to = "/o/up"`
+        "#]].assert_eq(&found(folder.path(), "own", "/o").unwrap_err());
+        expect![[r#"
+            error: `/home/ma-user/` of `[[files]]` is the path of a folder, and `/x.yaml` is a file
+            hint: give the file's own path: `to = "/home/ma-user/x.yaml"`
+        "#]]
+        .assert_eq(&found(folder.path(), "x.yaml", "/home/ma-user/").unwrap_err());
+    }
 
     #[test]
     fn a_file_whose_name_the_image_can_not_have_is_not_left_out_in_silence() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("store")).unwrap();
         fs::create_dir(folder.path().join("own")).unwrap();
         fs::write(folder.path().join("own").join(OsStr::from_bytes(b"\xe4.txt")), "").unwrap();
-        let text = "files = [{ from = \"own\", to = \"/opt/own\" }]";
-        let recipe = Recipe::parse(text, "image.toml", folder.path(), Overrides::default()).unwrap();
-        let said = report::render(&own_files(&recipe, &store).unwrap_err());
+        let said = found(folder.path(), "own", "/opt/own").unwrap_err();
         assert!(said.ends_with("/own/\\xE4.txt\" of `[[files]]` is not UTF-8\n"), "{said}");
     }
 }

@@ -148,12 +148,14 @@ pub(super) fn wheels(inputs: &Inputs<'_>, target: &Target, problems: &mut Proble
 /// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it.
 pub(super) fn files(inputs: &Inputs<'_>, of_wheels: &BTreeSet<String>, known: &ParentDirs, problems: &mut Problems) {
     let places: BTreeSet<&str> = inputs.files.iter().map(|file| file.to.as_str()).collect();
-    for PlannedFile { from, to, .. } in &inputs.files {
+    let whose = |to: &str| {
         let real = folders::real(inputs, to);
         let link = inputs.index.is_some_and(|index| index.links.contains_key(&real));
         let of_base = (link || known.contains_key(&real)).then_some("the base");
-        let whose = of_base.or_else(|| of_wheels.contains(&real).then_some("a wheel"));
-        if let Some(whose) = whose {
+        of_base.or_else(|| of_wheels.contains(&real).then_some("a wheel"))
+    };
+    for PlannedFile { from, to, .. } in &inputs.files {
+        if let Some(whose) = whose(to) {
             let name = from.file_name().unwrap_or_default().to_string_lossy();
             problems.push(
                 format_args!("`{to}` of `[[files]]` is a folder of {whose}, which a file would replace"),
@@ -161,7 +163,8 @@ pub(super) fn files(inputs: &Inputs<'_>, of_wheels: &BTreeSet<String>, known: &P
             );
         }
         let above = to.match_indices('/').map(|(end, _)| &to[..end]).find(|above| places.contains(above));
-        if let Some(above) = above {
+        // That one is no place for a file is said of itself, with the way out.
+        if let Some(above) = above.filter(|above| whose(above).is_none()) {
             problems.push(format_args!("`{above}` of `[[files]]` is a file, and `{to}` would lie in it"), None);
         }
         if to.split('/').any(|name| name.starts_with(".wh.")) {

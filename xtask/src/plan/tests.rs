@@ -318,7 +318,17 @@ fn own_files_replace_no_folder() {
     let mut world = World::new(RECIPE);
     world.link("home/link", "ma-user").wheel(&WheelDouble::new("one"));
     let of_wheel = &format!("/{SITE}/one-1.0.dist-info");
-    for to in [of_wheel, "/home/ma-user", "/home/link", "/opt/new", "/opt/new/x", "/etc/.wh.passwd", "/etc/passwd"] {
+    for to in [
+        of_wheel,
+        "/home/ma-user",
+        "/home/link",
+        "/opt/new",
+        "/opt/new/x",
+        "/etc/.wh.passwd",
+        "/etc/passwd",
+        "/home/ma-user/a/b",
+        "/home/link/c",
+    ] {
         let file = PlannedFile {
             from: "config.yaml".into(),
             to: to.to_owned(),
