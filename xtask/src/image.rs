@@ -115,7 +115,8 @@ impl Prepared {
             }
         }
         let Contents { wheels: packages, facts, installer } = contents;
-        let index = index(args, recipe, &origin, !facts.is_empty(), &files, &opened, store, progress)?;
+        let needed = is_needed(recipe, &origin, !facts.is_empty(), &files);
+        let index = index(args, &origin, needed, recipe, &opened, store, progress)?;
         let scripts = scripts::find(&origin, recipe, store, index.as_ref())?;
         let scripts_wanted = origin != Origin::Kept;
         let replaced = front::replaced(store, index.as_ref())?;
@@ -238,10 +239,9 @@ fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool, files: &[PlannedFil
 /// What is in the base, where the plan needs it: see ARCHITECTURE, "Which base is read, and when".
 fn index(
     args: &ImageArgs,
-    recipe: &Recipe,
     origin: &Origin,
-    wheels: bool,
-    files: &[PlannedFile],
+    needed: bool,
+    recipe: &Recipe,
     opened: &OpenImage,
     store: &Store,
     progress: &Progress,
@@ -256,7 +256,7 @@ fn index(
         return Ok(Some(index));
     }
     let remote = matches!(recipe.base.reference, ImageRef::Registry(_));
-    if remote && args.inspect == Inspect::Auto && !is_needed(recipe, origin, wheels, files) {
+    if remote && args.inspect == Inspect::Auto && !needed {
         return Ok(None);
     }
     let size: u64 = base.layers.iter().map(|layer| layer.size).sum();
