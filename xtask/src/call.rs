@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{args::RecipeArgs, packages, scripts, shell};
+use crate::{args::RecipeArgs, fetch, packages, scripts, setup, shell};
 
 /// What hints say of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct Call {
     pub scripts: PathBuf,
     /// Whether it makes the sample.
     pub sample: bool,
+    /// Whether a fetch was in its folder already, so that one more brings nothing new unless more is asked for.
+    pub fetched: bool,
+    /// Whether arguments say what is wanted of PyPI, so that the recipe's file does not.
+    pub requirements_given: bool,
 }
 
 impl Call {
@@ -35,7 +39,20 @@ impl Call {
             lock: format!("cargo xtask lock{arguments}"),
             scripts: scripts_folder(args),
             sample: args.sample,
+            fetched: fetch::was_here(&packages::pypi_folder(&setup::pkg_folder(args))),
+            requirements_given: args.sample || args.set.iter().any(|set| set.trim_start().starts_with("pypi")),
         }
+    }
+
+    /// How to have something fetched that nothing in the recipe asks for.
+    pub fn fetch_also(&self, requirement: &str) -> String {
+        let fetch = &self.fetch;
+        if self.requirements_given {
+            return format!(
+                "add `\"{requirement}\"` to the list of `--set pypi.requirements=…`, here and in `{fetch}`"
+            );
+        }
+        format!("add `\"{requirement}\"` to `pypi.requirements` and run `{fetch}`")
     }
 }
 
@@ -44,7 +61,8 @@ impl Call {
     /// One without arguments, in a folder that has `pkg`.
     pub fn plain() -> Self {
         let (fetch, lock) = ("cargo xtask fetch".to_owned(), "cargo xtask lock".to_owned());
-        Self { fetch, lock, scripts: "pkg/ascend910".into(), sample: false }
+        let scripts = "pkg/ascend910".into();
+        Self { fetch, lock, scripts, sample: false, fetched: false, requirements_given: false }
     }
 }
 
@@ -57,7 +75,6 @@ pub fn scripts_folder(args: &RecipeArgs) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setup;
 
     fn args(sample: bool, pkg: Option<&str>, set: &[&str]) -> RecipeArgs {
         let set = set.iter().map(|set| (*set).to_owned()).collect();
@@ -78,6 +95,28 @@ mod tests {
             fetch(&args(true, Some("my pkg"), &set)),
             r#"cargo xtask fetch --sample --pkg 'my pkg' --set versions.mindspore=1.9.0 --set 'pypi.requirements=['\''a'\'', "it'\''s"]'"#
         );
+    }
+
+    /// A fetch was named that had nothing to fetch.
+    #[test]
+    fn what_is_to_be_fetched_also_is_put_where_this_call_reads_it() {
+        let pkg = tempfile::tempdir().unwrap();
+        let path = pkg.path().to_str().unwrap();
+        let also = |args: &RecipeArgs| Call::of(args).fetch_also("tqdm>=4").replace(path, "P");
+        assert_eq!(
+            also(&args(false, Some(path), &[])),
+            "add `\"tqdm>=4\"` to `pypi.requirements` and run `cargo xtask fetch --pkg P`"
+        );
+        assert_eq!(
+            also(&args(false, Some(path), &["pypi.requirements=[]"])),
+            "add `\"tqdm>=4\"` to the list of `--set pypi.requirements=…`, here and in \
+             `cargo xtask fetch --pkg P --set 'pypi.requirements=[]'`"
+        );
+        let fetched = || Call::of(&args(false, Some(path), &[])).fetched;
+        assert!(!fetched());
+        std::fs::create_dir(pkg.path().join("pypi")).unwrap();
+        std::fs::write(pkg.path().join("pypi/fetched.json"), "{}").unwrap();
+        assert!(fetched());
     }
 
     /// README: the sample takes the base's scripts, unless told otherwise.

@@ -24,7 +24,7 @@ use anyhow::{Context, anyhow, bail};
 use oci_image::Store;
 
 use self::record::{FileRecord, Record};
-pub use self::request::Request;
+pub use self::{record::was_here, request::Request};
 use crate::{
     packages::{WheelName, digest},
     progress::{self, Progress},

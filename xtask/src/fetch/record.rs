@@ -36,6 +36,11 @@ pub struct FileRecord {
 
 const NAME: &str = "fetched.json";
 
+/// Whether a fetch ever put something into this folder.
+pub fn was_here(folder: &Path) -> bool {
+    folder.join(NAME).exists()
+}
+
 impl Record {
     /// The record in this folder. One that can not be read counts as none: the next fetch writes it anew.
     pub fn load(folder: &Path) -> anyhow::Result<Option<Self>> {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use oci_image::{BaseIndex, ParentDirs, Platform};
-use wheel_layer::{Allowances, Problem, Target};
+use wheel_layer::{Allowances, Found, Missing, Problem, Target};
 
 use super::{Inputs, PlannedFile, folders};
-use crate::report::Problems;
+use crate::{recipe::PYPI, report::Problems};
 
 /// ELF's number of 64-bit ARM (`EM_AARCH64`, ELF for the Arm 64-bit Architecture).
 const AARCH64: u16 = 183;
@@ -135,14 +135,33 @@ pub(super) fn wheels(inputs: &Inputs<'_>, target: &Target, problems: &mut Proble
     for one in wheel_layer::unsatisfied(inputs.facts, installed.as_deref(), target) {
         match &installed {
             Some(_) if !inputs.allow_missing => {
-                let fetch = &inputs.call.fetch;
-                let hint = format!("run `{fetch}`, or copy the wheel to the package folder, or give `--allow-missing`");
-                problems.push(one, Some(hint));
+                problems.push(&one, Some(way_to(&one, inputs)));
             }
             Some(_) => warnings.push(one.to_string()),
             None => warnings.push(format!("{one}, unless the base has it")),
         }
     }
+}
+
+/// How what a wheel requires gets there. Only what came from PyPI by hand is completed by a fetch as the recipe is: a
+/// fetch that was brought all it was asked for, and of other wheels it knows nothing.
+fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
+    const BY_HAND: &str = "copy the wheel to the package folder and give it a kind in `[packages]`";
+    let Missing { by, requirement, found } = missing;
+    let of_pypi =
+        inputs.facts.iter().zip(&inputs.wheels).any(|(facts, wheel)| {
+            facts.name == *by && wheel.path.parent().is_some_and(|folder| folder.ends_with(PYPI))
+        });
+    let fetch = match found {
+        Found::Malformed(_) => return "take another version of it, or give `--allow-missing`".to_owned(),
+        _ if of_pypi && !inputs.call.fetched => format!("run `{}`", inputs.call.fetch),
+        _ => {
+            // A marker has been found to apply; one about an extra would make pip leave it out.
+            let plain = requirement.split(';').next().unwrap_or_default().trim();
+            inputs.call.fetch_also(plain)
+        }
+    };
+    format!("{fetch}, or {BY_HAND}, or give `--allow-missing`")
 }
 
 /// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it.

@@ -360,10 +360,15 @@ fn what_wheels_require_must_be_there() {
     world.wheel(&WheelDouble::new("one").requires("other<1").requires("third>=2").requires("late; python_version>'3'"));
     world.check(expect![[r#"
         error: `one` requires `late; python_version>'3'`, which is not there
-        hint: run `cargo xtask fetch`, or copy the wheel to the package folder, or give `--allow-missing`
+        hint: add `"late"` to `pypi.requirements` and run `cargo xtask fetch`, or copy the wheel to the package folder and give it a kind in `[packages]`, or give `--allow-missing`
         error: `one` requires `third>=2`, which is not there
-        hint: run `cargo xtask fetch`, or copy the wheel to the package folder, or give `--allow-missing`
+        hint: add `"third>=2"` to `pypi.requirements` and run `cargo xtask fetch`, or copy the wheel to the package folder and give it a kind in `[packages]`, or give `--allow-missing`
     "#]]);
+    // Put there by hand beside its requirement's wheel, for which the recipe's fetch was never run.
+    let path = std::mem::replace(&mut world.wheels[0].path, "pkg/pypi/one-1.0-py3-none-any.whl".into());
+    let said = report::render(&world.plan().unwrap_err());
+    assert!(said.contains("\nhint: run `cargo xtask fetch`, or copy"), "{said}");
+    world.wheels[0].path = path;
     world.allow_missing = true;
     world.check(expect![[r#"
         layer one 1.0 951 B one-1.0-py3-none-any.whl
