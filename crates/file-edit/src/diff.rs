@@ -99,9 +99,20 @@ fn changes(old: &[u8], splices: &[Splice]) -> Vec<Change> {
             for splice in &mut members {
                 splice.range = splice.range.start - range.start..splice.range.end - range.start;
             }
-            Change { start, end: line, new: apply(&old[range], &members) }
+            changed_lines(start, &old[range.clone()], &apply(&old[range], &members))
         })
+        .filter(|change| change.start < change.end || !change.new.is_empty())
         .collect()
+}
+
+/// The change without the lines at its ends that stay: what is put behind a line touches that line, and leaves it.
+fn changed_lines(start: usize, old: &[u8], new: &[u8]) -> Change {
+    let (old, new): (Vec<&[u8]>, Vec<&[u8]>) = (lines(old).collect(), lines(new).collect());
+    let before = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    let (old, new) = (&old[before..], &new[before..]);
+    let after = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
+    let start = start + before;
+    Change { start, end: start + old.len() - after, new: new[..new.len() - after].concat() }
 }
 
 /// The bytes of the lines that a splice changes; empty where it only puts whole lines between others.
@@ -179,15 +190,26 @@ mod tests {
         );
     }
 
+    /// A key appended to a mapping was put behind the value before it, whose line was shown as taken out and put in.
+    #[test]
+    fn a_line_that_stays_is_not_shown_as_changed() {
+        check("a\nb\nc\n", &[(3, 3, "\nx")], "--- f\n+++ f\n@@ -1,3 +1,4 @@\n a\n b\n+x\n c\n");
+        check("a\nb\n", &[(3, 3, "\nx")], "--- f\n+++ f\n@@ -1,2 +1,3 @@\n a\n b\n+x\n");
+        check("a\nb\nc\n", &[(0, 6, "a\nx\nc\n")], "--- f\n+++ f\n@@ -1,3 +1,3 @@\n a\n-b\n+x\n c\n");
+        check("a\nb\n", &[(2, 3, "b")], "");
+        // Without a last LF the line changes: it gets one.
+        check("a", &[(1, 1, "\nx\n")], "--- f\n+++ f\n@@ -1,1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+x\n");
+    }
+
     #[test]
     fn far_changes_are_hunks_of_their_own() {
         let old: String = (1..=20).map(|line| format!("{line:02}\n")).collect();
         check(
             &old,
-            &[(0, 0, "x\n"), (12, 14, "05"), (54, 56, "19")],
+            &[(0, 0, "x\n"), (12, 14, "x5"), (54, 56, "x9")],
             concat!(
-                "--- f\n+++ f\n@@ -1,8 +1,9 @@\n+x\n 01\n 02\n 03\n 04\n-05\n+05\n 06\n 07\n 08\n",
-                "@@ -16,5 +17,5 @@\n 16\n 17\n 18\n-19\n+19\n 20\n"
+                "--- f\n+++ f\n@@ -1,8 +1,9 @@\n+x\n 01\n 02\n 03\n 04\n-05\n+x5\n 06\n 07\n 08\n",
+                "@@ -16,5 +17,5 @@\n 16\n 17\n 18\n-19\n+x9\n 20\n"
             ),
         );
     }
