@@ -24,6 +24,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
         .arg("--store")
         .arg(folder.join("store"))
         .args(arguments)
+        .env("CARGO_MANIFEST_DIR", folder.join("xtask"))
         .env("PATH", path)
         .env("FMTK_ENGINE_LIMIT", "0.3")
         .env_remove("RUST_BACKTRACE")

@@ -53,6 +53,8 @@ fn a_full_store_is_named_and_not_the_package() {
             .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_xtask"), "--store"])
             .arg(&store)
             .args(arguments)
+            // The recipe of this workspace is its user's.
+            .env("CARGO_MANIFEST_DIR", folder.join("xtask"))
             .env_remove("RUST_BACKTRACE")
             .output()
             .unwrap();

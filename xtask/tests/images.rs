@@ -16,6 +16,7 @@ fn images(host: &str, flags: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(["images", "--org", "o", "--registry", host, "--insecure"]).args(flags);
+    command.env("CARGO_MANIFEST_DIR", folder.path().join("xtask"));
     command.env("DOCKER_CONFIG", folder.path()).env("NO_PROXY", "*").env_remove("org_name");
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

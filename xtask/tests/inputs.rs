@@ -14,6 +14,8 @@ use expect_test::expect;
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(arguments).current_dir(folder).env("FMTK_STORE", folder.join("store"));
+    // The recipe of this workspace is its user's.
+    command.env("CARGO_MANIFEST_DIR", folder.join("xtask"));
     command.env_remove("timestamp").env_remove("DOCKER_BUILD_PATH");
     command.output().unwrap()
 }
@@ -129,6 +131,7 @@ fn doctor_knows_what_the_sample_needs() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(["doctor", "--sample", "--pkg", "pkg", "--base", "oci:nowhere"]).current_dir(folder.path());
         command.env("PATH", "").env("FMTK_STORE", folder.path().join("store"));
+        command.env("CARGO_MANIFEST_DIR", folder.path().join("xtask"));
         let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
         let lines = table.lines().skip_while(|line| !line.contains("  packages  "));
         lines.map(|line| format!("{line}\n")).collect::<String>()

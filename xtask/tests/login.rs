@@ -18,6 +18,7 @@ const KEY: &str = "hunter2";
 fn login(folder: &Path, flags: &[&str], input: &str) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.arg("--store").arg(folder.join("store")).arg("login").args(flags);
+    command.env("CARGO_MANIFEST_DIR", folder.join("xtask"));
     command.env("DOCKER_CONFIG", folder).env("NO_PROXY", "*").env_remove("RUST_BACKTRACE");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

@@ -37,7 +37,9 @@ impl Host {
     }
 
     fn run(&self, flags: &[&str]) -> anyhow::Result<()> {
-        let words = ["xtask", "host-setup", "--registry", "swr.x.com", "--root", self.0.path().to_str().unwrap()];
+        let root = self.0.path().to_str().unwrap();
+        // The recipe of this workspace is its user's.
+        let words = ["xtask", "host-setup", "--recipe", "/dev/null", "--registry", "swr.x.com", "--root", root];
         let args = Args::parse_from(words.iter().chain(flags));
         let Subcommand::HostSetup(args) = args.command else { panic!("another command") };
         run(&args, &Progress::new(true))

@@ -1,5 +1,7 @@
 //! The recipe as people write it: defaults, layers of settings, and every way to get it wrong.
 
+use std::path::PathBuf;
+
 use expect_test::{Expect, expect};
 
 use super::{amounts::Bytes, max_layer::MaxLayer, *};
@@ -23,18 +25,22 @@ fn check<T: ToString>(found: impl IntoIterator<Item = T>, expected: &[&str]) {
     assert_eq!(found, expected);
 }
 
+/// The file that shows the defaults. The recipe itself is the user's: with a change to it, tests failed.
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../image.example.toml")
+}
+
 #[test]
-fn the_file_of_the_project_shows_the_defaults() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../image.toml");
-    let shown = Recipe::load(&file, true, Overrides::default()).unwrap();
+fn the_example_shows_the_defaults() {
+    let shown = Recipe::load(&example(), true, Overrides::default()).unwrap();
     assert_eq!(shown, default());
     assert_eq!(shown.digest().unwrap(), default().digest().unwrap());
 }
 
 #[test]
-fn every_key_of_the_project_s_file_is_a_default_of_its_own() {
+fn every_key_of_the_example_is_a_default_of_its_own() {
     // Without its value each line must still give the same recipe, so that no default hides in the file.
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../image.toml")).unwrap();
+    let text = fs::read_to_string(example()).unwrap();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains(" = ")) {
         let rest: Vec<&str> = text.lines().enumerate().filter(|(at, _)| *at != number).map(|(_, line)| line).collect();
         assert_eq!(parse(&rest.join("\n"), &[], None).unwrap(), default(), "{line}");
