@@ -39,7 +39,7 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
     let (code, missing) = say(folder.path(), &build);
     expect![[r#"
         error: no `tuning-kit` package: nothing in `pkg` is named `Ascend_mindxsdk_mxTuningKit-*.whl`
-        hint: copy the mxTuningKit wheel of MindX SDK to `pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements` and set `packages.tuning-kit.required=false`
+        hint: copy the mxTuningKit wheel of MindX SDK to `pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements`, or take a base that has either, and give `--set packages.tuning-kit.required=false`
         hint: `cargo xtask image --sample` makes a small real image without the vendor's packages
         error: failed to open the base `oci:nowhere`
         caused by: `/nowhere` is not an OCI image layout: there is no file `oci-layout` in it

@@ -66,9 +66,9 @@ fn an_empty_folder_is_told_what_belongs_there() {
         error: no `cann` package: nothing in `/pkg` is named `Ascend-cann-toolkit_*.run`
         hint: copy the toolkit for aarch64 from https://www.hiascend.com/software/cann/community-history to `/pkg`; or take a base that has CANN, and give `--set packages.cann.required=false`
         error: no `moxing` package: nothing in `/pkg` is named `moxing_framework-*.whl`
-        hint: copy the MoXing wheel that ModelArts gave you to `/pkg`; PyPI's `moxing` is not it
+        hint: copy the MoXing wheel that ModelArts gave you to `/pkg` (PyPI's `moxing` is not it); or, to do without or take a base that has it, give `--set packages.moxing.required=false`
         error: no `tuning-kit` package: nothing in `/pkg` is named `Ascend_mindxsdk_mxTuningKit-*.whl`
-        hint: copy the mxTuningKit wheel of MindX SDK to `/pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements` and set `packages.tuning-kit.required=false`
+        hint: copy the mxTuningKit wheel of MindX SDK to `/pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements`, or take a base that has either, and give `--set packages.tuning-kit.required=false`
         error: `mindspore-ascend==1.8.1` of PyPI is not in `/pkg/pypi`
         hint: run `cargo xtask fetch`
         hint: `cargo xtask image --sample` makes a small real image without the vendor's packages

@@ -16,7 +16,7 @@ use super::{
 pub struct PackageSpec {
     /// Pattern of the file name, with the versions filled in.
     pub glob: String,
-    /// Whether an image without it is refused. Default: yes.
+    /// Whether an image without it is refused. Default: yes, but for CANN where the tag says that there is none.
     pub required: bool,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn read_packages(mut fields: Fields<'_>, versions: &Versions) -> BTre
     let mut packages = BTreeMap::new();
     for kind in kinds {
         let mut inner = fields.table(&kind);
-        let required = inner.value("required", true);
+        let required = inner.value("required", kind != CANN || versions.has_cann());
         let preset = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, glob)| *glob);
         let glob = match preset {
             Some(text) => inner.preset("glob", text),

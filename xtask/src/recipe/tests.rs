@@ -129,6 +129,16 @@ fn without_cann_there_are_none_of_its_variables() {
     assert_eq!(recipe.environment.keys().collect::<Vec<_>>(), ["PYTHONUNBUFFERED"]);
 }
 
+/// Whoever built without CANN upon an image of his own was asked for its installer all the same.
+#[test]
+fn without_cann_its_package_is_not_asked_for_unless_it_is_said_to_be() {
+    let required = |set: &[&str]| parse("", set, None).unwrap().packages["cann"].required;
+    assert!(required(&[]));
+    assert!(!required(&["versions.cann=none"]));
+    assert!(required(&["versions.cann=none", "packages.cann.required=true"]));
+    assert!(parse("", &["versions.cann=none"], None).unwrap().packages["moxing"].required);
+}
+
 #[test]
 fn a_default_variable_can_be_left_out_and_set() {
     let recipe = parse("[environment]\nTOOLCHAIN_HOME = false\nPATH = \"/a:${PATH}\"", &[], None).unwrap();
