@@ -274,8 +274,14 @@ pub struct LoginArgs {
     #[arg(long, value_name = "AK", requires = "region")]
     pub ak: Option<String>,
     /// Name to log in with; stdin is the password then
-    #[arg(long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME")]
     pub username: Option<String>,
+    /// As `docker login` takes it: taken only to be refused with the way that is meant
+    #[arg(short, long, hide = true)]
+    pub password: Option<String>,
+    /// The rest of such a line
+    #[arg(hide = true)]
+    pub words: Vec<String>,
     /// Registry [default: the one of the line, else the recipe's]
     #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::connect::host)]
     pub registry: Option<Host>,

@@ -25,21 +25,25 @@ struct Given {
     user: String,
     password: Secret,
     temporary: bool,
+    /// What to do where the registry refuses it.
+    if_refused: &'static str,
 }
 
 /// Runs the command.
 pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let recipe = place::recipe(args.recipe.as_deref())?;
     let given = given(args, &recipe)?;
-    let Given { host, user, password, temporary } = &given;
+    let Given { host, user, password, temporary, .. } = &given;
     if args.no_check {
         progress.line(&format!("not asking `{host}` whether it accepts the login"));
     } else {
         check(&given, args, &recipe.registry)?;
     }
-    let stored = Logins::from_env().store(host.as_str(), user, password).map_err(|error| match error.hint() {
-        Some(hint) => report::hinted(error.into(), hint),
-        None => error.into(),
+    let stored = Logins::from_env().store(host.as_str(), user, password).map_err(|error| {
+        match connect::way_out_of_logins(&error) {
+            Some(hint) => report::hinted(error.into(), hint),
+            None => error.into(),
+        }
     })?;
     LoginRecord::now(*temporary).save(store, host)?;
     let place = match stored {
@@ -57,6 +61,17 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
 }
 
 fn given(args: &LoginArgs, recipe: &Recipe) -> anyhow::Result<Given> {
+    if args.password.is_some() || !args.words.is_empty() {
+        // Not which: it may be the secret.
+        return Err(anyhow!(
+            "a login is read from stdin: arguments are seen by others and kept in the shell's history"
+        ))
+        .hint(
+            "run `cargo xtask login` and paste the console's whole line there, or give `--username NAME` and type the \
+                 password; `--registry HOST` names the registry",
+        )
+        .input();
+    }
     let host = args.registry.as_ref();
     let named = || host.unwrap_or(&recipe.registry.host).clone();
     let checked = |user: &str, what: &str| match user.contains([':', '\n', '\r', '\0']) || user.is_empty() {
@@ -68,12 +83,14 @@ fn given(args: &LoginArgs, recipe: &Recipe) -> anyhow::Result<Given> {
         checked(ak, "--ak")?;
         let secret = typed::secret(&format!("the secret key (SK) that belongs to `{ak}`"))?;
         let password = long_term::key(ak, &secret);
-        return Ok(Given { host: named(), user: format!("{region}@{ak}"), password, temporary: false });
+        let if_refused = "check the region, the access key and that the secret key is the one that belongs to it";
+        return Ok(Given { host: named(), user: format!("{region}@{ak}"), password, temporary: false, if_refused });
     }
     if let Some(user) = &args.username {
         checked(user, "--username")?;
         let password = typed::secret(&format!("the password of `{user}`"))?;
-        return Ok(Given { host: named(), user: user.clone(), password, temporary: false });
+        let if_refused = "check the name and the password";
+        return Ok(Given { host: named(), user: user.clone(), password, temporary: false, if_refused });
     }
     let text = typed::text("the console's line `docker login -u … -p … HOST`")?;
     let line = line::parse(text.reveal())
@@ -88,7 +105,8 @@ fn given(args: &LoginArgs, recipe: &Recipe) -> anyhow::Result<Given> {
     };
     // The console's lines are for REGION@AK; a name without it is not SWR's.
     let temporary = line.user.contains('@');
-    Ok(Given { host, user: line.user, password: line.password, temporary })
+    let if_refused = "a line of the console is good for 24 hours: make a new one there and copy it whole";
+    Ok(Given { host, user: line.user, password: line.password, temporary, if_refused })
 }
 
 /// Asks the registry.
@@ -100,10 +118,9 @@ fn check(given: &Given, args: &LoginArgs, recipe: &recipe::Registry) -> anyhow::
     };
     let host = &given.host;
     let refused = |error: registry::Error| match error.cause() {
-        Cause::Unauthorized { .. } | Cause::Denied { .. } => report::hinted(
-            anyhow!("`{host}` refused the login; nothing was stored"),
-            "a line of the console is good for 24 hours: make a new one there and copy it whole",
-        ),
+        Cause::Unauthorized { .. } | Cause::Denied { .. } => {
+            report::hinted(anyhow!("`{host}` refused the login; nothing was stored"), given.if_refused)
+        }
         _ => connect::hinted(error),
     };
     Registry::new(host.clone(), options)

@@ -159,7 +159,7 @@ fn hinted(error: registry::Error, target: &Target<'_>) -> anyhow::Error {
             "check that the organisation `{}` exists on `{}` and is yours: an organisation must be made before a push",
             target.org, target.host
         )),
-        _ => error.hint(),
+        _ => connect::way_out(&error),
     };
     match hint {
         Some(hint) => report::hinted(error.into(), hint),

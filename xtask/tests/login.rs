@@ -69,6 +69,32 @@ fn the_long_term_key_is_made_of_the_secret_key() {
     assert!(!said.contains("24 hours"), "{said}");
 }
 
+/// A password that was mistyped was said to be good for 24 hours.
+#[test]
+fn only_the_line_of_the_console_is_said_to_end() {
+    let (user, password) = ("alice".to_owned(), KEY.to_owned());
+    let double = Double::with(Options { auth: Auth::Basic { user, password }, ..Options::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let host = double.host();
+    let (code, said) = login(folder.path(), &["--username", "alice", "--registry", &host], "wrong\n");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("hint: check the name and the password") && !said.contains("24 hours"), "{said}");
+    let (_, said) = login(folder.path(), &["--region", "r", "--ak", "A", "--registry", &host], "wrong\n");
+    assert!(said.contains("hint: check the region") && !said.contains("24 hours"), "{said}");
+    let (_, said) = login(folder.path(), &[], &format!("docker login -u a@b -p wrong {host}"));
+    assert!(said.contains("good for 24 hours"), "{said}");
+}
+
+#[test]
+fn docker_s_arguments_are_told_to_be_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    for flags in [&["-u", "alice", "-p", KEY, "r.x"][..], &["-u", "a@b", "--password", KEY], &["alice", KEY], &[KEY]] {
+        let (code, said) = login(folder.path(), flags, "");
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("hint: run `cargo xtask login` and paste the console's whole line"), "{said}");
+    }
+}
+
 #[test]
 fn what_is_no_login_is_refused_without_quoting_it() {
     let folder = tempfile::tempdir().unwrap();

@@ -113,6 +113,8 @@ fn log_in(patient: &Patient, progress: &Progress) -> anyhow::Result<bool> {
         region: None,
         ak: None,
         username: None,
+        password: None,
+        words: Vec::new(),
         registry: Some(patient.host.clone()),
         no_check: false,
         recipe: patient.args.recipe.clone(),

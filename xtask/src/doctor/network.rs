@@ -51,7 +51,7 @@ pub fn base(patient: &Patient) -> Learned {
                 "check the name; `--base` names another",
             )),
             Err(error) => {
-                let way_out = error.hint().unwrap_or_else(|| "name another with `--base`".to_owned());
+                let way_out = connect::way_out(&error).unwrap_or_else(|| "name another with `--base`".to_owned());
                 Some(Finding::wrong(check, report::one_line(&error), way_out))
             }
         };
@@ -157,7 +157,7 @@ fn transport(host: &Host, answer: &Result<(), Error>, believed: bool) -> (Findin
     };
     match cause {
         Some((error, cause)) if !has_answered(cause) => {
-            let way_out = error.hint().unwrap_or_else(|| "check the network to it".to_owned());
+            let way_out = connect::way_out(error).unwrap_or_else(|| "check the network to it".to_owned());
             (Finding::wrong(TRANSPORT, report::one_line(error), way_out), false)
         }
         _ => {
@@ -172,10 +172,13 @@ fn transport(host: &Host, answer: &Result<(), Error>, believed: bool) -> (Findin
 
 fn login(patient: &Patient, answer: &Result<(), Error>) -> Finding {
     let host = &patient.host;
-    let way_out = format!("`cargo xtask login --registry {host}`, with the console's line on stdin");
+    let way_out = format!("`{}`, with the console's line on stdin", connect::login(host));
     let stored = match Logins::from_env().find(host.as_str()) {
         Ok(stored) => stored.is_some(),
-        Err(error) => return Finding::wrong(LOGIN, report::one_line(&error), error.hint().unwrap_or(way_out)),
+        Err(error) => {
+            let way_out = connect::way_out_of_logins(&error).unwrap_or(way_out);
+            return Finding::wrong(LOGIN, report::one_line(&error), way_out);
+        }
     };
     let left =
         LoginRecord::load(&patient.store, host).ok().flatten().and_then(|record| record.left(clock::unix_seconds()));

@@ -69,7 +69,7 @@ pub fn password(world: &World, log: &Log) -> anyhow::Result<()> {
     let none = world.folder("no-password")?;
     for folder in [&wrong, &none] {
         let failed = push(world, log)?.env("DOCKER_CONFIG", folder).fails(1)?;
-        failed.says(&[&server.host(), "wants a login", "hint: ", "docker login"])?;
+        failed.says(&[&server.host(), "wants a login", "hint: ", "cargo xtask login --registry "])?;
         for said in [secret, PASSWORD] {
             ensure!(!failed.stderr.contains(said) && !failed.stdout.contains(said), "a password was printed");
         }
