@@ -5,7 +5,7 @@ mod package;
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use oci_image::{Descriptor, ImageConfig, Store};
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::{
     place,
     progress::Progress,
     recipe::Recipe,
-    record::BuildRecord,
+    record::{self, BuildRecord},
     report::{self, WithHint},
 };
 
@@ -28,6 +28,12 @@ pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Re
     } else if args.subject.ends_with(".run") {
         package::installer(file, &recipe, store)?
     } else if let Some(record) = BuildRecord::named(store, &args.subject)? {
+        if args.subject.contains('/') {
+            progress.line(&format!(
+                "`{}` is shown as the store has it; with its host before it, the registry is asked",
+                args.subject
+            ));
+        }
         of_store(&record, store)?
     } else {
         elsewhere(args, &recipe, store, progress)?
@@ -58,6 +64,14 @@ fn guessed(subject: &str) -> Option<ImageRef> {
     (archive && !subject.contains(':')).then(|| ImageRef::Archive(path.to_owned()))
 }
 
+/// A subject that is nothing of all that. What looks like the name of an image of the store was meant as one.
+fn unknown(subject: &str, error: anyhow::Error, built: &[BuildRecord]) -> anyhow::Error {
+    if record::slip(subject, built).is_some() || !subject.contains([':', '/']) {
+        return report::hinted(anyhow!("no image `{subject}` in the store"), record::meant(subject, built));
+    }
+    error.context(format!("`{subject}` is neither a wheel nor an installer nor an image of the store nor a reference"))
+}
+
 fn elsewhere(
     args: &InspectArgs,
     recipe: &Recipe,
@@ -66,9 +80,7 @@ fn elsewhere(
 ) -> anyhow::Result<(String, Value)> {
     let reference: ImageRef = guessed(&args.subject)
         .map_or_else(|| args.subject.parse(), Ok)
-        .with_context(|| {
-            format!("`{}` is neither a wheel nor an installer nor an image of the store nor a reference", args.subject)
-        })
+        .or_else(|error| Err(unknown(&args.subject, error, &record::all(store)?)))
         .input()?;
     let opened = base::open(&reference, &args.registry, &recipe.registry, store, progress)?;
     let contents = image::layer_comments(&opened.base.config);

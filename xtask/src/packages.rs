@@ -100,6 +100,10 @@ pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyho
     let mut chosen: Vec<(String, PathBuf)> = Vec::new();
     let mut matched: Vec<&str> = Vec::new();
     let mut lacking_vendor = false;
+    if !folder.exists() && recipe.packages.values().any(|spec| spec.required) {
+        let hint = "name another with `--pkg`, or with `$DOCKER_BUILD_PATH`, whose `pkg` it is; or make it";
+        problems.push(format_args!("no such folder for packages: `{}`", folder.display()), Some(hint.to_owned()));
+    }
     for (kind, spec) in &recipe.packages {
         // The recipe has parsed the glob already.
         let Ok(pattern) = Pattern::new(&spec.glob) else { continue };

@@ -78,7 +78,7 @@ impl BuildRecord {
         store
             .record(KIND, &key(repository, tag))?
             .ok_or_else(|| anyhow!("no image `{repository}:{tag}` in the store `{}`", store.root().display()))
-            .hint(format!("build it: `cargo xtask image`; built are: {}", listed(&all(store).unwrap_or_default())))
+            .hint(meant(&key(repository, tag), &all(store).unwrap_or_default()))
             .input()
     }
 
@@ -112,7 +112,7 @@ impl BuildRecord {
             (Some(record), true) => Ok(record),
             (None, _) => {
                 Err(anyhow!("no image with timestamp `{timestamp}` in the store `{}`", store.root().display()))
-                    .hint(format!("built are: {}", listed(&all(store).unwrap_or_default())))
+                    .hint(listed(&timestamp.to_string(), &all(store).unwrap_or_default()))
                     .input()
             }
             (Some(record), false) => {
@@ -165,10 +165,34 @@ pub fn all(store: &Store) -> anyhow::Result<Vec<BuildRecord>> {
     Ok(records)
 }
 
-/// The newest of them, as people call them.
-pub fn listed(built: &[BuildRecord]) -> String {
-    let tags: Vec<String> = built.iter().rev().take(5).map(|record| format!("`{}`", record.tag)).collect();
-    if tags.is_empty() { "none".to_owned() } else { tags.join(", ") }
+/// Which image was meant by a name that none has.
+pub fn meant(name: &str, built: &[BuildRecord]) -> String {
+    slip(name, built).map_or_else(|| listed(name, built), |nearest| format!("did you mean `{nearest}`?"))
+}
+
+/// The name that this one is, but for a slip of the finger.
+pub fn slip(name: &str, built: &[BuildRecord]) -> Option<String> {
+    let nearest = built.iter().rev().flat_map(names).min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    // More slips make another name.
+    nearest.filter(|known| strsim::damerau_levenshtein(known, name) <= 3)
+}
+
+/// Those whose names are the nearest, of equal ones the newest first.
+pub fn listed(name: &str, built: &[BuildRecord]) -> String {
+    if built.is_empty() {
+        return "nothing was built yet: run `cargo xtask image`".to_owned();
+    }
+    let mut nearest: Vec<&BuildRecord> = built.iter().rev().collect();
+    nearest.sort_by_cached_key(|record| {
+        names(record).iter().map(|known| strsim::damerau_levenshtein(known, name)).min().unwrap_or_default()
+    });
+    let tags: Vec<String> = nearest.iter().take(5).map(|record| format!("`{}`", record.tag)).collect();
+    format!("built are: {}", tags.join(", "))
+}
+
+/// What people call it.
+fn names(record: &BuildRecord) -> [String; 3] {
+    [record.timestamp.to_string(), record.tag.to_string(), record.name()]
 }
 
 /// Whether this is `repository:`, or `org/repository:` as in a `user_image_url`.
@@ -220,5 +244,20 @@ mod tests {
         let said = |name: &str| report::render(&BuildRecord::named(&store, name).unwrap_err());
         assert!(said("20221109000000").contains("several images have the timestamp"), "{}", said("20221109000000"));
         assert!(said("20230101000000").contains("hint: built are: `c-20221109000000`, `b-20221109000000`"));
+        assert!(said("20221028181326").contains("hint: built are: `a-20221028181325`, `c-20221109000000`"));
+    }
+
+    #[test]
+    fn a_tag_that_none_has_is_told_the_nearest_or_the_way_to_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let said = |tag: &str| {
+            let error = BuildRecord::load(&store, &"fmtk-ma".parse().unwrap(), &tag.parse().unwrap()).unwrap_err();
+            report::render(&error).lines().last().unwrap_or_default().to_owned()
+        };
+        assert_eq!(said("a-2022"), "hint: nothing was built yet: run `cargo xtask image`");
+        record("a", "20221028181325").save(&store, folder.path()).unwrap();
+        assert_eq!(said("a-2022102818132"), "hint: did you mean `fmtk-ma:a-20221028181325`?");
+        assert_eq!(said("other"), "hint: built are: `a-20221028181325`");
     }
 }

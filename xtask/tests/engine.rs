@@ -69,7 +69,10 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     let out = folder.join("out");
     let (code, said) = run(folder, &["try", "2022110900000", "--out", out.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{said}");
-    for text in ["`2022110900000` is neither in the store nor does docker have it", "hint: built are: none"] {
+    for text in [
+        "`2022110900000` is neither in the store nor does docker have it",
+        "hint: nothing was built yet: run `cargo xtask image`",
+    ] {
         assert!(said.contains(text), "{said}");
     }
     assert!(!said.contains("building") && !out.exists(), "{said}");

@@ -154,3 +154,17 @@ fn doctor_knows_what_the_sample_needs() {
     assert_eq!(table.matches("delete `pkg/pypi/").count(), 2, "{table}");
     assert_eq!(table.matches("run `cargo xtask fetch --sample --pkg pkg`").count(), 2, "{table}");
 }
+
+/// A tag with a digit too few was answered with the syntax of references.
+#[test]
+fn an_image_that_is_not_in_the_store_is_told_what_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |subject: &str| say(folder.path(), &["inspect", subject]).1;
+    expect![[r#"
+        error: no image `py_3.9-d910-2022102818132` in the store
+        hint: nothing was built yet: run `cargo xtask image`
+    "#]]
+    .assert_eq(&said("py_3.9-d910-2022102818132"));
+    // What was meant as a reference is still told how one is written.
+    assert!(said("org/repo:tag").contains("`host/org/repo:tag[@digest]`"), "{}", said("org/repo:tag"));
+}

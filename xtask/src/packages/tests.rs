@@ -76,13 +76,6 @@ fn an_empty_folder_is_told_what_belongs_there() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_an_empty_one() {
-    let place = Place::with(&[]);
-    fs::remove_dir_all(place.folder.path().join("pkg")).unwrap();
-    assert!(report::render(&place.find(&[]).unwrap_err()).starts_with("error: no `cann` package"));
-}
-
-#[test]
 fn two_files_for_one_glob_are_both_named() {
     let second = "moxing_framework-2.1.0-py3-none-any.whl";
     Place::with(&[CANN_FILE, MOXING, second, KIT, MINDSPORE]).check_error(&[], expect![[r#"
@@ -174,6 +167,20 @@ fn what_the_next_fetch_takes_away_is_not_judged() {
             hint: run `cargo xtask fetch`
         "#]],
     );
+}
+
+/// A mistyped `--pkg` was answered with the lack of everything that the folder should have.
+#[test]
+fn a_folder_that_is_not_there_is_said_first() {
+    let place = Place::with(&[]);
+    fs::remove_dir_all(place.folder.path().join("pkg")).unwrap();
+    let said = |set: &[&str]| place.find(set).map_err(|error| report::render(&error)).err();
+    let first = format!("error: no such folder for packages: `{}/pkg`\nhint: ", place.folder.path().display());
+    assert!(said(&[]).unwrap().starts_with(&first), "{:?}", said(&[]));
+    // With nothing of the vendor none need be there, as before the sample's first fetch.
+    let none = ["cann", "moxing", "tuning-kit"].map(|kind| format!("packages.{kind}.required=false"));
+    let none: Vec<&str> = none.iter().map(String::as_str).chain(["pypi.requirements=[]"]).collect();
+    assert_eq!(said(&none), None);
 }
 
 #[test]

@@ -94,15 +94,7 @@ impl Found {
 
 /// Which image was meant by a name that none has.
 fn meant(name: &str, built: &[BuildRecord], program: &str) -> String {
-    let names = |record: &BuildRecord| [record.timestamp.to_string(), record.tag.to_string(), record.name()];
-    let likeness = |known: &str| strsim::damerau_levenshtein(known, name);
-    let all = built.iter().rev().flat_map(names);
-    // Slips of the finger: more of them make another name.
-    let nearest = all.min_by_key(|known| likeness(known)).filter(|known| likeness(known) <= 3);
-    let there = match nearest {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("built are: {}", record::listed(built)),
-    };
+    let there = record::meant(name, built);
     match name.contains([':', '/']) {
         true => format!("{there}; `{program} pull {}` fetches what a registry has", shell::word(name)),
         false => there,
@@ -162,6 +154,6 @@ mod tests {
         expect!["built are: `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000`, `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221028181325`; `podman pull no-such-image:1` fetches what a registry has"]
             .assert_eq(&meant("no-such-image:1"));
         assert!(meant("a b:1").contains("`podman pull 'a b:1'`"));
-        assert_eq!(super::meant("x", &[], "docker"), "built are: none");
+        assert_eq!(super::meant("x", &[], "docker"), "nothing was built yet: run `cargo xtask image`");
     }
 }
