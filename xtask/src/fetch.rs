@@ -103,8 +103,8 @@ fn fetch_by(
         .and_then(|files| settle(&old, Record { request: Some(request.clone()), files }, &wheels, folder));
     remove_folder(&work)?;
     if let Ok(fetched) = &result {
-        let (count, size) = (fetched.files.len(), progress::bytes(fetched.size));
-        progress.line(&format!("fetched {count} wheels, {size}, into `{}`", folder.display()));
+        let (wheels, size) = (progress::count(fetched.files.len(), "wheel"), progress::bytes(fetched.size));
+        progress.line(&format!("fetched {wheels}, {size}, into `{}`", folder.display()));
     }
     result
 }

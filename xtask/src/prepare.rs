@@ -32,16 +32,16 @@ pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Re
         };
     }
     let fetched = setup::fetch(&args.recipe, &recipe, store, progress)?;
-    let size = progress::bytes(fetched.size);
-    progress.line(&match fetched.downloaded {
-        _ if recipe.pypi.requirements.is_empty() => {
-            format!("nothing to fetch: `pypi.requirements` is empty; what is in `{}` stays there", folder.display())
-        }
-        true => {
-            format!("fetched {}, {size}, into `{}`", progress::count(fetched.files.len(), "wheel"), folder.display())
-        }
-        false => format!("all {} wheels, {size}, are in `{}`", fetched.files.len(), folder.display()),
-    });
+    if recipe.pypi.requirements.is_empty() {
+        progress.line(&format!(
+            "nothing to fetch: `pypi.requirements` is empty; what is in `{}` stays there",
+            folder.display()
+        ));
+    } else if !fetched.downloaded {
+        // What was downloaded has been said.
+        let (wheels, size) = (progress::count(fetched.files.len(), "wheel"), progress::bytes(fetched.size));
+        progress.line(&format!("all that is wanted is in `{}`: {wheels}, {size}", folder.display()));
+    }
     match args.format {
         Format::Human => report::data(&fetched.files.iter().map(|file| format!("{file}\n")).collect::<String>()),
         Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&fetched)?)),

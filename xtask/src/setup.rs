@@ -86,8 +86,10 @@ pub fn packages(
     let Found { packages, unused, left_out } = packages::find(recipe, &folder, store, &Call::of(args))?;
     if left_out > 0 {
         let (wheels, folder) = (progress::count(left_out, "wheel"), packages::pypi_folder(&folder));
-        progress
-            .line(&format!("note: `pypi.requirements` is empty, so the {wheels} in `{}` stay out", folder.display()));
+        progress.line(&format!(
+            "note: `pypi.requirements` is empty, so the image is made without the {wheels} in `{}`",
+            folder.display()
+        ));
     }
     for file in unused {
         progress.warning(&format!("`{file}` in `{}` is for no kind in `[packages]` and is left out", folder.display()));

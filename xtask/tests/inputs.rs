@@ -168,3 +168,26 @@ fn an_image_that_is_not_in_the_store_is_told_what_is() {
     // What was meant as a reference is still told how one is written.
     assert!(said("org/repo:tag").contains("`host/org/repo:tag[@digest]`"), "{}", said("org/repo:tag"));
 }
+
+/// One fetch was told in two lines, `1 wheels` in the first.
+#[test]
+fn a_fetch_is_told_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("python3");
+    let pip = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fetch/fake_pip.sh");
+    std::os::unix::fs::symlink(pip, program).unwrap();
+    let fetch = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(["fetch", "--pkg", "pkg", "--set", "pypi.requirements=['a==1']"]).current_dir(folder.path());
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        command.env("PATH", path).env("FMTK_STORE", folder.path().join("store"));
+        command.env("CARGO_MANIFEST_DIR", folder.path().join("xtask"));
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    expect![[r#"
+        pip downloads a==1 and what they need
+        fetched 1 wheel, 5 B, into `pkg/pypi`
+    "#]]
+    .assert_eq(&fetch());
+    expect!["all that is wanted is in `pkg/pypi`: 1 wheel, 5 B\n"].assert_eq(&fetch());
+}
