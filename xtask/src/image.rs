@@ -23,7 +23,7 @@ use crate::{
     plan::{self, CannInput, Inputs, Plan, PlannedBase, PlannedFile, WheelInput},
     progress::{self, Progress},
     recipe::{self, Recipe},
-    record::{BuildRecord, RecordedBase, RecordedLayer},
+    record::{self, BuildRecord, RecordedBase, RecordedLayer},
     report::{self, WithHint},
     scripts::{self, Origin},
     setup,
@@ -41,6 +41,9 @@ pub fn run(args: &ImageArgs, store: &Store, progress: &Progress) -> anyhow::Resu
         Some(timestamp) => timestamp,
         None => clock::now_local()?,
     };
+    if !args.dry_run {
+        record::begin(store, &place::workspace())?;
+    }
     let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
     let by_hand = || packages::by_hand(&recipe, &setup::pkg_folder(&args.recipe));
@@ -63,7 +66,7 @@ pub fn run(args: &ImageArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     let facts = prepared.facts();
     let opened = &prepared.opened;
     let built = build::build(store, &plan, &facts, &opened.base, opened, progress)?;
-    let record = record(&plan, &built);
+    let record = BuildRecord { sample: args.recipe.sample, ..recorded(&plan, &built) };
     let (name, reference) = (format!("{}:{}", plan.repository, plan.tag), &recipe.base.reference);
     let made = Made { name, tag: &plan.tag, built: &built, config: &plan.config, reference, opened };
     for output in &outputs {
@@ -283,7 +286,7 @@ fn damaged(error: IndexError) -> anyhow::Error {
     }
 }
 
-fn record(plan: &Plan, built: &Built) -> BuildRecord {
+fn recorded(plan: &Plan, built: &Built) -> BuildRecord {
     let of_base = built.image.layers.len() - built.layers.len();
     let base = (1..=of_base).map(|number| progress::piece("base", number, of_base));
     let contents = base.chain(built.layers.iter().map(|layer| layer.holds.clone()));
@@ -302,6 +305,7 @@ fn record(plan: &Plan, built: &Built) -> BuildRecord {
         config: built.image.config_descriptor.clone(),
         layers: built.image.layers.iter().zip(contents).enumerate().map(layer).collect(),
         base: RecordedBase { reference: plan.base.source.clone(), digest: plan.base.digest },
+        sample: false,
     }
 }
 

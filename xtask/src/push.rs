@@ -20,7 +20,7 @@ use crate::{
     connect, intact, place,
     progress::{self, Progress},
     recipe::Recipe,
-    record::BuildRecord,
+    record::{self, BuildRecord},
     report::{self, WithHint},
 };
 
@@ -33,6 +33,15 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
         (None, Some(timestamp)) => BuildRecord::with_timestamp(store, timestamp)?,
         (None, None) => BuildRecord::latest(store, &workspace)?,
     };
+    if args.tag.is_none() && args.timestamp.is_none() {
+        let (name, time) = (record.name(), record.timestamp);
+        if record.sample {
+            progress.line(&format!("note: the image built last, `{name}`, is the sample"));
+        }
+        if record::outrun(store, &workspace)? {
+            progress.line(&format!("note: this image is of {time}; an `image` after it has failed or is not done yet"));
+        }
+    }
     intact::check(&record, store)?;
     let host = args.registry.as_ref().unwrap_or(&recipe.registry.host);
     let org = args
@@ -108,7 +117,7 @@ fn push(
     let base = LazyBase::new(base_ref, record, &args.registry_args, &recipe.registry, store, progress);
     // Layers of the base that were recompressed are in the store.
     let of_base = Fallback { store, other: &base };
-    let layer = |layer: &crate::record::RecordedLayer| PushBlob {
+    let layer = |layer: &record::RecordedLayer| PushBlob {
         descriptor: layer.blob.clone(),
         name: layer.content.clone(),
         mount_from: mount_from.clone().filter(|_| layer.of_base),

@@ -30,6 +30,9 @@ pub struct BuildRecord {
     pub layers: Vec<RecordedLayer>,
     /// The base as it was named, with its digest.
     pub base: RecordedBase,
+    /// Whether it is the sample.
+    #[serde(default)]
+    pub sample: bool,
 }
 
 /// A layer of a built image.
@@ -62,6 +65,23 @@ struct Latest {
     tag: Tag,
     /// Digest of its manifest: another workspace may build another image of the same tag.
     digest: Digest,
+    /// Whether a build was begun since then, and did not come to its end.
+    #[serde(default)]
+    outrun: bool,
+}
+
+/// Notes that a build begins: until it has saved its record, the last image of this workspace is from before it.
+pub fn begin(store: &Store, workspace: &Path) -> anyhow::Result<()> {
+    let workspace = workspace.to_string_lossy();
+    match store.record::<Latest>(LATEST, &workspace)? {
+        Some(latest) => Ok(store.put_record(LATEST, &workspace, &Latest { outrun: true, ..latest })?),
+        None => Ok(()),
+    }
+}
+
+/// Whether a build of this workspace was begun after its last image.
+pub fn outrun(store: &Store, workspace: &Path) -> anyhow::Result<bool> {
+    Ok(store.record::<Latest>(LATEST, &workspace.to_string_lossy())?.is_some_and(|latest| latest.outrun))
 }
 
 impl BuildRecord {
@@ -69,7 +89,7 @@ impl BuildRecord {
     pub fn save(&self, store: &Store, workspace: &Path) -> anyhow::Result<()> {
         store.put_record(KIND, &key(&self.repository, &self.tag), self)?;
         let Self { repository, tag, digest, .. } = self.clone();
-        store.put_record(LATEST, &workspace.to_string_lossy(), &Latest { repository, tag, digest })?;
+        store.put_record(LATEST, &workspace.to_string_lossy(), &Latest { repository, tag, digest, outrun: false })?;
         Ok(())
     }
 
@@ -85,7 +105,7 @@ impl BuildRecord {
     /// The record of the last image built from this workspace.
     pub fn latest(store: &Store, workspace: &Path) -> anyhow::Result<Self> {
         let latest: Option<Latest> = store.record(LATEST, &workspace.to_string_lossy())?;
-        let Latest { repository, tag, digest } = latest
+        let Latest { repository, tag, digest, .. } = latest
             .ok_or_else(|| anyhow!("no image was built from `{}` yet", workspace.display()))
             .hint("run `cargo xtask image` first; one that was built from another folder is named by its tag, as `--help` says")
             .input()?;
@@ -224,6 +244,7 @@ mod tests {
             config: Descriptor { media_type: String::new(), digest, size: 0, urls: Vec::new() },
             layers: Vec::new(),
             base: RecordedBase { reference: "oci:base".to_owned(), digest },
+            sample: false,
         }
     }
 
@@ -245,6 +266,22 @@ mod tests {
         assert!(said("20221109000000").contains("several images have the timestamp"), "{}", said("20221109000000"));
         assert!(said("20230101000000").contains("hint: built are: `c-20221109000000`, `b-20221109000000`"));
         assert!(said("20221028181326").contains("hint: built are: `a-20221028181325`, `c-20221109000000`"));
+    }
+
+    #[test]
+    fn an_image_is_outrun_from_the_begin_of_another_build_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let outrun = || outrun(&store, folder.path()).unwrap();
+        begin(&store, folder.path()).unwrap();
+        assert!(!outrun());
+        record("a", "20221028181325").save(&store, folder.path()).unwrap();
+        assert!(!outrun());
+        begin(&store, folder.path()).unwrap();
+        assert!(outrun());
+        assert_eq!(BuildRecord::latest(&store, folder.path()).unwrap().tag.as_str(), "a-20221028181325");
+        record("b", "20221109000000").save(&store, folder.path()).unwrap();
+        assert!(!outrun());
     }
 
     #[test]

@@ -60,9 +60,13 @@ impl Place {
 
     /// Pushes to a registry in memory; the exit code and what was said.
     fn push(&self, double: &Double) -> (Option<i32>, String) {
+        self.run(&["push", "--org", "o", "--insecure", "--registry", &double.host()])
+    }
+
+    /// Runs the program in the workspace.
+    fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.arg("--store").arg(self.store.root());
-        command.args(["push", "--org", "o", "--insecure", "--registry", &double.host()]);
+        command.arg("--store").arg(self.store.root()).args(arguments);
         command.env("CARGO_MANIFEST_DIR", self.workspace().join("xtask"));
         command.env("DOCKER_CONFIG", self.workspace()).env("NO_PROXY", "*").env_remove("RUST_BACKTRACE");
         let output = command.env_remove("timestamp").output().unwrap();
@@ -76,6 +80,28 @@ fn an_image_that_is_whole_is_pushed() {
     let (code, said) = place.push(&double);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(double.tag("o/fmtk-ma", TAG), Some(place.manifest.to_string()));
+}
+
+/// After a build that failed, or a sample, `push` took what was built last without a word.
+#[test]
+fn what_is_taken_though_it_was_not_named_is_said_where_another_may_be_meant() {
+    let place = Place::new();
+    let (_, said) = place.push(&Double::start());
+    assert!(!said.contains("note: "), "{said}");
+    let (code, said) = place.run(&["image", "--base", "oci:nowhere"]);
+    assert_eq!(code, Some(2), "{said}");
+    let (code, said) = place.push(&Double::start());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("note: this image is of 20221109000000; an `image` after it has failed"), "{said}");
+    place.built_here(&place.manifest);
+    let mut record: Value = place.store.record("image", &format!("fmtk-ma:{TAG}")).unwrap().unwrap();
+    record["sample"] = json!(true);
+    place.store.put_record("image", &format!("fmtk-ma:{TAG}"), &record).unwrap();
+    let (_, said) = place.push(&Double::start());
+    let sample = format!("note: the image built last, `fmtk-ma:{TAG}`, is the sample\n");
+    assert!(said.starts_with(&sample) && !said.contains("failed"), "{said}");
+    let named = ["push", "--tag", TAG, "--org", "o", "--dry-run"];
+    assert!(!place.run(&named).1.contains("note: "));
 }
 
 #[test]
