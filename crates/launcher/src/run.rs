@@ -222,7 +222,14 @@ fn wait_for_table(
                     WaitError::TimedOut { .. } => Exit::LAUNCHER,
                     _ => Exit::USAGE,
                 };
-                return Err(Failure::new(exit, error));
+                return Err(match &error {
+                    // What only shows does not wait unasked.
+                    WaitError::TimedOut { missing, .. } if patience.is_zero() && missing.may_pass() => Failure::new(
+                        exit,
+                        format!("{error}\nhint: `--wait 5m` waits until it is complete; `--devices` does without one"),
+                    ),
+                    _ => Failure::new(exit, error),
+                });
             }
             Step::NotYet { why, is_new, again } => {
                 // One that is wrong for good is only looked at twice; the error will say why.

@@ -63,6 +63,24 @@ fn a_table_that_does_not_come_is_named() {
     }
 }
 
+/// What shows the job looked once, and did not say that it could wait.
+#[test]
+fn a_look_that_came_too_early_is_told_how_to_wait() {
+    let place = Place::new();
+    fs::write(place.path("table"), r#"{"status":"initializing"}"#).unwrap();
+    let hint =
+        "has the status `initializing`\nhint: `--wait 5m` waits until it is complete; `--devices` does without one\n";
+    let look = |arguments: &str| {
+        let mut command = place.shell(arguments, "true");
+        command.env("RANK_TABLE_FILE", place.path("table"));
+        finish(&mut command).stderr
+    };
+    assert!(look("--dry-run").ends_with(hint), "{}", look("--dry-run"));
+    // Who has waited knows that it can be done.
+    let said = look("--wait 100ms");
+    assert!(said.contains("has the status `initializing`") && !said.contains("hint: "), "{said}");
+}
+
 #[test]
 fn a_stop_while_waiting_is_no_success() {
     let place = Place::new();
