@@ -120,10 +120,10 @@ fn outcome(
     }
     unbegun.begin();
     progress.line(&format!(
-        "trying {} with {program}: {} of {} devices; output in `{}`",
+        "trying {} with {program}: {} of {}; output in `{}`",
         job.image,
         crate::progress::count(job.nodes.len(), "node"),
-        job.devices,
+        crate::progress::count(job.devices as usize, "device"),
         job.out.display()
     ));
     let (timeout, grace) = (args.timeout, args.grace);
