@@ -169,3 +169,18 @@ fn a_record_that_is_not_the_manifests_is_not_pushed() {
     assert!(said.contains("is not what its manifest says"), "{said}");
     assert!(double.log().is_empty());
 }
+
+/// A tag of the registry was shown as the store had it, without a word.
+#[test]
+fn inspect_says_whose_image_it_shows() {
+    let place = Place::new();
+    let stores = |subject: &str| place.run(&["inspect", subject]).1.contains("is shown as the store has it");
+    assert!(stores(&format!("o/fmtk-ma:{TAG}")));
+    assert!(!stores(TAG) && !stores("20221109000000"));
+    let short = TAG.strip_suffix(|_: char| true).unwrap();
+    for subject in [short.to_owned(), format!("o/fmtk-ma:{short}")] {
+        let (code, said) = place.run(&["inspect", &subject]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(&format!("error: no image `{subject}` in the store\nhint: did you mean `")), "{said}");
+    }
+}
