@@ -68,3 +68,4 @@ pub use filename::{FileName, normalize};
 pub use layers::{Member, Options, shared_layers};
 pub use layout::{Layout, Target};
 pub use record::Row;
+pub use requirement::version_satisfies;

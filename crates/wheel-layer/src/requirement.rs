@@ -72,8 +72,9 @@ impl Requirement {
     }
 }
 
-/// Whether the version satisfies `>=3.7,<4`; the error says what is wrong with the clauses.
-pub(crate) fn version_satisfies(clauses: &str, version: &str) -> Result<bool, String> {
+/// Whether the version satisfies clauses as `>=3.7,<4` (PEP 440); what is no version is compared as text. The error says
+/// what is wrong with the clauses.
+pub fn version_satisfies(clauses: &str, version: &str) -> Result<bool, String> {
     Ok(satisfies(&parse_clauses(clauses)?, version))
 }
 

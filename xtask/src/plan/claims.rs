@@ -1,8 +1,8 @@
 //! Whether the image has what its tag says of MindSpore and CANN, as far as that can be told from plan and base.
 
-use oci_image::BaseIndex;
+use oci_image::{BaseIndex, Distribution};
 
-use super::{Inputs, checks};
+use super::{Inputs, checks, site};
 use crate::report::Problems;
 
 /// The distributions that are MindSpore for this chip; all of them are the module `mindspore`.
@@ -28,15 +28,24 @@ fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, wa
         let key = wheel_layer::normalize(name);
         is_one(&key) && !put_in.contains(&key)
     });
+    let is_wanted = |version: &str| wheel_layer::version_satisfies(&format!("=={wanted}"), version).unwrap_or(false);
     // Wheels of another version were refused by their names.
-    if kept.is_empty() && put_in.is_empty() && !is_elsewhere(inputs, index) {
-        warnings.push(format!(
-            "the tag would say MindSpore `{wanted}`, and neither the base `{base}` nor a wheel has any MindSpore"
-        ));
+    if kept.is_empty() && put_in.is_empty() {
+        let elsewhere = elsewhere(inputs, index);
+        if elsewhere.is_empty() {
+            warnings.push(format!(
+                "the tag would say MindSpore `{wanted}`, and neither the base `{base}` nor a wheel has any MindSpore"
+            ));
+        }
+        for other in elsewhere.iter().filter(|one| !is_wanted(&one.version)) {
+            warnings.push(format!(
+                "the tag would say MindSpore `{wanted}`, and the base `{base}` has `{}` in `{}`",
+                other.version, other.location
+            ));
+        }
     }
     for (name, version) in &kept {
-        // A local version label (PEP 440), as in `1.8.1+ascend`, is no other version.
-        if version.split('+').next() == Some(wanted) {
+        if is_wanted(version) {
             continue;
         }
         let (message, hint) = match put_in.first() {
@@ -56,11 +65,13 @@ fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, wa
     }
 }
 
-/// Whether the interpreter may find one in another folder than the one that wheels go to.
-fn is_elsewhere(inputs: &Inputs<'_>, index: &BaseIndex) -> bool {
+/// Those that the interpreter may find in another folder than the one that wheels go to.
+fn elsewhere<'a>(inputs: &Inputs<'_>, index: &'a BaseIndex) -> Vec<&'a Distribution> {
     let python = index.interpreter(inputs.recipe.python.interpreter.as_str());
     let sites = python.and_then(|python| index.sites(python)).unwrap_or_default();
-    index.distributions.iter().any(|one| MINDSPORE.contains(&&*one.key) && sites.contains(&one.location))
+    let is_found = |folder: &String| sites.contains(folder) || site::is_on(inputs, index, "PYTHONPATH", folder);
+    let mindspore = index.distributions.iter().filter(|one| MINDSPORE.contains(&&*one.key));
+    mindspore.filter(|one| is_found(&one.location)).collect()
 }
 
 /// Folders tell which CANN it is: `/usr/local/Ascend/ascend-toolkit/5.1.RC2`, beside `latest`.

@@ -78,7 +78,7 @@ fn prefix(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
 }
 
 /// Whether this variable of the image's environment names the folder.
-fn is_on(inputs: &Inputs<'_>, index: &BaseIndex, variable: &str, folder: &str) -> bool {
+pub(super) fn is_on(inputs: &Inputs<'_>, index: &BaseIndex, variable: &str, folder: &str) -> bool {
     let of_base = inputs.base_env.iter().cloned().collect();
     let resolved = resolve_environment(&inputs.recipe.environment, &of_base);
     let own = resolved.iter().find(|(name, _)| name == variable).map(|(_, value)| value);

@@ -15,8 +15,29 @@ fn another_mindspore_of_the_base_than_the_tag_s_is_refused() {
     "#]]);
     world.recipe.versions.mindspore = "1.7.0".parse().unwrap();
     assert_eq!(world.plan().unwrap().warnings, [""; 0]);
-    world.has("mindspore", "1.7.0+ascend");
-    assert_eq!(world.plan().unwrap().warnings, [""; 0]);
+    for same in ["1.7.0+ascend", "1.7.0.0", "1.7"] {
+        world.has("mindspore", same);
+        assert_eq!(world.plan().unwrap().warnings, [""; 0], "{same}");
+    }
+}
+
+#[test]
+fn a_mindspore_that_the_interpreter_finds_elsewhere_counts_too() {
+    let of_user = "/home/ma-user/.local/lib/python3.9/site-packages";
+    for (folder, environment) in
+        [(of_user, ""), ("/opt/pp/site-packages", "environment.PYTHONPATH = \"/opt/pp/site-packages\"")]
+    {
+        let warnings = |version: &str| {
+            let mut world = World::new(&format!("{RECIPE}\n{environment}"));
+            world.file(&format!("{SITE}/mindspore.dist-info/METADATA"), b"Name: other\nVersion: 1.8.1\n");
+            let metadata = format!("Name: mindspore\nVersion: {version}\n");
+            world.file(&format!("{folder}/mindspore-{version}.dist-info/METADATA")[1..], metadata.as_bytes());
+            world.plan().unwrap().warnings
+        };
+        assert_eq!(warnings("1.8.1"), [""; 0], "{folder}");
+        let other = format!("the tag would say MindSpore `1.8.1`, and the base `oci:base` has `1.7.0` in `{folder}`");
+        assert_eq!(warnings("1.7.0"), [other]);
+    }
 }
 
 #[test]
