@@ -8,7 +8,7 @@ mod way;
 
 use std::{path::Path, process::ExitStatus};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use oci_image::Store;
 
 pub use self::{
@@ -37,19 +37,28 @@ pub fn program(choice: Engine) -> anyhow::Result<&'static str> {
         (_, Ok(program)) => Ok(program),
         // One that hangs is there, and the cause is told.
         (_, Err(error @ (AskError::Silent { .. } | AskError::Limit(_)))) => Err(error.hinted()),
-        (Engine::Docker, Err(_)) => Err(anyhow!("docker does not answer"))
+        (Engine::Docker, Err(error)) => unusable(error, "docker does not answer")
             .hint("start its daemon (`systemctl start docker`) or choose `--engine podman`"),
-        (Engine::Podman, Err(_)) => {
-            Err(anyhow!("podman is not installed")).hint("install podman or choose `--engine docker`")
+        (Engine::Podman, Err(error)) => {
+            let says = if error.is_absent() { "podman is not installed" } else { "podman can't be used" };
+            unusable(error, says).hint("install podman or choose `--engine docker`")
         }
-        (Engine::Auto, Err(_)) => Err(anyhow!("neither a docker daemon answers nor is podman installed"))
+        (Engine::Auto, Err(error)) => unusable(error, "neither a docker daemon answers nor can podman be run")
             .hint("install podman or docker; `--load` can be replaced by `--output docker-archive:FILE`, CANN's installer has to be run"),
     }
 }
 
-/// Of two engines without an answer the one that tells more: that hangs, and is not just absent.
+/// With what the engine itself said, if it is there.
+fn unusable<T>(error: AskError, says: &'static str) -> anyhow::Result<T> {
+    if error.is_absent() { Err(anyhow!(says)) } else { Err(error).context(says) }
+}
+
+/// Of two engines without an answer the one that tells more: that hangs, or is not just absent.
 fn telling(docker: AskError, podman: AskError) -> AskError {
-    if matches!(podman, AskError::Silent { .. }) { podman } else { docker }
+    match (&docker, &podman) {
+        (AskError::Silent { .. }, _) | (_, AskError::Run { .. }) => docker,
+        _ => podman,
+    }
 }
 
 /// What an engine that failed has said, which may be nothing.

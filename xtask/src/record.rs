@@ -172,7 +172,10 @@ impl BuildRecord {
 
     /// What to do where the store has lost some of it.
     pub fn again(&self) -> String {
-        format!("build the image again: `cargo xtask image --timestamp {}`", self.timestamp)
+        format!(
+            "build the image again: `cargo xtask image --timestamp {}`, with all else as it was built",
+            self.timestamp
+        )
     }
 }
 

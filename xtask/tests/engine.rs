@@ -58,6 +58,21 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     check("exec sleep 600", &["inspect", "docker-daemon:base:1"], &inspected);
     check("[ $1 = image ] && exit 1; exec sleep 600", &["inspect", "docker-daemon:base:1"], &version);
 
+    // What an engine that is there says is told; one that is not there has nothing to say.
+    program(folder, "docker", "echo no daemon >&2; exit 1");
+    program(folder, "podman", "echo no runtime >&2; exit 125");
+    for (engine, expected) in [
+        ("podman", ["error: podman can't be used", "caused by: `podman --version` failed: no runtime"]),
+        ("docker", ["error: docker does not answer", "caused by: `docker version` failed: no daemon"]),
+        (
+            "auto",
+            ["error: neither a docker daemon answers nor can podman be run", "`podman --version` failed: no runtime"],
+        ),
+    ] {
+        let (_, said) = run(folder, &[&image[..], &["--engine", engine]].concat());
+        assert!(expected.iter().all(|text| said.contains(text)), "{engine}: {said}");
+    }
+
     // An engine that fails without a word.
     program(folder, "docker", "[ $1 = image ] && exit 3; exit 0");
     let (code, said) = run(folder, &["inspect", "docker-daemon:base:1"]);

@@ -55,6 +55,11 @@ pub enum AskError {
 }
 
 impl AskError {
+    /// Whether there is no such program.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Run { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// The error with the way out, where there is one.
     pub fn hinted(self) -> anyhow::Error {
         let hint = match &self {
