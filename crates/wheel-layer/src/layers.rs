@@ -81,7 +81,8 @@ impl WheelFacts {
 /// Sizes, CRCs and the hashes of RECORD are checked on the way; wheels that do not pass, or can't both be installed,
 /// leave no layer. [`WheelFacts::check`] and [`crate::conflicts`] are for the caller to ask first: they say more.
 ///
-/// It takes two threads while it works. Calls for other wheels may run side by side.
+/// It takes two threads while it works, for each of up to four layers that it makes at once. Calls for other wheels may
+/// run side by side.
 pub fn shared_layers(
     wheels: &[Member<'_>],
     store: &Store,

@@ -83,7 +83,7 @@ pub(crate) fn write(
     }
     let pieces = oci_image::split(items.iter().map(Item::size), max_layer);
     let given_up = AtomicBool::new(false);
-    let made = pieces::each(&pieces, |piece| {
+    let made = pieces::each(&pieces, pieces::at_once(), |piece| {
         let made = write_piece(&items[piece], &files, store, layout, &given_up);
         if made.as_ref().is_err_and(|(_, error)| !matches!(error, LayerError::Hashes { .. })) {
             given_up.store(true, Ordering::Relaxed);
