@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use oci_image::{
-    Attr, Base, BlobSource, Digest, Format, Image, Layer, LayerError, LayerOptions, NewLayer, ParentDirs, Store,
-    TreeEntry, TreeKind,
+    Attr, Base, BlobSource, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions, NewLayer, ParentDirs,
+    Store, TreeEntry, TreeKind,
 };
 use sha2::{Digest as _, Sha256};
 use wheel_layer::{Layout, Member, Options, WheelError, WheelFacts};
@@ -239,5 +239,5 @@ fn tree_key(entries: &[TreeEntry], parents: &ParentDirs) -> anyhow::Result<Strin
         hash.update(serde_json::to_vec(&(path, attr, kind, content))?);
     }
     hash.update(serde_json::to_vec(parents)?);
-    Ok(format!("3 {}", Digest::from_bytes(hash.finalize().into())))
+    Ok(format!("3 {LAYER_FORMAT} {}", Digest::from_bytes(hash.finalize().into())))
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use image_name::Digest;
-use oci_image::{Layer, ParentDirs, Store};
+use oci_image::{LAYER_FORMAT, Layer, ParentDirs, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Cann;
@@ -79,7 +79,7 @@ impl Wanted<'_> {
     fn key(&self) -> anyhow::Result<String> {
         let Self { sha256, base, dirs, cann, max_layer } = self;
         let options = serde_json::to_string(&(cann, max_layer, dirs.is_some(), script::OPTIONS))?;
-        Ok(format!("{VERSION} {sha256} {base} {options}"))
+        Ok(format!("{VERSION} {LAYER_FORMAT} {sha256} {base} {options}"))
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::Context;
-use oci_image::{Descriptor, Digest, Platform, Store};
+use oci_image::{Descriptor, Digest, LAYER_FORMAT, Platform, Store};
 use sha2::{Digest as _, Sha256};
 
 pub use self::{
@@ -153,7 +153,7 @@ fn made(dir: PathBuf) -> Ready {
 
 /// The folder of the layout; another set of packages gives another folder.
 fn place(store: &Store) -> PathBuf {
-    let inputs = format!("{VERSION} {} {}", bootstrap::SUITE, bootstrap::PACKAGES.join(" "));
+    let inputs = format!("{VERSION} {LAYER_FORMAT} {} {}", bootstrap::SUITE, bootstrap::PACKAGES.join(" "));
     let key = Digest::from_bytes(Sha256::digest(inputs.as_bytes()).into()).hex();
     store.root().join("samples").join(format!("debian-{}", &key[..16]))
 }

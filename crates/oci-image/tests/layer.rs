@@ -383,6 +383,7 @@ fn the_bytes_of_a_layer_stay_the_same() {
     let stream = deflate(&[(text[..1000].to_vec(), false)], 9, 0);
     writer.deflated("/a/spliced", &ATTR, &known(&text[..1000]), stream.len() as u64, &mut &stream[..]).unwrap();
     let layer = writer.finish().unwrap();
+    // A change here needs a new LAYER_FORMAT.
     expect!["sha256:7f72f4f175ee942a8c4139f5ba28a3e936fcbc5185b0f1030434a494f839e515 sha256:a582dca84812da493b1db8f8871c73a9b6df167e65ecf519b3c4947066cb72bd"].assert_eq(&format!("{} {}", layer.digest, layer.diff_id));
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, path::Path};
 
-use oci_image::{Digest, Layer, ParentDirs, Store};
+use oci_image::{Digest, LAYER_FORMAT, Layer, ParentDirs, Store};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +12,7 @@ use crate::{
     write::{Source, write},
 };
 
-/// Raised where the bytes of a layer change, so that layers made before are not taken.
+/// Raised where a wheel's entries become others, so that layers made before are not taken.
 const VERSION: u32 = 3;
 
 /// How wheels become layers.
@@ -44,6 +44,7 @@ pub struct Member<'a> {
 #[derive(Serialize)]
 struct Key<'a> {
     version: u32,
+    format: u32,
     wheel: Wheels<'a>,
     /// With those parent folders only that lie above files of the wheels.
     layout: Layout,
@@ -98,6 +99,7 @@ pub fn shared_layers(
     let parents = parents_of(sources.iter().map(|source| &source.plan), &layout.parents);
     let key = Key {
         version: VERSION,
+        format: LAYER_FORMAT,
         wheel: match wheels {
             [one] => Wheels::One(one.digest),
             several => Wheels::Several(several.iter().map(|wheel| wheel.digest).collect()),

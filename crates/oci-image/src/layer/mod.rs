@@ -24,6 +24,10 @@ pub(crate) use tar::{Kind, push_header};
 pub use tree::{TreeEntry, TreeKind, tree_layer};
 pub use writer::{LayerOptions, LayerWriter};
 
+/// Part of every key under which a layer is remembered: raised where [`LayerWriter`] makes other bytes of the same
+/// entries, so that no store has those of before.
+pub const LAYER_FORMAT: u32 = 2;
+
 /// A finished layer: one gzip member over one tar archive, in the store under `digest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
