@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oci_image::{Attr, ParentDirs};
 use serde::Serialize;
-use wheel_layer::{Layout, Target};
+use wheel_layer::{Fault, Layout, Target, WheelFacts};
 
 use super::{Inputs, MTIME, PlannedFile};
 use crate::recipe::{Dir, Recipe};
@@ -87,11 +87,21 @@ fn named(dir: &Dir) -> Attr {
 /// The folders that wheels lie in, where they really are. What is wrong with a wheel is said where it is planned.
 pub(super) fn of_wheels(inputs: &Inputs<'_>, target: &Target, removed: &[String]) -> BTreeSet<String> {
     let plain = layout(inputs, ParentDirs::new());
-    let of_wheel = |facts: &wheel_layer::WheelFacts| {
-        let links = links(inputs, &facts.folders(&plain, target).ok()?, removed);
-        facts.folders(&Layout { links, ..plain.clone() }, target).ok()
-    };
-    inputs.facts.iter().filter_map(of_wheel).flatten().collect()
+    let of_one = |facts| of_wheel(inputs, facts, &plain, target, removed).ok();
+    inputs.facts.iter().filter_map(of_one).flat_map(|(folders, _)| folders).collect()
+}
+
+/// The folders that a wheel lies in, where they really are, and the `plain` layout with the links that lead there.
+pub(super) fn of_wheel(
+    inputs: &Inputs<'_>,
+    facts: &WheelFacts,
+    plain: &Layout,
+    target: &Target,
+    removed: &[String],
+) -> Result<(BTreeSet<String>, Layout), Fault> {
+    let links = links(inputs, &facts.folders(plain, target)?, removed);
+    let layout = Layout { links, ..plain.clone() };
+    Ok((facts.folders(&layout, target)?, layout))
 }
 
 /// The folders that come to be by the user's own files, which are sorted, and besides these the attributes of those

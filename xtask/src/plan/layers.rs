@@ -81,10 +81,8 @@ pub(super) fn wheels(
     let plain = folders::layout(inputs, ParentDirs::new());
     let (mut planned, mut sizes) = (Vec::new(), Vec::new());
     for (wheel, facts) in wheels {
-        let placed = facts.folders(&plain, target).and_then(|folders| {
-            let layout = Layout { links: folders::links(inputs, &folders, removed), ..plain.clone() };
-            Ok((facts.folders(&layout, target)?, facts.sizes(&layout, target)?, layout))
-        });
+        let placed = folders::of_wheel(inputs, facts, &plain, target, removed)
+            .and_then(|(folders, layout)| Ok((folders, facts.sizes(&layout, target)?, layout)));
         let (folders, of_files, layout) = match placed {
             Ok(placed) => placed,
             Err(fault) => {
