@@ -5,7 +5,9 @@ use std::{
     fs, io,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -82,7 +84,7 @@ fn attempt(folder: &Path) -> Tried {
     let mut command = Command::new("/program");
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     alone(&mut command, folder);
-    match command.status() {
+    match run_when_free(&mut command) {
         Ok(status) if status.code() == Some(CODE) => Tried::Runs,
         Ok(status) => Tried::Fails(status.to_string()),
         // A folder on a file system of which nothing is run, or no leave to have it for root.
@@ -92,6 +94,20 @@ fn attempt(folder: &Path) -> Tried {
             Tried::Untold
         }
         Err(error) => Tried::Fails(error.to_string()),
+    }
+}
+
+/// Runs a program that was written just now. It is "busy" for as long as a child that another check forked has not yet
+/// become its own program: such a child has all that was open here, the program for writing among it.
+fn run_when_free(command: &mut Command) -> io::Result<ExitStatus> {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    loop {
+        match command.status() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            ended => return ended,
+        }
     }
 }
 
@@ -164,6 +180,23 @@ mod tests {
         assert_eq!(state(false, &fails, None, true), State::Wrong);
         assert_eq!(state(false, &fails, None, false), State::Good);
         assert_eq!(state(true, &fails, None, true), State::Good);
+    }
+
+    /// By a descriptor of our own, where in the command it is a child's.
+    #[test]
+    fn a_program_that_is_open_for_writing_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        fs::write(&path, "#!/bin/sh\nexit 42\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let open = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let held = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            drop(open);
+        });
+        let ended = run_when_free(&mut Command::new(&path)).unwrap();
+        held.join().unwrap();
+        assert_eq!(ended.code(), Some(CODE));
     }
 
     #[test]

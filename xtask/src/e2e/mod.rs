@@ -214,29 +214,38 @@ pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
         let begin = Instant::now();
         let result = (scenario.run)(&world, &log);
         let time = begin.elapsed();
-        match &result {
-            Ok(()) => log.say(&format!("passed in {}", progress::seconds(time))),
-            Err(error) => log.say(&format!("FAILED\n{}    log: {}", report::render(error), log.path().display())),
+        let why = result.err().map(|error| report::render(&error));
+        match &why {
+            None => log.say(&format!("passed in {}", progress::seconds(time))),
+            Some(why) => log.say(&format!("FAILED\n{why}    log: {}", log.path().display())),
         }
-        outcomes.push((scenario.name, result.is_ok(), time));
+        outcomes.push((scenario.name, why, time));
     }
     report::data(&table(&outcomes))?;
-    let failed = outcomes.iter().filter(|(_, passed, _)| !passed).count();
+    let failed = outcomes.iter().filter(|(_, why, _)| why.is_some()).count();
     if failed > 0 {
         bail!("{failed} of {} scenarios failed; their logs are in `{}`", outcomes.len(), world.logs().display());
     }
     Ok(())
 }
 
-/// The closing table.
-fn table(outcomes: &[(&str, bool, Duration)]) -> String {
+/// As much of a failure as the closing table tells again; the log has all of it.
+const TOLD_AGAIN: usize = 12;
+
+/// The closing table, and below it why each that failed did: whoever keeps only the end of the output has it too.
+fn table(outcomes: &[(&str, Option<String>, Duration)]) -> String {
     let mut text = String::new();
-    for (name, passed, time) in outcomes {
-        let verdict = if *passed { "ok" } else { "FAILED" };
+    for (name, why, time) in outcomes {
+        let verdict = if why.is_none() { "ok" } else { "FAILED" };
         text.push_str(&format!("{name:22} {verdict:6} {:>12}\n", progress::seconds(*time)));
     }
-    let passed = outcomes.iter().filter(|(_, passed, _)| *passed).count();
-    text.push_str(&format!("{passed} passed, {} failed\n", outcomes.len() - passed));
+    let failed: Vec<(&str, &str)> =
+        outcomes.iter().filter_map(|(name, why, _)| Some((*name, why.as_deref()?))).collect();
+    text.push_str(&format!("{} passed, {} failed\n", outcomes.len() - failed.len(), failed.len()));
+    for (name, why) in failed {
+        text.push_str(&format!("{name}:\n"));
+        why.lines().take(TOLD_AGAIN).for_each(|line| text.push_str(&format!("    {line}\n")));
+    }
     text
 }
 
@@ -250,13 +259,17 @@ mod tests {
 
     #[test]
     fn the_table_counts_what_passed_and_what_failed() {
-        let outcomes = [("push", true, Duration::from_millis(1250)), ("docker", false, Duration::from_secs(61))];
+        let why = Some("error: no answer\n".to_owned() + &"and more\n".repeat(100));
+        let outcomes = [("push", None, Duration::from_millis(1250)), ("docker", why, Duration::from_secs(61))];
         expect![[r#"
             push                   ok           1.25 s
             docker                 FAILED   1 min 01 s
             1 passed, 1 failed
+            docker:
+                error: no answer
         "#]]
-        .assert_eq(&table(&outcomes));
+        .assert_eq(&table(&outcomes).replace("    and more\n", ""));
+        assert_eq!(table(&outcomes).matches("and more").count(), TOLD_AGAIN - 1);
     }
 
     #[test]

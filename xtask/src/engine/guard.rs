@@ -57,7 +57,7 @@ impl Drop for Guard {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{fs, path::Path, process::Command};
 
     use super::*;
 
@@ -65,8 +65,14 @@ mod tests {
     fn calls(grace: u64, containers: &[&str], images: &[&str]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let (engine, said) = (folder.path().join("engine"), folder.path().join("said"));
-        fs::write(&engine, format!("#!/bin/sh\necho \"$@\" >> {}\n", said.display())).unwrap();
-        fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("#!/bin/sh\necho \"$@\" >> {}\n", said.display());
+        // By a process of its own: a child that another test has just forked would have it open for writing until it
+        // becomes its own program, and what is open so can't be run.
+        let made = Command::new("sh")
+            .args(["-c", "echo \"$1\" > \"$0\"; chmod 755 \"$0\""])
+            .args([&engine, Path::new(&text)])
+            .status();
+        assert!(made.unwrap().success());
         let guard = Guard::new(engine.to_str().unwrap(), grace, containers, images).unwrap();
         assert!(!said.exists());
         drop(guard);

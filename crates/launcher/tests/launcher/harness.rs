@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -40,7 +42,6 @@ impl Place {
 
     /// One that every user can enter and write to, with the launcher in it: the build's folder may be closed to others.
     pub fn for_any_user() -> Place {
-        use std::os::unix::fs::PermissionsExt;
         let mut place = Place::new();
         let copy = place.path("fmtk-launch");
         // By a process of its own: none that another test starts has the copy open for writing then.
@@ -54,6 +55,17 @@ impl Place {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A file with that mode. By a process of its own: a child that another test has just forked would have it open for
+    /// writing until it becomes its own program, and what is open so can't be run.
+    pub fn write(&self, name: &str, text: &str, mode: u32) {
+        let mut writer = Command::new("sh");
+        writer.args(["-c", "cat > \"$0\""]).arg(self.path(name)).stdin(Stdio::piped());
+        let mut writer = writer.spawn().unwrap();
+        writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(writer.wait().unwrap().success());
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// The launcher in `code` with these arguments, and with nothing of our own environment but PATH.

@@ -25,11 +25,6 @@ impl Place {
         self.write("bin/tk", TK, 0o755);
     }
 
-    pub fn write(&self, name: &str, text: &str, mode: u32) {
-        fs::write(self.path(name), text).unwrap();
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
-    }
-
     /// `fmtk-launch task` on one device; `@` in the parameters is this place.
     pub fn task(&self, parameters: &str) -> Command {
         let parameters = parameters.replace('@', self.folder.path().to_str().unwrap());

@@ -57,8 +57,7 @@ fn commands_that_do_not_start_are_named() {
 fn the_last_words_say_why_nothing_was_started() {
     let place = Place::new();
     let script = place.path("script");
-    std::fs::write(&script, "#!/bin/sh\r\nexit 0\r\n").unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    place.write("script", "#!/bin/sh\r\nexit 0\r\n", 0o755);
     for (program, hint) in [(script.to_str().unwrap(), "Windows line end"), ("no-such-program", "in PATH")] {
         let finished = finish(&mut place.launcher(&["run", "--devices", "0-3", program]));
         let (_, last) = finished.stderr.split_once("FAILED").unwrap();
