@@ -130,11 +130,23 @@ pub fn open(
     let platform = Platform::linux_arm64();
     match reference {
         ImageRef::Layout { dir, tag } => {
-            let (base, source) = oci_image::open_layout(dir, tag.as_deref(), &platform).map_err(refused)?;
+            let (base, source) =
+                oci_image::open_layout(dir, tag.as_deref(), &platform).map_err(|error| match refused(error) {
+                    error if dir.is_file() => {
+                        report::hinted(error, format!("is it an archive? That is `docker-archive:{}`", dir.display()))
+                    }
+                    error => error,
+                })?;
             Ok(OpenImage { base, source: Box::new(source) })
         }
         ImageRef::Archive(file) => {
-            let (base, source) = oci_image::open_archive(store, file, &platform).map_err(refused)?;
+            let (base, source) =
+                oci_image::open_archive(store, file, &platform).map_err(|error| match refused(error) {
+                    error if file.is_dir() => {
+                        report::hinted(error, format!("is it an OCI image layout? That is `oci:{}`", file.display()))
+                    }
+                    error => error,
+                })?;
             Ok(OpenImage { base, source: Box::new(source) })
         }
         ImageRef::Registry(reference) => pulled(reference, args, registry, &platform),
@@ -178,13 +190,19 @@ fn pulled(
 /// An image that can't be read may be readable the next time; one that is not what is wanted has to be another.
 fn refused(error: BaseError) -> anyhow::Error {
     match error {
-        BaseError::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => report::input(error.into()),
+        BaseError::Io { ref source, .. } if is_elsewhere(source.kind()) => report::input(error.into()),
         BaseError::Several { .. } => {
             report::hinted(report::input(error.into()), "name one of them after a colon, as in `oci:DIR:TAG`")
         }
         BaseError::Io { .. } | BaseError::Blob { .. } | BaseError::Store(_) => error.into(),
         error => report::input(error.into()),
     }
+}
+
+/// Whether another path has to be named, as against a file that can't be read now.
+fn is_elsewhere(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
+    matches!(kind, NotFound | NotADirectory | IsADirectory | InvalidInput)
 }
 
 /// The base by itself, as an image that every engine loads.
@@ -223,6 +241,8 @@ impl BlobSource for Fallback<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -257,5 +277,29 @@ mod tests {
         ] {
             assert!(text.parse::<ImageRef>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_file_for_a_folder_and_a_folder_for_a_file_are_wrong_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let (dir, file) = (folder.path().join("layout"), folder.path().join("base.tar"));
+        fs::create_dir(&dir).unwrap();
+        fs::write(&file, "").unwrap();
+        let refused = |text: String| {
+            let recipe = recipe::Recipe::parse("", "image.toml", Path::new("/"), recipe::Overrides::default()).unwrap();
+            let args = RegistryArgs::default();
+            let opened = open(&text.parse().unwrap(), &args, &recipe.registry, &store, &Progress::new(true));
+            let error = opened.err().unwrap();
+            (report::exit(&error), report::render(&error))
+        };
+        for (text, other) in [
+            (format!("oci:{}", file.display()), format!("`docker-archive:{}`", file.display())),
+            (format!("docker-archive:{}", dir.display()), format!("`oci:{}`", dir.display())),
+        ] {
+            let (exit, said) = refused(text);
+            assert!(exit == report::Exit::Input && said.contains(&other), "{said}");
+        }
+        assert_eq!(refused(format!("docker-archive:{}", folder.path().join("none").display())).0, report::Exit::Input);
     }
 }

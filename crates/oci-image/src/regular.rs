@@ -12,6 +12,9 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     if meta.is_file() {
         return File::open(path);
     }
-    let kind = if meta.is_dir() { "it is a folder" } else { "it is not a regular file" };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, kind))
+    Err(if meta.is_dir() {
+        io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")
+    } else {
+        io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+    })
 }
