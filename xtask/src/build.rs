@@ -21,7 +21,7 @@ use wheel_layer::{Layout, Member, Options, WheelError, WheelFacts};
 use crate::{
     plan::{MTIME, Plan, PlannedFile, PlannedLayer, PlannedScript, PlannedWheel, above},
     progress::{self, Progress},
-    report,
+    report::{self, Exit},
     tools::{self, Tool},
 };
 
@@ -81,6 +81,8 @@ pub fn build(
                         progress::seconds(started.elapsed())
                     ));
                 }
+                // Damaged packages are told together. Nothing else is made where the disk or the store does not take it.
+                Err(error) if report::exit(error) == Exit::Input => {}
                 Err(_) => *failed.lock().unwrap_or_else(PoisonError::into_inner) = true,
             }
             *made[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(layers);
@@ -92,12 +94,18 @@ pub fn build(
         }
         work();
     });
-    let (mut new, mut built) = (Vec::new(), Vec::new());
+    let (mut new, mut built, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (planned, made) in plan.layers.iter().zip(made) {
         // Empty only where another layer failed first, and that one's error comes out of this loop.
         let Some(layers) = made.into_inner().unwrap_or_else(PoisonError::into_inner) else { continue };
         let mut removes = planned.removes().to_vec();
-        let layers = layers?;
+        let layers = match layers {
+            Ok(layers) => layers,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
         let pieces = layers.len();
         for (number, layer) in (1..).zip(layers) {
             let holds = progress::piece(&planned.content(), number, pieces);
@@ -105,6 +113,7 @@ pub fn build(
             built.push(BuiltLayer { holds, removes: std::mem::take(&mut removes) });
         }
     }
+    report::all(errors)?;
     let format = if plan.oci { Format::Oci } else { Format::DockerV2 };
     let image = oci_image::assemble(&base, &new, &plan.config, format)?;
     store.put_blob(&image.config)?;

@@ -110,6 +110,15 @@ impl fmt::Display for Several {
 
 impl std::error::Error for Several {}
 
+/// The error that shows all of these, if there are any.
+pub fn all(mut errors: Vec<anyhow::Error>) -> anyhow::Result<()> {
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.remove(0)),
+        _ => Err(Several(errors).into()),
+    }
+}
+
 /// What two steps give that do not need each other; where both failed, an error that shows both.
 pub fn both<A, B>(one: anyhow::Result<A>, other: anyhow::Result<B>) -> anyhow::Result<(A, B)> {
     match (one, other) {
@@ -342,6 +351,9 @@ mod tests {
         assert_eq!(faults(&error).len(), 2);
         assert_eq!(exit(&both(base(), base()).unwrap_err()), Exit::Work);
         assert_eq!(both(Ok(1), Ok(2)).unwrap(), (1, 2));
+        let bases = || vec![base().unwrap_err(), base().unwrap_err()];
+        assert_eq!(render(&all(bases()).unwrap_err()), render(&bases()[0]).repeat(2));
+        all(Vec::new()).unwrap();
     }
 
     #[test]

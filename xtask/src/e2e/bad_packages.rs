@@ -40,6 +40,14 @@ const CASES: &[Case] = &[
         &["alpha-1.0-py3-none-any.whl", "alpha.py", "RECORD"],
     ),
     case(
+        "RECORD mismatch in two wheels",
+        |folder, _| {
+            WheelDouble::new("alpha").lying_record().write(folder)?;
+            WheelDouble::new("beta").lying_record().write(folder).map(drop)
+        },
+        &["alpha-1.0-py3-none-any.whl", "beta-1.0-py3-none-any.whl", "alpha.py", "beta"],
+    ),
+    case(
         "code for x86-64 in a wheel for any machine",
         |folder, _| WheelDouble::new("alpha").file("alpha/fast.so", &x86_64_library()).write(folder).map(drop),
         &["alpha-1.0-py3-none-any.whl", "alpha/fast.so", "x86"],
