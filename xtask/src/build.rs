@@ -134,7 +134,7 @@ fn layer(
             Ok(cann.layers.clone())
         }
         PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel), facts),
-        PlannedLayer::SharedByWheels { wheels } => wheel_layers(store, plan, wheels, facts),
+        PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels, facts),
         PlannedLayer::Whiteouts { paths, .. } => {
             let entry = |path: &String| tree_entry(path, 0, 0, 0, TreeKind::Whiteout);
             tree(store, paths.iter().map(entry).collect(), &plan.parents)

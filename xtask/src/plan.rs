@@ -159,6 +159,8 @@ pub enum PlannedLayer {
     SharedByWheels {
         /// Largest first.
         wheels: Vec<PlannedWheel>,
+        /// How many layers that is, at most.
+        pieces: usize,
     },
     /// The vendor's scripts that change.
     Scripts {
@@ -199,6 +201,8 @@ pub struct PlannedWheel {
     pub sha256: Digest,
     /// Its length in bytes.
     pub size: u64,
+    /// How many layers of its own it has, at most; 0 where it shares those of others.
+    pub pieces: usize,
     /// Where its parts go.
     #[serde(skip)]
     pub layout: Layout,
@@ -230,7 +234,7 @@ impl PlannedLayer {
             Self::Whiteouts { distributions, .. } => format!("without the base's {}", distributions.join(", ")),
             Self::Cann(cann) => format!("CANN {}", cann.version),
             Self::Wheel(wheel) => wheel.content(),
-            Self::SharedByWheels { wheels } => {
+            Self::SharedByWheels { wheels, .. } => {
                 wheels.iter().map(PlannedWheel::content).collect::<Vec<String>>().join(", ")
             }
             Self::Scripts { scripts } => {

@@ -118,8 +118,8 @@ pub fn shared_layers(
     if let Some(layers) = cached(store, &key)? {
         return Ok(layers);
     }
-    // Of what is in two layers the upper one would silently win. A wheel at odds with itself is refused as it is
-    // written.
+    // Of what is in two layers the upper one would silently win. Where a wheel is at odds with itself it is as with pip,
+    // which the plan of its installation has seen to.
     if wheels.len() > 1 {
         let placed = wheels.iter().zip(&sources).map(|(wheel, source)| (wheel.facts, &source.plan));
         let conflicts = conflicts::among(placed);

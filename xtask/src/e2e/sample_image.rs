@@ -43,8 +43,16 @@ pub fn dry_run(world: &World, log: &Log) -> anyhow::Result<()> {
     for wheel in ["mindspore", "mindpet", "numpy"] {
         ensure!(plans[0].contains(wheel) && plans[2].contains(wheel), "the plan does not name `{wheel}`");
     }
-    serde_json::from_str::<serde_json::Value>(&plans[2]).context("the plan for machines is no JSON")?;
+    let plan: serde_json::Value = serde_json::from_str(&plans[2]).context("the plan for machines is no JSON")?;
     ensure!(files(&world.store().join("blobs/sha256"))? == before, "a dry run wrote blobs");
+
+    let built = world.sample(log, world.store())?.args(["--format", "json"]).run()?.json()?;
+    let layers = |of: &serde_json::Value| of["layers"].as_array().cloned().context("there are no layers");
+    let planned = layers(&plan)?.into_iter().find(|layer| layer["name"] == "mindspore-ascend");
+    let of_mindspore = |layer: &serde_json::Value| layer["content"].to_string().contains("mindspore-ascend ");
+    let built = layers(&built)?.iter().filter(|layer| of_mindspore(layer)).count();
+    let planned = planned.context("the plan has no MindSpore")?["pieces"].clone();
+    ensure!(built > 1 && planned == built, "planned {planned} layers of MindSpore, and {built} were built");
     Ok(())
 }
 

@@ -99,6 +99,7 @@ pub(super) fn wheels(
             path: wheel.path.clone(),
             sha256: wheel.sha256,
             size: wheel.size,
+            pieces: 0,
             layout: Layout { parents: parents.collect(), ..layout },
         });
     }
@@ -115,10 +116,15 @@ pub(super) fn wheels(
         );
         return (Vec::new(), max_layer);
     };
+    let (own, together) = sizes.split_at(alone);
+    for (wheel, sizes) in planned.iter_mut().zip(own) {
+        wheel.pieces = pieces_of(sizes.iter().copied(), max_layer);
+    }
     let shared = planned.split_off(alone);
     let mut layers: Vec<PlannedLayer> = planned.into_iter().map(|wheel| PlannedLayer::Wheel(wheel.into())).collect();
     if !shared.is_empty() {
-        layers.push(PlannedLayer::SharedByWheels { wheels: shared });
+        let pieces = pieces_of(together.iter().flatten().copied(), max_layer);
+        layers.push(PlannedLayer::SharedByWheels { wheels: shared, pieces });
     }
     (layers, max_layer)
 }
@@ -131,13 +137,18 @@ fn alone(sizes: &[Vec<u64>], room: usize, max_layer: u64) -> Option<usize> {
     }
     (0..sizes.len().saturating_sub(1)).rev().find(|&alone| {
         let (own, shared) = sizes.split_at(alone);
-        total(own, max_layer) + oci_image::split(shared.iter().flatten().copied(), max_layer).len() <= room
+        total(own, max_layer) + pieces_of(shared.iter().flatten().copied(), max_layer) <= room
     })
 }
 
 /// How many layers wheels of these files become at most, each by itself.
 fn total(sizes: &[Vec<u64>], max_layer: u64) -> usize {
-    sizes.iter().map(|sizes| oci_image::split(sizes.iter().copied(), max_layer).len()).sum()
+    sizes.iter().map(|sizes| pieces_of(sizes.iter().copied(), max_layer)).sum()
+}
+
+/// How many layers files of these sizes become.
+fn pieces_of(sizes: impl Iterator<Item = u64>, max_layer: u64) -> usize {
+    oci_image::split(sizes, max_layer).len()
 }
 
 /// How many layers this many compressed bytes become at most where their files are not known, as [`oci_image::split`] says.

@@ -10,7 +10,13 @@ use crate::{
 fn wheel_line(f: &mut fmt::Formatter<'_>, start: &str, wheel: &PlannedWheel) -> fmt::Result {
     let file = wheel.path.file_name().unwrap_or_default().to_string_lossy();
     let digest = wheel.sha256.short();
-    writeln!(f, "{start:<7} {:<32} {:>9}  {digest} {file}", wheel.content(), bytes(wheel.size))
+    writeln!(f, "{start:<7} {:<32} {:>9}  {digest} {file}", wheel.content(), bytes(wheel.size))?;
+    in_pieces(f, wheel.pieces)
+}
+
+/// How small the files of a layer will be is known beforehand where they are taken over as they are.
+fn in_pieces(f: &mut fmt::Formatter<'_>, pieces: usize) -> fmt::Result {
+    if pieces > 1 { writeln!(f, "      + in up to {}", count(pieces, "layer")) } else { Ok(()) }
 }
 
 /// CANN, and what becomes of what its installer writes.
@@ -47,9 +53,10 @@ impl fmt::Display for Plan {
             match layer {
                 PlannedLayer::Cann(cann) => cann_lines(f, &layer.content(), cann)?,
                 PlannedLayer::Wheel(wheel) => wheel_line(f, "layer", wheel)?,
-                PlannedLayer::SharedByWheels { wheels } => {
+                PlannedLayer::SharedByWheels { wheels, pieces } => {
                     let size = wheels.iter().map(|wheel| wheel.size).sum();
                     writeln!(f, "layer   {:<32} {:>9}", format!("shared by {} wheels", wheels.len()), bytes(size))?;
+                    in_pieces(f, *pieces)?;
                     wheels.iter().try_for_each(|wheel| wheel_line(f, "      +", wheel))?;
                 }
                 PlannedLayer::Whiteouts { paths, .. } => {

@@ -26,6 +26,27 @@ fn layers_are_split_in_smaller_pieces_where_there_is_room() {
     assert_eq!(max_layer(113, &format!("{RECIPE}\nlayout.max_layer = \"300 MiB\"\n")), 300);
 }
 
+/// A wheel by itself, then with another, above a base that leaves them one layer each or all in all one.
+#[test]
+fn the_plan_says_in_how_many_layers() {
+    let mut world = World::new(&format!("{RECIPE}\nlayout.max_layer = \"100 MiB\"\n"));
+    let said = |world: &World| -> Vec<String> {
+        let plan = world.plan().unwrap().to_string();
+        let of_layers = |line: &str| line.contains(" by 2 wheels") || line.contains("+ in up to");
+        plan.lines().filter(|line| of_layers(line)).map(|line| line.trim().to_owned()).collect()
+    };
+    world.wheel(&WheelDouble::new("a").file("1.bin", &[1]).file("2.bin", &[2]));
+    assert_eq!(said(&world), [""; 0]);
+    for file in world.facts[0].files.iter_mut().filter(|file| file.name.ends_with(".bin")) {
+        file.compressed = 60 << 20;
+    }
+    assert_eq!(said(&world), ["+ in up to 2 layers"]);
+    world.wheel(&WheelDouble::new("b"));
+    assert_eq!(said(&world), ["+ in up to 2 layers"]);
+    world.base_layers = 117;
+    assert_eq!(said(&world), ["layer   shared by 2 wheels                  2.0 kB", "+ in up to 2 layers"]);
+}
+
 fn file(name: &str, size: u64) -> PlannedFile {
     let sha256 = Digest::from_bytes(Sha256::digest(name).into());
     let from = format!("/here/{name}").into();
