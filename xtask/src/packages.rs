@@ -95,6 +95,32 @@ pub fn pypi_folder(folder: &Path) -> PathBuf {
 /// Finds the recipe's packages in this folder and what was fetched below it. Whatever is missing, doubled or not what
 /// its name should say is reported together; nothing is read before that.
 pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyhow::Result<Found> {
+    let Chosen { files, unused, left_out, faults } = choose(recipe, folder, call)?;
+    faults?;
+    Ok(Found { packages: identify(files, store)?, unused, left_out })
+}
+
+/// The same for whoever wants to know all at once: the packages that are there, and what [`find`] would say.
+pub fn survey(
+    recipe: &Recipe,
+    folder: &Path,
+    store: &Store,
+    call: &Call,
+) -> anyhow::Result<(Found, anyhow::Result<()>)> {
+    let Chosen { files, unused, left_out, faults } = choose(recipe, folder, call)?;
+    Ok((Found { packages: identify(files, store)?, unused, left_out }, faults))
+}
+
+/// Files by their names, none of them read.
+struct Chosen {
+    /// Kind and path.
+    files: Vec<(String, PathBuf)>,
+    unused: Vec<String>,
+    left_out: usize,
+    faults: anyhow::Result<()>,
+}
+
+fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen> {
     let Listed { files: listed, others } = list(folder)?;
     let mut problems = Problems::default();
     let mut chosen: Vec<(String, PathBuf)> = Vec::new();
@@ -131,15 +157,13 @@ pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyho
     let left_out = if recipe.pypi.requirements.is_empty() { of_pypi.drain(..).len() } else { 0 };
     chosen.extend(of_pypi.into_iter().map(|path| (PYPI.to_owned(), path)));
     check_names(recipe, &chosen, &mut problems);
-    let found = problems.into_result();
+    let mut faults = problems.into_result();
     if lacking_vendor && !call.sample {
-        found.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages")?;
-    } else {
-        found?;
+        faults = faults.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages");
     }
     let looks_meant = |file: &&String| file.ends_with(".whl") || file.ends_with(".run");
     let unused = listed.iter().filter(looks_meant).filter(|file| !matched.contains(&file.as_str())).cloned().collect();
-    Ok(Found { packages: identify(chosen, store)?, unused, left_out })
+    Ok(Chosen { files: chosen, unused, left_out, faults })
 }
 
 /// What is named as a package and is none was meant as one: a build without it would be another than was wanted.

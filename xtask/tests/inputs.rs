@@ -64,11 +64,12 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
     .assert_eq(&say(folder.path(), &[&build[..], &["--base", "docker-archive:nowhere.tar"]].concat()).1);
 }
 
-/// It called them good by their names.
+/// It called them good by their names, and read none of them while another was missing.
 #[test]
 fn doctor_reads_the_packages() {
     let folder = tempfile::tempdir().unwrap();
-    let recipe = RECIPE.replace("cann.required = false", "kit = { glob = 'kit-*.whl' }");
+    let kinds = "kit = { glob = 'kit-*.whl' }, late = { glob = 'late-*.whl' }";
+    let recipe = RECIPE.replace("cann.required = false", kinds);
     fs::write(folder.path().join("image.toml"), format!("{recipe}base.reference = 'oci:nowhere'\n")).unwrap();
     fs::create_dir(folder.path().join("pkg")).unwrap();
     let files = ["Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run", "kit-1-py3-none-any.whl"];
@@ -78,8 +79,10 @@ fn doctor_reads_the_packages() {
     let output = run(folder.path(), &["doctor", "--recipe", "image.toml", "--pkg", "pkg", "--registry", "127.0.0.1:9"]);
     assert_eq!(output.status.code(), Some(1));
     let table = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<&str> = table.lines().skip_while(|line| !line.contains("  packages  ")).take(6).collect();
+    let lines: Vec<&str> = table.lines().skip_while(|line| !line.contains("  packages  ")).take(8).collect();
     expect![[r#"
+        WRONG    packages       no `late` package: nothing in `pkg` is named `late-*.whl`
+                 ->             copy it to `pkg`, or give `--set packages.late.required=false`
         WRONG    packages       `pkg/Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run` can't be used: it is no archive of makeself: it does not begin with `#!` and an interpreter
                  ->             copy the file again from where it came
         WRONG    packages       wheel `pkg/kit-1-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)

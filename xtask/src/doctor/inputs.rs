@@ -24,27 +24,30 @@ pub fn packages(patient: &Patient) -> Learned {
     let else_do = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
     let scripts = scripts::packages(&scripts::origin(&patient.recipe, scripts_folder(&args)));
     let call = Call::of(&args);
-    match report::both(packages::find(&patient.recipe, &folder, &patient.store, &call), scripts) {
-        Ok((found, scripts)) => {
-            let read = packages::contents(found.packages.clone(), &patient.store, &call);
-            let size = found.packages.iter().map(|package| package.size).sum();
-            let says = format!("{}, {}", progress::count(found.packages.len(), "file"), bytes(size));
-            let mut findings = match read {
-                Ok(_) => vec![Finding::good(check, says)],
-                Err(error) => faults(check, &error, else_do),
-            };
-            findings.extend(found.unused.iter().map(|file| {
-                Finding::warning(
-                    check,
-                    format!("`{file}` is for no kind in `[packages]`"),
-                    "take it away, or give it a kind",
-                )
-            }));
-            let packages = found.packages.into_iter().chain(scripts).collect();
-            Learned { findings, packages: Some(packages), ..Learned::default() }
-        }
-        Err(error) => Learned { findings: faults(check, &error, else_do), ..Learned::default() },
+    let surveyed = packages::survey(&patient.recipe, &folder, &patient.store, &call);
+    let (found, missing) = match surveyed {
+        Ok(surveyed) => surveyed,
+        Err(error) => return faults(check, &error, else_do).into(),
+    };
+    let size = found.packages.iter().map(|package| package.size).sum();
+    let says = format!("{}, {}", progress::count(found.packages.len(), "file"), bytes(size));
+    let read = packages::contents(found.packages.clone(), &patient.store, &call);
+    let (scripts, of_scripts) = match scripts {
+        Ok(scripts) => (Some(scripts), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    let complete = missing.is_ok();
+    let wrong = [missing, of_scripts, read.map(drop)].into_iter().filter_map(Result::err);
+    let mut findings: Vec<Finding> = wrong.flat_map(|error| faults(check, &error, else_do)).collect();
+    if findings.is_empty() {
+        findings.push(Finding::good(check, says));
     }
+    findings.extend(found.unused.iter().map(|file| {
+        let says = format!("`{file}` is for no kind in `[packages]`");
+        Finding::warning(check, says, "take it away, or give it a kind")
+    }));
+    let packages = scripts.filter(|_| complete).map(|scripts| found.packages.into_iter().chain(scripts).collect());
+    Learned { findings, packages, ..Learned::default() }
 }
 
 /// A finding for each fault that an error holds; `else_do` is the way out of those that name none.
