@@ -101,10 +101,11 @@ pub fn build(
         let mut removes = planned.removes().to_vec();
         let layers = match layers {
             Ok(layers) => layers,
-            Err(error) => {
+            Err(error) if report::exit(&error) == Exit::Input => {
                 errors.push(error);
                 continue;
             }
+            Err(error) => return Err(error),
         };
         let pieces = layers.len();
         for (number, layer) in (1..).zip(layers) {

@@ -119,6 +119,18 @@ pub fn all(mut errors: Vec<anyhow::Error>) -> anyhow::Result<()> {
     }
 }
 
+/// The error and all that lies behind it, also behind each of several.
+pub fn causes(error: &anyhow::Error) -> Vec<&(dyn std::error::Error + 'static)> {
+    let mut found = Vec::new();
+    for cause in error.chain() {
+        found.push(cause);
+        if let Some(Several(errors)) = cause.downcast_ref() {
+            found.extend(errors.iter().flat_map(causes));
+        }
+    }
+    found
+}
+
 /// What two steps give that do not need each other; where both failed, an error that shows both.
 pub fn both<A, B>(one: anyhow::Result<A>, other: anyhow::Result<B>) -> anyhow::Result<(A, B)> {
     match (one, other) {

@@ -9,7 +9,7 @@ use crate::report;
 
 /// The error with the way out, where it is one of a store that has no room.
 pub fn hinted(error: anyhow::Error) -> anyhow::Error {
-    match error.chain().filter_map(of_store).any(StoreError::is_full) {
+    match report::causes(&error).into_iter().filter_map(of_store).any(StoreError::is_full) {
         true => report::hinted(error, "make room where the store is, or name another folder for it with `--store DIR`"),
         false => error,
     }
@@ -64,6 +64,9 @@ mod tests {
             let text = report::render(&hinted(error.context("failed")));
             assert!(text.contains("`/store`") && text.contains("--store DIR"), "{text}");
         }
+        let none = anyhow!("no base");
+        let both = report::all(vec![none, LayerError::Store(full(io::ErrorKind::StorageFull)).into()]);
+        assert!(report::render(&hinted(both.unwrap_err())).contains("--store DIR"));
         let wheel = Err::<(), _>(WheelError::Store(full(io::ErrorKind::StorageFull))).context("failed to build");
         expect![[r#"
             error: failed to build
