@@ -350,7 +350,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "DIR")]
     pub pkg: Option<PathBuf>,
     /// Look for what `image --sample` needs alone
-    #[arg(long, conflicts_with_all = ["fix", "org", "registry"])]
+    #[arg(long, conflicts_with_all = ["fix", "registry"])]
     pub sample: bool,
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]

@@ -90,7 +90,8 @@ pub fn build(
     };
     thread::scope(|scope| {
         for _ in 1..workers() {
-            scope.spawn(work);
+            // Without another thread this one does it all.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{args::RecipeArgs, fetch, packages, scripts, setup, shell};
+use crate::{args::RecipeArgs, fetch, packages, recipe::Requirement, scripts, setup, shell};
 
 /// What hints say of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Call {
     pub sample: bool,
     /// Whether a fetch was in its folder already, so that one more brings nothing new unless more is asked for.
     pub fetched: bool,
-    /// Whether arguments say what is wanted of PyPI, so that the recipe's file does not.
+    /// Whether an argument says what is wanted of PyPI, so that the recipe's file does not.
     pub requirements_given: bool,
 }
 
@@ -40,13 +40,22 @@ impl Call {
             scripts: scripts_folder(args),
             sample: args.sample,
             fetched: fetch::was_here(&packages::pypi_folder(&setup::pkg_folder(args))),
-            requirements_given: args.sample || args.set.iter().any(|set| set.trim_start().starts_with("pypi")),
+            requirements_given: args.set.iter().any(|set| {
+                let key = set.split('=').next().unwrap_or_default().trim();
+                matches!(key, "pypi" | "pypi.requirements")
+            }),
         }
     }
 
-    /// How to have something fetched that nothing in the recipe asks for.
-    pub fn fetch_also(&self, requirement: &str) -> String {
+    /// How to have something fetched beside what the recipe asks for, which is `wanted`.
+    pub fn fetch_also(&self, requirement: &str, wanted: &[Requirement]) -> String {
         let fetch = &self.fetch;
+        if self.sample && !self.requirements_given {
+            let all = wanted.iter().map(ToString::to_string).chain([requirement.to_owned()]);
+            let quoted: Vec<String> = all.map(|one| format!("{one:?}")).collect();
+            let set = shell::word(format!("pypi.requirements=[{}]", quoted.join(", ")));
+            return format!("give `--set {set}`, here and to `{fetch}`");
+        }
         if self.requirements_given {
             return format!(
                 "add `\"{requirement}\"` to the list of `--set pypi.requirements=…`, here and in `{fetch}`"
@@ -102,7 +111,8 @@ mod tests {
     fn what_is_to_be_fetched_also_is_put_where_this_call_reads_it() {
         let pkg = tempfile::tempdir().unwrap();
         let path = pkg.path().to_str().unwrap();
-        let also = |args: &RecipeArgs| Call::of(args).fetch_also("tqdm>=4").replace(path, "P");
+        let also =
+            |args: &RecipeArgs| Call::of(args).fetch_also("tqdm>=4", &["a==1".parse().unwrap()]).replace(path, "P");
         assert_eq!(
             also(&args(false, Some(path), &[])),
             "add `\"tqdm>=4\"` to `pypi.requirements` and run `cargo xtask fetch --pkg P`"
@@ -111,6 +121,15 @@ mod tests {
             also(&args(false, Some(path), &["pypi.requirements=[]"])),
             "add `\"tqdm>=4\"` to the list of `--set pypi.requirements=…`, here and in \
              `cargo xtask fetch --pkg P --set 'pypi.requirements=[]'`"
+        );
+        assert_eq!(
+            also(&args(true, Some(path), &["pypi.constraints=[]"])),
+            "give `--set 'pypi.requirements=[\"a==1\", \"tqdm>=4\"]'`, here and to \
+             `cargo xtask fetch --sample --pkg P --set 'pypi.constraints=[]'`"
+        );
+        assert_eq!(
+            also(&args(false, Some(path), &["pypi.constraints=[]"])),
+            "add `\"tqdm>=4\"` to `pypi.requirements` and run `cargo xtask fetch --pkg P --set 'pypi.constraints=[]'`"
         );
         let fetched = || Call::of(&args(false, Some(path), &[])).fetched;
         assert!(!fetched());

@@ -6,7 +6,7 @@ mod load;
 mod probe;
 mod way;
 
-use std::{path::Path, process::ExitStatus};
+use std::{path::Path, process::ExitStatus, time::Duration};
 
 use anyhow::{Context, anyhow};
 use oci_image::Store;
@@ -23,6 +23,15 @@ use crate::{args::Engine, report::WithHint};
 
 /// The program that serves the choice: docker where its daemon answers, else podman.
 pub fn program(choice: Engine) -> anyhow::Result<&'static str> {
+    program_by(choice, ask)
+}
+
+/// The same for who can't wait: each engine that is asked has `limit`.
+pub fn program_within(choice: Engine, limit: Duration) -> anyhow::Result<&'static str> {
+    program_by(choice, |way, arguments| ask::ask_within(limit, way, arguments))
+}
+
+fn program_by(choice: Engine, ask: impl Fn(&Way, &[&str]) -> Result<String, AskError>) -> anyhow::Result<&'static str> {
     // `version` of docker asks the daemon too; without one it fails.
     let docker = || ask(&Way::plain("docker"), &["version", "--format", "{{.Server.Version}}"]);
     let podman = || ask(&Way::plain("podman"), &["--version"]);

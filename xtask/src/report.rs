@@ -127,6 +127,10 @@ pub fn causes(error: &anyhow::Error) -> Vec<&(dyn std::error::Error + 'static)> 
         if let Some(Several(errors)) = cause.downcast_ref() {
             found.extend(errors.iter().flat_map(causes));
         }
+        // Its own cause is that of what it holds.
+        if let Some(Hinted { inner, .. }) = cause.downcast_ref() {
+            found.extend(causes(inner).first());
+        }
     }
     found
 }

@@ -18,6 +18,7 @@ use std::{
 
 use anyhow::Context;
 use oci_image::{Descriptor, Digest, LAYER_FORMAT, Platform, Store};
+use registry::RegistryOptions;
 use sha2::{Digest as _, Sha256};
 
 pub use self::{
@@ -127,14 +128,14 @@ pub fn ensure_base(store: &Store, consent: Consent, progress: &Progress) -> anyh
         return from_packages(store, mirror, progress);
     }
     let install = tool::command();
-    official::probe().context("the sample's base can be neither made, for want of mmdebstrap, nor pulled").hint(
-        if mirror.is_some() {
+    official::probe(RegistryOptions::default())
+        .context("the sample's base can be neither made, for want of mmdebstrap, nor pulled")
+        .hint(if mirror.is_some() {
             format!("run `{install}`, or give `--yes`; or give a base of your own with `--base`")
         } else {
             let variable = mirror::MIRROR_VARIABLE;
             format!("name a mirror of Debian's packages in `{variable}` and run `{install}`; or give `--base`")
-        },
-    )?;
+        })?;
     official()
 }
 

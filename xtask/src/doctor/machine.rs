@@ -6,26 +6,41 @@ use std::{
     os::unix::ffi::OsStrExt,
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use super::{
     Patient,
     finding::{Finding, Fix, State},
 };
-use crate::{args::Engine, engine, packages, place, progress, recipe::CANN, setup, tools::TARGET};
+use crate::{args::Engine, engine, packages, place, progress, recipe::CANN, report, setup, tools::TARGET};
+
+/// For the answer of an engine: with docker silent, podman still has time for its own.
+const ENGINE_LIMIT: Duration = Duration::from_millis(1800);
 
 /// A container engine, which only the installation of CANN needs.
 pub fn engine(patient: &Patient) -> Vec<Finding> {
     let check = "engine";
-    vec![match engine::program(Engine::Auto) {
+    vec![match engine::program_within(Engine::Auto, ENGINE_LIMIT) {
         Ok(program) => Finding::good(check, format!("{program} answers")),
         Err(_) if !needs_engine(patient) => Finding::good(check, "none, and nothing here needs one"),
+        Err(error) if is_silent(&error) => {
+            Finding::wrong(check, report::one_line(error.as_ref()), "see whether `docker info` answers")
+        }
         Err(_) => Finding::wrong(
             check,
             "CANN has to be installed by docker or podman, and neither answers",
             "install podman, or start docker: `sudo systemctl start docker`",
         ),
     }]
+}
+
+/// Whether an engine is there and hangs.
+fn is_silent(error: &anyhow::Error) -> bool {
+    let silent = |cause: &&(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(engine::AskError::Silent { .. }))
+    };
+    report::causes(error).iter().any(silent)
 }
 
 /// Whether the recipe has something that an engine has to run.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// One attempt, and a second for each step of it: a push has more patience.
-fn impatient(options: RegistryOptions) -> RegistryOptions {
+pub fn impatient(options: RegistryOptions) -> RegistryOptions {
     let second = Duration::from_secs(1);
     let timeouts = Timeouts { connect: second, progress: second, commit: second };
     RegistryOptions { timeouts, retry: Retry { attempts: 1, ..Retry::default() }, ..options }

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use registry::RegistryOptions;
+
 use super::{Learned, Patient, finding::Finding, inputs, network};
 use crate::{
     fetch::{self, State},
@@ -52,7 +54,7 @@ pub fn base(patient: &Patient) -> Learned {
             "mmdebstrap, which makes it, is not installed; without it an image is pulled",
             format!("`{}`, or `cargo xtask image --sample --yes`", sample::install_command()),
         ),
-        Prospect::Official => match sample::probe_official() {
+        Prospect::Official => match sample::probe_official(network::impatient(RegistryOptions::default())) {
             Ok(()) => Finding::good(check, "it will be pulled: this machine's apt has no packages of Debian"),
             Err(error) => {
                 return inputs::faults(check, &error, "name one of your own with `--base`").into();

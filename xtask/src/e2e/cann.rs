@@ -224,12 +224,13 @@ pub fn interrupted(world: &World, log: &Log) -> anyhow::Result<()> {
     let plain = [std::ffi::OsStr::new("--default-signal=INT")];
     let mut build = place.by_podman(log, "store", podman)?.under("env", &plain).spawn()?;
     let begin = Instant::now();
-    let containers = || podman.command(log).args(["ps", "--quiet", "--filter", "label=fmtk.cann"]).run();
+    let containers = || podman.command(log).args(["ps", "--all", "--quiet", "--filter", "label=fmtk.cann"]).run();
     while containers()?.text().is_empty() {
         if let Some(status) = build.try_wait().context("failed to look after the build")? {
             bail!("the build ended with {status} before it could be interrupted");
         }
-        ensure!(begin.elapsed() < Duration::from_secs(120), "no container was started in 120 s");
+        ensure!(begin.elapsed() < Duration::from_secs(120), "no container was made in 120 s");
+        std::thread::sleep(Duration::from_millis(20));
     }
     log.command("kill").args(["-INT", &build.id().to_string()]).run()?;
     let status = build.wait().context("failed to wait for the build")?;

@@ -101,7 +101,8 @@ impl World {
         for name in ["FMTK_STORE", "timestamp", "org_name", "DOCKER_BUILD_PATH", "DOCKER_HOST"] {
             command = command.env_remove(name);
         }
-        command.env("DOCKER_CONFIG", self.login_folder())
+        // Engines that run under emulation beside other tests may be slow.
+        command.env("DOCKER_CONFIG", self.login_folder()).env("FMTK_ENGINE_LIMIT", "120")
     }
 
     /// `image --sample` with the shared packages and timestamp.

@@ -3,6 +3,8 @@
 use std::{
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -12,7 +14,12 @@ use anyhow::Context;
 #[derive(Debug)]
 pub struct Guard {
     shell: Child,
+    /// How long its end is waited for.
+    patience: Duration,
 }
+
+/// For what an engine does that is well, beside the grace of its containers.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `$1` is the engine, `$2` the grace of a stop in seconds; then containers, whose names hold no blanks, `--`, and images.
 const SCRIPT: &str = r#"
@@ -43,15 +50,19 @@ impl Guard {
             .process_group(0)
             .spawn()
             .context("failed to run `sh`")?;
-        Ok(Self { shell })
+        Ok(Self { shell, patience: Duration::from_secs(grace) + PATIENCE })
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
-        // A guard can't report; what is left is found by its label the next time.
-        let _ = self.shell.wait();
+        // A guard can't report; what is left is found by its label the next time. The shell lives on where an engine
+        // does not answer, and does its work when it does.
+        let deadline = Instant::now() + self.patience;
+        while matches!(self.shell.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -61,11 +72,10 @@ mod tests {
 
     use super::*;
 
-    /// What is called when the guard goes; nothing before.
-    fn calls(grace: u64, containers: &[&str], images: &[&str]) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let (engine, said) = (folder.path().join("engine"), folder.path().join("said"));
-        let text = format!("#!/bin/sh\necho \"$@\" >> {}\n", said.display());
+    /// A program in the folder that does as the script says.
+    fn engine(folder: &Path, script: &str) -> String {
+        let engine = folder.join("engine");
+        let text = format!("#!/bin/sh\n{script}\n");
         // By a process of its own: a child that another test has just forked would have it open for writing until it
         // becomes its own program, and what is open so can't be run.
         let made = Command::new("sh")
@@ -73,7 +83,15 @@ mod tests {
             .args([&engine, Path::new(&text)])
             .status();
         assert!(made.unwrap().success());
-        let guard = Guard::new(engine.to_str().unwrap(), grace, containers, images).unwrap();
+        engine.to_str().unwrap().to_owned()
+    }
+
+    /// What is called when the guard goes; nothing before.
+    fn calls(grace: u64, containers: &[&str], images: &[&str]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let said = folder.path().join("said");
+        let engine = engine(folder.path(), &format!("echo \"$@\" >> {}", said.display()));
+        let guard = Guard::new(&engine, grace, containers, images).unwrap();
         assert!(!said.exists());
         drop(guard);
         fs::read_to_string(&said).unwrap()
@@ -82,6 +100,23 @@ mod tests {
     #[test]
     fn what_was_made_is_removed_at_the_end_and_not_before() {
         assert_eq!(calls(0, &["box"], &["one:1", "two:2"]), "rm --force --volumes box\nrmi one:1 two:2\n");
+    }
+
+    /// It was waited for without end, and why it is so was told by nobody.
+    #[test]
+    fn an_engine_that_hangs_does_not_hold_the_end_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (begun, go) = (folder.path().join("begun"), folder.path().join("go"));
+        let wait = format!(": > {}; until [ -e {} ]; do sleep 0.05; done", begun.display(), go.display());
+        let mut guard = Guard::new(&engine(folder.path(), &wait), 0, &["box"], &[]).unwrap();
+        guard.patience = Duration::from_secs(1);
+        drop(guard);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !begun.exists() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(begun.exists(), "it was not asked");
+        fs::write(go, "").unwrap();
     }
 
     #[test]

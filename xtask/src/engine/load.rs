@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use oci_image::{BlobSource, Image, StreamError, stream_archive};
 
-use super::{AskError, Way};
+use super::Way;
 
 /// Loads an image through a pipe, and gives its id. By id no engine looks for it elsewhere, nor minds its platform.
 pub fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> anyhow::Result<String> {
@@ -37,7 +37,8 @@ pub fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> an
             written?;
         }
     }
-    way.image("{{.Id}}", name).map_err(AskError::hinted)
+    // However long it takes: gigabytes were just written.
+    way.say(&["image", "inspect", "--format", "{{.Id}}", name])
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
         _ => {
             // A marker has been found to apply; one about an extra would make pip leave it out.
             let plain = requirement.split(';').next().unwrap_or_default().trim();
-            inputs.call.fetch_also(plain)
+            inputs.call.fetch_also(plain, &inputs.recipe.pypi.requirements)
         }
     };
     format!("{fetch}, or {BY_HAND}, or give `--allow-missing`")

@@ -10,10 +10,10 @@ use crate::report::WithHint;
 pub const IMAGE: &str = "docker.io/library/python:3.9-slim-bullseye";
 
 /// Asks the registry for the image; an error where either is not to be had.
-pub fn probe() -> anyhow::Result<()> {
+pub fn probe(options: RegistryOptions) -> anyhow::Result<()> {
     let reference: Reference = IMAGE.parse().with_context(|| format!("`{IMAGE}` is no reference"))?;
     let tag = reference.tag.as_ref().with_context(|| format!("`{IMAGE}` has no tag"))?;
-    let registry = Registry::new(reference.host.clone(), RegistryOptions::default());
+    let registry = Registry::new(reference.host.clone(), options);
     registry
         .resolve(&reference.path, tag)?
         .ok_or_else(|| anyhow!("`{IMAGE}` is not there any more"))

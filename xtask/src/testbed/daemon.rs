@@ -31,20 +31,24 @@ impl Daemon {
         Ok(Self { name, child })
     }
 
-    /// Waits until `ready` says so: at most 30 s, and no longer than the server lives.
+    /// Waits until `ready` says so: at most 120 s, and no longer than the server lives.
     pub fn wait_until(&mut self, mut ready: impl FnMut() -> bool) -> anyhow::Result<()> {
         let begin = Instant::now();
-        while !ready() {
+        loop {
+            let is_ready = ready();
+            // Also where something answered: that may have been another server at its address.
             if let Some(status) = self.child.try_wait().context("failed to look after a server")? {
                 bail!("`{}` ended with {status} before it was ready", self.name);
             }
-            if begin.elapsed() > Duration::from_secs(30) {
-                bail!("`{}` was not ready after 30 s", self.name);
+            if is_ready {
+                return Ok(());
+            }
+            if begin.elapsed() > Duration::from_secs(120) {
+                bail!("`{}` was not ready after 120 s", self.name);
             }
             // Servers tell nobody when they listen; asking 50 times a second costs nothing.
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(())
     }
 }
 

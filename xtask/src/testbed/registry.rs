@@ -20,6 +20,9 @@ pub const PASSWORD: &str = "correct horse";
 /// What a self-signed certificate is for: loopback, and a name that is in no DNS (RFC 2606).
 const CERTIFIED: &str = "subjectAltName=IP:127.0.0.1,DNS:registry.example";
 
+/// Ports that are tried.
+const ATTEMPTS: u32 = 3;
+
 /// Who may use a registry, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -44,14 +47,19 @@ impl RegistryServer {
     /// Starts one that keeps everything in `folder`.
     pub fn start(log: &Log, folder: &Path, access: Access) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
-        // The port is free when it is taken and given back; nothing else asks for ports on this machine's loopback.
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
-        let address = free.local_addr().context("no free port on loopback")?;
-        drop(free);
-        let mut server = Self { daemon: None, folder: folder.to_owned(), address, access };
-        let config = server.configure(log)?;
-        server.launch(log, &config)?;
-        Ok(server)
+        let mut attempt = 1;
+        loop {
+            let address = free_port()?;
+            let mut server = Self { daemon: None, folder: folder.to_owned(), address, access };
+            let config = server.configure(log)?;
+            match server.launch(log, &config) {
+                Ok(()) => return Ok(server),
+                // Somebody else may have been given the port meanwhile.
+                Err(error) if attempt < ATTEMPTS => log.say(&format!("another port: {error:#}")),
+                Err(error) => return Err(error),
+            }
+            attempt += 1;
+        }
     }
 
     /// `127.0.0.1:PORT`.
@@ -129,6 +137,12 @@ impl RegistryServer {
         self.daemon = Some(daemon);
         Ok(())
     }
+}
+
+/// An address that is free when this returns.
+fn free_port() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    listener.and_then(|listener| listener.local_addr()).context("no free port on loopback")
 }
 
 /// Whether something answers, with HTTP or with TLS's alert to what is no handshake.

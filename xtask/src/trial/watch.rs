@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 
 use super::{console::Console, table::ConfigMap};
-use crate::engine::{self, Way, ask};
+use crate::engine::{self, Way};
 
 /// How long the table waits for a container that says nothing.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -137,7 +137,8 @@ fn attend(watched: &Watched<'_>, node: usize, mut child: Child, sender: &Sender<
     out.map_err(|_| anyhow!("the thread that reads `{container}` panicked"))?.with_context(failed)?;
     let last = last.with_context(failed)?;
     let status = child.wait().with_context(|| format!("failed to wait for `{} start`", way.program))?;
-    let state = ask(way, &["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", container])?;
+    // However long it takes: hours of work lie behind it, and other nodes may be stopped in this moment.
+    let state = way.say(&["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", container])?;
     match state.split_once(' ').unwrap_or((&state, "")) {
         ("exited" | "dead", code) => parsed(code),
         // What could not be started says why through the engine's client.

@@ -92,11 +92,15 @@ fn ends(place: &Place, ended: Ended, code: i32) -> anyhow::Result<Seen> {
 
 fn quick(place: Place) -> anyhow::Result<Seen> {
     place.table(&v0(8))?;
-    let begin = Instant::now();
-    let ended = place.start(&["true".into()])?.end()?;
-    let time = begin.elapsed();
+    let (mut best, mut code) = (Duration::MAX, 0);
+    // A machine that is busy with something else takes long once, and not three times.
+    for _ in 0..3 {
+        let begin = Instant::now();
+        let ended = place.start(&["true".into()])?.end()?;
+        (best, code) = (best.min(begin.elapsed()), code.max(ended.code));
+    }
     // A second is what the vendor's polls at.
-    Ok(Seen { text: format!("{:.2} s", time.as_secs_f64()), is_right: ended.code == 0 && time.as_millis() < 900 })
+    Ok(Seen { text: format!("{:.2} s", best.as_secs_f64()), is_right: code == 0 && best.as_millis() < 900 })
 }
 
 /// Lines of each rank: enough for its pipe to fill many times.
