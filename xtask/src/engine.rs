@@ -1,6 +1,7 @@
 //! The container engines of this machine; CANN's installer, `--load` and `try` need one.
 
 mod ask;
+mod bound;
 mod guard;
 mod load;
 mod probe;
@@ -13,6 +14,7 @@ use oci_image::Store;
 
 pub use self::{
     ask::{AskError, ask},
+    bound::bound,
     guard::Guard,
     load::load,
     probe::probe,

@@ -122,7 +122,7 @@ fn save(program: &'static str, reference: &str, found: &Found, store: &Store) ->
         command.arg("--quiet");
     }
     command.arg(found.id.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().with_context(failed)?;
+    let mut child = engine::bound(&mut command).spawn().with_context(failed)?;
     let mut stdout = child.stdout.take().with_context(failed)?;
     let imported = oci_image::import(store, reference, &found.id, &mut stdout, &Platform::linux_arm64());
     // Where the stream is at its end the engine has ended it, and knows why; else we are the ones who stop.
@@ -131,6 +131,10 @@ fn save(program: &'static str, reference: &str, found: &Found, store: &Store) ->
         Ok(_) => io::copy(&mut stdout, &mut io::sink()).is_ok(),
         Err(_) => matches!(stdout.read(&mut [0]), Ok(0)),
     };
+    if !ended {
+        // Failed where it has ended in this moment.
+        let _ = child.kill();
+    }
     drop(stdout);
     let output = child.wait_with_output().with_context(failed)?;
     if ended {

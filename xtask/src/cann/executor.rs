@@ -149,13 +149,9 @@ fn export<T>(
     consume: impl FnOnce(&mut ChildStdout) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let failed = || format!("failed to run `{} export`", way.program);
-    let mut child = way
-        .command()
-        .args(["export", container])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(failed)?;
+    let mut command = way.command();
+    command.args(["export", container]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = engine::bound(&mut command).spawn().with_context(failed)?;
     let mut stdout = child.stdout.take().with_context(failed)?;
     let consumed = consume(&mut stdout);
     // Bytes behind the archive's end would else block the engine.

@@ -217,14 +217,24 @@ pub fn refused(world: &World, log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// ctrl-C while the installer runs: the container goes, and so does the image that it was made from.
+/// ctrl-C while podman gives out the base's files, and while the installer runs: the container goes, and so does the image
+/// that it was made from. SIGINT for this program alone, as from a script: on a terminal the engine's client has it too.
 pub fn interrupted(world: &World, log: &Log) -> anyhow::Result<()> {
     let place = Place::new(world, log, "cann-interrupted")?;
+    for status in ["created", "running"] {
+        interrupt(world, log, &place, status)?;
+    }
+    Ok(())
+}
+
+fn interrupt(world: &World, log: &Log, place: &Place<'_>, status: &str) -> anyhow::Result<()> {
     let (podman, docker) = (world.podman(log)?, world.docker(log)?);
     let plain = [std::ffi::OsStr::new("--default-signal=INT")];
     let mut build = place.by_podman(log, "store", podman)?.under("env", &plain).spawn()?;
     let begin = Instant::now();
-    let containers = || podman.command(log).args(["ps", "--all", "--quiet", "--filter", "label=fmtk.cann"]).run();
+    let status = format!("status={status}");
+    let ours = ["ps", "--all", "--quiet", "--filter", "label=fmtk.cann", "--filter", &status];
+    let containers = || podman.command(log).args(ours).run();
     while containers()?.text().is_empty() {
         if let Some(status) = build.try_wait().context("failed to look after the build")? {
             bail!("the build ended with {status} before it could be interrupted");
