@@ -125,6 +125,8 @@ fn a_certificate_that_is_none_is_refused_as_an_argument() {
         error: invalid value 'empty.pem' for '--ca <FILE>': failed to read certificates from `empty.pem`: there is no PEM certificate in it
     "#]]
     .assert_eq(&format!("{}\n{}\n", first("missing.pem"), first("empty.pem")));
+    // What can be read once only was empty for the first connection.
+    assert!(first("/dev/null").contains("it is not a regular file"), "{}", first("/dev/null"));
 }
 
 #[test]

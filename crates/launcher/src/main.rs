@@ -66,7 +66,7 @@ fn obey(invocation: Invocation) -> Result<Exit, Failure> {
 
 fn complain(message: &str, exit: Exit) -> Exit {
     // Nobody is left to tell when stderr is closed; the exit code still says it.
-    let _ = writeln!(std::io::stderr(), "error: {}", printable::lines(message));
+    let _ = writeln!(std::io::stderr(), "error: {}", printable::message(message));
     exit
 }
 

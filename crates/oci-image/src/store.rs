@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread::JoinHandle,
 };
@@ -15,6 +16,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
 use crate::{BlobSource, Descriptor, Scratch, leftover};
+
+/// What Linux says of a bad sector (errno(3)).
+const EIO: i32 = 5;
 
 /// A folder of blobs and records.
 #[derive(Debug, Clone)]
@@ -126,14 +130,26 @@ impl Store {
                 Ok(0) => break,
                 Ok(length) => hash.update(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A bad sector: what is read is not what was written.
+                Err(error) if error.raw_os_error() == Some(EIO) => {
+                    hash.update([0]);
+                    break;
+                }
                 Err(error) => return Err(io_error("read", &path)(error)),
             }
         }
-        let is_damaged = Digest::from_bytes(hash.finalize().into()) != *digest;
-        if is_damaged {
-            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+        if Digest::from_bytes(hash.finalize().into()) == *digest {
+            return Ok(false);
         }
-        Ok(is_damaged)
+        // Another run may have put a good one in its place meanwhile.
+        let read = file.metadata().map_err(io_error("read", &path))?;
+        match fs::metadata(&path) {
+            Ok(now) if (now.dev(), now.ino()) == (read.dev(), read.ino()) => {
+                fs::remove_file(&path).map_err(io_error("remove", &path))?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Starts a new blob.

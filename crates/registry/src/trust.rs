@@ -42,8 +42,13 @@ pub struct CaFileError {
     pub(crate) reason: String,
 }
 
-/// Whether this file can be one of [`crate::RegistryOptions::ca_files`]: it is there and has certificates, PEM.
+/// Whether this file can be one of [`crate::RegistryOptions::ca_files`]: it is there and has certificates, PEM. A pipe
+/// is none, since each connection reads it anew.
 pub fn check_ca_file(path: &Path) -> Result<(), CaFileError> {
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        let reason = "it is not a regular file, and would be read more than once".to_owned();
+        return Err(CaFileError { path: path.to_owned(), reason });
+    }
     read(path, &mut Vec::new())
 }
 

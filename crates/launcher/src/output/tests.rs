@@ -167,6 +167,8 @@ fn a_console_that_is_never_read_holds_nothing_up() {
     let mut output = start(stdout.into(), stderr.into(), Patience { pause: Duration::from_millis(20), ..patient() });
     let sink = open(&mut output, 0, folder.path());
     feed(&mut output, sink, lines(0, 20_000).as_bytes());
+    // A disk may take longer than a console that nobody reads is waited for.
+    output.settle_files(LONG);
     let summary = output.finish(Duration::from_millis(50), |_| Vec::new()).remove(0);
     assert_eq!(summary.bytes_lost, 0);
     let mut text = vec![0; 60_000];
@@ -236,8 +238,10 @@ fn a_folder_that_hangs_is_told_and_noted_in_the_file() {
     }
     let err = err.join().unwrap();
     let folder = folder.path().display();
-    assert_eq!(err.matches(&format!("fmtk-launch: failed to write to `{folder}` for 0 s")).count(), 1, "{err}");
-    assert_eq!(err.matches("fmtk-launch: the log files are written again").count(), 1, "{err}");
+    // More than once where the disk hangs too.
+    let times = |text: &str| err.matches(text).count();
+    let told = times(&format!("fmtk-launch: failed to write to `{folder}` for "));
+    assert!(told > 0 && told == times("fmtk-launch: the log files are written again"), "{err}");
 }
 
 #[test]

@@ -156,6 +156,12 @@ mod tests {
     #[test]
     fn the_real_one_shows_a_sleeping_child() {
         let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let comm = format!("/proc/{}/comm", child.id());
+        let begin = std::time::Instant::now();
+        // For a moment it bears this thread's name.
+        while fs::read_to_string(&comm).unwrap() != "sleep\n" && begin.elapsed().as_secs() < 20 {
+            std::thread::yield_now();
+        }
         let lines = describe(Path::new("/proc"), &[pid_t::try_from(child.id()).unwrap()]);
         child.kill().unwrap();
         child.wait().unwrap();

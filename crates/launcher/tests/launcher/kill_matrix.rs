@@ -73,10 +73,11 @@ fn kill_matrix() {
         println!("{what}");
         let place = Place::new();
         let script = if phase == Phase::Stopping { DEAF } else { BUSY };
-        let grace = if victim == Victim::Grandchild || victim == Victim::Rank || signal != libc::SIGKILL {
-            "500ms"
-        } else {
-            "3s"
+        // Nobody may be gone before he was killed.
+        let grace = match (victim, phase) {
+            (Victim::Guardian | Victim::Launcher, _) if signal == libc::SIGKILL => "3s",
+            (_, Phase::Stopping) => "2s",
+            _ => "500ms",
         };
         let table = place.path("no-table");
         let ranks = if phase == Phase::Waiting {
@@ -94,16 +95,16 @@ fn kill_matrix() {
             (0..4).for_each(|rank| place.until_log_has(rank, "up"));
             pids = ranks_of(&place, launcher);
         }
+        let grandchild = if victim == Victim::Grandchild { grandchild_of(pids[1]) } else { 0 };
         if phase == Phase::Stopping {
             kill(child.id() as i32, libc::SIGTERM);
             (0..4).for_each(|rank| place.until_log_has(rank, "stopping"));
         }
-        let grandchild = || grandchild_of(pids[1]);
         let pid = match victim {
             Victim::Guardian => child.id() as i32,
             Victim::Launcher => launcher,
             Victim::Rank => pids[1],
-            Victim::Grandchild => grandchild(),
+            Victim::Grandchild => grandchild,
         };
         kill(pid, signal);
         if victim == Victim::Grandchild && phase == Phase::Running {

@@ -8,8 +8,8 @@ const OVERHEAD: u64 = 1024;
 /// Splits files of these compressed sizes in bytes, in their order, into pieces of at most `limit` bytes; a larger file
 /// has a piece to itself. At least one piece, which is empty where there are no files.
 ///
-/// Two neighbours are more than `limit` together, so that files of `n` bytes in all make `2 * n / limit + 1` pieces at
-/// most.
+/// Two neighbours are more than `limit` together, so that files of `n` bytes in all, with a KiB for the header of each,
+/// make `2 * n / limit + 1` pieces at most.
 pub fn split(sizes: impl IntoIterator<Item = u64>, limit: u64) -> Vec<Range<usize>> {
     let mut pieces = Vec::new();
     let (mut begin, mut end, mut size) = (0, 0, 0_u64);
