@@ -12,8 +12,8 @@ use crate::{
     write::{Source, write},
 };
 
-/// Raised where a wheel's entries become others, so that layers made before are not taken.
-const VERSION: u32 = 3;
+/// Raised where a wheel's entries become others or it is refused, so that layers made before are not taken.
+const VERSION: u32 = 4;
 
 /// How wheels become layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -118,8 +118,9 @@ pub fn shared_layers(
     if let Some(layers) = cached(store, &key)? {
         return Ok(layers);
     }
-    // Of what is in two layers the upper one would silently win. Where a wheel is at odds with itself it is as with pip,
-    // which the plan of its installation has seen to.
+    // Of what two wheels put at one path the upper layer's would silently win. What one wheel puts there twice goes as
+    // with pip, which the plan of its installation has seen to; what meets only behind a link of the base, and a file
+    // where it has a folder, `write` refuses.
     if wheels.len() > 1 {
         let placed = wheels.iter().zip(&sources).map(|(wheel, source)| (wheel.facts, &source.plan));
         let conflicts = conflicts::among(placed);

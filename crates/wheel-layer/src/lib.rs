@@ -30,7 +30,8 @@
 //! - Hashes, sizes and completeness of RECORD are checked; machine code must be the target's.
 //! - Versions need not be those of PEP 440: they then compare as texts.
 //! - A name twice in the archive, a name with a backslash, a line end or a NUL, a name that begins like a whiteout
-//!   (`.wh.`) and a command whose name has a space are refused.
+//!   (`.wh.`) and a command whose name has a space are refused; so are a file where the wheel has a folder, and two
+//!   files that meet behind a link of the base.
 //! - Generated scripts do the same in other words; `direct_url.json` is not made.
 
 mod archive;
@@ -48,6 +49,7 @@ mod install;
 mod layers;
 mod layout;
 mod marker;
+mod paths;
 mod pieces;
 mod record;
 mod requirement;

@@ -14,7 +14,7 @@ use crate::{
     Fault, Layout, WheelError,
     archive::{self, RawReader},
     install::{Installation, Placed, hashed},
-    pieces, scripts, verify,
+    paths, pieces, scripts, verify,
 };
 
 /// A script that is changed is read whole.
@@ -81,6 +81,8 @@ pub(crate) fn write(
         there.extend(placed.iter().map(|placed| placed.path.as_str()));
         there.extend(generated.iter().map(|made| made.path.as_str()));
     }
+    let of_layer = |source: usize, error| WheelError::Layer { wheel: sources[source].path.to_owned(), source: error };
+    paths::agree(items.iter().map(|item| item.path)).map_err(|(at, error)| of_layer(items[at].source, error))?;
     let pieces = oci_image::split(items.iter().map(Item::size), max_layer);
     let given_up = AtomicBool::new(false);
     let made = pieces::each(&pieces, pieces::at_once(), |piece| {
@@ -99,9 +101,7 @@ pub(crate) fn write(
             Err((_, LayerError::Hashes { paths })) => wrong.extend(paths),
             // No wheel can help it.
             Err((_, LayerError::Store(error))) => return Err(error.into()),
-            Err((source, error)) => {
-                return Err(WheelError::Layer { wheel: sources[source].path.to_owned(), source: error });
-            }
+            Err((source, error)) => return Err(of_layer(source, error)),
         }
     }
     if wrong.is_empty() { Ok(layers) } else { Err(not_as_recorded(sources, wrong)) }

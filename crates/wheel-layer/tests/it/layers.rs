@@ -112,6 +112,29 @@ fn of_a_wheel_that_is_split_every_piece_is_held_to_record() {
 }
 
 #[test]
+fn a_wheel_at_odds_with_itself_is_refused_in_however_many_pieces() {
+    let links = [("/opt/py/man/man1".to_owned(), "/opt/py/share/man/man1".to_owned())].into();
+    let layout = Layout { links, ..layout() };
+    let between = |first: &str, second: &str| {
+        let wheel = WheelFile::demo().file(first, &contents(0)).file("between", &contents(1)).file(second, b"");
+        let (folder, store) = store();
+        let path = wheel.write(folder.path());
+        let said = [4000, u64::MAX].map(|max_layer| match layers(&store, &path, &layout, &Options { max_layer }) {
+            Err(WheelError::Layer { wheel, source }) if wheel == path => source.to_string(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(said[0], said[1]);
+        assert_eq!(fs::read_dir(store.root().join("blobs/sha256")).unwrap().count(), 0);
+        said[0].replace("opt/py/lib/python3.9/site-packages", "SITE")
+    };
+    let not_a_folder = "refused `SITE/demo/a/b`: `SITE/demo/a` is not a folder in this layer";
+    assert_eq!(between("demo/a", "demo/a/b"), not_a_folder);
+    assert_eq!(between("demo/a/b", "demo/a"), not_a_folder);
+    expect!["refused a second `opt/py/share/man/man1/x` in one layer"]
+        .assert_eq(&between("demo-1.0.data/data/man/man1/x", "demo-1.0.data/data/share/man/man1/x"));
+}
+
+#[test]
 fn layers_are_made_once_and_made_again_where_a_blob_is_gone() {
     let (folder, store) = store();
     let wheel = large().write(folder.path());
