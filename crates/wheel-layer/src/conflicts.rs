@@ -52,8 +52,16 @@ impl std::fmt::Display for Conflict {
 /// What a file is, as far as it can be told without reading it.
 #[derive(PartialEq, Eq)]
 enum Identity<'a> {
-    Archived { size: u64, crc32: u32, hash: Option<oci_image::ContentHash>, unfinished: bool, mode: u32 },
+    Archived {
+        size: u64,
+        crc32: u32,
+        hash: Option<oci_image::ContentHash>,
+        unfinished: bool,
+        mode: u32,
+    },
     Made(&'a [u8], u32),
+    /// What lists the files of the distribution of this name, and is alike in no two. Two of one are told as such.
+    Record(String),
 }
 
 /// All pairs of wheels that can't both be installed. Two wheels that put the same bytes at one path get along.
@@ -88,7 +96,8 @@ pub(crate) fn among<'a>(plans: impl Iterator<Item = (&'a WheelFacts, &'a Install
             (placed.path.as_str(), identity)
         });
         let made = plan.generated.iter().map(|made| (made.path.as_str(), Identity::Made(&made.bytes, made.mode)));
-        for (path, identity) in archived.chain(made) {
+        let record = (plan.record_path.as_str(), Identity::Record(facts.key()));
+        for (path, identity) in archived.chain(made).chain([record]) {
             let mut folder = path;
             while let Some((above, _)) = folder.rsplit_once('/').filter(|(above, _)| !above.is_empty()) {
                 folder = above;

@@ -77,9 +77,10 @@ pub(crate) fn write(
     let mut items = Vec::new();
     for (number, (source, file)) in sources.iter().zip(&files).enumerate() {
         items.extend(items_of(number, source, file, &there, layout)?);
-        let Installation { placed, generated, .. } = &source.plan;
+        let Installation { placed, generated, record_path, .. } = &source.plan;
         there.extend(placed.iter().map(|placed| placed.path.as_str()));
         there.extend(generated.iter().map(|made| made.path.as_str()));
+        there.insert(record_path);
     }
     let of_layer = |source: usize, error| WheelError::Layer { wheel: sources[source].path.to_owned(), source: error };
     paths::agree(items.iter().map(|item| item.path)).map_err(|(at, error)| of_layer(items[at].source, error))?;

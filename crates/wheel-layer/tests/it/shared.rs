@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use expect_test::expect;
 use oci_image::{Attr, Digest, Layer, Store};
 use sha2::{Digest as _, Sha256};
-use wheel_layer::{Layout, Member, Options, WheelError, WheelFacts, shared_layers};
+use wheel_layer::{Layout, Member, Options, WheelError, WheelFacts, conflicts, shared_layers};
 
 use crate::{
     wheel_file::{MTIME, WheelFile, layers, layout, store, target, unpack},
@@ -201,6 +201,24 @@ fn refused(wheels: &[WheelFile], break_it: impl Fn(&mut Vec<u8>)) -> String {
 fn wheels_that_are_at_odds_leave_no_layer() {
     let wheel = |name: &str, bytes: &[u8]| WheelFile::new(name, "1").file("same.py", bytes);
     expect!["the wheels can't share a layer: there are two wheels of `one`: 1 and 1; `one` and `two` put different files at `/opt/py/lib/python3.9/site-packages/same.py`"].assert_eq(&refused(&[wheel("one", b"1"), wheel("two", b"2"), wheel("ONE", b"1")], |_| {}));
+}
+
+#[test]
+fn no_wheel_replaces_the_record_of_another() {
+    let victim = WheelFile::new("victim", "1").file("victim.py", b"");
+    let record = "victim-1.dist-info/RECORD";
+    let other = |path: &str| WheelFile::new("other", "1").file(&format!("other-1.data/platlib/{path}"), b"");
+    let between = |one: &WheelFile, two: &WheelFile| {
+        let found = conflicts(&[one.facts(), two.facts()], &layout(), &target()).unwrap();
+        let said = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        assert_eq!(refused(&[one.clone(), two.clone()], |_| {}), format!("the wheels can't share a layer: {said}"));
+        said
+    };
+    let different = |one: &str, two: &str| format!("`{one}` and `{two}` put different files at `/{SITE}/{record}`");
+    assert_eq!(between(&victim, &other(record)), different("victim", "other"));
+    assert_eq!(between(&other(record), &victim), different("other", "victim"));
+    let folder = format!("`victim` puts a file at `/{SITE}/{record}`, where `other` has a folder");
+    assert_eq!(between(&victim, &other(&format!("{record}/x"))), folder);
 }
 
 #[test]

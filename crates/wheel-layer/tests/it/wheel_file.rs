@@ -19,6 +19,7 @@ use crate::zip_file::{ZipEntry, zip};
 pub const MTIME: u64 = 315_532_800;
 
 /// A wheel under construction: `demo` 1.0 for any Python 3.
+#[derive(Clone)]
 pub struct WheelFile {
     pub file_name: String,
     pub wheel: String,
