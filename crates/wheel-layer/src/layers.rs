@@ -80,7 +80,8 @@ impl WheelFacts {
 /// several wheels have alike is there once, each folder once a layer.
 ///
 /// Sizes, CRCs and the hashes of RECORD are checked on the way; wheels that do not pass, or can't both be installed,
-/// leave no layer. [`WheelFacts::check`] and [`crate::conflicts`] are for the caller to ask first: they say more.
+/// have no layers; of one that is damaged only behind its first piece, pieces may stay in the store as blobs that nothing
+/// knows. [`WheelFacts::check`] and [`crate::conflicts`] are for the caller to ask first: they say more.
 ///
 /// It takes two threads while it works, for each of up to four layers that it makes at once. Calls for other wheels may
 /// run side by side.

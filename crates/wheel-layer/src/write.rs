@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs::File,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use oci_image::{Attr, Content, Layer, LayerError, LayerOptions, LayerWriter, Store};
@@ -69,14 +69,12 @@ pub(crate) fn write(
     if sources.is_empty() {
         return Ok(Vec::new());
     }
-    let open = |source: &Source<'_>| {
-        File::open(source.path).map_err(|error| WheelError::Read { wheel: source.path.to_owned(), source: error })
-    };
-    let files: Vec<File> = sources.iter().map(open).collect::<Result<_, _>>()?;
     let mut there: HashSet<&str> = HashSet::new();
     let mut items = Vec::new();
-    for (number, (source, file)) in sources.iter().zip(&files).enumerate() {
-        items.extend(items_of(number, source, file, &there, layout)?);
+    for (number, source) in sources.iter().enumerate() {
+        let file = File::open(source.path)
+            .map_err(|error| WheelError::Read { wheel: source.path.to_owned(), source: error })?;
+        items.extend(items_of(number, source, &file, &there, layout)?);
         let Installation { placed, generated, record_path, .. } = &source.plan;
         there.extend(placed.iter().map(|placed| placed.path.as_str()));
         there.extend(generated.iter().map(|made| made.path.as_str()));
@@ -85,11 +83,14 @@ pub(crate) fn write(
     let of_layer = |source: usize, error| WheelError::Layer { wheel: sources[source].path.to_owned(), source: error };
     paths::agree(items.iter().map(|item| item.path)).map_err(|(at, error)| of_layer(items[at].source, error))?;
     let pieces = oci_image::split(items.iter().map(Item::size), max_layer);
-    let given_up = AtomicBool::new(false);
-    let made = pieces::each(&pieces, pieces::at_once(), |piece| {
-        let made = write_piece(&items[piece], &files, store, layout, &given_up);
+    // Pieces behind one that failed are given up; those before it go on, so that it is always the first failure that is
+    // told.
+    let failed = AtomicUsize::new(usize::MAX);
+    let made = pieces::each(&pieces, pieces::at_once(), |number, piece| {
+        let is_given_up = || failed.load(Ordering::Relaxed) < number;
+        let made = write_piece(&items[piece], sources, store, layout, &is_given_up);
         if made.as_ref().is_err_and(|(_, error)| !matches!(error, LayerError::Hashes { .. })) {
-            given_up.store(true, Ordering::Relaxed);
+            failed.fetch_min(number, Ordering::Relaxed);
         }
         made
     });
@@ -167,26 +168,32 @@ fn items_of<'a>(
     Ok(items)
 }
 
-/// Writes one layer; none where another was given up meanwhile. An error comes with the wheel that was being written:
+/// Writes one layer; none where it is given up meanwhile. An error comes with the wheel that was being written:
 /// that of a hash may be another's.
 fn write_piece(
     items: &[Item<'_>],
-    files: &[File],
+    sources: &[Source<'_>],
     store: &Store,
     layout: &Layout,
-    given_up: &AtomicBool,
+    is_given_up: &dyn Fn() -> bool,
 ) -> Result<Option<Layer>, (usize, LayerError)> {
     let Layout { mtime, uid, gid, parents, .. } = layout;
     let (mtime, uid, gid) = (*mtime, *uid, *gid);
     let first = items.first().map_or(0, |item| item.source);
     let mut writer =
         LayerWriter::new(store, LayerOptions { mtime, uid, gid, parents }).map_err(|error| (first, error))?;
-    for item in items {
-        if given_up.load(Ordering::Relaxed) {
-            return Ok(None);
+    for items in items.chunk_by(|one, other| one.source == other.source) {
+        // One at a time: a thousand wheels may share a layer.
+        let (number, path) = (items[0].source, sources[items[0].source].path);
+        let file = File::open(path)
+            .map_err(|error| (number, LayerError::Read { path: path.display().to_string(), source: error }))?;
+        for item in items {
+            if is_given_up() {
+                return Ok(None);
+            }
+            let attr = Attr { mode: item.mode, uid, gid, mtime };
+            write_item(&mut writer, item, &file, attr, layout).map_err(|error| (number, error))?;
         }
-        let attr = Attr { mode: item.mode, uid, gid, mtime };
-        write_item(&mut writer, item, &files[item.source], attr, layout).map_err(|error| (item.source, error))?;
     }
     let last = items.last().map_or(0, |item| item.source);
     writer.finish().map(Some).map_err(|error| (last, error))

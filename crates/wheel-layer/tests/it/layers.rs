@@ -112,6 +112,28 @@ fn of_a_wheel_that_is_split_every_piece_is_held_to_record() {
 }
 
 #[test]
+fn the_first_damage_is_told_and_ends_what_comes_behind_it() {
+    let damaged = |name: &str, seed| ZipEntry { crc32: 1, ..ZipEntry::new(name, &contents(seed), true) };
+    let wheel = (0..60).fold(WheelFile::demo().entry(damaged("first.bin", 100)), |wheel, seed| {
+        wheel.file(&format!("demo/{seed}.bin"), &contents(seed))
+    });
+    let wheel = wheel.entry(damaged("last.bin", 101));
+    let options = Options { max_layer: 4000 };
+    let left = || {
+        let (folder, store) = store();
+        match layers(&store, &wheel.write(folder.path()), &layout(), &options) {
+            Err(WheelError::Layer { source: LayerError::Damaged { path, .. }, .. }) => {
+                assert!(path.ends_with("/first.bin"), "{path}");
+            }
+            other => panic!("{other:?}"),
+        }
+        fs::read_dir(store.root().join("blobs/sha256")).unwrap().count()
+    };
+    // Whoever makes the first may be held up until the others are done, and not five times.
+    assert!((0..5).any(|_| left() < 60), "nothing was given up");
+}
+
+#[test]
 fn a_wheel_at_odds_with_itself_is_refused_in_however_many_pieces() {
     let links = [("/opt/py/man/man1".to_owned(), "/opt/py/share/man/man1".to_owned())].into();
     let layout = Layout { links, ..layout() };
