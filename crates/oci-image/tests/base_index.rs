@@ -252,6 +252,9 @@ fn a_python_looks_where_its_program_and_its_environment_are() {
             Made::Dir("usr/lib/python3.9", 0o755),
             Made::Link("venv/bin/python", "/usr/bin/python3.9"),
             Made::Dir("venv/lib/python3.9/site-packages", 0o755),
+            Made::File("venv/pyvenv.cfg", b"home = /usr/bin\n"),
+            Made::Link("usr/local/bin/python", "/usr/bin/python3.9"),
+            Made::Dir("usr/local/lib/python3.9/dist-packages", 0o755),
             Made::Mode("moved/bin/python3.9", 0o755, &python),
             Made::File("script/bin/python3.9", b"#!/bin/sh\n"),
             Made::Dir("script/lib/python3.9", 0o755),
@@ -268,6 +271,8 @@ fn a_python_looks_where_its_program_and_its_environment_are() {
         /home/ma-user/.local/lib/python3.9/site-packages"#]]
     .assert_eq(&sites(&debian, "/venv/bin/python").unwrap().join("\n"));
     assert_eq!(sites(&debian, "/usr/bin/python3.9").unwrap()[0], "/usr/local/lib/python3.9/dist-packages");
+    // A link is no environment, whatever lies beside it.
+    assert_eq!(sites(&debian, "/usr/local/bin/python"), sites(&debian, "/usr/bin/python3.9"));
     // Where the library is not beside it, and what a script starts, is not known.
     assert_eq!(sites(&debian, "/moved/bin/python3.9"), None);
     assert_eq!(sites(&debian, "/script/bin/python3.9"), None);

@@ -24,7 +24,7 @@ pub use python::Interpreter;
 pub use system::{Group, User};
 
 /// Raised whenever the index comes to hold something else.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The kind of its records in the store.
 const RECORDS: &str = "base-index";
 

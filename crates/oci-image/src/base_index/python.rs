@@ -21,6 +21,8 @@ pub struct Interpreter {
     pub version: (u32, u32),
     /// The third number, where the program or its library tells it.
     pub micro: Option<u32>,
+    /// Whether `prefix` is that of a virtual environment (PEP 405): `pyvenv.cfg` lies in it, or beside the program.
+    pub is_venv: bool,
     /// ELF's number of the machine that it runs on, 183 for aarch64. None where it is no ELF program.
     pub machine: Option<u16>,
 }
@@ -58,12 +60,15 @@ fn interpreter(tree: &Tree, path: &str) -> Option<Interpreter> {
         })
     };
     let prefix = path.rsplit_once("/bin/").map_or("", |(prefix, _)| prefix);
+    let config = |folder: &str| format!("{prefix}{folder}/pyvenv.cfg").trim_start_matches('/').to_owned();
+    let is_venv = ["", "/bin"].iter().any(|folder| matches!(tree.resolve(&config(folder)), Some((_, Found::File(_)))));
     Some(Interpreter {
         path: format!("/{path}"),
         prefix: format!("/{prefix}"),
         real: format!("/{real}"),
         version,
         micro: own.micro.or_else(beside),
+        is_venv,
         machine: own.machine,
     })
 }

@@ -7,14 +7,16 @@ impl BaseIndex {
     /// not all of them need exist. None where that can't be told: it is no ELF program, or its library is not where
     /// its own place says. What `.pth` files, `sitecustomize` or `PYTHONPATH` add is not among them.
     ///
-    /// Python takes the folder above its `bin` for its prefix, that of the program for the libraries and, in a virtual
-    /// environment, that of the link for what is installed (`getpath`, `site`); a link elsewhere may be either.
+    /// Python takes the folder above its `bin` for its prefix, all links followed (`getpath`). Only where that of the link
+    /// has a `pyvenv.cfg` does it count for what is installed (`site`, PEP 405).
     pub fn sites(&self, python: &Interpreter) -> Option<Vec<String>> {
         python.machine?;
         let name = format!("python{}.{}", python.version.0, python.version.1);
         let of_program = python.real.rsplit_once("/bin/").map_or("", |(prefix, _)| prefix);
-        let mut prefixes = vec![python.prefix.trim_end_matches('/'), of_program];
-        prefixes.dedup();
+        let mut prefixes = vec![of_program];
+        if python.is_venv && python.prefix != of_program {
+            prefixes.insert(0, python.prefix.trim_end_matches('/'));
+        }
         let has_library =
             |prefix: &&str| ["lib", "lib64"].iter().any(|lib| self.has_dir(&format!("{prefix}/{lib}/{name}")));
         prefixes.retain(has_library);

@@ -29,6 +29,14 @@ fn a_folder_that_no_python_looks_into_is_refused_with_the_key_to_set() {
         hint: set `python.site_packages` to `/usr/local/lib/python3.9/dist-packages`, and `python.prefix` to `/usr/local`
     "#]]);
     // What pip would call it elsewhere.
+    // A link to it is no environment.
+    let mut linked = world("python.prefix = '/opt/env'");
+    linked.link("opt/env/bin/python3.9", "/opt/py/bin/python3.9").dir("opt/env/lib/python3.9/site-packages", 0o755, 0);
+    linked.check(expect![[r#"
+        layer one 1.0 863 B one-1.0-py3-none-any.whl
+        layer /usr/local/bin/fmtk-launch /usr/local/bin/fmk-patch
+        warning: wheels would go to `/opt/env/lib/python3.9/site-packages` of the base `oci:base`, and it can't be seen that `/opt/env/bin/python3.9` looks there: it is no folder of a Python
+    "#]]);
     of_debian("python = { interpreter = '/usr/bin/python3', prefix = '/usr' }").check(expect![[r#"
         error: wheels would go to `/usr/lib/python3.9/site-packages` of the base `oci:base`, into which its `/usr/bin/python3` does not look; it looks into `/usr/local/lib/python3.9/dist-packages`, `/usr/lib/python3/dist-packages`
         hint: set `python.site_packages` to `/usr/local/lib/python3.9/dist-packages`
@@ -65,7 +73,9 @@ fn folders_that_its_python_looks_into_are_taken() {
         world.recipe.versions.os = "debian".parse().unwrap();
     });
     check("python.prefix = '/opt/env'", |world| {
-        world.link("opt/env/bin/python3.9", "/opt/py/bin/python3.9");
+        world
+            .link("opt/env/bin/python3.9", "/opt/py/bin/python3.9")
+            .file("opt/env/pyvenv.cfg", b"home = /opt/py/bin\n");
         world.dir("opt/env/lib/python3.9/site-packages", 0o755, 0);
     });
     let own = "python.prefix = '/opt/py'\npython.site_packages =";
