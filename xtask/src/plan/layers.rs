@@ -151,7 +151,8 @@ fn pieces_of(sizes: impl Iterator<Item = u64>, max_layer: u64) -> usize {
     oci_image::split(sizes, max_layer).len()
 }
 
-/// How many layers this many compressed bytes become at most where their files are not known, as [`oci_image::split`] says.
+/// How many layers this many compressed bytes become as a rule where their files are not known: [`oci_image::split`] makes no
+/// more. CANN, whose files are compressed as they are written, may have more; once it is installed they are counted.
 pub(super) fn pieces(size: u64, max_layer: u64) -> usize {
     if size <= max_layer { 1 } else { usize::try_from(2 * size / max_layer + 1).unwrap_or(usize::MAX) }
 }
