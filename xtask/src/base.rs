@@ -130,23 +130,17 @@ pub fn open(
     let platform = Platform::linux_arm64();
     match reference {
         ImageRef::Layout { dir, tag } => {
-            let (base, source) =
-                oci_image::open_layout(dir, tag.as_deref(), &platform).map_err(|error| match refused(error) {
-                    error if dir.is_file() => {
-                        report::hinted(error, format!("is it an archive? That is `docker-archive:{}`", dir.display()))
-                    }
-                    error => error,
-                })?;
+            let (base, source) = oci_image::open_layout(dir, tag.as_deref(), &platform).map_err(|error| {
+                let archive = || format!("is it an archive? That is `docker-archive:{}`", dir.display());
+                report::hinted_if(refused(error), dir.is_file().then(archive))
+            })?;
             Ok(OpenImage { base, source: Box::new(source) })
         }
         ImageRef::Archive(file) => {
-            let (base, source) =
-                oci_image::open_archive(store, file, &platform).map_err(|error| match refused(error) {
-                    error if file.is_dir() => {
-                        report::hinted(error, format!("is it an OCI image layout? That is `oci:{}`", file.display()))
-                    }
-                    error => error,
-                })?;
+            let (base, source) = oci_image::open_archive(store, file, &platform).map_err(|error| {
+                let layout = || format!("is it an OCI image layout? That is `oci:{}`", file.display());
+                report::hinted_if(refused(error), file.is_dir().then(layout))
+            })?;
             Ok(OpenImage { base, source: Box::new(source) })
         }
         ImageRef::Registry(reference) => pulled(reference, args, registry, &platform),

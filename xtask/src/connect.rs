@@ -64,10 +64,8 @@ pub fn login(host: impl Display) -> String {
 
 /// The registry's error with what to do about it.
 pub fn hinted(error: registry::Error) -> anyhow::Error {
-    match way_out(&error) {
-        Some(hint) => report::hinted(error.into(), hint),
-        None => error.into(),
-    }
+    let hint = way_out(&error);
+    report::hinted_if(error.into(), hint)
 }
 
 #[cfg(test)]

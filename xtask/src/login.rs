@@ -40,10 +40,8 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
         check(&given, args, &recipe.registry)?;
     }
     let stored = Logins::from_env().store(host.as_str(), user, password).map_err(|error| {
-        match connect::way_out_of_logins(&error) {
-            Some(hint) => report::hinted(error.into(), hint),
-            None => error.into(),
-        }
+        let hint = connect::way_out_of_logins(&error);
+        report::hinted_if(error.into(), hint)
     })?;
     LoginRecord::now(*temporary).save(store, host)?;
     let place = match stored {

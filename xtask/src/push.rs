@@ -170,10 +170,7 @@ fn hinted(error: registry::Error, target: &Target<'_>) -> anyhow::Error {
         )),
         _ => connect::way_out(&error),
     };
-    match hint {
-        Some(hint) => report::hinted(error.into(), hint),
-        None => error.into(),
-    }
+    report::hinted_if(error.into(), hint)
 }
 
 fn say(

@@ -61,6 +61,14 @@ pub fn hinted(inner: anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
     Hinted { inner, hint: Some(hint.into()), exit: None }.into()
 }
 
+/// The error with the way out, if there is one.
+pub fn hinted_if(inner: anyhow::Error, hint: Option<String>) -> anyhow::Error {
+    match hint {
+        Some(hint) => hinted(inner, hint),
+        None => inner,
+    }
+}
+
 /// The error as one of the input: exit code 2.
 pub fn input(inner: anyhow::Error) -> anyhow::Error {
     Hinted { inner, hint: None, exit: Some(Exit::Input) }.into()

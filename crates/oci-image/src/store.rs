@@ -125,20 +125,17 @@ impl Store {
         };
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 256 << 10];
-        loop {
+        let found = loop {
             match file.read(&mut buffer) {
-                Ok(0) => break,
+                Ok(0) => break Some(Digest::from_bytes(hash.finalize().into())),
                 Ok(length) => hash.update(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A bad sector: what is read is not what was written.
-                Err(error) if error.raw_os_error() == Some(EIO) => {
-                    hash.update([0]);
-                    break;
-                }
+                // A bad sector: what was written can't be read any more.
+                Err(error) if error.raw_os_error() == Some(EIO) => break None,
                 Err(error) => return Err(io_error("read", &path)(error)),
             }
-        }
-        if Digest::from_bytes(hash.finalize().into()) == *digest {
+        };
+        if found == Some(*digest) {
             return Ok(false);
         }
         // Another run may have put a good one in its place meanwhile.

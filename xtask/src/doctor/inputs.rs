@@ -24,21 +24,16 @@ pub fn packages(patient: &Patient) -> Learned {
     let else_do = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
     let scripts = scripts::packages(&scripts::origin(&patient.recipe, scripts_folder(&args)));
     let call = Call::of(&args);
-    let surveyed = packages::survey(&patient.recipe, &folder, &patient.store, &call);
-    let (found, missing) = match surveyed {
+    let (found, missing) = match packages::survey(&patient.recipe, &folder, &patient.store, &call) {
         Ok(surveyed) => surveyed,
         Err(error) => return faults(check, &error, else_do).into(),
     };
     let size = found.packages.iter().map(|package| package.size).sum();
     let says = format!("{}, {}", progress::count(found.packages.len(), "file"), bytes(size));
     let read = packages::contents(found.packages.clone(), &patient.store, &call);
-    let (scripts, of_scripts) = match scripts {
-        Ok(scripts) => (Some(scripts), Ok(())),
-        Err(error) => (None, Err(error)),
-    };
-    let complete = missing.is_ok();
-    let wrong = [missing, of_scripts, read.map(drop)].into_iter().filter_map(Result::err);
-    let mut findings: Vec<Finding> = wrong.flat_map(|error| faults(check, &error, else_do)).collect();
+    let complete = report::both(missing, scripts);
+    let wrong = complete.as_ref().err().into_iter().chain(read.as_ref().err());
+    let mut findings: Vec<Finding> = wrong.flat_map(|error| faults(check, error, else_do)).collect();
     if findings.is_empty() {
         findings.push(Finding::good(check, says));
     }
@@ -46,7 +41,7 @@ pub fn packages(patient: &Patient) -> Learned {
         let says = format!("`{file}` is for no kind in `[packages]`");
         Finding::warning(check, says, "take it away, or give it a kind")
     }));
-    let packages = scripts.filter(|_| complete).map(|scripts| found.packages.into_iter().chain(scripts).collect());
+    let packages = complete.ok().map(|((), scripts)| found.packages.into_iter().chain(scripts).collect());
     Learned { findings, packages, ..Learned::default() }
 }
 

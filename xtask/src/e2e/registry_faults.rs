@@ -1,14 +1,12 @@
 //! Registries that refuse, do not answer, or cannot be trusted.
 
-use std::net::{Ipv4Addr, TcpListener};
-
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use super::{
     push::{push, skopeo},
     world::{Built, ORG, TIMESTAMP, World},
 };
-use crate::testbed::{Access, Log, PASSWORD, RegistryServer};
+use crate::testbed::{Access, Log, PASSWORD, RegistryServer, free_port};
 
 /// A tag that another image has is moved only with `--overwrite`.
 pub fn tag_exists(world: &World, log: &Log) -> anyhow::Result<()> {
@@ -43,9 +41,7 @@ pub fn tag_exists(world: &World, log: &Log) -> anyhow::Result<()> {
 /// Nothing listens; and organisations that no registry would take, refused before anyone is asked.
 pub fn down(world: &World, log: &Log) -> anyhow::Result<()> {
     world.image(log)?;
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
-    let host = free.local_addr().context("no free port on loopback")?.to_string();
-    drop(free);
+    let host = free_port()?.to_string();
     let push_to = |org: &str| {
         let command = world.xtask(log).args(["push", "--org", org, "--insecure", "--registry", &host]);
         command.args(["--timestamp", TIMESTAMP])

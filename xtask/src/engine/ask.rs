@@ -145,7 +145,8 @@ fn read(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     receive
 }
 
-fn end(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+/// How the program ended; none where it has not by the deadline.
+pub(super) fn end(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
     loop {
         match child.try_wait()? {
             None if Instant::now() < deadline => thread::sleep(PAUSE),

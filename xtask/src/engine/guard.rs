@@ -3,11 +3,12 @@
 use std::{
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
+
+use super::ask;
 
 /// A shell that waits for its input to end and then removes. The kernel closes the pipe when this program is gone, be it
 /// by ctrl-C or SIGKILL.
@@ -59,16 +60,13 @@ impl Drop for Guard {
         drop(self.shell.stdin.take());
         // A guard can't report; what is left is found by its label the next time. The shell lives on where an engine
         // does not answer, and does its work when it does.
-        let deadline = Instant::now() + self.patience;
-        while matches!(self.shell.try_wait(), Ok(None)) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(5));
-        }
+        let _ = ask::end(&mut self.shell, Instant::now() + self.patience);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path, process::Command};
+    use std::{fs, path::Path, process::Command, thread};
 
     use super::*;
 

@@ -99,7 +99,11 @@ pub(super) fn of_wheel(
     target: &Target,
     removed: &[String],
 ) -> Result<(BTreeSet<String>, Layout), Fault> {
-    let links = links(inputs, &facts.folders(plain, target)?, removed);
+    let folders = facts.folders(plain, target)?;
+    let links = links(inputs, &folders, removed);
+    if links.is_empty() {
+        return Ok((folders, plain.clone()));
+    }
     let layout = Layout { links, ..plain.clone() };
     Ok((facts.folders(&layout, target)?, layout))
 }

@@ -22,7 +22,7 @@ pub use self::{
     old_docker::OldDocker,
     podman::Podman,
     recipe::recipe,
-    registry::{Access, PASSWORD, RegistryServer},
+    registry::{Access, PASSWORD, RegistryServer, free_port},
     requirements::{Requirement, require},
     snapshot::{Entry, Kind, Snapshot},
     wheel_double::{WheelDouble, x86_64_library},

@@ -140,7 +140,7 @@ impl RegistryServer {
 }
 
 /// An address that is free when this returns.
-fn free_port() -> anyhow::Result<SocketAddr> {
+pub fn free_port() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     listener.and_then(|listener| listener.local_addr()).context("no free port on loopback")
 }

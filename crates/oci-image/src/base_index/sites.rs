@@ -13,10 +13,9 @@ impl BaseIndex {
         python.machine?;
         let name = format!("python{}.{}", python.version.0, python.version.1);
         let of_program = python.real.rsplit_once("/bin/").map_or("", |(prefix, _)| prefix);
-        let mut prefixes = vec![of_program];
-        if python.is_venv && python.prefix != of_program {
-            prefixes.insert(0, python.prefix.trim_end_matches('/'));
-        }
+        let of_venv = python.is_venv.then(|| python.prefix.trim_end_matches('/'));
+        let mut prefixes: Vec<&str> = of_venv.into_iter().chain([of_program]).collect();
+        prefixes.dedup();
         let has_library =
             |prefix: &&str| ["lib", "lib64"].iter().any(|lib| self.has_dir(&format!("{prefix}/{lib}/{name}")));
         prefixes.retain(has_library);
