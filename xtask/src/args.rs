@@ -48,6 +48,12 @@ pub enum Command {
     E2e(crate::e2e::E2eArgs),
     /// Measure against docker and buildah, side by side
     Bench(crate::bench::BenchArgs),
+    /// Renew the pinned list of the Debian packages that the sample's base is made of, for developers
+    SamplePackages {
+        /// Only say whether the list is up to date; exit 1 if it is not
+        #[arg(long)]
+        check: bool,
+    },
     /// Print the completion script of a shell
     Completions {
         /// Which shell
@@ -90,9 +96,6 @@ pub struct RecipeArgs {
     /// Make a small real image without the vendor's packages: Debian's Python 3.9, MindSpore and mindpet from PyPI
     #[arg(long)]
     pub sample: bool,
-    /// Install what `--sample` needs without asking
-    #[arg(long, requires = "sample")]
-    pub yes: bool,
 }
 
 /// How to reach the registry.
@@ -364,7 +367,7 @@ impl DoctorArgs {
     /// The same, as the build takes it.
     pub fn recipe(&self) -> RecipeArgs {
         let (recipe, set, pkg) = (self.recipe.clone(), self.set.clone(), self.pkg.clone());
-        RecipeArgs { recipe, set, pkg, sample: self.sample, yes: false }
+        RecipeArgs { recipe, set, pkg, sample: self.sample }
     }
 }
 

@@ -94,8 +94,8 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 pub fn run(args: &DoctorArgs, store: Store, progress: &Progress) -> anyhow::Result<()> {
     let base = args.base.as_deref();
     let recipe = if args.sample {
-        let own = crate::sample::expected(&store, &crate::sample::prospect(&store))?;
-        setup::sample_recipe(&args.recipe(), base, Some(own))?
+        let own = crate::sample::reference(&store)?.to_string();
+        setup::sample_recipe(&args.recipe(), base.unwrap_or(&own))?
     } else {
         place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base })?
     };

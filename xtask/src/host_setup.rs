@@ -19,10 +19,10 @@ use self::{
 };
 use crate::{
     args::HostSetupArgs,
-    clock, place,
+    clock, machine, place,
     progress::Progress,
     report::{self, Problems, WithHint},
-    sample, shell,
+    shell,
 };
 
 const HOSTS: &str = "etc/hosts";
@@ -53,7 +53,7 @@ pub fn run(args: &HostSetupArgs, progress: &Progress) -> anyhow::Result<()> {
         return report::data(&needed.iter().map(|change| change.diff()).collect::<String>());
     }
     let real = args.root == Path::new("/");
-    if real && !sample::is_root() {
+    if real && !machine::is_root() {
         return Err(anyhow!("changing `/etc` needs root; nothing was changed")).hint(format!("run `{}`", with_sudo()));
     }
     let stamp = clock::now_local()?.to_string();

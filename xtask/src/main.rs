@@ -22,6 +22,7 @@ mod inspect;
 mod intact;
 mod lock;
 mod login;
+mod machine;
 mod output;
 mod packages;
 mod place;
@@ -71,6 +72,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::HostSetup(args) => host_setup::run(args, &progress),
         Command::Doctor(args) => doctor::run(args, store()?, &progress),
         Command::Try(args) => trial::run(args, &store()?, &progress),
+        Command::SamplePackages { check } => sample::renew(*check, &progress),
         Command::Bench(bench) => bench::run(bench, args.store.as_deref()),
         Command::E2e(e2e) => e2e::run(e2e, args.store.as_deref()),
         Command::Completions { shell } => {

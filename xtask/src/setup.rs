@@ -21,7 +21,7 @@ use crate::{
     progress::{self, Progress},
     recipe::{Overrides, OwnFile, Recipe},
     report::{self, Problems, WithHint},
-    sample::{self, Consent, Ready, SampleBase},
+    sample,
 };
 
 /// What `--sample` says over the recipe's file: everything of the vendor is left out, mindpet stands for the tuning kit.
@@ -40,25 +40,18 @@ pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &P
     if !args.sample {
         return place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base });
     }
-    let ready = match base {
-        // Most likely one that was made of the sample's own.
-        Some(_) => sample::find(store),
-        None => {
-            let consent = if args.yes { Consent::Given } else { Consent::Ask };
-            Some(sample::ensure_base(store, consent, progress)?)
-        }
-    };
-    sample_recipe(args, base, ready)
+    match base {
+        Some(base) => sample_recipe(args, base),
+        None => sample_recipe(args, &sample::ensure_base(store, progress)?.to_string()),
+    }
 }
 
-/// The recipe of the sample upon this base, else upon its own.
-pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, own: Option<Ready>) -> anyhow::Result<Recipe> {
-    let from = own.as_ref().map_or(SampleBase::Debian, |ready| ready.from);
-    let own = own.map(|ready| ready.reference.to_string());
+/// The recipe of the sample upon this base: its own, or most likely one that was made of that.
+pub fn sample_recipe(args: &RecipeArgs, base: &str) -> anyhow::Result<Recipe> {
     // What the user sets comes last and wins.
-    let set: Vec<String> =
-        SAMPLE.map(str::to_owned).into_iter().chain(from.recipe_overrides()).chain(args.set.iter().cloned()).collect();
-    place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: base.or(own.as_deref()) })
+    let own = SAMPLE.into_iter().chain(sample::RECIPE).map(str::to_owned);
+    let set: Vec<String> = own.chain(args.set.iter().cloned()).collect();
+    place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(base) })
 }
 
 /// The package folder of this command. The sample's packages have one of their own, so that they do not mix with the

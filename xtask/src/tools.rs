@@ -2,11 +2,12 @@
 
 use std::{
     env, fs,
+    io::stderr,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use oci_image::{Digest, Store};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -62,7 +63,7 @@ pub fn build(store: &Store, progress: &Progress) -> anyhow::Result<Vec<Tool>> {
         Some(tools) => tools,
         None => {
             progress.line(&format!("building the launcher and fmk-patch for {TARGET}"));
-            compile(&workspace, &target_dir, TARGET, &TOOLS.map(|(package, ..)| package))?;
+            compile(&workspace, &target_dir, TARGET, &TOOLS.map(|(package, ..)| package), progress.is_quiet())?;
             let tools = stored(store, &target_dir)?;
             let noted = serde_json::to_vec(&Compiled { key: key.clone(), tools: tools.clone() })?;
             // Only saves a look by cargo: where it can't be written, or is half-written, cargo looks.
@@ -89,7 +90,7 @@ pub fn damaged(error: anyhow::Error, store: &Store, tools: &[Tool]) -> anyhow::E
 pub fn own_launcher() -> anyhow::Result<PathBuf> {
     let workspace = place::workspace();
     let target_dir = workspace.join("target/artifact");
-    compile(&workspace, &target_dir, OWN_TARGET, &["launcher"])?;
+    compile(&workspace, &target_dir, OWN_TARGET, &["launcher"], true)?;
     Ok(target_dir.join(OWN_TARGET).join("artifact/fmtk-launch"))
 }
 
@@ -129,31 +130,33 @@ fn place_of(target_dir: &Path, program: &str) -> PathBuf {
     target_dir.join(TARGET).join("artifact").join(program)
 }
 
-/// Compiles programs, and adds their target where it is missing.
-fn compile(workspace: &Path, target_dir: &Path, target: &str, packages: &[&str]) -> anyhow::Result<()> {
-    try_compile(workspace, target_dir, target, packages).or_else(|error| {
-        // The standard library of the target is a rustup component that a fresh machine lacks.
-        if add_target(workspace, target)? { try_compile(workspace, target_dir, target, packages) } else { Err(error) }
-    })
-}
-
 /// Compiles the programs into a folder of their own: a running `cargo xtask` build must not wait for this one's lock,
-/// nor this one for it.
-fn try_compile(workspace: &Path, target_dir: &Path, target: &str, packages: &[&str]) -> anyhow::Result<()> {
+/// nor this one for it. Cargo says itself how far it is, unless it is to be quiet.
+fn compile(workspace: &Path, target_dir: &Path, target: &str, packages: &[&str], quiet: bool) -> anyhow::Result<()> {
+    // The standard library of the target is a rustup component that a fresh machine lacks.
+    let has_rustup = add_target(workspace, target)?;
     let mut command = cargo(workspace);
-    command.args(["build", "--quiet", "--locked", "--profile", "artifact", "--target", target]);
-    command.arg("--target-dir").arg(target_dir);
+    command.args(["build", "--locked", "--profile", "artifact", "--target", target]);
+    command.arg("--target-dir").arg(target_dir).stdin(Stdio::null());
     for package in packages {
         command.args(["--package", package]);
     }
     command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace).join("\x1f"));
+    if quiet {
+        command.arg("--quiet");
+    } else {
+        command.stdout(stderr()).stderr(Stdio::inherit());
+    }
     let output = command.output().context("failed to run cargo").hint("install Rust: https://rustup.rs")?;
-    ensure!(
-        output.status.success(),
-        "failed to build the programs of the image for `{target}`\n{}",
-        String::from_utf8_lossy(&output.stderr).trim_end()
-    );
-    Ok(())
+    let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+    let failed = || Err(anyhow!("failed to build the programs of the image for `{target}`\n{said}"));
+    match (output.status.success(), has_rustup) {
+        (true, _) => Ok(()),
+        (false, true) => failed(),
+        (false, false) => {
+            failed().hint(format!("install the standard library of `{target}` as your Rust was installed"))
+        }
+    }
 }
 
 /// Panic messages hold source paths: they are rewritten, so that two clones build the same bytes.
@@ -178,23 +181,21 @@ fn cargo(workspace: &Path) -> Command {
     command
 }
 
-/// Adds the target by rustup; false where it was there already, so that nothing is gained by trying again.
+/// Adds the target where rustup says that it is missing; false where there is no rustup to ask.
 fn add_target(workspace: &Path, target: &str) -> anyhow::Result<bool> {
-    let way_out =
-        format!("run `rustup target add {target}`, or install the target's standard library as your Rust came");
     let rustup = |arguments: &[&str]| Command::new("rustup").args(arguments).current_dir(workspace).output();
-    let installed = rustup(&["target", "list", "--installed"])
-        .with_context(|| format!("Rust has no standard library for `{target}`, and rustup is not here to add it"))
-        .hint(way_out.clone())?;
+    let Ok(installed) = rustup(&["target", "list", "--installed"]) else { return Ok(false) };
     if String::from_utf8_lossy(&installed.stdout).lines().any(|line| line == target) {
-        return Ok(false);
+        return Ok(true);
     }
     let added = rustup(&["target", "add", target]).context("failed to run rustup")?;
     if added.status.success() {
         return Ok(true);
     }
     let said = String::from_utf8_lossy(&added.stderr).trim_end().to_owned();
-    Err(anyhow!(said)).with_context(|| format!("failed to add the Rust target `{target}`")).hint(way_out)
+    Err(anyhow!(said))
+        .with_context(|| format!("failed to add the Rust target `{target}`"))
+        .hint(format!("run `rustup target add {target}`"))
 }
 
 /// Digest of all that the programs are made from: where it is known, cargo need not be asked (0.1 s a build).

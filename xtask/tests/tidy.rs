@@ -165,13 +165,27 @@ fn arrows_between_the_rooms_never_go_back() {
         ("wheel-layer", &["image-name", "oci-image"]),
         ("registry", &["image-name", "oci-image", "file-edit"]),
         ("registry-double", &[]),
+        ("debian-package", &[]),
+        ("debian-double", &[]),
         ("file-edit", &[]),
         ("makeself", &[]),
         ("paired-hash", &[]),
         ("fmk-patch", &["file-edit"]),
         ("rank-table", &["file-edit"]),
         ("launcher", &["rank-table", "file-edit"]),
-        ("xtask", &["image-name", "oci-image", "wheel-layer", "registry", "fmk-patch", "file-edit", "makeself"]),
+        (
+            "xtask",
+            &[
+                "image-name",
+                "oci-image",
+                "wheel-layer",
+                "registry",
+                "fmk-patch",
+                "file-edit",
+                "makeself",
+                "debian-package",
+            ],
+        ),
     ]);
     for (path, text) in files(&["Cargo.toml"]) {
         if path == "Cargo.toml" || path.contains("fuzz") || path.starts_with("ci/") {

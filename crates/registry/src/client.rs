@@ -70,6 +70,13 @@ impl Registry {
         }))
     }
 
+    /// A server whose scheme and port are known.
+    pub(crate) fn at(origin: Url, host: Host, options: RegistryOptions) -> Self {
+        let server = Self::new(host, options);
+        *server.0.origin.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin);
+        server
+    }
+
     /// The host it was made for.
     pub fn host(&self) -> &Host {
         &self.0.host

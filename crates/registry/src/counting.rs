@@ -1,12 +1,14 @@
 //! The wire as the HTTP client sees it: names to addresses, and bytes counted on their way out.
 
 use std::{
+    collections::HashMap,
     fmt,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use ureq::{
@@ -71,29 +73,50 @@ impl<T: Transport> Transport for Counted<T> {
     }
 }
 
+/// How long an address is used again without being looked up: the HTTP client asks for it before every request, and name
+/// servers drop some of a hundred questions a second.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// Addresses by host and port, each with when it was looked up.
+type Known = HashMap<(String, u16), (Instant, Vec<SocketAddr>)>;
+
 /// Finds addresses in DNS, save for one name whose address is given.
 #[derive(Debug)]
 pub(crate) struct Names {
-    pub(crate) fixed: Option<(String, IpAddr)>,
-    pub(crate) system: DefaultResolver,
+    fixed: Option<(String, IpAddr)>,
+    system: DefaultResolver,
+    known: Mutex<Known>,
+}
+
+impl Names {
+    pub(crate) fn new(fixed: Option<(String, IpAddr)>) -> Self {
+        Self { fixed, system: DefaultResolver::default(), known: Mutex::default() }
+    }
 }
 
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let name = uri.host().unwrap_or_default();
-        match &self.fixed {
-            Some((fixed, address)) if fixed.eq_ignore_ascii_case(name) => {
-                let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-                let mut addresses = self.empty();
-                addresses.push(SocketAddr::new(*address, uri.port_u16().unwrap_or(default)));
-                Ok(addresses)
-            }
-            // A look-up fails with errors that look like those of a connection.
-            _ => self.system.resolve(uri, config, timeout).map_err(|error| match error {
-                Error::Io(_) | Error::HostNotFound => Error::Other(Box::new(UnknownName(name.to_owned()))),
-                error => error,
-            }),
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let mut addresses = self.empty();
+        if let Some((_, address)) = self.fixed.as_ref().filter(|(fixed, _)| fixed.eq_ignore_ascii_case(name)) {
+            addresses.push(SocketAddr::new(*address, port));
+            return Ok(addresses);
         }
+        // Held while a name is looked up: other threads want the same one.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (name.to_owned(), port);
+        if let Some((_, found)) = known.get(&key).filter(|(at, _)| at.elapsed() < REMEMBERED) {
+            found.iter().for_each(|address| addresses.push(*address));
+            return Ok(addresses);
+        }
+        // A look-up fails with errors that look like those of a connection.
+        let found = self.system.resolve(uri, config, timeout).map_err(|error| match error {
+            Error::Io(_) | Error::HostNotFound => Error::Other(Box::new(UnknownName(name.to_owned()))),
+            error => error,
+        })?;
+        known.insert(key, (Instant::now(), found.to_vec()));
+        Ok(found)
     }
 }
 

@@ -25,7 +25,11 @@ const PROGRESS: u64 = 1 << 20;
 /// descriptor's digest, and no byte beyond the descriptor's size is ever read.
 pub struct BlobReader {
     registry: Registry,
-    repository: RepoPath,
+    /// The path that is asked for, with leave to read it.
+    target: String,
+    access: Access,
+    /// As people see it.
+    name: String,
     blob: Descriptor,
     body: Option<BodyReader<'static>>,
     /// It ended with an error, and goes on doing so.
@@ -47,9 +51,21 @@ impl Registry {
     /// Begins to read a blob. A blob that is not there is [`Cause::NotFound`]. The reader's errors have a [`Cause`]
     /// inside.
     pub fn pull_blob(&self, repository: &RepoPath, blob: &Descriptor) -> Result<BlobReader, Error> {
-        let mut reader = BlobReader {
-            registry: self.clone(),
-            repository: repository.clone(),
+        let target = format!("/v2/{repository}/blobs/{}", blob.digest);
+        let name = format!("{}/{repository}@{}", self.host(), blob.digest);
+        let mut reader = BlobReader::new(self, &target, Access::pull(repository.as_str()), name, blob);
+        self.attempts(|| reader.open()).context(|| format!("pull blob `{}`", reader.name))?;
+        Ok(reader)
+    }
+}
+
+impl BlobReader {
+    pub(crate) fn new(registry: &Registry, target: &str, access: Access, name: String, blob: &Descriptor) -> Self {
+        Self {
+            registry: registry.clone(),
+            target: target.to_owned(),
+            access,
+            name,
             blob: blob.clone(),
             body: None,
             failed: false,
@@ -57,22 +73,13 @@ impl Registry {
             hash: Sha256::new(),
             attempts: 1,
             mark: 0,
-        };
-        self.attempts(|| reader.open()).context(|| format!("pull blob `{}`", reader.name()))?;
-        Ok(reader)
-    }
-}
-
-impl BlobReader {
-    fn name(&self) -> String {
-        format!("{}/{}@{}", self.registry.host(), self.repository, self.blob.digest)
+        }
     }
 
     /// Asks for the blob from `offset` on.
-    fn open(&mut self) -> Result<(), Cause> {
-        let access = Access::pull(self.repository.as_str());
-        let url = self.registry.url(format!("/v2/{}/blobs/{}", self.repository, self.blob.digest))?;
-        let mut ask = Ask::new(Method::GET, url, &access);
+    pub(crate) fn open(&mut self) -> Result<(), Cause> {
+        let url = self.registry.url(self.target.clone())?;
+        let mut ask = Ask::new(Method::GET, url, &self.access);
         if self.offset > 0 {
             let range = HeaderValue::try_from(format!("bytes={}-", self.offset))
                 .map_err(|error| self.registry.protocol(format!("a range fits no header field: {error}")))?;
@@ -84,13 +91,11 @@ impl BlobReader {
             StatusCode::PARTIAL_CONTENT if self.offset > 0 => {
                 let start = format!("bytes {}-", self.offset);
                 if !answer.header("content-range").is_some_and(|range| range.starts_with(&start)) {
-                    return Err(self
-                        .registry
-                        .protocol(format!("`{}` came from another place than asked", self.name())));
+                    return Err(self.registry.protocol(format!("`{}` came from another place than asked", self.name)));
                 }
                 0
             }
-            _ => return Err(self.registry.refusal(answer, &self.name(), self.repository.as_str())),
+            _ => return Err(self.registry.refusal(answer, &self.name, self.access.repository())),
         };
         let whole = answer.length().map(|length| length.saturating_add(self.offset - skip));
         if let Some(found) = whole.filter(|whole| *whole != self.blob.size) {
@@ -110,7 +115,12 @@ impl BlobReader {
     }
 
     fn wrong_size(&self, found: u64) -> Cause {
-        Cause::WrongSize { host: self.registry.host().to_string(), object: self.name(), found, wanted: self.blob.size }
+        Cause::WrongSize {
+            host: self.registry.host().to_string(),
+            object: self.name.clone(),
+            found,
+            wanted: self.blob.size,
+        }
     }
 
     /// Reads on from where the blob was cut, unless that has been tried too often.
@@ -180,7 +190,7 @@ impl BlobReader {
         }
         Err(io::Error::other(Cause::WrongDigest {
             host: self.registry.host().to_string(),
-            object: self.name(),
+            object: self.name.clone(),
             found: found.to_string(),
             wanted: self.blob.digest,
         }))
@@ -190,7 +200,7 @@ impl BlobReader {
 impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.failed {
-            return Err(io::Error::other(format!("`{}` failed before", self.name())));
+            return Err(io::Error::other(format!("`{}` failed before", self.name)));
         }
         let result = self.read_on(buffer);
         self.failed = result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);

@@ -106,6 +106,11 @@ impl Url {
         if self.https { "https" } else { "http" }
     }
 
+    /// Path, and query where there is one.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
     fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
@@ -141,6 +146,21 @@ pub(crate) fn encode(text: &str) -> String {
         }
     }
     out
+}
+
+/// The text that was percent-encoded; what is not well encoded stays as it is.
+pub(crate) fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        let byte = match (first, others) {
+            (b'%', [high, low, ..]) => char::from(*high).to_digit(16).zip(char::from(*low).to_digit(16)),
+            _ => None,
+        };
+        bytes.push(byte.map_or(*first, |(high, low)| (high * 16 + low) as u8));
+        rest = if byte.is_some() { &others[2..] } else { others };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -187,6 +207,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(text in "\\PC{0,20}") {
+            prop_assert_eq!(decode(&encode(&text)), text);
+        }
+
         #[test]
         fn any_location_is_joined_or_refused(location in "\\PC{0,40}") {
             let base = Url::parse("http://r/v2/").unwrap();

@@ -11,10 +11,7 @@ use std::{
 use ureq::{
     Agent, Body, Proxy, SendBody, Timeout,
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
-    unversioned::{
-        resolver::DefaultResolver,
-        transport::{ConnectProxyConnector, Connector as _, SocksConnector, TcpConnector},
-    },
+    unversioned::transport::{ConnectProxyConnector, Connector as _, SocksConnector, TcpConnector},
 };
 
 use crate::{
@@ -196,7 +193,7 @@ impl Wire {
                 .chain(TcpConnector::default())
                 .chain(tls)
                 .chain(Counting(self.counters.clone()));
-        Agent::with_parts(config, chain, Names { fixed: self.fixed.clone(), system: DefaultResolver::default() })
+        Agent::with_parts(config, chain, Names::new(self.fixed.clone()))
     }
 
     fn cause(&self, url: &Url, patience: Duration, error: ureq::Error) -> Cause {

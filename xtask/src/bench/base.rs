@@ -4,6 +4,7 @@ use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use anyhow::{Context, ensure};
@@ -16,8 +17,11 @@ use super::{
 use crate::{
     place,
     progress::Progress,
-    sample::{self, Consent, SampleBase},
-    testbed::{Access, Docker, Engine, Invocation, Log, RegistryServer, Requirement, Workplace, cann_double, recipe},
+    sample,
+    testbed::{
+        Access, Docker, Engine, Invocation, Log, RegistryServer, Requirement, Workplace, cann_double, mmdebstrap,
+        recipe,
+    },
 };
 
 /// What the measurements need of the machine.
@@ -48,14 +52,14 @@ struct Stage {
     program: PathBuf,
     /// The sample's base with all its wheels upon it, MindSpore's 405 MB among them.
     layout: PathBuf,
-    from: SampleBase,
     workplace: Workplace,
 }
 
 /// Measures everything.
 pub fn run(rounds: usize, pkg: Option<&Path>, store: Option<&Path>) -> anyhow::Result<Vec<Row>> {
     let stage = Stage::new(rounds, pkg, store)?;
-    let mut rows = inspection(&stage)?;
+    let mut rows = sample_base(&stage)?;
+    rows.extend(inspection(&stage)?);
     let docker = Docker::start(&stage.log, &stage.folder("docker")?, false)?;
     rows.extend(out_of_docker(&stage, &docker)?);
     rows.extend(second_build(&stage, &docker)?);
@@ -75,16 +79,16 @@ impl Stage {
             Some(path) => std::path::absolute(path).context("no working folder")?,
             None => workplace.path().join("setup"),
         };
-        let ready = sample::ensure_base(&Store::open(&store)?, Consent::Ask, &Progress::new(true))?;
+        sample::ensure_base(&Store::open(&store)?, &Progress::new(true))?;
         let layout = workplace.path().join("base");
-        let mut build = log.command(&program).arg("--store").arg(&store).args(["image", "--sample", "--yes"]);
+        let mut build = log.command(&program).arg("--store").arg(&store).args(["image", "--sample"]);
         if let Some(pkg) = pkg {
             build = build.arg("--pkg").arg(std::path::absolute(pkg).context("no working folder")?);
         }
         let archive = format!("docker-archive:{}", workplace.path().join(ARCHIVE).display());
         let build = build.args(["--output", &archive, "--output"]).arg(format!("oci:{}", layout.display()));
         build.dir(&place::workspace()).run()?;
-        Ok(Self { rounds, log, meter, program, layout, from: ready.from, workplace })
+        Ok(Self { rounds, log, meter, program, layout, workplace })
     }
 
     fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
@@ -117,10 +121,42 @@ impl Stage {
     }
 }
 
+/// The sample's base out of Debian's packages, downloads included, beside mmdebstrap.
+fn sample_base(stage: &Stage) -> anyhow::Result<Vec<Row>> {
+    let (mut ours, mut theirs, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    let quiet = Progress::new(true);
+    for round in 0..stage.rounds {
+        let store = Store::open(&stage.folder(&format!("sample/store-{round}"))?)?;
+        for seconds in [&mut ours, &mut again] {
+            let begin = Instant::now();
+            sample::ensure_base(&store, &quiet)?;
+            seconds.push(begin.elapsed().as_secs_f64());
+        }
+        let folder = stage.folder(&format!("sample/mmdebstrap-{round}"))?;
+        let their = mmdebstrap(&stage.log, &folder)?.run()?.time.as_secs_f64();
+        let (our, rounds) = (ours.last().unwrap_or(&0.0), stage.rounds);
+        stage.log.say(&format!("the sample's base {}/{rounds}: ours {our:.2} s, mmdebstrap {their:.2} s", round + 1));
+        theirs.push(their);
+    }
+    // A process that does little else.
+    let store = stage.folder("sample/store")?;
+    let place = stage.folder("sample/place")?;
+    fs::write(place.join("image.toml"), "").context("failed to write a recipe")?;
+    let image = stage.log.command(&stage.program).arg("--store").arg(&store).dir(&place::workspace());
+    let image = image.args(["image", "--sample", "--dry-run", "--set", "pypi.requirements=[]", "--recipe"]);
+    let (process, _) = stage.meter.measure(image.arg(place.join("image.toml")).arg("--pkg").arg(&place))?;
+    let figure = "the sample's base";
+    Ok(vec![
+        Row::timed(&format!("{figure}, empty store"), &ours, "mmdebstrap", &theirs, Bar::Times(0.5)),
+        Row::alone(&format!("{figure}, from the store"), median(&again), Unit::Seconds, Bar::AtMost(0.1)),
+        Row::alone(&format!("{figure}, peak memory"), process.peak_bytes as f64, Unit::Bytes, Bar::AtMost(128.0 * MIB)),
+    ])
+}
+
 /// A plan for a base that was not seen before, beside a list of all its files.
 fn inspection(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let place = stage.folder("inspection")?;
-    fs::write(place.join("image.toml"), recipe(stage.from, &[])).context("failed to write a recipe")?;
+    fs::write(place.join("image.toml"), recipe(&[])).context("failed to write a recipe")?;
     let layers = stage.layers()?;
     let script = "for layer; do gzip -dc \"$layer\" | tar t; done > /dev/null";
     let mut ours: Vec<Measure> = Vec::new();
@@ -175,7 +211,7 @@ fn out_of_docker(stage: &Stage, docker: &Docker) -> anyhow::Result<Vec<Row>> {
 fn second_build(stage: &Stage, docker: &Docker) -> anyhow::Result<Vec<Row>> {
     let place = stage.folder("cann")?;
     cann_double(&stage.log, &place, CANN)?;
-    let text = recipe(stage.from, &[]).replace("cann = \"none\"", &format!("cann = \"{CANN}\""));
+    let text = recipe(&[]).replace("cann = \"none\"", &format!("cann = \"{CANN}\""));
     fs::write(place.join("image.toml"), text).context("failed to write a recipe")?;
     let store = stage.folder("cann/store")?;
     let image = || stage.command("image", &store, &place).args(["--engine", "docker", "--format", "json"]);

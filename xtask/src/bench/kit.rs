@@ -47,7 +47,6 @@ pub const REQUIREMENTS: &[Requirement] = &[
     Requirement::Program("setpriv", "util-linux"),
     Requirement::Program("docker", "docker.io"),
     Requirement::Program("dockerd", "docker.io"),
-    Requirement::Program("mmdebstrap", "mmdebstrap"),
     Requirement::Program("python3", "python3"),
     Requirement::Arm64,
 ];

@@ -122,7 +122,6 @@ const REQUIREMENTS: &[Requirement] = &[
     Requirement::Program("buildah", "buildah"),
     Requirement::Program("docker-registry", "docker-registry"),
     Requirement::Program("skopeo", "skopeo"),
-    Requirement::Program("mmdebstrap", "mmdebstrap"),
     Requirement::Program("python3", "python3"),
     METER,
 ];

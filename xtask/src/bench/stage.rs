@@ -10,9 +10,10 @@ use oci_image::Store;
 
 use super::meter::{Measure, Meter};
 use crate::{
+    base::ImageRef,
     packages, place,
     progress::Progress,
-    sample::{self, Consent},
+    sample,
     testbed::{Access, Docker, Invocation, Log, RegistryServer, Workplace, recipe},
 };
 
@@ -33,7 +34,7 @@ pub struct Stage {
     pub packages: PathBuf,
     /// The recipe of an image of those two.
     pub recipe: PathBuf,
-    base: sample::Ready,
+    base: ImageRef,
     meter: Meter,
     workplace: Workplace,
 }
@@ -46,7 +47,7 @@ impl Stage {
         let program = std::env::current_exe().context("the built program is not found")?;
         log.say("setting up: base, wheels, registry, docker, meter");
         let store = Store::open(&workplace.path().join("setup"))?;
-        let base = sample::ensure_base(&store, Consent::Ask, &Progress::new(true))?;
+        let base = sample::ensure_base(&store, &Progress::new(true))?;
 
         let folder = |name: &str| -> anyhow::Result<PathBuf> {
             let path = workplace.path().join(name);
@@ -58,7 +59,7 @@ impl Stage {
             None => {
                 let path = folder("fetched")?;
                 let command = log.command(&program).arg("--store").arg(store.root()).dir(&place::workspace());
-                command.args(["fetch", "--sample", "--yes", "--pkg"]).arg(&path).run()?;
+                command.args(["fetch", "--sample", "--pkg"]).arg(&path).run()?;
                 path
             }
         };
@@ -69,7 +70,7 @@ impl Stage {
             fs::copy(&wheel, packages.join(name)).with_context(|| format!("failed to copy `{}`", wheel.display()))?;
         }
         let recipe_file = workplace.path().join("image.toml");
-        let text = recipe(base.from, &[("mindspore", "mindspore_ascend-*.whl"), ("mindpet", "mindpet-*.whl")]);
+        let text = recipe(&[("mindspore", "mindspore_ascend-*.whl"), ("mindpet", "mindpet-*.whl")]);
         fs::write(&recipe_file, text).with_context(|| format!("failed to write `{}`", recipe_file.display()))?;
 
         let registry = RegistryServer::start(&log, &folder("registry")?, Access::Anyone)?;
@@ -110,7 +111,7 @@ impl Stage {
         self.log
             .command("skopeo")
             .args(["copy", "--quiet", "--dest-tls-verify=false", "--preserve-digests"])
-            .arg(self.base.reference.to_string())
+            .arg(self.base.to_string())
             .arg(format!("docker://{}", self.base()))
             .run()?;
         self.log.command("sync").run()?;

@@ -117,7 +117,7 @@ fn alone(command: &mut Command, folder: &Path) {
     use std::os::unix::ffi::OsStrExt;
     // The store's path has no NUL, or nothing could have been written there.
     let folder = std::ffi::CString::new(folder.as_os_str().as_bytes()).unwrap_or_default();
-    let root = crate::sample::is_root();
+    let root = crate::machine::is_root();
     let enter = move || {
         // SAFETY: three system calls with a text that outlives them; none allocates, as is asked for between fork and
         // exec. Users other than root may change the root folder in a user namespace of their own.

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     args::{HostSetupArgs, LoginArgs},
     host_setup, login,
+    machine::is_root,
     progress::Progress,
-    sample::is_root,
     tools::TARGET,
 };
 

@@ -19,9 +19,9 @@ use crate::{
     base::{self, ImageRef, engine_image},
     clock, connect,
     login::LoginRecord,
+    machine::on_path,
     progress::{Progress, bytes},
     report,
-    sample::on_path,
 };
 
 /// One attempt, and a second for each step of it: a push has more patience.

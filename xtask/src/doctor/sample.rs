@@ -1,15 +1,11 @@
-//! What `image --sample` needs: pip for its wheels, and what makes its base.
+//! What `image --sample` needs: pip for its wheels, and Debian's packages for its base.
 
 use std::process::{Command, Stdio};
-
-use registry::RegistryOptions;
 
 use super::{Learned, Patient, finding::Finding, inputs, network};
 use crate::{
     fetch::{self, State},
-    packages,
-    sample::{self, Prospect},
-    setup,
+    packages, progress, sample, setup,
 };
 
 /// The wheels, or pip, which the build has fetch them.
@@ -38,28 +34,22 @@ fn pip(check: &'static str) -> Finding {
     }
 }
 
-/// The base: made, or how it will be.
+/// The base: made, or what it will be made from.
 pub fn base(patient: &Patient) -> Learned {
     if patient.args.base.is_some() {
         return network::base(patient);
     }
     let check = "base";
-    let finding = match sample::prospect(&patient.store) {
-        Prospect::Made(_) => return network::base(patient),
-        Prospect::Packages { mirror, is_ready: true } => {
-            Finding::good(check, format!("mmdebstrap will make it of Debian's packages from `{mirror}`"))
+    let found = sample::is_made(&patient.store).and_then(|is_made| match is_made {
+        true => Ok(None),
+        false => sample::probe(&patient.store, network::impatient).map(Some),
+    });
+    match found {
+        Ok(None) => network::base(patient),
+        Ok(Some((size, mirror))) => {
+            let size = progress::bytes(size);
+            vec![Finding::good(check, format!("it will be made from Debian's packages, {size} from {mirror}"))].into()
         }
-        Prospect::Packages { is_ready: false, .. } => Finding::warning(
-            check,
-            "mmdebstrap, which makes it, is not installed; without it an image is pulled",
-            format!("`{}`, or `cargo xtask image --sample --yes`", sample::install_command()),
-        ),
-        Prospect::Official => match sample::probe_official(network::impatient(RegistryOptions::default())) {
-            Ok(()) => Finding::good(check, "it will be pulled: this machine's apt has no packages of Debian"),
-            Err(error) => {
-                return inputs::faults(check, &error, "name one of your own with `--base`").into();
-            }
-        },
-    };
-    vec![finding].into()
+        Err(error) => inputs::faults(check, &error, "name one of your own with `--base`").into(),
+    }
 }

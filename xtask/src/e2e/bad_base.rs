@@ -15,7 +15,7 @@ use crate::{base::ImageRef, sample, testbed::Log};
 
 /// amd64 is refused; zstd becomes gzip and the rest of the image is the same.
 pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
-    let base = world.base(log)?.reference;
+    let base = world.base(log)?;
     let ImageRef::Layout { dir: layout, .. } = &base else { bail!("`{base}` is no layout") };
     let folder = world.folder("bad-base")?;
 

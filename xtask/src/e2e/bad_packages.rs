@@ -141,10 +141,10 @@ fn build<'a>(world: &World, log: &'a Log, folder: &Path, kinds: &[&str]) -> anyh
     let globs: Vec<String> = kinds.iter().map(|kind| format!("{kind}-*.whl")).collect();
     let packages: Vec<(&str, &str)> = kinds.iter().copied().zip(globs.iter().map(String::as_str)).collect();
     let path = folder.join("image.toml");
-    let text = recipe(base.from, &packages);
+    let text = recipe(&packages);
     fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
     let build = world.xtask_in(log, &folder.join("store")).arg("image").arg("--recipe").arg(&path);
-    Ok(build.arg("--pkg").arg(folder).arg("--base").arg(base.reference.to_string()))
+    Ok(build.arg("--pkg").arg(folder).arg("--base").arg(base.to_string()))
 }
 
 /// The real wheel, damaged, under the name of the package that is looked for.

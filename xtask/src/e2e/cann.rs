@@ -30,14 +30,14 @@ impl<'a> Place<'a> {
         let folder = world.folder(name)?;
         let pkg = world.folder(&format!("{name}/pkg"))?;
         let run = cann_double(log, &pkg, VERSION)?;
-        let text = recipe(world.base(log)?.from, &[]).replace("cann = \"none\"", &format!("cann = \"{VERSION}\""));
+        let text = recipe(&[]).replace("cann = \"none\"", &format!("cann = \"{VERSION}\""));
         let path = folder.join("image.toml");
         fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
         Ok(Self { world, folder, run })
     }
 
     fn image<'l>(&self, log: &'l Log, store: &str) -> anyhow::Result<Invocation<'l>> {
-        let base = self.world.base(log)?.reference.to_string();
+        let base = self.world.base(log)?.to_string();
         let build = self.world.xtask_in(log, &self.folder.join(store)).arg("image").arg("--recipe");
         let build = build.arg(self.folder.join("image.toml")).arg("--pkg").arg(self.folder.join("pkg"));
         Ok(build.args(["--base", &base, "--timestamp", TIMESTAMP]))

@@ -92,7 +92,7 @@ pub fn pushed_by_hand(world: &World, log: &Log) -> anyhow::Result<()> {
     let pkg = world.folder("context-pushed/pkg")?;
     WheelDouble::new("alpha").write(&pkg)?;
     let file = folder.join("image.toml");
-    write(&file, &recipe(world.base(log)?.from, &[("alpha", "alpha-*.whl")]))?;
+    write(&file, &recipe(&[("alpha", "alpha-*.whl")]))?;
     let context = folder.join("context");
     let image = || {
         let image = world.xtask_in(log, &folder.join("store")).args(["image", "--insecure", "--format", "json"]);
@@ -138,13 +138,13 @@ fn old_base(world: &World, log: &Log, folder: &Path) -> anyhow::Result<String> {
     scripts::look_alikes(&world.folder("conformance/ascend910")?)?;
     let files = format!(
         "{}[[files]]\nfrom = \"ascend910\"\nto = \"{}\"\nmode = \"0640\"\n",
-        recipe(sample.from, &[("old", "packaging-1.0-*.whl")]),
+        recipe(&[("old", "packaging-1.0-*.whl")]),
         crate::scripts::FOLDER
     );
     let file = folder.join("base.toml");
     write(&file, &files)?;
     let base = format!("oci:{}", folder.join("base").display());
-    let made = world.xtask(log).args(["image", "--timestamp", TIMESTAMP, "--base", &sample.reference.to_string()]);
+    let made = world.xtask(log).args(["image", "--timestamp", TIMESTAMP, "--base", &sample.to_string()]);
     made.arg("--recipe").arg(&file).arg("--pkg").arg(&pkg).args(["--output", &base]).run()?;
     Ok(base)
 }
@@ -161,7 +161,7 @@ fn exported(world: &World, log: &Log, folder: &Path, base: &str, docker: &Docker
             symlink(&path, pypi.join(name)).context("failed to link a wheel")?;
         }
     }
-    let text = recipe(world.base(log)?.from, &[])
+    let text = recipe(&[])
         .replace("scripts = \"keep\"", "scripts = \"auto\"")
         .replace("requirements = []", "requirements = [\"mindspore-ascend=={mindspore}\"]")
         .replace("cann = \"none\"", &format!("cann = \"{CANN}\""));

@@ -26,7 +26,7 @@ pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
 
 /// A recipe of nothing, but that CANN is wanted: so an engine and emulation are.
 fn doctor<'l>(world: &World, log: &'l Log, flags: &[&str]) -> anyhow::Result<Invocation<'l>> {
-    let base = world.base(log)?.reference.to_string();
+    let base = world.base(log)?.to_string();
     let mut command = world.xtask(log).args(["doctor", "--insecure", "--org", ORG, "--format", "json"]);
     for setting in ["packages.moxing.required=false", "packages.tuning-kit.required=false", "pypi.requirements=[]"] {
         command = command.args(["--set", setting]);
@@ -142,7 +142,7 @@ fn rust_target(world: &World, log: &Log) -> anyhow::Result<()> {
 /// Asked for on a terminal, with the console's line typed there.
 fn login(world: &World, log: &Log) -> anyhow::Result<()> {
     let folder = world.folder("doctor-fix-login")?;
-    let base = world.base(log)?.reference.to_string();
+    let base = world.base(log)?.to_string();
     let host = world.registry(log)?.host();
     let pkg = world.folder("doctor-fix-pkg")?;
     let mut line = format!(

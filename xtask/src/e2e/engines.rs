@@ -79,7 +79,7 @@ fn base_untouched(world: &World, log: &Log, engine: &dyn Engine) -> anyhow::Resu
 
 /// The sample's base in the registry, copied there by skopeo, byte for byte.
 pub fn base_image(world: &World, log: &Log) -> anyhow::Result<String> {
-    let layout = world.base(log)?.reference;
+    let layout = world.base(log)?;
     let base = format!("{}/base/python:3.9", world.registry(log)?.host());
     log.command("skopeo")
         .args(["copy", "--quiet", "--dest-tls-verify=false", "--preserve-digests", "--dest-authfile"])

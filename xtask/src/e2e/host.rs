@@ -78,7 +78,7 @@ fn listed(log: &Log, root: &Path) -> anyhow::Result<String> {
 /// A host on which all is well, and what is wrong on others.
 pub fn doctor(world: &World, log: &Log) -> anyhow::Result<()> {
     let host = world.registry(log)?.host();
-    let base = world.base(log)?.reference.to_string();
+    let base = world.base(log)?.to_string();
     let pkg = world.folder("doctor-pkg")?;
     let doctor = || {
         let mut command = world.xtask(log).args(["doctor", "--insecure", "--registry", &host, "--format", "json"]);

@@ -71,7 +71,7 @@ pub fn full_disk(world: &World, log: &Log) -> anyhow::Result<()> {
 /// A store that has the sample's base already, so that the build comes to its layers at once.
 fn with_base(world: &World, log: &Log, folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     let base = world.base(log)?;
-    let ImageRef::Layout { dir, .. } = &base.reference else { bail!("`{}` is no layout", base.reference) };
+    let ImageRef::Layout { dir, .. } = &base else { bail!("`{}` is no layout", base) };
     oci_image::Store::open(folder).with_context(|| format!("no store in `{}`", folder.display()))?;
     let from = dir.strip_prefix(world.store()).context("the base is not in the store")?;
     copy(dir, &folder.join(from))?;

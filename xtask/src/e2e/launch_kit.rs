@@ -161,19 +161,17 @@ impl<'a> Kit<'a> {
         write(&folder.join("launcher.py"), OLD_FRONT)?;
         write(&folder.join("tk"), TK)?;
         let files = |from: &str, to: &str, rest: &str| format!("[[files]]\nfrom = \"{from}\"\nto = \"{to}\"\n{rest}\n");
-        let plain = recipe(sample.from, &[]) + "launch.front = false\n";
+        let plain = recipe(&[]) + "launch.front = false\n";
         let of_vendor =
             files("ascend910", FOLDER, "mode = \"0640\"") + &files("launcher.py", front::PATH, "mode = \"0640\"");
         write(&folder.join("base.toml"), &(plain + &of_vendor))?;
         let kinds = WHEELS.map(|start| (start.trim_end_matches('-'), format!("{start}*.whl")));
         let kinds: Vec<(&str, &str)> = kinds.iter().map(|(kind, glob)| (*kind, glob.as_str())).collect();
-        let own = recipe(sample.from, &kinds).replace("scripts = \"keep\"", "scripts = \"auto\"");
+        let own = recipe(&kinds).replace("scripts = \"keep\"", "scripts = \"auto\"");
         write(&folder.join("image.toml"), &(own + &files("tk", "/usr/local/bin/tk", "mode = \"0755\"")))?;
         let kit = Self { world, log, base: format!("oci:{}", folder.join("base").display()), folder };
         let empty = world.folder("launch-kit/none")?;
-        kit.build("base.toml", &sample.reference.to_string(), &empty, "20221028181400")
-            .args(["--output", &kit.base])
-            .run()?;
+        kit.build("base.toml", &sample.to_string(), &empty, "20221028181400").args(["--output", &kit.base]).run()?;
         Ok(kit)
     }
 

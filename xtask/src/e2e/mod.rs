@@ -20,6 +20,7 @@ mod pip;
 mod push;
 mod registry_faults;
 mod reproducible;
+mod sample_base;
 mod sample_image;
 mod scripts;
 mod trial;
@@ -62,6 +63,11 @@ struct Scenario {
 /// All of them, in the order in which they run: what later ones build on comes first.
 const SCENARIOS: &[Scenario] = &[
     scenario("sample-image", "fetch and build the sample; the second build makes nothing", sample_image::run),
+    scenario(
+        "sample-base",
+        "the base is mmdebstrap's but for a table of differences, the same for every user, and dpkg knows it",
+        sample_base::run,
+    ),
     scenario("dry-run", "the plan is printed twice the same and nothing is written", sample_image::dry_run),
     scenario(
         "push",

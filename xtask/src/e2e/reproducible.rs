@@ -22,7 +22,7 @@ pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
     // A process can set its own umask only; a shell does it for ours.
     let there = program
         .under_umask("0077")
-        .args(["image", "--sample", "--yes", "--format", "json", "--timestamp", super::world::TIMESTAMP, "--pkg"])
+        .args(["image", "--sample", "--format", "json", "--timestamp", super::world::TIMESTAMP, "--pkg"])
         .arg("packages")
         .env("TZ", "Asia/Shanghai")
         .env("LC_ALL", "tr_TR.UTF-8")

@@ -270,7 +270,7 @@ impl Base {
         vendors(&own, fmk)?;
         let packages = world.folder(&format!("{folder}/pkg"))?;
         let folder = world.folder(folder)?;
-        let text = recipe(sample.from, &[]);
+        let text = recipe(&[]);
         let (uid, gid) = OWNER;
         let files = format!(
             "{text}[[files]]\nfrom = \"ascend910\"\nto = \"{FOLDER}\"\nowner = \"{uid}:{gid}\"\nmode = \"{MODE:04o}\"\n"
@@ -285,7 +285,7 @@ impl Base {
             archive: folder.join("image.tar"),
             built: Value::Null,
         };
-        let made = base.image(world, log, &folder.join("base.toml"), &sample.reference.to_string());
+        let made = base.image(world, log, &folder.join("base.toml"), &sample.to_string());
         base.built = made.args(["--output", &base.layout]).run()?.json()?;
         Ok(base)
     }

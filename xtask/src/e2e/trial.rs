@@ -114,12 +114,12 @@ impl<'a> Bed<'a> {
     fn new(world: &'a World, log: &'a Log) -> anyhow::Result<Self> {
         let base = world.base(log)?;
         let folder = world.folder("try-ends")?;
-        let text = recipe(base.from, &[]);
+        let text = recipe(&[]);
         fs::write(folder.join("image.toml"), text).context("failed to write the recipe")?;
         world.folder("try-ends/pkg")?;
         let bed = Self { log, world, podman: world.podman(log)?, folder };
         let image = bed.xtask().arg("image").arg("--recipe").arg(bed.folder.join("image.toml"));
-        let image = image.arg("--pkg").arg(bed.folder.join("pkg")).args(["--base", &base.reference.to_string()]);
+        let image = image.arg("--pkg").arg(bed.folder.join("pkg")).args(["--base", &base.to_string()]);
         image.args(["--timestamp", SMALL]).run()?;
         Ok(bed)
     }

@@ -5,12 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use image_name::Digest;
 use oci_image::Store;
 
 use super::lazy::Lazy;
 use crate::{
+    base::ImageRef,
     place, sample,
     testbed::{Access, Docker, Invocation, Log, PASSWORD, Podman, RegistryServer, Workplace},
 };
@@ -107,7 +108,7 @@ impl World {
 
     /// `image --sample` with the shared packages and timestamp.
     pub fn sample<'a>(&self, log: &'a Log, store: &Path) -> anyhow::Result<Invocation<'a>> {
-        let command = self.xtask_in(log, store).args(["image", "--sample", "--yes", "--timestamp", TIMESTAMP]);
+        let command = self.xtask_in(log, store).args(["image", "--sample", "--timestamp", TIMESTAMP]);
         Ok(command.arg("--pkg").arg(self.packages(log)?))
     }
 
@@ -130,17 +131,19 @@ impl World {
     }
 
     /// The sample's base in the shared store.
-    pub fn base(&self, log: &Log) -> anyhow::Result<sample::Ready> {
+    pub fn base(&self, log: &Log) -> anyhow::Result<ImageRef> {
         self.image(log)?;
         let store = Store::open(&self.store).context("no shared store")?;
-        sample::find(&store).context("the shared store has no base of the sample")
+        ensure!(sample::is_made(&store)?, "the shared store has no base of the sample");
+        sample::reference(&store)
     }
 
     /// `--base` in place of the sample's own, and what the recipe must say of it.
     pub fn base_options(&self, log: &Log, reference: &str) -> anyhow::Result<Vec<String>> {
         let mut options = vec!["--base".to_owned(), reference.to_owned()];
-        for setting in self.base(log)?.from.recipe_overrides() {
-            options.extend(["--set".to_owned(), setting]);
+        self.base(log)?;
+        for setting in sample::RECIPE {
+            options.extend(["--set".to_owned(), setting.to_owned()]);
         }
         Ok(options)
     }

@@ -5,6 +5,7 @@ mod command;
 mod daemon;
 mod docker;
 mod engine;
+mod mmdebstrap;
 mod old_docker;
 mod podman;
 mod recipe;
@@ -19,6 +20,7 @@ pub use self::{
     command::{Finished, Invocation, Log},
     docker::Docker,
     engine::Engine,
+    mmdebstrap::mmdebstrap,
     old_docker::OldDocker,
     podman::Podman,
     recipe::recipe,

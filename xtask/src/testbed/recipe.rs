@@ -1,11 +1,11 @@
 //! Recipes for images of a few wheels on the sample's base.
 
-use crate::sample::SampleBase;
+use crate::sample;
 
 /// The text of a recipe whose packages are these, by kind and glob, and nothing else.
-pub fn recipe(from: SampleBase, packages: &[(&str, &str)]) -> String {
+pub fn recipe(packages: &[(&str, &str)]) -> String {
     let mut text = String::from("scripts = \"keep\"\npypi.requirements = []\nversions.cann = \"none\"\n");
-    for setting in from.recipe_overrides() {
+    for setting in sample::RECIPE {
         if let Some((key, value)) = setting.split_once('=') {
             text.push_str(&format!("{key} = \"{value}\"\n"));
         }
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn it_is_a_recipe() {
-        let text = recipe(SampleBase::Debian, &[("alpha", "alpha-*.whl")]);
+        let text = recipe(&[("alpha", "alpha-*.whl")]);
         let nothing = crate::recipe::Overrides { set: &[], base: None };
         let parsed = crate::recipe::Recipe::parse(&text, "image.toml", std::path::Path::new("/"), nothing);
         assert!(parsed.is_ok(), "{parsed:?}\n{text}");

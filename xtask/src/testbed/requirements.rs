@@ -30,7 +30,7 @@ pub fn require(requirements: &[Requirement]) -> anyhow::Result<()> {
                 }
             }
             Requirement::Root => {
-                if !crate::sample::is_root() {
+                if !crate::machine::is_root() {
                     let way_out = "run it as root: `sudo -E env \"PATH=$PATH\" cargo xtask …`";
                     problems.push("this needs root, for engines and mounts of its own", Some(way_out.to_owned()));
                 }

@@ -13,7 +13,7 @@ use super::{
     plan::{CODE, EXAMPLE, FOLDERS, Job, User},
     table::{self, ConfigMap},
 };
-use crate::sample::is_root;
+use crate::machine::is_root;
 
 /// What is run where no command is given.
 const TRAIN: &str = include_str!("train.py");

@@ -30,7 +30,7 @@ pub fn run(bed: &Bed, pkg: Option<&Path>) -> anyhow::Result<Vec<Row>> {
         None => bed.workplace.path().join("pkg"),
     };
     bed.log.say("building the sample image");
-    let built = xtask(&["image", "--sample", "--yes", "--pkg"]).arg(&pkg).run()?;
+    let built = xtask(&["image", "--sample", "--pkg"]).arg(&pkg).run()?;
     let image = built.text().to_owned();
 
     // What the engine has to load is part of it, as in a first try.

@@ -1,0 +1,146 @@
+//! dpkg's database of what is installed, as dpkg itself would have written it: programs of the image and scanners of
+//! images read from it which packages there are, in which versions, with which files (dpkg(1), dpkg-query(1)).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context;
+use debian_package::Control;
+use md5::{Digest as _, Md5};
+
+const STATUS: &str = "/var/lib/dpkg/status";
+
+/// What maintainer scripts are called.
+const SCRIPTS: [&str; 5] = [".preinst", ".postinst", ".prerm", ".postrm", ".config"];
+
+/// The files of the database by absolute path.
+#[derive(Debug, Default)]
+pub struct Database {
+    status: Vec<u8>,
+    info: BTreeMap<String, Vec<u8>>,
+}
+
+impl Database {
+    /// A package as installed: `paths` are all that it brings, without slashes at either end, and `conffiles` the
+    /// contents of those of its configuration files that are there.
+    pub fn add(
+        &mut self,
+        control: &Control,
+        paths: &BTreeSet<String>,
+        conffiles: &BTreeMap<String, Vec<u8>>,
+    ) -> anyhow::Result<()> {
+        let stanza = control.get("control").map(|bytes| std::str::from_utf8(bytes));
+        let stanza = stanza.context("it has no file `control`")?.context("its `control` is not UTF-8")?;
+        let field = |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let name = field("Package").context("its `control` names no package")?;
+        // Of a package that several architectures may have at once, the files are named with the architecture.
+        let name = match (field("Multi-Arch"), field("Architecture")) {
+            (Some("same"), Some(architecture)) => format!("{name}:{architecture}"),
+            _ => name.to_owned(),
+        };
+
+        let (first, rest) = stanza.trim_end().split_once('\n').context("its `control` has one line")?;
+        let mut entry = format!("{first}\nStatus: install ok installed\n{rest}\n");
+        if !conffiles.is_empty() {
+            entry.push_str("Conffiles:\n");
+        }
+        for path in self::conffiles(control) {
+            if let Some(bytes) = conffiles.get(path) {
+                let digest: String = Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+                entry.push_str(&format!(" /{path} {digest}\n"));
+            }
+        }
+        entry.push('\n');
+        self.status.extend(entry.into_bytes());
+
+        let info = |kind: &str| format!("/var/lib/dpkg/info/{name}.{kind}");
+        let list: String =
+            paths.iter().map(|path| if path.is_empty() { "/.\n".into() } else { format!("/{path}\n") }).collect();
+        self.info.insert(info("list"), list.into_bytes());
+        for (kind, bytes) in control.iter().filter(|(kind, _)| *kind != "control") {
+            self.info.insert(info(kind), bytes.clone());
+        }
+        Ok(())
+    }
+
+    /// Every file of the database: absolute path, mode, contents.
+    pub fn files(&self) -> impl Iterator<Item = (&str, u32, &[u8])> {
+        let is_script = |path: &str| SCRIPTS.iter().any(|kind| path.ends_with(kind));
+        let info = self
+            .info
+            .iter()
+            .map(move |(path, bytes)| (path.as_str(), if is_script(path) { 0o755 } else { 0o644 }, bytes.as_slice()));
+        std::iter::once((STATUS, 0o644, self.status.as_slice())).chain(info)
+    }
+}
+
+/// The configuration files that a package names, without the leading slash.
+pub fn conffiles(control: &Control) -> impl Iterator<Item = &str> {
+    let text = control.get("conffiles").and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+    text.lines().map(|line| line.trim().trim_start_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn a_package_is_recorded_as_dpkg_does_it() {
+        let files = [
+            (
+                "control",
+                "Package: libx1\nArchitecture: arm64\nMulti-Arch: same\nVersion: 1.2-3\nDescription: x\n More.\n",
+            ),
+            ("conffiles", "/etc/x.conf\n/etc/gone.conf\n"),
+            ("postinst", "#!/bin/sh\n"),
+        ];
+        let control = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into();
+        let paths = ["", "etc", "etc/x.conf"].map(str::to_owned).into();
+        let mut database = Database::default();
+        let conffiles = [("etc/x.conf".to_owned(), b"a=1\n".to_vec())].into();
+        database.add(&control, &paths, &conffiles).unwrap();
+        let files = [("control", "Package: y\nArchitecture: all\nVersion: 1:0\n")];
+        let control = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into();
+        database.add(&control, &BTreeSet::new(), &BTreeMap::new()).unwrap();
+        let show =
+            |(path, mode, text): (&str, u32, &[u8])| format!("== {mode:o} {path}\n{}", String::from_utf8_lossy(text));
+        let shown: String = database.files().map(show).collect();
+        expect![[r#"
+            == 644 /var/lib/dpkg/status
+            Package: libx1
+            Status: install ok installed
+            Architecture: arm64
+            Multi-Arch: same
+            Version: 1.2-3
+            Description: x
+             More.
+            Conffiles:
+             /etc/x.conf d5e29449b9e66d5b4bb0d6ce48fbbcb1
+
+            Package: y
+            Status: install ok installed
+            Architecture: all
+            Version: 1:0
+
+            == 644 /var/lib/dpkg/info/libx1:arm64.conffiles
+            /etc/x.conf
+            /etc/gone.conf
+            == 644 /var/lib/dpkg/info/libx1:arm64.list
+            /.
+            /etc
+            /etc/x.conf
+            == 755 /var/lib/dpkg/info/libx1:arm64.postinst
+            #!/bin/sh
+            == 644 /var/lib/dpkg/info/y.list
+        "#]]
+        .assert_eq(&shown);
+    }
+
+    #[test]
+    fn a_package_without_a_name_is_refused() {
+        let control = [("control".to_owned(), b"Version: 1\nArchitecture: all\n".to_vec())].into();
+        let error = Database::default().add(&control, &BTreeSet::new(), &BTreeMap::new()).unwrap_err();
+        assert_eq!(error.to_string(), "its `control` names no package");
+    }
+}

@@ -1,0 +1,75 @@
+//! The Debian packages of the sample's base, pinned: which, where a mirror has them, and what their bytes are.
+
+use anyhow::Context;
+use oci_image::{Descriptor, Digest};
+use serde::{Deserialize, Serialize};
+
+/// The list, as `cargo xtask sample-packages` writes it.
+const PINNED: &str = include_str!("packages.toml");
+
+/// Packages that make a base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageSet {
+    /// The release of Debian, by its code name.
+    pub suite: String,
+    /// What is wanted; the rest is there because these depend on it.
+    pub roots: Vec<String>,
+    /// The packages by name, which is the order in which they are unpacked.
+    pub packages: Vec<Package>,
+}
+
+/// One package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its path on a mirror, below the folder that has `dists/` and `pool/`.
+    pub path: String,
+    /// Length of the `.deb` in bytes.
+    pub size: u64,
+    /// SHA-256 of the `.deb`.
+    pub digest: Digest,
+}
+
+impl PackageSet {
+    /// The set that is pinned in the sources.
+    pub fn pinned() -> anyhow::Result<Self> {
+        toml_edit::de::from_str(PINNED).context("the pinned list of Debian's packages can't be read")
+    }
+
+    /// Length of all packages in bytes.
+    pub fn size(&self) -> u64 {
+        self.packages.iter().map(|package| package.size).sum()
+    }
+}
+
+impl Package {
+    /// The package as a blob of the store.
+    pub fn blob(&self) -> Descriptor {
+        let media_type = "application/vnd.debian.binary-package".to_owned();
+        Descriptor { media_type, digest: self.digest, size: self.size, urls: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pinned_list_is_whole_and_sorted() {
+        let set = PackageSet::pinned().unwrap();
+        assert!(set.packages.is_sorted_by(|one, two| one.name < two.name));
+        for root in &set.roots {
+            assert!(set.packages.iter().any(|package| package.name == *root), "{root}");
+        }
+        for package in &set.packages {
+            let file = package.path.rsplit('/').next().unwrap();
+            // An epoch (`1:`) is no part of a file's name.
+            let version = package.version.split_once(':').map_or(package.version.as_str(), |(_, version)| version);
+            assert!(package.path.starts_with("pool/main/"), "{}", package.path);
+            assert!(file.starts_with(&format!("{}_{version}_", package.name)), "{}", package.path);
+        }
+    }
+}
