@@ -54,7 +54,7 @@ const fn made(path: &'static str, mode: u32, owner: (u64, u64), what: What) -> M
 /// What maintainer scripts would have made of this set of packages, and what the platform's own base has. Left out:
 /// `/etc/ld.so.cache`, since the loader looks into the folders of libraries by itself; `.pyc` files, which would hold
 /// this machine's time; empty logs.
-const MADE: [Made; 23] = [
+const MADE: [Made; 22] = [
     // base-passwd copies its master files. The platform runs jobs as uid 1000, gid 100.
     made("etc/passwd", 0o644, ROOT, What::Accounts("usr/share/base-passwd/passwd.master", USER)),
     made("etc/group", 0o644, ROOT, What::Accounts("usr/share/base-passwd/group.master", GROUP)),
@@ -70,12 +70,10 @@ const MADE: [Made; 23] = [
     // tzdata, where nobody is asked.
     made("etc/timezone", 0o644, ROOT, What::Text("Etc/UTC\n")),
     made("etc/localtime", 0o777, ROOT, What::Link("/usr/share/zoneinfo/Etc/UTC")),
-    // update-alternatives, for mawk, procps and tar.
+    // update-alternatives, for mawk and tar.
     made("etc/alternatives/awk", 0o777, ROOT, What::Link("/usr/bin/mawk")),
     made("etc/alternatives/rmt", 0o777, ROOT, What::Link("/usr/sbin/rmt-tar")),
-    made("etc/alternatives/w", 0o777, ROOT, What::Link("/usr/bin/w.procps")),
     made("usr/bin/awk", 0o777, ROOT, What::Link("/etc/alternatives/awk")),
-    made("usr/bin/w", 0o777, ROOT, What::Link("/etc/alternatives/w")),
     made("usr/sbin/rmt", 0o777, ROOT, What::Link("/etc/alternatives/rmt")),
     // dash diverts the shell that others would install, and installs its own.
     made(
@@ -88,6 +86,8 @@ const MADE: [Made; 23] = [
     ),
     // dpkg's own, of a base for one architecture.
     made("var/lib/dpkg/arch", 0o644, ROOT, What::Text("arm64\n")),
+    // Files of the database are named with the architecture where several may be there at once.
+    made("var/lib/dpkg/info/format", 0o644, ROOT, What::Text("1\n")),
     // Jobs boot by this name, and the tuning kit starts the training by it.
     made("usr/bin/python", 0o777, ROOT, What::Link("python3")),
     made("home/ma-user", 0o750, OWNER, What::Folder),

@@ -40,7 +40,7 @@ fn base() -> Vec<Deb> {
             .hard_link("./bin/ash", "./bin/dash")?
             .file("./etc/dash.conf", 0o600, b"a=1\n")?
             .file("./dev/null", 0o644, b"")?
-            .file("./usr/bin/w", 0o755, b"in the place of a link")?
+            .file("./usr/bin/awk", 0o755, b"in the place of a link")?
             .file("./usr/share/doc/dash/changelog.gz", 0o644, b"")?
             .file("./usr/share/doc/dash/copyright", 0o644, b"")?
             .link("./usr/share/doc/gcc", "gcc-10-base")?
@@ -144,10 +144,8 @@ fn packages_become_a_base() {
         755 0:0 etc/alternatives Dir
         777 0:0 etc/alternatives/awk Symlink("/usr/bin/mawk")
         777 0:0 etc/alternatives/rmt Symlink("/usr/sbin/rmt-tar")
-        777 0:0 etc/alternatives/w Symlink("/usr/bin/w.procps")
         755 0:0 usr/bin Dir
         777 0:0 usr/bin/awk Symlink("/etc/alternatives/awk")
-        777 0:0 usr/bin/w Symlink("/etc/alternatives/w")
         755 0:0 usr/sbin Dir
         777 0:0 usr/sbin/rmt Symlink("/etc/alternatives/rmt")
         755 0:0 var Dir
@@ -155,6 +153,8 @@ fn packages_become_a_base() {
         755 0:0 var/lib/dpkg Dir
         644 0:0 var/lib/dpkg/diversions below
         644 0:0 var/lib/dpkg/arch below
+        755 0:0 var/lib/dpkg/info Dir
+        644 0:0 var/lib/dpkg/info/format below
         777 0:0 usr/bin/python Symlink("python3")
         755 0:0 home Dir
         750 1000:100 home/ma-user Dir
@@ -162,7 +162,6 @@ fn packages_become_a_base() {
         555 0:0 proc Dir
         555 0:0 sys Dir
         644 0:0 var/lib/dpkg/status below
-        755 0:0 var/lib/dpkg/info Dir
         644 0:0 var/lib/dpkg/info/base-files.list below
         644 0:0 var/lib/dpkg/info/base-passwd.list below
         644 0:0 var/lib/dpkg/info/dash.conffiles below
@@ -179,6 +178,8 @@ fn packages_become_a_base() {
         dash
         == var/lib/dpkg/arch
         arm64
+        == var/lib/dpkg/info/format
+        1
         == var/lib/dpkg/status
         Package: base-passwd
         Status: install ok installed
@@ -218,7 +219,7 @@ fn packages_become_a_base() {
         /bin/sh
         /dev/null
         /etc/dash.conf
-        /usr/bin/w
+        /usr/bin/awk
         /usr/share/doc/dash/changelog.gz
         /usr/share/doc/dash/copyright
         /usr/share/doc/gcc
