@@ -43,13 +43,18 @@ git clone --quiet . "$work/clone"
 mkdir "$work/home" "$work/cargo-bin" "$work/rustup"
 farm "$work/cargo-bin" /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin
 chown -R nobody "$work/clone" "$work/home"
-# The toolchain may lie in root's home, where nobody may look: it is mounted elsewhere, seen by this command alone.
+# The toolchain may lie in root's home, where nobody may look. In a mount namespace of this command's own that home is
+# an empty folder which anybody may enter, with the toolchain in its place.
 export cargo_home rustup_home work
 unshare --mount --fork bash -ec '
-    mount --bind -o ro "$cargo_home/bin" "$work/cargo-bin"
-    mount --bind -o ro "$rustup_home" "$work/rustup"
+    mount --bind "$cargo_home/bin" "$work/cargo-bin"
+    mount --bind "$rustup_home" "$work/rustup"
+    mount -t tmpfs -o mode=755 tmpfs "$HOME"
+    mkdir -p "$rustup_home"
+    mount --bind "$work/rustup" "$rustup_home"
+    mount -o remount,bind,ro "$rustup_home"
     cd "$work/clone"
     exec setpriv --reuid=nobody --regid=nogroup --clear-groups env --unset=XDG_CACHE_HOME --unset=CARGO_TARGET_DIR \
-        HOME="$work/home" CARGO_HOME="$work/home/.cargo" RUSTUP_HOME="$work/rustup" PATH="$work/cargo-bin:$work/bin" \
+        HOME="$work/home" CARGO_HOME="$work/home/.cargo" RUSTUP_HOME="$rustup_home" PATH="$work/cargo-bin:$work/bin" \
         setsid --wait "$@" </dev/null
 ' bash "$@"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what `cargo xtask e2e` and `cargo xtask bench` need on a Debian-like machine, and only what is missing.
-# `cargo xtask image`, `push` and `cargo test` need none of it but mmdebstrap (for `--sample`).
+# `cargo xtask image`, `push` and `cargo test` need none of it.
 #
 #   ci/setup.sh             install what is missing (as root, or through sudo)
 #   ci/setup.sh --check     only say what is missing; exit 1 if something is
@@ -45,6 +45,8 @@ makeself         makeself
 pigz             pigz
 htpasswd         apache2-utils
 openssl          openssl
+gpgv             gpgv
+unshare          util-linux
 script           bsdutils
 cc               gcc
 java             default-jdk-headless
@@ -61,7 +63,10 @@ done <<<"$tools"
 # Debian's own keys, which other Debian-like systems do not have; libc headers, for the bench's C library.
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
-python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+# The system's Python, which other users have too.
+for python in python3 /usr/bin/python3; do
+    "$python" -m pip --version >/dev/null 2>&1 || { missing+=(python3-pip); break; }
+done
 
 registered() { [ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; }
 native=false
