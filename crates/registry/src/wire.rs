@@ -18,6 +18,7 @@ use crate::{
     counting::{Counters, Counting, Names, UnknownName},
     error::Cause,
     options::RegistryOptions,
+    secret::Secret,
     tls::Tls,
     trust::CaFileError,
     url::Url,
@@ -142,13 +143,17 @@ impl Wire {
         Ok(Answer { status: parts.status, headers: parts.headers, body, url: url.clone() })
     }
 
-    /// The client for a URL: one for direct connections, one for each proxy.
-    fn agent(&self, url: &Url) -> Result<Agent, Cause> {
+    /// The proxy that leads to a URL.
+    fn proxy(&self, url: &Url) -> Option<&Secret> {
         let fixed = self.fixed.as_ref().is_some_and(|(name, _)| name.eq_ignore_ascii_case(url.name()));
         // Who gives an address wants it used, and the proxy would look the name up.
         let direct = fixed || self.options.proxies.is_direct(url.name(), url.port());
-        let proxy = if direct { None } else { self.options.proxies.of_scheme(url.is_https()) };
-        let key = proxy.map(|proxy| proxy.reveal().to_owned());
+        if direct { None } else { self.options.proxies.of_scheme(url.is_https()) }
+    }
+
+    /// The client for a URL: one for direct connections, one for each proxy.
+    fn agent(&self, url: &Url) -> Result<Agent, Cause> {
+        let key = self.proxy(url).map(|proxy| proxy.reveal().to_owned());
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = agents.get(&key) {
             return Ok(agent.clone());
@@ -206,6 +211,10 @@ impl Wire {
             ureq::Error::Timeout(Timeout::PerRead) => Cause::TimedOut { host: host(), after: patience },
             ureq::Error::Timeout(_) => Cause::TimedOut { host: host(), after: timeouts.progress },
             ureq::Error::ConnectProxyFailed(reason) => Cause::Proxy { host: host(), reason },
+            // Nothing but the proxy was asked for a connection.
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused && self.proxy(url).is_some() => {
+                Cause::Proxy { host: host(), reason: "nothing listens at the proxy's address".to_owned() }
+            }
             ureq::Error::Io(error) => io_cause(host(), patience, error),
             ureq::Error::Other(error) => match error.downcast::<UnknownName>() {
                 Ok(name) => Cause::NoSuchHost { host: name.0 },
