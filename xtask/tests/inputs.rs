@@ -181,7 +181,7 @@ fn an_image_that_is_not_in_the_store_is_told_what_is() {
 fn a_fetch_is_told_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("python3");
-    let pip = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fetch/fake_pip.sh");
+    let pip = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/fmtk/src/resolve/fetch/fake_pip.sh");
     std::os::unix::fs::symlink(pip, program).unwrap();
     let fetch = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));

@@ -34,8 +34,8 @@ pub use document::{Document, ManifestError};
 pub use image_name::Digest;
 pub use index::{Index, IndexEntry};
 pub use layer::{
-    Attr, Content, ContentHash, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, ParentDirs, TreeEntry,
-    TreeKind, split, tree_layer,
+    Attr, Content, ContentHash, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, MTIME, ParentDirs,
+    TreeEntry, TreeKind, split, tree_layer,
 };
 pub use layout::{LayoutSource, WriteError, open_layout, write_layout};
 pub use leftover::Scratch;
