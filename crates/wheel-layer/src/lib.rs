@@ -39,6 +39,7 @@ mod check;
 mod closure;
 mod conflicts;
 mod cp437;
+mod cursor;
 mod elf;
 mod entry_points;
 mod error;
