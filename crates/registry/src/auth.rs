@@ -14,7 +14,8 @@ use ureq::http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
     challenge::Challenge,
-    credentials::{CredentialSource, Credentials},
+    credentials::Credentials,
+    docker_config::CredentialSource,
     error::Cause,
     secret::Secret,
     url::{Url, encode},
