@@ -1,8 +1,10 @@
 //! A launcher that was started, until it has ended.
 
 use std::{
+    ffi::OsString,
     fs,
-    process::Child,
+    io::Read,
+    process::{Child, Command, Stdio},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -30,12 +32,48 @@ pub struct Ended {
     pub stderr: String,
 }
 
-impl<'a> Running<'a> {
-    /// `stdout` reads the launcher's to the end.
-    pub fn new(place: &'a Place<'a>, child: Child, stdout: JoinHandle<Vec<u8>>) -> Self {
-        Self { place, child, stdout }
+impl Place<'_> {
+    /// The launcher with a shell script as ranks. `$OUT` is the folder that they tell things in.
+    pub fn shell(&self, script: &str) -> anyhow::Result<Running<'_>> {
+        self.start(&["sh", "-c", script].map(OsString::from))
     }
 
+    /// The launcher with this command, and with nothing of our own environment but PATH.
+    pub fn start(&self, command: &[OsString]) -> anyhow::Result<Running<'_>> {
+        let stderr_path = self.path("stderr");
+        let stderr = fs::File::create(&stderr_path).context("failed to create the file for stderr")?;
+        let mut all = Command::new("env");
+        // Whoever starts us in the background of a script may have had signals ignored, which is inherited.
+        all.arg("--default-signal").args(&self.launcher.command).args(command);
+        all.env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            // Python would set a locale of its own where there is none.
+            .env("LC_ALL", "C.UTF-8")
+            .env("PYTHONPATH", &self.launcher.modules)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("HOME", self.path("home"))
+            .env("OUT", self.path("out"))
+            .env("MA_MOUNT_PATH", self.path("mount"))
+            .env("RANK_TABLE_FILE", self.path("config"))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.path("code"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr);
+        self.log().note(&format!("$ {all:?}\n"));
+        let mut child = all.spawn().context("failed to start the launcher")?;
+        let mut pipe = child.stdout.take().context("no pipe from the launcher")?;
+        let stdout = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            // What was read before an error is what there is.
+            let _ = pipe.read_to_end(&mut text);
+            text
+        });
+        Ok(Running { place: self, child, stdout })
+    }
+}
+
+impl<'a> Running<'a> {
     /// Waits until this many things are in `$OUT`.
     pub fn until_told(&self, count: usize) -> anyhow::Result<()> {
         self.until(&format!("{count} ranks started"), PATIENCE, || Ok(self.place.told()?.len() >= count))

@@ -3,7 +3,6 @@
 use std::{
     ffi::OsString,
     fs,
-    io::Read,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -11,7 +10,6 @@ use std::{
 
 use anyhow::Context;
 
-use super::running::Running;
 use crate::testbed::Log;
 
 /// How long anything that should happen may take on a busy machine.
@@ -29,7 +27,7 @@ pub struct Launcher {
     /// Its name in folders and tables.
     pub name: &'static str,
     /// For PYTHONPATH: both get it, so that their environments are the same.
-    modules: PathBuf,
+    pub modules: PathBuf,
 }
 
 impl Launcher {
@@ -105,45 +103,6 @@ impl<'a> Place<'a> {
         let path = self.path("config/v1.json");
         self.set("RANK_TABLE_FILE_V_1_0", path);
         Ok(())
-    }
-
-    /// The launcher with a shell script as ranks. `$OUT` is the folder that they tell things in.
-    pub fn shell(&self, script: &str) -> anyhow::Result<Running<'_>> {
-        self.start(&["sh", "-c", script].map(OsString::from))
-    }
-
-    /// The launcher with this command, and with nothing of our own environment but PATH.
-    pub fn start(&self, command: &[OsString]) -> anyhow::Result<Running<'_>> {
-        let stderr_path = self.path("stderr");
-        let stderr = fs::File::create(&stderr_path).context("failed to create the file for stderr")?;
-        let mut all = Command::new("env");
-        // Whoever starts us in the background of a script may have had signals ignored, which is inherited.
-        all.arg("--default-signal").args(&self.launcher.command).args(command);
-        all.env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            // Python would set a locale of its own where there is none.
-            .env("LC_ALL", "C.UTF-8")
-            .env("PYTHONPATH", &self.launcher.modules)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("HOME", self.path("home"))
-            .env("OUT", self.path("out"))
-            .env("MA_MOUNT_PATH", self.path("mount"))
-            .env("RANK_TABLE_FILE", self.path("config"))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.path("code"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(stderr);
-        self.log.note(&format!("$ {all:?}\n"));
-        let mut child = all.spawn().context("failed to start the launcher")?;
-        let mut pipe = child.stdout.take().context("no pipe from the launcher")?;
-        let stdout = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            // What was read before an error is what there is.
-            let _ = pipe.read_to_end(&mut text);
-            text
-        });
-        Ok(Running::new(self, child, stdout))
     }
 
     /// How many ranks, and processes that they started, are alive. One that is just about to end gets a second for it.
