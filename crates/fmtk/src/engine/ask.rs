@@ -2,7 +2,7 @@
 //! an image is large (load, run, save, export) has none.
 
 use std::{
-    env, fmt,
+    env,
     io::{self, Read},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Way;
+use super::way::{Way, asked, last};
 use crate::terminal::report;
 
 /// How long an engine has for a short answer.
@@ -85,6 +85,13 @@ pub fn ask(way: &Way, arguments: &[&str]) -> Result<String, AskError> {
     ask_within(limit(env::var_os(LIMIT_VARIABLE))?, way, arguments)
 }
 
+impl Way {
+    /// Asks for the image's id, or for what else the format says.
+    pub fn image(&self, format: &str, name: &str) -> Result<String, AskError> {
+        ask(self, &["image", "inspect", "--format", format, name]).map(|said| last(&said))
+    }
+}
+
 fn limit(value: Option<std::ffi::OsString>) -> Result<Duration, AskError> {
     let Some(value) = value else { return Ok(LIMIT) };
     let value = value.to_string_lossy();
@@ -103,12 +110,6 @@ pub(super) fn ask_within(limit: Duration, way: &Way, arguments: &[&str]) -> Resu
         Ok(None) => Err(AskError::Silent { asked, limit }),
         Err(source) => Err(AskError::Run { asked, source }),
     }
-}
-
-/// The question as people know it: the subcommand, without options and what is behind them.
-pub fn asked(program: impl fmt::Display, arguments: &[&str]) -> String {
-    let words = arguments.iter().enumerate().take_while(|(place, word)| *place == 0 || !word.starts_with('-'));
-    words.fold(program.to_string(), |asked, (_, word)| asked + " " + word)
 }
 
 /// How the program ended, with what it wrote to stdout and stderr; none where it took too long, and was killed.
@@ -200,12 +201,5 @@ mod tests {
         for wrong in ["", "0", "-1", "1m", "inf", "NaN"] {
             assert_eq!(read(wrong), Err(format!("`FMTK_ENGINE_LIMIT` is `{wrong}`, not a number of seconds")));
         }
-    }
-
-    #[test]
-    fn a_question_is_named_by_its_subcommand() {
-        assert_eq!(asked("docker", &["image", "inspect", "--format", "{{.Id}}", "x"]), "docker image inspect");
-        assert_eq!(asked("podman", &["--version"]), "podman --version");
-        assert_eq!(asked("docker", &[]), "docker");
     }
 }

@@ -1,5 +1,5 @@
-//! Whether programs for arm64 run in a container at all: seen with a small static one, before a base of gigabytes is
-//! loaded and an installer runs for minutes.
+//! What engines need to be told, each with its reason, and whether programs for arm64 run in a container at all: seen
+//! with a small static one, before a base of gigabytes is loaded and an installer runs for minutes.
 
 use anyhow::{Context, anyhow};
 use oci_image::{
@@ -8,7 +8,7 @@ use oci_image::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Way, load};
+use super::{Way, ask, load};
 use crate::terminal::report::{self, WithHint};
 
 const PROGRAM: &str = "/fmtk-launch";
@@ -17,7 +17,7 @@ const PROGRAM: &str = "/fmtk-launch";
 /// the program with this digest, which the store has.
 pub fn probe(store: &Store, program: &'static str, name: &str, tool: &Digest) -> anyhow::Result<Way> {
     let image = image(store, tool)?;
-    let ways = Way::all(program);
+    let ways = ways(program);
     let plain = ways.first().context("no way to run an engine is known")?;
     let id = load(plain, &image, store, name)?;
     let mut said = Vec::new();
@@ -35,6 +35,44 @@ pub fn probe(store: &Store, program: &'static str, name: &str, tool: &Digest) ->
         said.push(super::said(output.status, &output.stderr));
     }
     refused(program, &said)
+}
+
+/// The ways to try, the plainest first.
+fn ways(program: &'static str) -> Vec<Way> {
+    let way = |global: &[&'static str], create: &[&'static str]| Way {
+        program,
+        global: global.to_vec(),
+        create: [create, platform(program)].concat(),
+    };
+    match program {
+        "podman" => {
+            vec![way(&[], &[]), way(&[], LIMITS), way(&["--runtime", "runc"], &[]), way(&["--runtime", "runc"], LIMITS)]
+        }
+        _ => vec![way(&[], &[])],
+    }
+}
+
+/// podman sets limits that root may not raise where it lacks CAP_SYS_RESOURCE, as in some CI sandboxes; docker's are
+/// those of its daemon. And crun refuses a mix of cgroup versions that runc takes.
+const LIMITS: &[&str] = &["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"];
+
+/// docker 18.09 takes `--platform` only in experimental mode, so there the image, which we have loaded and call by its
+/// id, has to do; from API 1.41 (20.10) on it takes it, and with containerd's image store it looks for the host's
+/// platform unless told. podman only warns that the image is for another.
+fn platform(program: &str) -> &'static [&'static str] {
+    if program != "docker" {
+        return &[];
+    }
+    match ask(&Way::plain("docker"), &["version", "--format", "{{.Server.APIVersion}}"]) {
+        Ok(said) if takes_platform(&said) => &["--platform", "linux/arm64"],
+        _ => &[],
+    }
+}
+
+/// By the version of the daemon's API.
+fn takes_platform(api: &str) -> bool {
+    let version = api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    version.is_some_and(|version: (u32, u32)| version >= (1, 41))
 }
 
 fn refused(program: &str, said: &[String]) -> anyhow::Result<Way> {
@@ -104,5 +142,20 @@ mod tests {
             hint: see whether `podman run --rm --network none IMAGE` works, or choose the other engine with `--engine`
         "#]]
         .assert_eq(&said(&["no space left on device"]));
+    }
+
+    #[test]
+    fn docker_of_18_09_is_not_told_a_platform() {
+        assert!(!takes_platform("1.39"));
+        assert!(takes_platform("1.41"));
+        assert!(takes_platform("2.0"));
+        assert!(!takes_platform(""));
+    }
+
+    #[test]
+    fn podman_is_tried_with_limits_and_with_runc() {
+        let ways = ways("podman");
+        assert_eq!((&ways[0].global[..], &ways[0].create[..]), (&[][..], &[][..]));
+        assert_eq!((&ways[3].global[..], &ways[3].create[..]), (&["--runtime", "runc"][..], LIMITS));
     }
 }

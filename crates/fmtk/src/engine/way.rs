@@ -1,10 +1,8 @@
-//! What engines can do and what they need to be told, each with its reason.
+//! How an engine is called.
 
-use std::process::Command;
+use std::{fmt, process::Command};
 
 use anyhow::{Context, ensure};
-
-use super::ask::{self, AskError, ask};
 
 /// How an engine is called on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,24 +16,6 @@ pub struct Way {
 }
 
 impl Way {
-    /// The ways to try, the plainest first.
-    pub fn all(program: &'static str) -> Vec<Self> {
-        let way = |global: &[&'static str], create: &[&'static str]| Self {
-            program,
-            global: global.to_vec(),
-            create: [create, platform(program)].concat(),
-        };
-        match program {
-            "podman" => vec![
-                way(&[], &[]),
-                way(&[], LIMITS),
-                way(&["--runtime", "runc"], &[]),
-                way(&["--runtime", "runc"], LIMITS),
-            ],
-            _ => vec![way(&[], &[])],
-        }
-    }
-
     /// The plainest, which does for all but containers.
     pub fn plain(program: &'static str) -> Self {
         Self { program, global: Vec::new(), create: Vec::new() }
@@ -43,15 +23,10 @@ impl Way {
 
     /// Runs a command to its end, however long that takes; gives the last line of what it said.
     pub fn say(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let name = || ask::asked(self.program, &arguments[..arguments.len().min(1)]);
+        let name = || asked(self.program, &arguments[..arguments.len().min(1)]);
         let output = self.command().args(arguments).output().with_context(|| format!("failed to run `{}`", name()))?;
         ensure!(output.status.success(), "`{}` failed: {}", name(), super::said(output.status, &output.stderr));
         Ok(last(&String::from_utf8_lossy(&output.stdout)))
-    }
-
-    /// Asks for the image's id, or for what else the format says.
-    pub fn image(&self, format: &str, name: &str) -> Result<String, AskError> {
-        ask(self, &["image", "inspect", "--format", format, name]).map(|said| last(&said))
     }
 
     /// The command line up to the subcommand.
@@ -66,31 +41,15 @@ impl Way {
     }
 }
 
-fn last(said: &str) -> String {
+/// The last line of what was said.
+pub(super) fn last(said: &str) -> String {
     said.trim().lines().last().unwrap_or_default().to_owned()
 }
 
-/// podman sets limits that root may not raise where it lacks CAP_SYS_RESOURCE, as in some CI sandboxes; docker's are
-/// those of its daemon. And crun refuses a mix of cgroup versions that runc takes.
-const LIMITS: &[&str] = &["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"];
-
-/// docker 18.09 takes `--platform` only in experimental mode, so there the image, which we have loaded and call by its
-/// id, has to do; from API 1.41 (20.10) on it takes it, and with containerd's image store it looks for the host's
-/// platform unless told. podman only warns that the image is for another.
-fn platform(program: &str) -> &'static [&'static str] {
-    if program != "docker" {
-        return &[];
-    }
-    match ask(&Way::plain("docker"), &["version", "--format", "{{.Server.APIVersion}}"]) {
-        Ok(said) if takes_platform(&said) => &["--platform", "linux/arm64"],
-        _ => &[],
-    }
-}
-
-/// By the version of the daemon's API.
-fn takes_platform(api: &str) -> bool {
-    let version = api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-    version.is_some_and(|version: (u32, u32)| version >= (1, 41))
+/// The question as people know it: the subcommand, without options and what is behind them.
+pub fn asked(program: impl fmt::Display, arguments: &[&str]) -> String {
+    let words = arguments.iter().enumerate().take_while(|(place, word)| *place == 0 || !word.starts_with('-'));
+    words.fold(program.to_string(), |asked, (_, word)| asked + " " + word)
 }
 
 #[cfg(test)]
@@ -98,17 +57,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn docker_of_18_09_is_not_told_a_platform() {
-        assert!(!takes_platform("1.39"));
-        assert!(takes_platform("1.41"));
-        assert!(takes_platform("2.0"));
-        assert!(!takes_platform(""));
-    }
-
-    #[test]
-    fn podman_is_tried_with_limits_and_with_runc() {
-        let ways = Way::all("podman");
-        assert_eq!((&ways[0].global[..], &ways[0].create[..]), (&[][..], &[][..]));
-        assert_eq!((&ways[3].global[..], &ways[3].create[..]), (&["--runtime", "runc"][..], LIMITS));
+    fn a_question_is_named_by_its_subcommand() {
+        assert_eq!(asked("docker", &["image", "inspect", "--format", "{{.Id}}", "x"]), "docker image inspect");
+        assert_eq!(asked("podman", &["--version"]), "podman --version");
+        assert_eq!(asked("docker", &[]), "docker");
     }
 }
