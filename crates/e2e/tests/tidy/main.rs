@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod arrows;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -9,7 +11,7 @@ use std::{
 };
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
 /// Every file of the workspace with one of the endings, build output and fetched packages left out.
@@ -45,12 +47,6 @@ fn every_file_says_what_it_is() {
 }
 
 #[test]
-fn no_file_is_longer_than_500_lines() {
-    let long = files(&[".rs"]).into_iter().filter(|(_, text)| text.lines().count() > 500).map(|(path, _)| path);
-    refuse("split it by promise", long.collect());
-}
-
-#[test]
 fn modules_are_named_for_what_they_are() {
     let vague = ["utils.rs", "util.rs", "common.rs", "helpers.rs", "misc.rs"];
     let named = files(&[".rs"]).into_iter().map(|(path, _)| path);
@@ -62,8 +58,7 @@ fn modules_are_named_for_what_they_are() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    let marks =
-        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("#[ig", "nore"), concat!("dbg", "!(")];
+    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("#[ig", "nore")];
     let mut found = Vec::new();
     for (path, text) in files(&[".rs", ".sh", ".toml", ".py"]) {
         for (number, line) in text.lines().enumerate() {
@@ -73,33 +68,6 @@ fn nothing_is_left_for_later() {
         }
     }
     refuse("finish it or write an issue", found);
-}
-
-#[test]
-fn no_panic_waits_outside_the_tests() {
-    let mut found = Vec::new();
-    for (path, text) in files(&[".rs"]) {
-        if path.contains("/tests")
-            || path.contains("/examples/")
-            || path.contains("/fuzz/")
-            || path.contains("-double/")
-        {
-            continue;
-        }
-        let mut before = "";
-        for (number, line) in text.lines().enumerate() {
-            if line.trim_start().starts_with("#[cfg(test)]") {
-                break;
-            }
-            let panics = [concat!(".unw", "rap()"), concat!(".exp", "ect(")].iter().any(|call| line.contains(call));
-            let explained = line.contains("//") || before.trim_start().starts_with("//") || line.contains(".expect(\"");
-            if panics && !explained && !line.trim_start().starts_with("//") {
-                found.push(format!("{path}:{}: {}", number + 1, line.trim()));
-            }
-            before = line;
-        }
-    }
-    refuse("return an error, or say in the line why it can't fail", found);
 }
 
 #[test]
@@ -157,38 +125,73 @@ fn the_programs_of_the_image_need_no_c_and_no_async_runtime() {
     }
 }
 
-#[test]
-fn arrows_between_the_rooms_never_go_back() {
-    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("image-name", &[][..]),
-        ("oci-image", &["image-name", "paired-hash"]),
-        ("wheel-layer", &["image-name", "oci-image"]),
-        ("registry", &["image-name", "oci-image", "file-edit"]),
-        ("registry-double", &[]),
-        ("file-edit", &[]),
-        ("makeself", &[]),
-        ("paired-hash", &[]),
-        ("fmk-patch", &["file-edit"]),
-        ("rank-table", &["file-edit"]),
-        ("launcher", &["rank-table", "file-edit"]),
-        ("wheel-double", &[]),
-        ("fmtk", &["image-name", "oci-image", "wheel-layer", "registry", "fmk-patch", "file-edit", "makeself"]),
-        ("e2e", &["fmtk", "image-name", "oci-image", "wheel-layer", "registry", "fmk-patch", "wheel-double"]),
-        ("xtask", &["fmtk"]),
-    ]);
-    for (path, text) in files(&["Cargo.toml"]) {
-        if path == "Cargo.toml" || path.contains("fuzz") || path.contains("meter") {
-            continue;
-        }
-        let room = Path::new(&path).parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
-        let may = allowed.get(room.as_str()).unwrap_or_else(|| panic!("`{room}` is not in ARCHITECTURE.md"));
-        let dependencies = text.split_once("[dependencies]").map_or("", |(_, rest)| rest);
-        let dependencies = dependencies.split("\n[").next().unwrap();
-        for other in allowed.keys().filter(|other| **other != room) {
-            let named = dependencies.lines().any(|line| line.split(['.', ' ', '=']).next() == Some(*other));
-            assert!(!named || may.contains(other), "`{room}` must not depend on `{other}`");
+/// Crates whose circles are being broken at this very time; the list goes with the last of them.
+const STILL_CIRCULAR: [&str; 1] = ["crates/launcher"];
+
+/// The sources of each crate by its folder, with their paths below `src`.
+fn crates() -> BTreeMap<String, Vec<(String, String)>> {
+    let mut crates: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for (path, text) in files(&[".rs"]) {
+        if let Some((folder, path)) = path.split_once("/src/") {
+            crates.entry(folder.to_owned()).or_default().push((path.to_owned(), text));
         }
     }
+    crates
+}
+
+#[test]
+fn modules_do_not_import_each_other_in_circles() {
+    let mut found = Vec::new();
+    for (folder, files) in crates() {
+        let circles = arrows::circles(arrows::arrows(&files));
+        if !STILL_CIRCULAR.contains(&folder.as_str()) {
+            found.extend(
+                circles.into_iter().map(|arrow| format!("{folder}: {} > {} ({})", arrow.from, arrow.to, arrow.said)),
+            );
+        }
+    }
+    refuse("move down what both need, or hand it over", found);
+}
+
+/// The stages of `crates/fmtk`, as ARCHITECTURE.md has them.
+const STAGES: [&[&str]; 9] = [
+    &["pipeline", "try_out"],
+    &["ship"],
+    &["build"],
+    &["plan"],
+    &["cann", "host"],
+    &["resolve"],
+    &["engine", "recipe", "record", "sample"],
+    &["options"],
+    &["terminal"],
+];
+
+#[test]
+fn no_stage_imports_from_one_above_it() {
+    let level = |name: &str| STAGES.iter().position(|stage| stage.contains(&name));
+    let mut found = Vec::new();
+    for arrow in arrows::arrows(&crates()["crates/fmtk"]).into_iter().filter(|arrow| arrow.folder.is_empty()) {
+        let [from, to] =
+            [&arrow.from, &arrow.to].map(|name| level(name).unwrap_or_else(|| panic!("`{name}` is no stage")));
+        if from >= to {
+            found.push(format!("{} > {} ({})", arrow.from, arrow.to, arrow.said));
+        }
+    }
+    refuse("move it down, or hand it over", found);
+}
+
+#[test]
+fn no_user_compiles_what_is_for_tests() {
+    let mut found = Vec::new();
+    for (path, text) in files(&["Cargo.toml"]) {
+        let needs = text.split_once("\n[dependencies]").map_or("", |(_, rest)| rest.split("\n[").next().unwrap());
+        let names = needs.lines().map(|line| line.split(['.', ' ', '=']).next().unwrap());
+        let for_tests = names.filter(|name| *name == "e2e" || name.ends_with("-double"));
+        if path != "crates/e2e/Cargo.toml" {
+            found.extend(for_tests.map(|name| format!("{path}: {name}")));
+        }
+    }
+    refuse("depend on it in `[dev-dependencies]`", found);
 }
 
 #[test]
