@@ -45,38 +45,14 @@ mod tests {
         let plain = call(&args(false, None, &[]));
         assert_eq!((plain.fetch.as_str(), plain.lock.as_str()), ("cargo xtask fetch", "cargo xtask lock"));
         assert!(!plain.sample && !plain.requirements_given);
+        assert!(call(&args(false, None, &["pypi.requirements=[]"])).requirements_given);
+        assert!(!call(&args(false, None, &["pypi.constraints=[]"])).requirements_given);
         let set = ["packages.cann.required=false"];
         assert_eq!(call(&args(false, None, &set)).lock, "cargo xtask lock --set packages.cann.required=false");
         let set = ["versions.mindspore=1.9.0", "pypi.requirements=['a', \"it's\"]"];
         assert_eq!(
             fetch(&args(true, Some("my pkg"), &set)),
             r#"cargo xtask fetch --sample --pkg 'my pkg' --set versions.mindspore=1.9.0 --set 'pypi.requirements=['\''a'\'', "it'\''s"]'"#
-        );
-    }
-
-    /// A fetch was named that had nothing to fetch.
-    #[test]
-    fn what_is_to_be_fetched_also_is_put_where_this_call_reads_it() {
-        let pkg = tempfile::tempdir().unwrap();
-        let path = pkg.path().to_str().unwrap();
-        let also = |args: &RecipeArgs| call(args).fetch_also("tqdm>=4", &["a==1"]).replace(path, "P");
-        assert_eq!(
-            also(&args(false, Some(path), &[])),
-            "add `\"tqdm>=4\"` to `pypi.requirements` and run `cargo xtask fetch --pkg P`"
-        );
-        assert_eq!(
-            also(&args(false, Some(path), &["pypi.requirements=[]"])),
-            "add `\"tqdm>=4\"` to the list of `--set pypi.requirements=…`, here and in \
-             `cargo xtask fetch --pkg P --set 'pypi.requirements=[]'`"
-        );
-        assert_eq!(
-            also(&args(true, Some(path), &["pypi.constraints=[]"])),
-            "give `--set 'pypi.requirements=[\"a==1\", \"tqdm>=4\"]'`, here and to \
-             `cargo xtask fetch --sample --pkg P --set 'pypi.constraints=[]'`"
-        );
-        assert_eq!(
-            also(&args(false, Some(path), &["pypi.constraints=[]"])),
-            "add `\"tqdm>=4\"` to `pypi.requirements` and run `cargo xtask fetch --pkg P --set 'pypi.constraints=[]'`"
         );
     }
 }

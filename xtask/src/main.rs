@@ -7,23 +7,12 @@ use std::{env, os::unix::process::CommandExt, path::PathBuf, process, process::E
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use fmtk::{
-    host::{
-        doctor::{self, DoctorArgs},
-        login::{self, LoginArgs},
-        setup::{self, HostSetupArgs},
-    },
-    pipeline::{self, ImageArgs},
-    resolve::{
-        place,
-        prepare::{self, FetchArgs, LockArgs},
-    },
-    ship::{
-        images::{self, ImagesArgs},
-        inspect::{self, InspectArgs},
-        push::{self, PushArgs},
-    },
+    host::{doctor, login, setup},
+    pipeline,
+    resolve::{place, prepare},
+    ship::{images, inspect, push},
     terminal::{progress::Progress, report, room},
-    try_out::{self, TryArgs},
+    try_out,
 };
 
 /// Build the ModelArts training image and push it, with nothing but cargo
@@ -43,25 +32,25 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Build the image into the store
-    Image(Box<ImageArgs>),
+    Image(Box<pipeline::ImageArgs>),
     /// Push a built image to a registry and print its `user_image_url`
-    Push(Box<PushArgs>),
+    Push(Box<push::PushArgs>),
     /// Download what PyPI has of the recipe into the package folder
-    Fetch(FetchArgs),
+    Fetch(prepare::FetchArgs),
     /// Pin the packages and the base by digest in `image.lock`
-    Lock(LockArgs),
+    Lock(prepare::LockArgs),
     /// Show an image, a wheel or CANN's installer
-    Inspect(InspectArgs),
+    Inspect(inspect::InspectArgs),
     /// List the images of an organisation in the registry, newest first
-    Images(ImagesArgs),
+    Images(images::ImagesArgs),
     /// Log in to the registry with the console's `docker login …` line, or a key, on stdin
-    Login(LoginArgs),
+    Login(login::LoginArgs),
     /// Prepare this host's docker and hosts file for a registry without TLS and DNS
-    HostSetup(HostSetupArgs),
+    HostSetup(setup::HostSetupArgs),
     /// Look for everything that can be wrong between this host and a pushed image
-    Doctor(Box<DoctorArgs>),
+    Doctor(Box<doctor::DoctorArgs>),
     /// Run a whole job on this machine, in containers of a built image
-    Try(Box<TryArgs>),
+    Try(Box<try_out::TryArgs>),
     /// Run the end-to-end tests with real engines, registries and packages
     #[command(disable_help_flag = true)]
     E2e(Elsewhere),

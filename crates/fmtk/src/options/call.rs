@@ -42,3 +42,31 @@ impl Call {
         Self { fetch, lock, sample: false, requirements_given: false }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fetch was named that had nothing to fetch.
+    #[test]
+    fn what_is_to_be_fetched_also_is_put_where_this_call_reads_it() {
+        let also = |sample: bool, requirements_given: bool, arguments: &str| {
+            let fetch = format!("cargo xtask fetch{arguments}");
+            Call { fetch, sample, requirements_given, ..Call::plain() }.fetch_also("tqdm>=4", &["a==1"])
+        };
+        assert_eq!(
+            also(false, false, " --pkg P"),
+            "add `\"tqdm>=4\"` to `pypi.requirements` and run `cargo xtask fetch --pkg P`"
+        );
+        assert_eq!(
+            also(false, true, " --pkg P --set 'pypi.requirements=[]'"),
+            "add `\"tqdm>=4\"` to the list of `--set pypi.requirements=…`, here and in \
+             `cargo xtask fetch --pkg P --set 'pypi.requirements=[]'`"
+        );
+        assert_eq!(
+            also(true, false, " --sample --pkg P --set 'pypi.constraints=[]'"),
+            "give `--set 'pypi.requirements=[\"a==1\", \"tqdm>=4\"]'`, here and to \
+             `cargo xtask fetch --sample --pkg P --set 'pypi.constraints=[]'`"
+        );
+    }
+}

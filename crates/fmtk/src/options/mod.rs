@@ -81,3 +81,39 @@ pub struct RegistryArgs {
 fn certificates(path: PathBuf) -> Result<PathBuf, registry::CaFileError> {
     registry::check_ca_file(&path).map(|()| path)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use expect_test::expect;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RegistryArgs,
+    }
+
+    /// It was first read for the first connection, after all that is done before it.
+    #[test]
+    fn a_certificate_that_is_none_is_refused_as_an_argument() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("empty.pem"), "").unwrap();
+        let first = |file: &str| {
+            let file = folder.path().join(file);
+            let error = Line::try_parse_from(["push".as_ref(), "--ca".as_ref(), file.as_os_str()]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let said = error.to_string().replace(&format!("{}/", folder.path().display()), "");
+            said.lines().next().unwrap_or_default().to_owned()
+        };
+        expect![[r#"
+            error: invalid value 'missing.pem' for '--ca <FILE>': failed to read certificates from `missing.pem`: No such file or directory (os error 2)
+            error: invalid value 'empty.pem' for '--ca <FILE>': failed to read certificates from `empty.pem`: there is no PEM certificate in it
+        "#]]
+        .assert_eq(&format!("{}\n{}\n", first("missing.pem"), first("empty.pem")));
+        // What can be read once only was empty for the first connection.
+        assert!(first("/dev/null").contains("it is not a regular file"), "{}", first("/dev/null"));
+        assert!(Line::try_parse_from(["push"]).unwrap().args.ca.is_none());
+    }
+}

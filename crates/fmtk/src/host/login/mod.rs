@@ -167,3 +167,33 @@ fn check(given: &Given, args: &LoginArgs, recipe: &recipe::Registry) -> anyhow::
         .map_err(refused)
         .with_context(|| format!("failed to log in to `{host}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::recipe::Overrides;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: LoginArgs,
+    }
+
+    #[test]
+    fn docker_s_arguments_are_told_to_be_pasted() {
+        let recipe = Recipe::parse("", "image.toml", "/".as_ref(), Overrides::default()).unwrap();
+        let key = "hunter2";
+        for flags in
+            [&["-u", "alice", "-p", key, "r.x"][..], &["-u", "a@b", "--password", key], &["alice", key], &[key]]
+        {
+            let Line { args } = Line::parse_from(["login"].iter().chain(flags));
+            let error = given(&args, &recipe).err().unwrap();
+            assert_eq!(report::exit(&error), report::Exit::Input);
+            let said = report::render(&error);
+            assert!(said.contains("hint: run `cargo xtask login` and paste the console's whole line"), "{said}");
+            assert!(!said.contains(key), "it printed the key: {said}");
+        }
+    }
+}

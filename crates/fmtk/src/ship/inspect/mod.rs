@@ -119,7 +119,23 @@ fn elsewhere(
 mod tests {
     use std::fs;
 
+    use expect_test::expect;
+
     use super::*;
+
+    /// A tag with a digit too few was answered with the syntax of references.
+    #[test]
+    fn an_image_that_is_not_in_the_store_is_told_what_is() {
+        let said =
+            |subject: &str| report::render(&unknown(subject, subject.parse::<ImageRef>().unwrap_err().into(), &[]));
+        expect![[r#"
+            error: no image `py_3.9-d910-2022102818132` in the store
+            hint: nothing was built yet: run `cargo xtask image`
+        "#]]
+        .assert_eq(&said("py_3.9-d910-2022102818132"));
+        // What was meant as a reference is still told how one is written.
+        assert!(said("org/repo:tag").contains("`host/org/repo:tag[@digest]`"), "{}", said("org/repo:tag"));
+    }
 
     #[test]
     fn a_layout_and_an_archive_need_no_prefix() {
