@@ -1,55 +1,78 @@
-//! The commands of the project; this file only dispatches.
+//! The commands of the project: their names, and who does them.
 
-mod app_config;
-mod args;
-mod base;
-mod bench;
-mod build;
-mod call;
-mod cann;
-mod clock;
-mod connect;
-mod context;
-mod doctor;
-mod e2e;
-mod engine;
-mod fetch;
-mod front;
-mod host_setup;
-mod image;
-mod images;
-mod inspect;
-mod intact;
-mod lock;
-mod login;
-mod machine;
-mod output;
-mod packages;
-mod place;
-mod plan;
-mod prepare;
-mod progress;
-mod push;
-mod recipe;
-mod record;
-mod report;
-mod room;
-mod sample;
-mod scripts;
-mod setup;
-mod shell;
-mod testbed;
-mod tools;
-mod trial;
+mod hints;
 
-use std::process::ExitCode;
+use std::{env, os::unix::process::CommandExt, path::PathBuf, process, process::ExitCode};
 
-use clap::{CommandFactory, Parser};
-
-use crate::{
-    args::{Args, Command},
-    progress::Progress,
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand};
+use fmtk::{
+    host::{doctor, login, setup},
+    pipeline,
+    resolve::{place, prepare},
+    ship::{images, inspect, push},
+    terminal::{progress::Progress, report, room},
+    try_out,
 };
+
+/// Build the ModelArts training image and push it, with nothing but cargo
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, disable_help_subcommand = true)]
+struct Args {
+    /// Folder of finished layers and images, shared by all clones [default: the user's cache folder, `fmtk`]
+    #[arg(long, global = true, value_name = "DIR", env = "FMTK_STORE")]
+    store: Option<PathBuf>,
+    /// Say nothing but warnings and errors on stderr
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the image into the store
+    Image(Box<pipeline::ImageArgs>),
+    /// Push a built image to a registry and print its `user_image_url`
+    Push(Box<push::PushArgs>),
+    /// Download what PyPI has of the recipe into the package folder
+    Fetch(prepare::FetchArgs),
+    /// Pin the packages and the base by digest in `image.lock`
+    Lock(prepare::LockArgs),
+    /// Show an image, a wheel or CANN's installer
+    Inspect(inspect::InspectArgs),
+    /// List the images of an organisation in the registry, newest first
+    Images(images::ImagesArgs),
+    /// Log in to the registry with the console's `docker login …` line, or a key, on stdin
+    Login(login::LoginArgs),
+    /// Prepare this host's docker and hosts file for a registry without TLS and DNS
+    HostSetup(setup::HostSetupArgs),
+    /// Look for everything that can be wrong between this host and a pushed image
+    Doctor(Box<doctor::DoctorArgs>),
+    /// Run a whole job on this machine, in containers of a built image
+    Try(Box<try_out::TryArgs>),
+    /// Run the end-to-end tests with real engines, registries and packages
+    #[command(disable_help_flag = true)]
+    E2e(Elsewhere),
+    /// Measure against docker and buildah, side by side
+    #[command(disable_help_flag = true)]
+    Bench(Elsewhere),
+    /// Renew the pinned list of the Debian packages that the sample's base is made of, for developers
+    #[command(disable_help_flag = true)]
+    SamplePackages(Elsewhere),
+    /// Print the completion script of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What the crate of end-to-end tests and benches reads: no user has to compile it.
+#[derive(Debug, clap::Args)]
+struct Elsewhere {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    arguments: Vec<std::ffi::OsString>,
+}
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
@@ -62,19 +85,17 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let progress = Progress::new(args.quiet);
     let store = || place::store(args.store.as_deref());
     match &args.command {
-        Command::Image(args) => image::run(args, &store()?, &progress),
+        Command::Image(args) => pipeline::run(args, &hints::call(&args.recipe), &store()?, &progress),
         Command::Push(args) => push::run(args, &store()?, &progress),
         Command::Fetch(args) => prepare::fetch(args, &store()?, &progress),
-        Command::Lock(args) => prepare::lock(args, &store()?, &progress),
+        Command::Lock(args) => prepare::lock(args, &hints::call(&args.recipe), &store()?, &progress),
         Command::Inspect(args) => inspect::run(args, &store()?, &progress),
         Command::Images(args) => images::run(args),
         Command::Login(args) => login::run(args, &store()?, &progress),
-        Command::HostSetup(args) => host_setup::run(args, &progress),
-        Command::Doctor(args) => doctor::run(args, store()?, &progress),
-        Command::Try(args) => trial::run(args, &store()?, &progress),
-        Command::SamplePackages { check } => sample::renew(*check, &progress),
-        Command::Bench(bench) => bench::run(bench, args.store.as_deref()),
-        Command::E2e(e2e) => e2e::run(e2e, args.store.as_deref()),
+        Command::HostSetup(args) => setup::run(args, &progress),
+        Command::Doctor(args) => doctor::run(args, &hints::call(&args.recipe()), store()?, &progress),
+        Command::Try(args) => try_out::run(args, &store()?, &progress),
+        Command::E2e(_) | Command::Bench(_) | Command::SamplePackages(_) => elsewhere(),
         Command::Completions { shell } => {
             // Into memory: it would panic where stdout is closed or full.
             let mut script = Vec::new();
@@ -82,4 +103,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
             report::data(&String::from_utf8_lossy(&script))
         }
     }
+}
+
+/// Becomes the program of the end-to-end tests, which reads the same arguments.
+fn elsewhere() -> anyhow::Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = process::Command::new(&cargo);
+    command.args(["run", "--quiet", "--profile", "xtask", "--package", "e2e", "--manifest-path"]);
+    command.arg(place::workspace().join("Cargo.toml")).arg("--").args(env::args_os().skip(1));
+    Err(command.exec()).with_context(|| format!("failed to run `{}`", cargo.display()))
 }

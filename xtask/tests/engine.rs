@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod program;
+
 use std::{
     env, fs,
     os::unix::fs::PermissionsExt,
@@ -10,8 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::program::program;
+
 /// Puts a program in the folder.
-fn program(folder: &Path, name: &str, script: &str) {
+fn put(folder: &Path, name: &str, script: &str) {
     let file = folder.join(name);
     fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
@@ -20,15 +24,8 @@ fn program(folder: &Path, name: &str, script: &str) {
 /// A command of ours with the folder before the other programs; engines have `limit` seconds for an answer.
 fn command(folder: &Path, limit: &str, arguments: &[&str]) -> Command {
     let path = env::join_paths([folder, "/usr/bin".as_ref(), "/bin".as_ref()]).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command
-        .arg("--store")
-        .arg(folder.join("store"))
-        .args(arguments)
-        .env("CARGO_MANIFEST_DIR", folder.join("xtask"))
-        .env("PATH", path)
-        .env("FMTK_ENGINE_LIMIT", limit)
-        .env_remove("RUST_BACKTRACE");
+    let mut command = program(folder, arguments);
+    command.env("PATH", path).env("FMTK_ENGINE_LIMIT", limit);
     command
 }
 
@@ -43,11 +40,11 @@ fn run(folder: &Path, limit: &str, arguments: &[&str]) -> (Option<i32>, String) 
 fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    program(folder, "podman", "exit 127");
+    put(folder, "podman", "exit 127");
     // Long enough for what answers on a busy machine.
     let (hang, answer) = ("2", "60");
     let check = |script: &str, arguments: &[&str], expected: &[&str]| {
-        program(folder, "docker", script);
+        put(folder, "docker", script);
         let begin = Instant::now();
         let (code, said) = run(folder, hang, arguments);
         assert!(begin.elapsed() < Duration::from_secs(60), "{script}: it was waited for");
@@ -71,8 +68,8 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     assert!(table.contains("WRONG    engine         `docker version` did not answer within 1.8 s"), "{table}");
 
     // What an engine that is there says is told; one that is not there has nothing to say.
-    program(folder, "docker", "echo no daemon >&2; exit 1");
-    program(folder, "podman", "echo no runtime >&2; exit 125");
+    put(folder, "docker", "echo no daemon >&2; exit 1");
+    put(folder, "podman", "echo no runtime >&2; exit 125");
     for (engine, expected) in [
         ("podman", ["error: podman can't be used", "caused by: `podman --version` failed: no runtime"]),
         ("docker", ["error: docker does not answer", "caused by: `docker version` failed: no daemon"]),
@@ -86,13 +83,13 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     }
 
     // An engine that fails without a word.
-    program(folder, "docker", "[ $1 = image ] && exit 3; exit 0");
+    put(folder, "docker", "[ $1 = image ] && exit 3; exit 0");
     let (code, said) = run(folder, answer, &["inspect", "docker-daemon:base:1"]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("caused by: it said nothing (exit status: 3)"), "{said}");
 
     // Nothing is built or made for an image that nobody has.
-    program(folder, "docker", "[ $1 = image ] && echo No such image >&2 && exit 1; exit 0");
+    put(folder, "docker", "[ $1 = image ] && echo No such image >&2 && exit 1; exit 0");
     let out = folder.join("out");
     let (code, said) = run(folder, answer, &["try", "2022110900000", "--out", out.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{said}");

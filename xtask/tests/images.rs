@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::process::Command;
+mod program;
 
 use expect_test::expect;
 use registry_double::{Double, Fault, Options};
 use serde_json::{Value, json};
+
+use crate::program::program;
 
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const OLD: &str = "py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325";
@@ -14,11 +16,8 @@ const NEW: &str = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-2022110900
 
 fn images(host: &str, flags: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(["images", "--org", "o", "--registry", host, "--insecure"]).args(flags);
-    command.env("CARGO_MANIFEST_DIR", folder.path().join("xtask"));
-    command.env("DOCKER_CONFIG", folder.path()).env("NO_PROXY", "*").env_remove("org_name");
-    let output = command.output().unwrap();
+    let images = ["images", "--org", "o", "--registry", host, "--insecure"];
+    let output = program(folder.path(), &images).args(flags).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

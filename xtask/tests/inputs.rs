@@ -2,27 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+mod program;
+
+use std::{fs, path::Path};
 
 use expect_test::expect;
 
-/// The command in a folder that has a store, packages and nothing else.
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(arguments).current_dir(folder).env("FMTK_STORE", folder.join("store"));
-    // The recipe of this workspace is its user's.
-    command.env("CARGO_MANIFEST_DIR", folder.join("xtask"));
-    command.env_remove("timestamp").env_remove("DOCKER_BUILD_PATH");
-    command.output().unwrap()
-}
+use crate::program::program;
 
 /// Its exit code and what it says to people.
 fn say(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = run(folder, arguments);
+    let output = program(folder, arguments).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     (output.status.code(), said.replace(folder.to_str().unwrap(), ""))
 }
@@ -76,7 +66,8 @@ fn doctor_reads_the_packages() {
     for file in files.iter().chain(&["Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl"]) {
         fs::write(folder.path().join("pkg").join(file), "rubbish").unwrap();
     }
-    let output = run(folder.path(), &["doctor", "--recipe", "image.toml", "--pkg", "pkg", "--registry", "127.0.0.1:9"]);
+    let doctor = ["doctor", "--recipe", "image.toml", "--pkg", "pkg", "--registry", "127.0.0.1:9"];
+    let output = program(folder.path(), &doctor).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let table = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = table.lines().skip_while(|line| !line.contains("  packages  ")).take(8).collect();
@@ -110,35 +101,13 @@ fn the_sample_takes_the_vendor_s_scripts_on_request_alone() {
     assert!(!said.contains("mine"), "{said}");
 }
 
-/// It was first read for the first connection, after all that is done before it.
-#[test]
-fn a_certificate_that_is_none_is_refused_as_an_argument() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("empty.pem"), "").unwrap();
-    let first = |file: &str| {
-        let (code, said) = say(folder.path(), &["push", "--org", "o", "--ca", file]);
-        assert_eq!(code, Some(2));
-        said.lines().next().unwrap_or_default().to_owned()
-    };
-    expect![[r#"
-        error: invalid value 'missing.pem' for '--ca <FILE>': failed to read certificates from `missing.pem`: No such file or directory (os error 2)
-        error: invalid value 'empty.pem' for '--ca <FILE>': failed to read certificates from `empty.pem`: there is no PEM certificate in it
-    "#]]
-    .assert_eq(&format!("{}\n{}\n", first("missing.pem"), first("empty.pem")));
-    // What can be read once only was empty for the first connection.
-    assert!(first("/dev/null").contains("it is not a regular file"), "{}", first("/dev/null"));
-}
-
 #[test]
 fn doctor_knows_what_the_sample_needs() {
     let folder = tempfile::tempdir().unwrap();
     let examine = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(["doctor", "--sample", "--pkg", "pkg", "--base", "oci:nowhere"]).current_dir(folder.path());
+        let mut command = program(folder.path(), &["doctor", "--sample", "--pkg", "pkg", "--base", "oci:nowhere"]);
         // The original build's variable is no argument of this call.
-        command.env("org_name", "mindxsdk");
-        command.env("PATH", "").env("FMTK_STORE", folder.path().join("store"));
-        command.env("CARGO_MANIFEST_DIR", folder.path().join("xtask"));
+        command.env("org_name", "mindxsdk").env("PATH", "");
         let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
         let lines = table.lines().skip_while(|line| !line.contains("  packages  "));
         lines.map(|line| format!("{line}\n")).collect::<String>()
@@ -162,34 +131,17 @@ fn doctor_knows_what_the_sample_needs() {
     assert_eq!(table.matches("run `cargo xtask fetch --sample --pkg pkg`").count(), 2, "{table}");
 }
 
-/// A tag with a digit too few was answered with the syntax of references.
-#[test]
-fn an_image_that_is_not_in_the_store_is_told_what_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let said = |subject: &str| say(folder.path(), &["inspect", subject]).1;
-    expect![[r#"
-        error: no image `py_3.9-d910-2022102818132` in the store
-        hint: nothing was built yet: run `cargo xtask image`
-    "#]]
-    .assert_eq(&said("py_3.9-d910-2022102818132"));
-    // What was meant as a reference is still told how one is written.
-    assert!(said("org/repo:tag").contains("`host/org/repo:tag[@digest]`"), "{}", said("org/repo:tag"));
-}
-
 /// One fetch was told in two lines, `1 wheels` in the first.
 #[test]
 fn a_fetch_is_told_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("python3");
-    let pip = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fetch/fake_pip.sh");
-    std::os::unix::fs::symlink(pip, program).unwrap();
+    let python = folder.path().join("python3");
+    let pip = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/fmtk/src/resolve/fetch/fake_pip.sh");
+    std::os::unix::fs::symlink(pip, python).unwrap();
     let fetch = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(["fetch", "--pkg", "pkg", "--set", "pypi.requirements=['a==1']"]).current_dir(folder.path());
+        let mut command = program(folder.path(), &["fetch", "--pkg", "pkg", "--set", "pypi.requirements=['a==1']"]);
         let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
-        command.env("PATH", path).env("FMTK_STORE", folder.path().join("store"));
-        command.env("CARGO_MANIFEST_DIR", folder.path().join("xtask"));
-        String::from_utf8(command.output().unwrap().stderr).unwrap()
+        String::from_utf8(command.env("PATH", path).output().unwrap().stderr).unwrap()
     };
     expect![[r#"
         pip downloads a==1 and what they need

@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{fs, path::Path, process::Command};
+mod program;
+
+use std::{fs, path::Path};
 
 use oci_image::{Digest, Store};
 use registry_double::Double;
 use serde_json::{Value, json};
+
+use crate::program::program;
 
 const TAG: &str = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000";
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -65,11 +69,7 @@ impl Place {
 
     /// Runs the program in the workspace.
     fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.arg("--store").arg(self.store.root()).args(arguments);
-        command.env("CARGO_MANIFEST_DIR", self.workspace().join("xtask"));
-        command.env("DOCKER_CONFIG", self.workspace()).env("NO_PROXY", "*").env_remove("RUST_BACKTRACE");
-        let output = command.env_remove("timestamp").output().unwrap();
+        let output = program(self.workspace(), arguments).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
 }

@@ -150,3 +150,10 @@ impl fmt::Display for ImageTag {
 }
 
 serde_as_text!(ImageTag);
+
+impl From<&ImageTag> for Tag {
+    fn from(tag: &ImageTag) -> Self {
+        // An `ImageTag` is made of a tag's characters, begins with `py_` and has checked its own length.
+        Self::of_checked(tag.to_string())
+    }
+}

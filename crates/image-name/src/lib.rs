@@ -3,6 +3,7 @@
 mod component;
 mod digest;
 mod host;
+mod image_ref;
 mod image_tag;
 mod org;
 mod platform;
@@ -17,6 +18,7 @@ mod version;
 
 pub use digest::Digest;
 pub use host::Host;
+pub use image_ref::{ImageRef, ImageRefError};
 pub use image_tag::ImageTag;
 pub use org::OrgName;
 pub use platform::Platform;

@@ -1,7 +1,6 @@
 //! The tag of an image.
 
 use crate::{
-    ImageTag,
     refusal::{Fault, Rule, characters, length},
     text::checked_text,
 };
@@ -24,9 +23,9 @@ pub(crate) fn check(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-impl From<&ImageTag> for Tag {
-    fn from(tag: &ImageTag) -> Self {
-        // An `ImageTag` is made of a tag's characters, begins with `py_` and has checked its own length.
-        Self(tag.to_string())
+impl Tag {
+    /// A text that was made of a tag's characters and is no longer than one.
+    pub(crate) fn of_checked(text: String) -> Self {
+        Self(text)
     }
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::{
     Format, Index, Manifest,
     media::{DOCKER_LIST, DOCKER_MANIFEST, DOCKER_SCHEMA_1, MAX_MANIFEST, OCI_INDEX, OCI_MANIFEST},
+    refused::{ManifestError, refuse},
 };
 
 /// A manifest or an index.
@@ -14,24 +15,6 @@ pub enum Document {
     Manifest(Manifest),
     /// Of several images.
     Index(Index),
-}
-
-/// Why a manifest or an index is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// It is not JSON, or not of the right shape.
-    #[error("the manifest can't be read")]
-    Json(#[source] serde_json::Error),
-    /// It is readable but not one that can be used.
-    #[error("refused the manifest: {reason}")]
-    Refused {
-        /// Which rule it breaks.
-        reason: String,
-    },
-}
-
-pub(crate) fn refuse(reason: impl Into<String>) -> ManifestError {
-    ManifestError::Refused { reason: reason.into() }
 }
 
 /// The keys that tell the kinds apart, whatever they hold.
@@ -82,6 +65,27 @@ impl Document {
             OCI_MANIFEST => Manifest::from_json(bytes, Format::Oci).map(Self::Manifest),
             DOCKER_LIST | OCI_INDEX => Index::from_json(bytes).map(Self::Index),
             other => Err(refuse(format!("its media type `{other}` is not known"))),
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads and checks a manifest. `media_type` is what the place it comes from says it is; the manifest's own
+    /// `mediaType` has to agree with it. An index is refused, see [`Document`].
+    pub fn parse(bytes: &[u8], media_type: Option<&str>) -> Result<Self, ManifestError> {
+        match Document::parse(bytes, media_type)? {
+            Document::Manifest(manifest) => Ok(manifest),
+            Document::Index(_) => Err(refuse("it is an index of several images, not the manifest of one")),
+        }
+    }
+}
+
+impl Index {
+    /// Reads and checks an index.
+    pub fn parse(bytes: &[u8], media_type: Option<&str>) -> Result<Self, ManifestError> {
+        match Document::parse(bytes, media_type)? {
+            Document::Index(index) => Ok(index),
+            Document::Manifest(_) => Err(refuse("it is the manifest of one image, not an index")),
         }
     }
 }

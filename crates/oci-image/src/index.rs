@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::{
     Descriptor, Format, Platform,
-    document::{ManifestError, refuse},
     media::{DOCKER_LIST, OCI_INDEX},
+    refused::{ManifestError, refuse},
 };
 
 /// The annotation that holds an image's tag in an OCI layout (OCI image spec, annotations.md).
@@ -69,14 +69,6 @@ impl IndexEntry {
 }
 
 impl Index {
-    /// Reads and checks an index.
-    pub fn parse(bytes: &[u8], media_type: Option<&str>) -> Result<Self, ManifestError> {
-        match crate::Document::parse(bytes, media_type)? {
-            crate::Document::Index(index) => Ok(index),
-            crate::Document::Manifest(_) => Err(refuse("it is the manifest of one image, not an index")),
-        }
-    }
-
     pub(crate) fn from_json(bytes: &[u8]) -> Result<Self, ManifestError> {
         let wire: Wire = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
         if wire.manifests.len() > MAX_LISTED {

@@ -17,6 +17,7 @@ mod manifest;
 mod media;
 mod normalise;
 mod platform;
+mod refused;
 mod regular;
 mod store;
 mod unpack;
@@ -30,12 +31,12 @@ pub use base_index::{BaseIndex, Distribution, Group, IndexError, IndexedFile, In
 pub use blob::{BlobSource, Descriptor};
 pub use checked::{CheckedReader, WrongBlob, read_small};
 pub use config::{ConfigEdits, ConfigError, ImageConfig};
-pub use document::{Document, ManifestError};
+pub use document::Document;
 pub use image_name::Digest;
 pub use index::{Index, IndexEntry};
 pub use layer::{
-    Attr, Content, ContentHash, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, ParentDirs, TreeEntry,
-    TreeKind, split, tree_layer,
+    Attr, Content, ContentHash, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, MTIME, ParentDirs,
+    TreeEntry, TreeKind, split, tree_layer,
 };
 pub use layout::{LayoutSource, WriteError, open_layout, write_layout};
 pub use leftover::Scratch;
@@ -43,6 +44,7 @@ pub use manifest::Manifest;
 pub use media::{Compression, Format, MAX_CONFIG, MAX_MANIFEST};
 pub use normalise::{NormaliseError, normalise};
 pub use platform::Platform;
+pub use refused::ManifestError;
 pub use store::{BlobWriter, Lock, Store, StoreError};
 pub use unpack::{
     Contents, Entry, EntryKind, LayerStream, SkipRead, TarError, TarReader, UnpackError, Unpacked, read_layer,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Compression, Descriptor, Format,
-    document::{ManifestError, refuse},
     media::{MAX_CONFIG, is_foreign},
+    refused::{ManifestError, refuse},
 };
 
 /// More than any overlay can stack; a manifest with more is not meant for running.
@@ -33,15 +33,6 @@ struct Wire {
 }
 
 impl Manifest {
-    /// Reads and checks a manifest. `media_type` is what the place it comes from says it is; the manifest's own
-    /// `mediaType` has to agree with it. An index is refused, see [`crate::Document`].
-    pub fn parse(bytes: &[u8], media_type: Option<&str>) -> Result<Self, ManifestError> {
-        match crate::Document::parse(bytes, media_type)? {
-            crate::Document::Manifest(manifest) => Ok(manifest),
-            crate::Document::Index(_) => Err(refuse("it is an index of several images, not the manifest of one")),
-        }
-    }
-
     pub(crate) fn from_json(bytes: &[u8], format: Format) -> Result<Self, ManifestError> {
         let wire: Wire = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
         if wire.layers.len() > MAX_LISTED {

@@ -58,7 +58,7 @@ impl Answer {
             StatusCode::FORBIDDEN => Cause::Denied { host, repository: repository.to_owned(), message },
             StatusCode::NOT_FOUND => Cause::NotFound { object: object.to_owned(), message },
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Cause::Busy { host, status: self.status.as_u16(), retry_after: retry_after(&self), message }
+                Cause::Busy { host, status: self.status.as_u16(), retry_after: self.retry_after(), message }
             }
             status => Cause::Status { host, status: status.as_u16(), message },
         }
@@ -70,11 +70,6 @@ impl Answer {
         let _ = self.body.as_reader().take(ERROR_LIMIT).read_to_end(&mut bytes);
         words(&bytes)
     }
-}
-
-/// `Retry-After` in seconds; its other form, a date, is left to our own waits.
-pub(crate) fn retry_after(answer: &Answer) -> Option<Duration> {
-    answer.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn words(bytes: &[u8]) -> String {

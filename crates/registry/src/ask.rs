@@ -2,13 +2,13 @@
 
 use std::{cell::Cell, io::Read, sync::atomic::Ordering};
 
-use ureq::http::{HeaderMap, HeaderValue, Method, header};
+use ureq::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::{
     auth::Access,
     challenge::{self, Challenge},
     client::Registry,
-    error::Cause,
+    error::{Cause, Context as _, Error},
     url::Url,
     wire::{Answer, Outgoing, Payload},
 };
@@ -61,6 +61,20 @@ impl Read for Watched<'_> {
 }
 
 impl Registry {
+    /// Asks whether the registry is there, speaks the protocol and accepts the login.
+    pub fn ping(&self) -> Result<(), Error> {
+        let ping = || {
+            let url = self.url("/v2/".to_owned())?;
+            let answer = self.ask(Ask::new(Method::GET, url, &Access::none()))?;
+            if answer.status != StatusCode::OK {
+                return Err(self.refusal(answer, "/v2/", ""));
+            }
+            answer.finish();
+            Ok(())
+        };
+        self.attempts(ping).context(|| format!("reach registry `{}`", self.0.host))
+    }
+
     /// Sends one request, logs in where that is wanted, follows redirects of reads. Any status but 429 and 503 is an
     /// answer.
     pub(crate) fn ask(&self, ask: Ask<'_>) -> Result<Answer, Cause> {
@@ -92,7 +106,7 @@ impl Registry {
             inner.answered.store(true, Ordering::Relaxed);
             match answer.status.as_u16() {
                 401 if at_home && logins < LOGINS => {
-                    let challenges = challenges(&answer);
+                    let challenges = challenge::of(&answer.headers);
                     // A token fetched for this very scope a moment ago, and it does not cover it.
                     if logins > 0 && inner.auth.has_credentials() && challenges.iter().any(wants_more) {
                         return Err(match self.refusal(answer, "", "") {
@@ -129,12 +143,6 @@ impl Registry {
             }
         }
     }
-}
-
-/// All challenges of a 401.
-pub(crate) fn challenges(answer: &Answer) -> Vec<Challenge> {
-    let fields = answer.headers.get_all(header::WWW_AUTHENTICATE);
-    fields.iter().filter_map(|field| field.to_str().ok()).flat_map(challenge::parse).collect()
 }
 
 fn wants_more(challenge: &Challenge) -> bool {

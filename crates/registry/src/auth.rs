@@ -14,7 +14,8 @@ use ureq::http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
     challenge::Challenge,
-    credentials::{CredentialSource, Credentials},
+    credentials::Credentials,
+    docker_config::CredentialSource,
     error::Cause,
     secret::Secret,
     url::{Url, encode},
@@ -229,7 +230,7 @@ impl Auth {
                 return Err(Cause::Unauthorized { host, had_credentials, message });
             }
             status @ (429 | 503) => {
-                return Err(Cause::Busy { host, status, retry_after: crate::answer::retry_after(&answer), message });
+                return Err(Cause::Busy { host, status, retry_after: answer.retry_after(), message });
             }
             status => return Err(Cause::Status { host, status, message: "it is asked for tokens".to_owned() }),
         }

@@ -1,5 +1,7 @@
 //! `WWW-Authenticate` (RFC 9110, 11.6.1): what a registry wants to see before it answers.
 
+use ureq::http::{HeaderMap, header};
+
 /// One challenge that we can meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Challenge {
@@ -9,8 +11,14 @@ pub(crate) enum Challenge {
     Bearer { realm: String, service: Option<String>, scope: Option<String>, error: Option<String> },
 }
 
+/// All challenges of a 401 with these fields.
+pub(crate) fn of(headers: &HeaderMap) -> Vec<Challenge> {
+    let fields = headers.get_all(header::WWW_AUTHENTICATE);
+    fields.iter().filter_map(|field| field.to_str().ok()).flat_map(parse).collect()
+}
+
 /// The challenges of a field's value, in order; schemes that we do not know are left out.
-pub(crate) fn parse(field: &str) -> Vec<Challenge> {
+fn parse(field: &str) -> Vec<Challenge> {
     let mut rest = field;
     let mut found = Vec::new();
     loop {

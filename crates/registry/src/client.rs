@@ -10,9 +10,9 @@ use serde::Serialize;
 use ureq::http::{HeaderMap, Method, StatusCode};
 
 use crate::{
-    ask::{Ask, challenges},
     auth::{Access, Auth},
-    error::{Cause, Context as _, Error},
+    challenge,
+    error::Cause,
     options::RegistryOptions,
     retry::Pacer,
     url::Url,
@@ -82,20 +82,6 @@ impl Registry {
         &self.0.host
     }
 
-    /// Asks whether the registry is there, speaks the protocol and accepts the login.
-    pub fn ping(&self) -> Result<(), Error> {
-        let ping = || {
-            let url = self.url("/v2/".to_owned())?;
-            let answer = self.ask(Ask::new(Method::GET, url, &Access::none()))?;
-            if answer.status != StatusCode::OK {
-                return Err(self.refusal(answer, "/v2/", ""));
-            }
-            answer.finish();
-            Ok(())
-        };
-        self.attempts(ping).context(|| format!("reach registry `{}`", self.0.host))
-    }
-
     /// Bytes sent to the registry and its helpers so far: bodies, and all else (request lines, header fields).
     pub fn sent(&self) -> Sent {
         let (all, bodies) = self.0.wire.sent();
@@ -161,7 +147,7 @@ impl Registry {
         })?;
         self.0.answered.store(true, Ordering::Relaxed);
         if answer.status == StatusCode::UNAUTHORIZED {
-            self.0.auth.learn(&challenges(&answer), &Access::none(), None)?;
+            self.0.auth.learn(&challenge::of(&answer.headers), &Access::none(), None)?;
         }
         answer.finish();
         Ok(())

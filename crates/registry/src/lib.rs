@@ -7,6 +7,7 @@ mod challenge;
 mod client;
 mod counting;
 mod credentials;
+mod docker_config;
 mod error;
 mod file_server;
 mod helper;
@@ -25,7 +26,8 @@ mod url;
 mod wire;
 
 pub use client::{Registry, Sent};
-pub use credentials::{CredentialSource, Credentials, CredentialsError, Logins};
+pub use credentials::{Credentials, CredentialsError};
+pub use docker_config::{CredentialSource, Logins};
 pub use error::{Cause, Error};
 pub use file_server::{FileServer, NotAFileServer};
 pub use manifests::{MANIFEST_LIMIT, ManifestRef, RemoteManifest};

@@ -11,7 +11,8 @@ use file_edit::{EditError, Original, apply, create, json::Json};
 use serde_json::{Value, json};
 
 use crate::{
-    credentials::{CredentialsError, LIMIT, Logins, read, server},
+    credentials::CredentialsError,
+    docker_config::{LIMIT, Logins, read, server},
     helper,
     secret::Secret,
 };

@@ -70,6 +70,11 @@ impl Answer {
     pub(crate) fn length(&self) -> Option<u64> {
         self.header("content-length")?.parse().ok()
     }
+
+    /// `Retry-After` in seconds; its other form, a date, is left to our own waits.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    }
 }
 
 /// Connections to hosts, kept and used again.

@@ -3,51 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    Fault, Layout, Target, WheelFacts,
+    Conflict, Fault, Layout, Target, WheelFacts,
     install::{Installation, install},
 };
-
-/// Two wheels that can't both be installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Conflict {
-    /// Both are wheels of one distribution.
-    Distribution {
-        /// Its normalised name.
-        name: String,
-        /// Their versions.
-        versions: [String; 2],
-    },
-    /// Both put a file at one path, with different bytes or modes.
-    File {
-        /// The absolute path.
-        path: String,
-        /// Names of the two distributions.
-        distributions: [String; 2],
-    },
-    /// One puts a file where the other has a folder.
-    Folder {
-        /// The absolute path.
-        path: String,
-        /// Names of the two distributions, that of the file first.
-        distributions: [String; 2],
-    },
-}
-
-impl std::fmt::Display for Conflict {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Distribution { name, versions: [one, other] } => {
-                write!(out, "there are two wheels of `{name}`: {one} and {other}")
-            }
-            Self::File { path, distributions: [one, other] } => {
-                write!(out, "`{one}` and `{other}` put different files at `{path}`")
-            }
-            Self::Folder { path, distributions: [one, other] } => {
-                write!(out, "`{one}` puts a file at `{path}`, where `{other}` has a folder")
-            }
-        }
-    }
-}
 
 /// What a file is, as far as it can be told without reading it.
 #[derive(PartialEq, Eq)]

@@ -4,8 +4,6 @@ use std::{io, path::PathBuf};
 
 use oci_image::{LayerError, StoreError};
 
-use crate::Conflict;
-
 /// Why a wheel could not be read or made into layers.
 #[derive(Debug, thiserror::Error)]
 pub enum WheelError {
@@ -96,4 +94,46 @@ pub enum Fault {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// Two wheels that can't both be installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conflict {
+    /// Both are wheels of one distribution.
+    Distribution {
+        /// Its normalised name.
+        name: String,
+        /// Their versions.
+        versions: [String; 2],
+    },
+    /// Both put a file at one path, with different bytes or modes.
+    File {
+        /// The absolute path.
+        path: String,
+        /// Names of the two distributions.
+        distributions: [String; 2],
+    },
+    /// One puts a file where the other has a folder.
+    Folder {
+        /// The absolute path.
+        path: String,
+        /// Names of the two distributions, that of the file first.
+        distributions: [String; 2],
+    },
+}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Distribution { name, versions: [one, other] } => {
+                write!(out, "there are two wheels of `{name}`: {one} and {other}")
+            }
+            Self::File { path, distributions: [one, other] } => {
+                write!(out, "`{one}` and `{other}` put different files at `{path}`")
+            }
+            Self::Folder { path, distributions: [one, other] } => {
+                write!(out, "`{one}` puts a file at `{path}`, where `{other}` has a folder")
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use pep440_rs::{Version, VersionSpecifier};
 
-use crate::{Target, normalize, requirement::Cursor};
+use crate::{Target, cursor::Cursor, normalize};
 
 /// Parentheses may be nested this deep; real ones are two deep.
 const DEPTH: usize = 32;
@@ -197,7 +197,7 @@ pub(crate) fn full_version(target: &Target) -> String {
 #[cfg(test)]
 mod tests {
     use super::Marker;
-    use crate::{Target, requirement::Cursor};
+    use crate::{Target, cursor::Cursor};
 
     fn holds(marker: &str, extra: &str) -> Result<bool, String> {
         Marker::parse(&mut Cursor::new(marker))?.holds(&Target::aarch64((3, 9), (2, 28)), extra)

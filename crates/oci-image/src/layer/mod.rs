@@ -28,6 +28,9 @@ pub use writer::{LayerOptions, LayerWriter};
 /// entries, so that no store has those of before.
 pub const LAYER_FORMAT: u32 = 2;
 
+/// Modification time of everything in our layers: 1980-01-02, the first day that every time zone can write into a zip.
+pub const MTIME: u64 = 315_619_200;
+
 /// A finished layer: one gzip member over one tar archive, in the store under `digest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {

@@ -1,0 +1,53 @@
+//! End-to-end tests and measurements of the built program: what `cargo xtask e2e` and `cargo xtask bench` run,
+//! and what else only developers need.
+
+mod bench;
+mod sample_packages;
+mod scenarios;
+mod testbed;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use fmtk::terminal::{progress::Progress, report, room};
+
+/// Everything is read as `cargo xtask` got it, so that help and errors are of one piece.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, disable_help_subcommand = true)]
+struct Args {
+    /// Folder of finished layers and images, shared by all clones [default: the user's cache folder, `fmtk`]
+    #[arg(long, global = true, value_name = "DIR", env = "FMTK_STORE")]
+    store: Option<PathBuf>,
+    /// Say nothing but warnings and errors on stderr
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the end-to-end tests with real engines, registries and packages
+    E2e(scenarios::E2eArgs),
+    /// Measure against docker and buildah, side by side
+    Bench(bench::BenchArgs),
+    /// Renew the pinned list of the Debian packages that the sample's base is made of
+    SamplePackages {
+        /// Only say whether the list is up to date; exit 1 if it is not
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match &args.command {
+        Command::E2e(e2e) => scenarios::run(e2e, args.store.as_deref()),
+        Command::Bench(bench) => bench::run(bench, args.store.as_deref()),
+        Command::SamplePackages { check } => sample_packages::run(*check, &Progress::new(args.quiet)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::failure(&room::hinted(error)),
+    }
+}

@@ -1,0 +1,268 @@
+//! The image beside what pip leaves: the target's own Python runs pip on the same base with the same wheels.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail, ensure};
+use fmtk::resolve::{front, place, tools};
+
+use super::{
+    engines::{base_image, show},
+    world::World,
+};
+use crate::testbed::{Engine, Entry, Kind, Log, Snapshot};
+
+/// Every file, folder and link is what pip leaves; scripts do the same.
+pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
+    let image = world.pushed(log)?;
+    let podman = world.podman(log)?;
+    podman.pull(log, &image, &world.login_folder())?;
+
+    log.say("pip installs the wheels into the base, run by the base's own Python");
+    let (said, reference) = reference(world, log)?;
+    let ours = podman.files(log, &image)?.without_the_engines_own();
+
+    let scripts = generated_scripts(&reference);
+    ensure!(!scripts.is_empty(), "pip generated no script");
+    let differences = compare(&reference, &ours, &scripts);
+    ensure!(differences.is_empty(), "{} differences:\n    {}", differences.len(), differences.join("\n    "));
+    log.say(&format!("{} paths equal pip's", reference.entries.len()));
+
+    let loop_over = try_scripts(scripts.iter().map(|path| format!("/{path}")));
+    let done =
+        podman.run(log, &image, &["--user", "0", "--env", "PYTHONDONTWRITEBYTECODE=1"], &["sh", "-c", &loop_over])?;
+    ensure!(done.stdout == said, "the scripts behave otherwise than pip's:\n{}\n-- pip's:\n{said}", done.stdout);
+    log.say(&format!("{} scripts behave as pip's", scripts.len()));
+    Ok(())
+}
+
+/// What pip's scripts print, and all files of the base after pip.
+fn reference(world: &World, log: &Log) -> anyhow::Result<(String, Snapshot)> {
+    let podman = world.podman(log)?;
+    let base = base_image(world, log)?;
+    podman.pull(log, &base, &world.login_folder())?;
+    let pip = pip_wheel(world, log)?;
+    let pip_name = pip.file_name().and_then(|name| name.to_str()).context("pip's wheel has no name")?;
+    let script = format!(
+        "umask 022 && python3 /pip/{pip_name}/pip install --quiet --no-index --no-deps --no-compile \
+         --no-warn-script-location --root-user-action=ignore /wheels/*.whl && {}",
+        try_scripts(["/usr/local/bin/*".to_owned()].into_iter())
+    );
+    let options = podman.run_options(log, &base)?;
+    let done = podman
+        .command(log)
+        .args(["run", "--name", "pip-reference", "--network", "none", "--platform", "linux/arm64"])
+        .args(options)
+        .args(["--env", "PYTHONDONTWRITEBYTECODE=1", "--env", "HOME=/nonexistent"])
+        .args(["--volume", &format!("{}:/wheels:ro", world.wheels(log)?.display())])
+        .args(["--volume", &format!("{}:/pip:ro", pip.parent().unwrap_or(Path::new("/")).display())])
+        .args([&base, "sh", "-c", &script])
+        .run();
+    let files = podman.container_files(log, "pip-reference");
+    podman.command(log).args(["rm", "--force", "pip-reference"]).run()?;
+    let mut files = files?.without_the_engines_own();
+    // Where the wheels and pip were mounted.
+    files.entries.retain(|path, _| path != "wheels" && path != "pip");
+    Ok((done?.stdout, files))
+}
+
+/// A shell loop that runs every script with `--help` and prints what it said on stdout and how it ended.
+fn try_scripts(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    format!(
+        "for script in {}; do case $script in */fm*) continue;; esac; \
+         echo \"== $script\"; (cd /tmp && \"$script\" --help </dev/null 2>/dev/null); echo \"-- $?\"; done",
+        names.join(" ")
+    )
+}
+
+/// The wheel of the pip that is pinned in `ci/pip.txt`.
+fn pip_wheel(world: &World, log: &Log) -> anyhow::Result<PathBuf> {
+    let folder = world.folder("pip")?;
+    log.command("python3")
+        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.9"])
+        .arg("--dest")
+        .arg(&folder)
+        .arg("--requirement")
+        .arg(place::workspace().join("ci/pip.txt"))
+        .run()?;
+    let mut wheels = std::fs::read_dir(&folder).context("failed to list pip's folder")?.flatten();
+    match (wheels.next(), wheels.next()) {
+        (Some(wheel), None) => Ok(wheel.path()),
+        _ => bail!("`{}` was to hold one wheel", folder.display()),
+    }
+}
+
+/// Paths of the scripts that pip wrote for the entry points of the wheels.
+fn generated_scripts(reference: &Snapshot) -> BTreeSet<String> {
+    let mut names = HashSet::new();
+    for (path, entry) in &reference.entries {
+        let Some(text) = entry.text.as_deref().filter(|_| path.ends_with(".dist-info/entry_points.txt")) else {
+            continue;
+        };
+        let mut inside = false;
+        for line in text.lines().map(str::trim) {
+            if line.starts_with('[') {
+                inside = matches!(line, "[console_scripts]" | "[gui_scripts]");
+            } else if let Some((name, _)) = line.split_once('=').filter(|_| inside) {
+                names.insert(name.trim().to_owned());
+            }
+        }
+    }
+    let folder = "usr/local/bin/";
+    reference
+        .entries
+        .keys()
+        .filter(|path| path.strip_prefix(folder).is_some_and(|name| names.contains(name)))
+        .cloned()
+        .collect()
+}
+
+/// Every way in which `ours` is not what pip left, apart from owners below the prefix, times and `direct_url.json`.
+fn compare(pip: &Snapshot, ours: &Snapshot, scripts: &BTreeSet<String>) -> Vec<String> {
+    let mut differences = Vec::new();
+    // pip was given files, of which it notes where they lay.
+    let noted = |path: &str| path.ends_with(".dist-info/direct_url.json");
+    for (path, theirs) in pip.entries.iter().filter(|(path, _)| !noted(path)) {
+        match ours.entries.get(path) {
+            None => differences.push(format!("/{path} is missing: pip leaves a {}", show(theirs))),
+            Some(our) => differences.extend(difference(path, theirs, our, scripts)),
+        }
+    }
+    let tools: Vec<&str> = tools::TOOLS.iter().map(|(_, _, path)| path.trim_start_matches('/')).collect();
+    for (path, entry) in &ours.entries {
+        let is_front = Path::new(front::PATH).starts_with(Path::new("/").join(path));
+        if !pip.entries.contains_key(path) && !tools.contains(&path.as_str()) && !is_front {
+            differences.push(format!("/{path} is too much: a {}", show(entry)));
+        }
+    }
+    differences
+}
+
+fn difference(path: &str, pip: &Entry, our: &Entry, scripts: &BTreeSet<String>) -> Option<String> {
+    let told = |what: &str| Some(format!("/{path}: {what}: {} instead of {}", show(our), show(pip)));
+    if our.mode != pip.mode {
+        return told("mode");
+    }
+    if our.owner != pip.owner && !path.starts_with("usr/local/") {
+        return told("owner");
+    }
+    if our.kind == pip.kind {
+        return None;
+    }
+    let both_files = matches!((&our.kind, &pip.kind), (Kind::File(..), Kind::File(..)));
+    if both_files && scripts.contains(path) {
+        let first = |entry: &Entry| entry.text.as_deref().and_then(|text| text.lines().next()).map(str::to_owned);
+        return if first(our) == first(pip) { None } else { told("first line of the script") };
+    }
+    if both_files && path.ends_with(".dist-info/RECORD") {
+        let (our, pip) = (rows(our, path, scripts), rows(pip, path, scripts));
+        let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| -> Vec<String> {
+            one.difference(other).take(3).cloned().collect()
+        };
+        return (our != pip)
+            .then(|| format!("/{path}: rows only here {:?}, only in pip's {:?}", only(&our, &pip), only(&pip, &our)));
+    }
+    told("contents")
+}
+
+/// The rows of a RECORD but its own and that of `direct_url.json`; of generated scripts only the path.
+fn rows(entry: &Entry, record: &str, scripts: &BTreeSet<String>) -> BTreeSet<String> {
+    let folder = Path::new(record).parent().and_then(Path::parent).unwrap_or(Path::new(""));
+    let text = entry.text.as_deref().unwrap_or_default();
+    let mut rows = BTreeSet::new();
+    for row in text.lines() {
+        let path = match row.strip_prefix('"') {
+            Some(quoted) => quoted.split('"').next(),
+            None => row.split(',').next(),
+        };
+        let path = path.unwrap_or_default();
+        if path.ends_with(".dist-info/RECORD") || path.ends_with(".dist-info/direct_url.json") {
+            continue;
+        }
+        let generated = scripts.contains(&normal(&folder.join(path)));
+        rows.insert(if generated { path.to_owned() } else { row.to_owned() });
+    }
+    rows
+}
+
+/// A path without `..`.
+fn normal(path: &Path) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.iter().filter_map(|part| part.to_str()) {
+        match part {
+            ".." => drop(parts.pop()),
+            "/" => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use image_name::Digest;
+
+    use super::*;
+
+    fn file(text: &str, mode: u32) -> Entry {
+        use sha2::{Digest as _, Sha256};
+        let digest = Digest::from_bytes(Sha256::digest(text).into());
+        Entry { kind: Kind::File(text.len() as u64, digest), mode, owner: (0, 0), text: Some(text.to_owned()) }
+    }
+
+    fn snapshot(entries: &[(&str, Entry)]) -> Snapshot {
+        let entries = entries.iter().map(|(path, entry)| ((*path).to_owned(), entry.clone())).collect();
+        Snapshot { entries, ..Snapshot::default() }
+    }
+
+    const INFO: &str = "usr/local/lib/python3.9/dist-packages/a-1.dist-info";
+
+    fn pips() -> Snapshot {
+        snapshot(&[
+            ("usr/local/bin/a", file("#!/usr/bin/python3\npip's words\n", 0o755)),
+            (
+                &format!("{INFO}/RECORD"),
+                file("../../../bin/a,sha256=p,9\na.py,sha256=x,1\na-1.dist-info/RECORD,,\n", 0o644),
+            ),
+            (&format!("{INFO}/direct_url.json"), file("{}", 0o644)),
+            (&format!("{INFO}/entry_points.txt"), file("[console_scripts]\na = a:main\n[other]\nb = b:x\n", 0o644)),
+            ("usr/local/lib/python3.9/dist-packages/a.py", file("x", 0o644)),
+        ])
+    }
+
+    #[test]
+    fn our_own_words_in_a_script_and_another_order_in_record_are_no_difference() {
+        let ours = snapshot(&[
+            ("usr/local/bin/a", file("#!/usr/bin/python3\nour words\n", 0o755)),
+            ("usr/local/bin/fmtk-launch", file("elf", 0o755)),
+            (&format!("{INFO}/RECORD"), file("a.py,sha256=x,1\n../../../bin/a,sha256=q,8\n", 0o644)),
+            (&format!("{INFO}/entry_points.txt"), file("[console_scripts]\na = a:main\n[other]\nb = b:x\n", 0o644)),
+            ("usr/local/lib/python3.9/dist-packages/a.py", file("x", 0o644)),
+        ]);
+        let scripts = generated_scripts(&pips());
+        assert_eq!(scripts, ["usr/local/bin/a".to_owned()].into());
+        assert_eq!(compare(&pips(), &ours, &scripts), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_other_difference_is_told() {
+        let ours = snapshot(&[
+            ("usr/local/bin/a", file("#!/usr/bin/python3.9\nour words\n", 0o755)),
+            (&format!("{INFO}/RECORD"), file("a.py,sha256=y,1\n../../../bin/a,sha256=q,8\n", 0o644)),
+            ("usr/local/lib/python3.9/dist-packages/a.py", file("x", 0o755)),
+            ("usr/local/lib/python3.9/dist-packages/b.py", file("x", 0o644)),
+        ]);
+        let scripts = generated_scripts(&pips());
+        expect![[r#"
+            /usr/local/bin/a: first line of the script: file of 31 bytes 961a63b7fc74 0755 0:0 instead of file of 31 bytes 889dc2f5318c 0755 0:0
+            /usr/local/lib/python3.9/dist-packages/a-1.dist-info/RECORD: rows only here ["a.py,sha256=y,1"], only in pip's ["a.py,sha256=x,1"]
+            /usr/local/lib/python3.9/dist-packages/a-1.dist-info/entry_points.txt is missing: pip leaves a file of 45 bytes 929d4987d51e 0644 0:0
+            /usr/local/lib/python3.9/dist-packages/a.py: mode: file of 1 bytes 2d711642b726 0755 0:0 instead of file of 1 bytes 2d711642b726 0644 0:0
+            /usr/local/lib/python3.9/dist-packages/b.py is too much: a file of 1 bytes 2d711642b726 0644 0:0"#]]
+        .assert_eq(&compare(&pips(), &ours, &scripts).join("\n"));
+    }
+}

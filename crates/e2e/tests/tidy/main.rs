@@ -1,0 +1,221 @@
+//! The house rules, as tests: what a reviewer would otherwise have to say by hand.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod arrows;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Every file of the workspace with one of the endings, build output and fetched packages left out.
+fn files(endings: &[&str]) -> Vec<(String, String)> {
+    fn walk(folder: &Path, root: &Path, endings: &[&str], found: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let relative = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !["target", ".git", "corpus", "artifacts"].contains(&name.as_str()) && relative != "pkg" {
+                    walk(&path, root, endings, found);
+                }
+            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                found.push((relative, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&workspace(), &workspace(), endings, &mut found);
+    assert!(found.len() > 3, "the walk found next to nothing");
+    found
+}
+
+fn refuse(rule: &str, offenders: Vec<String>) {
+    assert!(offenders.is_empty(), "{rule}:\n  {}", offenders.join("\n  "));
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let mute = files(&[".rs"]).into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path);
+    refuse("a Rust file starts with a `//!` line", mute.collect());
+}
+
+#[test]
+fn modules_are_named_for_what_they_are() {
+    let vague = ["utils.rs", "util.rs", "common.rs", "helpers.rs", "misc.rs"];
+    let named = files(&[".rs"]).into_iter().map(|(path, _)| path);
+    refuse(
+        "name what it is",
+        named.filter(|path| vague.iter().any(|name| path.ends_with(&format!("/{name}")))).collect(),
+    );
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("#[ig", "nore")];
+    let mut found = Vec::new();
+    for (path, text) in files(&[".rs", ".sh", ".toml", ".py"]) {
+        for (number, line) in text.lines().enumerate() {
+            if marks.iter().any(|mark| line.contains(mark)) {
+                found.push(format!("{path}:{}: {line}", number + 1));
+            }
+        }
+    }
+    refuse("finish it or write an issue", found);
+}
+
+#[test]
+fn every_crate_keeps_the_lints_of_the_workspace() {
+    let manifests = files(&["Cargo.toml"]);
+    let lax = manifests.into_iter().filter(|(path, text)| {
+        path != "Cargo.toml" && !path.contains("fuzz") && !text.contains("[lints]\nworkspace = true")
+    });
+    refuse("add `[lints] workspace = true`", lax.map(|(path, _)| path).collect());
+}
+
+#[test]
+fn no_path_of_a_machine_is_written_down() {
+    // A user's home or a build machine's folder in a file means that it works there only.
+    let homes = [concat!("/ro", "ot/."), concat!("/home/", "runner"), concat!("/wo", "rk/ma"), concat!("/Use", "rs/")];
+    let mut found = Vec::new();
+    for (path, text) in files(&[".rs", ".sh", ".toml", ".py", ".md", ".yml", ".java", "Dockerfile"]) {
+        for (number, line) in text.lines().enumerate() {
+            if homes.iter().any(|home| line.contains(home)) {
+                found.push(format!("{path}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    refuse("name the folder relative to something the reader has", found);
+}
+
+/// Names of the packages that a package of the lock file is built from, itself included.
+fn closure(package: &str) -> BTreeSet<String> {
+    let lock = fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
+    let quoted = |line: &str| line.trim().trim_matches(['"', ',']).split(' ').next().unwrap().to_owned();
+    let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for section in lock.split("[[package]]").skip(1) {
+        let name = section.lines().find_map(|line| line.strip_prefix("name = ")).unwrap();
+        let listed = section.split_once("dependencies = [").map_or("", |(_, rest)| rest);
+        let listed = listed.lines().skip(1).take_while(|line| !line.starts_with(']')).map(quoted);
+        needs.entry(quoted(name)).or_default().extend(listed);
+    }
+    let mut found = BTreeSet::new();
+    let mut todo = vec![package.to_owned()];
+    while let Some(name) = todo.pop() {
+        if found.insert(name.clone()) {
+            todo.extend(needs[&name].iter().cloned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_programs_of_the_image_need_no_c_and_no_async_runtime() {
+    for package in ["launcher", "rank-table", "fmk-patch", "file-edit"] {
+        let needs = closure(package);
+        for forbidden in ["cc", "cmake", "tokio", "async-std", "smol", "ring", "openssl-sys", "libz-sys"] {
+            assert!(!needs.contains(forbidden), "`{package}` depends on `{forbidden}`");
+        }
+    }
+}
+
+/// Crates whose circles are being broken at this very time; the list goes with the last of them.
+const STILL_CIRCULAR: [&str; 1] = ["crates/launcher"];
+
+/// The sources of each crate by its folder, with their paths below `src`.
+fn crates() -> BTreeMap<String, Vec<(String, String)>> {
+    let mut crates: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for (path, text) in files(&[".rs"]) {
+        if let Some((folder, path)) = path.split_once("/src/") {
+            crates.entry(folder.to_owned()).or_default().push((path.to_owned(), text));
+        }
+    }
+    crates
+}
+
+#[test]
+fn modules_do_not_import_each_other_in_circles() {
+    let mut found = Vec::new();
+    for (folder, files) in crates() {
+        let circles = arrows::circles(arrows::arrows(&files));
+        if !STILL_CIRCULAR.contains(&folder.as_str()) {
+            found.extend(
+                circles.into_iter().map(|arrow| format!("{folder}: {} > {} ({})", arrow.from, arrow.to, arrow.said)),
+            );
+        }
+    }
+    refuse("move down what both need, or hand it over", found);
+}
+
+/// The stages of `crates/fmtk`, as ARCHITECTURE.md has them.
+const STAGES: [&[&str]; 9] = [
+    &["pipeline", "try_out"],
+    &["ship"],
+    &["build"],
+    &["plan"],
+    &["cann", "host"],
+    &["resolve"],
+    &["engine", "recipe", "record", "sample"],
+    &["options"],
+    &["terminal"],
+];
+
+#[test]
+fn no_stage_imports_from_one_above_it() {
+    let level = |name: &str| STAGES.iter().position(|stage| stage.contains(&name));
+    let mut found = Vec::new();
+    for arrow in arrows::arrows(&crates()["crates/fmtk"]).into_iter().filter(|arrow| arrow.folder.is_empty()) {
+        let [from, to] =
+            [&arrow.from, &arrow.to].map(|name| level(name).unwrap_or_else(|| panic!("`{name}` is no stage")));
+        if from >= to {
+            found.push(format!("{} > {} ({})", arrow.from, arrow.to, arrow.said));
+        }
+    }
+    refuse("move it down, or hand it over", found);
+}
+
+#[test]
+fn no_user_compiles_what_is_for_tests() {
+    let mut found = Vec::new();
+    for (path, text) in files(&["Cargo.toml"]) {
+        let needs = text.split_once("\n[dependencies]").map_or("", |(_, rest)| rest.split("\n[").next().unwrap());
+        let names = needs.lines().map(|line| line.split(['.', ' ', '=']).next().unwrap());
+        let for_tests = names.filter(|name| *name == "e2e" || name.ends_with("-double"));
+        if path != "crates/e2e/Cargo.toml" {
+            found.extend(for_tests.map(|name| format!("{path}: {name}")));
+        }
+    }
+    refuse("depend on it in `[dev-dependencies]`", found);
+}
+
+#[test]
+fn both_readmes_show_the_same_commands() {
+    let commands = |name: &str| -> Vec<String> {
+        let text = fs::read_to_string(workspace().join(name)).unwrap();
+        let lines = text.lines().map(str::trim).filter(|line| line.starts_with("cargo "));
+        // Comments behind a command are in the reader's language.
+        lines.map(|line| line.split(" #").next().unwrap_or(line).trim_end().to_owned()).collect()
+    };
+    let english = commands("README.md");
+    assert!(english.len() >= 2, "README.md shows no commands");
+    assert_eq!(english, commands("README.zh-CN.md"));
+}
+
+#[test]
+fn both_pages_of_jobs_name_the_same_things() {
+    let named = |name: &str| -> BTreeSet<String> {
+        let text = fs::read_to_string(workspace().join("crates/launcher").join(name)).unwrap();
+        // Outside of blocks, whose comments are in the reader's language.
+        let prose = text.split("```").step_by(2).collect::<Vec<&str>>().join(" ");
+        prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let english = named("JOBS.md");
+    assert!(english.len() > 20, "JOBS.md names next to nothing");
+    assert_eq!(english, named("JOBS.zh-CN.md"));
+}

@@ -1,0 +1,61 @@
+//! What is run in the container.
+
+use crate::{recipe::Cann, terminal::shell};
+
+/// Where the package folder's installer is to be seen in the container. It is no part of the image.
+pub const MOUNT: &str = "/tmp/.fmtk-packages";
+/// What the installer is told (the manual of CANN 5.1 has the flags).
+pub const OPTIONS: [&str; 4] = ["--quiet", "--install", "--install-path=/usr/local/Ascend", "--install-for-all"];
+
+/// The user that installers of some versions ask for. Its lines are written here, since `useradd` puts today's date
+/// into `/etc/shadow`; the id is the first from 1001 on that is free.
+const USER: &str = r#"
+taken() {
+    while IFS=: read -r _ _ id _; do
+        if [ "$id" = "$1" ]; then return 0; fi
+    done < "$2"
+    return 1
+}
+there() {
+    while IFS=: read -r name _; do
+        if [ "$name" = HwHiAiUser ]; then return 0; fi
+    done < /etc/passwd
+    return 1
+}
+if ! there; then
+    new=1001
+    while taken "$new" /etc/passwd || taken "$new" /etc/group; do new=$((new + 1)); done
+    echo "HwHiAiUser:*:$new:" >> /etc/group
+    echo "HwHiAiUser:*:$new:$new::/home/HwHiAiUser:/bin/sh" >> /etc/passwd
+fi
+"#;
+
+/// The text for `/bin/sh -c`. The installer is called by its interpreter, as its own bits may not let it run.
+pub fn script(cann: &Cann, interpreter: &str, file: &str) -> String {
+    let user = if cann.user { USER } else { "" };
+    let options = OPTIONS.join(" ");
+    format!(
+        "set -eu\numask 0022\n{user}exec {} {} {options}\n",
+        shell::word(interpreter),
+        shell::word(format!("{MOUNT}/{file}"))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::recipe::{Overrides, Recipe};
+
+    #[test]
+    fn a_strange_name_is_one_word() {
+        let recipe = Recipe::parse("", "image.toml", std::path::Path::new("/"), Overrides::default()).unwrap();
+        expect![[r#"
+            set -eu
+            umask 0022
+            exec /bin/bash '/tmp/.fmtk-packages/it'\''s $(x).run' --quiet --install --install-path=/usr/local/Ascend --install-for-all
+        "#]]
+        .assert_eq(&script(&recipe.cann, "/bin/bash", "it's $(x).run"));
+    }
+}

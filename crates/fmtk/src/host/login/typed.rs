@@ -1,0 +1,97 @@
+//! What comes in on stdin. On a terminal it is asked for, one line, and not shown.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write, stderr, stdin};
+
+use anyhow::{Context, anyhow, ensure};
+use registry::Secret;
+
+use crate::terminal::report::WithHint;
+
+/// 64 KiB: more than any key with prose around it.
+const LIMIT: u64 = 64 << 10;
+
+/// All of stdin, or a line from a terminal.
+pub fn text(what: &str) -> anyhow::Result<Secret> {
+    let stdin = stdin();
+    let mut bytes = Vec::new();
+    if stdin.is_terminal() {
+        // A closed stderr must not stop the work.
+        let _ = write!(stderr(), "paste {what} (it is not shown) and press Enter: ");
+        let quiet = Quiet::begin();
+        let read = stdin.lock().take(LIMIT).read_until(b'\n', &mut bytes);
+        drop(quiet);
+        let _ = writeln!(stderr());
+        read.context("failed to read from the terminal")?;
+    } else {
+        stdin.lock().take(LIMIT).read_to_end(&mut bytes).context("failed to read stdin")?;
+    }
+    let text = String::from_utf8(bytes).map_err(|_| anyhow!("stdin is not UTF-8")).input()?;
+    if text.trim().is_empty() {
+        return Err(anyhow!("stdin is empty, and {what} was expected there")).input();
+    }
+    Ok(Secret::new(text))
+}
+
+/// One secret, alone on its line.
+pub fn secret(what: &str) -> anyhow::Result<Secret> {
+    one_line(text(what)?.reveal(), what).input()
+}
+
+fn one_line(text: &str, what: &str) -> anyhow::Result<Secret> {
+    let text = text.trim_start_matches('\u{feff}').trim_matches(['\r', '\n']);
+    ensure!(!text.contains(['\r', '\n', '\0']), "stdin has several lines, and {what} was expected there alone");
+    ensure!(!text.trim().is_empty(), "stdin is blank, and {what} was expected there");
+    Ok(Secret::new(text))
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+struct Quiet(libc::termios);
+
+impl Quiet {
+    /// Nothing where the terminal can't.
+    #[allow(unsafe_code)]
+    fn begin() -> Option<Self> {
+        let mut modes = std::mem::MaybeUninit::<libc::termios>::uninit();
+        // SAFETY: the pointer is valid for the call, which fills what it points to where it returns 0.
+        let old = unsafe {
+            if libc::tcgetattr(libc::STDIN_FILENO, modes.as_mut_ptr()) != 0 {
+                return None;
+            }
+            modes.assume_init()
+        };
+        let mut quiet = old;
+        quiet.c_lflag &= !libc::ECHO;
+        set(&quiet).is_ok().then_some(Self(old))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // Nothing more can be done about a terminal that does not take its own modes.
+        let _ = set(&self.0);
+    }
+}
+
+#[allow(unsafe_code)]
+fn set(modes: &libc::termios) -> io::Result<()> {
+    // SAFETY: the pointer is valid for the call, which reads from it only.
+    let done = unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, modes) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_line_and_keeps_its_blanks() {
+        let read =
+            |text: &str| one_line(text, "it").map(|secret| secret.reveal().to_owned()).map_err(|e| e.to_string());
+        assert_eq!(read(" a b \r\n"), Ok(" a b ".to_owned()));
+        assert_eq!(read("hunter2"), Ok("hunter2".to_owned()));
+        for text in ["hunter2\nhunter3\n", "\n", "  \n", "hunter2\0"] {
+            let said = read(text).unwrap_err();
+            assert!(!said.contains("hunter"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What is done to one file of the host, and undone again.
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use file_edit::{Original, Splice, apply, create, json::Json, unified_diff};
+
+use super::{hosts, options, system::KEY};
+use crate::terminal::report::WithHint;
+
+/// 4 MiB: hosts files that block advertisers reach some megabytes.
+const LIMIT: usize = 4 << 20;
+
+/// What a file is to say.
+#[derive(Debug, Clone)]
+pub enum Edit {
+    /// docker's own file names the insecure registry.
+    Daemon { host: String },
+    /// A variable of options does.
+    Options { variable: &'static str, host: String },
+    /// The hosts file has the names at the address; without one they can only be taken out.
+    Hosts { ip: Option<IpAddr>, names: Vec<String> },
+}
+
+impl Edit {
+    fn apply(&self, old: &[u8]) -> anyhow::Result<Vec<Splice>> {
+        Ok(match self {
+            Self::Daemon { host } => {
+                let json = Json::parse(old, "    ")?;
+                let there = json.strings(&[KEY])?.unwrap_or_default().contains(host);
+                if there { Vec::new() } else { vec![json.push(&[KEY], host)?] }
+            }
+            Self::Options { variable, host } => options::set(text(old)?, variable, host).into_iter().collect(),
+            Self::Hosts { ip: None, .. } => Vec::new(),
+            Self::Hosts { ip: Some(ip), names } => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                hosts::set(old, *ip, &names).hint("if that line is wrong, take it away; we change none but our own")?
+            }
+        })
+    }
+
+    /// Takes out what [`Edit::apply`] puts in, but not what `before` had already.
+    fn take_out(&self, now: &[u8], before: &[u8]) -> anyhow::Result<Vec<Splice>> {
+        Ok(match self {
+            Self::Daemon { host } => {
+                let old = Json::parse(before, "    ")?.strings(&[KEY])?;
+                let had = old.as_ref().is_some_and(|old| old.contains(host));
+                let splice = if had { None } else { Json::parse(now, "    ")?.remove(&[KEY], host, old.is_none())? };
+                splice.into_iter().collect()
+            }
+            Self::Options { variable, host } => {
+                let had = options::value(text(before)?, variable).is_some_and(|old| options::names(&old, Some(host)));
+                let splice = if had { None } else { options::unset(text(now)?, variable, host) };
+                splice.into_iter().collect()
+            }
+            Self::Hosts { names, .. } => hosts::unset(now, &names.iter().map(String::as_str).collect::<Vec<_>>()),
+        })
+    }
+
+    /// Whether nothing is left in a file that was made for it.
+    fn is_nothing(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Daemon { .. } => Json::parse(text, "").is_ok_and(|json| json.is_empty()),
+            _ => text.trim_ascii().is_empty(),
+        }
+    }
+}
+
+/// The change that makes one text of another: lines that begin and end both stay, so that a diff does not show them.
+fn between(now: &[u8], before: &[u8]) -> Splice {
+    let same = |one: &mut dyn Iterator<Item = &u8>, other: &mut dyn Iterator<Item = &u8>| {
+        one.zip(other).take_while(|(one, other)| one == other).count()
+    };
+    let start = same(&mut now.iter(), &mut before.iter());
+    let start = now[..start].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let end = same(&mut now[start..].iter().rev(), &mut before[start..].iter().rev());
+    let end = now[now.len() - end..].iter().position(|byte| *byte == b'\n').map_or(0, |at| end - at - 1);
+    Splice { range: start..now.len() - end, text: before[start..before.len() - end].to_vec() }
+}
+
+fn text(bytes: &[u8]) -> anyhow::Result<&str> {
+    std::str::from_utf8(bytes).map_err(|_| anyhow!("it is not UTF-8"))
+}
+
+/// What is to be done to one file.
+pub struct Change {
+    path: PathBuf,
+    original: Option<Original>,
+    splices: Vec<Splice>,
+    /// Whether the file goes, since it was made by us and nothing is left in it.
+    goes: bool,
+    /// What an earlier run left beside the file.
+    kept: Kept,
+    /// Whether that is of no more use afterwards.
+    forgets: bool,
+}
+
+/// What an earlier run left beside a file.
+struct Kept {
+    backup: Option<PathBuf>,
+    /// There where the file was not there before the first run.
+    made: PathBuf,
+}
+
+impl Kept {
+    fn find(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let start = format!("{name}.fmtk-backup-");
+        let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok());
+        let mut backups: Vec<PathBuf> =
+            entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+        backups.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start)));
+        backups.sort();
+        Self { backup: backups.into_iter().next(), made: path.with_file_name(format!("{name}.fmtk-made")) }
+    }
+
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.backup.iter().chain(Some(&self.made).filter(|made| made.exists()))
+    }
+}
+
+impl Change {
+    /// What makes the file say it.
+    pub fn plan(path: &Path, edit: &Edit) -> anyhow::Result<Self> {
+        let original = Original::find(path, LIMIT)?;
+        let old = original.as_ref().map_or(&[][..], |original| &original.bytes);
+        let splices = edit.apply(old).with_context(|| format!("can't change `{}`", path.display()))?;
+        Ok(Self { path: path.to_owned(), original, splices, goes: false, kept: Kept::find(path), forgets: false })
+    }
+
+    /// What takes our part out again. Where the file is as we left it, it becomes what it was before.
+    pub fn undo(path: &Path, edit: &Edit) -> anyhow::Result<Self> {
+        let kept = Kept::find(path);
+        let original = Original::find(path, LIMIT)?;
+        let made = kept.made.exists();
+        let before = match &kept.backup {
+            Some(backup) => Some(Original::read(backup, LIMIT)?.bytes),
+            None => made.then(Vec::new),
+        };
+        let nothing =
+            Self { path: path.to_owned(), original: None, splices: Vec::new(), goes: false, kept, forgets: false };
+        let Some(original) = original else { return Ok(nothing) };
+        // Without a backup a run of ours never changed it; marked lines are ours all the same.
+        let (Some(before), known) =
+            (before.clone().or_else(|| matches!(edit, Edit::Hosts { .. }).then(Vec::new)), before.is_some())
+        else {
+            return Ok(nothing);
+        };
+        let now = &original.bytes;
+        let doing = || format!("can't change `{}`", path.display());
+        let as_left =
+            known && edit.apply(&before).is_ok_and(|splices| !splices.is_empty() && apply(&before, &splices) == *now);
+        let whole = || vec![between(now, &before)];
+        let mut splices = if as_left { whole() } else { edit.take_out(now, &before).with_context(doing)? };
+        let mut new = apply(now, &splices);
+        // The line end that the last line lacked came with ours.
+        if known && new != before && new.trim_ascii_end() == before.trim_ascii_end() {
+            splices = whole();
+            new = before.clone();
+        }
+        let goes = made && edit.is_nothing(&new);
+        let forgets = goes || (known && new == before);
+        Ok(Self { original: Some(original), splices, goes, forgets, ..nothing })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether anything is to be done.
+    pub fn is_needed(&self) -> bool {
+        !self.splices.is_empty()
+    }
+
+    /// Files that go: this one, if nothing is left in it that was made by us, and what an earlier run left beside it.
+    pub fn removes(&self) -> impl Iterator<Item = &Path> {
+        let own = Some(self.path()).filter(|_| self.goes);
+        let kept = self.forgets.then(|| self.kept.files()).into_iter().flatten();
+        own.into_iter().chain(kept.map(PathBuf::as_path))
+    }
+
+    /// The change as a unified diff.
+    pub fn diff(&self) -> String {
+        let old = self.original.as_ref().map_or(&[][..], |original| &original.bytes);
+        let target = self.original.as_ref().map_or(&*self.path, |original| &original.target);
+        String::from_utf8_lossy(&unified_diff(&file_edit::name_in_diff(&self.path, target), old, &self.splices))
+            .into_owned()
+    }
+
+    /// Writes it, with a backup beside the file unless there is one: `stamp` ends its name.
+    pub fn write(&self, stamp: &str, undo: bool) -> anyhow::Result<()> {
+        let doing = |path: &Path| format!("failed to write `{}`", path.display());
+        match &self.original {
+            Some(original) if self.goes => {
+                fs::remove_file(&original.target).with_context(|| doing(&original.target))?;
+            }
+            Some(original) => {
+                let first = !undo && self.kept.files().next().is_none();
+                let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+                let backup = first.then(|| self.path.with_file_name(format!("{name}.fmtk-backup-{stamp}")));
+                original.replace(&apply(&original.bytes, &self.splices), backup.as_deref())?;
+            }
+            None => {
+                if let Some(folder) = self.path.parent() {
+                    fs::create_dir_all(folder).with_context(|| doing(folder))?;
+                }
+                create(&self.path, &apply(b"", &self.splices), 0o644)?;
+                fs::write(&self.kept.made, "").with_context(|| doing(&self.kept.made))?;
+            }
+        }
+        if self.forgets {
+            for path in self.kept.files() {
+                fs::remove_file(path).with_context(|| format!("failed to remove `{}`", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! The files of Debian, EulerOS and Ubuntu, as folders of their own.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::*;
+/// As `cargo xtask host-setup` reads them.
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    args: HostSetupArgs,
+}
+
+/// What `dockerd` of EulerOS's package is started with (its `docker.service`).
+const EULER_UNIT: &str = "[Service]\nEnvironmentFile=-/etc/sysconfig/docker\nEnvironmentFile=-/etc/sysconfig/docker-storage\n\
+    ExecStart=/usr/bin/dockerd $OPTIONS $DOCKER_STORAGE_OPTIONS $INSECURE_REGISTRY\n";
+/// Debian's, which reads `/etc/default/docker` too.
+const DEBIAN_UNIT: &str =
+    "[Service]\nEnvironmentFile=-/etc/default/docker\nExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS\n";
+const HOSTS_TEXT: &str = "127.0.0.1\tlocalhost\n";
+
+struct Host(tempfile::TempDir);
+
+impl Host {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let host = Self(tempfile::tempdir().unwrap());
+        for (path, text) in files {
+            let path = host.path(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        host
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_else(|_| "absent".to_owned())
+    }
+
+    fn run(&self, flags: &[&str]) -> anyhow::Result<()> {
+        let root = self.0.path().to_str().unwrap();
+        // The recipe of this workspace is its user's.
+        let words = ["host-setup", "--recipe", "/dev/null", "--registry", "swr.x.com", "--root", root];
+        let Line { args } = Line::parse_from(words.iter().chain(flags));
+        run(&args, &Progress::new(true))
+    }
+
+    fn set(&self) {
+        self.run(&["--ip", "10.0.0.7"]).unwrap();
+    }
+
+    fn undo(&self) {
+        self.run(&["--undo"]).unwrap();
+    }
+
+    /// Every file with its text.
+    fn files(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.0.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+#[test]
+fn debian_gets_a_daemon_json_and_hosts_and_all_of_it_goes_again() {
+    let host = Host::new(&[
+        ("etc/hosts", HOSTS_TEXT),
+        ("lib/systemd/system/docker.service", DEBIAN_UNIT),
+        ("etc/default/docker", "# DOCKER_OPTS=\"--dns 8.8.8.8\"\n"),
+    ]);
+    let before = host.files();
+    host.run(&["--ip", "10.0.0.7", "--dry-run"]).unwrap();
+    assert_eq!(host.files(), before);
+    host.run(&["--ip", "10.0.0.7", "--modelarts-host", "modelarts.x.com"]).unwrap();
+    assert_eq!(host.read(DAEMON_JSON), "{\n    \"insecure-registries\": [\n        \"swr.x.com\"\n    ]\n}\n");
+    assert_eq!(host.read(HOSTS), format!("{HOSTS_TEXT}10.0.0.7 swr.x.com # fmtk\n10.0.0.7 modelarts.x.com # fmtk\n"));
+    let after = host.files();
+    host.run(&["--ip", "10.0.0.7", "--modelarts-host", "modelarts.x.com"]).unwrap();
+    assert_eq!(host.files(), after, "a second run changed something");
+    host.run(&["--undo", "--modelarts-host", "modelarts.x.com"]).unwrap();
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn a_daemon_json_keeps_its_layout_and_what_others_wrote_since() {
+    let text = "{\r\n\t\"log-driver\" : \"json-file\",\r\n\t\"insecure-registries\" : [\"a.b\"]\r\n}";
+    let host = Host::new(&[(DAEMON_JSON, text), ("etc/hosts", "127.0.0.1 localhost")]);
+    let before = host.files();
+    host.set();
+    assert_eq!(host.read(DAEMON_JSON), text.replace("\"a.b\"", "\"a.b\", \"swr.x.com\""));
+    host.undo();
+    assert_eq!(host.files(), before);
+
+    host.set();
+    let theirs = |text: &str| text.replace("json-file", "journald");
+    fs::write(host.path(DAEMON_JSON), theirs(&host.read(DAEMON_JSON))).unwrap();
+    fs::write(host.path(HOSTS), host.read(HOSTS) + "1.1.1.1 one\n").unwrap();
+    host.undo();
+    assert_eq!(host.read(DAEMON_JSON), theirs(text));
+    assert_eq!(host.read(HOSTS), "127.0.0.1 localhost\n1.1.1.1 one\n");
+}
+
+#[test]
+fn what_was_there_before_us_is_not_undone() {
+    let text = "{\"insecure-registries\":[\"swr.x.com\"]}";
+    let host = Host::new(&[(DAEMON_JSON, text), ("etc/hosts", "10.0.0.7 swr.x.com\n")]);
+    let before = host.files();
+    host.set();
+    host.undo();
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn euleros_gets_it_where_its_service_reads_it() {
+    let sysconfig = "# options\nOPTIONS='--live-restore'\nDOCKER_STORAGE_OPTIONS=\nINSECURE_REGISTRY=''\n";
+    let unit = ("usr/lib/systemd/system/docker.service", EULER_UNIT);
+    let host = Host::new(&[("etc/hosts", HOSTS_TEXT), unit, ("etc/sysconfig/docker", sysconfig)]);
+    let before = host.files();
+    host.set();
+    let expected = sysconfig.replace("REGISTRY=''", "REGISTRY='--insecure-registry swr.x.com'");
+    assert_eq!(host.read("etc/sysconfig/docker"), expected);
+    assert_eq!(host.read(DAEMON_JSON), "absent");
+    host.undo();
+    assert_eq!(host.files(), before);
+
+    // In OPTIONS already; a file that the service does not read; docker's own file has it already.
+    let options = sysconfig.replace("restore'", "restore --insecure-registry=a.b'");
+    let host = Host::new(&[unit, ("etc/sysconfig/docker", &options)]);
+    host.set();
+    assert_eq!(host.read("etc/sysconfig/docker"), options.replace("=a.b'", "=a.b --insecure-registry swr.x.com'"));
+    let host = Host::new(&[(unit.0, DEBIAN_UNIT), ("etc/sysconfig/docker", sysconfig)]);
+    host.set();
+    assert_eq!(host.read("etc/sysconfig/docker"), sysconfig);
+    assert!(host.read(DAEMON_JSON).contains("swr.x.com"));
+    let host = Host::new(&[unit, ("etc/sysconfig/docker", sysconfig), (DAEMON_JSON, "{\"insecure-registries\":[]}")]);
+    host.set();
+    assert_eq!(host.read("etc/sysconfig/docker"), sysconfig);
+}
+
+#[test]
+fn ubuntu_before_systemd_gets_it_in_docker_opts() {
+    let default = "# Docker Upstart and SysVinit configuration file\n#DOCKER_OPTS=\"--dns 8.8.8.8\"\n";
+    let host = Host::new(&[("etc/init/docker.conf", "respawn\n"), ("etc/default/docker", default)]);
+    let before = host.files();
+    host.run(&[]).unwrap();
+    assert_eq!(host.read("etc/default/docker"), format!("{default}DOCKER_OPTS=\"--insecure-registry swr.x.com\"\n"));
+    assert_eq!(host.read(HOSTS), "absent", "no address was given");
+    host.undo();
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn all_that_is_in_the_way_is_said_and_nothing_changed() {
+    let host = Host::new(&[(DAEMON_JSON, "{\n  \"a\": 1,\n}\n"), ("etc/hosts", "10.0.0.8 swr.x.com\n")]);
+    let before = host.files();
+    let said = report::render(&host.run(&["--ip", "10.0.0.7"]).unwrap_err());
+    assert!(said.contains("daemon.json`: it is not valid JSON at line 3, column 1; nothing was changed\n"), "{said}");
+    assert!(said.contains("hosts`: line 1 has `swr.x.com` at `10.0.0.8`, not `10.0.0.7`"), "{said}");
+    assert!(said.contains("hint: if that line is wrong"), "{said}");
+    assert_eq!(report::exit(&host.run(&["--ip", "10.0.0.7"]).unwrap_err()), report::Exit::Input);
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn what_an_undo_would_change_is_told_line_by_line_and_nothing_is_changed() {
+    let host = Host::new(&[("etc/hosts", "127.0.0.1 localhost\n::1 localhost"), (DAEMON_JSON, "{\n    \"a\": 1\n}\n")]);
+    let dry = || {
+        let before = host.files();
+        let words = ["host-setup", "--undo", "--registry", "swr.x.com", "--root", host.0.path().to_str().unwrap()];
+        let Line { args } = Line::parse_from(words);
+        host.run(&["--undo", "--dry-run"]).unwrap();
+        assert_eq!(host.files(), before);
+        let (changes, _) = plan(&args, "swr.x.com", None, vec!["swr.x.com".to_owned()]).unwrap();
+        let needed: Vec<&Change> = changes.iter().filter(|change| change.is_needed()).collect();
+        let text: String = needed.iter().map(|change| change.diff()).collect();
+        let changed = text.lines().filter(|line| {
+            line.starts_with(['+', '-']) && !line.contains(host.0.path().file_name().unwrap().to_str().unwrap())
+        });
+        let removed = needed.iter().flat_map(|change| change.removes()).count();
+        (changed.collect::<Vec<_>>().join("\n"), removed)
+    };
+    assert_eq!(dry(), (String::new(), 0));
+    host.set();
+    let (changed, removed) = dry();
+    expect_test::expect![[r#"
+        -    "a": 1,
+        -    "insecure-registries": [
+        -        "swr.x.com"
+        -    ]
+        +    "a": 1
+        -::1 localhost
+        -10.0.0.7 swr.x.com # fmtk
+        +::1 localhost"#]]
+    .assert_eq(&changed);
+    assert_eq!(removed, 2);
+}

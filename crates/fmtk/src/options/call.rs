@@ -1,0 +1,72 @@
+//! The call as hints name it: the commands that help it, spelled by who knows the commands.
+
+use crate::terminal::shell;
+
+/// What hints say of the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The command that downloads what this call wants of PyPI.
+    pub fetch: String,
+    /// The command that pins what this call found; the base, if an argument chose it, is no input of the recipe.
+    pub lock: String,
+    /// Whether it makes the sample.
+    pub sample: bool,
+    /// Whether an argument says what is wanted of PyPI, so that the recipe's file does not.
+    pub requirements_given: bool,
+}
+
+impl Call {
+    /// How to have something fetched beside what the recipe asks for, which is `wanted`.
+    pub fn fetch_also(&self, requirement: &str, wanted: &[impl ToString]) -> String {
+        let fetch = &self.fetch;
+        if self.sample && !self.requirements_given {
+            let all = wanted.iter().map(ToString::to_string).chain([requirement.to_owned()]);
+            let quoted: Vec<String> = all.map(|one| format!("{one:?}")).collect();
+            let set = shell::word(format!("pypi.requirements=[{}]", quoted.join(", ")));
+            return format!("give `--set {set}`, here and to `{fetch}`");
+        }
+        if self.requirements_given {
+            return format!(
+                "add `\"{requirement}\"` to the list of `--set pypi.requirements=…`, here and in `{fetch}`"
+            );
+        }
+        format!("add `\"{requirement}\"` to `pypi.requirements` and run `{fetch}`")
+    }
+}
+
+#[cfg(test)]
+impl Call {
+    /// One without arguments.
+    pub fn plain() -> Self {
+        let (fetch, lock) = ("cargo xtask fetch".to_owned(), "cargo xtask lock".to_owned());
+        Self { fetch, lock, sample: false, requirements_given: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fetch was named that had nothing to fetch.
+    #[test]
+    fn what_is_to_be_fetched_also_is_put_where_this_call_reads_it() {
+        let also = |sample: bool, requirements_given: bool, arguments: &str| {
+            let fetch = format!("cargo xtask fetch{arguments}");
+            Call { fetch, sample, requirements_given, ..Call::plain() }.fetch_also("tqdm>=4", &["a==1"])
+        };
+        assert_eq!(
+            also(false, false, " --pkg P"),
+            "add `\"tqdm>=4\"` to `pypi.requirements` and run `cargo xtask fetch --pkg P`"
+        );
+        assert_eq!(
+            also(false, true, " --pkg P --set 'pypi.requirements=[]'"),
+            "add `\"tqdm>=4\"` to the list of `--set pypi.requirements=…`, here and in \
+             `cargo xtask fetch --pkg P --set 'pypi.requirements=[]'`"
+        );
+        assert_eq!(
+            also(true, false, " --sample --pkg P --set 'pypi.constraints=[]'"),
+            "give `--set 'pypi.requirements=[\"a==1\", \"tqdm>=4\"]'`, here and to \
+             `cargo xtask fetch --sample --pkg P --set 'pypi.constraints=[]'`"
+        );
+    }
+}

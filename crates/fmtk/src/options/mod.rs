@@ -1,0 +1,119 @@
+//! Options that several commands have.
+
+mod call;
+
+use std::path::PathBuf;
+
+use clap::{
+    Args as ClapArgs, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
+};
+
+pub use self::call::Call;
+
+/// What stdout looks like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text for people
+    #[default]
+    Human,
+    /// One JSON document
+    Json,
+}
+
+/// Media types of the manifest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum MediaTypes {
+    /// Docker v2 schema 2, the only one that SWR takes
+    #[default]
+    Docker,
+    /// OCI image spec
+    Oci,
+}
+
+/// A container engine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// docker where its daemon answers, else podman
+    #[default]
+    Auto,
+    /// docker
+    Docker,
+    /// podman
+    Podman,
+}
+
+/// Where the recipe and the packages are.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct RecipeArgs {
+    /// Recipe of the image [default: `image.toml` of the workspace]
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Override one key of the recipe, as in `versions.mindspore=1.9.0`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Folder of the vendor's packages [default: `pkg` of the workspace, or of `$DOCKER_BUILD_PATH`]
+    #[arg(long, value_name = "DIR")]
+    pub pkg: Option<PathBuf>,
+    /// Make a small real image without the vendor's packages: Debian's Python 3.9, MindSpore and mindpet from PyPI
+    #[arg(long)]
+    pub sample: bool,
+    /// Install what `--sample` needs without asking
+    #[arg(long, requires = "sample")]
+    pub yes: bool,
+}
+
+/// How to reach the registry.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct RegistryArgs {
+    /// Accept plain HTTP or any certificate from the registry
+    #[arg(long)]
+    pub insecure: bool,
+    /// Trust the certificates in this PEM file too
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(certificates))]
+    pub ca: Option<PathBuf>,
+    /// Address of the registry where its name is not in DNS
+    #[arg(long, value_name = "IP")]
+    pub resolve: Option<std::net::IpAddr>,
+}
+
+/// A file of certificates, read now: it is not needed before the first connection, which may be minutes away.
+fn certificates(path: PathBuf) -> Result<PathBuf, registry::CaFileError> {
+    registry::check_ca_file(&path).map(|()| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use expect_test::expect;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RegistryArgs,
+    }
+
+    /// It was first read for the first connection, after all that is done before it.
+    #[test]
+    fn a_certificate_that_is_none_is_refused_as_an_argument() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("empty.pem"), "").unwrap();
+        let first = |file: &str| {
+            let file = folder.path().join(file);
+            let error = Line::try_parse_from(["push".as_ref(), "--ca".as_ref(), file.as_os_str()]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let said = error.to_string().replace(&format!("{}/", folder.path().display()), "");
+            said.lines().next().unwrap_or_default().to_owned()
+        };
+        expect![[r#"
+            error: invalid value 'missing.pem' for '--ca <FILE>': failed to read certificates from `missing.pem`: No such file or directory (os error 2)
+            error: invalid value 'empty.pem' for '--ca <FILE>': failed to read certificates from `empty.pem`: there is no PEM certificate in it
+        "#]]
+        .assert_eq(&format!("{}\n{}\n", first("missing.pem"), first("empty.pem")));
+        // What can be read once only was empty for the first connection.
+        assert!(first("/dev/null").contains("it is not a regular file"), "{}", first("/dev/null"));
+        assert!(Line::try_parse_from(["push"]).unwrap().args.ca.is_none());
+    }
+}

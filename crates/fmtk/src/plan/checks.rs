@@ -1,0 +1,211 @@
+//! What speaks against building: the base or a wheel is not what the recipe says.
+
+use std::collections::BTreeSet;
+
+use oci_image::{BaseIndex, ParentDirs, Platform};
+use wheel_layer::{Allowances, Found, Missing, Problem, Target};
+
+use super::{Inputs, folders};
+use crate::{recipe::PYPI, resolve::own_file::PlannedFile, terminal::report::Problems};
+
+/// ELF's number of 64-bit ARM (`EM_AARCH64`, ELF for the Arm 64-bit Architecture).
+const AARCH64: u16 = 183;
+
+/// What wheels are checked against.
+pub(super) fn target(inputs: &Inputs<'_>) -> Target {
+    let python = &inputs.recipe.python;
+    let said = (python.glibc.major, python.glibc.minor);
+    // What the base really has counts more than what the recipe says of it.
+    let glibc = inputs.index.and_then(|index| index.glibc).unwrap_or(said);
+    let found = inputs.index.and_then(|index| index.interpreter(python.interpreter.as_str()));
+    let python_micro = found.and_then(|found| found.micro);
+    Target { python_micro, ..Target::aarch64(python.version, glibc) }
+}
+
+/// Whether the base runs where the image is to run, and has the Python and the user of the recipe.
+pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
+    let name = &inputs.base.reference;
+    let Platform { os, architecture, .. } = &inputs.platform;
+    if (os.as_str(), architecture.as_str()) != ("linux", "arm64") {
+        problems.push(
+            format_args!("the base `{name}` is for {os}/{architecture}, the image is for linux/arm64"),
+            Some("name an arm64 base with `--base`".to_owned()),
+        );
+    }
+    let Some(index) = inputs.index else {
+        warnings.push(format!(
+            "the base `{name}` was not looked into: its Python, glibc, users and folders are taken to be what the recipe \
+             says, and distributions that it has installed are neither counted nor replaced"
+        ));
+        return;
+    };
+    python(inputs, index, problems);
+    system(inputs, index, problems);
+    let user = inputs.recipe.user.to_string();
+    let account = user.split(':').next().unwrap_or_default();
+    let owner = inputs.recipe.layout.owner;
+    if let Some(user) = index.user(account).filter(|user| owner.uid != 0 && ![0, owner.uid].contains(&user.uid)) {
+        problems.push(
+            format_args!(
+                "`{account}` has the user id {} in the base `{name}`, and what is added would belong to {}",
+                user.uid, owner.uid
+            ),
+            Some(format!("set `layout.owner` to \"{}:{}\"", user.uid, user.gid)),
+        );
+    }
+    if account.parse::<u64>().is_err() && index.user(account).is_none() {
+        let known: Vec<&str> = index.users.iter().map(|user| user.name.as_str()).collect();
+        let hint = match known.is_empty() {
+            true => "set `user` to a number; its `/etc/passwd` names nobody".to_owned(),
+            false => format!("set `user` to a number or to one that it has: {}", known.join(", ")),
+        };
+        problems.push(format_args!("the base `{name}` has no user `{account}`"), Some(hint));
+    }
+}
+
+/// Whether the base is the system that the tag will name, as far as its os-release tells.
+fn system(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
+    let wanted = inputs.recipe.versions.os.to_string().to_lowercase();
+    let (name, version) = wanted.split_once('_').unwrap_or((&wanted, ""));
+    let Some(id) = index.os_release.get("ID").map(|id| id.to_lowercase()) else { return };
+    let found = index.os_release.get("VERSION_ID").map_or("", String::as_str);
+    // `euler` is short for `euleros`; `debian_11.5` is a Debian 11, and `debian_11` names it too.
+    let either = |one: &str, other: &str| one.starts_with(other) || other.starts_with(one);
+    // EulerOS says 2.0 of all its service packs.
+    if either(name, &id) && (id == "euleros" || either(version, found)) {
+        return;
+    }
+    let hint = match found {
+        "" => format!("set `versions.os` to `{id}`"),
+        found => format!("set `versions.os` to `{id}_{found}`"),
+    };
+    problems.push(
+        format_args!(
+            "the base `{}` is {}, and the tag would say `{wanted}`",
+            inputs.base.reference,
+            index.os_release.get("PRETTY_NAME").unwrap_or(&id)
+        ),
+        Some(hint),
+    );
+}
+
+fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
+    let name = &inputs.base.reference;
+    let python = &inputs.recipe.python;
+    let wanted = format!("{}.{}", python.version.0, python.version.1);
+    let interpreter = python.interpreter.as_str();
+    if !index.has_python(interpreter, python.version) {
+        let found = index.pythons();
+        let found = if found.is_empty() { "no Python at all".to_owned() } else { found.join(", ") };
+        problems.push(
+            format_args!("the base `{name}` has no Python {wanted} at `{interpreter}`; it has {found}"),
+            Some("set `python.interpreter`, `python.prefix` and `versions.python` to what the base has".to_owned()),
+        );
+    } else if let Some(machine) = index.interpreter(interpreter).and_then(|found| found.machine)
+        && machine != AARCH64
+    {
+        problems.push(
+            format_args!("`{interpreter}` of the base `{name}` is not a program for aarch64 (ELF machine {machine})"),
+            Some("take a base whose contents are what its config says".to_owned()),
+        );
+    }
+}
+
+/// Whether each wheel fits the target, whether they fit each other, and whether all that they require is there.
+pub(super) fn wheels(inputs: &Inputs<'_>, target: &Target, problems: &mut Problems, warnings: &mut Vec<String>) {
+    let allow = &inputs.recipe.allow;
+    let allowances = Allowances { foreign_code: allow.elf.iter().map(|name| name.to_string()).collect() };
+    for (wheel, facts) in inputs.wheels.iter().zip(inputs.facts) {
+        for problem in facts.check(target, &allowances) {
+            let hint = match &problem {
+                Problem::ForeignCode { .. } => Some(format!(
+                    "take the wheel for aarch64; if it holds several architectures on purpose, put \"{}\" into `allow.elf`",
+                    facts.key()
+                )),
+                _ => None,
+            };
+            problems.push(format_args!("wheel `{}`: {problem}", wheel.path.display()), hint);
+        }
+    }
+    // Where one can't be installed at all, that is said with its name where its layer is planned.
+    if let Ok(conflicts) = wheel_layer::conflicts(inputs.facts, &folders::layout(inputs, ParentDirs::new()), target) {
+        conflicts.iter().for_each(|conflict| problems.push(conflict, None));
+    }
+    let installed = inputs.index.map(|index| installed(inputs, index));
+    for one in wheel_layer::unsatisfied(inputs.facts, installed.as_deref(), target) {
+        match &installed {
+            Some(_) if !inputs.allow_missing => {
+                problems.push(&one, Some(way_to(&one, inputs)));
+            }
+            Some(_) => warnings.push(one.to_string()),
+            None => warnings.push(format!("{one}, unless the base has it")),
+        }
+    }
+}
+
+/// How what a wheel requires gets there. Only what came from PyPI by hand is completed by a fetch as the recipe is: a
+/// fetch that was brought all it was asked for, and of other wheels it knows nothing.
+fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
+    const BY_HAND: &str = "copy the wheel to the package folder and give it a kind in `[packages]`";
+    let Missing { by, requirement, found } = missing;
+    let of_pypi =
+        inputs.facts.iter().zip(&inputs.wheels).any(|(facts, wheel)| {
+            facts.name == *by && wheel.path.parent().is_some_and(|folder| folder.ends_with(PYPI))
+        });
+    let fetch = match found {
+        Found::Malformed(_) => return "take another version of it, or give `--allow-missing`".to_owned(),
+        _ if of_pypi && !inputs.fetched => format!("run `{}`", inputs.call.fetch),
+        _ => {
+            // A marker has been found to apply; one about an extra would make pip leave it out.
+            let plain = requirement.split(';').next().unwrap_or_default().trim();
+            inputs.call.fetch_also(plain, &inputs.recipe.pypi.requirements)
+        }
+    };
+    format!("{fetch}, or {BY_HAND}, or give `--allow-missing`")
+}
+
+/// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it.
+pub(super) fn files(inputs: &Inputs<'_>, of_wheels: &BTreeSet<String>, known: &ParentDirs, problems: &mut Problems) {
+    let places: BTreeSet<&str> = inputs.files.iter().map(|file| file.to.as_str()).collect();
+    let whose = |to: &str| {
+        let real = folders::real(inputs, to);
+        let link = inputs.index.is_some_and(|index| index.links.contains_key(&real));
+        let of_base = (link || known.contains_key(&real)).then_some("the base");
+        of_base.or_else(|| of_wheels.contains(&real).then_some("a wheel"))
+    };
+    for PlannedFile { from, to, .. } in &inputs.files {
+        if let Some(whose) = whose(to) {
+            let name = from.file_name().unwrap_or_default().to_string_lossy();
+            problems.push(
+                format_args!("`{to}` of `[[files]]` is a folder of {whose}, which a file would replace"),
+                Some(format!("give the file's own path: `to = \"{to}/{name}\"`")),
+            );
+        }
+        let above = to.match_indices('/').map(|(end, _)| &to[..end]).find(|above| places.contains(above));
+        // That one is no place for a file is said of itself, with the way out.
+        if let Some(above) = above.filter(|above| whose(above).is_none()) {
+            problems.push(format_args!("`{above}` of `[[files]]` is a file, and `{to}` would lie in it"), None);
+        }
+        if to.split('/').any(|name| name.starts_with(".wh.")) {
+            problems.push(
+                format_args!("`{to}` of `[[files]]` has the name of a whiteout, which takes a file of the base away"),
+                Some("give it a name that does not begin with `.wh.`".to_owned()),
+            );
+        }
+    }
+}
+
+/// Name and version of what the base's Python can import. Where wheels go comes first, as a second copy elsewhere does
+/// not count for Python either.
+pub(super) fn installed(inputs: &Inputs<'_>, index: &BaseIndex) -> Vec<(String, String)> {
+    /// Where Debian's own Python looks besides (its site.py).
+    const DEBIAN: &str = "/usr/lib/python3/dist-packages";
+    let python = &inputs.recipe.python;
+    let mut all = index.distributions_of(python.site_packages.as_str());
+    if python.interpreter.as_str().starts_with("/usr/bin/") {
+        let shadowed: Vec<String> = all.iter().map(|(name, _)| wheel_layer::normalize(name)).collect();
+        let more = index.distributions_of(DEBIAN).into_iter();
+        all.extend(more.filter(|(name, _)| !shadowed.contains(&wheel_layer::normalize(name))));
+    }
+    all
+}

@@ -1,0 +1,163 @@
+//! Where things go in the image, and whose the folders above them are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oci_image::{Attr, MTIME, ParentDirs};
+use serde::Serialize;
+use wheel_layer::{Fault, Layout, Target, WheelFacts};
+
+use super::Inputs;
+use crate::{
+    recipe::{Dir, Recipe},
+    resolve::own_file::PlannedFile,
+};
+
+/// A folder that the image has because one of the user's own files lies below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedFolder {
+    /// Absolute path in the image.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric user id.
+    pub uid: u64,
+    /// Numeric group id.
+    pub gid: u64,
+}
+
+/// Where an absolute path really is: a layer that leads through a link of the base would put a folder in its place.
+pub(super) fn real(inputs: &Inputs<'_>, path: &str) -> String {
+    let Some(index) = inputs.index else { return path.to_owned() };
+    match path.rsplit_once('/') {
+        Some((folder, name)) => format!("{}/{name}", index.real_path(folder).trim_end_matches('/')),
+        None => path.to_owned(),
+    }
+}
+
+/// The same for a folder, which may be a link itself.
+fn real_folder(inputs: &Inputs<'_>, path: &str) -> String {
+    inputs.index.map_or_else(|| path.to_owned(), |index| index.real_path(path))
+}
+
+/// Where the parts of a wheel go, below folders with these attributes.
+pub(super) fn layout(inputs: &Inputs<'_>, parents: ParentDirs) -> Layout {
+    let Recipe { python, layout, .. } = inputs.recipe;
+    let prefix = python.prefix.as_str().trim_end_matches('/');
+    let (major, minor) = python.version;
+    let site_packages = real_folder(inputs, python.site_packages.as_str());
+    Layout {
+        data: real_folder(inputs, python.prefix.as_str()),
+        purelib: site_packages.clone(),
+        platlib: site_packages,
+        scripts: real_folder(inputs, &format!("{prefix}/bin")),
+        headers: real_folder(inputs, &format!("{prefix}/include/python{major}.{minor}")),
+        // As it is called, not where it is: an environment's Python is a link that knows its environment by its name.
+        interpreter: python.interpreter.as_str().to_owned(),
+        uid: layout.owner.uid,
+        gid: layout.owner.gid,
+        mtime: MTIME,
+        parents,
+        links: BTreeMap::new(),
+    }
+}
+
+/// Of a wheel's folders those to which a link of the base leads, less what is taken away, and where they really are.
+pub(super) fn links(inputs: &Inputs<'_>, folders: &BTreeSet<String>, removed: &[String]) -> BTreeMap<String, String> {
+    let Some(index) = inputs.index else { return BTreeMap::new() };
+    let gone = |path: &str| {
+        removed
+            .iter()
+            .any(|gone| path.strip_prefix(gone.as_str()).is_some_and(|rest| matches!(rest.get(..1), None | Some("/"))))
+    };
+    let real = |folder: &String| Some((folder.clone(), index.real_path(folder))).filter(|(from, to)| from != to);
+    folders.iter().filter(|folder| !gone(folder)).filter_map(real).collect()
+}
+
+/// The folders of the base as far as they are known: what was seen in it, less what is taken away, else what the
+/// recipe says.
+pub(super) fn known(inputs: &Inputs<'_>, removed: &[String]) -> ParentDirs {
+    if let Some(index) = inputs.index {
+        return index.dirs_without(removed);
+    }
+    inputs.recipe.layout.dirs.iter().map(|(path, dir)| (path.as_str().to_owned(), named(dir))).collect()
+}
+
+/// What `[layout.dirs]` says of a folder.
+fn named(dir: &Dir) -> Attr {
+    Attr { mode: dir.mode.bits(), uid: dir.owner.uid, gid: dir.owner.gid, mtime: MTIME }
+}
+
+/// The folders that wheels lie in, where they really are. What is wrong with a wheel is said where it is planned.
+pub(super) fn of_wheels(inputs: &Inputs<'_>, target: &Target, removed: &[String]) -> BTreeSet<String> {
+    let plain = layout(inputs, ParentDirs::new());
+    let of_one = |facts| of_wheel(inputs, facts, &plain, target, removed).ok();
+    inputs.facts.iter().filter_map(of_one).flat_map(|(folders, _)| folders).collect()
+}
+
+/// The folders that a wheel lies in, where they really are, and the `plain` layout with the links that lead there.
+pub(super) fn of_wheel(
+    inputs: &Inputs<'_>,
+    facts: &WheelFacts,
+    plain: &Layout,
+    target: &Target,
+    removed: &[String],
+) -> Result<(BTreeSet<String>, Layout), Fault> {
+    let folders = facts.folders(plain, target)?;
+    let links = links(inputs, &folders, removed);
+    if links.is_empty() {
+        return Ok((folders, plain.clone()));
+    }
+    let layout = Layout { links, ..plain.clone() };
+    Ok((facts.folders(&layout, target)?, layout))
+}
+
+/// The folders that come to be by the user's own files, which are sorted, and besides these the attributes of those
+/// that wheels make below the files: a layer of files must not take them back.
+///
+/// None above a base that was not looked into: what it has there would get another owner.
+pub(super) fn of_files(
+    inputs: &Inputs<'_>,
+    known: &ParentDirs,
+    of_wheels: &BTreeSet<String>,
+    files: &[PlannedFile],
+) -> (Vec<PlannedFolder>, ParentDirs) {
+    let Recipe { layout, .. } = inputs.recipe;
+    let (mut new, mut attrs) = (Vec::new(), ParentDirs::new());
+    if inputs.index.is_none() {
+        return (new, attrs);
+    }
+    let named: ParentDirs =
+        layout.dirs.iter().map(|(path, dir)| (real_folder(inputs, path.as_str()), named(dir))).collect();
+    for PlannedFile { to, uid, gid, .. } in files {
+        // The first slash is the root, which every base has.
+        for path in to.match_indices('/').skip(1).map(|(end, _)| &to[..end]) {
+            if known.contains_key(path) || attrs.contains_key(path) {
+                continue;
+            }
+            let plain = |uid, gid| Attr { mode: 0o755, uid, gid, mtime: MTIME };
+            if of_wheels.contains(path) {
+                attrs.insert(path.to_owned(), plain(layout.owner.uid, layout.owner.gid));
+                continue;
+            }
+            let attr = named.get(path).copied().unwrap_or(plain(*uid, *gid));
+            attrs.insert(path.to_owned(), attr);
+            new.push(PlannedFolder { path: path.to_owned(), mode: attr.mode, uid: attr.uid, gid: attr.gid });
+        }
+    }
+    (new, attrs)
+}
+
+/// Of the known folders those that these paths go through: a layer must not change with unrelated folders of the base.
+pub fn above<'a>(known: &ParentDirs, paths: impl Iterator<Item = &'a str>) -> ParentDirs {
+    let mut wanted = BTreeSet::new();
+    for path in paths {
+        let mut folder = path;
+        while let Some((above, _)) = folder.rsplit_once('/') {
+            folder = if above.is_empty() { "/" } else { above };
+            if !wanted.insert(folder) || folder == "/" {
+                break;
+            }
+        }
+    }
+    wanted.into_iter().filter_map(|folder| Some((folder.to_owned(), *known.get(folder)?))).collect()
+}

@@ -1,0 +1,58 @@
+//! The launch kit's front: jobs that boot `launcher.py` reach `fmtk-launch`.
+
+use oci_image::{Attr, MTIME};
+
+use super::{Inputs, PlannedLayer, PlannedScript, folders, scripts::place};
+use crate::{
+    recipe::Ranks,
+    resolve::{
+        front::{KEPT, PATH, Replaced, TEXT},
+        scripts,
+    },
+    terminal::{digest::digest, report::Problems},
+};
+
+/// The layer of it: ours in its place, and the base's own beside it.
+pub(super) fn front(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<PlannedLayer> {
+    if !inputs.recipe.launch.front {
+        return None;
+    }
+    let owner = inputs.recipe.layout.owner;
+    let ours = TEXT.as_bytes();
+    let fresh = Attr { mode: 0o644, uid: owner.uid, gid: owner.gid, mtime: MTIME };
+    let (attr, kept) = match &inputs.replaced {
+        Replaced::Ours(_, bytes) if bytes == ours => return None,
+        // What the vendor had there was kept when the base was built.
+        Replaced::Ours(attr, _) => (*attr, None),
+        Replaced::Vendors(attr, bytes) => (*attr, Some(planned(inputs, KEPT, *attr, bytes))),
+        Replaced::Nothing => (fresh, None),
+        Replaced::Unknown => {
+            warnings.push(format!(
+                "the base's `{PATH}`, if it has one, is replaced and not kept as `{KEPT}`, as the base was not looked into"
+            ));
+            (fresh, None)
+        }
+    };
+    // Jobs may run under any uid.
+    let attr = Attr { mode: attr.mode | 0o444, ..attr };
+    Some(PlannedLayer::Front { files: [planned(inputs, PATH, attr, ours)].into_iter().chain(kept).collect() })
+}
+
+fn planned(inputs: &Inputs<'_>, path: &str, Attr { mode, uid, gid, .. }: Attr, bytes: &[u8]) -> PlannedScript {
+    let sha256 = digest(bytes);
+    PlannedScript { to: folders::real(inputs, path), mode, uid, gid, sha256, bytes: bytes.to_vec() }
+}
+
+/// Ranks can't be started by scripts that the image will not have.
+pub(super) fn ranks(inputs: &Inputs<'_>, problems: &mut Problems) {
+    let is_wanted = inputs.recipe.launch.ranks == Ranks::Scripts;
+    if is_wanted && scripts::can_start(inputs.scripts.as_ref(), inputs.index) == Some(false) {
+        problems.push(
+            format_args!(
+                "`launch.ranks` is `scripts`, but `run_ascend910.py` is not in the base's `{}`",
+                scripts::FOLDER
+            ),
+            Some(format!("put the vendor's scripts into {}, or set `launch.ranks=native`", place(inputs))),
+        );
+    }
+}

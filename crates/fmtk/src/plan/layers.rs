@@ -1,0 +1,206 @@
+//! Which layers are put upon the base, and in which order.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use oci_image::ParentDirs;
+use wheel_layer::{Layout, Target, WheelFacts};
+
+use super::{Inputs, MAX_LAYERS, PlannedLayer, PlannedWheel, WheelInput, folders};
+use crate::{
+    resolve::{own_file::PlannedFile, tools::TOOLS},
+    terminal::{progress, report::Problems},
+};
+
+/// What wheels replace in the base goes away first: `pip install` over an older version would uninstall it.
+pub(super) fn whiteouts(inputs: &Inputs<'_>, problems: &mut Problems) -> Option<PlannedLayer> {
+    let index = inputs.index?;
+    let site_packages = index.real_path(inputs.recipe.python.site_packages.as_str());
+    let (mut distributions, mut paths) = (Vec::new(), BTreeSet::new());
+    for facts in inputs.facts {
+        let key = facts.key();
+        for old in index.distributions.iter().filter(|old| old.key == key && old.location == site_packages) {
+            match index.removal(old) {
+                Ok(removed) => {
+                    distributions.push(format!("{} {}", old.name, old.version));
+                    paths.extend(removed);
+                }
+                Err(_) if inputs.recipe.allow.no_record.iter().any(|name| name.to_string() == key) => {}
+                Err(reason) => problems.push(
+                    format_args!("the base's {reason}, so that it can't be replaced"),
+                    Some(format!(
+                        "leave the wheel out, or put \"{key}\" into `allow.no_record` to lay it over the old one"
+                    )),
+                ),
+            }
+        }
+    }
+    distributions.sort();
+    let paths: Vec<String> = paths.into_iter().collect();
+    (!paths.is_empty()).then_some(PlannedLayer::Whiteouts { distributions, paths })
+}
+
+/// How many layers CANN may have above this base, and the user's files, where smaller pieces would make more.
+pub(super) fn share(base_layers: usize) -> usize {
+    MAX_LAYERS.saturating_sub(base_layers) / 3
+}
+
+/// The user's own files at the places where the base really has them, sorted.
+pub(super) fn own_files(inputs: &Inputs<'_>) -> Vec<PlannedFile> {
+    let place = |file: &PlannedFile| PlannedFile { to: folders::real(inputs, &file.to), ..file.clone() };
+    let mut files: Vec<PlannedFile> = inputs.files.iter().map(place).collect();
+    files.sort_by(|a, b| a.to.cmp(&b.to));
+    files
+}
+
+/// The layers of the user's own files. How small these will be is not known, so they are split as if they stayed as
+/// they are.
+pub(super) fn files(inputs: &Inputs<'_>, files: &[PlannedFile]) -> Vec<PlannedLayer> {
+    let split = |bytes| oci_image::split(files.iter().map(|file| file.size), bytes);
+    let max_layer = inputs.recipe.layout.max_layer.fitting(share(inputs.base.layers), |bytes| split(bytes).len());
+    let pieces: Vec<Range<usize>> = split(max_layer).into_iter().filter(|piece| !piece.is_empty()).collect();
+    let of = pieces.len();
+    let layer =
+        |(number, piece): (usize, Range<usize>)| PlannedLayer::Files { files: files[piece].to_vec(), number, of };
+    (1..).zip(pieces).map(layer).collect()
+}
+
+/// Our own programs.
+pub(super) fn tools(inputs: &Inputs<'_>) -> PlannedLayer {
+    PlannedLayer::Tools { paths: TOOLS.map(|(_, _, path)| folders::real(inputs, path)).into() }
+}
+
+/// One layer a wheel, largest first: what changes often is small and comes last. Where these would be more than `room`,
+/// the smallest share one. Also gives the compressed bytes above which one is split.
+pub(super) fn wheels(
+    inputs: &Inputs<'_>,
+    known: &ParentDirs,
+    removed: &[String],
+    target: &Target,
+    room: usize,
+    problems: &mut Problems,
+) -> (Vec<PlannedLayer>, u64) {
+    let mut wheels: Vec<(&WheelInput, &WheelFacts)> = inputs.wheels.iter().zip(inputs.facts).collect();
+    wheels.sort_by(|(a, of_a), (b, of_b)| b.size.cmp(&a.size).then_with(|| of_a.key().cmp(&of_b.key())));
+    let plain = folders::layout(inputs, ParentDirs::new());
+    let (mut planned, mut sizes) = (Vec::new(), Vec::new());
+    for (wheel, facts) in wheels {
+        let placed = folders::of_wheel(inputs, facts, &plain, target, removed)
+            .and_then(|(folders, layout)| Ok((folders, facts.sizes(&layout, target)?, layout)));
+        let (folders, of_files, layout) = match placed {
+            Ok(placed) => placed,
+            Err(fault) => {
+                problems.push(format_args!("wheel `{}`: {fault}", wheel.path.display()), None);
+                continue;
+            }
+        };
+        // A layer must not change with folders of the base that it has nothing to do with.
+        let parents = folders.into_iter().filter_map(|folder| known.get(&folder).map(|attr| (folder, *attr)));
+        sizes.push(of_files);
+        planned.push(PlannedWheel {
+            name: facts.name.clone(),
+            version: facts.version.clone(),
+            path: wheel.path.clone(),
+            sha256: wheel.sha256,
+            size: wheel.size,
+            pieces: 0,
+            layout: Layout { parents: parents.collect(), ..layout },
+        });
+    }
+    let max_layer = inputs.recipe.layout.max_layer.fitting(room, |bytes| total(&sizes, bytes));
+    let Some(alone) = alone(&sizes, room, max_layer) else {
+        let (base, most) = (inputs.base.layers, MAX_LAYERS);
+        problems.push(
+            format_args!(
+                "no room for the layers of {} above {}, {base} of them the base's: {most} can be stacked",
+                progress::count(planned.len(), "wheel"),
+                progress::count(most - room, "other layer"),
+            ),
+            Some("take a base with fewer layers, or a larger `layout.max_layer`".to_owned()),
+        );
+        return (Vec::new(), max_layer);
+    };
+    let (own, together) = sizes.split_at(alone);
+    for (wheel, sizes) in planned.iter_mut().zip(own) {
+        wheel.pieces = pieces_of(sizes.iter().copied(), max_layer);
+    }
+    let shared = planned.split_off(alone);
+    let mut layers: Vec<PlannedLayer> = planned.into_iter().map(|wheel| PlannedLayer::Wheel(wheel.into())).collect();
+    if !shared.is_empty() {
+        let pieces = pieces_of(together.iter().flatten().copied(), max_layer);
+        layers.push(PlannedLayer::SharedByWheels { wheels: shared, pieces });
+    }
+    (layers, max_layer)
+}
+
+/// How many of the wheels, the sizes of whose files these are, have layers of their own when all of them together may
+/// have `room` layers; none where there is no way.
+fn alone(sizes: &[Vec<u64>], room: usize, max_layer: u64) -> Option<usize> {
+    if total(sizes, max_layer) <= room {
+        return Some(sizes.len());
+    }
+    (0..sizes.len().saturating_sub(1)).rev().find(|&alone| {
+        let (own, shared) = sizes.split_at(alone);
+        total(own, max_layer) + pieces_of(shared.iter().flatten().copied(), max_layer) <= room
+    })
+}
+
+/// How many layers wheels of these files become at most, each by itself.
+fn total(sizes: &[Vec<u64>], max_layer: u64) -> usize {
+    sizes.iter().map(|sizes| pieces_of(sizes.iter().copied(), max_layer)).sum()
+}
+
+/// How many layers files of these sizes become.
+fn pieces_of(sizes: impl Iterator<Item = u64>, max_layer: u64) -> usize {
+    oci_image::split(sizes, max_layer).len()
+}
+
+/// How many layers this many compressed bytes become as a rule where their files are not known: [`oci_image::split`] makes no
+/// more. CANN, whose files are compressed as they are written, may have more; once it is installed they are counted.
+pub(super) fn pieces(size: u64, max_layer: u64) -> usize {
+    if size <= max_layer { 1 } else { usize::try_from(2 * size / max_layer + 1).unwrap_or(usize::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    /// Wheels of one file each, of so many MiB.
+    fn wheels(sizes: &[u64]) -> Vec<Vec<u64>> {
+        sizes.iter().map(|size| vec![size * MIB]).collect()
+    }
+
+    #[test]
+    fn wheels_share_a_layer_only_where_there_is_no_room() {
+        let alone = |sizes: &[u64], room, max_layer| alone(&wheels(sizes), room, max_layer * MIB);
+        let five = [90, 80, 3, 2, 1];
+        assert_eq!(alone(&five, 6, 100), Some(5));
+        assert_eq!(alone(&five, 5, 100), Some(5));
+        assert_eq!(alone(&five, 4, 100), Some(3));
+        assert_eq!(alone(&five, 3, 100), Some(2));
+        // All but the first, or all, in one layer: 86 MiB fit, 176 do not.
+        assert_eq!(alone(&five, 2, 100), Some(1));
+        assert_eq!(alone(&five, 1, 100), None);
+        assert_eq!(alone(&five, 1, 200), Some(0));
+        assert_eq!(alone(&five, 0, 200), None);
+        assert_eq!(alone(&[], 0, 200), Some(0));
+    }
+
+    #[test]
+    fn a_wheel_that_is_split_needs_the_room_of_its_pieces() {
+        let two = [vec![90 * MIB, 60 * MIB, 60 * MIB, 30 * MIB], vec![5 * MIB]];
+        let alone = |room| alone(&two, room, 100 * MIB);
+        assert_eq!(alone(4), Some(2));
+        assert_eq!(alone(3), Some(0));
+        assert_eq!(alone(2), None);
+    }
+
+    #[test]
+    fn a_wheel_is_as_many_layers_as_it_will_be() {
+        // Twice the largest layer, but no file that would leave half of one empty.
+        let wheel = [vec![MIB; 40]];
+        assert_eq!(total(&wheel, 20 * MIB), 3);
+        assert_eq!(pieces(40 * MIB, 20 * MIB), 5);
+    }
+}

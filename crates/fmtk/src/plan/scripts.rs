@@ -1,0 +1,115 @@
+//! The vendor's scripts: judged and patched, and of them those that the base does not have so already.
+
+use fmk_patch::{Edit, Edits, Status};
+use serde::Serialize;
+
+use super::{Inputs, PlannedLayer, folders};
+use crate::{
+    recipe::Scripts,
+    resolve::scripts::{FOLDER, Found, PATCHED, Place, Script},
+    terminal::{digest::digest, report::Problems},
+};
+
+/// What becomes of the vendor's scripts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedScripts {
+    /// Where they were found.
+    pub from: Place,
+    /// How each edit of `fmk.py` ends; none where there is no such file.
+    pub edits: Vec<PlannedEdit>,
+}
+
+/// An edit of `fmk.py`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedEdit {
+    /// Which one.
+    pub edit: Edit,
+    /// How it ends.
+    #[serde(flatten)]
+    pub status: Status,
+}
+
+/// A script that the base does not have like this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedScript {
+    /// Absolute path in the image.
+    pub to: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric user id.
+    pub uid: u64,
+    /// Numeric group id.
+    pub gid: u64,
+    /// SHA-256 of its content.
+    pub sha256: oci_image::Digest,
+    /// The content.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
+}
+
+/// Judges the scripts, and gives the layer of those that change.
+pub(super) fn scripts(
+    inputs: &Inputs<'_>,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> (Option<PlannedScripts>, Option<PlannedLayer>) {
+    let Some(Found { from, scripts }) = &inputs.scripts else {
+        if inputs.scripts_wanted {
+            warnings.push(format!(
+                "`{FOLDER}/{PATCHED}` of the base is not patched, as the base was not looked into; the scripts can be \
+                 put into {}",
+                place(inputs)
+            ));
+        }
+        return (None, None);
+    };
+    let mut edits = Vec::new();
+    let mut changed = Vec::new();
+    for script in scripts {
+        let is_patched = script.path.ends_with(&format!("/{PATCHED}"));
+        let bytes = match is_patched {
+            true => patched(script, &place(inputs), &mut edits, problems),
+            false => script.bytes.clone(),
+        };
+        let sha256 = digest(&bytes);
+        if script.in_base != Some(sha256) {
+            let (mode, uid, gid) = (script.attr.mode, script.attr.uid, script.attr.gid);
+            changed.push(PlannedScript { to: folders::real(inputs, &script.path), mode, uid, gid, sha256, bytes });
+        }
+    }
+    if edits.is_empty() {
+        warnings.push(format!("the base has no `{FOLDER}/{PATCHED}` to be patched"));
+    }
+    let layer = (!changed.is_empty()).then_some(PlannedLayer::Scripts { scripts: changed });
+    (Some(PlannedScripts { from: from.clone(), edits }), layer)
+}
+
+/// Where to put scripts so that the image gets them.
+pub(super) fn place(inputs: &Inputs<'_>) -> String {
+    match &inputs.recipe.scripts {
+        Scripts::Auto => format!("`{}`", inputs.scripts_folder.display()),
+        Scripts::Keep => format!("`{}` and set `scripts=auto`", inputs.scripts_folder.display()),
+        Scripts::Folder(folder) => format!("`{}`", folder.path().display()),
+    }
+}
+
+/// The script with both edits; as it is where that can't be, which is a problem.
+fn patched(script: &Script, place: &str, edits: &mut Vec<PlannedEdit>, problems: &mut Problems) -> Vec<u8> {
+    let hint = || format!("put another into {place}, or leave the base's as it is: `--set scripts=keep`");
+    match fmk_patch::patch(&script.bytes, Edits::ALL) {
+        Ok(report) => {
+            let bad = report.edits.iter().filter(|(_, status)| !status.is_good());
+            let bad: Vec<String> = bad.map(|(edit, status)| format!("{edit}: {status}")).collect();
+            if !bad.is_empty() {
+                let message = format_args!("{} can't be patched: {}", script.origin, bad.join("; "));
+                problems.push(message, Some(hint()));
+            }
+            edits.extend(report.edits.into_iter().map(|(edit, status)| PlannedEdit { edit, status }));
+            report.output.unwrap_or_else(|| script.bytes.clone())
+        }
+        Err(refused) => {
+            problems.push(format_args!("{} can't be patched: {refused}", script.origin), Some(hint()));
+            script.bytes.clone()
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! In how many layers what is large is put.
+
+use oci_image::Digest;
+use sha2::{Digest as _, Sha256};
+use wheel_double::WheelDouble;
+
+use super::{RECIPE, World};
+use crate::{plan::PlannedLayer, resolve::own_file::PlannedFile};
+
+#[test]
+fn layers_are_split_in_smaller_pieces_where_there_is_room() {
+    let max_layer = |base_layers, recipe: &str| {
+        let mut world = World::new(recipe);
+        world.base_layers = base_layers;
+        let wheel = (0..20).fold(WheelDouble::new("a"), |wheel, file| wheel.file(&format!("{file}.bin"), &[1]));
+        world.wheel(&wheel);
+        for file in world.facts[0].files.iter_mut().filter(|file| file.name.ends_with(".bin")) {
+            file.compressed = 60 << 20;
+        }
+        world.plan().unwrap().max_layer >> 20
+    };
+    let auto = [20, 105, 112, 116].map(|base_layers| max_layer(base_layers, RECIPE));
+    assert_eq!(auto, [64, 128, 256, 512]);
+    assert_eq!(max_layer(113, &format!("{RECIPE}\nlayout.max_layer = \"300 MiB\"\n")), 300);
+}
+
+/// A wheel by itself, then with another, above a base that leaves them one layer each or all in all one.
+#[test]
+fn the_plan_says_in_how_many_layers() {
+    let mut world = World::new(&format!("{RECIPE}\nlayout.max_layer = \"100 MiB\"\n"));
+    let said = |world: &World| -> Vec<String> {
+        let plan = world.plan().unwrap().to_string();
+        let of_layers = |line: &str| line.contains(" by 2 wheels") || line.contains("+ in up to");
+        plan.lines().filter(|line| of_layers(line)).map(|line| line.trim().to_owned()).collect()
+    };
+    world.wheel(&WheelDouble::new("a").file("1.bin", &[1]).file("2.bin", &[2]));
+    assert_eq!(said(&world), [""; 0]);
+    for file in world.facts[0].files.iter_mut().filter(|file| file.name.ends_with(".bin")) {
+        file.compressed = 60 << 20;
+    }
+    assert_eq!(said(&world), ["+ in up to 2 layers"]);
+    world.wheel(&WheelDouble::new("b"));
+    assert_eq!(said(&world), ["+ in up to 2 layers"]);
+    world.base_layers = 117;
+    assert_eq!(said(&world), ["layer   shared by 2 wheels                  2.0 kB", "+ in up to 2 layers"]);
+}
+
+fn file(name: &str, size: u64) -> PlannedFile {
+    let sha256 = Digest::from_bytes(Sha256::digest(name).into());
+    let from = format!("/here/{name}").into();
+    PlannedFile { from, to: format!("/srv/{name}"), mode: 0o644, uid: 0, gid: 0, sha256, size }
+}
+
+#[test]
+fn the_user_s_files_are_split_too() {
+    let mut world = World::new(RECIPE);
+    world.files = vec![file("c", 40 << 20), file("b", 30 << 20), file("a", 30 << 20)];
+    let layers = |world: &World| -> Vec<Vec<String>> {
+        let of_files = |layer: &PlannedLayer| match layer {
+            PlannedLayer::Files { files, .. } => Some(files.iter().map(|file| file.to.clone()).collect()),
+            _ => None,
+        };
+        world.plan().unwrap().layers.iter().filter_map(of_files).collect()
+    };
+    assert_eq!(layers(&world), [vec!["/srv/a", "/srv/b"], vec!["/srv/c"]]);
+    world.base_layers = 116;
+    assert_eq!(layers(&world), [vec!["/srv/a", "/srv/b", "/srv/c"]]);
+}
+
+/// All of them were `1 own files`.
+#[test]
+fn layers_of_own_files_are_numbered() {
+    let named = |sizes: &[u64]| -> Vec<String> {
+        let mut world = World::new(RECIPE);
+        world.files = (1..).zip(sizes).map(|(number, size)| file(&format!("f{number}"), *size)).collect();
+        let layers = world.plan().unwrap().layers;
+        let of_files = layers.iter().filter(|layer| matches!(layer, PlannedLayer::Files { .. }));
+        of_files.map(PlannedLayer::content).collect()
+    };
+    assert_eq!(named(&[1]), ["1 own file"]);
+    assert_eq!(named(&[1, 2]), ["2 own files"]);
+    assert_eq!(named(&[60 << 20, 60 << 20, 1]), ["own files (1 of 2)", "own files (2 of 2)"]);
+}

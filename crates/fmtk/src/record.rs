@@ -1,0 +1,303 @@
+//! What a build leaves for the push: the image's digest, its blobs and where each can be had.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use image_name::{Digest, OrgName, Repository, Tag, Timestamp};
+use oci_image::{Descriptor, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::terminal::report::WithHint;
+
+/// A built image. The manifest and the config lie in the store as blobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildRecord {
+    /// Name without organisation: `fmtk-ma`.
+    pub repository: Repository,
+    /// The image's tag.
+    pub tag: Tag,
+    /// When it was built, as the tag says.
+    pub timestamp: Timestamp,
+    /// Digest of the manifest.
+    pub digest: Digest,
+    /// Media type of the manifest.
+    pub media_type: String,
+    /// Length of the manifest in bytes.
+    pub manifest_size: u64,
+    /// The image's config.
+    pub config: Descriptor,
+    /// The layers, bottom to top.
+    pub layers: Vec<RecordedLayer>,
+    /// The base as it was named, with its digest.
+    pub base: RecordedBase,
+    /// Whether it is the sample.
+    #[serde(default)]
+    pub sample: bool,
+}
+
+/// A layer of a built image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedLayer {
+    /// The blob.
+    pub blob: Descriptor,
+    /// What it holds, for people.
+    pub content: String,
+    /// The base's own blob: it lies where the base lies, and in the store only by chance.
+    pub of_base: bool,
+}
+
+/// The base of a built image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedBase {
+    /// `host/org/repo:tag`, `oci:DIR[:tag]` or `docker-archive:FILE`.
+    pub reference: String,
+    /// Digest of its manifest.
+    pub digest: Digest,
+}
+
+const KIND: &str = "image";
+const LATEST: &str = "latest-image";
+
+/// The image that was built last from a workspace.
+#[derive(Debug, Serialize, Deserialize)]
+struct Latest {
+    repository: Repository,
+    tag: Tag,
+    /// Digest of its manifest: another workspace may build another image of the same tag.
+    digest: Digest,
+    /// Whether a build was begun since then, and did not come to its end.
+    #[serde(default)]
+    outrun: bool,
+}
+
+/// Notes that a build begins: until it has saved its record, the last image of this workspace is from before it.
+pub fn begin(store: &Store, workspace: &Path) -> anyhow::Result<()> {
+    let workspace = workspace.to_string_lossy();
+    match store.record::<Latest>(LATEST, &workspace)? {
+        Some(latest) => Ok(store.put_record(LATEST, &workspace, &Latest { outrun: true, ..latest })?),
+        None => Ok(()),
+    }
+}
+
+/// Whether a build of this workspace was begun after its last image.
+pub fn outrun(store: &Store, workspace: &Path) -> anyhow::Result<bool> {
+    Ok(store.record::<Latest>(LATEST, &workspace.to_string_lossy())?.is_some_and(|latest| latest.outrun))
+}
+
+impl BuildRecord {
+    /// Keeps the record under the image's tag, and as the last one built from this workspace.
+    pub fn save(&self, store: &Store, workspace: &Path) -> anyhow::Result<()> {
+        store.put_record(KIND, &key(&self.repository, &self.tag), self)?;
+        let Self { repository, tag, digest, .. } = self.clone();
+        store.put_record(LATEST, &workspace.to_string_lossy(), &Latest { repository, tag, digest, outrun: false })?;
+        Ok(())
+    }
+
+    /// The record of this tag.
+    pub fn load(store: &Store, repository: &Repository, tag: &Tag) -> anyhow::Result<Self> {
+        store
+            .record(KIND, &key(repository, tag))?
+            .ok_or_else(|| anyhow!("no image `{repository}:{tag}` in the store `{}`", store.root().display()))
+            .hint(meant(&key(repository, tag), &all(store).unwrap_or_default()))
+            .input()
+    }
+
+    /// The record of the last image built from this workspace.
+    pub fn latest(store: &Store, workspace: &Path) -> anyhow::Result<Self> {
+        let latest: Option<Latest> = store.record(LATEST, &workspace.to_string_lossy())?;
+        let Latest { repository, tag, digest, .. } = latest
+            .ok_or_else(|| anyhow!("no image was built from `{}` yet", workspace.display()))
+            .hint("run `cargo xtask image` first; one that was built from another folder is named by its tag, as `--help` says")
+            .input()?;
+        let record = Self::load(store, &repository, &tag)?;
+        if record.digest == digest {
+            return Ok(record);
+        }
+        let now = record.digest;
+        Err(anyhow!(
+            "`{repository}:{tag}` was built as {digest} from `{}`; since then another build has made it {now}",
+            workspace.display()
+        ))
+        .hint(format!(
+            "build it again: `cargo xtask image --timestamp {}`; or take what is there by its whole tag",
+            record.timestamp
+        ))
+        .input()
+    }
+
+    /// Every image in the store with this timestamp, whatever its versions are.
+    pub fn with_timestamp(store: &Store, timestamp: &Timestamp) -> anyhow::Result<Self> {
+        let mut found: Vec<Self> = all(store)?.into_iter().filter(|record| record.timestamp == *timestamp).collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(record), true) => Ok(record),
+            (None, _) => {
+                Err(anyhow!("no image with timestamp `{timestamp}` in the store `{}`", store.root().display()))
+                    .hint(listed(&timestamp.to_string(), &all(store).unwrap_or_default()))
+                    .input()
+            }
+            (Some(record), false) => {
+                found.push(record);
+                let tags: Vec<String> = found.iter().map(|record| format!("`{}`", record.tag)).collect();
+                Err(anyhow!("several images have the timestamp `{timestamp}`: {}", tags.join(", ")))
+                    .hint("name one by its whole tag")
+                    .input()
+            }
+        }
+    }
+
+    /// The image in the store that is meant by its tag, with or without the repository, or by its timestamp.
+    pub fn named(store: &Store, name: &str) -> anyhow::Result<Option<Self>> {
+        let is_named = |record: &Self| {
+            let tag = record.tag.as_str();
+            name == tag || name.strip_suffix(tag).is_some_and(|rest| is_repository(rest, &record.repository))
+        };
+        if let Some(record) = all(store)?.into_iter().rev().find(is_named) {
+            return Ok(Some(record));
+        }
+        name.parse().ok().map(|timestamp| Self::with_timestamp(store, &timestamp)).transpose()
+    }
+
+    /// The bytes of the manifest.
+    pub fn manifest(&self, store: &Store) -> anyhow::Result<Vec<u8>> {
+        store
+            .read_blob(&self.digest, self.manifest_size)
+            .with_context(|| format!("the manifest of `{}` is not in the store as it was built", self.name()))
+            .hint(self.again())
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.repository, self.tag)
+    }
+
+    /// What to do where the store has lost some of it.
+    pub fn again(&self) -> String {
+        format!(
+            "build the image again: `cargo xtask image --timestamp {}`, with all else as it was built",
+            self.timestamp
+        )
+    }
+}
+
+/// Every image in the store, oldest first.
+pub fn all(store: &Store) -> anyhow::Result<Vec<BuildRecord>> {
+    let mut records: Vec<BuildRecord> = store.records(KIND)?;
+    records.sort_by(|a, b| {
+        (a.timestamp.to_string(), a.tag.to_string()).cmp(&(b.timestamp.to_string(), b.tag.to_string()))
+    });
+    Ok(records)
+}
+
+/// Which image was meant by a name that none has.
+pub fn meant(name: &str, built: &[BuildRecord]) -> String {
+    slip(name, built).map_or_else(|| listed(name, built), |nearest| format!("did you mean `{nearest}`?"))
+}
+
+/// The name that this one is, but for a slip of the finger.
+pub fn slip(name: &str, built: &[BuildRecord]) -> Option<String> {
+    let nearest = built.iter().rev().flat_map(names).min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    // More slips make another name.
+    nearest.filter(|known| strsim::damerau_levenshtein(known, name) <= 3)
+}
+
+/// Those whose names are the nearest, of equal ones the newest first.
+pub fn listed(name: &str, built: &[BuildRecord]) -> String {
+    if built.is_empty() {
+        return "nothing was built yet: run `cargo xtask image`".to_owned();
+    }
+    let mut nearest: Vec<&BuildRecord> = built.iter().rev().collect();
+    nearest.sort_by_cached_key(|record| {
+        names(record).iter().map(|known| strsim::damerau_levenshtein(known, name)).min().unwrap_or_default()
+    });
+    let tags: Vec<String> = nearest.iter().take(5).map(|record| format!("`{}`", record.tag)).collect();
+    format!("built are: {}", tags.join(", "))
+}
+
+/// What people call it.
+fn names(record: &BuildRecord) -> [String; 3] {
+    [record.timestamp.to_string(), record.tag.to_string(), record.name()]
+}
+
+/// Whether this is `repository:`, or `org/repository:` as in a `user_image_url`.
+fn is_repository(text: &str, repository: &Repository) -> bool {
+    let text = text.strip_suffix(':').and_then(|text| text.strip_suffix(repository.as_str()));
+    text.is_some_and(|above| {
+        above.is_empty() || above.strip_suffix('/').is_some_and(|org| org.parse::<OrgName>().is_ok())
+    })
+}
+
+fn key(repository: &Repository, tag: &Tag) -> String {
+    format!("{repository}:{tag}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::report;
+
+    fn record(tag: &str, timestamp: &str) -> BuildRecord {
+        let digest = Digest::from_bytes([7; 32]);
+        BuildRecord {
+            repository: "fmtk-ma".parse().unwrap(),
+            tag: format!("{tag}-{timestamp}").parse().unwrap(),
+            timestamp: timestamp.parse().unwrap(),
+            digest,
+            media_type: String::new(),
+            manifest_size: 0,
+            config: Descriptor { media_type: String::new(), digest, size: 0, urls: Vec::new() },
+            layers: Vec::new(),
+            base: RecordedBase { reference: "oci:base".to_owned(), digest },
+            sample: false,
+        }
+    }
+
+    #[test]
+    fn an_image_is_named_by_its_tag_its_url_or_its_timestamp() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        for (tag, timestamp) in [("a", "20221028181325"), ("b", "20221109000000"), ("c", "20221109000000")] {
+            record(tag, timestamp).save(&store, folder.path()).unwrap();
+        }
+        let tag = |name: &str| BuildRecord::named(&store, name).unwrap().map(|record| record.tag.to_string());
+        for name in ["20221028181325", "a-20221028181325", "fmtk-ma:a-20221028181325", "o/fmtk-ma:a-20221028181325"] {
+            assert_eq!(tag(name).as_deref(), Some("a-20221028181325"), "{name}");
+        }
+        for other in ["registry.example/o/fmtk-ma:a-20221028181325", "x:a-20221028181325", "oci:folder", "a", "2022"] {
+            assert_eq!(tag(other), None, "{other}");
+        }
+        let said = |name: &str| report::render(&BuildRecord::named(&store, name).unwrap_err());
+        assert!(said("20221109000000").contains("several images have the timestamp"), "{}", said("20221109000000"));
+        assert!(said("20230101000000").contains("hint: built are: `c-20221109000000`, `b-20221109000000`"));
+        assert!(said("20221028181326").contains("hint: built are: `a-20221028181325`, `c-20221109000000`"));
+    }
+
+    #[test]
+    fn an_image_is_outrun_from_the_begin_of_another_build_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let outrun = || outrun(&store, folder.path()).unwrap();
+        begin(&store, folder.path()).unwrap();
+        assert!(!outrun());
+        record("a", "20221028181325").save(&store, folder.path()).unwrap();
+        assert!(!outrun());
+        begin(&store, folder.path()).unwrap();
+        assert!(outrun());
+        assert_eq!(BuildRecord::latest(&store, folder.path()).unwrap().tag.as_str(), "a-20221028181325");
+        record("b", "20221109000000").save(&store, folder.path()).unwrap();
+        assert!(!outrun());
+    }
+
+    #[test]
+    fn a_tag_that_none_has_is_told_the_nearest_or_the_way_to_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let said = |tag: &str| {
+            let error = BuildRecord::load(&store, &"fmtk-ma".parse().unwrap(), &tag.parse().unwrap()).unwrap_err();
+            report::render(&error).lines().last().unwrap_or_default().to_owned()
+        };
+        assert_eq!(said("a-2022"), "hint: nothing was built yet: run `cargo xtask image`");
+        record("a", "20221028181325").save(&store, folder.path()).unwrap();
+        assert_eq!(said("a-2022102818132"), "hint: did you mean `fmtk-ma:a-20221028181325`?");
+        assert_eq!(said("other"), "hint: built are: `a-20221028181325`");
+    }
+}

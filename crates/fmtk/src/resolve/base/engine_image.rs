@@ -1,0 +1,166 @@
+//! An image that docker or podman has: found by its name, taken by its id, streamed once into the store.
+
+use std::{
+    io::{self, Read},
+    process::Stdio,
+};
+
+use anyhow::{Context, anyhow, ensure};
+use oci_image::{Base, Digest, ImportedSource, Platform, Store};
+
+use super::{OpenImage, refused};
+use crate::{
+    engine::{self, AskError, Way, ask},
+    terminal::{
+        progress::{self, Progress},
+        report::{self, WithHint},
+        shell,
+    },
+};
+
+/// An image as its engine knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Digest of its config or manifest: whatever is in the image, it stands for it.
+    pub id: Digest,
+    /// Bytes that it takes up, as the engine says.
+    pub size: u64,
+}
+
+/// Asks the engine for the image of this name, which has to be one for arm64.
+pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
+    let way = Way::plain(program);
+    // Of a name that other images have too the engine's own platform may be meant; an id is told, and that is taken.
+    let said = match way.image(FORMAT, name) {
+        Ok(said) => said,
+        Err(AskError::Run { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(anyhow!("{program} is not installed")).hint(other(program, name));
+        }
+        Err(AskError::Failed { said, .. }) => return Err(missing(&way, name, said)),
+        Err(error) => return Err(error.hinted()),
+    };
+    let (found, platform) = parse(&said)
+        .with_context(|| format!("`{program} image inspect` answered something else than id, platform and size"))?;
+    let wanted = Platform::linux_arm64();
+    if !platform.serves(&wanted) {
+        return Err(anyhow!("`{name}` in {program} is for {platform}, not for {wanted}"))
+            .hint(format!("`{program} pull --platform {wanted} {}` fetches the one for arm64", shell::word(name)))
+            .input();
+    }
+    Ok(found)
+}
+
+/// Why the engine does not tell of the image: docker says so too where no daemon is there to be asked.
+fn missing(way: &Way, name: &str, said: String) -> anyhow::Error {
+    let program = way.program;
+    let version = match program {
+        "docker" => ask(way, &["version", "--format", "{{.Server.Version}}"]),
+        _ => Ok(String::new()),
+    };
+    let (context, hint) = match version {
+        Ok(_) => {
+            let hint = format!(
+                "`{program} images` lists what it has; `{program} pull --platform linux/arm64 {}` fetches it",
+                shell::word(name)
+            );
+            return report::input(report::hinted(
+                anyhow!(said).context(format!("{program} has no image `{name}`")),
+                hint,
+            ));
+        }
+        Err(AskError::Failed { .. }) => {
+            ("docker does not answer", format!("start its daemon (`systemctl start docker`); {}", other(program, name)))
+        }
+        Err(error) => return error.hinted(),
+    };
+    report::hinted(anyhow!(said).context(context), hint)
+}
+
+const FORMAT: &str = "{{.Id}} {{.Os}} {{.Architecture}} {{.Size}}";
+
+fn parse(said: &str) -> Option<(Found, Platform)> {
+    let mut words = said.split_whitespace();
+    let id = words.next()?;
+    let id = format!("sha256:{}", id.strip_prefix("sha256:").unwrap_or(id)).parse().ok()?;
+    let (os, architecture) = (words.next()?.to_owned(), words.next()?.to_owned());
+    Some((Found { id, size: words.next()?.parse().ok()? }, Platform { os, architecture, variant: None }))
+}
+
+fn other(program: &str, name: &str) -> String {
+    let there = if program == "docker" { "podman:" } else { "docker-daemon:" };
+    format!("where the other engine has the image, name it `{}`", shell::word(format!("{there}{name}")))
+}
+
+/// The image, if the store has taken it before.
+pub fn known(reference: &str, found: &Found, store: &Store) -> anyhow::Result<Option<OpenImage>> {
+    let known = oci_image::imported(store, reference, &found.id, &Platform::linux_arm64()).map_err(refused)?;
+    Ok(known.map(opened))
+}
+
+/// Opens the image; what the store does not have yet is streamed out of the engine, gigabytes maybe.
+pub fn open(
+    program: &'static str,
+    name: &str,
+    reference: &str,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<OpenImage> {
+    let found = find(program, name)?;
+    // Two runs on one base: the second waits and finds it done.
+    let _lock = store.lock(&format!("engine-image-{}", found.id.hex()))?;
+    if let Some(image) = known(reference, &found, store)? {
+        return Ok(image);
+    }
+    progress.line(&format!("taking `{name}` out of {program}, once: {}", progress::bytes(found.size)));
+    save(program, reference, &found, store)
+}
+
+/// By its id: a name could be given to another image in the meantime.
+fn save(program: &'static str, reference: &str, found: &Found, store: &Store) -> anyhow::Result<OpenImage> {
+    let failed = || format!("failed to run `{program} save`");
+    let mut command = Way::plain(program).command();
+    command.arg("save");
+    if program == "podman" {
+        command.arg("--quiet");
+    }
+    command.arg(found.id.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = engine::bound(&mut command).spawn().with_context(failed)?;
+    let mut stdout = child.stdout.take().with_context(failed)?;
+    let imported = oci_image::import(store, reference, &found.id, &mut stdout, &Platform::linux_arm64());
+    // Where the stream is at its end the engine has ended it, and knows why; else we are the ones who stop.
+    let ended = match &imported {
+        // Bytes behind the archive's end would else block the engine.
+        Ok(_) => io::copy(&mut stdout, &mut io::sink()).is_ok(),
+        Err(_) => matches!(stdout.read(&mut [0]), Ok(0)),
+    };
+    if !ended {
+        // Failed where it has ended in this moment.
+        let _ = child.kill();
+    }
+    drop(stdout);
+    let output = child.wait_with_output().with_context(failed)?;
+    if ended {
+        ensure!(output.status.success(), "`{program} save` failed: {}", engine::said(output.status, &output.stderr));
+    }
+    Ok(opened(imported.map_err(refused)?))
+}
+
+fn opened((base, source): (Base, ImportedSource)) -> OpenImage {
+    OpenImage { base, source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_engines_tell_an_id_and_a_platform() {
+        let hex = "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c";
+        let (found, platform) = parse(&format!("sha256:{hex} linux arm64 117\n")).unwrap();
+        assert_eq!((found.id.hex(), found.size), (hex.to_owned(), 117));
+        assert!(platform.serves(&Platform::linux_arm64()));
+        assert_eq!(parse(&format!("{hex} linux arm64 117")), Some((found, platform)));
+        assert_eq!(parse("<none> linux arm64 117"), None);
+        assert_eq!(parse(&format!("{hex} linux")), None);
+    }
+}

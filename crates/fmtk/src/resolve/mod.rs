@@ -1,0 +1,15 @@
+//! What an image is made from, found and identified: packages, scripts, own files, base and programs.
+
+pub(crate) mod base;
+pub(crate) mod connect;
+pub(crate) mod fetch;
+pub mod front;
+pub(crate) mod lock;
+pub(crate) mod own_file;
+pub mod packages;
+pub mod place;
+pub mod prepare;
+pub mod scripts;
+pub(crate) mod setup;
+pub mod tools;
+pub(crate) mod wheels;

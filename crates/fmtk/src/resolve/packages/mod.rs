@@ -1,0 +1,348 @@
+//! The packages of the image: found in the package folder by the recipe's globs, and known by their digests.
+
+mod contents;
+mod installer;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use anyhow::Context;
+use glob::Pattern;
+use image_name::Digest;
+use oci_image::Store;
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    contents::{Contents, contents},
+    installer::installer,
+};
+use crate::{
+    options::Call,
+    recipe::{CANN, Distribution, PYPI, Recipe, Requirement},
+    resolve::{
+        fetch::{self, State},
+        place,
+        wheels::{InstallerName, WheelName, digest},
+    },
+    terminal::report::{Problems, WithHint},
+};
+
+/// A file that goes into the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// Kind in the recipe's `[packages]`, or `pypi`.
+    pub kind: String,
+    /// Name of the file.
+    pub file: String,
+    /// Where it is on this machine.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256 of its content.
+    pub sha256: Digest,
+}
+
+impl Package {
+    /// Whether it is CANN's installer, which is run, and not a wheel, which is unpacked.
+    pub fn is_installer(&self) -> bool {
+        self.kind == CANN
+    }
+}
+
+/// All that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// By kind and file name.
+    pub packages: Vec<Package>,
+    /// Wheels and installers in the folder that nothing in the recipe asks for: likely a mistake.
+    pub unused: Vec<String>,
+    /// How many of PyPI's wheels are left out because the recipe wants nothing of PyPI.
+    pub left_out: usize,
+}
+
+/// The package folder: the argument, else `pkg` of `$DOCKER_BUILD_PATH` as the original build had it, else `pkg` of the
+/// workspace.
+pub fn folder(argument: Option<&Path>) -> PathBuf {
+    folder_from(argument, env::var_os("DOCKER_BUILD_PATH").map(PathBuf::from), &place::workspace())
+}
+
+fn folder_from(argument: Option<&Path>, build_path: Option<PathBuf>, workspace: &Path) -> PathBuf {
+    match argument {
+        Some(folder) => folder.to_owned(),
+        None => build_path.filter(|path| !path.as_os_str().is_empty()).as_deref().unwrap_or(workspace).join("pkg"),
+    }
+}
+
+/// Where below the package folder `fetch` puts what PyPI has.
+pub fn pypi_folder(folder: &Path) -> PathBuf {
+    folder.join(PYPI)
+}
+
+/// Finds the recipe's packages in this folder and what was fetched below it. Whatever is missing, doubled or not what
+/// its name should say is reported together; nothing is read before that.
+pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyhow::Result<Found> {
+    let Chosen { files, unused, left_out, faults } = choose(recipe, folder, call)?;
+    faults?;
+    Ok(Found { packages: identify(files, store)?, unused, left_out })
+}
+
+/// The same for whoever wants to know all at once: the packages that are there, and what [`find`] would say.
+pub fn survey(
+    recipe: &Recipe,
+    folder: &Path,
+    store: &Store,
+    call: &Call,
+) -> anyhow::Result<(Found, anyhow::Result<()>)> {
+    let Chosen { files, unused, left_out, faults } = choose(recipe, folder, call)?;
+    Ok((Found { packages: identify(files, store)?, unused, left_out }, faults))
+}
+
+/// Files by their names, none of them read.
+struct Chosen {
+    /// Kind and path.
+    files: Vec<(String, PathBuf)>,
+    unused: Vec<String>,
+    left_out: usize,
+    faults: anyhow::Result<()>,
+}
+
+fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen> {
+    let Listed { files: listed, others } = list(folder)?;
+    let mut problems = Problems::default();
+    let mut chosen: Vec<(String, PathBuf)> = Vec::new();
+    let mut matched: Vec<&str> = Vec::new();
+    let mut lacking_vendor = false;
+    if !folder.exists() && recipe.packages.values().any(|spec| spec.required) {
+        let hint = "name another with `--pkg`, or with `$DOCKER_BUILD_PATH`, whose `pkg` it is; or make it";
+        problems.push(format_args!("no such folder for packages: `{}`", folder.display()), Some(hint.to_owned()));
+    }
+    for (kind, spec) in &recipe.packages {
+        // The recipe has parsed the glob already.
+        let Ok(pattern) = Pattern::new(&spec.glob) else { continue };
+        let files: Vec<&str> = listed.iter().map(String::as_str).filter(|file| pattern.matches(file)).collect();
+        matched.extend(&files);
+        let unreadable: Vec<&String> = others.iter().filter(|name| pattern.matches(name)).collect();
+        unusable(folder, &unreadable, &mut problems);
+        match files[..] {
+            [] if !spec.required || !unreadable.is_empty() => {}
+            [] => {
+                lacking_vendor = true;
+                let message =
+                    format!("no `{kind}` package: nothing in `{}` is named `{}`", folder.display(), spec.glob);
+                problems.push(message, Some(source::of(kind, folder)));
+            }
+            [file] => chosen.push((kind.clone(), folder.join(file))),
+            _ => {
+                let message = format!("{} packages for `{kind}`: {}", files.len(), quoted(&files));
+                let hint = format!("leave one of them in `{}`, or narrow `packages.{kind}.glob`", folder.display());
+                problems.push(message, Some(hint));
+            }
+        }
+    }
+    let mut of_pypi = fetched(recipe, folder, call, &mut problems)?;
+    let left_out = if recipe.pypi.requirements.is_empty() { of_pypi.drain(..).len() } else { 0 };
+    chosen.extend(of_pypi.into_iter().map(|path| (PYPI.to_owned(), path)));
+    check_names(recipe, &chosen, &mut problems);
+    let mut faults = problems.into_result();
+    if lacking_vendor && !call.sample {
+        faults = faults.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages");
+    }
+    let looks_meant = |file: &&String| file.ends_with(".whl") || file.ends_with(".run");
+    let unused = listed.iter().filter(looks_meant).filter(|file| !matched.contains(&file.as_str())).cloned().collect();
+    Ok(Chosen { files: chosen, unused, left_out, faults })
+}
+
+/// What is named as a package and is none was meant as one: a build without it would be another than was wanted.
+fn unusable(folder: &Path, others: &[&String], problems: &mut Problems) {
+    for name in others {
+        let path = folder.join(name);
+        let hint = "copy the file there, or mend the link".to_owned();
+        problems.push(format_args!("`{}` is no file that can be read", path.display()), Some(hint));
+    }
+}
+
+/// Names of what is in a folder, sorted. Hidden ones are some other program's.
+#[derive(Default)]
+struct Listed {
+    files: Vec<String>,
+    /// Folders, pipes, links to nothing, files whose names are not UTF-8.
+    others: Vec<String>,
+}
+
+/// Lists a folder; nothing where there is none.
+fn list(folder: &Path) -> anyhow::Result<Listed> {
+    let reading = || format!("failed to list the package folder `{}`", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listed::default()),
+        Err(error) => return Err(error).with_context(reading),
+    };
+    let mut listed = Listed::default();
+    for entry in entries {
+        let entry = entry.with_context(reading)?;
+        // A link to a file is as good as the file: packages of 1 GB are seldom copied.
+        let is_file = fs::metadata(entry.path()).is_ok_and(|meta| meta.is_file());
+        let name = entry.file_name();
+        match name.to_str() {
+            Some(name) if name.starts_with('.') => {}
+            Some(name) if is_file => listed.files.push(name.to_owned()),
+            _ => listed.others.push(name.to_string_lossy().into_owned()),
+        }
+    }
+    listed.files.sort();
+    listed.others.sort();
+    Ok(listed)
+}
+
+/// The wheels of PyPI, those that were fetched and those that someone put there.
+fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = pypi_folder(folder);
+    let Listed { files, others } = list(&folder)?;
+    let wheels: Vec<String> = files.into_iter().filter(|file| file.ends_with(".whl")).collect();
+    let mut paths: Vec<PathBuf> = wheels.iter().map(|file| folder.join(file)).collect();
+    if recipe.pypi.requirements.is_empty() {
+        return Ok(paths);
+    }
+    unusable(&folder, &others.iter().filter(|name| name.ends_with(".whl")).collect::<Vec<_>>(), problems);
+    let run_fetch = || Some(format!("run `{}`", call.fetch));
+    match fetch::state(recipe, &folder)? {
+        State::Never => {
+            for requirement in unmet(recipe, &wheels) {
+                problems.push(format!("`{requirement}` of PyPI is not in `{}`", folder.display()), run_fetch());
+            }
+        }
+        State::Other(files) => {
+            // What the next fetch takes away is not judged: its hints would contradict this one.
+            paths.retain(|path| !files.iter().any(|file| path.ends_with(file)));
+            problems.push(
+                format!("`{}` was fetched for other requirements than the recipe's", folder.display()),
+                run_fetch(),
+            );
+        }
+        State::Lacking(files) => {
+            let files: Vec<&str> = files.iter().map(String::as_str).collect();
+            problems.push(
+                format!("files fetched into `{}` are gone or changed: {}", folder.display(), quoted(&files)),
+                run_fetch(),
+            );
+        }
+        State::Complete => {}
+    }
+    Ok(paths)
+}
+
+/// The requirements that none of these wheels is for, by name.
+fn unmet<'a>(recipe: &'a Recipe, wheels: &[String]) -> Vec<&'a Requirement> {
+    let names: Vec<Distribution> =
+        wheels.iter().filter_map(|file| Some(file.parse::<WheelName>().ok()?.distribution)).collect();
+    recipe.pypi.requirements.iter().filter(|one| !names.contains(one.name())).collect()
+}
+
+/// Whether somebody put a wheel for each requirement there and nothing was ever fetched: a machine without pip.
+pub fn by_hand(recipe: &Recipe, folder: &Path) -> anyhow::Result<bool> {
+    let folder = pypi_folder(folder);
+    let never = fetch::state(recipe, &folder)? == State::Never;
+    Ok(never && unmet(recipe, &list(&folder)?.files).is_empty())
+}
+
+/// Checks what file names say: one wheel a distribution, and the versions that the image's tag will claim.
+fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Problems) {
+    let mut wheels: BTreeMap<Distribution, Vec<String>> = BTreeMap::new();
+    for (kind, path) in chosen {
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if kind == CANN {
+            check_installer(recipe, &file, problems);
+            continue;
+        }
+        let wheel: WheelName = match file.parse() {
+            Ok(wheel) => wheel,
+            Err(message) => {
+                problems.push(message, None);
+                continue;
+            }
+        };
+        let mindspore = matches!(wheel.distribution.as_str(), "mindspore" | "mindspore-ascend");
+        if mindspore && wheel.version != recipe.versions.mindspore.as_str() {
+            let (found, wanted) = (&wheel.version, &recipe.versions.mindspore);
+            let message = format!("`{file}` is MindSpore `{found}`, but the image's tag would say `{wanted}`");
+            problems.push(message, Some(format!("give `--set versions.mindspore={found}`, or another wheel")));
+        }
+        wheels.entry(wheel.distribution).or_default().push(path.display().to_string());
+    }
+    for (distribution, paths) in wheels.iter().filter(|(_, paths)| paths.len() > 1) {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let message = format!("{} wheels of `{distribution}`: {}", paths.len(), quoted(&paths));
+        problems.push(message, Some("leave the one that the image shall have".to_owned()));
+    }
+}
+
+fn check_installer(recipe: &Recipe, file: &str, problems: &mut Problems) {
+    let name: InstallerName = match file.parse() {
+        Ok(name) => name,
+        Err(message) => return problems.push(message, None),
+    };
+    at_odds(recipe, file, &name).into_iter().for_each(|(problem, hint)| problems.push(problem, Some(hint)));
+}
+
+/// What an installer's name says otherwise than the recipe, and the way out.
+pub fn at_odds(recipe: &Recipe, file: &str, name: &InstallerName) -> Vec<(String, String)> {
+    let (version, arch) = (&recipe.versions.cann, &recipe.versions.arch);
+    let mut found = Vec::new();
+    if name.version != version.as_str() {
+        let message = format!("`{file}` is CANN `{}`, but the image's tag would say `{version}`", name.version);
+        found.push((message, format!("give `--set versions.cann={}`, or another installer", name.version)));
+    }
+    if name.arch != arch.as_str() {
+        let hint = format!("take the installer whose name ends with `linux-{arch}.run`");
+        found.push((format!("`{file}` is for `{}`, the image for `{arch}`", name.arch), hint));
+    }
+    found
+}
+
+/// Sizes and digests, by several threads: two take 0.17 s for MindSpore and its closure where the processor has SHA
+/// instructions, and several times that where it has none. What is remembered takes 1 ms.
+fn identify(mut chosen: Vec<(String, PathBuf)>, store: &Store) -> anyhow::Result<Vec<Package>> {
+    chosen.sort_by_cached_key(|(_, path)| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let work = || {
+        while let Some((kind, path)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let package = digest(store, path).map(|(size, sha256)| Package {
+                kind: kind.clone(),
+                file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+                path: path.clone(),
+                size,
+                sha256,
+            });
+            done.lock().unwrap_or_else(PoisonError::into_inner).push(package);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, |count| count.get().min(chosen.len()));
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut packages = done.into_iter().collect::<anyhow::Result<Vec<Package>>>()?;
+    packages.sort_by(|one, other| (&one.kind, &one.file).cmp(&(&other.kind, &other.file)));
+    Ok(packages)
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

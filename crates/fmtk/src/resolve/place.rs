@@ -1,0 +1,55 @@
+//! Where things lie on this machine: the workspace, the store, the package folder.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use oci_image::Store;
+
+use crate::{
+    recipe::{Overrides, Recipe},
+    terminal::report::WithHint,
+};
+
+/// The folder of the workspace's `Cargo.toml`.
+pub fn workspace() -> PathBuf {
+    // Cargo sets the variable for what it runs; the built-in value serves a binary that is run by itself.
+    let manifest = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    // That of a member is one folder deeper than that of `xtask`: in `crates`.
+    let levels = if manifest.ends_with("xtask") { 1 } else { 2 };
+    manifest.ancestors().nth(levels).unwrap_or(&manifest).to_owned()
+}
+
+/// Opens the store: the flag or `FMTK_STORE`, else `fmtk` in the user's cache folder (XDG base directories).
+pub fn store(flag: Option<&Path>) -> anyhow::Result<Store> {
+    let root = match flag {
+        Some(path) => path.to_owned(),
+        None => {
+            let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+            absolute("XDG_CACHE_HOME")
+                .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+                .ok_or_else(|| anyhow!("neither `XDG_CACHE_HOME` nor `HOME` names a folder for the store"))
+                .hint("name one with `--store DIR`")?
+                .join("fmtk")
+        }
+    };
+    let root = std::path::absolute(&root).with_context(|| format!("bad store folder `{}`", root.display()))?;
+    Store::open(&root)
+        .with_context(|| format!("failed to open the store `{}`", root.display()))
+        .hint("name another folder with `--store DIR`")
+}
+
+/// The recipe: the file that is named, else `image.toml` of the workspace where there is one.
+pub fn recipe(file: Option<&Path>) -> anyhow::Result<Recipe> {
+    recipe_with(file, Overrides::default())
+}
+
+/// The recipe with arguments laid over it.
+pub fn recipe_with(file: Option<&Path>, overrides: Overrides<'_>) -> anyhow::Result<Recipe> {
+    match file {
+        Some(file) => Recipe::load(file, true, overrides),
+        None => Recipe::load(&workspace().join("image.toml"), false, overrides),
+    }
+}

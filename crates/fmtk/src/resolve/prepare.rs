@@ -1,0 +1,139 @@
+//! `fetch` and `lock`: what is done before a build.
+
+use anyhow::anyhow;
+use oci_image::Store;
+use serde_json::json;
+
+use crate::{
+    options::{Call, Format, RecipeArgs, RegistryArgs},
+    resolve::{
+        lock::{self, Lock},
+        packages,
+        scripts::{self, scripts_folder},
+        setup,
+    },
+    terminal::{
+        progress::{self, Progress},
+        report::{self, WithHint},
+    },
+};
+
+/// Flags of `fetch`.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    /// Where the recipe and the packages are.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Print what pip would be asked for and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Format of stdout
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Flags of `lock`.
+#[derive(Debug, clap::Args)]
+pub struct LockArgs {
+    /// Where the recipe and the packages are.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// How the registry is reached.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// Base image to pin [default: the recipe's]
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+    /// Print the lock and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Format of stdout
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Runs `fetch`.
+pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    let recipe = setup::recipe(&args.recipe, None, store, progress)?;
+    let folder = packages::pypi_folder(&setup::pkg_folder(&args.recipe));
+    if args.dry_run {
+        let requirements: Vec<String> = recipe.pypi.requirements.iter().map(ToString::to_string).collect();
+        let constraints: Vec<String> = recipe.pypi.constraints.iter().map(ToString::to_string).collect();
+        let document = json!({ "folder": folder, "requirements": requirements, "constraints": constraints });
+        return match args.format {
+            Format::Human => {
+                let text: Vec<String> = requirements.iter().map(|one| format!("requirement  {one}\n")).collect();
+                let limits: Vec<String> = constraints.iter().map(|one| format!("constraint   {one}\n")).collect();
+                report::data(&format!("{}{}folder       {}\n", text.concat(), limits.concat(), folder.display()))
+            }
+            Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&document)?)),
+        };
+    }
+    let fetched = setup::fetch(&args.recipe, &recipe, store, progress)?;
+    if recipe.pypi.requirements.is_empty() {
+        progress.line(&format!(
+            "nothing to fetch: `pypi.requirements` is empty; what is in `{}` stays there",
+            folder.display()
+        ));
+    } else if !fetched.downloaded {
+        // What was downloaded has been said.
+        let (wheels, size) = (progress::count(fetched.files.len(), "wheel"), progress::bytes(fetched.size));
+        progress.line(&format!("all that is wanted is in `{}`: {wheels}, {size}", folder.display()));
+    }
+    match args.format {
+        Format::Human => report::data(&fetched.files.iter().map(|file| format!("{file}\n")).collect::<String>()),
+        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&fetched)?)),
+    }
+}
+
+/// Runs `lock`.
+pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    if args.recipe.sample {
+        return Err(anyhow!(
+            "the sample is not pinned: `image.lock` is for the packages and the base of your own image"
+        ))
+        .hint("leave out `--sample`")
+        .input();
+    }
+    let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
+    let packages = setup::packages(&args.recipe, &recipe, call, store, progress);
+    let of_scripts = scripts::packages(&scripts::origin(&recipe, scripts_folder(&args.recipe)));
+    let found = report::both(packages, of_scripts);
+    let ((mut packages, of_scripts), opened) = setup::with_base(found, &recipe, &args.registry, store, progress)?;
+    packages.extend(of_scripts);
+    let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
+    let file = lock::path(args.recipe.recipe.as_deref());
+    if args.dry_run {
+        return match args.format {
+            Format::Human => report::data(&lock.to_toml()),
+            Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&lock)?)),
+        };
+    }
+    let changed = lock.save(&file)?;
+    let said = if changed { "wrote" } else { "unchanged:" };
+    progress.line(&format!("{said} `{}`: {} and the base", file.display(), progress::count(packages.len(), "package")));
+    match args.format {
+        Format::Human => Ok(()),
+        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&lock)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn args(sample: bool, pkg: Option<&str>) -> RecipeArgs {
+        RecipeArgs { recipe: None, set: Vec::new(), pkg: pkg.map(PathBuf::from), sample, yes: false }
+    }
+
+    /// README: the sample takes the base's scripts, unless told otherwise.
+    #[test]
+    fn the_sample_has_packages_of_its_own_and_scripts_of_all() {
+        let folder = packages::folder(None);
+        assert_eq!(setup::pkg_folder(&args(true, None)), folder.join("sample"));
+        assert_eq!(scripts_folder(&args(true, None)), folder.join("ascend910"));
+        assert_eq!(scripts_folder(&args(true, Some("p"))), PathBuf::from("p/ascend910"));
+    }
+}

@@ -1,0 +1,286 @@
+//! What the commands that build have in common: the recipe with its arguments, the packages, the user's files.
+
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use oci_image::Store;
+
+use crate::{
+    options::{Call, RecipeArgs, RegistryArgs},
+    recipe::{Overrides, OwnFile, Recipe},
+    resolve::{
+        base::{self, OpenImage},
+        fetch::{self, Fetched},
+        own_file::PlannedFile,
+        packages::{self, Found, Package},
+        place, wheels,
+    },
+    sample,
+    terminal::{
+        progress::{self, Progress},
+        report::{self, Problems, WithHint},
+    },
+};
+use image_name::ImageRef;
+
+/// What `--sample` says over the recipe's file: everything of the vendor is left out, mindpet stands for the tuning kit.
+const SAMPLE: [&str; 7] = [
+    "versions.cann=none",
+    "packages.cann.required=false",
+    "packages.moxing.required=false",
+    "packages.tuning-kit.required=false",
+    "pypi.requirements=['mindspore-ascend=={mindspore}', 'mindpet==1.0.4']",
+    "pypi.constraints=['numpy<1.24', 'protobuf<3.21']",
+    "scripts=keep",
+];
+
+/// The recipe of this command; with `--sample` the sample's base is made ready first.
+pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &Progress) -> anyhow::Result<Recipe> {
+    if !args.sample {
+        return place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base });
+    }
+    match base {
+        Some(base) => sample_recipe(args, base),
+        None => sample_recipe(args, &sample::ensure_base(store, progress)?.to_string()),
+    }
+}
+
+/// The recipe of the sample upon this base: its own, or most likely one that was made of that.
+pub fn sample_recipe(args: &RecipeArgs, base: &str) -> anyhow::Result<Recipe> {
+    // What the user sets comes last and wins.
+    let own = SAMPLE.into_iter().chain(sample::RECIPE).map(str::to_owned);
+    let set: Vec<String> = own.chain(args.set.iter().cloned()).collect();
+    place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(base) })
+}
+
+/// The package folder of this command. The sample's packages have one of their own, so that they do not mix with the
+/// recipe's.
+pub fn pkg_folder(args: &RecipeArgs) -> PathBuf {
+    match (&args.pkg, args.sample) {
+        (None, true) => packages::folder(None).join("sample"),
+        (folder, _) => packages::folder(folder.as_deref()),
+    }
+}
+
+/// Downloads what PyPI has of the recipe, unless it is there.
+pub fn fetch(args: &RecipeArgs, recipe: &Recipe, store: &Store, progress: &Progress) -> anyhow::Result<Fetched> {
+    fetch::fetch(recipe, &packages::pypi_folder(&pkg_folder(args)), store, progress)
+}
+
+/// Every package of the recipe, or all that is wrong with them.
+pub fn packages(
+    args: &RecipeArgs,
+    recipe: &Recipe,
+    call: &Call,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<Vec<Package>> {
+    let folder = pkg_folder(args);
+    let Found { packages, unused, left_out } = packages::find(recipe, &folder, store, call)?;
+    if left_out > 0 {
+        let (wheels, folder) = (progress::count(left_out, "wheel"), packages::pypi_folder(&folder));
+        progress.line(&format!(
+            "note: `pypi.requirements` is empty, so the image is made without the {wheels} in `{}`",
+            folder.display()
+        ));
+    }
+    for file in unused {
+        progress.warning(&format!("`{file}` in `{}` is for no kind in `[packages]` and is left out", folder.display()));
+    }
+    Ok(packages)
+}
+
+/// The user's own files, identified; a folder stands for every file below it, `__pycache__` aside.
+pub fn own_files(recipe: &Recipe, store: &Store) -> anyhow::Result<Vec<PlannedFile>> {
+    let mut problems = Problems::default();
+    let mut found: Vec<(&OwnFile, PathBuf, String)> = Vec::new();
+    for file in &recipe.files {
+        walk(file, file.from.path(), file.to.as_str(), &mut found, &mut problems);
+    }
+    let mut files: Vec<PlannedFile> = Vec::new();
+    let mut places = HashSet::new();
+    for (file, from, to) in found {
+        let (size, sha256) = wheels::digest(store, &from)?;
+        let meta = fs::metadata(&from).with_context(|| format!("failed to read `{}`", from.display()))?;
+        let owner = file.owner.unwrap_or(recipe.layout.owner);
+        // Git keeps this one bit, so clones agree on it; the rest depends on the umask of whoever cloned.
+        let mode = match file.mode {
+            Some(mode) => mode.bits(),
+            None if meta.permissions().mode() & 0o111 != 0 => 0o755,
+            None => 0o644,
+        };
+        if !places.insert(to.clone()) {
+            problems.push(format_args!("two of `[[files]]` give `{to}`"), None);
+        }
+        files.push(PlannedFile { from, to, mode, uid: owner.uid, gid: owner.gid, sha256, size });
+    }
+    problems.into_result()?;
+    Ok(files)
+}
+
+fn walk<'a>(
+    file: &'a OwnFile,
+    from: &Path,
+    to: &str,
+    found: &mut Vec<(&'a OwnFile, PathBuf, String)>,
+    problems: &mut Problems,
+) {
+    let failed = |error: std::io::Error| format!("failed to read `{}` of `[[files]]`: {error}", from.display());
+    let meta = match fs::metadata(from) {
+        Ok(meta) => meta,
+        Err(error) => return problems.push(failed(error), None),
+    };
+    if meta.is_file() && file.to_folder && from == file.from.path() {
+        let name = from.file_name().unwrap_or_default().to_string_lossy();
+        return problems.push(
+            format_args!("`{to}/` of `[[files]]` is the path of a folder, and `{}` is a file", from.display()),
+            Some(format!("give the file's own path: `to = \"{to}/{name}\"`")),
+        );
+    }
+    if meta.is_file() {
+        return found.push((file, from.to_owned(), to.to_owned()));
+    }
+    if !meta.is_dir() {
+        let message = format!("`{}` of `[[files]]` is neither a file nor a folder", from.display());
+        return problems.push(message, None);
+    }
+    let mut names = Vec::new();
+    match fs::read_dir(from) {
+        Ok(entries) => {
+            for entry in entries {
+                match entry.map(|entry| entry.file_name().into_string()) {
+                    Ok(Ok(name)) => names.push(name),
+                    Ok(Err(name)) => {
+                        let path = from.join(name);
+                        problems.push(format_args!("the name of {path:?} of `[[files]]` is not UTF-8"), None);
+                    }
+                    Err(error) => problems.push(failed(error), None),
+                }
+            }
+        }
+        Err(error) => return problems.push(failed(error), None),
+    }
+    names.sort();
+    for name in names {
+        let (path, to) = (from.join(&name), format!("{}/{name}", to.trim_end_matches('/')));
+        // What this machine's Python compiled does not fit: files have another time in the image.
+        if name == "__pycache__" && path.is_dir() {
+            continue;
+        }
+        // A link to a folder could lead in a circle.
+        if path.is_symlink() && path.is_dir() {
+            problems.push(
+                format_args!("`{}` of `[[files]]` is a link to a folder", path.display()),
+                Some(format!(
+                    "put the folder in its place, or take the link away and give the folder a `[[files]]` of its own with \
+                     `to = \"{to}\"`"
+                )),
+            );
+            continue;
+        }
+        walk(file, &path, &to, found, problems);
+    }
+}
+
+/// The base, opened beside what else was found, so that all that is wrong with either is said at once. What is wrong
+/// already does not wait for the gigabytes of a base that has to be copied before anything is known of it.
+pub fn with_base<T>(
+    found: anyhow::Result<T>,
+    recipe: &Recipe,
+    args: &RegistryArgs,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<(T, OpenImage)> {
+    let found = match &recipe.base.source {
+        ImageRef::Registry(_) | ImageRef::Layout { .. } => found,
+        ImageRef::Archive(_) | ImageRef::Engine { .. } => Ok(found?),
+    };
+    let opened = base::open(&recipe.base.source, args, &recipe.registry, store, progress)
+        .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))
+        .and_then(|opened| check_pin(recipe, &opened).map(|()| opened));
+    report::both(found, opened)
+}
+
+/// The base is the one that the recipe pins.
+fn check_pin(recipe: &Recipe, opened: &OpenImage) -> anyhow::Result<()> {
+    match recipe.base.digest {
+        Some(pin) if pin != opened.base.manifest_digest => Err(anyhow!(
+            "the base `{}` is {}, the recipe pins {pin}",
+            recipe.base.reference,
+            opened.base.manifest_digest
+        ))
+        .hint("if the new base is wanted, set `base.digest` to it")
+        .input()
+        .context("the base changed"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        ffi::OsStr,
+        os::unix::{ffi::OsStrExt, fs::symlink},
+    };
+
+    use expect_test::expect;
+
+    use super::*;
+
+    /// The places of the files that this entry stands for, or what is wrong.
+    fn found(folder: &Path, from: &str, to: &str) -> Result<Vec<String>, String> {
+        let store = Store::open(&folder.join("store")).unwrap();
+        let text = format!("files = [{{ from = \"{from}\", to = \"{to}\" }}]");
+        let recipe = Recipe::parse(&text, "image.toml", folder, Overrides::default()).unwrap();
+        match own_files(&recipe, &store) {
+            Ok(files) => Ok(files.into_iter().map(|file| file.to).collect()),
+            Err(error) => Err(report::render(&error).replace(&folder.display().to_string(), "")),
+        }
+    }
+
+    #[test]
+    fn a_folder_gives_its_files_without_what_this_machine_s_python_compiled() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["__pycache__/a.pyc", "a.py", "b/__pycache__/b.pyc", "b/b.py", ".git/HEAD"] {
+            let path = folder.path().join("own").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        fs::create_dir(folder.path().join("own/empty")).unwrap();
+        symlink("a.py", folder.path().join("own/link.py")).unwrap();
+        let all = ["/o/.git/HEAD", "/o/a.py", "/o/b/b.py", "/o/link.py"].map(str::to_owned);
+        assert_eq!(found(folder.path(), "own", "/o").unwrap(), all);
+        assert_eq!(found(folder.path(), "own", "/o/").unwrap(), all);
+    }
+
+    #[test]
+    fn a_path_that_can_not_be_is_said_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("own")).unwrap();
+        fs::write(folder.path().join("x.yaml"), "").unwrap();
+        symlink("..", folder.path().join("own/up")).unwrap();
+        expect![[r#"
+            error: `/own/up` of `[[files]]` is a link to a folder
+            hint: put the folder in its place, or take the link away and give the folder a `[[files]]` of its own with `to = "/o/up"`
+        "#]].assert_eq(&found(folder.path(), "own", "/o").unwrap_err());
+        expect![[r#"
+            error: `/home/ma-user/` of `[[files]]` is the path of a folder, and `/x.yaml` is a file
+            hint: give the file's own path: `to = "/home/ma-user/x.yaml"`
+        "#]]
+        .assert_eq(&found(folder.path(), "x.yaml", "/home/ma-user/").unwrap_err());
+    }
+
+    #[test]
+    fn a_file_whose_name_the_image_can_not_have_is_not_left_out_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("own")).unwrap();
+        fs::write(folder.path().join("own").join(OsStr::from_bytes(b"\xe4.txt")), "").unwrap();
+        let said = found(folder.path(), "own", "/opt/own").unwrap_err();
+        assert!(said.ends_with("/own/\\xE4.txt\" of `[[files]]` is not UTF-8\n"), "{said}");
+    }
+}

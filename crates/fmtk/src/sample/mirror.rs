@@ -1,0 +1,258 @@
+//! Where Debian's packages are had from: a mirror, and Debian's archive for releases that mirrors have dropped.
+
+use std::{
+    env, fs,
+    io::{self, Write},
+    process::Command,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use anyhow::Context;
+use oci_image::Store;
+use registry::{Cause, CredentialSource, FileServer, Proxies, RegistryOptions};
+
+use super::packages::Package;
+use crate::terminal::{
+    progress::{self, Progress},
+    report::{self, WithHint},
+};
+
+/// Names a mirror of Debian's packages, in place of the one that this machine's apt uses.
+pub const MIRROR_VARIABLE: &str = "FMTK_DEBIAN_MIRROR";
+
+/// The mirror for machines that are not Debian. Plain HTTP: every file is checked by its digest.
+const DEFAULT: &str = "http://ftp.debian.org/debian";
+
+/// Has every release that mirrors no longer have.
+const ARCHIVE: &str = "http://archive.debian.org/debian";
+
+/// Packages fetched at a time: most are small, so that the way to the mirror is what takes the time.
+const PARALLEL: usize = 8;
+
+/// Where packages are looked for, in this order: the mirror, then the archive.
+pub fn servers() -> anyhow::Result<[FileServer; 2]> {
+    servers_with(options())
+}
+
+/// The same, reached so.
+pub fn servers_with(options: RegistryOptions) -> anyhow::Result<[FileServer; 2]> {
+    let named = env::var(MIRROR_VARIABLE).ok().filter(|address| !address.is_empty());
+    let (address, from) = match named {
+        Some(address) => (address, format!("`{MIRROR_VARIABLE}`")),
+        None => (apt_mirror().unwrap_or_else(|| DEFAULT.to_owned()), "apt's sources".to_owned()),
+    };
+    let mirror = FileServer::new(&address, options.clone())
+        .with_context(|| format!("bad mirror of Debian's packages in {from}"))
+        .hint(format!("name one in `{MIRROR_VARIABLE}`, as in `{MIRROR_VARIABLE}={DEFAULT}`"))
+        .map_err(report::input)?;
+    Ok([mirror, FileServer::new(ARCHIVE, options)?])
+}
+
+/// How mirrors are reached: by the environment's proxies, else by apt's, and believing what apt believes.
+pub fn options() -> RegistryOptions {
+    let output = Command::new("apt-config").args(["dump", "Acquire"]).output();
+    let dump = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let from_env = proxies.iter().any(|name| env::var_os(name).or(env::var_os(name.to_ascii_lowercase())).is_some());
+    let proxies = Proxies::from_lookup(|name| match (name, from_env) {
+        ("HTTP_PROXY", false) => apt_setting(&dump, "Acquire::http::Proxy"),
+        ("HTTPS_PROXY", false) => apt_setting(&dump, "Acquire::https::Proxy"),
+        _ => env::var(name).ok(),
+    });
+    let ca_files = apt_setting(&dump, "Acquire::https::CAInfo").into_iter().map(Into::into).collect();
+    // A registry's login is not a mirror's.
+    RegistryOptions { proxies, ca_files, credentials: CredentialSource::Anonymous, ..RegistryOptions::default() }
+}
+
+/// The value of `key` in what `apt-config dump` prints; apt's word for no proxy is `DIRECT`.
+fn apt_setting(dump: &str, key: &str) -> Option<String> {
+    let value = dump.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" \"")?.strip_suffix("\";"))?;
+    (!value.is_empty() && value != "DIRECT").then(|| value.to_owned())
+}
+
+/// The mirror of Debian's main suite that this machine's apt uses. apt itself is asked, so that every way of writing
+/// its sources is understood; it lists what it would download, and needs neither root nor lists for that.
+fn apt_mirror() -> Option<String> {
+    let output = Command::new("apt-get").args(["update", "--print-uris"]).output().ok()?;
+    let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    choose(&String::from_utf8_lossy(&output.stdout), &os_release)
+}
+
+/// Of apt's lines `'URI' FILE SIZE`, the mirror that has the main suite of this very Debian.
+fn choose(uris: &str, os_release: &str) -> Option<String> {
+    let value = |key: &str| {
+        let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+        Some(line.trim_matches('"').to_owned())
+    };
+    // Descendants keep their own archives, which do not have Debian's releases.
+    if value("ID").as_deref() != Some("debian") {
+        return None;
+    }
+    let codename = value("VERSION_CODENAME");
+    let suites = codename.iter().map(String::as_str).chain(["stable", "testing", "unstable", "sid"]);
+    let suites: Vec<String> = suites.map(|suite| format!("/dists/{suite}/InRelease")).collect();
+    // Others than of the web (`mirror+file:`, `tor+http:`, `cdrom:`) only apt understands.
+    let uris = uris.lines().filter_map(|line| line.strip_prefix('\'')?.split('\'').next());
+    let uris: Vec<&str> = uris.filter(|uri| uri.starts_with("http://") || uri.starts_with("https://")).collect();
+    let mirrors = || uris.iter().filter_map(|uri| suites.iter().find_map(|suite| uri.strip_suffix(suite.as_str())));
+    // Makers of other software name their suites after Debian's; updates for them only Debian has.
+    let has_updates =
+        |mirror: &&str| uris.iter().any(|uri| uri.starts_with(mirror) && uri.ends_with("-updates/InRelease"));
+    mirrors().find(has_updates).or_else(|| mirrors().next()).map(str::to_owned)
+}
+
+/// Asks whether the mirror can be reached and has this package; nothing is downloaded.
+pub fn probe(server: &FileServer, package: &Package) -> anyhow::Result<()> {
+    match server.file(&package.path, &package.blob()) {
+        Ok(_) => Ok(()),
+        // The archive will be asked then.
+        Err(error) if matches!(error.cause(), Cause::NotFound { .. }) => Ok(()),
+        Err(error) => Err(hinted(error.into(), server)),
+    }
+}
+
+/// Has every package in the store. What is there already is not downloaded again.
+pub fn fetch(store: &Store, packages: &[Package], servers: &[FileServer], progress: &Progress) -> anyhow::Result<()> {
+    let mut wanted: Vec<&Package> =
+        packages.iter().filter(|package| !store.has(&package.digest, package.size)).collect();
+    let mut lacking: Option<(anyhow::Error, &FileServer)> = None;
+    for server in servers {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let Fetched { missing, error } = fetch_from(server, store, &wanted, progress);
+        if let Some(error) = error {
+            // A mirror that lacks packages is the trouble, not the archive that can't be reached either.
+            let (error, server) = lacking.unwrap_or((error, server));
+            return Err(hinted(error, server));
+        }
+        wanted = missing.iter().map(|(package, _)| *package).collect();
+        if let Some((package, error)) = missing.into_iter().next() {
+            let message = match wanted.len() {
+                1 => format!("{server} does not have `{}`", package.path),
+                number => format!("{server} does not have {number} of the packages, `{}` among them", package.path),
+            };
+            lacking.get_or_insert((error.context(message), server));
+        }
+    }
+    match lacking.filter(|_| !wanted.is_empty()) {
+        Some((error, server)) => Err(hinted(error, server)),
+        None => Ok(()),
+    }
+}
+
+/// How it went with one server.
+struct Fetched<'a> {
+    /// What it does not have.
+    missing: Vec<(&'a Package, anyhow::Error)>,
+    /// Why it was given up.
+    error: Option<anyhow::Error>,
+}
+
+fn fetch_from<'a>(server: &FileServer, store: &Store, wanted: &[&'a Package], progress: &Progress) -> Fetched<'a> {
+    let total: u64 = wanted.iter().map(|package| package.size).sum();
+    let (next, received) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let failures: Mutex<Vec<(usize, anyhow::Error)>> = Mutex::default();
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(package) = wanted.get(at) else { return };
+            let said = |bytes: usize| {
+                let received = received.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+                progress.moving(|| {
+                    format!(
+                        "downloading Debian's packages: {} of {}",
+                        progress::bytes(received),
+                        progress::bytes(total)
+                    )
+                });
+            };
+            if let Err(error) = download(server, store, package, said) {
+                if !is_missing(&error) {
+                    // The others would fail the same way, each after its own patience.
+                    next.store(wanted.len(), Ordering::Relaxed);
+                }
+                failures.lock().unwrap_or_else(PoisonError::into_inner).push((at, error));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..PARALLEL.min(wanted.len()) {
+            scope.spawn(work);
+        }
+    });
+    let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failures.sort_by_key(|(at, _)| *at);
+    let (missing, others): (Vec<_>, Vec<_>) = failures.into_iter().partition(|(_, error)| is_missing(error));
+    let missing = missing.into_iter().filter_map(|(at, error)| Some((*wanted.get(at)?, error))).collect();
+    Fetched { missing, error: others.into_iter().next().map(|(_, error)| error) }
+}
+
+fn download(server: &FileServer, store: &Store, package: &Package, said: impl Fn(usize)) -> anyhow::Result<()> {
+    let mut reader = server.file(&package.path, &package.blob())?;
+    let mut writer = store.blob_writer()?;
+    let mut counted = Counted { writer: &mut writer, said };
+    io::copy(&mut reader, &mut counted).with_context(|| format!("failed to download `{}`", package.path))?;
+    writer.commit()?;
+    Ok(())
+}
+
+/// Tells how many bytes went through.
+struct Counted<'a, W, F> {
+    writer: &'a mut W,
+    said: F,
+}
+
+impl<W: Write, F: Fn(usize)> Write for Counted<'_, W, F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        (self.said)(written);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// What the server said, or what was wrong with what it sent.
+fn cause(error: &anyhow::Error) -> Option<&Cause> {
+    report::causes(error).into_iter().find_map(|cause| {
+        let read = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+        cause.downcast_ref().or_else(read)
+    })
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    matches!(cause(error), Some(Cause::NotFound { .. }))
+}
+
+/// The error with what to do about it. A fault of the store is not the mirror's and is left as it is.
+fn hinted(error: anyhow::Error, server: &FileServer) -> anyhow::Error {
+    let another = format!(
+        "name another mirror of Debian's packages in `{MIRROR_VARIABLE}`, or give a base image of your own with `--base`"
+    );
+    let hint = match cause(&error) {
+        None => return error,
+        Some(Cause::WrongSize { .. } | Cause::WrongDigest { .. } | Cause::Protocol { .. }) => format!(
+            "something answers in place of {server}, or its copy is damaged; if this network has a sign-in page, sign \
+             in first; else {another}"
+        ),
+        Some(Cause::Unauthorized { .. } | Cause::Denied { .. }) => format!(
+            "give the mirror's login with its address, `{MIRROR_VARIABLE}=http://USER:PASSWORD@HOST/debian`; or {another}"
+        ),
+        Some(Cause::NotFound { .. }) => another,
+        Some(Cause::Untrusted { .. } | Cause::BadCertificate { .. } | Cause::Tls { .. }) => {
+            format!("use the mirror over plain HTTP (every package is checked by its digest): {another}")
+        }
+        Some(_) => format!("check the network and the proxies (`HTTP_PROXY`, `NO_PROXY`); or {another}"),
+    };
+    report::hinted(error.context("failed to download Debian's packages"), hint)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The sample's base: a small arm64 Python 3.9 that anyone may have, in the shape of the platform's own base.
+//!
+//! It is made in this process from Debian's packages, pinned by their digests, so that every machine makes the same.
+//! Once made, it stays in the store.
+
+mod dpkg;
+mod mirror;
+mod packages;
+mod rootfs;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use oci_image::{
+    Base, ConfigEdits, Descriptor, Digest, Format, ImageConfig, LAYER_FORMAT, Layer, NewLayer, Platform, Store,
+    assemble, write_layout,
+};
+use registry::RegistryOptions;
+use sha2::{Digest as _, Sha256};
+
+pub use self::{
+    mirror::servers,
+    packages::{Package, PackageSet},
+};
+use crate::terminal::progress::{self, Progress};
+use image_name::ImageRef;
+
+/// Tag of the base inside its layout.
+pub const TAG: &str = "sample";
+
+/// Changes whenever the same packages would give another base.
+const VERSION: u32 = 3;
+
+/// Date of the base: its files are not younger.
+const CREATED: &str = "1980-01-01T00:00:00Z";
+
+/// What the recipe must say for this base, as `KEY=VALUE`. Debian's Python has pip install below `/usr/local`, into
+/// `dist-packages`, with `/usr/bin/python3` as the scripts' interpreter (seen by running pip 26.0.1 there).
+pub const RECIPE: [&str; 6] = [
+    "python.site_packages=/usr/local/lib/python3.9/dist-packages",
+    "python.interpreter=/usr/bin/python3",
+    "python.prefix=/usr/local",
+    "python.glibc=2.31",
+    "versions.python=3.9",
+    "versions.os=debian_11",
+];
+
+/// The sample's base as `--base` would name it; it need not be there yet.
+pub fn reference(store: &Store) -> anyhow::Result<ImageRef> {
+    Ok(ImageRef::Layout { dir: folder(store, &PackageSet::pinned()?), tag: Some(TAG.to_owned()) })
+}
+
+/// The sample's base, made unless the store has it.
+pub fn ensure_base(store: &Store, progress: &Progress) -> anyhow::Result<ImageRef> {
+    // Two samples at once: the second waits and finds the base of the first.
+    let _lock = store.lock("sample-base")?;
+    if !is_made(store)? {
+        let set = PackageSet::pinned()?;
+        let (count, size) = (progress::count(set.packages.len(), "package"), progress::bytes(set.size()));
+        progress.line(&format!("making the sample's base from {count} of Debian {} for arm64 ({size})", set.suite));
+        mirror::fetch(store, &set.packages, &servers()?, progress)?;
+        make(store, &set).context("failed to make the sample's base")?;
+    }
+    reference(store)
+}
+
+/// Whether the store has the base, and all of it: one that lost a part is made again.
+pub fn is_made(store: &Store) -> anyhow::Result<bool> {
+    let dir = folder(store, &PackageSet::pinned()?);
+    let Ok((base, _)) = oci_image::open_layout(&dir, Some(TAG), &Platform::linux_arm64()) else { return Ok(false) };
+    let blob = |layer: &Descriptor| dir.join("blobs/sha256").join(layer.digest.hex());
+    Ok(base.layers.iter().all(|layer| fs::metadata(blob(layer)).is_ok_and(|meta| meta.len() == layer.size)))
+}
+
+/// What a base still has to be downloaded: how many bytes, and from where. The mirror is asked whether it is there.
+pub fn probe(store: &Store, options: impl FnOnce(RegistryOptions) -> RegistryOptions) -> anyhow::Result<(u64, String)> {
+    let mut set = PackageSet::pinned()?;
+    set.packages.retain(|package| !store.has(&package.digest, package.size));
+    let [mirror, _] = mirror::servers_with(options(mirror::options()))?;
+    if let Some(package) = set.packages.first() {
+        mirror::probe(&mirror, package)?;
+    }
+    Ok((set.size(), mirror.to_string()))
+}
+
+/// The folder of the layout; another set of packages gives another folder.
+fn folder(store: &Store, set: &PackageSet) -> PathBuf {
+    let mut inputs = format!("{VERSION} {LAYER_FORMAT}");
+    set.packages.iter().for_each(|package| inputs.push_str(&format!(" {}", package.digest)));
+    let key = Digest::from_bytes(Sha256::digest(inputs.as_bytes()).into()).hex();
+    store.root().join("samples").join(format!("debian-{}", &key[..16]))
+}
+
+/// Unpacks the packages, which the store has, into an image of one layer.
+fn make(store: &Store, set: &PackageSet) -> anyhow::Result<()> {
+    // The layout has the only copy of the layer.
+    let scratch = store.scratch()?;
+    let layers = Store::open(scratch.path())?;
+    let layer = rootfs::layer(set, store, &layers)?;
+    write(&layer, &format!("packages of Debian {}", set.suite), &layers, &folder(store, set))
+}
+
+/// Writes an image of one layer, which `layers` has, into the layout at `dir`.
+fn write(layer: &Layer, holds: &str, layers: &Store, dir: &Path) -> anyhow::Result<()> {
+    let config = br#"{"architecture":"arm64","os":"linux","config":{"Cmd":["/bin/bash"]},"rootfs":{"type":"layers"}}"#;
+    let nothing = Base {
+        name: "scratch".to_owned(),
+        manifest_digest: Digest::from_bytes(Sha256::digest([]).into()),
+        format: Format::Oci,
+        layers: Vec::new(),
+        config_bytes: config.to_vec(),
+        config: ImageConfig::parse(config)?,
+    };
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let edits = ConfigEdits {
+        env: [("PATH", path), ("LANG", "C.UTF-8")].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        created: CREATED.to_owned(),
+        created_by: "fmtk".to_owned(),
+        ..ConfigEdits::default()
+    };
+    let layer = NewLayer { layer: layer.clone(), holds: holds.to_owned() };
+    let image = assemble(&nothing, &[layer], &edits, Format::Oci)?;
+    Ok(write_layout(&image, layers, dir, TAG)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! Packages become the layer of a base image: unpacked as dpkg does it, with what their maintainer scripts would have
+//! made. No script is run, so that any machine can do it, for any architecture.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use anyhow::{Context, ensure};
+use debian_package::{Entry, Kind};
+use oci_image::{Attr, CheckedReader, Content, Layer, LayerOptions, LayerWriter, ParentDirs, Store};
+
+use super::{
+    dpkg::{self, Database},
+    packages::PackageSet,
+};
+use crate::terminal::report;
+
+/// Times of all files, so that two machines give the same bytes: 1980-01-01.
+const MTIME: u64 = 315_532_800;
+
+/// No file that is read into memory is longer: 1 MiB.
+const MADE_LIMIT: u64 = 1 << 20;
+
+/// The user that jobs run as on the platform, with its group, and the home that only they may enter.
+const USER: &str = "ma-user:x:1000:100::/home/ma-user:/bin/bash";
+const GROUP: &str = "ma-group:x:100:";
+const OWNER: (u64, u64) = (1000, 100);
+
+const ROOT: (u64, u64) = (0, 0);
+
+/// Something that no package installs.
+struct Made {
+    path: &'static str,
+    mode: u32,
+    owner: (u64, u64),
+    what: What,
+}
+
+enum What {
+    Folder,
+    Link(&'static str),
+    Text(&'static str),
+    /// The same as this file of a package.
+    CopyOf(&'static str),
+    /// From the master copy: no passwords, and the second in place of whoever has its number.
+    Accounts(&'static str, &'static str),
+}
+
+const fn made(path: &'static str, mode: u32, owner: (u64, u64), what: What) -> Made {
+    Made { path, mode, owner, what }
+}
+
+/// What maintainer scripts would have made of this set of packages, and what the platform's own base has. Left out:
+/// `/etc/ld.so.cache`, since the loader looks into the folders of libraries by itself; `.pyc` files, which would hold
+/// this machine's time; empty logs.
+const MADE: [Made; 22] = [
+    // base-passwd copies its master files. The platform runs jobs as uid 1000, gid 100.
+    made("etc/passwd", 0o644, ROOT, What::Accounts("usr/share/base-passwd/passwd.master", USER)),
+    made("etc/group", 0o644, ROOT, What::Accounts("usr/share/base-passwd/group.master", GROUP)),
+    // base-files copies its defaults, and names the vendor.
+    made("etc/profile", 0o644, ROOT, What::CopyOf("usr/share/base-files/profile")),
+    made("root/.bashrc", 0o644, ROOT, What::CopyOf("usr/share/base-files/dot.bashrc")),
+    made("root/.profile", 0o644, ROOT, What::CopyOf("usr/share/base-files/dot.profile")),
+    made("etc/dpkg/origins/default", 0o777, ROOT, What::Link("debian")),
+    // libc-bin: without it names of users and hosts are looked up by built-in rules.
+    made("etc/nsswitch.conf", 0o644, ROOT, What::CopyOf("usr/share/libc-bin/nsswitch.conf")),
+    // readline-common: keys of interactive shells.
+    made("etc/inputrc", 0o644, ROOT, What::CopyOf("usr/share/readline/inputrc")),
+    // tzdata, where nobody is asked.
+    made("etc/timezone", 0o644, ROOT, What::Text("Etc/UTC\n")),
+    made("etc/localtime", 0o777, ROOT, What::Link("/usr/share/zoneinfo/Etc/UTC")),
+    // update-alternatives, for mawk and tar.
+    made("etc/alternatives/awk", 0o777, ROOT, What::Link("/usr/bin/mawk")),
+    made("etc/alternatives/rmt", 0o777, ROOT, What::Link("/usr/sbin/rmt-tar")),
+    made("usr/bin/awk", 0o777, ROOT, What::Link("/etc/alternatives/awk")),
+    made("usr/sbin/rmt", 0o777, ROOT, What::Link("/etc/alternatives/rmt")),
+    // dash diverts the shell that others would install, and installs its own.
+    made(
+        "var/lib/dpkg/diversions",
+        0o644,
+        ROOT,
+        What::Text(
+            "/bin/sh\n/bin/sh.distrib\ndash\n/usr/share/man/man1/sh.1.gz\n/usr/share/man/man1/sh.distrib.1.gz\ndash\n",
+        ),
+    ),
+    // dpkg's own, of a base for one architecture.
+    made("var/lib/dpkg/arch", 0o644, ROOT, What::Text("arm64\n")),
+    // Files of the database are named with the architecture where several may be there at once.
+    made("var/lib/dpkg/info/format", 0o644, ROOT, What::Text("1\n")),
+    // Jobs boot by this name, and the tuning kit starts the training by it.
+    made("usr/bin/python", 0o777, ROOT, What::Link("python3")),
+    made("home/ma-user", 0o750, OWNER, What::Folder),
+    // Where container runtimes mount theirs.
+    made("dev", 0o755, ROOT, What::Folder),
+    made("proc", 0o555, ROOT, What::Folder),
+    made("sys", 0o555, ROOT, What::Folder),
+];
+
+/// Folders whose contents are left out: made by the runtime or by a running system.
+const EMPTIED: [&str; 6] = ["dev", "proc", "sys", "run", "var/cache/apt", "var/log"];
+
+/// What serves readers of manuals and translators, or other programs than those of a job. Debian's own small images
+/// leave out the same.
+const DROPPED: [&str; 7] = [
+    "etc/apt",
+    "usr/share/info",
+    "usr/share/lintian",
+    "usr/share/locale",
+    "usr/share/man",
+    "usr/share/zoneinfo/posix",
+    "usr/share/zoneinfo/right",
+];
+
+/// Writes the layer of these packages, which are in `packages`, into `store`.
+pub fn layer(set: &PackageSet, packages: &Store, store: &Store) -> anyhow::Result<Layer> {
+    let parents = ParentDirs::new();
+    let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
+    let mut rootfs =
+        Rootfs { writer: LayerWriter::new(store, options)?, copies: copied(), database: Database::default() };
+    let files = set.packages.iter().map(|package| {
+        let file = packages.open_blob(&package.digest).map_err(io::Error::other)?;
+        Ok(CheckedReader::new(file, &package.blob()))
+    });
+    debian_package::read_each(files, |package| rootfs.unpack(package))
+        .map_err(|error| unpack_error(error, set, packages))?;
+    rootfs.finish()
+}
+
+/// The files that [`MADE`] is made from.
+fn copied() -> BTreeMap<&'static str, Vec<u8>> {
+    let source = |made: &Made| match made.what {
+        What::CopyOf(path) | What::Accounts(path, _) => Some((path, Vec::new())),
+        _ => None,
+    };
+    MADE.iter().filter_map(source).collect()
+}
+
+struct Rootfs<'a> {
+    writer: LayerWriter<'a>,
+    copies: BTreeMap<&'static str, Vec<u8>>,
+    database: Database,
+}
+
+impl Rootfs<'_> {
+    fn unpack(&mut self, package: &mut debian_package::Package<'_>) -> anyhow::Result<()> {
+        let named: BTreeSet<String> = dpkg::conffiles(&package.control).map(str::to_owned).collect();
+        let mut paths = BTreeSet::new();
+        let mut conffiles = BTreeMap::new();
+        package.entries(|entry| {
+            paths.insert(entry.path.clone());
+            let is_conffile = named.contains(&entry.path);
+            conffiles.extend(self.install(entry, is_conffile)?);
+            anyhow::Ok(())
+        })?;
+        self.database.add(&package.control, &paths, &conffiles)
+    }
+
+    /// Puts an entry into the layer, if it belongs there; of a configuration file the contents are returned.
+    fn install(&mut self, entry: Entry<'_>, is_conffile: bool) -> anyhow::Result<Option<(String, Vec<u8>)>> {
+        let Entry { path, mode, uid, gid, kind } = entry;
+        let is_made = MADE.iter().any(|made| made.path == path);
+        if path.is_empty() || is_made || !is_wanted(&path, &kind) {
+            return Ok(None);
+        }
+        let attr = Attr { mode, uid, gid, mtime: MTIME };
+        let absolute = format!("/{path}");
+        match kind {
+            Kind::Folder => self.writer.dir(&absolute, &attr)?,
+            Kind::Link(target) => self.writer.symlink(&absolute, &attr, &target)?,
+            Kind::HardLink(target) => self.writer.hard_link(&absolute, &attr, &format!("/{target}"))?,
+            Kind::File(size, contents) => {
+                let copy = self.copies.get_mut(path.as_str());
+                if copy.is_none() && !is_conffile {
+                    let content = Content { size, crc32: None, hash: None };
+                    self.writer.file_from(&absolute, &attr, &content, contents)?;
+                    return Ok(None);
+                }
+                ensure!(size <= MADE_LIMIT, "`{absolute}` has {size} bytes, more than {MADE_LIMIT}");
+                let mut bytes = Vec::new();
+                contents.read_to_end(&mut bytes)?;
+                self.writer.file(&absolute, &attr, &bytes)?;
+                if let Some(copy) = copy {
+                    copy.clone_from(&bytes);
+                }
+                return Ok(is_conffile.then_some((path, bytes)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn finish(mut self) -> anyhow::Result<Layer> {
+        for Made { path, mode, owner: (uid, gid), what } in MADE {
+            let attr = Attr { mode, uid, gid, mtime: MTIME };
+            let absolute = format!("/{path}");
+            let copy = |path: &str| {
+                let bytes = self.copies.get(path).filter(|bytes| !bytes.is_empty());
+                bytes.with_context(|| format!("the packages hold no `/{path}`"))
+            };
+            match what {
+                What::Folder => self.writer.dir(&absolute, &attr)?,
+                What::Link(target) => self.writer.symlink(&absolute, &attr, target)?,
+                What::Text(text) => self.writer.file(&absolute, &attr, text.as_bytes())?,
+                What::CopyOf(path) => self.writer.file(&absolute, &attr, copy(path)?)?,
+                What::Accounts(path, entry) => {
+                    let master = std::str::from_utf8(copy(path)?).with_context(|| format!("`/{path}` is not UTF-8"))?;
+                    self.writer.file(&absolute, &attr, accounts(master, entry).as_bytes())?;
+                }
+            }
+        }
+        for (path, mode, text) in self.database.files() {
+            self.writer.file(path, &Attr { mode, uid: 0, gid: 0, mtime: MTIME }, text)?;
+        }
+        Ok(self.writer.finish()?)
+    }
+}
+
+/// A package's digest was checked when it was downloaded: one that can't be read was damaged since then.
+fn unpack_error(error: anyhow::Error, set: &PackageSet, packages: &Store) -> anyhow::Error {
+    let package = |cause: &debian_package::Error| set.packages.get(cause.package);
+    let Some(package) = error.downcast_ref().and_then(package) else { return error };
+    let error = error.context(format!("failed to unpack `{}`", package.path));
+    match packages.discard_damaged(&package.digest) {
+        Ok(true) => report::hinted(
+            error.context("a package was damaged in the store, and was removed from it"),
+            "run the same command again: it downloads the package again",
+        ),
+        _ => error,
+    }
+}
+
+/// A passwd or group file from Debian's master copy: no passwords, and `entry` in place of whoever has its number.
+fn accounts(master: &str, entry: &str) -> String {
+    let number = entry.split(':').nth(2);
+    let mut text = String::new();
+    for line in master.lines() {
+        let mut fields: Vec<&str> = line.split(':').collect();
+        if fields.get(2).copied() == number {
+            continue;
+        }
+        if let Some(password) = fields.get_mut(1) {
+            *password = "x";
+        }
+        text.push_str(&fields.join(":"));
+        text.push('\n');
+    }
+    text + entry + "\n"
+}
+
+fn is_wanted(path: &str, kind: &Kind<'_>) -> bool {
+    let below = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    if EMPTIED.iter().any(|folder| below(folder)) || DROPPED.iter().any(|name| path == *name || below(name)) {
+        return false;
+    }
+    // Licences stay, with the links to those of a sister package.
+    if below("usr/share/doc") && matches!(kind, Kind::File(..) | Kind::HardLink(_)) {
+        return path.ends_with("/copyright");
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Where a context goes: it appears whole, and takes the place of nothing but an earlier one.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use image_name::Digest;
+use oci_image::Scratch;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use sha2::{Digest as _, Sha256};
+
+use super::{dockerfile::FIRST, folder::SUMS};
+use crate::terminal::report::WithHint;
+
+/// Longer files are layers; of these the name is enough.
+const TEXT_LIMIT: u64 = 1 << 20;
+
+/// A context on its way.
+pub struct Place {
+    dir: PathBuf,
+    scratch: Scratch,
+    folder: PathBuf,
+}
+
+/// Whether a context may go there.
+pub fn check(dir: &Path) -> anyhow::Result<()> {
+    match fs::metadata(dir) {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => return Err(anyhow!("`{}` is there already and is not a folder", dir.display())),
+        // Not there, most often; else creating it says more.
+        Err(_) => return Ok(()),
+    }
+    let Some(reason) = stranger(dir).with_context(|| format!("failed to look into `{}`", dir.display()))? else {
+        return Ok(());
+    };
+    Err(anyhow!("`{}` is there already and is no build context that fmtk wrote: {reason}", dir.display()))
+        .hint("name a new or empty folder")
+}
+
+/// Why the folder is neither empty nor what an earlier run wrote. Files that someone put there or changed would be lost.
+fn stranger(dir: &Path) -> io::Result<Option<String>> {
+    let mut files = Vec::new();
+    list(dir, "", &mut files)?;
+    let Ok(sums) = fs::read_to_string(dir.join(SUMS)) else {
+        return Ok(files.first().map(|file| format!("`{file}` is in it")));
+    };
+    let listed: Vec<(&str, &str)> = sums.lines().filter_map(|line| line.split_once("  ")).collect();
+    for file in files.iter().filter(|file| *file != SUMS) {
+        let Some((hex, _)) = listed.iter().find(|(_, name)| name == file) else {
+            return Ok(Some(format!("`{file}` is in it")));
+        };
+        let path = dir.join(file);
+        if fs::metadata(&path)?.len() > TEXT_LIMIT {
+            continue;
+        }
+        let bytes = fs::read(&path)?;
+        if Digest::from_bytes(Sha256::digest(&bytes).into()).hex() != **hex {
+            return Ok(Some(format!("`{file}` in it was changed")));
+        }
+    }
+    let ours = fs::read(dir.join("Dockerfile")).is_ok_and(|text| text.starts_with(FIRST.as_bytes()));
+    Ok((!ours).then(|| "it has no Dockerfile of fmtk".to_owned()))
+}
+
+/// All that is below a folder and is no folder, sorted, and folders with nothing in them but those of `layers`.
+fn list(dir: &Path, prefix: &str, files: &mut Vec<String>) -> io::Result<()> {
+    let mut entries: Vec<fs::DirEntry> = fs::read_dir(dir)?.collect::<io::Result<_>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        // Not through links: what they lead to is elsewhere.
+        if entry.file_type()?.is_dir() && name == "layers" {
+            list(&entry.path(), "layers/", files)?;
+        } else {
+            files.push(name);
+        }
+    }
+    Ok(())
+}
+
+impl Place {
+    /// Makes a folder beside, to be filled.
+    pub fn open(dir: &Path) -> anyhow::Result<Self> {
+        check(dir)?;
+        let failed = || format!("failed to create a folder beside `{}`", dir.display());
+        // Through a link, so that this stays one.
+        let dir = fs::canonicalize(dir).or_else(|_| std::path::absolute(dir)).with_context(failed)?;
+        let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
+            return Err(anyhow!("`{}` can't be made a build context", dir.display())).input();
+        };
+        fs::create_dir_all(parent).with_context(failed)?;
+        let scratch = Scratch::beside(parent, &format!(".{}.new-", name.to_string_lossy())).with_context(failed)?;
+        let folder = scratch.path().join("context");
+        fs::create_dir(&folder).with_context(failed)?;
+        Ok(Self { dir, scratch, folder })
+    }
+
+    /// The folder to fill.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Puts it where it is to be, at once.
+    pub fn put(self) -> anyhow::Result<()> {
+        let Self { dir, scratch, folder } = &self;
+        // Asked again: it may have come meanwhile.
+        check(dir)?;
+        let failed = || format!("failed to rename a folder to `{}`", dir.display());
+        if fs::symlink_metadata(dir).is_err() {
+            return fs::rename(folder, dir).with_context(failed);
+        }
+        match renameat_with(CWD, folder, CWD, dir, RenameFlags::EXCHANGE).map_err(io::Error::from) {
+            Ok(()) => Ok(()),
+            // Some file systems can't swap; there is a moment then in which neither is there.
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                let old = scratch.path().join("old");
+                fs::rename(dir, &old).with_context(failed)?;
+                fs::rename(folder, dir).or_else(|error| fs::rename(&old, dir).and(Err(error))).with_context(failed)
+            }
+            Err(error) => Err(error).with_context(failed),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What an image is.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use image_name::Digest;
+use oci_image::{Descriptor, ImageConfig};
+use serde_json::{Value, json};
+
+use crate::terminal::progress::{bytes, count};
+
+/// What the history says of each layer, bottom first.
+pub fn layer_comments(config: &ImageConfig) -> Vec<String> {
+    let history = config.get("history").and_then(Value::as_array);
+    let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+    history
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.get("empty_layer") != Some(&Value::Bool(true)))
+        .map(|entry| text(entry, "comment").or_else(|| text(entry, "created_by")).unwrap_or_default())
+        .collect()
+}
+
+/// An image: its layers with what each of them is, versions, patches, and what containers of it get.
+pub fn image(
+    name: &str,
+    digest: &Digest,
+    media_type: &str,
+    config: &ImageConfig,
+    layers: &[(&Descriptor, &str)],
+) -> (String, Value) {
+    let labels: BTreeMap<String, String> = config.labels().into_iter().collect();
+    let versions = versions(&labels);
+    let patches: BTreeMap<&str, &str> =
+        labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(PATCH)?, value.as_str()))).collect();
+    let size: u64 = layers.iter().map(|(layer, _)| layer.size).sum();
+    let platform = config.platform();
+    let mut text = String::new();
+    // Writing to a string can't fail.
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(text, "{label:<9}{value}");
+    };
+    line("image", name.to_owned());
+    line("digest", digest.to_string());
+    line("type", media_type.to_owned());
+    line("platform", format!("{}/{}", platform.os, platform.architecture));
+    line("created", config.created().unwrap_or("not said").to_owned());
+    line("size", format!("{} in {}", bytes(size), count(layers.len(), "layer")));
+    for (what, version) in &versions {
+        line("version", format!("{what} {version}"));
+    }
+    for (edit, status) in &patches {
+        line("patch", format!("{edit} {status}"));
+    }
+    for (layer, content) in layers {
+        line("layer", format!("{} {:>9}  {content}", layer.digest.short(), bytes(layer.size)));
+    }
+    line("user", config.user().to_owned());
+    line("workdir", config.working_dir().to_owned());
+    for (name, value) in config.env() {
+        line("env", format!("{name}={value}"));
+    }
+    for (name, value) in &labels {
+        line("label", format!("{name}={value}"));
+    }
+    let json = json!({
+        "image": name,
+        "digest": digest,
+        "media_type": media_type,
+        "os": platform.os,
+        "architecture": platform.architecture,
+        "created": config.created(),
+        "size": size,
+        "layers": layers.iter().map(|(layer, content)| json!({
+            "digest": layer.digest, "size": layer.size, "content": content,
+        })).collect::<Vec<_>>(),
+        "user": config.user(),
+        "workdir": config.working_dir(),
+        "versions": versions,
+        "patches": patches,
+        "env": config.env().into_iter().collect::<BTreeMap<_, _>>(),
+        "labels": labels,
+    });
+    (text, json)
+}
+
+/// Labels that say how an edit of the vendor's scripts ended.
+const PATCH: &str = "fmtk.patch.";
+
+/// What our labels say that is in the image.
+fn versions(labels: &BTreeMap<String, String>) -> BTreeMap<&'static str, &str> {
+    let known = [("Python", "fmtk.python"), ("MindSpore", "fmtk.mindspore"), ("CANN", "fmtk.cann")];
+    known.into_iter().filter_map(|(what, label)| Some((what, labels.get(label)?.as_str()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn an_image_shows_what_each_layer_is() {
+        let config = json!({
+            "architecture": "arm64",
+            "os": "linux",
+            "created": "2022-10-28T18:13:25Z",
+            "config": {
+                "User": "ma-user",
+                "WorkingDir": "/home/ma-user",
+                "Env": ["PATH=/bin"],
+                "Labels": { "fmtk.cann": "5.1.RC2", "fmtk.patch.log-path": "applied", "fmtk.python": "3.9" },
+            },
+            "rootfs": { "type": "layers", "diff_ids": [DIGEST, DIGEST] },
+            "history": [
+                { "created_by": "/bin/sh -c #(nop) ADD file:1 in /" },
+                { "created_by": "ENV A=1", "empty_layer": true },
+                { "created_by": "fmtk", "comment": "mindpet 1.0.4" },
+            ],
+        });
+        let config = ImageConfig::parse(config.to_string().as_bytes()).unwrap();
+        let digest: Digest = DIGEST.parse().unwrap();
+        let layer = |size| Descriptor { media_type: String::new(), digest, size, urls: Vec::new() };
+        let (layers, contents) = ([layer(25_000_000), layer(1_200)], layer_comments(&config));
+        let layers: Vec<(&Descriptor, &str)> = layers.iter().zip(contents.iter().map(String::as_str)).collect();
+        let (text, json) = image("a/b:c", &digest, "type", &config, &layers);
+        expect![[r#"
+            image    a/b:c
+            digest   sha256:b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c
+            type     type
+            platform linux/arm64
+            created  2022-10-28T18:13:25Z
+            size     25.0 MB in 2 layers
+            version  CANN 5.1.RC2
+            version  Python 3.9
+            patch    log-path applied
+            layer    b5bb9d8014a0   25.0 MB  /bin/sh -c #(nop) ADD file:1 in /
+            layer    b5bb9d8014a0    1.2 kB  mindpet 1.0.4
+            user     ma-user
+            workdir  /home/ma-user
+            env      PATH=/bin
+            label    fmtk.cann=5.1.RC2
+            label    fmtk.patch.log-path=applied
+            label    fmtk.python=3.9
+        "#]]
+        .assert_eq(&text);
+        assert_eq!(json["versions"], json!({ "CANN": "5.1.RC2", "Python": "3.9" }));
+        assert_eq!(json["patches"], json!({ "log-path": "applied" }));
+        assert_eq!(json["layers"][1]["content"], "mindpet 1.0.4");
+    }
+
+    const DIGEST: &str = "sha256:b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c";
+}

@@ -1,0 +1,158 @@
+//! `inspect`: what an image, a wheel or CANN's installer is, without running or unpacking it.
+
+mod image;
+mod package;
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use oci_image::{Descriptor, ImageConfig, Store};
+use serde_json::Value;
+
+use crate::{
+    options::{Format, RegistryArgs},
+    recipe::Recipe,
+    record::{self, BuildRecord},
+    resolve::{base, place},
+    terminal::{
+        progress::Progress,
+        report::{self, WithHint},
+    },
+};
+use image_name::ImageRef;
+
+/// Flags of `inspect`.
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// How the registry is reached.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// A tag or timestamp in the store, any reference of a base, a layout's folder, a docker archive, a `.whl` or a `.run` file
+    pub subject: String,
+    /// Format of stdout
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Runs the command.
+pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    let recipe = place::recipe(None)?;
+    let file = Path::new(&args.subject);
+    let (text, json) = if args.subject.ends_with(".whl") {
+        package::wheel(file, &recipe, store)?
+    } else if args.subject.ends_with(".run") {
+        package::installer(file, &recipe, store)?
+    } else if let Some(record) = BuildRecord::named(store, &args.subject)? {
+        if args.subject.contains('/') {
+            progress.line(&format!(
+                "`{}` is shown as the store has it; with its host before it, the registry is asked",
+                args.subject
+            ));
+        }
+        of_store(&record, store)?
+    } else {
+        elsewhere(args, &recipe, store, progress)?
+    };
+    match args.format {
+        Format::Human => report::data(&report::printable(&text)),
+        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&json)?)),
+    }
+}
+
+fn of_store(record: &BuildRecord, store: &Store) -> anyhow::Result<(String, Value)> {
+    let name = format!("{}:{}", record.repository, record.tag);
+    let config = store.read_blob(&record.config.digest, record.config.size).hint(record.again())?;
+    let config = ImageConfig::parse(&config)?;
+    let layers: Vec<(&Descriptor, &str)> =
+        record.layers.iter().map(|layer| (&layer.blob, layer.content.as_str())).collect();
+    Ok(image::image(&name, &record.digest, &record.media_type, &config, &layers))
+}
+
+/// A folder and an archive are told by what lies there.
+fn guessed(subject: &str) -> Option<ImageRef> {
+    let path = Path::new(subject);
+    if path.join("oci-layout").is_file() {
+        return Some(ImageRef::Layout { dir: path.to_owned(), tag: None });
+    }
+    let archive = path.is_file() || subject.ends_with(".tar");
+    // `docker-archive:image.tar` is no file of that name.
+    (archive && !subject.contains(':')).then(|| ImageRef::Archive(path.to_owned()))
+}
+
+/// A subject that is nothing of all that. What looks like the name of an image of the store was meant as one.
+fn unknown(subject: &str, error: anyhow::Error, built: &[BuildRecord]) -> anyhow::Error {
+    if record::slip(subject, built).is_some() || !subject.contains([':', '/']) {
+        return report::hinted(anyhow!("no image `{subject}` in the store"), record::meant(subject, built));
+    }
+    error.context(format!("`{subject}` is neither a wheel nor an installer nor an image of the store nor a reference"))
+}
+
+fn elsewhere(
+    args: &InspectArgs,
+    recipe: &Recipe,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<(String, Value)> {
+    let reference: ImageRef = guessed(&args.subject)
+        .map_or_else(|| args.subject.parse(), Ok)
+        .or_else(|error| Err(unknown(&args.subject, error.into(), &record::all(store)?)))
+        .input()?;
+    let opened = base::open(&reference, &args.registry, &recipe.registry, store, progress)?;
+    let contents = image::layer_comments(&opened.base.config);
+    let layers: Vec<(&Descriptor, &str)> = opened
+        .base
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(number, layer)| (layer, contents.get(number).map_or("", String::as_str)))
+        .collect();
+    Ok(image::image(
+        &reference.to_string(),
+        &opened.base.manifest_digest,
+        opened.base.format.manifest(),
+        &opened.base.config,
+        &layers,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use expect_test::expect;
+
+    use super::*;
+
+    /// A tag with a digit too few was answered with the syntax of references.
+    #[test]
+    fn an_image_that_is_not_in_the_store_is_told_what_is() {
+        let said =
+            |subject: &str| report::render(&unknown(subject, subject.parse::<ImageRef>().unwrap_err().into(), &[]));
+        expect![[r#"
+            error: no image `py_3.9-d910-2022102818132` in the store
+            hint: nothing was built yet: run `cargo xtask image`
+        "#]]
+        .assert_eq(&said("py_3.9-d910-2022102818132"));
+        // What was meant as a reference is still told how one is written.
+        assert!(said("org/repo:tag").contains("`host/org/repo:tag[@digest]`"), "{}", said("org/repo:tag"));
+    }
+
+    #[test]
+    fn a_layout_and_an_archive_need_no_prefix() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = folder.path().join("layout");
+        fs::create_dir(&layout).unwrap();
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        assert_eq!(guessed(&path(&layout)), None);
+        fs::write(layout.join("oci-layout"), "{}").unwrap();
+        assert_eq!(guessed(&path(&layout)), Some(ImageRef::Layout { dir: layout.clone(), tag: None }));
+        let archive = folder.path().join("saved");
+        fs::write(&archive, "").unwrap();
+        assert_eq!(guessed(&path(&archive)), Some(ImageRef::Archive(archive)));
+        // Not there: the error shall name the file, not the registry `missing.tar`.
+        assert_eq!(guessed("missing.tar"), Some(ImageRef::Archive("missing.tar".into())));
+        for other in ["docker-archive:missing.tar", "registry.example/a/b.tar:1", "podman:a", "a/b"] {
+            assert_eq!(guessed(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a package is, without running or unpacking it.
+
+use std::{fmt::Write, path::Path};
+
+use anyhow::{Context, anyhow};
+use oci_image::{Store, StoreError};
+use serde_json::{Value, json};
+use wheel_layer::{Allowances, Target, WheelFacts};
+
+use crate::{
+    recipe::Recipe,
+    resolve::{
+        packages,
+        wheels::{self, InstallerName},
+    },
+    terminal::{
+        progress::{bytes, count},
+        report::WithHint,
+    },
+};
+
+/// A wheel: what it holds and whether it fits the recipe.
+pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(String, Value)> {
+    let (size, sha256) = wheels::digest(store, file).input()?;
+    let facts = WheelFacts::read(file).input()?;
+    let python = &recipe.python;
+    let target = Target::aarch64(python.version, (python.glibc.major, python.glibc.minor));
+    let allow = Allowances { foreign_code: recipe.allow.elf.iter().map(|name| name.to_string()).collect() };
+    let problems: Vec<String> = facts.check(&target, &allow).iter().map(|problem| problem.to_string()).collect();
+    let unpacked: u64 = facts.files.iter().map(|entry| entry.size).sum();
+    let commands: Vec<&String> =
+        facts.commands.console.iter().chain(&facts.commands.gui).map(|one| &one.name).collect();
+    let machines: std::collections::BTreeSet<String> = facts.elf.iter().map(|(_, elf)| elf.to_string()).collect();
+    let name =
+        file.file_name().map(|name| name.to_string_lossy().into_owned()).ok_or_else(|| anyhow!("no file name"))?;
+    let mut text = String::new();
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(text, "{label:<9}{value}");
+    };
+    line("wheel", format!("{} {}", facts.name, facts.version));
+    line("file", name);
+    line("sha256", sha256.hex());
+    line("size", format!("{}, {}, {} unpacked", bytes(size), count(facts.files.len(), "file"), bytes(unpacked)));
+    if let Some(requires) = &facts.requires_python {
+        line("python", requires.clone());
+    }
+    for requirement in &facts.requires_dist {
+        line("requires", requirement.clone());
+    }
+    for command in &commands {
+        line("command", (*command).clone());
+    }
+    for machine in &machines {
+        let files = facts.elf.iter().filter(|(_, elf)| elf.to_string() == *machine).count();
+        line("code", format!("{} for {machine}", count(files, "file")));
+    }
+    match problems.is_empty() {
+        true => line("fits", "the recipe's target".to_owned()),
+        false => problems.iter().for_each(|problem| line("problem", problem.clone())),
+    }
+    let json = json!({
+        "name": facts.name,
+        "version": facts.version,
+        "sha256": sha256,
+        "size": size,
+        "files": facts.files.len(),
+        "unpacked": unpacked,
+        "requires_python": facts.requires_python,
+        "requires_dist": facts.requires_dist,
+        "commands": commands,
+        "machines": machines,
+        "problems": problems,
+    });
+    Ok((text, json))
+}
+
+/// CANN's installer: what its head and its name say, and whether it fits the recipe.
+pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(String, Value)> {
+    let (size, sha256) = wheels::digest(store, file).input()?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let read = match packages::installer(store, file, &sha256) {
+        Err(error) if error.is::<StoreError>() => return Err(error),
+        read => read
+            .with_context(|| format!("`{}` can't be used", file.display()))
+            .input()
+            .hint("copy the file again from where it came")?,
+    };
+    let named = name.parse::<InstallerName>();
+    let problems = match &named {
+        Ok(named) => packages::at_odds(recipe, &name, named).into_iter().map(|(problem, _)| problem).collect(),
+        Err(message) => vec![message.clone()],
+    };
+    let mut text = String::new();
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(text, "{label:<9}{value}");
+    };
+    line("installer", format!(" {}", read.label));
+    line("file", name.clone());
+    line("sha256", sha256.hex());
+    if let Ok(InstallerName { version, arch, .. }) = &named {
+        line("version", version.clone());
+        line("arch", arch.clone());
+    }
+    let compression = read.compression.as_deref().unwrap_or("unknown compression");
+    line(
+        "size",
+        format!("{}: script {}, payload {} ({compression})", bytes(size), bytes(read.offset), bytes(read.payload())),
+    );
+    let sums = read.sums();
+    line("checked", if sums.is_empty() { "length; it carries no sums".to_owned() } else { sums.join(", ") });
+    match problems.is_empty() {
+        true => line("fits", "the recipe".to_owned()),
+        false => problems.iter().for_each(|problem| line("problem", problem.clone())),
+    }
+    let json = json!({
+        "file": name,
+        "label": read.label,
+        "version": named.as_ref().ok().map(|named| &named.version),
+        "arch": named.as_ref().ok().map(|named| &named.arch),
+        "sha256": sha256,
+        "size": size,
+        "offset": read.offset,
+        "parts": read.parts,
+        "compression": read.compression,
+        "checked": sums,
+        "problems": problems,
+    });
+    Ok((text, json))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::recipe::Overrides;
+    use wheel_double::{WheelDouble, x86_64_library};
+
+    #[test]
+    fn a_wheel_shows_what_it_is_and_what_speaks_against_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let recipe = Recipe::parse("", "image.toml", folder.path(), Overrides::default()).unwrap();
+        let double = WheelDouble::new("alpha").requires("beta>=2").file("alpha/fast.so", &x86_64_library());
+        let (text, json) = wheel(&double.write(folder.path()).unwrap(), &recipe, &store).unwrap();
+        expect![[r#"
+            wheel    alpha 1.0
+            file     alpha-1.0-py3-none-any.whl
+            sha256   a9263adb9b882d3e91edc75f8e08b378e23da6649850d6d64895dc4155fabde4
+            size     1.2 kB, 5 files, 611 B unpacked
+            requires beta>=2
+            code     1 file for 64-bit x86-64
+            problem  `alpha/fast.so` holds 64-bit x86-64 code, the target is aarch64
+        "#]]
+        .assert_eq(&text);
+        assert_eq!((&json["name"], &json["requires_dist"]), (&json!("alpha"), &json!(["beta>=2"])));
+    }
+}

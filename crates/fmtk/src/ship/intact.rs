@@ -1,0 +1,83 @@
+//! Whether the store has an image as it was built. Blobs may have gone since then, or be others than their names say;
+//! the image then has to be built again, and nothing else may take its place.
+
+use std::{error::Error, io};
+
+use anyhow::{anyhow, ensure};
+use image_name::Digest;
+use oci_image::{Manifest, Store, WrongBlob};
+
+use crate::{
+    record::BuildRecord,
+    terminal::report::{self, WithHint},
+};
+
+/// Looks for all that the image needs of the store. Contents of layers are left to whoever reads them: see [`explained`].
+pub fn check(record: &BuildRecord, store: &Store) -> anyhow::Result<()> {
+    // Else the build that makes them again would find them there.
+    for digest in [&record.digest, &record.config.digest] {
+        store.discard_damaged(digest)?;
+    }
+    let manifest = record.manifest(store)?;
+    let mut lost = Vec::new();
+    if !store.has(&record.config.digest, record.config.size) {
+        lost.push(format!("its config {}", record.config.digest));
+    }
+    for layer in record.layers.iter().filter(|layer| !layer.of_base) {
+        if !store.has(&layer.blob.digest, layer.blob.size) {
+            lost.push(format!("layer `{}` ({})", layer.content, layer.blob.digest));
+        }
+    }
+    let whole = || {
+        ensure!(
+            lost.is_empty(),
+            "`{}` is not in the store as it was built: it lacks {}",
+            record.name(),
+            lost.join(", ")
+        );
+        let said = Manifest::parse(&manifest, Some(&record.media_type))?;
+        let layers = record.layers.iter().map(|layer| &layer.blob.digest);
+        let is_same = said.config.digest == record.config.digest && said.layers.iter().map(|it| &it.digest).eq(layers);
+        ensure!(is_same, "what the store remembers of `{}` is not what its manifest says", record.name());
+        Ok(())
+    };
+    whole().hint(record.again())
+}
+
+/// The error with the image's layer that it is about, where that is one of the store which is not what its name says.
+/// It is taken out of the store, so that the next build makes it anew.
+pub fn explained<'a>(
+    error: anyhow::Error,
+    store: &Store,
+    image: &str,
+    again: &str,
+    mut layers: impl Iterator<Item = (Digest, &'a str)>,
+) -> anyhow::Error {
+    let Some(digest) = error.chain().find_map(wrong) else { return error };
+    if !store.discard_damaged(&digest).unwrap_or(false) {
+        return error;
+    }
+    let layer = layers.find(|(layer, _)| *layer == digest).map_or("of the base", |(_, holds)| holds);
+    let said = report::one_line(error.as_ref());
+    let text = format!("layer `{layer}` of `{image}` was damaged in the store, and was taken out of it");
+    report::hinted(anyhow!(said).context(text), again)
+}
+
+/// The blob that was not what its descriptor says.
+fn wrong(cause: &(dyn Error + 'static)) -> Option<Digest> {
+    if let Some(registry::Cause::Damaged { wanted, .. }) = cause.downcast_ref() {
+        return Some(*wanted);
+    }
+    let found: &WrongBlob = cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()?;
+    Some(match found {
+        WrongBlob::Short { digest, .. } | WrongBlob::Long { digest, .. } | WrongBlob::Digest { digest, .. } => *digest,
+    })
+}
+
+impl BuildRecord {
+    /// See [`explained`].
+    pub fn explained(&self, error: anyhow::Error, store: &Store) -> anyhow::Error {
+        let layers = self.layers.iter().map(|layer| (layer.blob.digest, layer.content.as_str()));
+        explained(error, store, &self.name(), &self.again(), layers)
+    }
+}

@@ -1,0 +1,59 @@
+//! The base of an image that was built, opened when one of its blobs is asked for and no sooner.
+
+use std::{
+    io::{self, Read},
+    sync::OnceLock,
+};
+
+use anyhow::ensure;
+use image_name::ImageRef;
+use oci_image::{BlobSource, Descriptor, Store};
+
+use crate::{
+    options::RegistryArgs,
+    recipe,
+    record::BuildRecord,
+    resolve::base::{OpenImage, open},
+    terminal::progress::Progress,
+};
+
+/// The base's place, and what it has to be.
+pub struct LazyBase<'a> {
+    reference: ImageRef,
+    record: &'a BuildRecord,
+    args: &'a RegistryArgs,
+    registry: &'a recipe::Registry,
+    store: &'a Store,
+    progress: &'a Progress,
+    opened: OnceLock<Result<OpenImage, String>>,
+}
+
+impl<'a> LazyBase<'a> {
+    /// The base of the record, which is at `reference`; the flags and the recipe say how its registry is reached.
+    pub fn new(
+        reference: ImageRef,
+        record: &'a BuildRecord,
+        args: &'a RegistryArgs,
+        registry: &'a recipe::Registry,
+        store: &'a Store,
+        progress: &'a Progress,
+    ) -> Self {
+        Self { reference, record, args, registry, store, progress, opened: OnceLock::new() }
+    }
+
+    fn image(&self) -> anyhow::Result<OpenImage> {
+        let image = open(&self.reference, self.args, self.registry, self.store, self.progress)?;
+        let (found, built_on) = (image.base.manifest_digest, self.record.base.digest);
+        ensure!(found == built_on, "the base `{}` is {found} now, the image was built on {built_on}", self.reference);
+        Ok(image)
+    }
+}
+
+impl BlobSource for LazyBase<'_> {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        match self.opened.get_or_init(|| self.image().map_err(|error| format!("{error:#}"))) {
+            Ok(image) => image.open(blob),
+            Err(reason) => Err(io::Error::other(reason.as_str())),
+        }
+    }
+}

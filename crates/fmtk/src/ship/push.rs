@@ -1,0 +1,296 @@
+//! `push`: a built image to a registry, under the organisation, and its `user_image_url` to stdout.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use anyhow::{Context, anyhow};
+use image_name::{Host, ImageRef, OrgName, RepoPath, Tag, Timestamp, user_image_url};
+use oci_image::Store;
+use registry::{Arrival, IfTagExists, Push, PushBlob, PushEvent, PushReport};
+use serde_json::json;
+
+use crate::{
+    host::app_config::{self, Planned},
+    options::{Format, RegistryArgs},
+    recipe::Recipe,
+    record::{self, BuildRecord},
+    resolve::{base::Fallback, connect, place},
+    ship::{intact, lazy::LazyBase},
+    terminal::{
+        progress::{self, Progress},
+        report::{self, WithHint},
+    },
+};
+
+/// Flags of `push`.
+#[derive(Debug, clap::Args)]
+pub struct PushArgs {
+    /// How the registry is reached.
+    #[command(flatten)]
+    pub registry_args: RegistryArgs,
+    /// Organisation that the image goes to [default: the recipe's]
+    #[arg(long, value_name = "ORG", env = "org_name")]
+    pub org: Option<OrgName>,
+    /// Registry [default: the recipe's]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::resolve::connect::host)]
+    pub registry: Option<Host>,
+    /// Push the image with this timestamp [default: the last one built from this workspace]
+    #[arg(long, value_name = "TS", env = "timestamp")]
+    pub timestamp: Option<Timestamp>,
+    /// Push the image with this whole tag
+    #[arg(long, value_name = "TAG", conflicts_with = "timestamp")]
+    pub tag: Option<Tag>,
+    /// Recipe that names the registry [default: `image.toml` of the workspace]
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Move the tag though it exists with another digest
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Set `scenario.modelarts.user_image_url` in this YAML file once the image is there; nothing else of it changes
+    #[arg(long, value_name = "FILE")]
+    pub app_config: Option<PathBuf>,
+    /// Print what would be pushed and stop, without asking the registry
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Format of stdout
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Runs the command.
+pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    let workspace = place::workspace();
+    let recipe = place::recipe(args.recipe.as_deref())?;
+    let record = match (&args.tag, &args.timestamp) {
+        (Some(tag), _) => BuildRecord::load(store, &recipe.registry.repository, tag)?,
+        (None, Some(timestamp)) => BuildRecord::with_timestamp(store, timestamp)?,
+        (None, None) => BuildRecord::latest(store, &workspace)?,
+    };
+    if args.tag.is_none() && args.timestamp.is_none() {
+        let (name, time) = (record.name(), record.timestamp);
+        if record.sample {
+            progress.line(&format!("note: the image built last, `{name}`, is the sample"));
+        }
+        if record::outrun(store, &workspace)? {
+            progress.line(&format!("note: this image is of {time}; an `image` after it has failed or is not done yet"));
+        }
+    }
+    intact::check(&record, store)?;
+    let host = args.registry.as_ref().unwrap_or(&recipe.registry.host);
+    let org = args
+        .org
+        .as_ref()
+        .or(recipe.registry.org.as_ref())
+        .ok_or_else(|| anyhow!("no organisation to push to"))
+        .hint("name one with `--org`, with `$org_name` or as `registry.org` in the recipe")
+        .input()?;
+    let target = Target { host, org, path: RepoPath::of(org, &record.repository), record: &record };
+    let url = target.url();
+    // What can't be written later is better known before hours of upload.
+    let app_config = args.app_config.as_deref().map(|file| app_config::plan(file, &url)).transpose()?;
+    if args.dry_run {
+        return say(&target, None, app_config.as_ref(), args.format);
+    }
+    progress.line(&format!("pushing {} to {}", target.reference(), host));
+    let report = push(&target, args, &recipe, store, progress)?;
+    // Planned anew: somebody may have edited the file during the upload.
+    let app_config = match args.app_config.as_deref() {
+        Some(file) => Some(set_url(file, &url, progress)?),
+        None => None,
+    };
+    say(&target, Some(&report), app_config.as_ref(), args.format)
+}
+
+fn set_url(file: &Path, url: &str, progress: &Progress) -> anyhow::Result<Planned> {
+    let set = || {
+        let planned = app_config::plan(file, url)?;
+        planned.write().map(|()| planned)
+    };
+    let planned = set()
+        .with_context(|| format!("the image was pushed, but `{}` was not changed", file.display()))
+        .hint(format!("write it by hand: `user_image_url: {url}`"))?;
+    let said = if planned.changes() { "set `user_image_url` in" } else { "unchanged:" };
+    progress.line(&format!("{said} `{}`", file.display()));
+    Ok(planned)
+}
+
+struct Target<'a> {
+    host: &'a Host,
+    org: &'a OrgName,
+    path: RepoPath,
+    record: &'a BuildRecord,
+}
+
+impl Target<'_> {
+    fn reference(&self) -> String {
+        format!("{}/{}:{}", self.host, self.path, self.record.tag)
+    }
+
+    fn url(&self) -> String {
+        user_image_url(self.org, &self.record.repository, &self.record.tag)
+    }
+}
+
+fn push(
+    target: &Target<'_>,
+    args: &PushArgs,
+    recipe: &Recipe,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<PushReport> {
+    let record = target.record;
+    let registry = connect::registry(target.host, &args.registry_args, &recipe.registry);
+    let manifest = record.manifest(store)?;
+    let base_ref: ImageRef = record.base.reference.parse()?;
+    // A base that lies in this very registry is mounted from its repository.
+    let mount_from = match &base_ref {
+        ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
+        _ => None,
+    };
+    let base = LazyBase::new(base_ref, record, &args.registry_args, &recipe.registry, store, progress);
+    // Layers of the base that were recompressed are in the store.
+    let of_base = Fallback { store, other: &base };
+    let layer = |layer: &record::RecordedLayer| PushBlob {
+        descriptor: layer.blob.clone(),
+        name: layer.content.clone(),
+        mount_from: mount_from.clone().filter(|_| layer.of_base),
+        source: if layer.of_base { &of_base } else { store },
+    };
+    let push = Push {
+        repository: &target.path,
+        tag: &record.tag,
+        manifest: &manifest,
+        media_type: &record.media_type,
+        config: PushBlob {
+            descriptor: record.config.clone(),
+            name: "config".to_owned(),
+            mount_from: None,
+            source: store,
+        },
+        layers: record.layers.iter().map(layer).collect(),
+        if_tag_exists: if args.overwrite { IfTagExists::Overwrite } else { IfTagExists::Refuse },
+        parallel: 0,
+    };
+    let started = Instant::now();
+    let watch = Watch { progress, started, sizes: Mutex::default() };
+    let report = registry.push_image(&push, &|event| watch.event(event)).map_err(|error| match error.cause() {
+        registry::Cause::Damaged { .. } => record.explained(error.into(), store),
+        _ => hinted(error, target),
+    })?;
+    let counts =
+        format!("{} sent, {} mounted, {} already there", report.sent_blobs, report.mounted_blobs, report.present_blobs);
+    progress.line(&match report.unchanged {
+        true => format!("{} is there already with this digest; nothing was sent", target.reference()),
+        false => format!(
+            "pushed {} ({counts}; {}) in {}",
+            report.digest,
+            progress::bytes(report.sent.bodies),
+            progress::seconds(started.elapsed())
+        ),
+    });
+    Ok(report)
+}
+
+fn hinted(error: registry::Error, target: &Target<'_>) -> anyhow::Error {
+    let hint = match error.cause() {
+        registry::Cause::TagExists { .. } => Some(
+            "build again for a new timestamp, or move the tag with `--overwrite`: jobs that use it then get the new image"
+                .to_owned(),
+        ),
+        registry::Cause::Denied { .. } => Some(format!(
+            "check that the organisation `{}` exists on `{}` and is yours: an organisation must be made before a push",
+            target.org, target.host
+        )),
+        _ => connect::way_out(&error),
+    };
+    report::hinted_if(error.into(), hint)
+}
+
+fn say(
+    target: &Target<'_>,
+    report: Option<&PushReport>,
+    app_config: Option<&Planned>,
+    format: Format,
+) -> anyhow::Result<()> {
+    let record = target.record;
+    let url = target.url();
+    let text = match (format, report) {
+        (Format::Human, Some(_)) => format!("{url}\n"),
+        (Format::Human, None) => {
+            let layers: String = record
+                .layers
+                .iter()
+                .map(|layer| {
+                    format!(
+                        "  {} {:>9}  {}\n",
+                        layer.blob.digest.short(),
+                        progress::bytes(layer.blob.size),
+                        layer.content
+                    )
+                })
+                .collect();
+            let diff = app_config.map(Planned::diff).unwrap_or_default();
+            format!("would push {} to {}\n{layers}user_image_url: {url}\n{diff}", record.digest, target.reference())
+        }
+        (Format::Json, _) => {
+            let document = json!({
+                "reference": target.reference(),
+                "digest": record.digest,
+                "user_image_url": url,
+                "pushed": report.is_some(),
+                "unchanged": report.map(|report| report.unchanged),
+                "bytes_sent": report.map(|report| report.sent.bodies),
+                "header_bytes_sent": report.map(|report| report.sent.overhead),
+                "sent": report.map(|report| report.sent_blobs),
+                "mounted": report.map(|report| report.mounted_blobs),
+                "already_there": report.map(|report| report.present_blobs),
+                "layers": record.layers,
+                "app_config": app_config.map(|it| json!({ "changes": it.changes(), "diff": it.diff() })),
+            });
+            format!("{}\n", serde_json::to_string_pretty(&document)?)
+        }
+    };
+    report::data(&text)
+}
+
+/// What a push shows: a line a blob, and on a terminal the bytes that went out.
+struct Watch<'a> {
+    progress: &'a Progress,
+    started: Instant,
+    sizes: Mutex<BTreeMap<String, (u64, u64)>>,
+}
+
+impl Watch<'_> {
+    fn event(&self, event: PushEvent<'_>) {
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            PushEvent::Sending { name, size } => {
+                sizes.insert(name.to_owned(), (0, size));
+            }
+            PushEvent::Sent { name, bytes } => {
+                if let Some(entry) = sizes.get_mut(name) {
+                    entry.0 += bytes;
+                }
+                let (sent, all) = sizes.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+                drop(sizes);
+                self.progress.moving(|| {
+                    let rate = (sent as f64 / self.started.elapsed().as_secs_f64().max(0.001)) as u64;
+                    format!("sent {} of {} ({}/s)", progress::bytes(sent), progress::bytes(all), progress::bytes(rate))
+                });
+            }
+            PushEvent::Done { name, how } => {
+                let how = match how {
+                    Arrival::Present => "there",
+                    Arrival::Mounted => "mounted",
+                    Arrival::Sent => "sent",
+                };
+                drop(sizes);
+                self.progress.line(&format!("{how:<8} {name}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The folders of a job on this machine, as the platform gives them to its containers.
+
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::{PermissionsExt, lchown, symlink},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+
+use super::{
+    plan::{CODE, EXAMPLE, FOLDERS, Job, User},
+    table::{self, ConfigMap},
+};
+use crate::terminal::machine::is_root;
+
+/// What is run where no command is given.
+const TRAIN: &str = include_str!("train.py");
+
+/// What is in a folder.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// The output folder of a job that has not begun. Dropped without [`Unbegun::begin`] it goes with all that was put into it.
+#[derive(Debug)]
+pub struct Unbegun<'a> {
+    out: &'a Path,
+    /// What was in it before, where it was there: it may have come since it was looked at.
+    before: Option<HashSet<PathBuf>>,
+    begun: bool,
+}
+
+impl<'a> Unbegun<'a> {
+    /// Nothing of the job is in the folder yet, if it is there at all.
+    pub fn new(out: &'a Path) -> Self {
+        Self { out, before: out.exists().then(|| entries(out).collect()), begun: false }
+    }
+
+    /// What is in it is the job's from now on.
+    pub fn begin(mut self) {
+        self.begun = true;
+    }
+}
+
+impl Drop for Unbegun<'_> {
+    fn drop(&mut self) {
+        if self.begun {
+            return;
+        }
+        // The error that ended it is being told; what can't be removed is in nobody's way.
+        if let Some(before) = &self.before {
+            for path in entries(self.out).filter(|path| !before.contains(path)) {
+                let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            }
+            return;
+        }
+        let _ = fs::remove_dir_all(self.out);
+        if let Some(above) = self.out.parent().filter(|above| above.ends_with("target/try")) {
+            // Where nothing else was tried yet.
+            let _ = fs::remove_dir(above);
+        }
+    }
+}
+
+/// Makes all folders, with the example and the user's code in them, and gives the folder of each node's rank table.
+pub fn create(job: &Job, code: Option<&Path>) -> anyhow::Result<Vec<ConfigMap>> {
+    job.nodes
+        .iter()
+        .map(|node| {
+            let folder = job.folder(node);
+            for (name, ..) in FOLDERS {
+                create_all(&folder.join(name))?;
+            }
+            let log = folder.join("modelarts/log");
+            create_all(&log)?;
+            // It is below a shared folder.
+            let own = job.on_host(node, CODE).context("the code has no folder on this machine")?;
+            create_all(&own)?;
+            match code {
+                Some(code) => copy(code, &own)?,
+                None => write(&own.join(EXAMPLE), TRAIN)?,
+            }
+            for name in ["modelarts", "cache", "tmp"] {
+                give(&folder.join(name), job.user)?;
+            }
+            mode(&folder.join("tmp"), 0o1777)?;
+            ConfigMap::create(&folder.join("config"), &table::initializing())
+        })
+        .collect()
+}
+
+fn create_all(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(file, text).with_context(|| format!("failed to write `{}`", file.display()))
+}
+
+fn mode(path: &Path, mode: u32) -> anyhow::Result<()> {
+    let permissions = fs::Permissions::from_mode(mode);
+    fs::set_permissions(path, permissions).with_context(|| format!("failed to open `{}` to all", path.display()))
+}
+
+/// Copies a folder's files, folders and links into one that is there. Each node has its own code, as on the platform.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let failed = || format!("failed to copy the code `{}`", from.display());
+    for entry in fs::read_dir(from).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let (kind, source, target) =
+            (entry.file_type().with_context(failed)?, entry.path(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            create_all(&target)?;
+            copy(&source, &target)?;
+        } else if kind.is_symlink() {
+            fs::read_link(&source).and_then(|link| symlink(link, &target)).with_context(failed)?;
+        } else if kind.is_file() {
+            fs::copy(&source, &target).with_context(failed)?;
+        } else {
+            bail!("failed to copy the code: `{}` is neither a file, a folder nor a link", source.display());
+        }
+    }
+    Ok(())
+}
+
+/// Gives everything to the container's user. Where only root could, everyone gets it: in a rootless engine the user has
+/// another number outside.
+fn give(path: &Path, user: User) -> anyhow::Result<()> {
+    let failed = || format!("failed to give `{}` to {user}", path.display());
+    let kind = path.symlink_metadata().with_context(failed)?.file_type();
+    if is_root() {
+        lchown(path, Some(user.uid), Some(user.gid)).with_context(failed)?;
+        // The tuning kit refuses what others can read; links have no mode of their own.
+        if !kind.is_symlink() {
+            let own = path.metadata().with_context(failed)?.permissions().mode();
+            mode(path, own & 0o750)?;
+        }
+    } else if kind.is_dir() {
+        mode(path, 0o777)?;
+    }
+    if kind.is_dir() {
+        for entry in fs::read_dir(path).with_context(failed)? {
+            give(&entry.with_context(failed)?.path(), user)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_job_that_never_began_goes_and_that_of_one_that_did_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, given) = (folder.path().join("target/try/1"), folder.path().join("given"));
+        fs::create_dir(folder.path().join("target")).unwrap();
+        fs::create_dir(&given).unwrap();
+        fs::write(given.join("of-the-user"), "").unwrap();
+        for out in [&own, &given] {
+            let unbegun = Unbegun::new(out);
+            create_all(&out.join("node-0/tmp")).unwrap();
+            drop(unbegun);
+        }
+        assert!(!folder.path().join("target/try").exists() && folder.path().join("target").exists());
+        assert_eq!(entries(&given).collect::<Vec<_>>(), [given.join("of-the-user")]);
+
+        create_all(&folder.path().join("target/try/0")).unwrap();
+        drop(Unbegun::new(&own));
+        assert!(folder.path().join("target/try/0").exists());
+        let unbegun = Unbegun::new(&own);
+        create_all(&own.join("node-0")).unwrap();
+        unbegun.begin();
+        assert!(own.join("node-0").exists());
+    }
+
+    #[test]
+    fn code_is_copied_with_its_links_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("a/b")).unwrap();
+        fs::create_dir_all(&to).unwrap();
+        fs::write(from.join("a/b/run.py"), "1").unwrap();
+        symlink("a/b/run.py", from.join("main.py")).unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("main.py")).unwrap(), "1");
+        assert!(to.join("main.py").is_symlink());
+
+        let _socket = std::os::unix::net::UnixListener::bind(from.join("socket")).unwrap();
+        let again = folder.path().join("again");
+        fs::create_dir(&again).unwrap();
+        let error = copy(&from, &again).unwrap_err().to_string();
+        assert!(error.ends_with("socket` is neither a file, a folder nor a link"), "{error}");
+    }
+}

@@ -1,0 +1,235 @@
+//! What became of a job, from the exit codes of its containers and the reports of their launchers.
+
+use std::{
+    fs,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    plan::{Job, Node},
+    watch::{Cause, End, Seen},
+};
+use crate::terminal::report;
+
+/// The whole job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// `succeeded`, `failed` or `timed-out`.
+    pub outcome: &'static str,
+    /// The first failure's, as the platform would have it; none where it took too long.
+    pub exit_code: Option<i32>,
+    /// Why it did not succeed.
+    pub cause: Option<String>,
+    /// The node of that.
+    pub cause_node: Option<usize>,
+    /// From the first container's start to the last one's end.
+    pub seconds: f64,
+    /// By number.
+    pub nodes: Vec<NodeOutcome>,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeOutcome {
+    /// Its number.
+    pub node: u32,
+    /// `succeeded`, `failed`, `stopped`, or `not-started`.
+    pub outcome: &'static str,
+    /// Of its container.
+    pub exit_code: Option<i32>,
+    /// How long its container ran.
+    pub seconds: f64,
+    /// All that its container said.
+    pub console: PathBuf,
+    /// The launcher's report.
+    pub report: Option<PathBuf>,
+    /// What the launcher, or the engine, said was the reason.
+    pub cause: Option<String>,
+    /// Those of this node.
+    pub ranks: Vec<RankOutcome>,
+}
+
+/// A rank, as its launcher's report has it; without a report only what its log's name says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RankOutcome {
+    /// Its number in the job.
+    pub rank: u64,
+    /// DEVICE_ID.
+    pub device: u64,
+    /// `succeeded`, `failed`, `stopped`, `not-started`.
+    pub outcome: Option<String>,
+    /// Its exit code.
+    pub exit_code: Option<u64>,
+    /// The signal that ended it.
+    pub signal: Option<String>,
+    /// Lines of its log.
+    pub lines: u64,
+    /// How long it ran.
+    pub seconds: Option<f64>,
+    /// Its log on this machine, or in the container where that is in no shared folder.
+    pub log: PathBuf,
+}
+
+/// Collects everything.
+pub fn collect(job: &Job, seen: &Seen) -> Outcome {
+    let nodes: Vec<NodeOutcome> = job.nodes.iter().zip(&seen.ends).map(|(node, end)| of_node(job, node, end)).collect();
+    let (outcome, cause_node) = match seen.cause {
+        None => ("succeeded", None),
+        Some(Cause::Timeout) => ("timed-out", None),
+        Some(Cause::Node(node)) => ("failed", Some(node)),
+    };
+    let cause = match seen.cause {
+        None => None,
+        Some(Cause::Timeout) => Some("it took longer than `--timeout` allows".to_owned()),
+        Some(Cause::Node(index)) => nodes.get(index).map(said),
+    };
+    let exit_code = match cause_node {
+        Some(node) => nodes.get(node).and_then(|node| node.exit_code),
+        None => (outcome == "succeeded").then_some(0),
+    };
+    Outcome { outcome, exit_code, cause, cause_node, seconds: rounded(seen.time.as_secs_f64()), nodes }
+}
+
+/// Why a node failed, in a sentence.
+fn said(node: &NodeOutcome) -> String {
+    let why = node.cause.as_deref().map(|cause| format!(": {cause}")).unwrap_or_default();
+    match node.exit_code {
+        Some(code) => format!("node {} ended with exit code {code}{why}", node.node),
+        None => format!("node {}{why}", node.node),
+    }
+}
+
+fn of_node(job: &Job, node: &Node, end: &End) -> NodeOutcome {
+    let logs = log_folders(job, node);
+    let found = logs.iter().flat_map(|folder| files(folder)).find(|path| named(path, "-report-rank-", ".json"));
+    let read = found.as_deref().and_then(|path| serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok());
+    let attempts = read.as_ref().and_then(|report| report["attempts"].as_array());
+    let ranks = match attempts.and_then(|attempts| attempts.last()?["ranks"].as_array()) {
+        Some(ranks) => ranks.iter().map(|rank| of_report(job, node, rank)).collect(),
+        None => {
+            let mut ranks: Vec<RankOutcome> =
+                logs.iter().flat_map(|folder| files(folder)).filter_map(|path| of_log(&path)).collect();
+            ranks.sort_by_key(|rank| rank.rank);
+            ranks
+        }
+    };
+    let of_launcher = read.as_ref().and_then(|report| report["outcome"].as_str());
+    let outcome = match &end.code {
+        Err(_) => "not-started",
+        Ok(0) => "succeeded",
+        // Another may fail by itself in the moment in which it would be stopped.
+        Ok(_) if end.stopped && of_launcher != Some("failed") => "stopped",
+        Ok(_) => "failed",
+    };
+    let of_report = || read.as_ref().and_then(|report| report["cause"].as_str()).map(str::to_owned);
+    let of_console = || last_words(&console(job, node)).filter(|_| outcome == "failed");
+    NodeOutcome {
+        node: node.index,
+        outcome,
+        exit_code: end.code.as_ref().ok().copied(),
+        seconds: rounded(end.time.as_secs_f64()),
+        console: console(job, node),
+        report: found,
+        cause: end.code.as_ref().err().cloned().or_else(of_report).or_else(of_console),
+        ranks,
+    }
+}
+
+/// Where all that a node's container says goes.
+pub fn console(job: &Job, node: &Node) -> PathBuf {
+    job.folder(node).join("console.txt")
+}
+
+/// Bytes at the end of a console that are looked at.
+const LAST: u64 = 16 << 10;
+
+/// What a console says of a failure: the last line that calls itself an error, as our launcher's does, else the last one.
+fn last_words(console: &Path) -> Option<String> {
+    let mut file = fs::File::open(console).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST))).ok()?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let error = lines.iter().rposition(|line| line.starts_with("error: "));
+    let words = match error.map(|at| &lines[at..]) {
+        // The list of what is wrong stands indented below.
+        Some([first, rest @ ..]) => {
+            let list = rest.iter().take_while(|line| line.starts_with("  ")).map(|line| line.trim());
+            let list = list.collect::<Vec<_>>().join("; ");
+            format!("{} {list}", first.trim_start_matches("error: ").trim())
+        }
+        _ => (*lines.last()?).to_owned(),
+    };
+    Some(report::printable(words.trim()))
+}
+
+/// Where launchers put their logs: the first that the platform has, and those that they fall back to.
+fn log_folders(job: &Job, node: &Node) -> Vec<PathBuf> {
+    let private = format!("tmp/fmtk-{}/log", job.user.uid);
+    ["modelarts/log", "cache/log", "tmp/log", &private].map(|folder| job.folder(node).join(folder)).into()
+}
+
+/// The files of a folder, by name; none where it is not there.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|it| it.path()).collect();
+    files.sort();
+    files
+}
+
+fn named(path: &Path, part: &str, end: &str) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.contains(part) && name.ends_with(end)
+}
+
+fn of_report(job: &Job, node: &Node, rank: &Value) -> RankOutcome {
+    let inside = rank["log"].as_str().unwrap_or_default();
+    let log = job.on_host(node, inside).unwrap_or_else(|| inside.into());
+    let text = |name: &str| rank[name].as_str().map(str::to_owned);
+    RankOutcome {
+        rank: rank["rank"].as_u64().unwrap_or_default(),
+        device: rank["device"].as_u64().unwrap_or_default(),
+        outcome: text("outcome"),
+        exit_code: rank["code"].as_u64(),
+        signal: text("signal"),
+        lines: lines_of_all(&log, rank["log_parts"].as_u64().unwrap_or(1)),
+        seconds: rank["seconds"].as_f64().map(rounded),
+        log,
+    }
+}
+
+/// By the name that the vendor's scripts and our launcher give a log: `<job>-proc-rank-<R>-device-<D>.txt`.
+fn of_log(path: &Path) -> Option<RankOutcome> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".txt")?;
+    let (rank, device) = name.rsplit_once("-proc-rank-")?.1.split_once("-device-")?;
+    let (rank, device) = (rank.parse().ok()?, device.parse().ok()?);
+    let (log, lines) = (path.to_owned(), lines_of_all(path, 1));
+    Some(RankOutcome { rank, device, outcome: None, exit_code: None, signal: None, lines, seconds: None, log })
+}
+
+/// Newlines in a log and in the parts that were put aside.
+fn lines_of_all(log: &Path, parts: u64) -> u64 {
+    let part = |number: u64| PathBuf::from(format!("{}.{number}", log.display()));
+    lines(log) + (1..parts).map(|number| lines(&part(number))).sum::<u64>()
+}
+
+fn lines(file: &Path) -> u64 {
+    let Ok(mut file) = fs::File::open(file) else { return 0 };
+    let (mut count, mut buffer) = (0, vec![0; 256 << 10]);
+    while let Ok(read @ 1..) = file.read(&mut buffer) {
+        count += buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
+    count
+}
+
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests;

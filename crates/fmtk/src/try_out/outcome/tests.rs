@@ -1,0 +1,138 @@
+//! Outcomes of jobs whose folders are written here: reports have the shape of the launcher's version 1.
+
+use std::{fs, path::Path, time::Duration};
+
+use expect_test::{Expect, expect};
+use serde_json::json;
+
+use super::*;
+use crate::try_out::{
+    plan::{self, User},
+    text,
+};
+
+fn job(out: &Path, nodes: u32) -> Job {
+    let nodes = (0..nodes).map(|index| plan::node(index, nodes)).collect();
+    let (image, out) = ("image".to_owned(), out.to_owned());
+    let (command, env) = (Vec::new(), Vec::new());
+    Job { image, command, user: User { uid: 1000, gid: 100 }, read_only: false, devices: 1, nodes, env, out }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// What the launcher of a node leaves: a report of one rank, and its log with three lines.
+fn leave(job: &Job, node: usize, outcome: &str, cause: Option<&str>, code: Option<u8>, signal: Option<&str>) {
+    let folder = job.folder(&job.nodes[node]).join("modelarts/log");
+    let log = format!("{}/log/j-proc-rank-{node}-device-0.txt", plan::MOUNT_PATH);
+    let rank = json!({
+        "rank": node, "device": 0, "outcome": outcome, "code": code, "signal": signal, "seconds": 1.25,
+        "log": log, "log_parts": 2,
+    });
+    let of_job = if outcome == "stopped" { "terminated" } else { outcome };
+    let report = json!({ "outcome": of_job, "cause": cause, "attempts": [{ "ranks": [] }, { "ranks": [rank] }] });
+    write(&folder.join(format!("j-report-rank-{node}.json")), &report.to_string());
+    write(&folder.join(format!("j-proc-rank-{node}-device-0.txt")), "1\n");
+    write(&folder.join(format!("j-proc-rank-{node}-device-0.txt.1")), "2\n3\n");
+}
+
+fn end(code: Result<i32, &str>, stopped: bool) -> End {
+    End { code: code.map_err(str::to_owned), time: Duration::from_secs(3), stopped }
+}
+
+fn check(job: &Job, ends: Vec<End>, cause: Option<Cause>, expected: Expect) -> Outcome {
+    let outcome = collect(job, &Seen { ends, cause, time: Duration::from_secs(4) });
+    expected.assert_eq(&text::table(&outcome, &job.out));
+    outcome
+}
+
+#[test]
+fn the_cause_is_the_node_that_failed_first_and_its_launchers_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), 3);
+    leave(&job, 0, "stopped", Some("it was told to stop by SIGTERM"), None, Some("SIGTERM"));
+    leave(&job, 1, "failed", Some("rank 1 (device 0) exited with code 7"), Some(7), None);
+    leave(&job, 2, "failed", Some("rank 2 (device 0) exited with code 9"), Some(9), None);
+    let ends = vec![end(Ok(143), true), end(Ok(7), false), end(Ok(9), true)];
+    let expected = expect![[r#"
+        node  rank  device  outcome  code     lines  seconds  log
+        0     0     0       stopped  SIGTERM  3      1.2      node-0/modelarts/log/j-proc-rank-0-device-0.txt
+        0     all   all     stopped  143      3      3.0      node-0/console.txt
+        1     1     0       failed   7        3      1.2      node-1/modelarts/log/j-proc-rank-1-device-0.txt
+        1     all   all     failed   7        3      3.0      node-1/console.txt
+        2     2     0       failed   9        3      1.2      node-2/modelarts/log/j-proc-rank-2-device-0.txt
+        2     all   all     failed   9        3      3.0      node-2/console.txt
+        failed after 4.0 s: node 1 ended with exit code 7: rank 1 (device 0) exited with code 7
+    "#]];
+    let outcome = check(&job, ends, Some(Cause::Node(1)), expected);
+    assert_eq!((outcome.exit_code, outcome.cause_node), (Some(7), Some(1)));
+}
+
+#[test]
+fn without_a_report_the_logs_say_which_ranks_there_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), 1);
+    let logs = job.folder(&job.nodes[0]).join("cache/log");
+    write(&logs.join("j-proc-rank-10-device-1.txt"), "x\n");
+    write(&logs.join("j-proc-rank-9-device-0.txt"), "");
+    write(&logs.join("other.txt"), "");
+    let expected = expect![[r#"
+        node  rank  device  outcome    code  lines  seconds  log
+        0     9     0       -          -     0      -        node-0/cache/log/j-proc-rank-9-device-0.txt
+        0     10    1       -          -     1      -        node-0/cache/log/j-proc-rank-10-device-1.txt
+        0     all   all     succeeded  0     1      3.0      node-0/console.txt
+        succeeded after 4.0 s
+    "#]];
+    let outcome = check(&job, vec![end(Ok(0), false)], None, expected);
+    assert_eq!((outcome.exit_code, outcome.cause_node), (Some(0), None));
+}
+
+#[test]
+fn what_was_not_started_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), 1);
+    let expected = expect![[r#"
+        node  rank  device  outcome      code  lines  seconds  log
+        0     all   all     not-started  -     0      3.0      node-0/console.txt
+        failed after 4.0 s: node 0: it was not started: no such file
+    "#]];
+    let ends = vec![end(Err("it was not started: no such file"), false)];
+    let outcome = check(&job, ends, Some(Cause::Node(0)), expected);
+    assert_eq!((outcome.outcome, outcome.exit_code), ("failed", None));
+}
+
+#[test]
+fn a_job_that_takes_too_long_has_no_code_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), 1);
+    leave(&job, 0, "stopped", Some("it was told to stop by SIGTERM"), None, Some("SIGTERM"));
+    let expected = expect![[r#"
+        node  rank  device  outcome  code     lines  seconds  log
+        0     0     0       stopped  SIGTERM  3      1.2      node-0/modelarts/log/j-proc-rank-0-device-0.txt
+        0     all   all     stopped  143      3      3.0      node-0/console.txt
+        timed-out after 4.0 s: it took longer than `--timeout` allows
+    "#]];
+    let outcome = check(&job, vec![end(Ok(143), true)], Some(Cause::Timeout), expected);
+    assert_eq!(outcome.exit_code, None);
+}
+
+#[test]
+fn without_a_report_the_console_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), 1);
+    let cause = |said: &str| {
+        fs::create_dir_all(job.folder(&job.nodes[0])).unwrap();
+        fs::write(console(&job, &job.nodes[0]), said).unwrap();
+        let seen = Seen { ends: vec![end(Ok(2), false)], cause: Some(Cause::Node(0)), time: Duration::ZERO };
+        collect(&job, &seen).cause.unwrap()
+    };
+    assert_eq!(cause("x\nerror: no folder\nhint: make one\n"), "node 0 ended with exit code 2: no folder");
+    assert_eq!(
+        cause("error: this task can't be run:\n  no `code_path`\n  no `data_path`\nhint: make one\n"),
+        "node 0 ended with exit code 2: this task can't be run: no `code_path`; no `data_path`"
+    );
+    assert_eq!(cause("x\nTraceback\nKeyError: 3\n\n"), "node 0 ended with exit code 2: KeyError: 3");
+    assert_eq!(cause(""), "node 0 ended with exit code 2");
+}

@@ -1,0 +1,151 @@
+//! Where an image is read from: a registry, an OCI layout, a docker archive or an engine of this host.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use crate::{NameError, Reference};
+
+/// Where an image is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageRef {
+    /// `host/org/repo:tag[@digest]`.
+    Registry(Reference),
+    /// `oci:DIR[:tag]`, an OCI image layout.
+    Layout {
+        /// The folder.
+        dir: PathBuf,
+        /// Which of its images; needed where it holds several.
+        tag: Option<String>,
+    },
+    /// `docker-archive:FILE`, what `docker save` writes.
+    Archive(PathBuf),
+    /// `docker-daemon:NAME` or `podman:NAME`, what an engine on this host has.
+    Engine {
+        /// `docker` or `podman`.
+        program: &'static str,
+        /// Name or id of the image there.
+        name: String,
+    },
+}
+
+/// What begins the references of the engines' images.
+const ENGINES: [(&str, &str); 2] = [("docker-daemon:", "docker"), ("podman:", "podman")];
+
+/// A text that names no image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageRefError {
+    /// `docker-archive:` and nothing.
+    #[error("`{0}` names no file after `docker-archive:`")]
+    NoFile(String),
+    /// The scheme of an engine, and no name that the engine would take for one.
+    #[error("`{text}` names no image after `{scheme}`")]
+    NoImage {
+        /// As it was written.
+        text: String,
+        /// `docker-daemon:` or `podman:`.
+        scheme: &'static str,
+    },
+    /// `oci:` with an empty folder or tag.
+    #[error("`{0}` is not `oci:DIR` or `oci:DIR:tag`")]
+    Layout(String),
+    /// None of the schemes, nor a reference to a registry.
+    #[error(
+        "`{text}` is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, \
+         `docker-daemon:NAME` or `podman:NAME`"
+    )]
+    Unknown {
+        /// As it was written.
+        text: String,
+        /// Why it is no reference to a registry.
+        source: NameError,
+    },
+}
+
+impl FromStr for ImageRef {
+    type Err = ImageRefError;
+
+    fn from_str(text: &str) -> Result<Self, ImageRefError> {
+        if let Some(file) = text.strip_prefix("docker-archive:") {
+            return if file.is_empty() {
+                Err(ImageRefError::NoFile(text.to_owned()))
+            } else {
+                Ok(Self::Archive(file.into()))
+            };
+        }
+        for (scheme, program) in ENGINES {
+            let Some(name) = text.strip_prefix(scheme) else { continue };
+            // One that begins with a dash would be an option of the engine.
+            let plain = !name.starts_with('-') && !name.contains(|letter: char| letter.is_whitespace());
+            return match plain && !name.is_empty() {
+                true => Ok(Self::Engine { program, name: name.to_owned() }),
+                false => Err(ImageRefError::NoImage { text: text.to_owned(), scheme }),
+            };
+        }
+        if let Some(place) = text.strip_prefix("oci:") {
+            // A tag holds no slash, so a colon before one belongs to the folder's name.
+            let (dir, tag) = match place.rsplit_once(':') {
+                Some((dir, tag)) if !tag.contains('/') => (dir, Some(tag.to_owned())),
+                _ => (place, None),
+            };
+            return if dir.is_empty() || tag.as_deref() == Some("") {
+                Err(ImageRefError::Layout(text.to_owned()))
+            } else {
+                Ok(Self::Layout { dir: dir.into(), tag })
+            };
+        }
+        text.parse().map(Self::Registry).map_err(|source| ImageRefError::Unknown { text: text.to_owned(), source })
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(reference) => reference.fmt(f),
+            Self::Layout { dir, tag: Some(tag) } => write!(f, "oci:{}:{tag}", dir.display()),
+            Self::Layout { dir, tag: None } => write!(f, "oci:{}", dir.display()),
+            Self::Archive(file) => write!(f, "docker-archive:{}", file.display()),
+            Self::Engine { program, name } => {
+                let scheme = ENGINES.iter().find(|(_, known)| known == program).map_or("", |(scheme, _)| scheme);
+                write!(f, "{scheme}{name}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_reference_prints_as_it_was_written() {
+        for text in [
+            "swr.cn-central-221.ovaijisuan.com/mindxsdk/fmtk-ma_base:2022110901",
+            "127.0.0.1:5000/base:1",
+            "oci:/tmp/base",
+            "oci:base:3.9",
+            "oci:/a:b/c",
+            "docker-archive:base.tar",
+            "docker-daemon:registry.example/a/base:1",
+            "docker-daemon:9b2f",
+            "podman:localhost/base@sha256:b5bb9d80",
+        ] {
+            assert_eq!(text.parse::<ImageRef>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_reference_without_a_place_is_refused() {
+        for text in [
+            "oci:",
+            "oci::tag",
+            "oci:dir:",
+            "docker-archive:",
+            "docker-daemon:",
+            "podman:-a",
+            "podman:a b",
+            "",
+            "UPPER/x",
+        ] {
+            assert!(text.parse::<ImageRef>().is_err(), "{text}");
+        }
+    }
+}
