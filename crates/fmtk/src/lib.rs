@@ -7,19 +7,20 @@ pub mod try_out;
 
 pub mod ship;
 
-pub mod build;
+pub(crate) mod build;
 
-pub mod plan;
+pub(crate) mod plan;
 
-pub mod cann;
+pub(crate) mod cann;
 pub mod host;
 
 pub mod resolve;
 
-pub mod engine;
+pub(crate) mod engine;
 pub mod recipe;
-pub mod record;
+pub(crate) mod record;
 pub mod sample;
 
 pub mod options;
+
 pub mod terminal;

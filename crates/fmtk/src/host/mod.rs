@@ -1,6 +1,6 @@
 //! This machine: what is wrong with it, its login, its docker, and files of the user.
 
-pub mod app_config;
+pub(crate) mod app_config;
 pub mod doctor;
 pub mod login;
 pub mod setup;

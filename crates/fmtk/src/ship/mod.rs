@@ -1,10 +1,10 @@
 //! Images that were built: written, pushed, listed and looked at.
 
-pub mod context;
+pub(crate) mod context;
 pub mod images;
 pub mod inspect;
-pub mod intact;
-pub mod lazy;
-pub mod made;
-pub mod output;
+pub(crate) mod intact;
+pub(crate) mod lazy;
+pub(crate) mod made;
+pub(crate) mod output;
 pub mod push;

@@ -1,6 +1,6 @@
 //! What commands say, and how: reports, progress, words of a shell, the clock.
 
-pub mod clock;
+pub(crate) mod clock;
 pub mod digest;
 pub mod progress;
 pub mod report;
