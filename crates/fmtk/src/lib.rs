@@ -22,4 +22,5 @@ pub(crate) mod record;
 pub mod sample;
 
 pub mod options;
+
 pub mod terminal;
