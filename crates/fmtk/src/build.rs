@@ -1,14 +1,6 @@
 //! Executes a plan: layers into the store, side by side, then the image.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::Instant,
-};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Instant};
 
 use anyhow::{Context, bail, ensure};
 use oci_image::{
@@ -33,7 +25,7 @@ use crate::{
 /// Layers that are made side by side. Each takes two threads, one that inflates and one that hashes; the second is not
 /// always busy, so that there is room for another layer even on two cores.
 fn workers() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).clamp(2, 4)
+    side_by_side::cores().div_ceil(2).clamp(2, 4)
 }
 
 /// A built image and what its layers hold.
@@ -63,47 +55,30 @@ pub fn build(
 ) -> anyhow::Result<Built> {
     let tools = tools::build(store, progress)?;
     let base = oci_image::normalise(store, base, source).context("failed to read the base's layers")?;
-    let made: Vec<Mutex<Option<anyhow::Result<Vec<Layer>>>>> = plan.layers.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(false);
-    let work = || {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(planned) = plan.layers.get(number) else { break };
-            if *failed.lock().unwrap_or_else(PoisonError::into_inner) {
-                break;
+    let made = side_by_side::until(&plan.layers, workers(), |planned| {
+        let started = Instant::now();
+        let layers = layer(store, plan, planned, facts, &tools);
+        match &layers {
+            Ok(layers) => {
+                let size = layers.iter().map(|layer| layer.size).sum();
+                let pieces = if layers.len() > 1 { format!(" in {} layers", layers.len()) } else { String::new() };
+                progress.line(&format!(
+                    "layer  {:<32} {:>9}{pieces}  {}",
+                    planned.content(),
+                    progress::bytes(size),
+                    progress::seconds(started.elapsed())
+                ));
             }
-            let started = Instant::now();
-            let layers = layer(store, plan, planned, facts, &tools);
-            match &layers {
-                Ok(layers) => {
-                    let size = layers.iter().map(|layer| layer.size).sum();
-                    let pieces = if layers.len() > 1 { format!(" in {} layers", layers.len()) } else { String::new() };
-                    progress.line(&format!(
-                        "layer  {:<32} {:>9}{pieces}  {}",
-                        planned.content(),
-                        progress::bytes(size),
-                        progress::seconds(started.elapsed())
-                    ));
-                }
-                // Damaged packages are told together. Nothing else is made where the disk or the store does not take it.
-                Err(error) if report::exit(error) == Exit::Input => {}
-                Err(_) => *failed.lock().unwrap_or_else(PoisonError::into_inner) = true,
-            }
-            *made[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(layers);
+            // Damaged packages are told together. Nothing else is made where the disk or the store does not take it.
+            Err(error) if report::exit(error) == Exit::Input => {}
+            Err(_) => return ControlFlow::Break(layers),
         }
-    };
-    thread::scope(|scope| {
-        for _ in 1..workers() {
-            // Without another thread this one does it all.
-            let _ = thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
+        ControlFlow::Continue(layers)
     });
     let (mut new, mut built, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (planned, made) in plan.layers.iter().zip(made) {
         // Empty only where another layer failed first, and that one's error comes out of this loop.
-        let Some(layers) = made.into_inner().unwrap_or_else(PoisonError::into_inner) else { continue };
+        let Some(layers) = made else { continue };
         let mut removes = planned.removes().to_vec();
         let layers = match layers {
             Ok(layers) => layers,

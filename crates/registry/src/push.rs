@@ -1,7 +1,9 @@
 //! Pushing an image: blobs side by side, then its config, then its manifest, and only then is it there.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeSet,
+    ops::ControlFlow,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -196,36 +198,27 @@ impl Registry {
     /// Brings all layers, then the config.
     fn push_blobs(&self, push: &Push<'_>, progress: &(dyn Fn(PushEvent<'_>) + Sync)) -> Result<Vec<Arrival>, Error> {
         let mut seen = BTreeSet::new();
-        let mut queue: Vec<_> = push.layers.iter().filter(|blob| seen.insert(blob.descriptor.digest)).collect();
-        // Taken from the end: the largest first, so that no thread is left alone with it.
-        queue.sort_by_key(|blob| blob.descriptor.size);
-        let workers = if push.parallel == 0 { 3 } else { push.parallel }.min(queue.len());
-        let queue = Mutex::new(queue);
-        let arrivals = Mutex::new(Ok(Vec::new()));
+        let mut layers: Vec<_> = push.layers.iter().filter(|blob| seen.insert(blob.descriptor.digest)).collect();
+        // The largest first, so that no thread is left alone with it.
+        layers.sort_by_key(|blob| Reverse(blob.descriptor.size));
+        let threads = if push.parallel == 0 { 3 } else { push.parallel };
         let cancelled = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let work = || {
-                while !cancelled.load(Ordering::Relaxed) {
-                    let Some(blob) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop() else { return };
-                    let result = self.push_blob(push.repository, blob, progress, &cancelled);
-                    let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-                    match (&mut *arrivals, result) {
-                        (Ok(all), Ok(how)) => all.push(how),
-                        (Ok(_), Err(error)) => {
-                            cancelled.store(true, Ordering::Relaxed);
-                            *arrivals = Err(error);
-                        }
-                        // The first error is the one to tell; the others follow from it, or will be met again.
-                        (Err(_), _) => {}
-                    }
+        // The first error is the one to tell; the others follow from it, or will be met again.
+        let first = Mutex::new(None);
+        let arrivals = side_by_side::until(&layers, threads, |blob| {
+            match self.push_blob(push.repository, blob, progress, &cancelled) {
+                Ok(how) => ControlFlow::Continue(Some(how)),
+                Err(error) => {
+                    cancelled.store(true, Ordering::Relaxed);
+                    first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    ControlFlow::Break(None)
                 }
-            };
-            for _ in 1..workers {
-                scope.spawn(work);
             }
-            work();
         });
-        let mut arrivals = arrivals.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+        if let Some(error) = first.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let mut arrivals: Vec<Arrival> = arrivals.into_iter().flatten().flatten().collect();
         if seen.insert(push.config.descriptor.digest) {
             arrivals.push(self.push_blob(push.repository, &push.config, progress, &cancelled)?);
         }

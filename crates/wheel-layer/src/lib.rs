@@ -51,7 +51,6 @@ mod layers;
 mod layout;
 mod marker;
 mod paths;
-mod pieces;
 mod record;
 mod requirement;
 mod scripts;

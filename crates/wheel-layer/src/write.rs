@@ -14,11 +14,13 @@ use crate::{
     Fault, Layout, WheelError,
     archive::{self, RawReader},
     install::{Installation, Placed, hashed},
-    paths, pieces, scripts, verify,
+    paths, scripts, verify,
 };
 
 /// A script that is changed is read whole.
 const SCRIPT: u64 = 16 << 20;
+/// Pieces that are made at once, at most: each takes two threads and some 6 MiB.
+const AT_ONCE: usize = 4;
 /// Mode of RECORD.
 const RECORD: u32 = 0o644;
 
@@ -83,14 +85,15 @@ pub(crate) fn write(
     let of_layer = |source: usize, error| WheelError::Layer { wheel: sources[source].path.to_owned(), source: error };
     paths::agree(items.iter().map(|item| item.path)).map_err(|(at, error)| of_layer(items[at].source, error))?;
     let pieces = oci_image::split(items.iter().map(Item::size), max_layer);
+    let pieces: Vec<_> = pieces.into_iter().enumerate().collect();
     // Pieces behind one that failed are given up; those before it go on, so that it is always the first failure that is
     // told.
     let failed = AtomicUsize::new(usize::MAX);
-    let made = pieces::each(&pieces, pieces::at_once(), |number, piece| {
-        let is_given_up = || failed.load(Ordering::Relaxed) < number;
-        let made = write_piece(&items[piece], sources, store, layout, &is_given_up);
+    let made = side_by_side::map(&pieces, side_by_side::cores().min(AT_ONCE), |(number, piece)| {
+        let is_given_up = || failed.load(Ordering::Relaxed) < *number;
+        let made = write_piece(&items[piece.clone()], sources, store, layout, &is_given_up);
         if made.as_ref().is_err_and(|(_, error)| !matches!(error, LayerError::Hashes { .. })) {
-            failed.fetch_min(number, Ordering::Relaxed);
+            failed.fetch_min(*number, Ordering::Relaxed);
         }
         made
     });

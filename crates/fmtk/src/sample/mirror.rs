@@ -3,12 +3,9 @@
 use std::{
     env, fs,
     io::{self, Write},
+    ops::ControlFlow,
     process::Command,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    thread,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use anyhow::Context;
@@ -155,41 +152,27 @@ struct Fetched<'a> {
 
 fn fetch_from<'a>(server: &FileServer, store: &Store, wanted: &[&'a Package], progress: &Progress) -> Fetched<'a> {
     let total: u64 = wanted.iter().map(|package| package.size).sum();
-    let (next, received) = (AtomicUsize::new(0), AtomicU64::new(0));
-    let failures: Mutex<Vec<(usize, anyhow::Error)>> = Mutex::default();
-    let work = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(package) = wanted.get(at) else { return };
-            let said = |bytes: usize| {
-                let received = received.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-                progress.moving(|| {
-                    format!(
-                        "downloading Debian's packages: {} of {}",
-                        progress::bytes(received),
-                        progress::bytes(total)
-                    )
-                });
-            };
-            if let Err(error) = download(server, store, package, said) {
-                if !is_missing(&error) {
-                    // The others would fail the same way, each after its own patience.
-                    next.store(wanted.len(), Ordering::Relaxed);
-                }
-                failures.lock().unwrap_or_else(PoisonError::into_inner).push((at, error));
-            }
-        }
+    let received = AtomicU64::new(0);
+    let said = |bytes: usize| {
+        let received = received.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        progress.moving(|| {
+            format!("downloading Debian's packages: {} of {}", progress::bytes(received), progress::bytes(total))
+        });
     };
-    thread::scope(|scope| {
-        for _ in 0..PARALLEL.min(wanted.len()) {
-            scope.spawn(work);
-        }
+    let downloaded = side_by_side::until(wanted, PARALLEL, |package| match download(server, store, package, said) {
+        // The others would fail the same way, each after its own patience.
+        Err(error) if !is_missing(&error) => ControlFlow::Break(Err(error)),
+        result => ControlFlow::Continue(result),
     });
-    let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failures.sort_by_key(|(at, _)| *at);
-    let (missing, others): (Vec<_>, Vec<_>) = failures.into_iter().partition(|(_, error)| is_missing(error));
-    let missing = missing.into_iter().filter_map(|(at, error)| Some((*wanted.get(at)?, error))).collect();
-    Fetched { missing, error: others.into_iter().next().map(|(_, error)| error) }
+    let mut fetched = Fetched { missing: Vec::new(), error: None };
+    for (package, result) in wanted.iter().zip(downloaded) {
+        match result {
+            Some(Err(error)) if is_missing(&error) => fetched.missing.push((package, error)),
+            Some(Err(error)) => drop(fetched.error.get_or_insert(error)),
+            Some(Ok(())) | None => {}
+        }
+    }
+    fetched
 }
 
 fn download(server: &FileServer, store: &Store, package: &Package, said: impl Fn(usize)) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! `images`: what an organisation has in the registry, newest first.
 
-use std::{path::PathBuf, thread};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use image_name::{Digest, Host, ImageTag, OrgName, RepoPath, Tag};
@@ -66,6 +66,7 @@ pub fn run(args: &ImagesArgs) -> anyhow::Result<()> {
 }
 
 /// A tag, and what its manifest says.
+#[derive(Clone)]
 struct Listed {
     tag: Tag,
     parsed: Option<ImageTag>,
@@ -101,21 +102,14 @@ const AT_ONCE: usize = 8;
 
 /// Asks for the manifest of each: one request a tag. A tag whose manifest can't be had is listed without it.
 fn looked_at(registry: &Registry, path: &RepoPath, images: Vec<Listed>) -> Vec<Listed> {
-    let each = images.len().div_ceil(AT_ONCE).max(1);
-    let mut images = images;
-    thread::scope(|scope| {
-        for part in images.chunks_mut(each) {
-            scope.spawn(move || part.iter_mut().for_each(|image| look_at(registry, path, image)));
-        }
-    });
-    images
+    side_by_side::map(&images, AT_ONCE, |image| look_at(registry, path, image.clone()))
 }
 
-fn look_at(registry: &Registry, path: &RepoPath, image: &mut Listed) {
-    let Ok(Some(found)) = registry.manifest(path, &image.tag) else { return };
-    image.digest = Some(found.digest);
+fn look_at(registry: &Registry, path: &RepoPath, image: Listed) -> Listed {
+    let Ok(Some(found)) = registry.manifest(path, &image.tag) else { return image };
     let manifest = Manifest::parse(&found.bytes, Some(&found.media_type).filter(|it| !it.is_empty()).map(|it| &**it));
-    image.size = manifest.ok().map(|it| it.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.size)));
+    let size = manifest.ok().map(|it| it.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.size)));
+    Listed { digest: Some(found.digest), size, ..image }
 }
 
 /// One image a line; the first column is what `app_config` wants.

@@ -11,11 +11,6 @@ use std::{
     collections::BTreeMap,
     env, fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
 };
 
 use anyhow::Context;
@@ -316,29 +311,12 @@ pub fn at_odds(recipe: &Recipe, file: &str, name: &InstallerName) -> Vec<(String
 /// instructions, and several times that where it has none. What is remembered takes 1 ms.
 fn identify(mut chosen: Vec<(String, PathBuf)>, store: &Store) -> anyhow::Result<Vec<Package>> {
     chosen.sort_by_cached_key(|(_, path)| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    let work = || {
-        while let Some((kind, path)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let package = digest(store, path).map(|(size, sha256)| Package {
-                kind: kind.clone(),
-                file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-                path: path.clone(),
-                size,
-                sha256,
-            });
-            done.lock().unwrap_or_else(PoisonError::into_inner).push(package);
-        }
-    };
-    let threads = thread::available_parallelism().map_or(1, |count| count.get().min(chosen.len()));
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
+    let identified = side_by_side::map(&chosen, side_by_side::cores(), |(kind, path)| {
+        let (size, sha256) = digest(store, path)?;
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Package { kind: kind.clone(), file, path: path.clone(), size, sha256 })
     });
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut packages = done.into_iter().collect::<anyhow::Result<Vec<Package>>>()?;
+    let mut packages = identified.into_iter().collect::<anyhow::Result<Vec<Package>>>()?;
     packages.sort_by(|one, other| (&one.kind, &one.file).cmp(&(&other.kind, &other.file)));
     Ok(packages)
 }
