@@ -101,7 +101,7 @@ fn pinned(place: &Place<'_>, log: &Log, name: &str) -> anyhow::Result<()> {
     docker.command(log).args(["tag", name, "moving:1"]).run()?;
     let recipe = place.folder.join("image.toml");
     let text = fs::read_to_string(&recipe).context("failed to read the recipe")?;
-    fs::write(&recipe, format!("base = \"docker-daemon:moving:1\"\n{text}")).context("failed to write")?;
+    fs::write(&recipe, format!("base.reference = \"docker-daemon:moving:1\"\n{text}")).context("failed to write")?;
     let ours = |name: &str| -> anyhow::Result<Invocation<'_>> {
         let command = place.command(log, name)?.args(["--format", "json", "--pkg"]).arg(&place.folder);
         Ok(command.arg("--recipe").arg(&recipe))
