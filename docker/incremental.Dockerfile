@@ -1,5 +1,5 @@
 # A user's own build upon the pushed image: their code, and the vendor's scripts as they changed them.
-# `README.md` beside this file has the command. It needs neither BuildKit nor a network.
+# `docs/en/docker.md` has the command. It needs neither BuildKit nor a network.
 ARG IMAGE
 FROM ${IMAGE}
 

@@ -1,5 +1,7 @@
 //! The commands of the project: their names, and who does them.
 
+#[cfg(test)]
+mod documents;
 mod hints;
 
 use std::{env, os::unix::process::CommandExt, path::PathBuf, process, process::ExitCode};

@@ -84,7 +84,7 @@ fn doctor_reads_the_packages() {
     .assert_eq(&(lines.join("\n") + "\n"));
 }
 
-/// README: the sample takes the base's scripts as they are, unless told otherwise.
+/// docs/en/scripts.md: the sample takes the base's scripts as they are, unless told otherwise.
 #[test]
 fn the_sample_takes_the_vendor_s_scripts_on_request_alone() {
     let folder = tempfile::tempdir().unwrap();

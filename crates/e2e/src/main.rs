@@ -51,3 +51,31 @@ fn main() -> ExitCode {
         Err(error) => report::failure(&room::hinted(error)),
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/commands/mod.rs"]
+mod commands;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_in_the_documents_parse() {
+        let shown = commands::shown();
+        let of_developers = shown.iter().filter(|(_, words)| {
+            words.starts_with(&["cargo".to_owned(), "xtask".to_owned()])
+                && words.get(2).is_some_and(|name| ["e2e", "bench", "sample-packages"].contains(&name.as_str()))
+        });
+        let mut parsed = 0;
+        for (page, words) in of_developers {
+            parsed += 1;
+            if let Err(error) = Args::try_parse_from(&words[1..]) {
+                // Prose names `cargo xtask bench` alone, which prints its help.
+                let is_help = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+                assert!(is_help, "{page}: `{}`\n{error}", words.join(" "));
+            }
+        }
+        assert!(parsed > 5, "the documents show next to no commands for developers");
+    }
+}

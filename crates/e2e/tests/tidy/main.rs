@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod arrows;
+#[path = "../commands/mod.rs"]
+mod commands;
+mod documents;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -192,30 +195,4 @@ fn no_user_compiles_what_is_for_tests() {
         }
     }
     refuse("depend on it in `[dev-dependencies]`", found);
-}
-
-#[test]
-fn both_readmes_show_the_same_commands() {
-    let commands = |name: &str| -> Vec<String> {
-        let text = fs::read_to_string(workspace().join(name)).unwrap();
-        let lines = text.lines().map(str::trim).filter(|line| line.starts_with("cargo "));
-        // Comments behind a command are in the reader's language.
-        lines.map(|line| line.split(" #").next().unwrap_or(line).trim_end().to_owned()).collect()
-    };
-    let english = commands("README.md");
-    assert!(english.len() >= 2, "README.md shows no commands");
-    assert_eq!(english, commands("README.zh-CN.md"));
-}
-
-#[test]
-fn both_pages_of_jobs_name_the_same_things() {
-    let named = |name: &str| -> BTreeSet<String> {
-        let text = fs::read_to_string(workspace().join("crates/launcher").join(name)).unwrap();
-        // Outside of blocks, whose comments are in the reader's language.
-        let prose = text.split("```").step_by(2).collect::<Vec<&str>>().join(" ");
-        prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-    };
-    let english = named("JOBS.md");
-    assert!(english.len() > 20, "JOBS.md names next to nothing");
-    assert_eq!(english, named("JOBS.zh-CN.md"));
 }

@@ -128,7 +128,7 @@ mod tests {
         RecipeArgs { recipe: None, set: Vec::new(), pkg: pkg.map(PathBuf::from), sample, yes: false }
     }
 
-    /// README: the sample takes the base's scripts, unless told otherwise.
+    /// docs/en/scripts.md: the sample takes the base's scripts, unless told otherwise.
     #[test]
     fn the_sample_has_packages_of_its_own_and_scripts_of_all() {
         let folder = packages::folder(None);
