@@ -10,25 +10,25 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rank_table::{Location, Ready, Step, WaitError, Watcher};
 
-use crate::args::RunOptions;
-use crate::closing::{self, LastLines};
-use crate::environment;
-use crate::exit::Exit;
-use crate::guardian::{self, Side};
-use crate::idle::{self, Heard};
+use crate::exit::{Exit, Failure};
+use crate::job::environment;
+use crate::job::setup::{self, Setup};
 use crate::job::{self, Job, Source};
+use crate::options::RunOptions;
 use crate::output::{Options, Output};
 use crate::printable;
-use crate::rank::Ending;
+use crate::ranks::guardian::{self, Side};
+use crate::ranks::idle::{self, Heard};
+use crate::ranks::rank::Ending;
+use crate::ranks::signals::Signals;
+use crate::ranks::start;
+use crate::ranks::supervise::{self, Attempt};
+use crate::ranks::wait;
+use crate::report::closing::{self, LastLines};
 use crate::report::{self, Outcome, Report};
-use crate::setup::{self, Setup};
-use crate::signals::Signals;
-use crate::start;
-use crate::supervise::{self, Attempt};
-use crate::task::storage::Storage;
-use crate::task::{self, Errands};
+use crate::storage::Storage;
+use crate::storage::transfers::{self, Errands};
 use crate::units;
-use crate::wait;
 
 /// How long the log files and the console may take to swallow the last lines without getting any further.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,32 +37,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl: Invalid argument, as under qemu-user): \
                            daemons that ranks leave behind are not stopped";
 
-/// Why nothing was started; the text is for people.
-#[derive(Debug)]
-pub struct Failure {
-    /// What the launcher exits with.
-    pub exit: Exit,
-    /// What to say.
-    pub text: String,
-}
-
-impl Failure {
-    fn new(exit: Exit, text: impl ToString) -> Failure {
-        Failure { exit, text: text.to_string() }
-    }
-
-    fn system(what: &str, error: &io::Error) -> Failure {
-        Failure::new(Exit::LAUNCHER, format!("failed to {what}: {error}"))
-    }
-}
-
 /// Runs the ranks of this server in a process of its own, below a guardian; those of a task with its copies.
 pub fn run(options: RunOptions, errands: Option<Errands>) -> Result<Exit, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
     start::keep_descriptors_from_ranks().map_err(|error| Failure::system("list the open files", &error))?;
     match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
-        Side::Guardian { launcher, before } => guardian::guard(launcher, &before, &signals, options.report.as_deref())
-            .map_err(|error| Failure::system("watch the launcher", &error)),
+        Side::Guardian { launcher, before } => {
+            let report = |cause, exit| {
+                let path = options.report.as_deref();
+                path.map(|path| report::write_launcher_killed(path, cause, exit));
+            };
+            guardian::guard(launcher, &before, &signals, report)
+                .map_err(|error| Failure::system("watch the launcher", &error))
+        }
         Side::Launcher { adopts } => launch(options, errands.as_ref(), &signals, adopts),
     }
 }
@@ -93,7 +80,7 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
         }
         let storage = match errands {
             None => Storage::new(Vec::new(), PathBuf::new()),
-            Some(errands) => task::bring_in(errands, &setup, signals, &mut output)?,
+            Some(errands) => transfers::bring_in(errands, &setup, signals, &mut output)?,
         };
         Ok((setup, storage))
     });
@@ -117,7 +104,7 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
     if let Some(errands) = errands {
         output.settle_files(PATIENCE);
         let was_stopped = matches!(ending, Ending::Terminated(_));
-        let signal = task::bring_out(errands, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
+        let signal = transfers::bring_out(errands, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
         unsaved = storage.given_up().find(|(what, _)| *what == "output_path" && ending == Ending::Succeeded);
         if unsaved.is_some() {
             exit = signal.map_or(Exit::LAUNCHER, Exit::signal);
@@ -133,7 +120,7 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
             (report.outcome, report.exit_code, report.cause) = (Outcome::NotSaved, exit.0, Some(cause));
         }
         let mut lines = write_reports(&setup, &report);
-        lines.extend(task::last_word(&mut storage, signals).unwrap_or_default());
+        lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
         lines.into_iter().chain(block).map(|line| format!("fmtk-launch: {line}")).collect()
     });
     Ok(exit)
@@ -265,7 +252,7 @@ fn look(mut watcher: Watcher, signals: &Signals) -> Result<(Watcher, Step), Fail
 fn heed(signals: &Signals) -> Result<(), Failure> {
     match idle::stopping(signals).map_err(waiting_failed)?.0 {
         None => Ok(()),
-        Some(signal) => Err(Failure::new(Exit::signal(signal), closing::terminated_before_start(signal))),
+        Some(signal) => Err(idle::stopped_before_start(signal)),
     }
 }
 

@@ -2,19 +2,45 @@
 
 use std::env;
 use std::fmt::Write;
+use std::io::Write as _;
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use rank_table::{Clues, Format, RankTable};
 
-use crate::args::TableCommand;
-use crate::bind;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::job;
+use crate::job::bind;
+use crate::job::setup::Setup;
 use crate::printable;
-use crate::run::{self, Failure};
-use crate::setup::Setup;
+use crate::run;
 use crate::units;
+
+/// What to do with a rank table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableCommand {
+    /// Say what is wrong with it.
+    Check,
+    /// List its servers and ranks, and say which this server is.
+    Show,
+    /// The v1 table on standard output.
+    Convert,
+}
+
+/// A text on standard output.
+///
+/// # Errors
+///
+/// With exit code 1 if it can't be written.
+pub fn print(text: &str) -> Result<Exit, Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // `fmtk-launch --help | head -1` closed the pipe: not an error worth words.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::FAILURE, format!("failed to write to `stdout`: {error}")))
+        }
+        _ => Ok(Exit::SUCCESS),
+    }
+}
 
 /// The plan of a dry run.
 pub fn plan(setup: &Setup) -> String {

@@ -10,14 +10,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::LEAST;
 use super::batch::Source;
-use super::console_writer::{Shared, State, lock, rouse, start};
+use super::console_writer::{BUFFERED, Shared, State, lock, rouse, start};
 use super::lines::{Splitter, pieces};
 use super::wake::Wake;
-
-/// Bytes that wait for the console, shared out to the ranks; as many again are in the writer's hands.
-///
-/// 128 KiB: 256 KiB gave no more throughput with eight ranks, and cost 300 KiB of memory.
-pub(crate) const BUFFERED: usize = 128 * 1024;
 
 /// The event loop's end.
 pub(crate) struct Console {

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use super::scripts::Ranks;
-use super::storage::PERIOD;
-use crate::args::{self, Invocation, RunOptions, Wrong};
-use crate::{help, units};
+use crate::options::{self, RunOptions, Wrong};
+use crate::storage::PERIOD;
+use crate::units;
 
 /// The names of the launch kit's parameters, as they follow `--`.
 pub const PARAMETERS: &[&str] = &[
@@ -47,6 +46,26 @@ pub struct Request {
     pub ignored: Vec<String>,
 }
 
+/// Who starts the ranks of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ranks {
+    /// The launcher.
+    Native,
+    /// The vendor's scripts.
+    Scripts,
+}
+
+impl Ranks {
+    /// From the value of the flag or the variable.
+    pub fn from_name(name: &str) -> Result<Ranks, String> {
+        match name {
+            "native" => Ok(Ranks::Native),
+            "scripts" => Ok(Ranks::Scripts),
+            _ => Err(format!("`{name}` is neither `native` nor `scripts`")),
+        }
+    }
+}
+
 /// Parameters by their names; of one that was given twice the last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters(Vec<(&'static str, String)>);
@@ -58,8 +77,8 @@ impl Parameters {
     }
 }
 
-/// Reads what follows `task`.
-pub fn parse(mut parser: Parser) -> Result<Invocation, Wrong> {
+/// Reads what follows `task`; `None` where that asks for help.
+pub fn parse(mut parser: Parser) -> Result<Option<Request>, Wrong> {
     let mut request = Request {
         parameters: Parameters::default(),
         options: RunOptions::default(),
@@ -72,12 +91,12 @@ pub fn parse(mut parser: Parser) -> Result<Invocation, Wrong> {
     };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::TASK)),
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Long("legacy-exit-codes") => request.legacy_exit_codes = true,
             Arg::Long("sync-interval") => request.sync_interval = duration("--sync-interval", &mut parser)?,
             Arg::Long("sync-timeout") => request.sync_timeout = duration("--sync-timeout", &mut parser)?,
             Arg::Long("copy-timeout") => request.copy_timeout = duration("--copy-timeout", &mut parser)?,
-            Arg::Long("ranks") => request.ranks = Some(args::of("--ranks", &mut parser, Ranks::from_name)?),
+            Arg::Long("ranks") => request.ranks = Some(options::of("--ranks", &mut parser, Ranks::from_name)?),
             Arg::Long("code-dir") => return Err(Wrong("`--code-dir`: `task` has `--code_path`".to_owned())),
             Arg::Long(name) if PARAMETERS.contains(&name) => {
                 // Of the table, as what `name` is from is the parser, which the value comes from, too.
@@ -86,20 +105,20 @@ pub fn parse(mut parser: Parser) -> Result<Invocation, Wrong> {
             }
             Arg::Value(word) => request.ignored.push(word.to_string_lossy().into_owned()),
             flag => {
-                let flag = args::owned(flag);
-                if !args::option(&flag, &mut parser, &mut request.options)? {
+                let flag = options::owned(flag);
+                if !options::option(&flag, &mut parser, &mut request.options)? {
                     let value = parser.optional_value().map(|it| format!("={}", it.to_string_lossy()));
                     request.ignored.push(flag + &value.unwrap_or_default());
                 }
             }
         }
     }
-    args::consistent(&request.options)?;
-    Ok(Invocation::Task(Box::new(request)))
+    options::consistent(&request.options)?;
+    Ok(Some(request))
 }
 
 fn duration(flag: &str, parser: &mut Parser) -> Result<Duration, Wrong> {
-    let duration = args::of(flag, parser, units::duration)?;
+    let duration = options::of(flag, parser, units::duration)?;
     if duration.is_zero() { Err(Wrong(format!("`{flag}`: 0 leaves no time for anything"))) } else { Ok(duration) }
 }
 
@@ -108,10 +127,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Request, Wrong> {
-        match args::parse(format!("task {line}").split_whitespace().map(Into::into))? {
-            Invocation::Task(request) => Ok(*request),
-            other => panic!("{other:?}"),
-        }
+        Ok(parse(Parser::from_args(line.split_whitespace()))?.expect("no help is asked for"))
     }
 
     #[test]

@@ -1,22 +1,21 @@
 //! Folders, the tuning kit's command line and the copies of a task.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::VARIABLES;
 use super::arguments::Request;
 use super::check::{Task, Where};
-use super::errands::{Copy, Errands, Verb};
-use crate::args::{COPY_FILES, RunOptions};
-use crate::environment::Variable;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
+use crate::job::environment::{OF_TASK, Variable};
+use crate::job::places::{self, Surroundings};
 use crate::job::{self, Source};
-use crate::places::{self, Surroundings};
-use crate::run::Failure;
+use crate::options::RunOptions;
+use crate::storage::copy::{Copy, Verb};
+use crate::storage::local::COPY_FILES;
+use crate::storage::transfers::Errands;
 
 /// What the command of a task is run with, and what is copied before and after it. Makes the folders, unless this is a dry
 /// run.
@@ -80,7 +79,7 @@ pub fn arrange(
             _ => None,
         }
     };
-    options.variables = VARIABLES.iter().filter_map(|it| Some((it.name, value(it)?))).collect();
+    options.variables = OF_TASK.iter().filter_map(|it| Some((it.name, value(it)?))).collect();
     // The scripts have a table in any case, and do not let themselves be told what is in it.
     let has_table = options.scripts_of.is_none() && matches!(job::source(&options, variable), Source::Table(_));
     if let (Some(count), None, false) = (task.devices, &options.devices, has_table) {
@@ -166,16 +165,6 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 fn failure(text: String) -> Failure {
     Failure { exit: Exit::LAUNCHER, text }
-}
-
-/// Where the tuning kit's own logs are below a home.
-pub fn tool_logs(home: &Path) -> PathBuf {
-    home.join(".cache/Huawei/mxTuningKit/log")
-}
-
-/// HOME as the launcher has it.
-pub fn home() -> Option<PathBuf> {
-    env::var_os("HOME").filter(|it| !it.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! From parameters as they were typed to a task that can be run, or to all that is in its way.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +7,10 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use super::arguments::{Parameters, Request};
-use super::rules::{self, Kind};
+use super::rules::{self, Kind, on_path};
 use super::scripts;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::printable;
-use crate::run::Failure;
 
 /// What the tuning kit is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -368,10 +366,4 @@ fn helper(variable: impl Fn(&str) -> Option<OsString>) -> Option<Vec<OsString>> 
     }
     let python = ["python3", "python"].into_iter().find_map(|it| on_path(it, &variable))?;
     Some(vec![python.into(), "-c".into(), include_str!("storage.py").into()])
-}
-
-/// Where a program is that is called by its name.
-pub fn on_path(program: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let is_program = |it: &PathBuf| it.is_file() && access(it, AccessFlags::X_OK).is_ok();
-    env::split_paths(&variable("PATH")?).map(|folder| folder.join(program)).find(is_program)
 }

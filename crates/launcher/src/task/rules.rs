@@ -5,6 +5,8 @@
 //! than 0750 and another owner are refused for the boot file, and no more than warned of elsewhere, as it is called with
 //! `--quiet`.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -113,6 +115,12 @@ pub fn risk(path: &Path) -> Option<String> {
     let owner = metadata.uid();
     (owner != uid())
         .then(|| format!("belongs to uid {owner} and not to {}, as the tuning kit wants: `chown` it", uid()))
+}
+
+/// Where a program is that is called by its name.
+pub fn on_path(program: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let is_program = |it: &PathBuf| it.is_file() && access(it, AccessFlags::X_OK).is_ok();
+    env::split_paths(&variable("PATH")?).map(|folder| folder.join(program)).find(is_program)
 }
 
 fn uid() -> u32 {

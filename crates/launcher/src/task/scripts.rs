@@ -3,19 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::arguments::Request;
-use super::check::on_path;
-use crate::args::Console;
-use crate::bind::Bind;
-
-/// Who starts the ranks of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ranks {
-    /// The launcher.
-    Native,
-    /// The vendor's scripts.
-    Scripts,
-}
+use super::arguments::{Ranks, Request};
+use super::rules::on_path;
+use crate::options::{Bind, Console};
 
 /// Says who, where no flag does: the image's recipe.
 const RANKS: &str = "FMTK_LAUNCH_RANKS";
@@ -28,17 +18,6 @@ const FOLDER: &str = "/home/ma-user/ascend910";
 
 /// The one that is called, by the names that it has.
 const NAMES: [&str; 2] = ["run_ascend910.py", "run_ascend.py"];
-
-impl Ranks {
-    /// From the value of the flag or the variable.
-    pub fn from_name(name: &str) -> Result<Ranks, String> {
-        match name {
-            "native" => Ok(Ranks::Native),
-            "scripts" => Ok(Ranks::Scripts),
-            _ => Err(format!("`{name}` is neither `native` nor `scripts`")),
-        }
-    }
-}
 
 /// The scripts with their Python, if they are wanted; what is in their way becomes a fault.
 pub fn wanted(

@@ -14,10 +14,10 @@ use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use super::errands::Copy;
-use crate::family;
-use crate::reap::End;
-use crate::signals;
+use super::copy::Copy;
+use crate::ranks::family;
+use crate::ranks::reap::End;
+use crate::ranks::signals;
 
 /// Bytes of an answer; longer ones are of no helper of ours.
 const MAX_ANSWER: usize = 64 << 10;

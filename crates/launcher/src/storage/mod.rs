@@ -1,13 +1,19 @@
 //! The copies of a task as part of the event loop: one at a time, tried again when it fails, given up when its time is over.
 
+pub mod copy;
+mod helper;
+pub mod local;
+pub mod transfers;
+
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::errands::Copy;
-use super::helper::Helper;
-use crate::reap::End;
+use self::copy::Copy;
+use self::helper::Helper;
+use crate::ranks::idle::Beside;
+use crate::ranks::reap::End;
 use crate::report;
 use crate::units;
 
@@ -155,60 +161,6 @@ impl Storage {
         report::Sync { complete: copies.iter().all(|it| it.complete), copies }
     }
 
-    /// To be polled for reading.
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.helper.fd()
-    }
-
-    /// When [`Storage::turn`] has to be called at the latest.
-    pub fn deadline(&self) -> Option<Instant> {
-        if let Some(current) = &self.current {
-            return Some(current.deadline);
-        }
-        // While a killed helper is there, nothing but its death or the end of patience changes anything.
-        let is_free = self.helper.is_free();
-        let next = |it: &Job| match it.state {
-            State::Due(at) if is_free => Some(it.give_up.map_or(at, |give_up| at.min(give_up))),
-            State::Due(_) => it.give_up,
-            _ => None,
-        };
-        self.jobs.iter().filter_map(next).min()
-    }
-
-    /// Takes a child that has ended; says whether it was the helper.
-    pub fn ended(&mut self, pid: i32, end: End) -> bool {
-        self.helper.ended(pid, end)
-    }
-
-    /// Does what is due; `is_readable` tells of [`Storage::fd`]. Gives what has to be said.
-    pub fn turn(&mut self, is_readable: bool, now: Instant) -> Vec<String> {
-        if is_readable {
-            for answer in self.helper.read() {
-                if self.current.as_ref().is_some_and(|it| it.number == answer.number) {
-                    self.over(answer.result, now);
-                }
-            }
-        }
-        if let (Some(_), Some(fate)) = (&self.current, self.helper.fate()) {
-            let fate = fate.to_owned();
-            self.over(Err(fate), now);
-        }
-        if let Some(current) = self.current.as_ref().filter(|it| it.deadline <= now) {
-            let took = units::shown(now - current.began);
-            self.helper.kill("hung");
-            self.over(Err(format!("not done after {took}")), now);
-        }
-        for index in 0..self.jobs.len() {
-            let job = &mut self.jobs[index];
-            if matches!(job.state, State::Due(_)) && job.give_up.is_some_and(|it| it <= now) {
-                job.state = State::GivenUp;
-                self.lines.push(format!("{} is given up: {}", job.copy, job.why()));
-            }
-        }
-        self.begin(now);
-        std::mem::take(&mut self.lines)
-    }
-
     /// Begins what is due, if nothing else is being copied.
     fn begin(&mut self, now: Instant) {
         while self.current.is_none() && self.helper.is_free() {
@@ -267,6 +219,58 @@ impl Storage {
     }
 }
 
+impl Beside for Storage {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.helper.fd()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if let Some(current) = &self.current {
+            return Some(current.deadline);
+        }
+        // While a killed helper is there, nothing but its death or the end of patience changes anything.
+        let is_free = self.helper.is_free();
+        let next = |it: &Job| match it.state {
+            State::Due(at) if is_free => Some(it.give_up.map_or(at, |give_up| at.min(give_up))),
+            State::Due(_) => it.give_up,
+            _ => None,
+        };
+        self.jobs.iter().filter_map(next).min()
+    }
+
+    fn ended(&mut self, pid: i32, end: End) -> bool {
+        self.helper.ended(pid, end)
+    }
+
+    fn turn(&mut self, is_readable: bool, now: Instant) -> Vec<String> {
+        if is_readable {
+            for answer in self.helper.read() {
+                if self.current.as_ref().is_some_and(|it| it.number == answer.number) {
+                    self.over(answer.result, now);
+                }
+            }
+        }
+        if let (Some(_), Some(fate)) = (&self.current, self.helper.fate()) {
+            let fate = fate.to_owned();
+            self.over(Err(fate), now);
+        }
+        if let Some(current) = self.current.as_ref().filter(|it| it.deadline <= now) {
+            let took = units::shown(now - current.began);
+            self.helper.kill("hung");
+            self.over(Err(format!("not done after {took}")), now);
+        }
+        for index in 0..self.jobs.len() {
+            let job = &mut self.jobs[index];
+            if matches!(job.state, State::Due(_)) && job.give_up.is_some_and(|it| it <= now) {
+                job.state = State::GivenUp;
+                self.lines.push(format!("{} is given up: {}", job.copy, job.why()));
+            }
+        }
+        self.begin(now);
+        std::mem::take(&mut self.lines)
+    }
+}
+
 impl Job {
     fn why(&self) -> &str {
         self.error.as_deref().unwrap_or("there was no time left for it")
@@ -276,8 +280,8 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::errands::Verb;
-    use crate::wait;
+    use crate::ranks::wait;
+    use crate::storage::copy::Verb;
 
     /// Copies that a shell makes, which fail if `to` is `bad`; the times are the tests' own.
     struct Trial {

@@ -1,5 +1,8 @@
 //! The report of a run as JSON: what became of each rank, and what was the cause.
 
+pub mod closing;
+mod hints;
+
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,8 +13,8 @@ use serde::Serialize;
 
 use crate::clock;
 use crate::exit::Exit;
-use crate::reap::End;
-use crate::signals;
+use crate::ranks::reap::End;
+use crate::ranks::signals;
 
 /// The version of the report's shape. Keys may be added without a new one.
 const VERSION: u32 = 1;
@@ -227,7 +230,7 @@ fn is_special(path: &Path) -> bool {
 }
 
 /// What the guardian knows when the launcher was killed.
-pub fn write_launcher_killed(path: &Path, pid: i32, signal: &str, exit: Exit) -> io::Result<()> {
+pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Result<()> {
     #[derive(Serialize)]
     struct Killed {
         version: u32,
@@ -237,7 +240,6 @@ pub fn write_launcher_killed(path: &Path, pid: i32, signal: &str, exit: Exit) ->
         cause: String,
         ended: String,
     }
-    let cause = format!("the launcher itself (pid {pid}) was killed by {signal}");
     let ended = clock::text(SystemTime::now());
     let outcome = Outcome::LauncherKilled;
     write(path, &Killed { version: VERSION, launcher: LAUNCHER, outcome, exit_code: exit.0, cause, ended })

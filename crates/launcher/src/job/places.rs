@@ -111,6 +111,16 @@ pub fn mirror(around: &Surroundings, name: &str) -> Result<Place, NoPlace> {
     choose(around, "what is copied", SET_TMPDIR, 0o750, choices, &[])
 }
 
+/// Where the tuning kit's own logs are below a home.
+pub fn tool_logs(home: &Path) -> PathBuf {
+    home.join(".cache/Huawei/mxTuningKit/log")
+}
+
+/// HOME as the launcher has it.
+pub fn own_home() -> Option<PathBuf> {
+    std::env::var_os("HOME").filter(|it| !it.is_empty()).map(PathBuf::from)
+}
+
 const SET_TMPDIR: &str = "set `TMPDIR` to a folder that can be written to";
 
 /// A folder to try.

@@ -3,13 +3,12 @@
 use std::time::{Instant, SystemTime};
 
 use crate::clock;
-use crate::hints;
 use crate::job::Job;
 use crate::output::{Output, Summary};
-use crate::rank::{Ending, Watched};
+use crate::ranks::rank::{Ending, Watched};
+use crate::ranks::supervise::Attempt;
+use crate::report::hints;
 use crate::report::{self, Outcome, RankOutcome, Report};
-use crate::signals;
-use crate::supervise::Attempt;
 use crate::units;
 
 /// The last lines of the ranks that failed, which are gone when the output is closed.
@@ -150,7 +149,7 @@ fn outcome_of(watched: &Watched) -> RankOutcome {
         // It could not be killed.
         None => RankOutcome::Stopped,
         Some(ended) if ended.stopped => RankOutcome::Stopped,
-        Some(ended) if ended.end == crate::reap::End::Code(0) => RankOutcome::Succeeded,
+        Some(ended) if ended.end == crate::ranks::reap::End::Code(0) => RankOutcome::Succeeded,
         Some(_) => RankOutcome::Failed,
     }
 }
@@ -176,9 +175,4 @@ fn rank(watched: &Watched, lines: &[String], summary: Option<&Summary>) -> repor
         console_lines_skipped: summary.map_or(0, |it| it.console_lines_lost),
         last_lines: lines.to_vec(),
     }
-}
-
-/// Where the signal of an ending is from, for the exit code's sake.
-pub fn terminated_before_start(signal: i32) -> String {
-    format!("stopped from outside by {} before any rank was started", signals::name(signal))
 }

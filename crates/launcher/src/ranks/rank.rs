@@ -9,9 +9,9 @@ use libc::c_int;
 use crate::exit::Exit;
 use crate::job::{Job, Rank};
 use crate::output::SinkId;
-use crate::reap::End;
-use crate::signals;
-use crate::start::StartError;
+use crate::ranks::reap::End;
+use crate::ranks::signals;
+use crate::ranks::start::StartError;
 use crate::units;
 
 /// A rank under the launcher's eyes.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use libc::c_int;
 
-use crate::family;
-use crate::signals;
-use crate::wait;
+use crate::ranks::family;
+use crate::ranks::signals;
+use crate::ranks::wait;
 
 /// After SIGKILL, before it is told who is still there: a process that hangs in the driver does not die.
 const WARN_AFTER: Duration = Duration::from_secs(10);

@@ -1,16 +1,16 @@
 //! Waiting while no rank runs: for a time to come, or for copies; signals and output are seen to meanwhile.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use libc::c_int;
 
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::reap::reap;
-use crate::signals::{self, STOPPING, Signals};
-use crate::task::storage::Storage;
-use crate::wait;
+use crate::ranks::reap::{End, reap};
+use crate::ranks::signals::{self, STOPPING, Signals};
+use crate::ranks::wait;
 
 /// Where things are heard from and said.
 pub struct Heard<'a> {
@@ -22,6 +22,21 @@ pub struct Heard<'a> {
     pub lines: Vec<String>,
 }
 
+/// What goes on beside the ranks in the same event loop, before they start and after they have ended, too.
+pub trait Beside {
+    /// To be polled for reading.
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+
+    /// When [`Beside::turn`] has to be called at the latest.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Does what is due; `is_readable` tells of [`Beside::fd`]. Gives what has to be said.
+    fn turn(&mut self, is_readable: bool, now: Instant) -> Vec<String>;
+
+    /// Takes a child that has ended; says whether it belonged to this.
+    fn ended(&mut self, pid: i32, end: End) -> bool;
+}
+
 /// Why the wait is over.
 pub struct Over {
     /// The signal that stops the launcher, if that was it.
@@ -31,36 +46,36 @@ pub struct Over {
 }
 
 /// Waits until `is_over` says so of the copies, until `until` has come, or until a signal comes that stops the launcher.
-pub fn idle(
+pub fn idle<B: Beside>(
     mut heard: Heard<'_>,
-    storage: &mut Storage,
+    beside: &mut B,
     until: Option<Instant>,
-    is_over: impl Fn(&Storage) -> bool,
+    is_over: impl Fn(&B) -> bool,
 ) -> io::Result<Over> {
     let mut is_readable = false;
     loop {
         let (stopping, has_child_ended) = stopping(heard.signals)?;
         if has_child_ended {
             for (pid, end) in reap()?.ended {
-                storage.ended(pid, end);
+                beside.ended(pid, end);
             }
         }
         let now = Instant::now();
-        for line in storage.turn(is_readable, now) {
+        for line in beside.turn(is_readable, now) {
             match &mut heard.output {
                 Some(output) => output.say(&format!("fmtk-launch: {line}")),
                 None => heard.lines.push(line),
             }
         }
         heard.output.iter_mut().for_each(|it| it.tick(now));
-        if stopping.is_some() || is_over(storage) || until.is_some_and(|it| now >= it) {
+        if stopping.is_some() || is_over(beside) || until.is_some_and(|it| now >= it) {
             return Ok(Over { signal: stopping, lines: heard.lines });
         }
         let output = heard.output.as_deref();
-        let next = [output.and_then(Output::deadline), storage.deadline(), until].into_iter().flatten().min();
+        let next = [output.and_then(Output::deadline), beside.deadline(), until].into_iter().flatten().min();
         let mut descriptors = vec![heard.signals.as_fd()];
         descriptors.extend(output.map(Output::wake_fd));
-        let own = storage.fd();
+        let own = beside.fd();
         descriptors.extend(own);
         let ready = wait::readable(&descriptors, next)?;
         is_readable = own.is_some() && ready.last() == Some(&true);
@@ -80,4 +95,10 @@ pub fn stopping(signals: &Signals) -> io::Result<(Option<c_int>, bool)> {
         }
     }
     Ok((stopping, has_child_ended))
+}
+
+/// A signal stopped the launcher while it had nothing to stop yet.
+pub fn stopped_before_start(signal: c_int) -> Failure {
+    let text = format!("stopped from outside by {} before any rank was started", signals::name(signal));
+    Failure::new(Exit::signal(signal), text)
 }

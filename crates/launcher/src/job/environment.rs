@@ -43,7 +43,13 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "HOME", about: "FMTK_WORK_DIR where HOME was not set or can't be written" },
 ];
 
-/// Those of them that the vendor's scripts are started with: all others are theirs to set.
+/// What a rank of a task finds set besides [`VARIABLES`].
+pub const OF_TASK: &[Variable] = &[
+    Variable { name: "SERVER_ID", about: "number of this server: VC_TASK_INDEX, else VK_TASK_INDEX, else 0" },
+    Variable { name: "PYTHONUNBUFFERED", about: "1, unless it was set" },
+];
+
+/// Those of [`VARIABLES`] that the vendor's scripts are started with: all others are theirs to set.
 pub const OF_SCRIPTS: &[&str] = &["MODEL_TASK_CWD", "HOME"];
 
 /// What the variables of a rank depend on besides the job.

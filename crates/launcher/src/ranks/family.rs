@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use crate::proc::{self, Process};
-use crate::signals;
-use crate::stall;
+use crate::ranks::proc::{self, Process};
+use crate::ranks::signals;
+use crate::ranks::stall;
 
 /// Where the kernel tells of processes.
 pub const PROC: &str = "/proc";

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::environment::{self, Variable};
 use crate::exit;
-use crate::task;
+use crate::job::environment::{self, Variable};
 
 /// What `run`, `env` and `task` read; ranks find it as it is, unless it is set for them.
 const READ: &[Variable] = &[
@@ -51,7 +50,7 @@ const READ_BY_TASK: &[Variable] = &[
 const READERS: [(&str, &[Variable]); 2] = [("", READ), ("by `task` alone: ", READ_BY_TASK)];
 
 /// Who finds the variables of a list set.
-const FINDERS: [(&str, &[Variable]); 2] = [("", environment::VARIABLES), ("of a `task` alone: ", task::VARIABLES)];
+const FINDERS: [(&str, &[Variable]); 2] = [("", environment::VARIABLES), ("of a `task` alone: ", environment::OF_TASK)];
 
 /// What is said of a variable.
 struct Row {
@@ -73,7 +72,7 @@ pub fn page() -> String {
         let _ = writeln!(page, "| `{name}` | {read} | {set} |");
     }
     let of_scripts: Vec<String> = environment::OF_SCRIPTS.iter().map(|name| format!("`{name}`")).collect();
-    let of_task = task::VARIABLES.iter().map(|it| format!("`{}`", it.name));
+    let of_task = environment::OF_TASK.iter().map(|it| format!("`{}`", it.name));
     let of_scripts: Vec<String> = of_scripts.into_iter().chain(of_task).collect();
     let _ = write!(
         page,

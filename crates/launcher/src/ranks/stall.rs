@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 pub use describe::describe;
 
-use crate::proc::TICKS_PER_SECOND;
+use crate::ranks::proc::TICKS_PER_SECOND;
 
 /// CPU time that an idle rank may use in a second. Not none: threads that wake up now and then only to look at a clock
 /// (runtimes, profilers, log flushers) use some 0.1 ms a second, and a rank that gets anywhere uses far more than this.
@@ -20,7 +20,7 @@ pub struct Sample {
     pub rank: usize,
     /// When it last wrote anything, or was started.
     pub last_output: Instant,
-    /// CPU time of all its processes, in ticks: the sum of [`crate::proc::Process::ticks`].
+    /// CPU time of all its processes, in ticks: the sum of [`crate::ranks::proc::Process::ticks`].
     pub ticks: u64,
 }
 

@@ -10,20 +10,20 @@ use std::time::{Duration, Instant, SystemTime};
 use libc::c_int;
 
 use self::drain::{Pipes, drain};
-use crate::family;
-use crate::oom::Counter;
+use crate::job::setup::Setup;
 use crate::output::{self, Output};
-use crate::proc;
-use crate::rank::{Ended, Ending, Watched};
-use crate::reap::{End, reap};
-use crate::setup::Setup;
-use crate::signals::{self, PASSED_ON, STOPPING, Signals};
-use crate::stall::{Sample, Stall};
-use crate::start::{self, Starting};
-use crate::task::storage::Storage;
-use crate::teardown::{News, Teardown};
+use crate::ranks::family;
+use crate::ranks::idle::Beside;
+use crate::ranks::oom::Counter;
+use crate::ranks::proc;
+use crate::ranks::rank::{Ended, Ending, Watched};
+use crate::ranks::reap::{End, reap};
+use crate::ranks::signals::{self, PASSED_ON, STOPPING, Signals};
+use crate::ranks::stall::{Sample, Stall};
+use crate::ranks::start::{self, Starting};
+use crate::ranks::teardown::{News, Teardown};
+use crate::ranks::wait;
 use crate::units;
-use crate::wait;
 
 /// How long the last output may take to be read when all processes are gone.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ pub fn attempt(
     number: u32,
     signals: &Signals,
     output: &mut Output,
-    storage: &mut Storage,
+    beside: &mut dyn Beside,
 ) -> io::Result<Attempt> {
     let (started, begin) = (SystemTime::now(), Instant::now());
     let watch = setup.options.stall.map(|limit| Stall::new(limit, begin));
@@ -66,7 +66,7 @@ pub fn attempt(
         setup,
         signals,
         output,
-        storage,
+        beside,
         ranks: Vec::new(),
         ending: None,
         teardown: None,
@@ -94,7 +94,7 @@ struct Supervisor<'a> {
     signals: &'a Signals,
     output: &'a mut Output,
     /// Goes on beside the ranks and ends after them.
-    storage: &'a mut Storage,
+    beside: &'a mut dyn Beside,
     ranks: Vec<Watched>,
     /// Known as soon as something other than success is.
     ending: Option<Ending>,
@@ -149,7 +149,7 @@ impl Supervisor<'_> {
         let ready = {
             let mut descriptors = vec![self.signals.as_fd(), self.output.wake_fd()];
             descriptors.extend(readers.iter().filter_map(|index| self.ranks[*index].pipe.as_ref()).map(AsFd::as_fd));
-            descriptors.extend(self.storage.fd());
+            descriptors.extend(self.beside.fd());
             wait::readable(&descriptors, self.deadline())?
         };
         if ready[0] {
@@ -159,7 +159,7 @@ impl Supervisor<'_> {
             self.read(*index);
         }
         let now = Instant::now();
-        for line in self.storage.turn(ready.get(2 + readers.len()) == Some(&true), now) {
+        for line in self.beside.turn(ready.get(2 + readers.len()) == Some(&true), now) {
             self.say(&line);
         }
         self.output.tick(now);
@@ -171,7 +171,7 @@ impl Supervisor<'_> {
     fn deadline(&self) -> Option<Instant> {
         let teardown = self.teardown.as_ref().and_then(Teardown::deadline);
         let watch = self.watch.as_ref().filter(|_| self.teardown.is_none()).map(Stall::due);
-        [self.output.deadline(), self.storage.deadline(), teardown, watch].into_iter().flatten().min()
+        [self.output.deadline(), self.beside.deadline(), teardown, watch].into_iter().flatten().min()
     }
 
     /// Takes all that has arrived: what arrives together has happened at once.
@@ -212,7 +212,7 @@ impl Supervisor<'_> {
         let (now, wall, were_stopped) = (Instant::now(), SystemTime::now(), self.teardown.is_some());
         let mut failed = Vec::new();
         for (pid, end) in reaped.ended {
-            self.storage.ended(pid, end);
+            self.beside.ended(pid, end);
             // The others are strays of the ranks.
             let Some(index) = self.ranks.iter().position(|it| it.pid == Some(pid) && it.ended.is_none()) else {
                 continue;

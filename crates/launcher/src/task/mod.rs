@@ -4,30 +4,18 @@
 pub mod arguments;
 mod arrange;
 mod check;
-mod errands;
-mod helper;
-pub mod local;
 mod rules;
-pub mod scripts;
-pub mod storage;
+mod scripts;
 
 use std::env;
 use std::io::Write;
 
 pub use arguments::Request;
-pub use errands::{Errands, bring_in, bring_out, last_word};
 
-use crate::environment::Variable;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::printable;
-use crate::run::{self, Failure};
+use crate::run;
 use crate::show;
-
-/// What a rank of a task finds set besides [`crate::environment::VARIABLES`].
-pub const VARIABLES: &[Variable] = &[
-    Variable { name: "SERVER_ID", about: "number of this server: VC_TASK_INDEX, else VK_TASK_INDEX, else 0" },
-    Variable { name: "PYTHONUNBUFFERED", about: "1, unless it was set" },
-];
 
 /// Runs a task; with `--dry-run` prints what it would be.
 pub fn run(request: Request) -> Result<Exit, Failure> {
@@ -53,7 +41,7 @@ fn obey(request: Request) -> Result<Exit, Failure> {
     }
     let plan = show::plan(&run::plan(options)?);
     let text = plan + &errands.plan();
-    Ok(crate::print(&printable::lines(&text)))
+    show::print(&printable::lines(&text))
 }
 
 fn say(line: &str) {

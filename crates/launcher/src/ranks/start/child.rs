@@ -13,8 +13,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::ptr;
 
-use crate::bind::affinity::{self, CpuMask};
-use crate::signals;
+use crate::job::bind::affinity::{self, CpuMask};
+use crate::ranks::signals;
 
 /// What is searched for programs where PATH is not set.
 const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";

@@ -6,8 +6,8 @@ use std::io;
 use libc::c_int;
 
 use crate::exit::Exit;
-use crate::family;
-use crate::signals;
+use crate::ranks::family;
+use crate::ranks::signals;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use self::child::{Forked, Image};
-use crate::bind::affinity::CpuMask;
 use crate::exit::Exit;
+use crate::job::bind::affinity::CpuMask;
 
 /// Bytes that a rank's pipe holds: a burst of output does not stop the rank while the launcher is elsewhere.
 const PIPE_BYTES: i32 = 256 << 10;

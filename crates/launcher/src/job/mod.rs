@@ -1,5 +1,11 @@
 //! Which ranks are this server's.
 
+pub mod bind;
+pub mod environment;
+pub mod places;
+pub mod setup;
+pub mod variables;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
@@ -7,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rank_table::{By, Clues, DEFAULT_PATH, Format, Location, NotFound, RankTable, Ready};
 
-use crate::args::RunOptions;
+use crate::options::RunOptions;
 use crate::units;
 
 /// One training process to be.

@@ -8,29 +8,7 @@ use std::path::Path;
 
 pub use cpulist::format as format_list;
 
-/// What `--bind` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Bind {
-    /// Leave the ranks where the launcher may run.
-    #[default]
-    None,
-    /// Equal contiguous shares of the allowed CPUs.
-    Even,
-    /// Equal shares of the CPUs of the device's NUMA node.
-    Numa,
-}
-
-impl Bind {
-    /// The values of `--bind`, by their names.
-    pub fn from_name(name: &str) -> Option<Bind> {
-        match name {
-            "none" => Some(Bind::None),
-            "even" => Some(Bind::Even),
-            "numa" => Some(Bind::Numa),
-            _ => None,
-        }
-    }
-}
+use crate::options::Bind;
 
 /// The CPUs of each rank.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -152,14 +130,5 @@ mod tests {
         }
         let empty = tempfile::tempdir().unwrap();
         assert!(check(Bind::Numa, &[0, 1], &all(8), &empty, "0-3 4-7").is_some());
-    }
-
-    #[test]
-    fn names_are_those_of_the_flag() {
-        assert_eq!(
-            ["none", "even", "numa"].map(Bind::from_name),
-            [Some(Bind::None), Some(Bind::Even), Some(Bind::Numa)]
-        );
-        assert_eq!(Bind::from_name("NUMA"), None);
     }
 }

@@ -6,17 +6,15 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use crate::exit::Exit;
-use crate::family;
-use crate::reap::{End, reap};
-use crate::report;
-use crate::signals::{self, Signals};
-use crate::wait;
+use crate::ranks::family;
+use crate::ranks::reap::{End, reap};
+use crate::ranks::signals::{self, Signals};
+use crate::ranks::wait;
 
 /// Which of the two a process is after [`split`].
 #[derive(Debug)]
@@ -81,8 +79,9 @@ fn fork() -> io::Result<i32> {
     }
 }
 
-/// Passes signals to the launcher until that has ended, then sees to what it has left. Gives the exit code.
-pub fn guard(launcher: i32, before: &[i32], signals: &Signals, report: Option<&Path>) -> io::Result<Exit> {
+/// Passes signals to the launcher until that has ended, then sees to what it has left. Gives the exit code. Where the launcher
+/// was killed, `report` is given the cause and that code.
+pub fn guard(launcher: i32, before: &[i32], signals: &Signals, report: impl FnOnce(String, Exit)) -> io::Result<Exit> {
     let end = loop {
         wait::readable(&[signals.as_fd()], None)?;
         let mut ended = Vec::new();
@@ -106,16 +105,13 @@ pub fn guard(launcher: i32, before: &[i32], signals: &Signals, report: Option<&P
     };
     let swept = sweep(before, signals)?;
     if let End::Signal(signal) = end {
-        let name = signals::name(signal);
+        let cause = format!("the launcher itself (pid {launcher}) was killed by {}", signals::name(signal));
         // Nobody is left to tell when stderr is closed; the exit code still says it.
         let _ = writeln!(
             io::stderr(),
-            "fmtk-launch: FAILED: the launcher itself (pid {launcher}) was killed by {name}; \
-             killed all that it had started ({swept} processes were left)"
+            "fmtk-launch: FAILED: {cause}; killed all that it had started ({swept} processes were left)"
         );
-        if let Some(path) = report {
-            let _ = report::write_launcher_killed(path, launcher, &name, end.exit());
-        }
+        report(cause, end.exit());
     }
     if nix::unistd::getpid().as_raw() == 1 {
         end_container(signals)?;

@@ -1,24 +1,22 @@
 //! What is brought in before the ranks start, and taken out while they run and when they have ended.
 
-use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use libc::c_int;
 
-use super::arrange;
-use super::storage::Storage;
-use crate::closing;
-use crate::environment;
-use crate::exit::Exit;
-use crate::idle::{Heard, idle};
+use super::Storage;
+use super::copy::{Copy, Verb};
+use crate::exit::{Exit, Failure};
 use crate::job::Job;
+use crate::job::environment;
+use crate::job::places;
+use crate::job::setup::Setup;
 use crate::output::Output;
-use crate::run::Failure;
-use crate::setup::Setup;
-use crate::signals::Signals;
+use crate::ranks::idle::{Heard, idle, stopped_before_start};
+use crate::ranks::signals::Signals;
 use crate::units;
 
 /// How long the report may take to be copied after everything else.
@@ -26,59 +24,6 @@ const LAST_WORD: Duration = Duration::from_secs(10);
 
 /// How long the helper may take to end when there is nothing more to do.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How something is copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// A file from object storage.
-    GetFile,
-    /// A folder from object storage.
-    GetFolder,
-    /// A whole folder to object storage.
-    Put,
-    /// Files of a folder that begin with the prefix and have changed since they were copied last.
-    Sync,
-}
-
-impl Verb {
-    /// Its name in requests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Verb::GetFile => "get-file",
-            Verb::GetFolder => "get-folder",
-            Verb::Put => "put",
-            Verb::Sync => "sync",
-        }
-    }
-}
-
-/// Something to copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copy {
-    /// The parameter that asks for it.
-    pub what: &'static str,
-    /// How.
-    pub verb: Verb,
-    /// A path, or a URL of object storage.
-    pub from: OsString,
-    /// The same.
-    pub to: OsString,
-    /// Only what begins with it; may be empty.
-    pub prefix: OsString,
-}
-
-impl Copy {
-    /// A copy of everything.
-    pub fn new(what: &'static str, verb: Verb, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> Copy {
-        Copy { what, verb, from: from.as_ref().into(), to: to.as_ref().into(), prefix: OsString::new() }
-    }
-}
-
-impl fmt::Display for Copy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "copying `{}` (`{}`) to `{}`", self.from.display(), self.what, self.to.display())
-    }
-}
 
 /// The copies of a task.
 #[derive(Debug)]
@@ -146,10 +91,10 @@ impl Errands {
         };
         let homes: Vec<PathBuf> = match setup.folders.replace_home {
             true => setup.job.ranks.iter().map(|it| setup.folders.work_of(it)).collect(),
-            false => arrange::home().into_iter().collect(),
+            false => places::own_home().into_iter().collect(),
         };
         let tool =
-            |home: &PathBuf| Copy::new("log_path", Verb::Sync, arrange::tool_logs(home), format!("{logs}/mxTuningKit"));
+            |home: &PathBuf| Copy::new("log_path", Verb::Sync, places::tool_logs(home), format!("{logs}/mxTuningKit"));
         std::iter::once(own).chain(homes.iter().map(tool)).collect()
     }
 }
@@ -172,7 +117,7 @@ pub fn bring_in(errands: &Errands, setup: &Setup, signals: &Signals, output: &mu
         .map_err(|error| Failure { exit: Exit::LAUNCHER, text: format!("failed to wait for copies: {error}") })?;
     let failed: Vec<String> = storage.given_up().map(|it| it.1).collect();
     let failure = match (stopped.signal, failed.is_empty()) {
-        (Some(signal), _) => Failure { exit: Exit::signal(signal), text: closing::terminated_before_start(signal) },
+        (Some(signal), _) => stopped_before_start(signal),
         (None, false) => {
             let text = format!("the ranks lack what could not be copied:\n  {}", failed.join("\n  "));
             Failure { exit: Exit::LAUNCHER, text: format!("{text}\nhint: is it called so, and may this job read it?") }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use libc::pid_t;
 
-use crate::proc::{self, Process};
+use crate::ranks::proc::{self, Process};
 
 /// What is described at most; a line says how much was left out.
 const PROCESSES: usize = 64;

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use rank_table::{FILE_NAME, WriteError};
 
-use crate::args::RunOptions;
-use crate::bind::{self, Bind, Binding, affinity};
-use crate::environment::{self, Folders};
 use crate::exit::Exit;
+use crate::job::bind::{self, Binding, affinity};
+use crate::job::environment::{self, Folders};
+use crate::job::places::{self, NoPlace, Surroundings};
 use crate::job::{Job, Rank};
+use crate::options::{Bind, RunOptions};
 use crate::output::Sink;
-use crate::places::{self, NoPlace, Surroundings};
 
 /// What the ranks of this server are started with.
 #[derive(Debug)]

@@ -8,6 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// What the launcher calls itself as, to copy files; in no help text, as it is for nobody else.
+pub const COPY_FILES: &str = "copy-files";
+
 /// Folders for the logs of tasks: where they are below the logs themselves, they are not copied into themselves.
 const OWN: [&str; 2] = ["mxLaunchKit", "mxTuningKit"];
 
