@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::help;
-use crate::options::{RunOptions, Wrong, consistent, option, owned};
+use crate::options::{self, RunOptions, Wrong, consistent, take, typed};
 use crate::show::TableCommand;
 use crate::storage::local::COPY_FILES;
 use crate::task::Request;
@@ -16,7 +16,7 @@ use crate::task::arguments;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// A help text on standard output.
-    Help(&'static str),
+    Help(String),
     /// The version on standard output.
     Version,
     /// Start the ranks of this server.
@@ -38,15 +38,15 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Wr
     let mut parser = Parser::from_args(words);
     match parser.next()? {
         None => Err(Wrong("no subcommand was given".to_owned())),
-        Some(Arg::Short('h') | Arg::Long("help")) => alone(parser, Invocation::Help(help::TOP)),
+        Some(Arg::Short('h') | Arg::Long("help")) => alone(parser, Invocation::Help(help::TOP.to_owned())),
         Some(Arg::Short('V') | Arg::Long("version")) => alone(parser, Invocation::Version),
         Some(Arg::Value(word)) => match word.to_str() {
-            Some("help") => alone(parser, Invocation::Help(help::TOP)),
+            Some("help") => alone(parser, Invocation::Help(help::TOP.to_owned())),
             Some("run") => run(parser),
             Some("env") => env(parser),
             Some("rank-table") => table(parser),
             Some("task") => Ok(match arguments::parse(parser)? {
-                None => Invocation::Help(help::TASK),
+                None => Invocation::Help(help::task()),
                 Some(request) => Invocation::Task(Box::new(request)),
             }),
             Some(COPY_FILES) => alone(parser, Invocation::CopyFiles),
@@ -75,7 +75,7 @@ fn run(mut parser: Parser) -> Result<Invocation, Wrong> {
         }
         match parser.next()? {
             None => break,
-            Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Invocation::Help(help::RUN)),
+            Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Invocation::Help(help::run())),
             // A word before the command is ours to understand, what follows its name is the command's.
             Some(Arg::Value(program)) => {
                 options.command.push(program);
@@ -83,8 +83,7 @@ fn run(mut parser: Parser) -> Result<Invocation, Wrong> {
                 break;
             }
             Some(flag) => {
-                let flag = owned(flag);
-                known(option(&flag, &mut parser, &mut options)?, &flag)?;
+                known(typed(flag), &mut parser, &mut options)?;
             }
         }
     }
@@ -100,7 +99,7 @@ fn env(mut parser: Parser) -> Result<Invocation, Wrong> {
     let mut rank = None;
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::ENV)),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::ENV.to_owned())),
             Arg::Long("list") => return alone(parser, Invocation::Variables),
             Arg::Long("rank") => {
                 let value = parser.value()?.string()?;
@@ -108,8 +107,7 @@ fn env(mut parser: Parser) -> Result<Invocation, Wrong> {
             }
             Arg::Value(_) => return Err(argument.unexpected().into()),
             flag => {
-                let flag = owned(flag);
-                known(option(&flag, &mut parser, &mut options)?, &flag)?;
+                known(typed(flag), &mut parser, &mut options)?;
             }
         }
     }
@@ -121,7 +119,7 @@ fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
     let mut words = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::TABLE)),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::TABLE.to_owned())),
             Arg::Value(word) => words.push(word),
             _ => return Err(argument.unexpected().into()),
         }
@@ -144,8 +142,12 @@ fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
     }
 }
 
-fn known(is_known: bool, flag: &str) -> Result<(), Wrong> {
-    if is_known { Ok(()) } else { Err(Wrong(format!("unknown flag `{flag}`"))) }
+/// Takes over a flag of `run`; any other is refused.
+fn known(flag: String, parser: &mut Parser, options: &mut RunOptions) -> Result<(), Wrong> {
+    match take(options::FLAGS, &flag, parser, options)? {
+        true => Ok(()),
+        false => Err(Wrong(format!("unknown flag `{flag}`"))),
+    }
 }
 
 #[cfg(test)]
@@ -203,10 +205,10 @@ mod tests {
     #[test]
     fn other_subcommands() {
         for (line, expected) in [
-            ("--help", Invocation::Help(help::TOP)),
-            ("run --help", Invocation::Help(help::RUN)),
-            ("env -h", Invocation::Help(help::ENV)),
-            ("rank-table --help", Invocation::Help(help::TABLE)),
+            ("--help", Invocation::Help(help::TOP.to_owned())),
+            ("run --help", Invocation::Help(help::run())),
+            ("env -h", Invocation::Help(help::ENV.to_owned())),
+            ("rank-table --help", Invocation::Help(help::TABLE.to_owned())),
             ("-V", Invocation::Version),
             ("env --list", Invocation::Variables),
             ("rank-table show f", Invocation::Table(TableCommand::Show, "f".into())),

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 
 fn obey(invocation: Invocation) -> Result<Exit, Failure> {
     match invocation {
-        Invocation::Help(text) => print(text),
+        Invocation::Help(text) => print(&text),
         Invocation::Version => print(concat!("fmtk-launch ", env!("CARGO_PKG_VERSION"), "\n")),
         Invocation::Run(options) if options.dry_run => print(&printable::lines(&show::plan(&run::plan(options)?))),
         Invocation::Run(options) => run::run(options, None),

@@ -42,12 +42,17 @@ pub struct RunOptions {
     pub dry_run: bool,
     /// Program and arguments of a rank. Empty for `env`.
     pub command: Vec<OsString>,
-    /// What every rank finds set besides its own variables; no flag sets it.
-    pub variables: Vec<(&'static str, OsString)>,
-    /// The ranks refuse a HOME of another user; no flag sets it.
-    pub own_home: bool,
-    /// The command is the vendor's scripts, which start the ranks of the server with this number; no flag sets it.
-    pub scripts_of: Option<u32>,
+    /// The ranks are a task's; no flag sets it.
+    pub task: Option<TaskRanks>,
+}
+
+/// What the ranks of a task are besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskRanks {
+    /// Number of this server.
+    pub node: u32,
+    /// The command is the vendor's scripts, which start the ranks.
+    pub by_scripts: bool,
 }
 
 impl Default for RunOptions {
@@ -68,9 +73,7 @@ impl Default for RunOptions {
             report: None,
             dry_run: false,
             command: Vec::new(),
-            variables: Vec::new(),
-            own_home: false,
-            scripts_of: None,
+            task: None,
         }
     }
 }
@@ -117,18 +120,6 @@ pub enum Bind {
     Numa,
 }
 
-impl Bind {
-    /// The values of `--bind`, by their names.
-    pub fn from_name(name: &str) -> Option<Bind> {
-        match name {
-            "none" => Some(Bind::None),
-            "even" => Some(Bind::Even),
-            "numa" => Some(Bind::Numa),
-            _ => None,
-        }
-    }
-}
-
 /// The collective library wants 10 s between the end of the last process and a new start.
 pub const MIN_BACKOFF: Duration = Duration::from_secs(10);
 
@@ -148,8 +139,60 @@ impl From<lexopt::Error> for Wrong {
     }
 }
 
-/// The name of a flag, free of the parser that its value is taken from.
-pub fn owned(flag: Arg<'_>) -> String {
+/// A flag, as it is read and as the help has it.
+pub struct Flag<T: 'static> {
+    /// What follows the two dashes.
+    pub name: &'static str,
+    /// What its value is called; empty where it takes none.
+    pub value: &'static str,
+    /// What it does, on as many lines as the help is to have.
+    pub about: &'static str,
+    take: fn(&mut T, Given) -> Result<(), Wrong>,
+}
+
+/// A flag, by its name, its value's name, what it does, and how it is taken.
+pub const fn flag<T>(
+    name: &'static str,
+    value: &'static str,
+    about: &'static str,
+    take: fn(&mut T, Given) -> Result<(), Wrong>,
+) -> Flag<T> {
+    Flag { name, value, about, take }
+}
+
+/// The value of a flag as it was typed.
+pub struct Given {
+    /// The flag's name.
+    pub flag: &'static str,
+    /// Empty where the flag takes no value.
+    pub value: OsString,
+}
+
+impl Given {
+    /// The value as `read` understands it.
+    pub fn read<V>(self, read: fn(&str) -> Result<V, String>) -> Result<V, Wrong> {
+        read(&self.value.string()?).map_err(|why| Wrong(format!("`--{}`: {why}", self.flag)))
+    }
+
+    /// The value as a path.
+    pub fn path(self) -> Result<PathBuf, Wrong> {
+        let is_empty = self.value.is_empty();
+        if is_empty { Err(Wrong(format!("`--{}`: an empty path", self.flag))) } else { Ok(self.value.into()) }
+    }
+}
+
+/// Takes over the flag of that name with its value, if it is one of `flags`; says whether it is.
+pub fn take<T>(flags: &[&[Flag<T>]], name: &str, parser: &mut Parser, to: &mut T) -> Result<bool, Wrong> {
+    let Some(flag) = flags.iter().copied().flatten().find(|it| name.strip_prefix("--") == Some(it.name)) else {
+        return Ok(false);
+    };
+    let value = if flag.value.is_empty() { OsString::new() } else { parser.value()? };
+    (flag.take)(to, Given { flag: flag.name, value })?;
+    Ok(true)
+}
+
+/// A flag as it was typed, free of the parser that its value is taken from.
+pub fn typed(flag: Arg<'_>) -> String {
     match flag {
         Arg::Long(name) => format!("--{name}"),
         Arg::Short(letter) => format!("-{letter}"),
@@ -157,40 +200,83 @@ pub fn owned(flag: Arg<'_>) -> String {
     }
 }
 
-/// The value of a flag, as `read` understands it.
-pub fn of<T>(flag: &str, parser: &mut Parser, read: fn(&str) -> Result<T, String>) -> Result<T, Wrong> {
-    let value = parser.value()?.string()?;
-    read(&value).map_err(|why| Wrong(format!("`{flag}`: {why}")))
-}
+/// The flags of `run` in the groups of its help.
+pub const FLAGS: &[&[Flag<RunOptions>]] = &[RANKS, LIFE, OUTPUT, OTHERS];
 
-/// Takes a flag of `run`, with its value; says whether it is one.
-pub fn option(flag: &str, parser: &mut Parser, options: &mut RunOptions) -> Result<bool, Wrong> {
-    match flag {
-        "--rank-table" => options.rank_table = Some(path(flag, parser)?),
-        "--devices" => options.devices = Some(of(flag, parser, units::numbers)?),
-        "--wait" => options.wait = Some(of(flag, parser, units::duration)?),
-        "--grace" => options.grace = of(flag, parser, units::duration)?,
-        "--code-dir" => options.code_dir = Some(path(flag, parser)?),
-        "--log-dir" => options.log_dir = Some(path(flag, parser)?),
-        "--console" => options.console = of(flag, parser, console)?,
-        "--log-max-size" => options.log_max_size = of(flag, parser, units::size)?,
-        "--bind" => options.bind = of(flag, parser, bind)?,
-        "--max-restarts" => {
-            options.max_restarts =
-                of(flag, parser, |text| text.parse().map_err(|_| format!("`{text}` is no number of restarts")))?;
-        }
-        "--restart-backoff" => options.restart_backoff = of(flag, parser, units::duration)?,
-        "--stall" => options.stall = Some(of(flag, parser, units::duration)?).filter(|it| !it.is_zero()),
-        "--report" => options.report = Some(path(flag, parser)?),
-        "--dry-run" => options.dry_run = true,
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
+const RANKS: &[Flag<RunOptions>] = &[
+    flag(
+        "rank-table",
+        "PATH",
+        "Rank table, or its folder [default: $RANK_TABLE_FILE_V_1_0,\n\
+         $RANK_TABLE_FILE, /user/config/jobstart_hccl.json]",
+        |to, given| given.path().map(|it| to.rank_table = Some(it)),
+    ),
+    flag("devices", "LIST", "No table: one rank for each of these devices (0,1 or 0-7)", |to, given| {
+        given.read(units::numbers).map(|it| to.devices = Some(it))
+    }),
+    flag("wait", "DURATION", "How long to wait for a complete table [default: 30m]", |to, given| {
+        given.read(units::duration).map(|it| to.wait = Some(it))
+    }),
+];
 
-fn path(flag: &str, parser: &mut Parser) -> Result<PathBuf, Wrong> {
-    let path = PathBuf::from(parser.value()?);
-    if path.as_os_str().is_empty() { Err(Wrong(format!("`{flag}`: an empty path"))) } else { Ok(path) }
+const LIFE: &[Flag<RunOptions>] = &[
+    flag("grace", "DURATION", "Between SIGTERM and SIGKILL; a second Ctrl-C ends\nit [default: 15s]", |to, given| {
+        given.read(units::duration).map(|it| to.grace = it)
+    }),
+    flag(
+        "max-restarts",
+        "N",
+        "Start all ranks of this server again after a failure, N times\nat most [default: 0]",
+        |to, given| given.read(restarts).map(|it| to.max_restarts = it),
+    ),
+    flag("restart-backoff", "DURATION", "Wait before that, 10s at least [default: 10s]", |to, given| {
+        given.read(units::duration).map(|it| to.restart_backoff = it)
+    }),
+    flag(
+        "stall",
+        "DURATION",
+        "Stop when no rank has output or uses its CPU for that long;\n0 never does [default: 0]",
+        |to, given| given.read(units::duration).map(|it| to.stall = Some(it).filter(|it| !it.is_zero())),
+    ),
+];
+
+const OUTPUT: &[Flag<RunOptions>] = &[
+    flag(
+        "code-dir",
+        "DIR",
+        "MODEL_TASK_CWD and the folder of the ranks\n[default: $MODEL_TASK_CWD, this folder]",
+        |to, given| given.path().map(|it| to.code_dir = Some(it)),
+    ),
+    flag(
+        "log-dir",
+        "DIR",
+        "Where the ranks' output goes, a file each\n[default: $MA_MOUNT_PATH/log, /tmp/log]",
+        |to, given| given.path().map(|it| to.log_dir = Some(it)),
+    ),
+    flag("log-max-size", "SIZE", "Size at which a log file is put aside [default: 1GiB]", |to, given| {
+        given.read(units::size).map(|it| to.log_max_size = it)
+    }),
+    flag("console", "all|none|RANKS", "Whose lines are shown, too (0,2-5) [default: all]", |to, given| {
+        given.read(console).map(|it| to.console = it)
+    }),
+    flag("report", "FILE", "Write the JSON report here, too", |to, given| given.path().map(|it| to.report = Some(it))),
+];
+
+const OTHERS: &[Flag<RunOptions>] = &[
+    flag(
+        "bind",
+        "none|even|numa",
+        "Cores of a rank: all, an equal share, or the share near its\ndevice [default: none]",
+        |to, given| given.read(bind).map(|it| to.bind = it),
+    ),
+    flag("dry-run", "", "Only say what would be done", |to, _| {
+        to.dry_run = true;
+        Ok(())
+    }),
+];
+
+fn restarts(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number of restarts"))
 }
 
 fn console(text: &str) -> Result<Console, String> {
@@ -204,7 +290,12 @@ fn console(text: &str) -> Result<Console, String> {
 }
 
 fn bind(text: &str) -> Result<Bind, String> {
-    Bind::from_name(text).ok_or_else(|| format!("`{text}` is not `none`, `even` or `numa`"))
+    match text {
+        "none" => Ok(Bind::None),
+        "even" => Ok(Bind::Even),
+        "numa" => Ok(Bind::Numa),
+        _ => Err(format!("`{text}` is not `none`, `even` or `numa`")),
+    }
 }
 
 /// What no flag can tell alone.
@@ -223,18 +314,4 @@ pub fn consistent(options: &RunOptions) -> Result<(), Wrong> {
         return wrong("`--stall`: less than 1 s");
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_those_of_the_flag() {
-        assert_eq!(
-            ["none", "even", "numa"].map(Bind::from_name),
-            [Some(Bind::None), Some(Bind::Even), Some(Bind::Numa)]
-        );
-        assert_eq!(Bind::from_name("NUMA"), None);
-    }
 }

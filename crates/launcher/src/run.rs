@@ -1,6 +1,5 @@
 //! `fmtk-launch run`: from the rank table to the exit code.
 
-use std::env;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -11,10 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use rank_table::{Location, Ready, Step, WaitError, Watcher};
 
 use crate::exit::{Exit, Failure};
-use crate::job::environment;
 use crate::job::setup::{self, Setup};
-use crate::job::{self, Job, Source};
-use crate::options::RunOptions;
+use crate::job::{self, Job, Source, variables};
+use crate::options::{RunOptions, TaskRanks};
 use crate::output::{Options, Output};
 use crate::printable;
 use crate::ranks::guardian::{self, Side};
@@ -59,7 +57,7 @@ pub fn plan(options: RunOptions) -> Result<Setup, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
     let options = RunOptions { dry_run: true, ..options };
     let job = find_job(&options, &signals, &mut |line| eprintln!("fmtk-launch: {}", printable::line(line)))?;
-    setup::prepare(options, job).map_err(|error| Failure::new(error.exit(), error))
+    setup::prepare(options, job)
 }
 
 fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, adopts: bool) -> Result<Exit, Failure> {
@@ -70,11 +68,11 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
     let mut say = |line: &str| output.say(&format!("fmtk-launch: {line}"));
     let prepared = find_job(&options, signals, &mut say).and_then(|job| {
         errands.map_or(Ok(()), |it| it.check_devices(&job))?;
-        setup::prepare(options, job).map_err(|error| Failure::new(error.exit(), error))
+        setup::prepare(options, job)
     });
     let prepared = prepared.and_then(|setup| {
         // That of an earlier run would be taken for this one's, should the launcher be killed.
-        let _ = fs::remove_file(environment::report_file(&setup.job, &setup.folders.logs));
+        let _ = fs::remove_file(setup.folders.report_file(&setup.job));
         for line in &setup.notes {
             output.say(&format!("fmtk-launch: {line}"));
         }
@@ -128,7 +126,7 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
 fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
-    let beside_logs = environment::report_file(&setup.job, &setup.folders.logs);
+    let beside_logs = setup.folders.report_file(&setup.job);
     let write = |path: &PathBuf| {
         let error = report::write(path, report).err()?;
         Some(format!("failed to write the report `{}`: {error}", path.display()))
@@ -172,15 +170,15 @@ fn attempts(
 }
 
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {
-    let variable = |name: &str| env::var_os(name);
-    if let Some(server) = options.scripts_of {
-        return Ok(Job::of_scripts(server, variable));
+    let lookup = &variables::own;
+    if let Some(TaskRanks { node, by_scripts: true }) = options.task {
+        return Ok(Job::of_scripts(node, lookup));
     }
-    match job::source(options, variable) {
-        Source::Devices(devices) => Ok(Job::of_devices(&devices, variable)),
+    match job::source(options, lookup) {
+        Source::Devices(devices) => Ok(Job::of_devices(&devices, lookup)),
         Source::Table(location) => {
             let ready = wait_for_table(location, options.patience(), signals, say)?;
-            Job::of_table(ready, variable, job::local_addresses()).map_err(|error| Failure::new(Exit::USAGE, error))
+            Job::of_table(ready, lookup, job::local_addresses())
         }
     }
 }
@@ -271,8 +269,8 @@ fn greeting(setup: &Setup) -> String {
 
 /// Whether the prefixes on the console are coloured.
 fn colour() -> bool {
-    let is_set = |name| env::var_os(name).is_some_and(|it| !it.is_empty());
-    io::stdout().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|it| it != *"dumb")
+    let set = variables::own;
+    io::stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|it| it != *"dumb")
 }
 
 /// The rank table of a file or a folder, at once.

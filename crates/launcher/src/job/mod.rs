@@ -1,20 +1,23 @@
 //! Which ranks are this server's.
 
 pub mod bind;
-pub mod environment;
+pub mod files;
 pub mod places;
 pub mod setup;
 pub mod variables;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rank_table::{By, Clues, DEFAULT_PATH, Format, Location, NotFound, RankTable, Ready};
+use rank_table::{By, Clues, DEFAULT_PATH, Format, Location, RankTable, Ready};
 
+use crate::exit::{Exit, Failure};
 use crate::options::RunOptions;
 use crate::units;
+
+/// Looks up a variable; one that is empty counts as not set.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// One training process to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,57 +74,38 @@ pub enum Source {
 /// Where the ranks come from: the flags, then the environment. Looks whether the platform's table is there.
 ///
 /// Without any table there is one rank; but a job of several servers, or one on the platform, is known to get a table.
-pub fn source(options: &RunOptions, variable: impl Fn(&str) -> Option<OsString> + Copy) -> Source {
+pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
     if let Some(devices) = &options.devices {
         return Source::Devices(devices.clone());
     }
     if let Some(path) = &options.rank_table {
         return Source::Table(Location::given(path));
     }
-    let location = rank_table::locate(variable);
-    let set = |name| variable(name).filter(|it| !it.is_empty());
+    let location = rank_table::locate(lookup);
     let several =
-        ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| set(name).is_some_and(|it| it != "1" && it != "0"));
+        ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| lookup(name).is_some_and(|it| it != "1" && it != "0"));
     let is_expected = location.origin != rank_table::Origin::Default
         || several
-        || set("MA_VJ_NAME").is_some()
+        || lookup("MA_VJ_NAME").is_some()
         || Path::new(DEFAULT_PATH).parent().is_some_and(Path::exists);
     if is_expected { Source::Table(location) } else { Source::Devices(vec![0]) }
 }
 
-/// Why there is no job for this server.
-#[derive(Debug)]
-pub enum NoJob {
-    /// It can't be told which server this is.
-    NotFound(PathBuf, Box<NotFound>),
-    /// This server has no devices.
-    NoDevices(PathBuf, String),
-}
-
-impl fmt::Display for NoJob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoJob::NotFound(path, why) => write!(f, "rank table `{}`: {why}", path.display()),
-            NoJob::NoDevices(path, server) => {
-                write!(f, "rank table `{}`: the server `{server}` has no devices, so no rank is its", path.display())
-            }
-        }
-    }
-}
-
 impl Job {
     /// The job of a complete table.
-    pub fn of_table(
-        ready: Ready,
-        variable: impl Fn(&str) -> Option<OsString>,
-        addresses: Vec<IpAddr>,
-    ) -> Result<Job, NoJob> {
-        let clues = Clues::new(&variable, addresses);
-        let found =
-            rank_table::find(&ready.table, &clues).map_err(|why| NoJob::NotFound(ready.path.clone(), Box::new(why)))?;
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 if it can't be told which server this is, or this server has no devices.
+    pub fn of_table(ready: Ready, lookup: Lookup, addresses: Vec<IpAddr>) -> Result<Job, Failure> {
+        let path = ready.path.display();
+        let found = rank_table::find(&ready.table, &Clues::new(lookup, addresses))
+            .map_err(|why| Failure::new(Exit::USAGE, format!("rank table `{path}`: {why}")))?;
         let server = found.instance;
         if server.devices.is_empty() {
-            return Err(NoJob::NoDevices(ready.path, server.server_id.clone()));
+            let text =
+                format!("rank table `{path}`: the server `{}` has no devices, so no rank is its", server.server_id);
+            return Err(Failure::new(Exit::USAGE, text));
         }
         let rank = |(local, device): (u32, &rank_table::Device)| Rank {
             rank: device.rank,
@@ -134,23 +118,23 @@ impl Job {
         let (host, by) = (server.server_id.clone(), found.by);
         let size = ready.table.rank_count();
         let table = Some(Table { path: ready.path, table: ready.table, by });
-        Ok(Job { id: id(variable), host, ranks, size, master, table, by_scripts: false })
+        Ok(Job { id: id(lookup), host, ranks, size, master, table, by_scripts: false })
     }
 
     /// The job of one server without a table.
-    pub fn of_devices(devices: &[u32], variable: impl Fn(&str) -> Option<OsString>) -> Job {
+    pub fn of_devices(devices: &[u32], lookup: Lookup) -> Job {
         let rank =
             |(number, device): (u32, &u32)| Rank { rank: number, local: number, device: *device, physical: *device };
         let ranks: Vec<Rank> = (0..).zip(devices).map(rank).collect();
         // As many as a list of devices has, which is bounded to far less.
         let size = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
         let (host, master) = (host_name(), "127.0.0.1".to_owned());
-        Job { id: id(variable), host, ranks, size, master, table: None, by_scripts: false }
+        Job { id: id(lookup), host, ranks, size, master, table: None, by_scripts: false }
     }
 
     /// The job of the vendor's scripts on the server of this number.
-    pub fn of_scripts(server: u32, variable: impl Fn(&str) -> Option<OsString>) -> Job {
-        let mut job = Job::of_devices(&[0], variable);
+    pub fn of_scripts(server: u32, lookup: Lookup) -> Job {
+        let mut job = Job::of_devices(&[0], lookup);
         job.ranks.iter_mut().for_each(|it| it.rank = server);
         Job { by_scripts: true, ..job }
     }
@@ -160,6 +144,11 @@ impl Job {
         if self.by_scripts { "the vendor's scripts".to_owned() } else { units::ranks(ranks) }
     }
 
+    /// Whether the table was found by this path, its own or its folder's.
+    pub fn is_table_of(&self, path: &Path) -> bool {
+        self.table.as_ref().is_some_and(|it| it.path == path || it.path.parent() == Some(path))
+    }
+
     /// Whether the ranks need a v1 table that this server has to write.
     pub fn needs_conversion(&self) -> bool {
         self.table.as_ref().is_some_and(|it| it.table.format() == Format::V0)
@@ -167,8 +156,8 @@ impl Job {
 }
 
 /// JOB_ID, as the vendor's scripts have it.
-fn id(variable: impl Fn(&str) -> Option<OsString>) -> String {
-    let set = |name| variable(name).filter(|it| !it.is_empty()).map(|it| it.to_string_lossy().into_owned());
+fn id(lookup: Lookup) -> String {
+    let set = |name| lookup(name).map(|it| it.to_string_lossy().into_owned());
     set("BATCH_JOB_ID")
         .or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
         .unwrap_or_else(host_name)
@@ -193,10 +182,35 @@ pub fn local_addresses() -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use super::files::Folders;
     use super::*;
 
-    fn looked_up<'t>(variables: &'t [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> + Copy + 't {
-        move |name| variables.iter().find(|it| it.0 == name).map(|it| it.1.into())
+    /// An environment for tests.
+    pub fn of_test<'a>(variables: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
+        |name| variables.iter().find(|it| it.0 == name && !it.1.is_empty()).map(|it| it.1.into())
+    }
+
+    pub fn job(id: &str) -> Job {
+        let rank = |rank, local| Rank { rank, local, device: local, physical: local };
+        Job {
+            id: id.to_owned(),
+            host: "10.0.0.1".to_owned(),
+            ranks: vec![rank(8, 0), rank(9, 1)],
+            size: 16,
+            master: "10.0.0.9".to_owned(),
+            table: None,
+            by_scripts: false,
+        }
+    }
+
+    pub fn folders() -> Folders {
+        Folders {
+            code: "/code".into(),
+            logs: "/log".into(),
+            table: Some("/mount/rank_table/jobstart_hccl.json".into()),
+            work: "/w".into(),
+            replace_home: false,
+        }
     }
 
     #[test]
@@ -209,13 +223,13 @@ mod tests {
             (&[("VC_WORKER_NUM", "4")], Source::Table(rank_table::locate(|_| None))),
             (&[("MA_VJ_NAME", "ma-job-1")], Source::Table(rank_table::locate(|_| None))),
         ] {
-            assert_eq!(source(&options, looked_up(variables)), expected, "{variables:?}");
+            assert_eq!(source(&options, &of_test(variables)), expected, "{variables:?}");
         }
         let named = [("RANK_TABLE_FILE", "/tables")];
-        let Source::Table(location) = source(&options, looked_up(&named)) else { panic!() };
+        let Source::Table(location) = source(&options, &of_test(&named)) else { panic!() };
         assert_eq!(location.path, Path::new("/tables"));
         let devices = RunOptions { devices: Some(vec![4, 5]), ..RunOptions::default() };
-        assert_eq!(source(&devices, looked_up(&named)), Source::Devices(vec![4, 5]));
+        assert_eq!(source(&devices, &of_test(&named)), Source::Devices(vec![4, 5]));
     }
 
     #[test]
@@ -226,13 +240,13 @@ mod tests {
             (&[("MA_VJ_NAME", "ma-job-12"), ("BATCH_JOB_ID", "b")], "b"),
             (&[("MA_VJ_NAME", "")], &host_name()),
         ] {
-            assert_eq!(id(looked_up(variables)), expected);
+            assert_eq!(id(&of_test(variables)), expected);
         }
     }
 
     #[test]
     fn devices_are_ranks() {
-        let job = Job::of_devices(&[4, 6], |_| None);
+        let job = Job::of_devices(&[4, 6], &|_| None);
         let rank = |rank, device| Rank { rank, local: rank, device, physical: device };
         assert_eq!((job.ranks, job.size), (vec![rank(0, 4), rank(1, 6)], 2));
     }
@@ -246,13 +260,13 @@ mod tests {
                                               {"device_id":"1","device_ip":"1.1.1.4","rank_id":"1"}]}]}"#;
         let ready = Ready { table: rank_table::parse(text).expect("a table"), path: "/t".into() };
         let here = [("MA_CURRENT_HOST_IP", "10.0.0.2"), ("MA_VJ_NAME", "ma-job-1")];
-        let job = Job::of_table(ready.clone(), looked_up(&here), Vec::new()).expect("a job");
+        let job = Job::of_table(ready.clone(), &of_test(&here), Vec::new()).expect("a job");
         assert_eq!(
             job.ranks,
             [Rank { rank: 2, local: 0, device: 0, physical: 5 }, Rank { rank: 3, local: 1, device: 1, physical: 4 }]
         );
         assert_eq!((job.size, job.master.as_str(), job.host.as_str()), (4, "10.0.0.1", "10.0.0.2"));
-        let lost = Job::of_table(ready, |_| None, Vec::new()).expect_err("no clue").to_string();
+        let lost = Job::of_table(ready, &|_| None, Vec::new()).expect_err("no clue").text;
         assert!(lost.starts_with("rank table `/t`: it can't be told which of the 2 servers"), "{lost}");
     }
 }

@@ -5,22 +5,32 @@
 
 mod usable;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use usable::Demand;
 
+use super::files::device_folder;
+use super::{Lookup, variables};
+use crate::exit::{Exit, Failure};
+
 /// What the choice depends on.
 pub struct Surroundings<'a> {
     /// Looks up an environment variable.
-    pub var: &'a dyn Fn(&str) -> Option<OsString>,
+    pub lookup: Lookup<'a>,
     /// Our effective uid: names the private folder below `/tmp`, and must own it.
     pub uid: u32,
     /// What fixed paths such as `/tmp` and `/cache` are below: `/`, but in tests.
     pub root: &'a Path,
     /// Make nothing and judge by permissions alone, as `--dry-run` must.
     pub dry: bool,
+}
+
+impl Surroundings<'_> {
+    /// Those of this process.
+    pub fn real(dry: bool) -> Surroundings<'static> {
+        Surroundings { lookup: &variables::own, uid: nix::unistd::geteuid().as_raw(), root: Path::new("/"), dry }
+    }
 }
 
 /// A folder that can be written to.
@@ -32,20 +42,11 @@ pub struct Place {
     pub note: Option<String>,
 }
 
-/// No folder can be used; says why of each that was tried.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to find a writable folder for {what}: {}\nhint: {hint}", reasons(.tried))]
-pub struct NoPlace {
-    what: &'static str,
-    tried: Vec<Tried>,
-    hint: &'static str,
-}
-
 type Tried = (PathBuf, io::Error);
 
 /// The folder for logs: `given` and nothing else, or the vendor's two and our own fallbacks. It is made with mode 0755,
 /// because what collects logs may run under another uid.
-pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<Place, NoPlace> {
+pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<Place, Failure> {
     const WHAT: &str = "logs";
     if let Some(given) = given {
         // The ranks may have another working folder, so a relative path would mean another place to them.
@@ -65,7 +66,7 @@ pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<Place, NoPlac
 }
 
 /// The folder for the converted rank table.
-pub fn rank_table(around: &Surroundings) -> Result<Place, NoPlace> {
+pub fn rank_table(around: &Surroundings) -> Result<Place, Failure> {
     let mut choices: Vec<Choice> = below_var(around, "MA_MOUNT_PATH", "rank_table").map(own).into_iter().collect();
     choices.extend(cache(around, "rank_table"));
     choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, "rank_table")));
@@ -75,17 +76,12 @@ pub fn rank_table(around: &Surroundings) -> Result<Place, NoPlace> {
 
 /// The folder in which every one of `devices` has, or can have, its [`device_folder`]; they are made, mode 0750, since
 /// the tuning kit refuses wider ones.
-pub fn work(around: &Surroundings, devices: &[u32]) -> Result<Place, NoPlace> {
+pub fn work(around: &Surroundings, devices: &[u32]) -> Result<Place, Failure> {
     let mut choices: Vec<Choice> = below_var(around, "MA_MOUNT_PATH", "workspace").map(own).into_iter().collect();
     choices.extend(cache(around, ""));
     choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, "")));
     choices.push(private(around.root.join("tmp"), around.uid, ""));
     choose(around, "the ranks' work", SET_TMPDIR, 0o750, choices, devices)
-}
-
-/// The work folder of `device` (its logical index on this server) in the place that [`work`] chose.
-pub fn device_folder(work: &Path, device: u32) -> PathBuf {
-    work.join(format!("device{device}"))
 }
 
 /// What HOME must be set to for a rank with this work folder; `None` where HOME is a folder that can be written to.
@@ -102,7 +98,7 @@ pub fn is_home_own(around: &Surroundings) -> bool {
 
 /// The folder for what comes from object storage or goes there, called `name`, below FMTK_CACHE or /cache; with an empty
 /// name the one above them.
-pub fn mirror(around: &Surroundings, name: &str) -> Result<Place, NoPlace> {
+pub fn mirror(around: &Surroundings, name: &str) -> Result<Place, Failure> {
     let join = |folder: PathBuf| if name.is_empty() { folder } else { folder.join(name) };
     let mut choices: Vec<Choice> = var(around, "FMTK_CACHE").map(|it| own(join(it))).into_iter().collect();
     choices.extend(cache(around, name));
@@ -118,7 +114,7 @@ pub fn tool_logs(home: &Path) -> PathBuf {
 
 /// HOME as the launcher has it.
 pub fn own_home() -> Option<PathBuf> {
-    std::env::var_os("HOME").filter(|it| !it.is_empty()).map(PathBuf::from)
+    variables::own("HOME").map(PathBuf::from)
 }
 
 const SET_TMPDIR: &str = "set `TMPDIR` to a folder that can be written to";
@@ -151,7 +147,7 @@ fn private(tmp: PathBuf, uid: u32, name: &str) -> Choice {
 }
 
 fn var(around: &Surroundings, name: &str) -> Option<PathBuf> {
-    (around.var)(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    (around.lookup)(name).map(PathBuf::from)
 }
 
 fn below_var(around: &Surroundings, variable: &str, name: &str) -> Option<PathBuf> {
@@ -170,7 +166,7 @@ fn choose(
     mode: u32,
     choices: Vec<Choice>,
     devices: &[u32],
-) -> Result<Place, NoPlace> {
+) -> Result<Place, Failure> {
     let mut tried: Vec<Tried> = Vec::new();
     for (index, Choice { path, private }) in choices.iter().enumerate() {
         // `TMPDIR=/tmp` names one choice twice: once is enough.
@@ -195,7 +191,8 @@ fn choose(
             }
         }
     }
-    Err(NoPlace { what, tried, hint })
+    let text = format!("failed to find a writable folder for {what}: {}\nhint: {hint}", reasons(&tried));
+    Err(Failure::new(Exit::LAUNCHER, text))
 }
 
 fn test(around: &Surroundings, folder: &Path, mode: u32, private: Option<&Path>) -> io::Result<()> {

@@ -2,17 +2,17 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rank_table::{FILE_NAME, WriteError};
+use rank_table::FILE_NAME;
 
-use crate::exit::Exit;
-use crate::job::bind::{self, Binding, affinity};
-use crate::job::environment::{self, Folders};
-use crate::job::places::{self, NoPlace, Surroundings};
-use crate::job::{Job, Rank};
+use super::bind::{self, Binding, affinity};
+use super::files::{Folders, device_folder};
+use super::places::{self, Surroundings};
+use super::variables::{self, Of};
+use super::{Job, Rank};
+use crate::exit::{Exit, Failure};
 use crate::options::{Bind, RunOptions};
 use crate::output::Sink;
 
@@ -25,57 +25,34 @@ pub struct Setup {
     pub job: Job,
     /// Its folders, all of them there unless this is a dry run.
     pub folders: Folders,
-    /// Cores of each rank; none for all.
-    pub cpus: Vec<Vec<usize>>,
     /// What the user should know about these choices, a sentence each.
     pub notes: Vec<String>,
+    /// Cores of each rank; none for all.
+    cpus: Vec<Vec<usize>>,
 }
 
-/// Why nothing can be started.
+/// What one rank is started with.
 #[derive(Debug)]
-pub enum SetupError {
-    /// The code folder is not one.
-    Code(PathBuf, &'static str, std::io::Error),
-    /// No folder can be used for something.
-    Place(NoPlace),
-    /// The v1 table can't be written.
-    Table(WriteError),
-}
-
-impl SetupError {
-    /// A folder that was named is the user's to mend.
-    pub fn exit(&self) -> Exit {
-        match self {
-            SetupError::Code(..) => Exit::USAGE,
-            SetupError::Place(_) | SetupError::Table(_) => Exit::LAUNCHER,
-        }
-    }
-}
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SetupError::Code(path, by, error) => {
-                write!(f, "the code folder `{}` ({by}) can't be entered: {error}", path.display())?;
-                f.write_str("\nhint: name the folder of the training code with `--code-dir`")
-            }
-            SetupError::Place(error) => error.fmt(f),
-            SetupError::Table(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<NoPlace> for SetupError {
-    fn from(error: NoPlace) -> Self {
-        SetupError::Place(error)
-    }
+pub struct RankPlan {
+    /// Which one it is.
+    pub rank: Rank,
+    /// Where its output goes.
+    pub sink: Sink,
+    /// What its environment has other than the launcher's; variables that are to be removed have no value.
+    pub variables: Vec<(&'static str, Option<OsString>)>,
+    /// Its cores; none for all.
+    pub cpus: Vec<usize>,
 }
 
 /// Decides everything and makes the folders; a dry run only decides.
-pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, SetupError> {
-    let variable = |name: &str| env::var_os(name);
+///
+/// # Errors
+///
+/// With exit code 2 if the code folder is not one: a folder that was named is the user's to mend. With 125 if there is no
+/// folder for something, or the v1 table can't be written.
+pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;
-    let around = Surroundings { var: &variable, uid: nix::unistd::geteuid().as_raw(), root: Path::new("/"), dry };
+    let around = Surroundings::real(dry);
     let code = code_folder(&options)?;
     let logs = places::logs(&around, options.log_dir.as_deref())?;
     let devices: Vec<u32> = job.ranks.iter().map(|it| it.device).collect();
@@ -89,13 +66,13 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, SetupError> {
             notes.extend(place.note);
             let path = place.path.join(FILE_NAME);
             if !dry {
-                rank_table::write_v1(&table.table, &path).map_err(SetupError::Table)?;
+                rank_table::write_v1(&table.table, &path).map_err(|error| Failure::new(Exit::LAUNCHER, error))?;
             }
             Some(path)
         }
     };
-    let first_work = places::device_folder(&work.path, devices.first().copied().unwrap_or(0));
-    let is_foreign = options.own_home && !places::is_home_own(&around);
+    let first_work = device_folder(&work.path, devices.first().copied().unwrap_or(0));
+    let is_foreign = options.task.is_some() && !places::is_home_own(&around);
     let replace_home = is_foreign || places::home(&around, &first_work).is_some();
     if replace_home {
         let why = if is_foreign { "is not this user's own" } else { "is not set or can't be written" };
@@ -107,37 +84,35 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, SetupError> {
     // The scripts make those of their ranks.
     if !dry && !job.by_scripts {
         for rank in &job.ranks {
-            let path = environment::process_log(&job, rank, &folders.logs, variable);
+            let path = folders.process_log(&job, rank, &variables::own);
             if let Err(error) = fs::create_dir_all(&path) {
                 notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", path.display()));
             }
         }
     }
-    Ok(Setup { options, job, folders, cpus, notes })
+    Ok(Setup { options, job, folders, notes, cpus })
 }
 
 impl Setup {
-    /// Where the output of a rank goes.
-    pub fn sink(&self, rank: &Rank, attempt: u32) -> Sink {
-        let label = if self.job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
-        Sink { label, file: self.log_file(rank, attempt), on_console: self.options.console.shows(rank.rank) }
-    }
-
-    /// The log file of a rank.
-    pub fn log_file(&self, rank: &Rank, attempt: u32) -> PathBuf {
-        environment::log_file(&self.job, rank, &self.folders.logs, attempt)
-    }
-
-    /// What a rank's environment has other than the launcher's.
-    pub fn variables(&self, rank: &Rank, attempt: u32) -> Vec<(&'static str, Option<OsString>)> {
-        let mut variables = environment::of_rank(&self.job, rank, &self.folders, attempt, |name| env::var_os(name));
-        variables.extend(self.options.variables.iter().map(|(name, value)| (*name, Some(value.clone()))));
-        variables
+    /// The plans of the ranks of this server, for an attempt from 1 on.
+    pub fn ranks(&self, attempt: u32) -> impl Iterator<Item = RankPlan> {
+        let Setup { options, job, folders, .. } = self;
+        job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {
+            let label = if job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
+            let on_console = options.console.shows(rank.rank);
+            let of = Of { job, rank, folders, task: options.task, attempt, lookup: &variables::own };
+            RankPlan {
+                rank: *rank,
+                sink: Sink { label, file: folders.log_file(job, rank, attempt), on_console },
+                variables: of.changes(),
+                cpus: cpus.clone(),
+            }
+        })
     }
 }
 
-fn code_folder(options: &RunOptions) -> Result<PathBuf, SetupError> {
-    let (path, by) = match (&options.code_dir, env::var_os("MODEL_TASK_CWD").filter(|it| !it.is_empty())) {
+fn code_folder(options: &RunOptions) -> Result<PathBuf, Failure> {
+    let (path, by) = match (&options.code_dir, variables::own("MODEL_TASK_CWD")) {
         (Some(path), _) => (path.clone(), "given by `--code-dir`"),
         (None, Some(path)) => (path.into(), "named by MODEL_TASK_CWD"),
         // Whoever is in it already need not enter it: the platform starts containers in ma-user's home under any uid.
@@ -145,10 +120,16 @@ fn code_folder(options: &RunOptions) -> Result<PathBuf, SetupError> {
     };
     let path = absolute(&path);
     // A search of `.` in it fails in the same ways as entering it.
-    match fs::metadata(path.join(".")) {
-        Ok(_) => Ok(path),
-        Err(error) => Err(SetupError::Code(path, by, error)),
-    }
+    let failed = |error| {
+        let path = path.display();
+        let text = format!(
+            "the code folder `{path}` ({by}) can't be entered: {error}\n\
+             hint: name the folder of the training code with `--code-dir`"
+        );
+        Failure::new(Exit::USAGE, text)
+    };
+    fs::metadata(path.join(".")).map_err(failed)?;
+    Ok(path)
 }
 
 /// A path that means the same in another folder. Links stay: the code folder may be one on purpose.

@@ -83,6 +83,7 @@ impl Default for Patience {
 }
 
 /// A rank, in one attempt.
+#[derive(Debug)]
 pub struct Sink {
     /// What its lines on the console begin with, in brackets: `rank 3`.
     pub label: String,

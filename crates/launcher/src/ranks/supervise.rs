@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use libc::c_int;
 
 use self::drain::{Pipes, drain};
-use crate::job::setup::Setup;
+use crate::job::setup::{RankPlan, Setup};
 use crate::output::{self, Output};
 use crate::ranks::family;
 use crate::ranks::idle::Beside;
@@ -114,11 +114,10 @@ impl Supervisor<'_> {
     /// Starts all ranks; where one can't be, those that could are stopped.
     fn start(&mut self, number: u32) {
         let mut starting = Vec::new();
-        for (rank, cpus) in self.setup.job.ranks.iter().zip(&self.setup.cpus) {
-            let sink = self.output.open(self.setup.sink(rank, number));
-            self.ranks.push(Watched::new(*rank, self.setup.log_file(rank, number), sink));
-            let variables = self.setup.variables(rank, number);
-            let begun = start::begin(&self.setup.options.command, &variables, &self.setup.folders.code, cpus);
+        for RankPlan { rank, sink, variables, cpus } in self.setup.ranks(number) {
+            let log = sink.file.clone();
+            self.ranks.push(Watched::new(rank, log, self.output.open(sink)));
+            let begun = start::begin(&self.setup.options.command, &variables, &self.setup.folders.code, &cpus);
             let is_over = begun.is_err();
             starting.push(begun);
             if is_over {

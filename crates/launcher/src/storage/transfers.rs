@@ -11,7 +11,7 @@ use super::Storage;
 use super::copy::{Copy, Verb};
 use crate::exit::{Exit, Failure};
 use crate::job::Job;
-use crate::job::environment;
+use crate::job::files;
 use crate::job::places;
 use crate::job::setup::Setup;
 use crate::output::Output;
@@ -86,7 +86,7 @@ impl Errands {
     fn syncs(&self, setup: &Setup) -> Vec<Copy> {
         let Some(logs) = &self.logs else { return Vec::new() };
         let own = Copy {
-            prefix: environment::file_name(&setup.job.id).into(),
+            prefix: files::file_name(&setup.job.id).into(),
             ..Copy::new("log_path", Verb::Sync, &setup.folders.logs, format!("{logs}/mxLaunchKit/node_{}", self.node))
         };
         let homes: Vec<PathBuf> = match setup.folders.replace_home {
@@ -105,7 +105,7 @@ impl Errands {
 ///
 /// With exit code 125 if something can't be had, 128 + the signal if one stopped the launcher.
 pub fn bring_in(errands: &Errands, setup: &Setup, signals: &Signals, output: &mut Output) -> Result<Storage, Failure> {
-    let log = setup.folders.logs.join(format!("{}-storage.txt", environment::file_name(&setup.job.id)));
+    let log = setup.folders.logs.join(format!("{}-storage.txt", files::file_name(&setup.job.id)));
     let mut storage = Storage::new(errands.helper.clone(), log);
     let begin = Instant::now();
     for copy in &errands.fetch {

@@ -4,25 +4,61 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::options::{self, RunOptions, Wrong};
+use crate::options::{self, Flag, Given, RunOptions, Wrong, flag, take, typed};
 use crate::storage::PERIOD;
 use crate::units;
 
-/// The names of the launch kit's parameters, as they follow `--`.
-pub const PARAMETERS: &[&str] = &[
-    "task_type",
-    "model_config_path",
-    "code_path",
-    "boot_file_path",
-    "data_path",
-    "output_path",
-    "use_sfs",
-    "ckpt_path",
-    "pretrained_model_path",
-    "log_path",
-    "model_name",
-    "device_type",
-    "device_num",
+/// The launch kit's parameters.
+pub const PARAMETERS: &[Flag<Request>] = &[
+    flag("task_type", "TYPE", "finetune, evaluate or infer", parameter),
+    flag("code_path", "DIR", "Folder of the code: MODEL_TASK_CWD, in which ranks start", parameter),
+    flag("boot_file_path", "FILE", "Python file to run; without a leading / in the code folder", parameter),
+    flag("data_path", "DIR", "Data, here or in object storage", parameter),
+    flag(
+        "output_path",
+        "DIR",
+        "Output, here or in object storage; each server gets\n<task>/node_<i>/ in it",
+        parameter,
+    ),
+    flag("pretrained_model_path", "DIR", "Model that finetune begins with", parameter),
+    flag("ckpt_path", "DIR", "Checkpoint of evaluate and infer, which need it", parameter),
+    flag("model_config_path", "FILE", "YAML file; copied to /cache/model_config.yaml", parameter),
+    flag(
+        "log_path",
+        "DIR",
+        "Where logs are copied, while ranks run and at the end:\n<task>/mxLaunchKit/node_<i>/ and <task>/mxTuningKit/",
+        parameter,
+    ),
+    flag("use_sfs", "true|false", "true: no path is in object storage [default: false]", parameter),
+    flag("device_num", "N", "Checked against the rank table; without one, the number of\ndevices", parameter),
+    flag("model_name", "NAME", "Accepted, without effect", parameter),
+    flag("device_type", "TYPE", "Accepted, without effect", parameter),
+];
+
+/// The flags that only `task` has.
+pub const FLAGS: &[Flag<Request>] = &[
+    flag("sync-interval", "DURATION", "Between two copies of logs [default: 30s]", |to, given| {
+        given.read(some_time).map(|it| to.sync_interval = it)
+    }),
+    flag(
+        "sync-timeout",
+        "DURATION",
+        "How long the last copies of logs may take, and all copies after\na stop from outside [default: 60s]",
+        |to, given| given.read(some_time).map(|it| to.sync_timeout = it),
+    ),
+    flag("copy-timeout", "DURATION", "How long any other copy may take [default: 2h]", |to, given| {
+        given.read(some_time).map(|it| to.copy_timeout = it)
+    }),
+    flag("legacy-exit-codes", "", "Exit with 1 for every failure, as the launch kit did", |to, _| {
+        to.legacy_exit_codes = true;
+        Ok(())
+    }),
+    flag(
+        "ranks",
+        "native|scripts",
+        "Who starts the ranks: this launcher, or the vendor's\nrun_ascend910.py [default: $FMTK_LAUNCH_RANKS, native]",
+        |to, given| given.read(Ranks::from_name).map(|it| to.ranks = Some(it)),
+    ),
 ];
 
 /// What the command line of `task` asks for.
@@ -92,21 +128,13 @@ pub fn parse(mut parser: Parser) -> Result<Option<Request>, Wrong> {
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
-            Arg::Long("legacy-exit-codes") => request.legacy_exit_codes = true,
-            Arg::Long("sync-interval") => request.sync_interval = duration("--sync-interval", &mut parser)?,
-            Arg::Long("sync-timeout") => request.sync_timeout = duration("--sync-timeout", &mut parser)?,
-            Arg::Long("copy-timeout") => request.copy_timeout = duration("--copy-timeout", &mut parser)?,
-            Arg::Long("ranks") => request.ranks = Some(options::of("--ranks", &mut parser, Ranks::from_name)?),
             Arg::Long("code-dir") => return Err(Wrong("`--code-dir`: `task` has `--code_path`".to_owned())),
-            Arg::Long(name) if PARAMETERS.contains(&name) => {
-                // Of the table, as what `name` is from is the parser, which the value comes from, too.
-                let name = PARAMETERS.iter().find(|it| **it == name).copied().unwrap_or_default();
-                request.parameters.0.push((name, parser.value()?.string()?));
-            }
             Arg::Value(word) => request.ignored.push(word.to_string_lossy().into_owned()),
             flag => {
-                let flag = options::owned(flag);
-                if !options::option(&flag, &mut parser, &mut request.options)? {
+                let flag = typed(flag);
+                let is_known = take(&[PARAMETERS, FLAGS], &flag, &mut parser, &mut request)?
+                    || take(options::FLAGS, &flag, &mut parser, &mut request.options)?;
+                if !is_known {
                     let value = parser.optional_value().map(|it| format!("={}", it.to_string_lossy()));
                     request.ignored.push(flag + &value.unwrap_or_default());
                 }
@@ -117,9 +145,15 @@ pub fn parse(mut parser: Parser) -> Result<Option<Request>, Wrong> {
     Ok(Some(request))
 }
 
-fn duration(flag: &str, parser: &mut Parser) -> Result<Duration, Wrong> {
-    let duration = options::of(flag, parser, units::duration)?;
-    if duration.is_zero() { Err(Wrong(format!("`{flag}`: 0 leaves no time for anything"))) } else { Ok(duration) }
+fn parameter(to: &mut Request, given: Given) -> Result<(), Wrong> {
+    let Given { flag, value } = given;
+    to.parameters.0.push((flag, value.string()?));
+    Ok(())
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    let duration = units::duration(text)?;
+    if duration.is_zero() { Err("0 leaves no time for anything".to_owned()) } else { Ok(duration) }
 }
 
 #[cfg(test)]

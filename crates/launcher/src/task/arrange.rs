@@ -9,29 +9,19 @@ use std::path::{Path, PathBuf};
 use super::arguments::Request;
 use super::check::{Task, Where};
 use crate::exit::{Exit, Failure};
-use crate::job::environment::{OF_TASK, Variable};
 use crate::job::places::{self, Surroundings};
-use crate::job::{self, Source};
-use crate::options::RunOptions;
+use crate::job::{self, Lookup, Source, variables};
+use crate::options::{RunOptions, TaskRanks};
 use crate::storage::copy::{Copy, Verb};
 use crate::storage::local::COPY_FILES;
 use crate::storage::transfers::Errands;
 
 /// What the command of a task is run with, and what is copied before and after it. Makes the folders, unless this is a dry
 /// run.
-pub fn arrange(
-    request: Request,
-    task: Task,
-    variable: impl Fn(&str) -> Option<OsString> + std::marker::Copy,
-) -> Result<(RunOptions, Errands), Failure> {
+pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Errands), Failure> {
     let mut options = request.options;
-    let around = Surroundings {
-        var: &variable,
-        uid: nix::unistd::geteuid().as_raw(),
-        root: Path::new("/"),
-        dry: options.dry_run,
-    };
-    let (name, node) = (name(variable), task.node);
+    let around = Surroundings::real(options.dry_run);
+    let (name, node) = (name(&variables::own), task.node);
     let mut arranged = Arranged { around: &around, fetch: Vec::new() };
     let data = arranged.folder("data_path", task.data, "fmtk_data")?;
     let model_name = task.action.model();
@@ -54,7 +44,8 @@ pub fn arrange(
         }
     };
 
-    options.scripts_of = task.scripts.is_some().then_some(node);
+    let by_scripts = task.scripts.is_some();
+    options.task = Some(TaskRanks { node, by_scripts });
     let mut command: Vec<OsString> = task.scripts.unwrap_or_default();
     command.extend([task.tool, task.action.name(), "--quiet"].map(OsString::from));
     let boot = Some(task.boot);
@@ -71,17 +62,8 @@ pub fn arrange(
     }
     options.command = command;
     options.code_dir = Some(task.code);
-    options.own_home = true;
-    let value = |it: &Variable| -> Option<OsString> {
-        match it.name {
-            "SERVER_ID" => Some(node.to_string().into()),
-            "PYTHONUNBUFFERED" => variable(it.name).is_none_or(|it| it.is_empty()).then(|| "1".into()),
-            _ => None,
-        }
-    };
-    options.variables = OF_TASK.iter().filter_map(|it| Some((it.name, value(it)?))).collect();
     // The scripts have a table in any case, and do not let themselves be told what is in it.
-    let has_table = options.scripts_of.is_none() && matches!(job::source(&options, variable), Source::Table(_));
+    let has_table = !by_scripts && matches!(job::source(&options, &variables::own), Source::Table(_));
     if let (Some(count), None, false) = (task.devices, &options.devices, has_table) {
         options.devices = Some((0..count).collect());
     }
@@ -137,15 +119,15 @@ impl Arranged<'_> {
     }
 
     fn mirror(&self, name: &str) -> Result<PathBuf, Failure> {
-        places::mirror(self.around, name).map(|it| it.path).map_err(|error| failure(error.to_string()))
+        places::mirror(self.around, name).map(|it| it.path)
     }
 }
 
 /// What the task is called in folders of its output and logs.
 ///
 /// The tuning kit refuses folders with other characters, so those become `_`.
-fn name(variable: impl Fn(&str) -> Option<OsString>) -> String {
-    let name = variable("MA_VJ_NAME").filter(|it| !it.is_empty());
+fn name(lookup: Lookup) -> String {
+    let name = lookup("MA_VJ_NAME");
     let name = name
         .map_or_else(|| "default_model_task".into(), |it| it.to_string_lossy().replacen("ma-job", "modelarts-job", 1));
     name.chars().map(|it| if it.is_ascii_alphanumeric() || "-_".contains(it) { it } else { '_' }).collect()
@@ -173,7 +155,7 @@ mod tests {
 
     #[test]
     fn names() {
-        let of = |value: Option<&'static str>| name(|it| value.filter(|_| it == "MA_VJ_NAME").map(Into::into));
+        let of = |value: Option<&'static str>| name(&|it| value.filter(|_| it == "MA_VJ_NAME").map(Into::into));
         assert_eq!(of(None), "default_model_task");
         assert_eq!(of(Some("ma-job-a.b/7")), "modelarts-job-a_b_7");
     }

@@ -10,6 +10,7 @@ use super::arguments::{Parameters, Request};
 use super::rules::{self, Kind, on_path};
 use super::scripts;
 use crate::exit::{Exit, Failure};
+use crate::job::Lookup;
 use crate::printable;
 
 /// What the tuning kit is to do.
@@ -79,7 +80,7 @@ const HELPER: &str = "FMTK_STORAGE_HELPER";
 /// # Errors
 ///
 /// All faults at once, each with its parameter's name.
-pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> Result<(Task, Vec<String>), Failure> {
+pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), Failure> {
     let mut check = Check { parameters: &request.parameters, faults: Vec::new(), notes: Vec::new(), is_sfs: false };
     check.is_sfs = check.flag("use_sfs");
     let action = check.action();
@@ -90,9 +91,9 @@ pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> 
     let output = check.output();
     let model = action.and_then(|it| check.model(it));
     let logs = check.logs();
-    let node = check.node(&variable);
+    let node = check.node(lookup);
     let devices = check.devices(request.options.devices.as_ref().map(Vec::len));
-    let tool = ["tk", "mindpet"].into_iter().find(|it| on_path(it, &variable).is_some());
+    let tool = ["tk", "mindpet"].into_iter().find(|it| on_path(it, lookup).is_some());
     if tool.is_none() {
         check
             .faults
@@ -100,12 +101,12 @@ pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> 
     }
     let stored = [&config, &data, &output, &model, &logs].into_iter().flatten();
     let stored = stored.filter(|it| matches!(it, Where::Storage(_))).count();
-    let helper = (stored > 0).then(|| helper(&variable)).flatten();
+    let helper = (stored > 0).then(|| helper(lookup)).flatten();
     if stored > 0 && helper.is_none() {
         let why = "object storage needs MoXing, and neither `python3` nor `python` is on PATH";
         check.faults.push(format!("{why}: add the folder of the image's Python to PATH"));
     }
-    let scripts = scripts::wanted(request, &variable, &mut check.faults, &mut check.notes);
+    let scripts = scripts::wanted(request, lookup, &mut check.faults, &mut check.notes);
     check.loops(&output, [("data_path", &data), (action.map_or("", Action::model), &model)]);
     let Check { faults, notes, .. } = check;
     match (action, code, boot, data, output, node, tool) {
@@ -320,8 +321,8 @@ impl Check<'_> {
 
     /// The number of this server; 0 where nobody says one. One that can't be read might be any: servers that all took
     /// themselves for the first would write over each other's output.
-    fn node(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Option<u32> {
-        let set = |name: &'static str| variable(name).filter(|it| !it.is_empty()).map(|value| (name, value));
+    fn node(&mut self, lookup: Lookup) -> Option<u32> {
+        let set = |name: &'static str| lookup(name).map(|value| (name, value));
         let Some((name, value)) = ["VC_TASK_INDEX", "VK_TASK_INDEX"].into_iter().find_map(set) else {
             return Some(0);
         };
@@ -360,10 +361,10 @@ impl Check<'_> {
 }
 
 /// What copies from and to object storage: its program with its arguments.
-fn helper(variable: impl Fn(&str) -> Option<OsString>) -> Option<Vec<OsString>> {
-    if let Some(own) = variable(HELPER).filter(|it| !it.is_empty()) {
+fn helper(lookup: Lookup) -> Option<Vec<OsString>> {
+    if let Some(own) = lookup(HELPER) {
         return Some(vec![own]);
     }
-    let python = ["python3", "python"].into_iter().find_map(|it| on_path(it, &variable))?;
+    let python = ["python3", "python"].into_iter().find_map(|it| on_path(it, lookup))?;
     Some(vec![python.into(), "-c".into(), include_str!("storage.py").into()])
 }

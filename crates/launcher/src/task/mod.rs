@@ -7,12 +7,12 @@ mod check;
 mod rules;
 mod scripts;
 
-use std::env;
 use std::io::Write;
 
 pub use arguments::Request;
 
 use crate::exit::{Exit, Failure};
+use crate::job::variables;
 use crate::printable;
 use crate::run;
 use crate::show;
@@ -28,14 +28,13 @@ pub fn run(request: Request) -> Result<Exit, Failure> {
 }
 
 fn obey(request: Request) -> Result<Exit, Failure> {
-    let variable = |name: &str| env::var_os(name);
     for word in &request.ignored {
         say(&format!("warning: `{word}` is no parameter of a task and is ignored"));
     }
-    let (checked, notes) = check::check(&request, variable)?;
+    let (checked, notes) = check::check(&request, &variables::own)?;
     notes.iter().for_each(|note| say(&format!("warning: {note}")));
     let is_dry = request.options.dry_run;
-    let (options, errands) = arrange::arrange(request, checked, variable)?;
+    let (options, errands) = arrange::arrange(request, checked)?;
     if !is_dry {
         return run::run(options, Some(errands));
     }

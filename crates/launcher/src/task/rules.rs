@@ -6,13 +6,14 @@
 //! `--quiet`.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
+
+use crate::job::Lookup;
 
 /// Bits of a mode that the tuning kit takes for a risk.
 const RISKY: u32 = 0o027;
@@ -118,9 +119,9 @@ pub fn risk(path: &Path) -> Option<String> {
 }
 
 /// Where a program is that is called by its name.
-pub fn on_path(program: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+pub fn on_path(program: &str, lookup: Lookup) -> Option<PathBuf> {
     let is_program = |it: &PathBuf| it.is_file() && access(it, AccessFlags::X_OK).is_ok();
-    env::split_paths(&variable("PATH")?).map(|folder| folder.join(program)).find(is_program)
+    env::split_paths(&lookup("PATH")?).map(|folder| folder.join(program)).find(is_program)
 }
 
 fn uid() -> u32 {

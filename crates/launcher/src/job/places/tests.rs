@@ -1,6 +1,7 @@
 //! The choice in temp folders that stand for the root of a machine.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -40,8 +41,8 @@ impl Machine {
     }
 
     fn ask<T>(&self, question: impl Fn(&Surroundings) -> T) -> T {
-        let var = |name: &str| self.vars.get(name).cloned();
-        question(&Surroundings { var: &var, uid: self.uid, root: self.root.path(), dry: self.dry })
+        let lookup = |name: &str| self.vars.get(name).cloned().filter(|it| !it.is_empty());
+        question(&Surroundings { lookup: &lookup, uid: self.uid, root: self.root.path(), dry: self.dry })
     }
 
     fn ours(&self, name: &str) -> PathBuf {
@@ -89,7 +90,7 @@ fn a_given_log_folder_is_made_or_refused() {
     assert_eq!(machine.ask(|a| logs(a, Some(&given))).unwrap(), first(given.clone()));
     assert_eq!(given.metadata().unwrap().mode() & 0o700, 0o700);
     machine.block("file");
-    let error = machine.ask(|a| logs(a, Some(&machine.path("file/log")))).unwrap_err().to_string();
+    let error = machine.ask(|a| logs(a, Some(&machine.path("file/log")))).unwrap_err().text;
     assert!(error.contains("file/log`: ") && error.contains("\nhint: `--log-dir`"), "{error}");
     assert!(!error.contains("tmp/log"), "{error}");
 }
@@ -151,10 +152,10 @@ fn no_place_lists_each_with_its_reason() {
     fs::write(machine.path(&format!("tmp/fmtk-{}", machine.uid)), "").unwrap();
     for dry in [false, true] {
         machine.dry = dry;
-        let error = machine.ask(rank_table).unwrap_err().to_string();
+        let error = machine.ask(rank_table).unwrap_err().text;
         assert!(error.starts_with("failed to find a writable folder for the converted rank table: "), "{error}");
         assert_eq!(error.matches("rank_table`: ").count(), 3, "{error}");
-        let of_work = machine.ask(|a| work(a, &[3])).unwrap_err().to_string();
+        let of_work = machine.ask(|a| work(a, &[3])).unwrap_err().text;
         assert_eq!(of_work.matches("device3`: ").count(), 3, "{of_work}");
         assert!(error.contains("not trusted") && error.contains("\nhint: set `TMPDIR`"), "{error}");
     }
