@@ -16,7 +16,7 @@ use crate::options::{RunOptions, TaskRanks};
 use crate::output::{Options, Output};
 use crate::printable;
 use crate::ranks::guardian::{self, Side};
-use crate::ranks::idle::{self, Heard};
+use crate::ranks::idle;
 use crate::ranks::rank::Ending;
 use crate::ranks::signals::Signals;
 use crate::ranks::start;
@@ -154,8 +154,7 @@ fn attempts(
             output
                 .say(&format!("fmtk-launch: attempt {number} is over; the next one begins in {wait}, {left} are left"));
             let until = wait::after(Instant::now(), backoff);
-            let heard = Heard { signals, output: Some(output), lines: Vec::new() };
-            if let Some(signal) = idle::idle(heard, storage, Some(until), |_| false)?.signal {
+            if let (Some(signal), _) = idle::idle(signals, Some(output), storage, Some(until), |_| false)? {
                 attempt.ending = Ending::Terminated(signal);
                 attempts.push((attempt, lines));
                 break;

@@ -7,11 +7,9 @@
 //! - *The console* loses nothing while it keeps up. When its buffer is full the ranks wait for at most 1 s, and for one
 //!   that was slow before they don't wait at all; then lines are skipped whole and counted.
 //!
-//! While nothing is written nobody wakes up.
+//! While nothing is written nobody wakes up, but for one look after a second.
 
-mod batch;
 mod console;
-mod console_writer;
 mod files;
 mod lines;
 mod log_file;
@@ -19,6 +17,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod wake;
+mod worker;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -39,9 +38,6 @@ pub const AT_ONCE: usize = 64 * 1024;
 
 /// Bytes that are worth a read; for less room than that the rank waits.
 const LEAST: usize = 4096;
-
-/// Stack of a writer, in bytes.
-const STACK: usize = 64 * 1024;
 
 /// Where output goes and how.
 pub struct Options {
@@ -217,8 +213,10 @@ impl Output {
 
     /// When [`Output::tick`] has to be called at the latest although nothing happens; `None` when all is quiet.
     pub fn deadline(&self) -> Option<Instant> {
-        let owed = self.files.is_owed() || self.console.is_owed();
-        if owed { Some(self.now) } else { self.console.deadline() }
+        if self.files.is_owed() || self.console.is_owed() {
+            return Some(self.now);
+        }
+        [self.files.deadline(self.now), self.console.deadline()].into_iter().flatten().min()
     }
 
     /// The last 50 lines of a rank, as a terminal would show them.
@@ -234,7 +232,7 @@ impl Output {
     /// Ends all sinks and waits until their files are written, as [`Output::finish`] does, but the console goes on.
     pub fn settle_files(&mut self, patience: Duration) {
         self.files.close();
-        self.wait(Instant::now(), patience, |output| output.files.stuck_since());
+        self.wait(Instant::now(), patience, |output| output.files.busy_since());
     }
 
     /// Ends all sinks and waits until everything is written, or until neither writer has made progress for `patience`; a
@@ -243,13 +241,12 @@ impl Output {
     pub fn finish(mut self, patience: Duration, last: impl FnOnce(&[Summary]) -> Vec<String>) -> Vec<Summary> {
         let started = Instant::now();
         self.files.close();
-        self.wait(started, patience, |output| output.files.stuck_since());
-        self.wake.unset_alarm();
+        self.wait(started, patience, |output| output.files.busy_since());
         let kept = self.files.results();
         self.console.settle();
-        self.wait(started, patience, |output| output.console.unsettled_since());
-        let hangs = self.console.unsettled_since().is_some();
-        let lost = self.console.results(hangs);
+        self.wait(started, patience, |output| output.console.busy_since());
+        let hangs = self.console.busy_since().is_some();
+        let lost = self.console.results();
         let summary = |((state, kept), console_lines_lost): ((State, files::Kept), u64)| Summary {
             file: state.file,
             parts: kept.parts,
@@ -265,18 +262,17 @@ impl Output {
             lines.iter().for_each(|line| self.console.say_past_the_writer(line));
         } else {
             lines.iter().for_each(|line| self.console.say(line));
-            self.console.close();
-            self.wait(Instant::now(), patience, |output| output.console.unsettled_since());
+            self.wait(Instant::now(), patience, |output| output.console.busy_since());
         }
         summaries
     }
 
-    /// Ticks until nothing is stuck any more, or for longer than `patience` since `started`.
-    fn wait(&mut self, started: Instant, patience: Duration, stuck_since: impl Fn(&Output) -> Option<Instant>) {
+    /// Ticks until nothing is busy any more, or was without progress for `patience` since `started`.
+    fn wait(&mut self, started: Instant, patience: Duration, busy_since: impl Fn(&Output) -> Option<Instant>) {
         loop {
             let now = Instant::now();
             self.tick(now);
-            let Some(since) = stuck_since(self) else { return };
+            let Some(since) = busy_since(self) else { return };
             let left = (since.max(started) + patience).saturating_duration_since(now);
             if left.is_zero() {
                 return;

@@ -12,16 +12,6 @@ use crate::ranks::reap::{End, reap};
 use crate::ranks::signals::{self, STOPPING, Signals};
 use crate::ranks::wait;
 
-/// Where things are heard from and said.
-pub struct Heard<'a> {
-    /// What stops the launcher comes from here.
-    pub signals: &'a Signals,
-    /// `None` where it has ended already.
-    pub output: Option<&'a mut Output>,
-    /// What could not be said for want of it.
-    pub lines: Vec<String>,
-}
-
 /// What goes on beside the ranks in the same event loop, before they start and after they have ended, too.
 pub trait Beside {
     /// To be polled for reading.
@@ -37,24 +27,19 @@ pub trait Beside {
     fn ended(&mut self, pid: i32, end: End) -> bool;
 }
 
-/// Why the wait is over.
-pub struct Over {
-    /// The signal that stops the launcher, if that was it.
-    pub signal: Option<c_int>,
-    /// What could not be said.
-    pub lines: Vec<String>,
-}
-
-/// Waits until `is_over` says so of the copies, until `until` has come, or until a signal comes that stops the launcher.
+/// Waits until `is_over` says so of what goes on beside, until `until` has come, or until a signal comes that stops the
+/// launcher. Gives that signal, and the lines that could not be said where there is no output any more.
 pub fn idle<B: Beside>(
-    mut heard: Heard<'_>,
+    signals: &Signals,
+    mut output: Option<&mut Output>,
     beside: &mut B,
     until: Option<Instant>,
     is_over: impl Fn(&B) -> bool,
-) -> io::Result<Over> {
+) -> io::Result<(Option<c_int>, Vec<String>)> {
+    let mut lines = Vec::new();
     let mut is_readable = false;
     loop {
-        let (stopping, has_child_ended) = stopping(heard.signals)?;
+        let (stopping, has_child_ended) = stopping(signals)?;
         if has_child_ended {
             for (pid, end) in reap()?.ended {
                 beside.ended(pid, end);
@@ -62,18 +47,18 @@ pub fn idle<B: Beside>(
         }
         let now = Instant::now();
         for line in beside.turn(is_readable, now) {
-            match &mut heard.output {
+            match &mut output {
                 Some(output) => output.say(&format!("fmtk-launch: {line}")),
-                None => heard.lines.push(line),
+                None => lines.push(line),
             }
         }
-        heard.output.iter_mut().for_each(|it| it.tick(now));
+        output.iter_mut().for_each(|it| it.tick(now));
         if stopping.is_some() || is_over(beside) || until.is_some_and(|it| now >= it) {
-            return Ok(Over { signal: stopping, lines: heard.lines });
+            return Ok((stopping, lines));
         }
-        let output = heard.output.as_deref();
+        let output = output.as_deref();
         let next = [output.and_then(Output::deadline), beside.deadline(), until].into_iter().flatten().min();
-        let mut descriptors = vec![heard.signals.as_fd()];
+        let mut descriptors = vec![signals.as_fd()];
         descriptors.extend(output.map(Output::wake_fd));
         let own = beside.fd();
         descriptors.extend(own);

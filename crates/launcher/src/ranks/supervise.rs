@@ -1,15 +1,12 @@
 //! One start of the ranks, from the first process to the last: an event loop over signals, the ranks' output and time.
 
-mod drain;
-
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use libc::c_int;
 
-use self::drain::{Pipes, drain};
 use crate::job::setup::{RankPlan, Setup};
 use crate::output::{self, Output};
 use crate::ranks::family;
@@ -87,6 +84,13 @@ pub fn attempt(
     let Supervisor { ranks, ending, told_to_stop, .. } = supervisor;
     let ending = ending.unwrap_or(Ending::Succeeded);
     Ok(Attempt { number, started, lasted: begin.elapsed(), ending, ranks, survivors, told_to_stop })
+}
+
+/// What came of reading from a rank.
+enum Read {
+    Something,
+    Nothing,
+    NoRoom,
 }
 
 struct Supervisor<'a> {
@@ -297,29 +301,55 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Reads once from a rank.
-    fn read(&mut self, index: usize) {
+    /// Reads once from a rank, as much as there is room for.
+    fn read(&mut self, index: usize) -> Read {
         let watched = &mut self.ranks[index];
-        let Some(pipe) = &mut watched.pipe else { return };
+        let Some(pipe) = &mut watched.pipe else { return Read::Nothing };
         // Ranks share the room, so what was wanted before the one in front was read may be less now.
         let wanted = self.output.wants(watched.sink).min(self.buffer.len());
         if wanted == 0 {
-            return;
+            return Read::NoRoom;
         }
         match pipe.read(&mut self.buffer[..wanted]) {
-            Ok(length @ 1..) => self.output.take(watched.sink, &self.buffer[..length], Instant::now()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Ok(length @ 1..) => {
+                self.output.take(watched.sink, &self.buffer[..length], Instant::now());
+                return Read::Something;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Read::Something,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             // A pipe does not fail otherwise; if it did, there would be nothing more to come.
             Ok(_) | Err(_) => {
                 watched.pipe = None;
                 self.output.end(watched.sink);
             }
         }
+        Read::Nothing
     }
 
-    /// Reads what is left in the pipes, and closes them.
+    /// Reads what is left in the pipes when all processes are gone, and closes them. A pipe that has nothing and has not ended
+    /// is held open by somebody outside; one that was not read for want of room is not empty.
     fn drain(&mut self) -> io::Result<()> {
-        drain(&mut Left { deadline: Instant::now() + DRAIN, supervisor: self })?;
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            let (mut has_read, mut full) = (false, Vec::new());
+            for index in 0..self.ranks.len() {
+                match self.read(index) {
+                    Read::Something => has_read = true,
+                    Read::NoRoom => full.push(self.ranks[index].sink),
+                    Read::Nothing => {}
+                }
+            }
+            let now = Instant::now();
+            self.output.tick(now);
+            if (!has_read && full.is_empty()) || now >= deadline {
+                break;
+            }
+            // Room that the tick has made is told by nobody.
+            if !has_read && full.iter().all(|sink| self.output.wants(*sink) == 0) {
+                let until = self.output.deadline().map_or(deadline, |it| it.min(deadline));
+                wait::readable(&[self.output.wake_fd()], Some(until))?;
+            }
+        }
         for watched in &mut self.ranks {
             if watched.pipe.take().is_some() {
                 self.output.end(watched.sink);
@@ -339,44 +369,5 @@ impl Supervisor<'_> {
 
     fn say(&mut self, line: &str) {
         self.output.say(&format!("fmtk-launch: {line}"));
-    }
-}
-
-/// What is in the pipes when all processes are gone.
-struct Left<'a, 'b> {
-    supervisor: &'a mut Supervisor<'b>,
-    /// When it is given up.
-    deadline: Instant,
-}
-
-impl Pipes for Left<'_, '_> {
-    fn open(&self) -> Vec<usize> {
-        let ranks = self.supervisor.ranks.iter().enumerate();
-        ranks.filter(|(_, it)| it.pipe.is_some()).map(|(index, _)| index).collect()
-    }
-
-    fn has_room(&self, index: usize) -> bool {
-        self.supervisor.output.wants(self.supervisor.ranks[index].sink) > 0
-    }
-
-    fn read(&mut self, index: usize) -> io::Result<bool> {
-        let Some(pipe) = &self.supervisor.ranks[index].pipe else { return Ok(false) };
-        let now = Instant::now();
-        let is_readable = now < self.deadline && wait::readable(&[pipe.as_fd()], Some(now))?[0];
-        if is_readable {
-            self.supervisor.read(index);
-        }
-        Ok(is_readable)
-    }
-
-    fn tick(&mut self) {
-        self.supervisor.output.tick(Instant::now());
-    }
-
-    fn sleep(&mut self) -> io::Result<bool> {
-        let output = &self.supervisor.output;
-        let until = output.deadline().map_or(self.deadline, |it| it.min(self.deadline));
-        wait::readable(&[output.wake_fd()], Some(until))?;
-        Ok(Instant::now() < self.deadline)
     }
 }

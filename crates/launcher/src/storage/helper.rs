@@ -31,7 +31,8 @@ pub struct Helper {
     process: Option<Process>,
     /// Why the last one is gone.
     fate: String,
-    requests: u64,
+    /// Requests so far: the number of the last one.
+    asked: u64,
 }
 
 #[derive(Debug)]
@@ -44,19 +45,10 @@ struct Process {
     is_killed: bool,
 }
 
-/// What became of a request.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// That of the request.
-    pub number: u64,
-    /// Files that were copied, or why not all of them were.
-    pub result: Result<u64, String>,
-}
-
 impl Helper {
     /// One that does not run yet.
     pub fn new(program: Vec<OsString>, log: PathBuf) -> Helper {
-        Helper { program, log, process: None, fate: String::new(), requests: 0 }
+        Helper { program, log, process: None, fate: String::new(), asked: 0 }
     }
 
     /// Its process.
@@ -85,8 +77,8 @@ impl Helper {
         self.process.as_ref().is_none_or(|it| it.is_killed).then_some(self.fate.as_str())
     }
 
-    /// Asks it, and starts it before if need be. Gives the number that the answer will have.
-    pub fn ask(&mut self, copy: &Copy) -> io::Result<u64> {
+    /// Asks it, and starts it before if need be.
+    pub fn ask(&mut self, copy: &Copy) -> io::Result<()> {
         let fields = [&copy.from, &copy.to, &copy.prefix];
         if fields.iter().any(|it| it.as_bytes().iter().any(u8::is_ascii_control)) {
             return Err(io::Error::other("a path with control characters in it can't be asked for"));
@@ -97,22 +89,20 @@ impl Helper {
                 io::Error::other(format!("failed to start `{program}`: {error}"))
             })?);
         }
-        self.requests += 1;
-        let number = self.requests;
-        let mut line = format!("{number}\t{}", copy.verb.name()).into_bytes();
+        self.asked += 1;
+        let mut line = format!("{}\t{}", self.asked, copy.verb.name()).into_bytes();
         for field in fields {
             line.push(b'\t');
             line.extend(field.as_bytes());
         }
         line.push(b'\n');
         let requests = self.process.as_mut().and_then(|it| it.requests.as_mut());
-        requests.ok_or(io::ErrorKind::BrokenPipe)?.write_all(&line)?;
-        Ok(number)
+        requests.ok_or(io::ErrorKind::BrokenPipe)?.write_all(&line)
     }
 
-    /// Takes the answers that have come.
-    pub fn read(&mut self) -> Vec<Answer> {
-        let Some(process) = self.process.as_mut().filter(|it| !it.is_killed) else { return Vec::new() };
+    /// The answer to the last request if it has come: files that were copied, or why not all of them were.
+    pub fn read(&mut self) -> Option<Result<u64, String>> {
+        let process = self.process.as_mut().filter(|it| !it.is_killed)?;
         let mut buffer = [0; 4096];
         let is_over = loop {
             match process.answers.read(&mut buffer) {
@@ -128,7 +118,7 @@ impl Helper {
             // Nothing can come any more, so it is of no use, be it alive or not.
             self.kill("closed its output");
         }
-        text.split(|it| *it == b'\n').filter_map(answer).collect()
+        text.split(|it| *it == b'\n').find_map(|line| answer(line, self.asked))
     }
 
     /// Kills it with all in its group.
@@ -184,15 +174,15 @@ fn start(program: &[OsString], log: &PathBuf) -> io::Result<Process> {
     Ok(Process { pid, requests: Some(requests), answers, text: Vec::new(), is_killed: false })
 }
 
-fn answer(line: &[u8]) -> Option<Answer> {
+/// What a line answers to the request of that number; `None` where it is something else.
+fn answer(line: &[u8], number: u64) -> Option<Result<u64, String>> {
     let line = String::from_utf8_lossy(line);
     let mut fields = line.splitn(3, '\t');
-    let number = fields.next()?.parse().ok()?;
-    let result = match (fields.next()?, fields.next().unwrap_or_default()) {
+    fields.next().filter(|it| it.parse() == Ok(number))?;
+    Some(match (fields.next()?, fields.next().unwrap_or_default()) {
         ("ok", files) => Ok(files.trim().parse().unwrap_or(0)),
         (_, why) => Err(why.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()),
-    };
-    Some(Answer { number, result })
+    })
 }
 
 #[cfg(test)]
@@ -201,16 +191,16 @@ mod tests {
 
     #[test]
     fn answers() {
-        let said = |number, result: Result<u64, &str>| Some(Answer { number, result: result.map_err(str::to_owned) });
         for (line, expected) in [
-            ("3\tok\t12", said(3, Ok(12))),
-            ("3\tok", said(3, Ok(0))),
-            ("3\tfailed\tno\tway\x1b", said(3, Err("no way "))),
+            ("3\tok\t12", Some(Ok(12))),
+            ("3\tok", Some(Ok(0))),
+            ("3\tfailed\tno\tway\x1b", Some(Err("no way ".to_owned()))),
+            ("2\tok\t12", None),
             ("", None),
             ("INFO: copying", None),
             ("3", None),
         ] {
-            assert_eq!(answer(line.as_bytes()), expected, "{line:?}");
+            assert_eq!(answer(line.as_bytes(), 3), expected, "{line:?}");
         }
     }
 }

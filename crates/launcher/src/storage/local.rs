@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
-use std::io::{self, BufRead, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ fn sync(from: &Path, to: &Path, prefix: &OsStr, seen: &mut Seen) -> Result<u64, 
             if !metadata.is_file() || seen.get(&path) == Some(&mark) {
                 continue;
             }
-            match copy(&path, &target, &metadata) {
+            match copy(&path, &target, 0o666) {
                 Ok(()) => {
                     files += 1;
                     seen.insert(path, mark);
@@ -95,13 +95,13 @@ fn sync(from: &Path, to: &Path, prefix: &OsStr, seen: &mut Seen) -> Result<u64, 
     wrong.map_or(Ok(files), Err)
 }
 
-/// Copies a file as far as it goes now; the target has the old text or the new one.
-fn copy(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
-    let folder = to.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
-    // Not more than it was: one that grows as fast as it is copied would never end.
-    let mut text = io::Read::take(File::open(from)?, metadata.len());
-    file_edit::replace(to, 0o666, |target| io::copy(&mut text, target).map(drop))
+/// Copies a file as far as it goes now; the target, which may be a link, has the old text or the new one.
+pub fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
+    fs::create_dir_all(to.parent().unwrap_or(Path::new("/")))?;
+    let file = File::open(from)?;
+    // Not more than it is now: one that grows as fast as it is copied would never end.
+    let length = file.metadata()?.len();
+    file_edit::replace(to, mode, |target| io::copy(&mut file.take(length), target).map(drop))
 }
 
 #[cfg(test)]

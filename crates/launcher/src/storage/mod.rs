@@ -70,7 +70,6 @@ enum State {
 #[derive(Debug)]
 struct Current {
     job: usize,
-    number: u64,
     began: Instant,
     deadline: Instant,
 }
@@ -172,7 +171,7 @@ impl Storage {
             let deadline = now + job.timeout;
             let deadline = job.give_up.map_or(deadline, |it| it.min(deadline));
             let asked = self.helper.ask(&job.copy);
-            self.current = Some(Current { job: index, number: *asked.as_ref().unwrap_or(&0), began: now, deadline });
+            self.current = Some(Current { job: index, began: now, deadline });
             if let Err(error) = asked {
                 self.over(Err(error.to_string()), now);
             }
@@ -243,12 +242,8 @@ impl Beside for Storage {
     }
 
     fn turn(&mut self, is_readable: bool, now: Instant) -> Vec<String> {
-        if is_readable {
-            for answer in self.helper.read() {
-                if self.current.as_ref().is_some_and(|it| it.number == answer.number) {
-                    self.over(answer.result, now);
-                }
-            }
+        if is_readable && let Some(answer) = self.helper.read() {
+            self.over(answer, now);
         }
         if let (Some(_), Some(fate)) = (&self.current, self.helper.fate()) {
             let fate = fate.to_owned();

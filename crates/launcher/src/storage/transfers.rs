@@ -15,7 +15,7 @@ use crate::job::files;
 use crate::job::places;
 use crate::job::setup::Setup;
 use crate::output::Output;
-use crate::ranks::idle::{Heard, idle, stopped_before_start};
+use crate::ranks::idle::{idle, stopped_before_start};
 use crate::ranks::signals::Signals;
 use crate::units;
 
@@ -112,11 +112,11 @@ pub fn bring_in(errands: &Errands, setup: &Setup, signals: &Signals, output: &mu
         output.say(&format!("fmtk-launch: {copy}"));
         storage.add(copy.clone(), errands.copy_timeout, begin);
     }
-    let heard = Heard { signals, output: Some(output), lines: Vec::new() };
-    let stopped = idle(heard, &mut storage, None, |it| it.is_settled() || it.given_up().next().is_some())
-        .map_err(|error| Failure { exit: Exit::LAUNCHER, text: format!("failed to wait for copies: {error}") })?;
+    let (stopped, _) =
+        idle(signals, Some(output), &mut storage, None, |it| it.is_settled() || it.given_up().next().is_some())
+            .map_err(|error| Failure { exit: Exit::LAUNCHER, text: format!("failed to wait for copies: {error}") })?;
     let failed: Vec<String> = storage.given_up().map(|it| it.1).collect();
-    let failure = match (stopped.signal, failed.is_empty()) {
+    let failure = match (stopped, failed.is_empty()) {
         (Some(signal), _) => stopped_before_start(signal),
         (None, false) => {
             let text = format!("the ranks lack what could not be copied:\n  {}", failed.join("\n  "));
@@ -158,8 +158,9 @@ pub fn bring_out(
     }
     let mut first = None;
     loop {
-        let heard = Heard { signals, output: Some(output), lines: Vec::new() };
-        let Some(signal) = idle(heard, storage, None, Storage::is_settled)?.signal else { return Ok(first) };
+        let (Some(signal), _) = idle(signals, Some(output), storage, None, Storage::is_settled)? else {
+            return Ok(first);
+        };
         // An interrupt by somebody who has interrupted before, or has stopped the ranks, means at once.
         let is_impatient = signal != libc::SIGTERM && (was_stopped || first.is_some());
         let time = if is_impatient { Duration::ZERO } else { errands.sync_timeout };
@@ -179,13 +180,11 @@ pub fn last_word(storage: &mut Storage, signals: &Signals) -> io::Result<Vec<Str
     let mut lines = Vec::new();
     if is_well {
         storage.settle(now + LAST_WORD, now);
-        let heard = Heard { signals, output: None, lines: Vec::new() };
-        lines = idle(heard, storage, None, Storage::is_settled)?.lines;
+        (_, lines) = idle(signals, None, storage, None, Storage::is_settled)?;
     }
     for is_hard in [false, true] {
         storage.close(is_hard);
-        let heard = Heard { signals, output: None, lines: Vec::new() };
-        idle(heard, storage, Some(Instant::now() + FAREWELL), |it| !it.has_helper())?;
+        idle(signals, None, storage, Some(Instant::now() + FAREWELL), |it| !it.has_helper())?;
     }
     Ok(lines)
 }

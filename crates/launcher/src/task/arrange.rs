@@ -1,8 +1,7 @@
 //! Folders, the tuning kit's command line and the copies of a task.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
-use std::io;
+use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use crate::job::places::{self, Surroundings};
 use crate::job::{self, Lookup, Source, variables};
 use crate::options::{RunOptions, TaskRanks};
 use crate::storage::copy::{Copy, Verb};
-use crate::storage::local::COPY_FILES;
+use crate::storage::local::{self, COPY_FILES};
 use crate::storage::transfers::Errands;
 
 /// What the command of a task is run with, and what is copied before and after it. Makes the folders, unless this is a dry
@@ -110,7 +109,7 @@ impl Arranged<'_> {
         match source {
             Where::Storage(url) => self.fetch.push(Copy::new("model_config_path", Verb::GetFile, &url, &path)),
             Where::Here(_) if self.around.dry => {}
-            Where::Here(from) => copy(&from, &path).map_err(|error| {
+            Where::Here(from) => local::copy(&from, &path, 0o640).map_err(|error| {
                 let (from, to) = (from.display(), path.display());
                 failure(format!("failed to copy `model_config_path` from `{from}` to `{to}`: {error}"))
             })?,
@@ -137,12 +136,6 @@ fn name(lookup: Lookup) -> String {
 fn make(path: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o750).create(path);
     made.map_err(|error| failure(format!("failed to make the output folder `{}`: {error}", path.display())))
-}
-
-/// Copies a file that may be a link to one that is none.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let text = fs::read(from)?;
-    file_edit::replace(to, 0o640, |file| io::Write::write_all(file, &text))
 }
 
 fn failure(text: String) -> Failure {
