@@ -219,38 +219,43 @@ mod tests {
         assert_eq!((options.devices.map(|it| it.len()), rank), (Some(8), Some(3)));
     }
 
+    /// `UPDATE_EXPECT=1 cargo test -p launcher refusals` writes them anew.
     #[test]
     fn refusals() {
-        for (line, expected) in [
-            ("", "no subcommand was given"),
-            ("stop", "unknown subcommand `stop`"),
-            ("--version run", "unexpected argument \"run\""),
-            ("run", "`run` was given no command"),
-            ("run --", "`run` was given no command"),
-            ("run --ranks 8", "unknown flag `--ranks`"),
-            ("run -x", "unknown flag `-x`"),
-            ("run --wait soon true", "`--wait`: `soon` is no duration: write `90`, `90s`, `1m30s`, `2h` or `500ms`"),
-            ("run --console some true", "`--console`: `some` is not `all`, `none` or `0,2-5`"),
-            ("run --bind all true", "`--bind`: `all` is not `none`, `even` or `numa`"),
-            ("run --max-restarts -1 true", "`--max-restarts`: `-1` is no number of restarts"),
-            (
-                "run --restart-backoff 1s true",
-                "`--restart-backoff`: less than 10 s, which the collective library needs between two starts",
-            ),
-            (
-                "run --rank-table t --devices 0 true",
-                "`--rank-table` and `--devices` exclude each other: a table says which devices there are",
-            ),
-            ("run --log-max-size 1 true", "`--log-max-size`: less than 4KiB"),
-            ("run --report", "missing argument for option '--report'"),
-            ("env --list x", "unexpected argument \"x\""),
-            ("env true", "unexpected argument \"true\""),
-            ("rank-table", "`rank-table` needs `check`, `show` or `convert`"),
-            ("rank-table merge f", "`rank-table` knows `check`, `show` and `convert`, not `merge`"),
-            ("rank-table check", "`rank-table` was given no file"),
-            ("rank-table check a b", "unexpected argument `b`"),
+        let mut refusals = String::new();
+        for line in [
+            "",
+            "stop",
+            "--version run",
+            "run",
+            "run --",
+            "run --ranks 8",
+            "run -x",
+            "run --wait soon true",
+            "run --console some true",
+            "run --bind all true",
+            "run --max-restarts -1 true",
+            "run --restart-backoff 1s true",
+            "run --rank-table t --devices 0 true",
+            "run --rank-table= true",
+            "run --log-max-size 1 true",
+            "run --stall 10ms true",
+            "run --report",
+            "env --list x",
+            "env true",
+            "rank-table",
+            "rank-table merge f",
+            "rank-table check",
+            "rank-table check a b",
+            "task --task_type",
+            "task --code-dir /x",
+            "task --ranks both",
+            "task --sync-timeout 0",
+            "task --legacy-exit-codes=1",
         ] {
-            assert_eq!(parsed(line), Err(Wrong(expected.to_owned())), "{line}");
+            let Wrong(why) = parsed(line).expect_err(line);
+            refusals += &format!("fmtk-launch {line}\n    {why}\n");
         }
+        expect_test::expect_file!["../tests/refusals.txt"].assert_eq(&refusals);
     }
 }

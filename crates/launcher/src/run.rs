@@ -148,24 +148,31 @@ fn attempts(
         let left = setup.options.max_restarts.saturating_sub(number - 1);
         let may_go_on = attempt.survivors.is_empty() && !attempt.told_to_stop;
         let again = attempt.ending.may_be_repeated() && left > 0 && may_go_on;
+        let mut stopping = None;
         if again {
             let backoff = setup.options.restart_backoff;
             let wait = units::shown(backoff);
             output
                 .say(&format!("fmtk-launch: attempt {number} is over; the next one begins in {wait}, {left} are left"));
-            let until = wait::after(Instant::now(), backoff);
-            if let (Some(signal), _) = idle::idle(signals, Some(output), storage, Some(until), |_| false)? {
-                attempt.ending = Ending::Terminated(signal);
-                attempts.push((attempt, lines));
-                break;
-            }
+            let until = wait::after(Instant::now(), shortened_for_tests(backoff));
+            (stopping, _) = idle::idle(signals, Some(output), storage, Some(until), |_| false)?;
+        }
+        if let Some(signal) = stopping {
+            attempt.ending = Ending::Terminated(signal);
         }
         attempts.push((attempt, lines));
-        if !again {
+        if !again || stopping.is_some() {
             break;
         }
     }
     Ok(attempts)
+}
+
+/// The wait before another attempt. Ten seconds are long for a test: a debug build takes the milliseconds of
+/// `FMTK_TEST_BACKOFF` instead, a release knows nothing of it.
+fn shortened_for_tests(backoff: Duration) -> Duration {
+    let own = std::env::var("FMTK_TEST_BACKOFF").ok().filter(|_| cfg!(debug_assertions));
+    own.and_then(|it| it.parse().ok()).map_or(backoff, Duration::from_millis)
 }
 
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {

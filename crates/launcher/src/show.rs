@@ -9,7 +9,7 @@ use rank_table::{Clues, Format, RankTable};
 
 use crate::exit::{Exit, Failure};
 use crate::job::setup::{RankPlan, Setup};
-use crate::job::{self, Rank, bind, variables};
+use crate::job::{self, Rank, variables};
 use crate::printable;
 use crate::run;
 use crate::units;
@@ -77,7 +77,7 @@ pub fn plan(setup: &Setup) -> String {
     }
     let _ = writeln!(text, "\n{:>6} {:>6} {:>6}  {:<12} log", "rank", "local", "device", "cores");
     for RankPlan { rank: Rank { rank, local, device, .. }, cpus, sink, .. } in setup.ranks(1) {
-        let cores = if cpus.is_empty() { "all".to_owned() } else { bind::format_list(&cpus) };
+        let cores = if cpus.is_empty() { "all".to_owned() } else { units::ranges(&cpus) };
         let _ = writeln!(text, "{rank:>6} {local:>6} {device:>6}  {cores:<12} {}", sink.file.display());
     }
     text

@@ -1,12 +1,9 @@
 //! Which CPUs each rank gets: all, an even share, or a share of those near its device.
 
 pub mod affinity;
-mod cpulist;
 mod numa;
 
 use std::path::Path;
-
-pub use cpulist::format as format_list;
 
 use crate::options::Bind;
 
@@ -14,7 +11,7 @@ use crate::options::Bind;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Binding {
     /// One ascending list a rank, none of them empty; no lists at all where nothing is to be bound.
-    pub cpus: Vec<Vec<usize>>,
+    pub cpus: Vec<Vec<u32>>,
     /// One sentence on why `numa` became `even`.
     pub note: Option<String>,
 }
@@ -23,7 +20,7 @@ pub struct Binding {
 ///
 /// `sys` is where sysfs is mounted. Where NUMA nodes aren't known for every device all ranks get even shares: a mixture
 /// would give some ranks CPUs that others have to themselves.
-pub fn plan(bind: Bind, devices: &[u32], allowed: &[usize], sys: &Path) -> Binding {
+pub fn plan(bind: Bind, devices: &[u32], allowed: &[u32], sys: &Path) -> Binding {
     if bind == Bind::None || allowed.is_empty() {
         return Binding::default();
     }
@@ -39,7 +36,7 @@ pub fn plan(bind: Bind, devices: &[u32], allowed: &[usize], sys: &Path) -> Bindi
 }
 
 /// Contiguous shares whose sizes differ by one at most; with more ranks than CPUs, neighbours share one.
-fn even(ranks: usize, cpus: &[usize]) -> Vec<Vec<usize>> {
+fn even(ranks: usize, cpus: &[u32]) -> Vec<Vec<u32>> {
     let edge = |rank: usize| rank * cpus.len() / ranks;
     (0..ranks).map(|rank| cpus[edge(rank)..edge(rank + 1).max(edge(rank) + 1)].to_vec()).collect()
 }
@@ -47,6 +44,7 @@ fn even(ranks: usize, cpus: &[usize]) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::ranges;
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -72,14 +70,14 @@ mod tests {
         sys
     }
 
-    fn check(bind: Bind, devices: &[u32], allowed: &[usize], sys: &tempfile::TempDir, expect: &str) -> Option<String> {
+    fn check(bind: Bind, devices: &[u32], allowed: &[u32], sys: &tempfile::TempDir, expect: &str) -> Option<String> {
         let binding = plan(bind, devices, allowed, sys.path());
-        let lists: Vec<String> = binding.cpus.iter().map(|cpus| format_list(cpus)).collect();
+        let lists: Vec<String> = binding.cpus.iter().map(|cpus| ranges(cpus)).collect();
         assert_eq!(lists.join(" "), expect);
         binding.note
     }
 
-    fn all(count: usize) -> Vec<usize> {
+    fn all(count: u32) -> Vec<u32> {
         (0..count).collect()
     }
 

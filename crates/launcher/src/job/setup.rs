@@ -28,7 +28,7 @@ pub struct Setup {
     /// What the user should know about these choices, a sentence each.
     pub notes: Vec<String>,
     /// Cores of each rank; none for all.
-    cpus: Vec<Vec<usize>>,
+    cpus: Vec<Vec<u32>>,
 }
 
 /// What one rank is started with.
@@ -41,7 +41,7 @@ pub struct RankPlan {
     /// What its environment has other than the launcher's; variables that are to be removed have no value.
     pub variables: Vec<(&'static str, Option<OsString>)>,
     /// Its cores; none for all.
-    pub cpus: Vec<usize>,
+    pub cpus: Vec<u32>,
 }
 
 /// Decides everything and makes the folders; a dry run only decides.
@@ -139,7 +139,7 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// The cores of each rank, none for all; with a note where that is not what was asked for.
-fn cores(bind: Bind, devices: &[u32]) -> (Vec<Vec<usize>>, Option<String>) {
+fn cores(bind: Bind, devices: &[u32]) -> (Vec<Vec<u32>>, Option<String>) {
     let Binding { mut cpus, note } = match affinity::allowed() {
         _ if bind == Bind::None => Binding::default(),
         Ok(allowed) => bind::plan(bind, devices, &allowed, Path::new("/sys")),

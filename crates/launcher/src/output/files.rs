@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::log_file::{LogFile, Writing};
+use super::log_file::LogFile;
 use super::wake::Wake;
 use super::worker::{Buffer, Shared, Worker};
 use super::{AT_ONCE, LEAST};
@@ -219,7 +219,6 @@ fn write_files(shared: &Shared<Queues>, max_size: u64, retry: Duration) {
         })
     };
     while let Some(Job { sink, path, mut bytes, dropped, close }) = next(&mut buffer) {
-        let mut messages = Vec::new();
         let mut progress = |written| {
             shared.progress(|queues| {
                 queues.queues[sink].kept.written = written;
@@ -231,16 +230,16 @@ fn write_files(shared: &Shared<Queues>, max_size: u64, retry: Duration) {
                 revived
             });
         };
-        let mut writing = Writing { max_size, retry, progress: &mut progress, tell: &mut messages };
         if files.len() <= sink {
             files.resize_with(sink + 1, || None);
         }
-        let file = files[sink].get_or_insert_with(|| LogFile::new(path));
-        file.open(&mut writing);
-        file.append(&bytes, &mut writing);
+        let file = files[sink].get_or_insert_with(|| LogFile::new(path, max_size, retry));
+        file.open(&mut progress);
+        file.append(&bytes, &mut progress);
         if dropped > 0 || close {
-            file.lose(dropped, &mut writing);
+            file.lose(dropped, &mut progress);
         }
+        let mut messages = std::mem::take(&mut file.messages);
         let kept = Kept { parts: file.parts, written: file.written, trouble: file.trouble.clone() };
         if close {
             // A network's file system may take its time for that too.

@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(pids(&list(proc.path()).unwrap()), [1, 20]);
         assert_eq!(process(proc.path(), 20).unwrap().comm, b"a) b");
         assert_eq!(process(proc.path(), 21), None);
-        assert!(list(Path::new("/nowhere")).is_err());
+        assert_eq!(list(Path::new("/nowhere")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

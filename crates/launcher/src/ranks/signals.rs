@@ -35,10 +35,11 @@ impl Signals {
         }
         set.add(GUARDIAN_GONE);
         set.add(Signal::SIGCHLD);
-        // A log file that has reached the limit of `ulimit -f` is a write that fails, not the end of the training.
-        ignore_sigxfsz();
+        // A log file that has reached the limit of `ulimit -f` is a write that fails, not the end of the training. The ranks
+        // get the default again.
+        dispose(libc::SIGXFSZ, libc::SIG_IGN);
         // A parent that ignored it would have the kernel reap our children for us, exit codes and all.
-        default_sigchld();
+        dispose(libc::SIGCHLD, libc::SIG_DFL);
         set.thread_block()?;
         Ok(Signals(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
@@ -73,29 +74,29 @@ pub fn name(signal: c_int) -> String {
 
 /// Sends `signal` to every process of a group. That it has gone, or has become another user's, is no error: whoever is left
 /// is found by other means.
-#[allow(unsafe_code)]
 pub fn send_to_group(group: i32, signal: c_int) {
     // -1 would be every process there is, and 0 our own group.
     if group > 1 {
-        // SAFETY: kill takes no pointers.
-        unsafe { libc::kill(-group, signal) };
+        kill(-group, signal);
     }
 }
 
 /// Sends `signal` to a process, if it is still there.
-#[allow(unsafe_code)]
 pub fn send(pid: i32, signal: c_int) {
     if pid > 0 {
-        // SAFETY: kill takes no pointers.
-        unsafe { libc::kill(pid, signal) };
+        kill(pid, signal);
     }
 }
 
 /// Sends `signal` to every process that this one may send to: as the first process of a container, to all others in it.
-#[allow(unsafe_code)]
 pub fn send_to_all(signal: c_int) {
+    kill(-1, signal);
+}
+
+#[allow(unsafe_code)]
+fn kill(pid: i32, signal: c_int) {
     // SAFETY: kill takes no pointers.
-    unsafe { libc::kill(-1, signal) };
+    unsafe { libc::kill(pid, signal) };
 }
 
 #[allow(unsafe_code)]
@@ -108,15 +109,9 @@ fn is_ignored(signal: c_int) -> bool {
 }
 
 #[allow(unsafe_code)]
-fn default_sigchld() {
-    // SAFETY: the default disposition runs no code of ours.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-}
-
-#[allow(unsafe_code)]
-fn ignore_sigxfsz() {
-    // SAFETY: an ignored signal runs no code of ours. The ranks get the default again.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+fn dispose(signal: c_int, disposition: libc::sighandler_t) {
+    // SAFETY: neither the default disposition nor an ignored signal runs code of ours.
+    unsafe { libc::signal(signal, disposition) };
 }
 
 /// Between fork and exec: own session, default dispositions and an empty mask, death with `parent`.

@@ -108,7 +108,7 @@ pub fn begin<'a>(
     command: &'a [OsString],
     variables: &[(&str, Option<OsString>)],
     folder: &'a Path,
-    cpus: &[usize],
+    cpus: &[u32],
 ) -> Result<Starting<'a>, StartError> {
     let program = command.first().map(OsString::as_os_str).unwrap_or_default();
     match try_begin(command, variables, folder, cpus) {
@@ -121,7 +121,7 @@ fn try_begin(
     command: &[OsString],
     variables: &[(&str, Option<OsString>)],
     folder: &Path,
-    cpus: &[usize],
+    cpus: &[u32],
 ) -> io::Result<(Forked, PipeReader)> {
     let (pipe, end) = io::pipe()?;
     fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;

@@ -231,16 +231,13 @@ fn is_special(path: &Path) -> bool {
 
 /// What the guardian knows when the launcher was killed.
 pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Killed {
-        version: u32,
-        launcher: &'static str,
-        outcome: Outcome,
-        exit_code: u8,
-        cause: String,
-        ended: String,
-    }
-    let ended = clock::text(SystemTime::now());
-    let outcome = Outcome::LauncherKilled;
-    write(path, &Killed { version: VERSION, launcher: LAUNCHER, outcome, exit_code: exit.0, cause, ended })
+    let killed = serde_json::json!({
+        "version": VERSION,
+        "launcher": LAUNCHER,
+        "outcome": Outcome::LauncherKilled,
+        "exit_code": exit.0,
+        "cause": cause,
+        "ended": clock::text(SystemTime::now()),
+    });
+    write(path, &killed)
 }

@@ -184,17 +184,4 @@ mod tests {
         assert_eq!(request.ignored, ["--backend=ascend", "--new_one", "x", "-z", "word"]);
         assert!(request.legacy_exit_codes && request.parameters.get("task_type") == Some("infer"));
     }
-
-    #[test]
-    fn refusals() {
-        for (line, expected) in [
-            ("--task_type", "missing argument for option '--task_type'"),
-            ("--code-dir /x", "`--code-dir`: `task` has `--code_path`"),
-            ("--ranks both", "`--ranks`: `both` is neither `native` nor `scripts`"),
-            ("--sync-timeout 0", "`--sync-timeout`: 0 leaves no time for anything"),
-            ("--legacy-exit-codes=1", "unexpected argument for option '--legacy-exit-codes': \"1\""),
-        ] {
-            assert_eq!(parsed(line), Err(Wrong(expected.to_owned())), "{line}");
-        }
-    }
 }

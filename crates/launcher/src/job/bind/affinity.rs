@@ -15,8 +15,8 @@ pub struct CpuMask(Vec<c_ulong>);
 
 impl CpuMask {
     /// The mask of `cpus`, in any order. Numbers that no kernel has are left out.
-    pub fn new(cpus: &[usize]) -> CpuMask {
-        let known = || cpus.iter().copied().filter(|cpu| *cpu < MOST_CPUS);
+    pub fn new(cpus: &[u32]) -> CpuMask {
+        let known = || cpus.iter().map(|cpu| *cpu as usize).filter(|cpu| *cpu < MOST_CPUS);
         let mut words = vec![0; known().max().map_or(1, |last| last / WORD_BITS + 1)];
         for cpu in known() {
             words[cpu / WORD_BITS] |= 1 << (cpu % WORD_BITS);
@@ -24,8 +24,9 @@ impl CpuMask {
         CpuMask(words)
     }
 
-    fn cpus(&self) -> Vec<usize> {
-        (0..self.0.len() * WORD_BITS).filter(|cpu| self.0[cpu / WORD_BITS] >> (cpu % WORD_BITS) & 1 == 1).collect()
+    fn cpus(&self) -> Vec<u32> {
+        let is_in = |cpu: usize| self.0[cpu / WORD_BITS] >> (cpu % WORD_BITS) & 1 == 1;
+        (0_u32..).zip(0..self.0.len() * WORD_BITS).filter(|(_, cpu)| is_in(*cpu)).map(|(number, _)| number).collect()
     }
 }
 
@@ -41,7 +42,7 @@ pub fn apply(mask: &CpuMask) -> io::Result<()> {
 
 /// The CPUs that the calling thread may run on, ascending.
 #[allow(unsafe_code)]
-pub fn allowed() -> io::Result<Vec<usize>> {
+pub fn allowed() -> io::Result<Vec<u32>> {
     let mut words: Vec<c_ulong> = vec![0; 1024 / WORD_BITS];
     loop {
         // SAFETY: one system call that writes at most as many bytes as it is told the live buffer has.
@@ -68,7 +69,7 @@ mod tests {
         for cpus in [vec![], vec![0], vec![63, 64], vec![1, 1023, 1024, 8191]] {
             assert_eq!(CpuMask::new(&cpus).cpus(), cpus);
         }
-        assert_eq!(CpuMask::new(&[usize::MAX, 3]).cpus(), [3]);
+        assert_eq!(CpuMask::new(&[u32::MAX, 3]).cpus(), [3]);
     }
 
     #[test]
