@@ -22,7 +22,7 @@ use crate::ranks::signals::Signals;
 use crate::ranks::start;
 use crate::ranks::supervise::{self, Attempt};
 use crate::ranks::wait;
-use crate::report::closing::{self, LastLines};
+use crate::report::closing;
 use crate::report::{self, Outcome, Report};
 use crate::storage::Storage;
 use crate::storage::transfers::{self, Errands};
@@ -96,8 +96,8 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
     output.say(&format!("fmtk-launch: {}", greeting(&setup)));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
     let attempts = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
-    let ending = attempts.last().map_or(Ending::Succeeded, |(last, _)| last.ending);
-    let mut exit = attempts.last().map_or(Exit::SUCCESS, |(last, _)| last.ending.exit(&last.ranks));
+    let ending = attempts.last().map_or(Ending::Succeeded, |last| last.ending);
+    let mut exit = attempts.last().map_or(Exit::SUCCESS, |last| last.ending.exit(&last.ranks));
     let mut unsaved = None;
     if let Some(errands) = errands {
         output.settle_files(PATIENCE);
@@ -111,15 +111,14 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
     output.finish(PATIENCE, |summaries| {
         let mut report = closing::report(&setup.job, &attempts, summaries, started);
         report.sync = (!storage.is_empty()).then(|| storage.report());
-        let mut block = closing::block(&setup.job, &attempts, started.1);
         if let Some((_, why)) = unsaved {
             let cause = format!("the ranks succeeded, but the output is not saved: {why}");
-            block = vec![format!("FAILED with exit code {} in {}: {cause}", exit.0, units::shown(started.1.elapsed()))];
             (report.outcome, report.exit_code, report.cause) = (Outcome::NotSaved, exit.0, Some(cause));
         }
+        let block = closing::block(&setup.job, &report, &attempts, started.1);
         let mut lines = write_reports(&setup, &report);
         lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
-        lines.into_iter().chain(block).map(|line| format!("fmtk-launch: {line}")).collect()
+        lines.iter().chain(&block).map(|line| format!("fmtk-launch: {line}")).collect()
     });
     Ok(exit)
 }
@@ -135,16 +134,10 @@ fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
 }
 
 /// Starts the ranks, and again after a failure as often as is allowed.
-fn attempts(
-    setup: &Setup,
-    signals: &Signals,
-    output: &mut Output,
-    storage: &mut Storage,
-) -> io::Result<Vec<(Attempt, LastLines)>> {
+fn attempts(setup: &Setup, signals: &Signals, output: &mut Output, storage: &mut Storage) -> io::Result<Vec<Attempt>> {
     let mut attempts = Vec::new();
     for number in 1.. {
         let mut attempt = supervise::attempt(setup, number, signals, output, storage)?;
-        let lines = LastLines::of(&attempt, output);
         let left = setup.options.max_restarts.saturating_sub(number - 1);
         let may_go_on = attempt.survivors.is_empty() && !attempt.told_to_stop;
         let again = attempt.ending.may_be_repeated() && left > 0 && may_go_on;
@@ -160,7 +153,7 @@ fn attempts(
         if let Some(signal) = stopping {
             attempt.ending = Ending::Terminated(signal);
         }
-        attempts.push((attempt, lines));
+        attempts.push(attempt);
         if !again || stopping.is_some() {
             break;
         }

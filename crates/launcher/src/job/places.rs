@@ -84,10 +84,9 @@ pub fn work(around: &Surroundings, devices: &[u32]) -> Result<Place, Failure> {
     choose(around, "the ranks' work", SET_TMPDIR, 0o750, choices, devices)
 }
 
-/// What HOME must be set to for a rank with this work folder; `None` where HOME is a folder that can be written to.
-pub fn home(around: &Surroundings, device_folder: &Path) -> Option<PathBuf> {
-    let usable = var(around, "HOME").is_some_and(|home| home.is_dir() && test(around, &home, 0o750, None).is_ok());
-    (!usable).then(|| device_folder.into())
+/// Whether HOME is a folder that can be written to.
+pub fn is_home_usable(around: &Surroundings) -> bool {
+    var(around, "HOME").is_some_and(|home| home.is_dir() && test(around, &home, 0o750, None).is_ok())
 }
 
 /// Whether HOME belongs to the user that we run as: the tuning kit refuses any other.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rank_table::FILE_NAME;
 
 use super::bind::{self, Binding, affinity};
-use super::files::{Folders, device_folder};
+use super::files::Folders;
 use super::places::{self, Surroundings};
 use super::variables::{self, Of};
 use super::{Job, Rank};
@@ -71,9 +71,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
             Some(path)
         }
     };
-    let first_work = device_folder(&work.path, devices.first().copied().unwrap_or(0));
     let is_foreign = options.task.is_some() && !places::is_home_own(&around);
-    let replace_home = is_foreign || places::home(&around, &first_work).is_some();
+    let replace_home = is_foreign || !places::is_home_usable(&around);
     if replace_home {
         let why = if is_foreign { "is not this user's own" } else { "is not set or can't be written" };
         notes.push(format!("HOME {why}, so each rank gets its work folder as HOME"));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use libc::c_int;
+use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::job::{Job, Rank};
@@ -33,6 +34,22 @@ pub struct Watched {
     pub ended: Option<Ended>,
     /// Why it could not be started.
     pub not_started: Option<StartError>,
+    /// Its last lines, where it failed.
+    pub last_lines: Vec<String>,
+}
+
+/// What became of a rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RankOutcome {
+    /// It ended with 0 by itself.
+    Succeeded,
+    /// It ended otherwise by itself.
+    Failed,
+    /// The launcher stopped it.
+    Stopped,
+    /// It could not be started.
+    NotStarted,
 }
 
 /// The end of a rank.
@@ -53,12 +70,25 @@ pub struct Ended {
 impl Watched {
     /// A rank that is about to be started.
     pub fn new(rank: Rank, log: PathBuf, sink: SinkId) -> Watched {
-        Watched { rank, pid: None, pipe: None, sink, log, started: Instant::now(), ended: None, not_started: None }
+        let (started, last_lines) = (Instant::now(), Vec::new());
+        Watched { rank, pid: None, pipe: None, sink, log, started, ended: None, not_started: None, last_lines }
     }
 
     /// Whether its process is alive, or dead and not yet taken.
     pub fn runs(&self) -> bool {
         self.pid.is_some() && self.ended.is_none()
+    }
+
+    /// What became of it.
+    pub fn outcome(&self) -> RankOutcome {
+        match self.ended {
+            None if self.pid.is_none() => RankOutcome::NotStarted,
+            // It could not be killed.
+            None => RankOutcome::Stopped,
+            Some(ended) if ended.stopped => RankOutcome::Stopped,
+            Some(ended) if ended.end == End::Code(0) => RankOutcome::Succeeded,
+            Some(_) => RankOutcome::Failed,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::ranks::family;
 use crate::ranks::idle::Beside;
 use crate::ranks::oom::Counter;
 use crate::ranks::proc;
-use crate::ranks::rank::{Ended, Ending, Watched};
+use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched};
 use crate::ranks::reap::{End, reap};
 use crate::ranks::signals::{self, PASSED_ON, STOPPING, Signals};
 use crate::ranks::stall::{Sample, Stall};
@@ -81,7 +81,10 @@ pub fn attempt(
     }
     supervisor.drain()?;
     let survivors = if supervisor.none_left { Vec::new() } else { family::describe() };
-    let Supervisor { ranks, ending, told_to_stop, .. } = supervisor;
+    let Supervisor { mut ranks, ending, told_to_stop, .. } = supervisor;
+    for failed in ranks.iter_mut().filter(|it| it.outcome() == RankOutcome::Failed) {
+        failed.last_lines = output.tail(failed.sink);
+    }
     let ending = ending.unwrap_or(Ending::Succeeded);
     Ok(Attempt { number, started, lasted: begin.elapsed(), ending, ranks, survivors, told_to_stop })
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::clock;
 use crate::exit::Exit;
+use crate::ranks::rank::RankOutcome;
 use crate::ranks::reap::End;
 use crate::ranks::signals;
 
@@ -156,20 +157,6 @@ pub struct Rank {
     pub console_lines_skipped: u64,
     /// Its last lines, where it failed.
     pub last_lines: Vec<String>,
-}
-
-/// What became of a rank.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RankOutcome {
-    /// It ended with 0 by itself.
-    Succeeded,
-    /// It ended otherwise by itself.
-    Failed,
-    /// The launcher stopped it.
-    Stopped,
-    /// It could not be started.
-    NotStarted,
 }
 
 impl Report {

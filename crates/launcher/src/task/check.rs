@@ -4,8 +4,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, access};
-
 use super::arguments::{Parameters, Request};
 use super::rules::{self, Kind, on_path};
 use super::scripts;
@@ -176,8 +174,13 @@ impl Check<'_> {
         found
     }
 
-    /// A path in object storage: `None` where it is not one, an inner `None` where it is a wrong one.
-    fn stored(&mut self, name: &str, value: &str) -> Option<Option<Where>> {
+    /// What was found out about a value; a fault of it is noted.
+    fn judged<T>(&mut self, name: &str, value: &str, judged: Result<T, String>) -> Option<T> {
+        judged.map_err(|why| self.fault(name, value, &why)).ok()
+    }
+
+    /// A path in object storage, or what is wrong with it; `None` where it is none.
+    fn stored(&self, value: &str) -> Option<Result<Where, String>> {
         let (_, rest) = value.split_once("://").filter(|(scheme, _)| ["obs", "s3"].contains(scheme))?;
         let why = if self.is_sfs {
             "is in object storage, but `use_sfs` is true: give a path of the file system, or `--use_sfs=false`"
@@ -186,29 +189,22 @@ impl Check<'_> {
         } else if rest.contains(char::is_control) {
             "has control characters in it"
         } else {
-            return Some(Some(Where::Storage(value.trim_end_matches('/').to_owned())));
+            return Some(Ok(Where::Storage(value.trim_end_matches('/').to_owned())));
         };
-        self.fault(name, value, why);
-        Some(None)
+        Some(Err(why.to_owned()))
     }
 
     /// An input that is here, or in object storage.
     fn input(&mut self, name: &str, value: &str, kind: Kind) -> Option<Where> {
-        if let Some(stored) = self.stored(name, value) {
-            return stored;
-        }
-        let path = match rules::existing(value, kind) {
-            Ok(path) => path,
-            Err(why) => {
-                self.fault(name, value, &why);
-                return None;
-            }
-        };
+        let judged = self.stored(value).unwrap_or_else(|| rules::existing(value, kind).map(Where::Here));
+        let found = self.judged(name, value, judged)?;
         // A configuration is copied, so that its mode is ours.
-        if let (Kind::Folder, Some(risk)) = (kind, rules::risk(&path)) {
+        if let (Kind::Folder, Where::Here(path)) = (kind, &found)
+            && let Some(risk) = rules::risk(path)
+        {
             self.notes.push(format!("`{name}`: `{value}` {risk}"));
         }
-        Some(Where::Here(path))
+        Some(found)
     }
 
     fn required(&mut self, name: &str) -> Option<Where> {
@@ -224,18 +220,16 @@ impl Check<'_> {
     fn code(&mut self) -> Option<PathBuf> {
         const NAME: &str = "code_path";
         let value = self.demanded(NAME, "the folder of the training code")?;
-        let listed = match rules::existing(&value, Kind::Folder) {
-            _ if value.contains("://") => {
-                Err("is not on this server: the platform downloads code, name the folder".into())
-            }
-            Ok(path) => match fs::read_dir(&path).map(|mut it| it.next().is_none()) {
-                Ok(false) => Ok(path),
-                Ok(true) => Err("is an empty folder: was the code put into it?".to_owned()),
-                Err(error) => Err(format!("can't be listed: {error}")),
-            },
-            Err(why) => Err(why),
+        let listed = |path: PathBuf| match fs::read_dir(&path).map(|mut it| it.next().is_none()) {
+            Ok(false) => Ok(path),
+            Ok(true) => Err("is an empty folder: was the code put into it?".to_owned()),
+            Err(error) => Err(format!("can't be listed: {error}")),
         };
-        listed.map_err(|why| self.fault(NAME, &value, &why)).ok()
+        let judged = match value.contains("://") {
+            true => Err("is not on this server: the platform downloads code, name the folder".to_owned()),
+            false => rules::existing(&value, Kind::Folder).and_then(listed),
+        };
+        self.judged(NAME, &value, judged)
     }
 
     /// The boot file; what is not an absolute path is below the code folder.
@@ -248,17 +242,8 @@ impl Check<'_> {
             // Below a code folder that has a fault of its own: there is nothing to look for.
             None => return None,
         };
-        let path = match rules::existing(&full, Kind::Boot) {
-            Ok(path) => path,
-            Err(why) => {
-                self.fault(NAME, &full, &why);
-                return None;
-            }
-        };
-        if let Some(risk) = rules::risk(&path) {
-            self.fault(NAME, &full, &risk);
-            return None;
-        }
+        let judged = rules::existing(&full, Kind::Boot).and_then(|path| rules::risk(&path).map_or(Ok(path), Err));
+        let path = self.judged(NAME, &full, judged)?;
         if code.is_some_and(|it| !path.starts_with(it)) {
             self.notes.push(format!("`{NAME}`: `{full}` is not below the code path"));
         }
@@ -278,45 +263,18 @@ impl Check<'_> {
 
     fn output(&mut self) -> Option<Where> {
         let value = self.demanded("output_path", "the folder for the output")?;
-        if let Some(stored) = self.stored("output_path", &value) {
-            return stored;
-        }
         self.writable("output_path", &value, true)
     }
 
     fn logs(&mut self) -> Option<Where> {
         let value = self.value("log_path")?.to_owned();
-        if let Some(stored) = self.stored("log_path", &value) {
-            return stored;
-        }
         self.writable("log_path", &value, false)
     }
 
-    /// A folder that can be made where it is missing, and then be written to.
+    /// A place that can be written to, here or in object storage.
     fn writable(&mut self, name: &str, value: &str, is_of_tool: bool) -> Option<Where> {
-        let path = PathBuf::from(value);
-        let nearest = path.ancestors().find(|it| it.symlink_metadata().is_ok()).unwrap_or(Path::new("/"));
-        let real = nearest.canonicalize().ok();
-        let real = real.as_deref().and_then(Path::to_str);
-        let (what, mode) = (nearest.display(), AccessFlags::W_OK | AccessFlags::X_OK);
-        let wrong = if !value.starts_with('/') {
-            Some("is not an absolute path: write it from `/` on".to_owned())
-        } else if let (true, Err(why)) = (is_of_tool, rules::characters(value, false)) {
-            Some(why)
-        } else if let (true, Some(Err(why))) = (is_of_tool, real.map(|it| rules::characters(it, false))) {
-            Some(format!("leads to `{}`, which {why}", real.unwrap_or_default()))
-        } else if !nearest.is_dir() {
-            Some(format!("can't be a folder: `{what}` is none"))
-        } else {
-            access(nearest, mode).err().map(|error| format!("can't be written to: `{what}`: {error}"))
-        };
-        match wrong {
-            None => Some(Where::Here(path)),
-            Some(why) => {
-                self.fault(name, value, &why);
-                None
-            }
-        }
+        let judged = self.stored(value).unwrap_or_else(|| rules::writable(value, is_of_tool).map(Where::Here));
+        self.judged(name, value, judged)
     }
 
     /// The number of this server; 0 where nobody says one. One that can't be read might be any: servers that all took

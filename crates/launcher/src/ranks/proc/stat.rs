@@ -9,8 +9,6 @@ pub struct Process {
     pub pid: pid_t,
     /// The pid of its parent; 0 for one from outside our pid namespace.
     pub parent: pid_t,
-    /// Its process group.
-    pub group: pid_t,
     /// Its session.
     pub session: pid_t,
     /// `R`, `S`, `D`, `T`, `t`, `Z`, `X` or another letter of the kernel's.
@@ -19,8 +17,6 @@ pub struct Process {
     pub ticks: u64,
     /// How many threads it has; 0 once it has ended altogether.
     pub threads: u64,
-    /// When it started, in ticks since the machine did: with the pid it names a process for good.
-    pub start: u64,
     /// Its name, at most 15 bytes of anything; a kernel thread's may be longer.
     pub comm: Vec<u8>,
 }
@@ -55,12 +51,10 @@ pub fn parse(text: &[u8]) -> Option<Process> {
     let process = Process {
         pid,
         parent: id(4)?,
-        group: id(5)?,
         session: id(6)?,
         state: state.next()?,
         ticks: (14..=17).try_fold(0_u64, |sum, number| Some(sum.saturating_add(ticks(number)?)))?,
         threads: count(20)?,
-        start: count(22)?,
         comm,
     };
     state.next().is_none().then_some(process)
@@ -82,12 +76,10 @@ mod tests {
         let expected = Process {
             pid: 14910,
             parent: 14901,
-            group: 14902,
             session: 6146,
             state: 'R',
             ticks: 37,
             threads: 7,
-            start: 1_272_558,
             comm: b"cat".to_vec(),
         };
         assert_eq!(parse(line("cat").as_bytes()), Some(expected));
@@ -119,8 +111,8 @@ mod tests {
         let whole = line("cat");
         let enough = whole.find(" 3133440").unwrap();
         // Cut within the last number it is still a number; one byte less and a field is missing.
-        let start = whole.find("1272558").unwrap();
-        for end in 0..start {
+        let threads = whole.find(" 7 0 ").unwrap();
+        for end in 0..=threads {
             assert_eq!(parse(&whole.as_bytes()[..end]), None, "{end}");
         }
         assert!(parse(&whole.as_bytes()[..enough]).is_some());
