@@ -67,21 +67,35 @@ pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<Place, Failur
 
 /// The folder for the converted rank table.
 pub fn rank_table(around: &Surroundings) -> Result<Place, Failure> {
-    let mut choices: Vec<Choice> = below_var(around, "MA_MOUNT_PATH", "rank_table").map(own).into_iter().collect();
-    choices.extend(cache(around, "rank_table"));
-    choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, "rank_table")));
-    choices.push(private(around.root.join("tmp"), around.uid, "rank_table"));
-    choose(around, "the converted rank table", SET_TMPDIR, 0o750, choices, &[])
+    let named = below_var(around, "MA_MOUNT_PATH", "rank_table");
+    scratch(around, "the converted rank table", named, "rank_table", &[])
 }
 
 /// The folder in which every one of `devices` has, or can have, its [`device_folder`]; they are made, mode 0750, since
 /// the tuning kit refuses wider ones.
 pub fn work(around: &Surroundings, devices: &[u32]) -> Result<Place, Failure> {
-    let mut choices: Vec<Choice> = below_var(around, "MA_MOUNT_PATH", "workspace").map(own).into_iter().collect();
-    choices.extend(cache(around, ""));
-    choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, "")));
-    choices.push(private(around.root.join("tmp"), around.uid, ""));
-    choose(around, "the ranks' work", SET_TMPDIR, 0o750, choices, devices)
+    scratch(around, "the ranks' work", below_var(around, "MA_MOUNT_PATH", "workspace"), "", devices)
+}
+
+/// The folder for what comes from object storage or goes there, called `name`, below FMTK_CACHE or /cache; with an empty
+/// name the one above them.
+pub fn mirror(around: &Surroundings, name: &str) -> Result<Place, Failure> {
+    scratch(around, "what is copied", var(around, "FMTK_CACHE").map(|it| join(it, name)), name, &[])
+}
+
+/// A folder that need not outlive the container: the one that is named, else `name` in the cache, else in a folder of our own.
+fn scratch(
+    around: &Surroundings,
+    what: &'static str,
+    named: Option<PathBuf>,
+    name: &str,
+    devices: &[u32],
+) -> Result<Place, Failure> {
+    let mut choices: Vec<Choice> = named.map(own).into_iter().collect();
+    choices.extend(cache(around, name));
+    choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, name)));
+    choices.push(private(around.root.join("tmp"), around.uid, name));
+    choose(around, what, "set `TMPDIR` to a folder that can be written to", 0o750, choices, devices)
 }
 
 /// Whether HOME is a folder that can be written to.
@@ -95,17 +109,6 @@ pub fn is_home_own(around: &Surroundings) -> bool {
     var(around, "HOME").and_then(|home| home.metadata().ok()).is_some_and(|it| it.uid() == around.uid)
 }
 
-/// The folder for what comes from object storage or goes there, called `name`, below FMTK_CACHE or /cache; with an empty
-/// name the one above them.
-pub fn mirror(around: &Surroundings, name: &str) -> Result<Place, Failure> {
-    let join = |folder: PathBuf| if name.is_empty() { folder } else { folder.join(name) };
-    let mut choices: Vec<Choice> = var(around, "FMTK_CACHE").map(|it| own(join(it))).into_iter().collect();
-    choices.extend(cache(around, name));
-    choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, name)));
-    choices.push(private(around.root.join("tmp"), around.uid, name));
-    choose(around, "what is copied", SET_TMPDIR, 0o750, choices, &[])
-}
-
 /// Where the tuning kit's own logs are below a home.
 pub fn tool_logs(home: &Path) -> PathBuf {
     home.join(".cache/Huawei/mxTuningKit/log")
@@ -115,8 +118,6 @@ pub fn tool_logs(home: &Path) -> PathBuf {
 pub fn own_home() -> Option<PathBuf> {
     variables::own("HOME").map(PathBuf::from)
 }
-
-const SET_TMPDIR: &str = "set `TMPDIR` to a folder that can be written to";
 
 /// A folder to try.
 struct Choice {
@@ -135,14 +136,17 @@ fn cache(around: &Surroundings, name: &str) -> Option<Choice> {
     if is_missing(&cache) {
         return None;
     }
-    Some(own(if name.is_empty() { cache } else { cache.join(name) }))
+    Some(own(join(cache, name)))
 }
 
 fn private(tmp: PathBuf, uid: u32, name: &str) -> Choice {
     let ours = tmp.join(format!("fmtk-{uid}"));
-    // Joining an empty name would add a slash to the path.
-    let path = if name.is_empty() { ours.clone() } else { ours.join(name) };
-    Choice { path, private: Some(ours) }
+    Choice { path: join(ours.clone(), name), private: Some(ours) }
+}
+
+/// Joining an empty name would add a slash to the path.
+fn join(folder: PathBuf, name: &str) -> PathBuf {
+    if name.is_empty() { folder } else { folder.join(name) }
 }
 
 fn var(around: &Surroundings, name: &str) -> Option<PathBuf> {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{PATIENCE, Place, arranged, finish, kill, start, stop, until, wait};
+use crate::harness::{PATIENCE, Place, arranged, kill, start, stop, until, wait};
 
 #[test]
 fn exit_code_is_that_of_the_first_failure() {
@@ -20,7 +20,7 @@ fn exit_code_is_that_of_the_first_failure() {
     ] {
         println!("{script}");
         let place = Place::new();
-        finish(&mut place.shell("--devices 0-3", script)).ends(code);
+        place.run("--devices 0-3", script).ends(code);
         place.leaves_nothing();
     }
 }
@@ -80,7 +80,7 @@ fn what_ranks_leave_behind_is_gone_before_the_launcher() {
         "(setsid sh -c 'trap \"\" TERM; (sleep 1000 &); setsid sleep 1000' &)",
     ] {
         let place = Place::new();
-        let finished = finish(&mut place.shell("--devices 0-1 --grace 200ms", script));
+        let finished = place.run("--devices 0-1 --grace 200ms", script);
         assert_eq!(finished.code, 0, "{script}");
         place.leaves_nothing();
     }
@@ -247,7 +247,7 @@ fn failures_one_after_the_other_are_told_in_order() {
         let place = Place::new();
         let script =
             "[ $RANK = 3 ] && { : > gone; exit 43; }; until [ -e gone ]; do sleep 0.01; done; sleep 2; exit 4$RANK";
-        finish(&mut place.shell("--devices 0-3", script)).ends(43);
+        place.run("--devices 0-3", script).ends(43);
     }
 }
 
@@ -256,9 +256,9 @@ fn ranks_that_do_nothing_take_no_time() {
     // No figure, that is the bench's; only that nothing waits for a clock.
     let begin = Instant::now();
     let place = Place::new();
-    finish(&mut place.shell("--devices 0-7 --grace 1h", "exit 0")).ends(0);
+    place.run("--devices 0-7 --grace 1h", "exit 0").ends(0);
     // Nor does the end of the others, once one has failed.
     let script = "[ $RANK = 7 ] && exit 9; exec sleep 1000";
-    finish(&mut place.shell("--devices 0-7 --grace 1h", script)).ends(9);
+    place.run("--devices 0-7 --grace 1h", script).ends(9);
     assert!(begin.elapsed() < PATIENCE);
 }

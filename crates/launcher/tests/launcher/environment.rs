@@ -45,7 +45,7 @@ fn the_code_folder_is_the_flag_s_the_variable_s_or_the_current_one() {
 fn the_print_of_env_is_what_a_rank_has() {
     let place = Place::new();
     let printed = finish(&mut place.launcher(&["env", "--devices", "0-3", "--rank", "2"])).stdout;
-    finish(&mut place.shell("--devices 0-3 --console 2", "env")).ends(0);
+    place.run("--devices 0-3 --console 2", "env").ends(0);
     let log = place.log(2);
     assert!(printed.lines().count() > 12, "{printed}");
     for line in printed.lines() {
@@ -110,7 +110,7 @@ fn standard_input_is_at_its_end() {
 #[test]
 fn a_session_and_a_group_of_its_own() {
     let place = Place::new();
-    finish(&mut place.shell("--devices 0-1", "cut -d ' ' -f 1,5,6 /proc/$$/stat")).ends(0);
+    place.run("--devices 0-1", "cut -d ' ' -f 1,5,6 /proc/$$/stat").ends(0);
     for rank in 0..2 {
         let log = place.log(rank);
         let numbers: Vec<&str> = log.split_whitespace().collect();

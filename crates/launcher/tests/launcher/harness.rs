@@ -97,6 +97,11 @@ impl Place {
         self.launcher(&arguments)
     }
 
+    /// The same to its end.
+    pub fn run(&self, flags: &str, script: &str) -> Finished {
+        finish(&mut self.shell(flags, script))
+    }
+
     /// The same with so many ranks, which have said `up`.
     pub fn running(&self, flags: &str, script: &str, ranks: u32) -> Child {
         let launcher = start(&mut self.shell(flags, script));

@@ -100,5 +100,5 @@ fn no_subreaper_is_told_and_stops_nothing() {
     finish(&mut command).ends(7).says(&["daemons that ranks leave behind are not stopped"]);
     // What a rank has started got the signal too, but is init's child now: nobody here can wait for its end.
     place.until_nothing_is_left("the end of what the ranks have started");
-    assert!(!finish(&mut place.shell("--devices 0", "true")).stderr.contains("daemons"));
+    assert!(!place.run("--devices 0", "true").stderr.contains("daemons"));
 }

@@ -11,7 +11,7 @@ fn lines_are_whole_and_files_are_complete() {
     let place = Place::new();
     // Writes without regard for lines: `dd` cuts them anywhere.
     let script = "i=0; while [ $i -lt 2000 ]; do echo \"$RANK line $i of some length\"; i=$((i+1)); done | dd bs=7 status=none; printf 'no newline'";
-    let finished = finish(&mut place.shell("--devices 0-3", script)).ends(0);
+    let finished = place.run("--devices 0-3", script).ends(0);
     let mut next = [0; 4];
     for line in finished.stdout.lines() {
         let (label, text) = line.split_once("] ").unwrap_or_else(|| panic!("torn: {line}"));
@@ -37,7 +37,7 @@ fn what_is_in_the_pipes_when_the_ranks_are_gone_is_not_lost() {
         let place = Place::new();
         // Less than what a pipe holds, and more than the console takes at once.
         let script = "yes 'a line of some length, as a training script prints one in each of its steps' | head -n 3000";
-        let finished = finish(&mut place.shell("--devices 0-7", script));
+        let finished = place.run("--devices 0-7", script);
         assert_eq!(finished.stdout.lines().count(), 8 * 3000);
         (0..8).for_each(|rank| assert_eq!(place.log(rank).lines().count(), 3000));
     }
@@ -57,7 +57,7 @@ fn both_streams_are_in_the_file_in_order_and_bytes_stay_bytes() {
 #[test]
 fn the_console_shows_the_ranks_that_it_is_asked_for() {
     let place = Place::new();
-    let finished = finish(&mut place.shell("--devices 0-3 --console 1,3", "echo x"));
+    let finished = place.run("--devices 0-3 --console 1,3", "echo x");
     let mut lines: Vec<&str> = finished.stdout.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["[rank 1] x", "[rank 3] x"]);
@@ -106,7 +106,7 @@ fn a_console_that_is_gone_does_not_stop_the_ranks() {
 fn files_are_put_aside_at_their_size_and_nothing_is_lost() {
     let place = Place::new();
     let script = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done";
-    finish(&mut place.shell("--devices 0 --console none --log-max-size 4KiB", script)).ends(0);
+    place.run("--devices 0 --console none --log-max-size 4KiB", script).ends(0);
     let name = |part: u32| {
         place.path(&format!(
             "mount/log/job-proc-rank-0-device-0.txt{}",
@@ -145,7 +145,7 @@ fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
     let log = place.path("mount/log/job-proc-rank-0-device-0.txt");
     assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
     let begin = std::time::Instant::now();
-    let finished = finish(&mut place.shell("--devices 0-1", "echo up; [ $RANK = 1 ] || exit 7; sleep 1000")).ends(7);
+    let finished = place.run("--devices 0-1", "echo up; [ $RANK = 1 ] || exit 7; sleep 1000").ends(7);
     assert!(begin.elapsed() < crate::harness::PATIENCE, "{:?}", begin.elapsed());
     finished.prints(&["[rank 0] up\n"]);
     assert_eq!(place.report()["attempts"][0]["ranks"][0]["log_bytes_lost"], 3);
@@ -181,7 +181,7 @@ fn inherited_descriptors_stay_blocking() {
 #[test]
 fn no_colour_where_there_is_no_terminal() {
     let place = Place::new();
-    assert!(!finish(&mut place.shell("--devices 0", "echo x")).stdout.contains('\x1b'));
+    assert!(!place.run("--devices 0", "echo x").stdout.contains('\x1b'));
 }
 
 /// A name with an escape sequence, and with a line of its own.

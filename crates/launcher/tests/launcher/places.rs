@@ -8,8 +8,8 @@ use crate::harness::{Place, arranged, finish};
 fn a_log_folder_that_was_named_has_to_work() {
     let place = Place::new();
     fs::write(place.path("file"), "").unwrap();
-    finish(&mut place.shell("--devices 0 --log-dir ../file", "true")).ends(125).says(&["file"]);
-    finish(&mut place.shell("--devices 0 --log-dir ../logs/new", "true")).ends(0);
+    place.run("--devices 0 --log-dir ../file", "true").ends(125).says(&["file"]);
+    place.run("--devices 0 --log-dir ../logs/new", "true").ends(0);
     assert!(place.path("logs/new/job-proc-rank-0-device-0.txt").exists());
 }
 

@@ -57,7 +57,8 @@ fn a_stop_while_ranks_are_stopped_is_the_end() {
 #[test]
 fn ranks_that_get_nowhere_are_stopped_where_that_is_asked_for() {
     let place = Place::new();
-    finish(&mut place.shell("--devices 0-1 --stall 2s", "echo up; sleep 1000"))
+    place
+        .run("--devices 0-1 --stall 2s", "echo up; sleep 1000")
         .ends(124)
         .says(&["stalled: no rank had output or used its CPU for 2.0 s", "sleep"]);
     assert_eq!(place.report()["outcome"], "stalled");
@@ -67,7 +68,7 @@ fn ranks_that_get_nowhere_are_stopped_where_that_is_asked_for() {
 fn work_without_output_is_no_stall() {
     let place = Place::new();
     let script = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done";
-    finish(&mut place.shell("--devices 0-1 --stall 2s", script)).ends(0);
+    place.run("--devices 0-1 --stall 2s", script).ends(0);
 }
 
 impl Place {

@@ -93,7 +93,7 @@ fn a_stop_while_waiting_is_no_success() {
 fn a_server_that_can_t_be_told_is_refused() {
     let place = Place::new();
     fs::write(place.path("table.json"), TWO).unwrap();
-    let finished = finish(&mut place.shell("--rank-table ../table.json", "echo started"));
+    let finished = place.run("--rank-table ../table.json", "echo started");
     assert_eq!((finished.code, finished.stdout.as_str()), (2, ""));
     finished.says(&["which of the 2 servers", "`10.0.0.1`, `10.0.0.2`", "hint: set MA_CURRENT_HOST_IP"]);
     let mut command = place.shell("--rank-table ../table.json", "echo $RANK $MASTER_ADDR");
@@ -108,7 +108,7 @@ fn all_faults_are_told_at_once() {
     let path = place.path("table.json");
     for finished in [
         finish(&mut place.launcher(&["rank-table", "check", path.to_str().unwrap()])),
-        finish(&mut place.shell("--rank-table ../table.json", "true")),
+        place.run("--rank-table ../table.json", "true"),
     ] {
         assert_eq!(finished.code, 2);
         finished.says(&["`$.server_list[1].device[0].device_ip`", "`$.server_list[1].device[0].rank_id`"]);
