@@ -25,7 +25,7 @@ use crate::ranks::wait;
 use crate::report::closing;
 use crate::report::{self, Outcome, Report};
 use crate::storage::Storage;
-use crate::storage::transfers::{self, Errands};
+use crate::storage::transfers::{self, Transfers};
 use crate::units;
 
 /// How long the log files and the console may take to swallow the last lines without getting any further.
@@ -36,7 +36,7 @@ const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl
                            daemons that ranks leave behind are not stopped";
 
 /// Runs the ranks of this server in a process of its own, below a guardian; those of a task with its copies.
-pub fn run(options: RunOptions, errands: Option<Errands>) -> Result<Exit, Failure> {
+pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
     start::keep_descriptors_from_ranks().map_err(|error| Failure::system("list the open files", &error))?;
     match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
@@ -48,7 +48,7 @@ pub fn run(options: RunOptions, errands: Option<Errands>) -> Result<Exit, Failur
             guardian::guard(launcher, &before, &signals, report)
                 .map_err(|error| Failure::system("watch the launcher", &error))
         }
-        Side::Launcher { adopts } => launch(options, errands.as_ref(), &signals, adopts),
+        Side::Launcher { adopts } => launch(options, transfers.as_ref(), &signals, adopts),
     }
 }
 
@@ -60,14 +60,19 @@ pub fn plan(options: RunOptions) -> Result<Setup, Failure> {
     setup::prepare(options, job)
 }
 
-fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, adopts: bool) -> Result<Exit, Failure> {
+fn launch(
+    options: RunOptions,
+    transfers: Option<&Transfers>,
+    signals: &Signals,
+    adopts: bool,
+) -> Result<Exit, Failure> {
     let started = (SystemTime::now(), Instant::now());
     let mut output = Options::inherited(colour(), options.log_max_size)
         .and_then(Output::start)
         .map_err(|error| Failure::system("start the threads that write", &error))?;
     let mut say = |line: &str| output.say(&format!("fmtk-launch: {line}"));
     let prepared = find_job(&options, signals, &mut say).and_then(|job| {
-        errands.map_or(Ok(()), |it| it.check_devices(&job))?;
+        transfers.map_or(Ok(()), |it| it.check_devices(&job))?;
         setup::prepare(options, job)
     });
     let prepared = prepared.and_then(|setup| {
@@ -76,9 +81,9 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
         for line in &setup.notes {
             output.say(&format!("fmtk-launch: {line}"));
         }
-        let storage = match errands {
+        let storage = match transfers {
             None => Storage::new(Vec::new(), PathBuf::new()),
-            Some(errands) => transfers::bring_in(errands, &setup, signals, &mut output)?,
+            Some(transfers) => transfers::bring_in(transfers, &setup, signals, &mut output)?,
         };
         Ok((setup, storage))
     });
@@ -99,10 +104,10 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
     let ending = attempts.last().map_or(Ending::Succeeded, |last| last.ending);
     let mut exit = attempts.last().map_or(Exit::SUCCESS, |last| last.ending.exit(&last.ranks));
     let mut unsaved = None;
-    if let Some(errands) = errands {
+    if let Some(transfers) = transfers {
         output.settle_files(PATIENCE);
         let was_stopped = matches!(ending, Ending::Terminated(_));
-        let signal = transfers::bring_out(errands, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
+        let signal = transfers::bring_out(transfers, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
         unsaved = storage.given_up().find(|(what, _)| *what == "output_path" && ending == Ending::Succeeded);
         if unsaved.is_some() {
             exit = signal.map_or(Exit::LAUNCHER, Exit::signal);

@@ -80,25 +80,13 @@ impl Storage {
         Storage { jobs: Vec::new(), helper: Helper::new(helper, log), current: None, lines: Vec::new() }
     }
 
-    /// Something to copy once, from now on for `timeout` at most.
-    pub fn add(&mut self, copy: Copy, timeout: Duration, now: Instant) {
-        self.push(copy, None, timeout, State::Due(now), Some(now + timeout));
-    }
-
-    /// Something to copy every `period`; each try may take `timeout`.
-    pub fn repeat(&mut self, copy: Copy, period: Duration, timeout: Duration, now: Instant) {
-        self.push(copy, Some(period), timeout, State::Due(now + period), None);
-    }
-
-    fn push(
-        &mut self,
-        copy: Copy,
-        period: Option<Duration>,
-        timeout: Duration,
-        state: State,
-        give_up: Option<Instant>,
-    ) {
-        let error = None;
+    /// Something to copy: once, from now on for `timeout` at most, or every `period`; then each try may take `timeout`.
+    pub fn add(&mut self, copy: Copy, period: Option<Duration>, timeout: Duration, now: Instant) {
+        let (due, give_up) = match period {
+            None => (now, Some(now + timeout)),
+            Some(period) => (now + period, None),
+        };
+        let (state, error) = (State::Due(due), None);
         self.jobs.push(Job { copy, state, period, timeout, give_up, tries: 0, failures: 0, files: 0, error });
     }
 
@@ -324,7 +312,7 @@ mod tests {
     #[test]
     fn logs_are_copied_every_half_minute_and_once_more() {
         let (mut trial, begin) = (Trial::new(), Instant::now());
-        trial.storage.repeat(Trial::copy("good"), PERIOD, 60 * SECOND, begin);
+        trial.storage.add(Trial::copy("good"), Some(PERIOD), 60 * SECOND, begin);
         assert!(trial.turn(begin + 29 * SECOND, begin).is_empty());
         assert_eq!((trial.tries(), trial.storage.deadline()), (vec![0], Some(begin + 30 * SECOND)));
         trial.turn(begin + 30 * SECOND, begin + 31 * SECOND);
@@ -343,7 +331,7 @@ mod tests {
     #[test]
     fn failures_are_told_once_and_tried_less_and_less_often() {
         let (mut trial, begin) = (Trial::new(), Instant::now());
-        trial.storage.repeat(Trial::copy("bad"), PERIOD, 60 * SECOND, begin);
+        trial.storage.add(Trial::copy("bad"), Some(PERIOD), 60 * SECOND, begin);
         let mut at = begin + 30 * SECOND;
         let mut pauses = Vec::new();
         for number in 0..7 {
@@ -363,8 +351,8 @@ mod tests {
     #[test]
     fn what_is_copied_once_has_six_tries_and_its_time() {
         let (mut trial, begin) = (Trial::new(), Instant::now());
-        trial.storage.add(Trial::copy("bad"), 600 * SECOND, begin);
-        trial.storage.add(Trial::copy("good"), 600 * SECOND, begin);
+        trial.storage.add(Trial::copy("bad"), None, 600 * SECOND, begin);
+        trial.storage.add(Trial::copy("good"), None, 600 * SECOND, begin);
         let mut at = begin;
         while !trial.storage.is_settled() {
             trial.turn(at, at);
@@ -372,7 +360,7 @@ mod tests {
         }
         assert_eq!((trial.tries(), at - begin), (vec![6, 1], 31 * SECOND));
         assert_eq!(trial.storage.given_up().count(), 1);
-        trial.storage.add(Trial::copy("bad"), 2 * SECOND, at);
+        trial.storage.add(Trial::copy("bad"), None, 2 * SECOND, at);
         trial.turn(at, at);
         trial.turn(at + SECOND, at + SECOND);
         assert_eq!((trial.tries()[2], trial.storage.is_settled()), (2, true));
@@ -381,7 +369,7 @@ mod tests {
     #[test]
     fn one_that_hangs_is_replaced() {
         let (mut trial, begin) = (Trial::new(), Instant::now());
-        trial.storage.repeat(Trial::copy("never"), PERIOD, 60 * SECOND, begin);
+        trial.storage.add(Trial::copy("never"), Some(PERIOD), 60 * SECOND, begin);
         trial.storage.turn(false, begin + 30 * SECOND);
         assert_eq!(trial.storage.deadline(), Some(begin + 90 * SECOND));
         let said = trial.storage.turn(false, begin + 90 * SECOND);
@@ -400,7 +388,7 @@ mod tests {
     #[test]
     fn paths_that_would_be_other_requests_are_refused() {
         let (mut trial, begin) = (Trial::new(), Instant::now());
-        trial.storage.add(Trial::copy("a\nb"), 600 * SECOND, begin);
+        trial.storage.add(Trial::copy("a\nb"), None, 600 * SECOND, begin);
         let said = trial.turn(begin, begin);
         assert!(said[0].contains("control characters"), "{said:?}");
         assert!(!trial.storage.has_helper());

@@ -27,7 +27,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The copies of a task.
 #[derive(Debug)]
-pub struct Errands {
+pub struct Transfers {
     /// Before the ranks start.
     pub fetch: Vec<Copy>,
     /// When they have ended.
@@ -48,7 +48,7 @@ pub struct Errands {
     pub copy_timeout: Duration,
 }
 
-impl Errands {
+impl Transfers {
     /// The copies as a dry run prints them.
     pub fn plan(&self) -> String {
         let copies = self
@@ -104,13 +104,18 @@ impl Errands {
 /// # Errors
 ///
 /// With exit code 125 if something can't be had, 128 + the signal if one stopped the launcher.
-pub fn bring_in(errands: &Errands, setup: &Setup, signals: &Signals, output: &mut Output) -> Result<Storage, Failure> {
+pub fn bring_in(
+    transfers: &Transfers,
+    setup: &Setup,
+    signals: &Signals,
+    output: &mut Output,
+) -> Result<Storage, Failure> {
     let log = setup.folders.logs.join(format!("{}-storage.txt", files::file_name(&setup.job.id)));
-    let mut storage = Storage::new(errands.helper.clone(), log);
+    let mut storage = Storage::new(transfers.helper.clone(), log);
     let begin = Instant::now();
-    for copy in &errands.fetch {
+    for copy in &transfers.fetch {
         output.say(&format!("fmtk-launch: {copy}"));
-        storage.add(copy.clone(), errands.copy_timeout, begin);
+        storage.add(copy.clone(), None, transfers.copy_timeout, begin);
     }
     let (stopped, _) =
         idle(signals, Some(output), &mut storage, None, |it| it.is_settled() || it.given_up().next().is_some())
@@ -123,11 +128,11 @@ pub fn bring_in(errands: &Errands, setup: &Setup, signals: &Signals, output: &mu
             Failure { exit: Exit::LAUNCHER, text: format!("{text}\nhint: is it called so, and may this job read it?") }
         }
         (None, true) => {
-            if !errands.fetch.is_empty() {
+            if !transfers.fetch.is_empty() {
                 output.say(&format!("fmtk-launch: all is copied after {}", units::shown(begin.elapsed())));
             }
-            for copy in errands.syncs(setup) {
-                storage.repeat(copy, errands.sync_interval, errands.sync_timeout, Instant::now());
+            for copy in transfers.syncs(setup) {
+                storage.add(copy, Some(transfers.sync_interval), transfers.sync_timeout, Instant::now());
             }
             return Ok(storage);
         }
@@ -140,21 +145,21 @@ pub fn bring_in(errands: &Errands, setup: &Setup, signals: &Signals, output: &mu
 ///
 /// After a stop from outside, `was_stopped`, everything has the time of the logs only.
 pub fn bring_out(
-    errands: &Errands,
+    transfers: &Transfers,
     storage: &mut Storage,
     was_stopped: bool,
     signals: &Signals,
     output: &mut Output,
 ) -> io::Result<Option<c_int>> {
     let now = Instant::now();
-    storage.settle(now + errands.sync_timeout, now);
-    if let Some(copy) = &errands.save {
+    storage.settle(now + transfers.sync_timeout, now);
+    if let Some(copy) = &transfers.save {
         output.say(&format!("fmtk-launch: {copy}"));
-        let timeout = if was_stopped { errands.sync_timeout } else { errands.copy_timeout };
-        storage.add(copy.clone(), timeout, now);
+        let timeout = if was_stopped { transfers.sync_timeout } else { transfers.copy_timeout };
+        storage.add(copy.clone(), None, timeout, now);
     }
     if was_stopped {
-        storage.hurry(now + errands.sync_timeout);
+        storage.hurry(now + transfers.sync_timeout);
     }
     let mut first = None;
     loop {
@@ -163,7 +168,7 @@ pub fn bring_out(
         };
         // An interrupt by somebody who has interrupted before, or has stopped the ranks, means at once.
         let is_impatient = signal != libc::SIGTERM && (was_stopped || first.is_some());
-        let time = if is_impatient { Duration::ZERO } else { errands.sync_timeout };
+        let time = if is_impatient { Duration::ZERO } else { transfers.sync_timeout };
         storage.hurry(Instant::now() + time);
         first = first.or(Some(signal));
     }

@@ -13,11 +13,11 @@ use crate::job::{self, Lookup, Source, variables};
 use crate::options::{RunOptions, TaskRanks};
 use crate::storage::copy::{Copy, Verb};
 use crate::storage::local::{self, COPY_FILES};
-use crate::storage::transfers::Errands;
+use crate::storage::transfers::Transfers;
 
 /// What the command of a task is run with, and what is copied before and after it. Makes the folders, unless this is a dry
 /// run.
-pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Errands), Failure> {
+pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Transfers), Failure> {
     let mut options = request.options;
     let around = Surroundings::real(options.dry_run);
     let (name, node) = (name(&variables::own), task.node);
@@ -71,7 +71,7 @@ pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Errands), Fa
         Where::Storage(url) => format!("{url}/{name}"),
     });
     let helper = task.helper.unwrap_or_else(|| vec!["/proc/self/exe".into(), COPY_FILES.into()]);
-    let errands = Errands {
+    let transfers = Transfers {
         fetch: arranged.fetch,
         save,
         logs,
@@ -82,7 +82,7 @@ pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Errands), Fa
         sync_timeout: request.sync_timeout,
         copy_timeout: request.copy_timeout,
     };
-    Ok((options, errands))
+    Ok((options, transfers))
 }
 
 struct Arranged<'a> {

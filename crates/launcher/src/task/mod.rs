@@ -34,12 +34,12 @@ fn obey(request: Request) -> Result<Exit, Failure> {
     let (checked, notes) = check::check(&request, &variables::own)?;
     notes.iter().for_each(|note| say(&format!("warning: {note}")));
     let is_dry = request.options.dry_run;
-    let (options, errands) = arrange::arrange(request, checked)?;
+    let (options, transfers) = arrange::arrange(request, checked)?;
     if !is_dry {
-        return run::run(options, Some(errands));
+        return run::run(options, Some(transfers));
     }
     let plan = show::plan(&run::plan(options)?);
-    let text = plan + &errands.plan();
+    let text = plan + &transfers.plan();
     show::print(&printable::lines(&text))
 }
 
