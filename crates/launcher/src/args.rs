@@ -1,21 +1,22 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::bind::Bind;
+use crate::help;
+use crate::options::{self, RunOptions, Wrong, consistent, take, typed};
+use crate::show::TableCommand;
+use crate::storage::local::COPY_FILES;
 use crate::task::Request;
-use crate::units;
+use crate::task::arguments;
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// A help text on standard output.
-    Help(&'static str),
+    Help(String),
     /// The version on standard output.
     Version,
     /// Start the ranks of this server.
@@ -32,149 +33,22 @@ pub enum Invocation {
     CopyFiles,
 }
 
-/// What to do with a rank table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TableCommand {
-    /// Say what is wrong with it.
-    Check,
-    /// List its servers and ranks, and say which this server is.
-    Show,
-    /// The v1 table on standard output.
-    Convert,
-}
-
-/// The flags of `run`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunOptions {
-    /// The rank table or its folder; `None` asks the environment.
-    pub rank_table: Option<PathBuf>,
-    /// Devices of a job of one server that has no rank table.
-    pub devices: Option<Vec<u32>>,
-    /// How long to wait for a complete table; `None` where that was left to the launcher.
-    pub wait: Option<Duration>,
-    /// Between SIGTERM and SIGKILL.
-    pub grace: Duration,
-    /// MODEL_TASK_CWD and the folder of the ranks.
-    pub code_dir: Option<PathBuf>,
-    /// Where the log files go.
-    pub log_dir: Option<PathBuf>,
-    /// Which ranks are on the console.
-    pub console: Console,
-    /// Bytes of a log file before a new one is begun.
-    pub log_max_size: u64,
-    /// Which cores a rank gets.
-    pub bind: Bind,
-    /// How often the ranks are started again after a failure.
-    pub max_restarts: u32,
-    /// How long to wait before that.
-    pub restart_backoff: Duration,
-    /// How long ranks may be without output and CPU time; `None` for ever.
-    pub stall: Option<Duration>,
-    /// Where the JSON report goes besides the log folder.
-    pub report: Option<PathBuf>,
-    /// Only say what would be done.
-    pub dry_run: bool,
-    /// Program and arguments of a rank. Empty for `env`.
-    pub command: Vec<OsString>,
-    /// What every rank finds set besides its own variables; no flag sets it.
-    pub variables: Vec<(&'static str, OsString)>,
-    /// The ranks refuse a HOME of another user; no flag sets it.
-    pub own_home: bool,
-    /// The command is the vendor's scripts, which start the ranks of the server with this number; no flag sets it.
-    pub scripts_of: Option<u32>,
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        Self {
-            rank_table: None,
-            devices: None,
-            wait: None,
-            grace: Duration::from_secs(15),
-            code_dir: None,
-            log_dir: None,
-            console: Console::All,
-            log_max_size: 1 << 30,
-            bind: Bind::None,
-            max_restarts: 0,
-            restart_backoff: MIN_BACKOFF,
-            stall: None,
-            report: None,
-            dry_run: false,
-            command: Vec::new(),
-            variables: Vec::new(),
-            own_home: false,
-            scripts_of: None,
-        }
-    }
-}
-
-impl RunOptions {
-    /// How long to wait for a complete table: 30 minutes unless a flag says otherwise, and not at all where nothing will be
-    /// started.
-    pub fn patience(&self) -> Duration {
-        self.wait.unwrap_or(if self.dry_run { Duration::ZERO } else { Duration::from_secs(30 * 60) })
-    }
-}
-
-/// Which ranks' lines are on the console.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Console {
-    /// Every rank's of this server.
-    All,
-    /// None's.
-    None,
-    /// Those of these ranks of the job.
-    Ranks(Vec<u32>),
-}
-
-impl Console {
-    /// Whether it has the lines of this rank of the job.
-    pub fn shows(&self, rank: u32) -> bool {
-        match self {
-            Console::All => true,
-            Console::None => false,
-            Console::Ranks(ranks) => ranks.contains(&rank),
-        }
-    }
-}
-
-/// The collective library wants 10 s between the end of the last process and a new start.
-pub const MIN_BACKOFF: Duration = Duration::from_secs(10);
-
-/// What the launcher calls itself as, to copy files; in no help text, as it is for nobody else.
-pub const COPY_FILES: &str = "copy-files";
-
-/// Why a command line is refused: one line, without the hint to the help.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Wrong(pub String);
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<lexopt::Error> for Wrong {
-    fn from(error: lexopt::Error) -> Self {
-        Wrong(error.to_string())
-    }
-}
-
 /// Reads the arguments after the program's own name.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Wrong> {
-    use crate::help;
     let mut parser = Parser::from_args(words);
     match parser.next()? {
         None => Err(Wrong("no subcommand was given".to_owned())),
-        Some(Arg::Short('h') | Arg::Long("help")) => alone(parser, Invocation::Help(help::TOP)),
+        Some(Arg::Short('h') | Arg::Long("help")) => alone(parser, Invocation::Help(help::TOP.to_owned())),
         Some(Arg::Short('V') | Arg::Long("version")) => alone(parser, Invocation::Version),
         Some(Arg::Value(word)) => match word.to_str() {
-            Some("help") => alone(parser, Invocation::Help(help::TOP)),
+            Some("help") => alone(parser, Invocation::Help(help::TOP.to_owned())),
             Some("run") => run(parser),
             Some("env") => env(parser),
             Some("rank-table") => table(parser),
-            Some("task") => crate::task::arguments::parse(parser),
+            Some("task") => Ok(match arguments::parse(parser)? {
+                None => Invocation::Help(help::task()),
+                Some(request) => Invocation::Task(Box::new(request)),
+            }),
             Some(COPY_FILES) => alone(parser, Invocation::CopyFiles),
             _ => Err(Wrong(format!("unknown subcommand `{}`", word.to_string_lossy()))),
         },
@@ -201,7 +75,7 @@ fn run(mut parser: Parser) -> Result<Invocation, Wrong> {
         }
         match parser.next()? {
             None => break,
-            Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Invocation::Help(crate::help::RUN)),
+            Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Invocation::Help(help::run())),
             // A word before the command is ours to understand, what follows its name is the command's.
             Some(Arg::Value(program)) => {
                 options.command.push(program);
@@ -209,8 +83,7 @@ fn run(mut parser: Parser) -> Result<Invocation, Wrong> {
                 break;
             }
             Some(flag) => {
-                let flag = owned(flag);
-                known(option(&flag, &mut parser, &mut options)?, &flag)?;
+                known(typed(flag), &mut parser, &mut options)?;
             }
         }
     }
@@ -226,7 +99,7 @@ fn env(mut parser: Parser) -> Result<Invocation, Wrong> {
     let mut rank = None;
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(crate::help::ENV)),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::ENV.to_owned())),
             Arg::Long("list") => return alone(parser, Invocation::Variables),
             Arg::Long("rank") => {
                 let value = parser.value()?.string()?;
@@ -234,8 +107,7 @@ fn env(mut parser: Parser) -> Result<Invocation, Wrong> {
             }
             Arg::Value(_) => return Err(argument.unexpected().into()),
             flag => {
-                let flag = owned(flag);
-                known(option(&flag, &mut parser, &mut options)?, &flag)?;
+                known(typed(flag), &mut parser, &mut options)?;
             }
         }
     }
@@ -247,7 +119,7 @@ fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
     let mut words = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(crate::help::TABLE)),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::TABLE.to_owned())),
             Arg::Value(word) => words.push(word),
             _ => return Err(argument.unexpected().into()),
         }
@@ -270,90 +142,20 @@ fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
     }
 }
 
-/// The name of a flag, free of the parser that its value is taken from.
-pub fn owned(flag: Arg<'_>) -> String {
-    match flag {
-        Arg::Long(name) => format!("--{name}"),
-        Arg::Short(letter) => format!("-{letter}"),
-        Arg::Value(word) => word.to_string_lossy().into_owned(),
+/// Takes over a flag of `run`; any other is refused.
+fn known(flag: String, parser: &mut Parser, options: &mut RunOptions) -> Result<(), Wrong> {
+    match take(options::FLAGS, &flag, parser, options)? {
+        true => Ok(()),
+        false => Err(Wrong(format!("unknown flag `{flag}`"))),
     }
-}
-
-fn known(is_known: bool, flag: &str) -> Result<(), Wrong> {
-    if is_known { Ok(()) } else { Err(Wrong(format!("unknown flag `{flag}`"))) }
-}
-
-/// The value of a flag, as `read` understands it.
-pub fn of<T>(flag: &str, parser: &mut Parser, read: fn(&str) -> Result<T, String>) -> Result<T, Wrong> {
-    let value = parser.value()?.string()?;
-    read(&value).map_err(|why| Wrong(format!("`{flag}`: {why}")))
-}
-
-/// Takes a flag of `run`, with its value; says whether it is one.
-pub fn option(flag: &str, parser: &mut Parser, options: &mut RunOptions) -> Result<bool, Wrong> {
-    match flag {
-        "--rank-table" => options.rank_table = Some(path(flag, parser)?),
-        "--devices" => options.devices = Some(of(flag, parser, units::numbers)?),
-        "--wait" => options.wait = Some(of(flag, parser, units::duration)?),
-        "--grace" => options.grace = of(flag, parser, units::duration)?,
-        "--code-dir" => options.code_dir = Some(path(flag, parser)?),
-        "--log-dir" => options.log_dir = Some(path(flag, parser)?),
-        "--console" => options.console = of(flag, parser, console)?,
-        "--log-max-size" => options.log_max_size = of(flag, parser, units::size)?,
-        "--bind" => options.bind = of(flag, parser, bind)?,
-        "--max-restarts" => {
-            options.max_restarts =
-                of(flag, parser, |text| text.parse().map_err(|_| format!("`{text}` is no number of restarts")))?;
-        }
-        "--restart-backoff" => options.restart_backoff = of(flag, parser, units::duration)?,
-        "--stall" => options.stall = Some(of(flag, parser, units::duration)?).filter(|it| !it.is_zero()),
-        "--report" => options.report = Some(path(flag, parser)?),
-        "--dry-run" => options.dry_run = true,
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
-
-fn path(flag: &str, parser: &mut Parser) -> Result<PathBuf, Wrong> {
-    let path = PathBuf::from(parser.value()?);
-    if path.as_os_str().is_empty() { Err(Wrong(format!("`{flag}`: an empty path"))) } else { Ok(path) }
-}
-
-fn console(text: &str) -> Result<Console, String> {
-    match text {
-        "all" => Ok(Console::All),
-        "none" => Ok(Console::None),
-        ranks => {
-            units::numbers(ranks).map(Console::Ranks).map_err(|_| format!("`{ranks}` is not `all`, `none` or `0,2-5`"))
-        }
-    }
-}
-
-fn bind(text: &str) -> Result<Bind, String> {
-    Bind::from_name(text).ok_or_else(|| format!("`{text}` is not `none`, `even` or `numa`"))
-}
-
-/// What no flag can tell alone.
-pub fn consistent(options: &RunOptions) -> Result<(), Wrong> {
-    let wrong = |text: &str| Err(Wrong(text.to_owned()));
-    if options.rank_table.is_some() && options.devices.is_some() {
-        return wrong("`--rank-table` and `--devices` exclude each other: a table says which devices there are");
-    }
-    if options.restart_backoff < MIN_BACKOFF {
-        return wrong("`--restart-backoff`: less than 10 s, which the collective library needs between two starts");
-    }
-    if options.log_max_size < 4096 {
-        return wrong("`--log-max-size`: less than 4KiB");
-    }
-    if options.stall.is_some_and(|it| it < Duration::from_secs(1)) {
-        return wrong("`--stall`: less than 1 s");
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::options::{Bind, Console};
 
     fn parsed(line: &str) -> Result<Invocation, Wrong> {
         parse(line.split_whitespace().map(OsString::from))
@@ -403,10 +205,10 @@ mod tests {
     #[test]
     fn other_subcommands() {
         for (line, expected) in [
-            ("--help", Invocation::Help(crate::help::TOP)),
-            ("run --help", Invocation::Help(crate::help::RUN)),
-            ("env -h", Invocation::Help(crate::help::ENV)),
-            ("rank-table --help", Invocation::Help(crate::help::TABLE)),
+            ("--help", Invocation::Help(help::TOP.to_owned())),
+            ("run --help", Invocation::Help(help::run())),
+            ("env -h", Invocation::Help(help::ENV.to_owned())),
+            ("rank-table --help", Invocation::Help(help::TABLE.to_owned())),
             ("-V", Invocation::Version),
             ("env --list", Invocation::Variables),
             ("rank-table show f", Invocation::Table(TableCommand::Show, "f".into())),
@@ -417,38 +219,43 @@ mod tests {
         assert_eq!((options.devices.map(|it| it.len()), rank), (Some(8), Some(3)));
     }
 
+    /// `UPDATE_EXPECT=1 cargo test -p launcher refusals` writes them anew.
     #[test]
     fn refusals() {
-        for (line, expected) in [
-            ("", "no subcommand was given"),
-            ("stop", "unknown subcommand `stop`"),
-            ("--version run", "unexpected argument \"run\""),
-            ("run", "`run` was given no command"),
-            ("run --", "`run` was given no command"),
-            ("run --ranks 8", "unknown flag `--ranks`"),
-            ("run -x", "unknown flag `-x`"),
-            ("run --wait soon true", "`--wait`: `soon` is no duration: write `90`, `90s`, `1m30s`, `2h` or `500ms`"),
-            ("run --console some true", "`--console`: `some` is not `all`, `none` or `0,2-5`"),
-            ("run --bind all true", "`--bind`: `all` is not `none`, `even` or `numa`"),
-            ("run --max-restarts -1 true", "`--max-restarts`: `-1` is no number of restarts"),
-            (
-                "run --restart-backoff 1s true",
-                "`--restart-backoff`: less than 10 s, which the collective library needs between two starts",
-            ),
-            (
-                "run --rank-table t --devices 0 true",
-                "`--rank-table` and `--devices` exclude each other: a table says which devices there are",
-            ),
-            ("run --log-max-size 1 true", "`--log-max-size`: less than 4KiB"),
-            ("run --report", "missing argument for option '--report'"),
-            ("env --list x", "unexpected argument \"x\""),
-            ("env true", "unexpected argument \"true\""),
-            ("rank-table", "`rank-table` needs `check`, `show` or `convert`"),
-            ("rank-table merge f", "`rank-table` knows `check`, `show` and `convert`, not `merge`"),
-            ("rank-table check", "`rank-table` was given no file"),
-            ("rank-table check a b", "unexpected argument `b`"),
+        let mut refusals = String::new();
+        for line in [
+            "",
+            "stop",
+            "--version run",
+            "run",
+            "run --",
+            "run --ranks 8",
+            "run -x",
+            "run --wait soon true",
+            "run --console some true",
+            "run --bind all true",
+            "run --max-restarts -1 true",
+            "run --restart-backoff 1s true",
+            "run --rank-table t --devices 0 true",
+            "run --rank-table= true",
+            "run --log-max-size 1 true",
+            "run --stall 10ms true",
+            "run --report",
+            "env --list x",
+            "env true",
+            "rank-table",
+            "rank-table merge f",
+            "rank-table check",
+            "rank-table check a b",
+            "task --task_type",
+            "task --code-dir /x",
+            "task --ranks both",
+            "task --sync-timeout 0",
+            "task --legacy-exit-codes=1",
         ] {
-            assert_eq!(parsed(line), Err(Wrong(expected.to_owned())), "{line}");
+            let Wrong(why) = parsed(line).expect_err(line);
+            refusals += &format!("fmtk-launch {line}\n    {why}\n");
         }
+        expect_test::expect_file!["../tests/refusals.txt"].assert_eq(&refusals);
     }
 }

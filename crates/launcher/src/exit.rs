@@ -1,5 +1,7 @@
 //! What the exit code says.
 
+use std::io;
+
 use libc::c_int;
 
 /// Exit code of the launcher. The ranks' own codes come through as they are, so these are only the ones of the launcher.
@@ -45,5 +47,26 @@ impl Exit {
     pub fn signal(signal: c_int) -> Exit {
         // Signals are 1..=64.
         Exit(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+    }
+}
+
+/// Why nothing was started; the text is for people.
+#[derive(Debug)]
+pub struct Failure {
+    /// What the launcher exits with.
+    pub exit: Exit,
+    /// What to say.
+    pub text: String,
+}
+
+impl Failure {
+    /// One of which the text says everything.
+    pub fn new(exit: Exit, text: impl ToString) -> Failure {
+        Failure { exit, text: text.to_string() }
+    }
+
+    /// The system does not let the launcher do `what`.
+    pub fn system(what: &str, error: &io::Error) -> Failure {
+        Failure::new(Exit::LAUNCHER, format!("failed to {what}: {error}"))
     }
 }

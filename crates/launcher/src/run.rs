@@ -1,6 +1,5 @@
 //! `fmtk-launch run`: from the rank table to the exit code.
 
-use std::env;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -10,25 +9,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rank_table::{Location, Ready, Step, WaitError, Watcher};
 
-use crate::args::RunOptions;
-use crate::closing::{self, LastLines};
-use crate::environment;
-use crate::exit::Exit;
-use crate::guardian::{self, Side};
-use crate::idle::{self, Heard};
-use crate::job::{self, Job, Source};
+use crate::exit::{Exit, Failure};
+use crate::job::setup::{self, Setup};
+use crate::job::{self, Job, Source, variables};
+use crate::options::{RunOptions, TaskRanks};
 use crate::output::{Options, Output};
 use crate::printable;
-use crate::rank::Ending;
+use crate::ranks::guardian::{self, Side};
+use crate::ranks::idle;
+use crate::ranks::rank::Ending;
+use crate::ranks::signals::Signals;
+use crate::ranks::start;
+use crate::ranks::supervise::{self, Attempt};
+use crate::ranks::wait;
+use crate::report::closing;
 use crate::report::{self, Outcome, Report};
-use crate::setup::{self, Setup};
-use crate::signals::Signals;
-use crate::start;
-use crate::supervise::{self, Attempt};
-use crate::task::storage::Storage;
-use crate::task::{self, Errands};
+use crate::storage::Storage;
+use crate::storage::transfers::{self, Transfers};
 use crate::units;
-use crate::wait;
 
 /// How long the log files and the console may take to swallow the last lines without getting any further.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,33 +35,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl: Invalid argument, as under qemu-user): \
                            daemons that ranks leave behind are not stopped";
 
-/// Why nothing was started; the text is for people.
-#[derive(Debug)]
-pub struct Failure {
-    /// What the launcher exits with.
-    pub exit: Exit,
-    /// What to say.
-    pub text: String,
-}
-
-impl Failure {
-    fn new(exit: Exit, text: impl ToString) -> Failure {
-        Failure { exit, text: text.to_string() }
-    }
-
-    fn system(what: &str, error: &io::Error) -> Failure {
-        Failure::new(Exit::LAUNCHER, format!("failed to {what}: {error}"))
-    }
-}
-
 /// Runs the ranks of this server in a process of its own, below a guardian; those of a task with its copies.
-pub fn run(options: RunOptions, errands: Option<Errands>) -> Result<Exit, Failure> {
+pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
     start::keep_descriptors_from_ranks().map_err(|error| Failure::system("list the open files", &error))?;
     match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
-        Side::Guardian { launcher, before } => guardian::guard(launcher, &before, &signals, options.report.as_deref())
-            .map_err(|error| Failure::system("watch the launcher", &error)),
-        Side::Launcher { adopts } => launch(options, errands.as_ref(), &signals, adopts),
+        Side::Guardian { launcher, before } => {
+            let report = |cause, exit| {
+                let path = options.report.as_deref();
+                path.map(|path| report::write_launcher_killed(path, cause, exit));
+            };
+            guardian::guard(launcher, &before, &signals, report)
+                .map_err(|error| Failure::system("watch the launcher", &error))
+        }
+        Side::Launcher { adopts } => launch(options, transfers.as_ref(), &signals, adopts),
     }
 }
 
@@ -72,28 +57,33 @@ pub fn plan(options: RunOptions) -> Result<Setup, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
     let options = RunOptions { dry_run: true, ..options };
     let job = find_job(&options, &signals, &mut |line| eprintln!("fmtk-launch: {}", printable::line(line)))?;
-    setup::prepare(options, job).map_err(|error| Failure::new(error.exit(), error))
+    setup::prepare(options, job)
 }
 
-fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, adopts: bool) -> Result<Exit, Failure> {
+fn launch(
+    options: RunOptions,
+    transfers: Option<&Transfers>,
+    signals: &Signals,
+    adopts: bool,
+) -> Result<Exit, Failure> {
     let started = (SystemTime::now(), Instant::now());
     let mut output = Options::inherited(colour(), options.log_max_size)
         .and_then(Output::start)
         .map_err(|error| Failure::system("start the threads that write", &error))?;
     let mut say = |line: &str| output.say(&format!("fmtk-launch: {line}"));
     let prepared = find_job(&options, signals, &mut say).and_then(|job| {
-        errands.map_or(Ok(()), |it| it.check_devices(&job))?;
-        setup::prepare(options, job).map_err(|error| Failure::new(error.exit(), error))
+        transfers.map_or(Ok(()), |it| it.check_devices(&job))?;
+        setup::prepare(options, job)
     });
     let prepared = prepared.and_then(|setup| {
         // That of an earlier run would be taken for this one's, should the launcher be killed.
-        let _ = fs::remove_file(environment::report_file(&setup.job, &setup.folders.logs));
+        let _ = fs::remove_file(setup.folders.report_file(&setup.job));
         for line in &setup.notes {
             output.say(&format!("fmtk-launch: {line}"));
         }
-        let storage = match errands {
+        let storage = match transfers {
             None => Storage::new(Vec::new(), PathBuf::new()),
-            Some(errands) => task::bring_in(errands, &setup, signals, &mut output)?,
+            Some(transfers) => transfers::bring_in(transfers, &setup, signals, &mut output)?,
         };
         Ok((setup, storage))
     });
@@ -111,13 +101,13 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
     output.say(&format!("fmtk-launch: {}", greeting(&setup)));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
     let attempts = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
-    let ending = attempts.last().map_or(Ending::Succeeded, |(last, _)| last.ending);
-    let mut exit = attempts.last().map_or(Exit::SUCCESS, |(last, _)| last.ending.exit(&last.ranks));
+    let ending = attempts.last().map_or(Ending::Succeeded, |last| last.ending);
+    let mut exit = attempts.last().map_or(Exit::SUCCESS, |last| last.ending.exit(&last.ranks));
     let mut unsaved = None;
-    if let Some(errands) = errands {
+    if let Some(transfers) = transfers {
         output.settle_files(PATIENCE);
         let was_stopped = matches!(ending, Ending::Terminated(_));
-        let signal = task::bring_out(errands, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
+        let signal = transfers::bring_out(transfers, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
         unsaved = storage.given_up().find(|(what, _)| *what == "output_path" && ending == Ending::Succeeded);
         if unsaved.is_some() {
             exit = signal.map_or(Exit::LAUNCHER, Exit::signal);
@@ -126,22 +116,21 @@ fn launch(options: RunOptions, errands: Option<&Errands>, signals: &Signals, ado
     output.finish(PATIENCE, |summaries| {
         let mut report = closing::report(&setup.job, &attempts, summaries, started);
         report.sync = (!storage.is_empty()).then(|| storage.report());
-        let mut block = closing::block(&setup.job, &attempts, started.1);
         if let Some((_, why)) = unsaved {
             let cause = format!("the ranks succeeded, but the output is not saved: {why}");
-            block = vec![format!("FAILED with exit code {} in {}: {cause}", exit.0, units::shown(started.1.elapsed()))];
             (report.outcome, report.exit_code, report.cause) = (Outcome::NotSaved, exit.0, Some(cause));
         }
+        let block = closing::block(&setup.job, &report, &attempts, started.1);
         let mut lines = write_reports(&setup, &report);
-        lines.extend(task::last_word(&mut storage, signals).unwrap_or_default());
-        lines.into_iter().chain(block).map(|line| format!("fmtk-launch: {line}")).collect()
+        lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
+        lines.iter().chain(&block).map(|line| format!("fmtk-launch: {line}")).collect()
     });
     Ok(exit)
 }
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
 fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
-    let beside_logs = environment::report_file(&setup.job, &setup.folders.logs);
+    let beside_logs = setup.folders.report_file(&setup.job);
     let write = |path: &PathBuf| {
         let error = report::write(path, report).err()?;
         Some(format!("failed to write the report `{}`: {error}", path.display()))
@@ -150,50 +139,50 @@ fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
 }
 
 /// Starts the ranks, and again after a failure as often as is allowed.
-fn attempts(
-    setup: &Setup,
-    signals: &Signals,
-    output: &mut Output,
-    storage: &mut Storage,
-) -> io::Result<Vec<(Attempt, LastLines)>> {
+fn attempts(setup: &Setup, signals: &Signals, output: &mut Output, storage: &mut Storage) -> io::Result<Vec<Attempt>> {
     let mut attempts = Vec::new();
     for number in 1.. {
         let mut attempt = supervise::attempt(setup, number, signals, output, storage)?;
-        let lines = LastLines::of(&attempt, output);
         let left = setup.options.max_restarts.saturating_sub(number - 1);
         let may_go_on = attempt.survivors.is_empty() && !attempt.told_to_stop;
         let again = attempt.ending.may_be_repeated() && left > 0 && may_go_on;
+        let mut stopping = None;
         if again {
             let backoff = setup.options.restart_backoff;
             let wait = units::shown(backoff);
             output
                 .say(&format!("fmtk-launch: attempt {number} is over; the next one begins in {wait}, {left} are left"));
-            let until = wait::after(Instant::now(), backoff);
-            let heard = Heard { signals, output: Some(output), lines: Vec::new() };
-            if let Some(signal) = idle::idle(heard, storage, Some(until), |_| false)?.signal {
-                attempt.ending = Ending::Terminated(signal);
-                attempts.push((attempt, lines));
-                break;
-            }
+            let until = wait::after(Instant::now(), shortened_for_tests(backoff));
+            (stopping, _) = idle::idle(signals, Some(output), storage, Some(until), |_| false)?;
         }
-        attempts.push((attempt, lines));
-        if !again {
+        if let Some(signal) = stopping {
+            attempt.ending = Ending::Terminated(signal);
+        }
+        attempts.push(attempt);
+        if !again || stopping.is_some() {
             break;
         }
     }
     Ok(attempts)
 }
 
+/// The wait before another attempt. Ten seconds are long for a test: a debug build takes the milliseconds of
+/// `FMTK_TEST_BACKOFF` instead, a release knows nothing of it.
+fn shortened_for_tests(backoff: Duration) -> Duration {
+    let own = std::env::var("FMTK_TEST_BACKOFF").ok().filter(|_| cfg!(debug_assertions));
+    own.and_then(|it| it.parse().ok()).map_or(backoff, Duration::from_millis)
+}
+
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {
-    let variable = |name: &str| env::var_os(name);
-    if let Some(server) = options.scripts_of {
-        return Ok(Job::of_scripts(server, variable));
+    let lookup = &variables::own;
+    if let Some(TaskRanks { node, by_scripts: true }) = options.task {
+        return Ok(Job::of_scripts(node, lookup));
     }
-    match job::source(options, variable) {
-        Source::Devices(devices) => Ok(Job::of_devices(&devices, variable)),
+    match job::source(options, lookup) {
+        Source::Devices(devices) => Ok(Job::of_devices(&devices, lookup)),
         Source::Table(location) => {
             let ready = wait_for_table(location, options.patience(), signals, say)?;
-            Job::of_table(ready, variable, job::local_addresses()).map_err(|error| Failure::new(Exit::USAGE, error))
+            Job::of_table(ready, lookup, job::local_addresses())
         }
     }
 }
@@ -265,7 +254,7 @@ fn look(mut watcher: Watcher, signals: &Signals) -> Result<(Watcher, Step), Fail
 fn heed(signals: &Signals) -> Result<(), Failure> {
     match idle::stopping(signals).map_err(waiting_failed)?.0 {
         None => Ok(()),
-        Some(signal) => Err(Failure::new(Exit::signal(signal), closing::terminated_before_start(signal))),
+        Some(signal) => Err(idle::stopped_before_start(signal)),
     }
 }
 
@@ -284,8 +273,8 @@ fn greeting(setup: &Setup) -> String {
 
 /// Whether the prefixes on the console are coloured.
 fn colour() -> bool {
-    let is_set = |name| env::var_os(name).is_some_and(|it| !it.is_empty());
-    io::stdout().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|it| it != *"dumb")
+    let set = variables::own;
+    io::stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|it| it != *"dumb")
 }
 
 /// The rank table of a file or a folder, at once.

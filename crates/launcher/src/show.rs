@@ -1,20 +1,44 @@
 //! What is printed and changes nothing: the plan of a dry run, the variables of a rank, rank tables.
 
-use std::env;
 use std::fmt::Write;
+use std::io::Write as _;
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use rank_table::{Clues, Format, RankTable};
 
-use crate::args::TableCommand;
-use crate::bind;
-use crate::exit::Exit;
-use crate::job;
+use crate::exit::{Exit, Failure};
+use crate::job::setup::{RankPlan, Setup};
+use crate::job::{self, Rank, variables};
 use crate::printable;
-use crate::run::{self, Failure};
-use crate::setup::Setup;
+use crate::run;
 use crate::units;
+
+/// What to do with a rank table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableCommand {
+    /// Say what is wrong with it.
+    Check,
+    /// List its servers and ranks, and say which this server is.
+    Show,
+    /// The v1 table on standard output.
+    Convert,
+}
+
+/// A text on standard output.
+///
+/// # Errors
+///
+/// With exit code 1 if it can't be written.
+pub fn print(text: &str) -> Result<Exit, Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // `fmtk-launch --help | head -1` closed the pipe: not an error worth words.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::FAILURE, format!("failed to write to `stdout`: {error}")))
+        }
+        _ => Ok(Exit::SUCCESS),
+    }
+}
 
 /// The plan of a dry run.
 pub fn plan(setup: &Setup) -> String {
@@ -45,38 +69,28 @@ pub fn plan(setup: &Setup) -> String {
     for note in &setup.notes {
         line("note", note.clone());
     }
-    if let (true, Some(scripts)) = (job.by_scripts, job.ranks.first()) {
-        let _ = writeln!(
-            text,
-            "\nranks       by the vendor's scripts, whose log is {}",
-            setup.log_file(scripts, 1).display()
-        );
+    if job.by_scripts {
+        for it in setup.ranks(1) {
+            let _ = writeln!(text, "\nranks       by the vendor's scripts, whose log is {}", it.sink.file.display());
+        }
         return text;
     }
     let _ = writeln!(text, "\n{:>6} {:>6} {:>6}  {:<12} log", "rank", "local", "device", "cores");
-    for (rank, cpus) in job.ranks.iter().zip(&setup.cpus) {
-        let cores = if cpus.is_empty() { "all".to_owned() } else { bind::format_list(cpus) };
-        let log = setup.log_file(rank, 1);
-        let (rank, local, device) = (rank.rank, rank.local, rank.device);
-        let _ = writeln!(text, "{rank:>6} {local:>6} {device:>6}  {cores:<12} {}", log.display());
+    for RankPlan { rank: Rank { rank, local, device, .. }, cpus, sink, .. } in setup.ranks(1) {
+        let cores = if cpus.is_empty() { "all".to_owned() } else { units::ranges(&cpus) };
+        let _ = writeln!(text, "{rank:>6} {local:>6} {device:>6}  {cores:<12} {}", sink.file.display());
     }
     text
 }
 
 /// The variables of a rank of this server, a line each; of the first where none is named.
 pub fn variables(setup: &Setup, rank: Option<u32>) -> Result<String, Failure> {
-    let ranks = &setup.job.ranks;
-    let wanted = match rank {
-        None => ranks.first(),
-        Some(rank) => ranks.iter().find(|it| it.rank == rank),
+    let Some(plan) = setup.ranks(1).find(|it| rank.is_none_or(|rank| it.rank.rank == rank)) else {
+        let here: Vec<u32> = setup.job.ranks.iter().map(|it| it.rank).collect();
+        let (rank, here) = (rank.unwrap_or_default(), units::ranges(&here));
+        return Err(Failure::new(Exit::USAGE, format!("rank {rank} is not on this server, which has {here}")));
     };
-    let Some(wanted) = wanted else {
-        let here: Vec<u32> = ranks.iter().map(|it| it.rank).collect();
-        let text =
-            format!("rank {} is not on this server, which has {}", rank.unwrap_or_default(), units::ranges(&here));
-        return Err(Failure { exit: Exit::USAGE, text });
-    };
-    let set = setup.variables(wanted, 1).into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let set = plan.variables.into_iter().filter_map(|(name, value)| Some((name, value?)));
     Ok(set.map(|(name, value)| format!("{name}={}\n", value.display())).collect())
 }
 
@@ -97,7 +111,7 @@ pub fn table(command: TableCommand, path: &Path) -> Result<String, Failure> {
 }
 
 fn servers(table: &RankTable) -> String {
-    let clues = Clues::new(|name| env::var_os(name), job::local_addresses());
+    let clues = Clues::new(variables::own, job::local_addresses());
     let found = rank_table::find(table, &clues);
     let here = found.as_ref().ok().map(|it| it.position);
     let mut text = format!("{} table, {} ranks\n\n", format_name(table), table.rank_count());

@@ -93,7 +93,18 @@ fn by_an_address_of_this_machine() {
         expect!["10.0.0.2 at 1 by LocalAddress(10.0.0.2)"],
     );
     // A loopback address is every machine's.
-    assert!(find(&v1(&["127.0.0.1", "127.0.0.2"]), &clues(&["127.0.0.1"])).is_err());
+    check(
+        &v1(&["127.0.0.1", "127.0.0.2"]),
+        &["127.0.0.1"],
+        expect![[r#"
+        it can't be told which of the 2 servers in the rank table this one is
+          MA_CURRENT_INSTANCE_NAME is not set
+          MA_CURRENT_HOST_IP is not set
+          no address of this machine is known
+          VC_TASK_INDEX is not set
+        the table has `127.0.0.1`, `127.0.0.2`
+        hint: set MA_CURRENT_HOST_IP to the `server_id` of this server"#]],
+    );
 }
 
 #[test]

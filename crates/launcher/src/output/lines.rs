@@ -1,25 +1,11 @@
 //! Cuts a stream of bytes into the lines that the console shows, the same however the stream was chunked.
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 
 /// Bytes of a console line without its newline; what is longer is shown as several lines.
 ///
 /// 16 KiB: longer than any line meant for people, and eight unfinished ones cost 128 KiB at most.
 pub(crate) const LONGEST: usize = 16 * 1024;
-
-/// The pieces of `bytes`, which start where a line starts: lines with their newline, and what is cut off lines over
-/// [`LONGEST`]. The last piece may be without a newline.
-pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let (piece, after) = rest.split_at(first_piece(rest).unwrap_or(rest.len()));
-        rest = after;
-        Some(piece)
-    })
-}
 
 /// Bytes of the first piece; `None` while its end can't be known.
 fn first_piece(bytes: &[u8]) -> Option<usize> {
@@ -36,15 +22,6 @@ fn cut(bytes: &[u8]) -> usize {
     (LONGEST - 3..=LONGEST).rev().find(|&at| bytes[at] & 0xC0 != 0x80).unwrap_or(LONGEST)
 }
 
-/// Bytes at the front of `bytes`, which start where a line starts, that are whole pieces.
-fn whole(bytes: &[u8]) -> usize {
-    let mut at = memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
-    while let Some(length) = first_piece(&bytes[at..]) {
-        at += length;
-    }
-    at
-}
-
 /// Keeps the unfinished line of a stream.
 #[derive(Default)]
 pub(crate) struct Splitter {
@@ -53,27 +30,27 @@ pub(crate) struct Splitter {
 }
 
 impl Splitter {
-    /// Calls `ready` once or not at all, with two slices that are whole pieces when one is put after the other.
-    pub(crate) fn feed(&mut self, bytes: &[u8], ready: impl FnOnce(&[u8], &[u8])) {
-        if self.unfinished.is_empty() || memrchr(b'\n', bytes).is_some() {
-            let newline = memrchr(b'\n', bytes).map_or(0, |at| at + 1);
-            let whole = newline + whole(&bytes[newline..]);
-            if whole > 0 {
-                ready(&self.unfinished, &bytes[..whole]);
-                self.unfinished.clear();
-            }
-            self.unfinished.extend_from_slice(&bytes[whole..]);
-        } else {
-            self.unfinished.extend_from_slice(bytes);
-            let whole = whole(&self.unfinished);
-            if whole > 0 {
-                ready(&self.unfinished[..whole], &[]);
-                self.unfinished.drain(..whole);
+    /// Calls `each` with all lines that `bytes` end, newlines included, and with what is cut off lines over [`LONGEST`].
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) {
+        while !self.unfinished.is_empty() && !bytes.is_empty() {
+            // Up to the newline, or as much as it takes to know where to cut.
+            let most = bytes.len().min(LONGEST + 1 - self.unfinished.len());
+            let length = memchr(b'\n', &bytes[..most]).map_or(most, |at| at + 1);
+            self.unfinished.extend_from_slice(&bytes[..length]);
+            bytes = &bytes[length..];
+            if let Some(length) = first_piece(&self.unfinished) {
+                each(&self.unfinished[..length]);
+                self.unfinished.drain(..length);
             }
         }
+        while let Some(length) = first_piece(bytes) {
+            each(&bytes[..length]);
+            bytes = &bytes[length..];
+        }
+        self.unfinished.extend_from_slice(bytes);
     }
 
-    /// The unfinished line, at the end of the stream.
+    /// The unfinished line, at the end of the stream; empty where there is none.
     pub(crate) fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.unfinished)
     }
@@ -89,10 +66,10 @@ mod tests {
         let mut splitter = Splitter::default();
         let mut lines = Vec::new();
         for chunk in chunks {
-            splitter.feed(chunk, |a, b| lines.extend(pieces(&[a, b].concat()).map(<[u8]>::to_vec)));
+            splitter.feed(chunk, |line| lines.push(line.to_vec()));
             assert!(splitter.unfinished.len() <= LONGEST);
         }
-        lines.extend(pieces(&splitter.finish()).map(<[u8]>::to_vec));
+        lines.extend(Some(splitter.finish()).filter(|it| !it.is_empty()));
         lines
     }
 

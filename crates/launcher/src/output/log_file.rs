@@ -13,21 +13,16 @@ use std::time::{Duration, Instant};
 
 use memchr::memrchr;
 
-/// What the one who writes has to know besides the bytes.
-pub(crate) struct Writing<'a> {
-    /// Bytes of a part at most; 0 for no limit.
-    pub(crate) max_size: u64,
-    /// Time between two attempts at what failed without touching the bytes: open, rename.
-    pub(crate) retry: Duration,
-    /// Called whenever a system call came back, with the bytes of the rank written until then.
-    pub(crate) progress: &'a mut dyn FnMut(u64),
-    /// Gets what people should read.
-    pub(crate) tell: &'a mut Vec<String>,
-}
+/// Called whenever a system call came back, with the bytes of the rank written until then.
+pub(crate) type Progress<'a> = &'a mut dyn FnMut(u64);
 
 /// A log file, opened when first written to and again when that failed.
 pub(crate) struct LogFile {
     path: PathBuf,
+    /// Bytes of a part at most; 0 for no limit.
+    max_size: u64,
+    /// Time between two attempts at what failed without touching the bytes: open, rename.
+    retry: Duration,
     file: Option<File>,
     /// Bytes in the live part.
     size: u64,
@@ -41,6 +36,8 @@ pub(crate) struct LogFile {
     told: Vec<(&'static str, Option<i32>)>,
     /// The number of the last full part that we named.
     last_number: u32,
+    /// What people should read.
+    pub(crate) messages: Vec<String>,
     /// Parts that got bytes in this run, the live one too.
     pub(crate) parts: u32,
     /// Bytes of the rank that got written.
@@ -51,9 +48,11 @@ pub(crate) struct LogFile {
 
 impl LogFile {
     /// Opens nothing yet.
-    pub(crate) fn new(path: PathBuf) -> LogFile {
+    pub(crate) fn new(path: PathBuf, max_size: u64, retry: Duration) -> LogFile {
         LogFile {
             path,
+            max_size,
+            retry,
             file: None,
             size: 0,
             ends_line: true,
@@ -62,13 +61,15 @@ impl LogFile {
             rename_again: None,
             told: Vec::new(),
             last_number: 0,
+            messages: Vec::new(),
             parts: 0,
             written: 0,
             trouble: None,
         }
     }
+
     /// Opens the file if it is not, so that it is there for a rank that writes nothing.
-    pub(crate) fn open(&mut self, writing: &mut Writing<'_>) -> bool {
+    pub(crate) fn open(&mut self, progress: Progress) -> bool {
         if self.file.is_some() {
             return true;
         }
@@ -77,7 +78,7 @@ impl LogFile {
             return false;
         }
         let opened = open_part(&self.path);
-        (writing.progress)(self.written);
+        progress(self.written);
         match opened {
             Ok((file, size)) => {
                 (self.file, self.size, self.ends_line) = (Some(file), size, size == 0);
@@ -86,22 +87,22 @@ impl LogFile {
                 true
             }
             Err(error) => {
-                self.open_again = Some(now + writing.retry);
-                self.fail("open", &error, writing);
+                self.open_again = Some(now + self.retry);
+                self.fail("open", &error);
                 false
             }
         }
     }
 
     /// Appends `bytes`; those that can't be written are counted as missing.
-    pub(crate) fn append(&mut self, mut bytes: &[u8], writing: &mut Writing<'_>) {
+    pub(crate) fn append(&mut self, mut bytes: &[u8], progress: Progress) {
         while !bytes.is_empty() {
-            if !self.open(writing) || !self.note(writing) {
+            if !self.open(progress) || !self.note(progress) {
                 break;
             }
-            let mut fitting = self.fitting(bytes, writing.max_size);
+            let mut fitting = self.fitting(bytes);
             if fitting == 0 {
-                if self.rotate(writing) {
+                if self.rotate(progress) {
                     continue;
                 }
                 // A part that is too large is better than bytes that are lost.
@@ -109,10 +110,10 @@ impl LogFile {
             }
             let (now, later) = bytes.split_at(fitting);
             let before = self.written;
-            let result = self.write(now, true, writing);
+            let result = self.write(now, true, progress);
             if let Err(error) = result {
                 let count = usize::try_from(self.written - before).unwrap_or(now.len());
-                self.fail("write to", &error, writing);
+                self.fail("write to", &error);
                 bytes = &bytes[count..];
                 break;
             }
@@ -122,41 +123,41 @@ impl LogFile {
     }
 
     /// Counts bytes as missing at the end of what is there, and notes them if it can.
-    pub(crate) fn lose(&mut self, count: u64, writing: &mut Writing<'_>) {
+    pub(crate) fn lose(&mut self, count: u64, progress: Progress) {
         self.missing += count;
-        if self.open(writing) {
-            self.note(writing);
+        if self.open(progress) {
+            self.note(progress);
         }
     }
 
     /// Says in the file that bytes are missing, if any are.
-    fn note(&mut self, writing: &mut Writing<'_>) -> bool {
+    fn note(&mut self, progress: Progress) -> bool {
         if self.missing == 0 {
             return true;
         }
         let start = if self.ends_line { "" } else { "\n" };
         let note = format!("{start}[fmtk-launch] {} bytes are missing here\n", self.missing);
-        match self.write(note.as_bytes(), false, writing) {
+        match self.write(note.as_bytes(), false, progress) {
             Ok(()) => {
                 if self.trouble.is_some() && self.told.iter().all(|told| told.0 != "again") {
                     self.told.push(("again", None));
                     let path = self.path.display();
-                    writing.tell.push(format!("`{path}` is written again, {} bytes are missing in it", self.missing));
+                    self.messages.push(format!("`{path}` is written again, {} bytes are missing in it", self.missing));
                 }
                 self.missing = 0;
                 true
             }
             Err(error) => {
-                self.fail("write to", &error, writing);
+                self.fail("write to", &error);
                 false
             }
         }
     }
 
     /// How many of `bytes` belong into the live part: up to the last newline that fits if there is one.
-    fn fitting(&self, bytes: &[u8], max_size: u64) -> usize {
-        let room = usize::try_from(max_size.saturating_sub(self.size)).unwrap_or(usize::MAX);
-        if max_size == 0 || bytes.len() <= room {
+    fn fitting(&self, bytes: &[u8]) -> usize {
+        let room = usize::try_from(self.max_size.saturating_sub(self.size)).unwrap_or(usize::MAX);
+        if self.max_size == 0 || bytes.len() <= room {
             return bytes.len();
         }
         match memrchr(b'\n', &bytes[..room]) {
@@ -167,32 +168,32 @@ impl LogFile {
     }
 
     /// Makes room for a new part; false when the file has to go on as it is.
-    fn rotate(&mut self, writing: &mut Writing<'_>) -> bool {
+    fn rotate(&mut self, progress: Progress) -> bool {
         let now = Instant::now();
         if self.rename_again.is_some_and(|again| now < again) {
             return false;
         }
         let renamed = rename_to_free_number(&self.path, self.last_number);
-        (writing.progress)(self.written);
+        progress(self.written);
         match renamed {
             Ok(number) => {
                 self.last_number = number;
                 // Closing may take its time too: a network's file system writes then.
                 self.file = None;
-                (writing.progress)(self.written);
+                progress(self.written);
                 self.rename_again = None;
                 true
             }
             Err(error) => {
-                self.rename_again = Some(now + writing.retry);
-                self.fail("rename", &error, writing);
+                self.rename_again = Some(now + self.retry);
+                self.fail("rename", &error);
                 false
             }
         }
     }
 
     /// Writes all of `bytes`; how much of them if they are the rank's, [`LogFile::written`] tells.
-    fn write(&mut self, bytes: &[u8], of_rank: bool, writing: &mut Writing<'_>) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8], of_rank: bool, progress: Progress) -> io::Result<()> {
         let mut rest = bytes;
         while let Some(file) = self.file.as_mut().filter(|_| !rest.is_empty()) {
             let result = file.write(rest);
@@ -202,7 +203,7 @@ impl LogFile {
                 self.ends_line = rest[..count].last().map_or(self.ends_line, |&last| last == b'\n');
                 rest = &rest[count..];
             }
-            (writing.progress)(self.written);
+            progress(self.written);
             match result {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
@@ -212,12 +213,12 @@ impl LogFile {
         Ok(())
     }
 
-    fn fail(&mut self, operation: &'static str, error: &io::Error, writing: &mut Writing<'_>) {
+    fn fail(&mut self, operation: &'static str, error: &io::Error) {
         let trouble = format!("failed to {operation} `{}`: {error}", self.path.display());
         let kind = (operation, error.raw_os_error());
         if !self.told.contains(&kind) {
             self.told.push(kind);
-            writing.tell.push(trouble.clone());
+            self.messages.push(trouble.clone());
         }
         self.trouble = Some(trouble);
     }
@@ -255,31 +256,26 @@ mod tests {
 
     use super::*;
 
-    /// Feeds `chunks` to a file that has `before` in it; the parts in order, and what was told.
-    fn parts(before: &[u8], chunks: &[Vec<u8>], max_size: u64) -> (Vec<Vec<u8>>, LogFile, Vec<String>) {
+    /// Feeds `chunks` to a file that has `before` in it; the parts in order.
+    fn parts(before: &[u8], chunks: &[Vec<u8>], max_size: u64) -> (Vec<Vec<u8>>, LogFile) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         if !before.is_empty() {
             fs::write(&path, before).unwrap();
         }
-        let mut file = LogFile::new(path.clone());
-        let mut tell = Vec::new();
-        let mut progress = |_| ();
-        for chunk in chunks {
-            let retry = Duration::ZERO;
-            file.append(chunk, &mut Writing { max_size, retry, progress: &mut progress, tell: &mut tell });
-        }
+        let mut file = LogFile::new(path.clone(), max_size, Duration::ZERO);
+        chunks.iter().for_each(|chunk| file.append(chunk, &mut |_| ()));
         let numbered = (1..).map(|n| folder.path().join(format!("a.txt.{n}"))).take_while(|path| path.exists());
         let parts = numbered.chain([path.clone()]).map(|path| fs::read(path).unwrap_or_default()).collect();
-        (parts, file, tell)
+        (parts, file)
     }
 
     fn check(before: &str, chunks: &[&str], max_size: u64, expect: &[&str]) {
         let chunks: Vec<_> = chunks.iter().map(|chunk| chunk.as_bytes().to_vec()).collect();
-        let (parts, file, tell) = parts(before.as_bytes(), &chunks, max_size);
+        let (parts, file) = parts(before.as_bytes(), &chunks, max_size);
         assert_eq!(parts.iter().map(|part| std::str::from_utf8(part).unwrap()).collect::<Vec<_>>(), expect);
         assert_eq!(file.parts as usize, expect.len());
-        assert!(tell.is_empty() && file.trouble.is_none());
+        assert!(file.messages.is_empty() && file.trouble.is_none());
     }
 
     #[test]
@@ -301,7 +297,7 @@ mod tests {
             chunks in prop::collection::vec(prop::collection::vec(prop_oneof![3 => Just(b'x'), 1 => Just(b'\n')], 0..50), 0..20),
             max_size in 1..60u64,
         ) {
-            let (parts, file, _) = parts(b"", &chunks, max_size);
+            let (parts, file) = parts(b"", &chunks, max_size);
             prop_assert_eq!(parts.concat(), chunks.concat());
             prop_assert!(parts.iter().all(|part| part.len() as u64 <= max_size));
             prop_assert_eq!(file.written as usize, chunks.concat().len());
@@ -323,25 +319,21 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_once_and_counted() {
-        let mut file = LogFile::new("/dev/full".into());
-        let (mut tell, mut progress) = (Vec::new(), |_| ());
-        for _ in 0..3 {
-            let retry = Duration::ZERO;
-            file.append(b"12345", &mut Writing { max_size: 0, retry, progress: &mut progress, tell: &mut tell });
-        }
+        let mut file = LogFile::new("/dev/full".into(), 0, Duration::ZERO);
+        (0..3).for_each(|_| file.append(b"12345", &mut |_| ()));
         assert_eq!((file.written, file.missing), (0, 15));
-        assert_eq!(tell, ["failed to write to `/dev/full`: No space left on device (os error 28)"]);
-        assert_eq!(file.trouble, Some(tell[0].clone()));
+        assert_eq!(file.messages, ["failed to write to `/dev/full`: No space left on device (os error 28)"]);
+        assert_eq!(file.trouble, Some(file.messages[0].clone()));
     }
 
     #[test]
     fn a_folder_that_comes_back_is_written_to_with_a_note() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("logs/a");
-        let mut file = LogFile::new(path.clone());
-        let (mut tell, mut progress) = (Vec::new(), |_| ());
+        let mut file = LogFile::new(path.clone(), 0, Duration::ZERO);
         let mut append = |bytes: &[u8], retry| {
-            file.append(bytes, &mut Writing { max_size: 0, retry, progress: &mut progress, tell: &mut tell });
+            file.retry = retry;
+            file.append(bytes, &mut |_| ());
             file.missing
         };
         assert_eq!(append(b"12345", Duration::ZERO), 5);
@@ -349,10 +341,9 @@ mod tests {
         fs::create_dir(folder.path().join("logs")).unwrap();
         assert_eq!(append(b"9", Duration::ZERO), 9, "tried again before its time");
         file.open_again = None;
-        let retry = Duration::ZERO;
-        file.append(b"a\n", &mut Writing { max_size: 0, retry, progress: &mut progress, tell: &mut tell });
+        file.append(b"a\n", &mut |_| ());
         assert_eq!(fs::read_to_string(&path).unwrap(), "[fmtk-launch] 9 bytes are missing here\na\n");
-        assert_eq!(tell.len(), 2, "{tell:?}");
+        assert_eq!(file.messages.len(), 2, "{:?}", file.messages);
         assert_eq!(file.written, 2);
     }
 
@@ -360,7 +351,8 @@ mod tests {
     fn no_link_is_followed() {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(folder.path().join("target"), folder.path().join("a")).unwrap();
-        assert!(open_part(&folder.path().join("a")).is_err());
+        let error = open_part(&folder.path().join("a")).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
         assert!(!folder.path().join("target").exists());
     }
 }

@@ -4,26 +4,61 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use super::scripts::Ranks;
-use super::storage::PERIOD;
-use crate::args::{self, Invocation, RunOptions, Wrong};
-use crate::{help, units};
+use crate::options::{self, Flag, Given, RunOptions, Wrong, flag, take, typed};
+use crate::storage::PERIOD;
+use crate::units;
 
-/// The names of the launch kit's parameters, as they follow `--`.
-pub const PARAMETERS: &[&str] = &[
-    "task_type",
-    "model_config_path",
-    "code_path",
-    "boot_file_path",
-    "data_path",
-    "output_path",
-    "use_sfs",
-    "ckpt_path",
-    "pretrained_model_path",
-    "log_path",
-    "model_name",
-    "device_type",
-    "device_num",
+/// The launch kit's parameters.
+pub const PARAMETERS: &[Flag<Request>] = &[
+    flag("task_type", "TYPE", "finetune, evaluate or infer", parameter),
+    flag("code_path", "DIR", "Folder of the code: MODEL_TASK_CWD, in which ranks start", parameter),
+    flag("boot_file_path", "FILE", "Python file to run; without a leading / in the code folder", parameter),
+    flag("data_path", "DIR", "Data, here or in object storage", parameter),
+    flag(
+        "output_path",
+        "DIR",
+        "Output, here or in object storage; each server gets\n<task>/node_<i>/ in it",
+        parameter,
+    ),
+    flag("pretrained_model_path", "DIR", "Model that finetune begins with", parameter),
+    flag("ckpt_path", "DIR", "Checkpoint of evaluate and infer, which need it", parameter),
+    flag("model_config_path", "FILE", "YAML file; copied to /cache/model_config.yaml", parameter),
+    flag(
+        "log_path",
+        "DIR",
+        "Where logs are copied, while ranks run and at the end:\n<task>/mxLaunchKit/node_<i>/ and <task>/mxTuningKit/",
+        parameter,
+    ),
+    flag("use_sfs", "true|false", "true: no path is in object storage [default: false]", parameter),
+    flag("device_num", "N", "Checked against the rank table; without one, the number of\ndevices", parameter),
+    flag("model_name", "NAME", "Accepted, without effect", parameter),
+    flag("device_type", "TYPE", "Accepted, without effect", parameter),
+];
+
+/// The flags that only `task` has.
+pub const FLAGS: &[Flag<Request>] = &[
+    flag("sync-interval", "DURATION", "Between two copies of logs [default: 30s]", |to, given| {
+        given.read(some_time).map(|it| to.sync_interval = it)
+    }),
+    flag(
+        "sync-timeout",
+        "DURATION",
+        "How long the last copies of logs may take, and all copies after\na stop from outside [default: 60s]",
+        |to, given| given.read(some_time).map(|it| to.sync_timeout = it),
+    ),
+    flag("copy-timeout", "DURATION", "How long any other copy may take [default: 2h]", |to, given| {
+        given.read(some_time).map(|it| to.copy_timeout = it)
+    }),
+    flag("legacy-exit-codes", "", "Exit with 1 for every failure, as the launch kit did", |to, _| {
+        to.legacy_exit_codes = true;
+        Ok(())
+    }),
+    flag(
+        "ranks",
+        "native|scripts",
+        "Who starts the ranks: this launcher, or the vendor's\nrun_ascend910.py [default: $FMTK_LAUNCH_RANKS, native]",
+        |to, given| given.read(Ranks::from_name).map(|it| to.ranks = Some(it)),
+    ),
 ];
 
 /// What the command line of `task` asks for.
@@ -47,6 +82,26 @@ pub struct Request {
     pub ignored: Vec<String>,
 }
 
+/// Who starts the ranks of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ranks {
+    /// The launcher.
+    Native,
+    /// The vendor's scripts.
+    Scripts,
+}
+
+impl Ranks {
+    /// From the value of the flag or the variable.
+    pub fn from_name(name: &str) -> Result<Ranks, String> {
+        match name {
+            "native" => Ok(Ranks::Native),
+            "scripts" => Ok(Ranks::Scripts),
+            _ => Err(format!("`{name}` is neither `native` nor `scripts`")),
+        }
+    }
+}
+
 /// Parameters by their names; of one that was given twice the last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters(Vec<(&'static str, String)>);
@@ -58,8 +113,8 @@ impl Parameters {
     }
 }
 
-/// Reads what follows `task`.
-pub fn parse(mut parser: Parser) -> Result<Invocation, Wrong> {
+/// Reads what follows `task`; `None` where that asks for help.
+pub fn parse(mut parser: Parser) -> Result<Option<Request>, Wrong> {
     let mut request = Request {
         parameters: Parameters::default(),
         options: RunOptions::default(),
@@ -72,35 +127,33 @@ pub fn parse(mut parser: Parser) -> Result<Invocation, Wrong> {
     };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::TASK)),
-            Arg::Long("legacy-exit-codes") => request.legacy_exit_codes = true,
-            Arg::Long("sync-interval") => request.sync_interval = duration("--sync-interval", &mut parser)?,
-            Arg::Long("sync-timeout") => request.sync_timeout = duration("--sync-timeout", &mut parser)?,
-            Arg::Long("copy-timeout") => request.copy_timeout = duration("--copy-timeout", &mut parser)?,
-            Arg::Long("ranks") => request.ranks = Some(args::of("--ranks", &mut parser, Ranks::from_name)?),
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Long("code-dir") => return Err(Wrong("`--code-dir`: `task` has `--code_path`".to_owned())),
-            Arg::Long(name) if PARAMETERS.contains(&name) => {
-                // Of the table, as what `name` is from is the parser, which the value comes from, too.
-                let name = PARAMETERS.iter().find(|it| **it == name).copied().unwrap_or_default();
-                request.parameters.0.push((name, parser.value()?.string()?));
-            }
             Arg::Value(word) => request.ignored.push(word.to_string_lossy().into_owned()),
             flag => {
-                let flag = args::owned(flag);
-                if !args::option(&flag, &mut parser, &mut request.options)? {
+                let flag = typed(flag);
+                let is_known = take(&[PARAMETERS, FLAGS], &flag, &mut parser, &mut request)?
+                    || take(options::FLAGS, &flag, &mut parser, &mut request.options)?;
+                if !is_known {
                     let value = parser.optional_value().map(|it| format!("={}", it.to_string_lossy()));
                     request.ignored.push(flag + &value.unwrap_or_default());
                 }
             }
         }
     }
-    args::consistent(&request.options)?;
-    Ok(Invocation::Task(Box::new(request)))
+    options::consistent(&request.options)?;
+    Ok(Some(request))
 }
 
-fn duration(flag: &str, parser: &mut Parser) -> Result<Duration, Wrong> {
-    let duration = args::of(flag, parser, units::duration)?;
-    if duration.is_zero() { Err(Wrong(format!("`{flag}`: 0 leaves no time for anything"))) } else { Ok(duration) }
+fn parameter(to: &mut Request, given: Given) -> Result<(), Wrong> {
+    let Given { flag, value } = given;
+    to.parameters.0.push((flag, value.string()?));
+    Ok(())
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    let duration = units::duration(text)?;
+    if duration.is_zero() { Err("0 leaves no time for anything".to_owned()) } else { Ok(duration) }
 }
 
 #[cfg(test)]
@@ -108,10 +161,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Request, Wrong> {
-        match args::parse(format!("task {line}").split_whitespace().map(Into::into))? {
-            Invocation::Task(request) => Ok(*request),
-            other => panic!("{other:?}"),
-        }
+        Ok(parse(Parser::from_args(line.split_whitespace()))?.expect("no help is asked for"))
     }
 
     #[test]
@@ -133,18 +183,5 @@ mod tests {
         let request = parsed("--backend=ascend --new_one x --task_type=infer -z word --legacy-exit-codes").unwrap();
         assert_eq!(request.ignored, ["--backend=ascend", "--new_one", "x", "-z", "word"]);
         assert!(request.legacy_exit_codes && request.parameters.get("task_type") == Some("infer"));
-    }
-
-    #[test]
-    fn refusals() {
-        for (line, expected) in [
-            ("--task_type", "missing argument for option '--task_type'"),
-            ("--code-dir /x", "`--code-dir`: `task` has `--code_path`"),
-            ("--ranks both", "`--ranks`: `both` is neither `native` nor `scripts`"),
-            ("--sync-timeout 0", "`--sync-timeout`: 0 leaves no time for anything"),
-            ("--legacy-exit-codes=1", "unexpected argument for option '--legacy-exit-codes': \"1\""),
-        ] {
-            assert_eq!(parsed(line), Err(Wrong(expected.to_owned())), "{line}");
-        }
     }
 }

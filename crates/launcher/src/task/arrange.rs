@@ -1,38 +1,26 @@
 //! Folders, the tuning kit's command line and the copies of a task.
 
-use std::env;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
-use std::io;
+use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::VARIABLES;
 use super::arguments::Request;
 use super::check::{Task, Where};
-use super::errands::{Copy, Errands, Verb};
-use crate::args::{COPY_FILES, RunOptions};
-use crate::environment::Variable;
-use crate::exit::Exit;
-use crate::job::{self, Source};
-use crate::places::{self, Surroundings};
-use crate::run::Failure;
+use crate::exit::{Exit, Failure};
+use crate::job::places::{self, Surroundings};
+use crate::job::{self, Lookup, Source, variables};
+use crate::options::{RunOptions, TaskRanks};
+use crate::storage::copy::{Copy, Verb};
+use crate::storage::local::{self, COPY_FILES};
+use crate::storage::transfers::Transfers;
 
 /// What the command of a task is run with, and what is copied before and after it. Makes the folders, unless this is a dry
 /// run.
-pub fn arrange(
-    request: Request,
-    task: Task,
-    variable: impl Fn(&str) -> Option<OsString> + std::marker::Copy,
-) -> Result<(RunOptions, Errands), Failure> {
+pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Transfers), Failure> {
     let mut options = request.options;
-    let around = Surroundings {
-        var: &variable,
-        uid: nix::unistd::geteuid().as_raw(),
-        root: Path::new("/"),
-        dry: options.dry_run,
-    };
-    let (name, node) = (name(variable), task.node);
+    let around = Surroundings::real(options.dry_run);
+    let (name, node) = (name(&variables::own), task.node);
     let mut arranged = Arranged { around: &around, fetch: Vec::new() };
     let data = arranged.folder("data_path", task.data, "fmtk_data")?;
     let model_name = task.action.model();
@@ -55,7 +43,8 @@ pub fn arrange(
         }
     };
 
-    options.scripts_of = task.scripts.is_some().then_some(node);
+    let by_scripts = task.scripts.is_some();
+    options.task = Some(TaskRanks { node, by_scripts });
     let mut command: Vec<OsString> = task.scripts.unwrap_or_default();
     command.extend([task.tool, task.action.name(), "--quiet"].map(OsString::from));
     let boot = Some(task.boot);
@@ -72,17 +61,8 @@ pub fn arrange(
     }
     options.command = command;
     options.code_dir = Some(task.code);
-    options.own_home = true;
-    let value = |it: &Variable| -> Option<OsString> {
-        match it.name {
-            "SERVER_ID" => Some(node.to_string().into()),
-            "PYTHONUNBUFFERED" => variable(it.name).is_none_or(|it| it.is_empty()).then(|| "1".into()),
-            _ => None,
-        }
-    };
-    options.variables = VARIABLES.iter().filter_map(|it| Some((it.name, value(it)?))).collect();
     // The scripts have a table in any case, and do not let themselves be told what is in it.
-    let has_table = options.scripts_of.is_none() && matches!(job::source(&options, variable), Source::Table(_));
+    let has_table = !by_scripts && matches!(job::source(&options, &variables::own), Source::Table(_));
     if let (Some(count), None, false) = (task.devices, &options.devices, has_table) {
         options.devices = Some((0..count).collect());
     }
@@ -91,7 +71,7 @@ pub fn arrange(
         Where::Storage(url) => format!("{url}/{name}"),
     });
     let helper = task.helper.unwrap_or_else(|| vec!["/proc/self/exe".into(), COPY_FILES.into()]);
-    let errands = Errands {
+    let transfers = Transfers {
         fetch: arranged.fetch,
         save,
         logs,
@@ -102,7 +82,7 @@ pub fn arrange(
         sync_timeout: request.sync_timeout,
         copy_timeout: request.copy_timeout,
     };
-    Ok((options, errands))
+    Ok((options, transfers))
 }
 
 struct Arranged<'a> {
@@ -129,7 +109,7 @@ impl Arranged<'_> {
         match source {
             Where::Storage(url) => self.fetch.push(Copy::new("model_config_path", Verb::GetFile, &url, &path)),
             Where::Here(_) if self.around.dry => {}
-            Where::Here(from) => copy(&from, &path).map_err(|error| {
+            Where::Here(from) => local::copy(&from, &path, 0o640).map_err(|error| {
                 let (from, to) = (from.display(), path.display());
                 failure(format!("failed to copy `model_config_path` from `{from}` to `{to}`: {error}"))
             })?,
@@ -138,15 +118,15 @@ impl Arranged<'_> {
     }
 
     fn mirror(&self, name: &str) -> Result<PathBuf, Failure> {
-        places::mirror(self.around, name).map(|it| it.path).map_err(|error| failure(error.to_string()))
+        places::mirror(self.around, name).map(|it| it.path)
     }
 }
 
 /// What the task is called in folders of its output and logs.
 ///
 /// The tuning kit refuses folders with other characters, so those become `_`.
-fn name(variable: impl Fn(&str) -> Option<OsString>) -> String {
-    let name = variable("MA_VJ_NAME").filter(|it| !it.is_empty());
+fn name(lookup: Lookup) -> String {
+    let name = lookup("MA_VJ_NAME");
     let name = name
         .map_or_else(|| "default_model_task".into(), |it| it.to_string_lossy().replacen("ma-job", "modelarts-job", 1));
     name.chars().map(|it| if it.is_ascii_alphanumeric() || "-_".contains(it) { it } else { '_' }).collect()
@@ -158,24 +138,8 @@ fn make(path: &Path) -> Result<(), Failure> {
     made.map_err(|error| failure(format!("failed to make the output folder `{}`: {error}", path.display())))
 }
 
-/// Copies a file that may be a link to one that is none.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let text = fs::read(from)?;
-    file_edit::replace(to, 0o640, |file| io::Write::write_all(file, &text))
-}
-
 fn failure(text: String) -> Failure {
     Failure { exit: Exit::LAUNCHER, text }
-}
-
-/// Where the tuning kit's own logs are below a home.
-pub fn tool_logs(home: &Path) -> PathBuf {
-    home.join(".cache/Huawei/mxTuningKit/log")
-}
-
-/// HOME as the launcher has it.
-pub fn home() -> Option<PathBuf> {
-    env::var_os("HOME").filter(|it| !it.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -184,7 +148,7 @@ mod tests {
 
     #[test]
     fn names() {
-        let of = |value: Option<&'static str>| name(|it| value.filter(|_| it == "MA_VJ_NAME").map(Into::into));
+        let of = |value: Option<&'static str>| name(&|it| value.filter(|_| it == "MA_VJ_NAME").map(Into::into));
         assert_eq!(of(None), "default_model_task");
         assert_eq!(of(Some("ma-job-a.b/7")), "modelarts-job-a_b_7");
     }

@@ -1,18 +1,15 @@
 //! From parameters as they were typed to a task that can be run, or to all that is in its way.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, access};
-
 use super::arguments::{Parameters, Request};
-use super::rules::{self, Kind};
+use super::rules::{self, Kind, on_path};
 use super::scripts;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
+use crate::job::Lookup;
 use crate::printable;
-use crate::run::Failure;
 
 /// What the tuning kit is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +78,7 @@ const HELPER: &str = "FMTK_STORAGE_HELPER";
 /// # Errors
 ///
 /// All faults at once, each with its parameter's name.
-pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> Result<(Task, Vec<String>), Failure> {
+pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), Failure> {
     let mut check = Check { parameters: &request.parameters, faults: Vec::new(), notes: Vec::new(), is_sfs: false };
     check.is_sfs = check.flag("use_sfs");
     let action = check.action();
@@ -92,9 +89,9 @@ pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> 
     let output = check.output();
     let model = action.and_then(|it| check.model(it));
     let logs = check.logs();
-    let node = check.node(&variable);
+    let node = check.node(lookup);
     let devices = check.devices(request.options.devices.as_ref().map(Vec::len));
-    let tool = ["tk", "mindpet"].into_iter().find(|it| on_path(it, &variable).is_some());
+    let tool = ["tk", "mindpet"].into_iter().find(|it| on_path(it, lookup).is_some());
     if tool.is_none() {
         check
             .faults
@@ -102,12 +99,12 @@ pub fn check(request: &Request, variable: impl Fn(&str) -> Option<OsString>) -> 
     }
     let stored = [&config, &data, &output, &model, &logs].into_iter().flatten();
     let stored = stored.filter(|it| matches!(it, Where::Storage(_))).count();
-    let helper = (stored > 0).then(|| helper(&variable)).flatten();
+    let helper = (stored > 0).then(|| helper(lookup)).flatten();
     if stored > 0 && helper.is_none() {
         let why = "object storage needs MoXing, and neither `python3` nor `python` is on PATH";
         check.faults.push(format!("{why}: add the folder of the image's Python to PATH"));
     }
-    let scripts = scripts::wanted(request, &variable, &mut check.faults, &mut check.notes);
+    let scripts = scripts::wanted(request, lookup, &mut check.faults, &mut check.notes);
     check.loops(&output, [("data_path", &data), (action.map_or("", Action::model), &model)]);
     let Check { faults, notes, .. } = check;
     match (action, code, boot, data, output, node, tool) {
@@ -177,8 +174,13 @@ impl Check<'_> {
         found
     }
 
-    /// A path in object storage: `None` where it is not one, an inner `None` where it is a wrong one.
-    fn stored(&mut self, name: &str, value: &str) -> Option<Option<Where>> {
+    /// What was found out about a value; a fault of it is noted.
+    fn judged<T>(&mut self, name: &str, value: &str, judged: Result<T, String>) -> Option<T> {
+        judged.map_err(|why| self.fault(name, value, &why)).ok()
+    }
+
+    /// A path in object storage, or what is wrong with it; `None` where it is none.
+    fn stored(&self, value: &str) -> Option<Result<Where, String>> {
         let (_, rest) = value.split_once("://").filter(|(scheme, _)| ["obs", "s3"].contains(scheme))?;
         let why = if self.is_sfs {
             "is in object storage, but `use_sfs` is true: give a path of the file system, or `--use_sfs=false`"
@@ -187,29 +189,22 @@ impl Check<'_> {
         } else if rest.contains(char::is_control) {
             "has control characters in it"
         } else {
-            return Some(Some(Where::Storage(value.trim_end_matches('/').to_owned())));
+            return Some(Ok(Where::Storage(value.trim_end_matches('/').to_owned())));
         };
-        self.fault(name, value, why);
-        Some(None)
+        Some(Err(why.to_owned()))
     }
 
     /// An input that is here, or in object storage.
     fn input(&mut self, name: &str, value: &str, kind: Kind) -> Option<Where> {
-        if let Some(stored) = self.stored(name, value) {
-            return stored;
-        }
-        let path = match rules::existing(value, kind) {
-            Ok(path) => path,
-            Err(why) => {
-                self.fault(name, value, &why);
-                return None;
-            }
-        };
+        let judged = self.stored(value).unwrap_or_else(|| rules::existing(value, kind).map(Where::Here));
+        let found = self.judged(name, value, judged)?;
         // A configuration is copied, so that its mode is ours.
-        if let (Kind::Folder, Some(risk)) = (kind, rules::risk(&path)) {
+        if let (Kind::Folder, Where::Here(path)) = (kind, &found)
+            && let Some(risk) = rules::risk(path)
+        {
             self.notes.push(format!("`{name}`: `{value}` {risk}"));
         }
-        Some(Where::Here(path))
+        Some(found)
     }
 
     fn required(&mut self, name: &str) -> Option<Where> {
@@ -225,18 +220,16 @@ impl Check<'_> {
     fn code(&mut self) -> Option<PathBuf> {
         const NAME: &str = "code_path";
         let value = self.demanded(NAME, "the folder of the training code")?;
-        let listed = match rules::existing(&value, Kind::Folder) {
-            _ if value.contains("://") => {
-                Err("is not on this server: the platform downloads code, name the folder".into())
-            }
-            Ok(path) => match fs::read_dir(&path).map(|mut it| it.next().is_none()) {
-                Ok(false) => Ok(path),
-                Ok(true) => Err("is an empty folder: was the code put into it?".to_owned()),
-                Err(error) => Err(format!("can't be listed: {error}")),
-            },
-            Err(why) => Err(why),
+        let listed = |path: PathBuf| match fs::read_dir(&path).map(|mut it| it.next().is_none()) {
+            Ok(false) => Ok(path),
+            Ok(true) => Err("is an empty folder: was the code put into it?".to_owned()),
+            Err(error) => Err(format!("can't be listed: {error}")),
         };
-        listed.map_err(|why| self.fault(NAME, &value, &why)).ok()
+        let judged = match value.contains("://") {
+            true => Err("is not on this server: the platform downloads code, name the folder".to_owned()),
+            false => rules::existing(&value, Kind::Folder).and_then(listed),
+        };
+        self.judged(NAME, &value, judged)
     }
 
     /// The boot file; what is not an absolute path is below the code folder.
@@ -249,17 +242,8 @@ impl Check<'_> {
             // Below a code folder that has a fault of its own: there is nothing to look for.
             None => return None,
         };
-        let path = match rules::existing(&full, Kind::Boot) {
-            Ok(path) => path,
-            Err(why) => {
-                self.fault(NAME, &full, &why);
-                return None;
-            }
-        };
-        if let Some(risk) = rules::risk(&path) {
-            self.fault(NAME, &full, &risk);
-            return None;
-        }
+        let judged = rules::existing(&full, Kind::Boot).and_then(|path| rules::risk(&path).map_or(Ok(path), Err));
+        let path = self.judged(NAME, &full, judged)?;
         if code.is_some_and(|it| !path.starts_with(it)) {
             self.notes.push(format!("`{NAME}`: `{full}` is not below the code path"));
         }
@@ -279,51 +263,24 @@ impl Check<'_> {
 
     fn output(&mut self) -> Option<Where> {
         let value = self.demanded("output_path", "the folder for the output")?;
-        if let Some(stored) = self.stored("output_path", &value) {
-            return stored;
-        }
         self.writable("output_path", &value, true)
     }
 
     fn logs(&mut self) -> Option<Where> {
         let value = self.value("log_path")?.to_owned();
-        if let Some(stored) = self.stored("log_path", &value) {
-            return stored;
-        }
         self.writable("log_path", &value, false)
     }
 
-    /// A folder that can be made where it is missing, and then be written to.
+    /// A place that can be written to, here or in object storage.
     fn writable(&mut self, name: &str, value: &str, is_of_tool: bool) -> Option<Where> {
-        let path = PathBuf::from(value);
-        let nearest = path.ancestors().find(|it| it.symlink_metadata().is_ok()).unwrap_or(Path::new("/"));
-        let real = nearest.canonicalize().ok();
-        let real = real.as_deref().and_then(Path::to_str);
-        let (what, mode) = (nearest.display(), AccessFlags::W_OK | AccessFlags::X_OK);
-        let wrong = if !value.starts_with('/') {
-            Some("is not an absolute path: write it from `/` on".to_owned())
-        } else if let (true, Err(why)) = (is_of_tool, rules::characters(value, false)) {
-            Some(why)
-        } else if let (true, Some(Err(why))) = (is_of_tool, real.map(|it| rules::characters(it, false))) {
-            Some(format!("leads to `{}`, which {why}", real.unwrap_or_default()))
-        } else if !nearest.is_dir() {
-            Some(format!("can't be a folder: `{what}` is none"))
-        } else {
-            access(nearest, mode).err().map(|error| format!("can't be written to: `{what}`: {error}"))
-        };
-        match wrong {
-            None => Some(Where::Here(path)),
-            Some(why) => {
-                self.fault(name, value, &why);
-                None
-            }
-        }
+        let judged = self.stored(value).unwrap_or_else(|| rules::writable(value, is_of_tool).map(Where::Here));
+        self.judged(name, value, judged)
     }
 
     /// The number of this server; 0 where nobody says one. One that can't be read might be any: servers that all took
     /// themselves for the first would write over each other's output.
-    fn node(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Option<u32> {
-        let set = |name: &'static str| variable(name).filter(|it| !it.is_empty()).map(|value| (name, value));
+    fn node(&mut self, lookup: Lookup) -> Option<u32> {
+        let set = |name: &'static str| lookup(name).map(|value| (name, value));
         let Some((name, value)) = ["VC_TASK_INDEX", "VK_TASK_INDEX"].into_iter().find_map(set) else {
             return Some(0);
         };
@@ -362,16 +319,10 @@ impl Check<'_> {
 }
 
 /// What copies from and to object storage: its program with its arguments.
-fn helper(variable: impl Fn(&str) -> Option<OsString>) -> Option<Vec<OsString>> {
-    if let Some(own) = variable(HELPER).filter(|it| !it.is_empty()) {
+fn helper(lookup: Lookup) -> Option<Vec<OsString>> {
+    if let Some(own) = lookup(HELPER) {
         return Some(vec![own]);
     }
-    let python = ["python3", "python"].into_iter().find_map(|it| on_path(it, &variable))?;
+    let python = ["python3", "python"].into_iter().find_map(|it| on_path(it, lookup))?;
     Some(vec![python.into(), "-c".into(), include_str!("storage.py").into()])
-}
-
-/// Where a program is that is called by its name.
-pub fn on_path(program: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let is_program = |it: &PathBuf| it.is_file() && access(it, AccessFlags::X_OK).is_ok();
-    env::split_paths(&variable("PATH")?).map(|folder| folder.join(program)).find(is_program)
 }

@@ -5,12 +5,15 @@
 //! than 0750 and another owner are refused for the boot file, and no more than warned of elsewhere, as it is called with
 //! `--quiet`.
 
+use std::env;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
+
+use crate::job::Lookup;
 
 /// Bits of a mode that the tuning kit takes for a risk.
 const RISKY: u32 = 0o027;
@@ -92,6 +95,28 @@ pub fn existing(path: &str, kind: Kind) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+/// Checks a folder that can be made where it is missing, and then be written to. Gives it, or what is wrong with it.
+pub fn writable(value: &str, is_of_tool: bool) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    let nearest = path.ancestors().find(|it| it.symlink_metadata().is_ok()).unwrap_or(Path::new("/"));
+    if !value.starts_with('/') {
+        return Err("is not an absolute path: write it from `/` on".to_owned());
+    }
+    if is_of_tool {
+        characters(value, false)?;
+        if let Some(real) = nearest.canonicalize().ok().as_deref().and_then(Path::to_str) {
+            characters(real, false).map_err(|why| format!("leads to `{real}`, which {why}"))?;
+        }
+    }
+    let what = nearest.display();
+    if !nearest.is_dir() {
+        return Err(format!("can't be a folder: `{what}` is none"));
+    }
+    access(nearest, AccessFlags::W_OK | AccessFlags::X_OK)
+        .map_err(|error| format!("can't be written to: `{what}`: {error}"))?;
+    Ok(path)
+}
+
 /// Where the path really leads.
 fn itself(path: &Path, is_file: bool) -> Result<(), String> {
     let real = path.canonicalize().map_err(|error| format!("can't be looked at: {error}"))?;
@@ -113,6 +138,12 @@ pub fn risk(path: &Path) -> Option<String> {
     let owner = metadata.uid();
     (owner != uid())
         .then(|| format!("belongs to uid {owner} and not to {}, as the tuning kit wants: `chown` it", uid()))
+}
+
+/// Where a program is that is called by its name.
+pub fn on_path(program: &str, lookup: Lookup) -> Option<PathBuf> {
+    let is_program = |it: &PathBuf| it.is_file() && access(it, AccessFlags::X_OK).is_ok();
+    env::split_paths(&lookup("PATH")?).map(|folder| folder.join(program)).find(is_program)
 }
 
 fn uid() -> u32 {

@@ -3,19 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::arguments::Request;
-use super::check::on_path;
-use crate::args::Console;
-use crate::bind::Bind;
-
-/// Who starts the ranks of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ranks {
-    /// The launcher.
-    Native,
-    /// The vendor's scripts.
-    Scripts,
-}
+use super::arguments::{Ranks, Request};
+use super::rules::on_path;
+use crate::job::Lookup;
+use crate::options::{Bind, Console};
 
 /// Says who, where no flag does: the image's recipe.
 const RANKS: &str = "FMTK_LAUNCH_RANKS";
@@ -29,26 +20,14 @@ const FOLDER: &str = "/home/ma-user/ascend910";
 /// The one that is called, by the names that it has.
 const NAMES: [&str; 2] = ["run_ascend910.py", "run_ascend.py"];
 
-impl Ranks {
-    /// From the value of the flag or the variable.
-    pub fn from_name(name: &str) -> Result<Ranks, String> {
-        match name {
-            "native" => Ok(Ranks::Native),
-            "scripts" => Ok(Ranks::Scripts),
-            _ => Err(format!("`{name}` is neither `native` nor `scripts`")),
-        }
-    }
-}
-
 /// The scripts with their Python, if they are wanted; what is in their way becomes a fault.
 pub fn wanted(
     request: &Request,
-    variable: impl Fn(&str) -> Option<OsString>,
+    lookup: Lookup,
     faults: &mut Vec<String>,
     notes: &mut Vec<String>,
 ) -> Option<Vec<OsString>> {
-    let set = |name| variable(name).filter(|it| !it.is_empty());
-    let of_image = || set(RANKS).map(|it| Ranks::from_name(&it.to_string_lossy()));
+    let of_image = || lookup(RANKS).map(|it| Ranks::from_name(&it.to_string_lossy()));
     match request.ranks.map(Ok).or_else(of_image) {
         None | Some(Ok(Ranks::Native)) => return None,
         Some(Ok(Ranks::Scripts)) => {}
@@ -72,7 +51,7 @@ pub fn wanted(
     if request.parameters.get("device_num").is_some_and(|it| !it.is_empty()) {
         notes.push("`device_num` is not checked: the vendor's scripts take the devices of the rank table".to_owned());
     }
-    let folder = set(SCRIPTS).map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);
+    let folder = lookup(SCRIPTS).map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);
     let script = NAMES.iter().map(|name| folder.join(name)).find(|it| it.is_file());
     if script.is_none() {
         let folder = folder.display();
@@ -82,7 +61,7 @@ pub fn wanted(
         ));
     }
     // The manual's, and the one that is there where that is not.
-    let python = ["python", "python3"].into_iter().find_map(|it| on_path(it, &variable));
+    let python = ["python", "python3"].into_iter().find_map(|it| on_path(it, lookup));
     if python.is_none() {
         faults.push("the vendor's scripts need Python, and neither `python` nor `python3` is on PATH".to_owned());
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{PATIENCE, Place, arranged, finish, kill, start, until, wait};
+use crate::harness::{PATIENCE, Place, arranged, kill, start, stop, until, wait};
 
 #[test]
 fn exit_code_is_that_of_the_first_failure() {
@@ -18,10 +18,10 @@ fn exit_code_is_that_of_the_first_failure() {
         // One that is done does not end the others.
         ("[ $RANK = 2 ] && exit 0; sleep 0.2; exit 0", 0),
     ] {
+        println!("{script}");
         let place = Place::new();
-        let finished = finish(&mut place.shell("--devices 0-3", script));
-        assert_eq!(finished.code, code, "{script}\n{}", finished.stderr);
-        assert_eq!(place.survivors(), [] as [i32; 0], "{script}");
+        place.run("--devices 0-3", script).ends(code);
+        place.leaves_nothing();
     }
 }
 
@@ -31,13 +31,10 @@ fn a_stop_from_outside_is_no_success() {
         let place = Place::new();
         // Ranks that obey and end with 0 do not make it one.
         let script = "trap 'echo got; exit 0' TERM INT HUP QUIT; echo up; while :; do sleep 0.01; done";
-        let child = start(&mut place.shell("--devices 0-3", script));
-        (0..4).for_each(|rank| place.until_log_has(rank, "up"));
-        kill(child.id() as i32, signal);
-        let finished = wait(child);
-        assert_eq!(finished.code, code, "{}", finished.stderr);
+        let child = place.running("--devices 0-3", script, 4);
+        stop(child, signal).ends(code);
         assert!((0..4).all(|rank| place.own_words(rank) == "up\ngot\n"), "{}", place.log(0));
-        assert_eq!(place.survivors(), [] as [i32; 0]);
+        place.leaves_nothing();
     }
 }
 
@@ -45,24 +42,10 @@ fn a_stop_from_outside_is_no_success() {
 fn other_signals_only_pass_through() {
     let place = Place::new();
     let script = "trap 'echo one' USR1; trap 'echo two; exit 4' USR2; echo up; while :; do sleep 0.01; done";
-    let child = start(&mut place.shell("--devices 0-1", script));
-    (0..2).for_each(|rank| place.until_log_has(rank, "up"));
+    let child = place.running("--devices 0-1", script, 2);
     kill(child.id() as i32, libc::SIGUSR1);
     (0..2).for_each(|rank| place.until_log_has(rank, "one"));
-    kill(child.id() as i32, libc::SIGUSR2);
-    assert_eq!(wait(child).code, 4);
-}
-
-#[test]
-fn the_whole_group_is_told() {
-    let place = Place::new();
-    let inner = r#"trap "echo inner; exit" TERM; echo up; while :; do sleep 0.01; done"#;
-    // The outer shell's first `wait` is cut short by its trap.
-    let child = start(&mut place.shell("--devices 0", &format!("trap : TERM; sh -c '{inner}' & wait; wait; exit 5")));
-    place.until_log_has(0, "up");
-    kill(child.id() as i32, libc::SIGTERM);
-    assert_eq!(wait(child).code, 143);
-    assert_eq!(place.own_words(0), "up\ninner\n");
+    stop(child, libc::SIGUSR2).ends(4);
 }
 
 #[test]
@@ -76,13 +59,14 @@ fn who_does_not_obey_is_killed() {
         "echo up; kill -STOP $$",
         // It has left the group and ignores the signal.
         "setsid sh -c 'trap \"\" TERM; echo up; sleep 1000' & wait",
+        // What is born while it is killed.
+        "trap : TERM; echo up; while :; do setsid sleep 1000 & sleep 0.01; done",
     ] {
+        println!("{script}");
         let place = Place::new();
-        let child = start(&mut place.shell("--devices 0-1 --grace 200ms", script));
-        (0..2).for_each(|rank| place.until_log_has(rank, "up"));
-        kill(child.id() as i32, libc::SIGTERM);
-        assert_eq!(wait(child).code, 143, "{script}");
-        assert_eq!(place.survivors(), [] as [i32; 0], "{script}");
+        let child = place.running("--devices 0-1 --grace 200ms", script, 2);
+        stop(child, libc::SIGTERM).ends(143);
+        place.leaves_nothing();
     }
 }
 
@@ -96,9 +80,9 @@ fn what_ranks_leave_behind_is_gone_before_the_launcher() {
         "(setsid sh -c 'trap \"\" TERM; (sleep 1000 &); setsid sleep 1000' &)",
     ] {
         let place = Place::new();
-        let finished = finish(&mut place.shell("--devices 0-1 --grace 200ms", script));
+        let finished = place.run("--devices 0-1 --grace 200ms", script);
         assert_eq!(finished.code, 0, "{script}");
-        assert_eq!(place.survivors(), [] as [i32; 0], "{script}");
+        place.leaves_nothing();
     }
 }
 
@@ -106,63 +90,44 @@ fn what_ranks_leave_behind_is_gone_before_the_launcher() {
 fn what_ranks_leave_behind_is_buried_while_they_run() {
     let place = Place::new();
     let script = "i=0; while [ $i -lt 50 ]; do (sh -c : &); i=$((i+1)); done; echo up; exec sleep 1000";
-    let child = start(&mut place.shell("--devices 0-1", script));
-    (0..2).for_each(|rank| place.until_log_has(rank, "up"));
+    let child = place.running("--devices 0-1", script, 2);
     let launcher = crate::harness::launcher_of(&child);
     until("two children, none of them dead", || {
         let children = std::fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children")).unwrap();
         let children: Vec<i32> = children.split_whitespace().map(|it| it.parse().unwrap()).collect();
         children.len() == 2 && children.iter().all(|pid| state(*pid) != Some('Z'))
     });
-    kill(child.id() as i32, libc::SIGTERM);
-    assert_eq!(wait(child).code, 143);
+    stop(child, libc::SIGTERM).ends(143);
 }
 
 #[test]
-fn a_daemon_is_asked_first() {
-    let place = Place::new();
-    let daemon = r#"trap "echo asked; exit" TERM; echo up; while :; do sleep 0.01; done"#;
-    let child = start(&mut place.shell("--devices 0", &format!("setsid sh -c '{daemon}' & sleep 1000")));
-    place.until_log_has(0, "up");
-    kill(child.id() as i32, libc::SIGTERM);
-    assert_eq!(wait(child).code, 143);
-    assert_eq!(place.own_words(0), "up\nasked\n");
-}
-
-#[test]
-fn a_daemon_is_asked_even_while_its_rank_does_not_obey() {
-    let place = Place::new();
-    let daemon = r#"trap "echo asked; exit" TERM; echo up; while :; do sleep 0.01; done"#;
-    let script = format!("trap : TERM; setsid sh -c '{daemon}' & while :; do sleep 0.01; done");
-    let child = start(&mut place.shell("--devices 0 --grace 1s", &script));
-    place.until_log_has(0, "up");
-    kill(child.id() as i32, libc::SIGTERM);
-    assert_eq!(wait(child).code, 143);
-    assert_eq!(place.own_words(0), "up\nasked\n");
+fn all_that_a_rank_has_started_is_asked_first() {
+    let asked = r#"trap "echo asked; exit" TERM; echo up; while :; do sleep 0.01; done"#;
+    for (flags, script) in [
+        // One of its group; the outer shell's first `wait` is cut short by its trap.
+        ("", format!("trap : TERM; sh -c '{asked}' & wait; wait; exit 5")),
+        // A daemon.
+        ("", format!("setsid sh -c '{asked}' & sleep 1000")),
+        // A daemon, while its rank does not obey.
+        ("--grace 1s", format!("trap : TERM; setsid sh -c '{asked}' & while :; do sleep 0.01; done")),
+    ] {
+        println!("{script}");
+        let place = Place::new();
+        let child = place.running(&format!("--devices 0 {flags}"), &script, 1);
+        stop(child, libc::SIGTERM).ends(143);
+        assert_eq!(place.own_words(0), "up\nasked\n");
+    }
 }
 
 #[test]
 fn a_stopped_rank_is_asked_too() {
     let place = Place::new();
     let script = "trap 'echo asked; exit 0' TERM; echo up; kill -STOP $$; while :; do sleep 0.01; done";
-    let child = start(&mut place.shell("--devices 0 --grace 1h", script));
-    place.until_log_has(0, "up");
+    let child = place.running("--devices 0 --grace 1h", script, 1);
     let rank = ranks_of(&place, crate::harness::launcher_of(&child))[0];
     until("it is stopped", || state(rank) == Some('T'));
-    kill(child.id() as i32, libc::SIGTERM);
-    assert_eq!(wait(child).code, 143);
+    stop(child, libc::SIGTERM).ends(143);
     assert_eq!(place.own_words(0), "up\nasked\n");
-}
-
-#[test]
-fn what_is_born_while_it_is_killed_is_killed() {
-    let place = Place::new();
-    let script = "trap : TERM; echo up; while :; do setsid sleep 1000 & sleep 0.01; done";
-    let child = start(&mut place.shell("--devices 0-1 --grace 100ms", script));
-    (0..2).for_each(|rank| place.until_log_has(rank, "up"));
-    kill(child.id() as i32, libc::SIGTERM);
-    assert_eq!(wait(child).code, 143);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
 }
 
 #[test]
@@ -170,16 +135,14 @@ fn a_second_interrupt_is_at_once() {
     let script = "trap 'echo asked' TERM; trap 'echo got' INT; echo up; while :; do sleep 0.01; done";
     for (first, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
         let place = Place::new();
-        let child = start(&mut place.shell("--devices 0 --grace 1h", script));
-        place.until_log_has(0, "up");
+        let child = place.running("--devices 0 --grace 1h", script, 1);
         if first == libc::SIGTERM {
             kill(child.id() as i32, first);
             place.until_log_has(0, "asked");
         }
         kill(child.id() as i32, libc::SIGINT);
         place.until_log_has(0, "got");
-        kill(child.id() as i32, libc::SIGINT);
-        assert_eq!(wait(child).code, code);
+        stop(child, libc::SIGINT).ends(code);
     }
 }
 
@@ -195,8 +158,7 @@ fn hangups_that_nohup_ignores_stay_ignored() {
     });
     let child = start(&mut command);
     place.until_log_has(0, "up");
-    kill(child.id() as i32, libc::SIGHUP);
-    assert_eq!(wait(child).code, 3);
+    stop(child, libc::SIGHUP).ends(3);
 }
 
 #[test]
@@ -215,8 +177,7 @@ fn a_terminal_s_interrupt_arrives_once() {
     // As ctrl-C does: to everything in the group of the one that was started.
     kill(-(child.id() as i32), libc::SIGINT);
     place.until_log_has(0, "got");
-    kill(child.id() as i32, libc::SIGINT);
-    assert_eq!(wait(child).code, 130);
+    stop(child, libc::SIGINT).ends(130);
     assert_eq!(place.own_words(0), "up\ngot\n");
 }
 
@@ -224,8 +185,7 @@ fn a_terminal_s_interrupt_arrives_once() {
 fn deaths_that_are_noticed_together_are_one() {
     let place = Place::new();
     let script = "echo up; trap 'kill -9 $$' USR1; trap 'exit 6' USR2; while :; do sleep 0.01; done";
-    let child = start(&mut place.shell("--devices 0-3", script));
-    (0..4).for_each(|rank| place.until_log_has(rank, "up"));
+    let child = place.running("--devices 0-3", script, 4);
     let launcher = crate::harness::launcher_of(&child);
     let ranks = ranks_of(&place, launcher);
     kill(launcher, libc::SIGSTOP);
@@ -235,8 +195,7 @@ fn deaths_that_are_noticed_together_are_one() {
     }
     until("four deaths", || ranks.iter().all(|pid| state(*pid) == Some('Z')));
     kill(launcher, libc::SIGCONT);
-    let finished = wait(child);
-    assert_eq!(finished.code, 6, "{}", finished.stderr);
+    wait(child).ends(6);
     let report = place.report();
     let outcomes: Vec<_> = report["attempts"][0]["ranks"].as_array().unwrap().iter().map(|it| &it["outcome"]).collect();
     assert_eq!(outcomes, ["failed", "failed", "failed", "failed"]);
@@ -247,8 +206,7 @@ fn deaths_that_are_noticed_together_are_one() {
 fn a_death_and_an_interrupt_at_once_are_one_interrupt() {
     let place = Place::new();
     let script = "trap 'echo got; sleep 0.2; echo clean; exit 0' INT; echo up; while :; do sleep 0.01; done";
-    let child = start(&mut place.shell("--devices 0-1 --grace 1h", script));
-    (0..2).for_each(|rank| place.until_log_has(rank, "up"));
+    let child = place.running("--devices 0-1 --grace 1h", script, 2);
     let launcher = crate::harness::launcher_of(&child);
     let ranks = ranks_of(&place, launcher);
     kill(launcher, libc::SIGSTOP);
@@ -256,7 +214,7 @@ fn a_death_and_an_interrupt_at_once_are_one_interrupt() {
     kill(ranks[0], libc::SIGKILL);
     until("a death", || state(ranks[0]) == Some('Z'));
     kill(launcher, libc::SIGCONT);
-    assert_eq!(wait(child).code, 130);
+    wait(child).ends(130);
     assert_eq!(place.own_words(1), "up\ngot\nclean\n");
 }
 
@@ -289,8 +247,7 @@ fn failures_one_after_the_other_are_told_in_order() {
         let place = Place::new();
         let script =
             "[ $RANK = 3 ] && { : > gone; exit 43; }; until [ -e gone ]; do sleep 0.01; done; sleep 2; exit 4$RANK";
-        let finished = finish(&mut place.shell("--devices 0-3", script));
-        assert_eq!(finished.code, 43);
+        place.run("--devices 0-3", script).ends(43);
     }
 }
 
@@ -299,9 +256,9 @@ fn ranks_that_do_nothing_take_no_time() {
     // No figure, that is the bench's; only that nothing waits for a clock.
     let begin = Instant::now();
     let place = Place::new();
-    assert_eq!(finish(&mut place.shell("--devices 0-7 --grace 1h", "exit 0")).code, 0);
+    place.run("--devices 0-7 --grace 1h", "exit 0").ends(0);
     // Nor does the end of the others, once one has failed.
     let script = "[ $RANK = 7 ] && exit 9; exec sleep 1000";
-    assert_eq!(finish(&mut place.shell("--devices 0-7 --grace 1h", script)).code, 9);
+    place.run("--devices 0-7 --grace 1h", script).ends(9);
     assert!(begin.elapsed() < PATIENCE);
 }

@@ -10,8 +10,7 @@ fn folder_and_variables() {
     let place = Place::new();
     let mut command = place.shell("--devices 0-1 --code-dir ../work", "pwd; echo $MODEL_TASK_CWD $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $MASTER_ADDR:$MASTER_PORT; ls -d $ASCEND_PROCESS_LOG_PATH $FMTK_WORK_DIR");
     fs::create_dir(place.path("work")).unwrap();
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(&mut command).ends(0);
     let code = place.path("code/../work").display().to_string();
     let log = place.path("mount/log/job/ascend/process_log/rank_1").display().to_string();
     let work = place.path("mount/workspace/device1").display().to_string();
@@ -37,20 +36,16 @@ fn the_code_folder_is_the_flag_s_the_variable_s_or_the_current_one() {
     command.env("MODEL_TASK_CWD", place.path("variable"));
     assert_eq!(finish(&mut command).stdout, real("flag"));
     command.env_remove("MODEL_TASK_CWD");
-    let finished = finish(place.shell("--devices 0", script).env("MODEL_TASK_CWD", "/not/there"));
-    assert_eq!(finished.code, 2);
-    assert!(
-        finished.stderr.contains("the code folder `/not/there` (named by MODEL_TASK_CWD) can't be entered"),
-        "{}",
-        finished.stderr
-    );
+    finish(place.shell("--devices 0", script).env("MODEL_TASK_CWD", "/not/there"))
+        .ends(2)
+        .says(&["the code folder `/not/there` (named by MODEL_TASK_CWD) can't be entered"]);
 }
 
 #[test]
 fn the_print_of_env_is_what_a_rank_has() {
     let place = Place::new();
     let printed = finish(&mut place.launcher(&["env", "--devices", "0-3", "--rank", "2"])).stdout;
-    assert_eq!(finish(&mut place.shell("--devices 0-3 --console 2", "env")).code, 0);
+    place.run("--devices 0-3 --console 2", "env").ends(0);
     let log = place.log(2);
     assert!(printed.lines().count() > 12, "{printed}");
     for line in printed.lines() {
@@ -77,7 +72,7 @@ fn default_signals_and_an_empty_mask() {
         }
         Ok(())
     });
-    assert_eq!(finish(&mut command).code, 0);
+    finish(&mut command).ends(0);
     let status = place.log(0);
     for name in ["SigBlk", "SigIgn"] {
         assert!(status.contains(&format!("{name}:\t{:016x}", 0)), "{status}");
@@ -96,7 +91,7 @@ fn no_descriptors_but_three() {
         unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
         Ok(())
     });
-    assert_eq!(finish(&mut command).code, 0);
+    finish(&mut command).ends(0);
     // 3 is the folder that ls itself has opened.
     assert_eq!(place.log(3), "0\n1\n2\n3\n");
 }
@@ -115,7 +110,7 @@ fn standard_input_is_at_its_end() {
 #[test]
 fn a_session_and_a_group_of_its_own() {
     let place = Place::new();
-    assert_eq!(finish(&mut place.shell("--devices 0-1", "cut -d ' ' -f 1,5,6 /proc/$$/stat")).code, 0);
+    place.run("--devices 0-1", "cut -d ' ' -f 1,5,6 /proc/$$/stat").ends(0);
     for rank in 0..2 {
         let log = place.log(rank);
         let numbers: Vec<&str> = log.split_whitespace().collect();
@@ -129,7 +124,7 @@ fn cores_are_shared_evenly() {
     let count = std::thread::available_parallelism().unwrap().get();
     let mut command =
         place.shell(&format!("--bind even --devices 0-{}", count - 1), "grep Cpus_allowed_list /proc/self/status");
-    assert_eq!(finish(&mut command).code, 0);
+    finish(&mut command).ends(0);
     let mut seen: Vec<String> = (0..count as u32).map(|rank| place.log(rank)).collect();
     seen.sort();
     seen.dedup();

@@ -97,6 +97,18 @@ impl Place {
         self.launcher(&arguments)
     }
 
+    /// The same to its end.
+    pub fn run(&self, flags: &str, script: &str) -> Finished {
+        finish(&mut self.shell(flags, script))
+    }
+
+    /// The same with so many ranks, which have said `up`.
+    pub fn running(&self, flags: &str, script: &str, ranks: u32) -> Child {
+        let launcher = start(&mut self.shell(flags, script));
+        (0..ranks).for_each(|rank| self.until_log_has(rank, "up"));
+        launcher
+    }
+
     /// Process ids of what is left of this test.
     pub fn survivors(&self) -> Vec<i32> {
         let is_ours = |pid: &i32| {
@@ -104,6 +116,12 @@ impl Place {
             environment.split(|it| *it == 0).any(|it| it == self.mark.as_bytes())
         };
         pids().into_iter().filter(is_ours).collect()
+    }
+
+    /// Nothing is left of this test.
+    #[track_caller]
+    pub fn leaves_nothing(&self) {
+        assert_eq!(self.survivors(), [] as [i32; 0]);
     }
 
     /// Waits until nothing is left of this test.
@@ -134,9 +152,7 @@ impl Place {
     /// Asks a launcher to end once its rank 0 says `up`, and waits for that.
     pub fn stop_when_up(&self, launcher: Child) {
         self.until_log_has(0, "up");
-        kill(launcher.id() as i32, libc::SIGTERM);
-        let finished = wait(launcher);
-        assert_eq!(finished.code, 143, "{}", finished.stderr);
+        stop(launcher, libc::SIGTERM).ends(143);
     }
 
     /// The report of a launcher whose first rank is 0.
@@ -211,6 +227,27 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// It has ended with that code.
+    #[track_caller]
+    pub fn ends(self, code: i32) -> Finished {
+        assert_eq!(self.code, code, "{}", self.stderr);
+        self
+    }
+
+    /// All of these are on standard error.
+    #[track_caller]
+    pub fn says(&self, parts: &[&str]) -> &Finished {
+        parts.iter().for_each(|part| assert!(self.stderr.contains(part), "no `{part}` in {}", self.stderr));
+        self
+    }
+
+    /// All of these are on standard output.
+    #[track_caller]
+    pub fn prints(&self, parts: &[&str]) -> &Finished {
+        parts.iter().for_each(|part| assert!(self.stdout.contains(part), "no `{part}` in {}", self.stdout));
+        self
+    }
+
     /// The lines of standard error that the launcher itself wrote.
     pub fn last_line(&self) -> &str {
         self.stderr.lines().last().unwrap_or_default()
@@ -239,6 +276,12 @@ pub fn start(command: &mut Command) -> Child {
 pub fn wait(mut child: Child) -> Finished {
     until("the end of the launcher", || child.try_wait().unwrap().is_some());
     finished(child.wait_with_output().unwrap())
+}
+
+/// Sends it a signal, and waits for its end.
+pub fn stop(child: Child, signal: i32) -> Finished {
+    kill(child.id() as i32, signal);
+    wait(child)
 }
 
 /// The same, but as a process of another kind: `arrange` is called between fork and exec.

@@ -87,10 +87,9 @@ fn an_old_kernel_is_enough() {
     let place = Place::new();
     let mut command = place.shell("--devices 0-7", "echo $RANK");
     deny(&mut command, libc::ENOSYS);
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let finished = finish(&mut command).ends(0);
     assert_eq!(finished.stdout.lines().count(), 8);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    place.leaves_nothing();
 }
 
 #[test]
@@ -98,10 +97,8 @@ fn no_subreaper_is_told_and_stops_nothing() {
     let place = Place::new();
     let mut command = place.shell("--devices 0-3", "[ $RANK = 2 ] && exit 7; sleep 1000");
     arranged(&mut command, refuse_subreapers);
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 7, "{}", finished.stderr);
-    assert!(finished.stderr.contains("daemons that ranks leave behind are not stopped"), "{}", finished.stderr);
+    finish(&mut command).ends(7).says(&["daemons that ranks leave behind are not stopped"]);
     // What a rank has started got the signal too, but is init's child now: nobody here can wait for its end.
     place.until_nothing_is_left("the end of what the ranks have started");
-    assert!(!finish(&mut place.shell("--devices 0", "true")).stderr.contains("daemons"));
+    assert!(!place.run("--devices 0", "true").stderr.contains("daemons"));
 }

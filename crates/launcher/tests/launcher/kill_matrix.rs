@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::ending::ranks_of;
-use crate::harness::{Place, kill, launcher_of, start, until, wait};
+use crate::harness::{Place, kill, launcher_of, start, stop, until, wait};
 
 /// What a rank does until it is stopped: a child in its group and a daemon beside it, and a stop that it notices.
 const BUSY: &str =
@@ -122,9 +122,9 @@ fn kill_matrix() {
             // Its exit is not the end: the launcher still stops the ranks.
             place.until_nothing_is_left(&what);
         }
-        assert_eq!(place.survivors(), [] as [i32; 0], "{what}");
+        place.leaves_nothing();
         if victim == Victim::Launcher && signal == libc::SIGKILL {
-            assert!(finished.stderr.contains("the launcher itself"), "{what}\n{}", finished.stderr);
+            finished.says(&["the launcher itself"]);
         } else if phase != Phase::Waiting {
             let report = place.report();
             let outcome = if code == Some(137) && victim == Victim::Rank { "failed" } else { "terminated" };
@@ -152,10 +152,9 @@ fn a_killed_launcher_leaves_a_report_where_one_was_asked_for() {
     // Of an earlier run: it would be taken for this one's.
     let earlier = place.path("mount/log/job-report-rank-0.json");
     fs::write(&earlier, r#"{"outcome":"succeeded"}"#).unwrap();
-    let child = start(&mut place.shell(&format!("--devices 0-3 --report {}", report.display()), BUSY));
-    (0..4).for_each(|rank| place.until_log_has(rank, "up"));
+    let child = place.running(&format!("--devices 0-3 --report {}", report.display()), BUSY, 4);
     kill(launcher_of(&child), libc::SIGKILL);
-    assert_eq!(wait(child).code, 137);
+    wait(child).ends(137);
     let report = crate::harness::read_report(&report);
     assert_eq!(report["outcome"], "launcher-killed");
     assert_eq!(report["exit_code"], 137);
@@ -165,8 +164,7 @@ fn a_killed_launcher_leaves_a_report_where_one_was_asked_for() {
 #[test]
 fn ranks_die_with_the_launcher_even_while_the_guardian_can_t_help() {
     let place = Place::new();
-    let child = start(&mut place.shell("--devices 0-3", "echo up; exec sleep 1000"));
-    (0..4).for_each(|rank| place.until_log_has(rank, "up"));
+    let child = place.running("--devices 0-3", "echo up; exec sleep 1000", 4);
     let launcher = launcher_of(&child);
     let ranks = ranks_of(&place, launcher);
     let guardian = child.id() as i32;
@@ -174,20 +172,18 @@ fn ranks_die_with_the_launcher_even_while_the_guardian_can_t_help() {
     kill(launcher, libc::SIGKILL);
     until("dead ranks", || ranks.iter().all(|pid| crate::ending::state(*pid) == Some('Z')));
     kill(guardian, libc::SIGCONT);
-    assert_eq!(wait(child).code, 137);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    wait(child).ends(137);
+    place.leaves_nothing();
 }
 
 #[test]
 fn a_stopped_launcher_hears_of_the_end() {
     let place = Place::new();
-    let child = start(&mut place.shell("--devices 0", "echo up; exec sleep 1000"));
-    place.until_log_has(0, "up");
+    let child = place.running("--devices 0", "echo up; exec sleep 1000", 1);
     let launcher = launcher_of(&child);
     kill(launcher, libc::SIGSTOP);
     until("a stopped launcher", || crate::ending::state(launcher) == Some('T'));
-    kill(child.id() as i32, libc::SIGTERM);
-    assert_eq!(wait(child).code, 143);
+    stop(child, libc::SIGTERM).ends(143);
 }
 
 #[test]

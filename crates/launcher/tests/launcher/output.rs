@@ -11,8 +11,7 @@ fn lines_are_whole_and_files_are_complete() {
     let place = Place::new();
     // Writes without regard for lines: `dd` cuts them anywhere.
     let script = "i=0; while [ $i -lt 2000 ]; do echo \"$RANK line $i of some length\"; i=$((i+1)); done | dd bs=7 status=none; printf 'no newline'";
-    let finished = finish(&mut place.shell("--devices 0-3", script));
-    assert_eq!(finished.code, 0);
+    let finished = place.run("--devices 0-3", script).ends(0);
     let mut next = [0; 4];
     for line in finished.stdout.lines() {
         let (label, text) = line.split_once("] ").unwrap_or_else(|| panic!("torn: {line}"));
@@ -38,7 +37,7 @@ fn what_is_in_the_pipes_when_the_ranks_are_gone_is_not_lost() {
         let place = Place::new();
         // Less than what a pipe holds, and more than the console takes at once.
         let script = "yes 'a line of some length, as a training script prints one in each of its steps' | head -n 3000";
-        let finished = finish(&mut place.shell("--devices 0-7", script));
+        let finished = place.run("--devices 0-7", script);
         assert_eq!(finished.stdout.lines().count(), 8 * 3000);
         (0..8).for_each(|rank| assert_eq!(place.log(rank).lines().count(), 3000));
     }
@@ -58,7 +57,7 @@ fn both_streams_are_in_the_file_in_order_and_bytes_stay_bytes() {
 #[test]
 fn the_console_shows_the_ranks_that_it_is_asked_for() {
     let place = Place::new();
-    let finished = finish(&mut place.shell("--devices 0-3 --console 1,3", "echo x"));
+    let finished = place.run("--devices 0-3 --console 1,3", "echo x");
     let mut lines: Vec<&str> = finished.stdout.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["[rank 1] x", "[rank 3] x"]);
@@ -74,8 +73,7 @@ fn a_console_that_blocks_does_not_stop_the_ranks() {
     (0..2).for_each(|rank| place.until_log_has(rank, "done"));
     let mut stdout = String::new();
     child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-    let finished = wait(child);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let finished = wait(child).ends(0);
     let shown = stdout.lines().count() as u64;
     assert!(stdout.lines().all(|it| it.starts_with("[rank ")), "torn");
     let skipped: u64 = finished
@@ -100,7 +98,7 @@ fn a_console_that_is_gone_does_not_stop_the_ranks() {
         .shell("--devices 0-1", "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i+1)); done; [ $RANK = 1 ] || exit 3");
     let mut child = start(&mut command);
     drop(child.stdout.take());
-    assert_eq!(wait(child).code, 3);
+    wait(child).ends(3);
     assert_eq!(place.log(0).lines().count(), 1000);
 }
 
@@ -108,7 +106,7 @@ fn a_console_that_is_gone_does_not_stop_the_ranks() {
 fn files_are_put_aside_at_their_size_and_nothing_is_lost() {
     let place = Place::new();
     let script = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done";
-    assert_eq!(finish(&mut place.shell("--devices 0 --console none --log-max-size 4KiB", script)).code, 0);
+    place.run("--devices 0 --console none --log-max-size 4KiB", script).ends(0);
     let name = |part: u32| {
         place.path(&format!(
             "mount/log/job-proc-rank-0-device-0.txt{}",
@@ -137,10 +135,7 @@ fn a_full_disk_is_told_and_stops_nobody() {
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     let mut command = place.shell("--devices 0", "echo one; echo two; exit 4");
     crate::harness::arranged(&mut command, || limit_file_size(1));
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 4, "{}", finished.stderr);
-    assert!(finished.stdout.contains("[rank 0] two\n"), "{}", finished.stdout);
-    assert!(finished.stderr.contains("job-proc-rank-0-device-0.txt`: File too large"), "{}", finished.stderr);
+    finish(&mut command).ends(4).prints(&["[rank 0] two\n"]).says(&["job-proc-rank-0-device-0.txt`: File too large"]);
 }
 
 #[test]
@@ -150,10 +145,9 @@ fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
     let log = place.path("mount/log/job-proc-rank-0-device-0.txt");
     assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
     let begin = std::time::Instant::now();
-    let finished = finish(&mut place.shell("--devices 0-1", "echo up; [ $RANK = 1 ] || exit 7; sleep 1000"));
-    assert_eq!(finished.code, 7, "{}", finished.stderr);
+    let finished = place.run("--devices 0-1", "echo up; [ $RANK = 1 ] || exit 7; sleep 1000").ends(7);
     assert!(begin.elapsed() < crate::harness::PATIENCE, "{:?}", begin.elapsed());
-    assert!(finished.stdout.contains("[rank 0] up\n"), "{}", finished.stdout);
+    finished.prints(&["[rank 0] up\n"]);
     assert_eq!(place.report()["attempts"][0]["ranks"][0]["log_bytes_lost"], 3);
 }
 
@@ -187,7 +181,7 @@ fn inherited_descriptors_stay_blocking() {
 #[test]
 fn no_colour_where_there_is_no_terminal() {
     let place = Place::new();
-    assert!(!finish(&mut place.shell("--devices 0", "echo x")).stdout.contains('\x1b'));
+    assert!(!place.run("--devices 0", "echo x").stdout.contains('\x1b'));
 }
 
 /// A name with an escape sequence, and with a line of its own.
@@ -199,11 +193,10 @@ fn control_characters_of_names_and_paths_are_escaped_in_messages_and_ranks_print
     let place = Place::new();
     let script = "printf '\\033[1mbold\\033[0m\\n'; exit 3";
     let mut command = place.shell("--devices 0", script);
-    let finished = finish(command.env("BATCH_JOB_ID", NAME).env("MA_MOUNT_PATH", place.path("no\x1b[1m")));
-    assert_eq!(finished.code, 3, "{}", finished.stderr);
+    let finished = finish(command.env("BATCH_JOB_ID", NAME).env("MA_MOUNT_PATH", place.path("no\x1b[1m"))).ends(3);
     assert_eq!(finished.stdout, "[rank 0] \x1b[1mbold\x1b[0m\n");
     assert!(!finished.stderr.contains('\x1b'), "{:?}", finished.stderr);
-    assert!(finished.stderr.contains(&format!("job {ESCAPED}: starting")), "{}", finished.stderr);
+    finished.says(&[&format!("job {ESCAPED}: starting")]);
     assert!(!finished.stderr.contains("\nfmtk-launch: SUCCEEDED"), "{}", finished.stderr);
 
     let finished =

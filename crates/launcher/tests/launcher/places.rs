@@ -8,11 +8,8 @@ use crate::harness::{Place, arranged, finish};
 fn a_log_folder_that_was_named_has_to_work() {
     let place = Place::new();
     fs::write(place.path("file"), "").unwrap();
-    let finished = finish(&mut place.shell("--devices 0 --log-dir ../file", "true"));
-    assert_eq!(finished.code, 125);
-    assert!(finished.stderr.contains("file"), "{}", finished.stderr);
-    let finished = finish(&mut place.shell("--devices 0 --log-dir ../logs/new", "true"));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    place.run("--devices 0 --log-dir ../file", "true").ends(125).says(&["file"]);
+    place.run("--devices 0 --log-dir ../logs/new", "true").ends(0);
     assert!(place.path("logs/new/job-proc-rank-0-device-0.txt").exists());
 }
 
@@ -28,7 +25,7 @@ fn home_is_set_where_it_is_of_no_use() {
         };
         let finished = finish(&mut command);
         assert_eq!(finished.stdout, format!("[rank 1] {work}\n"), "{home:?}");
-        assert!(finished.stderr.contains("HOME is not set or can't be written"), "{}", finished.stderr);
+        finished.says(&["HOME is not set or can't be written"]);
     }
     let mut command = place.shell("--devices 0", "echo $HOME");
     let finished = finish(&mut command);
@@ -58,8 +55,7 @@ fn any_user() {
             };
             if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
         });
-        let finished = finish(&mut command);
-        assert_eq!(finished.code, 3, "{}", finished.stderr);
+        finish(&mut command).ends(3);
         assert!(place.log(0).starts_with(&format!("{uid}\n/")), "{}", place.log(0));
     }
 }
@@ -84,7 +80,6 @@ fn a_current_folder_that_this_user_can_t_enter_is_inherited() {
             unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(100) == 0 && libc::setuid(4242) == 0 };
         if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     });
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(&mut command).ends(0);
     assert_eq!(place.log(0), format!("{}\nhere\n", place.path("code").display()));
 }

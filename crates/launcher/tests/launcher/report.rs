@@ -4,14 +4,13 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use crate::harness::{Place, finish, read_report};
+use crate::harness::{Place, read_report};
 
 #[test]
 fn the_cause_comes_last_and_names_everything() {
     let place = Place::new();
     let script = "[ $RANK = 1 ] || exec sleep 100; i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); done; echo 'ImportError: libge_runner.so: cannot open shared object file'; exit 9";
-    let finished = finish(&mut place.shell("--devices 0-3", script));
-    assert_eq!(finished.code, 9);
+    let finished = place.run("--devices 0-3", script).ends(9);
     let log = place.path("mount/log/job-proc-rank-1-device-1.txt").display().to_string();
     let block = finished.stderr.split_once("FAILED with exit code 9").expect("a block").1;
     for part in [
@@ -48,8 +47,7 @@ fn the_cause_comes_last_and_names_everything() {
 fn success_is_one_line_and_a_report() {
     let place = Place::new();
     let own = place.path("own.json");
-    let finished = finish(&mut place.shell(&format!("--devices 0-3 --report {}", own.display()), "true"));
-    assert_eq!(finished.code, 0);
+    let finished = place.run(&format!("--devices 0-3 --report {}", own.display()), "true").ends(0);
     assert!(finished.last_line().starts_with("fmtk-launch: SUCCEEDED in "), "{}", finished.stderr);
     assert_eq!(place.report(), read_report(&own));
     assert_eq!(place.report()["cause"], serde_json::Value::Null);
@@ -58,18 +56,17 @@ fn success_is_one_line_and_a_report() {
 #[test]
 fn a_signal_is_told_by_name() {
     let place = Place::new();
-    let finished = finish(&mut place.shell("--devices 0-1", "[ $RANK = 1 ] && kill -SEGV $$; sleep 100"));
-    assert_eq!(finished.code, 139);
-    assert!(finished.stderr.contains("was killed by SIGSEGV"), "{}", finished.stderr);
+    place.run("--devices 0-1", "[ $RANK = 1 ] && kill -SEGV $$; sleep 100").ends(139).says(&["was killed by SIGSEGV"]);
     assert_eq!(place.report()["attempts"][0]["ranks"][1]["signal"], "SIGSEGV");
 }
 
 #[test]
 fn a_report_that_can_t_be_written_is_told() {
     let place = Place::new();
-    let finished = finish(&mut place.shell("--devices 0 --report /not/there/report.json", "exit 5"));
-    assert_eq!(finished.code, 5);
-    assert!(finished.stderr.contains("failed to write the report `/not/there/report.json`: "), "{}", finished.stderr);
+    place
+        .run("--devices 0 --report /not/there/report.json", "exit 5")
+        .ends(5)
+        .says(&["failed to write the report `/not/there/report.json`: "]);
 }
 
 #[test]
@@ -78,14 +75,12 @@ fn a_report_takes_no_pipe_s_or_device_s_place() {
     let flags = |path: &Path| format!("--devices 0 --report {}", path.display());
     let pipe = place.path("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let finished = finish(&mut place.shell(&flags(&pipe), "exit 5"));
-    assert_eq!(finished.code, 5);
-    assert!(finished.stderr.contains("failed to write the report"), "{}", finished.stderr);
+    place.run(&flags(&pipe), "exit 5").ends(5).says(&["failed to write the report"]);
     assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
     // A link to the null device, as the device itself would be lost to everybody.
     let null = place.path("null");
     std::os::unix::fs::symlink("/dev/null", &null).unwrap();
-    assert_eq!(finish(&mut place.shell(&flags(&null), "exit 5")).code, 5);
+    place.run(&flags(&null), "exit 5").ends(5);
     assert!(null.is_symlink());
     assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
 }

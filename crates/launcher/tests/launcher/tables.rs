@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::harness::{Place, finish, kill, start, until, wait};
+use crate::harness::{Place, finish, kill, start, stop, until, wait};
 
 /// A v1 table of one server.
 const ONE: &str = r#"{"version":"1.0","status":"completed","server_count":"1","server_list":[{"server_id":"10.0.0.1",
@@ -46,8 +46,7 @@ fn a_table_is_waited_for_through_all_that_happens_to_it() {
     symlink("..2", place.path("config/..new")).unwrap();
     fs::rename(place.path("config/..new"), place.path("config/..data")).unwrap();
     until_said("is complete");
-    let finished = wait(child);
-    assert_eq!(finished.code, 0);
+    wait(child).ends(0);
     assert_eq!(place.log(0) + &place.log(1), "0 of 2\n1 of 2\n");
 }
 
@@ -56,11 +55,11 @@ fn a_table_that_does_not_come_is_named() {
     let place = Place::new();
     let mut command = place.shell("--wait 100ms", "true");
     command.env("RANK_TABLE_FILE_V_1_0", place.path("nowhere"));
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 125);
-    for part in ["no complete rank table after", "named by RANK_TABLE_FILE_V_1_0", "nowhere` does not exist"] {
-        assert!(finished.stderr.contains(part), "{}", finished.stderr);
-    }
+    finish(&mut command).ends(125).says(&[
+        "no complete rank table after",
+        "named by RANK_TABLE_FILE_V_1_0",
+        "nowhere` does not exist",
+    ]);
 }
 
 /// What shows the job looked once, and did not say that it could wait.
@@ -87,21 +86,16 @@ fn a_stop_while_waiting_is_no_success() {
     let child = start(&mut place.shell("--rank-table nowhere", "true"));
     let launcher = crate::harness::launcher_of(&child);
     until("it sleeps", || crate::ending::state(launcher) == Some('S'));
-    kill(child.id() as i32, libc::SIGTERM);
-    let finished = wait(child);
-    assert_eq!(finished.code, 143);
-    assert!(finished.stderr.contains("before any rank was started"), "{}", finished.stderr);
+    stop(child, libc::SIGTERM).ends(143).says(&["before any rank was started"]);
 }
 
 #[test]
 fn a_server_that_can_t_be_told_is_refused() {
     let place = Place::new();
     fs::write(place.path("table.json"), TWO).unwrap();
-    let finished = finish(&mut place.shell("--rank-table ../table.json", "echo started"));
+    let finished = place.run("--rank-table ../table.json", "echo started");
     assert_eq!((finished.code, finished.stdout.as_str()), (2, ""));
-    for part in ["which of the 2 servers", "`10.0.0.1`, `10.0.0.2`", "hint: set MA_CURRENT_HOST_IP"] {
-        assert!(finished.stderr.contains(part), "{}", finished.stderr);
-    }
+    finished.says(&["which of the 2 servers", "`10.0.0.1`, `10.0.0.2`", "hint: set MA_CURRENT_HOST_IP"]);
     let mut command = place.shell("--rank-table ../table.json", "echo $RANK $MASTER_ADDR");
     let finished = finish(command.env("MA_CURRENT_HOST_IP", "10.0.0.2"));
     assert_eq!((finished.code, finished.stdout.as_str()), (0, "[rank 1] 1 10.0.0.1\n"));
@@ -114,12 +108,10 @@ fn all_faults_are_told_at_once() {
     let path = place.path("table.json");
     for finished in [
         finish(&mut place.launcher(&["rank-table", "check", path.to_str().unwrap()])),
-        finish(&mut place.shell("--rank-table ../table.json", "true")),
+        place.run("--rank-table ../table.json", "true"),
     ] {
         assert_eq!(finished.code, 2);
-        for part in ["`$.server_list[1].device[0].device_ip`", "`$.server_list[1].device[0].rank_id`"] {
-            assert!(finished.stderr.contains(part), "{}", finished.stderr);
-        }
+        finished.says(&["`$.server_list[1].device[0].device_ip`", "`$.server_list[1].device[0].rank_id`"]);
     }
 }
 
@@ -146,9 +138,7 @@ fn a_table_that_hangs_while_it_is_read_does_not_keep_signals_from_being_heard() 
     let launcher = start(&mut place.shell(&format!("--rank-table {}", path.display()), "true"));
     until("the launcher waits for the table", || lease(libc::F_GETLEASE, 0) != libc::F_WRLCK);
     kill(launcher.id() as i32, libc::SIGTERM);
-    let finished = wait(launcher);
-    assert_eq!(finished.code, 143, "{}", finished.stderr);
-    assert!(finished.stderr.contains("before any rank was started"), "{}", finished.stderr);
+    wait(launcher).ends(143).says(&["before any rank was started"]);
 }
 
 #[test]
@@ -162,8 +152,7 @@ fn twice_in_one_environment() {
     let script =
         format!("[ $RANK = 1 ] || exec {program} run -- sh -c 'echo $RANK $DEVICE_ID $ASCEND_PROCESS_LOG_PATH'");
     let mut command = place.shell("", &script);
-    let finished = finish(command.env("RANK_TABLE_FILE", place.path("config")));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let finished = finish(command.env("RANK_TABLE_FILE", place.path("config"))).ends(0);
     let logs = place.path("mount/log/job/ascend/process_log");
     for rank in 0..2 {
         let line = format!("[rank 0] [rank {rank}] {rank} {rank} {}/rank_{rank}", logs.display());
@@ -177,18 +166,16 @@ fn show_and_convert() {
     fs::write(place.path("jobstart_hccl.json"), OLD).unwrap();
     let folder = place.path("");
     let mut command = place.launcher(&["rank-table", "show", folder.to_str().unwrap()]);
-    let finished = finish(command.env("MA_CURRENT_INSTANCE_NAME", "job-x-0"));
-    assert_eq!(finished.code, 0);
-    for part in
-        ["v0 table, 2 ranks", "10.0.0.1 (job-x-0)  ← this server", "rank 1     device 1 (physical 5, 192.1.0.2)"]
-    {
-        assert!(finished.stdout.contains(part), "{}", finished.stdout);
-    }
+    finish(command.env("MA_CURRENT_INSTANCE_NAME", "job-x-0")).ends(0).prints(&[
+        "v0 table, 2 ranks",
+        "10.0.0.1 (job-x-0)  ← this server",
+        "rank 1     device 1 (physical 5, 192.1.0.2)",
+    ]);
     let finished = finish(&mut place.launcher(&["rank-table", "convert", folder.to_str().unwrap()]));
     let v1: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(v1["server_list"][0]["device"][1]["rank_id"], "1");
     let finished = finish(&mut place.launcher(&["rank-table", "check", folder.to_str().unwrap()]));
-    assert!(finished.stdout.contains("is a complete v0 table: servers 1, ranks 2"), "{}", finished.stdout);
+    finished.prints(&["is a complete v0 table: servers 1, ranks 2"]);
 }
 
 #[test]
@@ -197,8 +184,7 @@ fn ranks_of_a_v1_table_get_it_as_it_is() {
     fs::write(place.path("table.json"), ONE).unwrap();
     let mut command =
         place.shell("--rank-table ../table.json", "cmp $RANK_TABLE_FILE ../table.json && echo $DEVICE_ID");
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(&mut command).ends(0);
     assert_eq!(place.log(0) + &place.log(1), "0\n1\n");
     assert!(!place.path("mount/rank_table").exists());
 }

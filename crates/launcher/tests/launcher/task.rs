@@ -15,7 +15,13 @@ eval "$TK_SCRIPT"
 "#;
 
 impl Place {
-    /// Code, data and a tuning kit, as a task wants them.
+    /// One with code, data and a tuning kit, as a task wants them.
+    pub fn furnished() -> Place {
+        let place = Place::new();
+        place.furnish();
+        place
+    }
+
     pub fn furnish(&self) {
         for name in ["data", "model", "ckpt", "bin"] {
             fs::create_dir_all(self.path(name)).unwrap();
@@ -50,13 +56,11 @@ pub const FINETUNE: &str = "--task_type=finetune --code_path=@/code --boot_file_
 
 #[test]
 fn the_command_and_its_surroundings_are_the_launch_kit_s() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     let mut command =
         place.task(&format!("{FINETUNE},1 --pretrained_model_path @/model --use_sfs=True --model_name=x"));
     command.env("MA_VJ_NAME", "ma-job-7").env("VC_TASK_INDEX", "3").env("VK_TASK_INDEX", "9").current_dir("/");
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(&mut command).ends(0);
     for rank in 0..2 {
         let expected = "finetune --quiet --boot_file_path @/code/train.py --data_path @/data \
                         --output_path @/out/modelarts-job-7/node_3 --pretrained_model_path @/model";
@@ -71,15 +75,13 @@ fn the_command_and_its_surroundings_are_the_launch_kit_s() {
 #[test]
 fn every_kind_of_task_has_its_model_and_its_configuration() {
     for kind in ["evaluate", "infer"] {
-        let place = Place::new();
-        place.furnish();
+        let place = Place::furnished();
         // As a config map is mounted: a link, and readable for all.
         symlink(place.path("conf.yaml"), place.path("link.yaml")).unwrap();
         let parameters = FINETUNE.replace("finetune", kind) + " --ckpt_path=@/ckpt --model_config_path=@/link.yaml";
         let mut command = place.task(&(parameters + " --pretrained_model_path="));
         command.env("VK_TASK_INDEX", "2").env("PYTHONUNBUFFERED", "x");
-        let finished = finish(&mut command);
-        assert_eq!(finished.code, 0, "{}", finished.stderr);
+        finish(&mut command).ends(0);
         let args = place.said(0, "args");
         let expected = format!(
             "{kind} --quiet --boot_file_path @/code/train.py --data_path @/data \
@@ -95,12 +97,11 @@ fn every_kind_of_task_has_its_model_and_its_configuration() {
 
 #[test]
 fn the_boot_file_may_be_named_below_the_code() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     fs::create_dir(place.path("code/src")).unwrap();
     place.write("code/src/main.py", "", 0o750);
     let parameters = FINETUNE.replace("@/code/train.py", "src/main.py");
-    assert_eq!(finish(&mut place.task(&parameters)).code, 0);
+    finish(&mut place.task(&parameters)).ends(0);
     assert!(place.said(0, "args").contains("--boot_file_path @/code/src/main.py "));
 }
 
@@ -113,29 +114,23 @@ fn a_rank_s_own_code_comes_out_unless_the_old_one_is_wanted() {
         ("kill -SEGV $$", "--legacy-exit-codes", 1),
         ("exit 0", "--legacy-exit-codes", 0),
     ] {
-        let place = Place::new();
-        place.furnish();
-        let finished = finish(place.task(&format!("{FINETUNE},1 {flag}")).env("TK_SCRIPT", script));
-        assert_eq!(finished.code, code, "{script} {flag}: {}", finished.stderr);
+        let place = Place::furnished();
+        finish(place.task(&format!("{FINETUNE},1 {flag}")).env("TK_SCRIPT", script)).ends(code);
     }
-    let finished = finish(&mut Place::new().launcher(&["task", "--legacy-exit-codes"]));
-    assert_eq!(finished.code, 1);
+    finish(&mut Place::new().launcher(&["task", "--legacy-exit-codes"])).ends(1);
 }
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     fs::create_dir_all(place.path("v1.0/code")).unwrap();
     place.write("wide.py", "", 0o644);
     place.write("bin/tk", "", 0o644);
     symlink(place.path("model"), place.path("link")).unwrap();
-    let finished = finish(&mut place.task(
+    finish(&mut place.task(
         "--task_type=train --code_path=@/v1.0/code --boot_file_path=@/wide.py --data_path data --output_path=@/wide.py/x \
          --use_sfs=maybe --device_num=0 --log_path=logs --model_config_path=@/data",
-    ));
-    assert_eq!(finished.code, 2, "{}", finished.stderr);
-    for part in [
+    )).ends(2).says(&[
         "`task_type`: `train` is not `finetune`, `evaluate` or `infer`",
         "/v1.0/code` has '.' in it, which the tuning kit refuses: rename it",
         "/wide.py` has mode 0644, and the tuning kit wants 0750 at most: `chmod 0640` it",
@@ -146,20 +141,16 @@ fn all_faults_are_told_at_once() {
         "`log_path`: `logs` is not an absolute path",
         "`model_config_path`: ",
         "hint: `fmtk-launch task --help`",
-    ] {
-        assert!(finished.stderr.contains(part), "no `{part}` in {}", finished.stderr);
-    }
+    ]);
     let finished = finish(place.task("--code_path=").env("PATH", place.path("bin")));
-    for part in [
+    finished.says(&[
         "`task_type` is missing",
         "`code_path` is empty: give the folder of the training code as `--code_path=…`",
         "`boot_file_path` is missing",
         "`data_path` is missing",
         "`output_path` is missing",
         "neither `tk` nor `mindpet` is on PATH",
-    ] {
-        assert!(finished.stderr.contains(part), "no `{part}` in {}", finished.stderr);
-    }
+    ]);
     assert_eq!(finished.stderr.matches('\n').count(), 8, "{}", finished.stderr);
 }
 
@@ -189,8 +180,7 @@ fn each_fault_of_a_path_is_named() {
         ("=finetune", "=infer", "`ckpt_path` is missing: give its folder"),
         ("devices=0", "devices=0-3 --device_num=8", "`device_num`: `8` is not the 4 of `--devices`"),
     ] {
-        let place = Place::new();
-        place.furnish();
+        let place = Place::furnished();
         place.write("code/train.sh", "", 0o640);
         place.write("conf", "", 0o640);
         symlink(place.path("code"), place.path("link")).unwrap();
@@ -204,8 +194,7 @@ fn each_fault_of_a_path_is_named() {
 
 #[test]
 fn code_that_can_t_be_read_is_told() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o000)).unwrap();
     let mut command = place.task(FINETUNE);
     command.current_dir("/");
@@ -217,7 +206,7 @@ fn code_that_can_t_be_read_is_told() {
     fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(finished.code, 2, "{}", finished.stderr);
     let expected = format!("`code_path`: `{}` can't be read by uid ", place.path("code").display());
-    assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
+    finished.says(&[&expected]);
 }
 
 /// From the next program on, modes of files count for root, too.
@@ -236,69 +225,59 @@ fn be_bound_by_modes() -> std::io::Result<()> {
 
 #[test]
 fn a_full_disk_below_the_logs_is_told_and_stops_no_training() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     let mut command = place.task(&format!("{FINETUNE} --log_path=@/logs"));
     command.env("TK_SCRIPT", "echo trained; exit 4");
     arranged(&mut command, || crate::output::limit_file_size(1));
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 4, "{}", finished.stderr);
-    assert!(finished.stdout.contains("[rank 0] trained\n"), "{}", finished.stdout);
-    assert!(finished.stderr.contains("job-proc-rank-0-device-0.txt`: File too large"), "{}", finished.stderr);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    finish(&mut command)
+        .ends(4)
+        .prints(&["[rank 0] trained\n"])
+        .says(&["job-proc-rank-0-device-0.txt`: File too large"]);
+    place.leaves_nothing();
 }
 
 #[test]
 fn what_is_unknown_or_risky_is_warned_of() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     fs::set_permissions(place.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
-    let finished = finish(&mut place.task(&format!("{FINETUNE} --backend=ascend --new_one 5 --ckpt_path=@/ckpt")));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
-    for part in [
+    let finished =
+        finish(&mut place.task(&format!("{FINETUNE} --backend=ascend --new_one 5 --ckpt_path=@/ckpt"))).ends(0);
+    finished.says(&[
         "warning: `--backend=ascend` is no parameter of a task and is ignored\n",
         "warning: `--new_one` is no parameter",
         "warning: `5` is no parameter",
         "/data` has mode 0755, and the tuning kit wants 0750 at most: `chmod 0750` it",
         "warning: `ckpt_path` is ignored: `finetune` has no use for it",
-    ] {
-        assert!(finished.stderr.contains(part), "no `{part}` in {}", finished.stderr);
-    }
+    ]);
     assert!(!place.said(0, "args").contains("ckpt"));
 }
 
 #[test]
 fn device_num_makes_ranks_or_is_checked() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     let parameters = FINETUNE.replace("--devices=0", "--device_num=3");
-    assert_eq!(finish(&mut place.task(&parameters)).code, 0);
+    finish(&mut place.task(&parameters)).ends(0);
     assert!((0..3).all(|rank| place.said(rank, "args").starts_with("finetune ")));
     let table = r#"{"version":"1.0","status":"completed","server_count":"1","server_list":[{"server_id":"10.0.0.1","device":[
         {"device_id":"0","device_ip":"1.1.1.1","rank_id":"0"},{"device_id":"1","device_ip":"1.1.1.2","rank_id":"1"}]}]}"#;
     place.write("table.json", table, 0o640);
     let with_table = format!("{parameters} --rank-table=@/table.json");
-    let finished = finish(&mut place.task(&with_table));
-    assert_eq!(finished.code, 2, "{}", finished.stderr);
-    assert!(finished.stderr.contains("`device_num` is 3, but the rank table has 2 devices"), "{}", finished.stderr);
-    assert_eq!(finish(&mut place.task(&with_table.replace("num=3", "num=2"))).code, 0);
+    finish(&mut place.task(&with_table)).ends(2).says(&["`device_num` is 3, but the rank table has 2 devices"]);
+    finish(&mut place.task(&with_table.replace("num=3", "num=2"))).ends(0);
 }
 
 #[test]
 fn mindpet_stands_in_for_the_kit() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     fs::rename(place.path("bin/tk"), place.path("bin/mindpet")).unwrap();
     let mut command = place.task(FINETUNE);
     command.env("PATH", format!("{}:/usr/bin:/bin", place.path("bin").display()));
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(&mut command).ends(0);
 }
 
 #[test]
 fn a_home_of_somebody_else_is_replaced() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     let mut command = place.task(FINETUNE);
     command.env("TK_SCRIPT", "echo home: $HOME");
     // It can be written to, but the tuning kit would end with an error.
@@ -307,35 +286,27 @@ fn a_home_of_somebody_else_is_replaced() {
     } else {
         command.env("HOME", "/tmp");
     }
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
-    assert!(finished.stderr.contains("HOME is not this user's own"), "{}", finished.stderr);
+    finish(&mut command).ends(0).says(&["HOME is not this user's own"]);
     assert_eq!(place.said(0, "home"), "@/mount/workspace/device0");
 }
 
 #[test]
 fn a_dry_run_says_all_and_makes_nothing() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     let parameters = FINETUNE.replace("@/data", "obs://bucket/data/") + " --log_path=@/logs --dry-run";
-    let finished = finish(place.task(&parameters).env("FMTK_STORAGE_HELPER", "/bin/false"));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
-    for part in [
+    finish(place.task(&parameters).env("FMTK_STORAGE_HELPER", "/bin/false")).ends(0).prints(&[
         "tk finetune --quiet",
         "data_path   obs://bucket/data → ",
         "/fmtk_data\n",
         "/logs/default_model_task, every 30.0 s",
-    ] {
-        assert!(finished.stdout.contains(part), "no `{part}` in {}", finished.stdout);
-    }
+    ]);
     assert!(!place.path("out").exists() && !place.path("logs").exists());
     assert!(!place.path("cache").exists());
 }
 
 #[test]
 fn a_stop_ends_the_task_with_143_and_its_logs_are_there() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     let script = "trap '' TERM; mkdir -p $HOME/.cache/Huawei/mxTuningKit/log/node_0; \
                   echo own > $HOME/.cache/Huawei/mxTuningKit/log/node_0/service.log; echo up; exec sleep 1000";
     let mut command = place.task(&format!("{FINETUNE} --grace=200ms --log_path=@/logs"));
@@ -347,21 +318,18 @@ fn a_stop_ends_the_task_with_143_and_its_logs_are_there() {
     assert_eq!(fs::read_to_string(logs.join("mxTuningKit/node_0/service.log")).unwrap(), "own\n");
     let report = crate::harness::read_report(&logs.join("mxLaunchKit/node_0/job-report-rank-0.json"));
     assert_eq!((&report["exit_code"], &report["sync"]["complete"]), (&143.into(), &true.into()));
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    place.leaves_nothing();
 }
 
 #[test]
 fn local_paths_need_no_python() {
-    let place = Place::new();
-    place.furnish();
+    let place = Place::furnished();
     let mut command = place.task(&format!("{FINETUNE} --log_path=@/logs"));
     command.env("PATH", place.path("bin"));
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(&mut command).ends(0);
     assert!(place.path("logs/default_model_task/mxLaunchKit/node_0/job-proc-rank-0-device-0.txt").exists());
-    let finished = finish(place.task(&FINETUNE.replace("@/data", "s3://b/data")).env("PATH", place.path("bin")));
-    assert_eq!(finished.code, 2);
-    assert!(finished.stderr.contains("neither `python3` nor `python` is on PATH"), "{}", finished.stderr);
+    let mut command = place.task(&FINETUNE.replace("@/data", "s3://b/data"));
+    finish(command.env("PATH", place.path("bin"))).ends(2).says(&["neither `python3` nor `python` is on PATH"]);
 }
 
 #[test]
@@ -369,14 +337,12 @@ fn a_server_number_that_can_not_be_read_is_named_and_nothing_is_started() {
     for (name, value) in
         [("VC_TASK_INDEX", "x"), ("VC_TASK_INDEX", "-1"), ("VC_TASK_INDEX", "99999999999"), ("VK_TASK_INDEX", "1.0")]
     {
-        let place = Place::new();
-        place.furnish();
+        let place = Place::furnished();
         let mut command = place.task(FINETUNE);
         // The second is asked only where the first is not set.
-        let finished = finish(command.env("VK_TASK_INDEX", "4").env(name, value));
-        assert_eq!(finished.code, 2, "{}", finished.stderr);
+        let finished = finish(command.env("VK_TASK_INDEX", "4").env(name, value)).ends(2);
         let expected = format!("`{name}`: `{value}` is not the number of a server");
-        assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
+        finished.says(&[&expected]);
         assert!(!place.path("out").exists() && !place.path("mount/log/job-proc-rank-0-device-0.txt").exists());
     }
 }
@@ -384,10 +350,9 @@ fn a_server_number_that_can_not_be_read_is_named_and_nothing_is_started() {
 #[test]
 fn a_server_without_a_number_is_the_first() {
     for (name, value, number) in [("VC_TASK_INDEX", "", 0), ("VK_TASK_INDEX", " 4\n", 4), ("OTHER", "x", 0)] {
-        let place = Place::new();
-        place.furnish();
-        let finished = finish(place.task(&format!("{FINETUNE} --dry-run")).env(name, value));
-        assert_eq!(finished.code, 0, "{}", finished.stderr);
-        assert!(finished.stdout.contains(&format!("/default_model_task/node_{number}")), "{}", finished.stdout);
+        let place = Place::furnished();
+        finish(place.task(&format!("{FINETUNE} --dry-run")).env(name, value))
+            .ends(0)
+            .prints(&[&format!("/default_model_task/node_{number}")]);
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::{Place, finish, kill, start, until, wait};
+use crate::harness::{Place, finish, kill, start, stop, until, wait};
 use crate::task::FINETUNE;
 
 /// Starts two ranks with what the scripts set, each in a session of its own, waits for both, and ends with the first code
@@ -49,8 +49,7 @@ impl Place {
 #[test]
 fn the_scripts_get_the_command_and_the_platform_s_own_environment() {
     let place = Place::new();
-    let finished = finish(&mut place.by_scripts("--backend=ascend --device_num=8"));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let finished = finish(&mut place.by_scripts("--backend=ascend --device_num=8")).ends(0);
     let log = place.log_of_scripts();
     let folder = place.folder.path().to_str().unwrap();
     let log = log.replace(folder, "@");
@@ -73,10 +72,10 @@ fn the_scripts_get_the_command_and_the_platform_s_own_environment() {
     ] {
         assert_eq!(log.matches(line).count(), times, "`{line}` in {log}");
     }
-    assert!(finished.stdout.contains("[scripts] all up\n"), "{}", finished.stdout);
-    assert!(finished.stderr.contains("starting the vendor's scripts on "), "{}", finished.stderr);
+    finished.prints(&["[scripts] all up\n"]);
+    finished.says(&["starting the vendor's scripts on "]);
     assert!(finished.last_line().contains(": the vendor's scripts succeeded"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("warning: `device_num` is not checked"), "{}", finished.stderr);
+    finished.says(&["warning: `device_num` is not checked"]);
     let report = crate::harness::read_report(&place.path("mount/log/job-report-node-3.json"));
     assert_eq!((&report["rank_size"], &report["exit_code"]), (&serde_json::Value::Null, &0.into()));
     // No folder of a rank that there is not.
@@ -87,23 +86,21 @@ fn the_scripts_get_the_command_and_the_platform_s_own_environment() {
 fn the_scripts_code_comes_out() {
     for (flag, code) in [("", 9), ("--legacy-exit-codes", 1)] {
         let place = Place::new();
-        let finished = finish(place.by_scripts(flag).env("TK_SCRIPT", "[ $RANK_ID = 7 ] && exit 9; exit 0"));
-        assert_eq!(finished.code, code, "{}", finished.stderr);
-        assert!(finished.stderr.contains("FAILED with exit code 9 in "), "{}", finished.stderr);
-        assert!(finished.stderr.contains("the vendor's scripts (host "), "{}", finished.stderr);
+        finish(place.by_scripts(flag).env("TK_SCRIPT", "[ $RANK_ID = 7 ] && exit 9; exit 0"))
+            .ends(code)
+            .says(&["FAILED with exit code 9 in ", "the vendor's scripts (host "]);
     }
 }
 
 #[test]
 fn the_flag_comes_before_the_image_s_variable() {
     let place = Place::new();
-    let finished = finish(place.by_scripts("--ranks=native --devices=0").env_remove("RANK_TABLE_FILE"));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(place.by_scripts("--ranks=native --devices=0").env_remove("RANK_TABLE_FILE")).ends(0);
     assert!(place.said(0, "args").starts_with("finetune "));
     assert_eq!(place.log_of_scripts(), "");
     let place = Place::new();
     let mut command = place.by_scripts("--ranks scripts");
-    assert_eq!(finish(command.env("FMTK_LAUNCH_RANKS", "native")).code, 0);
+    finish(command.env("FMTK_LAUNCH_RANKS", "native")).ends(0);
     assert!(place.log_of_scripts().contains("all up\n"));
 }
 
@@ -114,12 +111,10 @@ fn a_stop_reaches_the_scripts_and_leaves_nothing_of_their_ranks() {
     let child = start(command.env("TK_SCRIPT", "(setsid sleep 1000 &); touch ../up-$RANK_ID; exec sleep 1000"));
     until("two ranks", || ["up-6", "up-7"].iter().all(|name| place.path(name).exists()));
     until("the scripts", || place.log_of_scripts().contains("all up\n"));
-    kill(child.id() as i32, libc::SIGTERM);
-    let finished = wait(child);
-    assert_eq!(finished.code, 143, "{}", finished.stderr);
+    let finished = stop(child, libc::SIGTERM).ends(143);
     assert!(place.log_of_scripts().contains("told to stop\n"), "{}", place.log_of_scripts());
-    assert!(finished.stderr.contains("stopping the vendor's scripts by SIGTERM"), "{}", finished.stderr);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    finished.says(&["stopping the vendor's scripts by SIGTERM"]);
+    place.leaves_nothing();
 }
 
 #[test]
@@ -133,10 +128,8 @@ fn ranks_of_scripts_that_were_killed_are_stopped() {
     until("a rank", || place.path("scripts").exists());
     until("the scripts", || place.log_of_scripts().contains("all up\n"));
     kill(fs::read_to_string(place.path("scripts")).unwrap().trim().parse().unwrap(), libc::SIGKILL);
-    let finished = wait(child);
-    assert_eq!(finished.code, 137);
-    assert!(finished.stderr.contains(") were killed by SIGKILL after "), "{}", finished.stderr);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    wait(child).ends(137).says(&[") were killed by SIGKILL after "]);
+    place.leaves_nothing();
 }
 
 #[test]
@@ -145,9 +138,7 @@ fn what_the_scripts_can_not_do_is_refused_at_once() {
     let flags = "--wait=1m --devices=0 --bind=even --stall=1m --console=6 --task_type=train";
     let mut command = place.by_scripts(flags);
     fs::remove_file(place.path("ascend910/run_ascend910.py")).unwrap();
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 2, "{}", finished.stderr);
-    for part in [
+    finish(&mut command).ends(2).says(&[
         "`--devices`: the vendor's scripts start the ranks and know no such thing",
         "`--wait`: ",
         "`--bind`: ",
@@ -155,17 +146,11 @@ fn what_the_scripts_can_not_do_is_refused_at_once() {
         "`--console`: ",
         "/ascend910` has no `run_ascend910.py`: give `--ranks=native`",
         "`task_type`: `train` is not",
-    ] {
-        assert!(finished.stderr.contains(part), "no `{part}` in {}", finished.stderr);
-    }
+    ]);
     let place = Place::new();
-    let finished = finish(place.by_scripts("").env("FMTK_LAUNCH_RANKS", "both"));
-    assert_eq!(finished.code, 2, "{}", finished.stderr);
-    assert!(
-        finished.stderr.contains("`FMTK_LAUNCH_RANKS`: `both` is neither `native` nor `scripts`"),
-        "{}",
-        finished.stderr
-    );
+    finish(place.by_scripts("").env("FMTK_LAUNCH_RANKS", "both"))
+        .ends(2)
+        .says(&["`FMTK_LAUNCH_RANKS`: `both` is neither `native` nor `scripts`"]);
 }
 
 #[test]
@@ -173,11 +158,9 @@ fn a_dry_run_says_that_they_would_start_the_ranks() {
     let place = Place::new();
     let mut command = place.by_scripts("--dry-run");
     fs::rename(place.path("ascend910/run_ascend910.py"), place.path("ascend910/run_ascend.py")).unwrap();
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
-    for part in ["/ascend910/run_ascend.py tk finetune --quiet ", "ranks       by the vendor's scripts, whose log is "]
-    {
-        assert!(finished.stdout.contains(part), "no `{part}` in {}", finished.stdout);
-    }
+    finish(&mut command).ends(0).prints(&[
+        "/ascend910/run_ascend.py tk finetune --quiet ",
+        "ranks       by the vendor's scripts, whose log is ",
+    ]);
     assert!(!place.path("out").exists() && !place.path("mount/workspace").exists());
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::harness::{Place, finish, kill, launcher_of, start, until, wait};
+use crate::harness::{Place, finish, kill, launcher_of, start, stop, until, wait};
 use crate::task::FINETUNE;
 
 /// Does what it is asked, or for the verbs in FAULT what that says: `sync=hang put=fail:2`.
@@ -86,8 +86,7 @@ echo"#;
 #[test]
 fn what_is_stored_is_there_for_the_ranks_and_what_they_make_is_stored() {
     let (place, begin) = (Place::new(), Instant::now());
-    let finished = finish(place.stored(STORED, "").env("TK_SCRIPT", TRAIN));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(place.stored(STORED, "").env("TK_SCRIPT", TRAIN)).ends(0);
     assert!(begin.elapsed() < crate::harness::PATIENCE);
     assert_eq!(place.starts(), 1);
     assert!(place.log(0).contains("datamodelparams: {}"), "{}", place.log(0));
@@ -108,15 +107,14 @@ fn what_is_stored_is_there_for_the_ranks_and_what_they_make_is_stored() {
         whats,
         ["data_path", "pretrained_model_path", "model_config_path", "log_path", "log_path", "output_path"]
     );
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    place.leaves_nothing();
 }
 
 #[test]
 fn a_stored_checkpoint_has_a_folder_of_its_own() {
     let place = Place::new();
     let parameters = STORED.replace("finetune", "infer").replace("pretrained_model_path", "ckpt_path");
-    let finished = finish(&mut place.stored(&parameters, ""));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(&mut place.stored(&parameters, "")).ends(0);
     assert!(place.said(0, "args").contains(" --ckpt_path @/cache/fmtk_ckpt "), "{}", place.said(0, "args"));
     assert_eq!(fs::read_to_string(place.path("cache/fmtk_ckpt/m.ckpt")).unwrap(), "model");
 }
@@ -128,8 +126,7 @@ fn logs_are_copied_while_the_ranks_run() {
     let script =
         "echo up; until [ -e $BUCKETS/b/logs/*/mxLaunchKit/node_0/job-proc-rank-0-device-0.txt ]; do sleep 0.01; done";
     let parameters = format!("{STORED} --sync-interval=100ms");
-    let finished = finish(place.stored(&parameters, "").env("TK_SCRIPT", script));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(place.stored(&parameters, "").env("TK_SCRIPT", script)).ends(0);
     assert!(begin.elapsed() < crate::harness::PATIENCE);
 }
 
@@ -139,8 +136,7 @@ fn a_slow_copy_does_not_hold_up_the_ranks() {
     let place = Place::new();
     let script = "until [ -e $BUCKETS/at-gate ]; do sleep 0.01; done; echo went on; touch $BUCKETS/gate";
     let parameters = format!("{STORED} --sync-interval=100ms");
-    let finished = finish(place.stored(&parameters, "sync=gate").env("TK_SCRIPT", script));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finish(place.stored(&parameters, "sync=gate").env("TK_SCRIPT", script)).ends(0);
     let log = place.bucket("b/logs/default_model_task/mxLaunchKit/node_0/job-proc-rank-0-device-0.txt");
     assert!(fs::read_to_string(log).unwrap().contains("went on\n"));
     assert_eq!(place.report()["sync"]["complete"], true);
@@ -150,10 +146,9 @@ fn a_slow_copy_does_not_hold_up_the_ranks() {
 fn copies_that_fail_twice_are_tried_again() {
     let place = Place::new();
     let fault = "get-folder=fail:2 put=fail:2 sync=fail:2";
-    let finished = finish(place.stored(STORED, fault).env("TK_SCRIPT", TRAIN));
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
-    assert!(finished.stderr.contains("failed: no luck; trying again in 1.0 s"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("worked at last"), "{}", finished.stderr);
+    finish(place.stored(STORED, fault).env("TK_SCRIPT", TRAIN))
+        .ends(0)
+        .says(&["failed: no luck; trying again in 1.0 s", "worked at last"]);
     assert_eq!((place.asked("put"), place.report()["sync"]["complete"].clone()), (3, true.into()));
 }
 
@@ -161,12 +156,11 @@ fn copies_that_fail_twice_are_tried_again() {
 fn data_that_can_t_be_had_starts_no_rank() {
     let place = Place::new();
     let parameters = STORED.replace("b/data/", "b/none") + " --copy-timeout=2s";
-    let finished = finish(&mut place.stored(&parameters, ""));
-    assert_eq!(finished.code, 125, "{}", finished.stderr);
-    assert!(finished.stderr.contains("error: the ranks lack what could not be copied"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("copying `obs://b/none` (`data_path`) to `"), "{}", finished.stderr);
+    finish(&mut place.stored(&parameters, ""))
+        .ends(125)
+        .says(&["error: the ranks lack what could not be copied", "copying `obs://b/none` (`data_path`) to `"]);
     assert!(!place.path("mount/log/job-proc-rank-0-device-0.txt").exists());
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    place.leaves_nothing();
 }
 
 #[test]
@@ -174,18 +168,16 @@ fn a_hanging_copy_in_can_be_stopped() {
     let place = Place::new();
     let child = start(&mut place.stored(STORED, "get-folder=hang"));
     until("a copy", || place.asked("get-folder") > 0);
-    kill(child.id() as i32, libc::SIGTERM);
-    let finished = wait(child);
-    assert_eq!(finished.code, 143, "{}", finished.stderr);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    stop(child, libc::SIGTERM).ends(143);
+    place.leaves_nothing();
 }
 
 #[test]
 fn output_that_can_t_be_saved_is_no_success() {
     for fault in ["put=die", "put=hang"] {
         let place = Place::new();
-        let finished = finish(place.stored(&format!("{STORED} --copy-timeout=2s"), fault).env("TK_SCRIPT", TRAIN));
-        assert_eq!(finished.code, 125, "{fault}: {}", finished.stderr);
+        let finished =
+            finish(place.stored(&format!("{STORED} --copy-timeout=2s"), fault).env("TK_SCRIPT", TRAIN)).ends(125);
         let expected = "the ranks succeeded, but the output is not saved: copying `";
         assert!(finished.last_line().contains(expected), "{fault}: {}", finished.stderr);
         let report = place.report();
@@ -202,18 +194,14 @@ fn a_hanging_sync_is_given_up_in_time_and_told() {
     let finished = finish(place.stored(&parameters, "sync=hang").env("TK_SCRIPT", "exit 5"));
     // It is neither the cause nor in the way of the rank's own code.
     assert_eq!(finished.code, 5, "{}", finished.stderr);
-    assert!(
-        finished.stderr.contains("to `obs://b/logs/default_model_task/mxLaunchKit/node_0` is given up: "),
-        "{}",
-        finished.stderr
-    );
+    finished.says(&["to `obs://b/logs/default_model_task/mxLaunchKit/node_0` is given up: "]);
     assert!(begin.elapsed() < crate::harness::PATIENCE);
     let copy = &place.report()["sync"]["copies"][0];
     assert_eq!(
         (&copy["complete"], copy["error"].as_str().is_some_and(|it| it.contains("not done after"))),
         (&false.into(), true)
     );
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    place.leaves_nothing();
 }
 
 #[test]
@@ -248,10 +236,9 @@ fn the_helper_and_the_ranks_do_not_touch_each_other() {
     kill(helper().unwrap(), libc::SIGKILL);
     until("the helper's burial", || helper().is_none());
     fs::write(place.path("go"), "").unwrap();
-    let finished = wait(child);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let finished = wait(child).ends(0);
     assert_eq!(place.report()["sync"]["complete"], true, "{}", finished.stderr);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    place.leaves_nothing();
 }
 
 #[test]
@@ -260,6 +247,6 @@ fn a_killed_launcher_leaves_no_helper() {
     let child = start(place.stored(STORED, "").env("TK_SCRIPT", "echo up; exec sleep 1000"));
     place.until_log_has(0, "up");
     kill(launcher_of(&child), libc::SIGKILL);
-    assert_eq!(wait(child).code, 137);
-    assert_eq!(place.survivors(), [] as [i32; 0]);
+    wait(child).ends(137);
+    place.leaves_nothing();
 }

@@ -15,7 +15,7 @@ fn help_is_on_standard_output() {
         [&["--help"][..], &["run", "--help"], &["env", "-h"], &["rank-table", "--help"], &["task", "--help"]]
     {
         let finished = finish(&mut Place::new().launcher(arguments));
-        assert!(finished.stdout.contains("Usage: fmtk-launch "), "{}", finished.stdout);
+        finished.prints(&["Usage: fmtk-launch "]);
         assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
     }
 }
@@ -32,7 +32,7 @@ fn wrong_usage_is_two() {
     for arguments in [&[][..], &["run"], &["run", "--ranks"], &["stop"], &["rank-table", "check"]] {
         let finished = finish(&mut Place::new().launcher(arguments));
         assert_eq!(finished.code, 2, "{arguments:?}");
-        assert!(finished.stderr.contains("hint: run `fmtk-launch --help`"), "{}", finished.stderr);
+        finished.says(&["hint: run `fmtk-launch --help`"]);
     }
 }
 
@@ -42,9 +42,9 @@ fn commands_that_do_not_start_are_named() {
     let plain = place.path("plain");
     std::fs::write(&plain, "not a program").unwrap();
     for (program, code) in [("/nonexistent/program", 127), (plain.to_str().unwrap(), 126)] {
-        let finished = finish(&mut place.launcher(&["run", "--devices", "0-3", program]));
-        assert_eq!(finished.code, code);
-        assert!(finished.stderr.contains(&format!("failed to start `{program}`: ")), "{}", finished.stderr);
+        finish(&mut place.launcher(&["run", "--devices", "0-3", program]))
+            .ends(code)
+            .says(&[&format!("failed to start `{program}`: ")]);
         let report = place.report();
         assert_eq!(report["outcome"], "not-started");
         // None waits for another to have become the program.
@@ -71,9 +71,9 @@ fn the_last_words_say_why_nothing_was_started() {
 
 #[test]
 fn a_command_in_one_word_is_explained() {
-    let finished = finish(&mut Place::new().launcher(&["run", "--devices", "0", "--", "python3 train.py"]));
-    assert_eq!(finished.code, 127);
-    assert!(finished.stderr.contains("as a word of its own"), "{}", finished.stderr);
+    finish(&mut Place::new().launcher(&["run", "--devices", "0", "--", "python3 train.py"]))
+        .ends(127)
+        .says(&["as a word of its own"]);
 }
 
 #[test]
@@ -81,11 +81,7 @@ fn a_dry_run_changes_nothing() {
     let place = Place::new();
     let mut command = place.launcher(&["run", "--devices", "0,1", "--bind", "even", "--dry-run", "python", "train.py"]);
     command.env("MA_MOUNT_PATH", place.path("mount"));
-    let finished = finish(&mut command);
-    assert_eq!(finished.code, 0, "{}", finished.stderr);
-    for part in ["python train.py", "rank-0-device-0.txt", "rank-1-device-1.txt", "cores"] {
-        assert!(finished.stdout.contains(part), "{}", finished.stdout);
-    }
+    finish(&mut command).ends(0).prints(&["python train.py", "rank-0-device-0.txt", "rank-1-device-1.txt", "cores"]);
     let made: Vec<_> = walkdir(&place.path("mount"));
     assert_eq!(made, [place.path("mount/log")]);
 }

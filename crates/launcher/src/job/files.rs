@@ -1,0 +1,105 @@
+//! The folders and files of a job on this server, and what they are called.
+
+use std::path::{Path, PathBuf};
+
+use super::{Job, Lookup, Rank};
+
+/// The folders that the ranks of this server share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    /// MODEL_TASK_CWD.
+    pub code: PathBuf,
+    /// The log folder.
+    pub logs: PathBuf,
+    /// The v1 rank table, if there is a table.
+    pub table: Option<PathBuf>,
+    /// Parent of the devices' folders.
+    pub work: PathBuf,
+    /// Whether HOME is of no use.
+    pub replace_home: bool,
+}
+
+impl Folders {
+    /// The work folder of a rank.
+    pub fn work_of(&self, rank: &Rank) -> PathBuf {
+        device_folder(&self.work, rank.device)
+    }
+
+    /// ASCEND_PROCESS_LOG_PATH of a rank.
+    pub fn process_log(&self, job: &Job, rank: &Rank, lookup: Lookup) -> PathBuf {
+        let own = format!("rank_{}", rank.rank);
+        let Some(preset) = lookup("ASCEND_PROCESS_LOG_PATH").map(PathBuf::from) else {
+            return self.logs.join(file_name(&job.id)).join("ascend/process_log").join(own);
+        };
+        // The ranks have another working folder.
+        let preset = std::path::absolute(&preset).unwrap_or(preset);
+        // In the environment of a rank: a neighbour of its folder, not a folder in it.
+        let outer = lookup("RANK_ID").map(|it| format!("rank_{}", it.to_string_lossy()));
+        match preset.parent() {
+            Some(parent) if outer.is_some_and(|outer| preset.ends_with(outer)) => parent.join(own),
+            _ => preset.join(own),
+        }
+    }
+
+    /// The log file of a rank, named as by the vendor's scripts; with the attempt from the second on. That of the scripts
+    /// themselves is beside those that they write.
+    pub fn log_file(&self, job: &Job, rank: &Rank, attempt: u32) -> PathBuf {
+        let attempt = if attempt > 1 { format!("-attempt-{attempt}") } else { String::new() };
+        let own = match job.by_scripts {
+            true => format!("scripts-node-{}", rank.rank),
+            false => format!("proc-rank-{}-device-{}", rank.rank, rank.device),
+        };
+        self.logs.join(format!("{}-{own}{attempt}.txt", file_name(&job.id)))
+    }
+
+    /// The report of a server, beside the log files.
+    pub fn report_file(&self, job: &Job) -> PathBuf {
+        let first = job.ranks.first().map_or(0, |it| it.rank);
+        let what = if job.by_scripts { "node" } else { "rank" };
+        self.logs.join(format!("{}-report-{what}-{first}.json", file_name(&job.id)))
+    }
+}
+
+/// The work folder of `device` (its logical index on this server) below the folder of all of them.
+pub fn device_folder(work: &Path, device: u32) -> PathBuf {
+    work.join(format!("device{device}"))
+}
+
+/// A job's id as part of a file's name.
+pub fn file_name(id: &str) -> String {
+    // A name has 255 bytes at most; what is appended to the id, numbers and all, takes less than 80.
+    let end = id.floor_char_boundary(160);
+    let name: String = id[..end].chars().map(|it| if it == '/' || it.is_control() { '_' } else { it }).collect();
+    if name == "." || name == ".." { name.replace('.', "_") } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::job::tests::{folders, job, of_test};
+
+    #[test]
+    fn process_logs_are_never_shared() {
+        let here = std::env::current_dir().expect("a working folder").join("own/rank_9");
+        for (variables, expected) in [
+            (&[][..], "/log/j_1/ascend/process_log/rank_9"),
+            (&[("ASCEND_PROCESS_LOG_PATH", "/own")], "/own/rank_9"),
+            (&[("ASCEND_PROCESS_LOG_PATH", "/own/rank_3"), ("RANK_ID", "3")], "/own/rank_9"),
+            (&[("ASCEND_PROCESS_LOG_PATH", "/own/rank_3")], "/own/rank_3/rank_9"),
+            (&[("ASCEND_PROCESS_LOG_PATH", "own")], here.to_str().expect("UTF-8")),
+        ] {
+            let job = job("j/1");
+            let found = folders().process_log(&job, &job.ranks[1], &of_test(variables));
+            assert_eq!(found.to_str(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn files() {
+        let name = |id, attempt| folders().log_file(&job(id), &job(id).ranks[1], attempt).display().to_string();
+        assert_eq!(name("modelarts-job-1", 1), "/log/modelarts-job-1-proc-rank-9-device-1.txt");
+        assert_eq!(name("../x", 2), "/log/.._x-proc-rank-9-device-1-attempt-2.txt");
+        let long = name(&"ü".repeat(150), u32::MAX);
+        assert!(long.len() < 240 && long.ends_with("ü-proc-rank-9-device-1-attempt-4294967295.txt"), "{long}");
+        assert_eq!(folders().report_file(&job("j")).to_str(), Some("/log/j-report-rank-8.json"));
+    }
+}

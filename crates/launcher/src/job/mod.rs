@@ -1,0 +1,272 @@
+//! Which ranks are this server's.
+
+pub mod bind;
+pub mod files;
+pub mod places;
+pub mod setup;
+pub mod variables;
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use rank_table::{By, Clues, DEFAULT_PATH, Format, Location, RankTable, Ready};
+
+use crate::exit::{Exit, Failure};
+use crate::options::RunOptions;
+use crate::units;
+
+/// Looks up a variable; one that is empty counts as not set.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// One training process to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rank {
+    /// RANK_ID: its number in the job.
+    pub rank: u32,
+    /// Its number on this server, from 0.
+    pub local: u32,
+    /// DEVICE_ID: the logical number of its device on this server.
+    pub device: u32,
+    /// The number that the driver gives the device on this server.
+    pub physical: u32,
+}
+
+/// What this server does in the job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// JOB_ID.
+    pub id: String,
+    /// This server in messages: its `server_id`, or the host's name.
+    pub host: String,
+    /// The ranks of this server, at least one.
+    pub ranks: Vec<Rank>,
+    /// RANK_SIZE: ranks of the whole job.
+    pub size: u32,
+    /// Where rank 0 is: an address, or a name.
+    pub master: String,
+    /// The table, if there is one.
+    pub table: Option<Table>,
+    /// The vendor's scripts start the ranks: the only one here is their process, with the server's number for a rank's.
+    pub by_scripts: bool,
+}
+
+/// The table of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The file, as it was read.
+    pub path: PathBuf,
+    /// The table in it.
+    pub table: RankTable,
+    /// What told which of its servers this one is.
+    pub by: By,
+}
+
+/// Where the ranks come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A table that is there, or has to come.
+    Table(Location),
+    /// No table: a rank for each of these devices.
+    Devices(Vec<u32>),
+}
+
+/// Where the ranks come from: the flags, then the environment. Looks whether the platform's table is there.
+///
+/// Without any table there is one rank; but a job of several servers, or one on the platform, is known to get a table.
+pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
+    if let Some(devices) = &options.devices {
+        return Source::Devices(devices.clone());
+    }
+    if let Some(path) = &options.rank_table {
+        return Source::Table(Location::given(path));
+    }
+    let location = rank_table::locate(lookup);
+    let several =
+        ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| lookup(name).is_some_and(|it| it != "1" && it != "0"));
+    let is_expected = location.origin != rank_table::Origin::Default
+        || several
+        || lookup("MA_VJ_NAME").is_some()
+        || Path::new(DEFAULT_PATH).parent().is_some_and(Path::exists);
+    if is_expected { Source::Table(location) } else { Source::Devices(vec![0]) }
+}
+
+impl Job {
+    /// The job of a complete table.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 if it can't be told which server this is, or this server has no devices.
+    pub fn of_table(ready: Ready, lookup: Lookup, addresses: Vec<IpAddr>) -> Result<Job, Failure> {
+        let path = ready.path.display();
+        let found = rank_table::find(&ready.table, &Clues::new(lookup, addresses))
+            .map_err(|why| Failure::new(Exit::USAGE, format!("rank table `{path}`: {why}")))?;
+        let server = found.instance;
+        if server.devices.is_empty() {
+            let text =
+                format!("rank table `{path}`: the server `{}` has no devices, so no rank is its", server.server_id);
+            return Err(Failure::new(Exit::USAGE, text));
+        }
+        let rank = |(local, device): (u32, &rank_table::Device)| Rank {
+            rank: device.rank,
+            local,
+            device: local,
+            physical: device.id,
+        };
+        let ranks = (0..).zip(&server.devices).map(rank).collect();
+        let master = ready.table.instance_of_rank_0().map_or(&server.server_id, |it| &it.server_id).clone();
+        let (host, by) = (server.server_id.clone(), found.by);
+        let size = ready.table.rank_count();
+        let table = Some(Table { path: ready.path, table: ready.table, by });
+        Ok(Job { id: id(lookup), host, ranks, size, master, table, by_scripts: false })
+    }
+
+    /// The job of one server without a table.
+    pub fn of_devices(devices: &[u32], lookup: Lookup) -> Job {
+        let rank =
+            |(number, device): (u32, &u32)| Rank { rank: number, local: number, device: *device, physical: *device };
+        let ranks: Vec<Rank> = (0..).zip(devices).map(rank).collect();
+        // As many as a list of devices has, which is bounded to far less.
+        let size = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
+        let (host, master) = (host_name(), "127.0.0.1".to_owned());
+        Job { id: id(lookup), host, ranks, size, master, table: None, by_scripts: false }
+    }
+
+    /// The job of the vendor's scripts on the server of this number.
+    pub fn of_scripts(server: u32, lookup: Lookup) -> Job {
+        let mut job = Job::of_devices(&[0], lookup);
+        job.ranks.iter_mut().for_each(|it| it.rank = server);
+        Job { by_scripts: true, ..job }
+    }
+
+    /// These ranks, as people call them.
+    pub fn who(&self, ranks: &[u32]) -> String {
+        if self.by_scripts { "the vendor's scripts".to_owned() } else { units::ranks(ranks) }
+    }
+
+    /// Whether the table was found by this path, its own or its folder's.
+    pub fn is_table_of(&self, path: &Path) -> bool {
+        self.table.as_ref().is_some_and(|it| it.path == path || it.path.parent() == Some(path))
+    }
+
+    /// Whether the ranks need a v1 table that this server has to write.
+    pub fn needs_conversion(&self) -> bool {
+        self.table.as_ref().is_some_and(|it| it.table.format() == Format::V0)
+    }
+}
+
+/// JOB_ID, as the vendor's scripts have it.
+fn id(lookup: Lookup) -> String {
+    let set = |name| lookup(name).map(|it| it.to_string_lossy().into_owned());
+    set("BATCH_JOB_ID")
+        .or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
+        .unwrap_or_else(host_name)
+}
+
+fn host_name() -> String {
+    // Never more than 64 bytes; a kernel that does not tell leaves nothing to be wrong about.
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "localhost".to_owned(), |it| it.trim().to_owned())
+}
+
+/// Addresses of this machine's interfaces; none where they can't be listed.
+pub fn local_addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let address = |it: nix::ifaddrs::InterfaceAddress| {
+        let address = it.address?;
+        let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
+    };
+    interfaces.filter_map(address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::files::Folders;
+    use super::*;
+
+    /// An environment for tests.
+    pub fn of_test<'a>(variables: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
+        |name| variables.iter().find(|it| it.0 == name && !it.1.is_empty()).map(|it| it.1.into())
+    }
+
+    pub fn job(id: &str) -> Job {
+        let rank = |rank, local| Rank { rank, local, device: local, physical: local };
+        Job {
+            id: id.to_owned(),
+            host: "10.0.0.1".to_owned(),
+            ranks: vec![rank(8, 0), rank(9, 1)],
+            size: 16,
+            master: "10.0.0.9".to_owned(),
+            table: None,
+            by_scripts: false,
+        }
+    }
+
+    pub fn folders() -> Folders {
+        Folders {
+            code: "/code".into(),
+            logs: "/log".into(),
+            table: Some("/mount/rank_table/jobstart_hccl.json".into()),
+            work: "/w".into(),
+            replace_home: false,
+        }
+    }
+
+    #[test]
+    fn a_table_is_expected_where_something_says_so() {
+        let options = RunOptions::default();
+        for (variables, expected) in [
+            (&[][..], Source::Devices(vec![0])),
+            (&[("MA_NUM_HOSTS", "1"), ("RANK_TABLE_FILE", "")], Source::Devices(vec![0])),
+            (&[("MA_NUM_HOSTS", "2")], Source::Table(rank_table::locate(|_| None))),
+            (&[("VC_WORKER_NUM", "4")], Source::Table(rank_table::locate(|_| None))),
+            (&[("MA_VJ_NAME", "ma-job-1")], Source::Table(rank_table::locate(|_| None))),
+        ] {
+            assert_eq!(source(&options, &of_test(variables)), expected, "{variables:?}");
+        }
+        let named = [("RANK_TABLE_FILE", "/tables")];
+        let Source::Table(location) = source(&options, &of_test(&named)) else { panic!() };
+        assert_eq!(location.path, Path::new("/tables"));
+        let devices = RunOptions { devices: Some(vec![4, 5]), ..RunOptions::default() };
+        assert_eq!(source(&devices, &of_test(&named)), Source::Devices(vec![4, 5]));
+    }
+
+    #[test]
+    fn job_ids() {
+        for (variables, expected) in [
+            (&[("MA_VJ_NAME", "ma-job-12")][..], "modelarts-job-12"),
+            (&[("MA_VJ_NAME", "x-ma-job-ma-job")], "x-modelarts-job-ma-job"),
+            (&[("MA_VJ_NAME", "ma-job-12"), ("BATCH_JOB_ID", "b")], "b"),
+            (&[("MA_VJ_NAME", "")], &host_name()),
+        ] {
+            assert_eq!(id(&of_test(variables)), expected);
+        }
+    }
+
+    #[test]
+    fn devices_are_ranks() {
+        let job = Job::of_devices(&[4, 6], &|_| None);
+        let rank = |rank, device| Rank { rank, local: rank, device, physical: device };
+        assert_eq!((job.ranks, job.size), (vec![rank(0, 4), rank(1, 6)], 2));
+    }
+
+    #[test]
+    fn a_table_gives_ranks_and_where_they_meet() {
+        let text = br#"{"version":"1.0","status":"completed","server_count":"2","server_list":[
+            {"server_id":"10.0.0.2","device":[{"device_id":"5","device_ip":"1.1.1.1","rank_id":"2"},
+                                              {"device_id":"4","device_ip":"1.1.1.2","rank_id":"3"}]},
+            {"server_id":"10.0.0.1","device":[{"device_id":"0","device_ip":"1.1.1.3","rank_id":"0"},
+                                              {"device_id":"1","device_ip":"1.1.1.4","rank_id":"1"}]}]}"#;
+        let ready = Ready { table: rank_table::parse(text).expect("a table"), path: "/t".into() };
+        let here = [("MA_CURRENT_HOST_IP", "10.0.0.2"), ("MA_VJ_NAME", "ma-job-1")];
+        let job = Job::of_table(ready.clone(), &of_test(&here), Vec::new()).expect("a job");
+        assert_eq!(
+            job.ranks,
+            [Rank { rank: 2, local: 0, device: 0, physical: 5 }, Rank { rank: 3, local: 1, device: 1, physical: 4 }]
+        );
+        assert_eq!((job.size, job.master.as_str(), job.host.as_str()), (4, "10.0.0.1", "10.0.0.2"));
+        let lost = Job::of_table(ready, &|_| None, Vec::new()).expect_err("no clue").text;
+        assert!(lost.starts_with("rank table `/t`: it can't be told which of the 2 servers"), "{lost}");
+    }
+}

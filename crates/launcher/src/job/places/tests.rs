@@ -1,0 +1,204 @@
+//! The choice in temp folders that stand for the root of a machine.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use super::*;
+
+/// A root with a `tmp` and a `cache`, and nothing else.
+struct Machine {
+    root: tempfile::TempDir,
+    vars: HashMap<&'static str, OsString>,
+    uid: u32,
+    dry: bool,
+}
+
+impl Machine {
+    fn new() -> Machine {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["tmp", "cache"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        Machine { root, vars: HashMap::new(), uid: nix::unistd::geteuid().as_raw(), dry: false }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+
+    fn set(&mut self, name: &'static str, path: &str) -> PathBuf {
+        let path = self.path(path);
+        self.vars.insert(name, path.clone().into());
+        path
+    }
+
+    /// Puts a file there, which even root can't make a folder of.
+    fn block(&self, path: &str) {
+        let _ = fs::remove_dir_all(self.path(path));
+        fs::write(self.path(path), "").unwrap();
+    }
+
+    fn ask<T>(&self, question: impl Fn(&Surroundings) -> T) -> T {
+        let lookup = |name: &str| self.vars.get(name).cloned().filter(|it| !it.is_empty());
+        question(&Surroundings { lookup: &lookup, uid: self.uid, root: self.root.path(), dry: self.dry })
+    }
+
+    fn ours(&self, name: &str) -> PathBuf {
+        self.path("tmp").join(format!("fmtk-{}", self.uid)).join(name)
+    }
+}
+
+fn first(path: PathBuf) -> Place {
+    Place { path, note: None }
+}
+
+#[test]
+fn logs_follow_the_vendors_rule() {
+    let mut machine = Machine::new();
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap(), first(machine.path("tmp/log")));
+    let mount = machine.set("MA_MOUNT_PATH", "mount");
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap(), first(machine.path("tmp/log")));
+    assert!(!mount.exists());
+    fs::create_dir_all(mount.join("log")).unwrap();
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap(), first(mount.join("log")));
+}
+
+#[test]
+fn logs_fall_back_in_order_and_say_why() {
+    let mut machine = Machine::new();
+    let mount = machine.set("MA_MOUNT_PATH", "mount");
+    fs::create_dir(&mount).unwrap();
+    machine.block("mount/log");
+    machine.block("tmp/log");
+    let place = machine.ask(|a| logs(a, None)).unwrap();
+    assert_eq!(place.path, machine.path("cache/log"));
+    let note = place.note.unwrap();
+    assert!(note.contains("mount/log`: ") && note.contains("tmp/log`: "), "{note}");
+    machine.block("cache");
+    let scratch = machine.set("TMPDIR", "scratch");
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap().path, scratch.join("log"));
+    machine.vars.remove("TMPDIR");
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap().path, machine.ours("log"));
+}
+
+#[test]
+fn a_given_log_folder_is_made_or_refused() {
+    let machine = Machine::new();
+    let given = machine.path("x/y");
+    assert_eq!(machine.ask(|a| logs(a, Some(&given))).unwrap(), first(given.clone()));
+    assert_eq!(given.metadata().unwrap().mode() & 0o700, 0o700);
+    machine.block("file");
+    let error = machine.ask(|a| logs(a, Some(&machine.path("file/log")))).unwrap_err().text;
+    assert!(error.contains("file/log`: ") && error.contains("\nhint: `--log-dir`"), "{error}");
+    assert!(!error.contains("tmp/log"), "{error}");
+}
+
+#[test]
+fn rank_table_falls_back_in_order() {
+    let mut machine = Machine::new();
+    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/rank_table")));
+    let mount = machine.set("MA_MOUNT_PATH", "mount");
+    assert_eq!(machine.ask(rank_table).unwrap(), first(mount.join("rank_table")));
+    fs::remove_dir_all(&mount).unwrap();
+    machine.block("mount");
+    machine.block("cache");
+    assert_eq!(machine.ask(rank_table).unwrap().path, machine.ours("rank_table"));
+    let scratch = machine.set("TMPDIR", "scratch");
+    fs::create_dir(&scratch).unwrap();
+    let expected = scratch.join(format!("fmtk-{}/rank_table", machine.uid));
+    assert_eq!(machine.ask(rank_table).unwrap().path, expected);
+}
+
+#[test]
+fn one_base_for_all_devices() {
+    let mut machine = Machine::new();
+    let mount = machine.set("MA_MOUNT_PATH", "mount");
+    let devices = [0, 1, 7];
+    assert_eq!(machine.ask(|a| work(a, &devices)).unwrap(), first(mount.join("workspace")));
+    for device in devices {
+        let folder = device_folder(&mount.join("workspace"), device);
+        assert_eq!(folder.metadata().unwrap().mode() & 0o027, 0);
+    }
+    fs::remove_dir(mount.join("workspace/device7")).unwrap();
+    machine.block("mount/workspace/device7");
+    let place = machine.ask(|a| work(a, &devices)).unwrap();
+    assert_eq!(place.path, machine.path("cache"));
+    assert!(place.note.unwrap().contains("workspace/device7`: "));
+    assert!(machine.path("cache/device7").is_dir());
+    machine.block("cache");
+    let place = machine.ask(|a| work(a, &devices)).unwrap();
+    assert_eq!(place.path, machine.path(&format!("tmp/fmtk-{}", machine.uid)));
+    assert!(machine.ours("device0").is_dir());
+}
+
+#[test]
+fn a_machine_without_a_cache_gets_none() {
+    let machine = Machine::new();
+    fs::remove_dir(machine.path("cache")).unwrap();
+    assert_eq!(machine.ask(|a| work(a, &[0])).unwrap(), first(machine.path(&format!("tmp/fmtk-{}", machine.uid))));
+    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.ours("rank_table")));
+    assert!(!machine.path("cache").exists());
+}
+
+#[test]
+fn no_place_lists_each_with_its_reason() {
+    let mut machine = Machine::new();
+    machine.set("MA_MOUNT_PATH", "mount");
+    machine.vars.insert("TMPDIR", machine.path("tmp").into());
+    machine.block("mount");
+    machine.block("cache");
+    fs::write(machine.path(&format!("tmp/fmtk-{}", machine.uid)), "").unwrap();
+    for dry in [false, true] {
+        machine.dry = dry;
+        let error = machine.ask(rank_table).unwrap_err().text;
+        assert!(error.starts_with("failed to find a writable folder for the converted rank table: "), "{error}");
+        assert_eq!(error.matches("rank_table`: ").count(), 3, "{error}");
+        let of_work = machine.ask(|a| work(a, &[3])).unwrap_err().text;
+        assert_eq!(of_work.matches("device3`: ").count(), 3, "{of_work}");
+        assert!(error.contains("not trusted") && error.contains("\nhint: set `TMPDIR`"), "{error}");
+    }
+}
+
+#[test]
+fn a_relative_or_an_empty_variable_is_no_place() {
+    let mut machine = Machine::new();
+    machine.vars.insert("MA_MOUNT_PATH", "mount".into());
+    let place = machine.ask(rank_table).unwrap();
+    assert_eq!(place.path, machine.path("cache/rank_table"));
+    assert!(place.note.unwrap().contains("`mount/rank_table`: not an absolute path"));
+    machine.vars.insert("MA_MOUNT_PATH", "".into());
+    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/rank_table")));
+}
+
+#[test]
+fn a_dry_run_chooses_the_same_and_makes_nothing() {
+    let mut machine = Machine::new();
+    machine.set("MA_MOUNT_PATH", "mount");
+    machine.block("tmp/log");
+    machine.dry = true;
+    let judged = (machine.ask(|a| logs(a, None)), machine.ask(rank_table), machine.ask(|a| work(a, &[0, 1])));
+    assert!(!machine.path("mount").exists() && fs::read_dir(machine.path("cache")).unwrap().next().is_none());
+    machine.dry = false;
+    let made = (machine.ask(|a| logs(a, None)), machine.ask(rank_table), machine.ask(|a| work(a, &[0, 1])));
+    assert_eq!(judged.0.unwrap().path, made.0.unwrap().path);
+    assert_eq!(judged.1.unwrap(), made.1.unwrap());
+    assert_eq!(judged.2.unwrap(), made.2.unwrap());
+}
+
+#[test]
+fn home_is_kept_where_it_can_be_written() {
+    let mut machine = Machine::new();
+    assert!(!machine.ask(is_home_usable));
+    let there = machine.set("HOME", "tmp");
+    assert!(machine.ask(is_home_usable));
+    assert_eq!(fs::read_dir(&there).unwrap().count(), 0);
+    machine.block("file");
+    let unusable = [machine.path("nowhere"), machine.path("file"), "".into(), "/proc".into(), ".".into()];
+    for home in unusable {
+        machine.vars.insert("HOME", home.clone().into());
+        assert!(!machine.ask(is_home_usable), "{}", home.display());
+    }
+    assert!(!machine.path("nowhere").exists());
+}

@@ -1,0 +1,152 @@
+//! All that is decided before the first rank is started: folders, the ranks' table, variables, cores.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rank_table::FILE_NAME;
+
+use super::bind::{self, Binding, affinity};
+use super::files::Folders;
+use super::places::{self, Surroundings};
+use super::variables::{self, Of};
+use super::{Job, Rank};
+use crate::exit::{Exit, Failure};
+use crate::options::{Bind, RunOptions};
+use crate::output::Sink;
+
+/// What the ranks of this server are started with.
+#[derive(Debug)]
+pub struct Setup {
+    /// The flags.
+    pub options: RunOptions,
+    /// What this server does.
+    pub job: Job,
+    /// Its folders, all of them there unless this is a dry run.
+    pub folders: Folders,
+    /// What the user should know about these choices, a sentence each.
+    pub notes: Vec<String>,
+    /// Cores of each rank; none for all.
+    cpus: Vec<Vec<u32>>,
+}
+
+/// What one rank is started with.
+#[derive(Debug)]
+pub struct RankPlan {
+    /// Which one it is.
+    pub rank: Rank,
+    /// Where its output goes.
+    pub sink: Sink,
+    /// What its environment has other than the launcher's; variables that are to be removed have no value.
+    pub variables: Vec<(&'static str, Option<OsString>)>,
+    /// Its cores; none for all.
+    pub cpus: Vec<u32>,
+}
+
+/// Decides everything and makes the folders; a dry run only decides.
+///
+/// # Errors
+///
+/// With exit code 2 if the code folder is not one: a folder that was named is the user's to mend. With 125 if there is no
+/// folder for something, or the v1 table can't be written.
+pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
+    let dry = options.dry_run;
+    let around = Surroundings::real(dry);
+    let code = code_folder(&options)?;
+    let logs = places::logs(&around, options.log_dir.as_deref())?;
+    let devices: Vec<u32> = job.ranks.iter().map(|it| it.device).collect();
+    let work = places::work(&around, &devices)?;
+    let mut notes: Vec<String> = [logs.note, work.note].into_iter().flatten().collect();
+    let table = match &job.table {
+        None => None,
+        Some(table) if !job.needs_conversion() => Some(absolute(&table.path)),
+        Some(table) => {
+            let place = places::rank_table(&around)?;
+            notes.extend(place.note);
+            let path = place.path.join(FILE_NAME);
+            if !dry {
+                rank_table::write_v1(&table.table, &path).map_err(|error| Failure::new(Exit::LAUNCHER, error))?;
+            }
+            Some(path)
+        }
+    };
+    let is_foreign = options.task.is_some() && !places::is_home_own(&around);
+    let replace_home = is_foreign || !places::is_home_usable(&around);
+    if replace_home {
+        let why = if is_foreign { "is not this user's own" } else { "is not set or can't be written" };
+        notes.push(format!("HOME {why}, so each rank gets its work folder as HOME"));
+    }
+    let (cpus, note) = cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
+    notes.extend(note);
+    let folders = Folders { code, logs: logs.path, table, work: work.path, replace_home };
+    // The scripts make those of their ranks.
+    if !dry && !job.by_scripts {
+        for rank in &job.ranks {
+            let path = folders.process_log(&job, rank, &variables::own);
+            if let Err(error) = fs::create_dir_all(&path) {
+                notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", path.display()));
+            }
+        }
+    }
+    Ok(Setup { options, job, folders, notes, cpus })
+}
+
+impl Setup {
+    /// The plans of the ranks of this server, for an attempt from 1 on.
+    pub fn ranks(&self, attempt: u32) -> impl Iterator<Item = RankPlan> {
+        let Setup { options, job, folders, .. } = self;
+        job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {
+            let label = if job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
+            let on_console = options.console.shows(rank.rank);
+            let of = Of { job, rank, folders, task: options.task, attempt, lookup: &variables::own };
+            RankPlan {
+                rank: *rank,
+                sink: Sink { label, file: folders.log_file(job, rank, attempt), on_console },
+                variables: of.changes(),
+                cpus: cpus.clone(),
+            }
+        })
+    }
+}
+
+fn code_folder(options: &RunOptions) -> Result<PathBuf, Failure> {
+    let (path, by) = match (&options.code_dir, variables::own("MODEL_TASK_CWD")) {
+        (Some(path), _) => (path.clone(), "given by `--code-dir`"),
+        (None, Some(path)) => (path.into(), "named by MODEL_TASK_CWD"),
+        // Whoever is in it already need not enter it: the platform starts containers in ma-user's home under any uid.
+        (None, None) => return Ok(absolute(Path::new("."))),
+    };
+    let path = absolute(&path);
+    // A search of `.` in it fails in the same ways as entering it.
+    let failed = |error| {
+        let path = path.display();
+        let text = format!(
+            "the code folder `{path}` ({by}) can't be entered: {error}\n\
+             hint: name the folder of the training code with `--code-dir`"
+        );
+        Failure::new(Exit::USAGE, text)
+    };
+    fs::metadata(path.join(".")).map_err(failed)?;
+    Ok(path)
+}
+
+/// A path that means the same in another folder. Links stay: the code folder may be one on purpose.
+fn absolute(path: &Path) -> PathBuf {
+    let current = || env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    if path == Path::new(".") { current() } else { std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) }
+}
+
+/// The cores of each rank, none for all; with a note where that is not what was asked for.
+fn cores(bind: Bind, devices: &[u32]) -> (Vec<Vec<u32>>, Option<String>) {
+    let Binding { mut cpus, note } = match affinity::allowed() {
+        _ if bind == Bind::None => Binding::default(),
+        Ok(allowed) => bind::plan(bind, devices, &allowed, Path::new("/sys")),
+        Err(error) => {
+            let note = format!("ranks are not bound to cores, which can't be listed: {error}");
+            Binding { cpus: Vec::new(), note: Some(note) }
+        }
+    };
+    cpus.resize(devices.len(), Vec::new());
+    (cpus, note)
+}

@@ -1,0 +1,295 @@
+//! Every environment variable that the launcher has to do with: what it reads, what its ranks find, and the page of both.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::path::Path;
+
+use super::files::Folders;
+use super::{Job, Lookup, Rank};
+use crate::exit;
+use crate::options::TaskRanks;
+
+/// A variable of the launcher's own environment.
+pub fn own(name: &str) -> Option<OsString> {
+    debug_assert!(VARIABLES.iter().any(|it| it.name == name), "`{name}` is not in the table");
+    env::var_os(name).filter(|it| !it.is_empty())
+}
+
+/// A variable.
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What the launcher reads in it; empty where it reads nothing.
+    read: &'static str,
+    /// What its ranks find in it; empty where they find what the launcher was given.
+    about: &'static str,
+    /// What that is for a rank.
+    value: fn(&Of<'_>) -> Value,
+    /// The vendor's scripts find it set, too: all others are theirs to set.
+    for_scripts: bool,
+}
+
+/// What becomes of a variable in the environment of a rank.
+enum Value {
+    Kept,
+    Removed,
+    Is(OsString),
+}
+
+use Value::{Is, Kept, Removed};
+
+/// The rank whose variables are asked for.
+#[derive(Clone, Copy)]
+pub struct Of<'a> {
+    /// What this server does.
+    pub job: &'a Job,
+    /// The rank.
+    pub rank: &'a Rank,
+    /// The folders of this server.
+    pub folders: &'a Folders,
+    /// Where the ranks are a task's.
+    pub task: Option<TaskRanks>,
+    /// How often the ranks have been started, this time included.
+    pub attempt: u32,
+    /// The launcher's own environment.
+    pub lookup: Lookup<'a>,
+}
+
+const fn read(name: &'static str, read: &'static str) -> Variable {
+    Variable { name, read, about: "", value: |_| Kept, for_scripts: false }
+}
+
+const fn set(name: &'static str, read: &'static str, about: &'static str, value: fn(&Of<'_>) -> Value) -> Variable {
+    Variable { name, read, about, value, for_scripts: false }
+}
+
+const fn for_scripts(variable: Variable) -> Variable {
+    Variable { for_scripts: true, ..variable }
+}
+
+/// All of them: those that are only read, then those of a rank in the order in which `env` prints them.
+const VARIABLES: &[Variable] = &[
+    read("MA_CURRENT_INSTANCE_NAME", "`pod_name` of this server in a v0 table"),
+    read("MA_CURRENT_HOST_IP", "`server_id` of this server"),
+    read("VC_TASK_INDEX", "number of this server, from 0; a `task` with one that is no number is refused"),
+    read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
+    read("VC_WORKER_NUM", "number of servers; of several each waits for a rank table"),
+    read("MA_NUM_HOSTS", "the same, where VC_WORKER_NUM is not set"),
+    read("MA_VJ_NAME", "name of the job; with it a rank table is waited for"),
+    read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
+    read("MA_MOUNT_PATH", "the platform's folder, with `log`, `rank_table` and `workspace` in it"),
+    read("TMPDIR", "for folders that can be made nowhere else"),
+    read("PATH", "where programs are looked for"),
+    read("NO_COLOR", "without colours on a terminal, too"),
+    read("TERM", "`dumb` does the same"),
+    read(
+        "FMTK_LAUNCH_RANKS",
+        "by `task` alone: `native` or `scripts`: who starts the ranks, unless `--ranks` says it; the image has it from \
+         `launch.ranks` of the recipe",
+    ),
+    read("FMTK_SCRIPTS", "by `task` alone: folder of the vendor's scripts, in place of `/home/ma-user/ascend910`"),
+    read("FMTK_CACHE", "by `task` alone: folder for copies from and to object storage, in place of `/cache`"),
+    read("FMTK_STORAGE_HELPER", "by `task` alone: program that copies, in place of the image's Python and MoXing"),
+    set("JOB_ID", "", "BATCH_JOB_ID, else MA_VJ_NAME with `ma-job` as `modelarts-job`, else the host's name", |of| {
+        is(&of.job.id)
+    }),
+    set(
+        "RANK_ID",
+        "in a rank's own environment, what its folder for CANN's logs is called",
+        "the rank in the job, from 0",
+        |of| is(of.rank.rank),
+    ),
+    set("RANK_SIZE", "", "ranks of the whole job", |of| is(of.job.size)),
+    set("DEVICE_ID", "", "logical number of the rank's device on its server", |of| is(of.rank.device)),
+    set("ASCEND_DEVICE_ID", "", "the same", |of| is(of.rank.device)),
+    set(
+        "RANK_TABLE_FILE",
+        "rank table, a file or its folder; without either it is `/user/config/jobstart_hccl.json`",
+        "the rank table as a v1 file; not set where there is none",
+        |of| of.folders.table.as_ref().map_or(Removed, |it| Is(it.into())),
+    ),
+    set(
+        "RANK_TABLE_FILE_V_1_0",
+        "the same; comes before RANK_TABLE_FILE",
+        "stays only where the table was found by it",
+        // In a rank's environment it would come first, and lead to another job's table.
+        |of| match (of.lookup)("RANK_TABLE_FILE_V_1_0").filter(|it| of.job.is_table_of(Path::new(it))) {
+            Some(named) => Is(named),
+            None => Removed,
+        },
+    ),
+    set("HCCL_CONNECT_TIMEOUT", "kept where it is set", "1800 seconds, unless it was set", |of| {
+        of.set_or("HCCL_CONNECT_TIMEOUT", "1800")
+    }),
+    set(
+        "ASCEND_PROCESS_LOG_PATH",
+        "folder above the ranks' own ones for CANN's logs",
+        "a folder of the rank's own: below the one that was set, else `<log folder>/<JOB_ID>/ascend/process_log`",
+        |of| Is(of.folders.process_log(of.job, of.rank, of.lookup).into()),
+    ),
+    for_scripts(set(
+        "MODEL_TASK_CWD",
+        "by `run`: the code folder, unless `--code-dir` names it",
+        "the code folder, which the rank is started in",
+        |of| Is(of.folders.code.clone().into()),
+    )),
+    set("RANK", "", "RANK_ID, for PyTorch", |of| is(of.rank.rank)),
+    set("LOCAL_RANK", "", "the rank's number on its server, from 0", |of| is(of.rank.local)),
+    set("WORLD_SIZE", "", "RANK_SIZE, for PyTorch", |of| is(of.job.size)),
+    set("LOCAL_WORLD_SIZE", "", "ranks of this server", |of| is(of.job.ranks.len())),
+    set("MASTER_ADDR", "kept where it is set", "server of rank 0, unless it was set", |of| {
+        of.set_or("MASTER_ADDR", &of.job.master)
+    }),
+    set("MASTER_PORT", "kept where it is set", "29500, unless it was set", |of| of.set_or("MASTER_PORT", "29500")),
+    set("FMTK_WORK_DIR", "", "a folder of the rank's own for whatever it likes", |of| {
+        Is(of.folders.work_of(of.rank).into())
+    }),
+    set("FMTK_ATTEMPT", "", "1, and one more for each time the ranks were started again", |of| is(of.attempt)),
+    for_scripts(set(
+        "HOME",
+        "whether it can be written to; by `task`: whether it is this user's own",
+        "FMTK_WORK_DIR where HOME was not set or can't be written",
+        |of| if of.folders.replace_home { Is(of.folders.work_of(of.rank).into()) } else { Kept },
+    )),
+    for_scripts(set(
+        "SERVER_ID",
+        "",
+        "of a `task` alone: number of this server: VC_TASK_INDEX, else VK_TASK_INDEX, else 0",
+        |of| of.task.map_or(Kept, |it| is(it.node)),
+    )),
+    for_scripts(set(
+        "PYTHONUNBUFFERED",
+        "by `task` alone: kept where it is set",
+        "of a `task` alone: 1, unless it was set",
+        |of| if of.task.is_some() && (of.lookup)("PYTHONUNBUFFERED").is_none() { is(1) } else { Kept },
+    )),
+];
+
+fn is(value: impl ToString) -> Value {
+    Is(value.to_string().into())
+}
+
+impl Of<'_> {
+    /// What is set already, else `default`.
+    fn set_or(&self, name: &str, default: &str) -> Value {
+        Is((self.lookup)(name).unwrap_or_else(|| default.into()))
+    }
+
+    /// The changes of the rank's environment, in order. Variables that are to be removed have no value.
+    pub fn changes(&self) -> Vec<(&'static str, Option<OsString>)> {
+        let ours = VARIABLES.iter().filter(|it| !self.job.by_scripts || it.for_scripts);
+        ours.filter_map(|it| match (it.value)(self) {
+            Kept => None,
+            Removed => Some((it.name, None)),
+            Is(value) => Some((it.name, Some(value))),
+        })
+        .collect()
+    }
+}
+
+/// The page: a table of variables, one of exit codes.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Variables and exit codes of fmtk-launch\n\n\
+         `fmtk-launch env --list` prints this page, which a test compares with the code; `fmtk-launch env` prints what a rank would get.\n\
+         A variable that is empty counts as not set.\n\n\
+         | variable | what the launcher reads in it | what its ranks find in it |\n|---|---|---|\n",
+    );
+    for Variable { name, read, about, .. } in VARIABLES {
+        // Writing to memory does not fail.
+        let _ = writeln!(page, "| `{name}` | {read} | {about} |");
+    }
+    let of_scripts = VARIABLES.iter().filter(|it| it.for_scripts).map(|it| format!("`{}`", it.name));
+    let _ = write!(
+        page,
+        "\nThe vendor's scripts, where they start the ranks, find set {} alone: all others are theirs to set.\n\n\
+         ## Exit codes\n\n| code | meaning |\n|---|---|\n",
+        of_scripts.collect::<Vec<_>>().join(", ")
+    );
+    for (code, about) in exit::CODES {
+        let _ = writeln!(page, "| {code} | {about} |");
+    }
+    page.push_str("\nWith `task --legacy-exit-codes` every failure is a 1, as it was with the launch kit.\n");
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+    use crate::job::tests::{folders, job, of_test};
+
+    fn of_second(folders: &Folders, variables: &[(&str, &str)], task: Option<TaskRanks>) -> String {
+        let mut job = job("modelarts-job-1");
+        job.by_scripts = task.is_some_and(|it| it.by_scripts);
+        let lookup = of_test(variables);
+        let of = Of { job: &job, rank: &job.ranks[1], folders, task, attempt: 1, lookup: &lookup };
+        let line = |(name, value): (&str, Option<OsString>)| match value {
+            Some(value) => format!("{name}={}\n", value.display()),
+            None => format!("{name} is removed\n"),
+        };
+        of.changes().into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn variables_of_a_rank() {
+        expect_test::expect![[r#"
+            JOB_ID=modelarts-job-1
+            RANK_ID=9
+            RANK_SIZE=16
+            DEVICE_ID=1
+            ASCEND_DEVICE_ID=1
+            RANK_TABLE_FILE=/mount/rank_table/jobstart_hccl.json
+            RANK_TABLE_FILE_V_1_0 is removed
+            HCCL_CONNECT_TIMEOUT=1800
+            ASCEND_PROCESS_LOG_PATH=/log/modelarts-job-1/ascend/process_log/rank_9
+            MODEL_TASK_CWD=/code
+            RANK=9
+            LOCAL_RANK=1
+            WORLD_SIZE=16
+            LOCAL_WORLD_SIZE=2
+            MASTER_ADDR=10.0.0.9
+            MASTER_PORT=29500
+            FMTK_WORK_DIR=/w/device1
+            FMTK_ATTEMPT=1
+        "#]]
+        .assert_eq(&of_second(&folders(), &[], None));
+    }
+
+    #[test]
+    fn variables_of_a_task_and_of_the_scripts() {
+        let task = Some(TaskRanks { node: 3, by_scripts: false });
+        let lines = of_second(&folders(), &[("PYTHONUNBUFFERED", "x")], task);
+        assert!(lines.ends_with("FMTK_ATTEMPT=1\nSERVER_ID=3\n"), "{lines}");
+        let task = Some(TaskRanks { node: 3, by_scripts: true });
+        let lines = of_second(&Folders { replace_home: true, ..folders() }, &[], task);
+        assert_eq!(lines, "MODEL_TASK_CWD=/code\nHOME=/w/device1\nSERVER_ID=3\nPYTHONUNBUFFERED=1\n");
+    }
+
+    #[test]
+    fn what_was_set_counts() {
+        let set = [
+            ("HCCL_CONNECT_TIMEOUT", "600"),
+            ("MASTER_ADDR", "m"),
+            ("MASTER_PORT", "7"),
+            ("RANK_ID", "3"),
+            ("RANK", "3"),
+        ];
+        let lines = of_second(&Folders { table: None, replace_home: true, ..folders() }, &set, None);
+        for line in
+            ["HCCL_CONNECT_TIMEOUT=600", "MASTER_ADDR=m", "MASTER_PORT=7", "RANK_ID=9", "RANK=9", "HOME=/w/device1"]
+        {
+            assert!(lines.contains(&format!("{line}\n")), "{lines}");
+        }
+        assert!(lines.contains("RANK_TABLE_FILE is removed\n"), "{lines}");
+    }
+
+    #[test]
+    fn every_code_of_the_launcher_s_own_is_in_the_table() {
+        let own = [Exit::SUCCESS, Exit::FAILURE, Exit::USAGE, Exit::STALLED, Exit::LAUNCHER];
+        for Exit(code) in own.into_iter().chain([Exit::NOT_EXECUTABLE, Exit::NOT_FOUND]) {
+            assert!(exit::CODES.iter().any(|it| it.0 == code.to_string()), "{code}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! What becomes of the ranks' output: raw bytes to a log file each, whole prefixed lines to the console.
+//!
+//! Two threads write, so that a log folder or a console that hangs never holds up the event loop. Between them and the
+//! loop are bounded buffers:
+//! - *Files* lose nothing while their folder works. When the buffer is full the rank is not read from, so it waits. A
+//!   call that hangs for 10 s, and errors, are told; from then on bytes are dropped and counted until it works again.
+//! - *The console* loses nothing while it keeps up. When its buffer is full the ranks wait for at most 1 s, and for one
+//!   that was slow before they don't wait at all; then lines are skipped whole and counted.
+//!
+//! While nothing is written nobody wakes up, but for one look after a second.
+
+mod console;
+mod files;
+mod lines;
+mod log_file;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod wake;
+mod worker;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use self::console::Console;
+use self::files::Files;
+use self::tail::Tail;
+use self::wake::Wake;
+use crate::printable;
+
+/// Bytes that are read from a rank at once at most: what a pipe holds.
+pub const AT_ONCE: usize = 64 * 1024;
+
+/// Bytes that are worth a read; for less room than that the rank waits.
+const LEAST: usize = 4096;
+
+/// Where output goes and how.
+pub struct Options {
+    /// Gets the ranks' lines.
+    pub stdout: OwnedFd,
+    /// Gets the launcher's own lines.
+    pub stderr: OwnedFd,
+    /// Prefixes are coloured.
+    pub colour: bool,
+    /// Bytes of a log file before the next one is begun; 0 for no limit.
+    pub log_max_size: u64,
+    /// How long to wait for what.
+    pub patience: Patience,
+}
+
+impl Options {
+    /// The streams that we were started with. Errors: no descriptors left.
+    pub fn inherited(colour: bool, log_max_size: u64) -> io::Result<Options> {
+        let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+        Ok(Options { stdout, stderr, colour, log_max_size, patience: Patience::default() })
+    }
+}
+
+/// How long to wait for what.
+pub struct Patience {
+    /// For a call to the file system, before bytes for files are dropped.
+    pub hang: Duration,
+    /// For a full console, before lines are skipped.
+    pub pause: Duration,
+    /// Before opening or renaming a file is tried again.
+    pub retry: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { hang: Duration::from_secs(10), pause: Duration::from_secs(1), retry: Duration::from_secs(1) }
+    }
+}
+
+/// A rank, in one attempt.
+#[derive(Debug)]
+pub struct Sink {
+    /// What its lines on the console begin with, in brackets: `rank 3`.
+    pub label: String,
+    /// Its log file, which is appended to if it is there.
+    pub file: PathBuf,
+    /// Its lines are shown.
+    pub on_console: bool,
+}
+
+/// A [`Sink`] that was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SinkId(usize);
+
+/// What became of a sink's output.
+#[derive(Debug)]
+pub struct Summary {
+    /// The last part of the log; those before it have `.1`, `.2`, … appended, the oldest first.
+    pub file: PathBuf,
+    /// Files written to, 0 if it could never be opened.
+    pub parts: u32,
+    /// Bytes in them that are of this rank.
+    pub bytes: u64,
+    /// Bytes that are not in them.
+    pub bytes_lost: u64,
+    /// Lines that the console should have shown and did not.
+    pub console_lines_lost: u64,
+    /// The last thing that went wrong with the file.
+    pub trouble: Option<String>,
+}
+
+/// The event loop's end of it all.
+///
+/// The loop polls [`Output::wake_fd`] and, up to [`Output::deadline`], the pipes of those ranks that
+/// [`Output::wants`] more of; after each round of [`Output::take`] it calls [`Output::tick`] once, which is what wakes
+/// the writers.
+pub struct Output {
+    wake: Arc<Wake>,
+    files: Files,
+    console: Console,
+    colour: bool,
+    sinks: Vec<State>,
+    /// The time of the last call that told it.
+    now: Instant,
+}
+
+struct State {
+    label: String,
+    file: PathBuf,
+    ended: bool,
+    tail: Tail,
+    last_output: Option<Instant>,
+    /// Bytes taken.
+    taken: u64,
+}
+
+impl Output {
+    /// Starts the two threads, which inherit the caller's signal mask: signals must be blocked by now.
+    /// Errors: no descriptors or threads to be had.
+    pub fn start(options: Options) -> io::Result<Output> {
+        let Options { stdout, stderr, colour, log_max_size, patience } = options;
+        let wake = Arc::new(Wake::new()?);
+        let files = Files::start(log_max_size, patience.hang, patience.retry, Arc::clone(&wake))?;
+        let console = Console::start(stdout, stderr, patience.pause, Arc::clone(&wake))?;
+        Ok(Output { wake, files, console, colour, sinks: Vec::new(), now: Instant::now() })
+    }
+
+    /// Makes room for a rank; its file is opened soon by the thread. For the next attempt of a rank that ended it is
+    /// called again with the same label; the earlier one's [`Output::tail`] is empty then.
+    pub fn open(&mut self, sink: Sink) -> SinkId {
+        for state in self.sinks.iter_mut().filter(|state| state.ended && state.label == sink.label) {
+            state.tail = Tail::default();
+        }
+        self.console.open(sink.on_console.then(|| prefix(&sink.label, self.colour)));
+        self.files.open(sink.file.clone());
+        let Sink { label, file, .. } = sink;
+        let tail = Tail::default();
+        self.sinks.push(State { label, file, ended: false, tail, last_output: None, taken: 0 });
+        SinkId(self.sinks.len() - 1)
+    }
+
+    /// Gets readable when there is room again or a writer has something to say: then [`Output::tick`] is due. Not to
+    /// be read.
+    pub fn wake_fd(&self) -> BorrowedFd<'_> {
+        self.wake.fd()
+    }
+
+    /// Bytes that may be read from this rank's pipe now, at most [`AT_ONCE`]; 0: not to be polled now. To be asked
+    /// right before each read, because ranks share the room.
+    pub fn wants(&self, sink: SinkId) -> usize {
+        match self.files.room(sink.0).min(self.console.room(sink.0)) {
+            0..LEAST => 0,
+            room => room.min(AT_ONCE),
+        }
+    }
+
+    /// Takes over what was read from the rank's pipe.
+    pub fn take(&mut self, sink: SinkId, bytes: &[u8], now: Instant) {
+        self.now = now;
+        if bytes.is_empty() {
+            return;
+        }
+        self.files.take(sink.0, bytes, now);
+        self.console.take(sink.0, bytes, now);
+        let state = &mut self.sinks[sink.0];
+        state.tail.push(bytes);
+        state.last_output = Some(now);
+        state.taken += bytes.len() as u64;
+    }
+
+    /// The rank's pipe is at its end: shows its unfinished line, closes its file when all is written.
+    pub fn end(&mut self, sink: SinkId) {
+        self.sinks[sink.0].ended = true;
+        self.files.end(sink.0);
+        self.console.end(sink.0);
+    }
+
+    /// Puts a line of the launcher's own, without newline, on stderr, after all that was taken before. Never dropped.
+    pub fn say(&mut self, line: &str) {
+        self.console.say(&printable::line(line));
+    }
+
+    /// Wakes the writers if there is work for them, ends pauses, tells of hangs and errors.
+    pub fn tick(&mut self, now: Instant) {
+        self.now = now;
+        self.wake.heard();
+        let messages = self.files.tick(now);
+        for message in messages.into_iter().chain(self.console.tick(now)) {
+            self.say(&format!("fmtk-launch: {message}"));
+        }
+    }
+
+    /// When [`Output::tick`] has to be called at the latest although nothing happens; `None` when all is quiet.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.files.is_owed() || self.console.is_owed() {
+            return Some(self.now);
+        }
+        [self.files.deadline(self.now), self.console.deadline()].into_iter().flatten().min()
+    }
+
+    /// The last 50 lines of a rank, as a terminal would show them.
+    pub fn tail(&self, sink: SinkId) -> Vec<String> {
+        self.sinks[sink.0].tail.lines()
+    }
+
+    /// When something was last taken from this rank.
+    pub fn last_output(&self, sink: SinkId) -> Option<Instant> {
+        self.sinks[sink.0].last_output
+    }
+
+    /// Ends all sinks and waits until their files are written, as [`Output::finish`] does, but the console goes on.
+    pub fn settle_files(&mut self, patience: Duration) {
+        self.files.close();
+        self.wait(Instant::now(), patience, |output| output.files.busy_since());
+    }
+
+    /// Ends all sinks and waits until everything is written, or until neither writer has made progress for `patience`; a
+    /// thread that is still in a call then is left behind. Then says what `last` makes of the summaries, one for each sink as
+    /// they were opened: nothing comes after that.
+    pub fn finish(mut self, patience: Duration, last: impl FnOnce(&[Summary]) -> Vec<String>) -> Vec<Summary> {
+        let started = Instant::now();
+        self.files.close();
+        self.wait(started, patience, |output| output.files.busy_since());
+        let kept = self.files.results();
+        self.console.settle();
+        self.wait(started, patience, |output| output.console.busy_since());
+        let hangs = self.console.busy_since().is_some();
+        let lost = self.console.results();
+        let summary = |((state, kept), console_lines_lost): ((State, files::Kept), u64)| Summary {
+            file: state.file,
+            parts: kept.parts,
+            bytes: kept.written,
+            bytes_lost: state.taken.saturating_sub(kept.written),
+            console_lines_lost,
+            trouble: kept.trouble,
+        };
+        let summaries: Vec<Summary> =
+            std::mem::take(&mut self.sinks).into_iter().zip(kept).zip(lost).map(summary).collect();
+        let lines: Vec<String> = last(&summaries).iter().map(|line| printable::line(line)).collect();
+        if hangs {
+            lines.iter().for_each(|line| self.console.say_past_the_writer(line));
+        } else {
+            lines.iter().for_each(|line| self.console.say(line));
+            self.wait(Instant::now(), patience, |output| output.console.busy_since());
+        }
+        summaries
+    }
+
+    /// Ticks until nothing is busy any more, or was without progress for `patience` since `started`.
+    fn wait(&mut self, started: Instant, patience: Duration, busy_since: impl Fn(&Output) -> Option<Instant>) {
+        loop {
+            let now = Instant::now();
+            self.tick(now);
+            let Some(since) = busy_since(self) else { return };
+            let left = (since.max(started) + patience).saturating_duration_since(now);
+            if left.is_zero() {
+                return;
+            }
+            // Rounded up, so that the last round finds nothing left.
+            let timeout = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
+            let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+            // EINTR only means another round.
+            let _ = poll(&mut [PollFd::new(self.wake.fd(), PollFlags::POLLIN)], timeout);
+        }
+    }
+}
+
+/// What a rank's lines begin with.
+fn prefix(label: &str, colour: bool) -> String {
+    if !colour {
+        return format!("[{label}] ");
+    }
+    // Red is left out: it looks like an error.
+    let number: u32 = label.bytes().map(u32::from).sum();
+    format!("\x1b[{}m[{label}]\x1b[0m ", 32 + number % 5)
+}

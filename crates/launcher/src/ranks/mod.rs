@@ -1,0 +1,15 @@
+//! The processes of the ranks: started, watched and stopped, with all that descends from them.
+
+pub mod family;
+pub mod guardian;
+pub mod idle;
+mod oom;
+mod proc;
+pub mod rank;
+pub mod reap;
+pub mod signals;
+mod stall;
+pub mod start;
+pub mod supervise;
+mod teardown;
+pub mod wait;

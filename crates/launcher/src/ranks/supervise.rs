@@ -1,0 +1,376 @@
+//! One start of the ranks, from the first process to the last: an event loop over signals, the ranks' output and time.
+
+use std::io::{self, Read as _};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use libc::c_int;
+
+use crate::job::setup::{RankPlan, Setup};
+use crate::output::{self, Output};
+use crate::ranks::family;
+use crate::ranks::idle::Beside;
+use crate::ranks::oom::Counter;
+use crate::ranks::proc;
+use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched};
+use crate::ranks::reap::{End, reap};
+use crate::ranks::signals::{self, PASSED_ON, STOPPING, Signals};
+use crate::ranks::stall::{Sample, Stall};
+use crate::ranks::start::{self, Starting};
+use crate::ranks::teardown::{News, Teardown};
+use crate::ranks::wait;
+use crate::units;
+
+/// How long the last output may take to be read when all processes are gone.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What became of it.
+#[derive(Debug)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// When it began.
+    pub started: SystemTime,
+    /// Until nothing was left.
+    pub lasted: Duration,
+    /// How it ended.
+    pub ending: Ending,
+    /// The ranks, in the order of the job's.
+    pub ranks: Vec<Watched>,
+    /// What could not be killed.
+    pub survivors: Vec<String>,
+    /// A signal from outside wanted an end, be it after something else had begun one.
+    pub told_to_stop: bool,
+}
+
+/// Starts the ranks and comes back when all of them and all that they have started are gone.
+///
+/// # Errors
+///
+/// If the system does not let the launcher wait; then everything is killed when the launcher ends.
+pub fn attempt(
+    setup: &Setup,
+    number: u32,
+    signals: &Signals,
+    output: &mut Output,
+    beside: &mut dyn Beside,
+) -> io::Result<Attempt> {
+    let (started, begin) = (SystemTime::now(), Instant::now());
+    let watch = setup.options.stall.map(|limit| Stall::new(limit, begin));
+    let oom = Counter::start(Path::new("/"));
+    let mut supervisor = Supervisor {
+        setup,
+        signals,
+        output,
+        beside,
+        ranks: Vec::new(),
+        ending: None,
+        teardown: None,
+        none_left: false,
+        has_child_ended: false,
+        told_to_stop: false,
+        watch,
+        oom,
+        buffer: vec![0; output::AT_ONCE],
+    };
+    supervisor.start(number);
+    supervisor.reap(None)?;
+    while !supervisor.none_left && !supervisor.teardown.as_ref().is_some_and(Teardown::has_given_up) {
+        supervisor.turn()?;
+    }
+    supervisor.drain()?;
+    let survivors = if supervisor.none_left { Vec::new() } else { family::describe() };
+    let Supervisor { mut ranks, ending, told_to_stop, .. } = supervisor;
+    for failed in ranks.iter_mut().filter(|it| it.outcome() == RankOutcome::Failed) {
+        failed.last_lines = output.tail(failed.sink);
+    }
+    let ending = ending.unwrap_or(Ending::Succeeded);
+    Ok(Attempt { number, started, lasted: begin.elapsed(), ending, ranks, survivors, told_to_stop })
+}
+
+/// What came of reading from a rank.
+enum Read {
+    Something,
+    Nothing,
+    NoRoom,
+}
+
+struct Supervisor<'a> {
+    setup: &'a Setup,
+    signals: &'a Signals,
+    output: &'a mut Output,
+    /// Goes on beside the ranks and ends after them.
+    beside: &'a mut dyn Beside,
+    ranks: Vec<Watched>,
+    /// Known as soon as something other than success is.
+    ending: Option<Ending>,
+    teardown: Option<Teardown>,
+    /// No child is left.
+    none_left: bool,
+    /// Children have ended since the teardown was seen to.
+    has_child_ended: bool,
+    /// A signal wanted an end.
+    told_to_stop: bool,
+    watch: Option<Stall>,
+    oom: Option<Counter>,
+    buffer: Vec<u8>,
+}
+
+impl Supervisor<'_> {
+    /// Starts all ranks; where one can't be, those that could are stopped.
+    fn start(&mut self, number: u32) {
+        let mut starting = Vec::new();
+        for RankPlan { rank, sink, variables, cpus } in self.setup.ranks(number) {
+            let log = sink.file.clone();
+            self.ranks.push(Watched::new(rank, log, self.output.open(sink)));
+            let begun = start::begin(&self.setup.options.command, &variables, &self.setup.folders.code, &cpus);
+            let is_over = begun.is_err();
+            starting.push(begun);
+            if is_over {
+                break;
+            }
+        }
+        let mut failed = None;
+        for (index, begun) in starting.into_iter().enumerate() {
+            let watched = &mut self.ranks[index];
+            match begun.and_then(Starting::wait) {
+                Ok(process) => (watched.pid, watched.pipe) = (Some(process.pid), Some(process.pipe)),
+                Err(error) => {
+                    failed = failed.or(Some((index, error.exit())));
+                    watched.not_started = Some(error);
+                }
+            }
+        }
+        if let Some((index, exit)) = failed {
+            self.stop(Ending::NotStarted(index, exit), libc::SIGTERM);
+        }
+    }
+
+    /// Sleeps until something happens and does what has to be done about it.
+    fn turn(&mut self) -> io::Result<()> {
+        let readers: Vec<usize> = (0..self.ranks.len())
+            .filter(|index| self.ranks[*index].pipe.is_some() && self.output.wants(self.ranks[*index].sink) > 0)
+            .collect();
+        let ready = {
+            let mut descriptors = vec![self.signals.as_fd(), self.output.wake_fd()];
+            descriptors.extend(readers.iter().filter_map(|index| self.ranks[*index].pipe.as_ref()).map(AsFd::as_fd));
+            descriptors.extend(self.beside.fd());
+            wait::readable(&descriptors, self.deadline())?
+        };
+        if ready[0] {
+            self.take_signals()?;
+        }
+        for (index, _) in readers.iter().zip(&ready[2..]).filter(|(_, ready)| **ready) {
+            self.read(*index);
+        }
+        let now = Instant::now();
+        for line in self.beside.turn(ready.get(2 + readers.len()) == Some(&true), now) {
+            self.say(&line);
+        }
+        self.output.tick(now);
+        self.step_teardown(now);
+        self.look_for_stall(now);
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let teardown = self.teardown.as_ref().and_then(Teardown::deadline);
+        let watch = self.watch.as_ref().filter(|_| self.teardown.is_none()).map(Stall::due);
+        [self.output.deadline(), self.beside.deadline(), teardown, watch].into_iter().flatten().min()
+    }
+
+    /// Takes all that has arrived: what arrives together has happened at once.
+    fn take_signals(&mut self) -> io::Result<()> {
+        let mut stopping = None;
+        while let Some(signal) = self.signals.next()? {
+            if signal == libc::SIGCHLD {
+                self.has_child_ended = true;
+            } else if STOPPING.contains(&signal) {
+                stopping = Some(signal);
+            } else if PASSED_ON.contains(&signal) {
+                self.groups().for_each(|group| signals::send_to_group(group, signal));
+            } else if signal == signals::GUARDIAN_GONE as c_int {
+                self.say("the guardian of the launcher was killed");
+                stopping = Some(libc::SIGTERM);
+            }
+        }
+        self.told_to_stop |= stopping.is_some();
+        if let (Some(signal), Some(teardown)) = (stopping, &mut self.teardown) {
+            teardown.again(signal, Instant::now());
+            stopping = None;
+        }
+        if self.has_child_ended {
+            self.reap(stopping)?;
+        }
+        // Without anybody left it came too late.
+        match stopping {
+            Some(signal) if self.ending.is_none() && !self.none_left => self.stop(Ending::Terminated(signal), signal),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the dead. `stopping` is a signal that arrived at the same time.
+    fn reap(&mut self, stopping: Option<c_int>) -> io::Result<()> {
+        let reaped = reap()?;
+        self.none_left = reaped.none_left;
+        let (now, wall, were_stopped) = (Instant::now(), SystemTime::now(), self.teardown.is_some());
+        let mut failed = Vec::new();
+        for (pid, end) in reaped.ended {
+            self.beside.ended(pid, end);
+            // The others are strays of the ranks.
+            let Some(index) = self.ranks.iter().position(|it| it.pid == Some(pid) && it.ended.is_none()) else {
+                continue;
+            };
+            let out_of_memory = end == End::Signal(libc::SIGKILL) && !were_stopped && self.has_memory_run_out();
+            self.ranks[index].ended = Some(Ended { end, at: now, wall, stopped: were_stopped, out_of_memory });
+            if end != End::Code(0) && !were_stopped {
+                failed.push(index);
+            }
+        }
+        if let Some(first) = Ending::first_of(&failed, &self.ranks) {
+            let is_own = matches!(self.ranks[first].ended, Some(Ended { end: End::Code(_), .. }));
+            match stopping {
+                // Whoever sent us the signal has sent it to the ranks, too.
+                Some(signal) if !is_own => {
+                    for index in failed {
+                        self.ranks[index].ended.iter_mut().for_each(|it| it.stopped = true);
+                    }
+                    self.stop(Ending::Terminated(signal), signal);
+                }
+                _ => self.stop(Ending::Failed(first), libc::SIGTERM),
+            }
+        }
+        let all_ended = self.ranks.iter().all(|it| it.pid.is_none() || it.ended.is_some());
+        if all_ended && !self.none_left && self.teardown.is_none() {
+            // What they left behind does not outlive them, and is not given longer than they would be.
+            self.teardown = Some(Teardown::begin(libc::SIGTERM, [], self.setup.options.grace, now));
+        }
+        Ok(())
+    }
+
+    /// Begins the end.
+    fn stop(&mut self, ending: Ending, signal: c_int) {
+        let what = ending.text(&self.ranks, &self.setup.job);
+        let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
+        let name = signals::name(signal);
+        let grace = units::shown(self.setup.options.grace);
+        self.say(&match live.len() {
+            0 => what,
+            _ => format!("{what}; stopping {} by {name}, by SIGKILL after {grace}", self.setup.job.who(&live)),
+        });
+        self.ending = Some(ending);
+        let groups: Vec<c_int> = self.groups().collect();
+        self.teardown = Some(Teardown::begin(signal, groups, self.setup.options.grace, Instant::now()));
+    }
+
+    fn step_teardown(&mut self, now: Instant) {
+        let has_child_ended = std::mem::take(&mut self.has_child_ended);
+        let Some(teardown) = &mut self.teardown else { return };
+        if !has_child_ended && teardown.deadline().is_none_or(|it| now < it) {
+            return;
+        }
+        let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
+        let who = if live.is_empty() { "processes of the ranks".to_owned() } else { self.setup.job.who(&live) };
+        match teardown.step(now) {
+            None => {}
+            Some(News::Killed) => self.say(&format!("{who} did not end in time; killed by SIGKILL")),
+            Some(News::StillThere) => {
+                self.say(&format!("{who} can't be killed:"));
+                family::describe().iter().for_each(|line| self.say(line));
+            }
+            Some(News::GivenUp) => self.say(&format!("{who} still can't be killed; ending without them")),
+        }
+    }
+
+    fn look_for_stall(&mut self, now: Instant) {
+        let is_due = self.watch.as_ref().is_some_and(|it| self.teardown.is_none() && now >= it.due());
+        if !is_due {
+            return;
+        }
+        // Without /proc nobody knows who works: then only output counts.
+        let processes = proc::list(Path::new(family::PROC)).unwrap_or_default();
+        let live = self.ranks.iter().enumerate().filter(|(_, it)| it.runs());
+        let sample = |(rank, it): (usize, &Watched)| Sample {
+            rank,
+            last_output: self.output.last_output(it.sink).unwrap_or(it.started),
+            ticks: it.pid.map_or(0, |pid| proc::of_session(&processes, pid).iter().map(|it| it.ticks).sum()),
+        };
+        let samples: Vec<Sample> = live.map(sample).collect();
+        if self.watch.as_mut().is_some_and(|it| it.feed(now, &samples)) {
+            family::describe().iter().for_each(|line| self.say(line));
+            self.stop(Ending::Stalled(self.setup.options.stall.unwrap_or_default()), libc::SIGTERM);
+        }
+    }
+
+    /// Reads once from a rank, as much as there is room for.
+    fn read(&mut self, index: usize) -> Read {
+        let watched = &mut self.ranks[index];
+        let Some(pipe) = &mut watched.pipe else { return Read::Nothing };
+        // Ranks share the room, so what was wanted before the one in front was read may be less now.
+        let wanted = self.output.wants(watched.sink).min(self.buffer.len());
+        if wanted == 0 {
+            return Read::NoRoom;
+        }
+        match pipe.read(&mut self.buffer[..wanted]) {
+            Ok(length @ 1..) => {
+                self.output.take(watched.sink, &self.buffer[..length], Instant::now());
+                return Read::Something;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Read::Something,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // A pipe does not fail otherwise; if it did, there would be nothing more to come.
+            Ok(_) | Err(_) => {
+                watched.pipe = None;
+                self.output.end(watched.sink);
+            }
+        }
+        Read::Nothing
+    }
+
+    /// Reads what is left in the pipes when all processes are gone, and closes them. A pipe that has nothing and has not ended
+    /// is held open by somebody outside; one that was not read for want of room is not empty.
+    fn drain(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            let (mut has_read, mut full) = (false, Vec::new());
+            for index in 0..self.ranks.len() {
+                match self.read(index) {
+                    Read::Something => has_read = true,
+                    Read::NoRoom => full.push(self.ranks[index].sink),
+                    Read::Nothing => {}
+                }
+            }
+            let now = Instant::now();
+            self.output.tick(now);
+            if (!has_read && full.is_empty()) || now >= deadline {
+                break;
+            }
+            // Room that the tick has made is told by nobody.
+            if !has_read && full.iter().all(|sink| self.output.wants(*sink) == 0) {
+                let until = self.output.deadline().map_or(deadline, |it| it.min(deadline));
+                wait::readable(&[self.output.wake_fd()], Some(until))?;
+            }
+        }
+        for watched in &mut self.ranks {
+            if watched.pipe.take().is_some() {
+                self.output.end(watched.sink);
+            }
+        }
+        Ok(())
+    }
+
+    fn has_memory_run_out(&self) -> bool {
+        self.oom.as_ref().and_then(Counter::kills).is_some_and(|it| it > 0)
+    }
+
+    /// Groups of the ranks that run: theirs as long as they are not reaped.
+    fn groups(&self) -> impl Iterator<Item = c_int> {
+        self.ranks.iter().filter(|it| it.runs()).filter_map(|it| it.pid)
+    }
+
+    fn say(&mut self, line: &str) {
+        self.output.say(&format!("fmtk-launch: {line}"));
+    }
+}
