@@ -36,7 +36,7 @@ mod tests {
 
     fn args(sample: bool, pkg: Option<&str>, set: &[&str]) -> RecipeArgs {
         let set = set.iter().map(|set| (*set).to_owned()).collect();
-        RecipeArgs { recipe: None, set, pkg: pkg.map(PathBuf::from), sample, yes: false }
+        RecipeArgs { recipe: None, set, pkg: pkg.map(PathBuf::from), sample }
     }
 
     #[test]

@@ -58,9 +58,6 @@ pub struct RecipeArgs {
     /// Make a small real image without the vendor's packages: Debian's Python 3.9, MindSpore and mindpet from PyPI
     #[arg(long)]
     pub sample: bool,
-    /// Install what `--sample` needs without asking
-    #[arg(long, requires = "sample")]
-    pub yes: bool,
 }
 
 /// How to reach the registry.

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn args(sample: bool, pkg: Option<&str>) -> RecipeArgs {
-        RecipeArgs { recipe: None, set: Vec::new(), pkg: pkg.map(PathBuf::from), sample, yes: false }
+        RecipeArgs { recipe: None, set: Vec::new(), pkg: pkg.map(PathBuf::from), sample }
     }
 
     /// docs/en/scripts.md: the sample takes the base's scripts, unless told otherwise.

@@ -132,7 +132,7 @@ impl DoctorArgs {
     /// The same, as the build takes it.
     pub fn recipe(&self) -> RecipeArgs {
         let (recipe, set, pkg) = (self.recipe.clone(), self.set.clone(), self.pkg.clone());
-        RecipeArgs { recipe, set, pkg, sample: self.sample, yes: false }
+        RecipeArgs { recipe, set, pkg, sample: self.sample }
     }
 }
 
