@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use expect_test::{Expect, expect};
-use file_edit::apply;
+use file_edit::{EditError, apply};
 use proptest::prelude::*;
 
 use super::{
@@ -205,7 +205,8 @@ fn the_file_is_replaced_behind_its_link_and_one_that_is_refused_stays() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
     assert!(link.is_symlink());
     assert!(!plan(&link, URL).unwrap().changes());
-    assert!(planned.write().is_err(), "the file is not what was planned for any more");
+    let error = planned.write().unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(EditError::ChangedMeanwhile(_))), "{error:#}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 

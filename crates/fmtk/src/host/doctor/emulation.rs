@@ -157,17 +157,20 @@ mod tests {
             format!("{state}\ninterpreter /usr/bin/qemu-aarch64-static\nflags: {flags}\noffset 0\n")
         };
         let fails = Tried::Fails("exit status: 1".to_owned());
-        let state =
-            |native, tried: &Tried, entry: Option<String>, needed| judge(native, tried, entry.as_deref(), needed).state;
         // What is tried counts more than what is registered, and under whatever name.
-        assert_eq!(state(false, &Tried::Runs, None, true), State::Good);
-        assert_eq!(state(false, &fails, Some(entry("enabled", "OCF")), true), State::Wrong);
-        assert_eq!(state(false, &Tried::Untold, Some(entry("enabled", "OCF")), true), State::Good);
-        assert_eq!(state(false, &Tried::Untold, Some(entry("enabled", "OC")), true), State::Wrong);
-        assert_eq!(state(false, &Tried::Untold, Some(entry("disabled", "OCF")), true), State::Wrong);
-        assert_eq!(state(false, &fails, None, true), State::Wrong);
-        assert_eq!(state(false, &fails, None, false), State::Good);
-        assert_eq!(state(true, &fails, None, true), State::Good);
+        for (native, tried, entry, needed, expected) in [
+            (false, &Tried::Runs, None, true, State::Good),
+            (false, &fails, Some(entry("enabled", "OCF")), true, State::Wrong),
+            (false, &Tried::Untold, Some(entry("enabled", "OCF")), true, State::Good),
+            (false, &Tried::Untold, Some(entry("enabled", "OC")), true, State::Wrong),
+            (false, &Tried::Untold, Some(entry("disabled", "OCF")), true, State::Wrong),
+            (false, &fails, None, true, State::Wrong),
+            (false, &fails, None, false, State::Good),
+            (true, &fails, None, true, State::Good),
+        ] {
+            let found = judge(native, tried, entry.as_deref(), needed);
+            assert_eq!(found.state, expected, "{native} {tried:?} {entry:?} {needed}");
+        }
     }
 
     /// By a descriptor of our own, where in the command it is a child's.

@@ -46,6 +46,13 @@ struct Learned {
     base: Option<Digest>,
 }
 
+impl Learned {
+    /// What there is to say of the base, and its digest where it can be had.
+    fn of_base(findings: Vec<Finding>, base: Option<Digest>) -> Self {
+        Self { findings, base, ..Self::default() }
+    }
+}
+
 impl From<Vec<Finding>> for Learned {
     fn from(findings: Vec<Finding>) -> Self {
         Self { findings, ..Self::default() }
