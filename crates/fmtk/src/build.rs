@@ -219,7 +219,7 @@ fn tree_key(entries: &[TreeEntry], parents: &ParentDirs) -> anyhow::Result<Strin
     let mut hash = Sha256::new();
     for TreeEntry { path, attr, kind } in entries {
         let (kind, content) = match kind {
-            TreeKind::Bytes(bytes) => ("bytes", Digest::from_bytes(Sha256::digest(bytes).into()).hex()),
+            TreeKind::Bytes(bytes) => ("bytes", Digest::of(bytes).hex()),
             TreeKind::Known { sha256, .. } => ("bytes", sha256.hex()),
             // Only blobs of the store are given by path alone, and those have their digest for a name.
             TreeKind::Disk(path) => ("disk", path.to_string_lossy().into_owned()),

@@ -387,30 +387,22 @@ fn recorded(plan: &Plan, built: &Built) -> BuildRecord {
 }
 
 fn say_plan(plan: &Plan, format: Format) -> anyhow::Result<()> {
-    match format {
-        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(plan)?)),
-        Format::Human => report::data(&plan.to_string()),
-    }
+    format.print(|| plan.to_string(), plan)
 }
 
 fn say_built(record: &BuildRecord, format: Format) -> anyhow::Result<()> {
     let name = format!("{}:{}", record.repository, record.tag);
-    match format {
-        Format::Human => report::data(&format!("{name}\n")),
-        Format::Json => {
-            let document = json!({
-                "image": name,
-                "repository": record.repository,
-                "tag": record.tag,
-                "timestamp": record.timestamp,
-                "digest": record.digest,
-                "media_type": record.media_type,
-                "layers": record.layers,
-                "base": record.base,
-            });
-            report::data(&format!("{}\n", serde_json::to_string_pretty(&document)?))
-        }
-    }
+    let document = json!({
+        "image": name,
+        "repository": record.repository,
+        "tag": record.tag,
+        "timestamp": record.timestamp,
+        "digest": record.digest,
+        "media_type": record.media_type,
+        "layers": record.layers,
+        "base": record.base,
+    });
+    format.print(|| format!("{name}\n"), &document)
 }
 
 #[cfg(test)]

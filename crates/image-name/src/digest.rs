@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     NameError,
     refusal::{Fault, Rule},
@@ -13,6 +15,11 @@ use crate::{
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
     /// Wraps the 32 bytes of a SHA-256.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -53,6 +53,13 @@ fn image_tag() -> impl Strategy<Value = ImageTag> {
     })
 }
 
+#[test]
+fn the_digest_of_bytes_is_their_sha256() {
+    // FIPS 180-2, appendix B.1.
+    let expected = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(Digest::of("abc").to_string(), expected);
+}
+
 proptest! {
     #[test]
     fn texts(

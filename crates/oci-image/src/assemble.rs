@@ -1,7 +1,6 @@
 //! Base, layers and edits become an image. Nothing is read or written: the image is a value.
 
 use image_name::Digest;
-use sha2::{Digest as _, Sha256};
 
 use crate::{Base, Compression, ConfigEdits, Descriptor, Format, Layer, Manifest, media::MAX_CONFIG};
 
@@ -86,13 +85,13 @@ pub fn assemble(base: &Base, layers: &[NewLayer], edits: &ConfigEdits, format: F
     }
     let config_descriptor = Descriptor {
         media_type: format.config().to_owned(),
-        digest: Digest::from_bytes(Sha256::digest(&config).into()),
+        digest: Digest::of(&config),
         size: config.len() as u64,
         urls: Vec::new(),
     };
     let manifest = Manifest { format, config: config_descriptor, layers: descriptors };
     let bytes = manifest.to_json();
-    let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
+    let digest = Digest::of(&bytes);
     let Manifest { config: config_descriptor, layers, .. } = manifest;
     Ok(Image { format, manifest: bytes, digest, config, config_descriptor, layers })
 }

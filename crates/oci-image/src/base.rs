@@ -2,8 +2,6 @@
 
 use std::{io, path::PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::{
     BlobSource, ConfigError, Descriptor, Digest, Document, Format, ImageConfig, IndexEntry, Manifest, ManifestError,
     Platform, StoreError, checked::read_small, media::MAX_CONFIG,
@@ -134,7 +132,7 @@ impl Base {
     ) -> Result<Self, BaseError> {
         let parsed = Manifest::parse(manifest, media_type)
             .map_err(|source| BaseError::Manifest { name: name.to_owned(), source })?;
-        let found = Digest::from_bytes(Sha256::digest(&config_bytes).into());
+        let found = Digest::of(&config_bytes);
         if found != parsed.config.digest {
             let source = io::Error::new(io::ErrorKind::InvalidData, format!("its digest is {found}"));
             return Err(BaseError::Blob { what: "config", name: name.to_owned(), source });
@@ -147,7 +145,7 @@ impl Base {
         }
         Ok(Self {
             name: name.to_owned(),
-            manifest_digest: Digest::from_bytes(Sha256::digest(manifest).into()),
+            manifest_digest: Digest::of(manifest),
             format: parsed.format,
             layers: parsed.layers,
             config_bytes,

@@ -21,6 +21,7 @@ mod refused;
 mod regular;
 mod store;
 mod unpack;
+mod within;
 
 pub use archive::{
     ArchiveSource, ImportedSource, StreamError, import, imported, open_archive, stream_archive, write_archive,
@@ -49,3 +50,4 @@ pub use store::{BlobWriter, Lock, Store, StoreError};
 pub use unpack::{
     Contents, Entry, EntryKind, LayerStream, SkipRead, TarError, TarReader, UnpackError, Unpacked, read_layer,
 };
+pub use within::is_within;

@@ -109,7 +109,7 @@ impl Store {
         if bytes.len() as u64 > limit {
             return Err(damaged(format!("longer than {limit} bytes")));
         }
-        let found = Digest::from_bytes(Sha256::digest(&bytes).into());
+        let found = Digest::of(&bytes);
         if found != *digest {
             return Err(damaged(format!("its digest is {found}")));
         }
@@ -203,7 +203,7 @@ impl Store {
     }
 
     fn record_path(&self, kind: &str, key: &str) -> PathBuf {
-        let name = Digest::from_bytes(Sha256::digest(key.as_bytes()).into()).hex();
+        let name = Digest::of(key.as_bytes()).hex();
         self.root.join("records").join(kind).join(format!("{name}.json"))
     }
 

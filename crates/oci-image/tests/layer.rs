@@ -33,14 +33,14 @@ fn options(parents: &ParentDirs) -> LayerOptions<'_> {
 fn unpack(store: &Store, layer: &Layer) -> Vec<u8> {
     let blob = std::fs::read(store.blob_path(&layer.digest)).unwrap();
     assert_eq!(blob.len() as u64, layer.size);
-    assert_eq!(Digest::from_bytes(Sha256::digest(&blob).into()), layer.digest);
+    assert_eq!(Digest::of(&blob), layer.digest);
     // `bufread` stops at the end of the first member; what is left must be nothing.
     let mut decoder = flate2::bufread::GzDecoder::new(&blob[..]);
     let mut tar = Vec::new();
     decoder.read_to_end(&mut tar).unwrap();
     assert!(decoder.into_inner().is_empty(), "more than one member");
     assert_eq!(tar.len() as u64, layer.tar_size);
-    assert_eq!(Digest::from_bytes(Sha256::digest(&tar).into()), layer.diff_id);
+    assert_eq!(Digest::of(&tar), layer.diff_id);
     tar
 }
 
@@ -444,7 +444,7 @@ fn a_file_that_changed_since_it_was_known_makes_no_layer() {
     std::fs::write(&file, b"abc").unwrap();
     let entry = |path: &str, kind| vec![TreeEntry { path: path.to_owned(), attr: ATTR, kind }];
     let known = |bytes: &[u8]| {
-        let kind = TreeKind::Known { file: file.clone(), sha256: Digest::from_bytes(Sha256::digest(bytes).into()) };
+        let kind = TreeKind::Known { file: file.clone(), sha256: Digest::of(bytes) };
         tree_layer(&store, entry("/f", kind), options(&ParentDirs::new()))
     };
     let plain = tree_layer(&store, entry("/f", TreeKind::Bytes(b"abc".to_vec())), options(&ParentDirs::new())).unwrap();

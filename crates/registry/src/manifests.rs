@@ -2,7 +2,6 @@
 
 use image_name::{Digest, RepoPath, Tag};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use ureq::http::{HeaderValue, Method, StatusCode, header};
 
 use crate::{
@@ -134,7 +133,7 @@ impl Registry {
             return Ok(None);
         };
         let bytes = answer.read(MANIFEST_LIMIT, self.options().timeouts.progress)?;
-        let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
+        let digest = Digest::of(&bytes);
         let asked = if let ManifestRef::Digest(asked) = reference { Some(*asked) } else { None };
         if let Some(wanted) = asked.into_iter().chain(told_digest(&answer)).find(|wanted| *wanted != digest) {
             return Err(Cause::WrongDigest {
@@ -172,7 +171,7 @@ impl Registry {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<Digest, Cause> {
-        let digest = Digest::from_bytes(Sha256::digest(bytes).into());
+        let digest = Digest::of(bytes);
         let url = self.url(format!("/v2/{repository}/manifests/{tag}"))?;
         let content_type = HeaderValue::from_str(media_type)
             .map_err(|_| self.protocol(format!("media type `{}` fits no header field", media_type.escape_debug())))?;

@@ -13,7 +13,6 @@ use std::{
 use image_name::{Digest, RepoPath, Tag};
 use oci_image::{BlobSource, Descriptor};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     auth::Access,
@@ -136,7 +135,7 @@ impl Registry {
     /// Pushes an image. Nothing is seen under the tag until everything is there; success is said only after the
     /// registry has told the digest back. `progress` is called from several threads.
     pub fn push_image(&self, push: &Push<'_>, progress: &(dyn Fn(PushEvent<'_>) + Sync)) -> Result<PushReport, Error> {
-        let digest = Digest::from_bytes(Sha256::digest(push.manifest).into());
+        let digest = Digest::of(push.manifest);
         let before = self.sent();
         let target = || self.named(push.repository, ManifestRef::Tag(push.tag));
         let mut report =

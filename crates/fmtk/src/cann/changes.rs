@@ -9,7 +9,7 @@ use std::{
 };
 
 use image_name::Digest;
-use oci_image::{Attr, Contents, Entry, EntryKind, MTIME, ParentDirs, SkipRead, TarError, TarReader};
+use oci_image::{Attr, Contents, Entry, EntryKind, MTIME, ParentDirs, SkipRead, TarError, TarReader, is_within};
 use sha2::{Digest as _, Sha256};
 
 use super::script::MOUNT;
@@ -174,8 +174,7 @@ fn drop_in(changed: &mut BTreeMap<Ordered, Seen>, path: Ordered, entry: Entry, s
 
 fn is_dropped(path: &Ordered, drop: &Matcher) -> bool {
     let path = path.path();
-    let ours = path.strip_prefix(MOUNT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    ours || drop.matches(&path)
+    is_within(&path, MOUNT) || drop.matches(&path)
 }
 
 /// Path, state and digest of the contents of an entry; none of the root, which is no change of the installer's.

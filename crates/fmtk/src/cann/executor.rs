@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, ensure};
-use oci_image::Store;
+use oci_image::{Store, is_within};
 
 use super::{
     Installed, LATEST, ROOTS, Wanted, cached,
@@ -182,9 +182,7 @@ fn wrote_something(changes: &Changes) -> anyhow::Result<()> {
 
 /// What there is to say of the changes.
 fn described(changes: &Changes) -> Installed {
-    let inside = |path: &str| {
-        ROOTS.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-    };
+    let inside = |path: &str| ROOTS.iter().any(|root| is_within(path, root));
     let (mut outside, mut setid, mut entries) = (Vec::new(), Vec::new(), 0);
     let mut dirs = changes.parents.clone();
     for (path, kept) in &changes.kept {

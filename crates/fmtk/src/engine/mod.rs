@@ -10,7 +10,7 @@ mod way;
 use std::{path::Path, process::ExitStatus, time::Duration};
 
 use anyhow::{Context, anyhow};
-use oci_image::Store;
+use oci_image::{Digest, Store};
 
 pub use self::{
     ask::{AskError, ask},
@@ -82,7 +82,7 @@ pub fn said(status: ExitStatus, stderr: &[u8]) -> String {
 
 /// A short name of the store, for labels and containers: runs with other stores are none of ours.
 pub fn here(store: &Store) -> String {
-    crate::terminal::digest::digest(store.root().as_os_str().as_encoded_bytes()).hex()[..12].to_owned()
+    Digest::of(store.root().as_os_str().as_encoded_bytes()).hex()[..12].to_owned()
 }
 
 /// Removes containers with a label: those of runs whose guard was killed too. A lock is to be held, so that none of them is

@@ -6,7 +6,6 @@ use oci_image::{
     Attr, Descriptor, Digest, Format, Image, LayerOptions, MTIME, ParentDirs, Store, TreeEntry, TreeKind, tree_layer,
 };
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::{Way, ask, load};
 use crate::terminal::report::{self, WithHint};
@@ -114,7 +113,7 @@ fn image(store: &Store, tool: &Digest) -> anyhow::Result<Image> {
         size,
         urls: Vec::new(),
     };
-    let digest = Digest::from_bytes(Sha256::digest(&config).into());
+    let digest = Digest::of(&config);
     let config_descriptor = blob(format.config(), digest, config.len() as u64);
     let layers = vec![blob(format.layer(), layer.digest, layer.size)];
     Ok(Image { format, manifest: Vec::new(), digest, config, config_descriptor, layers })

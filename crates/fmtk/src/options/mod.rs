@@ -9,7 +9,10 @@ use clap::{
     builder::{PathBufValueParser, TypedValueParser},
 };
 
+use serde::Serialize;
+
 pub use self::call::Call;
+use crate::terminal::report;
 
 /// What stdout looks like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -19,6 +22,16 @@ pub enum Format {
     Human,
     /// One JSON document
     Json,
+}
+
+impl Format {
+    /// Prints one of two forms of the same thing to stdout: text for people, or a document.
+    pub fn print(self, text: impl FnOnce() -> String, document: &impl Serialize) -> anyhow::Result<()> {
+        match self {
+            Self::Human => report::data(&text()),
+            Self::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(document)?)),
+        }
+    }
 }
 
 /// Media types of the manifest.

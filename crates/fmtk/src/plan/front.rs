@@ -1,6 +1,6 @@
 //! The launch kit's front: jobs that boot `launcher.py` reach `fmtk-launch`.
 
-use oci_image::{Attr, MTIME};
+use oci_image::{Attr, Digest, MTIME};
 
 use super::{Inputs, PlannedLayer, PlannedScript, folders, scripts::place};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         front::{KEPT, PATH, Replaced, TEXT},
         scripts,
     },
-    terminal::{digest::digest, report::Problems},
+    terminal::report::Problems,
 };
 
 /// The layer of it: ours in its place, and the base's own beside it.
@@ -39,7 +39,7 @@ pub(super) fn front(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<P
 }
 
 fn planned(inputs: &Inputs<'_>, path: &str, Attr { mode, uid, gid, .. }: Attr, bytes: &[u8]) -> PlannedScript {
-    let sha256 = digest(bytes);
+    let sha256 = Digest::of(bytes);
     PlannedScript { to: folders::real(inputs, path), mode, uid, gid, sha256, bytes: bytes.to_vec() }
 }
 

@@ -1,13 +1,14 @@
 //! The vendor's scripts: judged and patched, and of them those that the base does not have so already.
 
 use fmk_patch::{Edit, Edits, Status};
+use image_name::Digest;
 use serde::Serialize;
 
 use super::{Inputs, PlannedLayer, folders};
 use crate::{
     recipe::Scripts,
     resolve::scripts::{FOLDER, Found, PATCHED, Place, Script},
-    terminal::{digest::digest, report::Problems},
+    terminal::report::Problems,
 };
 
 /// What becomes of the vendor's scripts.
@@ -41,7 +42,7 @@ pub struct PlannedScript {
     /// Numeric group id.
     pub gid: u64,
     /// SHA-256 of its content.
-    pub sha256: oci_image::Digest,
+    pub sha256: Digest,
     /// The content.
     #[serde(skip)]
     pub bytes: Vec<u8>,
@@ -71,7 +72,7 @@ pub(super) fn scripts(
             true => patched(script, &place(inputs), &mut edits, problems),
             false => script.bytes.clone(),
         };
-        let sha256 = digest(&bytes);
+        let sha256 = Digest::of(&bytes);
         if script.in_base != Some(sha256) {
             let (mode, uid, gid) = (script.attr.mode, script.attr.uid, script.attr.gid);
             changed.push(PlannedScript { to: folders::real(inputs, &script.path), mode, uid, gid, sha256, bytes });

@@ -10,7 +10,6 @@ mod site;
 
 use expect_test::{Expect, expect};
 use oci_image::{Attr, Base, Digest, Layer, MTIME, Store};
-use sha2::{Digest as _, Sha256};
 use wheel_double::WheelDouble;
 use wheel_layer::WheelFacts;
 
@@ -132,7 +131,7 @@ impl World {
         self.facts.push(WheelFacts::read(&path).unwrap());
         self.wheels.push(WheelInput {
             path: path.file_name().unwrap().into(),
-            sha256: Digest::from_bytes(Sha256::digest(&bytes).into()),
+            sha256: Digest::of(&bytes),
             size: bytes.len() as u64,
         });
         self
@@ -205,7 +204,7 @@ fn copy(wheel: &WheelInput) -> WheelInput {
 }
 
 fn base(store: &Store, tar: &[u8], architecture: &str) -> (Base, Digest) {
-    let diff_id = Digest::from_bytes(Sha256::digest(tar).into());
+    let diff_id = Digest::of(tar);
     let config = serde_json::json!({
         "os": "linux", "architecture": architecture, "config": {},
         "rootfs": { "type": "layers", "diff_ids": [diff_id] },
@@ -416,7 +415,7 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
     let mut world = World::new(&format!("{RECIPE}\ncann = {{ user = true, drop = [\"/tmp\", \"*.pyc\"] }}\n"));
     world.dir("usr", 0o755, 0).dir("usr/local", 0o755, 0).dir("usr/local/bin", 0o711, 0);
     world.wheel(&WheelDouble::new("alpha"));
-    let of = |text: &str| Digest::from_bytes(Sha256::digest(text).into());
+    let of = |text: &str| Digest::of(text);
     let path = "Ascend-cann-toolkit_none_linux-aarch64.run".into();
     world.cann = Some(CannInput { path, sha256: of("run"), size: 1 << 30, engine: Some("podman"), installed: None });
     world.check(expect![[r#"

@@ -60,14 +60,12 @@ pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Re
         let requirements: Vec<String> = recipe.pypi.requirements.iter().map(ToString::to_string).collect();
         let constraints: Vec<String> = recipe.pypi.constraints.iter().map(ToString::to_string).collect();
         let document = json!({ "folder": folder, "requirements": requirements, "constraints": constraints });
-        return match args.format {
-            Format::Human => {
-                let text: Vec<String> = requirements.iter().map(|one| format!("requirement  {one}\n")).collect();
-                let limits: Vec<String> = constraints.iter().map(|one| format!("constraint   {one}\n")).collect();
-                report::data(&format!("{}{}folder       {}\n", text.concat(), limits.concat(), folder.display()))
-            }
-            Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&document)?)),
+        let text = || {
+            let text: Vec<String> = requirements.iter().map(|one| format!("requirement  {one}\n")).collect();
+            let limits: Vec<String> = constraints.iter().map(|one| format!("constraint   {one}\n")).collect();
+            format!("{}{}folder       {}\n", text.concat(), limits.concat(), folder.display())
         };
+        return args.format.print(text, &document);
     }
     let fetched = setup::fetch(&args.recipe, &recipe, store, progress)?;
     if recipe.pypi.requirements.is_empty() {
@@ -80,10 +78,7 @@ pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Re
         let (wheels, size) = (progress::count(fetched.files.len(), "wheel"), progress::bytes(fetched.size));
         progress.line(&format!("all that is wanted is in `{}`: {wheels}, {size}", folder.display()));
     }
-    match args.format {
-        Format::Human => report::data(&fetched.files.iter().map(|file| format!("{file}\n")).collect::<String>()),
-        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&fetched)?)),
-    }
+    args.format.print(|| fetched.files.iter().map(|file| format!("{file}\n")).collect(), &fetched)
 }
 
 /// Runs `lock`.
@@ -104,18 +99,12 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = lock::path(args.recipe.recipe.as_deref());
     if args.dry_run {
-        return match args.format {
-            Format::Human => report::data(&lock.to_toml()),
-            Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&lock)?)),
-        };
+        return args.format.print(|| lock.to_toml(), &lock);
     }
     let changed = lock.save(&file)?;
     let said = if changed { "wrote" } else { "unchanged:" };
     progress.line(&format!("{said} `{}`: {} and the base", file.display(), progress::count(packages.len(), "package")));
-    match args.format {
-        Format::Human => Ok(()),
-        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&lock)?)),
-    }
+    args.format.print(String::new, &lock)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{
     options::RecipeArgs,
     recipe::{Recipe, Scripts},
     resolve::packages::{self, Package},
-    terminal::{digest::digest, report::WithHint},
+    terminal::report::WithHint,
 };
 
 /// Where the image has them.
@@ -99,7 +99,7 @@ pub fn packages(origin: &Origin) -> anyhow::Result<Vec<Package>> {
         path: folder.join(&file),
         file,
         size: bytes.len() as u64,
-        sha256: digest(&bytes),
+        sha256: Digest::of(&bytes),
     };
     Ok(read(folder)?.into_iter().map(package).collect())
 }

@@ -19,7 +19,6 @@ use oci_image::{
     assemble, write_layout,
 };
 use registry::RegistryOptions;
-use sha2::{Digest as _, Sha256};
 
 pub use self::{
     mirror::servers,
@@ -90,7 +89,7 @@ pub fn probe(store: &Store, options: impl FnOnce(RegistryOptions) -> RegistryOpt
 fn folder(store: &Store, set: &PackageSet) -> PathBuf {
     let mut inputs = format!("{VERSION} {LAYER_FORMAT}");
     set.packages.iter().for_each(|package| inputs.push_str(&format!(" {}", package.digest)));
-    let key = Digest::from_bytes(Sha256::digest(inputs.as_bytes()).into()).hex();
+    let key = Digest::of(inputs.as_bytes()).hex();
     store.root().join("samples").join(format!("debian-{}", &key[..16]))
 }
 
@@ -108,7 +107,7 @@ fn write(layer: &Layer, holds: &str, layers: &Store, dir: &Path) -> anyhow::Resu
     let config = br#"{"architecture":"arm64","os":"linux","config":{"Cmd":["/bin/bash"]},"rootfs":{"type":"layers"}}"#;
     let nothing = Base {
         name: "scratch".to_owned(),
-        manifest_digest: Digest::from_bytes(Sha256::digest([]).into()),
+        manifest_digest: Digest::of([]),
         format: Format::Oci,
         layers: Vec::new(),
         config_bytes: config.to_vec(),

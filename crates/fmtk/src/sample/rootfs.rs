@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use debian_package::{Entry, Kind};
-use oci_image::{Attr, CheckedReader, Content, Layer, LayerOptions, LayerWriter, ParentDirs, Store};
+use oci_image::{Attr, CheckedReader, Content, Layer, LayerOptions, LayerWriter, ParentDirs, Store, is_within};
 
 use super::{
     dpkg::{self, Database},
@@ -248,7 +248,7 @@ fn accounts(master: &str, entry: &str) -> String {
 }
 
 fn is_wanted(path: &str, kind: &Kind<'_>) -> bool {
-    let below = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let below = |folder: &str| path != folder && is_within(path, folder);
     if EMPTIED.iter().any(|folder| below(folder)) || DROPPED.iter().any(|name| path == *name || below(name)) {
         return false;
     }

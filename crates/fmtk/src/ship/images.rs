@@ -56,13 +56,8 @@ pub fn run(args: &ImagesArgs) -> anyhow::Result<()> {
         .with_context(|| format!("failed to list the images of `{org}` on `{host}`"))?;
     let images: Vec<Listed> = newest_first(tags).into_iter().map(|(tag, parsed)| Listed::new(tag, parsed)).collect();
     let images = looked_at(&registry, &path, images);
-    match args.format {
-        Format::Human => report::data(&report::printable(&table(&path, &images))),
-        Format::Json => {
-            let images: Vec<_> = images.iter().map(|image| image.json(&path)).collect();
-            report::data(&format!("{}\n", serde_json::to_string_pretty(&images)?))
-        }
-    }
+    let document: Vec<_> = images.iter().map(|image| image.json(&path)).collect();
+    args.format.print(|| report::printable(&table(&path, &images)), &document)
 }
 
 /// A tag, and what its manifest says.

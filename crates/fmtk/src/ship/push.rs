@@ -17,7 +17,7 @@ use crate::{
     host::app_config::{self, Planned},
     options::{Format, RegistryArgs},
     recipe::Recipe,
-    record::{self, BuildRecord},
+    record::{self, BuildRecord, RecordedLayer},
     resolve::{base::Fallback, connect, place},
     ship::{intact, lazy::LazyBase},
     terminal::{
@@ -154,7 +154,7 @@ fn push(
     let base = LazyBase::new(base_ref, record, &args.registry_args, &recipe.registry, store, progress);
     // Layers of the base that were recompressed are in the store.
     let of_base = Fallback { store, other: &base };
-    let layer = |layer: &record::RecordedLayer| PushBlob {
+    let layer = |layer: &RecordedLayer| PushBlob {
         descriptor: layer.blob.clone(),
         name: layer.content.clone(),
         mount_from: mount_from.clone().filter(|_| layer.of_base),
@@ -218,43 +218,33 @@ fn say(
 ) -> anyhow::Result<()> {
     let record = target.record;
     let url = target.url();
-    let text = match (format, report) {
-        (Format::Human, Some(_)) => format!("{url}\n"),
-        (Format::Human, None) => {
-            let layers: String = record
-                .layers
-                .iter()
-                .map(|layer| {
-                    format!(
-                        "  {} {:>9}  {}\n",
-                        layer.blob.digest.short(),
-                        progress::bytes(layer.blob.size),
-                        layer.content
-                    )
-                })
-                .collect();
-            let diff = app_config.map(Planned::diff).unwrap_or_default();
-            format!("would push {} to {}\n{layers}user_image_url: {url}\n{diff}", record.digest, target.reference())
+    let text = || {
+        if report.is_some() {
+            return format!("{url}\n");
         }
-        (Format::Json, _) => {
-            let document = json!({
-                "reference": target.reference(),
-                "digest": record.digest,
-                "user_image_url": url,
-                "pushed": report.is_some(),
-                "unchanged": report.map(|report| report.unchanged),
-                "bytes_sent": report.map(|report| report.sent.bodies),
-                "header_bytes_sent": report.map(|report| report.sent.overhead),
-                "sent": report.map(|report| report.sent_blobs),
-                "mounted": report.map(|report| report.mounted_blobs),
-                "already_there": report.map(|report| report.present_blobs),
-                "layers": record.layers,
-                "app_config": app_config.map(|it| json!({ "changes": it.changes(), "diff": it.diff() })),
-            });
-            format!("{}\n", serde_json::to_string_pretty(&document)?)
-        }
+        let layer = |layer: &RecordedLayer| {
+            let (digest, size) = (layer.blob.digest.short(), progress::bytes(layer.blob.size));
+            format!("  {digest} {size:>9}  {}\n", layer.content)
+        };
+        let layers: String = record.layers.iter().map(layer).collect();
+        let diff = app_config.map(Planned::diff).unwrap_or_default();
+        format!("would push {} to {}\n{layers}user_image_url: {url}\n{diff}", record.digest, target.reference())
     };
-    report::data(&text)
+    let document = json!({
+        "reference": target.reference(),
+        "digest": record.digest,
+        "user_image_url": url,
+        "pushed": report.is_some(),
+        "unchanged": report.map(|report| report.unchanged),
+        "bytes_sent": report.map(|report| report.sent.bodies),
+        "header_bytes_sent": report.map(|report| report.sent.overhead),
+        "sent": report.map(|report| report.sent_blobs),
+        "mounted": report.map(|report| report.mounted_blobs),
+        "already_there": report.map(|report| report.present_blobs),
+        "layers": record.layers,
+        "app_config": app_config.map(|it| json!({ "changes": it.changes(), "diff": it.diff() })),
+    });
+    format.print(text, &document)
 }
 
 /// What a push shows: a line a blob, and on a terminal the bytes that went out.

@@ -28,11 +28,7 @@ use crate::{
     engine::{self, Guard, Way, probe},
     options::{Engine, Format, RegistryArgs},
     resolve::{place, tools},
-    terminal::{
-        clock,
-        progress::Progress,
-        report::{self, WithHint},
-    },
+    terminal::{clock, progress::Progress, report::WithHint},
 };
 
 /// Label of our containers; its value says which store they work for.
@@ -112,10 +108,7 @@ pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result
     };
     if args.dry_run {
         let job = job()?;
-        return match args.format {
-            Format::Human => report::data(&job.to_string()),
-            Format::Json => say_json(&serde_json::to_value(&job)?),
-        };
+        return args.format.print(|| job.to_string(), &job);
     }
     // What is wrong with the flags is said before the wait for another job.
     job()?;
@@ -211,12 +204,5 @@ fn say(job: &Job, outcome: &Outcome, program: &str, format: Format) -> anyhow::R
     let path = job.out.join("report.json");
     let text = format!("{}\n", serde_json::to_string_pretty(&document)?);
     fs::write(&path, &text).with_context(|| format!("failed to write `{}`", path.display()))?;
-    match format {
-        Format::Human => report::data(&text::table(outcome, &place::workspace())),
-        Format::Json => report::data(&text),
-    }
-}
-
-fn say_json(document: &Value) -> anyhow::Result<()> {
-    report::data(&format!("{}\n", serde_json::to_string_pretty(document)?))
+    format.print(|| text::table(outcome, &place::workspace()), &document)
 }

@@ -58,7 +58,7 @@ pub(crate) fn image(
         format: Format::Oci,
         config: Descriptor {
             media_type: OCI_CONFIG.to_owned(),
-            digest: Digest::from_bytes(Sha256::digest(&config_bytes).into()),
+            digest: Digest::of(&config_bytes),
             size: config_bytes.len() as u64,
             urls: Vec::new(),
         },

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attr, Base, BlobSource, Digest, ParentDirs, Platform, Store, StoreError, UnpackError};
+use crate::{Attr, Base, BlobSource, Digest, ParentDirs, Platform, Store, StoreError, UnpackError, is_within};
 
 pub use distributions::Distribution;
 pub use python::Interpreter;
@@ -191,11 +191,7 @@ impl BaseIndex {
 
     /// The folders that are left when these paths are whited out: one that comes again later is a new one.
     pub fn dirs_without(&self, removed: &[String]) -> ParentDirs {
-        let gone = |path: &str| {
-            removed.iter().any(|removed| {
-                path.strip_prefix(removed.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
-        };
+        let gone = |path: &str| removed.iter().any(|removed| is_within(path, removed));
         self.dirs.iter().filter(|(path, _)| !gone(path)).map(|(path, attr)| (path.clone(), *attr)).collect()
     }
 

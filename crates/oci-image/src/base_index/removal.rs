@@ -6,6 +6,7 @@ use super::{
     distributions::{Found, prefix_of},
     tree::{Dir, Found as Place, Kind, Tree},
 };
+use crate::is_within;
 
 /// Whose a file or all that is in a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(super) fn fill_in(tree: &Tree, found: &mut [Found]) {
     for (number, one) in found.iter().enumerate() {
         for path in one.listed.iter().flatten() {
             let below = prefix_of(&one.distribution.location[1..]);
-            for path in existing(tree, path).into_iter().filter(|path| is_below(path, below)) {
+            for path in existing(tree, path).into_iter().filter(|path| is_within(path, below)) {
                 let owner = owners.entry(path).or_insert(Owner::One(number));
                 if *owner != Owner::One(number) {
                     *owner = Owner::Others;
@@ -46,7 +47,7 @@ pub(super) fn fill_in(tree: &Tree, found: &mut [Found]) {
     // Commands, headers, data: single files, since other things live beside them.
     for (path, owner) in owners {
         if let Owner::One(number) = owner
-            && !sites.iter().any(|site| is_below(&path, site))
+            && !sites.iter().any(|site| is_within(&path, site))
         {
             removals[number].push(path);
         }
@@ -77,10 +78,6 @@ fn existing(tree: &Tree, path: &str) -> Vec<String> {
         found.extend(compiled.map(|name| format!("{folder}/__pycache__/{name}")));
     }
     found
-}
-
-fn is_below(path: &str, folder: &str) -> bool {
-    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Puts what is in a folder into `all`, as paths with owners, a folder of one owner as one path. Where the folder is

@@ -8,7 +8,6 @@ use std::{
 
 use oci_image::{Base, BlobSource, CheckedReader, Descriptor, Digest};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
@@ -21,7 +20,7 @@ pub const OCI_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const OCI_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 pub fn digest(bytes: &[u8]) -> Digest {
-    Digest::from_bytes(Sha256::digest(bytes).into())
+    Digest::of(bytes)
 }
 
 pub fn descriptor(media_type: &str, bytes: &[u8]) -> Descriptor {

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use expect_test::expect;
 use oci_image::{Attr, Digest, Layer, Store};
-use sha2::{Digest as _, Sha256};
 use wheel_layer::{Layout, Member, Options, WheelError, WheelFacts, conflicts, shared_layers};
 
 use crate::{
@@ -23,7 +22,7 @@ struct Made {
 
 fn made(folder: &std::path::Path, wheel: &WheelFile) -> Made {
     let path = wheel.write(folder);
-    let digest = Digest::from_bytes(Sha256::digest(fs::read(&path).unwrap()).into());
+    let digest = Digest::of(fs::read(&path).unwrap());
     Made { facts: WheelFacts::read(&path).unwrap(), path, digest }
 }
 

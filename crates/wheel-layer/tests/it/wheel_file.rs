@@ -138,7 +138,7 @@ pub fn store() -> (TempDir, Store) {
 
 /// Reads the wheel and makes its layers.
 pub fn layers(store: &Store, wheel: &Path, layout: &Layout, options: &Options) -> Result<Vec<Layer>, WheelError> {
-    let digest = Digest::from_bytes(Sha256::digest(fs::read(wheel).unwrap()).into());
+    let digest = Digest::of(fs::read(wheel).unwrap());
     WheelFacts::read(wheel)?.layers(store, wheel, &digest, layout, &target(), options)
 }
 
@@ -149,7 +149,7 @@ pub fn unpack(store: &Store, layer: &Layer) -> Vec<(String, u32, Vec<u8>)> {
     let mut tar = Vec::new();
     decoder.read_to_end(&mut tar).unwrap();
     assert!(decoder.into_inner().is_empty(), "more than one member");
-    assert_eq!(Digest::from_bytes(Sha256::digest(&tar).into()), layer.diff_id);
+    assert_eq!(Digest::of(&tar), layer.diff_id);
     let mut archive = tar::Archive::new(&tar[..]);
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();

@@ -1,7 +1,6 @@
 //! `push --app-config`: the job's app_config gets the image's address, and nothing else of it changes.
 
 mod place;
-mod yaml;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,10 @@
 //! The place in an app_config where `scenario.modelarts.user_image_url` is or belongs, and the change that sets it.
 
+use std::ops::Range;
+
 use file_edit::{Splice, apply};
-use saphyr_parser::ScalarStyle;
+use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::yaml::{Garbled, Kind, Node, parse};
-
-const OUTER: [&str; 2] = ["scenario", "modelarts"];
 const KEY: &str = "user_image_url";
 
 /// Why the value can't be set in a text.
@@ -54,122 +53,232 @@ pub enum Refused {
     },
 }
 
-impl From<Garbled> for Refused {
-    fn from(Garbled { line, reason }: Garbled) -> Self {
-        Self::Garbled { line, reason }
-    }
-}
-
 /// The change that sets the value to `url`, which has letters, digits and `/ : . _ -` alone; `None` where it is set
 /// already. The changed text was parsed again: only the value differs.
 pub fn change(bytes: &[u8], url: &str) -> Result<Option<Splice>, Refused> {
     let text = std::str::from_utf8(bytes).map_err(|error| Refused::NotUtf8(error.valid_up_to()))?;
     let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let text = &text[mark..];
-    let root = document(text)?;
-    let mapping = modelarts(&root)?;
-    let found = member(mapping, KEY)?;
-    if let Some((key, value)) = found {
-        in_place(&root, value, key.line)?;
-        if value.text() == Some(url) {
-            return Ok(None);
-        }
-    }
-    let line = found.map_or(mapping.line, |(key, _)| key.line);
+    let document = Document::parse(text)?;
+    let modelarts = document.modelarts()?;
+    let found = document.member(modelarts.value, KEY)?;
+    let parts = &document.parts;
+    let line = parts[found.map_or(modelarts.value, |found| found.key)].line;
     let splice = match found {
-        Some((key, value)) => replaced(text, key, value, url),
-        None => added(text, mapping, url),
+        Some(found) => {
+            document.check_value(found)?;
+            if parts[found.value].text() == Some(url) {
+                return Ok(None);
+            }
+            replaced(text, &parts[found.key], &parts[found.value], url)
+        }
+        None => document.added(text, modelarts, url),
     };
     let mut splice = splice.ok_or(Refused::NotUnderstood { line })?;
     let new = apply(text.as_bytes(), std::slice::from_ref(&splice));
-    if !is_right(&root, &new, url) {
+    if !document.differs_in_value_only(found, &new, url) {
         return Err(Refused::NotUnderstood { line });
     }
     splice.range = splice.range.start + mark..splice.range.end + mark;
     Ok(Some(splice))
 }
 
-/// The one document of a text.
-fn document(text: &str) -> Result<Node, Refused> {
-    let mut documents = parse(text)?;
-    match documents.pop() {
-        Some(root) if documents.is_empty() => Ok(root),
-        Some(_) => Err(Refused::Documents(documents.len() + 1)),
-        None => Err(Refused::Documents(0)),
+/// What the parser reads at one place of the text.
+struct Part<'t> {
+    event: Event<'t>,
+    /// Its bytes. Of a collection, those of its first letter.
+    range: Range<usize>,
+    /// Its line, from 1.
+    line: usize,
+}
+
+impl Part<'_> {
+    /// The text of a scalar.
+    fn text(&self) -> Option<&str> {
+        match &self.event {
+            Event::Scalar(text, ..) => Some(text),
+            _ => None,
+        }
     }
 }
 
-/// The mapping that the value belongs to.
-fn modelarts(root: &Node) -> Result<&Node, Refused> {
-    let paths = ["scenario", "scenario.modelarts"];
-    let mut node = root;
-    check_mapping(root, node, "the document")?;
-    for (key, path) in OUTER.into_iter().zip(paths) {
-        node = member(node, key)?.ok_or(Refused::Missing(path))?.1;
-        check_mapping(root, node, path)?;
+/// The one document of a text: its parts in the order in which they are read.
+struct Document<'t> {
+    parts: Vec<Part<'t>>,
+}
+
+/// An entry of a mapping: where its key and its value begin in the list of parts.
+#[derive(Clone, Copy)]
+struct Entry {
+    key: usize,
+    value: usize,
+}
+
+impl<'t> Document<'t> {
+    fn parse(text: &'t str) -> Result<Self, Refused> {
+        // The parser counts in characters.
+        let mut offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        offsets.push(text.len());
+        let at = |index: usize| offsets.get(index).copied().unwrap_or(text.len());
+        let (mut parts, mut documents) = (Vec::new(), 0);
+        for read in Parser::new_from_str(text) {
+            let (event, span) = read
+                .map_err(|error| Refused::Garbled { line: error.marker().line(), reason: error.info().to_owned() })?;
+            match event {
+                Event::StreamStart | Event::StreamEnd | Event::DocumentEnd | Event::Nothing => {}
+                Event::DocumentStart(_) => documents += 1,
+                event => {
+                    let (start, end) = (at(span.start.index()), at(span.end.index()));
+                    parts.push(Part { event, range: start..end.max(start), line: span.start.line() });
+                }
+            }
+        }
+        if documents == 1 { Ok(Self { parts }) } else { Err(Refused::Documents(documents)) }
     }
-    Ok(node)
-}
 
-fn check_mapping(root: &Node, node: &Node, path: &'static str) -> Result<(), Refused> {
-    let refused = |found| Err(Refused::Shape { line: node.line, path, found });
-    match &node.kind {
-        Kind::Mapping(_) if is_shared(root, node) => refused("an anchor that is used elsewhere too"),
-        Kind::Mapping(_) => Ok(()),
-        Kind::Alias(_) => refused("an alias of something elsewhere"),
-        Kind::Scalar(text, ScalarStyle::Plain) if matches!(text.as_str(), "" | "~" | "null") => refused("empty"),
-        Kind::Scalar(..) => refused("a text and no mapping"),
-        Kind::Sequence(_) => refused("a list and no mapping"),
+    /// Where in the list the part behind this one and all that is in it begins.
+    fn after(&self, begin: usize) -> usize {
+        let mut depth = 0;
+        let is_last = |part: &Part<'_>| {
+            match part.event {
+                Event::MappingStart(..) | Event::SequenceStart(..) => depth += 1,
+                Event::MappingEnd | Event::SequenceEnd => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        };
+        self.parts[begin..].iter().position(is_last).map_or(self.parts.len(), |last| begin + last + 1)
+    }
+
+    fn entries(&self, mapping: usize) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut key = mapping + 1;
+        while self.parts.get(key).is_some_and(|part| part.event != Event::MappingEnd) {
+            let value = self.after(key);
+            entries.push(Entry { key, value });
+            key = self.after(value);
+        }
+        entries
+    }
+
+    /// The entry of this key, which must be there once.
+    fn member(&self, mapping: usize, key: &'static str) -> Result<Option<Entry>, Refused> {
+        let entries = self.entries(mapping);
+        let mut found = entries.into_iter().filter(|entry| self.parts[entry.key].text() == Some(key));
+        let first = found.next();
+        match found.next() {
+            Some(second) => Err(Refused::Twice { line: self.parts[second.key].line, key }),
+            None => Ok(first),
+        }
+    }
+
+    /// The entry whose mapping the value belongs to.
+    fn modelarts(&self) -> Result<Entry, Refused> {
+        let mut found = Entry { key: 0, value: 0 };
+        self.check_mapping(found.value, "the document")?;
+        for (key, path) in [("scenario", "scenario"), ("modelarts", "scenario.modelarts")] {
+            found = self.member(found.value, key)?.ok_or(Refused::Missing(path))?;
+            self.check_mapping(found.value, path)?;
+        }
+        Ok(found)
+    }
+
+    fn check_mapping(&self, at: usize, path: &'static str) -> Result<(), Refused> {
+        let found = match &self.parts[at].event {
+            Event::MappingStart(anchor, _) if self.is_used(*anchor) => "an anchor that is used elsewhere too",
+            Event::MappingStart(..) => return Ok(()),
+            Event::Alias(_) => "an alias of something elsewhere",
+            Event::Scalar(text, ScalarStyle::Plain, ..) if matches!(&**text, "" | "~" | "null") => "empty",
+            Event::Scalar(..) => "a text and no mapping",
+            _ => "a list and no mapping",
+        };
+        Err(Refused::Shape { line: self.parts[at].line, path, found })
+    }
+
+    /// The value can be replaced where it stands.
+    fn check_value(&self, entry: Entry) -> Result<(), Refused> {
+        let (anchor, tag) = match &self.parts[entry.value].event {
+            Event::Scalar(_, _, anchor, tag) | Event::MappingStart(anchor, tag) | Event::SequenceStart(anchor, tag) => {
+                (*anchor, tag.as_ref())
+            }
+            _ => (0, None),
+        };
+        let found = match &self.parts[entry.value].event {
+            _ if self.is_used(anchor) => "an anchor that is used elsewhere too",
+            _ if anchor != 0 => "an anchor",
+            _ if tag.is_some() => "of a given type (`!…`)",
+            Event::MappingStart(..) => "a mapping and no text",
+            Event::SequenceStart(..) => "a list and no text",
+            Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => "a text of several lines",
+            _ => return Ok(()),
+        };
+        let line = self.parts[entry.key].line;
+        Err(Refused::Shape { line, path: "scenario.modelarts.user_image_url", found })
+    }
+
+    /// Whether what this anchor stands at is seen elsewhere too.
+    fn is_used(&self, anchor: usize) -> bool {
+        anchor != 0 && self.parts.iter().any(|part| part.event == Event::Alias(anchor))
+    }
+
+    /// The first entry of the mapping, which has none of the key yet.
+    fn added(&self, text: &str, modelarts: Entry, url: &str) -> Option<Splice> {
+        let mapping = &self.parts[modelarts.value];
+        let first = self.entries(modelarts.value).into_iter().next();
+        if text[mapping.range.start..].starts_with('{') {
+            let open = mapping.range.start + 1;
+            let comma = match first {
+                None => "",
+                Some(_) if text[open..].starts_with(char::is_whitespace) => ",",
+                Some(_) => ", ",
+            };
+            return Some(Splice::insert(open, format!("\"{KEY}\": \"{url}\"{comma}")));
+        }
+        let first = self.parts[first?.key].range.start;
+        let indent = &text[text[..first].rfind(['\n', '\r'])? + 1..first];
+        // Above the comments of the entry that was the first.
+        let header = self.parts[modelarts.key].range.start;
+        let end = header + text[header..].find(['\n', '\r'])?;
+        let ending = match &text[end..] {
+            rest if rest.starts_with("\r\n") => "\r\n",
+            rest => &rest[..1],
+        };
+        Some(Splice::insert(end, format!("{ending}{indent}{KEY}: {url}")))
+    }
+
+    /// Whether the new text has the value, and apart from it means what this one does.
+    fn differs_in_value_only(&self, found: Option<Entry>, new: &[u8], url: &str) -> bool {
+        let Some(new) = std::str::from_utf8(new).ok().and_then(|text| Document::parse(text).ok()) else { return false };
+        let entry = new.modelarts().and_then(|modelarts| new.member(modelarts.value, KEY));
+        let Ok(Some(entry)) = entry else { return false };
+        let is_set = matches!(&new.parts[entry.value].event, Event::Scalar(text, _, 0, None) if text == url);
+        is_set && self.events_without(found).eq(new.events_without(Some(entry)))
+    }
+
+    fn events_without(&self, entry: Option<Entry>) -> impl Iterator<Item = &Event<'t>> {
+        let left_out = entry.map_or(0..0, |entry| entry.key..self.after(entry.value));
+        let kept = self.parts.iter().enumerate().filter(move |(at, _)| !left_out.contains(at));
+        kept.map(|(_, part)| &part.event)
     }
 }
 
-/// What is changed must not be seen elsewhere.
-fn is_shared(root: &Node, node: &Node) -> bool {
-    node.anchor != 0 && root.refers_to(node.anchor)
-}
-
-/// The entry of this key, which must be there once.
-fn member<'n>(mapping: &'n Node, key: &'static str) -> Result<Option<(&'n Node, &'n Node)>, Refused> {
-    let Kind::Mapping(entries) = &mapping.kind else { return Ok(None) };
-    let mut found = entries.iter().filter(|(name, _)| name.text() == Some(key));
-    let first = found.next();
-    match found.next() {
-        Some((second, _)) => Err(Refused::Twice { line: second.line, key }),
-        None => Ok(first.map(|(key, value)| (key, value))),
-    }
-}
-
-/// The value can be replaced where it stands.
-fn in_place(root: &Node, value: &Node, line: usize) -> Result<(), Refused> {
-    let refused = |found| Err(Refused::Shape { line, path: "scenario.modelarts.user_image_url", found });
-    match &value.kind {
-        _ if is_shared(root, value) => refused("an anchor that is used elsewhere too"),
-        _ if value.anchor != 0 => refused("an anchor"),
-        _ if value.tag.is_some() => refused("of a given type (`!…`)"),
-        Kind::Mapping(_) => refused("a mapping and no text"),
-        Kind::Sequence(_) => refused("a list and no text"),
-        Kind::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded) => refused("a text of several lines"),
-        Kind::Scalar(..) | Kind::Alias(_) => Ok(()),
-    }
-}
-
-fn replaced(text: &str, key: &Node, value: &Node, url: &str) -> Option<Splice> {
+fn replaced(text: &str, key: &Part<'_>, value: &Part<'_>, url: &str) -> Option<Splice> {
     let (start, written) = (value.range.start, text.get(value.range.clone())?);
     let written = written.trim_end();
     let put = |length: usize, url: String| Some(Splice { range: start..start + length, text: url.into_bytes() });
-    match &value.kind {
-        Kind::Alias(_) if written.starts_with('*') && !written.contains(char::is_whitespace) => {
+    match &value.event {
+        Event::Alias(_) if written.starts_with('*') && !written.contains(char::is_whitespace) => {
             put(written.len(), url.to_owned())
         }
         // An empty value has no place of its own: it goes behind the colon.
-        Kind::Scalar(_, ScalarStyle::Plain)
+        Event::Scalar(_, ScalarStyle::Plain, ..)
             if written.is_empty() || !text[key.range.end..].starts_with([':', ' ', '\t']) =>
         {
             empty(text, key, url)
         }
-        Kind::Scalar(found, ScalarStyle::Plain) if written == found => put(written.len(), url.to_owned()),
-        Kind::Scalar(found, ScalarStyle::Plain) if found == "~" => empty(text, key, url),
-        Kind::Scalar(_, style @ (ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted)) => {
+        Event::Scalar(found, ScalarStyle::Plain, ..) if written == found => put(written.len(), url.to_owned()),
+        Event::Scalar(found, ScalarStyle::Plain, ..) if found == "~" => empty(text, key, url),
+        Event::Scalar(_, style @ (ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted), ..) => {
             let quote = if *style == ScalarStyle::SingleQuoted { '\'' } else { '"' };
             put(quoted(&text[start..], quote)?, format!("{quote}{url}{quote}"))
         }
@@ -195,82 +304,11 @@ fn quoted(text: &str, quote: char) -> Option<usize> {
 }
 
 /// Behind the colon of a key that has no value.
-fn empty(text: &str, key: &Node, url: &str) -> Option<Splice> {
+fn empty(text: &str, key: &Part<'_>, url: &str) -> Option<Splice> {
     let rest = text.get(key.range.end..)?;
     let colon = rest.find(':').filter(|at| rest[..*at].chars().all(|letter| matches!(letter, ' ' | '\t')))?;
     // Quoted, since some parsers take no colon in a plain text between braces.
     let next = rest[colon + 1..].trim_start_matches([' ', '\t']);
     let value = if next.starts_with([',', '}']) { format!(" \"{url}\"") } else { format!(" {url}") };
     Some(Splice::insert(key.range.end + colon + 1, value))
-}
-
-fn added(text: &str, mapping: &Node, url: &str) -> Option<Splice> {
-    let Kind::Mapping(entries) = &mapping.kind else { return None };
-    let quote = match entries.first() {
-        Some((Node { kind: Kind::Scalar(_, ScalarStyle::DoubleQuoted), .. }, _)) => "\"",
-        Some((Node { kind: Kind::Scalar(_, ScalarStyle::SingleQuoted), .. }, _)) => "'",
-        _ => "",
-    };
-    if text[mapping.range.start..].starts_with('{') {
-        let open = mapping.range.start + 1;
-        let comma = if entries.is_empty() { "" } else { "," };
-        let blank = if entries.is_empty() || text[open..].starts_with(char::is_whitespace) { "" } else { " " };
-        return Some(Splice::insert(open, format!("{quote}{KEY}{quote}: \"{url}\"{comma}{blank}")));
-    }
-    let (first, _) = entries.first()?;
-    let start = text[..first.range.start].rfind(['\n', '\r']).map_or(0, |at| at + 1);
-    let indent = text[start..first.range.start].to_owned();
-    if !indent.chars().all(|letter| letter == ' ') {
-        return None;
-    }
-    let ending = ending(text);
-    // Behind the last entry that is whole on its line; there is no telling where a longer one ends.
-    let last = entries.iter().rev().find_map(|(key, value)| line_end(text, key, value));
-    Some(match last {
-        Some(at) => Splice::insert(at, format!("{ending}{indent}{quote}{KEY}{quote}: {url}")),
-        None => Splice::insert(first.range.start, format!("{quote}{KEY}{quote}: {url}{ending}{indent}")),
-    })
-}
-
-/// The end of the line of an entry that has a plain or quoted value on it and nothing else but a comment.
-fn line_end(text: &str, key: &Node, value: &Node) -> Option<usize> {
-    let Kind::Scalar(_, style) = &value.kind else { return None };
-    let simple = !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-    let same_line = !text.get(key.range.start..value.range.end)?.trim_end().contains(['\n', '\r']);
-    if !simple || !same_line || value.range.is_empty() {
-        return None;
-    }
-    let end = text[key.range.start..].find(['\n', '\r']).map_or(text.len(), |at| key.range.start + at);
-    let rest = text.get(value.range.end.min(end)..end)?.trim_start();
-    (rest.is_empty() || rest.starts_with('#')).then_some(end)
-}
-
-/// How the text's first line ends.
-fn ending(text: &str) -> &'static str {
-    match text.find(['\n', '\r']) {
-        Some(at) if text[at..].starts_with("\r\n") => "\r\n",
-        Some(at) if text[at..].starts_with('\r') => "\r",
-        _ => "\n",
-    }
-}
-
-/// Whether the new text has the value, and apart from it means what the old one did.
-fn is_right(old: &Node, new: &[u8], url: &str) -> bool {
-    let Some(mut new) = std::str::from_utf8(new).ok().and_then(|text| document(text).ok()) else { return false };
-    let mut old = old.clone();
-    let taken = take(&mut new);
-    take(&mut old);
-    taken.is_some_and(|value| value.text() == Some(url) && value.tag.is_none()) && old.means(&new)
-}
-
-/// Takes the value out of a document.
-fn take(root: &mut Node) -> Option<Node> {
-    let mut node = root;
-    for key in OUTER {
-        let Kind::Mapping(entries) = &mut node.kind else { return None };
-        node = &mut entries.iter_mut().find(|(name, _)| name.text() == Some(key))?.1;
-    }
-    let Kind::Mapping(entries) = &mut node.kind else { return None };
-    let at = entries.iter().position(|(name, _)| name.text() == Some(KEY))?;
-    Some(entries.remove(at).1)
 }

@@ -24,7 +24,7 @@ use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     recipe::{Overrides, Recipe},
     resolve::{packages::Package, place, setup},
-    terminal::{progress::Progress, report},
+    terminal::progress::Progress,
 };
 
 /// Who is looked at.
@@ -44,6 +44,13 @@ struct Learned {
     packages: Option<Vec<Package>>,
     /// Digest of the base's manifest, where it can be had.
     base: Option<Digest>,
+}
+
+impl Learned {
+    /// What there is to say of the base, and its digest where it can be had.
+    fn of_base(findings: Vec<Finding>, base: Option<Digest>) -> Self {
+        Self { findings, base, ..Self::default() }
+    }
 }
 
 impl From<Vec<Finding>> for Learned {
@@ -151,10 +158,7 @@ pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) ->
     if args.fix && fix::run(&patient, &findings, progress) {
         findings = examine(&patient);
     }
-    match args.format {
-        Format::Human => report::data(&finding::table(&findings))?,
-        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&findings)?))?,
-    }
+    args.format.print(|| finding::table(&findings), &findings)?;
     match findings.iter().filter(|finding| finding.state == State::Wrong).count() {
         0 => Ok(()),
         1 => Err(anyhow!("1 thing is wrong")),

@@ -36,6 +36,8 @@ pub fn impatient(options: RegistryOptions) -> RegistryOptions {
     RegistryOptions { timeouts, retry: Retry { attempts: 1, ..Retry::default() }, ..options }
 }
 
+const NAME_ANOTHER: &str = "name another with `--base`";
+
 /// The base can be had.
 pub fn base(patient: &Patient) -> Learned {
     let check = "base";
@@ -48,20 +50,16 @@ pub fn base(patient: &Patient) -> Learned {
             (None, Some(tag)) => registry.resolve(&reference.path, tag).map(|it| it.is_some()),
             (None, None) => Ok(false),
         };
-        let finding = match found {
-            Ok(true) => None,
-            Ok(false) => Some(Finding::wrong(
-                check,
-                format!("`{reference}` is not there"),
-                "check the name; `--base` names another",
-            )),
-            Err(error) => {
-                let way_out = connect::way_out(&error).unwrap_or_else(|| "name another with `--base`".to_owned());
-                Some(Finding::wrong(check, report::one_line(&error), way_out))
+        match found {
+            Ok(true) => {}
+            Ok(false) => {
+                let says = format!("`{reference}` is not there");
+                return vec![Finding::wrong(check, says, "check the name; `--base` names another")].into();
             }
-        };
-        if let Some(finding) = finding {
-            return Learned { findings: vec![finding], ..Learned::default() };
+            Err(error) => {
+                let way_out = connect::way_out(&error).unwrap_or_else(|| NAME_ANOTHER.to_owned());
+                return vec![Finding::wrong(check, report::one_line(&error), way_out)].into();
+            }
         }
     }
     if let ImageRef::Engine { program, name } = &recipe.base.source {
@@ -72,9 +70,9 @@ pub fn base(patient: &Patient) -> Learned {
         Ok(opened) => {
             let digest = opened.base.manifest_digest;
             let says = format!("`{}` is there, {}", recipe.base.reference, digest.short());
-            Learned { findings: vec![Finding::good(check, says)], base: Some(digest), ..Learned::default() }
+            Learned::of_base(vec![Finding::good(check, says)], Some(digest))
         }
-        Err(error) => Learned { findings: faults(check, &error, "name another with `--base`"), ..Learned::default() },
+        Err(error) => faults(check, &error, NAME_ANOTHER).into(),
     }
 }
 
@@ -87,13 +85,13 @@ fn engine_base(patient: &Patient, program: &'static str, name: &str) -> Learned 
         Ok((_, Some(opened))) => {
             let digest = opened.base.manifest_digest;
             let says = format!("`{reference}` is there, {}", digest.short());
-            Learned { findings: vec![Finding::good(check, says)], base: Some(digest), ..Learned::default() }
+            Learned::of_base(vec![Finding::good(check, says)], Some(digest))
         }
         Ok((found, None)) => {
             let says = format!("`{reference}` is there; the first build takes {} out of {program}", bytes(found.size));
-            Learned { findings: vec![Finding::good(check, says)], ..Learned::default() }
+            vec![Finding::good(check, says)].into()
         }
-        Err(error) => Learned { findings: faults(check, &error, "name another with `--base`"), ..Learned::default() },
+        Err(error) => faults(check, &error, NAME_ANOTHER).into(),
     }
 }
 
@@ -224,12 +222,16 @@ mod tests {
         let judge = |stored, refused: Option<&Cause>, left| {
             judge_login(stored, refused.map(|cause| ("said".to_owned(), cause)), left, "log in".to_owned()).state
         };
-        assert_eq!(judge(false, Some(&refused), None), State::Wrong);
-        assert_eq!(judge(false, None, None), State::Good);
-        assert_eq!(judge(true, Some(&refused), Some(0)), State::Wrong);
-        assert_eq!(judge(true, None, Some(3600)), State::Warning);
-        assert_eq!(judge(true, None, Some(0)), State::Good);
-        assert_eq!(judge(true, None, Some(80_000)), State::Good);
-        assert_eq!(judge(true, None, None), State::Good);
+        for (stored, refused, left, expected) in [
+            (false, Some(&refused), None, State::Wrong),
+            (false, None, None, State::Good),
+            (true, Some(&refused), Some(0), State::Wrong),
+            (true, None, Some(3600), State::Warning),
+            (true, None, Some(0), State::Good),
+            (true, None, Some(80_000), State::Good),
+            (true, None, None, State::Good),
+        ] {
+            assert_eq!(judge(stored, refused, left), expected, "{stored} {refused:?} {left:?}");
+        }
     }
 }

@@ -24,7 +24,7 @@ pub enum NoLine {
     #[error("the `docker login` on stdin has no `-u`")]
     NoUser,
     /// The key is missing.
-    #[error("the `docker login` on stdin has no `-p` with a key, and no other line holds one")]
+    #[error("the `docker login` on stdin has no `-p` with a key; `--username NAME` takes the key alone")]
     NoPassword,
     /// The host is none.
     #[error("the `docker login` on stdin ends with something that is no registry host")]
@@ -37,42 +37,33 @@ pub enum NoLine {
 /// Finds the one login in a text, whatever stands around it.
 pub fn parse(text: &str) -> Result<LoginLine, NoLine> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n").replace("\\\n", " ");
-    let text = text.trim_start_matches('\u{feff}');
     let mut found: Option<LoginLine> = None;
     let mut reason = NoLine::NoLogin;
-    for (number, line) in text.lines().enumerate() {
-        let rest = text.lines().skip(number + 1);
-        for (start, end) in logins(line) {
-            match one(&line[..start], &line[end..], rest.clone()) {
-                Ok(login) if found.as_ref().is_some_and(|other| *other != login) => return Err(NoLine::Several),
-                Ok(login) => found = Some(login),
-                Err(error) => reason = error,
-            }
+    for arguments in text.lines().flat_map(logins) {
+        match one(arguments) {
+            Ok(login) if found.as_ref().is_some_and(|other| *other != login) => return Err(NoLine::Several),
+            Ok(login) => found = Some(login),
+            Err(error) => reason = error,
         }
     }
     found.ok_or(reason)
 }
 
-/// Where `docker login` begins and ends in a line; the last one goes on to the end of the line.
-fn logins(line: &str) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
-    for engine in ["docker", "podman", "nerdctl"] {
-        for (start, _) in line.match_indices(engine) {
-            let rest = &line[start + engine.len()..];
-            let login = rest.trim_start();
-            if login.len() < rest.len() && login.starts_with("login") {
-                found.push((start, line.len() - login.len() + "login".len()));
-            }
-        }
-    }
-    found.sort_unstable();
-    found
+/// What stands behind each `docker login` of a line.
+fn logins(line: &str) -> impl Iterator<Item = &str> {
+    let is_command = |before: &str| {
+        let engine = before.trim_end();
+        engine.len() < before.len() && ["docker", "podman", "nerdctl"].iter().any(|name| engine.ends_with(name))
+    };
+    line.match_indices("login")
+        .filter(move |(at, _)| is_command(&line[..*at]))
+        .map(|(at, login)| &line[at + login.len()..])
 }
 
-fn one<'a>(before: &str, after: &str, mut next: impl Iterator<Item = &'a str>) -> Result<LoginLine, NoLine> {
-    let words = words(after);
-    let (mut user, mut password, mut host, mut stdin) = (None, None, None, false);
-    let mut words = words.iter().map(String::as_str).peekable();
+fn one(arguments: &str) -> Result<LoginLine, NoLine> {
+    let words = words(arguments);
+    let (mut user, mut password, mut host) = (None, None, None);
+    let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next() {
         let mut value = |long: &str, short: &str| -> Option<Option<String>> {
             if word == long || word == short {
@@ -82,36 +73,21 @@ fn one<'a>(before: &str, after: &str, mut next: impl Iterator<Item = &'a str>) -
             let short = || word.strip_prefix(short).map(|rest| rest.strip_prefix('=').unwrap_or(rest));
             long.or_else(|| if word.starts_with("--") { None } else { short() }).map(|rest| Some(rest.to_owned()))
         };
-        if word == "--password-stdin" {
-            stdin = true;
-        } else if let Some(found) = value("--username", "-u") {
+        if let Some(found) = value("--username", "-u") {
             user = found;
         } else if let Some(found) = value("--password", "-p") {
             password = found;
-        } else if word.starts_with('-') {
-            // Switches that take nothing, such as podman's `--tls-verify=false`.
-        } else {
+        } else if !word.starts_with('-') {
+            // Else a switch that takes nothing, such as podman's `--tls-verify=false`.
             host = Some(word.to_owned());
             break;
         }
-    }
-    let here = words.next() == Some("<<<");
-    if stdin && password.is_none() {
-        password = if here { words.next().map(str::to_owned) } else { piped(before) };
-        password = password.or_else(|| next.find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned()));
     }
     let set = |value: Option<String>| value.filter(|value| !value.is_empty());
     let user = set(user).ok_or(NoLine::NoUser)?;
     let password = set(password).ok_or(NoLine::NoPassword)?;
     let host = host.map(|host| bare(&host).parse().map_err(|_| NoLine::BadHost)).transpose()?;
     Ok(LoginLine { user, password: Secret::new(password), host })
-}
-
-/// What `echo KEY |` before the command gives it.
-fn piped(before: &str) -> Option<String> {
-    let before = before.trim_end().trim_end_matches("sudo").trim_end().strip_suffix('|')?;
-    let at = before.rfind("echo").map(|at| at + 4).or_else(|| before.rfind("printf").map(|at| at + 6))?;
-    words(&before[at..]).into_iter().rfind(|word| !word.starts_with('-'))
 }
 
 /// A host without scheme, path and what prose puts behind it.
@@ -182,11 +158,6 @@ mod tests {
             "登录指令：`docker login -u U -p K H`。",
             "请执行docker login -u U -p K H，有效期24小时",
             "Run (to docker login): docker login -u U -p K H. It lasts 24 h.\nThank you\n",
-            "echo K | docker login -u U --password-stdin H",
-            "echo -n 'K' | sudo docker login --username U --password-stdin H",
-            "printf %s K|docker login -u U --password-stdin H",
-            "docker login -u U --password-stdin H <<< \"K\"",
-            "docker login -u U --password-stdin H\n\nK\n",
             "docker login -u U -p K H\ndocker login -u U -p K H\n",
         ] {
             let text = form.replace('U', USER).replace('K', KEY).replace('H', HOST);
@@ -209,6 +180,7 @@ mod tests {
             ("docker login -u u -p", NoLine::NoPassword),
             ("docker login -u u -p '' r.x", NoLine::NoPassword),
             ("docker login -u u --password-stdin r.x", NoLine::NoPassword),
+            ("echo hunter2 | docker login -u u --password-stdin r.x", NoLine::NoPassword),
             ("docker login -u u -p hunter2 -q .", NoLine::BadHost),
             ("docker login -u u -p a r.x\ndocker login -u u -p b r.x", NoLine::Several),
         ] {

@@ -93,34 +93,22 @@ pub struct Change {
     splices: Vec<Splice>,
     /// Whether the file goes, since it was made by us and nothing is left in it.
     goes: bool,
-    /// What an earlier run left beside the file.
-    kept: Kept,
+    /// The file as it was before the first run, which left it beside it; empty where there was none.
+    backup: Option<PathBuf>,
     /// Whether that is of no more use afterwards.
     forgets: bool,
 }
 
-/// What an earlier run left beside a file.
-struct Kept {
-    backup: Option<PathBuf>,
-    /// There where the file was not there before the first run.
-    made: PathBuf,
+/// The start of the name of a file's backups.
+fn backup_name(path: &Path) -> String {
+    format!("{}.fmtk-backup-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-impl Kept {
-    fn find(path: &Path) -> Self {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let start = format!("{name}.fmtk-backup-");
-        let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok());
-        let mut backups: Vec<PathBuf> =
-            entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
-        backups.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start)));
-        backups.sort();
-        Self { backup: backups.into_iter().next(), made: path.with_file_name(format!("{name}.fmtk-made")) }
-    }
-
-    fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.backup.iter().chain(Some(&self.made).filter(|made| made.exists()))
-    }
+fn find_backup(path: &Path) -> Option<PathBuf> {
+    let start = backup_name(path);
+    let entries = fs::read_dir(path.parent()?).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_backup = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start));
+    entries.filter(is_backup).min()
 }
 
 impl Change {
@@ -129,20 +117,17 @@ impl Change {
         let original = Original::find(path, LIMIT)?;
         let old = original.as_ref().map_or(&[][..], |original| &original.bytes);
         let splices = edit.apply(old).with_context(|| format!("can't change `{}`", path.display()))?;
-        Ok(Self { path: path.to_owned(), original, splices, goes: false, kept: Kept::find(path), forgets: false })
+        Ok(Self { path: path.to_owned(), original, splices, goes: false, backup: find_backup(path), forgets: false })
     }
 
     /// What takes our part out again. Where the file is as we left it, it becomes what it was before.
     pub fn undo(path: &Path, edit: &Edit) -> anyhow::Result<Self> {
-        let kept = Kept::find(path);
+        let backup = find_backup(path);
         let original = Original::find(path, LIMIT)?;
-        let made = kept.made.exists();
-        let before = match &kept.backup {
-            Some(backup) => Some(Original::read(backup, LIMIT)?.bytes),
-            None => made.then(Vec::new),
-        };
+        let before = backup.as_deref().map(|backup| Original::read(backup, LIMIT)).transpose()?.map(|it| it.bytes);
+        let made = before.as_ref().is_some_and(Vec::is_empty);
         let nothing =
-            Self { path: path.to_owned(), original: None, splices: Vec::new(), goes: false, kept, forgets: false };
+            Self { path: path.to_owned(), original: None, splices: Vec::new(), goes: false, backup, forgets: false };
         let Some(original) = original else { return Ok(nothing) };
         // Without a backup a run of ours never changed it; marked lines are ours all the same.
         let (Some(before), known) =
@@ -180,8 +165,7 @@ impl Change {
     /// Files that go: this one, if nothing is left in it that was made by us, and what an earlier run left beside it.
     pub fn removes(&self) -> impl Iterator<Item = &Path> {
         let own = Some(self.path()).filter(|_| self.goes);
-        let kept = self.forgets.then(|| self.kept.files()).into_iter().flatten();
-        own.into_iter().chain(kept.map(PathBuf::as_path))
+        own.into_iter().chain(self.backup.as_deref().filter(|_| self.forgets))
     }
 
     /// The change as a unified diff.
@@ -195,28 +179,27 @@ impl Change {
     /// Writes it, with a backup beside the file unless there is one: `stamp` ends its name.
     pub fn write(&self, stamp: &str, undo: bool) -> anyhow::Result<()> {
         let doing = |path: &Path| format!("failed to write `{}`", path.display());
+        let backup = self.path.with_file_name(backup_name(&self.path) + stamp);
         match &self.original {
             Some(original) if self.goes => {
                 fs::remove_file(&original.target).with_context(|| doing(&original.target))?;
             }
             Some(original) => {
-                let first = !undo && self.kept.files().next().is_none();
-                let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-                let backup = first.then(|| self.path.with_file_name(format!("{name}.fmtk-backup-{stamp}")));
-                original.replace(&apply(&original.bytes, &self.splices), backup.as_deref())?;
+                let backup = (!undo && self.backup.is_none()).then_some(&*backup);
+                original.replace(&apply(&original.bytes, &self.splices), backup)?;
             }
             None => {
                 if let Some(folder) = self.path.parent() {
                     fs::create_dir_all(folder).with_context(|| doing(folder))?;
                 }
                 create(&self.path, &apply(b"", &self.splices), 0o644)?;
-                fs::write(&self.kept.made, "").with_context(|| doing(&self.kept.made))?;
+                if self.backup.is_none() {
+                    fs::write(&backup, "").with_context(|| doing(&backup))?;
+                }
             }
         }
-        if self.forgets {
-            for path in self.kept.files() {
-                fs::remove_file(path).with_context(|| format!("failed to remove `{}`", path.display()))?;
-            }
+        if let Some(path) = self.backup.as_deref().filter(|_| self.forgets) {
+            fs::remove_file(path).with_context(|| format!("failed to remove `{}`", path.display()))?;
         }
         Ok(())
     }

@@ -126,6 +126,16 @@ fn what_was_there_before_us_is_not_undone() {
 }
 
 #[test]
+fn a_file_that_was_empty_goes_as_one_that_was_not_there() {
+    let host = Host::new(&[(DAEMON_JSON, ""), ("etc/hosts", HOSTS_TEXT)]);
+    host.set();
+    assert!(host.read(DAEMON_JSON).contains("swr.x.com"));
+    host.undo();
+    let hosts = host.path("etc/hosts").display().to_string();
+    assert_eq!(host.files(), [(hosts, HOSTS_TEXT.to_owned())]);
+}
+
+#[test]
 fn euleros_gets_it_where_its_service_reads_it() {
     let sysconfig = "# options\nOPTIONS='--live-restore'\nDOCKER_STORAGE_OPTIONS=\nINSECURE_REGISTRY=''\n";
     let unit = ("usr/lib/systemd/system/docker.service", EULER_UNIT);

@@ -11,7 +11,7 @@ const FMK: &str = include_str!("../../../../fmk-patch/tests/shapes/pristine.py")
 fn script(name: &str, text: &str, in_base: bool) -> Script {
     let path = format!("/home/ma-user/ascend910/{name}");
     let attr = Attr { mode: 0o640, uid: 1000, gid: 100, mtime: MTIME };
-    let in_base = in_base.then(|| crate::terminal::digest::digest(text.as_bytes()));
+    let in_base = in_base.then(|| image_name::Digest::of(text));
     let origin = format!("the base's `{path}`");
     Script { path, origin, bytes: text.as_bytes().to_vec(), attr, in_base }
 }

@@ -16,8 +16,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use oci_image::{
-    Descriptor, EntryKind, Layer, LayerOptions, MTIME, ParentDirs, Store, TreeEntry, TreeKind, UnpackError, read_layer,
-    stream_archive, tree_layer,
+    Descriptor, EntryKind, Layer, LayerOptions, MTIME, ParentDirs, Store, TreeEntry, TreeKind, UnpackError, is_within,
+    read_layer, stream_archive, tree_layer,
 };
 
 use self::{
@@ -75,7 +75,8 @@ fn buildable(made: &Made<'_>) -> anyhow::Result<()> {
     for (path, volume) in
         removed.flat_map(|path| volumes.iter().flat_map(move |all| all.keys().map(move |v| (path, v))))
     {
-        if path.strip_prefix(volume.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/')) {
+        let volume_path = volume.trim_end_matches('/');
+        if path != volume_path && is_within(path, volume_path) {
             let message =
                 format!("`{path}` is in the base's volume `{volume}`, where docker's builder removes nothing");
             problems.push(message, hint());

@@ -9,7 +9,6 @@ use anyhow::{Context, anyhow};
 use image_name::Digest;
 use oci_image::Scratch;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use sha2::{Digest as _, Sha256};
 
 use super::{dockerfile::FIRST, folder::SUMS};
 use crate::terminal::report::WithHint;
@@ -56,7 +55,7 @@ fn stranger(dir: &Path) -> io::Result<Option<String>> {
             continue;
         }
         let bytes = fs::read(&path)?;
-        if Digest::from_bytes(Sha256::digest(&bytes).into()).hex() != **hex {
+        if Digest::of(&bytes).hex() != **hex {
             return Ok(Some(format!("`{file}` in it was changed")));
         }
     }

@@ -53,10 +53,7 @@ pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Re
     } else {
         elsewhere(args, &recipe, store, progress)?
     };
-    match args.format {
-        Format::Human => report::data(&report::printable(&text)),
-        Format::Json => report::data(&format!("{}\n", serde_json::to_string_pretty(&json)?)),
-    }
+    args.format.print(|| report::printable(&text), &json)
 }
 
 fn of_store(record: &BuildRecord, store: &Store) -> anyhow::Result<(String, Value)> {
