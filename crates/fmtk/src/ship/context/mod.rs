@@ -5,10 +5,6 @@
 
 mod dockerfile;
 mod folder;
-#[cfg(test)]
-mod instructions;
-#[cfg(test)]
-mod lint;
 mod place;
 mod template;
 

@@ -160,7 +160,6 @@ fn all_that_a_build_elsewhere_needs_is_in_the_folder() {
     .assert_eq(&files.keys().map(|name| format!("{name}\n")).collect::<String>());
 
     let text = String::from_utf8(files["context/Dockerfile"].clone()).unwrap();
-    assert_eq!(lint::faults(&text), []);
     let base = fixture.opened.base.manifest_digest.hex();
     let from = format!("ARG BASE=localhost/fmtk-ma-base:{}\nFROM ${{BASE}}\n", &base[..12]);
     assert!(text.contains(&from), "{text}");
@@ -227,7 +226,6 @@ fn a_base_in_a_registry_is_named_by_its_digest_alone() {
     let text = fs::read_to_string(dir.join("Dockerfile")).unwrap();
     let digest = fixture.opened.base.manifest_digest;
     assert!(text.contains(&format!("ARG BASE=host.example:5000/org/base@{digest}\n")), "{text}");
-    assert_eq!(lint::faults(&text), []);
     assert!(!dir.join("base.tar").exists());
     assert!(!fs::read_to_string(dir.join("README.md")).unwrap().contains("base.tar"));
 }
