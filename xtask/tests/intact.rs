@@ -92,13 +92,13 @@ fn what_is_taken_though_it_was_not_named_is_said_where_another_may_be_meant() {
     assert_eq!(code, Some(2), "{said}");
     let (code, said) = place.push(&Double::start());
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("note: this image is of 20221109000000; an `image` after it has failed"), "{said}");
+    assert!(said.contains("warning: this image is of 20221109000000; an `image` after it has failed"), "{said}");
     place.built_here(&place.manifest);
     let mut record: Value = place.store.record("image", &format!("fmtk-ma:{TAG}")).unwrap().unwrap();
     record["sample"] = json!(true);
     place.store.put_record("image", &format!("fmtk-ma:{TAG}"), &record).unwrap();
     let (_, said) = place.push(&Double::start());
-    let sample = format!("note: the image built last, `fmtk-ma:{TAG}`, is the sample\n");
+    let sample = format!("warning: the image built last, `fmtk-ma:{TAG}`, is the sample\n");
     assert!(said.starts_with(&sample) && !said.contains("failed"), "{said}");
     let named = ["push", "--tag", TAG, "--org", "o", "--dry-run"];
     assert!(!place.run(&named).1.contains("note: "));

@@ -73,10 +73,10 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     if args.tag.is_none() && args.timestamp.is_none() {
         let (name, time) = (record.name(), record.timestamp);
         if record.sample {
-            progress.line(&format!("note: the image built last, `{name}`, is the sample"));
+            progress.warning(&format!("the image built last, `{name}`, is the sample"));
         }
         if record::outrun(store, &workspace)? {
-            progress.line(&format!("note: this image is of {time}; an `image` after it has failed or is not done yet"));
+            progress.warning(&format!("this image is of {time}; an `image` after it has failed or is not done yet"));
         }
     }
     intact::check(&record, store)?;
