@@ -88,9 +88,7 @@ impl Stage {
     }
 
     fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.workplace.path().join(name);
-        fs::create_dir_all(&path).with_context(|| format!("failed to create folder `{}`", path.display()))?;
-        Ok(path)
+        self.workplace.folder(name)
     }
 
     /// A command with this store, on this base, with the recipe and the packages in a folder.

@@ -9,8 +9,9 @@ use super::{
     ours,
     rivals::{self, Buildah},
     row::{Bar, Row, Unit, median},
-    stage::{Stage, copy_folder},
+    stage::Stage,
 };
+use crate::testbed::copy_folder;
 
 /// Most that a build or a push may have resident, bytes.
 const PEAK: f64 = 128.0 * 1024.0 * 1024.0;

@@ -14,7 +14,7 @@ use clap::Args;
 use fmtk::options::Format;
 use serde_json::{Value, json};
 
-pub use self::rivals::{RELATIVE, fetch_relative, write_table};
+pub use self::rivals::write_table;
 
 use self::rivals::Rivals;
 use super::row::Row;

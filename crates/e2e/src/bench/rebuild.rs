@@ -9,8 +9,9 @@ use super::{
     bytes, ours,
     rivals::{self, docker_base},
     row::{Bar, Row, median},
-    stage::{Stage, copy_folder},
+    stage::Stage,
 };
+use crate::testbed::copy_folder;
 
 /// What docker is measured as, and its times.
 struct Rival {
@@ -85,26 +86,22 @@ fn rivals(stage: &Stage) -> anyhow::Result<Vec<Rival>> {
     rivals::unpack(stage, &stage.mindpet()?, &pet)?;
     let module = |folder: &Path| folder.join("mindpet/__init__.py");
 
-    let one = folder.join("one");
-    fs::create_dir_all(&one).context("failed to create a context")?;
+    let one = stage.fresh("rebuild-contexts/one")?;
     copy_folder(&stage.log, &spore, &one.join("site"))?;
     copy_folder(&stage.log, &pet.join("."), &one.join("site"))?;
     rivals::dockerfile(&one, &stage.base(), &["site"])?;
 
-    let each = folder.join("each");
-    fs::create_dir_all(&each).context("failed to create a context")?;
+    let each = stage.fresh("rebuild-contexts/each")?;
     copy_folder(&stage.log, &spore, &each.join("mindspore"))?;
     copy_folder(&stage.log, &pet, &each.join("mindpet"))?;
     rivals::dockerfile(&each, &stage.base(), &["mindspore", "mindpet"])?;
 
     // Without BuildKit the whole context goes to the daemon each time; an image of its own for MindSpore avoids that.
-    let below = folder.join("below");
-    fs::create_dir_all(&below).context("failed to create a context")?;
+    let below = stage.fresh("rebuild-contexts/below")?;
     copy_folder(&stage.log, &spore, &below.join("mindspore"))?;
     rivals::dockerfile(&below, &stage.base(), &["mindspore"])?;
     rivals::docker(stage, &below, "below", false)?;
-    let small = folder.join("small");
-    fs::create_dir_all(&small).context("failed to create a context")?;
+    let small = stage.fresh("rebuild-contexts/small")?;
     copy_folder(&stage.log, &pet, &small.join("mindpet"))?;
     rivals::dockerfile(&small, &format!("{}/bench/docker:below", stage.registry.host()), &["mindpet"])?;
 

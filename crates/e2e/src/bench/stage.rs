@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use fmtk::{
     resolve::{packages, place},
     sample,
@@ -15,7 +15,7 @@ use image_name::ImageRef;
 use oci_image::Store;
 
 use super::meter::{Measure, Meter};
-use crate::testbed::{self, Access, Docker, Invocation, Log, RegistryServer, Workplace, recipe};
+use crate::testbed::{self, Access, Docker, Invocation, Log, RegistryServer, Workplace, recipe, wheel, write};
 
 /// Everything that a measurement needs. Servers end and folders go with it: the fields are dropped in this order.
 #[derive(Debug)]
@@ -49,21 +49,16 @@ impl Stage {
         let store = Store::open(&workplace.path().join("setup"))?;
         let base = sample::ensure_base(&store, &Progress::new(true))?;
 
-        let folder = |name: &str| -> anyhow::Result<PathBuf> {
-            let path = workplace.path().join(name);
-            fs::create_dir_all(&path).with_context(|| format!("failed to create folder `{}`", path.display()))?;
-            Ok(path)
-        };
         let fetched = match pkg {
             Some(path) => std::path::absolute(path).context("no working folder")?,
             None => {
-                let path = folder("fetched")?;
+                let path = workplace.folder("fetched")?;
                 let command = log.command(&program).arg("--store").arg(store.root()).dir(&place::workspace());
                 command.args(["fetch", "--sample", "--pkg"]).arg(&path).run()?;
                 path
             }
         };
-        let packages = folder("packages")?;
+        let packages = workplace.folder("packages")?;
         for prefix in ["mindspore_ascend-", "mindpet-"] {
             let wheel = wheel(&packages::pypi_folder(&fetched), prefix)?;
             let name = wheel.file_name().context("a wheel without a name")?;
@@ -71,22 +66,17 @@ impl Stage {
         }
         let recipe_file = workplace.path().join("image.toml");
         let text = recipe(&[("mindspore", "mindspore_ascend-*.whl"), ("mindpet", "mindpet-*.whl")]);
-        fs::write(&recipe_file, text).with_context(|| format!("failed to write `{}`", recipe_file.display()))?;
+        write(&recipe_file, text)?;
 
-        let registry = RegistryServer::start(&log, &folder("registry")?, Access::Anyone)?;
-        let docker = Docker::start(&log, &folder("docker")?, false)?;
+        let registry = RegistryServer::start(&log, &workplace.folder("registry")?, Access::Anyone)?;
+        let docker = Docker::start(&log, &workplace.folder("docker")?, false)?;
         let meter = Meter::build(&log, workplace.path())?;
         Ok(Self { rounds, log, registry, docker, program, packages, recipe: recipe_file, base, meter, workplace })
     }
 
     /// A folder of this name below the run's own, made anew.
     pub fn fresh(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.workplace.path().join(name);
-        if path.exists() {
-            fs::remove_dir_all(&path).with_context(|| format!("failed to remove `{}`", path.display()))?;
-        }
-        fs::create_dir_all(&path).with_context(|| format!("failed to create folder `{}`", path.display()))?;
-        Ok(path)
+        self.workplace.fresh(name)
     }
 
     /// The wheel of MindSpore.
@@ -127,26 +117,4 @@ impl Stage {
     pub fn floor(&self, wheel: &Path) -> anyhow::Result<serde_json::Value> {
         self.meter.floor(&self.log, wheel)
     }
-}
-
-/// The one wheel in a folder whose name begins like this.
-fn wheel(folder: &Path, prefix: &str) -> anyhow::Result<PathBuf> {
-    let entries = fs::read_dir(folder).with_context(|| format!("failed to list `{}`", folder.display()))?;
-    let named = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        name.starts_with(prefix) && name.ends_with(".whl")
-    };
-    let mut found = entries.flatten().map(|entry| entry.path()).filter(named);
-    match (found.next(), found.next()) {
-        (Some(wheel), None) => Ok(wheel),
-        (None, _) => bail!("no `{prefix}*.whl` in `{}`", folder.display()),
-        (Some(_), Some(_)) => bail!("several `{prefix}*.whl` in `{}`", folder.display()),
-    }
-}
-
-/// Copies a folder with all that is in it.
-pub fn copy_folder(log: &Log, from: &Path, to: &Path) -> anyhow::Result<()> {
-    let copied = log.command("cp").args(["-r", "--"]).arg(from).arg(to).finish()?;
-    ensure!(copied.status.success(), copied.unexpected());
-    Ok(())
 }

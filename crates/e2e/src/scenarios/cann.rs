@@ -3,17 +3,20 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::{
     sample_image::nothing_is_left,
     world::{TIMESTAMP, World},
 };
-use crate::testbed::{Docker, Engine, Invocation, Log, OldDocker, Podman, Snapshot, cann_double, recipe};
+use crate::testbed::{
+    Docker, Engine, Invocation, Log, OldDocker, Podman, Snapshot, cann_double, end_by, recipe, wait_until,
+    wait_while_running,
+};
 
 const VERSION: &str = "5.1.RC2";
 const KIT: &str = "usr/local/Ascend/ascend-toolkit/5.1.RC2";
@@ -231,25 +234,14 @@ fn interrupt(world: &World, log: &Log, place: &Place<'_>, status: &str) -> anyho
     let (podman, docker) = (world.podman(log)?, world.docker(log)?);
     let plain = [std::ffi::OsStr::new("--default-signal=INT")];
     let mut build = place.by_podman(log, "store", podman)?.under("env", &plain).spawn()?;
-    let begin = Instant::now();
     let status = format!("status={status}");
     let ours = ["ps", "--all", "--quiet", "--filter", "label=fmtk.cann", "--filter", &status];
     let containers = || podman.command(log).args(ours).run();
-    while containers()?.text().is_empty() {
-        if let Some(status) = build.try_wait().context("failed to look after the build")? {
-            bail!("the build ended with {status} before it could be interrupted");
-        }
-        ensure!(begin.elapsed() < Duration::from_secs(120), "no container was made in 120 s");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    log.command("kill").args(["-INT", &build.id().to_string()]).run()?;
-    let status = build.wait().context("failed to wait for the build")?;
-    ensure!(!status.success(), "an interrupted build says that it succeeded");
+    let is_there = || containers().is_ok_and(|found| !found.text().is_empty());
+    wait_while_running(&mut build, "a container is made", is_there)?;
+    ensure!(!end_by(&mut build, "INT")?.success(), "an interrupted build says that it succeeded");
     let begin = Instant::now();
-    while nothing_runs(log, podman, docker).is_err() {
-        ensure!(begin.elapsed() < Duration::from_secs(60), "the container is left after 60 s");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_until("the container is gone", || Ok(nothing_runs(log, podman, docker).is_ok()))?;
     log.say(&format!("gone {:.1} s after ctrl-C", begin.elapsed().as_secs_f64()));
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::{
     scripts,
     world::{ORG, World},
 };
-use crate::testbed::{Docker, Engine, Kind, Log, Snapshot, cann_double, recipe};
+use crate::testbed::{Docker, Engine, Kind, Log, Snapshot, cann_double, recipe, write};
 
 /// Another one than the sample's, which later scenarios push by it.
 const TIMESTAMP: &str = "20221028181326";
@@ -93,7 +93,7 @@ pub fn pushed_by_hand(world: &World, log: &Log) -> anyhow::Result<()> {
     let pkg = world.folder("context-pushed/pkg")?;
     WheelDouble::new("alpha").write(&pkg)?;
     let file = folder.join("image.toml");
-    write(&file, &recipe(&[("alpha", "alpha-*.whl")]))?;
+    write(&file, recipe(&[("alpha", "alpha-*.whl")]))?;
     let context = folder.join("context");
     let image = || {
         let image = world.xtask_in(log, &folder.join("store")).args(["image", "--insecure", "--format", "json"]);
@@ -167,7 +167,7 @@ fn exported(world: &World, log: &Log, folder: &Path, base: &str, docker: &Docker
         .replace("requirements = []", "requirements = [\"mindspore-ascend=={mindspore}\"]")
         .replace("cann = \"none\"", &format!("cann = \"{CANN}\""));
     let file = folder.join("image.toml");
-    write(&file, &format!("{text}labels.awkward = '''{AWKWARD}'''\nenvironment.AWKWARD = '''{}'''\n", own_dollars()))?;
+    write(&file, format!("{text}labels.awkward = '''{AWKWARD}'''\nenvironment.AWKWARD = '''{}'''\n", own_dollars()))?;
     let (context, layout) = (folder.join("context"), folder.join("layout"));
     let build = |more: &[String]| {
         let build = world.xtask(log).args(["image", "--engine", "docker", "--format", "json", "--base", base]);
@@ -318,10 +318,6 @@ fn flat(config: &Value) -> anyhow::Result<BTreeMap<String, String>> {
         }
     }
     Ok(all)
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(path, text).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -10,7 +9,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::world::{ORG, World};
-use crate::testbed::{Invocation, Log, PASSWORD};
+use crate::testbed::{Invocation, Log, PASSWORD, script};
 
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 
@@ -123,8 +122,7 @@ fn rust_target(world: &World, log: &Log) -> anyhow::Result<()> {
     let library = folder.join("lib");
     let program = |name: &str, text: String| -> anyhow::Result<PathBuf> {
         let path = folder.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{text}\n")).context("no program")?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).context("no program")?;
+        script(&path, &format!("#!/bin/sh\n{text}\n"))?;
         Ok(path)
     };
     let rustc = program("rustc", format!("echo '{}'", library.display()))?;

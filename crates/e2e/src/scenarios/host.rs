@@ -1,11 +1,11 @@
 //! What `host-setup` and `doctor` do on hosts of several kinds. The machine's own files are never touched.
 
-use std::{fs, path::Path, time::Duration};
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 
 use super::world::{ORG, World};
-use crate::testbed::{Docker, Engine, Log};
+use crate::testbed::{self, Docker, Engine, Log, PATIENCE};
 
 /// Fixture roots: a name and the files of docker's package there, as its documentation has them.
 const ROOTS: &[(&str, &[(&str, &str)])] = &[
@@ -39,8 +39,8 @@ pub fn setup(world: &World, log: &Log) -> anyhow::Result<()> {
         let root = world.folder(&format!("root-{name}"))?;
         for (path, text) in files.iter().chain(&[("etc/hosts", "127.0.0.1\tlocalhost\n")]) {
             let path = root.join(path);
-            let folder = path.parent().context("a file without a folder")?;
-            fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)).context("no fixture root")?;
+            testbed::folder(path.parent().context("a file without a folder")?)?;
+            testbed::write(&path, text)?;
         }
         let command = |flags: &[&str]| {
             let command = world.xtask(log).args(["host-setup", "--registry", "registry.example:5000", "--root"]);
@@ -57,7 +57,7 @@ pub fn setup(world: &World, log: &Log) -> anyhow::Result<()> {
         ensure!(listed(log, &root)? == after, "{name}: a second run changed something");
         let config = root.join("etc/docker/daemon.json");
         if config.exists() {
-            let settings = fs::read_to_string(&config).context("no `daemon.json`")?;
+            let settings = testbed::read(&config)?;
             let docker = Docker::start_with(log, &world.folder(&format!("docker-{name}"))?, true, &settings)?;
             let info = docker.command(log).args(["info", "--format", "{{json .RegistryConfig}}"]).run()?.json()?;
             let index = &info["IndexConfigs"]["registry.example:5000"];
@@ -88,14 +88,8 @@ pub fn doctor(world: &World, log: &Log) -> anyhow::Result<()> {
         command.args(["--set", "pypi.requirements=[]", "--base", &base, "--pkg"]).arg(&pkg)
     };
     let well = doctor().args(["--org", ORG]).run()?;
-    let mut time = well.time;
-    // Its promise is for a machine that is not busy with something else.
-    for _ in 0..2 {
-        if time >= Duration::from_secs(3) {
-            time = time.min(doctor().args(["--org", ORG]).run()?.time);
-        }
-    }
-    ensure!(time < Duration::from_secs(3), "it took {} s", time.as_secs_f32());
+    // How long a machine that is not busy takes is measured by `bench base`.
+    ensure!(well.time < PATIENCE, "it took {} s", well.time.as_secs_f32());
 
     let none = world.folder("doctor-no-login")?;
     let ill = doctor().args(["--org", "Mindxsdk"]).env("DOCKER_CONFIG", &none).fails(1)?.json()?;

@@ -5,7 +5,6 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -13,11 +12,11 @@ use fmk_patch::{Backup, Edits, patch_file};
 use fmtk::resolve::{front, scripts::FOLDER, tools};
 
 use super::world::World;
-use crate::testbed::{Engine, Invocation, Log, recipe};
+use crate::testbed::{
+    self, Engine, Invocation, Log, end_by, read, recipe, script, unpack_relative, wait_while_running, write,
+};
 
-/// The relative of the vendor's scripts on PyPI.
-const RELATIVE: &str = "davincirunsdk==0.1.5";
-/// Those of its modules that the launcher is made of. The vendor's have them beside each other in a folder.
+/// The modules of the relative on PyPI that the launcher is made of. The vendor's have them beside each other in a folder.
 const MODULES: [&str; 5] = ["common", "fmk", "manager", "rank_table", "sdr"];
 /// The wheels of the tuning kit's successor.
 const WHEELS: [&str; 3] = ["mindpet-", "click-", "pyyaml-"];
@@ -116,18 +115,11 @@ fn on_this_machine(kit: &Kit<'_>) -> anyhow::Result<()> {
     let job = Job::new(kit, "stopped")?;
     let mut child = job.by_scripts("touch $MA_MOUNT_PATH/up_$RANK_ID; exec sleep 1000")?.spawn()?;
     let up = ["mount/up_0", "mount/up_1"].map(|name| job.folder.join(name));
-    let begin = Instant::now();
-    while !up.iter().all(|it| it.exists()) {
-        ensure!(child.try_wait()?.is_none(), "the launcher ended before the ranks were up");
-        ensure!(begin.elapsed() < Duration::from_secs(60), "the ranks never were up");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let begin = Instant::now();
-    kit.log.command("kill").args(["-TERM", &child.id().to_string()]).run()?;
-    let code = child.wait()?.code();
+    wait_while_running(&mut child, "the ranks are up", || up.iter().all(|it| it.exists()))?;
+    // Ranks that were not told would be there for 1,000 s.
+    let code = end_by(&mut child, "TERM")?.code();
     ensure!(code == Some(143), "a stop ended with {code:?}");
-    ensure!(begin.elapsed() < Duration::from_secs(15), "a stop took {:?}", begin.elapsed());
-    kit.log.say(&format!("ranks by the scripts, stopped: 143 after {:.1} s", begin.elapsed().as_secs_f64()));
+    kit.log.say("ranks by the scripts, stopped: 143");
     Ok(())
 }
 
@@ -199,16 +191,10 @@ impl<'a> Kit<'a> {
 /// Gives the relative's modules the shape of the vendor's, in `ascend910`; in `patched` with the edits of the manual.
 fn vendors_shape(log: &Log, folder: &Path) -> anyhow::Result<()> {
     let unpacked = folder.join("relative");
-    // Only a wheel: pip runs what a source archive holds.
-    log.command("python3")
-        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", RELATIVE, "--dest"])
-        .arg(unpacked.join("wheel"))
-        .run()?;
-    let wheel = fs::read_dir(unpacked.join("wheel"))?.flatten().next().context("pip downloaded nothing")?.path();
-    log.command("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked).run()?;
+    unpack_relative(log, &unpacked)?;
     for (module, name) in MODULES.map(|module| (module, module)).into_iter().chain([("davincirun", "run_ascend910")]) {
         let path = unpacked.join("davincirunsdk").join(module).with_extension("py");
-        let text = fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
+        let text = read(&path)?;
         let text = text.replace("from davincirunsdk.", "from ");
         for place in ["ascend910", "patched"] {
             write(&folder.join(place).join(name).with_extension("py"), &text)?;
@@ -237,8 +223,7 @@ impl<'k, 'a> Job<'k, 'a> {
     fn new(kit: &'k Kit<'a>, name: &str) -> anyhow::Result<Self> {
         let folder = kit.folder.join("jobs").join(name);
         for part in ["code", "data", "out", "logs", "mount/log", "config", "bin"] {
-            let path = folder.join(part);
-            fs::create_dir_all(&path).with_context(|| format!("failed to create folder `{}`", path.display()))?;
+            testbed::folder(&folder.join(part))?;
         }
         write(&folder.join("config/jobstart_hccl.json"), TABLE)?;
         write(&folder.join("code/train.py"), TRAIN)?;
@@ -268,8 +253,7 @@ impl<'k, 'a> Job<'k, 'a> {
         let at = |part: &str| self.folder.join(part);
         // The end-to-end tests run as root.
         give(&self.folder, 0, 0)?;
-        write(&at("bin/tk"), &format!("#!/bin/sh\n{tk}\n"))?;
-        fs::set_permissions(at("bin/tk"), fs::Permissions::from_mode(0o755)).context("failed to make a program")?;
+        script(&at("bin/tk"), &format!("#!/bin/sh\n{tk}\n"))?;
         let command =
             self.kit.log.command(tools::own_launcher()?).args(["task", "--task_type=finetune", "--ranks=scripts"]);
         let parts =
@@ -289,12 +273,11 @@ impl<'k, 'a> Job<'k, 'a> {
 
     /// An error unless both ranks have trained in the code folder, with output and logs in these folders of the job.
     fn check(&self, output: &str, logs: &str) -> anyhow::Result<()> {
-        let read =
-            |path: PathBuf| fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()));
         for (rank, trained) in TRAINED.iter().enumerate() {
-            let beside = read(self.folder.join(format!("code/relative_{rank}")))?;
+            let beside = read(&self.folder.join(format!("code/relative_{rank}")))?;
             ensure!(beside == "code data", "rank {rank} read `{beside}`");
-            let log = read(self.folder.join(logs).join(format!("modelarts-job-1-proc-rank-{rank}-device-{rank}.txt")))?;
+            let log =
+                read(&self.folder.join(logs).join(format!("modelarts-job-1-proc-rank-{rank}-device-{rank}.txt")))?;
             let kit = format!("mount/log/modelarts-job-1/ascend/process_log/rank_{rank}");
             ensure!(self.folder.join(&kit).is_dir(), "there is no `{kit}`");
             // On standard output the kit has the lines of device 0 alone.
@@ -320,8 +303,4 @@ fn give(path: &Path, uid: u32, gid: u32) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(path, text).with_context(|| format!("failed to write `{}`", path.display()))
 }

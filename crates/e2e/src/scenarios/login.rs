@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use anyhow::{Context, ensure};
 
 use super::{push::push, world::World};
-use crate::testbed::{Finished, Log, PASSWORD};
+use crate::testbed::{Finished, Log, PASSWORD, read, script, write};
 
 /// What docker left in the file before; none of it is ours to change.
 const BEFORE: &str = "{\n  \"detachKeys\": \"ctrl-e,e\",\n  \"auths\": {}\n}";
@@ -48,8 +48,7 @@ pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
 
     let folder = world.folder("login-helper")?;
     let helper = folder.join("docker-credential-e2e");
-    write(&helper, HELPER)?;
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).context("no helper")?;
+    script(&helper, HELPER)?;
     write(&folder.join("config.json"), "{\"credsStore\":\"e2e\"}")?;
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
     let command = world.xtask(log).args(["login", "--insecure", "--username", "tester", "--registry", &host]);
@@ -92,12 +91,4 @@ pub fn app_config(world: &World, log: &Log) -> anyhow::Result<()> {
 fn silent(finished: &Finished, secret: &str) -> anyhow::Result<()> {
     ensure!(!finished.stdout.contains(secret) && !finished.stderr.contains(secret), "a password was printed");
     Ok(())
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(path, text).with_context(|| format!("failed to write `{}`", path.display()))
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))
 }

@@ -162,7 +162,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario("login", "the console's line and a helper; then a push with what was stored", login::run),
     scenario("app-config", "push writes the address into an app_config, and nothing else", login::app_config),
     scenario("host-setup", "Debian, EulerOS and Ubuntu are set up, docker reads it, and it is undone", host::setup),
-    scenario("doctor", "a host on which all is well, one without a login, and the time it takes", host::doctor),
+    scenario("doctor", "a host on which all is well, and one without a login", host::doctor),
     scenario("doctor-fix", "emulation, hosts file, Rust target and login are mended", doctor_fix::run),
     scenario("tag-exists", "a tag with another digest is not moved unless told so", registry_faults::tag_exists),
     scenario("registry-down", "a registry that is down, and organisations against the rules", registry_faults::down),

@@ -18,7 +18,7 @@ use fmtk::{
 use serde_json::{Value, json};
 
 use super::world::World;
-use crate::testbed::{Engine, Invocation, Kind, Log, Snapshot, recipe};
+use crate::testbed::{Engine, Invocation, Kind, Log, Snapshot, read, recipe, unpack_relative, write};
 
 /// The name of the module that `fmk.py` imports, and where a stand-in for it is.
 const NEIGHBOUR: &str = "common.py";
@@ -148,21 +148,14 @@ pub fn behave(world: &World, log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The relative on PyPI, and the lines of its scripts that the second edit belongs to.
-const RELATIVE: &str = "davincirunsdk==0.1.5";
+/// The scripts of the relative on PyPI, and their lines that the second edit belongs to.
 const RELATIVES: [(&str, [usize; 2]); 2] =
     [("davincirunsdk/fmk.py", [149, 159]), ("davincirunsdk/notebook/fmk.py", [154, 165])];
 
 /// Both scripts of the real relative get the edit that they lack, and keep every other byte.
 pub fn relative(world: &World, log: &Log) -> anyhow::Result<()> {
     let folder = world.folder("scripts-relative")?;
-    // Only a wheel: pip runs what a source archive holds.
-    log.command("python3")
-        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", RELATIVE, "--dest"])
-        .arg(folder.join("wheel"))
-        .run()?;
-    let wheel = fs::read_dir(folder.join("wheel"))?.flatten().next().context("pip downloaded nothing")?.path();
-    log.command("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&folder).run()?;
+    unpack_relative(log, &folder)?;
     for (name, places) in RELATIVES {
         let script = folder.join(name);
         let before = fs::read(&script).with_context(|| format!("failed to read `{}`", script.display()))?;
@@ -347,8 +340,7 @@ fn shapes() -> PathBuf {
 
 /// The text of a script that lacks both edits.
 fn look_alike() -> anyhow::Result<String> {
-    let path = shapes().join("pristine.py");
-    fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))
+    read(&shapes().join("pristine.py"))
 }
 
 /// The same with both edits.
@@ -356,8 +348,4 @@ fn patched(script: &[u8]) -> anyhow::Result<Vec<u8>> {
     let report = fmk_patch::patch(script, Edits::ALL)?;
     ensure!(report.edits.iter().all(|(_, status)| status.word() == "applied"), "{:?}", report.edits);
     report.output.context("the look-alike has the edits already")
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(path, text).with_context(|| format!("failed to write `{}`", path.display()))
 }

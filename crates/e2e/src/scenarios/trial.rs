@@ -4,14 +4,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Child,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::world::{TIMESTAMP, World};
-use crate::testbed::{Docker, Engine, Invocation, Log, Podman, recipe};
+use crate::testbed::{Docker, Engine, Invocation, Log, Podman, end_by, read, recipe, wait_until, wait_while_running};
 
 /// The code folder in a container.
 const CODE: &str = "/home/ma-user/modelarts/user-job-dir/code";
@@ -216,14 +216,9 @@ impl<'a> Bed<'a> {
         let job = job.args(["--devices", "1", "--", "fmtk-launch", "run", "--", "sh", "-c", STAYS]);
         let mut child = job.under("env", &[std::ffi::OsStr::new("--default-signal=INT")]).spawn()?;
         self.until_up(&mut child, &out, 1)?;
-        self.log.command("kill").args(["-INT", &child.id().to_string()]).run()?;
-        let status = child.wait().context("failed to wait for the job")?;
-        ensure!(!status.success(), "an interrupted job says that it succeeded");
+        ensure!(!end_by(&mut child, "INT")?.success(), "an interrupted job says that it succeeded");
         let begin = Instant::now();
-        while none_is_left(self.log, self.podman).is_err() {
-            ensure!(begin.elapsed() < Duration::from_secs(60), "the container is left after 60 s");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        wait_until("the container is gone", || Ok(none_is_left(self.log, self.podman).is_ok()))?;
         let text = read(&out.join("node-0/modelarts/log/modelarts-job-try-proc-rank-0-device-0.txt"))?;
         ensure!(was_asked(&text), "the rank was not asked: `{text}`");
         self.log.say(&format!("gone {:.1} s after ctrl-C", begin.elapsed().as_secs_f64()));
@@ -245,18 +240,11 @@ impl<'a> Bed<'a> {
 
     /// Waits until so many ranks have said that they are there.
     fn until_up(&self, child: &mut Child, out: &Path, ranks: usize) -> anyhow::Result<()> {
-        let begin = Instant::now();
         let logs = |rank: usize| {
             out.join(format!("node-0/modelarts/log/modelarts-job-try-proc-rank-{rank}-device-{rank}.txt"))
         };
-        while !(0..ranks).all(|rank| fs::read(logs(rank)).is_ok_and(|text| text.starts_with(b"up\n"))) {
-            if let Some(status) = child.try_wait().context("failed to look after the job")? {
-                bail!("the job ended with {status} before it was to");
-            }
-            ensure!(begin.elapsed() < Duration::from_secs(120), "no rank began in 120 s");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
+        let is_up = |rank: usize| fs::read(logs(rank)).is_ok_and(|text| text.starts_with(b"up\n"));
+        wait_while_running(child, "the ranks are up", || (0..ranks).all(is_up))
     }
 }
 
@@ -266,10 +254,6 @@ fn by_docker<'l>(world: &World, log: &'l Log, docker: &Docker) -> Invocation<'l>
 
 fn report_of(out: &Path) -> anyhow::Result<Value> {
     serde_json::from_str(&read(&out.join("report.json"))?).context("the report is no JSON")
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))
 }
 
 /// Whether a rank was there and was told to end. What its shell says of the `sleep` that it was in stands between.

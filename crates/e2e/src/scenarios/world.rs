@@ -78,11 +78,9 @@ impl World {
         &self.program
     }
 
-    /// A folder of this name below the run's own, fresh.
+    /// A folder of this name below the run's own.
     pub fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.workplace.path().join(name);
-        std::fs::create_dir_all(&path).with_context(|| format!("failed to create folder `{}`", path.display()))?;
-        Ok(path)
+        self.workplace.folder(name)
     }
 
     /// The program under test with the shared store.

@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
 use wheel_double::WheelDouble;
 
-use super::Log;
+use super::{Log, files};
 
 /// The installer's own words.
 const SCRIPT: &str = include_str!("cann_double.sh");
@@ -23,17 +22,14 @@ const HEADER: &str = "/usr/share/makeself/makeself-header.sh";
 /// SHA-256; a wheel `te` is in it.
 pub fn cann_double(log: &Log, folder: &Path, version: &str) -> anyhow::Result<PathBuf> {
     let content = folder.join("cann-content");
-    let failed = || format!("failed to write `{}`", content.display());
-    fs::create_dir_all(&content).with_context(failed)?;
-    let script = content.join("install.sh");
-    fs::write(&script, SCRIPT.replace("@VERSION@", version)).with_context(failed)?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).with_context(failed)?;
+    files::folder(&content)?;
+    files::script(&content.join("install.sh"), &SCRIPT.replace("@VERSION@", version))?;
     WheelDouble::new("te").write(&content)?;
 
-    let header = fs::read_to_string(HEADER).with_context(|| format!("failed to read `{HEADER}`"))?;
+    let header = files::read(Path::new(HEADER))?;
     ensure!(header.contains(REFUSAL), "`{HEADER}` is of another makeself than 2.4");
     let own_header = folder.join("header.sh");
-    fs::write(&own_header, header.replace(REFUSAL, "    -*)\n\tbreak ;;\n")).with_context(failed)?;
+    files::write(&own_header, header.replace(REFUSAL, "    -*)\n\tbreak ;;\n"))?;
 
     let file = folder.join(format!("Ascend-cann-toolkit_{version}_linux-aarch64.run"));
     log.command("makeself")
@@ -41,7 +37,7 @@ pub fn cann_double(log: &Log, folder: &Path, version: &str) -> anyhow::Result<Pa
         .args([own_header.as_path(), content.as_path(), file.as_path()])
         .args(["a stand-in for CANN", "./install.sh"])
         .run()?;
-    fs::remove_dir_all(&content).with_context(failed)?;
-    fs::remove_file(&own_header).with_context(failed)?;
+    let removed = fs::remove_dir_all(&content).and_then(|()| fs::remove_file(&own_header));
+    removed.with_context(|| format!("failed to clear up in `{}`", folder.display()))?;
     Ok(file)
 }

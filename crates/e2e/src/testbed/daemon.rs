@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+
+use super::wait::wait_while_running;
 
 /// A running server; dropped it is told to end, by its process id, and waited for.
 #[derive(Debug)]
@@ -31,24 +33,10 @@ impl Daemon {
         Ok(Self { name, child })
     }
 
-    /// Waits until `ready` says so: at most 120 s, and no longer than the server lives.
-    pub fn wait_until(&mut self, mut ready: impl FnMut() -> bool) -> anyhow::Result<()> {
-        let begin = Instant::now();
-        loop {
-            let is_ready = ready();
-            // Also where something answered: that may have been another server at its address.
-            if let Some(status) = self.child.try_wait().context("failed to look after a server")? {
-                bail!("`{}` ended with {status} before it was ready", self.name);
-            }
-            if is_ready {
-                return Ok(());
-            }
-            if begin.elapsed() > Duration::from_secs(120) {
-                bail!("`{}` was not ready after 120 s", self.name);
-            }
-            // Servers tell nobody when they listen; asking 50 times a second costs nothing.
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    /// Waits until `ready` says so, and no longer than the server lives.
+    pub fn wait_until(&mut self, ready: impl FnMut() -> bool) -> anyhow::Result<()> {
+        // Servers tell nobody when they listen, and what answers may be another one at its address.
+        wait_while_running(&mut self.child, &format!("`{}` is ready", self.name), ready)
     }
 }
 

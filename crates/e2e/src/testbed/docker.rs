@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
-use super::{Engine, Invocation, Log, daemon::Daemon};
+use super::{Engine, Invocation, Log, daemon::Daemon, files};
 
 /// A running daemon.
 #[derive(Debug)]
@@ -23,7 +21,7 @@ impl Docker {
     /// The same with this text as its `daemon.json`.
     pub fn start_with(log: &Log, folder: &Path, go_gzip: bool, settings: &str) -> anyhow::Result<Self> {
         let config = folder.join("client");
-        std::fs::create_dir_all(&config).with_context(|| format!("failed to create folder `{}`", config.display()))?;
+        files::folder(&config)?;
         let place = |name: &str| folder.join(name).display().to_string();
         let socket = format!("unix://{}", place("docker.sock"));
         let arguments = [
@@ -43,8 +41,7 @@ impl Docker {
             "--iptables=false".to_owned(),
             "--ip6tables=false".to_owned(),
         ];
-        let file = folder.join("daemon.json");
-        std::fs::write(&file, settings).with_context(|| format!("failed to write `{}`", file.display()))?;
+        files::write(&folder.join("daemon.json"), settings)?;
         let env: &[(&str, &str)] = if go_gzip { &[("MOBY_DISABLE_PIGZ", "1")] } else { &[] };
         let daemon = Daemon::start("dockerd", &arguments, env, log.beside("dockerd")?)?;
         let mut docker = Self { daemon, socket, config };

@@ -3,13 +3,12 @@
 
 use std::{
     env, fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 
-use super::{Docker, Invocation, Log};
+use super::{Docker, Invocation, Log, files};
 
 /// `@REAL@` and `@FOLDER@` are filled in.
 const SCRIPT: &str = include_str!("old_docker.sh");
@@ -23,16 +22,13 @@ pub struct OldDocker {
 impl OldDocker {
     /// Puts it in front of the `docker` on PATH.
     pub fn new(folder: &Path) -> anyhow::Result<Self> {
-        let failed = || format!("failed to write into `{}`", folder.display());
-        fs::create_dir_all(folder).with_context(failed)?;
+        files::folder(folder)?;
         let path = env::var_os("PATH").unwrap_or_default();
         let Some(real) = env::split_paths(&path).map(|one| one.join("docker")).find(|file| file.is_file()) else {
             bail!("no `docker` is on PATH")
         };
         let text = SCRIPT.replace("@REAL@", &real.to_string_lossy()).replace("@FOLDER@", &folder.to_string_lossy());
-        let program = folder.join("docker");
-        fs::write(&program, text).with_context(failed)?;
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).with_context(failed)?;
+        files::script(&folder.join("docker"), &text)?;
         Ok(Self { folder: folder.to_owned() })
     }
 

@@ -2,14 +2,13 @@
 
 use std::{
     cell::OnceCell,
-    env, fs,
-    os::unix::fs::PermissionsExt,
+    env,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 
-use super::{Engine, Invocation, Log, engine::PLATFORM};
+use super::{Engine, Invocation, Log, engine::PLATFORM, files};
 
 /// podman, told where to keep things.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub struct Podman {
 impl Podman {
     /// podman that keeps everything in `folder`, with the first storage driver that works there.
     pub fn open(log: &Log, folder: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
+        files::folder(folder)?;
         let mut podman = Self { folder: folder.to_owned(), driver: None, run_options: OnceCell::new() };
         // overlay does not work on top of overlay, as in many CI containers; vfs works everywhere and is slow.
         for driver in [None, Some("vfs")] {
@@ -47,11 +46,8 @@ impl Podman {
         let (podman, root, run) = (podman.display(), place("root"), place("run"));
         let text = format!("#!/bin/sh\nexec '{podman}' --root '{root}' --runroot '{run}'{driver} \"$@\"\n");
         let folder = self.folder.join("bin");
-        let file = folder.join("podman");
-        let failed = || format!("failed to write `{}`", file.display());
-        fs::create_dir_all(&folder).with_context(failed)?;
-        fs::write(&file, text).with_context(failed)?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).with_context(failed)?;
+        files::folder(&folder)?;
+        files::script(&folder.join("podman"), &text)?;
         let folders = env::join_paths([folder].into_iter().chain(env::split_paths(&path))).context("odd PATH")?;
         Ok(command.env("PATH", folders))
     }

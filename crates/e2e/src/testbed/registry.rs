@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{Log, daemon::Daemon};
+use super::{Log, daemon::Daemon, files};
 
 /// The one user of a registry with a password.
 const USER: &str = "tester";
@@ -46,7 +46,7 @@ pub struct RegistryServer {
 impl RegistryServer {
     /// Starts one that keeps everything in `folder`.
     pub fn start(log: &Log, folder: &Path, access: Access) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
+        files::folder(folder)?;
         let mut attempt = 1;
         loop {
             let address = free_port()?;
@@ -85,11 +85,11 @@ impl RegistryServer {
 
     /// A folder for Docker's `config.json` that holds this password for this registry.
     pub fn login(&self, folder: &Path, password: &str) -> anyhow::Result<()> {
-        fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
+        files::folder(folder)?;
         let path = folder.join("config.json");
         let auth = base64(format!("{USER}:{password}").as_bytes());
         let text = serde_json::json!({ "auths": { self.host(): { "auth": auth } } }).to_string();
-        fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))
+        files::write(&path, text)
     }
 
     fn configure(&self, log: &Log) -> anyhow::Result<PathBuf> {
@@ -105,7 +105,7 @@ impl RegistryServer {
                 // Its password file takes bcrypt only; 4 rounds of it, for the sake of time.
                 let entry = log.command("htpasswd").args(["-niBC", "4", USER]).input(PASSWORD).run()?;
                 let path = self.folder.join("htpasswd");
-                fs::write(&path, entry.text()).with_context(|| format!("failed to write `{}`", path.display()))?;
+                files::write(&path, entry.text())?;
                 text.push_str(&format!("auth:\n  htpasswd: {{realm: e2e, path: {}}}\n", path.display()));
             }
             Access::SelfSigned => {
@@ -125,7 +125,7 @@ impl RegistryServer {
             }
         }
         let path = self.folder.join("config.yml");
-        fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
+        files::write(&path, text)?;
         Ok(path)
     }
 

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::Context;
 
+use super::files;
+
 /// A folder in `/var/tmp`: on a disk, unlike `/tmp` on some machines, and short enough for the path of a socket.
 #[derive(Debug)]
 pub struct Workplace {
@@ -28,6 +30,22 @@ impl Workplace {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.folder
+    }
+
+    /// A folder of this name in it, made where it is not there.
+    pub fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.folder.join(name);
+        files::folder(&path)?;
+        Ok(path)
+    }
+
+    /// A folder of this name in it, made anew.
+    pub fn fresh(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.folder.join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| format!("failed to remove `{}`", path.display()))?;
+        }
+        self.folder(name)
     }
 }
 

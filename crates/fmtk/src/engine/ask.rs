@@ -169,21 +169,29 @@ mod tests {
     #[test]
     fn what_hangs_is_killed_at_the_limit_even_where_a_child_of_it_keeps_the_pipe() {
         let folder = tempfile::tempdir().unwrap();
-        let pid = folder.path().join("pid");
-        for hang in ["exec sleep 600", "sleep 30; true", "exec >&- 2>&-; exec sleep 600"] {
-            let begin = Instant::now();
-            let ended = answer(script(&format!("echo $$ > {}; {hang}", pid.display())), Duration::from_secs(1));
-            assert_eq!(ended.unwrap(), None, "{hang}");
-            assert!(begin.elapsed() < Duration::from_secs(20), "{hang}");
-            let said = std::fs::read_to_string(&pid).unwrap();
-            std::fs::remove_file(&pid).unwrap();
-            assert!(said.ends_with('\n'), "{hang}: it did not come to it");
-            let process = std::path::Path::new("/proc").join(said.trim());
-            while process.exists() {
-                thread::yield_now();
-                assert!(begin.elapsed() < Duration::from_secs(60), "{hang} lives on");
+        let (own, child) = (folder.path().join("own"), folder.path().join("child"));
+        let notes = format!("echo $$ > {}", own.display());
+        let keeps_the_pipe = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; {notes}; wait", child.display());
+        let hangs =
+            [format!("{notes}; exec sleep 600"), format!("{notes}; exec >&- 2>&-; exec sleep 600"), keeps_the_pipe];
+        let pid = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let lives = |pid: &str| std::path::Path::new("/proc").join(pid).exists();
+        for hang in hangs {
+            // On a busy machine the shell may need longer than the limit to come to what hangs.
+            for seconds in 1.. {
+                assert_eq!(answer(script(&hang), Duration::from_secs(seconds)).unwrap(), None, "{hang}");
+                if !pid(&own).is_empty() {
+                    break;
+                }
             }
+            while lives(&pid(&own)) {
+                thread::yield_now();
+            }
+            std::fs::remove_file(&own).unwrap();
         }
+        // Whoever has the pipe is alive: it was not waited for.
+        assert!(lives(&pid(&child)));
+        assert!(Command::new("kill").arg(pid(&child)).status().unwrap().success());
     }
 
     #[test]

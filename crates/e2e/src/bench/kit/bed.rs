@@ -11,8 +11,8 @@ use fmtk::resolve::{place, tools};
 
 use super::{Bar, RANKS, Row};
 use crate::{
-    bench::launch::{RELATIVE, fetch_relative, write_table},
-    testbed::{Docker, Engine, Log, Workplace},
+    bench::launch::write_table,
+    testbed::{Docker, Engine, Log, RELATIVE, Workplace, read, unpack_relative_launcher},
 };
 
 /// Where a container sees the launchers, the stamp and the rank table.
@@ -67,18 +67,14 @@ impl Bed {
         let workplace = Workplace::new()?;
         let log = Log::create(&place::workspace().join("target/bench"), "kit")?;
         log.say(&format!("setting up: launcher, stamp, {RELATIVE}, docker"));
-        let folder = workplace.path().join("bed");
-        let failed = || format!("failed to fill folder `{}`", folder.display());
-        fs::create_dir_all(&folder).with_context(failed)?;
-        fs::copy(tools::own_launcher()?, folder.join("fmtk-launch")).with_context(failed)?;
+        let folder = workplace.folder("bed")?;
+        fs::copy(tools::own_launcher()?, folder.join("fmtk-launch")).context("failed to copy the launcher")?;
         for target in [tools::OWN_TARGET, tools::TARGET] {
             stamp(&log, target, &folder)?;
         }
-        fetch_relative(&log, &folder)?;
+        unpack_relative_launcher(&log, &folder)?;
         write_table(&folder.join("table"), 1)?;
-        let docker = workplace.path().join("docker");
-        fs::create_dir_all(&docker).with_context(|| format!("failed to create folder `{}`", docker.display()))?;
-        let docker = Docker::start(&log, &docker, false)?;
+        let docker = Docker::start(&log, &workplace.folder("docker")?, false)?;
         Ok(Self { rounds, log, docker, workplace })
     }
 
@@ -102,12 +98,8 @@ impl Bed {
     }
 
     fn once(&self, launcher: Launcher, place: &Place<'_>) -> anyhow::Result<Times> {
-        let out = self.workplace.path().join("out");
-        let failed = || format!("failed to make folder `{}` anew", out.display());
-        if out.exists() {
-            fs::remove_dir_all(&out).with_context(failed)?;
-        }
-        fs::create_dir_all(out.join("mount/log")).with_context(failed)?;
+        let out = self.workplace.fresh("out")?;
+        self.workplace.folder("out/mount/log")?;
         let (bed, bed_of) = (self.workplace.path().join("bed"), |name: &str| format!("{INSIDE}/{name}"));
         let stamp = bed_of(&stamp_of(if place.arm64 { tools::TARGET } else { tools::OWN_TARGET }));
         let launch: Vec<String> = match launcher {
@@ -142,8 +134,7 @@ impl Bed {
 }
 
 fn nanoseconds(file: &Path) -> anyhow::Result<u128> {
-    let text = fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?;
-    text.trim().parse().with_context(|| format!("`{}` holds no number", file.display()))
+    read(file)?.trim().parse().with_context(|| format!("`{}` holds no number", file.display()))
 }
 
 fn stamp_of(target: &str) -> String {

@@ -21,8 +21,7 @@ exec tar --create --file - .
 
 /// Measures both launchers.
 pub fn run(bed: &Bed) -> anyhow::Result<Vec<Row>> {
-    let folder = bed.workplace.path().join("links");
-    std::fs::create_dir_all(&folder)?;
+    let folder = bed.workplace.folder("links")?;
     let archive = bed.workplace.path().join("links.tar");
     let script = format!("{} > \"$2\"", IMAGE.trim_end());
     bed.log.command("sh").args(["-euc", &script, "sh"]).arg(&folder).arg(&archive).run()?;

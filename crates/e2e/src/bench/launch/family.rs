@@ -1,13 +1,11 @@
 //! The processes of a run, by the mark in their environment.
 
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::fs;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::rivals::{Launcher, MARK};
+use crate::testbed::wait_until;
 
 /// The processes of a launcher.
 #[derive(Debug, Default)]
@@ -39,17 +37,12 @@ impl Family {
 
     /// Waits until there are at least so many processes of the ranks.
     pub fn wait_for(launcher: Launcher, ranks: usize) -> anyhow::Result<Self> {
-        let begin = Instant::now();
-        loop {
-            let family = Self::of(launcher)?;
-            if family.ranks.len() >= ranks {
-                return Ok(family);
-            }
-            if begin.elapsed() > Duration::from_secs(60) {
-                bail!("{} has started only {} processes", launcher.name(), family.ranks.len());
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
+        let mut family = Self::default();
+        wait_until(&format!("{} has started {ranks} processes", launcher.name()), || {
+            family = Self::of(launcher)?;
+            Ok(family.ranks.len() >= ranks)
+        })?;
+        Ok(family)
     }
 
     /// Sum of the proportional set sizes of the launcher's own, bytes.

@@ -1,21 +1,18 @@
 //! What a launcher costs while it does nothing: memory after much output, wake-ups while all ranks are quiet.
 
-use std::{
-    fs, io,
-    path::Path,
-    process::Child,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, io, path::Path, process::Child, thread, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::{
     BYTES, LINES, RANKS,
     family::Family,
     rivals::{Launcher, Rivals},
 };
-use crate::bench::row::{Bar, Row, Unit};
+use crate::{
+    bench::row::{Bar, Row, Unit},
+    testbed::wait_until,
+};
 
 /// How long everything has to be still before it counts.
 const STILL: Duration = Duration::from_secs(2);
@@ -68,19 +65,12 @@ pub fn run(rivals: &Rivals, watched: Duration) -> anyhow::Result<Vec<Row>> {
 
 /// Waits until the files of a folder hold so many bytes.
 fn wait_for_bytes(folder: &Path, bytes: u64) -> anyhow::Result<()> {
-    let begin = Instant::now();
-    loop {
+    wait_until(&format!("`{}` has {bytes} bytes", folder.display()), || {
         let entries = fs::read_dir(folder).with_context(|| format!("failed to list `{}`", folder.display()))?;
         let sizes = entries.flatten().filter_map(|entry| entry.metadata().ok());
         let found: u64 = sizes.filter(fs::Metadata::is_file).map(|meta| meta.len()).sum();
-        if found >= bytes {
-            return Ok(());
-        }
-        if begin.elapsed() > Duration::from_secs(120) {
-            bail!("`{}` has only {found} of {bytes} bytes", folder.display());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+        Ok(found >= bytes)
+    })
 }
 
 /// Has the launcher end as the platform does, and waits for it.

@@ -12,11 +12,9 @@ use serde_json::json;
 use super::RANKS;
 use crate::{
     bench::meter::Meter,
-    testbed::{Invocation, Log, Workplace},
+    testbed::{self, Invocation, Log, RELATIVE, Workplace, unpack_relative_launcher},
 };
 
-/// The relative.
-pub const RELATIVE: &str = "davincirunsdk==0.1.5";
 /// This server in a rank table.
 const INSTANCE: &str = "job-x-0";
 /// Marks every process of a run in its environment.
@@ -60,7 +58,7 @@ impl Rivals {
         let meter = Meter::build(&log, workplace.path())?;
         let program = build(&log, &format!("{}-unknown-linux-musl", std::env::consts::ARCH))?;
         let arm64 = build(&log, "aarch64-unknown-linux-musl")?;
-        fetch_relative(&log, workplace.path())?;
+        unpack_relative_launcher(&log, workplace.path())?;
         write_table(&workplace.path().join("table"), 1)?;
         let torch = torchrun.then(|| workplace.path().join("torch"));
         if let Some(folder) = &torch {
@@ -80,12 +78,7 @@ impl Rivals {
 
     /// A folder of this name, made anew.
     pub fn fresh(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let folder = self.workplace.path().join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("failed to remove `{}`", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
-        Ok(folder)
+        self.workplace.fresh(name)
     }
 
     /// A launcher of eight ranks of `command`, whose logs go to the second one: a folder that is made anew.
@@ -158,20 +151,6 @@ fn build(log: &Log, target: &str) -> anyhow::Result<PathBuf> {
     Ok(folder.join(target).join("artifact/fmtk-launch"))
 }
 
-/// Unpacks the relative into a folder. Its part for notebooks, which needs more packages, is left out: the scripts of an
-/// image have none, and the comparison is fairer without.
-pub fn fetch_relative(log: &Log, folder: &Path) -> anyhow::Result<()> {
-    let wheels = folder.join("wheel");
-    log.command("python3")
-        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", RELATIVE, "--dest"])
-        .arg(&wheels)
-        .run()?;
-    let wheel = fs::read_dir(&wheels)?.flatten().next().context("pip downloaded nothing")?.path();
-    log.command("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(folder).run()?;
-    let init = folder.join("davincirunsdk/__init__.py");
-    fs::write(&init, "").with_context(|| format!("failed to write `{}`", init.display()))
-}
-
 /// Writes a rank table (v0) of so many servers into a folder.
 pub fn write_table(folder: &Path, servers: usize) -> anyhow::Result<PathBuf> {
     let instance = |server: usize| {
@@ -190,8 +169,8 @@ pub fn write_table(folder: &Path, servers: usize) -> anyhow::Result<PathBuf> {
         "instance_list": (0..servers).map(instance).collect::<Vec<_>>(),
     });
     let table = json!({ "status": "completed", "group_count": "1", "group_list": [group] });
-    fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
+    testbed::folder(folder)?;
     let path = folder.join("jobstart_hccl.json");
-    fs::write(&path, table.to_string()).with_context(|| format!("failed to write `{}`", path.display()))?;
+    testbed::write(&path, table.to_string())?;
     Ok(path)
 }

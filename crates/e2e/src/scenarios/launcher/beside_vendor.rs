@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -15,10 +14,10 @@ use super::{
     same,
     trial::{Launcher, Place},
 };
-use crate::{scenarios::world::World, testbed::Log};
-
-/// The relative on PyPI.
-const RELATIVE: &str = "davincirunsdk==0.1.5";
+use crate::{
+    scenarios::world::World,
+    testbed::{Log, copy_folder, unpack_relative_launcher},
+};
 
 /// Every defect shows with the vendor's launcher and not with ours; for ranks, both are the same.
 pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
@@ -62,18 +61,9 @@ pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
 
 /// The modules as they are on PyPI, and a copy with the edits of the manual.
 fn install(log: &Log, folder: &Path) -> anyhow::Result<[PathBuf; 2]> {
-    // Only a wheel: pip runs what a source archive holds.
-    log.command("python3")
-        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", RELATIVE, "--dest"])
-        .arg(folder.join("wheel"))
-        .run()?;
-    let wheel = fs::read_dir(folder.join("wheel"))?.flatten().next().context("pip downloaded nothing")?.path();
     let modules = ["modules", "patched"].map(|name| folder.join(name));
-    for place in &modules {
-        log.command("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(place).run()?;
-        // It loads the half for notebooks, which wants packages that the wheel does not name; the launcher is the other.
-        fs::write(place.join("davincirunsdk/__init__.py"), "").context("failed to empty `__init__.py`")?;
-    }
+    unpack_relative_launcher(log, &modules[0])?;
+    copy_folder(log, &modules[0], &modules[1])?;
     let done = patch_file(&modules[1].join("davincirunsdk/fmk.py"), Edits::ALL, Backup::None)?;
     if !done.written {
         bail!("the relative's `fmk.py` was not patched: {:?}", done.report.edits);

@@ -4,7 +4,6 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     scenarios::world::World,
-    testbed::{Engine, Finished, Log, Podman},
+    testbed::{Engine, Finished, Log, Podman, wait_until},
 };
 
 /// What a rank does, by the image's Python: it says who it is, waits for the others, then fails or waits for its end.
@@ -170,7 +169,7 @@ impl Bed<'_> {
     }
 
     fn stop(&self, name: &str, out: &Path) -> anyhow::Result<()> {
-        until("four ranks", || count(out, "up.") == 4)?;
+        wait_until("four ranks are up", || Ok(count(out, "up.") == 4))?;
         let stopped = self.podman.command(self.log).args(["stop", "--time", "15", name]).run()?;
         // podman sends SIGKILL after 15 s, which would be 137.
         let code = self.podman.command(self.log).args(["inspect", "--format", "{{.State.ExitCode}}", name]).run()?;
@@ -268,13 +267,4 @@ impl Bed<'_> {
 fn count(folder: &Path, prefix: &str) -> usize {
     let names = fs::read_dir(folder).into_iter().flatten().flatten();
     names.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)).count()
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) -> anyhow::Result<()> {
-    let begin = Instant::now();
-    while !is_so() {
-        ensure!(begin.elapsed() < Duration::from_secs(60), "it never came to {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }

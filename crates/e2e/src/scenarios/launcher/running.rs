@@ -9,9 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use super::trial::{PATIENCE, Place};
+use super::trial::Place;
+use crate::testbed::{PATIENCE, wait_until};
 
 /// A launcher that was started.
 #[derive(Debug)]
@@ -76,27 +77,22 @@ impl Place<'_> {
 impl<'a> Running<'a> {
     /// Waits until this many things are in `$OUT`.
     pub fn until_told(&self, count: usize) -> anyhow::Result<()> {
-        self.until(&format!("{count} ranks started"), PATIENCE, || Ok(self.place.told()?.len() >= count))
+        self.until(&format!("{count} ranks started"), || Ok(self.place.told()?.len() >= count))
     }
 
     /// Waits until it has said this, or has ended. Tells whether it runs.
     pub fn until_it_says(&mut self, text: &str) -> anyhow::Result<bool> {
-        let begin = Instant::now();
-        while begin.elapsed() < PATIENCE {
-            if self.child.try_wait()?.is_some() {
-                return Ok(false);
-            }
-            if self.said()?.contains(text) {
-                return Ok(true);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        bail!("the launcher neither ended nor said `{text}`")
+        let mut runs = true;
+        wait_until(&format!("the launcher says `{text}` or ends"), || {
+            runs = self.child.try_wait()?.is_none();
+            Ok(!runs || self.said()?.contains(text))
+        })?;
+        Ok(runs)
     }
 
     /// Waits until it would catch this signal, or has it blocked to be taken later.
     pub fn until_it_minds(&self, signal: i32) -> anyhow::Result<()> {
-        self.until(&format!("signal {signal} is minded"), PATIENCE, || {
+        self.until(&format!("signal {signal} is minded"), || {
             let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
             let mask = |name: &str| {
                 let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -140,15 +136,8 @@ impl<'a> Running<'a> {
         Ok(String::from_utf8_lossy(&fs::read(self.place.path("stderr"))?).into_owned())
     }
 
-    fn until(&self, what: &str, time: Duration, is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-        let begin = Instant::now();
-        while !is_so()? {
-            if begin.elapsed() > time {
-                bail!("it never came to `{what}`; the launcher said:\n{}", self.said()?);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
+    fn until(&self, what: &str, is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+        wait_until(what, is_so).with_context(|| format!("the launcher said:\n{}", self.said().unwrap_or_default()))
     }
 }
 

@@ -10,10 +10,8 @@ use std::{
 
 use anyhow::Context;
 
-use crate::testbed::Log;
+use crate::testbed::{self, Log};
 
-/// How long anything that should happen may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The name of the platform's rank table.
 pub const TABLE: &str = "jobstart_hccl.json";
 
@@ -69,8 +67,7 @@ impl<'a> Place<'a> {
     /// Folders as the platform makes them, fresh.
     pub fn new(log: &'a Log, folder: &Path, launcher: &Launcher) -> anyhow::Result<Self> {
         for name in ["mount/log", "config", "code", "home", "out"] {
-            let path = folder.join(name);
-            fs::create_dir_all(&path).with_context(|| format!("failed to create folder `{}`", path.display()))?;
+            testbed::folder(&folder.join(name))?;
         }
         Ok(Self { log, folder: folder.to_owned(), launcher: launcher.clone(), variables: Vec::new() })
     }
