@@ -36,8 +36,9 @@ impl FileServer {
     /// for a login, and are never shown; what `options` says of logins counts only without them.
     pub fn new(address: &str, options: RegistryOptions) -> Result<Self, NotAFileServer> {
         let (shown, login) = split_login(address);
-        let not_one = || NotAFileServer(shown.clone());
-        let folder = Url::parse(shown.trim_end_matches('/')).ok_or_else(not_one)?;
+        // What is before an `@` may be a password, also where it is not written as one: `/` in it has to be encoded.
+        let not_one = || NotAFileServer(shown.rsplit_once('@').map_or(shown.clone(), |(_, rest)| format!("…@{rest}")));
+        let folder = Url::parse(shown.trim_end_matches('/')).filter(|_| !shown.contains('@')).ok_or_else(not_one)?;
         let host: Host = folder.authority().parse().map_err(|_| not_one())?;
         let credentials = match login {
             Some((user, password)) => {
@@ -116,11 +117,19 @@ mod tests {
 
     #[test]
     fn an_address_of_another_kind_is_refused_without_its_password() {
-        for address in
-            ["deb.example/debian", "ftp://me:secret@deb.example", "http://", "http://me:secret@/x", "file:///x"]
-        {
+        for address in [
+            "deb.example/debian",
+            "ftp://me:secret@deb.example",
+            "http://",
+            "http://me:secret@/x",
+            "file:///x",
+            "me:secret@deb.example/debian",
+            "http:/me:secret@deb.example/debian",
+            "http://me:se/cret@deb.example/debian",
+            "http://me:12/secret@deb.example/debian",
+        ] {
             let error = server(address).unwrap_err().to_string();
-            assert!(error.contains("is not the address of a web server") && !error.contains("secret"), "{error}");
+            assert!(error.contains("is not the address of a web server") && !error.contains("cret"), "{error}");
         }
     }
 }

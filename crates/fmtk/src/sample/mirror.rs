@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use oci_image::Store;
 use registry::{Cause, CredentialSource, FileServer, Proxies, RegistryOptions};
 
@@ -37,7 +37,10 @@ pub fn servers() -> anyhow::Result<[FileServer; 2]> {
 
 /// The same, reached so.
 pub fn servers_with(options: RegistryOptions) -> anyhow::Result<[FileServer; 2]> {
-    let named = env::var(MIRROR_VARIABLE).ok().filter(|address| !address.is_empty());
+    let named = match env::var(MIRROR_VARIABLE) {
+        Err(env::VarError::NotUnicode(_)) => return Err(anyhow!("`{MIRROR_VARIABLE}` is not UTF-8")).input(),
+        named => named.ok().filter(|address| !address.is_empty()),
+    };
     let (address, from) = match named {
         Some(address) => (address, format!("`{MIRROR_VARIABLE}`")),
         None => (apt_mirror().unwrap_or_else(|| DEFAULT.to_owned()), "apt's sources".to_owned()),
