@@ -222,4 +222,52 @@ mod tests {
         assert_eq!(name("/home/fmk.py"), "opt/x y/fmk.py");
         assert_eq!(name("a\n\"b\"/fmk.py"), r#""a\012\"b\"/fmk.py""#);
     }
+    /// Applies a unified diff as `patch` does, but with no tolerance: each line must be where the diff says.
+    fn apply_diff(old: &[u8], diff: &[u8]) -> Vec<u8> {
+        let old: Vec<&[u8]> = old.split_inclusive(|&byte| byte == b'\n').collect();
+        let mut diff = diff.split_inclusive(|&byte| byte == b'\n').skip(2).peekable();
+        let (mut new, mut made, mut at) = (Vec::new(), 0, 0);
+        while let Some(header) = diff.next() {
+            let header = std::str::from_utf8(header).unwrap();
+            let numbers = header.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+            let [old_start, old_count, new_start, new_count] = numbers.collect::<Vec<usize>>()[..] else { panic!() };
+            let start = if old_count == 0 { old_start } else { old_start - 1 };
+            new.extend(old[at..start].concat());
+            (made, at) = (made + start - at, start);
+            assert_eq!(made, if new_count == 0 { new_start } else { new_start - 1 }, "{header}");
+            let end = made + new_count;
+            while let Some(line) = diff.next_if(|line| !line.starts_with(b"@@")) {
+                let no_newline = diff.next_if(|next| next.starts_with(b"\\ No newline")).is_some();
+                let text = &line[1..line.len() - usize::from(no_newline)];
+                if line[0] != b'+' {
+                    assert_eq!(old[at], text, "{header}");
+                    at += 1;
+                }
+                if line[0] != b'-' {
+                    new.extend_from_slice(text);
+                    made += 1;
+                }
+            }
+            assert_eq!((at, made), (start + old_count, end), "{header}");
+        }
+        new.extend(old[at..].concat());
+        new
+    }
+
+    #[test]
+    fn the_diff_makes_what_the_splices_make() {
+        let lines = ["a\n", "b\r\n", "c\r", "\n", "d"];
+        let texts = (0..lines.len().pow(3)).map(|n| [lines[n % 5], lines[n / 5 % 5], lines[n / 25]].concat());
+        for old in texts.flat_map(|text| [text.clone(), format!("{text}{}{text}", "x\n".repeat(8))]) {
+            let old = old.as_bytes();
+            for new in ["", "y", "y\n", "y\r\nz\n"] {
+                for start in 0..old.len() - 1 {
+                    let splices =
+                        [Splice { range: start..start + 1, text: new.into() }, Splice::insert(old.len() - 1, new)];
+                    let made = apply_diff(old, &unified_diff(b"f", old, &splices));
+                    assert_eq!(made, apply(old, &splices), "{old:?} {splices:?}");
+                }
+            }
+        }
+    }
 }

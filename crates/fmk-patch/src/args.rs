@@ -7,33 +7,7 @@ use fmk_patch::{Backup, Edits};
 use lexopt::{Arg, Parser, ValueExt};
 
 /// What `--help` says.
-pub const HELP: &str = "\
-Make the two edits that the launch kit needs in the vendor's fmk.py
-
-usage: fmk-patch [options] FILE|FOLDER...
-
-A FOLDER stands for the fmk.py in it. A file is replaced whole or not at all; it is
-left as it is when it has the edits already, or when one of them can't be made.
-
-edits:
-  log-path   FMK.gen_env_for_fmk sets ASCEND_PROCESS_LOG_PATH and creates that folder
-  code-cwd   FMK.run starts its processes in the folder that MODEL_TASK_CWD names
-
-options:
-  --only LIST      make only these edits, separated by commas (default: both)
-  --check          write nothing; exit with 1 if something would change
-  --diff           write nothing; print the changes as `patch -p0` takes them
-  --dry-run        write nothing; report what would be done
-  --backup         keep the old text as fmk.py.orig
-  --format FORMAT  of the report: human or json (default: human)
-  --version        print the version
-  --help           print this text
-
-exit codes:
-  0  each edit is applied, was applied already, or has nothing to do
-  1  an edit is not applied, or a file would change under --check
-  2  wrong usage
-";
+pub const HELP: &str = include_str!("help.txt");
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,38 +66,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let mut parser = Parser::from_args(arguments);
     let mut work =
         Work { paths: Vec::new(), edits: Edits::ALL, mode: Mode::Write, backup: Backup::None, format: Format::Human };
-    let mut seen_format = None;
     while let Some(argument) = parser.next()? {
-        let mode = match argument {
+        match argument {
             Arg::Long("help") | Arg::Short('h') => return Ok(Invocation::Help),
             Arg::Long("version") | Arg::Short('V') => return Ok(Invocation::Version),
-            Arg::Long("check") => Mode::Check,
-            Arg::Long("diff") => Mode::Diff,
-            Arg::Long("dry-run") => Mode::DryRun,
-            Arg::Long("only") => {
-                work.edits = parser.value()?.parse()?;
-                continue;
-            }
-            Arg::Long("backup") => {
-                work.backup = Backup::Keep;
-                continue;
-            }
-            Arg::Long("format") => {
-                seen_format = Some(parser.value()?.parse_with(format)?);
-                continue;
-            }
-            Arg::Value(path) => {
-                work.paths.push(path.into());
-                continue;
-            }
+            Arg::Long("check") => choose(&mut work.mode, Mode::Check)?,
+            Arg::Long("diff") => choose(&mut work.mode, Mode::Diff)?,
+            Arg::Long("dry-run") => choose(&mut work.mode, Mode::DryRun)?,
+            Arg::Long("only") => work.edits = parser.value()?.parse()?,
+            Arg::Long("backup") => work.backup = Backup::Keep,
+            Arg::Long("format") => work.format = parser.value()?.parse_with(format)?,
+            Arg::Value(path) => work.paths.push(path.into()),
             other => return Err(other.unexpected()),
-        };
-        if work.mode != Mode::Write && work.mode != mode {
-            return Err("only one of `--check`, `--diff` and `--dry-run` may be given".into());
         }
-        work.mode = mode;
     }
-    work.format = seen_format.unwrap_or(Format::Human);
     if work.mode == Mode::Diff && work.format == Format::Json {
         return Err("`--diff` prints a diff, which has no JSON form".into());
     }
@@ -131,6 +87,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         return Err("no file is named".into());
     }
     Ok(Invocation::Run(work))
+}
+
+fn choose(mode: &mut Mode, new: Mode) -> Result<(), &'static str> {
+    if *mode != Mode::Write && *mode != new {
+        return Err("only one of `--check`, `--diff` and `--dry-run` may be given");
+    }
+    *mode = new;
+    Ok(())
 }
 
 fn format(name: &str) -> Result<Format, &'static str> {

@@ -1,207 +1,115 @@
 //! Edit *code-cwd*: every `with self.switch_directory(…)` of `FMK.run` goes to the folder of the user's code.
 
+use std::collections::HashSet;
+
 use file_edit::Splice;
-use ruff_python_ast::visitor::{self, Visitor};
-use ruff_python_ast::{Expr, ExprCall, Stmt, StmtFunctionDef};
+use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::{Ranged, TextSize};
 
-use crate::edit::Status;
-use crate::lines::line_at;
-use crate::meaning::Meaning;
-use crate::os_module::{self, Os};
-use crate::outcome::{Outcome, conflict};
-use crate::scope;
-use crate::script::{CLASS, Fmk, Script, self_of};
-use crate::value::Value;
+use crate::bindings::Bindings;
+use crate::edit::{Status, Verdict};
+use crate::needs;
+use crate::script::{CLASS, Fmk, Script, expressions, expressions_in, is_dotted, is_string, statements_of_scope};
 
 const METHOD: &str = "run";
 const SWITCH: &str = "switch_directory";
-
-/// Most places that are edited; each takes a walk through the script. The vendor's have two at most.
-const MAX_SWITCHES: usize = 50;
 
 /// Appendix B of the manual, word for word.
 const ARGUMENT: &str = r#"os.getenv("MODEL_TASK_CWD", os.getcwd())"#;
 
 /// Judges the edit on `script`.
-pub fn judge<'a>(script: &'a Script<'a>, fmk: &Fmk<'a>, meaning: &mut Meaning<'a>) -> Result<Outcome, Status> {
+pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
     let method = fmk.method(METHOD)?;
-    let instance =
-        self_of(method).ok_or_else(|| conflict(format!("`{CLASS}.{METHOD}` is not a method of an instance")))?;
-    let line = |at: TextSize| line_at(script.text.as_bytes(), at.to_usize());
-    let mut switches = Switches { instance, functions: Vec::new(), rebound: 0, found: Vec::new(), strays: Vec::new() };
-    switches.visit_function(method, 1);
-    if let Some(stray) = switches.strays.first() {
-        return Err(conflict(format!(
-            "line {} uses `{SWITCH}` other than in `with {instance}.{SWITCH}(…)`",
-            line(*stray)
-        )));
-    }
-    if switches.found.is_empty() {
+    let uses = named(&expressions(&method.body), SWITCH);
+    if uses.is_empty() {
         return without_switch(script, fmk);
     }
-    if switches.found.len() > MAX_SWITCHES {
-        return Err(conflict(format!("`{CLASS}.{METHOD}` has {} calls of `{SWITCH}`", switches.found.len())));
+    let instance = fmk.instance_in(method)?;
+    needs::check_bindings(script, method, &Bindings::of_function(method), &[(instance, 1), ("os", 0)])?;
+    let withs = statements_of_scope(&method.body).into_iter().filter_map(|stmt| stmt.as_with_stmt());
+    let items = withs.flat_map(|with| &with.items).filter_map(|item| item.context_expr.as_call_expr());
+    let calls: Vec<&ExprCall> = items.filter(|call| is_dotted(&call.func, &format!("{instance}.{SWITCH}"))).collect();
+    let known: HashSet<TextSize> = calls.iter().map(|call| call.func.start()).collect();
+    if let Some(stray) = uses.iter().find(|at| !known.contains(at)) {
+        let what =
+            format_args!("`{SWITCH}` is used other than in a `with {instance}.{SWITCH}(…)` of `{CLASS}.{METHOD}`");
+        return Err(script.conflict(*stray, what));
     }
-    let followed = meaning.follow(method);
     let mut present = Vec::new();
     let mut lines = Vec::new();
     let mut splices = Vec::new();
-    for Switch { call, functions } in &switches.found {
+    for call in calls {
+        let line = script.line(call.start());
         let argument = only_argument(script, call)?;
-        let known = followed.switched_to.get(&argument.range()).cloned();
-        if known.unwrap_or_else(|| meaning.value_of(method, argument)) == Value::CodeCwd {
-            present.push(script.line(*call));
-            continue;
+        if is_code_cwd(argument) {
+            present.push(line);
+        } else {
+            splices.push(Splice { range: argument.range().to_std_range(), text: ARGUMENT.into() });
+            lines.push(line);
         }
-        match os_module::judge(script, fmk, functions, argument.start()) {
-            Os::Module => {}
-            Os::Missing(import) => splices.push(import),
-            Os::Taken(reason) => return Err(conflict(reason)),
-        }
-        splices.push(Splice { range: argument.range().to_std_range(), text: ARGUMENT.into() });
-        lines.push(script.line(*call));
     }
     if splices.is_empty() {
-        return Ok(Outcome::Done(Status::AlreadyApplied { lines: present }));
+        return Ok(Status::AlreadyApplied { lines: present }.into());
     }
-    Ok(Outcome::Change { lines, splices })
+    needs::check_os(script, fmk)?;
+    Ok(Verdict { status: Status::Applied { lines }, splices })
+}
+
+/// Where `name` is used, be it as a name or as an attribute.
+fn named(exprs: &[&Expr], name: &str) -> Vec<TextSize> {
+    let is_it = |expr: &&&Expr| match expr {
+        Expr::Attribute(it) => it.attr.as_str() == name,
+        Expr::Name(it) => it.id == name,
+        _ => false,
+    };
+    exprs.iter().filter(is_it).map(|expr| expr.start()).collect()
 }
 
 /// The argument that is to be replaced, of which nothing else may be needed.
 fn only_argument<'a>(script: &Script<'_>, call: &'a ExprCall) -> Result<&'a Expr, Status> {
-    let argument = match (&*call.arguments.args, call.arguments.keywords.as_slice()) {
+    let argument = match (&*call.arguments.args, &*call.arguments.keywords) {
         ([argument], []) if !argument.is_starred_expr() => argument,
         ([], [keyword]) if keyword.arg.is_some() => &keyword.value,
-        _ => return Err(conflict(format!("`{SWITCH}` at line {} has not just one argument", script.line(call)))),
+        _ => return Err(script.conflict(call.start(), format_args!("`{SWITCH}` has not just one argument"))),
     };
-    let mut effects = Effects(false);
-    effects.visit_expr(argument);
-    if effects.0 {
-        let line = script.line(call);
-        return Err(conflict(format!("the argument of `{SWITCH}` at line {line} does more than name a folder")));
+    // An assignment would be lost with it, and the brackets of a generator are the call's.
+    let does_more = |expr: &Expr| {
+        matches!(expr, Expr::Named(_) | Expr::Await(_) | Expr::Yield(_) | Expr::YieldFrom(_) | Expr::Generator(_))
+    };
+    if expressions_in(argument).into_iter().any(does_more) {
+        let what = format_args!("the argument of `{SWITCH}` does more than name a folder");
+        return Err(script.conflict(call.start(), what));
     }
     Ok(argument)
 }
 
-/// Looks for what would be lost with an argument: assignments, `await`, `yield`; and for a generator, whose brackets are
-/// the call's.
-struct Effects(bool);
-
-impl<'a> Visitor<'a> for Effects {
-    fn visit_expr(&mut self, expr: &'a Expr) {
-        self.0 |=
-            matches!(expr, Expr::Named(_) | Expr::Await(_) | Expr::Yield(_) | Expr::YieldFrom(_) | Expr::Generator(_));
-        visitor::walk_expr(self, expr);
+/// Whether `expr` is [`ARGUMENT`], by its functions and constants.
+fn is_code_cwd(expr: &Expr) -> bool {
+    let Expr::Call(call) = expr else { return false };
+    let reads = is_dotted(&call.func, "os.getenv") || is_dotted(&call.func, "os.environ.get");
+    let is_cwd =
+        |expr: &Expr| matches!(expr, Expr::Call(it) if is_dotted(&it.func, "os.getcwd") && it.arguments.is_empty());
+    match (&*call.arguments.args, &*call.arguments.keywords) {
+        ([key, default], []) => reads && is_string(key, "MODEL_TASK_CWD") && is_cwd(default),
+        _ => false,
     }
 }
 
 /// The status of a script whose `FMK.run` switches to no folder.
-fn without_switch(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Outcome, Status> {
-    let mut module = Mentions { switch: None, popen: None };
-    module.visit_body(script.body());
-    let mut class = Mentions { switch: None, popen: None };
-    class.visit_body(&fmk.class.body);
-    let line = |at: TextSize| line_at(script.text.as_bytes(), at.to_usize());
-    if let Some(at) = module.switch {
-        return Err(conflict(format!("`{SWITCH}` is called at line {}, not in `{CLASS}.{METHOD}`", line(at))));
+fn without_switch(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
+    let everywhere = expressions(script.body());
+    if let Some(at) = named(&everywhere, SWITCH).first() {
+        return Err(script.conflict(*at, format_args!("`{SWITCH}` is used outside `{CLASS}.{METHOD}`")));
     }
-    match class.popen.or(module.popen) {
-        Some(at) => Ok(Outcome::Done(Status::NotApplicable {
-            reason: format!("Popen at line {} runs in no `{SWITCH}`", line(at)),
-        })),
-        None => Err(Status::NotFound { reason: format!("`{CLASS}.{METHOD}` has no `with self.{SWITCH}(…)`") }),
-    }
-}
-
-/// The first calls of two functions, whatever they are called on.
-struct Mentions {
-    switch: Option<TextSize>,
-    popen: Option<TextSize>,
-}
-
-impl<'a> Visitor<'a> for Mentions {
-    fn visit_expr(&mut self, expr: &'a Expr) {
-        let name = match expr {
-            Expr::Attribute(it) => it.attr.as_str(),
-            Expr::Name(it) => it.id.as_str(),
-            _ => "",
-        };
-        match name {
-            SWITCH => drop(self.switch.get_or_insert(expr.start())),
-            "Popen" => drop(self.popen.get_or_insert(expr.start())),
-            _ => {}
+    let in_class = named(&expressions(&fmk.class.body), "Popen");
+    match in_class.first().or(named(&everywhere, "Popen").first()) {
+        Some(at) => {
+            let reason = format!("no `{SWITCH}` around Popen at line {}", script.line(*at));
+            Ok(Status::NotApplicable { reason }.into())
         }
-        visitor::walk_expr(self, expr);
-    }
-}
-
-/// One `with self.switch_directory(…)`.
-struct Switch<'a> {
-    call: &'a ExprCall,
-    /// The functions that it is in, `run` first.
-    functions: Vec<&'a StmtFunctionDef>,
-}
-
-/// Looks for them in `run` and the functions within.
-struct Switches<'a> {
-    instance: &'a str,
-    functions: Vec<&'a StmtFunctionDef>,
-    /// In how many of them the instance's name is something else.
-    rebound: usize,
-    found: Vec<Switch<'a>>,
-    /// Other uses of the name.
-    strays: Vec<TextSize>,
-}
-
-impl<'a> Switches<'a> {
-    fn as_switch(&self, expr: &'a Expr) -> Option<&'a ExprCall> {
-        let call = expr.as_call_expr()?;
-        let func = call.func.as_attribute_expr()?;
-        let on_instance = func.value.as_name_expr().is_some_and(|it| it.id == self.instance);
-        (on_instance && func.attr.as_str() == SWITCH && self.rebound == 0).then_some(call)
-    }
-
-    /// Visits the body of `function`, which may bind the instance's name `bindings` times.
-    fn visit_function(&mut self, function: &'a StmtFunctionDef, bindings: usize) {
-        let rebound = usize::from(scope::of_function(function, self.instance).bindings.len() > bindings);
-        self.rebound += rebound;
-        self.functions.push(function);
-        self.visit_body(&function.body);
-        self.functions.pop();
-        self.rebound -= rebound;
-    }
-}
-
-impl<'a> Visitor<'a> for Switches<'a> {
-    fn visit_stmt(&mut self, stmt: &'a Stmt) {
-        match stmt {
-            Stmt::With(with) => {
-                for item in &with.items {
-                    match self.as_switch(&item.context_expr) {
-                        Some(call) => {
-                            self.visit_arguments(&call.arguments);
-                            self.found.push(Switch { call, functions: self.functions.clone() });
-                        }
-                        None => self.visit_expr(&item.context_expr),
-                    }
-                    item.optional_vars.iter().for_each(|target| self.visit_expr(target));
-                }
-                self.visit_body(&with.body);
-            }
-            Stmt::FunctionDef(function) => {
-                function.decorator_list.iter().for_each(|decorator| self.visit_decorator(decorator));
-                self.visit_parameters(&function.parameters);
-                self.visit_function(function, 0);
-            }
-            _ => visitor::walk_stmt(self, stmt),
+        None => {
+            let what = format_args!("no `with self.{SWITCH}(…)` in `{CLASS}.{METHOD}`");
+            Err(script.not_found(fmk.method(METHOD)?.name.start(), what))
         }
-    }
-
-    fn visit_expr(&mut self, expr: &'a Expr) {
-        if matches!(expr, Expr::Attribute(it) if it.attr.as_str() == SWITCH) {
-            self.strays.push(expr.start());
-        }
-        visitor::walk_expr(self, expr);
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use file_edit::Splice;
 use serde::Serialize;
 
 /// One of the two edits.
@@ -18,19 +19,15 @@ pub enum Edit {
 impl Edit {
     /// Both, in the order in which they are judged and reported.
     pub const ALL: [Edit; 2] = [Edit::LogPath, Edit::CodeCwd];
-
-    /// The name on command lines and in reports: `log-path` or `code-cwd`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Edit::LogPath => "log-path",
-            Edit::CodeCwd => "code-cwd",
-        }
-    }
 }
 
+/// The name on command lines and in reports.
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(match self {
+            Edit::LogPath => "log-path",
+            Edit::CodeCwd => "code-cwd",
+        })
     }
 }
 
@@ -111,6 +108,19 @@ pub enum Status {
         /// What is in the way.
         reason: String,
     },
+}
+
+/// How one edit ended well, and what makes it.
+pub(crate) struct Verdict {
+    pub status: Status,
+    /// In the order of the text; none unless the status is `applied`.
+    pub splices: Vec<Splice>,
+}
+
+impl From<Status> for Verdict {
+    fn from(status: Status) -> Verdict {
+        Verdict { status, splices: Vec::new() }
+    }
 }
 
 impl Status {

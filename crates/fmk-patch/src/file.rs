@@ -87,14 +87,9 @@ pub fn patch_file(path: &Path, which: Edits, backup: Backup) -> Result<FileRepor
 /// Puts the output of `judged` in place of the file.
 fn replace((original, mut judged): (Original, FileReport), backup: Backup) -> Result<FileReport, FileError> {
     let Some(output) = &judged.report.output else { return Ok(judged) };
-    let kept = match backup {
-        Backup::Keep => {
-            let mut name = judged.target.as_os_str().to_owned();
-            name.push(BACKUP_SUFFIX);
-            Some(PathBuf::from(name))
-        }
-        Backup::None => None,
-    };
+    let mut name = judged.target.as_os_str().to_owned();
+    name.push(BACKUP_SUFFIX);
+    let kept = (backup == Backup::Keep).then(|| PathBuf::from(name));
     original.replace(output, kept.as_deref())?;
     judged.backup = kept;
     judged.written = true;

@@ -3,23 +3,19 @@
 //!
 //! [`patch`] is the pure judgement on bytes; [`patch_file`] is the same on a file, which it replaces whole or not at all.
 
-mod class_facts;
+mod bindings;
+mod block;
 mod code_cwd;
 mod edit;
 mod file;
 mod lines;
 mod log_path;
-mod meaning;
-mod names;
+mod needs;
 mod nesting;
-mod os_module;
-mod outcome;
 mod patch;
 mod refused;
-mod scope;
 mod script;
 mod source;
-mod value;
 
 pub use file_edit::{EditError, Splice, name_in_diff, unified_diff};
 

@@ -20,13 +20,22 @@ pub fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Where each line starts; the first is 0, and the last may be the end of `bytes`.
+pub fn starts(bytes: &[u8]) -> Vec<usize> {
+    let mut starts = vec![0];
+    let mut end = 0;
+    for line in split(bytes) {
+        end += line.len();
+        if line.ends_with(b"\n") || line.ends_with(b"\r") {
+            starts.push(end);
+        }
+    }
+    starts
+}
+
 /// The number, from 1, of the line that `offset` lies on.
 pub fn line_at(bytes: &[u8], offset: usize) -> usize {
-    let before = &bytes[..offset.min(bytes.len())];
-    let complete = split(before).filter(|line| matches!(line.last(), Some(b'\r' | b'\n'))).count();
-    // The LF of a CR LF belongs to the line that its CR ends.
-    let in_ending = before.last() == Some(&b'\r') && bytes.get(offset) == Some(&b'\n');
-    complete + usize::from(!in_ending)
+    starts(bytes).partition_point(|&start| start <= offset)
 }
 
 /// The offset at which the line of `offset` starts.

@@ -3,10 +3,8 @@
 use file_edit::Splice;
 
 use crate::code_cwd;
-use crate::edit::{Edit, Edits, Status};
+use crate::edit::{Edit, Edits, Status, Verdict};
 use crate::log_path;
-use crate::meaning::Meaning;
-use crate::outcome::{Outcome, conflict};
 use crate::refused::Refused;
 use crate::script::{Fmk, Script};
 use crate::source::decode;
@@ -63,7 +61,7 @@ fn patch_and_verify(source: &[u8], which: Edits) -> Result<Report, Refused> {
             before => before.word() == after.word(),
         };
         if !has_it {
-            *before = conflict(format!("the edited text would be judged `{after}`"));
+            *before = Status::Conflict { reason: format!("the edited text would be judged `{after}`") };
             kept = false;
         }
     }
@@ -76,42 +74,25 @@ fn patch_and_verify(source: &[u8], which: Edits) -> Result<Report, Refused> {
 fn judge(source: &[u8], which: Edits) -> Result<Report, Refused> {
     let text = decode(source)?;
     let script = Script::parse(&text)?;
-    let outcomes = outcomes(&script, which);
     let mut edits = Vec::new();
     let mut splices = Vec::new();
-    for (edit, outcome) in outcomes {
-        let status = match outcome {
-            Ok(Outcome::Done(status)) | Err(status) => status,
-            Ok(Outcome::Change { lines, splices: made }) => {
-                splices.extend(made);
-                Status::Applied { lines }
-            }
-        };
-        edits.push((edit, status));
+    let fmk = Fmk::find(&script);
+    for edit in Edit::ALL.into_iter().filter(|edit| which.contains(*edit)) {
+        let judged = fmk.as_ref().map_err(Status::clone).and_then(|fmk| match edit {
+            Edit::LogPath => log_path::judge(&script, fmk),
+            Edit::CodeCwd => code_cwd::judge(&script, fmk),
+        });
+        let verdict = judged.unwrap_or_else(Verdict::from);
+        splices.extend(verdict.splices);
+        edits.push((edit, verdict.status));
     }
     splices.sort_by_key(|splice| splice.range.start);
-    splices.dedup();
-    let good = edits.iter().all(|(_, status)| status.is_good());
-    if !good || splices.is_empty() {
-        return Ok(Report { edits, output: None, splices: Vec::new() });
+    let mut report = Report { edits, output: None, splices: Vec::new() };
+    if report.is_good() && !splices.is_empty() {
+        report.output = Some(file_edit::apply(source, &splices));
+        report.splices = splices;
     }
-    let output = file_edit::apply(source, &splices);
-    Ok(Report { edits, output: Some(output), splices })
-}
-
-fn outcomes(script: &Script<'_>, which: Edits) -> Vec<(Edit, Result<Outcome, Status>)> {
-    let chosen = Edit::ALL.into_iter().filter(|edit| which.contains(*edit));
-    let fmk = match Fmk::find(script) {
-        Ok(fmk) => fmk,
-        Err(status) => return chosen.map(|edit| (edit, Err(status.clone()))).collect(),
-    };
-    let mut meaning = Meaning::new(script, &fmk);
-    chosen
-        .map(|edit| match edit {
-            Edit::LogPath => (edit, log_path::judge(script, &fmk, &mut meaning)),
-            Edit::CodeCwd => (edit, code_cwd::judge(script, &fmk, &mut meaning)),
-        })
-        .collect()
+    Ok(report)
 }
 
 #[cfg(test)]
@@ -120,25 +101,13 @@ mod tests {
 
     const TEXT: &str = include_str!("../tests/shapes/pristine.py");
 
-    fn words(text: &str, which: Edits) -> Vec<(Edit, &'static str)> {
-        patch(text.as_bytes(), which).unwrap().edits.iter().map(|(edit, status)| (*edit, status.word())).collect()
-    }
-
     #[test]
     fn only_what_is_asked_for() {
-        let only = Edits { log_path: false, code_cwd: true };
-        assert_eq!(words(TEXT, only), [(Edit::CodeCwd, "applied")]);
-        let output = String::from_utf8(patch(TEXT.as_bytes(), only).unwrap().output.unwrap()).unwrap();
-        assert!(output.contains("MODEL_TASK_CWD") && !output.contains("ASCEND_PROCESS_LOG_PATH"));
-        assert_eq!(words(&output, Edits::ALL), [(Edit::LogPath, "applied"), (Edit::CodeCwd, "already-applied")]);
-    }
-
-    #[test]
-    fn all_or_nothing() {
-        let text = TEXT.replace("return current_envs", "return dict(current_envs)");
-        let report = patch(text.as_bytes(), Edits::ALL).unwrap();
-        assert_eq!(words(&text, Edits::ALL), [(Edit::LogPath, "conflict"), (Edit::CodeCwd, "applied")]);
-        assert_eq!((report.is_good(), report.output, report.splices), (false, None, Vec::new()));
+        let only = patch(TEXT.as_bytes(), Edits { log_path: false, code_cwd: true }).unwrap();
+        assert_eq!(only.edits, [(Edit::CodeCwd, Status::Applied { lines: vec![80] })]);
+        let both = patch(&only.output.unwrap(), Edits::ALL).unwrap();
+        let log_path = (Edit::LogPath, Status::Applied { lines: vec![33] });
+        assert_eq!(both.edits, [log_path, (Edit::CodeCwd, Status::AlreadyApplied { lines: vec![80] })]);
     }
 
     #[test]

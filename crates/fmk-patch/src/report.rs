@@ -98,31 +98,19 @@ struct EditJson {
 
 impl FileJson {
     fn of(entry: &Entry<'_>) -> FileJson {
-        let path = entry.path.to_string_lossy().into_owned();
-        match &entry.outcome {
-            Ok(file) => FileJson {
-                path,
-                change: file.report.output.is_some(),
-                written: file.written,
-                good: file.report.is_good(),
-                edits: file
-                    .report
-                    .edits
-                    .iter()
-                    .map(|(edit, status)| EditJson { edit: *edit, status: status.clone() })
-                    .collect(),
-                backup: file.backup.as_ref().map(|backup| backup.to_string_lossy().into_owned()),
-                error: None,
-            },
-            Err(error) => FileJson {
-                path,
-                change: false,
-                written: false,
-                good: false,
-                edits: Vec::new(),
-                backup: None,
-                error: Some(error.to_string()),
-            },
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let edits = |file: &FileReport| {
+            file.report.edits.iter().map(|(edit, status)| EditJson { edit: *edit, status: status.clone() }).collect()
+        };
+        let file = entry.outcome.as_ref().ok();
+        FileJson {
+            path: text(entry.path),
+            change: file.is_some_and(|file| file.report.output.is_some()),
+            written: file.is_some_and(|file| file.written),
+            good: file.is_some_and(|file| file.report.is_good()),
+            edits: file.map(edits).unwrap_or_default(),
+            backup: file.and_then(|file| file.backup.as_deref()).map(text),
+            error: entry.outcome.as_ref().err().map(ToString::to_string),
         }
     }
 }

@@ -1,32 +1,36 @@
-//! A parsed script: its statements with their places, and the class and methods that the edits belong to.
+//! A parsed script, and in it the class and the methods that the edits belong to.
 
-use ruff_python_ast::token::{Token, TokenKind};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{Expr, ModModule, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_python_parser::{ParseError, Parsed, parse_module};
 use ruff_text_size::{Ranged, TextSize};
 
+use crate::bindings::Bindings;
 use crate::edit::Status;
-use crate::lines::line_at;
+use crate::lines;
 use crate::nesting;
 use crate::refused::Refused;
-use crate::scope::{self, Made};
+
+/// The name of the class that both edits are about.
+pub const CLASS: &str = "FMK";
 
 /// A text that is Python by the grammar.
 pub struct Script<'t> {
-    /// The text that all places refer to.
+    /// The text that all offsets refer to.
     pub text: &'t str,
     parsed: Parsed<ModModule>,
+    line_starts: Vec<usize>,
 }
 
 impl<'t> Script<'t> {
     /// Parses `text`, unless it is nested too deep for that.
     pub fn parse(text: &'t str) -> Result<Script<'t>, Refused> {
         nesting::check(text, |head| parse_module(head).err().map(|error| syntax(head, &error)))?;
-        match parse_module(text) {
-            Ok(parsed) => Ok(Script { text, parsed }),
-            Err(error) => Err(syntax(text, &error)),
-        }
+        let parsed = parse_module(text).map_err(|error| syntax(text, &error))?;
+        Ok(Script { text, parsed, line_starts: lines::starts(text.as_bytes()) })
     }
 
     /// The statements outside all classes and functions, in order.
@@ -34,41 +38,120 @@ impl<'t> Script<'t> {
         &self.parsed.syntax().body
     }
 
-    /// The number, from 1, of the line that `node` starts on.
-    pub fn line(&self, node: &impl Ranged) -> usize {
-        line_at(self.text.as_bytes(), node.start().to_usize())
+    /// The number, from 1, of the line that `offset` lies on.
+    pub fn line(&self, offset: TextSize) -> usize {
+        self.line_starts.partition_point(|&start| start <= offset.to_usize())
     }
 
-    /// The last token before `offset` that is more than layout: no comment, line break within brackets or indentation.
-    pub fn token_before(&self, offset: TextSize) -> Option<&Token> {
-        self.parsed.tokens().before(offset).iter().rev().find(|token| {
-            !matches!(
-                token.kind(),
-                TokenKind::Indent | TokenKind::Dedent | TokenKind::Comment | TokenKind::NonLogicalNewline
-            )
-        })
+    /// A conflict: what is in the way at `offset`.
+    pub fn conflict(&self, offset: TextSize, what: impl Display) -> Status {
+        Status::Conflict { reason: format!("{what} at line {}", self.line(offset)) }
     }
 
-    /// Whether a backslash joins lines between `offset` and the token before it.
-    pub fn joins_lines_before(&self, offset: TextSize) -> bool {
-        let layout = |token: &&Token| !matches!(token.kind(), TokenKind::Indent | TokenKind::Dedent);
-        let start =
-            self.parsed.tokens().before(offset).iter().rev().find(layout).map_or(0, |token| token.end().to_usize());
-        self.text[start..offset.to_usize()].contains('\\')
+    /// What was looked for in the class or method at `offset`, and is not there.
+    pub fn not_found(&self, offset: TextSize, what: impl Display) -> Status {
+        Status::NotFound { reason: format!("{what} at line {}", self.line(offset)) }
     }
 
-    /// Where the logical line that holds `offset` ends: behind its line ending, or at the end of the text.
-    pub fn end_of_logical_line(&self, offset: TextSize) -> usize {
-        let newline = self.parsed.tokens().after(offset).iter().find(|token| token.kind() == TokenKind::Newline);
-        newline.map_or(self.text.len(), |token| token.end().to_usize())
+    /// What is at several places, or at one too many.
+    pub fn ambiguous(&self, offsets: impl ExactSizeIterator<Item = TextSize>, what: impl Display) -> Status {
+        Status::Ambiguous { reason: format!("{what} {}", self.at_lines(offsets)) }
+    }
+
+    /// `at line 3`, or `at lines 3, 9`; of many only the first, because a message is read by people.
+    pub fn at_lines(&self, offsets: impl ExactSizeIterator<Item = TextSize>) -> String {
+        const MOST: usize = 5;
+        let count = offsets.len();
+        let first: Vec<String> = offsets.take(MOST).map(|offset| self.line(offset).to_string()).collect();
+        let more = if count > MOST { format!(" and {} more", count - MOST) } else { String::new() };
+        format!("at line{} {}{more}", if count == 1 { "" } else { "s" }, first.join(", "))
     }
 }
 
 fn syntax(text: &str, error: &ParseError) -> Refused {
     Refused::Syntax {
         message: error.error.to_string(),
-        line: line_at(text.as_bytes(), error.location.start().to_usize()),
+        line: lines::line_at(text.as_bytes(), error.location.start().to_usize()),
     }
+}
+
+/// The class `FMK` of a script.
+pub struct Fmk<'a> {
+    script: &'a Script<'a>,
+    /// Its definition.
+    pub class: &'a StmtClassDef,
+    methods: BTreeMap<&'a str, Vec<&'a StmtFunctionDef>>,
+}
+
+impl<'a> Fmk<'a> {
+    /// The only class `FMK` of the module, whose name is bound nowhere else.
+    pub fn find(script: &'a Script<'a>) -> Result<Fmk<'a>, Status> {
+        let classes = statements_of_scope(script.body()).into_iter().filter_map(|stmt| stmt.as_class_def_stmt());
+        let classes: Vec<&StmtClassDef> = classes.filter(|class| class.name.as_str() == CLASS).collect();
+        let bindings = Bindings::of_module(script.body());
+        let class = match (&classes[..], bindings.of(CLASS)) {
+            ([], _) => return Err(Status::NotFound { reason: format!("there is no class `{CLASS}`") }),
+            ([class], [_]) => class,
+            (_, bound) => return Err(script.ambiguous(bound.iter().copied(), format_args!("`{CLASS}` is bound"))),
+        };
+        let mut methods: BTreeMap<&str, Vec<&StmtFunctionDef>> = BTreeMap::new();
+        for method in statements_of_scope(&class.body).into_iter().filter_map(|stmt| stmt.as_function_def_stmt()) {
+            methods.entry(method.name.as_str()).or_default().push(method);
+        }
+        Ok(Fmk { script, class, methods })
+    }
+
+    /// Its only method called `name`.
+    pub fn method(&self, name: &str) -> Result<&'a StmtFunctionDef, Status> {
+        match self.methods.get(name).map(Vec::as_slice) {
+            None | Some([]) => {
+                let what = format_args!("no method `{name}` in class `{CLASS}`");
+                Err(self.script.not_found(self.class.name.start(), what))
+            }
+            Some([method]) => Ok(method),
+            Some(several) => {
+                let places = several.iter().map(|method| method.name.start());
+                Err(self.script.ambiguous(places, format_args!("`{CLASS}.{name}` is defined")))
+            }
+        }
+    }
+
+    /// What `method` calls the instance that it is called on.
+    pub fn instance_in(&self, method: &'a StmtFunctionDef) -> Result<&'a str, Status> {
+        let what = format_args!("`{CLASS}.{}` is not a method of an instance", method.name);
+        self_of(method).ok_or_else(|| self.script.conflict(method.name.start(), what))
+    }
+
+    /// All of its methods, by their names.
+    pub fn methods(&self) -> impl Iterator<Item = &'a StmtFunctionDef> {
+        self.methods.values().flatten().copied()
+    }
+}
+
+/// Whether one of the decorators of `function` is just `name`.
+pub fn is_decorated(function: &StmtFunctionDef, name: &str) -> bool {
+    function.decorator_list.iter().any(|decorator| is_dotted(&decorator.expression, name))
+}
+
+/// The name that an instance method gives to its instance.
+pub fn self_of(method: &StmtFunctionDef) -> Option<&str> {
+    let first = method.parameters.posonlyargs.iter().chain(&method.parameters.args).next();
+    let has_none = is_decorated(method, "staticmethod") || is_decorated(method, "classmethod");
+    first.filter(|_| !has_none).map(|first| first.parameter.name.as_str())
+}
+
+/// Whether `expr` is a name or attribute spelled `name`, as `os.path.join`.
+pub fn is_dotted(expr: &Expr, name: &str) -> bool {
+    match (expr, name.rsplit_once('.')) {
+        (Expr::Attribute(it), Some((owner, attribute))) => it.attr.as_str() == attribute && is_dotted(&it.value, owner),
+        (Expr::Name(it), None) => it.id == name,
+        _ => false,
+    }
+}
+
+/// Whether `expr` is the string `text`.
+pub fn is_string(expr: &Expr, text: &str) -> bool {
+    matches!(expr, Expr::StringLiteral(it) if it.value.to_str() == text)
 }
 
 /// The statements of one scope, blocks included, but nothing of the functions and classes defined in it.
@@ -88,114 +171,27 @@ pub fn statements_of_scope(body: &[Stmt]) -> Vec<&Stmt> {
     flatten.0
 }
 
-/// The class `FMK` of a script.
-#[derive(Clone, Copy)]
-pub struct Fmk<'a> {
-    script: &'a Script<'a>,
-    /// Its definition.
-    pub class: &'a StmtClassDef,
+/// Every expression in `body`, the outer before the inner, those of functions and classes too.
+pub fn expressions(body: &[Stmt]) -> Vec<&Expr> {
+    let mut collect = Collect(Vec::new());
+    collect.visit_body(body);
+    collect.0
 }
 
-/// The name of the class that both edits are about.
-pub const CLASS: &str = "FMK";
-
-impl<'a> Fmk<'a> {
-    /// The only class `FMK` of the module.
-    pub fn find(script: &'a Script<'a>) -> Result<Fmk<'a>, Status> {
-        let classes: Vec<&StmtClassDef> = statements_of_scope(script.body())
-            .into_iter()
-            .filter_map(|stmt| stmt.as_class_def_stmt())
-            .filter(|class| class.name.as_str() == CLASS)
-            .collect();
-        match classes.as_slice() {
-            [] => Err(Status::NotFound { reason: format!("there is no class `{CLASS}`") }),
-            [class] => {
-                // A second binding of the name; a definition is one itself.
-                let bindings = scope::of_module(script.body(), CLASS).bindings;
-                let mut others = bindings.iter().filter(|it| it.made != Made::Star && it.at != class.start());
-                match others.next() {
-                    None => Ok(Fmk { script, class }),
-                    Some(other) => {
-                        let line = line_at(script.text.as_bytes(), other.at.to_usize());
-                        Err(Status::Ambiguous { reason: format!("`{CLASS}` is bound again at line {line}") })
-                    }
-                }
-            }
-            several => Err(Status::Ambiguous {
-                reason: format!(
-                    "class `{CLASS}` is defined {}",
-                    at_lines(several.iter().map(|class| script.line(&class.name)))
-                ),
-            }),
-        }
-    }
-
-    /// Its only method called `name`.
-    pub fn method(&self, name: &str) -> Result<&'a StmtFunctionDef, Status> {
-        match self.methods(name).as_slice() {
-            [] => Err(Status::NotFound { reason: format!("class `{CLASS}` has no method `{name}`") }),
-            [method] => Ok(method),
-            several => Err(Status::Ambiguous {
-                reason: format!(
-                    "method `{CLASS}.{name}` is defined {}",
-                    at_lines(several.iter().map(|method| self.script.line(&method.name)))
-                ),
-            }),
-        }
-    }
-
-    /// All of its methods called `name`.
-    pub fn methods(&self, name: &str) -> Vec<&'a StmtFunctionDef> {
-        self.all_methods().filter(|method| method.name.as_str() == name).collect()
-    }
-
-    /// All of its methods.
-    pub fn all_methods(&self) -> impl Iterator<Item = &'a StmtFunctionDef> {
-        statements_of_scope(&self.class.body).into_iter().filter_map(|stmt| stmt.as_function_def_stmt())
-    }
+/// `expr` and every expression in it.
+pub fn expressions_in(expr: &Expr) -> Vec<&Expr> {
+    let mut collect = Collect(Vec::new());
+    collect.visit_expr(expr);
+    collect.0
 }
 
-/// How a method is bound when it is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Gets the instance first.
-    Instance,
-    /// Gets the class first.
-    Class,
-    /// Gets nothing but its arguments.
-    Static,
-}
+struct Collect<'a>(Vec<&'a Expr>);
 
-/// The kind of `method`, by its decorators.
-pub fn kind_of(method: &StmtFunctionDef) -> Kind {
-    let decorated = |name: &str| {
-        method
-            .decorator_list
-            .iter()
-            .any(|decorator| decorator.expression.as_name_expr().is_some_and(|it| it.id == name))
-    };
-    match (decorated("staticmethod"), decorated("classmethod")) {
-        (true, _) => Kind::Static,
-        (_, true) => Kind::Class,
-        _ => Kind::Instance,
+impl<'a> Visitor<'a> for Collect<'a> {
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        self.0.push(expr);
+        visitor::walk_expr(self, expr);
     }
-}
-
-/// The name that an instance method gives to its instance.
-pub fn self_of(method: &StmtFunctionDef) -> Option<&str> {
-    (kind_of(method) == Kind::Instance)
-        .then(|| method.parameters.posonlyargs.iter().chain(&method.parameters.args).next())
-        .flatten()
-        .map(|parameter| parameter.parameter.name.as_str())
-}
-
-/// `at line 3`, or `at lines 3, 9`; of many only the first, because counting lines takes a walk through the text each.
-pub fn at_lines(lines: impl ExactSizeIterator<Item = usize>) -> String {
-    const MOST: usize = 5;
-    let count = lines.len();
-    let first: Vec<String> = lines.take(MOST).map(|line| line.to_string()).collect();
-    let more = if count > MOST { format!(" and {} more", count - MOST) } else { String::new() };
-    format!("at line{} {}{more}", if count == 1 { "" } else { "s" }, first.join(", "))
 }
 
 #[cfg(test)]
@@ -204,20 +200,10 @@ mod tests {
 
     #[test]
     fn lists_of_lines() {
-        assert_eq!(at_lines([3].into_iter()), "at line 3");
-        assert_eq!(at_lines([3, 9].into_iter()), "at lines 3, 9");
-        assert_eq!(at_lines(1..101), "at lines 1, 2, 3, 4, 5 and 95 more");
-    }
-
-    #[test]
-    fn logical_lines() {
-        let text = "x = (1,\n  2)  # all\ny = \\\n  3; z = 4\nz";
-        let script = Script::parse(text).unwrap();
-        let ends: Vec<&str> =
-            script.body().iter().map(|stmt| &text[..script.end_of_logical_line(stmt.end())]).collect();
-        let first = "x = (1,\n  2)  # all\n";
-        let second = "x = (1,\n  2)  # all\ny = \\\n  3; z = 4\n";
-        assert_eq!(ends, [first, second, second, text]);
-        assert!(script.joins_lines_before(TextSize::new(28)));
+        let script = Script::parse("1\r\n2\r3\n4\n5\n6\n").unwrap();
+        let at_lines = |offsets: &[u32]| script.at_lines(offsets.iter().map(|&offset| TextSize::new(offset)));
+        assert_eq!(at_lines(&[0]), "at line 1");
+        assert_eq!(at_lines(&[2, 3, 5]), "at lines 1, 2, 3");
+        assert_eq!(at_lines(&[0, 3, 5, 7, 9, 11, 12]), "at lines 1, 2, 3, 4, 5 and 2 more");
     }
 }

@@ -1,7 +1,6 @@
 //! A judgement with what must be true of every one.
 
-use expect_test::Expect;
-use fmk_patch::{Edits, Report, Status, patch, unified_diff};
+use fmk_patch::{Edit, Edits, Report, Status, patch};
 
 /// Judges `text` and checks what holds whatever the text is: the output differs only in the edits, and has them.
 pub fn judge(text: impl AsRef<[u8]>) -> Report {
@@ -12,19 +11,7 @@ pub fn judge(text: impl AsRef<[u8]>) -> Report {
         return report;
     };
     assert!(report.is_good());
-    let mut rebuilt = Vec::new();
-    let mut kept = 0;
-    for splice in &report.splices {
-        rebuilt.extend_from_slice(&text[kept..splice.range.start]);
-        rebuilt.extend_from_slice(&splice.text);
-        kept = splice.range.end;
-    }
-    rebuilt.extend_from_slice(&text[kept..]);
-    assert!(rebuilt == *output, "the output differs elsewhere");
-    assert!(
-        apply_diff(text, &unified_diff(b"fmk.py", text, &report.splices)) == *output,
-        "the diff makes something else"
-    );
+    assert!(file_edit::apply(text, &report.splices) == *output, "the output differs elsewhere");
     let again = patch(output, Edits::ALL).unwrap();
     assert_eq!(again.output, None, "a second run changes something");
     for ((edit, before), (_, after)) in report.edits.iter().zip(&again.edits) {
@@ -32,58 +19,6 @@ pub fn judge(text: impl AsRef<[u8]>) -> Report {
         assert!(has_it, "{edit} was {before} and is {after}");
     }
     report
-}
-
-/// Applies a unified diff as `patch` does, but with no tolerance: each line must be where the diff says.
-fn apply_diff(old: &[u8], diff: &[u8]) -> Vec<u8> {
-    let old: Vec<&[u8]> = old.split_inclusive(|&byte| byte == b'\n').collect();
-    let mut diff = diff.split_inclusive(|&byte| byte == b'\n').peekable();
-    assert_eq!(diff.next(), Some(&b"--- fmk.py\n"[..]));
-    assert_eq!(diff.next(), Some(&b"+++ fmk.py\n"[..]));
-    let mut new: Vec<Vec<u8>> = Vec::new();
-    let mut at = 0;
-    while let Some(header) = diff.next() {
-        let header = std::str::from_utf8(header).unwrap();
-        let numbers: Vec<usize> =
-            header.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
-        let [old_start, old_count, new_start, new_count] = numbers[..] else { panic!("{header}") };
-        let start = if old_count == 0 { old_start } else { old_start - 1 };
-        new.extend(old[at..start].iter().map(|line| line.to_vec()));
-        at = start;
-        assert_eq!(new.len(), if new_count == 0 { new_start } else { new_start - 1 }, "{header}");
-        let end = new.len() + new_count;
-        while let Some(line) = diff.next_if(|line| !line.starts_with(b"@@")) {
-            let no_newline = diff.next_if(|next| next.starts_with(b"\\ No newline")).is_some();
-            let text = &line[1..line.len() - usize::from(no_newline)];
-            if line[0] != b'+' {
-                assert_eq!(old[at], text, "{header}");
-                at += 1;
-            }
-            if line[0] != b'-' {
-                new.push(text.to_vec());
-            }
-        }
-        assert_eq!((at, new.len()), (start + old_count, end), "{header}");
-    }
-    new.extend(old[at..].iter().map(|line| line.to_vec()));
-    new.concat()
-}
-
-/// The statuses of `text` and the diff to its output, with `\r` and tabs made visible.
-pub fn check(text: impl AsRef<[u8]>, expected: Expect) {
-    let text = text.as_ref();
-    let report = judge(text);
-    let mut actual = String::new();
-    for (edit, status) in &report.edits {
-        actual.push_str(&format!("{edit}: {status}\n"));
-    }
-    let diff = unified_diff(b"fmk.py", text, &report.splices);
-    let diff = String::from_utf8_lossy(&diff);
-    // The two lines with the name say nothing here, and context is no change.
-    for line in diff.split_inclusive('\n').skip(2).filter(|line| !line.starts_with(' ')) {
-        actual.push_str(&line.replace('\r', "\\r").replace('\t', "\\t"));
-    }
-    expected.assert_eq(&actual);
 }
 
 /// A short script of the pristine kind, for changes by [`str::replace`].
@@ -127,9 +62,39 @@ pub fn short_with(changes: &[(&str, &str)]) -> String {
     text
 }
 
-/// Only the statuses of [`SHORT`] with changes.
-pub fn check_short(changes: &[(&str, &str)], expected: Expect) {
-    let report = judge(short_with(changes));
-    let lines: Vec<String> = report.edits.iter().map(|(edit, status)| format!("{edit}: {status}\n")).collect();
-    expected.assert_eq(&lines.concat());
+/// A call as it is in most scripts, and with the edit *code-cwd*.
+pub const CALL: &str = "self.switch_directory(self.get_working_dir())";
+pub const CODE_CWD: &str = r#"self.switch_directory(os.getenv("MODEL_TASK_CWD", os.getcwd()))"#;
+
+/// A text with the layout of [`SHORT`] with both edits.
+pub fn edited(text: &str) -> String {
+    let new = "        log_dir = FMK.get_log_dir()
+        process_log_path = os.path.join(log_dir, self.job_id, 'ascend', 'process_log', 'rank_' + self.rank_id)
+        FMK.set_env_if_not_exist(current_envs, 'ASCEND_PROCESS_LOG_PATH', process_log_path)
+        os.makedirs(current_envs['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)
+        return current_envs
+
+    @static";
+    text.replace("        return current_envs\n\n    @static", new).replace(CALL, CODE_CWD)
+}
+
+/// A status as its word and the lines that it names: `conflict 12`.
+pub fn brief(status: &Status) -> String {
+    let text = status.to_string();
+    let lines = text.rsplit_once("line").map_or("", |(_, lines)| lines);
+    let lines = lines.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    [status.word()].into_iter().chain(lines).collect::<Vec<_>>().join(" ")
+}
+
+/// Judges [`SHORT`] with the first of each row replaced by the second: the third is, by [`brief`], how each of `edits`
+/// ends. The other can be made.
+pub fn check_rows(edits: &[Edit], rows: &[(&str, &str, &str)]) {
+    for (old, new, expected) in rows {
+        for (edit, status) in judge(short_with(&[(old, new)])).edits {
+            match edits.contains(&edit) {
+                true => assert_eq!(brief(&status), *expected, "{edit}: {new}"),
+                false => assert_eq!(status.word(), "applied", "{edit}: {new}"),
+            }
+        }
+    }
 }

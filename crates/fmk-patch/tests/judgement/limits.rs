@@ -21,38 +21,54 @@ fn a_mebibyte_is_allowed_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn deep_nesting_in_every_form() {
+fn two_hundred_levels_are_allowed_and_one_more_is_not() {
     let expected = format!("its brackets and operators are nested deeper than {MAX_NESTING} near line 28");
-    for (open, close) in
-        [("(", ")"), ("[", "]"), ("{1:", "}"), ("f(", ")"), ("not ", ""), ("-", ""), ("1+", ""), ("lambda:", "")]
-    {
-        for depth in [MAX_NESTING + 1, 5000, 120_000] {
-            let text = format!("{SHORT}x = {}1{}\n", open.repeat(depth), close.repeat(depth));
-            assert_eq!(refused(text), expected, "{open} {depth}");
+    for (open, middle, close) in [
+        ("(", "1", ")"),
+        ("[", "", "]"),
+        ("{1: ", "2", "}"),
+        ("f(", "", ")"),
+        ("a[", "0", "]"),
+        ("", "z", "()"),
+        ("", "z", ".b"),
+        ("1 + ", "1", ""),
+        ("2 ** ", "1", ""),
+        ("not ", "1", ""),
+        ("-", "1", ""),
+        ("a and ", "b", ""),
+        ("lambda: ", "1", ""),
+        ("lambda a, b: ", "1", ""),
+    ] {
+        let text = |depth: usize| format!("{SHORT}x = {}{middle}{}\n", open.repeat(depth), close.repeat(depth));
+        assert!(judge(text(MAX_NESTING)).output.is_some(), "{open}{middle}{close}");
+        for depth in [MAX_NESTING + 1, 5000, 70_000] {
+            assert_eq!(refused(text(depth)), expected, "{open}{middle}{close} {depth}");
         }
         // Not closed at all.
-        assert_eq!(refused(format!("{SHORT}x = {}", open.repeat(100_000))), expected, "{open}");
+        let unclosed = format!("{SHORT}x = {}{middle}", open.repeat(70_000));
+        assert!(open.is_empty() || refused(unclosed) == expected, "{open}");
     }
-    let blocks: String = (0..201).map(|depth| format!("{}if x:\n", " ".repeat(depth))).collect();
-    assert_eq!(
-        refused(format!("{blocks}{}pass\n", " ".repeat(201))),
-        "its blocks are nested deeper than 200 near line 202"
-    );
+    for open in ["(x := ", "a if b else ", "f'{", "not -~+", "lambda a, ", "await ", "async ", "*", "a()|"] {
+        assert_eq!(refused(format!("{SHORT}x = {}", open.repeat(3000))), expected, "{open}");
+    }
+    let blocks = |depth: usize| (0..depth).map(|depth| format!("{}if x:\n", " ".repeat(depth))).collect::<String>();
+    assert!(patch(format!("{}{}pass\n", blocks(200), " ".repeat(200)).as_bytes(), Edits::ALL).is_ok());
+    let too_deep = "its blocks are nested deeper than 200 near line 202";
+    assert_eq!(refused(format!("{}{}pass\n", blocks(201), " ".repeat(201))), too_deep);
+    assert_eq!(refused(blocks(300)), too_deep);
 }
 
 #[test]
 fn no_python() {
-    assert_eq!(
-        refused("print 'Python 2'\n"),
-        "it is not valid Python: Simple statements must be separated by newlines or semicolons at line 1"
-    );
-    assert_eq!(
-        refused("class FMK:\ndef run(self): pass\n"),
-        "it is not valid Python: Expected an indented block after `class` definition at line 2"
-    );
+    let not_valid = |text: &str, message: &str| assert_eq!(refused(text), format!("it is not valid Python: {message}"));
+    not_valid("print 'Python 2'\n", "Simple statements must be separated by newlines or semicolons at line 1");
+    not_valid("class FMK:\ndef run(self): pass\n", "Expected an indented block after `class` definition at line 2");
+    not_valid("\x7fELF", "Got unexpected token \u{7f} at line 1");
+    not_valid(&"with a, ".repeat(3000), "Trailing comma not allowed at line 1");
+    not_valid(&format!("x = '''{}", "'' ".repeat(2000)), "missing closing quote in string literal at line 1");
+    not_valid(&format!("x = f'{}", "{".repeat(3000)), "f-string: unterminated string at line 1");
     assert_eq!(refused(b"\xff\xfe"), "byte 0 (line 1) is not valid UTF-8");
     assert_eq!(refused("x = 1\0\n"), "it has a zero byte at line 1");
-    assert_eq!(refused("\x7fELF"), "it is not valid Python: Got unexpected token \u{7f} at line 1");
 }
 
 /// Texts of nearly a mebibyte that would take minutes if some walk were taken for each of their parts.
@@ -63,23 +79,29 @@ fn many_of_anything_take_no_longer() {
         SHORT.replace("        return current_envs\n", &format!("{}        return current_envs\n", fill(unit)))
     };
     let in_run = |unit: &str| SHORT.replace("        with self", &format!("{}        with self", fill(unit)));
+    let set =
+        "        FMK.set_env_if_not_exist(current_envs, 'ASCEND_PROCESS_LOG_PATH', p)\n        return current_envs\n";
+    let doubled: String = (1..10_000).map(|n| format!("        p{n} = p{0} + p{0}\n", n - 1)).collect();
     for text in [
+        fill("@a\n") + "def f(): pass\n",
+        fill("\\\n") + "x = 1\n",
+        format!("if a: pass\n{}", fill("elif b: pass\n")),
+        format!("match x:\n    case {}b(): pass\n", "a()|".repeat(60)),
         format!("{SHORT}{}", fill("class FMK: pass\n")),
         format!("{SHORT}{}", fill("    def run(self): pass\n")),
+        format!("{}{SHORT}", fill("import os\n")),
         in_gen_env("        return {}\n"),
         in_gen_env("        FMK.set_env_if_not_exist(current_envs, 'ASCEND_PROCESS_LOG_PATH', 1)\n"),
-        in_gen_env("        log_dir = log_dir + '/' + self.rank_id\n"),
+        in_gen_env("        os.makedirs(p, exist_ok=True)\n").replace("        return current_envs\n", set),
+        in_gen_env("        self.get_log_dir(current_envs)\n").replace("        return current_envs\n", set),
         in_gen_env("        if x: a = b\n"),
-        in_gen_env("        self.get_log_dir(self.gen_env_for_fmk(1), self.gen_env_for_fmk(2))\n"),
-        in_run("        with self.switch_directory(1): pass\n"),
+        in_run("        with self.switch_directory(self.folder_of_the_code(of=the, user=s).code): pass\n"),
         in_run("        def f(self): self.switch_directory(1)\n"),
         in_run("        with a: os = 1\n"),
-        format!(
-            "class A0: pass\n{}{SHORT}",
-            (1..20_000).map(|n| format!("class A{n}(A{}): pass\n", n - 1)).collect::<String>()
-        )
-        .replace("class FMK:", "class FMK(A19999):")
-        .replace("def get_log_dir", "def no_log_dir"),
+        SHORT.replace(
+            "        return current_envs\n",
+            &format!("        p0 = ''\n{doubled}{}", set.replace("p)", "p9999)")),
+        ),
     ] {
         let report = patch(text.as_bytes(), Edits::ALL).unwrap();
         assert_eq!(report.edits.len(), 2);

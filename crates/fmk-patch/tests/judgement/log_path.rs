@@ -1,381 +1,216 @@
 //! Edit *log-path*: what counts as applied, where it goes, and when it is refused.
 
-use expect_test::expect;
+use fmk_patch::Edit;
 
-use crate::judged::{check, check_short, judge, short_with};
+use crate::judged::{SHORT, brief, check_rows, edited, judge, short_with};
 
-const SET: &str = "        return current_envs\n";
+const RETURN: &str = "        return current_envs\n";
+const FILL: &str = "        current_envs['RANK";
 
-/// The status of *log-path* with `block` before the `return` of `gen_env_for_fmk`, at line 13, and `more` in the class.
+/// Judges [`SHORT`] with changes, for this edit.
+fn check(rows: &[(&str, &str, &str)]) {
+    check_rows(&[Edit::LogPath], rows);
+}
+
+/// The status of *log-path* with `block` before the `return` of `gen_env_for_fmk`, from line 13, and `more` in the class.
 fn status(block: &str, more: &str) -> String {
     let block: String = block.lines().map(|line| format!("        {line}\n")).collect();
     let more: String = more.lines().map(|line| format!("    {line}\n")).collect();
-    let text = short_with(&[(SET, &format!("{block}{SET}\n{more}"))]);
-    judge(format!("import pathlib\n{text}")).edits[0].1.to_string()
+    brief(&judge(short_with(&[(RETURN, &format!("{block}{RETURN}\n{more}"))])).edits[0].1)
 }
 
 /// Ways to name the path.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 5] = [
     "os.path.join(FMK.get_log_dir(), self.job_id, 'ascend', 'process_log', 'rank_' + self.rank_id)",
-    "os.path.join(self.get_log_dir(), self.job_id, \"ascend\", \"process_log\", \"rank_\" + self.rank_id)",
+    "os.path.join(self.get_log_dir(), self.job_id, \"ascend/process_log\", f\"rank_{self.rank_id}\")",
     "f'{FMK.get_log_dir()}/{self.job_id}/ascend/process_log/rank_{self.rank_id}'",
-    "f\"{FMK.get_log_dir()}/{self.job_id}\" \"/ascend/process_log/\" f'rank_{self.rank_id!s}'",
-    "'%s/%s/ascend/process_log/rank_%s' % (FMK.get_log_dir(), self.job_id, self.rank_id)",
-    "'{}/{}/ascend/process_log/rank_{}'.format(FMK.get_log_dir(), self.job_id, self.rank_id)",
-    "FMK.get_log_dir() + os.sep + self.job_id + '/ascend/process_log' + '/rank_' + str(self.rank_id)",
-    "os.path.join(FMK.get_log_dir(), self.job_id, 'ascend/process_log/rank_{}'.format(self.rank_id))",
-    "str(pathlib.Path(FMK.get_log_dir()) / self.job_id / 'ascend' / 'process_log' / f'rank_{self.rank_id}')",
-    "'/'.join([FMK.get_log_dir(), self.job_id, 'ascend', 'process_log', 'rank_' + self.rank_id])",
-    "os.path.normpath(os.path.join(FMK.get_log_dir(), self.job_id, 'ascend/process_log', 'rank_%s' % self.rank_id))",
+    "f\"{FMK.get_log_dir()}/{self.job_id}\" \"/ascend/process_log/\" f'rank_{self.rank_id}'",
+    "FMK.get_log_dir() + '/' + self.job_id + '/ascend/process_log' + '/rank_' + str(self.rank_id)",
 ];
 
 /// Ways to set the variable to `p`.
-const SETTERS: [&str; 7] = [
+const SETTERS: [&str; 3] = [
     "FMK.set_env_if_not_exist(current_envs, 'ASCEND_PROCESS_LOG_PATH', p)",
-    "self.set_env_if_not_exist(current_envs, \"ASCEND_PROCESS_LOG_PATH\", env_value=p)",
+    "self.set_env_if_not_exist(current_envs, \"ASCEND_PROCESS_LOG_PATH\", p)",
     "current_envs['ASCEND_PROCESS_LOG_PATH'] = p",
-    "current_envs.setdefault('ASCEND_PROCESS_LOG_PATH', p)",
-    "current_envs.update({'ASCEND_PROCESS_LOG_PATH': p})",
-    "current_envs.update(ASCEND_PROCESS_LOG_PATH=p)",
-    "if 'ASCEND_PROCESS_LOG_PATH' not in os.environ: current_envs['ASCEND_PROCESS_LOG_PATH'] = p",
 ];
 
-/// Ways to create the folder, in one line each.
-const CREATORS: [&str; 7] = [
+/// Ways to create the folder.
+const CREATORS: [&str; 5] = [
     "os.makedirs(current_envs['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)",
-    "os.makedirs(name=current_envs[\"ASCEND_PROCESS_LOG_PATH\"], mode=0o750, exist_ok=True)",
+    "os.makedirs(current_envs[\"ASCEND_PROCESS_LOG_PATH\"], mode=0o750, exist_ok=True)",
     "pathlib.Path(current_envs['ASCEND_PROCESS_LOG_PATH']).mkdir(parents=True, exist_ok=True)",
-    "pathlib.Path(p).mkdir(0o750, True, True)",
-    "os.makedirs(p, 0o750, True)",
-    "os.makedirs(current_envs.get('ASCEND_PROCESS_LOG_PATH'), exist_ok=True)",
-    "if not os.path.exists(p): os.makedirs(p)",
+    "Path(p).mkdir(exist_ok=True, parents=True)",
+    "os.makedirs(p, exist_ok=True)",
 ];
 
 #[test]
-fn applied_by_any_spelling() {
+fn applied_by_any_spelling_that_is_known() {
     for path in PATHS {
         for setter in SETTERS {
             for creator in CREATORS {
-                let status = status(&format!("p = {path}\n{setter}\n{creator}"), "");
-                assert_eq!(status, "already-applied (lines 15, 16)", "{path}\n{setter}\n{creator}");
+                let block = format!("p = {path}\n{setter}\n{creator}");
+                assert_eq!(status(&block, ""), "already-applied 14 15", "{block}");
             }
         }
     }
-}
-
-#[test]
-fn the_folder_may_be_created_first_if_it_is_named_by_itself() {
-    let path = format!("p = {}\n", PATHS[0]);
-    let created_first = |creator: &str| status(&format!("{path}{creator}\n{}", SETTERS[0]), "");
-    assert_eq!(created_first("os.makedirs(p, exist_ok=True)"), "already-applied (lines 15, 16)");
+    let (path, setter) = (format!("p = {}\n", PATHS[0]), SETTERS[0]);
+    assert_eq!(status(&format!("{path}{}\n{setter}", CREATORS[4]), ""), "already-applied 14 15");
     assert_eq!(
-        created_first(CREATORS[0]),
-        "conflict: line 16 sets ASCEND_PROCESS_LOG_PATH, but its folder is not created"
+        status(&format!("{path}{setter}\n{0}\nlog(os.getenv('ASCEND_PROCESS_LOG_PATH'))", CREATORS[0]), ""),
+        "already-applied 14 15"
     );
 }
 
 #[test]
-fn applied_in_a_helper() {
+fn applied_in_a_helper_that_gets_the_environment() {
     let body = "    p = f'{FMK.get_log_dir()}/{self.job_id}/ascend/process_log/rank_{self.rank_id}'
     FMK.set_env_if_not_exist(envs, 'ASCEND_PROCESS_LOG_PATH', p)
     os.makedirs(envs['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)";
-    let helper = |head: &str, call: &str| status(call, &format!("{head}\n{body}"));
-    assert_eq!(helper("def logs(self, envs):", "self.logs(current_envs)"), "already-applied (lines 19, 20)");
-    assert_eq!(helper("def logs(self, envs):", "self.logs(envs=current_envs)"), "already-applied (lines 19, 20)");
-    // Not called, called with something else, called under a condition.
-    assert_eq!(helper("def logs(self, envs):", "pass"), "applied (line 15)");
-    assert_eq!(
-        helper("def logs(self, envs):", "self.logs({})"),
-        "conflict: line 19 sets ASCEND_PROCESS_LOG_PATH, but not in what is returned"
-    );
-    assert_eq!(
-        helper("def logs(self, envs):", "if rank_size > 1:\n    self.logs(current_envs)"),
-        "conflict: line 20 sets ASCEND_PROCESS_LOG_PATH only under a condition"
-    );
-}
-
-#[test]
-fn almost_applied_is_a_conflict() {
-    let path = format!("p = {}\n", PATHS[0]);
-    let (set, create) = (SETTERS[0], CREATORS[0]);
-    for (block, expected) in [
-        (format!("{path}{set}"), "line 15 sets ASCEND_PROCESS_LOG_PATH, but its folder is not created"),
-        (
-            format!("{path}{set}\nos.makedirs(p)"),
-            "line 15 sets ASCEND_PROCESS_LOG_PATH, but line 16 does not create its folder in every case",
-        ),
-        (
-            format!("{path}{set}\nif rank_size:\n    {create}"),
-            "line 15 sets ASCEND_PROCESS_LOG_PATH, but line 17 does not create its folder in every case",
-        ),
-        (
-            format!("{path}{set}\npathlib.Path(p).mkdir(exist_ok=True)"),
-            "line 15 sets ASCEND_PROCESS_LOG_PATH, but its folder is not created",
-        ),
-        (format!("p = '/var/log'\n{set}\n{create}"), "line 15 sets ASCEND_PROCESS_LOG_PATH to another path"),
-        (
-            format!("p = {}\n{set}\n{create}", PATHS[0].replace("rank_id", "device_id")),
-            "line 15 sets ASCEND_PROCESS_LOG_PATH to another path",
-        ),
-        (
-            format!("{path}os.environ['ASCEND_PROCESS_LOG_PATH'] = p"),
-            "line 15 sets ASCEND_PROCESS_LOG_PATH, but not in what is returned",
-        ),
-        (
-            "del current_envs['ASCEND_PROCESS_LOG_PATH']".to_owned(),
-            "line 14 does something with ASCEND_PROCESS_LOG_PATH that is not understood",
-        ),
-        (
-            "prepare(current_envs, 'ASCEND_PROCESS_LOG_PATH')".to_owned(),
-            "line 14 does something with ASCEND_PROCESS_LOG_PATH that is not understood",
-        ),
+    for (head, call, expected) in [
+        ("def logs(self, envs):", "self.logs(current_envs)", "already-applied 18 19"),
+        ("def logs(self, size, envs):", "self.logs(rank_size, current_envs)", "already-applied 18 19"),
+        // Not called, not surely called, called with something else, or in a way that is not followed.
+        ("def logs(self, envs):", "pass", "conflict 18"),
+        ("def logs(self, envs):", "self.logs({})", "conflict 18"),
+        ("def logs(self, envs):", "if rank_size > 1: self.logs(current_envs)", "conflict 18"),
+        ("def logs(self, envs):", "other.logs(current_envs)", "conflict 18"),
+        ("def logs(self, envs):", "FMK.logs(current_envs, self)", "conflict 18"),
+        ("def logs(self, envs):", "self.logs(envs=current_envs)", "conflict 18"),
+        ("def logs(self, envs, size):", "self.logs(rank_size, current_envs)", "conflict 18"),
+        ("async def logs(self, envs):", "self.logs(current_envs)", "conflict 18"),
+        ("@later\ndef logs(self, envs):", "self.logs(current_envs)", "conflict 19"),
+        ("@staticmethod\ndef logs(self, envs):", "self.logs(self, current_envs)", "conflict 19"),
+        ("def logs(self, envs):\n    if self.quiet: return", "self.logs(current_envs)", "conflict 19"),
+        ("def logs(self, envs):\n    envs = dict(envs)", "self.logs(current_envs)", "conflict 19"),
+        ("def logs(self, envs):\n    pass\n\ndef logs(self, envs):", "self.logs(current_envs)", "conflict 21"),
     ] {
-        assert_eq!(status(&block, ""), format!("conflict: {expected}"), "{block}");
+        assert_eq!(status(call, &format!("{head}\n{body}")), expected, "{head} {call}");
     }
 }
 
 #[test]
-fn set_by_run_is_a_conflict() {
-    check_short(
-        &[("        with self", "        envs['ASCEND_PROCESS_LOG_PATH'] = '/tmp'\n        with self")],
-        expect![[r#"
-            log-path: conflict: line 26 sets ASCEND_PROCESS_LOG_PATH outside `FMK.gen_env_for_fmk`
-            code-cwd: applied (line 27)
-        "#]],
-    );
+fn almost_applied_is_refused() {
+    let path = format!("p = {}\n", PATHS[0]);
+    let (set, create) = (SETTERS[0], CREATORS[0]);
+    for (block, expected) in [
+        // The folder is not surely created.
+        (format!("{path}{set}"), "conflict 14"),
+        (format!("{path}{set}\nos.makedirs(p)"), "conflict 14"),
+        (format!("{path}{set}\nos.makedirs(p, exist_ok=False)"), "conflict 14"),
+        (format!("{path}{set}\nif rank_size: {create}"), "conflict 14"),
+        (format!("{path}{set}\nPath(p).mkdir(exist_ok=True)"), "conflict 14"),
+        (format!("{path}{create}\n{set}"), "conflict 15"),
+        (format!("{path}{set}\n# {create}\n'''{create}'''"), "conflict 14"),
+        // Another path.
+        (format!("p = '/var/log'\n{set}\n{create}"), "conflict 14"),
+        (format!("p = {}\n{set}\n{create}", PATHS[0].replace("rank_id", "device_id")), "conflict 14"),
+        (format!("p = {}\n{set}\n{create}", PATHS[0].replace("'rank_'", "'npu', 'rank_'")), "conflict 14"),
+        (format!("p = {}\n{set}\n{create}", PATHS[2].replace("rank_id}", "rank_id!r}")), "conflict 14"),
+        (format!("p = {}\n{set}\n{create}", &PATHS[2][1..]), "conflict 14"),
+        (format!("{path}p = p or '/tmp'\n{set}\n{create}"), "conflict 15"),
+        (format!("{set}\n{create}\n{path}"), "conflict 13"),
+        // Another environment, or not surely, or not alone.
+        (format!("{path}os.environ['ASCEND_PROCESS_LOG_PATH'] = p\n{create}"), "conflict 14"),
+        (format!("{path}if rank_size: {set}\n{create}"), "conflict 14"),
+        (format!("{path}def later():\n    {set}\n{create}"), "conflict 15"),
+        (format!("{path}{set}\n{create}\ncurrent_envs = {{}}"), "conflict 16"),
+        (format!("{path}{set}\n{create}\ndel current_envs['ASCEND_PROCESS_LOG_PATH']"), "ambiguous 14 16"),
+        (format!("{path}{set}\n{set}\n{create}"), "ambiguous 14 15"),
+        // What is not recognised.
+        ("del current_envs['ASCEND_PROCESS_LOG_PATH']".to_owned(), "conflict 13"),
+        ("prepare(current_envs, 'ASCEND_PROCESS_LOG_PATH')".to_owned(), "conflict 13"),
+        ("current_envs.update(ASCEND_PROCESS_LOG_PATH='/tmp')".to_owned(), "conflict 13"),
+        ("current_envs.update({f'ASCEND_PROCESS_LOG_PATH': '/tmp'})".to_owned(), "conflict 13"),
+    ] {
+        assert_eq!(status(&block, ""), expected, "{block}");
+    }
+    // Set before there is an environment, by `run`, or by its name.
+    let early = format!("        {path}        {set}\n        {create}\n        current_envs = os");
+    check(&[
+        ("        current_envs = os", &early, "conflict 12"),
+        ("        with self", "        envs['ASCEND_PROCESS_LOG_PATH'] = '/tmp'\n        with self", "conflict 26"),
+        ("class FMK", "KEY = 'ASCEND_PROCESS_LOG_PATH'\nclass FMK", "conflict 5"),
+    ]);
 }
 
 #[test]
 fn text_of_the_anchors_elsewhere_means_nothing() {
-    check(
-        short_with(&[
-            (
-                "        current_envs = os",
-                "        # return current_envs, with ASCEND_PROCESS_LOG_PATH\n        current_envs = os",
-            ),
-            (
-                "        return current_envs\n",
-                "        # os.makedirs(current_envs['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)\n        return current_envs\n",
-            ),
-            (
-                "        envs = self",
-                "        \"\"\"with self.switch_directory(os.getenv(\"MODEL_TASK_CWD\", os.getcwd())):\"\"\"\n        envs = self",
-            ),
-            (
-                "\n\nclass FMK:\n",
-                "\n\nclass Other:\n    def gen_env_for_fmk(self):\n        return 'return current_envs'\n\n\nclass FMK:\n    '''class FMK:\n    def gen_env_for_fmk(self):\n        return current_envs\n    '''\n",
-            ),
-        ]),
-        expect![[r#"
-            log-path: applied (line 24)
-            code-cwd: applied (line 38)
-            @@ -21,6 +21,10 @@
-            +        log_dir = FMK.get_log_dir()
-            +        process_log_path = os.path.join(log_dir, self.job_id, 'ascend', 'process_log', 'rank_' + self.rank_id)
-            +        FMK.set_env_if_not_exist(current_envs, 'ASCEND_PROCESS_LOG_PATH', process_log_path)
-            +        os.makedirs(current_envs['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)
-            @@ -35,5 +39,5 @@
-            -        with self.switch_directory(self.get_working_dir()):
-            +        with self.switch_directory(os.getenv("MODEL_TASK_CWD", os.getcwd())):
-        "#]],
+    let block = "        log_dir = FMK.get_log_dir()
+        FMK.set_env_if_not_exist(current_envs, 'ASCEND_PROCESS_LOG_PATH', log_dir)\n        return current_envs\n";
+    let other = format!("class Other:\n    def gen_env_for_fmk(self, current_envs):\n{block}\n\nclass FMK:\n");
+    let quoted = format!(
+        "        '''{block}'''\n        # os.makedirs(current_envs['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)\n{FILL}"
     );
-}
-
-#[test]
-fn nested_functions_and_their_returns() {
-    check(
-        short_with(&[(
-            "        current_envs['RANK",
-            "        def size(of):\n            return str(of)\n\n        class Held:\n            def get(self):\n                return 1\n\n        name = lambda: current_envs\n        current_envs['RANK",
-        )]),
-        expect![[r#"
-            log-path: applied (line 21)
-            code-cwd: applied (line 34)
-            @@ -18,6 +18,10 @@
-            +        log_dir = FMK.get_log_dir()
-            +        process_log_path = os.path.join(log_dir, self.job_id, 'ascend', 'process_log', 'rank_' + self.rank_id)
-            +        FMK.set_env_if_not_exist(current_envs, 'ASCEND_PROCESS_LOG_PATH', process_log_path)
-            +        os.makedirs(current_envs['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)
-            @@ -31,5 +35,5 @@
-            -        with self.switch_directory(self.get_working_dir()):
-            +        with self.switch_directory(os.getenv("MODEL_TASK_CWD", os.getcwd())):
-        "#]],
+    let inner = format!("        def inner(current_envs):\n            return current_envs\n{FILL}");
+    let class = format!(
+        "        class Held:\n            def get(self):\n                return 1\n        name = lambda: current_envs\n{FILL}"
     );
+    let read =
+        format!("        log('ASCEND_PROCESS_LOG_PATH is set', os.environ.get('ASCEND_PROCESS_LOG_PATH'))\n{FILL}");
+    check(&[
+        ("class FMK:\n", &other, "applied 20"),
+        ("class FMK:\n", "class FMK:\n    '''class FMK:\n    return current_envs\n    '''\n", "applied 16"),
+        (FILL, &quoted, "applied 18"),
+        (FILL, &inner, "applied 15"),
+        (FILL, &class, "applied 17"),
+        (FILL, &read, "applied 14"),
+    ]);
 }
 
 #[test]
 fn where_it_returns() {
-    check_short(
-        &[("        return current_envs\n", "")],
-        expect![[r#"
-        log-path: not-found: `FMK.gen_env_for_fmk` has no `return`
-        code-cwd: applied (line 25)
-    "#]],
-    );
-    check_short(
-        &[("        return current_envs\n", "        return dict(current_envs)\n")],
-        expect![[r#"
-        log-path: conflict: `FMK.gen_env_for_fmk` returns something other than a variable at line 13
-        code-cwd: applied (line 26)
-    "#]],
-    );
-    check_short(
-        &[("        return current_envs\n", "        return os\n")],
-        expect![[r#"
-        log-path: conflict: `os`, which `FMK.gen_env_for_fmk` returns, is no variable of its own
-        code-cwd: applied (line 26)
-    "#]],
-    );
-    check_short(
-        &[(
-            "        return current_envs\n",
-            "        if rank_size:\n            return {}\n        return current_envs\n",
-        )],
-        expect![[r#"
-            log-path: ambiguous: `FMK.gen_env_for_fmk` returns at lines 14, 15
-            code-cwd: applied (line 28)
-        "#]],
-    );
-    check_short(
-        &[("        return current_envs\n", "        if rank_size:\n            return current_envs\n")],
-        expect![[r#"
-            log-path: conflict: the edited text would be judged `conflict: line 16 sets ASCEND_PROCESS_LOG_PATH only under a condition`
-            code-cwd: applied (line 27)
-        "#]],
-    );
-    check_short(
-        &[("        return current_envs\n", "        with lock:\n            return current_envs\n")],
-        expect![[r#"
-            log-path: applied (line 14)
-            code-cwd: applied (line 27)
-        "#]],
-    );
-    check_short(
-        &[(
-            "        return current_envs\n",
-            "        try:\n            return current_envs\n        finally:\n            pass\n",
-        )],
-        expect![[r#"
-            log-path: applied (line 14)
-            code-cwd: applied (line 29)
-        "#]],
-    );
-    check_short(
-        &[("        return current_envs\n", "        yield current_envs\n")],
-        expect![[r#"
-        log-path: not-found: `FMK.gen_env_for_fmk` has no `return`
-        code-cwd: applied (line 26)
-    "#]],
-    );
+    check(&[
+        (RETURN, "", "not-found 10"),
+        (RETURN, "        yield current_envs\n", "not-found 10"),
+        (RETURN, "        def inner():\n            return current_envs\n", "not-found 10"),
+        (RETURN, "        return dict(current_envs)\n", "conflict 13"),
+        (RETURN, "        return\n", "conflict 13"),
+        (RETURN, "        return os\n", "conflict 13"),
+        (RETURN, &format!("        if rank_size:\n            return {{}}\n{RETURN}"), "ambiguous 14 15"),
+        (RETURN, "        if rank_size:\n            return current_envs\n", "conflict 14"),
+        (RETURN, "        with lock:\n            return current_envs\n", "conflict 14"),
+        (RETURN, &format!("{RETURN}        pass\n"), "conflict 13"),
+    ]);
 }
 
 #[test]
 fn what_the_new_statements_need() {
-    check_short(
-        &[("def get_log_dir():", "def log_dir():")],
-        expect![[r#"
-        log-path: conflict: class `FMK` has no method `get_log_dir`
-        code-cwd: applied (line 26)
-    "#]],
-    );
-    check_short(
-        &[("    @staticmethod\n    def get_log_dir():", "    def get_log_dir(self):")],
-        expect![[r#"
-        log-path: conflict: `FMK.get_log_dir` at line 15 can't be called on the class with 0 arguments
-        code-cwd: applied (line 25)
-    "#]],
-    );
-    check_short(
-        &[("    @staticmethod\n    def get_log_dir():", "    @classmethod\n    def get_log_dir(cls):")],
-        expect![[r#"
-            log-path: applied (line 13)
-            code-cwd: applied (line 26)
-        "#]],
-    );
-    check_short(
-        &[("(envs, env_name, env_value)", "(envs, **more)")],
-        expect![[r#"
-        log-path: conflict: `FMK.set_env_if_not_exist` at line 20 can't be called on the class with 3 arguments
-        code-cwd: applied (line 26)
-    "#]],
-    );
-    check_short(
-        &[("self.job_id = get_job_id()", "pass")],
-        expect![[r#"
-        log-path: conflict: class `FMK` never sets `self.job_id`
-        code-cwd: applied (line 26)
-    "#]],
-    );
-    check_short(
-        &[("self.rank_id = device.rank_id", "self.rank_id = int(device.rank_id)")],
-        expect![[r#"
-        log-path: conflict: `self.rank_id` is no string but a number at line 8
-        code-cwd: applied (line 26)
-    "#]],
-    );
-    check_short(
-        &[("self.rank_id = device.rank_id", "self.rank_id: int = 0")],
-        expect![[r#"
-        log-path: conflict: `self.rank_id` is no string but a number at line 8
-        code-cwd: applied (line 26)
-    "#]],
-    );
+    const STATIC: &str = "    @staticmethod\n    def get_log_dir():";
+    check(&[
+        ("def get_log_dir():", "def log_dir():", "not-found 5"),
+        (STATIC, "    def get_log_dir(self):", "conflict 15"),
+        (STATIC, "    def get_log_dir():", "applied 13"),
+        (STATIC, "    @classmethod\n    def get_log_dir(cls):", "conflict 16"),
+        (STATIC, "    @property\n    def get_log_dir():", "conflict 16"),
+        ("(envs, env_name, env_value)", "(envs, **more)", "conflict 20"),
+        ("self.job_id = get_job_id()", "pass", "conflict 5"),
+        ("self.rank_id = device.rank_id", "self.rank_id = int(device.rank_id)", "conflict 8"),
+        ("self.rank_id = device.rank_id", "self.rank_id: int = 0", "conflict 8"),
+    ]);
 }
 
 #[test]
 fn names_that_are_taken() {
-    check_short(
-        &[("        current_envs['RANK", "        log_dir = '/x'\n        current_envs['RANK")],
-        expect![[r#"
-        log-path: applied (line 14)
-        code-cwd: applied (line 27)
-    "#]],
-    );
-    check_short(
-        &[("        current_envs['RANK", "        call_later(lambda: process_log_path)\n        current_envs['RANK")],
-        expect![[r#"
-            log-path: conflict: `FMK.gen_env_for_fmk` uses the name `process_log_path` for something else
-            code-cwd: applied (line 27)
-        "#]],
-    );
-    check_short(
-        &[("gen_env_for_fmk(self, rank_size):", "gen_env_for_fmk(self, rank_size, FMK=None):")],
-        expect![[r#"
-        log-path: conflict: `FMK` is something else in `FMK.gen_env_for_fmk`: see line 10
-        code-cwd: applied (line 26)
-    "#]],
-    );
-    check_short(
-        &[("        current_envs['RANK", "        self = self.clone()\n        current_envs['RANK")],
-        expect![[r#"
-            log-path: conflict: `self` is assigned in `FMK.gen_env_for_fmk`
-            code-cwd: applied (line 27)
-        "#]],
-    );
+    let before = |statement: &str| format!("        {statement}\n{FILL}");
+    check(&[
+        (FILL, &before("log_dir = '/x'"), "conflict 12"),
+        (FILL, &before("call_later(lambda: process_log_path)"), "conflict 12"),
+        ("gen_env_for_fmk(self, rank_size):", "gen_env_for_fmk(self, rank_size, log_dir):", "conflict 10"),
+        ("gen_env_for_fmk(self, rank_size):", "gen_env_for_fmk(self, rank_size, FMK=None):", "conflict 10"),
+        (FILL, &before("self = self.clone()"), "conflict 12"),
+        (FILL, &before("current_envs = dict(current_envs)"), "conflict 12"),
+        ("gen_env_for_fmk(self, rank_size):", "gen_env_for_fmk(*all):", "conflict 10"),
+        ("    def gen_env", "    @staticmethod\n    def gen_env", "conflict 11"),
+    ]);
 }
 
 #[test]
 fn other_names_for_the_instance_and_the_environment() {
-    check(
-        short_with(&[
-            (
-                "gen_env_for_fmk(self, rank_size):\n        current_envs = os",
-                "gen_env_for_fmk(this, rank_size):\n        env = os",
-            ),
-            ("current_envs['RANK_SIZE']", "env['RANK_SIZE']"),
-            ("return current_envs", "return env"),
-        ]),
-        expect![[r#"
-            log-path: applied (line 13)
-            code-cwd: applied (line 26)
-            @@ -10,6 +10,10 @@
-            +        log_dir = FMK.get_log_dir()
-            +        process_log_path = os.path.join(log_dir, this.job_id, 'ascend', 'process_log', 'rank_' + this.rank_id)
-            +        FMK.set_env_if_not_exist(env, 'ASCEND_PROCESS_LOG_PATH', process_log_path)
-            +        os.makedirs(env['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)
-            @@ -23,5 +27,5 @@
-            -        with self.switch_directory(self.get_working_dir()):
-            +        with self.switch_directory(os.getenv("MODEL_TASK_CWD", os.getcwd())):
-        "#]],
-    );
+    let renamed = |text: &str| text.replace("current_envs", "env").replace("(self, rank_size):", "(this, rank_size):");
+    let text = renamed(SHORT);
+    let expected = renamed(&edited(SHORT))
+        .replace("log_dir, self.job_id", "log_dir, this.job_id")
+        .replace("+ self.rank_id", "+ this.rank_id");
+    assert_eq!(judge(&text).output, Some(expected.into_bytes()));
 }

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod code_cwd;
 mod corpus;
 mod judged;
 mod layout;
 mod limits;
 mod log_path;
-mod names;
 mod properties;
+mod sentences;
 mod shapes;
-mod switches;
+mod surroundings;

@@ -5,239 +5,106 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::judged::judge;
+use crate::judged::{CALL, edited, judge, short_with};
+use crate::layout::{LAYOUTS, Layout};
 
-/// Blocks that may stand anywhere in a function, with one level of indentation as a tab. None uses a name of the edits.
+/// Blocks that may stand anywhere in a function. None uses a name of the edits.
 const STATEMENTS: [&str; 16] = [
     "pass",
     "x = 1",
     "x, *y = [1, 2, (3, {'a': 4})]",
-    "if x:\n\ty = 1\nelif y:\n\tpass\nelse:\n\tx = 2",
-    "for x in range(3):\n\tcontinue\nelse:\n\tpass",
+    "if x:\n    y = 1\nelif y:\n    pass\nelse:\n    x = 2",
+    "for x in range(3):\n    continue\nelse:\n    pass",
     "while x: x -= 1",
-    "try:\n\tx = f(1)\nexcept (OSError, ValueError) as error:\n\tlog.info(error)\nfinally:\n\tpass",
-    "def inner(a, *b, c=1, **d):\n\treturn current_envs",
-    "class Inner:\n\tdef run(self):\n\t\treturn self",
+    "try:\n    x = f(1)\nexcept (OSError, ValueError) as error:\n    log.info(error)\nfinally:\n    pass",
+    "def inner(a, *b, c=1, **d):\n    return current_envs",
+    "class Inner:\n    def run(self):\n        return self",
     "y = lambda a, b=1: (a, b)",
     "z = [a for a in y if a if not x]",
     "# return current_envs",
     "'''with self.switch_directory(1):\nreturn current_envs'''",
     "assert x, 'with self.switch_directory(x):'",
-    "with open(x) as y, z:\n\tpass",
-    "x = f'{y!r:>{z}} {{current_envs}}' \\\n\t'ASCEND'",
+    "with open(x) as y, z:\n    pass",
+    "x = f'{y!r:>{z}} {{current_envs}}' \\\n    'ASCEND'",
 ];
 
 /// Blocks that may stand outside all functions.
 const TOP_LEVEL: [&str; 8] = [
     "import re",
-    "from common import (\n\tA,\n\tB as b,\n)",
-    "try:\n\timport json\nexcept ImportError:\n\tjson = None",
+    "from common import (\n    A,\n    B as b,\n)",
+    "try:\n    import json\nexcept ImportError:\n    json = None",
     "X = {'os': 1}",
-    "def switch(directory):\n\tyield directory",
-    "class Other(object):\n\tdef gen_env_for_fmk(self):\n\t\treturn {}",
-    "if X:\n\tX = None",
+    "def switch(directory):\n    yield directory",
+    "class Other(object):\n    def gen_env_for_fmk(self):\n        return {}",
+    "if X:\n    X = None",
     "# class FMK:",
 ];
 
-const IMPORTS: [&str; 4] = ["import os", "import sys, os", "import os.path", "X = 0"];
-
-const ARGUMENTS: [&str; 5] =
-    ["self.get_working_dir()", "'/tmp'", "os.path.join(\n\t\t'a', # b\n\t\t'c')", "directory=x", "(x)"];
-
-#[derive(Debug, Clone)]
-struct Text {
-    before: Vec<&'static str>,
-    import: &'static str,
-    after: Vec<&'static str>,
-    in_environment: Vec<&'static str>,
-    in_run: Vec<&'static str>,
-    arguments: Vec<&'static str>,
-    run_first: bool,
-    bom: bool,
-    indentation: &'static str,
-    endings: Vec<&'static str>,
-    ended: bool,
-}
-
-fn text() -> impl Strategy<Value = Text> {
-    let endings = prop_oneof![
-        Just(vec!["\n"]),
-        Just(vec!["\r\n"]),
-        Just(vec!["\r"]),
-        vec(select(&["\n", "\r\n", "\r"][..]), 1..20),
-    ];
+/// A script that lacks both edits, and how it is laid out.
+fn text() -> impl Strategy<Value = (String, (&'static str, Layout))> {
     let blocks = || vec(select(&STATEMENTS[..]), 0..5);
-    (
-        (vec(select(&TOP_LEVEL[..]), 0..4), select(&IMPORTS[..]), vec(select(&TOP_LEVEL[..]), 0..4)),
-        (blocks(), blocks(), vec(select(&ARGUMENTS[..]), 1..4)),
-        (any::<bool>(), any::<bool>(), select(&["    ", "\t", " ", "  "][..]), endings, any::<bool>()),
-    )
-        .prop_map(|((before, import, after), (in_environment, in_run, arguments), layout)| {
-            let (run_first, bom, indentation, endings, ended) = layout;
-            Text {
-                before,
-                import,
-                after,
-                in_environment,
-                in_run,
-                arguments,
-                run_first,
-                bom,
-                indentation,
-                endings,
-                ended,
-            }
-        })
+    let top_level = || vec(select(&TOP_LEVEL[..]), 0..4);
+    let places = (top_level(), top_level(), blocks(), blocks(), 0..3usize);
+    // Blanks and tabs fit each other in the short script only.
+    let layouts = LAYOUTS.into_iter().filter(|(name, _)| *name != "tabs before blanks");
+    (places, select(layouts.collect::<Vec<_>>())).prop_map(|((before, after, environment, run, switches), layout)| {
+        let indent = |block: &str| block.lines().map(|line| format!("        {line}\n")).collect::<String>();
+        let inside = |blocks: &[&str]| blocks.iter().map(|block| indent(block)).collect::<String>();
+        let outside = |blocks: &[&str]| blocks.iter().map(|block| format!("{block}\n")).collect::<String>();
+        let switches = indent(&format!("with {CALL}:\n    pass")).repeat(switches);
+        let text = short_with(&[
+            ("import os\n", &format!("{}import os\n{}", outside(&before), outside(&after))),
+            ("        current_envs[", &format!("{}        current_envs[", inside(&environment))),
+            ("        with self", &format!("{}{switches}        with self", inside(&run))),
+        ]);
+        (text, layout)
+    })
 }
 
-impl Text {
-    fn render(&self) -> Vec<u8> {
-        let indent = |block: &str, depth: usize| -> String {
-            block.lines().map(|line| format!("{}{line}\n", "\t".repeat(depth))).collect()
-        };
-        let blocks = |blocks: &[&str], depth: usize| -> String { blocks.iter().map(|it| indent(it, depth)).collect() };
-        let environment = format!(
-            "\tdef gen_env_for_fmk(self, rank_size):\n\t\tcurrent_envs = dict()\n{}\t\treturn current_envs\n",
-            blocks(&self.in_environment, 2)
-        );
-        let switches: String = self
-            .arguments
-            .iter()
-            .map(|argument| indent(&format!("with self.switch_directory({argument}):\n\tsubprocess.Popen(command)"), 2))
-            .collect();
-        let run = format!("\tdef run(self, rank_size, command):\n{}{switches}", blocks(&self.in_run, 2));
-        let (first, last) = if self.run_first { (&run, &environment) } else { (&environment, &run) };
-        let unix = format!(
-            "{}{}\n{}class FMK:\n\tdef __init__(self):\n\t\tself.job_id = self.rank_id = ''\n\n{first}\n\
-             \t@staticmethod\n\tdef get_log_dir():\n\t\treturn ''\n\n\
-             \t@staticmethod\n\tdef set_env_if_not_exist(envs, name, value):\n\t\tenvs[name] = value\n\n{last}",
-            blocks(&self.before, 0),
-            self.import,
-            blocks(&self.after, 0)
-        );
-        let mut lines: Vec<String> = unix.split('\n').map(|line| line.replace('\t', self.indentation)).collect();
-        lines.pop();
-        let mut bytes = if self.bom { b"\xef\xbb\xbf".to_vec() } else { Vec::new() };
-        let count = lines.len();
-        for (number, line) in lines.into_iter().enumerate() {
-            bytes.extend_from_slice(line.as_bytes());
-            let ending = self.endings[number % self.endings.len()];
-            if number + 1 < count || self.ended {
-                bytes.extend_from_slice(ending.as_bytes());
-            }
-        }
-        bytes
-    }
-}
-
-/// Pieces of which texts are put together that may be Python or not.
-const PIECES: [&str; 60] = [
-    "class FMK",
-    "class ",
-    "def gen_env_for_fmk(self, rank_size)",
-    "def run(self)",
-    "def ",
-    "async ",
-    ":",
-    "\n",
-    "\n    ",
-    "\n        ",
-    "\n\t",
-    "\r\n",
-    "\r",
-    "\\\n",
-    "return current_envs",
-    "return ",
-    "current_envs",
-    " = ",
-    "with self.switch_directory(",
-    "with ",
-    ")",
-    "(",
-    "[",
-    "]",
-    "{",
-    "}",
-    "'",
-    "\"",
-    "'''",
-    "\"\"\"",
-    "f'",
-    "f'{",
-    "import os",
-    "from os import path",
-    "import *",
-    "os.getenv(\"MODEL_TASK_CWD\", os.getcwd())",
-    "FMK.set_env_if_not_exist(current_envs, 'ASCEND_PROCESS_LOG_PATH', process_log_path)",
-    "self",
-    ".",
-    ",",
-    "lambda ",
-    "if ",
-    " else ",
-    "for x in ",
-    "yield ",
-    "await ",
-    "not ",
-    "- ",
-    "** ",
-    "+ ",
-    "a",
-    "1",
-    "@",
-    "# ",
-    "\u{feff}",
-    "\u{4e2d}",
-    "# coding: gbk",
-    "match x:",
-    "case ",
-    "try:",
+/// The shapes to be damaged.
+const SHAPES: [&str; 5] = [
+    include_str!("../shapes/pristine.py"),
+    include_str!("../shapes/newer.py"),
+    include_str!("../shapes/package_relative.py"),
+    include_str!("../shapes/refactored.py"),
+    include_str!("../shapes/already_patched.py"),
 ];
 
-/// Texts that are mostly wrong.
+/// What opens or joins something, beside the words and marks of the shapes.
+const OPENERS: &str =
+    "( [ { ) ] } ' \" ''' \"\"\" f' f'{ : , . @ lambda async await yield not - ** + match case try \u{feff} \u{4e2d}";
+
+/// Texts that are mostly wrong: pieces of the shapes and openers in any order, some of them many times.
 fn soup() -> impl Strategy<Value = Vec<u8>> {
+    let openers: Vec<&str> = OPENERS.split_inclusive(' ').chain(OPENERS.split(' ')).collect();
+    let words = SHAPES.iter().flat_map(|shape| shape.split_inclusive(|c: char| !c.is_alphanumeric()));
+    let piece = prop_oneof![select(words.collect::<Vec<_>>()), select(openers)];
     let repeat = prop_oneof![8 => 1..2usize, 1 => 2..400usize, 1 => 3000..6000usize];
-    vec((select(&PIECES[..]), repeat), 0..40)
+    vec((piece, repeat), 0..40)
         .prop_map(|pieces| pieces.iter().map(|(piece, times)| piece.repeat(*times)).collect::<String>().into_bytes())
 }
 
-/// What happens to one line of a good script.
-#[derive(Debug, Clone, Copy)]
-enum Damage {
-    Drop,
-    Double,
-    Indent,
-    Dedent,
-    Join,
-    SwapWithNext,
-}
+/// What may happen to one line of a good script: it is lost, doubled, moved to the right or left, joined to the next, or
+/// changes places with that.
+const DAMAGES: [fn(&mut Vec<String>, usize); 6] = [
+    |lines, at| drop(lines.remove(at)),
+    |lines, at| lines.insert(at, lines[at].clone()),
+    |lines, at| lines[at].insert_str(0, "    "),
+    |lines, at| lines[at] = lines[at].replacen("    ", "", 1),
+    |lines, at| lines[at] = lines[at].trim_end().to_owned(),
+    |lines, at| {
+        let next = (at + 1) % lines.len();
+        lines.swap(at, next);
+    },
+];
 
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
-    use Damage::*;
-    let shapes = [
-        include_str!("../shapes/pristine.py"),
-        include_str!("../shapes/newer.py"),
-        include_str!("../shapes/package_relative.py"),
-        include_str!("../shapes/refactored.py"),
-        include_str!("../shapes/already_patched.py"),
-    ];
-    let damages =
-        vec((any::<prop::sample::Index>(), select(vec![Drop, Double, Indent, Dedent, Join, SwapWithNext])), 1..4);
-    (select(shapes.to_vec()), damages).prop_map(|(shape, damages)| {
+    let damages = vec((any::<prop::sample::Index>(), select(DAMAGES.to_vec())), 1..4);
+    (select(SHAPES.to_vec()), damages).prop_map(|(shape, damages)| {
         let mut lines: Vec<String> = shape.split_inclusive('\n').map(str::to_owned).collect();
         for (index, damage) in damages {
             let at = index.index(lines.len());
-            match damage {
-                Drop => drop(lines.remove(at)),
-                Double => lines.insert(at, lines[at].clone()),
-                Indent => lines[at].insert_str(0, "    "),
-                Dedent => lines[at] = lines[at].replacen("    ", "", 1),
-                Join => lines[at] = lines[at].trim_end().to_owned(),
-                SwapWithNext => {
-                    let next = (at + 1) % lines.len();
-                    lines.swap(at, next);
-                }
-            }
+            damage(&mut lines, at);
         }
         lines.concat().into_bytes()
     })
@@ -252,16 +119,13 @@ fn judged_or_refused(text: &[u8]) {
 
 proptest! {
     #[test]
-    fn the_edits_are_made_in_any_surroundings(text in text()) {
-        let bytes = text.render();
-        let report = judge(&bytes);
+    fn the_edits_are_made_in_any_surroundings((text, (name, layout)) in text()) {
+        let report = judge(layout(&text));
         for (edit, status) in &report.edits {
             let applied = matches!(status, Status::Applied { .. });
-            prop_assert!(applied, "{edit}: {status}\n{}", String::from_utf8_lossy(&bytes));
+            prop_assert!(applied, "{edit}: {status}\n{name}\n{text}");
         }
-        // Nothing but the two edits and perhaps the import.
-        let import = usize::from(text.import == "X = 0");
-        prop_assert_eq!(report.splices.len(), 1 + text.arguments.len() + import);
+        prop_assert!(report.output == Some(layout(&edited(&text))), "{name}\n{text}");
     }
 
     #[test]

@@ -1,0 +1,88 @@
+//! Edit *code-cwd*: which calls of `switch_directory` are changed, and when it is refused.
+
+use fmk_patch::Edit;
+
+use crate::judged::{CALL, brief, check_rows, judge, short_with};
+
+const WITH: &str = "        with self.switch_directory(self.get_working_dir()):\n";
+const NEW: &str = "os.getenv(\"MODEL_TASK_CWD\", os.getcwd())";
+
+/// Judges [`SHORT`](crate::judged::SHORT) with changes, for this edit.
+fn check(rows: &[(&str, &str, &str)]) {
+    check_rows(&[Edit::CodeCwd], rows);
+}
+
+#[test]
+fn the_argument_alone_is_replaced() {
+    for (before, argument, after) in [
+        ("self.switch_directory( ", "work", " ) as folder"),
+        ("self.switch_directory(directory=", "work", ")"),
+        ("self.switch_directory((", "work", "))"),
+        ("self.switch_directory(", "work", ",)"),
+        ("self.lock, self.switch_directory(", "'%s' % (work)", "), open(log) as file"),
+        ("(self.switch_directory(", "f'{work}'", "))"),
+        (
+            "self.switch_directory(\n            # Where.\n            ",
+            "join(\n                a)",
+            "  # here\n        )",
+        ),
+        // Near, but not the same; or the same in a way that is not recognised.
+        ("self.switch_directory(", "os.getenv('MODEL_TASK_CWD', '/')", ")"),
+        ("self.switch_directory(", "os.environ['MODEL_TASK_CWD']", ")"),
+        ("self.switch_directory(", "os.getenv('MODEL_TASK_CWD', default=os.getcwd())", ")"),
+        ("self.switch_directory(", "os.getenv('MODEL_TASK_CWD') or os.getcwd()", ")"),
+    ] {
+        let text = |argument: &str| short_with(&[(CALL, &format!("{before}{argument}{after}"))]);
+        let output = judge(text(argument)).output.unwrap();
+        assert!(String::from_utf8(output).unwrap().contains(&format!("with {before}{NEW}{after}:")), "{argument}");
+        assert_eq!(brief(&judge(text(NEW)).edits[1].1), "already-applied 26", "{before}{after}");
+    }
+}
+
+#[test]
+fn several() {
+    let nested = "        if rank_size == 1:
+            with self.switch_directory(os.environ.get('MODEL_TASK_CWD', os.getcwd())):
+                return 1\n        with lock, self.switch_directory(1), self.switch_directory(2): pass
+        async with self.switch_directory(''):\n";
+    check(&[(WITH, nested, "applied 29 29 30")]);
+}
+
+#[test]
+fn uses_that_are_not_understood() {
+    let before = |statement: &str| format!("        {statement}\n{WITH}");
+    check(&[
+        (CALL, "super().switch_directory(work)", "conflict 26"),
+        (CALL, "FMK.switch_directory(self, work)", "conflict 26"),
+        (CALL, "stack.enter_context(self.switch_directory(work))", "conflict 26"),
+        (CALL, "self.switch_directory(self.switch_directory(work))", "conflict 26"),
+        (WITH, &before("with other.switch_directory(1): pass"), "conflict 26"),
+        (WITH, &before("switch = self.switch_directory"), "conflict 26"),
+        (WITH, &before("def start():\n            with self.switch_directory(1): pass"), "conflict 27"),
+        (WITH, &before("self = self.other"), "conflict 26"),
+        ("run(self, ", "run(*all, ", "conflict 24"),
+        (CALL, "self.switch_directory(a, b)", "conflict 26"),
+        (CALL, "self.switch_directory(*a)", "conflict 26"),
+        (CALL, "self.switch_directory(**a)", "conflict 26"),
+        (CALL, "self.switch_directory()", "conflict 26"),
+        // What would be lost.
+        (CALL, "self.switch_directory(work := self.get_working_dir())", "conflict 26"),
+        (CALL, "self.switch_directory((yield work))", "conflict 26"),
+        (CALL, "self.switch_directory(a for a in b)", "conflict 26"),
+    ]);
+}
+
+#[test]
+fn without_any() {
+    const POPEN: &str = "            return subprocess.Popen(";
+    let with = format!("{WITH}{POPEN}");
+    let nothing = format!("        if True:\n{}", POPEN.replace("subprocess.Popen", "start"));
+    let elsewhere = "    def walk(self):\n        with self.switch_directory(''): pass\n\n    def run(self): pass\n\n    def start(";
+    let quoted = "        '''with self.switch_directory(1):'''  # with self.switch_directory(2):\n        if True:\n";
+    check(&[
+        (WITH, "        if True:\n", "not-applicable 27"),
+        (WITH, quoted, "not-applicable 28"),
+        (&with, &nothing, "not-found 24"),
+        ("    def run(", elsewhere, "conflict 25"),
+    ]);
+}
