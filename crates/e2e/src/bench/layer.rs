@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use oci_image::{Digest, Store};
-use sha2::{Digest as _, Sha256};
 use wheel_layer::{Allowances, Layout, Options, Target, WheelFacts};
 
 use super::{
@@ -16,7 +15,7 @@ use super::{
 pub fn run(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
     let wheel = stage.mindspore()?;
     let bytes = std::fs::read(&wheel).with_context(|| format!("failed to read `{}`", wheel.display()))?;
-    let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
+    let digest = Digest::of(&bytes);
     drop(bytes);
     let target = Target::aarch64((3, 9), (2, 31));
     let layout = Layout::posix_prefix("/usr/local", (3, 9), 315_532_800);

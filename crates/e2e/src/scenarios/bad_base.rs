@@ -9,7 +9,6 @@ use anyhow::{Context, bail, ensure};
 use fmtk::sample;
 use image_name::{Digest, ImageRef};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::world::{Built, World};
 use crate::testbed::Log;
@@ -71,7 +70,7 @@ fn for_amd64(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(&blobs).with_context(|| format!("failed to create `{}`", blobs.display()))?;
     let write = |path: &Path, value: &Value| -> anyhow::Result<(String, usize)> {
         let text = value.to_string();
-        let digest = Digest::from_bytes(Sha256::digest(&text).into());
+        let digest = Digest::of(&text);
         let path = if path.is_dir() { path.join(digest.hex()) } else { path.to_owned() };
         fs::write(&path, &text).with_context(|| format!("failed to write `{}`", path.display()))?;
         Ok((digest.to_string(), text.len()))

@@ -209,8 +209,7 @@ mod tests {
     use super::*;
 
     fn file(text: &str, mode: u32) -> Entry {
-        use sha2::{Digest as _, Sha256};
-        let digest = Digest::from_bytes(Sha256::digest(text).into());
+        let digest = Digest::of(text);
         Entry { kind: Kind::File(text.len() as u64, digest), mode, owner: (0, 0), text: Some(text.to_owned()) }
     }
 

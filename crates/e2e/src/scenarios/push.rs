@@ -2,7 +2,6 @@
 
 use anyhow::{Context, ensure};
 use image_name::Digest;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     engines::base_image,
@@ -99,7 +98,7 @@ pub fn skopeo<'a>(world: &World, log: &'a Log, subcommand: &str) -> Invocation<'
 fn seen_by_skopeo(world: &World, log: &Log, reference: &str, digest: &Digest) -> anyhow::Result<()> {
     let place = format!("docker://{reference}");
     let raw = skopeo(world, log, "inspect").args(["--raw", &place]).run()?;
-    let found = Digest::from_bytes(Sha256::digest(raw.stdout.as_bytes()).into());
+    let found = Digest::of(raw.stdout.as_bytes());
     ensure!(found == *digest, "the registry has manifest {found} instead of {digest}");
     let manifest = raw.json()?;
     ensure!(manifest["mediaType"] == DOCKER_MANIFEST, "the manifest is a {}", manifest["mediaType"]);

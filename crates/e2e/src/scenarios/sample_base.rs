@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 use fmtk::sample;
 use image_name::ImageRef;
-use oci_image::{Platform, UnpackError, open_layout, read_layer};
+use oci_image::{Platform, UnpackError, is_within, open_layout, read_layer};
 
 use super::world::World;
 use crate::testbed::{Engine, Log, Snapshot, mmdebstrap};
@@ -77,18 +77,15 @@ fn snapshot(layout: &Path) -> anyhow::Result<Snapshot> {
 
 /// How many rows of the table were needed; all must be.
 fn differences(ours: &Snapshot, theirs: &Snapshot) -> anyhow::Result<usize> {
-    let is_below = |path: &str, folder: &str| {
-        path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
     let paths: BTreeSet<&String> = ours.entries.keys().chain(theirs.entries.keys()).collect();
     let differ = paths.into_iter().filter(|path| ours.entries.get(*path) != theirs.entries.get(*path));
     let (mut used, mut unknown) = (BTreeSet::new(), Vec::new());
     for path in differ {
         let shared = path.strip_prefix("usr/share/");
         let may = shared.is_none_or(|rest| {
-            !ours.entries.contains_key(path.as_str()) && LEFT_OUT.iter().any(|folder| is_below(rest, folder))
+            !ours.entries.contains_key(path.as_str()) && LEFT_OUT.iter().any(|folder| is_within(rest, folder))
         });
-        match DIFFERENCES.iter().find(|(folder, _)| may && is_below(path, folder)) {
+        match DIFFERENCES.iter().find(|(folder, _)| may && is_within(path, folder)) {
             Some((folder, _)) => drop(used.insert(*folder)),
             None => unknown.push(format!(
                 "{path}: {:?}\n      mmdebstrap: {:?}",

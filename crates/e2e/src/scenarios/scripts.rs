@@ -8,13 +8,11 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use fmk_patch::{Backup, Edit, Edits, Status, patch_file};
-use fmtk::{
-    resolve::{
-        place,
-        scripts::{FOLDER, PATCHED},
-    },
-    terminal::digest::digest,
+use fmtk::resolve::{
+    place,
+    scripts::{FOLDER, PATCHED},
 };
+use image_name::Digest;
 use serde_json::{Value, json};
 
 use super::world::World;
@@ -60,7 +58,7 @@ pub fn of_base(world: &World, log: &Log) -> anyhow::Result<()> {
     expected.entries.retain(|other, _| *other == path || !other.starts_with(&below));
     let patched = patched(look_alike()?.as_bytes())?;
     if let Some(script) = expected.entries.get_mut(&path) {
-        script.kind = Kind::File(patched.len() as u64, digest(&patched));
+        script.kind = Kind::File(patched.len() as u64, Digest::of(&patched));
     }
     ensure!(
         layer.entries == expected.entries,

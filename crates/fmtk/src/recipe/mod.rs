@@ -30,7 +30,6 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 use anyhow::Context;
 use image_name::{Digest, ImageTag, NameError, Timestamp};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 pub use self::{
     allow::Allow,
@@ -208,7 +207,7 @@ impl Recipe {
     /// beyond what the recipe says.
     pub fn digest(&self) -> anyhow::Result<Digest> {
         let json = serde_json::to_vec(self).context("failed to write the recipe as JSON")?;
-        Ok(Digest::from_bytes(Sha256::digest(json).into()))
+        Ok(Digest::of(json))
     }
 }
 

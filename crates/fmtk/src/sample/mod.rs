@@ -49,29 +49,36 @@ pub const RECIPE: [&str; 6] = [
 
 /// The sample's base as `--base` would name it; it need not be there yet.
 pub fn reference(store: &Store) -> anyhow::Result<ImageRef> {
-    Ok(ImageRef::Layout { dir: folder(store, &PackageSet::pinned()?), tag: Some(TAG.to_owned()) })
+    Ok(layout(store, &PackageSet::pinned()?))
+}
+
+fn layout(store: &Store, set: &PackageSet) -> ImageRef {
+    ImageRef::Layout { dir: folder(store, set), tag: Some(TAG.to_owned()) }
 }
 
 /// The sample's base, made unless the store has it.
 pub fn ensure_base(store: &Store, progress: &Progress) -> anyhow::Result<ImageRef> {
     // Two samples at once: the second waits and finds the base of the first.
     let _lock = store.lock("sample-base")?;
-    if !is_made(store)? {
-        let set = PackageSet::pinned()?;
+    let set = PackageSet::pinned()?;
+    if !is_whole(&folder(store, &set)) {
         let (count, size) = (progress::count(set.packages.len(), "package"), progress::bytes(set.size()));
         progress.line(&format!("making the sample's base from {count} of Debian {} for arm64 ({size})", set.suite));
         mirror::fetch(store, &set.packages, &servers()?, progress)?;
         make(store, &set).context("failed to make the sample's base")?;
     }
-    reference(store)
+    Ok(layout(store, &set))
 }
 
 /// Whether the store has the base, and all of it: one that lost a part is made again.
 pub fn is_made(store: &Store) -> anyhow::Result<bool> {
-    let dir = folder(store, &PackageSet::pinned()?);
-    let Ok((base, _)) = oci_image::open_layout(&dir, Some(TAG), &Platform::linux_arm64()) else { return Ok(false) };
+    Ok(is_whole(&folder(store, &PackageSet::pinned()?)))
+}
+
+fn is_whole(dir: &Path) -> bool {
+    let Ok((base, _)) = oci_image::open_layout(dir, Some(TAG), &Platform::linux_arm64()) else { return false };
     let blob = |layer: &Descriptor| dir.join("blobs/sha256").join(layer.digest.hex());
-    Ok(base.layers.iter().all(|layer| fs::metadata(blob(layer)).is_ok_and(|meta| meta.len() == layer.size)))
+    base.layers.iter().all(|layer| fs::metadata(blob(layer)).is_ok_and(|meta| meta.len() == layer.size))
 }
 
 /// What a base still has to be downloaded: how many bytes, and from where. The mirror is asked whether it is there.

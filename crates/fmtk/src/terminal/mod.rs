@@ -1,7 +1,6 @@
 //! What commands say, and how: reports, progress, words of a shell, the clock, the machine.
 
 pub(crate) mod clock;
-pub mod digest;
 pub mod machine;
 pub mod progress;
 pub mod report;
