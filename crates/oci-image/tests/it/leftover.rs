@@ -1,7 +1,5 @@
 //! What killed runs have left in a store goes, what others are at stays.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
 use std::{
     fs::{self, File, FileTimes},
     io::{BufRead, BufReader, Write},
@@ -114,7 +112,7 @@ fn what_a_killed_process_held_goes() {
     let dir = tempfile::tempdir().unwrap();
     let tmp = dir.path().join("tmp");
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "what_a_killed_process_held_goes", "--nocapture"])
+        .args(["--exact", "leftover::what_a_killed_process_held_goes", "--nocapture"])
         .env(HELD, dir.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -1,12 +1,12 @@
 //! Images made in code for the tests.
-#![allow(dead_code, clippy::unwrap_used, reason = "a test; each file takes what it needs")]
 
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-use oci_image::{Base, BlobSource, CheckedReader, Descriptor, Digest};
+use oci_image::{Base, BlobSource, CheckedReader, Descriptor, Digest, Platform, Store, UnpackError, read_layer};
 use serde_json::{Value, json};
 
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -18,6 +18,17 @@ pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub const OCI_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub const OCI_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const OCI_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+
+pub fn arm64() -> Platform {
+    Platform::linux_arm64()
+}
+
+/// An empty store in a folder of its own.
+pub fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    (dir, store)
+}
 
 pub fn digest(bytes: &[u8]) -> Digest {
     Digest::of(bytes)
@@ -38,6 +49,13 @@ impl Blobs {
         self.0.insert(descriptor.digest, bytes.to_owned());
         descriptor
     }
+
+    /// The blobs as the files of a layout in an archive, with these beside them.
+    pub fn archived(&self, others: &[(&str, &[u8])]) -> Vec<u8> {
+        let names = self.0.iter().map(|(digest, bytes)| (format!("blobs/sha256/{}", digest.hex()), bytes.as_slice()));
+        let names: Vec<_> = names.chain(others.iter().map(|(name, bytes)| ((*name).to_owned(), *bytes))).collect();
+        tar(&names.iter().map(|(name, bytes)| Made::File(name, bytes)).collect::<Vec<_>>())
+    }
 }
 
 impl BlobSource for Blobs {
@@ -47,10 +65,54 @@ impl BlobSource for Blobs {
     }
 }
 
+/// Counts how often it is asked.
+pub struct Counted(pub Blobs, AtomicUsize);
+
+impl Counted {
+    pub fn new(blobs: Blobs) -> Self {
+        Self(blobs, AtomicUsize::new(0))
+    }
+
+    /// Times that it was asked since the last call.
+    pub fn take(&self) -> usize {
+        self.1.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl BlobSource for Counted {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.open(blob)
+    }
+}
+
+/// The archives in all layers of a base, each checked against its diff id.
+pub fn contents(source: &dyn BlobSource, base: &Base) -> Vec<Vec<u8>> {
+    let read = |(layer, diff_id): (&Descriptor, &Digest)| {
+        let whole = read_layer(source, layer, Some(*diff_id), |stream| {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).unwrap();
+            Ok::<_, UnpackError>(bytes)
+        });
+        whole.unwrap().0
+    };
+    base.layers.iter().zip(base.config.diff_ids()).map(read).collect()
+}
+
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+/// What is in a gzip stream, which has to be one member.
+pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    // `bufread` stops at the end of the first member; nothing may be left.
+    let mut decoder = flate2::bufread::GzDecoder::new(bytes);
+    let mut unpacked = Vec::new();
+    decoder.read_to_end(&mut unpacked).unwrap();
+    assert!(decoder.into_inner().is_empty(), "more than one member");
+    unpacked
 }
 
 pub fn zstd(bytes: &[u8]) -> Vec<u8> {
@@ -69,8 +131,9 @@ pub enum Made<'a> {
 }
 
 pub fn tar(entries: &[Made<'_>]) -> Vec<u8> {
+    use tar::EntryType;
     let mut builder = tar::Builder::new(Vec::new());
-    let mut add = |path: &str, kind: tar::EntryType, mode: u32, link: Option<&str>, bytes: &[u8]| {
+    let mut add = |path: &str, kind: EntryType, mode: u32, link: Option<&str>, bytes: &[u8]| {
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(kind);
         header.set_mode(mode);
@@ -85,19 +148,17 @@ pub fn tar(entries: &[Made<'_>]) -> Vec<u8> {
     };
     for entry in entries {
         match entry {
-            Made::Dir(path, mode) => add(&format!("{path}/"), tar::EntryType::Directory, *mode, None, b""),
-            Made::File(path, bytes) => add(path, tar::EntryType::Regular, 0o644, None, bytes),
-            Made::Mode(path, mode, bytes) => add(path, tar::EntryType::Regular, *mode, None, bytes),
-            Made::Link(path, target) => add(path, tar::EntryType::Symlink, 0o777, Some(target), b""),
-            Made::Hard(path, target) => add(path, tar::EntryType::Link, 0o644, Some(target), b""),
+            Made::Dir(path, mode) => add(&format!("{path}/"), EntryType::Directory, *mode, None, b""),
+            Made::File(path, bytes) => add(path, EntryType::Regular, 0o644, None, bytes),
+            Made::Mode(path, mode, bytes) => add(path, EntryType::Regular, *mode, None, bytes),
+            Made::Link(path, target) => add(path, EntryType::Symlink, 0o777, Some(target), b""),
+            Made::Hard(path, target) => add(path, EntryType::Link, 0o644, Some(target), b""),
             Made::Whiteout(path) => {
-                let (folder, name) = path.rsplit_once('/').map_or(("", *path), |(folder, name)| (folder, name));
+                let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
                 let marker = format!("{folder}/.wh.{name}");
-                add(marker.trim_start_matches('/'), tar::EntryType::Regular, 0o644, None, b"");
+                add(marker.trim_start_matches('/'), EntryType::Regular, 0o644, None, b"");
             }
-            Made::Opaque(path) => {
-                add(&format!("{path}/.wh..wh..opq"), tar::EntryType::Regular, 0o644, None, b"");
-            }
+            Made::Opaque(path) => add(&format!("{path}/.wh..wh..opq"), EntryType::Regular, 0o644, None, b""),
         }
     }
     builder.into_inner().unwrap()
@@ -133,6 +194,16 @@ pub fn base_of(blobs: &mut Blobs, layers: &[(&str, Vec<u8>)], archives: &[Vec<u8
     let config = config(archives);
     let top = manifest(blobs, &config, &layers);
     Base::new("base", &blobs.0[&top.digest], None, config.to_string().into_bytes()).unwrap()
+}
+
+/// Bytes that do not compress.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..length).map(next).collect()
 }
 
 /// An error and its causes in one line.
