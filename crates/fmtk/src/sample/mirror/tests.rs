@@ -133,14 +133,28 @@ fn what_nobody_has_is_named_and_the_rest_is_kept() {
     bed.archive.put_blob(REPOSITORY, &contents(3));
     bed.fails(expect![[r#"
         error: failed to download Debian's packages
-        caused by: http://MIRROR/debian does not have 2 of the packages, `P3` among them
-        caused by: failed to download `http://MIRROR/debian/P3`
-        caused by: `http://MIRROR/debian/P3` is not there
+        caused by: http://MIRROR/debian does not have `P7`
+        caused by: failed to download `http://MIRROR/debian/P7`
+        caused by: `http://MIRROR/debian/P7` is not there
         hint: name another mirror of Debian's packages in `FMTK_DEBIAN_MIRROR`, or give a base image of your own with `--base`
     "#]]);
     assert_eq!(bed.have(), 19);
     bed.archive.put_blob(REPOSITORY, &contents(7));
     bed.fetch().unwrap();
+}
+
+/// The store's error, such as a full disk, was taken for the archive's.
+#[test]
+fn a_store_that_takes_nothing_is_told_though_the_mirror_lacks_packages() {
+    let bed = Bed::new();
+    bed.mirror.plan(Fault::on("GET", "/blobs/", page(404, "")).always());
+    (0..20).for_each(|number| drop(bed.archive.put_blob(REPOSITORY, &contents(number))));
+    let unfinished = bed.store.root().join("tmp");
+    fs::remove_dir_all(&unfinished).unwrap();
+    fs::write(&unfinished, "").unwrap();
+    let shown = report::render(&bed.fetch().unwrap_err()).replace(&*bed.store.root().to_string_lossy(), "STORE");
+    assert_eq!(shown.lines().next(), Some("error: failed to create a temporary file in `STORE/tmp`"));
+    assert!(!shown.contains("hint: "), "{shown}");
 }
 
 #[test]
@@ -182,7 +196,8 @@ fn a_mirror_that_wants_a_login_is_told_so() {
         hint: give the mirror's login with its address, `FMTK_DEBIAN_MIRROR=http://USER:PASSWORD@HOST/debian`; or name another mirror of Debian's packages in `FMTK_DEBIAN_MIRROR`, or give a base image of your own with `--base`
     "#]]);
     let address = format!("http://me:secret@{}/v2/{REPOSITORY}/blobs", bed.mirror.host());
-    fetch(&bed.store, &bed.packages, &[server(&address)], &Progress::new(true)).unwrap();
+    let [_, archive] = bed.servers();
+    fetch(&bed.store, &bed.packages, &[server(&address), archive], &Progress::new(true)).unwrap();
 }
 
 /// Each of the packages would wait as long: the first failure is enough.
@@ -191,7 +206,7 @@ fn a_mirror_that_is_not_there_is_asked_a_few_times_only() {
     let mut bed = Bed::new();
     let host = bed.mirror.host();
     bed.mirror = Double::start();
-    let servers = [server(&format!("http://{host}/debian"))];
+    let servers = [server(&format!("http://{host}/debian")), server(&format!("http://{}/debian", bed.archive.host()))];
     let error = fetch(&bed.store, &bed.packages, &servers, &Progress::new(true)).unwrap_err();
     let shown = report::render(&error).replace(&host, "MIRROR");
     let first = shown.lines().next().unwrap();
