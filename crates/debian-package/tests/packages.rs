@@ -109,7 +109,8 @@ fn what_is_no_package_is_refused() {
         it has `control.tar.gz` where a package has another member
         failed to fill whole buffer
         failed to fill whole buffer
-        failed to read global header"#]].assert_eq(&said);
+        failed to read global header"#]]
+    .assert_eq(&said);
 }
 
 #[test]

@@ -20,13 +20,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// A package as installed: `paths` are all that it brings, without slashes at either end, and `conffiles` the
-    /// contents of those of its configuration files that are there.
+    /// A package as installed: `paths` are all that it brings, without slashes at either end, and `kept` has the contents
+    /// of those of its configuration files that are there.
     pub fn add(
         &mut self,
         control: &Control,
         paths: &BTreeSet<String>,
-        conffiles: &BTreeMap<String, Vec<u8>>,
+        kept: &BTreeMap<String, Vec<u8>>,
     ) -> anyhow::Result<()> {
         let stanza = control.get("control").map(|bytes| std::str::from_utf8(bytes));
         let stanza = stanza.context("it has no file `control`")?.context("its `control` is not UTF-8")?;
@@ -40,14 +40,11 @@ impl Database {
 
         let (first, rest) = stanza.trim_end().split_once('\n').context("its `control` has one line")?;
         let mut entry = format!("{first}\nStatus: install ok installed\n{rest}\n");
-        if !conffiles.is_empty() {
-            entry.push_str("Conffiles:\n");
-        }
-        for path in self::conffiles(control) {
-            if let Some(bytes) = conffiles.get(path) {
-                let digest: String = Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-                entry.push_str(&format!(" /{path} {digest}\n"));
-            }
+        let conffiles = conffiles(control).filter(|path| paths.contains(*path));
+        for (number, (path, bytes)) in conffiles.filter_map(|path| Some((path, kept.get(path)?))).enumerate() {
+            let digest: String = Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let head = if number == 0 { "Conffiles:\n" } else { "" };
+            entry.push_str(&format!("{head} /{path} {digest}\n"));
         }
         entry.push('\n');
         self.status.extend(entry.into_bytes());

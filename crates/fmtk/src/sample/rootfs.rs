@@ -104,7 +104,7 @@ pub fn layer(set: &PackageSet, packages: &Store, store: &Store) -> anyhow::Resul
     let parents = ParentDirs::new();
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
     let mut rootfs =
-        Rootfs { writer: LayerWriter::new(store, options)?, copies: copied(), database: Database::default() };
+        Rootfs { writer: LayerWriter::new(store, options)?, kept: BTreeMap::new(), database: Database::default() };
     let files = set.packages.iter().map(|package| {
         let file = packages.open_blob(&package.digest).map_err(io::Error::other)?;
         Ok(CheckedReader::new(file, &package.blob()))
@@ -114,41 +114,36 @@ pub fn layer(set: &PackageSet, packages: &Store, store: &Store) -> anyhow::Resul
     rootfs.finish()
 }
 
-/// The files that [`MADE`] is made from.
-fn copied() -> BTreeMap<&'static str, Vec<u8>> {
-    let source = |(_, made): &(_, Made)| match made {
-        Made::CopyOf(path) | Made::Accounts(path, _) => Some((*path, Vec::new())),
-        _ => None,
-    };
-    MADE.iter().filter_map(source).collect()
+/// Whether something of [`MADE`] is made from this file.
+fn is_source(path: &str) -> bool {
+    MADE.iter().any(|(_, made)| matches!(made, Made::CopyOf(source) | Made::Accounts(source, _) if *source == path))
 }
 
 struct Rootfs<'a> {
     writer: LayerWriter<'a>,
-    copies: BTreeMap<&'static str, Vec<u8>>,
+    /// Contents of configuration files, and of those that [`MADE`] is made from.
+    kept: BTreeMap<String, Vec<u8>>,
     database: Database,
 }
 
 impl Rootfs<'_> {
     fn unpack(&mut self, package: &mut debian_package::Package<'_>) -> anyhow::Result<()> {
-        let named: BTreeSet<String> = dpkg::conffiles(&package.control).map(str::to_owned).collect();
+        let conffiles: BTreeSet<String> = dpkg::conffiles(&package.control).map(str::to_owned).collect();
         let mut paths = BTreeSet::new();
-        let mut conffiles = BTreeMap::new();
         package.entries(|entry| {
             paths.insert(entry.path.clone());
-            let is_conffile = named.contains(&entry.path);
-            conffiles.extend(self.install(entry, is_conffile)?);
-            anyhow::Ok(())
+            let is_kept = conffiles.contains(&entry.path) || is_source(&entry.path);
+            self.install(entry, is_kept)
         })?;
-        self.database.add(&package.control, &paths, &conffiles)
+        self.database.add(&package.control, &paths, &self.kept)
     }
 
-    /// Puts an entry into the layer, if it belongs there; of a configuration file the contents are returned.
-    fn install(&mut self, entry: Entry<'_>, is_conffile: bool) -> anyhow::Result<Option<(String, Vec<u8>)>> {
+    /// Puts an entry into the layer, if it belongs there.
+    fn install(&mut self, entry: Entry<'_>, is_kept: bool) -> anyhow::Result<()> {
         let Entry { path, mode, uid, gid, kind } = entry;
         let is_made = MADE.iter().any(|(made, _)| *made == path);
         if path.is_empty() || is_made || !is_wanted(&path, &kind) {
-            return Ok(None);
+            return Ok(());
         }
         let attr = Attr { mode, uid, gid, mtime: MTIME };
         let absolute = format!("/{path}");
@@ -156,32 +151,24 @@ impl Rootfs<'_> {
             Kind::Folder => self.writer.dir(&absolute, &attr)?,
             Kind::Link(target) => self.writer.symlink(&absolute, &attr, &target)?,
             Kind::HardLink(target) => self.writer.hard_link(&absolute, &attr, &format!("/{target}"))?,
-            Kind::File(size, contents) => {
-                let copy = self.copies.get_mut(path.as_str());
-                if copy.is_none() && !is_conffile {
-                    let content = Content { size, crc32: None, hash: None };
-                    self.writer.file_from(&absolute, &attr, &content, contents)?;
-                    return Ok(None);
-                }
+            Kind::File(size, contents) if is_kept => {
                 ensure!(size <= MADE_LIMIT, "`{absolute}` has {size} bytes, more than {MADE_LIMIT}");
                 let mut bytes = Vec::new();
                 contents.read_to_end(&mut bytes)?;
                 self.writer.file(&absolute, &attr, &bytes)?;
-                if let Some(copy) = copy {
-                    copy.clone_from(&bytes);
-                }
-                return Ok(is_conffile.then_some((path, bytes)));
+                self.kept.insert(path, bytes);
+            }
+            Kind::File(size, contents) => {
+                let content = Content { size, crc32: None, hash: None };
+                self.writer.file_from(&absolute, &attr, &content, contents)?;
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     fn finish(mut self) -> anyhow::Result<Layer> {
         let attr = |mode, (uid, gid)| Attr { mode, uid, gid, mtime: MTIME };
-        let copy = |path: &str| {
-            let bytes = self.copies.get(path).filter(|bytes| !bytes.is_empty());
-            bytes.with_context(|| format!("the packages hold no `/{path}`"))
-        };
+        let copy = |path: &str| self.kept.get(path).with_context(|| format!("the packages hold no `/{path}`"));
         for (path, made) in MADE {
             let path = &format!("/{path}");
             match made {
