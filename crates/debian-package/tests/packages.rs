@@ -23,11 +23,12 @@ fn read(packages: &[Vec<u8>]) -> Result<String, Error> {
     let mut shown = String::new();
     read_each(packages.iter().map(|bytes| Ok(Cursor::new(bytes.clone()))), |package| {
         shown.push_str(&format!("{} {}", package.number, String::from_utf8_lossy(&package.control["control"])));
+        let number = package.number;
         package.entries(|mut entry| {
             let kind = format!("{:?}", entry.kind);
             let mut text = String::new();
             if let Kind::File(_, contents) = &mut entry.kind {
-                contents.read_to_string(&mut text).unwrap();
+                contents.read_to_string(&mut text).map_err(|source| Error { package: number, source })?;
             }
             shown.push_str(&format!("{:o} {}:{} `{}` {kind} {text}\n", entry.mode, entry.uid, entry.gid, entry.path));
             Ok::<_, Error>(())
@@ -87,8 +88,9 @@ fn a_package_may_be_read_in_part() {
 
 #[test]
 fn what_is_no_package_is_refused() {
-    let packed = |name: &str| xz(&tar().file(name, 0o644, b"").bytes());
-    let (control, data) = (packed("control"), packed("x"));
+    let packed = |name: &str, size| xz(&tar().file(name, 0o644, &vec![0; size]).bytes());
+    // More than one block.
+    let (control, data) = (packed("control", 1), packed("x", 1 << 20));
     let mut said = String::new();
     for members in [
         &[("data.tar.xz", &data[..])][..],
