@@ -27,6 +27,27 @@ where
     name
 }
 
+/// Parses and prints.
+type Printed = fn(&str) -> Result<String, NameError>;
+
+fn printed<T: FromStr<Err = NameError> + ToString>(text: &str) -> Result<String, NameError> {
+    text.parse().map(|name: T| name.to_string())
+}
+
+const KINDS: [(&str, Printed); 11] = [
+    ("OrgName", printed::<OrgName>),
+    ("Repository", printed::<Repository>),
+    ("RepoPath", printed::<RepoPath>),
+    ("Tag", printed::<Tag>),
+    ("Host", printed::<Host>),
+    ("Reference", printed::<Reference>),
+    ("Digest", printed::<Digest>),
+    ("Timestamp", printed::<Timestamp>),
+    ("Version", printed::<Version>),
+    ("Platform", printed::<Platform>),
+    ("ImageTag", printed::<ImageTag>),
+];
+
 const COMPONENT: &str = "[a-z0-9]{1,8}((\\.|_|__|-{1,3})[a-z0-9]{1,8}){0,3}";
 const HOST: &str = "([a-zA-Z0-9]([a-zA-Z0-9-]{0,8}[a-zA-Z0-9])?\\.){1,3}[a-z]{2,3}(:[1-9][0-9]{0,3})?";
 const TAG: &str = "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}";
@@ -116,26 +137,16 @@ proptest! {
 
     #[test]
     fn any_text_is_refused_in_words_or_prints_as_it_was(text in "\\PC{0,40}|[a-z0-9:/@.\\[\\]_-]{0,40}") {
-        fn check<T: FromStr<Err = NameError> + ToString>(text: &str) -> Result<(), TestCaseError> {
-            match text.parse::<T>() {
-                Ok(name) => prop_assert_eq!(name.to_string(), text),
+        for (kind, printed) in KINDS {
+            match printed(&text) {
+                Ok(name) => prop_assert_eq!(&name, &text, "{}", kind),
                 Err(error) => {
                     let said = error.to_string();
                     let character = said.rsplit_once(" (character ").unwrap().1.split(',').next().unwrap();
                     prop_assert!((1..=text.chars().count() + 1).contains(&character.parse().unwrap()), "{said}");
                 }
             }
-            Ok(())
         }
-        check::<OrgName>(&text)?;
-        check::<Repository>(&text)?;
-        check::<RepoPath>(&text)?;
-        check::<Tag>(&text)?;
-        check::<Host>(&text)?;
-        check::<Reference>(&text)?;
-        check::<Timestamp>(&text)?;
-        check::<ImageTag>(&text)?;
-        check::<Digest>(&text)?;
     }
 }
 
@@ -190,13 +201,6 @@ fn hosts_know_their_parts() {
     assert_eq!(parts("10.0.0.1"), ("10.0.0.1".to_owned(), None, false));
 }
 
-fn said<T: FromStr<Err = NameError>>(text: &str) -> String {
-    match text.parse::<T>() {
-        Ok(_) => "accepted".to_owned(),
-        Err(error) => error.to_string().replacen(&format!("`{text}`"), "…", 1),
-    }
-}
-
 /// The text with `{a*3}` written out.
 fn expanded(text: &str) -> String {
     let Some((before, (times, after))) = text.split_once('{').and_then(|(b, rest)| Some((b, rest.split_once('}')?)))
@@ -217,19 +221,10 @@ fn a_text_that_is_no_name_is_told_the_rule_and_the_character() {
             continue;
         };
         let text = &expanded(text);
-        let said = match kind {
-            "OrgName" => said::<OrgName>(text),
-            "Repository" => said::<Repository>(text),
-            "RepoPath" => said::<RepoPath>(text),
-            "Tag" => said::<Tag>(text),
-            "Host" => said::<Host>(text),
-            "Reference" => said::<Reference>(text),
-            "Digest" => said::<Digest>(text),
-            "Timestamp" => said::<Timestamp>(text),
-            "Version" => said::<Version>(text),
-            "Platform" => said::<Platform>(text),
-            "ImageTag" => said::<ImageTag>(text),
-            _ => panic!("{kind}"),
+        let (_, printed) = KINDS.into_iter().find(|(name, _)| *name == kind).unwrap();
+        let said = match printed(text) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => error.to_string().replacen(&format!("`{text}`"), "…", 1),
         };
         answered += &format!("{asked} => {said}\n");
     }
