@@ -8,7 +8,7 @@ use std::{
 
 use lzma_rust2::XzReader;
 
-use crate::{Control, Error, Reason, control, refused};
+use crate::{Control, Error, control, refused};
 
 /// Length of a block, and how many may wait: 4 MiB in all.
 const BLOCK: u64 = 256 << 10;
@@ -20,9 +20,6 @@ enum Part {
     Block(Vec<u8>),
 }
 
-/// The sender's side has no more use: the reader has gone.
-struct Gone;
-
 /// Decompresses packages while `read` uses what is there already.
 pub(crate) fn decompressed<P: Read + Send, T>(
     packages: impl Iterator<Item = io::Result<P>> + Send,
@@ -32,18 +29,16 @@ pub(crate) fn decompressed<P: Read + Send, T>(
         let (sender, receiver) = sync_channel(AHEAD);
         scope.spawn(move || {
             for (number, package) in packages.enumerate() {
-                match package.map_err(Reason::Read).and_then(|mut package| send(number, &mut package, &sender)) {
-                    Ok(Ok(())) => {}
-                    Ok(Err(Gone)) => return,
-                    Err(reason) => {
-                        let _ = sender.send(Err(Error { package: number, reason }));
-                        return;
-                    }
+                let sent = package.and_then(|mut package| send_parts(number, &mut package, &sender));
+                if let Err(source) = sent {
+                    // Where the reader has gone, nobody wants to know this either.
+                    let _ = sender.send(Err(Error { package: number, source }));
+                    return;
                 }
             }
         });
         // It is dropped before the thread is waited for, which then has nobody to send to and ends.
-        let mut blocks = Blocks { receiver, block: io::Cursor::default(), next: None };
+        let mut blocks = Blocks { receiver, package: None, block: io::Cursor::default(), next: None };
         let result = read(&mut blocks);
         drop(blocks);
         result
@@ -52,11 +47,8 @@ pub(crate) fn decompressed<P: Read + Send, T>(
 
 /// Sends the parts of one package. The reader is no parameter of the type, so that the code is compiled in this crate,
 /// which is optimised in every profile.
-fn send(
-    number: usize,
-    package: &mut dyn Read,
-    sender: &SyncSender<Result<Part, Error>>,
-) -> Result<Result<(), Gone>, Reason> {
+fn send_parts(number: usize, package: &mut dyn Read, sender: &SyncSender<Result<Part, Error>>) -> io::Result<()> {
+    let send = |part| sender.send(Ok(part)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe));
     let mut archive = ar::Archive::new(package);
     let (mut has_control, mut has_data) = (false, false);
     // To the very end, also where nothing more is wanted: readers that check what they give know only then.
@@ -65,10 +57,7 @@ fn send(
         match member.header().identifier() {
             b"debian-binary" => {}
             b"control.tar.xz" if !has_control => {
-                let control = control(XzReader::new(member, true))?;
-                if sender.send(Ok(Part::Package(number, control))).is_err() {
-                    return Ok(Err(Gone));
-                }
+                send(Part::Package(number, control(XzReader::new(member, true))?))?;
                 has_control = true;
             }
             b"data.tar.xz" if has_control && !has_data => {
@@ -79,9 +68,7 @@ fn send(
                     if block.is_empty() {
                         break;
                     }
-                    if sender.send(Ok(Part::Block(block))).is_err() {
-                        return Ok(Err(Gone));
-                    }
+                    send(Part::Block(block))?;
                 }
                 has_data = true;
             }
@@ -91,33 +78,42 @@ fn send(
             }
         }
     }
-    if !has_data {
-        return Err(refused("it has no `data.tar.xz`"));
-    }
-    Ok(Ok(()))
+    if has_data { Ok(()) } else { Err(refused("it has no `data.tar.xz`")) }
 }
 
 /// The reading end: the bytes of one package's `data.tar`, then of the next one's.
 pub(crate) struct Blocks {
     receiver: Receiver<Result<Part, Error>>,
+    /// Which package they are of.
+    package: Option<usize>,
     block: io::Cursor<Vec<u8>>,
-    /// The package that begins where the current one has ended.
-    next: Option<(usize, Control)>,
+    /// What came after its last block: the next package, or why there is none.
+    next: Option<Result<(usize, Control), Error>>,
 }
 
 impl Blocks {
     /// Goes on to the next package, whatever is left of this one; none at the end of all.
     pub(crate) fn next_package(&mut self) -> Result<Option<(usize, Control)>, Error> {
+        while self.next_block().map_err(|source| Error { package: self.package.unwrap_or_default(), source })? {}
+        let next = self.next.take().transpose()?;
+        self.package = next.as_ref().map(|(number, _)| *number);
         self.block = io::Cursor::default();
-        while self.next.is_none() {
-            match self.receiver.recv() {
-                Ok(Ok(Part::Block(_))) => {}
-                Ok(Ok(Part::Package(number, control))) => self.next = Some((number, control)),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Ok(None),
-            }
+        Ok(next)
+    }
+
+    /// Waits for the next block of this package; whether there is one.
+    fn next_block(&mut self) -> io::Result<bool> {
+        if self.next.is_some() {
+            return Ok(false);
         }
-        Ok(self.next.take())
+        match self.receiver.recv() {
+            Ok(Ok(Part::Block(block))) => self.block = io::Cursor::new(block),
+            Ok(Ok(Part::Package(number, control))) => self.next = Some(Ok((number, control))),
+            Ok(Err(error)) if Some(error.package) == self.package => return Err(error.source),
+            Ok(Err(error)) => self.next = Some(Err(error)),
+            Err(_) => return Ok(false),
+        }
+        Ok(self.next.is_none())
     }
 }
 
@@ -125,14 +121,8 @@ impl Read for Blocks {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let read = self.block.read(buffer)?;
-            if read > 0 || buffer.is_empty() || self.next.is_some() {
+            if read > 0 || buffer.is_empty() || !self.next_block()? {
                 return Ok(read);
-            }
-            match self.receiver.recv() {
-                Ok(Ok(Part::Block(block))) => self.block = io::Cursor::new(block),
-                Ok(Ok(Part::Package(number, control))) => self.next = Some((number, control)),
-                Ok(Err(error)) => return Err(io::Error::other(error)),
-                Err(_) => return Ok(0),
             }
         }
     }

@@ -23,39 +23,17 @@ const CONTROL_LIMIT: u64 = 4 << 20;
 pub type Control = BTreeMap<String, Vec<u8>>;
 
 /// A package that can't be read.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the package can't be read")]
 pub struct Error {
     /// Which of the packages it is, from 0.
     pub package: usize,
-    /// What is wrong with it.
-    pub reason: Reason,
+    /// Why its bytes can't be read, or which rule of its format, or of ours, it breaks.
+    pub source: io::Error,
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.reason.source()
-    }
-}
-
-/// Why a package can't be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Reason {
-    /// Its bytes can't be read, or are damaged.
-    #[error("the package can't be read")]
-    Read(#[from] io::Error),
-    /// It breaks a rule of its format, or one of ours.
-    #[error("bad package: {0}")]
-    Refused(String),
-}
-
-fn refused(reason: impl Into<String>) -> Reason {
-    Reason::Refused(reason.into())
+fn refused(why: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
 /// A package that is being read.
@@ -124,10 +102,10 @@ impl Package<'_> {
     /// its own.
     pub fn entries<E: From<Error>>(&mut self, mut install: impl FnMut(Entry<'_>) -> Result<(), E>) -> Result<(), E> {
         let package = self.number;
-        let failed = |reason: Reason| E::from(Error { package, reason });
+        let failed = |source| E::from(Error { package, source });
         let mut archive = tar::Archive::new(&mut *self.data);
-        for entry in archive.entries().map_err(|error| failed(error.into()))? {
-            let mut entry = entry.map_err(|error| failed(error.into()))?;
+        for entry in archive.entries().map_err(failed)? {
+            let mut entry = entry.map_err(failed)?;
             if let Some(entry) = parse(&mut entry).map_err(failed)? {
                 install(entry)?;
             }
@@ -136,14 +114,14 @@ impl Package<'_> {
     }
 }
 
-fn parse<'a>(entry: &'a mut tar::Entry<'_, impl Read>) -> Result<Option<Entry<'a>>, Reason> {
+fn parse<'a>(entry: &'a mut tar::Entry<'_, impl Read>) -> io::Result<Option<Entry<'a>>> {
     let path = inside(&entry.path()?)?;
     let header = entry.header();
     let (mode, uid, gid) = (header.mode()? & 0o7777, header.uid()?, header.gid()?);
     let target = |entry: &tar::Entry<'_, _>| {
         let target = entry.link_name()?.ok_or_else(|| refused(format!("`{path}` links to nothing")))?;
         let text = target.to_str().ok_or_else(|| refused(format!("`{path}` links to a name that is not UTF-8")))?;
-        Ok::<_, Reason>(text.to_owned())
+        Ok::<_, io::Error>(text.to_owned())
     };
     let kind = match header.entry_type() {
         tar::EntryType::Directory => Kind::Folder,
@@ -157,7 +135,7 @@ fn parse<'a>(entry: &'a mut tar::Entry<'_, impl Read>) -> Result<Option<Entry<'a
 }
 
 /// A path of the package without `./`, empty for the root; refused if it leads out.
-fn inside(path: &Path) -> Result<String, Reason> {
+fn inside(path: &Path) -> io::Result<String> {
     let mut parts = Vec::new();
     for component in path.components() {
         match component {
@@ -172,7 +150,7 @@ fn inside(path: &Path) -> Result<String, Reason> {
 }
 
 /// Reads `control.tar`.
-fn control(archive: impl Read) -> Result<Control, Reason> {
+fn control(archive: impl Read) -> io::Result<Control> {
     let mut control = Control::new();
     // What is decompressed is bounded too: it could be small and unpack without end.
     let mut archive = tar::Archive::new(archive.take(2 * CONTROL_LIMIT));

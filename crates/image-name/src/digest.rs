@@ -1,14 +1,10 @@
 //! Content digests, `sha256:<64 lowercase hex digits>` (OCI image spec, descriptor.md, "Digests").
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    NameError,
-    refusal::{Fault, Rule},
-    text::serde_as_text,
-};
+use crate::error::{Broken, parsed_by_read};
 
 /// A SHA-256 content digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,41 +33,24 @@ impl Digest {
 
     /// The first 12 hex digits, as people read them.
     pub fn short(&self) -> String {
-        self.0[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+        self.hex()[..12].to_owned()
+    }
+
+    pub(crate) fn read(text: &str) -> Result<Self, Broken> {
+        // The one algorithm that the registries of this field use.
+        let hex = text.strip_prefix("sha256:").ok_or_else(|| Broken::new("start with `sha256:`", 0))?;
+        let wrong = hex.find(|c: char| !matches!(c, '0'..='9' | 'a'..='f'));
+        if wrong.is_some() || hex.len() != 64 {
+            let at = text.len() - hex.len() + wrong.unwrap_or(hex.len().min(64));
+            return Err(Broken::new("have 64 lowercase hex digits after `sha256:`", at));
+        }
+        let byte = |number: usize| u8::from_str_radix(&hex[2 * number..2 * number + 2], 16);
+        // All are hex digits.
+        Ok(Self(std::array::from_fn(|number| byte(number).unwrap_or_default())))
     }
 }
 
-pub(crate) fn check(text: &str) -> Result<Digest, Fault> {
-    // The one algorithm that the registries of this field use.
-    let hex = text.strip_prefix("sha256:").ok_or(Fault::new(Rule::Start("`sha256:`"), 0))?;
-    let rule = Rule::Parts("have 64 lowercase hex digits after `sha256:`");
-    let start = text.len() - hex.len();
-    let nibble = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    if let Some(at) = hex.find(|c: char| !matches!(c, '0'..='9' | 'a'..='f')) {
-        return Err(Fault::new(rule, start + at));
-    }
-    if hex.len() != 64 {
-        return Err(Fault::new(rule, start + hex.len().min(64)));
-    }
-    let mut bytes = [0; 32];
-    for (slot, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        let byte = nibble(pair[0]).zip(nibble(pair[1])).map(|(high, low)| high << 4 | low);
-        *slot = byte.ok_or(Fault::new(rule, start))?;
-    }
-    Ok(Digest(bytes))
-}
-
-impl FromStr for Digest {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        check(text).map_err(|fault| fault.of("digest", text))
-    }
-}
+parsed_by_read!(Digest, "digest");
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,5 +63,3 @@ impl fmt::Debug for Digest {
         fmt::Display::fmt(self, f)
     }
 }
-
-serde_as_text!(Digest);

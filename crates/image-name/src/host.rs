@@ -3,25 +3,24 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::{
-    refusal::{Fault, Rule, characters, length},
-    text::checked_text,
+    error::Broken,
+    names::{characters, length, name},
 };
 
-/// A DNS name, IPv4 address or bracketed IPv6 address, with a port where one is given.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Host(String);
-
-checked_text!(Host, "registry host", check);
+name! {
+    /// A DNS name, IPv4 address or bracketed IPv6 address, with a port where one is given.
+    Host, "registry host", check
+}
 
 /// Text that begins as an address of the web does: what browsers show is copied.
-pub(crate) fn no_scheme(text: &str) -> Result<(), Fault> {
+pub(crate) fn no_scheme(text: &str) -> Result<(), Broken> {
     match ["http://", "https://"].iter().find(|scheme| text.to_ascii_lowercase().starts_with(**scheme)) {
-        Some(_) => Err(Fault::new(Rule::Start("the name itself: leave `http://` or `https://` away"), 0)),
+        Some(_) => Err(Broken::new("start with the name itself: leave `http://` or `https://` away", 0)),
         None => Ok(()),
     }
 }
 
-pub(crate) fn check(text: &str) -> Result<(), Fault> {
+fn check(text: &str) -> Result<(), Broken> {
     no_scheme(text)?;
     // 253 characters of a DNS name (RFC 1035, 2.3.4), a colon and five digits.
     length(text, 259)?;
@@ -29,30 +28,30 @@ pub(crate) fn check(text: &str) -> Result<(), Fault> {
     if let Some(inner) = name.strip_prefix('[') {
         let address = inner.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
         if address.is_none() {
-            return Err(Fault::new(Rule::Parts("have an IPv6 address between `[` and `]`"), 1));
+            return Err(Broken::new("have an IPv6 address between `[` and `]`", 1));
         }
     } else {
         labels(name)?;
     }
     let Some(port) = port else { return Ok(()) };
     let at = name.len() + 1;
-    characters(port, "digits", |c| c.is_ascii_digit()).map_err(|fault| fault.in_part("port", at))?;
+    characters(port, "digits", |c| c.is_ascii_digit()).map_err(|broken| broken.in_part("port", at))?;
     if port.starts_with('0') || !port.parse::<u16>().is_ok_and(|port| port > 0) {
-        return Err(Fault::new(Rule::Range("have a port of 1–65535 after the colon"), at));
+        return Err(Broken::new("have a port of 1–65535 after the colon", at));
     }
     Ok(())
 }
 
-fn labels(name: &str) -> Result<(), Fault> {
+fn labels(name: &str) -> Result<(), Broken> {
     characters(name, "letters, digits, `-` and `.`", |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))?;
     let mut offset = 0;
     for label in name.split('.') {
-        let fault = |rule, at| Err(Fault::new(rule, offset + at));
+        let broken = |rule: &str, at| Err(Broken::new(rule, offset + at));
         match label {
-            "" => return fault(Rule::Parts("have a letter or digit on both sides of a dot"), 0),
-            _ if label.len() > 63 => return fault(Rule::Parts("have at most 63 characters between dots"), 63),
-            _ if label.starts_with('-') => return fault(Rule::Parts("not begin a label with `-`"), 0),
-            _ if label.ends_with('-') => return fault(Rule::Parts("not end a label with `-`"), label.len() - 1),
+            "" => return broken("have a letter or digit on both sides of a dot", 0),
+            _ if label.len() > 63 => return broken("have at most 63 characters between dots", 63),
+            _ if label.starts_with('-') => return broken("not begin a label with `-`", 0),
+            _ if label.ends_with('-') => return broken("not end a label with `-`", label.len() - 1),
             _ => offset += label.len() + 1,
         }
     }

@@ -32,52 +32,31 @@ const ENGINES: [(&str, &str); 2] = [("docker-daemon:", "docker"), ("podman:", "p
 
 /// A text that names no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ImageRefError {
-    /// `docker-archive:` and nothing.
-    #[error("`{0}` names no file after `docker-archive:`")]
-    NoFile(String),
-    /// The scheme of an engine, and no name that the engine would take for one.
-    #[error("`{text}` names no image after `{scheme}`")]
-    NoImage {
-        /// As it was written.
-        text: String,
-        /// `docker-daemon:` or `podman:`.
-        scheme: &'static str,
-    },
-    /// `oci:` with an empty folder or tag.
-    #[error("`{0}` is not `oci:DIR` or `oci:DIR:tag`")]
-    Layout(String),
-    /// None of the schemes, nor a reference to a registry.
-    #[error(
-        "`{text}` is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, \
-         `docker-daemon:NAME` or `podman:NAME`"
-    )]
-    Unknown {
-        /// As it was written.
-        text: String,
-        /// Why it is no reference to a registry.
-        source: NameError,
-    },
+#[error("`{text}` {why}")]
+pub struct ImageRefError {
+    text: String,
+    why: String,
+    /// Why it is no reference to a registry.
+    source: Option<NameError>,
 }
 
 impl FromStr for ImageRef {
     type Err = ImageRefError;
 
     fn from_str(text: &str) -> Result<Self, ImageRefError> {
+        let refused = |why: String| Err(ImageRefError { text: text.to_owned(), why, source: None });
         if let Some(file) = text.strip_prefix("docker-archive:") {
-            return if file.is_empty() {
-                Err(ImageRefError::NoFile(text.to_owned()))
-            } else {
-                Ok(Self::Archive(file.into()))
+            return match file {
+                "" => refused("names no file after `docker-archive:`".to_owned()),
+                file => Ok(Self::Archive(file.into())),
             };
         }
         for (scheme, program) in ENGINES {
             let Some(name) = text.strip_prefix(scheme) else { continue };
             // One that begins with a dash would be an option of the engine.
-            let plain = !name.starts_with('-') && !name.contains(|letter: char| letter.is_whitespace());
-            return match plain && !name.is_empty() {
-                true => Ok(Self::Engine { program, name: name.to_owned() }),
-                false => Err(ImageRefError::NoImage { text: text.to_owned(), scheme }),
+            return match name.is_empty() || name.starts_with('-') || name.contains(char::is_whitespace) {
+                true => refused(format!("names no image after `{scheme}`")),
+                false => Ok(Self::Engine { program, name: name.to_owned() }),
             };
         }
         if let Some(place) = text.strip_prefix("oci:") {
@@ -86,13 +65,16 @@ impl FromStr for ImageRef {
                 Some((dir, tag)) if !tag.contains('/') => (dir, Some(tag.to_owned())),
                 _ => (place, None),
             };
-            return if dir.is_empty() || tag.as_deref() == Some("") {
-                Err(ImageRefError::Layout(text.to_owned()))
-            } else {
-                Ok(Self::Layout { dir: dir.into(), tag })
+            return match dir.is_empty() || tag.as_deref() == Some("") {
+                true => refused("is not `oci:DIR` or `oci:DIR:tag`".to_owned()),
+                false => Ok(Self::Layout { dir: dir.into(), tag }),
             };
         }
-        text.parse().map(Self::Registry).map_err(|source| ImageRefError::Unknown { text: text.to_owned(), source })
+        text.parse().map(Self::Registry).map_err(|source| {
+            let why = "is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, \
+                       `docker-daemon:NAME` or `podman:NAME`";
+            ImageRefError { text: text.to_owned(), why: why.to_owned(), source: Some(source) }
+        })
     }
 }
 
@@ -134,18 +116,19 @@ mod tests {
 
     #[test]
     fn a_reference_without_a_place_is_refused() {
-        for text in [
-            "oci:",
-            "oci::tag",
-            "oci:dir:",
-            "docker-archive:",
-            "docker-daemon:",
-            "podman:-a",
-            "podman:a b",
-            "",
-            "UPPER/x",
+        for (texts, why) in [
+            (&["oci:", "oci::tag", "oci:dir:"][..], "is not `oci:DIR` or `oci:DIR:tag`"),
+            (&["docker-archive:"], "names no file after `docker-archive:`"),
+            (&["docker-daemon:"], "names no image after `docker-daemon:`"),
+            (&["podman:-a", "podman:a b"], "names no image after `podman:`"),
+            (
+                &["", "UPPER/x"],
+                "is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, `docker-daemon:NAME` or `podman:NAME`",
+            ),
         ] {
-            assert!(text.parse::<ImageRef>().is_err(), "{text}");
+            for text in texts {
+                assert_eq!(text.parse::<ImageRef>().unwrap_err().to_string(), format!("`{text}` {why}"));
+            }
         }
     }
 }

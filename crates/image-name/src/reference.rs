@@ -1,12 +1,11 @@
 //! A reference to an image on a registry: `host[:port]/org/repo:tag@digest`.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use crate::{
-    Digest, Host, NameError, RepoPath, Tag, digest, host,
-    refusal::{Fault, Rule},
-    repo_path, tag,
-    text::serde_as_text,
+    Digest, Host, RepoPath, Tag,
+    error::{Broken, parsed_by_read},
+    host::no_scheme,
 };
 
 /// Where an image is: registry, repository and, where given, tag and digest.
@@ -36,47 +35,29 @@ impl Reference {
         }
     }
 
-    fn read(text: &str) -> Result<Self, Fault> {
-        host::no_scheme(text)?;
-        let (name, digest) = match text.split_once('@') {
-            Some((name, digest)) => {
-                (name, Some(digest::check(digest).map_err(|fault| fault.in_part("digest", name.len() + 1))?))
-            }
-            None => (text, None),
-        };
-        let rule = Rule::Parts("start with a registry host, which has a dot or port or is `localhost`, and `/`");
-        let slash = name.find('/').ok_or(Fault::new(rule, name.len()))?;
-        let (host, rest) = (&name[..slash], &name[slash + 1..]);
-        if !host.contains(['.', ':']) && host != "localhost" {
-            return Err(Fault::new(rule, slash));
+    fn read(text: &str) -> Result<Self, Broken> {
+        no_scheme(text)?;
+        let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
+        let slash = name.find('/').unwrap_or(name.len());
+        let host = &name[..slash];
+        if slash == name.len() || !host.contains(['.', ':']) && host != "localhost" {
+            let rule = "start with a registry host, which has a dot or port or is `localhost`, and `/`";
+            return Err(Broken::new(rule, slash));
         }
-        host::check(host).map_err(|fault| fault.in_part("registry host", 0))?;
-        let (path, tag) = match rest.find(':') {
-            Some(colon) => (&rest[..colon], Some(&rest[colon + 1..])),
-            None => (rest, None),
-        };
-        repo_path::check(path).map_err(|fault| fault.in_part("repository path", slash + 1))?;
-        if let Some(tag) = tag {
-            tag::check(tag).map_err(|fault| fault.in_part("tag", slash + 1 + path.len() + 1))?;
-        }
-        // Each part has just been checked by the function that its `FromStr` calls; `at: 0` is never seen.
-        let sure = |_: NameError| Fault::new(rule, 0);
+        let rest = &name[slash + 1..];
+        let (path, tag) = rest.split_once(':').map_or((rest, None), |(path, tag)| (path, Some(tag)));
+        let after_path = slash + 1 + path.len() + 1;
+        let in_part = |what, offset| move |broken: Broken| broken.in_part(what, offset);
         Ok(Self {
-            host: host.parse().map_err(sure)?,
-            path: path.parse().map_err(sure)?,
-            tag: tag.map(str::parse).transpose().map_err(sure)?,
-            digest,
+            host: Host::read(host).map_err(in_part("registry host", 0))?,
+            path: RepoPath::read(path).map_err(in_part("repository path", slash + 1))?,
+            tag: tag.map(|it| Tag::read(it).map_err(in_part("tag", after_path))).transpose()?,
+            digest: digest.map(|it| Digest::read(it).map_err(in_part("digest", name.len() + 1))).transpose()?,
         })
     }
 }
 
-impl FromStr for Reference {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        Self::read(text).map_err(|fault| fault.of("image reference", text))
-    }
-}
+parsed_by_read!(Reference, "image reference");
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,5 +71,3 @@ impl fmt::Display for Reference {
         }
     }
 }
-
-serde_as_text!(Reference);

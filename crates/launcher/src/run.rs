@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use rank_table::{Location, Ready, Step, WaitError, Watcher};
+use rank_table::{Location, Ready, Step, Watcher};
 
 use crate::exit::{Exit, Failure};
 use crate::job::setup::{self, Setup};
@@ -194,7 +194,7 @@ fn wait_for_table(
     signals: &Signals,
     say: &mut dyn FnMut(&str),
 ) -> Result<Ready, Failure> {
-    let mut watcher = Watcher::new(location, Instant::now(), Some(patience));
+    let mut watcher = Watcher::new(location, Instant::now(), patience);
     let mut has_said = false;
     loop {
         let (looked, step) = look(watcher, signals)?;
@@ -206,23 +206,18 @@ fn wait_for_table(
                 }
                 return Ok(ready);
             }
-            Step::Failed(error) => {
-                let exit = match error {
-                    WaitError::TimedOut { .. } => Exit::LAUNCHER,
-                    _ => Exit::USAGE,
+            Step::Failed { why, message } => {
+                let exit = if why.may_pass { Exit::LAUNCHER } else { Exit::USAGE };
+                // What only shows does not wait unasked.
+                let hint = match why.may_pass && patience.is_zero() {
+                    true => "\nhint: `--wait 5m` waits until it is complete; `--devices` does without one",
+                    false => "",
                 };
-                return Err(match &error {
-                    // What only shows does not wait unasked.
-                    WaitError::TimedOut { missing, .. } if patience.is_zero() && missing.may_pass() => Failure::new(
-                        exit,
-                        format!("{error}\nhint: `--wait 5m` waits until it is complete; `--devices` does without one"),
-                    ),
-                    _ => Failure::new(exit, error),
-                });
+                return Err(Failure::new(exit, message + hint));
             }
             Step::NotYet { why, is_new, again } => {
                 // One that is wrong for good is only looked at twice; the error will say why.
-                if is_new && why.may_pass() {
+                if is_new && why.may_pass {
                     let without = if has_said { "" } else { " (`--devices` does without one)" };
                     say(&format!("waiting for the rank table, {} at most{without}: {why}", units::shown(patience)));
                     has_said = true;
@@ -279,12 +274,8 @@ fn colour() -> bool {
 
 /// The rank table of a file or a folder, at once.
 pub fn read_table(path: &Path) -> Result<Ready, Failure> {
-    match Watcher::new(Location::given(path), Instant::now(), Some(Duration::ZERO)).step(Instant::now()) {
+    match Watcher::new(Location::given(path), Instant::now(), Duration::ZERO).step(Instant::now()) {
         Step::Ready(ready) => Ok(ready),
-        Step::Failed(WaitError::TimedOut { missing: why, .. } | WaitError::Unusable { why, .. }) => {
-            Err(Failure::new(Exit::USAGE, why))
-        }
-        Step::Failed(error) => Err(Failure::new(Exit::USAGE, error)),
-        Step::NotYet { why, .. } => Err(Failure::new(Exit::USAGE, why)),
+        Step::Failed { why, .. } | Step::NotYet { why, .. } => Err(Failure::new(Exit::USAGE, why)),
     }
 }

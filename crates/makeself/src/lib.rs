@@ -3,8 +3,7 @@
 //! Such a file is a shell script of a known number of lines, and behind it the payload in one or more parts, whose sizes
 //! and checksums the script has in variables (makeself 2.1 to 2.5; Debian has 2.4.5).
 
-mod header;
-mod sums;
+mod script;
 
 use std::{
     fs::File,
@@ -12,14 +11,14 @@ use std::{
     path::Path,
 };
 
+use md5::Md5;
 use serde::{Deserialize, Serialize};
-
-use self::sums::Sums;
+use sha2::{Digest as _, Sha256};
 
 /// Raised where more is refused or kept, so that what a cache has is not taken for what would be found now.
 pub const VERSION: u32 = 1;
 /// The longest script that is read, bytes. Those of makeself have 20 KiB; licences may be in them.
-const MAX_HEADER: u64 = 4 << 20;
+const MAX_SCRIPT: u64 = 4 << 20;
 
 /// What the script of such a file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,69 +50,27 @@ pub struct Part {
 
 /// Why a file is not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum Error {
     /// The file can't be read.
     #[error("failed to read it")]
     Read(#[from] io::Error),
-    /// It is something else.
-    #[error("it is no archive of makeself: {0}")]
-    Foreign(&'static str),
-    /// It ends too early.
-    #[error("it is cut off: it must have {expected} bytes and has {found}")]
-    Short {
-        /// Bytes of script and payload.
-        expected: u64,
-        /// Bytes of the file.
-        found: u64,
-    },
-    /// The script itself is cut off, so that its length is not known.
-    #[error("it is cut off: it must have more than {least} bytes and has {found}")]
-    ShortScript {
-        /// Bytes that are there and those of the payload.
-        least: u64,
-        /// Bytes of the file.
-        found: u64,
-    },
-    /// Something follows the payload.
-    #[error("it must have {expected} bytes and has {found}: something else was put behind it")]
-    Long {
-        /// Bytes of script and payload.
-        expected: u64,
-        /// Bytes of the file.
-        found: u64,
-    },
-    /// The payload is not what the script says.
-    #[error("part {part} of its payload is damaged: its {sum} is {found}, the script says {said}")]
-    Sum {
-        /// Which part, from 1.
-        part: usize,
-        /// `CRC`, `MD5` or `SHA-256`.
-        sum: &'static str,
-        /// What it is.
-        found: String,
-        /// What it should be.
-        said: String,
-    },
+    /// It is something else, cut off or damaged.
+    #[error("{0}")]
+    Bad(String),
 }
 
 impl Makeself {
-    /// Reads the script, and compares the length of the file with what the script says.
-    pub fn read(path: &Path) -> Result<Self, Fault> {
+    /// Reads the file, compares its length with what the script says, and every sum that the script has. Memory is
+    /// constant.
+    pub fn read_whole(path: &Path) -> Result<Self, Error> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
         let mut start = Vec::new();
-        (&mut file).take(MAX_HEADER).read_to_end(&mut start)?;
-        Self::parse(&start, length)
-    }
-
-    /// Reads the file and compares every sum that the script has. Memory is constant.
-    pub fn read_whole(path: &Path) -> Result<Self, Fault> {
-        let read = Self::read(path)?;
-        let mut file = File::open(path)?;
+        (&mut file).take(MAX_SCRIPT).read_to_end(&mut start)?;
+        let read = Self::parse(&start, length).map_err(Error::Bad)?;
         file.seek(SeekFrom::Start(read.offset))?;
         for (number, part) in read.parts.iter().enumerate() {
-            let sums = Sums::of(&mut (&mut file).take(part.size))?;
-            sums.compare(number + 1, part)?;
+            part.check(number + 1, &mut (&mut file).take(part.size))?;
         }
         Ok(read)
     }
@@ -126,33 +83,76 @@ impl Makeself {
     /// The sums that every part has, in words.
     pub fn sums(&self) -> Vec<&'static str> {
         let all = |has: fn(&Part) -> bool| self.parts.iter().all(has);
-        [
+        let kinds = [
             ("CRC", all(|part| part.crc.is_some())),
             ("MD5", all(|part| part.md5.is_some())),
             ("SHA-256", all(|part| part.sha256.is_some())),
-        ]
-        .into_iter()
-        .filter_map(|(name, there)| there.then_some(name))
-        .collect()
+        ];
+        kinds.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
     }
 
     /// `start` is the beginning of a file of so many bytes.
-    fn parse(start: &[u8], length: u64) -> Result<Self, Fault> {
-        let (read, whole) = header::parse(start).map_err(Fault::Foreign)?;
-        let payload = read.payload();
-        if !whole && (start.len() as u64) < length {
-            return Err(Fault::Foreign("its script has more than 4 MiB"));
-        }
-        if !whole {
-            return Err(Fault::ShortScript { least: length.saturating_add(payload), found: length });
-        }
-        let expected = read.offset.saturating_add(payload);
-        match length {
-            found if found < expected => Err(Fault::Short { expected, found }),
-            found if found > expected => Err(Fault::Long { expected, found }),
-            _ => Ok(read),
+    fn parse(start: &[u8], length: u64) -> Result<Self, String> {
+        let (read, whole) = script::parse(start).map_err(|why| format!("it is no archive of makeself: {why}"))?;
+        let expected = read.offset.saturating_add(read.payload());
+        match whole {
+            false if (start.len() as u64) < length => {
+                Err("it is no archive of makeself: its script has more than 4 MiB".to_owned())
+            }
+            // The script itself is cut off, so that its length is not known.
+            false => Err(format!("it is cut off: it must have more than {expected} bytes and has {length}")),
+            true if length < expected => Err(format!("it is cut off: it must have {expected} bytes and has {length}")),
+            true if length > expected => {
+                Err(format!("it must have {expected} bytes and has {length}: something else was put behind it"))
+            }
+            true => Ok(read),
         }
     }
+}
+
+impl Part {
+    /// Compares the sums with those of `payload`, the part of this number.
+    fn check(&self, number: usize, payload: &mut dyn Read) -> Result<(), Error> {
+        let (crc, md5, sha256) = sums(payload)?;
+        let pairs = [
+            ("CRC", crc.to_string(), self.crc.map(|crc| crc.to_string())),
+            ("MD5", md5, self.md5.clone()),
+            ("SHA-256", sha256, self.sha256.clone()),
+        ];
+        match pairs.into_iter().find(|(_, found, said)| said.as_ref().is_some_and(|said| said != found)) {
+            Some((sum, found, Some(said))) => Err(Error::Bad(format!(
+                "part {number} of its payload is damaged: its {sum} is {found}, the script says {said}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The CRC of `cksum`, MD5 and SHA-256 of what is read to the end, in one pass.
+fn sums(source: &mut dyn Read) -> io::Result<(u32, String, String)> {
+    // That of zip with the bits of every byte and of the sum reversed, and begun with zeros.
+    let mut crc = crc32fast::Hasher::new_with_initial(u32::MAX);
+    let mut reversed = |bytes: &[u8]| crc.update(&bytes.iter().map(|byte| byte.reverse_bits()).collect::<Vec<_>>());
+    let (mut md5, mut sha256) = (Md5::new(), Sha256::new());
+    let mut length = 0_u64;
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let read = match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => &buffer[..read],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        length += read.len() as u64;
+        reversed(read);
+        md5.update(read);
+        sha256.update(read);
+    }
+    // The length goes in too, lowest byte first, as many bytes as it has.
+    let bytes = length.to_le_bytes();
+    reversed(&bytes[..bytes.len() - length.leading_zeros() as usize / 8]);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((crc.finalize().reverse_bits(), hex(&md5.finalize()), hex(&sha256.finalize())))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ fn main() {
 
     measure("read from the file and validate (v0)", || {
         let now = Instant::now();
-        let step = Watcher::new(Location::given(&source), now, None).step(now);
+        let step = Watcher::new(Location::given(&source), now, Duration::ZERO).step(now);
         assert!(matches!(step, Step::Ready(_)));
     });
     measure("validate only (v1)", || assert!(parse(v1.as_bytes()).is_ok()));
@@ -33,7 +33,9 @@ fn main() {
     measure("find oneself by name", || assert!(find(&table, &clues).is_ok()));
     measure("read, validate, convert, find", || {
         let now = Instant::now();
-        let Step::Ready(ready) = Watcher::new(Location::given(&source), now, None).step(now) else { panic!() };
+        let Step::Ready(ready) = Watcher::new(Location::given(&source), now, Duration::ZERO).step(now) else {
+            panic!()
+        };
         assert_eq!(ready.table.to_v1().len(), v1.len());
         assert!(find(&ready.table, &clues).is_ok());
     });

@@ -1,184 +1,249 @@
-//! The checks that both formats have in common.
+//! The checks that both formats have in common. All that is wrong is reported at once, each with its place in the file.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 
-use crate::fault::{Faults, Place, quote};
-use crate::json::{Entry, Kind, List, Scalar};
-use crate::limits::MAX_DEVICE_ID;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, quote};
 use crate::table::Device;
 
-/// What was seen of a table so far.
+/// The highest `device_id`. Physical devices count from 0; virtual ones have higher numbers.
+const MAX_DEVICE_ID: u32 = 65_535;
+
+/// Faults that are kept; those beyond are counted.
+const MAX_FAULTS: usize = 50;
+
+pub(crate) type Object = Map<String, Value>;
+
+/// A place in a table, displayed as a JSONPath: `$.server_list[0].device[3].rank_id`. Entries count from 0 in the order of
+/// the file. Copied about freely; text is made of it only where a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The lists that lead there, and which of their entries.
+    entries: [Option<(&'static str, usize)>; 3],
+    key: &'static str,
+}
+
+impl Place {
+    /// A key of the whole file; the file itself where it is empty.
+    pub fn top(key: &'static str) -> Place {
+        Place { entries: [None; 3], key }
+    }
+
+    /// Another key of the same object.
+    pub fn key(self, key: &'static str) -> Place {
+        Place { key, ..self }
+    }
+
+    /// An entry of the list that this is the place of.
+    pub fn entry(mut self, number: usize) -> Place {
+        if let Some(entry) = self.entries.iter_mut().find(|it| it.is_none()) {
+            *entry = Some((self.key, number));
+        }
+        self.key("")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("$")?;
+        for (list, number) in self.entries.iter().flatten() {
+            write!(f, ".{list}[{number}]")?;
+        }
+        if self.key.is_empty() { Ok(()) } else { write!(f, ".{}", self.key) }
+    }
+}
+
+/// What was seen of a table so far, and what is wrong with it.
 #[derive(Default)]
 pub(crate) struct Check {
-    pub faults: Faults,
+    /// The first of the faults, in the order in which they were found, and the number of all.
+    faults: (Vec<String>, usize),
     /// Server ids, addresses in one spelling, and where each was first.
     servers: HashMap<String, (usize, Place)>,
+    /// By server and id.
     devices: Vec<((usize, u32), Place)>,
     addresses: Vec<(IpAddr, Place)>,
     without_address: Vec<(Place, &'static str)>,
 }
 
 impl Check {
-    /// A number from 0 to `max`, written as text or as a number.
-    pub fn whole(&mut self, value: &Scalar<'_>, place: Place, max: u32) -> Option<u32> {
-        let number = match value {
-            Scalar::Number(number) => u32::try_from(*number).ok(),
-            // What is all digits and still no number is too large.
-            Scalar::Text(text) if is_digits(text) => text.parse().ok(),
-            _ => {
-                self.faults.add(place, || match value {
-                    Scalar::Missing => "is missing".to_owned(),
-                    Scalar::Other(Kind::Number) => format!("is not a whole number from 0 to {max}"),
-                    Scalar::Other(kind) => format!("is {kind}, not a whole number"),
-                    Scalar::Number(number) => format!("is `{number}`, not a whole number"),
-                    Scalar::Text(text) => format!("is {}, not a whole number", quote(text)),
-                });
-                return None;
-            }
-        };
-        let number = number.filter(|number| *number <= max);
-        if number.is_none() {
-            self.faults.add(place, || match value {
-                Scalar::Text(text) => format!("is {}, more than the {max} allowed", quote(text)),
-                Scalar::Number(number) => format!("is `{number}`, more than the {max} allowed"),
-                Scalar::Missing | Scalar::Other(_) => "is not a number".to_owned(),
-            });
+    pub fn add(&mut self, place: Place, message: impl fmt::Display) {
+        if self.faults.1 < MAX_FAULTS {
+            self.faults.0.push(format!("`{place}` {message}"));
         }
-        number
+        self.faults.1 += 1;
+    }
+
+    /// A number from 0 to `max`, written as text or as a number.
+    pub fn whole(&mut self, value: Option<&Value>, place: Place, max: u32) -> Option<u32> {
+        let found = number(value);
+        let fitting = found.and_then(|it| u32::try_from(it).ok()).filter(|it| *it <= max);
+        if fitting.is_none() {
+            let shown = match value {
+                None => None,
+                Some(Value::String(text)) => Some(quote(text)),
+                Some(number @ Value::Number(_)) => Some(format!("`{number}`")),
+                Some(other) => Some(kind(other).to_owned()),
+            };
+            let message = match (shown, found) {
+                (None, _) => "is missing".to_owned(),
+                (Some(shown), Some(_)) => format!("is {shown}, more than the {max} allowed"),
+                (Some(shown), None) => format!("is {shown}, not a whole number"),
+            };
+            self.add(place, message);
+        }
+        fitting
     }
 
     /// A count that has to agree with what the lists have.
-    pub fn count(&mut self, says: &Scalar<'_>, place: Place, has: usize, what: &str) -> Option<u32> {
-        let says = self.whole(says, place, u32::MAX)?;
-        if says as usize != has {
-            self.faults.add(place, || format!("is {says}, but {what} {has}"));
+    pub fn count(&mut self, says: Option<&Value>, place: Place, has: usize, what: &str) {
+        match self.whole(says, place, u32::MAX) {
+            Some(says) if says as usize != has => self.add(place, format!("is {says}, but {what} {has}")),
+            _ => {}
         }
-        Some(says)
     }
 
     /// Text that is not empty.
-    pub fn text(&mut self, value: &Scalar<'_>, place: Place) -> Option<String> {
-        let wrong = match value {
-            Scalar::Text(text) if !text.is_empty() => return Some(text.clone().into_owned()),
-            Scalar::Text(_) => "is empty".to_owned(),
-            Scalar::Missing => "is missing".to_owned(),
-            Scalar::Number(_) => format!("is {}, not text", Kind::Number),
-            Scalar::Other(kind) => format!("is {kind}, not text"),
-        };
-        self.faults.add(place, || wrong);
+    pub fn text<'v>(&mut self, value: Option<&'v Value>, place: Place) -> Option<&'v str> {
+        match value {
+            Some(Value::String(text)) if !text.is_empty() => return Some(text),
+            Some(Value::String(_)) => self.add(place, "is empty"),
+            Some(other) => self.add(place, format!("is {}, not text", kind(other))),
+            None => self.add(place, "is missing"),
+        }
         None
     }
 
-    /// The entries of a list that are objects, with their numbers, and how many entries there are.
-    pub fn list<'l, T>(
+    /// The entries of a list that are objects, with their places, and how many entries there are. Of a list with more than
+    /// `max` the first are given.
+    pub fn list<'v>(
         &mut self,
-        list: &'l List<T>,
+        value: Option<&'v Value>,
         place: Place,
-        entry: impl Fn(usize) -> Place,
         max: usize,
-    ) -> (Vec<(usize, &'l T)>, usize) {
-        let (kept, count) = match list {
-            List::Is { kept, count } => (kept, *count),
-            List::Missing => {
-                self.faults.add(place, || "is missing".to_owned());
+    ) -> (Vec<(Place, &'v Object)>, usize) {
+        let entries = match value {
+            Some(Value::Array(entries)) => entries,
+            Some(other) => {
+                self.add(place, format!("is {}, not a list", kind(other)));
                 return (Vec::new(), 0);
             }
-            List::Other(kind) => {
-                self.faults.add(place, || format!("is {kind}, not a list"));
+            None => {
+                self.add(place, "is missing");
                 return (Vec::new(), 0);
             }
         };
-        if count > max {
-            self.faults.add(place, || format!("has {count} entries, more than the {max} allowed"));
+        if entries.len() > max {
+            self.add(place, format!("has {} entries, more than the {max} allowed", entries.len()));
         }
-        let mut objects = Vec::with_capacity(kept.len());
-        for (number, it) in kept.iter().enumerate() {
-            match it {
-                Entry::Is(object) => objects.push((number, object)),
-                Entry::Other(kind) => self.faults.add(entry(number), || format!("is {kind}, not an object")),
+        let mut objects = Vec::with_capacity(entries.len().min(max));
+        for (number, entry) in entries.iter().enumerate().take(max) {
+            match entry {
+                Value::Object(object) => objects.push((place.entry(number), object)),
+                other => self.add(place.entry(number), format!("is {}, not an object", kind(other))),
             }
         }
-        (objects, count)
+        (objects, entries.len())
     }
 
     /// A server id, the number that stands for it in [`Check::device`], and where the same server was before.
-    pub fn server(&mut self, value: &Scalar<'_>, place: Place) -> Option<(String, usize, Option<Place>)> {
+    pub fn server<'v>(&mut self, value: Option<&'v Value>, place: Place) -> Option<(&'v str, usize, Option<Place>)> {
         let text = self.text(value, place)?;
         // Any name will do for the collective library, but what is meant as an address has to be one.
         let address = text.parse::<IpAddr>();
         let looks_like_one = text.contains(':') || text.bytes().all(|it| it.is_ascii_digit() || it == b'.');
         if text.chars().any(char::is_control) {
             // It becomes MASTER_ADDR, and no variable can have a NUL.
-            self.faults.add(place, || format!("is {}, which has control characters", quote(&text)));
+            self.add(place, format!("is {}, which has control characters", quote(text)));
         } else if address.is_err() && looks_like_one {
-            self.faults.add(place, || format!("is {}, which is not an IP address", quote(&text)));
+            self.add(place, format!("is {}, which is not an IP address", quote(text)));
         }
-        let spelled = address.map_or_else(|_| text.clone(), |it| it.to_string());
+        let spelled = address.map_or_else(|_| text.to_owned(), |it| it.to_string());
         let number = self.servers.len();
         let (known, first) = *self.servers.entry(spelled).or_insert((number, place));
         Some((text, known, (known < number).then_some(first)))
     }
 
-    /// How many different server ids there are.
-    pub fn server_count(&self) -> usize {
-        self.servers.len()
-    }
-
     /// A device of the server with that number. It has rank 0.
-    pub fn device(&mut self, id: &Scalar<'_>, ip: &Scalar<'_>, server: Option<usize>, place: Place) -> Option<Device> {
-        let ip = self.address(ip, place.key("device_ip"));
+    pub fn device(&mut self, device: &Object, server: Option<usize>, place: Place) -> Option<Device> {
+        let ip = self.address(device.get("device_ip"), place.key("device_ip"));
         let place = place.key("device_id");
-        let id = self.whole(id, place, MAX_DEVICE_ID)?;
+        let id = self.whole(device.get("device_id"), place, MAX_DEVICE_ID)?;
         self.devices.extend(server.map(|server| ((server, id), place)));
         Some(Device { id, ip, rank: 0 })
     }
 
-    fn address(&mut self, value: &Scalar<'_>, place: Place) -> Option<String> {
-        match value {
-            Scalar::Missing => {
-                self.without_address.push((place, "is missing"));
-                return None;
-            }
-            Scalar::Text(text) if text.is_empty() => {
-                self.without_address.push((place, "is empty"));
-                return Some(String::new());
-            }
-            _ => {}
+    fn address(&mut self, value: Option<&Value>, place: Place) -> Option<String> {
+        if value.is_none() || value.and_then(Value::as_str) == Some("") {
+            self.without_address.push((place, if value.is_none() { "is missing" } else { "is empty" }));
+            return value.map(|_| String::new());
         }
         let text = self.text(value, place)?;
+        let is_no_device =
+            |ip: IpAddr| ip.is_unspecified() || ip.is_multicast() || matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
         match text.parse::<IpAddr>() {
-            Err(_) => self.faults.add(place, || format!("is {}, which is not an IP address", quote(&text))),
-            Ok(IpAddr::V4(ip)) if ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() => {
-                self.faults.add(place, || format!("is `{ip}`, which is no device's address"));
-            }
-            Ok(IpAddr::V6(ip)) if ip.is_unspecified() || ip.is_multicast() => {
-                self.faults.add(place, || format!("is `{ip}`, which is no device's address"));
-            }
+            Err(_) => self.add(place, format!("is {}, which is not an IP address", quote(text))),
+            Ok(ip) if is_no_device(ip) => self.add(place, format!("is `{ip}`, which is no device's address")),
             Ok(ip) => self.addresses.push((ip, place)),
         }
-        Some(text)
+        Some(text.to_owned())
     }
 
-    /// What can be judged only when all servers and devices were seen.
-    pub fn end(mut self, devices: usize, list: &'static str) -> Faults {
-        if self.server_count() > 1 {
+    /// Judges what can be judged only when all servers and `devices` of `list` were seen.
+    ///
+    /// # Errors
+    ///
+    /// All faults of the table.
+    pub fn end(mut self, devices: usize, list: &'static str) -> Result<(), Error> {
+        if self.servers.len() > 1 {
             // On one server devices reach each other without their network.
             for (place, what) in std::mem::take(&mut self.without_address) {
-                self.faults.add(place, || format!("{what}, and the table has several servers"));
+                self.add(place, format!("{what}, and the table has several servers"));
             }
         }
-        let faults = &mut self.faults;
-        for_repeated(&mut self.devices, |(_, id), first, place| {
-            faults.add(place, || format!("is {id}, which this server has at `{first}` already"));
-        });
-        for_repeated(&mut self.addresses, |ip, first, place| {
-            faults.add(place, || format!("is `{ip}`, which `{first}` is already"));
-        });
-        if devices == 0 && self.faults.count() == 0 {
-            self.faults.add(Place::Top(list), || "has no device at all".to_owned());
+        for ((_, id), first, place) in repeated(&mut std::mem::take(&mut self.devices)) {
+            self.add(place, format!("is {id}, which this server has at `{first}` already"));
         }
-        self.faults
+        for (ip, first, place) in repeated(&mut std::mem::take(&mut self.addresses)) {
+            self.add(place, format!("is `{ip}`, which `{first}` is already"));
+        }
+        if devices == 0 && self.faults.1 == 0 {
+            self.add(Place::top(list), "has no device at all");
+        }
+        let (mut lines, count) = self.faults;
+        if count == 0 {
+            return Ok(());
+        }
+        if count > lines.len() {
+            lines.push(format!("and {} more", count - lines.len()));
+        }
+        let plural = if count == 1 { "" } else { "s" };
+        Err(Error::lasting(format!("has {count} fault{plural}:\n{}", lines.join("\n"))))
+    }
+}
+
+/// What a value is, where it is not what is needed.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A whole number, written as text or as a number.
+pub(crate) fn number(value: Option<&Value>) -> Option<u64> {
+    match value? {
+        Value::Number(number) => number.as_u64(),
+        // What is all digits and still no number is too large.
+        Value::String(text) if is_digits(text) => Some(text.parse().unwrap_or(u64::MAX)),
+        _ => None,
     }
 }
 
@@ -187,21 +252,10 @@ pub(crate) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit())
 }
 
-/// Calls `report` with each key that was there before, its first place, and its place. May sort what was seen by its keys.
-pub(crate) fn for_repeated<K: Ord + Copy>(seen: &mut [(K, Place)], mut report: impl FnMut(K, Place, Place)) {
-    // Tables have none, as a rule, and keys alone are sorted in a fraction of the time.
-    let mut keys: Vec<K> = seen.iter().map(|(key, _)| *key).collect();
-    if !keys.is_sorted() {
-        keys.sort_unstable();
-    }
-    if keys.is_sorted_by(|one, other| one < other) {
-        return;
-    }
+/// Sorts what was seen by its keys. Each key that was there before, its first place, and its place.
+pub(crate) fn repeated<K: Ord + Copy>(seen: &mut [(K, Place)]) -> Vec<(K, Place, Place)> {
     // Stable: equal keys stay in the order of the file.
     seen.sort_by_key(|(key, _)| *key);
-    for same in seen.chunk_by(|(one, _), (other, _)| one == other) {
-        for (key, place) in &same[1..] {
-            report(*key, same[0].1, *place);
-        }
-    }
+    let same = seen.chunk_by(|(one, _), (other, _)| one == other);
+    same.flat_map(|same| same[1..].iter().map(|(key, place)| (*key, same[0].1, *place))).collect()
 }

@@ -14,26 +14,19 @@
 //! scripts accept is accepted, but for what makes them hang or start the wrong ranks.
 
 mod check;
-mod fault;
+mod error;
 mod find;
-mod json;
-mod limits;
+mod formats;
 mod locate;
 mod parse;
-mod raw;
 mod table;
-mod v0;
-mod v1;
 mod watch;
 mod write;
 
-pub use fault::{Fault, Faults};
-pub use find::{By, Clues, Found, NotFound, find};
-pub use limits::{
-    MAX_BYTES, MAX_DEVICE_ID, MAX_DEVICES_PER_SERVER, MAX_FAULTS, MAX_GROUPS, MAX_INSTANCES, MAX_INSTANCES_NAMED,
-};
-pub use locate::{DEFAULT_PATH, FILE_NAME, Location, Origin, converted_path, locate};
-pub use parse::{TableError, parse};
+pub use error::Error;
+pub use find::{Clues, Found, find};
+pub use locate::{DEFAULT_PATH, FILE_NAME, Location, Origin, locate};
+pub use parse::{MAX_BYTES, parse};
 pub use table::{Device, Format, Instance, RankTable};
-pub use watch::{CONFIRM, MAX_INTERVAL, MIN_INTERVAL, NotYet, Ready, Step, WaitError, Watcher};
-pub use write::{WriteError, write_v1};
+pub use watch::{CONFIRM, MAX_INTERVAL, MIN_INTERVAL, Ready, Step, Watcher};
+pub use write::write_v1;

@@ -1,8 +1,8 @@
-//! Where the table is and where the converted one goes, by the environment.
+//! Where the table is, by the environment.
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The name of a table in a folder of one.
 pub const FILE_NAME: &str = "jobstart_hccl.json";
@@ -63,11 +63,4 @@ pub fn locate(variable: impl Fn(&str) -> Option<OsString>) -> Location {
     named("RANK_TABLE_FILE_V_1_0", Origin::RankTableFileV1)
         .or_else(|| named("RANK_TABLE_FILE", Origin::RankTableFile))
         .unwrap_or_else(|| Location { path: DEFAULT_PATH.into(), origin: Origin::Default })
-}
-
-/// Where the v1 file for the ranks goes: `$MA_MOUNT_PATH/rank_table/jobstart_hccl.json`; `None` where MA_MOUNT_PATH is not
-/// set or empty.
-pub fn converted_path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let mount = variable("MA_MOUNT_PATH").filter(|it| !it.is_empty())?;
-    Some(Path::new(&mount).join("rank_table").join(FILE_NAME))
 }

@@ -1,85 +1,25 @@
 //! From bytes to a table, or to all that is wrong with them.
 
-use std::str::Utf8Error;
+use serde_json::Value;
 
-use crate::fault::{Faults, Place, quote};
-use crate::json::{As, Entry, Kind, List, Scalar};
-use crate::limits::MAX_BYTES;
-use crate::raw::Top;
+use crate::check::{Object, Place, kind};
+use crate::error::{Error, quote};
+use crate::formats;
 use crate::table::RankTable;
-use crate::{v0, v1};
 
-/// Why bytes are not a complete table. Displayed without the name of the file, as the end of a sentence about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TableError {
-    /// More than [`MAX_BYTES`].
-    #[error("is larger than the {MAX_BYTES} bytes allowed")]
-    TooLarge,
-    /// No bytes.
-    #[error("is empty")]
-    Empty,
-    /// It ends in the middle: being written, as a rule.
-    #[error("breaks off in line {line}, column {column}, as if it were half-written")]
-    BreaksOff {
-        /// From 1.
-        line: usize,
-        /// Bytes, from 1.
-        column: usize,
-    },
-    /// Not JSON.
-    #[error("is not valid JSON: {message} in line {line}, column {column}")]
-    Syntax {
-        /// What the parser says.
-        message: String,
-        /// From 1.
-        line: usize,
-        /// Bytes, from 1.
-        column: usize,
-    },
-    /// JSON, but no table.
-    #[error("is {what}, not a JSON object")]
-    NotATable {
-        /// `a list`, for example.
-        what: String,
-    },
-    /// A format newer than this library.
-    #[error("is {what}, which is not supported: v0 (`group_list`) and version 1.0 (`server_list`) are")]
-    Unsupported {
-        /// Its name and how it was recognised.
-        what: String,
-    },
-    /// `status` is `initializing`: not all devices are known yet.
-    #[error("has the status `initializing`")]
-    Initializing,
-    /// `status` is neither `initializing` nor `completed`.
-    #[error("has the status {}, not `completed`", quote(.0))]
-    Status(String),
-    /// There is no `status`.
-    #[error("has no `status`")]
-    NoStatus,
-    /// Complete, but wrong.
-    #[error("has {} fault{}:\n{_0}", .0.count(), if .0.count() == 1 { "" } else { "s" })]
-    Faults(Faults),
-}
-
-impl TableError {
-    /// Whether waiting may help: such a file may be one that is being written, or on the way to `completed`.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            TableError::Empty | TableError::BreaksOff { .. } | TableError::Syntax { .. } => true,
-            TableError::Initializing | TableError::Status(_) | TableError::NoStatus => true,
-            TableError::TooLarge | TableError::NotATable { .. } => false,
-            TableError::Unsupported { .. } | TableError::Faults(_) => false,
-        }
-    }
-}
+/// Bytes of a table: enough for any cluster, too little to exhaust a server's memory.
+///
+/// 1,000 servers of 8 devices have half a megabyte; a config map, from which the platform makes the file, can't have more
+/// than 1 MiB. The worst file of this size (hundreds of thousands of small objects) takes some 320 MB for a quarter of a
+/// second.
+pub const MAX_BYTES: usize = 4 << 20;
 
 /// Reads and checks a table of either format, whatever the bytes are.
 ///
 /// Numbers may be strings or integers, keys that are not known are passed over, a table that is `initializing` may hold
 /// nothing else. In a v0 table ranks are numbered here: consecutively over groups, instances and devices, the instances of
-/// the first group ordered by the integer after the last `-` of `pod_name`, groups whose `device_count` is 0 skipped.
+/// the first group ordered by the integer after the last `-` of `pod_name`, groups whose `device_count` is 0 skipped. Of
+/// equal keys the last counts, as for the vendor's scripts.
 ///
 /// Checked are: each count against its list; `pod_name`s, devices of a server, addresses of devices, ranks and (v1)
 /// servers for duplicates; ranks for gaps; `device_ip` and what looks like an address in `server_id`; the limits of this
@@ -87,89 +27,93 @@ impl TableError {
 ///
 /// # Errors
 ///
-/// [`TableError`]; [`TableError::Faults`] holds all that is wrong with a complete table.
-pub fn parse(bytes: &[u8]) -> Result<RankTable, TableError> {
+/// [`Error`], the end of a sentence about the file: all that is wrong with a complete table, a line each with its place.
+pub fn parse(bytes: &[u8]) -> Result<RankTable, Error> {
     if bytes.len() > MAX_BYTES {
-        return Err(TableError::TooLarge);
+        return Err(Error::lasting(format!("is larger than the {MAX_BYTES} bytes allowed")));
     }
     if bytes.is_empty() {
-        return Err(TableError::Empty);
+        return Err(Error::passing("is empty"));
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error))?;
-    let As(top) = serde_json::from_str::<As<Entry<Top<'_>>>>(text).map_err(syntax)?;
-    let top = match top {
-        Entry::Is(top) => top,
-        Entry::Other(kind) => return Err(TableError::NotATable { what: kind.to_string() }),
+    let top = match serde_json::from_str(utf8(bytes)?).map_err(syntax)? {
+        Value::Object(top) => top,
+        other => return Err(Error::lasting(format!("is {}, not a JSON object", kind(&other)))),
     };
     refuse_newer(&top)?;
-    match &top.status {
-        Scalar::Text(status) if status == "completed" => {}
-        Scalar::Text(status) if status == "initializing" => return Err(TableError::Initializing),
-        Scalar::Text(status) => return Err(TableError::Status(status.clone().into_owned())),
-        Scalar::Missing => return Err(TableError::NoStatus),
-        Scalar::Number(_) | Scalar::Other(_) => return Err(one_fault(Place::Top("status"), "is not text")),
-    }
-    match (&top.group_list, &top.server_list) {
-        (List::Missing, List::Missing) => {
-            Err(one_fault(Place::Whole, "has neither `group_list` (v0) nor `server_list` (v1)"))
+    match top.get("status") {
+        Some(Value::String(status)) if status == "completed" => {}
+        Some(Value::String(status)) if status == "initializing" => {
+            return Err(Error::passing("has the status `initializing`"));
         }
-        (_, List::Missing) => v0::read(&top).map_err(TableError::Faults),
-        (List::Missing, _) => v1::read(&top).map_err(TableError::Faults),
-        _ => Err(one_fault(Place::Whole, "has both `group_list` (v0) and `server_list` (v1)")),
+        Some(Value::String(status)) => {
+            return Err(Error::passing(format!("has the status {}, not `completed`", quote(status))));
+        }
+        Some(_) => return Err(one_fault("status", "is not text")),
+        None => return Err(Error::passing("has no `status`")),
+    }
+    match (top.contains_key("group_list"), top.contains_key("server_list")) {
+        (true, false) => formats::v0(&top),
+        (false, true) => formats::v1(&top),
+        (false, false) => Err(one_fault("", "has neither `group_list` (v0) nor `server_list` (v1)")),
+        (true, true) => Err(one_fault("", "has both `group_list` (v0) and `server_list` (v1)")),
     }
 }
 
-fn refuse_newer(top: &Top<'_>) -> Result<(), TableError> {
-    let version = match &top.version {
-        Scalar::Text(version) => Some(version.to_string()),
-        Scalar::Number(version) => Some(version.to_string()),
-        Scalar::Missing => None,
-        // 1.0 as a number can't be told from 1.2 here, and nothing writes it.
-        Scalar::Other(kind) => return Err(one_fault(Place::Top("version"), &wrong_version(*kind))),
+fn refuse_newer(top: &Object) -> Result<(), Error> {
+    let version = match top.get("version") {
+        Some(Value::String(version)) => Some(version.clone()),
+        Some(Value::Number(version)) if version.is_u64() => Some(version.to_string()),
+        None => None,
+        // Nothing writes 1.0 as a number.
+        Some(other) => return Err(one_fault("version", &format!("is {}, not the text `1.0`", kind(other)))),
     };
-    let has = |value: &Scalar<'_>| !matches!(value, Scalar::Missing);
     let named = version.as_ref().map_or_else(String::new, |version| format!(" of version {}", quote(version)));
-    let what = if has(&top.super_pod_list) {
+    let what = if top.contains_key("super_pod_list") {
         format!("a super-pod table{named} (it has `super_pod_list`)")
-    } else if has(&top.server_group_list) {
+    } else if top.contains_key("server_group_list") {
         format!("a global table{named} (it has `server_group_list`)")
-    } else if version.as_deref() == Some("1.2") {
-        "a super-pod table (its version is `1.2`)".to_owned()
-    } else if version.as_deref().is_some_and(|version| version != "1.0") {
-        format!("a table{named}")
     } else {
-        return Ok(());
+        match version.as_deref() {
+            None | Some("1.0") => return Ok(()),
+            Some("1.2") => "a super-pod table (its version is `1.2`)".to_owned(),
+            Some(_) => format!("a table{named}"),
+        }
     };
-    Err(TableError::Unsupported { what })
+    let supported = "v0 (`group_list`) and version 1.0 (`server_list`) are";
+    Err(Error::lasting(format!("is {what}, which is not supported: {supported}")))
 }
 
-fn wrong_version(kind: Kind) -> String {
-    format!("is {kind}, not the text `1.0`")
+fn one_fault(key: &'static str, message: &str) -> Error {
+    Error::lasting(format!("has 1 fault:\n`{}` {message}", Place::top(key)))
 }
 
-fn one_fault(place: Place, message: &str) -> TableError {
-    let mut faults = Faults::default();
-    faults.add(place, || message.to_owned());
-    TableError::Faults(faults)
+fn utf8(bytes: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let line = before.iter().filter(|it| **it == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|it| **it != b'\n').count() + 1;
+        match error.error_len() {
+            // In the middle of a character.
+            None => breaks_off(line, column),
+            Some(_) => not_json("a byte that is not UTF-8", line, column),
+        }
+    })
 }
 
-fn not_utf8(bytes: &[u8], error: Utf8Error) -> TableError {
-    let before = &bytes[..error.valid_up_to()];
-    let line = before.iter().filter(|it| **it == b'\n').count() + 1;
-    let column = before.iter().rev().take_while(|it| **it != b'\n').count() + 1;
-    match error.error_len() {
-        // In the middle of a character.
-        None => TableError::BreaksOff { line, column },
-        Some(_) => TableError::Syntax { message: "a byte that is not UTF-8".to_owned(), line, column },
-    }
-}
-
-fn syntax(error: serde_json::Error) -> TableError {
+fn syntax(error: serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
     if error.is_eof() {
-        return TableError::BreaksOff { line, column };
+        return breaks_off(line, column);
     }
     let text = error.to_string();
-    let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    TableError::Syntax { message, line, column }
+    not_json(text.split(" at line ").next().unwrap_or(&text), line, column)
+}
+
+/// Being written, as a rule.
+fn breaks_off(line: usize, column: usize) -> Error {
+    Error::passing(format!("breaks off in line {line}, column {column}, as if it were half-written"))
+}
+
+fn not_json(message: &str, line: usize, column: usize) -> Error {
+    Error::passing(format!("is not valid JSON: {message} in line {line}, column {column}"))
 }

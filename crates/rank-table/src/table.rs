@@ -1,7 +1,8 @@
 //! A table that is known to be right.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write};
+
+use serde::{Serialize, Serializer};
 
 /// Which of the two formats a table came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,15 +13,18 @@ pub enum Format {
     V1,
 }
 
-/// One device of the job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One device of the job. Written as in a v1 file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Device {
     /// `device_id`: the physical number on its server. What ranks get as DEVICE_ID is another number: the position of this
     /// device in [`Instance::devices`].
+    #[serde(rename = "device_id", serialize_with = "as_text")]
     pub id: u32,
     /// `device_ip`, as it was written. `None` where a table of one server leaves it out.
+    #[serde(rename = "device_ip", skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     /// The rank, from 0, unique in the job. Read from a v1 table, numbered for a v0 one.
+    #[serde(rename = "rank_id", serialize_with = "as_text")]
     pub rank: u32,
 }
 
@@ -43,7 +47,27 @@ pub struct Instance {
 pub struct RankTable {
     pub(crate) format: Format,
     pub(crate) instances: Vec<Instance>,
+    /// `pod_name`s in groups whose `device_count` is 0. No rank is theirs.
     pub(crate) without_devices: Vec<String>,
+}
+
+/// The text of a v1 file, with its keys in the order in which the vendor's scripts write them.
+#[derive(Serialize)]
+struct V1<'t> {
+    status: &'static str,
+    version: &'static str,
+    server_count: String,
+    server_list: Vec<Server<'t>>,
+}
+
+#[derive(Serialize)]
+struct Server<'t> {
+    server_id: &'t str,
+    device: Vec<&'t Device>,
+}
+
+fn as_text<S: Serializer>(number: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
 }
 
 impl RankTable {
@@ -55,11 +79,6 @@ impl RankTable {
     /// The instances of a v0 table in the order in which they were numbered, the servers of a v1 table in its own order.
     pub fn instances(&self) -> &[Instance] {
         &self.instances
-    }
-
-    /// `pod_name`s in groups whose `device_count` is 0. No rank is theirs.
-    pub fn without_devices(&self) -> &[String] {
-        &self.without_devices
     }
 
     /// Ranks of the whole job, at least 1.
@@ -76,62 +95,19 @@ impl RankTable {
     /// The table as the text of a v1 file, numbers as strings, with a final newline.
     ///
     /// Instances on the same server become one server, at the place of the first of them, as the vendor's scripts do it.
-    /// Keys are in the order in which those write them.
     pub fn to_v1(&self) -> String {
-        let servers = self.servers();
-        let devices: usize = servers.iter().map(|it| it.1.len()).sum();
-        // Room for all of it, as a rule, so that it is not copied as it grows.
-        let mut text = String::with_capacity(128 + 64 * servers.len() + 80 * devices);
-        text.push_str(r#"{"status":"completed","version":"1.0","server_count":""#);
-        push_number(&mut text, servers.len());
-        text.push_str(r#"","server_list":["#);
-        for (number, (server_id, devices)) in servers.iter().enumerate() {
-            text.push_str(if number == 0 { r#"{"server_id":"# } else { r#",{"server_id":"# });
-            push_quoted(&mut text, server_id);
-            text.push_str(r#","device":["#);
-            for (number, device) in devices.iter().enumerate() {
-                text.push_str(if number == 0 { r#"{"device_id":""# } else { r#",{"device_id":""# });
-                push_number(&mut text, device.id);
-                text.push('"');
-                if let Some(ip) = &device.ip {
-                    text.push_str(r#","device_ip":"#);
-                    push_quoted(&mut text, ip);
-                }
-                text.push_str(r#","rank_id":""#);
-                push_number(&mut text, device.rank);
-                text.push_str(r#""}"#);
+        let mut positions = HashMap::new();
+        let mut server_list: Vec<Server<'_>> = Vec::new();
+        for Instance { server_id, devices, .. } in &self.instances {
+            let position = *positions.entry(server_id.as_str()).or_insert(server_list.len());
+            if position == server_list.len() {
+                server_list.push(Server { server_id, device: Vec::new() });
             }
-            text.push_str("]}");
+            server_list[position].device.extend(devices);
         }
-        text.push_str("]}\n");
-        text
-    }
-
-    /// Server ids in the order of their first instance, with the devices of all their instances.
-    fn servers(&self) -> Vec<(&str, Vec<&Device>)> {
-        let mut places = HashMap::new();
-        let mut servers: Vec<(&str, Vec<&Device>)> = Vec::new();
-        for instance in &self.instances {
-            let place = *places.entry(instance.server_id.as_str()).or_insert(servers.len());
-            if place == servers.len() {
-                servers.push((&instance.server_id, Vec::new()));
-            }
-            servers[place].1.extend(&instance.devices);
-        }
-        servers
-    }
-}
-
-fn push_number(text: &mut String, number: impl fmt::Display) {
-    // Writing to memory does not fail.
-    let _ = write!(text, "{number}");
-}
-
-/// As JSON, in quotes.
-fn push_quoted(text: &mut String, value: &str) {
-    if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-        text.push_str(&serde_json::Value::from(value).to_string());
-    } else {
-        text.extend(["\"", value, "\""]);
+        let server_count = server_list.len().to_string();
+        let table = V1 { status: "completed", version: "1.0", server_count, server_list };
+        // Text and lists of it are always JSON.
+        serde_json::to_string(&table).unwrap_or_default() + "\n"
     }
 }

@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::limits::MAX_BYTES;
-use crate::locate::{FILE_NAME, Location, Origin};
-use crate::parse::{TableError, parse};
+use crate::error::Error;
+use crate::locate::{FILE_NAME, Location};
+use crate::parse::{MAX_BYTES, parse};
 use crate::table::RankTable;
 
 /// Between two looks at first, and whenever something changed.
@@ -36,100 +36,20 @@ pub enum Step {
     Ready(Ready),
     /// It is not, so far.
     NotYet {
-        /// Why.
-        why: NotYet,
+        /// Why: a sentence that names the file.
+        why: Error,
         /// Whether that was not so at the last look: a reason to tell.
         is_new: bool,
         /// When to call [`Watcher::step`] again.
         again: Instant,
     },
-    /// Waiting is over: the time is, or no waiting will help.
-    Failed(WaitError),
-}
-
-/// Why there is no complete table at the moment. Displayed as a sentence that names the file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NotYet {
-    /// There is no such file.
-    #[error("`{}` does not exist", .path.display())]
-    NoFile {
-        /// The file, or the folder that was named.
-        path: PathBuf,
-    },
-    /// A symbolic link without its target, as in the middle of a change of the config map.
-    #[error("`{}` is a link to `{}`, which does not exist", .path.display(), .target.display())]
-    NoTarget {
-        /// The link.
-        path: PathBuf,
-        /// What it names.
-        target: PathBuf,
-    },
-    /// The folder is there, the file is not.
-    #[error("the folder `{}` has no `{FILE_NAME}`", .folder.display())]
-    NoFileInFolder {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A pipe or a device. Waiting does not help.
-    #[error("`{}` is not a regular file", .path.display())]
-    NotAFile {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// It can't be read. Waiting does not help where it is not allowed, and may otherwise.
-    #[error("`{}` can't be read: {message}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
+    /// Waiting is over: the time is, where waiting might still help, or the table was wrong for [`CONFIRM`] in a way that
+    /// does not pass.
+    Failed {
+        /// What was missing or wrong at the last look: a sentence that names the file.
+        why: Error,
+        /// The same, with how long it was waited and what said where to look.
         message: String,
-        /// It said that it is not allowed.
-        denied: bool,
-    },
-    /// It was read and is not a complete table.
-    #[error("`{}` {error}", .path.display())]
-    Table {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: TableError,
-    },
-}
-
-impl NotYet {
-    /// Whether waiting may help.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            NotYet::NoFile { .. } | NotYet::NoTarget { .. } | NotYet::NoFileInFolder { .. } => true,
-            NotYet::NotAFile { .. } => false,
-            NotYet::Unreadable { denied, .. } => !denied,
-            NotYet::Table { error, .. } => error.may_pass(),
-        }
-    }
-}
-
-/// There will be no table.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WaitError {
-    /// The time is over.
-    #[error("no complete rank table{} ({origin}): {missing}", after(*.waited))]
-    TimedOut {
-        /// How long it was waited for.
-        waited: Duration,
-        /// What was missing at the last look.
-        missing: NotYet,
-        /// What said where to look.
-        origin: Origin,
-    },
-    /// It was wrong for [`CONFIRM`] in a way that does not pass.
-    #[error("the rank table can't be used ({origin}): {why}")]
-    Unusable {
-        /// In which way.
-        why: NotYet,
-        /// What said where to look.
-        origin: Origin,
     },
 }
 
@@ -142,20 +62,15 @@ pub struct Watcher {
     deadline: Option<Instant>,
     interval: Duration,
     /// What the last look came to, and since when.
-    last: Option<(NotYet, Instant)>,
+    last: Option<(Error, Instant)>,
 }
 
 impl Watcher {
-    /// Waits from `now` on for `patience`, or for ever where that is `None`. Does not look yet.
-    pub fn new(location: Location, now: Instant, patience: Option<Duration>) -> Watcher {
+    /// Waits from `now` on for `patience`. Does not look yet.
+    pub fn new(location: Location, now: Instant, patience: Duration) -> Watcher {
         // A time that can't be counted is for ever.
-        let deadline = patience.and_then(|patience| now.checked_add(patience));
+        let deadline = now.checked_add(patience);
         Watcher { location, started: now, deadline, interval: MIN_INTERVAL, last: None }
-    }
-
-    /// Where it looks.
-    pub fn location(&self) -> &Location {
-        &self.location
     }
 
     /// Looks once, reading the whole file; takes as long as the file system does for that.
@@ -167,72 +82,68 @@ impl Watcher {
             Ok(ready) => return Step::Ready(ready),
             Err(why) => why,
         };
-        let since = match &self.last {
-            Some((last, since)) if *last == why => Some(*since),
-            _ => None,
+        let (is_new, since) = match &self.last {
+            Some((last, since)) if *last == why => (false, *since),
+            _ => (true, now),
         };
-        let is_new = since.is_none();
-        let since = since.unwrap_or(now);
         if is_new {
             self.last = Some((why.clone(), now));
             self.interval = MIN_INTERVAL;
         }
-        let is_over = self.deadline.is_some_and(|deadline| now >= deadline);
-        let origin = self.location.origin;
-        if !why.may_pass() && (is_over || now.saturating_duration_since(since) >= CONFIRM) {
-            return Step::Failed(WaitError::Unusable { why, origin });
-        }
-        if is_over {
+        let confirmed = (!why.may_pass).then(|| since + CONFIRM);
+        let last_look = self.deadline.into_iter().chain(confirmed).min();
+        if last_look.is_some_and(|last_look| now >= last_look) {
+            let origin = self.location.origin;
             let waited = now.saturating_duration_since(self.started);
-            return Step::Failed(WaitError::TimedOut { waited, missing: why, origin });
+            let message = match why.may_pass {
+                false => format!("the rank table can't be used ({origin}): {why}"),
+                // A single look takes microseconds.
+                true if waited < MIN_INTERVAL => format!("no complete rank table ({origin}): {why}"),
+                true => format!("no complete rank table after {waited:.0?} ({origin}): {why}"),
+            };
+            return Step::Failed { why, message };
         }
         let again = now + self.interval;
         self.interval = (self.interval * 2).min(MAX_INTERVAL);
-        let again = if why.may_pass() { again } else { again.min(since + CONFIRM) };
-        Step::NotYet { why, is_new, again: self.deadline.map_or(again, |deadline| again.min(deadline)) }
+        Step::NotYet { why, is_new, again: last_look.map_or(again, |last_look| again.min(last_look)) }
     }
 }
 
-/// How long it was waited, where it was: a single look takes microseconds.
-fn after(waited: Duration) -> String {
-    if waited < MIN_INTERVAL { String::new() } else { format!(" after {waited:.0?}") }
-}
-
-fn look(path: &Path) -> Result<Ready, NotYet> {
-    let metadata = fs::metadata(path).map_err(|error| explain(path, &error, None))?;
-    let (file, metadata) = if metadata.is_dir() {
-        let file = path.join(FILE_NAME);
-        let metadata = fs::metadata(&file).map_err(|error| explain(&file, &error, Some(path)))?;
-        (file, metadata)
-    } else {
-        (path.to_owned(), metadata)
-    };
+fn look(path: &Path) -> Result<Ready, Error> {
+    let mut file = path.to_owned();
+    let mut metadata = fs::metadata(path).map_err(|error| unread(path, &error))?;
+    if metadata.is_dir() {
+        file.push(FILE_NAME);
+        metadata = fs::metadata(&file).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if fs::read_link(&file).is_err() => {
+                Error::passing(format!("the folder `{}` has no `{FILE_NAME}`", path.display()))
+            }
+            _ => unread(&file, &error),
+        })?;
+    }
     // Asked before it is opened: opening a pipe waits for its other end.
     if !metadata.is_file() {
-        return Err(NotYet::NotAFile { path: file });
+        return Err(Error::lasting(format!("`{}` is not a regular file", file.display())));
     }
-    let bytes = read(&file).map_err(|error| explain(&file, &error, None))?;
+    // One byte more than is allowed at most.
+    let mut bytes = Vec::new();
+    let read = File::open(&file).and_then(|it| it.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|error| unread(&file, &error))?;
     match parse(&bytes) {
         Ok(table) => Ok(Ready { table, path: file }),
-        Err(error) => Err(NotYet::Table { path: file, error }),
+        Err(error) => Err(Error { message: format!("`{}` {error}", file.display()), ..error }),
     }
 }
 
-/// The bytes of a file, one more than is allowed at most.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn explain(path: &Path, error: &io::Error, folder: Option<&Path>) -> NotYet {
-    if error.kind() != io::ErrorKind::NotFound {
-        let denied = error.kind() == io::ErrorKind::PermissionDenied;
-        return NotYet::Unreadable { path: path.to_owned(), message: error.to_string(), denied };
-    }
-    match (fs::read_link(path), folder) {
-        (Ok(target), _) => NotYet::NoTarget { path: path.to_owned(), target },
-        (Err(_), Some(folder)) => NotYet::NoFileInFolder { folder: folder.to_owned() },
-        (Err(_), None) => NotYet::NoFile { path: path.to_owned() },
+fn unread(path: &Path, error: &io::Error) -> Error {
+    let shown = path.display();
+    match (error.kind(), fs::read_link(path)) {
+        // As in the middle of a change of the config map.
+        (io::ErrorKind::NotFound, Ok(target)) => {
+            Error::passing(format!("`{shown}` is a link to `{}`, which does not exist", target.display()))
+        }
+        (io::ErrorKind::NotFound, Err(_)) => Error::passing(format!("`{shown}` does not exist")),
+        (io::ErrorKind::PermissionDenied, _) => Error::lasting(format!("`{shown}` can't be read: {error}")),
+        _ => Error::passing(format!("`{shown}` can't be read: {error}")),
     }
 }

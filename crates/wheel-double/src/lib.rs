@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 /// A wheel (PEP 427) with stored entries.
@@ -72,7 +73,11 @@ impl WheelDouble {
         let mut record = String::new();
         for (index, (path, bytes)) in entries.iter().enumerate() {
             let told: &[u8] = if index == 0 && !self.true_record { b"something else" } else { bytes };
-            record.push_str(&format!("{path},sha256={},{}\n", base64url(&Sha256::digest(told)), bytes.len()));
+            record.push_str(&format!(
+                "{path},sha256={},{}\n",
+                BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(told)),
+                bytes.len()
+            ));
         }
         record.push_str(&format!("{info}/RECORD,,\n"));
         entries.push((format!("{info}/RECORD"), record.into_bytes()));
@@ -85,19 +90,6 @@ pub fn x86_64_library() -> Vec<u8> {
     let mut bytes = vec![0; 128];
     bytes[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0");
     bytes
-}
-
-/// Base64 with the alphabet for URLs and no padding, as RECORD has it (PEP 376).
-fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..=chunk.len() {
-            text.push(DIGITS[(group >> (18 - 6 * digit)) as usize & 63] as char);
-        }
-    }
-    text
 }
 
 /// A zip archive of stored entries (APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16).
@@ -159,13 +151,5 @@ mod tests {
         "#]]
         .assert_eq(&record(&honest));
         assert_ne!(record(&honest), record(&honest.clone().lying_record()));
-    }
-
-    #[test]
-    fn the_archive_has_what_wheel_layer_reads() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = WheelDouble::new("a").file("a.so", &x86_64_library()).write(folder.path()).unwrap();
-        let bytes = fs::read(path).unwrap();
-        assert!(bytes.starts_with(b"PK\x03\x04") && bytes.len() > 500);
     }
 }

@@ -20,13 +20,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// A package as installed: `paths` are all that it brings, without slashes at either end, and `conffiles` the
-    /// contents of those of its configuration files that are there.
+    /// A package as installed: `paths` are all that it brings, without slashes at either end, and `kept` has the contents
+    /// of those of its configuration files that are there.
     pub fn add(
         &mut self,
         control: &Control,
         paths: &BTreeSet<String>,
-        conffiles: &BTreeMap<String, Vec<u8>>,
+        kept: &BTreeMap<String, Vec<u8>>,
     ) -> anyhow::Result<()> {
         let stanza = control.get("control").map(|bytes| std::str::from_utf8(bytes));
         let stanza = stanza.context("it has no file `control`")?.context("its `control` is not UTF-8")?;
@@ -40,14 +40,11 @@ impl Database {
 
         let (first, rest) = stanza.trim_end().split_once('\n').context("its `control` has one line")?;
         let mut entry = format!("{first}\nStatus: install ok installed\n{rest}\n");
-        if !conffiles.is_empty() {
-            entry.push_str("Conffiles:\n");
-        }
-        for path in self::conffiles(control) {
-            if let Some(bytes) = conffiles.get(path) {
-                let digest: String = Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-                entry.push_str(&format!(" /{path} {digest}\n"));
-            }
+        let conffiles = conffiles(control).filter(|path| paths.contains(*path));
+        for (number, (path, bytes)) in conffiles.filter_map(|path| Some((path, kept.get(path)?))).enumerate() {
+            let digest: String = Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let head = if number == 0 { "Conffiles:\n" } else { "" };
+            entry.push_str(&format!("{head} /{path} {digest}\n"));
         }
         entry.push('\n');
         self.status.extend(entry.into_bytes());
@@ -77,70 +74,4 @@ impl Database {
 pub fn conffiles(control: &Control) -> impl Iterator<Item = &str> {
     let text = control.get("conffiles").and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
     text.lines().map(|line| line.trim().trim_start_matches('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use expect_test::expect;
-
-    use super::*;
-
-    #[test]
-    fn a_package_is_recorded_as_dpkg_does_it() {
-        let files = [
-            (
-                "control",
-                "Package: libx1\nArchitecture: arm64\nMulti-Arch: same\nVersion: 1.2-3\nDescription: x\n More.\n",
-            ),
-            ("conffiles", "/etc/x.conf\n/etc/gone.conf\n"),
-            ("postinst", "#!/bin/sh\n"),
-        ];
-        let control = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into();
-        let paths = ["", "etc", "etc/x.conf"].map(str::to_owned).into();
-        let mut database = Database::default();
-        let conffiles = [("etc/x.conf".to_owned(), b"a=1\n".to_vec())].into();
-        database.add(&control, &paths, &conffiles).unwrap();
-        let files = [("control", "Package: y\nArchitecture: all\nVersion: 1:0\n")];
-        let control = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into();
-        database.add(&control, &BTreeSet::new(), &BTreeMap::new()).unwrap();
-        let show =
-            |(path, mode, text): (&str, u32, &[u8])| format!("== {mode:o} {path}\n{}", String::from_utf8_lossy(text));
-        let shown: String = database.files().map(show).collect();
-        expect![[r#"
-            == 644 /var/lib/dpkg/status
-            Package: libx1
-            Status: install ok installed
-            Architecture: arm64
-            Multi-Arch: same
-            Version: 1.2-3
-            Description: x
-             More.
-            Conffiles:
-             /etc/x.conf d5e29449b9e66d5b4bb0d6ce48fbbcb1
-
-            Package: y
-            Status: install ok installed
-            Architecture: all
-            Version: 1:0
-
-            == 644 /var/lib/dpkg/info/libx1:arm64.conffiles
-            /etc/x.conf
-            /etc/gone.conf
-            == 644 /var/lib/dpkg/info/libx1:arm64.list
-            /.
-            /etc
-            /etc/x.conf
-            == 755 /var/lib/dpkg/info/libx1:arm64.postinst
-            #!/bin/sh
-            == 644 /var/lib/dpkg/info/y.list
-        "#]]
-        .assert_eq(&shown);
-    }
-
-    #[test]
-    fn a_package_without_a_name_is_refused() {
-        let control = [("control".to_owned(), b"Version: 1\nArchitecture: all\n".to_vec())].into();
-        let error = Database::default().add(&control, &BTreeSet::new(), &BTreeMap::new()).unwrap_err();
-        assert_eq!(error.to_string(), "its `control` names no package");
-    }
 }

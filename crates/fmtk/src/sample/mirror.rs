@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{self, Write},
+    io::{self, Read as _, Write as _},
     ops::ControlFlow,
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
@@ -115,45 +115,15 @@ pub fn probe(server: &FileServer, package: &Package) -> anyhow::Result<()> {
     }
 }
 
-/// Has every package in the store. What is there already is not downloaded again.
-pub fn fetch(store: &Store, packages: &[Package], servers: &[FileServer], progress: &Progress) -> anyhow::Result<()> {
-    let mut wanted: Vec<&Package> =
-        packages.iter().filter(|package| !store.has(&package.digest, package.size)).collect();
-    let mut lacking: Option<(anyhow::Error, &FileServer)> = None;
-    for server in servers {
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let Fetched { missing, error } = fetch_from(server, store, &wanted, progress);
-        if let Some(error) = error {
-            // A mirror that lacks packages is the trouble, not the archive that can't be reached either.
-            let (error, server) = lacking.unwrap_or((error, server));
-            return Err(hinted(error, server));
-        }
-        wanted = missing.iter().map(|(package, _)| *package).collect();
-        if let Some((package, error)) = missing.into_iter().next() {
-            let message = match wanted.len() {
-                1 => format!("{server} does not have `{}`", package.path),
-                number => format!("{server} does not have {number} of the packages, `{}` among them", package.path),
-            };
-            lacking.get_or_insert((error.context(message), server));
-        }
-    }
-    match lacking.filter(|_| !wanted.is_empty()) {
-        Some((error, server)) => Err(hinted(error, server)),
-        None => Ok(()),
-    }
-}
-
-/// How it went with one server.
-struct Fetched<'a> {
-    /// What it does not have.
-    missing: Vec<(&'a Package, anyhow::Error)>,
-    /// Why it was given up.
-    error: Option<anyhow::Error>,
-}
-
-fn fetch_from<'a>(server: &FileServer, store: &Store, wanted: &[&'a Package], progress: &Progress) -> Fetched<'a> {
+/// Has every package in the store, each from the first of the servers that has it. What is there already is not
+/// downloaded again.
+pub fn fetch(
+    store: &Store,
+    packages: &[Package],
+    servers: &[FileServer; 2],
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let wanted: Vec<&Package> = packages.iter().filter(|package| !store.has(&package.digest, package.size)).collect();
     let total: u64 = wanted.iter().map(|package| package.size).sum();
     let received = AtomicU64::new(0);
     let said = |bytes: usize| {
@@ -162,47 +132,53 @@ fn fetch_from<'a>(server: &FileServer, store: &Store, wanted: &[&'a Package], pr
             format!("downloading Debian's packages: {} of {}", progress::bytes(received), progress::bytes(total))
         });
     };
-    let downloaded = side_by_side::until(wanted, PARALLEL, |package| match download(server, store, package, said) {
-        // The others would fail the same way, each after its own patience.
-        Err(error) if !is_missing(&error) => ControlFlow::Break(Err(error)),
-        result => ControlFlow::Continue(result),
-    });
-    let mut fetched = Fetched { missing: Vec::new(), error: None };
-    for (package, result) in wanted.iter().zip(downloaded) {
-        match result {
-            Some(Err(error)) if is_missing(&error) => fetched.missing.push((package, error)),
-            Some(Err(error)) => drop(fetched.error.get_or_insert(error)),
-            Some(Ok(())) | None => {}
+    let [mirror, archive] = servers;
+    let from_any = |package: &&Package| {
+        let Err(error) = download(mirror, store, package, said) else { return ControlFlow::Continue(Ok(())) };
+        if !is_missing(&error) {
+            // The others would fail the same way, each after its own patience.
+            return ControlFlow::Break(Err(error));
         }
-    }
-    fetched
+        match download(archive, store, package, said) {
+            Ok(()) => ControlFlow::Continue(Ok(())),
+            Err(of_archive) if is_missing(&of_archive) => ControlFlow::Continue(Err(error)),
+            // A mirror that lacks packages is the trouble, not the archive that can't be reached either.
+            Err(of_archive) if cause(&of_archive).is_some() => ControlFlow::Break(Err(error)),
+            Err(of_store) => ControlFlow::Break(Err(of_store)),
+        }
+    };
+    let results = side_by_side::until(&wanted, PARALLEL, from_any);
+    let failed = wanted.iter().zip(results).filter_map(|(package, result)| Some((package, result?.err()?)));
+    let (missing, other): (Vec<_>, Vec<_>) = failed.partition(|(_, error)| is_missing(error));
+    let count = missing.len();
+    let error = match (other.into_iter().next(), missing.into_iter().next()) {
+        (Some((_, error)), _) => error,
+        (None, Some((package, error))) if count == 1 => {
+            error.context(format!("{mirror} does not have `{}`", package.path))
+        }
+        (None, Some((package, error))) => {
+            error.context(format!("{mirror} does not have {count} of the packages, `{}` among them", package.path))
+        }
+        (None, None) => return Ok(()),
+    };
+    Err(hinted(error, mirror))
 }
 
 fn download(server: &FileServer, store: &Store, package: &Package, said: impl Fn(usize)) -> anyhow::Result<()> {
     let mut reader = server.file(&package.path, &package.blob())?;
     let mut writer = store.blob_writer()?;
-    let mut counted = Counted { writer: &mut writer, said };
-    io::copy(&mut reader, &mut counted).with_context(|| format!("failed to download `{}`", package.path))?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let failed = || format!("failed to download `{}`", package.path);
+        let read = reader.read(&mut buffer).with_context(failed)?;
+        if read == 0 {
+            break;
+        }
+        writer.write_all(&buffer[..read]).with_context(failed)?;
+        said(read);
+    }
     writer.commit()?;
     Ok(())
-}
-
-/// Tells how many bytes went through.
-struct Counted<'a, W, F> {
-    writer: &'a mut W,
-    said: F,
-}
-
-impl<W: Write, F: Fn(usize)> Write for Counted<'_, W, F> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.writer.write(bytes)?;
-        (self.said)(written);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
 }
 
 /// What the server said, or what was wrong with what it sent.

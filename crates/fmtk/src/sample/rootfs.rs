@@ -30,15 +30,8 @@ const OWNER: (u64, u64) = (1000, 100);
 const ROOT: (u64, u64) = (0, 0);
 
 /// Something that no package installs.
-struct Made {
-    path: &'static str,
-    mode: u32,
-    owner: (u64, u64),
-    what: What,
-}
-
-enum What {
-    Folder,
+enum Made {
+    Folder(u32, (u64, u64)),
     Link(&'static str),
     Text(&'static str),
     /// The same as this file of a package.
@@ -47,54 +40,48 @@ enum What {
     Accounts(&'static str, &'static str),
 }
 
-const fn made(path: &'static str, mode: u32, owner: (u64, u64), what: What) -> Made {
-    Made { path, mode, owner, what }
-}
-
 /// What maintainer scripts would have made of this set of packages, and what the platform's own base has. Left out:
 /// `/etc/ld.so.cache`, since the loader looks into the folders of libraries by itself; `.pyc` files, which would hold
 /// this machine's time; empty logs.
-const MADE: [Made; 22] = [
+const MADE: [(&str, Made); 22] = [
     // base-passwd copies its master files. The platform runs jobs as uid 1000, gid 100.
-    made("etc/passwd", 0o644, ROOT, What::Accounts("usr/share/base-passwd/passwd.master", USER)),
-    made("etc/group", 0o644, ROOT, What::Accounts("usr/share/base-passwd/group.master", GROUP)),
+    ("etc/passwd", Made::Accounts("usr/share/base-passwd/passwd.master", USER)),
+    ("etc/group", Made::Accounts("usr/share/base-passwd/group.master", GROUP)),
     // base-files copies its defaults, and names the vendor.
-    made("etc/profile", 0o644, ROOT, What::CopyOf("usr/share/base-files/profile")),
-    made("root/.bashrc", 0o644, ROOT, What::CopyOf("usr/share/base-files/dot.bashrc")),
-    made("root/.profile", 0o644, ROOT, What::CopyOf("usr/share/base-files/dot.profile")),
-    made("etc/dpkg/origins/default", 0o777, ROOT, What::Link("debian")),
+    ("etc/profile", Made::CopyOf("usr/share/base-files/profile")),
+    ("root/.bashrc", Made::CopyOf("usr/share/base-files/dot.bashrc")),
+    ("root/.profile", Made::CopyOf("usr/share/base-files/dot.profile")),
+    ("etc/dpkg/origins/default", Made::Link("debian")),
     // libc-bin: without it names of users and hosts are looked up by built-in rules.
-    made("etc/nsswitch.conf", 0o644, ROOT, What::CopyOf("usr/share/libc-bin/nsswitch.conf")),
+    ("etc/nsswitch.conf", Made::CopyOf("usr/share/libc-bin/nsswitch.conf")),
     // readline-common: keys of interactive shells.
-    made("etc/inputrc", 0o644, ROOT, What::CopyOf("usr/share/readline/inputrc")),
+    ("etc/inputrc", Made::CopyOf("usr/share/readline/inputrc")),
     // tzdata, where nobody is asked.
-    made("etc/timezone", 0o644, ROOT, What::Text("Etc/UTC\n")),
-    made("etc/localtime", 0o777, ROOT, What::Link("/usr/share/zoneinfo/Etc/UTC")),
+    ("etc/timezone", Made::Text("Etc/UTC\n")),
+    ("etc/localtime", Made::Link("/usr/share/zoneinfo/Etc/UTC")),
     // update-alternatives, for mawk and tar.
-    made("etc/alternatives/awk", 0o777, ROOT, What::Link("/usr/bin/mawk")),
-    made("etc/alternatives/rmt", 0o777, ROOT, What::Link("/usr/sbin/rmt-tar")),
-    made("usr/bin/awk", 0o777, ROOT, What::Link("/etc/alternatives/awk")),
-    made("usr/sbin/rmt", 0o777, ROOT, What::Link("/etc/alternatives/rmt")),
+    ("etc/alternatives/awk", Made::Link("/usr/bin/mawk")),
+    ("etc/alternatives/rmt", Made::Link("/usr/sbin/rmt-tar")),
+    ("usr/bin/awk", Made::Link("/etc/alternatives/awk")),
+    ("usr/sbin/rmt", Made::Link("/etc/alternatives/rmt")),
     // dash diverts the shell that others would install, and installs its own.
-    made(
+    (
         "var/lib/dpkg/diversions",
-        0o644,
-        ROOT,
-        What::Text(
+        Made::Text(
             "/bin/sh\n/bin/sh.distrib\ndash\n/usr/share/man/man1/sh.1.gz\n/usr/share/man/man1/sh.distrib.1.gz\ndash\n",
         ),
     ),
     // dpkg's own, of a base for one architecture.
-    made("var/lib/dpkg/arch", 0o644, ROOT, What::Text("arm64\n")),
+    ("var/lib/dpkg/arch", Made::Text("arm64\n")),
     // Files of the database are named with the architecture where several may be there at once.
-    made("var/lib/dpkg/info/format", 0o644, ROOT, What::Text("1\n")),
+    ("var/lib/dpkg/info/format", Made::Text("1\n")),
     // Jobs boot by this name, and the tuning kit starts the training by it.
-    made("usr/bin/python", 0o777, ROOT, What::Link("python3")),
-    made("home/ma-user", 0o750, OWNER, What::Folder),
+    ("usr/bin/python", Made::Link("python3")),
+    ("home/ma-user", Made::Folder(0o750, OWNER)),
     // Where container runtimes mount theirs.
-    made("dev", 0o755, ROOT, What::Folder),
-    made("proc", 0o555, ROOT, What::Folder),
-    made("sys", 0o555, ROOT, What::Folder),
+    ("dev", Made::Folder(0o755, ROOT)),
+    ("proc", Made::Folder(0o555, ROOT)),
+    ("sys", Made::Folder(0o555, ROOT)),
 ];
 
 /// Folders whose contents are left out: made by the runtime or by a running system.
@@ -117,7 +104,7 @@ pub fn layer(set: &PackageSet, packages: &Store, store: &Store) -> anyhow::Resul
     let parents = ParentDirs::new();
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
     let mut rootfs =
-        Rootfs { writer: LayerWriter::new(store, options)?, copies: copied(), database: Database::default() };
+        Rootfs { writer: LayerWriter::new(store, options)?, kept: BTreeMap::new(), database: Database::default() };
     let files = set.packages.iter().map(|package| {
         let file = packages.open_blob(&package.digest).map_err(io::Error::other)?;
         Ok(CheckedReader::new(file, &package.blob()))
@@ -127,41 +114,36 @@ pub fn layer(set: &PackageSet, packages: &Store, store: &Store) -> anyhow::Resul
     rootfs.finish()
 }
 
-/// The files that [`MADE`] is made from.
-fn copied() -> BTreeMap<&'static str, Vec<u8>> {
-    let source = |made: &Made| match made.what {
-        What::CopyOf(path) | What::Accounts(path, _) => Some((path, Vec::new())),
-        _ => None,
-    };
-    MADE.iter().filter_map(source).collect()
+/// Whether something of [`MADE`] is made from this file.
+fn is_source(path: &str) -> bool {
+    MADE.iter().any(|(_, made)| matches!(made, Made::CopyOf(source) | Made::Accounts(source, _) if *source == path))
 }
 
 struct Rootfs<'a> {
     writer: LayerWriter<'a>,
-    copies: BTreeMap<&'static str, Vec<u8>>,
+    /// Contents of configuration files, and of those that [`MADE`] is made from.
+    kept: BTreeMap<String, Vec<u8>>,
     database: Database,
 }
 
 impl Rootfs<'_> {
     fn unpack(&mut self, package: &mut debian_package::Package<'_>) -> anyhow::Result<()> {
-        let named: BTreeSet<String> = dpkg::conffiles(&package.control).map(str::to_owned).collect();
+        let conffiles: BTreeSet<String> = dpkg::conffiles(&package.control).map(str::to_owned).collect();
         let mut paths = BTreeSet::new();
-        let mut conffiles = BTreeMap::new();
         package.entries(|entry| {
             paths.insert(entry.path.clone());
-            let is_conffile = named.contains(&entry.path);
-            conffiles.extend(self.install(entry, is_conffile)?);
-            anyhow::Ok(())
+            let is_kept = conffiles.contains(&entry.path) || is_source(&entry.path);
+            self.install(entry, is_kept)
         })?;
-        self.database.add(&package.control, &paths, &conffiles)
+        self.database.add(&package.control, &paths, &self.kept)
     }
 
-    /// Puts an entry into the layer, if it belongs there; of a configuration file the contents are returned.
-    fn install(&mut self, entry: Entry<'_>, is_conffile: bool) -> anyhow::Result<Option<(String, Vec<u8>)>> {
+    /// Puts an entry into the layer, if it belongs there.
+    fn install(&mut self, entry: Entry<'_>, is_kept: bool) -> anyhow::Result<()> {
         let Entry { path, mode, uid, gid, kind } = entry;
-        let is_made = MADE.iter().any(|made| made.path == path);
+        let is_made = MADE.iter().any(|(made, _)| *made == path);
         if path.is_empty() || is_made || !is_wanted(&path, &kind) {
-            return Ok(None);
+            return Ok(());
         }
         let attr = Attr { mode, uid, gid, mtime: MTIME };
         let absolute = format!("/{path}");
@@ -169,47 +151,40 @@ impl Rootfs<'_> {
             Kind::Folder => self.writer.dir(&absolute, &attr)?,
             Kind::Link(target) => self.writer.symlink(&absolute, &attr, &target)?,
             Kind::HardLink(target) => self.writer.hard_link(&absolute, &attr, &format!("/{target}"))?,
-            Kind::File(size, contents) => {
-                let copy = self.copies.get_mut(path.as_str());
-                if copy.is_none() && !is_conffile {
-                    let content = Content { size, crc32: None, hash: None };
-                    self.writer.file_from(&absolute, &attr, &content, contents)?;
-                    return Ok(None);
-                }
+            Kind::File(size, contents) if is_kept => {
                 ensure!(size <= MADE_LIMIT, "`{absolute}` has {size} bytes, more than {MADE_LIMIT}");
                 let mut bytes = Vec::new();
                 contents.read_to_end(&mut bytes)?;
                 self.writer.file(&absolute, &attr, &bytes)?;
-                if let Some(copy) = copy {
-                    copy.clone_from(&bytes);
-                }
-                return Ok(is_conffile.then_some((path, bytes)));
+                self.kept.insert(path, bytes);
+            }
+            Kind::File(size, contents) => {
+                let content = Content { size, crc32: None, hash: None };
+                self.writer.file_from(&absolute, &attr, &content, contents)?;
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     fn finish(mut self) -> anyhow::Result<Layer> {
-        for Made { path, mode, owner: (uid, gid), what } in MADE {
-            let attr = Attr { mode, uid, gid, mtime: MTIME };
-            let absolute = format!("/{path}");
-            let copy = |path: &str| {
-                let bytes = self.copies.get(path).filter(|bytes| !bytes.is_empty());
-                bytes.with_context(|| format!("the packages hold no `/{path}`"))
-            };
-            match what {
-                What::Folder => self.writer.dir(&absolute, &attr)?,
-                What::Link(target) => self.writer.symlink(&absolute, &attr, target)?,
-                What::Text(text) => self.writer.file(&absolute, &attr, text.as_bytes())?,
-                What::CopyOf(path) => self.writer.file(&absolute, &attr, copy(path)?)?,
-                What::Accounts(path, entry) => {
-                    let master = std::str::from_utf8(copy(path)?).with_context(|| format!("`/{path}` is not UTF-8"))?;
-                    self.writer.file(&absolute, &attr, accounts(master, entry).as_bytes())?;
+        let attr = |mode, (uid, gid)| Attr { mode, uid, gid, mtime: MTIME };
+        let copy = |path: &str| self.kept.get(path).with_context(|| format!("the packages hold no `/{path}`"));
+        for (path, made) in MADE {
+            let path = &format!("/{path}");
+            match made {
+                Made::Folder(mode, owner) => self.writer.dir(path, &attr(mode, owner))?,
+                Made::Link(target) => self.writer.symlink(path, &attr(0o777, ROOT), target)?,
+                Made::Text(text) => self.writer.file(path, &attr(0o644, ROOT), text.as_bytes())?,
+                Made::CopyOf(source) => self.writer.file(path, &attr(0o644, ROOT), copy(source)?)?,
+                Made::Accounts(source, entry) => {
+                    let master = std::str::from_utf8(copy(source)?);
+                    let text = accounts(master.with_context(|| format!("`/{source}` is not UTF-8"))?, entry);
+                    self.writer.file(path, &attr(0o644, ROOT), text.as_bytes())?;
                 }
             }
         }
         for (path, mode, text) in self.database.files() {
-            self.writer.file(path, &Attr { mode, uid: 0, gid: 0, mtime: MTIME }, text)?;
+            self.writer.file(path, &attr(mode, ROOT), text)?;
         }
         Ok(self.writer.finish()?)
     }

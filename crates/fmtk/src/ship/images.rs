@@ -80,12 +80,12 @@ impl Listed {
         json!({
             "user_image_url": format!("{path}:{tag}"),
             "tag": tag,
-            "python": parsed.as_ref().map(ImageTag::python),
-            "mindspore": parsed.as_ref().map(ImageTag::mindspore),
-            "cann": parsed.as_ref().map(ImageTag::cann),
-            "os": parsed.as_ref().map(ImageTag::os),
-            "timestamp": parsed.as_ref().map(ImageTag::timestamp),
-            "created": parsed.as_ref().map(|parsed| parsed.timestamp().rfc3339()),
+            "python": parsed.as_ref().map(|parsed| &parsed.python),
+            "mindspore": parsed.as_ref().map(|parsed| &parsed.mindspore),
+            "cann": parsed.as_ref().map(|parsed| &parsed.cann),
+            "os": parsed.as_ref().map(|parsed| &parsed.os),
+            "timestamp": parsed.as_ref().map(|parsed| &parsed.timestamp),
+            "created": parsed.as_ref().map(|parsed| parsed.timestamp.rfc3339()),
             "digest": digest,
             "size": size,
         })
@@ -111,7 +111,7 @@ fn look_at(registry: &Registry, path: &RepoPath, image: Listed) -> Listed {
 fn table(path: &RepoPath, images: &[Listed]) -> String {
     let line = |image: &Listed| {
         let Listed { tag, parsed, digest, size } = image;
-        let built = parsed.as_ref().map_or_else(String::new, |parsed| parsed.timestamp().rfc3339());
+        let built = parsed.as_ref().map_or_else(String::new, |parsed| parsed.timestamp.rfc3339());
         [
             format!("{path}:{tag}"),
             digest.map_or_else(String::new, |digest| digest.short()),
@@ -136,7 +136,7 @@ fn newest_first(tags: Vec<Tag>) -> Vec<(Tag, Option<ImageTag>)> {
     };
     let mut tags: Vec<_> = tags.into_iter().map(parse).collect();
     tags.sort_by_key(|(tag, parsed)| {
-        let age = parsed.as_ref().map_or(0, |parsed| parsed.timestamp().unix_seconds());
+        let age = parsed.as_ref().map_or(0, |parsed| parsed.timestamp.unix_seconds());
         (std::cmp::Reverse(age), tag.to_string())
     });
     tags

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rank_table::{By, Clues, DEFAULT_PATH, Format, Location, RankTable, Ready};
+use rank_table::{Clues, DEFAULT_PATH, Format, Location, RankTable, Ready};
 
 use crate::exit::{Exit, Failure};
 use crate::options::RunOptions;
@@ -59,7 +59,7 @@ pub struct Table {
     /// The table in it.
     pub table: RankTable,
     /// What told which of its servers this one is.
-    pub by: By,
+    pub by: String,
 }
 
 /// Where the ranks come from.

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use debian_double::{Deb, Tar};
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 use oci_image::{Descriptor, Digest, EntryKind, TarReader, UnpackError, read_layer};
 
 use super::*;
@@ -11,44 +11,41 @@ use crate::sample::packages::Package;
 
 /// The packages that [`MADE`] takes files from, and one of each kind of thing.
 fn base() -> Vec<Deb> {
-    let deb = |name: &str, add: fn(Tar) -> io::Result<Tar>| {
-        let control = format!("Package: {name}\nVersion: 1\nArchitecture: all\n");
-        Deb::new(&control).unwrap().with(add).unwrap()
+    let deb = |name: &str, more: &str, data| {
+        Deb::new(&format!("Package: {name}\nVersion: 1\nArchitecture: arm64\n{more}"), data)
     };
-    let passwd: fn(Tar) -> io::Result<Tar> = |tar| {
-        let users = b"root:*:0:0:root:/root:/bin/bash\nx:*:1000:9::/:/bin/sh\n";
-        tar.file("./usr/share/base-passwd/passwd.master", 0o644, users)?.file(
-            "./usr/share/base-passwd/group.master",
+    let passwd = Tar::default()
+        .file(
+            "./usr/share/base-passwd/passwd.master",
             0o644,
-            b"root:*:0:\nusers:*:100:\n",
+            b"root:*:0:0:root:/root:/bin/bash\nx:*:1000:9::/:/bin/sh\n",
         )
-    };
-    let files: fn(Tar) -> io::Result<Tar> = |tar| {
-        tar.folder("./", 0o755)?
-            .folder("./tmp/", 0o1777)?
-            .file("./usr/share/base-files/profile", 0o644, b"umask 022\n")?
-            .file("./usr/share/base-files/dot.profile", 0o644, b"mesg n\n")?
-            .file("./usr/share/base-files/dot.bashrc", 0o644, b"PS1=x\n")?
-            .file("./usr/share/libc-bin/nsswitch.conf", 0o644, b"passwd: files\n")?
-            .file("./usr/share/readline/inputrc", 0o644, b"set bell\n")
-    };
-    let dash: fn(Tar) -> io::Result<Tar> = |tar| {
-        tar.folder("./", 0o755)?
-            .folder("./bin/", 0o755)?
-            .file("./bin/dash", 0o4755, b"dash")?
-            .link("./bin/sh", "dash")?
-            .hard_link("./bin/ash", "./bin/dash")?
-            .file("./etc/dash.conf", 0o600, b"a=1\n")?
-            .file("./dev/null", 0o644, b"")?
-            .file("./usr/bin/awk", 0o755, b"in the place of a link")?
-            .file("./usr/share/doc/dash/changelog.gz", 0o644, b"")?
-            .file("./usr/share/doc/dash/copyright", 0o644, b"")?
-            .link("./usr/share/doc/gcc", "gcc-10-base")?
-            .file("./usr/share/manners", 0o644, b"")?
-            .file("./usr/share/man/man1/dash.1.gz", 0o644, b"")
-    };
-    let dash = deb("dash", dash).tells("conffiles", "/etc/dash.conf\n").unwrap();
-    vec![deb("base-passwd", passwd), deb("base-files", files), dash]
+        .file("./usr/share/base-passwd/group.master", 0o644, b"root:*:0:\nusers:*:100:\n");
+    let files = Tar::default()
+        .folder("./", 0o755)
+        .folder("./tmp/", 0o1777)
+        .file("./usr/share/base-files/profile", 0o644, b"umask 022\n")
+        .file("./usr/share/base-files/dot.profile", 0o644, b"mesg n\n")
+        .file("./usr/share/base-files/dot.bashrc", 0o644, b"PS1=x\n")
+        .file("./usr/share/libc-bin/nsswitch.conf", 0o644, b"passwd: files\n")
+        .file("./usr/share/readline/inputrc", 0o644, b"set bell\n");
+    let dash = Tar::default()
+        .folder("./", 0o755)
+        .folder("./bin/", 0o755)
+        .file("./bin/dash", 0o4755, b"dash")
+        .link("./bin/sh", "dash")
+        .hard_link("./bin/ash", "./bin/dash")
+        .file("./etc/dash.conf", 0o600, b"a=1\n")
+        .file("./dev/null", 0o644, b"")
+        .file("./usr/bin/awk", 0o755, b"in the place of a link")
+        .file("./usr/share/doc/dash/changelog.gz", 0o644, b"")
+        .file("./usr/share/doc/dash/copyright", 0o644, b"")
+        .link("./usr/share/doc/gcc", "gcc-10-base")
+        .file("./usr/share/manners", 0o644, b"")
+        .file("./usr/share/man/man1/dash.1.gz", 0o644, b"");
+    let dash = deb("dash", "Multi-Arch: same\nDescription: x\n More.\n", dash);
+    let dash = dash.tells("conffiles", "/etc/dash.conf\n/etc/gone.conf\n").tells("postinst", "#!/bin/sh\n");
+    vec![deb("base-passwd", "", passwd), deb("base-files", "", files), dash]
 }
 
 struct Bed {
@@ -62,7 +59,7 @@ impl Bed {
         let folder = tempfile::tempdir().unwrap();
         let packages = Store::open(folder.path()).unwrap();
         let package = |deb: Deb| {
-            let bytes = deb.bytes().unwrap();
+            let bytes = deb.bytes();
             let (digest, size) = (packages.put_blob(&bytes).unwrap(), bytes.len() as u64);
             Package { name: "p".into(), version: "1".into(), path: "pool/p.deb".into(), size, digest }
         };
@@ -102,131 +99,7 @@ fn packages_become_a_base() {
         Ok::<_, UnpackError>(())
     });
     read.unwrap();
-    expect![[r#"
-        755 0:0 usr Dir
-        755 0:0 usr/share Dir
-        755 0:0 usr/share/base-passwd Dir
-        644 0:0 usr/share/base-passwd/passwd.master "root:*:0:0:root:/root:/bin/bash\nx:*:1000:9::/:/bin/sh\n"
-        644 0:0 usr/share/base-passwd/group.master "root:*:0:\nusers:*:100:\n"
-        1777 0:0 tmp Dir
-        755 0:0 usr/share/base-files Dir
-        644 0:0 usr/share/base-files/profile "umask 022\n"
-        644 0:0 usr/share/base-files/dot.profile "mesg n\n"
-        644 0:0 usr/share/base-files/dot.bashrc "PS1=x\n"
-        755 0:0 usr/share/libc-bin Dir
-        644 0:0 usr/share/libc-bin/nsswitch.conf "passwd: files\n"
-        755 0:0 usr/share/readline Dir
-        644 0:0 usr/share/readline/inputrc "set bell\n"
-        755 0:0 bin Dir
-        4755 0:0 bin/dash "dash"
-        777 0:0 bin/sh Symlink("dash")
-        755 0:0 bin/ash HardLink("bin/dash")
-        755 0:0 etc Dir
-        600 0:0 etc/dash.conf "a=1\n"
-        755 0:0 usr/share/doc Dir
-        755 0:0 usr/share/doc/dash Dir
-        644 0:0 usr/share/doc/dash/copyright ""
-        777 0:0 usr/share/doc/gcc Symlink("gcc-10-base")
-        644 0:0 usr/share/manners ""
-        644 0:0 etc/passwd "root:x:0:0:root:/root:/bin/bash\nma-user:x:1000:100::/home/ma-user:/bin/bash\n"
-        644 0:0 etc/group "root:x:0:\nma-group:x:100:\n"
-        644 0:0 etc/profile "umask 022\n"
-        755 0:0 root Dir
-        644 0:0 root/.bashrc "PS1=x\n"
-        644 0:0 root/.profile "mesg n\n"
-        755 0:0 etc/dpkg Dir
-        755 0:0 etc/dpkg/origins Dir
-        777 0:0 etc/dpkg/origins/default Symlink("debian")
-        644 0:0 etc/nsswitch.conf "passwd: files\n"
-        644 0:0 etc/inputrc "set bell\n"
-        644 0:0 etc/timezone "Etc/UTC\n"
-        777 0:0 etc/localtime Symlink("/usr/share/zoneinfo/Etc/UTC")
-        755 0:0 etc/alternatives Dir
-        777 0:0 etc/alternatives/awk Symlink("/usr/bin/mawk")
-        777 0:0 etc/alternatives/rmt Symlink("/usr/sbin/rmt-tar")
-        755 0:0 usr/bin Dir
-        777 0:0 usr/bin/awk Symlink("/etc/alternatives/awk")
-        755 0:0 usr/sbin Dir
-        777 0:0 usr/sbin/rmt Symlink("/etc/alternatives/rmt")
-        755 0:0 var Dir
-        755 0:0 var/lib Dir
-        755 0:0 var/lib/dpkg Dir
-        644 0:0 var/lib/dpkg/diversions below
-        644 0:0 var/lib/dpkg/arch below
-        755 0:0 var/lib/dpkg/info Dir
-        644 0:0 var/lib/dpkg/info/format below
-        777 0:0 usr/bin/python Symlink("python3")
-        755 0:0 home Dir
-        750 1000:100 home/ma-user Dir
-        755 0:0 dev Dir
-        555 0:0 proc Dir
-        555 0:0 sys Dir
-        644 0:0 var/lib/dpkg/status below
-        644 0:0 var/lib/dpkg/info/base-files.list below
-        644 0:0 var/lib/dpkg/info/base-passwd.list below
-        644 0:0 var/lib/dpkg/info/dash.conffiles below
-        644 0:0 var/lib/dpkg/info/dash.list below
-    "#]]
-    .assert_eq(&shown);
-    expect![[r#"
-        == var/lib/dpkg/diversions
-        /bin/sh
-        /bin/sh.distrib
-        dash
-        /usr/share/man/man1/sh.1.gz
-        /usr/share/man/man1/sh.distrib.1.gz
-        dash
-        == var/lib/dpkg/arch
-        arm64
-        == var/lib/dpkg/info/format
-        1
-        == var/lib/dpkg/status
-        Package: base-passwd
-        Status: install ok installed
-        Version: 1
-        Architecture: all
-
-        Package: base-files
-        Status: install ok installed
-        Version: 1
-        Architecture: all
-
-        Package: dash
-        Status: install ok installed
-        Version: 1
-        Architecture: all
-        Conffiles:
-         /etc/dash.conf d5e29449b9e66d5b4bb0d6ce48fbbcb1
-
-        == var/lib/dpkg/info/base-files.list
-        /.
-        /tmp
-        /usr/share/base-files/dot.bashrc
-        /usr/share/base-files/dot.profile
-        /usr/share/base-files/profile
-        /usr/share/libc-bin/nsswitch.conf
-        /usr/share/readline/inputrc
-        == var/lib/dpkg/info/base-passwd.list
-        /usr/share/base-passwd/group.master
-        /usr/share/base-passwd/passwd.master
-        == var/lib/dpkg/info/dash.conffiles
-        /etc/dash.conf
-        == var/lib/dpkg/info/dash.list
-        /.
-        /bin
-        /bin/ash
-        /bin/dash
-        /bin/sh
-        /dev/null
-        /etc/dash.conf
-        /usr/bin/awk
-        /usr/share/doc/dash/changelog.gz
-        /usr/share/doc/dash/copyright
-        /usr/share/doc/gcc
-        /usr/share/man/man1/dash.1.gz
-        /usr/share/manners
-    "#]]
-    .assert_eq(&texts);
+    expect_file!["base.txt"].assert_eq(&(shown + &texts));
 }
 
 /// The same bytes whenever and wherever it is made.
@@ -237,8 +110,11 @@ fn the_same_packages_give_the_same_layer() {
 
 #[test]
 fn packages_without_what_a_base_needs_are_none() {
-    let error = Bed::new(base().into_iter().skip(1).collect()).layer().unwrap_err();
-    assert_eq!(error.to_string(), "the packages hold no `/usr/share/base-passwd/passwd.master`");
+    let refusal = |debs| Bed::new(debs).layer().unwrap_err().to_string();
+    let less = refusal(base().into_iter().skip(1).collect());
+    assert_eq!(less, "the packages hold no `/usr/share/base-passwd/passwd.master`");
+    let nameless = refusal(vec![Deb::new("Version: 1\nArchitecture: all\n", Tar::default())]);
+    assert_eq!(nameless, "its `control` names no package");
 }
 
 /// It is removed, so that the next run downloads it again.
@@ -256,7 +132,7 @@ fn a_package_that_was_damaged_in_the_store_is_removed_from_it() {
         error: a package was damaged in the store, and was removed from it
         caused by: failed to unpack `pool/p.deb`
         caused by: the package can't be read
-        caused by: blob sha256:68ec8863c134a8f56b04b9f2e3aeb0ce7130cc487097d9d382b89197e57865f4 is damaged: its digest is sha256:8b6fb3b89e187a8a696fb97747e02fa81e0b7d17696ecf3f953aab2190daa0ad
+        caused by: blob sha256:c239d2e108b908b99d7cfee4f9e88b2f54420353bfe4dec1a8c93be18a855c40 is damaged: its digest is sha256:1be426b6168ad3ffed142104fa7e17e941415d5fdcd70491f757a16ea92a52f8
         hint: run the same command again: it downloads the package again
     "#]].assert_eq(&shown);
     assert!(!bed.packages.has(&package.digest, package.size));

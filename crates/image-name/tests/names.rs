@@ -1,9 +1,10 @@
-//! What is parsed prints as it was, and what is printed parses to what it was.
+//! What is parsed prints as it was, and what is printed parses to what it was; every refusal names its rule and character.
 
 #![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
 
 use std::str::FromStr;
 
+use expect_test::expect_file;
 use image_name::{Digest, Host, ImageTag, NameError, OrgName, Platform, Reference, RepoPath, Repository, Tag};
 use image_name::{Timestamp, Version, user_image_url};
 use proptest::{option, prelude::*};
@@ -25,6 +26,27 @@ where
     assert_eq!(serde_json::from_str::<T>(&json).unwrap(), name);
     name
 }
+
+/// Parses and prints.
+type Printed = fn(&str) -> Result<String, NameError>;
+
+fn printed<T: FromStr<Err = NameError> + ToString>(text: &str) -> Result<String, NameError> {
+    text.parse().map(|name: T| name.to_string())
+}
+
+const KINDS: [(&str, Printed); 11] = [
+    ("OrgName", printed::<OrgName>),
+    ("Repository", printed::<Repository>),
+    ("RepoPath", printed::<RepoPath>),
+    ("Tag", printed::<Tag>),
+    ("Host", printed::<Host>),
+    ("Reference", printed::<Reference>),
+    ("Digest", printed::<Digest>),
+    ("Timestamp", printed::<Timestamp>),
+    ("Version", printed::<Version>),
+    ("Platform", printed::<Platform>),
+    ("ImageTag", printed::<ImageTag>),
+];
 
 const COMPONENT: &str = "[a-z0-9]{1,8}((\\.|_|__|-{1,3})[a-z0-9]{1,8}){0,3}";
 const HOST: &str = "([a-zA-Z0-9]([a-zA-Z0-9-]{0,8}[a-zA-Z0-9])?\\.){1,3}[a-z]{2,3}(:[1-9][0-9]{0,3})?";
@@ -115,22 +137,16 @@ proptest! {
 
     #[test]
     fn any_text_is_refused_in_words_or_prints_as_it_was(text in "\\PC{0,40}|[a-z0-9:/@.\\[\\]_-]{0,40}") {
-        fn check<T: FromStr<Err = NameError> + ToString>(text: &str) -> Result<(), TestCaseError> {
-            match text.parse::<T>() {
-                Ok(name) => prop_assert_eq!(name.to_string(), text),
-                Err(error) => prop_assert!((1..=text.chars().count() + 1).contains(&error.character()), "{error}"),
+        for (kind, printed) in KINDS {
+            match printed(&text) {
+                Ok(name) => prop_assert_eq!(&name, &text, "{}", kind),
+                Err(error) => {
+                    let said = error.to_string();
+                    let character = said.rsplit_once(" (character ").unwrap().1.split(',').next().unwrap();
+                    prop_assert!((1..=text.chars().count() + 1).contains(&character.parse().unwrap()), "{said}");
+                }
             }
-            Ok(())
         }
-        check::<OrgName>(&text)?;
-        check::<Repository>(&text)?;
-        check::<RepoPath>(&text)?;
-        check::<Tag>(&text)?;
-        check::<Host>(&text)?;
-        check::<Reference>(&text)?;
-        check::<Timestamp>(&text)?;
-        check::<ImageTag>(&text)?;
-        check::<Digest>(&text)?;
     }
 }
 
@@ -138,14 +154,11 @@ proptest! {
 fn the_image_of_the_manual() {
     let text = "py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325";
     let tag: ImageTag = back(text);
-    let parts = [tag.python(), tag.mindspore(), tag.cann()].map(Version::as_str);
-    assert_eq!(parts, ["3.9", "1.8.1", "5.1.RC2"]);
-    assert_eq!([tag.os(), tag.arch(), tag.chip()].map(Platform::as_str), ["euler_2.8.3", "aarch64", "d910"]);
-    assert_eq!(tag.timestamp().rfc3339(), "2022-10-28T18:13:25Z");
+    assert_eq!([&tag.python, &tag.mindspore, &tag.cann].map(Version::as_str), ["3.9", "1.8.1", "5.1.RC2"]);
+    assert_eq!([&tag.os, &tag.arch, &tag.chip].map(Platform::as_str), ["euler_2.8.3", "aarch64", "d910"]);
+    assert_eq!(tag.timestamp.rfc3339(), "2022-10-28T18:13:25Z");
     let url = user_image_url(&"mindxsdk".parse().unwrap(), &"fmtk-ma".parse().unwrap(), &tag.to_tag());
     assert_eq!(url, format!("mindxsdk/fmtk-ma:{text}"));
-    let later = tag.clone().at("20221028181326".parse().unwrap());
-    assert!(tag < later);
 }
 
 #[test]
@@ -186,4 +199,51 @@ fn hosts_know_their_parts() {
     assert_eq!(parts("127.0.0.2:80"), ("127.0.0.2".to_owned(), Some(80), true));
     assert_eq!(parts("[::1]:443"), ("::1".to_owned(), Some(443), true));
     assert_eq!(parts("10.0.0.1"), ("10.0.0.1".to_owned(), None, false));
+}
+
+/// The text with `{a*3}` written out.
+fn expanded(text: &str) -> String {
+    let Some((before, (times, after))) = text.split_once('{').and_then(|(b, rest)| Some((b, rest.split_once('}')?)))
+    else {
+        return text.to_owned();
+    };
+    let (part, times) = times.split_once('*').unwrap();
+    [before, &part.repeat(times.parse().unwrap()), after].concat()
+}
+
+#[test]
+fn a_text_that_is_no_name_is_told_the_rule_and_the_character() {
+    let mut answered = String::new();
+    for line in include_str!("refusals.txt").lines() {
+        let asked = line.split_once(" =>").map_or(line, |(asked, _)| asked);
+        let Some((kind, text)) = asked.split_once(' ').filter(|(kind, _)| *kind != "#") else {
+            answered += &format!("{line}\n");
+            continue;
+        };
+        let text = &expanded(text);
+        let (_, printed) = KINDS.into_iter().find(|(name, _)| *name == kind).unwrap();
+        let said = match printed(text) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => error.to_string().replacen(&format!("`{text}`"), "…", 1),
+        };
+        answered += &format!("{asked} => {said}\n");
+    }
+    expect_file!["refusals.txt"].assert_eq(&answered);
+}
+
+#[test]
+fn a_tag_of_too_long_parts_is_refused() {
+    let version = |length: usize| "1".repeat(length).parse::<Version>().unwrap();
+    let platform = || "a".parse::<Platform>().unwrap();
+    let time = Timestamp::new(2022, 10, 28, 18, 13, 25).unwrap();
+    let make =
+        |length| ImageTag::new(version(length), version(31), version(1), platform(), platform(), platform(), time);
+    assert_eq!(make(62).unwrap().to_tag().as_str().len(), 128);
+    assert!(make(63).unwrap_err().to_string().ends_with("must have at most 128 characters (character 129, `5`)"));
+}
+
+#[test]
+fn a_foreign_megabyte_does_not_fill_the_terminal() {
+    let said = "é".repeat(1 << 19).parse::<Tag>().unwrap_err().to_string();
+    assert!(said.len() < 1000 && said.contains(&("é".repeat(200) + "…`")), "{said}");
 }

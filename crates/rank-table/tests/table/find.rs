@@ -1,0 +1,88 @@
+//! Who am I: every clue alone, together, and against each other.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::net::IpAddr;
+
+use expect_test::expect_file;
+use rank_table::{Clues, RankTable, find, parse};
+use serde_json::{Value, json};
+
+use crate::check_cases;
+
+/// A v0 table with a pod of so many devices on each of the servers.
+fn v0(pods: &[(String, String)], devices: usize) -> RankTable {
+    let pods = pods.iter().enumerate().map(|(n, (name, server))| {
+        let devices = (0..devices).map(|d| json!({"device_id": n * 8 + d, "device_ip": format!("192.{d}.{n}.1")}));
+        json!({"pod_name": name, "server_id": server, "devices": devices.collect::<Vec<_>>()})
+    });
+    let pods: Vec<Value> = pods.collect();
+    let table = json!({"status": "completed", "group_count": 2, "group_list": [
+        {"device_count": pods.len() * devices, "instance_count": pods.len(), "instance_list": pods},
+        {"device_count": "0", "instance_count": "1", "instance_list": [{"pod_name": "ps-0"}]},
+    ]});
+    parse(table.to_string().as_bytes()).unwrap()
+}
+
+/// Clues of variables and addresses, written as `NAME=value` and `address`.
+fn clues<'w>(words: impl Iterator<Item = &'w str> + Clone) -> Clues {
+    let set: HashMap<&str, &str> = words.clone().filter_map(|it| it.split_once('=')).collect();
+    let addresses = words.filter(|it| !it.contains('=')).map(|it| it.parse().unwrap()).collect();
+    Clues::new(|name| set.get(name).map(OsString::from), addresses)
+}
+
+/// A case is a table, v0 of `name@server` or v1 of servers, and what this server knows about itself.
+#[test]
+fn a_server_is_found_by_the_first_clue_that_fits_or_not_at_all() {
+    check_cases(include_str!("find.txt"), expect_file!["find.txt"], |lines| {
+        let [table, known] = lines else { panic!("{lines:?}") };
+        let (format, servers) = table.split_once(' ').unwrap();
+        let pods: Vec<_> = servers.split(' ').map(|it| it.split_once('@').unwrap_or(("x-0", it))).collect();
+        let name = |(n, (name, server)): (usize, &(&str, &str))| match format {
+            "v0" => ((*name).to_owned(), (*server).to_owned()),
+            _ => (format!("x-{n}"), (*server).to_owned()),
+        };
+        let mut table = v0(&pods.iter().enumerate().map(name).collect::<Vec<_>>(), 1);
+        if format == "v1" {
+            table = parse(table.to_v1().as_bytes()).unwrap();
+        }
+        let known = known.replace("ESC", "\u{1b}");
+        match find(&table, &clues(known.split(' ').skip(1))) {
+            Ok(found) => {
+                assert_eq!(&table.instances()[found.position], found.instance);
+                format!("{} at {}, found by {}", found.instance.server_id, found.position, found.by)
+            }
+            Err(error) => error.to_string(),
+        }
+    });
+}
+
+/// What 64 launchers of one job see: each has its own environment and the same file, before and after the conversion.
+#[test]
+fn the_64_nodes_of_one_table_have_all_ranks_once() {
+    let address = |n: usize| IpAddr::from([10, 0, 1, u8::try_from(n).unwrap()]).to_string();
+    let pods: Vec<_> = (0..64).map(|n| (n * 37) % 64).map(|n| (format!("job-{n}"), address(n))).collect();
+    let first = v0(&pods, 8);
+    let again = parse(first.to_v1().as_bytes()).unwrap();
+    let words = |n: usize| {
+        let (name, host) = (format!("MA_CURRENT_INSTANCE_NAME=job-{n}"), format!("MA_CURRENT_HOST_IP={}", address(n)));
+        [name, host, address(n), format!("VC_TASK_INDEX={n}")]
+    };
+    let by = ["its name in", "its address in", "its own address", "its number in"];
+    for (table, which) in [(&first, 0), (&first, 1), (&first, 2), (&first, 3), (&again, 1), (&again, 2), (&again, 3)] {
+        let mut seen = BTreeSet::new();
+        for node in 0..64 {
+            let found = find(table, &clues([words(node)[which].as_str()].into_iter())).unwrap();
+            assert!(found.by.starts_with(by[which]), "{}", found.by);
+            assert_eq!(found.instance.server_id, address(node));
+            let ranks: Vec<u32> = found.instance.devices.iter().map(|it| it.rank).collect();
+            let first = u32::try_from(node).unwrap() * 8;
+            assert_eq!(ranks, (first..first + 8).collect::<Vec<_>>(), "node {node} by {}", found.by);
+            seen.extend(ranks);
+        }
+        assert_eq!(seen, (0..512).collect());
+    }
+    // With everything set, as on the platform.
+    let found = find(&again, &clues(words(5).each_ref().map(String::as_str).into_iter())).unwrap();
+    assert_eq!((found.position, found.by.starts_with(by[1])), (5, true));
+}
