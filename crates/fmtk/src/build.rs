@@ -1,14 +1,14 @@
 //! Executes a plan: layers into the store, side by side, then the image.
 
-use std::{collections::BTreeMap, ops::ControlFlow, time::Instant};
+use std::{ops::ControlFlow, time::Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use oci_image::{
     Attr, Base, BlobSource, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions, MTIME, NewLayer,
     ParentDirs, Store, TreeEntry, TreeKind,
 };
 use sha2::{Digest as _, Sha256};
-use wheel_layer::{Layout, Member, Options, WheelError, WheelFacts};
+use wheel_layer::{InstalledWheel, WheelError};
 
 use crate::{
     plan::{Plan, PlannedLayer, PlannedScript, PlannedWheel, above},
@@ -48,7 +48,6 @@ pub struct BuiltLayer {
 pub fn build(
     store: &Store,
     plan: &Plan,
-    facts: &BTreeMap<Digest, &WheelFacts>,
     base: &Base,
     source: &(dyn BlobSource + Sync),
     progress: &Progress,
@@ -57,7 +56,7 @@ pub fn build(
     let base = oci_image::normalise(store, base, source).context("failed to read the base's layers")?;
     let made = side_by_side::until(&plan.layers, workers(), |planned| {
         let started = Instant::now();
-        let layers = layer(store, plan, planned, facts, &tools);
+        let layers = layer(store, plan, planned, &tools);
         match &layers {
             Ok(layers) => {
                 let size = layers.iter().map(|layer| layer.size).sum();
@@ -103,20 +102,14 @@ pub fn build(
     Ok(Built { image, layers: built })
 }
 
-fn layer(
-    store: &Store,
-    plan: &Plan,
-    planned: &PlannedLayer,
-    facts: &BTreeMap<Digest, &WheelFacts>,
-    tools: &[Tool],
-) -> anyhow::Result<Vec<Layer>> {
+fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> anyhow::Result<Vec<Layer>> {
     match planned {
         PlannedLayer::Cann(cann) => {
             ensure!(!cann.layers.is_empty(), "CANN's installer `{}` was not run", cann.path.display());
             Ok(cann.layers.clone())
         }
-        PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel), facts),
-        PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels, facts),
+        PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel)),
+        PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels),
         PlannedLayer::Whiteouts { paths, .. } => {
             let entry = |path: &String| tree_entry(path, 0, 0, 0, TreeKind::Whiteout);
             tree(store, paths.iter().map(entry).collect(), &plan.parents)
@@ -142,35 +135,15 @@ fn layer(
     }
 }
 
-fn wheel_layers(
-    store: &Store,
-    plan: &Plan,
-    wheels: &[PlannedWheel],
-    facts: &BTreeMap<Digest, &WheelFacts>,
-) -> anyhow::Result<Vec<Layer>> {
-    let mut members = Vec::new();
-    let mut layout: Option<Layout> = None;
-    for wheel in wheels {
-        let Some(facts) = facts.get(&wheel.sha256) else {
-            bail!("the plan has no facts of `{}`", wheel.path.display())
-        };
-        members.push(Member { facts, path: &wheel.path, digest: &wheel.sha256 });
-        // Of one plan they differ in nothing but the folders of the base that they lead through.
-        let Layout { parents, links, .. } = wheel.layout.clone();
-        let layout = layout.get_or_insert_with(|| wheel.layout.clone());
-        layout.parents.extend(parents);
-        layout.links.extend(links);
-    }
-    let Some(layout) = layout else { return Ok(Vec::new()) };
-    let options = Options { max_layer: plan.max_layer };
-    wheel_layer::shared_layers(&members, store, &layout, &plan.target, &options).map_err(damaged)
+fn wheel_layers(store: &Store, plan: &Plan, wheels: &[PlannedWheel]) -> anyhow::Result<Vec<Layer>> {
+    let wheels: Vec<&InstalledWheel> = wheels.iter().map(|wheel| &wheel.installed).collect();
+    wheel_layer::layers(&wheels, store, &plan.parents, plan.max_layer).map_err(damaged)
 }
 
 /// A wheel that turns out to be damaged while it is read is bad input, like one that was seen to be before.
 fn damaged(error: WheelError) -> anyhow::Error {
     match error {
-        WheelError::Archive { .. }
-        | WheelError::Record { .. }
+        WheelError::Refused(_)
         | WheelError::Layer {
             source:
                 LayerError::Path { .. }

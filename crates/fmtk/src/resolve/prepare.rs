@@ -99,7 +99,8 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = lock::path(args.recipe.recipe.as_deref());
     if args.dry_run {
-        return args.format.print(|| lock.to_toml(), &lock);
+        let text = lock.to_toml()?;
+        return args.format.print(|| text, &lock);
     }
     let changed = lock.save(&file)?;
     let said = if changed { "wrote" } else { "unchanged:" };

@@ -20,7 +20,7 @@ use oci_image::Store;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    contents::{Contents, contents},
+    contents::{Contents, Wheel, contents},
     installer::installer,
 };
 use crate::{
@@ -35,7 +35,8 @@ use crate::{
 };
 
 /// A file that goes into the image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Package {
     /// Kind in the recipe's `[packages]`, or `pypi`.
     pub kind: String,
@@ -89,9 +90,9 @@ pub fn pypi_folder(folder: &Path) -> PathBuf {
 /// Finds the recipe's packages in this folder and what was fetched below it. Whatever is missing, doubled or not what
 /// its name should say is reported together; nothing is read before that.
 pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyhow::Result<Found> {
-    let Chosen { files, unused, left_out, faults } = choose(recipe, folder, call)?;
-    faults?;
-    Ok(Found { packages: identify(files, store)?, unused, left_out })
+    let (chosen, problems) = choose(recipe, folder, call)?;
+    problems?;
+    chosen.identified(store)
 }
 
 /// The same for whoever wants to know all at once: the packages that are there, and what [`find`] would say.
@@ -101,8 +102,8 @@ pub fn survey(
     store: &Store,
     call: &Call,
 ) -> anyhow::Result<(Found, anyhow::Result<()>)> {
-    let Chosen { files, unused, left_out, faults } = choose(recipe, folder, call)?;
-    Ok((Found { packages: identify(files, store)?, unused, left_out }, faults))
+    let (chosen, problems) = choose(recipe, folder, call)?;
+    Ok((chosen.identified(store)?, problems))
 }
 
 /// Files by their names, none of them read.
@@ -111,10 +112,9 @@ struct Chosen {
     files: Vec<(String, PathBuf)>,
     unused: Vec<String>,
     left_out: usize,
-    faults: anyhow::Result<()>,
 }
 
-fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen> {
+fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<(Chosen, anyhow::Result<()>)> {
     let Listed { files: listed, others } = list(folder)?;
     let mut problems = Problems::default();
     let mut chosen: Vec<(String, PathBuf)> = Vec::new();
@@ -151,13 +151,13 @@ fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen>
     let left_out = if recipe.pypi.requirements.is_empty() { of_pypi.drain(..).len() } else { 0 };
     chosen.extend(of_pypi.into_iter().map(|path| (PYPI.to_owned(), path)));
     check_names(recipe, &chosen, &mut problems);
-    let mut faults = problems.into_result();
+    let mut problems = problems.into_result();
     if lacking_vendor && !call.sample {
-        faults = faults.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages");
+        problems = problems.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages");
     }
     let looks_meant = |file: &&String| file.ends_with(".whl") || file.ends_with(".run");
     let unused = listed.iter().filter(looks_meant).filter(|file| !matched.contains(&file.as_str())).cloned().collect();
-    Ok(Chosen { files: chosen, unused, left_out, faults })
+    Ok((Chosen { files: chosen, unused, left_out }, problems))
 }
 
 /// What is named as a package and is none was meant as one: a build without it would be another than was wanted.
@@ -257,7 +257,7 @@ pub fn by_hand(recipe: &Recipe, folder: &Path) -> anyhow::Result<bool> {
 fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Problems) {
     let mut wheels: BTreeMap<Distribution, Vec<String>> = BTreeMap::new();
     for (kind, path) in chosen {
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let file = file_name(path);
         if kind == CANN {
             check_installer(recipe, &file, problems);
             continue;
@@ -307,18 +307,23 @@ pub fn at_odds(recipe: &Recipe, file: &str, name: &InstallerName) -> Vec<(String
     found
 }
 
-/// Sizes and digests, by several threads: two take 0.17 s for MindSpore and its closure where the processor has SHA
-/// instructions, and several times that where it has none. What is remembered takes 1 ms.
-fn identify(mut chosen: Vec<(String, PathBuf)>, store: &Store) -> anyhow::Result<Vec<Package>> {
-    chosen.sort_by_cached_key(|(_, path)| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
-    let identified = side_by_side::map(&chosen, side_by_side::cores(), |(kind, path)| {
-        let (size, sha256) = digest(store, path)?;
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Package { kind: kind.clone(), file, path: path.clone(), size, sha256 })
-    });
-    let mut packages = identified.into_iter().collect::<anyhow::Result<Vec<Package>>>()?;
-    packages.sort_by(|one, other| (&one.kind, &one.file).cmp(&(&other.kind, &other.file)));
-    Ok(packages)
+impl Chosen {
+    /// Sizes and digests, by several threads: two take 0.17 s for MindSpore and its closure where the processor has SHA
+    /// instructions, and several times that where it has none. What is remembered takes 1 ms.
+    fn identified(mut self, store: &Store) -> anyhow::Result<Found> {
+        self.files.sort_by_cached_key(|(_, path)| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
+        let identified = side_by_side::map(&self.files, side_by_side::cores(), |(kind, path)| {
+            let (size, sha256) = digest(store, path)?;
+            Ok(Package { kind: kind.clone(), file: file_name(path), path: path.clone(), size, sha256 })
+        });
+        let mut packages = identified.into_iter().collect::<anyhow::Result<Vec<Package>>>()?;
+        packages.sort();
+        Ok(Found { packages, unused: self.unused, left_out: self.left_out })
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn quoted(names: &[&str]) -> String {
