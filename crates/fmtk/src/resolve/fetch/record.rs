@@ -22,9 +22,7 @@ pub struct Record {
 /// One wheel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Length in bytes.
     pub size: u64,
-    /// SHA-256 of its content.
     pub sha256: Digest,
 }
 

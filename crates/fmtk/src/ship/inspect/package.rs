@@ -86,10 +86,7 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
             .hint("copy the file again from where it came")?,
     };
     let named = name.parse::<InstallerName>();
-    let problems = match &named {
-        Ok(named) => packages::at_odds(recipe, &name, named).into_iter().map(|(problem, _)| problem).collect(),
-        Err(message) => vec![message.clone()],
-    };
+    let problems: Vec<String> = packages::at_odds(recipe, &name).into_iter().map(|(problem, _)| problem).collect();
     let mut text = String::new();
     let mut line = |label: &str, value: String| {
         let _ = writeln!(text, "{label:<9}{value}");
