@@ -117,9 +117,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
-    let by_hand = || packages::by_hand(&recipe, &setup::pkg_folder(&args.recipe));
-    if args.recipe.sample && !args.dry_run && !by_hand()? {
-        setup::fetch(&args.recipe, &recipe, store, progress)?;
+    let folder = setup::pkg_folder(&args.recipe);
+    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folder)? {
+        fetch::fetch(&recipe, &packages::pypi_folder(&folder), store, progress)?;
     }
     let mut prepared = Prepared::new(args, &recipe, call, store, progress)?;
     let mut plan = Plan::new(&prepared.inputs(args, &recipe, call, timestamp))?;

@@ -165,34 +165,31 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Wheels of one file each, of so many MiB.
-    fn wheels(sizes: &[u64]) -> Vec<Vec<u64>> {
-        sizes.iter().map(|size| vec![size * MIB]).collect()
-    }
-
+    /// Wheels, the sizes of whose files in MiB these are.
     #[test]
     fn wheels_share_a_layer_only_where_there_is_no_room() {
-        let alone = |sizes: &[u64], room, max_layer| alone(&wheels(sizes), room, max_layer * MIB);
-        let five = [90, 80, 3, 2, 1];
-        assert_eq!(alone(&five, 6, 100), Some(5));
-        assert_eq!(alone(&five, 5, 100), Some(5));
-        assert_eq!(alone(&five, 4, 100), Some(3));
-        assert_eq!(alone(&five, 3, 100), Some(2));
-        // All but the first, or all, in one layer: 86 MiB fit, 176 do not.
-        assert_eq!(alone(&five, 2, 100), Some(1));
-        assert_eq!(alone(&five, 1, 100), None);
-        assert_eq!(alone(&five, 1, 200), Some(0));
-        assert_eq!(alone(&five, 0, 200), None);
-        assert_eq!(alone(&[], 0, 200), Some(0));
-    }
-
-    #[test]
-    fn a_wheel_that_is_split_needs_the_room_of_its_pieces() {
-        let two = [vec![90 * MIB, 60 * MIB, 60 * MIB, 30 * MIB], vec![5 * MIB]];
-        let alone = |room| alone(&two, room, 100 * MIB);
-        assert_eq!(alone(4), Some(2));
-        assert_eq!(alone(3), Some(0));
-        assert_eq!(alone(2), None);
+        let five: &[&[u64]] = &[&[90], &[80], &[3], &[2], &[1]];
+        // The first needs the room of its pieces.
+        let split: &[&[u64]] = &[&[90, 60, 60, 30], &[5]];
+        for (sizes, room, max_layer, expected) in [
+            (five, 6, 100, Some(5)),
+            (five, 5, 100, Some(5)),
+            (five, 4, 100, Some(3)),
+            (five, 3, 100, Some(2)),
+            // All but the first, or all, in one layer: 86 MiB fit, 176 do not.
+            (five, 2, 100, Some(1)),
+            (five, 1, 100, None),
+            (five, 1, 200, Some(0)),
+            (five, 0, 200, None),
+            (&[], 0, 200, Some(0)),
+            (split, 4, 100, Some(2)),
+            (split, 3, 100, Some(0)),
+            (split, 2, 100, None),
+        ] {
+            let sizes: Vec<Vec<u64>> =
+                sizes.iter().map(|wheel| wheel.iter().map(|size| size * MIB).collect()).collect();
+            assert_eq!(alone(&sizes, room, max_layer * MIB), expected, "{sizes:?} {room} {max_layer}");
+        }
     }
 
     #[test]

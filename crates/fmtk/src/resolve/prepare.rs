@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     resolve::{
+        fetch,
         lock::{self, Lock},
         packages,
         scripts::{self, scripts_folder},
@@ -67,7 +68,7 @@ pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Re
         };
         return args.format.print(text, &document);
     }
-    let fetched = setup::fetch(&args.recipe, &recipe, store, progress)?;
+    let fetched = fetch::fetch(&recipe, &folder, store, progress)?;
     if recipe.pypi.requirements.is_empty() {
         progress.line(&format!(
             "nothing to fetch: `pypi.requirements` is empty; what is in `{}` stays there",
