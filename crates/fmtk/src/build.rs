@@ -1,14 +1,14 @@
 //! Executes a plan: layers into the store, side by side, then the image.
 
-use std::{collections::BTreeMap, ops::ControlFlow, time::Instant};
+use std::{ops::ControlFlow, time::Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use oci_image::{
     Attr, Base, BlobSource, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions, MTIME, NewLayer,
-    ParentDirs, Store, TreeEntry, TreeKind,
+    Store, TreeEntry, TreeKind,
 };
-use sha2::{Digest as _, Sha256};
-use wheel_layer::{Layout, Member, Options, WheelError, WheelFacts};
+use serde::Serialize;
+use wheel_layer::{InstalledWheel, WheelError};
 
 use crate::{
     plan::{Plan, PlannedLayer, PlannedScript, PlannedWheel, above},
@@ -48,7 +48,6 @@ pub struct BuiltLayer {
 pub fn build(
     store: &Store,
     plan: &Plan,
-    facts: &BTreeMap<Digest, &WheelFacts>,
     base: &Base,
     source: &(dyn BlobSource + Sync),
     progress: &Progress,
@@ -57,7 +56,7 @@ pub fn build(
     let base = oci_image::normalise(store, base, source).context("failed to read the base's layers")?;
     let made = side_by_side::until(&plan.layers, workers(), |planned| {
         let started = Instant::now();
-        let layers = layer(store, plan, planned, facts, &tools);
+        let layers = layer(store, plan, planned, &tools);
         match &layers {
             Ok(layers) => {
                 let size = layers.iter().map(|layer| layer.size).sum();
@@ -103,74 +102,48 @@ pub fn build(
     Ok(Built { image, layers: built })
 }
 
-fn layer(
-    store: &Store,
-    plan: &Plan,
-    planned: &PlannedLayer,
-    facts: &BTreeMap<Digest, &WheelFacts>,
-    tools: &[Tool],
-) -> anyhow::Result<Vec<Layer>> {
+fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> anyhow::Result<Vec<Layer>> {
     match planned {
         PlannedLayer::Cann(cann) => {
             ensure!(!cann.layers.is_empty(), "CANN's installer `{}` was not run", cann.path.display());
             Ok(cann.layers.clone())
         }
-        PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel), facts),
-        PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels, facts),
+        PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel)),
+        PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels),
         PlannedLayer::Whiteouts { paths, .. } => {
             let entry = |path: &String| tree_entry(path, 0, 0, 0, TreeKind::Whiteout);
-            tree(store, paths.iter().map(entry).collect(), &plan.parents)
+            tree(store, plan, planned, paths.iter().map(entry).collect())
         }
         PlannedLayer::Scripts { scripts } | PlannedLayer::Front { files: scripts } => {
             let entry = |script: &PlannedScript| {
                 let PlannedScript { to, mode, uid, gid, bytes, .. } = script;
                 tree_entry(to, *mode, *uid, *gid, TreeKind::Bytes(bytes.clone()))
             };
-            tree(store, scripts.iter().map(entry).collect(), &plan.parents)
+            tree(store, plan, planned, scripts.iter().map(entry).collect())
         }
         PlannedLayer::Files { files, .. } => {
-            tree(store, files.iter().map(own_file).collect(), &plan.parents).map_err(changed)
+            tree(store, plan, planned, files.iter().map(own_file).collect()).map_err(changed)
         }
         PlannedLayer::Tools { paths } => {
             let entry = |(tool, path): (&Tool, &String)| {
                 let kind = TreeKind::Known { file: store.blob_path(&tool.sha256), sha256: tool.sha256 };
                 tree_entry(path, 0o755, 0, 0, kind)
             };
-            tree(store, tools.iter().zip(paths).map(entry).collect(), &plan.parents)
+            tree(store, plan, (planned, tools), tools.iter().zip(paths).map(entry).collect())
                 .map_err(|error| tools::damaged(error, store, tools))
         }
     }
 }
 
-fn wheel_layers(
-    store: &Store,
-    plan: &Plan,
-    wheels: &[PlannedWheel],
-    facts: &BTreeMap<Digest, &WheelFacts>,
-) -> anyhow::Result<Vec<Layer>> {
-    let mut members = Vec::new();
-    let mut layout: Option<Layout> = None;
-    for wheel in wheels {
-        let Some(facts) = facts.get(&wheel.sha256) else {
-            bail!("the plan has no facts of `{}`", wheel.path.display())
-        };
-        members.push(Member { facts, path: &wheel.path, digest: &wheel.sha256 });
-        // Of one plan they differ in nothing but the folders of the base that they lead through.
-        let Layout { parents, links, .. } = wheel.layout.clone();
-        let layout = layout.get_or_insert_with(|| wheel.layout.clone());
-        layout.parents.extend(parents);
-        layout.links.extend(links);
-    }
-    let Some(layout) = layout else { return Ok(Vec::new()) };
-    let options = Options { max_layer: plan.max_layer };
-    wheel_layer::shared_layers(&members, store, &layout, &plan.target, &options).map_err(damaged)
+fn wheel_layers(store: &Store, plan: &Plan, wheels: &[PlannedWheel]) -> anyhow::Result<Vec<Layer>> {
+    let wheels: Vec<&InstalledWheel> = wheels.iter().map(|wheel| &wheel.installed).collect();
+    wheel_layer::layers(&wheels, store, &plan.parents, plan.max_layer).map_err(damaged)
 }
 
 /// A wheel that turns out to be damaged while it is read is bad input, like one that was seen to be before.
 fn damaged(error: WheelError) -> anyhow::Error {
     match error {
-        WheelError::Archive { .. }
-        | WheelError::Record { .. }
+        WheelError::Refused(_)
         | WheelError::Layer {
             source:
                 LayerError::Path { .. }
@@ -200,10 +173,11 @@ fn tree_entry(path: &str, mode: u32, uid: u64, gid: u64, kind: TreeKind) -> Tree
     TreeEntry { path: path.to_owned(), attr: Attr { mode, uid, gid, mtime: MTIME }, kind }
 }
 
-/// A small layer, from the store where it was made of the same entries before.
-fn tree(store: &Store, entries: Vec<TreeEntry>, known: &ParentDirs) -> anyhow::Result<Vec<Layer>> {
-    let parents = above(known, entries.iter().map(|entry| entry.path.as_str()));
-    let key = tree_key(&entries, &parents)?;
+/// A small layer, from the store where one with this content was made before.
+fn tree(store: &Store, plan: &Plan, content: impl Serialize, entries: Vec<TreeEntry>) -> anyhow::Result<Vec<Layer>> {
+    let parents = above(&plan.parents, entries.iter().map(|entry| entry.path.as_str()));
+    // The number is raised where the bytes come to depend on something else.
+    let key = format!("4 {LAYER_FORMAT} {}", Digest::of(serde_json::to_vec(&(content, &parents))?));
     let made: Option<Layer> = store.record("tree-layers", &key)?;
     if let Some(layer) = made.filter(|layer| store.has(&layer.digest, layer.size)) {
         return Ok(vec![layer]);
@@ -212,23 +186,4 @@ fn tree(store: &Store, entries: Vec<TreeEntry>, known: &ParentDirs) -> anyhow::R
     let layer = oci_image::tree_layer(store, entries, options)?;
     store.put_record("tree-layers", &key, &layer)?;
     Ok(vec![layer])
-}
-
-/// All that the bytes of a small layer depend on. The number is raised where they come to depend on something else.
-fn tree_key(entries: &[TreeEntry], parents: &ParentDirs) -> anyhow::Result<String> {
-    let mut hash = Sha256::new();
-    for TreeEntry { path, attr, kind } in entries {
-        let (kind, content) = match kind {
-            TreeKind::Bytes(bytes) => ("bytes", Digest::of(bytes).hex()),
-            TreeKind::Known { sha256, .. } => ("bytes", sha256.hex()),
-            // Only blobs of the store are given by path alone, and those have their digest for a name.
-            TreeKind::Disk(path) => ("disk", path.to_string_lossy().into_owned()),
-            TreeKind::Dir => ("dir", String::new()),
-            TreeKind::Symlink(target) => ("symlink", target.clone()),
-            TreeKind::Whiteout => ("whiteout", String::new()),
-        };
-        hash.update(serde_json::to_vec(&(path, attr, kind, content))?);
-    }
-    hash.update(serde_json::to_vec(parents)?);
-    Ok(format!("3 {LAYER_FORMAT} {}", Digest::from_bytes(hash.finalize().into())))
 }

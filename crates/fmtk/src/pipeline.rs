@@ -1,11 +1,11 @@
 //! `image`: from recipe, packages and base to an image in the store.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use anyhow::Context;
-use image_name::{Digest, ImageRef, Timestamp};
+use image_name::{ImageRef, Timestamp};
 use makeself::Makeself;
-use oci_image::{BaseIndex, Descriptor, IndexError, Store, TarError, UnpackError};
+use oci_image::{Attr, Base, BaseIndex, Descriptor, IndexError, Store, TarError, UnpackError};
 use serde_json::json;
 use wheel_layer::WheelFacts;
 
@@ -14,7 +14,7 @@ use crate::{
     cann::{self, Installed, Installer, Wanted},
     engine,
     options::{Call, Engine, Format, MediaTypes, RecipeArgs, RegistryArgs},
-    plan::{self, CannInput, Inputs, Plan, PlannedBase, WheelInput},
+    plan::{self, CannInput, Inputs, Plan},
     recipe::{self, Recipe},
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
@@ -22,9 +22,9 @@ use crate::{
         fetch, front,
         lock::{self, Lock},
         own_file::PlannedFile,
-        packages::{self, Contents, Package},
+        packages::{self, Package, Wheel},
         place,
-        scripts::{self, Origin, scripts_folder},
+        scripts::{self, Origin, Script, scripts_folder},
         setup,
     },
     ship::{
@@ -117,27 +117,26 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
-    let by_hand = || packages::by_hand(&recipe, &setup::pkg_folder(&args.recipe));
-    if args.recipe.sample && !args.dry_run && !by_hand()? {
-        setup::fetch(&args.recipe, &recipe, store, progress)?;
+    let folder = setup::pkg_folder(&args.recipe);
+    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folder)? {
+        fetch::fetch(&recipe, &packages::pypi_folder(&folder), store, progress)?;
     }
     let mut prepared = Prepared::new(args, &recipe, call, store, progress)?;
-    let mut plan = Plan::new(&prepared.inputs(args, &recipe, call, timestamp)?)?;
+    let mut plan = Plan::new(&prepared.inputs(args, &recipe, call, timestamp))?;
     // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
     if !args.dry_run && prepared.install(args, &recipe, store, progress)? {
-        plan = Plan::new(&prepared.inputs(args, &recipe, call, timestamp)?)?;
+        plan = Plan::new(&prepared.inputs(args, &recipe, call, timestamp))?;
     }
     for warning in &plan.warnings {
         progress.warning(warning);
     }
     if args.dry_run {
-        return say_plan(&plan, args.format);
+        return args.format.print(|| plan.to_string(), &plan);
     }
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
-    let facts = prepared.facts();
     let opened = &prepared.opened;
-    let built = build::build(store, &plan, &facts, &opened.base, opened, progress)?;
-    let record = BuildRecord { sample: args.recipe.sample, ..recorded(&plan, &built) };
+    let built = build::build(store, &plan, &opened.base, opened, progress)?;
+    let record = recorded(&plan, &built, &recipe, args.recipe.sample)?;
     let (name, reference) = (format!("{}:{}", plan.repository, plan.tag), &recipe.base.reference);
     let made = Made { name, tag: &plan.tag, built: &built, config: &plan.config, reference, opened };
     for output in &outputs {
@@ -156,16 +155,15 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
 
 /// The inputs as they were found.
 struct Prepared {
-    packages: Vec<Package>,
-    facts: Vec<WheelFacts>,
+    wheels: Vec<Wheel>,
     installer: Option<(Package, Makeself)>,
     cann: Option<CannInput>,
     files: Vec<PlannedFile>,
     opened: OpenImage,
     index: Option<BaseIndex>,
-    scripts: Option<scripts::Found>,
-    scripts_wanted: bool,
-    replaced: front::Replaced,
+    origin: Origin,
+    scripts: Option<Vec<Script>>,
+    front: Option<(Attr, Vec<u8>)>,
 }
 
 impl Prepared {
@@ -178,7 +176,7 @@ impl Prepared {
         let inputs = report::both(packages(), setup::own_files(recipe, store));
         let inputs = report::both(inputs, scripts::packages(&origin));
         let (inputs, opened) = setup::with_base(inputs, recipe, &args.registry, store, progress)?;
-        let (((contents, mut pinned), files), of_scripts) = inputs;
+        let ((((wheels, installer), mut pinned), files), of_scripts) = inputs;
         if !args.recipe.sample {
             let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref()))?;
             pinned.extend(of_scripts);
@@ -186,14 +184,11 @@ impl Prepared {
                 progress.line(&format!("note: {note}"));
             }
         }
-        let Contents { wheels: packages, facts, installer } = contents;
-        let needed = is_needed(recipe, &origin, !facts.is_empty(), &files);
+        let needed = is_needed(recipe, &origin, !wheels.is_empty(), &files);
         let index = index(args, &origin, needed, recipe, &opened, store, progress)?;
         let scripts = scripts::find(&origin, recipe, store, index.as_ref())?;
-        let scripts_wanted = origin != Origin::Kept;
-        let replaced = front::replaced(store, index.as_ref())?;
-        let mut prepared =
-            Self { packages, facts, installer, cann: None, files, opened, index, scripts, scripts_wanted, replaced };
+        let front = front::of_base(store, index.as_ref())?;
+        let mut prepared = Self { wheels, installer, cann: None, files, opened, index, origin, scripts, front };
         if let Some(wanted) = prepared.wanted(recipe) {
             let installed = cann::cached(store, &wanted)?;
             let engine = match installed {
@@ -210,7 +205,7 @@ impl Prepared {
     fn wanted<'a>(&'a self, recipe: &'a Recipe) -> Option<Wanted<'a>> {
         let (package, _) = self.installer.as_ref()?;
         let dirs = self.index.as_ref().map(|index| &index.dirs);
-        let oci_image::Base { manifest_digest, layers, .. } = &self.opened.base;
+        let Base { manifest_digest, layers, .. } = &self.opened.base;
         let max_layer = plan::max_layer_of_cann(recipe, layers.len(), package.size);
         Some(Wanted { sha256: package.sha256, base: *manifest_digest, dirs, cann: &recipe.cann, max_layer })
     }
@@ -222,23 +217,22 @@ impl Prepared {
         engine: Option<&'static str>,
         installed: Option<Installed>,
     ) -> anyhow::Result<()> {
-        let Some((package, _)) = &self.installer else { return Ok(()) };
+        let Some((installer, _)) = self.installer.clone() else { return Ok(()) };
         for wheel in installed.iter().flat_map(|installed| &installed.wheels) {
+            let (sha256, size) = (wheel.sha256, wheel.size);
             // Some versions have the same wheel in two folders.
-            if self.packages.iter().any(|package| package.sha256 == wheel.sha256) {
+            if self.wheels.iter().any(|known| known.package.sha256 == sha256) {
                 continue;
             }
             let path = cann::named(store, wheel)?;
-            let facts = WheelFacts::cached(store, &path, &wheel.sha256)
+            let facts = WheelFacts::cached(store, &path, &sha256)
                 .with_context(|| format!("failed to read CANN's own wheel `{}`", wheel.path))
                 .hint("leave it out: set `cann.wheels`")?;
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let (sha256, size) = (wheel.sha256, wheel.size);
-            self.packages.push(Package { kind: recipe::CANN.to_owned(), file, path, size, sha256 });
-            self.facts.push(facts);
+            let package = Package { kind: recipe::CANN.to_owned(), file, path, size, sha256 };
+            self.wheels.push(Wheel { package, facts: Arc::new(facts) });
         }
-        let (path, sha256, size) = (package.path.clone(), package.sha256, package.size);
-        self.cann = Some(CannInput { path, sha256, size, engine, installed });
+        self.cann = Some(CannInput { installer, engine, installed });
         Ok(())
     }
 
@@ -250,11 +244,10 @@ impl Prepared {
         store: &Store,
         progress: &Progress,
     ) -> anyhow::Result<bool> {
-        let unmade = self.cann.as_ref().is_some_and(|cann| cann.installed.is_none());
-        let (Some((package, read)), Some(wanted)) = (&self.installer, self.wanted(recipe)) else { return Ok(false) };
-        if !unmade {
+        let missing = self.cann.as_ref().is_some_and(|cann| cann.installed.is_none());
+        let (Some((package, read)), Some(wanted), true) = (&self.installer, self.wanted(recipe), missing) else {
             return Ok(false);
-        }
+        };
         let installer = Installer { path: &package.path, interpreter: &read.interpreter };
         let program = engine::program(args.engine)?;
         let installed = cann::install(store, &wanted, &installer, &self.opened, program, progress)?;
@@ -262,48 +255,24 @@ impl Prepared {
         Ok(true)
     }
 
-    fn inputs<'a>(
-        &'a self,
-        args: &ImageArgs,
-        recipe: &'a Recipe,
-        call: &Call,
-        timestamp: Timestamp,
-    ) -> anyhow::Result<Inputs<'a>> {
-        let base = &self.opened.base;
-        let wheel =
-            |package: &Package| WheelInput { path: package.path.clone(), sha256: package.sha256, size: package.size };
-        Ok(Inputs {
+    fn inputs<'a>(&'a self, args: &ImageArgs, recipe: &'a Recipe, call: &'a Call, timestamp: Timestamp) -> Inputs<'a> {
+        Inputs {
             recipe,
-            recipe_digest: recipe.digest()?,
             timestamp,
-            wheels: self.packages.iter().map(wheel).collect(),
-            facts: &self.facts,
-            cann: self.cann.clone(),
-            files: self.files.clone(),
-            scripts: self.scripts.clone(),
-            scripts_wanted: self.scripts_wanted,
-            replaced: self.replaced.clone(),
-            base: PlannedBase {
-                reference: recipe.base.reference.to_string(),
-                source: base::absolute(&recipe.base.source)?.to_string(),
-                digest: base.manifest_digest,
-                layers: base.layers.len(),
-                size: base.layers.iter().map(|layer| layer.size).sum(),
-                inspected: self.index.is_some(),
-            },
-            platform: base.config.platform(),
-            base_env: base.config.env(),
+            wheels: &self.wheels,
+            cann: self.cann.as_ref(),
+            files: &self.files,
+            origin: &self.origin,
+            scripts: self.scripts.as_deref(),
+            front: self.front.as_ref(),
+            base: &self.opened.base,
             index: self.index.as_ref(),
             allow_missing: args.allow_missing,
-            call: call.clone(),
+            call,
             fetched: fetch::was_here(&packages::pypi_folder(&setup::pkg_folder(&args.recipe))),
             scripts_folder: scripts_folder(&args.recipe),
             oci: args.media_types == MediaTypes::Oci,
-        })
-    }
-
-    fn facts(&self) -> BTreeMap<Digest, &WheelFacts> {
-        self.packages.iter().map(|package| package.sha256).zip(&self.facts).collect()
+        }
     }
 }
 
@@ -339,15 +308,9 @@ fn index(
     if remote && args.inspect == Inspect::Auto && !needed {
         return Ok(None);
     }
-    let size: u64 = base.layers.iter().map(|layer| layer.size).sum();
-    progress.line(&format!(
-        "looking into the base, once: {}, {}",
-        progress::count(base.layers.len(), "layer"),
-        progress::bytes(size)
-    ));
-    let index =
-        BaseIndex::build(store, base, opened, &wanted).map_err(damaged).context("failed to look into the base")?;
-    Ok(Some(index))
+    let (layers, size) = (progress::count(base.layers.len(), "layer"), progress::bytes(base.size()));
+    progress.line(&format!("looking into the base, once: {layers}, {size}"));
+    BaseIndex::build(store, base, opened, &wanted).map_err(damaged).context("failed to look into the base").map(Some)
 }
 
 /// Layers that come whole but can't be used will be the same the next time.
@@ -363,8 +326,9 @@ fn damaged(error: IndexError) -> anyhow::Error {
     }
 }
 
-fn recorded(plan: &Plan, built: &Built) -> BuildRecord {
-    let of_base = built.image.layers.len() - built.layers.len();
+fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, sample: bool) -> anyhow::Result<BuildRecord> {
+    let image = &built.image;
+    let of_base = image.layers.len() - built.layers.len();
     let base = (1..=of_base).map(|number| progress::piece("base", number, of_base));
     let contents = base.chain(built.layers.iter().map(|layer| layer.holds.clone()));
     let layer = |(number, (blob, content)): (usize, (&Descriptor, String))| RecordedLayer {
@@ -372,26 +336,23 @@ fn recorded(plan: &Plan, built: &Built) -> BuildRecord {
         content,
         of_base: number < of_base,
     };
-    BuildRecord {
+    Ok(BuildRecord {
         repository: plan.repository.clone(),
         tag: plan.tag.clone(),
         timestamp: plan.timestamp,
-        digest: built.image.digest,
-        media_type: built.image.format.manifest().to_owned(),
-        manifest_size: built.image.manifest.len() as u64,
-        config: built.image.config_descriptor.clone(),
-        layers: built.image.layers.iter().zip(contents).enumerate().map(layer).collect(),
-        base: RecordedBase { reference: plan.base.source.clone(), digest: plan.base.digest },
-        sample: false,
-    }
-}
-
-fn say_plan(plan: &Plan, format: Format) -> anyhow::Result<()> {
-    format.print(|| plan.to_string(), plan)
+        digest: image.digest,
+        media_type: image.format.manifest().to_owned(),
+        manifest_size: image.manifest.len() as u64,
+        config: image.config_descriptor.clone(),
+        layers: image.layers.iter().zip(contents).enumerate().map(layer).collect(),
+        // For the push that comes later, from whatever folder.
+        base: RecordedBase { reference: base::absolute(&recipe.base.source)?, digest: plan.base.digest },
+        sample,
+    })
 }
 
 fn say_built(record: &BuildRecord, format: Format) -> anyhow::Result<()> {
-    let name = format!("{}:{}", record.repository, record.tag);
+    let name = record.name();
     let document = json!({
         "image": name,
         "repository": record.repository,
@@ -407,6 +368,8 @@ fn say_built(record: &BuildRecord, format: Format) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use image_name::Digest;
+
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use image_name::{Digest, OrgName, Repository, Tag, Timestamp};
+use image_name::{Digest, ImageRef, OrgName, Repository, Tag, Timestamp};
 use oci_image::{Descriptor, Store};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub struct RecordedLayer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedBase {
     /// `host/org/repo:tag`, `oci:DIR[:tag]` or `docker-archive:FILE`.
-    pub reference: String,
+    pub reference: ImageRef,
     /// Digest of its manifest.
     pub digest: Digest,
 }
@@ -246,7 +246,7 @@ mod tests {
             manifest_size: 0,
             config: Descriptor { media_type: String::new(), digest, size: 0, urls: Vec::new() },
             layers: Vec::new(),
-            base: RecordedBase { reference: "oci:base".to_owned(), digest },
+            base: RecordedBase { reference: "oci:base".parse().unwrap(), digest },
             sample: false,
         }
     }

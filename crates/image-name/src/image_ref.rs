@@ -78,6 +78,8 @@ impl FromStr for ImageRef {
     }
 }
 
+crate::text::serde_as_text!(ImageRef);
+
 impl fmt::Display for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,11 +9,11 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-use flate2::{Decompress, FlushDecompress, read::DeflateDecoder};
+use flate2::read::DeflateDecoder;
 use rawzip::{CompressionMethod, ReaderAt, ZipLocator};
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, cp437};
+use crate::cp437;
 
 /// More entries than any wheel has; the largest known have some 30,000.
 const ENTRIES: usize = 250_000;
@@ -48,13 +48,13 @@ pub struct Entry {
 
 /// Lists the files of the archive in `reader`, `length` bytes long, in the order of the central directory. Entries for
 /// folders are left out, as pip does.
-pub fn entries<R: ReaderAt>(reader: R, length: u64) -> Result<Vec<Entry>, Fault> {
-    let zip = |error: rawzip::Error| Fault::Zip(error.to_string());
+pub fn entries<R: ReaderAt>(reader: R, length: u64) -> Result<Vec<Entry>, String> {
+    let zip = |error: rawzip::Error| not_whole(&error.to_string());
     let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
     let archive = ZipLocator::new().locate_in_reader(reader, &mut buffer, length).map_err(|(_, error)| zip(error))?;
     let announced = archive.entries_hint();
     if announced > ENTRIES as u64 {
-        return Err(Fault::Large("many entries"));
+        return Err(too("many entries"));
     }
     let directory = archive.directory_offset();
     let mut found = Vec::new();
@@ -73,9 +73,9 @@ pub fn entries<R: ReaderAt>(reader: R, length: u64) -> Result<Vec<Entry>, Fault>
         let flags = record.flags();
         let name = decode_name(raw, flags.is_utf8())?;
         check_name(&name)?;
-        let refuse = |reason: String| Fault::Entry { name: name.clone(), reason };
+        let refuse = |reason: &str| format!("entry `{name}` {reason}");
         if flags.is_encrypted() || flags.has_strong_encryption() || flags.is_masked() {
-            return Err(refuse("is encrypted".to_owned()));
+            return Err(refuse("is encrypted"));
         }
         let method = record.compression_method();
         let size = record.uncompressed_size_hint();
@@ -83,29 +83,29 @@ pub fn entries<R: ReaderAt>(reader: R, length: u64) -> Result<Vec<Entry>, Fault>
             CompressionMethod::STORE => false,
             // Of an empty file pip never looks at the stream.
             CompressionMethod::DEFLATE => size > 0,
-            other => return Err(refuse(format!("is compressed by {}, not by deflate", method_name(other)))),
+            other => return Err(refuse(&format!("is compressed by {}, not by deflate", method_name(other)))),
         };
         if !names.insert(name.clone()) {
-            return Err(refuse("is there twice".to_owned()));
+            return Err(refuse("is there twice"));
         }
         let place = archive.get_entry(record.wayfinder()).map_err(zip)?;
         let header = place.local_header(&mut local).map_err(zip)?;
         if AsRef::<[u8]>::as_ref(&header.file_path()) != raw {
-            return Err(refuse("has another name in its own header".to_owned()));
+            return Err(refuse("has another name in its own header"));
         }
         let (begin, end) = place.compressed_data_range();
         ranges.push((record.local_header_offset(), end));
         let compressed = record.compressed_size_hint();
         if method == CompressionMethod::STORE && size != compressed {
-            return Err(refuse(format!("is stored, yet {size} bytes take {compressed}")));
+            return Err(refuse(&format!("is stored, yet {size} bytes take {compressed}")));
         }
         // Deflate can't do better than 1032 to 1.
         if deflated && size / 1032 > compressed {
-            return Err(refuse(format!("claims that {compressed} bytes unpack to {size}")));
+            return Err(refuse(&format!("claims that {compressed} bytes unpack to {size}")));
         }
         unpacked = unpacked.saturating_add(size);
         if unpacked > UNPACKED {
-            return Err(Fault::Large("much to unpack"));
+            return Err(too("much to unpack"));
         }
         if name.ends_with('/') {
             continue;
@@ -123,23 +123,23 @@ pub fn entries<R: ReaderAt>(reader: R, length: u64) -> Result<Vec<Entry>, Fault>
         });
     }
     if count != announced {
-        return Err(Fault::Zip(format!("{announced} entries announced, {count} or more found")));
+        return Err(not_whole(&format!("{announced} entries announced, {count} or more found")));
     }
     ranges.sort_unstable();
     for pair in ranges.windows(2) {
         if pair[0].1 > pair[1].0 {
-            return Err(Fault::Zip("entries overlap".to_owned()));
+            return Err(not_whole("entries overlap"));
         }
     }
     if ranges.last().is_some_and(|range| range.1 > directory) {
-        return Err(Fault::Zip("an entry reaches into the directory".to_owned()));
+        return Err(not_whole("an entry reaches into the directory"));
     }
     check_folders(&found)?;
     Ok(found)
 }
 
 /// Refuses few names that make many folders.
-fn check_folders(files: &[Entry]) -> Result<(), Fault> {
+fn check_folders(files: &[Entry]) -> Result<(), String> {
     let mut names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
     names.sort_unstable();
     let (mut folders, mut bytes, mut last) = (0_usize, 0_usize, "");
@@ -152,48 +152,55 @@ fn check_folders(files: &[Entry]) -> Result<(), Fault> {
         }
         last = name;
         if folders > FOLDERS || bytes > FOLDER_PATHS {
-            return Err(Fault::Large("many folders"));
+            return Err(too("many folders"));
         }
     }
     Ok(())
 }
 
-fn decode_name(raw: &[u8], utf8: bool) -> Result<String, Fault> {
-    let refuse = |reason| Fault::Name { name: String::from_utf8_lossy(raw).escape_debug().to_string(), reason };
+fn not_whole(reason: &str) -> String {
+    format!("it is not a whole zip archive ({reason})")
+}
+
+fn too(what: &str) -> String {
+    format!("it has too {what}")
+}
+
+fn decode_name(raw: &[u8], utf8: bool) -> Result<String, String> {
     if raw.len() >= NAME {
-        return Err(Fault::Large("long names"));
+        return Err(too("long names"));
     }
     if utf8 {
-        return String::from_utf8(raw.to_vec()).map_err(|_| refuse("its name is not UTF-8, as it says"));
+        return String::from_utf8(raw.to_vec()).map_err(|_| {
+            format!("entry `{}`: its name is not UTF-8, as it says", String::from_utf8_lossy(raw).escape_debug())
+        });
     }
     Ok(cp437::decode(raw))
 }
 
 /// Stricter than pip where a name could mean something else to another tool.
-fn check_name(name: &str) -> Result<(), Fault> {
-    let refuse = |reason| Err(Fault::Name { name: name.escape_debug().to_string(), reason });
-    if name.is_empty() || name == "/" {
-        return refuse("it names nothing");
-    }
-    if name.contains('\0') || name.contains(['\n', '\r']) {
-        return refuse("its name holds a NUL or a line end");
-    }
-    if name.contains('\\') {
-        return refuse("its name holds a backslash");
-    }
-    if name.starts_with('/') {
-        return refuse("its name is an absolute path");
-    }
-    for component in name.strip_suffix('/').unwrap_or(name).split('/') {
-        match component {
-            ".." => return refuse("its name leads out of the wheel"),
-            "" | "." => return refuse("its name has an empty or `.` component"),
-            _ if component.starts_with(".wh.") => return refuse("its name is that of a whiteout"),
-            _ if component.len() > 255 => return refuse("its name has a component longer than 255 bytes"),
-            _ => {}
-        }
-    }
-    Ok(())
+fn check_name(name: &str) -> Result<(), String> {
+    let components = || name.strip_suffix('/').unwrap_or(name).split('/');
+    let reason = if name.is_empty() || name == "/" {
+        "it names nothing"
+    } else if name.contains(['\0', '\n', '\r']) {
+        "its name holds a NUL or a line end"
+    } else if name.contains('\\') {
+        "its name holds a backslash"
+    } else if name.starts_with('/') {
+        "its name is an absolute path"
+    } else if components().any(|part| part == "..") {
+        "its name leads out of the wheel"
+    } else if components().any(|part| part.is_empty() || part == ".") {
+        "its name has an empty or `.` component"
+    } else if components().any(|part| part.starts_with(".wh.")) {
+        "its name is that of a whiteout"
+    } else if components().any(|part| part.len() > 255) {
+        "its name has a component longer than 255 bytes"
+    } else {
+        return Ok(());
+    };
+    Err(format!("entry `{}`: {reason}", name.escape_debug()))
 }
 
 fn method_name(method: CompressionMethod) -> String {
@@ -208,7 +215,6 @@ pub(crate) struct RawReader<'a> {
 }
 
 impl<'a> RawReader<'a> {
-    /// Reads `entry` of the archive in `file`.
     pub fn new(file: &'a File, entry: &Entry) -> Self {
         Self { file, at: entry.offset, left: entry.compressed }
     }
@@ -224,64 +230,75 @@ impl Read for RawReader<'_> {
     }
 }
 
-/// Reads the contents of a small entry whole, and checks size and CRC.
-pub(crate) fn contents(file: &File, entry: &Entry, limit: u64) -> Result<Vec<u8>, Fault> {
-    let fault = |reason: String| Fault::Entry { name: entry.name.clone(), reason };
+/// Reads an entry to its end, gives its contents to `sink` as they come, and checks size and CRC. Constant memory.
+pub(crate) fn read(file: &File, entry: &Entry, mut sink: impl FnMut(&[u8])) -> Result<(), String> {
+    let refuse = |reason: &str| format!("entry `{}` {reason}", entry.name);
+    let raw = RawReader::new(file, entry);
+    let mut contents: Box<dyn Read + '_> =
+        if entry.deflated { Box::new(DeflateDecoder::new(raw)) } else { Box::new(raw) };
+    let mut crc = crc32fast::Hasher::new();
+    let mut size = 0;
+    let mut buffer = [0; 32 * 1024];
+    while size <= entry.size {
+        match contents.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => {
+                size += length as u64;
+                crc.update(&buffer[..length]);
+                sink(&buffer[..length]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(refuse(&format!("can't be read: {error}"))),
+        }
+    }
+    match size == entry.size && crc.finalize() == entry.crc32 {
+        true => Ok(()),
+        false => Err(refuse("does not have the size and CRC that the archive claims")),
+    }
+}
+
+/// The contents of a small entry.
+pub(crate) fn contents(file: &File, entry: &Entry, limit: u64) -> Result<Vec<u8>, String> {
     if entry.size > limit {
-        return Err(fault(format!("has {} bytes, more than {limit}", entry.size)));
+        return Err(format!("entry `{}` has {} bytes, more than {limit}", entry.name, entry.size));
     }
     let mut bytes = Vec::with_capacity(entry.size as usize);
-    let raw = RawReader::new(file, entry);
-    let result = if entry.deflated {
-        DeflateDecoder::new(raw).take(entry.size + 1).read_to_end(&mut bytes)
-    } else {
-        raw.take(entry.size + 1).read_to_end(&mut bytes)
-    };
-    result.map_err(|error| fault(format!("can't be read: {error}")))?;
-    if bytes.len() as u64 != entry.size || crc32fast::hash(&bytes) != entry.crc32 {
-        return Err(fault("does not have the size and CRC that the archive claims".to_owned()));
-    }
+    read(file, entry, |more| bytes.extend_from_slice(more))?;
     Ok(bytes)
 }
 
 /// Reads the first bytes of entries; what it needs is kept from one to the next.
 pub(crate) struct Peeker<'a> {
     file: &'a File,
-    inflate: Decompress,
-    raw: Vec<u8>,
+    decoder: DeflateDecoder<RawReader<'a>>,
 }
 
 impl<'a> Peeker<'a> {
-    /// Peeks into the archive in `file`.
     pub fn new(file: &'a File) -> Self {
         // 1 KiB: the code tables of a block take 300 bytes at most, and some dozen bytes follow from them.
-        Self { file, inflate: Decompress::new(false), raw: vec![0; 1024] }
+        let nothing = RawReader { file, at: 0, left: 0 };
+        Self { file, decoder: DeflateDecoder::new_with_buf(nothing, vec![0; 1024]) }
     }
 
     /// The first bytes of the entry, at most as many as `head` has; fewer where it is shorter or does not unpack.
     pub fn peek<'b>(&mut self, entry: &Entry, head: &'b mut [u8]) -> io::Result<&'b [u8]> {
-        let length = self.raw.len().min(usize::try_from(entry.compressed).unwrap_or(usize::MAX));
-        self.file.read_exact_at(&mut self.raw[..length], entry.offset)?;
-        if !entry.deflated {
-            let length = length.min(head.len());
-            head[..length].copy_from_slice(&self.raw[..length]);
-            return Ok(&head[..length]);
+        let mut raw = RawReader::new(self.file, entry);
+        let source: &mut dyn Read = if entry.deflated {
+            self.decoder.reset(raw);
+            &mut self.decoder
+        } else {
+            &mut raw
+        };
+        let mut length = 0;
+        while length < head.len() {
+            match source.read(&mut head[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                // Damage shows itself, with a better message, when the layer is made.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
+                Err(error) => return Err(error),
+            }
         }
-        self.inflate.reset(false);
-        // An error shows itself, with a better message, when the layer is made.
-        let _ = self.inflate.decompress(&self.raw[..length], head, FlushDecompress::None);
-        let produced = self.inflate.total_out() as usize;
-        if produced == head.len() || produced as u64 == entry.size {
-            return Ok(&head[..produced]);
-        }
-        // A stream that begins in an unusual way, with empty blocks say.
-        let mut decoder = DeflateDecoder::new(RawReader::new(self.file, entry));
-        let mut produced = 0;
-        while let Ok(more) = decoder.read(&mut head[produced..])
-            && more > 0
-        {
-            produced += more;
-        }
-        Ok(&head[..produced])
+        Ok(&head[..length])
     }
 }

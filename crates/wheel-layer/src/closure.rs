@@ -11,36 +11,27 @@ pub struct Missing {
     pub by: String,
     /// The requirement as METADATA writes it.
     pub requirement: String,
-    /// What there is instead.
-    pub found: Found,
-}
-
-/// What there is where a requirement is not met.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Found {
-    /// No distribution of that name.
-    Nothing,
-    /// This version of it.
-    Version(String),
-    /// The requirement can't be understood, for this reason.
-    Malformed(String),
+    /// Whether it can't be understood.
+    pub malformed: bool,
+    /// What there is instead, the end of the sentence.
+    reason: String,
 }
 
 impl std::fmt::Display for Missing {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { by, requirement, found } = self;
-        match found {
-            Found::Nothing => write!(out, "`{by}` requires `{requirement}`, which is not there"),
-            Found::Version(version) => write!(out, "`{by}` requires `{requirement}`, but {version} is there"),
-            Found::Malformed(reason) => write!(out, "`{by}` requires `{requirement}`, which means nothing: {reason}"),
-        }
+        let Self { by, requirement, reason, .. } = self;
+        write!(out, "`{by}` requires `{requirement}`, {reason}")
     }
 }
 
 /// What these wheels require and neither they nor the base's distributions (name, version) provide. Where the base's
 /// are not known (`None`), what it may well have is listed too. Extras count where one of the wheels asks for them.
-pub fn unsatisfied(wheels: &[WheelFacts], base: Option<&[(String, String)]>, target: &Target) -> Vec<Missing> {
-    let by_name: BTreeMap<String, &WheelFacts> = wheels.iter().map(|facts| (facts.key(), facts)).collect();
+pub fn unsatisfied<'a>(
+    wheels: impl Iterator<Item = &'a WheelFacts>,
+    base: Option<&[(String, String)]>,
+    target: &Target,
+) -> Vec<Missing> {
+    let by_name: BTreeMap<String, &WheelFacts> = wheels.map(|facts| (facts.key(), facts)).collect();
     let mut versions: BTreeMap<String, &str> =
         base.unwrap_or_default().iter().map(|(name, version)| (normalize(name), version.as_str())).collect();
     versions.extend(by_name.iter().map(|(name, facts)| (name.clone(), facts.version.as_str())));
@@ -53,27 +44,20 @@ pub fn unsatisfied(wheels: &[WheelFacts], base: Option<&[(String, String)]>, tar
             continue;
         };
         for text in &facts.requires_dist {
-            let mut report = |found| {
-                missing.insert(Missing { by: facts.name.clone(), requirement: text.clone(), found });
+            let mut report = |malformed, reason| {
+                missing.insert(Missing { by: facts.name.clone(), requirement: text.clone(), malformed, reason });
             };
-            let requirement = match Requirement::parse(text) {
+            let requirement = match Requirement::parse(text, target, &extra) {
+                Ok(requirement) if !requirement.applies => continue,
                 Ok(requirement) => requirement,
                 Err(reason) => {
-                    report(Found::Malformed(reason));
+                    report(true, format!("which means nothing: {reason}"));
                     continue;
                 }
             };
-            match requirement.applies(target, &extra) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(reason) => {
-                    report(Found::Malformed(reason));
-                    continue;
-                }
-            }
             match versions.get(&requirement.name) {
-                None => report(Found::Nothing),
-                Some(version) if !requirement.allows(version) => report(Found::Version((*version).to_owned())),
+                None => report(false, "which is not there".to_owned()),
+                Some(version) if !requirement.allows(version) => report(false, format!("but {version} is there")),
                 Some(_) => {
                     for wanted in requirement.extras {
                         let next = (requirement.name.clone(), wanted);

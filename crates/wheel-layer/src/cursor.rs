@@ -1,5 +1,8 @@
 //! A text that is read from its beginning.
 
+/// Comparisons of versions, those that begin like another first.
+pub(crate) const OPERATORS: [&str; 8] = ["===", "==", "~=", "!=", "<=", ">=", "<", ">"];
+
 /// Reads a text from left to right.
 pub(crate) struct Cursor<'a>(&'a str);
 

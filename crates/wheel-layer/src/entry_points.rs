@@ -11,31 +11,17 @@ pub struct Command {
     pub module: String,
     /// Function of it, dotted where it lies in a class.
     pub function: String,
-}
-
-/// The commands of a wheel.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commands {
-    /// Those of a terminal.
-    pub console: Vec<Command>,
-    /// Those of a desktop; on Linux the same thing.
-    pub gui: Vec<Command>,
-}
-
-impl Commands {
-    /// Whether there is a command of this name.
-    pub fn has(&self, name: &str) -> bool {
-        self.console.iter().chain(&self.gui).any(|command| command.name == name)
-    }
+    /// Whether it is one of a desktop; on Linux the same thing.
+    pub gui: bool,
 }
 
 /// More commands than any wheel has.
 const COMMANDS: usize = 5000;
 
-/// Reads the sections `console_scripts` and `gui_scripts`; the error names the line.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Commands, String> {
+/// Reads the sections `console_scripts` and then `gui_scripts`; the error names the line.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Command>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    let mut commands = Commands::default();
+    let mut commands: Vec<Command> = Vec::new();
     let mut section = "";
     for line in text.lines().map(str::trim) {
         if line.is_empty() || line.starts_with(['#', ';']) {
@@ -45,23 +31,23 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Commands, String> {
             section = name.trim();
             continue;
         }
-        let list = match section {
-            "console_scripts" => &mut commands.console,
-            "gui_scripts" => &mut commands.gui,
-            _ => continue,
-        };
-        let command = command(line)?;
+        let gui = section == "gui_scripts";
+        if !gui && section != "console_scripts" {
+            continue;
+        }
+        let command = command(line, gui)?;
         // As in Python's dictionaries, the last one of a name counts and keeps the first one's place.
-        match list.iter().position(|other| other.name == command.name) {
-            Some(at) => list[at] = command,
-            None if list.len() == COMMANDS => return Err(format!("it has more than {COMMANDS} commands")),
-            None => list.push(command),
+        match commands.iter().position(|other| (&other.name, other.gui) == (&command.name, gui)) {
+            Some(at) => commands[at] = command,
+            None if commands.len() == COMMANDS => return Err(format!("it has more than {COMMANDS} commands")),
+            None => commands.push(command),
         }
     }
+    commands.sort_by_key(|command| command.gui);
     Ok(commands)
 }
 
-fn command(line: &str) -> Result<Command, String> {
+fn command(line: &str, gui: bool) -> Result<Command, String> {
     let refuse = |reason: &str| format!("command `{line}`: {reason}");
     let (name, value) = line.split_once('=').ok_or_else(|| refuse("it has no `=`"))?;
     let (name, value) = (name.trim(), value.trim());
@@ -80,7 +66,7 @@ fn command(line: &str) -> Result<Command, String> {
     if name.contains(char::is_whitespace) {
         return Err(refuse("its name has a space"));
     }
-    Ok(Command { name: name.to_owned(), module: module.to_owned(), function: function.to_owned() })
+    Ok(Command { name: name.to_owned(), module: module.to_owned(), function: function.to_owned(), gui })
 }
 
 fn is_identifier(text: &str) -> bool {
@@ -93,14 +79,16 @@ fn is_identifier(text: &str) -> bool {
 mod tests {
     use expect_test::{Expect, expect};
 
-    use super::{Commands, parse};
+    use super::parse;
 
     fn check(text: &str, expect: Expect) {
         let text = match parse(text.as_bytes()) {
-            Ok(Commands { console, gui }) => [(console, ""), (gui, " (gui)")]
+            Ok(commands) => commands
                 .into_iter()
-                .flat_map(|(list, mark)| list.into_iter().map(move |one| (one, mark)))
-                .map(|(one, mark)| format!("{} -> {}:{}{mark}\n", one.name, one.module, one.function))
+                .map(|one| {
+                    let mark = if one.gui { " (gui)" } else { "" };
+                    format!("{} -> {}:{}{mark}\n", one.name, one.module, one.function)
+                })
                 .collect(),
             Err(error) => error,
         };
@@ -128,8 +116,8 @@ mod tests {
         check(&one("x = a-b:c"), expect!["command `x = a-b:c`: it is not of the form `module:function`"]);
         check(&one("x = a:c();boom"), expect!["command `x = a:c();boom`: it is not of the form `module:function`"]);
         check(&one("../x = a:c"), expect!["command `../x = a:c`: its name is not that of a file"]);
-        let long = "n".repeat(256);
-        assert!(parse(one(&format!("{long} = a:c")).as_bytes()).is_err());
+        let long = format!("{} = a:c", "n".repeat(256));
+        assert_eq!(parse(one(&long).as_bytes()), Err(format!("command `{long}`: its name is not that of a file")));
         check(&one("a b = a:c"), expect!["command `a b = a:c`: its name has a space"]);
     }
 }

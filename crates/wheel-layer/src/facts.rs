@@ -6,10 +6,10 @@ use oci_image::{Digest, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Fault, WheelError,
+    WheelError,
     archive::{self, Entry, Peeker},
     elf::{self, Elf},
-    entry_points::{self, Commands},
+    entry_points::{self, Command},
     fields::Fields,
     filename::{FileName, normalize},
     record::{self, Row},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Raised where [`WheelFacts`] change their meaning or more is refused, so that older cached ones are not taken.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes that METADATA, WHEEL or `entry_points.txt` may have; the longest known METADATA have some 300 KiB.
 const METADATA: u64 = 2 << 20;
 /// Bytes that RECORD may have: 250,000 rows of 100 bytes.
@@ -26,48 +26,45 @@ const RECORD: u64 = 25 << 20;
 /// What a wheel says of itself and holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WheelFacts {
-    /// Its file name.
-    pub file: FileName,
+    pub(crate) file: FileName,
     /// Name of the distribution as METADATA writes it.
     pub name: String,
     /// Version as METADATA writes it; not necessarily one of PEP 440.
     pub version: String,
-    /// `Wheel-Version` of WHEEL.
-    pub wheel_version: (u32, u32),
-    /// `Tag` lines of WHEEL. They may contradict the file name, which is what counts, as for pip.
-    pub tags: Vec<String>,
-    /// `Root-Is-Purelib` of WHEEL.
-    pub root_is_purelib: bool,
+    pub(crate) wheel_version: (u32, u32),
+    pub(crate) root_is_purelib: bool,
     /// `Requires-Python`.
     pub requires_python: Option<String>,
     /// `Requires-Dist`, one requirement each.
     pub requires_dist: Vec<String>,
     /// Name of its `.dist-info` folder.
-    pub dist_info: String,
+    pub(crate) dist_info: String,
     /// Its commands.
-    pub commands: Commands,
+    pub commands: Vec<Command>,
     /// Its files in the order of the archive.
     pub files: Vec<Entry>,
     /// Rows of its RECORD as they are.
-    pub record: Vec<Row>,
+    pub(crate) record: Vec<Row>,
     /// Files that are machine code.
     pub elf: Vec<(String, Elf)>,
     /// Scripts whose first line is to name the interpreter.
-    pub unfinished_scripts: Vec<String>,
+    pub(crate) unfinished_scripts: Vec<String>,
 }
 
 impl WheelFacts {
     /// Reads the facts of the wheel at `path`.
     pub fn read(path: &Path) -> Result<Self, WheelError> {
-        let read_error = |source| WheelError::Read { wheel: path.to_owned(), source };
-        let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let file_name =
-            FileName::parse(file_name).map_err(|reason| WheelError::FileName { wheel: path.to_owned(), reason })?;
-        let file = File::open(path).map_err(read_error)?;
-        let length = file.metadata().map_err(read_error)?.len();
-        Self::of_file(file_name, &file, length)
-            .map_err(|fault| WheelError::Archive { wheel: path.to_owned(), fault })?
-            .map_err(read_error)
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = FileName::parse(name).map_err(|reason| {
+            WheelError::Refused(format!("`{}` is not the name of a wheel: {reason}", path.display()))
+        })?;
+        let file = File::open(path).map_err(WheelError::read(path))?;
+        let length = file.metadata().map_err(WheelError::read(path))?.len();
+        let reader = rawzip::FileReader::from(file.try_clone().map_err(WheelError::read(path))?);
+        let damaged = |reason| WheelError::damaged(path, reason);
+        let files = archive::entries(reader, length).map_err(damaged)?;
+        let (elf, scripts) = peek(&file, &files).map_err(WheelError::read(path))?;
+        Self::of_files(name, &file, files, elf, scripts).map_err(damaged)
     }
 
     /// The facts of the wheel at `path`, whose contents have this digest (the caller's word): from the store where it
@@ -88,45 +85,39 @@ impl WheelFacts {
         normalize(&self.name)
     }
 
-    fn of_file(file_name: FileName, file: &File, length: u64) -> Result<Result<Self, std::io::Error>, Fault> {
-        let reader = match file.try_clone() {
-            Ok(clone) => rawzip::FileReader::from(clone),
-            Err(error) => return Ok(Err(error)),
-        };
-        let files = archive::entries(reader, length)?;
+    fn of_files(
+        file_name: FileName,
+        file: &File,
+        files: Vec<Entry>,
+        elf: Vec<(String, Elf)>,
+        unfinished_scripts: Vec<String>,
+    ) -> Result<Self, String> {
         let dist_info = dist_info(&files, &file_name)?;
         let read = |name: &str, limit| {
             let path = format!("{dist_info}/{name}");
             let entry = files.iter().find(|entry| entry.name == path);
             entry.map(|entry| archive::contents(file, entry, limit)).transpose()
         };
-        let needed = |name: &str, limit| {
-            read(name, limit)?.ok_or_else(|| Fault::Missing(format!("it has no `{dist_info}/{name}`")))
-        };
+        let needed = |name: &str, limit| read(name, limit)?.ok_or_else(|| format!("it has no `{dist_info}/{name}`"));
         let malformed = |name: &str| {
             let file = format!("{dist_info}/{name}");
-            move |reason| Fault::Metadata { file, reason }
+            move |reason: String| format!("`{file}`: {reason}")
         };
         let wheel = Fields::parse(&needed("WHEEL", METADATA)?);
         let metadata = Fields::parse(&needed("METADATA", METADATA)?);
         let record = record::parse(&needed("RECORD", RECORD)?).map_err(malformed("RECORD"))?;
         let commands = match read("entry_points.txt", METADATA)? {
             Some(bytes) => entry_points::parse(&bytes).map_err(malformed("entry_points.txt"))?,
-            None => Commands::default(),
+            None => Vec::new(),
         };
         let field = |name: &str| {
             let value = metadata.first(name).filter(|value| !value.is_empty());
             value.map(str::to_owned).ok_or_else(|| malformed("METADATA")(format!("it has no `{name}`")))
         };
-        let (elf, unfinished_scripts) = match peek(file, &files) {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(Ok(Self {
+        Ok(Self {
             name: field("Name")?,
             version: field("Version")?,
             wheel_version: wheel_version(wheel.first("Wheel-Version")).map_err(malformed("WHEEL"))?,
-            tags: wheel.all("Tag").map(str::to_owned).collect(),
             root_is_purelib: wheel.first("Root-Is-Purelib").is_some_and(|value| value.eq_ignore_ascii_case("true")),
             requires_python: metadata.first("Requires-Python").map(str::to_owned),
             requires_dist: metadata.all("Requires-Dist").map(str::to_owned).collect(),
@@ -137,12 +128,12 @@ impl WheelFacts {
             record,
             elf,
             unfinished_scripts,
-        }))
+        })
     }
 }
 
 /// The one folder of metadata; pip wants its name to begin with the distribution's.
-fn dist_info(files: &[Entry], file_name: &FileName) -> Result<String, Fault> {
+fn dist_info(files: &[Entry], file_name: &FileName) -> Result<String, String> {
     let mut found: Vec<&str> = files
         .iter()
         .filter_map(|entry| entry.name.split_once('/'))
@@ -152,10 +143,10 @@ fn dist_info(files: &[Entry], file_name: &FileName) -> Result<String, Fault> {
     found.sort_unstable();
     found.dedup();
     match found[..] {
-        [] => Err(Fault::Missing("it has no `.dist-info` folder".to_owned())),
+        [] => Err("it has no `.dist-info` folder".to_owned()),
         [one] if normalize(one).starts_with(&normalize(&file_name.name)) => Ok(one.to_owned()),
-        [one] => Err(Fault::Missing(format!("its folder `{one}` is not that of `{}`", file_name.name))),
-        _ => Err(Fault::Missing(format!("it has several `.dist-info` folders: `{}`", found.join("`, `")))),
+        [one] => Err(format!("its folder `{one}` is not that of `{}`", file_name.name)),
+        _ => Err(format!("it has several `.dist-info` folders: `{}`", found.join("`, `"))),
     }
 }
 

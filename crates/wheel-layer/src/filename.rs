@@ -23,6 +23,9 @@ impl FileName {
     /// Takes `moxing_framework-2.0.0-py2.py3-none-any.whl` apart; the error says which rule it breaks.
     pub fn parse(file: &str) -> Result<Self, &'static str> {
         let stem = file.strip_suffix(".whl").ok_or("it does not end in `.whl`")?;
+        if stem.contains(|letter: char| letter == '/' || letter.is_control()) {
+            return Err("it has a slash or a control character");
+        }
         let parts: Vec<&str> = stem.split('-').collect();
         let (name, version, build, tags) = match parts[..] {
             [name, version, python, abi, platform] => (name, version, None, [python, abi, platform]),
@@ -106,17 +109,26 @@ mod tests {
 
     #[test]
     fn refuses_other_names() {
-        check("numpy-1.23.5.tar.gz", expect!["it does not end in `.whl`"]);
-        check(
-            "numpy-1.23.5.whl",
-            expect!["it does not have the five or six parts `name-version(-build)-python-abi-platform`"],
-        );
-        check("a-1-x-py3-none-any.whl", expect!["the build tag does not begin with a digit"]);
-        check("a-1-py3-none-.whl", expect!["a tag is empty"]);
-        check(
-            "a/b-1-py3-none-any.whl",
-            expect!["the distribution's name has characters other than letters, digits, `_` and `.`"],
-        );
+        let parts = "it does not have the five or six parts `name-version(-build)-python-abi-platform`";
+        for (file, reason) in [
+            ("", "it does not end in `.whl`"),
+            ("numpy-1.23.5.tar.gz", "it does not end in `.whl`"),
+            ("a-1-py3-none-any", "it does not end in `.whl`"),
+            ("a-../x-py3-none-any.whl", "it has a slash or a control character"),
+            ("a-1\n-py3-none-any.whl", "it has a slash or a control character"),
+            ("numpy-1.23.5.whl", parts),
+            ("a-1-py3-none.whl", parts),
+            ("a-1-2-3-py3-none-any.whl", parts),
+            ("a--py3-none-any.whl", "the version is empty"),
+            ("a-1-x-py3-none-any.whl", "the build tag does not begin with a digit"),
+            ("a-1-py3-none-.whl", "a tag is empty"),
+            (
+                "a b-1-py3-none-any.whl",
+                "the distribution's name has characters other than letters, digits, `_` and `.`",
+            ),
+        ] {
+            assert_eq!(FileName::parse(file), Err(reason), "{file}");
+        }
     }
 
     #[test]

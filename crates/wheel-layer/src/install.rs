@@ -1,12 +1,17 @@
 //! What an installer would put where: pip 26.0.1's `_internal/operations/install/wheel.py` as a pure function.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
+use image_name::Digest;
 use oci_image::ContentHash;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Fault, Layout, Target, WheelFacts,
+    Layout, WheelError, WheelFacts,
     archive::Entry,
     filename::normalize,
     record::{self, Row},
@@ -17,156 +22,192 @@ use crate::{
 const PLAIN: u32 = 0o644;
 /// Mode of a file that the archive marks as executable, and of generated scripts.
 const EXECUTABLE: u32 = 0o755;
+/// By how much a row of RECORD may grow where its script is finished: the digits of a length.
+const GROWTH: u64 = 20;
+/// Which of pip's three stages scripts are.
+const SCRIPTS: usize = 2;
 
-/// An installed distribution before it is one.
-#[derive(Debug)]
-pub(crate) struct Installation<'a> {
-    /// Files of the archive that stay, in the order of the archive.
-    pub placed: Vec<Placed<'a>>,
-    /// Files that the installer makes; RECORD is still missing.
-    pub generated: Vec<Generated>,
-    /// Path of RECORD.
-    pub record_path: String,
-    /// From a file's name in the archive to its path in RECORD.
-    recorded: BTreeMap<&'a str, String>,
-    rows: &'a [Row],
-    library: &'a str,
+/// A wheel as it will lie in the image: computed once, and handed on from the checks to the layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledWheel {
+    /// What it says and holds.
+    pub facts: Arc<WheelFacts>,
+    /// Where it lies on this machine.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, the caller's word.
+    pub digest: Digest,
+    /// Every folder that its files lie in, directly or below, as absolute paths without the root: those that the base
+    /// may have already.
+    pub folders: BTreeSet<String>,
+    /// Its files in the order of the archive, then those that the installer makes, RECORD last.
+    pub(crate) files: Vec<InstalledFile>,
+    pub(crate) layout: Arc<Layout>,
+    /// Folders that a link of the base leads elsewhere, as `<prefix>/man/man1`, and where they really are.
+    pub(crate) links: BTreeMap<String, String>,
 }
 
-/// A file of the archive and where it goes.
-#[derive(Debug)]
-pub(crate) struct Placed<'a> {
-    /// Absolute path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InstalledFile {
+    /// Absolute path, behind the links of the base.
     pub path: String,
     pub mode: u32,
-    pub entry: &'a Entry,
+    pub content: FileContent,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FileContent {
+    /// The archive has it.
+    Archived(Archived),
+    /// The installer makes it.
+    Made(Vec<u8>),
+    /// RECORD, at most so many bytes: it has the hashes of scripts that are still to be read.
+    Record { at_most: u64 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Archived {
+    /// Its number among the wheel's files.
+    pub number: usize,
     /// What RECORD says it hashes to.
     pub hash: Option<ContentHash>,
     /// Whether it is a script whose first line is to name the interpreter.
     pub unfinished: bool,
 }
 
-/// A file that the installer makes.
-#[derive(Debug)]
-pub(crate) struct Generated {
-    /// Absolute path.
-    pub path: String,
-    pub mode: u32,
-    pub bytes: Vec<u8>,
-}
-
-/// By how much a row of RECORD may grow where its script is finished: the digits of a length.
-const GROWTH: u64 = 20;
-
-impl WheelFacts {
-    /// Compressed bytes of each file of its layer, in their order: what [`oci_image::split`] is to know. No file is
-    /// larger, so that there are no more pieces than it says.
-    pub fn sizes(&self, layout: &Layout, target: &Target) -> Result<Vec<u64>, Fault> {
-        let plan = install(self, layout, target)?;
-        let placed = plan.placed.iter().map(|placed| placed.entry.compressed);
-        let made = plan.generated.iter().map(|made| made.bytes.len() as u64);
-        let scripts = plan.placed.iter().filter(|placed| placed.unfinished).count() as u64;
-        let record = plan.record(&HashMap::new()).len() as u64 + GROWTH * scripts;
-        Ok(placed.chain(made).chain([record]).collect())
+impl InstalledWheel {
+    /// Places the files of the wheel at `path`, whose contents have this digest and these facts. `real` gives where a
+    /// folder really is that a link of the base leads elsewhere.
+    pub fn new(
+        facts: Arc<WheelFacts>,
+        path: PathBuf,
+        digest: Digest,
+        layout: Arc<Layout>,
+        real: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, WheelError> {
+        let (folders, files, links) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
+        let mut wheel = Self { facts, path, digest, folders, files, layout, links };
+        wheel.place(real).map_err(|reason| WheelError::damaged(&wheel.path, reason))?;
+        Ok(wheel)
     }
 
-    /// Every folder that its files lie in, directly or below, as absolute paths: those that the base may have already.
-    pub fn folders(&self, layout: &Layout, target: &Target) -> Result<BTreeSet<String>, Fault> {
-        let plan = install(self, layout, target)?;
-        let made = plan.generated.iter().map(|made| made.path.as_str());
-        let mut folders = BTreeSet::new();
-        for path in plan.placed.iter().map(|placed| placed.path.as_str()).chain(made).chain([plan.record_path.as_str()])
-        {
-            let mut path = path;
-            while let Some((above, _)) = path.rsplit_once('/') {
-                path = if above.is_empty() { "/" } else { above };
-                if folders.contains(path) {
-                    break;
-                }
-                folders.insert(path.to_owned());
-                if path == "/" {
-                    break;
-                }
+    /// About how many compressed bytes each file of its layer has, in their order: what [`oci_image::split`] is to
+    /// know. No file is larger, so that there are no more pieces than it says.
+    pub fn sizes(&self) -> impl Iterator<Item = u64> {
+        self.files.iter().map(|file| self.size(file))
+    }
+
+    pub(crate) fn size(&self, file: &InstalledFile) -> u64 {
+        match &file.content {
+            FileContent::Archived(archived) => self.entry(archived).compressed,
+            FileContent::Made(bytes) => bytes.len() as u64,
+            FileContent::Record { at_most } => *at_most,
+        }
+    }
+
+    pub(crate) fn entry(&self, archived: &Archived) -> &Entry {
+        &self.facts.files[archived.number]
+    }
+
+    fn place(&mut self, real: impl Fn(&str) -> Option<String>) -> Result<(), String> {
+        let (facts, layout) = (self.facts.clone(), self.layout.clone());
+        // pip's order: what lies at the root, then other schemes, then scripts. The last one at a path stays, and
+        // what the installer makes comes after them all.
+        let mut stages: [Vec<(String, usize)>; 3] = Default::default();
+        for (number, entry) in facts.files.iter().enumerate() {
+            if let Some((stage, path)) = destination(entry, &facts, &layout)? {
+                stages[stage].push((path, number));
             }
         }
-        Ok(folders)
-    }
-}
+        let dist_info = format!("{}/{}", library(&facts, &layout), facts.dist_info);
+        let made = |path, mode, bytes| InstalledFile { path, mode, content: FileContent::Made(bytes) };
+        let mut generated: Vec<InstalledFile> = scripts::generated(&facts.commands, &layout)
+            .into_iter()
+            .map(|(name, bytes)| made(format!("{}/{name}", layout.scripts), EXECUTABLE, bytes))
+            .collect();
+        generated.push(made(format!("{dist_info}/INSTALLER"), PLAIN, b"pip\n".to_vec()));
+        generated.push(made(format!("{dist_info}/REQUESTED"), PLAIN, Vec::new()));
+        let content = FileContent::Record { at_most: 0 };
+        generated.push(InstalledFile { path: format!("{dist_info}/RECORD"), mode: PLAIN, content });
 
-/// Places the files of a wheel.
-pub(crate) fn install<'a>(
-    facts: &'a WheelFacts,
-    layout: &'a Layout,
-    target: &Target,
-) -> Result<Installation<'a>, Fault> {
-    let library = if facts.root_is_purelib { layout.purelib.as_str() } else { &layout.platlib };
-    let hashes: HashMap<&str, &Row> = facts.record.iter().map(|row| (row.path.as_str(), row)).collect();
-    let unfinished: HashSet<&str> = facts.unfinished_scripts.iter().map(String::as_str).collect();
-    // pip's order: what lies at the root, then other schemes, then scripts. The last one at a path stays.
-    let mut stages: [Vec<(String, &Entry)>; 3] = Default::default();
-    for entry in &facts.files {
-        let (stage, path) = destination(entry, facts, layout, library)?;
-        if stage == 2 && is_wrapper(&path, facts) {
-            continue;
+        let mut owners: HashMap<&str, usize> =
+            stages.iter().flatten().map(|(path, number)| (path.as_str(), *number)).collect();
+        for file in &generated {
+            owners.remove(file.path.as_str());
         }
-        stages[stage].push((path, entry));
-    }
-    let mut recorded = BTreeMap::new();
-    let mut owner: HashMap<String, &str> = HashMap::new();
-    for (path, entry) in stages.iter().flatten() {
-        recorded.insert(entry.name.as_str(), relative(path, library));
-        owner.insert(path.clone(), &entry.name);
-    }
-    let dist_info = format!("{library}/{}", facts.dist_info);
-    let mut generated = Vec::new();
-    for (name, bytes) in scripts::generated(&facts.commands, layout, target.python) {
-        generated.push(Generated { path: format!("{}/{name}", layout.scripts), mode: EXECUTABLE, bytes });
-    }
-    for (name, bytes) in [("INSTALLER", &b"pip\n"[..]), ("REQUESTED", b"")] {
-        generated.push(Generated { path: format!("{dist_info}/{name}"), mode: PLAIN, bytes: bytes.to_vec() });
-    }
-    let record_path = format!("{dist_info}/RECORD");
-    for path in generated.iter().map(|made| &made.path).chain([&record_path]) {
-        owner.remove(path);
-    }
-    let mut placed: Vec<Placed<'_>> = stages
-        .into_iter()
-        .flatten()
-        .filter(|(path, entry)| owner.get(path) == Some(&entry.name.as_str()))
-        .map(|(path, entry)| Placed {
-            // RECORD has the path as it is called, as pip's does.
-            path: layout.behind_links(path),
-            mode: if entry.executable { EXECUTABLE } else { PLAIN },
-            entry,
+        let hashes: HashMap<&str, &str> =
+            facts.record.iter().map(|row| (row.path.as_str(), row.hash.as_str())).collect();
+        let unfinished: HashSet<&str> = facts.unfinished_scripts.iter().map(String::as_str).collect();
+        let mut placed: Vec<(u64, InstalledFile)> = Vec::with_capacity(owners.len());
+        for (path, number) in stages.iter().flatten().filter(|(path, number)| owners.get(path.as_str()) == Some(number))
+        {
+            let entry = &facts.files[*number];
+            let name = entry.name.as_str();
             // A hash that can't be read is found by `WheelFacts::check`.
-            hash: hashes.get(entry.name.as_str()).and_then(|row| record::hash(&row.hash).ok()?),
-            unfinished: unfinished.contains(entry.name.as_str()),
-        })
-        .collect();
-    placed.sort_by_key(|placed| placed.entry.offset);
-    Ok(Installation { placed, generated, record_path, recorded, rows: &facts.record, library })
-}
+            let hash = hashes.get(name).and_then(|hash| record::hash(hash).ok()?);
+            let archived = Archived { number: *number, hash, unfinished: unfinished.contains(name) };
+            let mode = if entry.executable { EXECUTABLE } else { PLAIN };
+            // RECORD has the path as it is called, as pip's does.
+            let path = self.behind_links(path, &real);
+            placed.push((entry.offset, InstalledFile { path, mode, content: FileContent::Archived(archived) }));
+        }
+        placed.sort_by_key(|(offset, _)| *offset);
+        self.files = placed.into_iter().map(|(_, file)| file).chain(generated).collect();
 
-impl Installation<'_> {
-    /// RECORD as the installer writes it. `changed` are rows of finished scripts by their name in the archive.
-    pub fn record(&self, changed: &HashMap<&str, Row>) -> Vec<u8> {
-        let changed: HashMap<&str, &Row> =
-            changed.iter().filter_map(|(name, row)| Some((self.recorded.get(name)?.as_str(), row))).collect();
-        let mut left: BTreeMap<&str, &str> = self.recorded.iter().map(|(name, path)| (*name, path.as_str())).collect();
+        let mut paths = HashSet::new();
+        for InstalledFile { path, .. } in &self.files {
+            if !paths.insert(path.as_str()) {
+                return Err(format!("two of its files would be `{path}`, behind a link of the base"));
+            }
+            let mut below = path.as_str();
+            while let Some((folder, _)) = below.rsplit_once('/').filter(|(folder, _)| !folder.is_empty())
+                && self.folders.insert(folder.to_owned())
+            {
+                below = folder;
+            }
+        }
+        if let Some(both) = self.folders.iter().find(|folder| paths.contains(folder.as_str())) {
+            return Err(format!("`{both}` would be a file and a folder"));
+        }
+        let scripts = facts.unfinished_scripts.len() as u64;
+        let at_most = self.record(&HashMap::new()).len() as u64 + GROWTH * scripts;
+        self.files.iter_mut().rev().take(1).for_each(|record| record.content = FileContent::Record { at_most });
+        Ok(())
+    }
+
+    /// Where a file really lies.
+    fn behind_links(&mut self, path: &str, real: &impl Fn(&str) -> Option<String>) -> String {
+        let Some((folder, name)) = path.rsplit_once('/') else { return path.to_owned() };
+        if !self.links.contains_key(folder) {
+            let real = real(folder).unwrap_or_else(|| folder.to_owned());
+            self.links.insert(folder.to_owned(), real);
+        }
+        format!("{}/{name}", self.links[folder].trim_end_matches('/'))
+    }
+
+    /// RECORD as the installer writes it. `changed` are rows of finished scripts by their number among the files.
+    pub(crate) fn record(&self, changed: &HashMap<usize, Row>) -> Vec<u8> {
+        let Self { facts, layout, files, .. } = self;
+        let library = library(facts, layout);
+        let mut left: BTreeMap<&str, (usize, String)> = BTreeMap::new();
+        for (number, entry) in facts.files.iter().enumerate() {
+            // What is not to be placed was refused before.
+            if let Ok(Some((_, path))) = destination(entry, facts, layout) {
+                left.insert(&entry.name, (number, relative(&path, library)));
+            }
+        }
         let mut rows = Vec::new();
-        for row in self.rows {
-            let path = left.remove(row.path.as_str()).unwrap_or(&row.path);
-            rows.push(match changed.get(path) {
-                Some(row) => Row { path: path.to_owned(), ..(*row).clone() },
-                None => Row { path: path.to_owned(), ..row.clone() },
+        for row in &facts.record {
+            rows.push(match left.remove(row.path.as_str()) {
+                None => row.clone(),
+                Some((number, path)) => Row { path, ..changed.get(&number).unwrap_or(row).clone() },
             });
         }
-        for Generated { path, bytes, .. } in &self.generated {
-            rows.push(hashed(&relative(path, self.library), bytes));
+        for InstalledFile { path, content, .. } in files {
+            if let FileContent::Made(bytes) = content {
+                rows.push(hashed(&relative(path, library), bytes));
+            }
         }
-        for path in left.into_values() {
-            rows.push(Row { path: path.to_owned(), hash: String::new(), size: String::new() });
-        }
+        rows.extend(left.into_values().map(|(_, path)| Row { path, hash: String::new(), size: String::new() }));
         record::write(rows)
     }
 }
@@ -176,29 +217,38 @@ pub(crate) fn hashed(path: &str, bytes: &[u8]) -> Row {
     Row { path: path.to_owned(), hash: record::sha256(&Sha256::digest(bytes)), size: bytes.len().to_string() }
 }
 
-/// Where an entry goes, and in which of pip's three stages.
-fn destination(entry: &Entry, facts: &WheelFacts, layout: &Layout, library: &str) -> Result<(usize, String), Fault> {
+fn library<'a>(facts: &WheelFacts, layout: &'a Layout) -> &'a str {
+    if facts.root_is_purelib { &layout.purelib } else { &layout.platlib }
+}
+
+/// Where an entry goes, and in which of pip's three stages; none where a command takes its place.
+fn destination(entry: &Entry, facts: &WheelFacts, layout: &Layout) -> Result<Option<(usize, String)>, String> {
     let (folder, rest) = entry.name.split_once('/').unwrap_or((&entry.name, ""));
     if !folder.ends_with(".data") {
-        return Ok((0, format!("{library}/{}", entry.name)));
+        return Ok(Some((0, format!("{}/{}", library(facts, layout), entry.name))));
     }
-    let refuse = |reason| Fault::Entry { name: entry.name.clone(), reason };
     let (scheme, rest) = rest.split_once('/').ok_or_else(|| {
-        refuse("lies in a `.data` folder, but not in one of a scheme below it (purelib, platlib, …)".to_owned())
+        format!(
+            "entry `{}` lies in a `.data` folder, but not in one of a scheme below it (purelib, platlib, …)",
+            entry.name
+        )
     })?;
     let base = match scheme {
         "purelib" => layout.purelib.clone(),
         "platlib" => layout.platlib.clone(),
-        "scripts" => return Ok((2, format!("{}/{rest}", layout.scripts))),
+        "scripts" => {
+            return Ok((!is_wrapper(rest, facts)).then(|| (SCRIPTS, format!("{}/{rest}", layout.scripts))));
+        }
         "headers" => format!("{}/{}", layout.headers, normalize(&facts.file.name)),
         "data" => layout.data.clone(),
         other => {
-            return Err(refuse(format!(
-                "is of the unknown scheme `{other}`; there are data, headers, platlib, purelib, scripts"
-            )));
+            return Err(format!(
+                "entry `{}` is of the unknown scheme `{other}`; there are data, headers, platlib, purelib, scripts",
+                entry.name
+            ));
         }
     };
-    Ok((1, format!("{}/{rest}", base.trim_end_matches('/'))))
+    Ok(Some((1, format!("{}/{rest}", base.trim_end_matches('/')))))
 }
 
 /// Scripts that setuptools made for a command; the installer makes its own.
@@ -206,7 +256,8 @@ fn is_wrapper(path: &str, facts: &WheelFacts) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let lower = name.to_lowercase();
     let cut = [".exe", "-script.py", ".pya"].into_iter().find(|end| lower.ends_with(end)).map_or(0, str::len);
-    name.get(..name.len() - cut).is_some_and(|stem| facts.commands.has(stem))
+    let stem = name.get(..name.len() - cut);
+    stem.is_some_and(|stem| facts.commands.iter().any(|command| command.name == stem))
 }
 
 /// `path` as seen from the folder `from`, as `os.path.relpath` gives it; both absolute and plain.

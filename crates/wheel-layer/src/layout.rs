@@ -1,12 +1,9 @@
 //! Where an installer would put things, and what it installs for.
 
-use std::collections::BTreeMap;
-
-use oci_image::ParentDirs;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The Python that wheels are installed for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Major and minor version of CPython.
     pub python: (u32, u32),
@@ -31,9 +28,11 @@ impl Target {
 }
 
 /// Where an installer puts the parts of a wheel. All paths are absolute, without a trailing slash, and lead through
-/// real folders: a link among them would become a folder. Links further down are in `links`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// real folders: a link among them would become a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Layout {
+    /// Major and minor version of the Python, which some commands have in their names.
+    pub python: (u32, u32),
     /// Where `*.data/data` goes: the prefix of the Python.
     pub data: String,
     /// Where pure modules go: `<prefix>/lib/python3.9/site-packages`, or `dist-packages` on Debian.
@@ -52,21 +51,16 @@ pub struct Layout {
     pub gid: u64,
     /// Modification time of all files and new folders, seconds since 1970 UTC.
     pub mtime: u64,
-    /// Attributes of the folders that the base has.
-    pub parents: ParentDirs,
-    /// Folders that a link of the base leads elsewhere, as `<prefix>/man/man1`, and where they really are.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub links: BTreeMap<String, String>,
 }
 
 impl Layout {
-    /// What CPython's own scheme `posix_prefix` says of `prefix`, for owner 0, with no folders of a base. The
-    /// interpreter is `<prefix>/bin/pythonX.Y`.
+    /// What CPython's own scheme `posix_prefix` says of `prefix`, for owner 0. The interpreter is `<prefix>/bin/pythonX.Y`.
     pub fn posix_prefix(prefix: &str, python: (u32, u32), mtime: u64) -> Self {
         let prefix = prefix.trim_end_matches('/');
         let version = format!("python{}.{}", python.0, python.1);
         let site = format!("{prefix}/lib/{version}/site-packages");
         Self {
+            python,
             data: prefix.to_owned(),
             purelib: site.clone(),
             platlib: site,
@@ -76,17 +70,6 @@ impl Layout {
             uid: 0,
             gid: 0,
             mtime,
-            parents: ParentDirs::new(),
-            links: BTreeMap::new(),
-        }
-    }
-
-    /// Where a file really lies.
-    pub(crate) fn behind_links(&self, path: String) -> String {
-        let real = path.rsplit_once('/').and_then(|(folder, name)| Some((self.links.get(folder)?, name)));
-        match real {
-            Some((folder, name)) => format!("{}/{name}", folder.trim_end_matches('/')),
-            None => path,
         }
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! The installer is `pip install --no-deps --no-compile` of pip 26.0.1 (the last for Python 3.9) with umask 022, run by
 //! the target's Python for the target's prefix: paths, bytes, modes and folders are the same. [`WheelFacts`] say what
-//! a wheel holds, [`WheelFacts::check`] what speaks against installing it, [`WheelFacts::layers`] makes the layers,
-//! [`shared_layers`] those of several wheels together. Nothing is run, no folder is unpacked, and the machine's own
-//! Python does not matter.
+//! a wheel holds and whether it fits a target, an [`InstalledWheel`] is where its files go, and [`layers`] makes the
+//! layers of one or several. Nothing is run, no folder is unpacked, and the machine's own Python does not matter.
 //!
 //! # Where pip and the specifications differ, pip wins
 //!
@@ -50,24 +49,21 @@ mod install;
 mod layers;
 mod layout;
 mod marker;
-mod paths;
 mod record;
 mod requirement;
 mod scripts;
 mod tags;
-mod verify;
 mod write;
 
 pub use archive::{Entry, entries};
-pub use check::{Allowances, Problem};
-pub use closure::{Found, Missing, unsatisfied};
+pub use closure::{Missing, unsatisfied};
 pub use conflicts::conflicts;
 pub use elf::Elf;
-pub use entry_points::{Command, Commands};
-pub use error::{Conflict, Fault, WheelError};
+pub use entry_points::Command;
+pub use error::WheelError;
 pub use facts::WheelFacts;
 pub use filename::{FileName, normalize};
-pub use layers::{Member, Options, shared_layers};
+pub use install::InstalledWheel;
+pub use layers::layers;
 pub use layout::{Layout, Target};
-pub use record::Row;
 pub use requirement::version_satisfies;

@@ -4,7 +4,11 @@ use std::str::FromStr;
 
 use pep440_rs::{Version, VersionSpecifier};
 
-use crate::{Target, cursor::Cursor, normalize};
+use crate::{
+    Target,
+    cursor::{Cursor, OPERATORS},
+    normalize,
+};
 
 /// Parentheses may be nested this deep; real ones are two deep.
 const DEPTH: usize = 32;
@@ -12,118 +16,59 @@ const DEPTH: usize = 32;
 /// its series than an early one, and no series has so many.
 const LATE_MICRO: u32 = 99;
 
-/// A marker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Marker {
-    Or(Vec<Marker>),
-    And(Vec<Marker>),
-    Compare { left: Operand, operator: String, right: Operand },
+/// Reads a marker to the end of the text, and whether it holds for the target, with this extra asked for (empty: none).
+/// The error names what can't be read, or a comparison that means nothing.
+pub(crate) fn holds(cursor: &mut Cursor<'_>, target: &Target, extra: &str) -> Result<bool, String> {
+    let held = any_of(cursor, target, extra, 0)?;
+    cursor.skip_space();
+    if cursor.rest().is_empty() { Ok(held) } else { Err(format!("`{}` follows its marker", cursor.rest())) }
 }
 
-/// One side of a comparison.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Operand {
-    Variable(&'static str),
-    Text(String),
+fn any_of(cursor: &mut Cursor<'_>, target: &Target, extra: &str, depth: usize) -> Result<bool, String> {
+    let mut held = all_of(cursor, target, extra, depth)?;
+    while cursor.take_word("or") {
+        held |= all_of(cursor, target, extra, depth)?;
+    }
+    Ok(held)
 }
 
-/// Variables by all of their names, and what each is called today.
-const VARIABLES: [(&str, &str); 18] = [
-    ("python_version", "python_version"),
-    ("python_full_version", "python_full_version"),
-    ("os_name", "os_name"),
-    ("os.name", "os_name"),
-    ("sys_platform", "sys_platform"),
-    ("sys.platform", "sys_platform"),
-    ("platform_release", "platform_release"),
-    ("platform_system", "platform_system"),
-    ("platform_version", "platform_version"),
-    ("platform.version", "platform_version"),
-    ("platform_machine", "platform_machine"),
-    ("platform.machine", "platform_machine"),
-    ("platform_python_implementation", "platform_python_implementation"),
-    ("platform.python_implementation", "platform_python_implementation"),
-    ("python_implementation", "platform_python_implementation"),
-    ("implementation_name", "implementation_name"),
-    ("implementation_version", "implementation_version"),
-    ("extra", "extra"),
-];
-
-impl Marker {
-    /// Reads a marker to the end of the text.
-    pub fn parse(cursor: &mut Cursor<'_>) -> Result<Self, String> {
-        let marker = Self::any_of(cursor, 0)?;
-        cursor.skip_space();
-        if cursor.rest().is_empty() { Ok(marker) } else { Err(format!("`{}` follows its marker", cursor.rest())) }
+fn all_of(cursor: &mut Cursor<'_>, target: &Target, extra: &str, depth: usize) -> Result<bool, String> {
+    let mut held = one(cursor, target, extra, depth)?;
+    while cursor.take_word("and") {
+        held &= one(cursor, target, extra, depth)?;
     }
+    Ok(held)
+}
 
-    fn any_of(cursor: &mut Cursor<'_>, depth: usize) -> Result<Self, String> {
-        let mut parts = vec![Self::all_of(cursor, depth)?];
-        while cursor.take_word("or") {
-            parts.push(Self::all_of(cursor, depth)?);
+fn one(cursor: &mut Cursor<'_>, target: &Target, extra: &str, depth: usize) -> Result<bool, String> {
+    if cursor.take("(") {
+        if depth == DEPTH {
+            return Err("its marker has too many parentheses".to_owned());
         }
-        Ok(Self::Or(parts))
+        let held = any_of(cursor, target, extra, depth + 1)?;
+        return if cursor.take(")") { Ok(held) } else { Err("its marker lacks a `)`".to_owned()) };
     }
+    let (left_name, mut left) = operand(cursor, target, extra)?;
+    let operator = operator(cursor)?;
+    let (right_name, mut right) = operand(cursor, target, extra)?;
+    let Some(variable) = left_name.or(right_name) else { return Err("its marker compares two texts".to_owned()) };
+    if variable == "extra" {
+        (left, right) = (normalize(&left), normalize(&right));
+    }
+    compare(variable, &left, operator, &right)
+}
 
-    fn all_of(cursor: &mut Cursor<'_>, depth: usize) -> Result<Self, String> {
-        let mut parts = vec![Self::one(cursor, depth)?];
-        while cursor.take_word("and") {
-            parts.push(Self::one(cursor, depth)?);
-        }
-        Ok(Self::And(parts))
+fn operator(cursor: &mut Cursor<'_>) -> Result<&'static str, String> {
+    if let Some(operator) = OPERATORS.into_iter().find(|operator| cursor.take(operator)) {
+        return Ok(operator);
     }
-
-    fn one(cursor: &mut Cursor<'_>, depth: usize) -> Result<Self, String> {
-        if cursor.take("(") {
-            if depth == DEPTH {
-                return Err("its marker has too many parentheses".to_owned());
-            }
-            let marker = Self::any_of(cursor, depth + 1)?;
-            return if cursor.take(")") { Ok(marker) } else { Err("its marker lacks a `)`".to_owned()) };
-        }
-        let left = Operand::parse(cursor)?;
-        let operator = Self::operator(cursor)?;
-        let right = Operand::parse(cursor)?;
-        if matches!((&left, &right), (Operand::Text(_), Operand::Text(_))) {
-            return Err("its marker compares two texts".to_owned());
-        }
-        Ok(Self::Compare { left, operator, right })
+    if cursor.take_word("in") {
+        return Ok("in");
     }
-
-    fn operator(cursor: &mut Cursor<'_>) -> Result<String, String> {
-        for operator in ["===", "==", "~=", "!=", "<=", ">=", "<", ">"] {
-            if cursor.take(operator) {
-                return Ok(operator.to_owned());
-            }
-        }
-        if cursor.take_word("in") {
-            return Ok("in".to_owned());
-        }
-        if cursor.take_word("not") && cursor.take_word("in") {
-            return Ok("not in".to_owned());
-        }
-        Err(format!("its marker has no comparison before `{}`", cursor.rest()))
+    if cursor.take_word("not") && cursor.take_word("in") {
+        return Ok("not in");
     }
-
-    /// Whether it holds for the target, with this extra asked for (empty: none). The error names a comparison that
-    /// means nothing.
-    pub fn holds(&self, target: &Target, extra: &str) -> Result<bool, String> {
-        match self {
-            Self::Or(parts) => parts.iter().try_fold(false, |held, part| Ok(held | part.holds(target, extra)?)),
-            Self::And(parts) => parts.iter().try_fold(true, |held, part| Ok(held & part.holds(target, extra)?)),
-            Self::Compare { left, operator, right } => {
-                let variable = match (left, right) {
-                    (Operand::Variable(name), _) | (_, Operand::Variable(name)) => name,
-                    _ => "",
-                };
-                let (mut left, mut right) = (left.value(target, extra), right.value(target, extra));
-                if variable == "extra" {
-                    (left, right) = (normalize(&left), normalize(&right));
-                }
-                compare(variable, &left, operator, &right)
-            }
-        }
-    }
+    Err(format!("its marker has no comparison before `{}`", cursor.rest()))
 }
 
 fn compare(variable: &str, left: &str, operator: &str, right: &str) -> Result<bool, String> {
@@ -146,47 +91,38 @@ fn compare(variable: &str, left: &str, operator: &str, right: &str) -> Result<bo
     })
 }
 
-impl Operand {
-    fn parse(cursor: &mut Cursor<'_>) -> Result<Self, String> {
-        cursor.skip_space();
-        let rest = cursor.rest();
-        if let Some(quote) = rest.chars().next().filter(|first| matches!(first, '"' | '\'')) {
-            let text = &rest[1..];
-            let end = text.find(quote).ok_or("its marker has a quote that is not closed")?;
-            cursor.advance(end + 2);
-            return Ok(Self::Text(text[..end].to_owned()));
-        }
-        let end = rest
-            .find(|letter: char| !(letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.')))
-            .unwrap_or(rest.len());
-        let word = &rest[..end];
-        let (_, name) = VARIABLES
-            .into_iter()
-            .find(|(name, _)| *name == word)
-            .ok_or_else(|| format!("its marker has the unknown variable `{word}`"))?;
-        cursor.advance(end);
-        Ok(Self::Variable(name))
+/// A variable's name and value, or a text and no name.
+fn operand<'a>(cursor: &mut Cursor<'a>, target: &Target, extra: &str) -> Result<(Option<&'a str>, String), String> {
+    cursor.skip_space();
+    let rest = cursor.rest();
+    if let Some(quote) = rest.chars().next().filter(|first| matches!(first, '"' | '\'')) {
+        let text = &rest[1..];
+        let end = text.find(quote).ok_or("its marker has a quote that is not closed")?;
+        cursor.advance(end + 2);
+        return Ok((None, text[..end].to_owned()));
     }
-
-    fn value(&self, target: &Target, extra: &str) -> String {
-        let name = match self {
-            Self::Text(text) => return text.clone(),
-            Self::Variable(name) => *name,
-        };
-        match name {
-            "python_version" => format!("{}.{}", target.python.0, target.python.1),
-            "python_full_version" | "implementation_version" => full_version(target),
-            "os_name" => "posix".to_owned(),
-            "sys_platform" => "linux".to_owned(),
-            "platform_system" => "Linux".to_owned(),
-            "platform_machine" => target.machine.clone(),
-            "platform_python_implementation" => "CPython".to_owned(),
-            "implementation_name" => "cpython".to_owned(),
-            "extra" => extra.to_owned(),
-            // Release and version of the kernel are those of the host that the container will run on.
-            _ => String::new(),
+    let end = rest
+        .find(|letter: char| !(letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.')))
+        .unwrap_or(rest.len());
+    let name = &rest[..end];
+    let value = match name {
+        "python_version" => format!("{}.{}", target.python.0, target.python.1),
+        "python_full_version" | "implementation_version" => full_version(target),
+        "os_name" | "os.name" => "posix".to_owned(),
+        "sys_platform" | "sys.platform" => "linux".to_owned(),
+        "platform_system" => "Linux".to_owned(),
+        "platform_machine" | "platform.machine" => target.machine.clone(),
+        "platform_python_implementation" | "platform.python_implementation" | "python_implementation" => {
+            "CPython".to_owned()
         }
-    }
+        "implementation_name" => "cpython".to_owned(),
+        "extra" => extra.to_owned(),
+        // Release and version of the kernel are those of the host that the container will run on.
+        "platform_release" | "platform_version" | "platform.version" => String::new(),
+        _ => return Err(format!("its marker has the unknown variable `{name}`")),
+    };
+    cursor.advance(end);
+    Ok((Some(name), value))
 }
 
 /// The whole version of the target's Python.
@@ -196,11 +132,10 @@ pub(crate) fn full_version(target: &Target) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Marker;
     use crate::{Target, cursor::Cursor};
 
     fn holds(marker: &str, extra: &str) -> Result<bool, String> {
-        Marker::parse(&mut Cursor::new(marker))?.holds(&Target::aarch64((3, 9), (2, 28)), extra)
+        super::holds(&mut Cursor::new(marker), &Target::aarch64((3, 9), (2, 28)), extra)
     }
 
     /// Compared with `packaging.markers.Marker(…).evaluate(…)`.

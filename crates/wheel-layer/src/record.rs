@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One row: path, hash and size in bytes as they are written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// Path with forward slashes, relative to the folder that the `.dist-info` folder lies in.
     pub path: String,
     /// `sha256=` and unpadded urlsafe Base64, or nothing.

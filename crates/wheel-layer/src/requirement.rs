@@ -4,7 +4,12 @@ use std::str::FromStr;
 
 use pep440_rs::{Version, VersionSpecifier};
 
-use crate::{Target, cursor::Cursor, filename::normalize, marker::Marker};
+use crate::{
+    Target,
+    cursor::{Cursor, OPERATORS},
+    filename::normalize,
+    marker,
+};
 
 /// A requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +20,14 @@ pub(crate) struct Requirement {
     pub extras: Vec<String>,
     /// What the version must be; a requirement by URL takes any.
     clauses: Vec<(String, String)>,
-    marker: Option<Marker>,
+    /// Whether its marker, if it has one, holds.
+    pub applies: bool,
 }
 
 impl Requirement {
-    /// Reads `name[extra] (>=1,<2); marker`; the error says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// Reads `name[extra] (>=1,<2); marker` for this target and this extra of the distribution that has it (empty:
+    /// none); the error says what is wrong with it.
+    pub fn parse(text: &str, target: &Target, extra: &str) -> Result<Self, String> {
         let mut cursor = Cursor::new(text);
         let name = cursor.take_name().ok_or("it does not begin with a name")?;
         let mut extras = Vec::new();
@@ -52,17 +59,12 @@ impl Requirement {
             }
             clauses
         };
-        let marker = if cursor.take(";") { Some(Marker::parse(&mut cursor)?) } else { None };
+        let applies = !cursor.take(";") || marker::holds(&mut cursor, target, extra)?;
         cursor.skip_space();
         if !cursor.rest().is_empty() {
             return Err(format!("`{}` follows it", cursor.rest()));
         }
-        Ok(Self { name: normalize(name), extras, clauses, marker })
-    }
-
-    /// Whether it is one at all, for this target and this extra of the distribution that has it (empty: none).
-    pub fn applies(&self, target: &Target, extra: &str) -> Result<bool, String> {
-        self.marker.as_ref().map_or(Ok(true), |marker| marker.holds(target, extra))
+        Ok(Self { name: normalize(name), extras, clauses, applies })
     }
 
     /// Whether a distribution of this version will do. What is not a version of PEP 440 has no order: it is only
@@ -97,7 +99,7 @@ fn satisfies(clauses: &[(String, String)], version: &str) -> bool {
 fn parse_clauses(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut clauses = Vec::new();
     for clause in text.split(',').map(str::trim).filter(|clause| !clause.is_empty()) {
-        let operator = ["===", "==", "~=", "!=", "<=", ">=", "<", ">"]
+        let operator = OPERATORS
             .into_iter()
             .find(|operator| clause.starts_with(operator))
             .ok_or_else(|| format!("`{clause}` is not a comparison of versions"))?;
@@ -113,9 +115,11 @@ fn parse_clauses(text: &str) -> Result<Vec<(String, String)>, String> {
 #[cfg(test)]
 mod tests {
     use super::Requirement;
+    use crate::Target;
 
     fn allows(requirement: &str, version: &str) -> Result<bool, String> {
-        Requirement::parse(requirement).map(|requirement| requirement.allows(version))
+        let parsed = Requirement::parse(requirement, &Target::aarch64((3, 9), (2, 28)), "");
+        parsed.map(|requirement| requirement.allows(version))
     }
 
     #[test]

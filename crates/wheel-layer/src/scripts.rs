@@ -1,17 +1,14 @@
 //! The scripts that an installer makes or changes.
 
-use crate::{
-    Layout,
-    entry_points::{Command, Commands},
-};
+use crate::{Command, Layout};
 
 /// The longest first line that Linux before 5.1 takes whole.
 const LONGEST: usize = 127;
 
 /// A generated script: its file name and its contents.
-pub(crate) fn generated(commands: &Commands, layout: &Layout, python: (u32, u32)) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn generated(commands: &[Command], layout: &Layout) -> Vec<(String, Vec<u8>)> {
     let mut out: Vec<(String, Vec<u8>)> = Vec::new();
-    for command in versioned(&commands.console, python).iter().chain(&commands.gui) {
+    for command in &versioned(commands, layout.python) {
         let bytes = text(command, &layout.interpreter).into_bytes();
         // What is made later overwrites.
         match out.iter_mut().find(|(name, _)| *name == command.name) {
@@ -28,9 +25,9 @@ fn versioned(commands: &[Command], (major, minor): (u32, u32)) -> Vec<Command> {
     let mut out = Vec::new();
     let mut rest: Vec<Command> = commands.to_vec();
     let mut replace = |base: &str, names: &[String], is_variant: fn(&str) -> bool| {
-        if let Some(at) = rest.iter().position(|command| command.name == base) {
+        if let Some(at) = rest.iter().position(|command| !command.gui && command.name == base) {
             let command = rest.remove(at);
-            rest.retain(|other| !is_variant(&other.name));
+            rest.retain(|other| other.gui || !is_variant(&other.name));
             out.extend(names.iter().map(|name| Command { name: name.clone(), ..command.clone() }));
         }
     };
@@ -85,24 +82,23 @@ pub(crate) fn with_interpreter(script: &[u8], interpreter: &str) -> Vec<u8> {
 mod tests {
     use expect_test::expect;
 
-    use super::{Command, Commands, generated, shebang, with_interpreter};
+    use super::{Command, generated, shebang, with_interpreter};
     use crate::Layout;
 
+    fn command(name: &str, module: &str, function: &str, gui: bool) -> Command {
+        Command { name: name.to_owned(), module: module.to_owned(), function: function.to_owned(), gui }
+    }
+
     fn names(console: &[&str], gui: &[&str]) -> String {
-        let list = |names: &[&str]| {
-            let command =
-                |name: &&str| Command { name: (*name).to_owned(), module: "m".to_owned(), function: "f".to_owned() };
-            names.iter().map(command).collect()
-        };
-        let commands = Commands { console: list(console), gui: list(gui) };
-        let made = generated(&commands, &Layout::posix_prefix("/usr", (3, 9), 0), (3, 9));
+        let list = |names: &[&str], gui| -> Vec<_> { names.iter().map(|name| command(name, "m", "f", gui)).collect() };
+        let commands = [list(console, false), list(gui, true)].concat();
+        let made = generated(&commands, &Layout::posix_prefix("/usr", (3, 9), 0));
         made.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn a_script_imports_and_runs() {
-        let command =
-            Command { name: "tk".to_owned(), module: "mindpet.tk".to_owned(), function: "Tool.main".to_owned() };
+        let command = command("tk", "mindpet.tk", "Tool.main", false);
         expect![[r##"
             #!/opt/py/bin/python3.9
             import sys

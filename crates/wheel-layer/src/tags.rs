@@ -2,43 +2,39 @@
 
 use crate::{FileName, Target};
 
-/// Why no combination of a wheel's tags fits, per kind of tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Misfit {
-    /// Other Python or ABI.
-    Python,
-    /// Other machine or system.
-    Platform,
-    /// A glibc newer than the target's; the oldest that any tag asks for.
-    Glibc(u32, u32),
-}
-
-/// Whether some combination of the tags fits.
-pub(crate) fn fit(file: &FileName, target: &Target) -> Result<(), Misfit> {
+/// Why no combination of the tags fits, where none does.
+pub(crate) fn misfit(file: &FileName, target: &Target) -> Option<String> {
     let python_fits = |any_platform: bool| {
         file.pythons.iter().any(|python| file.abis.iter().any(|abi| python_fits(python, abi, any_platform, target)))
     };
     let (with_any, with_own) = (python_fits(true), python_fits(false));
+    // The oldest that any tag asks for.
     let mut glibc: Option<(u32, u32)> = None;
     let mut platform_is_fine = false;
     for platform in &file.platforms {
-        let (fits, python) = match platform.as_str() {
-            "any" => (Ok(()), with_any),
-            other => (platform_fits(other, target), with_own),
+        let (asked, python) = match platform.as_str() {
+            "any" => (Some((0, 0)), with_any),
+            other => (asked_glibc(other, target), with_own),
         };
-        match fits {
-            Ok(()) if python => return Ok(()),
-            Ok(()) => platform_is_fine = true,
-            Err(Misfit::Glibc(major, minor)) => {
-                glibc = Some(glibc.map_or((major, minor), |least| least.min((major, minor))));
+        match asked {
+            // A new major version of glibc would promise nothing.
+            Some(asked) if asked.0 > 0 && (asked.0 != target.glibc.0 || asked.1 > target.glibc.1) => {
+                glibc = Some(glibc.map_or(asked, |least| least.min(asked)));
             }
-            Err(_) => {}
+            Some(_) if python => return None,
+            Some(_) => platform_is_fine = true,
+            None => {}
         }
     }
-    Err(match glibc {
-        _ if platform_is_fine || !(with_any || with_own) => Misfit::Python,
-        Some((major, minor)) => Misfit::Glibc(major, minor),
-        None => Misfit::Platform,
+    Some(match glibc {
+        _ if platform_is_fine || !(with_any || with_own) => {
+            let tags = format!("{}-{}", file.pythons.join("."), file.abis.join("."));
+            format!("it is for {tags}, the target is {}", target.abi)
+        }
+        Some((major, minor)) => {
+            format!("it needs glibc {major}.{minor}, the target has {}.{}", target.glibc.0, target.glibc.1)
+        }
+        None => format!("it is for {}, the target is Linux on {}", file.platforms.join(" or "), target.machine),
     })
 }
 
@@ -68,22 +64,19 @@ fn split_python(tag: &str) -> Option<(&str, (u32, Option<u32>))> {
     Some((implementation, (major.parse().ok()?, minor)))
 }
 
-fn platform_fits(platform: &str, target: &Target) -> Result<(), Misfit> {
+/// The glibc that a platform asks for, 0.0 where it is any; none where it is another machine or system.
+fn asked_glibc(platform: &str, target: &Target) -> Option<(u32, u32)> {
     let plain = |prefix: &str| platform.strip_prefix(prefix).is_some_and(|machine| machine == target.machine);
     if plain("linux_") {
-        return Ok(());
+        return Some((0, 0));
     }
     let legacy = [("manylinux1_", (2, 5)), ("manylinux2010_", (2, 12)), ("manylinux2014_", (2, 17))];
     let asked = match legacy.into_iter().find(|(prefix, _)| plain(prefix)) {
         Some((_, glibc)) => glibc,
-        None => manylinux(platform, &target.machine).ok_or(Misfit::Platform)?,
+        None => manylinux(platform, &target.machine)?,
     };
     // Of machines other than these two manylinux begins with glibc 2.17.
-    if asked < (2, 17) && !matches!(target.machine.as_str(), "x86_64" | "i686") {
-        return Err(Misfit::Platform);
-    }
-    // A new major version of glibc would promise nothing.
-    if asked.0 == target.glibc.0 && asked.1 <= target.glibc.1 { Ok(()) } else { Err(Misfit::Glibc(asked.0, asked.1)) }
+    (asked >= (2, 17) || matches!(target.machine.as_str(), "x86_64" | "i686")).then_some(asked)
 }
 
 /// `manylinux_2_17_aarch64` asks for glibc 2.17.
@@ -95,12 +88,14 @@ fn manylinux(platform: &str, machine: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Misfit, fit};
+    use super::misfit;
     use crate::{FileName, Target};
 
-    fn check(tags: &str, glibc: (u32, u32), expect: Result<(), Misfit>) {
+    fn check(tags: &str, glibc: (u32, u32), expected: Option<&str>) {
         let file = FileName::parse(&format!("x-1-{tags}.whl")).unwrap();
-        assert_eq!(fit(&file, &Target::aarch64((3, 9), glibc)), expect, "{tags}");
+        let found = misfit(&file, &Target::aarch64((3, 9), glibc));
+        let kind = |text: String| text.split(", ").last().unwrap_or_default().to_owned();
+        assert_eq!(found.map(kind).as_deref(), expected, "{tags}");
     }
 
     /// Compared with `packaging.tags.sys_tags()` of CPython 3.9 on aarch64 with glibc 2.28.
@@ -120,7 +115,7 @@ mod tests {
             "py3-none-manylinux2014_aarch64",
             "cp38.cp39-cp38.cp39-linux_aarch64",
         ] {
-            check(tags, (2, 28), Ok(()));
+            check(tags, (2, 28), None);
         }
     }
 
@@ -136,7 +131,7 @@ mod tests {
             "cp39-cp39m-linux_aarch64",
             "pp39-pypy39_pp73-linux_aarch64",
         ] {
-            check(tags, (2, 28), Err(Misfit::Python));
+            check(tags, (2, 28), Some("the target is cp39"));
         }
         for tags in [
             "cp39-cp39-linux_x86_64",
@@ -145,9 +140,15 @@ mod tests {
             "cp39-cp39-manylinux2010_aarch64",
             "cp39-cp39-macosx_11_0_arm64",
         ] {
-            check(tags, (2, 28), Err(Misfit::Platform));
+            check(tags, (2, 28), Some("the target is Linux on aarch64"));
         }
-        check("cp39-cp39-manylinux_2_31_aarch64.manylinux_2_34_aarch64", (2, 28), Err(Misfit::Glibc(2, 31)));
-        check("cp39-cp39-manylinux_2_17_aarch64", (2, 12), Err(Misfit::Glibc(2, 17)));
+        for (tags, glibc, asked) in [
+            ("cp39-cp39-manylinux_2_31_aarch64.manylinux_2_34_aarch64", (2, 28), "2.31"),
+            ("cp39-cp39-manylinux_2_17_aarch64", (2, 12), "2.17"),
+        ] {
+            let file = FileName::parse(&format!("x-1-{tags}.whl")).unwrap();
+            let said = misfit(&file, &Target::aarch64((3, 9), glibc)).unwrap();
+            assert_eq!(said, format!("it needs glibc {asked}, the target has {}.{}", glibc.0, glibc.1));
+        }
     }
 }

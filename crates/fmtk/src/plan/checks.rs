@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 
 use oci_image::{BaseIndex, ParentDirs, Platform};
-use wheel_layer::{Allowances, Found, Missing, Problem, Target};
+use wheel_layer::{Missing, Target};
 
 use super::{Inputs, folders};
-use crate::{recipe::PYPI, resolve::own_file::PlannedFile, terminal::report::Problems};
+use crate::{
+    recipe::PYPI,
+    resolve::{own_file::PlannedFile, packages::Wheel},
+    terminal::report::Problems,
+};
 
 /// ELF's number of 64-bit ARM (`EM_AARCH64`, ELF for the Arm 64-bit Architecture).
 const AARCH64: u16 = 183;
 
 /// What wheels are checked against.
-pub(super) fn target(inputs: &Inputs<'_>) -> Target {
+fn target(inputs: &Inputs<'_>) -> Target {
     let python = &inputs.recipe.python;
     let said = (python.glibc.major, python.glibc.minor);
     // What the base really has counts more than what the recipe says of it.
@@ -24,8 +28,8 @@ pub(super) fn target(inputs: &Inputs<'_>) -> Target {
 
 /// Whether the base runs where the image is to run, and has the Python and the user of the recipe.
 pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
-    let name = &inputs.base.reference;
-    let Platform { os, architecture, .. } = &inputs.platform;
+    let name = &inputs.recipe.base.reference;
+    let Platform { os, architecture, .. } = inputs.base.config.platform();
     if (os.as_str(), architecture.as_str()) != ("linux", "arm64") {
         problems.push(
             format_args!("the base `{name}` is for {os}/{architecture}, the image is for linux/arm64"),
@@ -82,7 +86,7 @@ fn system(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
     problems.push(
         format_args!(
             "the base `{}` is {}, and the tag would say `{wanted}`",
-            inputs.base.reference,
+            inputs.recipe.base.reference,
             index.os_release.get("PRETTY_NAME").unwrap_or(&id)
         ),
         Some(hint),
@@ -90,7 +94,7 @@ fn system(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
 }
 
 fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
-    let name = &inputs.base.reference;
+    let name = &inputs.recipe.base.reference;
     let python = &inputs.recipe.python;
     let wanted = format!("{}.{}", python.version.0, python.version.1);
     let interpreter = python.interpreter.as_str();
@@ -111,28 +115,24 @@ fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
     }
 }
 
-/// Whether each wheel fits the target, whether they fit each other, and whether all that they require is there.
-pub(super) fn wheels(inputs: &Inputs<'_>, target: &Target, problems: &mut Problems, warnings: &mut Vec<String>) {
-    let allow = &inputs.recipe.allow;
-    let allowances = Allowances { foreign_code: allow.elf.iter().map(|name| name.to_string()).collect() };
-    for (wheel, facts) in inputs.wheels.iter().zip(inputs.facts) {
-        for problem in facts.check(target, &allowances) {
-            let hint = match &problem {
-                Problem::ForeignCode { .. } => Some(format!(
-                    "take the wheel for aarch64; if it holds several architectures on purpose, put \"{}\" into `allow.elf`",
-                    facts.key()
-                )),
-                _ => None,
-            };
-            problems.push(format_args!("wheel `{}`: {problem}", wheel.path.display()), hint);
+/// Whether each wheel fits the target, and whether all that they require is there.
+pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
+    let target = target(inputs);
+    for Wheel { package, facts } in inputs.wheels {
+        let mut push =
+            |problem: &str, hint| problems.push(format_args!("wheel `{}`: {problem}", package.path.display()), hint);
+        facts.check(&target).iter().for_each(|problem| push(problem, None));
+        let key = facts.key();
+        if !inputs.recipe.allow.elf.iter().any(|name| name.as_str() == key) {
+            let hint = format!(
+                "take the wheel for aarch64; if it holds several architectures on purpose, put \"{key}\" into `allow.elf`"
+            );
+            facts.foreign_code(&target).iter().for_each(|problem| push(problem, Some(hint.clone())));
         }
     }
-    // Where one can't be installed at all, that is said with its name where its layer is planned.
-    if let Ok(conflicts) = wheel_layer::conflicts(inputs.facts, &folders::layout(inputs, ParentDirs::new()), target) {
-        conflicts.iter().for_each(|conflict| problems.push(conflict, None));
-    }
     let installed = inputs.index.map(|index| installed(inputs, index));
-    for one in wheel_layer::unsatisfied(inputs.facts, installed.as_deref(), target) {
+    for one in wheel_layer::unsatisfied(inputs.wheels.iter().map(|wheel| &*wheel.facts), installed.as_deref(), &target)
+    {
         match &installed {
             Some(_) if !inputs.allow_missing => {
                 problems.push(&one, Some(way_to(&one, inputs)));
@@ -147,16 +147,17 @@ pub(super) fn wheels(inputs: &Inputs<'_>, target: &Target, problems: &mut Proble
 /// fetch that was brought all it was asked for, and of other wheels it knows nothing.
 fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
     const BY_HAND: &str = "copy the wheel to the package folder and give it a kind in `[packages]`";
-    let Missing { by, requirement, found } = missing;
-    let of_pypi =
-        inputs.facts.iter().zip(&inputs.wheels).any(|(facts, wheel)| {
-            facts.name == *by && wheel.path.parent().is_some_and(|folder| folder.ends_with(PYPI))
-        });
-    let fetch = match found {
-        Found::Malformed(_) => return "take another version of it, or give `--allow-missing`".to_owned(),
-        _ if of_pypi && !inputs.fetched => format!("run `{}`", inputs.call.fetch),
-        _ => {
-            // A marker has been found to apply; one about an extra would make pip leave it out.
+    let Missing { by, requirement, malformed, .. } = missing;
+    if *malformed {
+        return "take another version of it, or give `--allow-missing`".to_owned();
+    }
+    let is_of_pypi = |wheel: &Wheel| {
+        wheel.facts.name == *by && wheel.package.path.parent().is_some_and(|folder| folder.ends_with(PYPI))
+    };
+    let fetch = match inputs.wheels.iter().any(is_of_pypi) && !inputs.fetched {
+        true => format!("run `{}`", inputs.call.fetch),
+        // A marker has been found to apply; one about an extra would make pip leave it out.
+        false => {
             let plain = requirement.split(';').next().unwrap_or_default().trim();
             inputs.call.fetch_also(plain, &inputs.recipe.pypi.requirements)
         }
@@ -165,15 +166,15 @@ fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
 }
 
 /// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it.
-pub(super) fn files(inputs: &Inputs<'_>, of_wheels: &BTreeSet<String>, known: &ParentDirs, problems: &mut Problems) {
+pub(super) fn files(inputs: &Inputs<'_>, of_wheel: &dyn Fn(&str) -> bool, known: &ParentDirs, problems: &mut Problems) {
     let places: BTreeSet<&str> = inputs.files.iter().map(|file| file.to.as_str()).collect();
     let whose = |to: &str| {
         let real = folders::real(inputs, to);
         let link = inputs.index.is_some_and(|index| index.links.contains_key(&real));
         let of_base = (link || known.contains_key(&real)).then_some("the base");
-        of_base.or_else(|| of_wheels.contains(&real).then_some("a wheel"))
+        of_base.or_else(|| of_wheel(&real).then_some("a wheel"))
     };
-    for PlannedFile { from, to, .. } in &inputs.files {
+    for PlannedFile { from, to, .. } in inputs.files {
         if let Some(whose) = whose(to) {
             let name = from.file_name().unwrap_or_default().to_string_lossy();
             problems.push(

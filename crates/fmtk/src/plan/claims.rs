@@ -20,9 +20,9 @@ pub(super) fn claims(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mu
 }
 
 fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, warnings: &mut Vec<String>) {
-    let (base, wanted) = (&inputs.base.reference, inputs.recipe.versions.mindspore.as_str());
+    let (base, wanted) = (&inputs.recipe.base.reference, inputs.recipe.versions.mindspore.as_str());
     let is_one = |key: &str| MINDSPORE.contains(&key);
-    let put_in: Vec<String> = inputs.facts.iter().map(|facts| facts.key()).filter(|key| is_one(key)).collect();
+    let put_in: Vec<String> = inputs.wheels.iter().map(|wheel| wheel.facts.key()).filter(|key| is_one(key)).collect();
     let mut kept = checks::installed(inputs, index);
     kept.retain(|(name, _)| {
         let key = wheel_layer::normalize(name);
@@ -80,7 +80,7 @@ fn cann(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     if !versions.has_cann() || inputs.cann.is_some() {
         return;
     }
-    let (base, wanted) = (&inputs.base.reference, versions.cann.as_str());
+    let (base, wanted) = (&inputs.recipe.base.reference, versions.cann.as_str());
     let parts = CANN.map(|part| index.real_path(&format!("{ASCEND}/{part}")));
     if !parts.iter().any(|part| index.dirs.contains_key(part)) {
         warnings.push(format!(

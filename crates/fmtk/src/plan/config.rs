@@ -11,15 +11,15 @@ use crate::{
 };
 use image_name::ImageRef;
 
-pub(super) fn config(inputs: &Inputs<'_>, scripts: Option<&PlannedScripts>) -> ConfigEdits {
+pub(super) fn config(inputs: &Inputs<'_>, scripts: Option<&PlannedScripts>) -> anyhow::Result<ConfigEdits> {
     let Recipe { user, workdir, environment, labels, versions, launch, .. } = inputs.recipe;
-    let base_env = inputs.base_env.iter().cloned().collect();
+    let base_env = inputs.base.config.env().into_iter().collect();
     let title = inputs.recipe.registry.repository.to_string();
     let mut all: BTreeMap<String, String> = [
         ("org.opencontainers.image.title", title),
         ("org.opencontainers.image.created", inputs.timestamp.rfc3339()),
-        ("org.opencontainers.image.base.digest", inputs.base.digest.to_string()),
-        ("fmtk.recipe.digest", inputs.recipe_digest.to_string()),
+        ("org.opencontainers.image.base.digest", inputs.base.manifest_digest.to_string()),
+        ("fmtk.recipe.digest", inputs.recipe.digest()?.to_string()),
         ("fmtk.python", versions.python.to_string()),
         ("fmtk.mindspore", versions.mindspore.to_string()),
         ("fmtk.cann", versions.cann.to_string()),
@@ -39,14 +39,14 @@ pub(super) fn config(inputs: &Inputs<'_>, scripts: Option<&PlannedScripts>) -> C
     let mut env = resolve_environment(environment, &base_env);
     env.push((RANKS.to_owned(), launch.ranks.name().to_owned()));
     find_tools(&mut env, &base_env);
-    ConfigEdits {
+    Ok(ConfigEdits {
         env,
         user: Some(user.to_string()),
         working_dir: Some(workdir.to_string()),
         labels: all,
         created: inputs.timestamp.rfc3339(),
         created_by: "fmtk".to_owned(),
-    }
+    })
 }
 
 /// Our programs are on PATH, whatever recipe and base make of it. Without any, engines give one that has them.

@@ -1,10 +1,10 @@
 //! Where things go in the image, and whose the folders above them are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use oci_image::{Attr, MTIME, ParentDirs};
 use serde::Serialize;
-use wheel_layer::{Fault, Layout, Target, WheelFacts};
+use wheel_layer::Layout;
 
 use super::Inputs;
 use crate::{
@@ -15,13 +15,9 @@ use crate::{
 /// A folder that the image has because one of the user's own files lies below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedFolder {
-    /// Absolute path in the image.
     pub path: String,
-    /// Permission bits.
     pub mode: u32,
-    /// Numeric user id.
     pub uid: u64,
-    /// Numeric group id.
     pub gid: u64,
 }
 
@@ -39,13 +35,14 @@ fn real_folder(inputs: &Inputs<'_>, path: &str) -> String {
     inputs.index.map_or_else(|| path.to_owned(), |index| index.real_path(path))
 }
 
-/// Where the parts of a wheel go, below folders with these attributes.
-pub(super) fn layout(inputs: &Inputs<'_>, parents: ParentDirs) -> Layout {
+/// Where the parts of a wheel go.
+pub(super) fn layout(inputs: &Inputs<'_>) -> Layout {
     let Recipe { python, layout, .. } = inputs.recipe;
     let prefix = python.prefix.as_str().trim_end_matches('/');
     let (major, minor) = python.version;
     let site_packages = real_folder(inputs, python.site_packages.as_str());
     Layout {
+        python: python.version,
         data: real_folder(inputs, python.prefix.as_str()),
         purelib: site_packages.clone(),
         platlib: site_packages,
@@ -56,59 +53,32 @@ pub(super) fn layout(inputs: &Inputs<'_>, parents: ParentDirs) -> Layout {
         uid: layout.owner.uid,
         gid: layout.owner.gid,
         mtime: MTIME,
-        parents,
-        links: BTreeMap::new(),
     }
 }
 
-/// Of a wheel's folders those to which a link of the base leads, less what is taken away, and where they really are.
-pub(super) fn links(inputs: &Inputs<'_>, folders: &BTreeSet<String>, removed: &[String]) -> BTreeMap<String, String> {
-    let Some(index) = inputs.index else { return BTreeMap::new() };
-    let gone = |path: &str| {
-        removed
-            .iter()
-            .any(|gone| path.strip_prefix(gone.as_str()).is_some_and(|rest| matches!(rest.get(..1), None | Some("/"))))
-    };
-    let real = |folder: &String| Some((folder.clone(), index.real_path(folder))).filter(|(from, to)| from != to);
-    folders.iter().filter(|folder| !gone(folder)).filter_map(real).collect()
+/// Whether the path is one of those that are removed, or below one.
+pub(super) fn is_gone(path: &str, removed: &[String]) -> bool {
+    let below =
+        |gone: &String| path.strip_prefix(gone.as_str()).is_some_and(|rest| matches!(rest.get(..1), None | Some("/")));
+    removed.iter().any(below)
 }
 
-/// The folders of the base as far as they are known: what was seen in it, less what is taken away, else what the
-/// recipe says.
+/// The folders below our layers as far as they are known: what was seen in the base, less what is removed, else what
+/// the recipe says; and CANN's once it is installed.
 pub(super) fn known(inputs: &Inputs<'_>, removed: &[String]) -> ParentDirs {
-    if let Some(index) = inputs.index {
-        return index.dirs_without(removed);
+    let of_recipe =
+        || inputs.recipe.layout.dirs.iter().map(|(path, dir)| (path.as_str().to_owned(), named(dir))).collect();
+    let mut known: ParentDirs = inputs.index.map_or_else(of_recipe, |index| index.dirs_without(removed));
+    if let Some(installed) = inputs.cann.and_then(|cann| cann.installed.as_ref()) {
+        known.retain(|path, _| !is_gone(path, &installed.removed));
+        known.extend(installed.dirs.iter().map(|(path, attr)| (path.clone(), *attr)));
     }
-    inputs.recipe.layout.dirs.iter().map(|(path, dir)| (path.as_str().to_owned(), named(dir))).collect()
+    known
 }
 
 /// What `[layout.dirs]` says of a folder.
 fn named(dir: &Dir) -> Attr {
     Attr { mode: dir.mode.bits(), uid: dir.owner.uid, gid: dir.owner.gid, mtime: MTIME }
-}
-
-/// The folders that wheels lie in, where they really are. What is wrong with a wheel is said where it is planned.
-pub(super) fn of_wheels(inputs: &Inputs<'_>, target: &Target, removed: &[String]) -> BTreeSet<String> {
-    let plain = layout(inputs, ParentDirs::new());
-    let of_one = |facts| of_wheel(inputs, facts, &plain, target, removed).ok();
-    inputs.facts.iter().filter_map(of_one).flat_map(|(folders, _)| folders).collect()
-}
-
-/// The folders that a wheel lies in, where they really are, and the `plain` layout with the links that lead there.
-pub(super) fn of_wheel(
-    inputs: &Inputs<'_>,
-    facts: &WheelFacts,
-    plain: &Layout,
-    target: &Target,
-    removed: &[String],
-) -> Result<(BTreeSet<String>, Layout), Fault> {
-    let folders = facts.folders(plain, target)?;
-    let links = links(inputs, &folders, removed);
-    if links.is_empty() {
-        return Ok((folders, plain.clone()));
-    }
-    let layout = Layout { links, ..plain.clone() };
-    Ok((facts.folders(&layout, target)?, layout))
 }
 
 /// The folders that come to be by the user's own files, which are sorted, and besides these the attributes of those
@@ -118,7 +88,7 @@ pub(super) fn of_wheel(
 pub(super) fn of_files(
     inputs: &Inputs<'_>,
     known: &ParentDirs,
-    of_wheels: &BTreeSet<String>,
+    of_wheel: &dyn Fn(&str) -> bool,
     files: &[PlannedFile],
 ) -> (Vec<PlannedFolder>, ParentDirs) {
     let Recipe { layout, .. } = inputs.recipe;
@@ -135,7 +105,7 @@ pub(super) fn of_files(
                 continue;
             }
             let plain = |uid, gid| Attr { mode: 0o755, uid, gid, mtime: MTIME };
-            if of_wheels.contains(path) {
+            if of_wheel(path) {
                 attrs.insert(path.to_owned(), plain(layout.owner.uid, layout.owner.gid));
                 continue;
             }

@@ -6,7 +6,7 @@ use super::{Inputs, PlannedLayer, PlannedScript, folders, scripts::place};
 use crate::{
     recipe::Ranks,
     resolve::{
-        front::{KEPT, PATH, Replaced, TEXT},
+        front::{KEPT, PATH, TEXT, is_ours},
         scripts,
     },
     terminal::report::Problems,
@@ -20,18 +20,17 @@ pub(super) fn front(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<P
     let owner = inputs.recipe.layout.owner;
     let ours = TEXT.as_bytes();
     let fresh = Attr { mode: 0o644, uid: owner.uid, gid: owner.gid, mtime: MTIME };
-    let (attr, kept) = match &inputs.replaced {
-        Replaced::Ours(_, bytes) if bytes == ours => return None,
+    if inputs.index.is_none() {
+        warnings.push(format!(
+            "the base's `{PATH}`, if it has one, is replaced and not kept as `{KEPT}`, as the base was not looked into"
+        ));
+    }
+    let (attr, kept) = match inputs.front {
+        Some((_, bytes)) if bytes == ours => return None,
         // What the vendor had there was kept when the base was built.
-        Replaced::Ours(attr, _) => (*attr, None),
-        Replaced::Vendors(attr, bytes) => (*attr, Some(planned(inputs, KEPT, *attr, bytes))),
-        Replaced::Nothing => (fresh, None),
-        Replaced::Unknown => {
-            warnings.push(format!(
-                "the base's `{PATH}`, if it has one, is replaced and not kept as `{KEPT}`, as the base was not looked into"
-            ));
-            (fresh, None)
-        }
+        Some((attr, bytes)) if is_ours(bytes) => (*attr, None),
+        Some((attr, bytes)) => (*attr, Some(planned(inputs, KEPT, *attr, bytes))),
+        None => (fresh, None),
     };
     // Jobs may run under any uid.
     let attr = Attr { mode: attr.mode | 0o444, ..attr };
@@ -46,7 +45,7 @@ fn planned(inputs: &Inputs<'_>, path: &str, Attr { mode, uid, gid, .. }: Attr, b
 /// Ranks can't be started by scripts that the image will not have.
 pub(super) fn ranks(inputs: &Inputs<'_>, problems: &mut Problems) {
     let is_wanted = inputs.recipe.launch.ranks == Ranks::Scripts;
-    if is_wanted && scripts::can_start(inputs.scripts.as_ref(), inputs.index) == Some(false) {
+    if is_wanted && scripts::can_start(inputs.scripts, inputs.index) == Some(false) {
         problems.push(
             format_args!(
                 "`launch.ranks` is `scripts`, but `run_ascend910.py` is not in the base's `{}`",

@@ -1,13 +1,12 @@
 //! Which layers are put upon the base, and in which order.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use oci_image::ParentDirs;
-use wheel_layer::{Layout, Target, WheelFacts};
+use wheel_layer::InstalledWheel;
 
-use super::{Inputs, MAX_LAYERS, PlannedLayer, PlannedWheel, WheelInput, folders};
+use super::{Inputs, MAX_LAYERS, PlannedLayer, PlannedWheel, folders};
 use crate::{
-    resolve::{own_file::PlannedFile, tools::TOOLS},
+    resolve::{own_file::PlannedFile, packages::Wheel, tools::TOOLS},
     terminal::{progress, report::Problems},
 };
 
@@ -16,15 +15,14 @@ pub(super) fn whiteouts(inputs: &Inputs<'_>, problems: &mut Problems) -> Option<
     let index = inputs.index?;
     let site_packages = index.real_path(inputs.recipe.python.site_packages.as_str());
     let (mut distributions, mut paths) = (Vec::new(), BTreeSet::new());
-    for facts in inputs.facts {
-        let key = facts.key();
+    for key in inputs.wheels.iter().map(|wheel| wheel.facts.key()) {
         for old in index.distributions.iter().filter(|old| old.key == key && old.location == site_packages) {
             match index.removal(old) {
                 Ok(removed) => {
                     distributions.push(format!("{} {}", old.name, old.version));
                     paths.extend(removed);
                 }
-                Err(_) if inputs.recipe.allow.no_record.iter().any(|name| name.to_string() == key) => {}
+                Err(_) if inputs.recipe.allow.no_record.iter().any(|name| name.as_str() == key) => {}
                 Err(reason) => problems.push(
                     format_args!("the base's {reason}, so that it can't be replaced"),
                     Some(format!(
@@ -56,7 +54,7 @@ pub(super) fn own_files(inputs: &Inputs<'_>) -> Vec<PlannedFile> {
 /// they are.
 pub(super) fn files(inputs: &Inputs<'_>, files: &[PlannedFile]) -> Vec<PlannedLayer> {
     let split = |bytes| oci_image::split(files.iter().map(|file| file.size), bytes);
-    let max_layer = inputs.recipe.layout.max_layer.fitting(share(inputs.base.layers), |bytes| split(bytes).len());
+    let max_layer = inputs.recipe.layout.max_layer.fitting(share(inputs.base.layers.len()), |bytes| split(bytes).len());
     let pieces: Vec<Range<usize>> = split(max_layer).into_iter().filter(|piece| !piece.is_empty()).collect();
     let of = pieces.len();
     let layer =
@@ -69,46 +67,47 @@ pub(super) fn tools(inputs: &Inputs<'_>) -> PlannedLayer {
     PlannedLayer::Tools { paths: TOOLS.map(|(_, _, path)| folders::real(inputs, path)).into() }
 }
 
-/// One layer a wheel, largest first: what changes often is small and comes last. Where these would be more than `room`,
-/// the smallest share one. Also gives the compressed bytes above which one is split.
+/// The wheels as they will lie in the image, with their lengths, largest first: what changes often is small and comes
+/// last. Those that can't be installed, or not together, are problems.
+pub(super) fn installed(
+    inputs: &Inputs<'_>,
+    removed: &[String],
+    problems: &mut Problems,
+) -> Vec<(u64, InstalledWheel)> {
+    let layout = Arc::new(folders::layout(inputs));
+    let index = |folder: &str| inputs.index.filter(|_| !folders::is_gone(folder, removed));
+    let real = |folder: &str| index(folder).map(|index| index.real_path(folder));
+    let mut installed = Vec::new();
+    for Wheel { package, facts } in inputs.wheels {
+        match InstalledWheel::new(facts.clone(), package.path.clone(), package.sha256, layout.clone(), real) {
+            Ok(wheel) => installed.push((package.size, wheel)),
+            Err(error) => problems.push(error, None),
+        }
+    }
+    installed.sort_by(|(a, of_a), (b, of_b)| b.cmp(a).then_with(|| of_a.facts.key().cmp(&of_b.facts.key())));
+    let wheels: Vec<&InstalledWheel> = installed.iter().map(|(_, wheel)| wheel).collect();
+    wheel_layer::conflicts(&wheels).into_iter().for_each(|conflict| problems.push(conflict, None));
+    installed
+}
+
+/// One layer a wheel. Where these would be more than `room`, the smallest share one. Also gives the compressed bytes
+/// above which one is split.
 pub(super) fn wheels(
     inputs: &Inputs<'_>,
-    known: &ParentDirs,
-    removed: &[String],
-    target: &Target,
+    installed: Vec<(u64, InstalledWheel)>,
     room: usize,
     problems: &mut Problems,
 ) -> (Vec<PlannedLayer>, u64) {
-    let mut wheels: Vec<(&WheelInput, &WheelFacts)> = inputs.wheels.iter().zip(inputs.facts).collect();
-    wheels.sort_by(|(a, of_a), (b, of_b)| b.size.cmp(&a.size).then_with(|| of_a.key().cmp(&of_b.key())));
-    let plain = folders::layout(inputs, ParentDirs::new());
-    let (mut planned, mut sizes) = (Vec::new(), Vec::new());
-    for (wheel, facts) in wheels {
-        let placed = folders::of_wheel(inputs, facts, &plain, target, removed)
-            .and_then(|(folders, layout)| Ok((folders, facts.sizes(&layout, target)?, layout)));
-        let (folders, of_files, layout) = match placed {
-            Ok(placed) => placed,
-            Err(fault) => {
-                problems.push(format_args!("wheel `{}`: {fault}", wheel.path.display()), None);
-                continue;
-            }
-        };
-        // A layer must not change with folders of the base that it has nothing to do with.
-        let parents = folders.into_iter().filter_map(|folder| known.get(&folder).map(|attr| (folder, *attr)));
-        sizes.push(of_files);
-        planned.push(PlannedWheel {
-            name: facts.name.clone(),
-            version: facts.version.clone(),
-            path: wheel.path.clone(),
-            sha256: wheel.sha256,
-            size: wheel.size,
-            pieces: 0,
-            layout: Layout { parents: parents.collect(), ..layout },
-        });
+    let sizes: Vec<Vec<u64>> = installed.iter().map(|(_, wheel)| wheel.sizes().collect()).collect();
+    let mut planned: Vec<PlannedWheel> = Vec::new();
+    for (size, installed) in installed {
+        let InstalledWheel { facts, path, digest, .. } = &installed;
+        let (name, version, path, sha256) = (facts.name.clone(), facts.version.clone(), path.clone(), *digest);
+        planned.push(PlannedWheel { name, version, path, sha256, size, pieces: 0, installed });
     }
     let max_layer = inputs.recipe.layout.max_layer.fitting(room, |bytes| total(&sizes, bytes));
     let Some(alone) = alone(&sizes, room, max_layer) else {
-        let (base, most) = (inputs.base.layers, MAX_LAYERS);
+        let (base, most) = (inputs.base.layers.len(), MAX_LAYERS);
         problems.push(
             format_args!(
                 "no room for the layers of {} above {}, {base} of them the base's: {most} can be stacked",
@@ -166,34 +165,31 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Wheels of one file each, of so many MiB.
-    fn wheels(sizes: &[u64]) -> Vec<Vec<u64>> {
-        sizes.iter().map(|size| vec![size * MIB]).collect()
-    }
-
+    /// Wheels, the sizes of whose files in MiB these are.
     #[test]
     fn wheels_share_a_layer_only_where_there_is_no_room() {
-        let alone = |sizes: &[u64], room, max_layer| alone(&wheels(sizes), room, max_layer * MIB);
-        let five = [90, 80, 3, 2, 1];
-        assert_eq!(alone(&five, 6, 100), Some(5));
-        assert_eq!(alone(&five, 5, 100), Some(5));
-        assert_eq!(alone(&five, 4, 100), Some(3));
-        assert_eq!(alone(&five, 3, 100), Some(2));
-        // All but the first, or all, in one layer: 86 MiB fit, 176 do not.
-        assert_eq!(alone(&five, 2, 100), Some(1));
-        assert_eq!(alone(&five, 1, 100), None);
-        assert_eq!(alone(&five, 1, 200), Some(0));
-        assert_eq!(alone(&five, 0, 200), None);
-        assert_eq!(alone(&[], 0, 200), Some(0));
-    }
-
-    #[test]
-    fn a_wheel_that_is_split_needs_the_room_of_its_pieces() {
-        let two = [vec![90 * MIB, 60 * MIB, 60 * MIB, 30 * MIB], vec![5 * MIB]];
-        let alone = |room| alone(&two, room, 100 * MIB);
-        assert_eq!(alone(4), Some(2));
-        assert_eq!(alone(3), Some(0));
-        assert_eq!(alone(2), None);
+        let five: &[&[u64]] = &[&[90], &[80], &[3], &[2], &[1]];
+        // The first needs the room of its pieces.
+        let split: &[&[u64]] = &[&[90, 60, 60, 30], &[5]];
+        for (sizes, room, max_layer, expected) in [
+            (five, 6, 100, Some(5)),
+            (five, 5, 100, Some(5)),
+            (five, 4, 100, Some(3)),
+            (five, 3, 100, Some(2)),
+            // All but the first, or all, in one layer: 86 MiB fit, 176 do not.
+            (five, 2, 100, Some(1)),
+            (five, 1, 100, None),
+            (five, 1, 200, Some(0)),
+            (five, 0, 200, None),
+            (&[], 0, 200, Some(0)),
+            (split, 4, 100, Some(2)),
+            (split, 3, 100, Some(0)),
+            (split, 2, 100, None),
+        ] {
+            let sizes: Vec<Vec<u64>> =
+                sizes.iter().map(|wheel| wheel.iter().map(|size| size * MIB).collect()).collect();
+            assert_eq!(alone(&sizes, room, max_layer * MIB), expected, "{sizes:?} {room} {max_layer}");
+        }
     }
 
     #[test]

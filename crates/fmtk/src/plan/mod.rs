@@ -16,17 +16,21 @@ mod site;
 mod tests;
 mod text;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
-use image_name::{Digest, Repository, Tag, Timestamp};
-use oci_image::{BaseIndex, ConfigEdits, ParentDirs, Platform};
+use image_name::{Digest, ImageRef, Repository, Tag, Timestamp};
+use oci_image::{Attr, Base, BaseIndex, ConfigEdits, ParentDirs};
 use serde::Serialize;
-use wheel_layer::{Layout, Target, WheelFacts};
+use wheel_layer::InstalledWheel;
 
 use crate::{
     options::Call,
     recipe::Recipe,
-    resolve::{front::Replaced, own_file::PlannedFile, scripts::Found},
+    resolve::{
+        own_file::PlannedFile,
+        packages::Wheel,
+        scripts::{Origin, Script},
+    },
     terminal::{
         progress::{count, piece},
         report::Problems,
@@ -44,36 +48,26 @@ pub const MAX_LAYERS: usize = 120;
 pub struct Inputs<'a> {
     /// The recipe, flags and environment laid over it.
     pub recipe: &'a Recipe,
-    /// What identifies it.
-    pub recipe_digest: Digest,
-    /// The image's timestamp.
     pub timestamp: Timestamp,
-    /// The wheels of the vendor and of PyPI.
-    pub wheels: Vec<WheelInput>,
-    /// What each of them says and holds, in the same order.
-    pub facts: &'a [WheelFacts],
+    /// The wheels of the vendor and of PyPI, and CANN's own once it is installed.
+    pub wheels: &'a [Wheel],
     /// CANN's installer, where there is one.
-    pub cann: Option<CannInput>,
+    pub cann: Option<&'a CannInput>,
     /// The user's own files.
-    pub files: Vec<PlannedFile>,
+    pub files: &'a [PlannedFile],
+    /// Where the vendor's scripts come from.
+    pub origin: &'a Origin,
     /// The vendor's scripts, where they were found.
-    pub scripts: Option<Found>,
-    /// Whether the recipe wants them patched.
-    pub scripts_wanted: bool,
-    /// What the base has in the place of the launch kit's front.
-    pub replaced: Replaced,
-    /// The base.
-    pub base: PlannedBase,
-    /// What the base says it runs on.
-    pub platform: Platform,
-    /// The base's environment.
-    pub base_env: Vec<(String, String)>,
+    pub scripts: Option<&'a [Script]>,
+    /// What the base has in the place of the launch kit's front, where that is known.
+    pub front: Option<&'a (Attr, Vec<u8>)>,
+    pub base: &'a Base,
     /// What is inside the base, where that is known.
     pub index: Option<&'a BaseIndex>,
     /// Build though a wheel requires a distribution that is nowhere.
     pub allow_missing: bool,
     /// The call that it is made for, as hints name it.
-    pub call: Call,
+    pub call: &'a Call,
     /// Whether a fetch was in its folder already, so that one more brings nothing new unless more is asked for.
     pub fetched: bool,
     /// The folder in which it looks for the vendor's scripts.
@@ -82,28 +76,14 @@ pub struct Inputs<'a> {
     pub oci: bool,
 }
 
-/// A wheel, identified and read.
-pub struct WheelInput {
-    /// The file.
-    pub path: PathBuf,
-    /// Its SHA-256.
-    pub sha256: Digest,
-    /// Its length in bytes.
-    pub size: u64,
-}
-
 /// What will be built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// Name without organisation.
     pub repository: Repository,
-    /// The image's tag.
     pub tag: Tag,
-    /// The tag's timestamp.
     pub timestamp: Timestamp,
     /// The manifest is one of the OCI image spec.
     pub oci: bool,
-    /// What it is put upon.
     pub base: PlannedBase,
     /// The layers that are put upon the base, bottom to top.
     pub layers: Vec<PlannedLayer>,
@@ -113,12 +93,9 @@ pub struct Plan {
     pub scripts: Option<PlannedScripts>,
     /// What becomes of the base's config.
     pub config: ConfigEdits,
-    /// The folders above what the layers hold, the base's and new ones, those of wheels aside: these have their own.
+    /// The folders above what the layers hold, the base's and new ones; of new ones of wheels alone nothing is to be said.
     #[serde(skip)]
     pub parents: ParentDirs,
-    /// How wheels are checked and installed.
-    #[serde(skip)]
-    pub target: Target,
     /// Compressed bytes above which a layer of wheels is split.
     pub max_layer: u64,
     /// What the user should know before it is built.
@@ -129,10 +106,7 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedBase {
     /// As it was named.
-    pub reference: String,
-    /// The same with absolute paths, for the push that comes later.
-    #[serde(skip)]
-    pub source: String,
+    pub reference: ImageRef,
     /// Digest of its manifest.
     pub digest: Digest,
     /// How many layers it has.
@@ -147,46 +121,36 @@ pub struct PlannedBase {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PlannedLayer {
-    /// Takes away the base's copies of distributions that wheels replace.
+    /// Removes the base's copies of distributions that wheels replace, each told as `name version`.
     Whiteouts {
-        /// `name version` of each.
         distributions: Vec<String>,
-        /// Absolute paths.
         paths: Vec<String>,
     },
     /// CANN as its installer leaves it; it becomes several where it is larger than `max_layer`.
     Cann(Box<PlannedCann>),
-    /// A wheel.
     Wheel(Box<PlannedWheel>),
-    /// The smallest wheels, where there is no room for a layer each.
+    /// The smallest wheels, largest first, where there is no room for a layer each; how many layers that is at most.
     SharedByWheels {
-        /// Largest first.
         wheels: Vec<PlannedWheel>,
-        /// How many layers that is, at most.
         pieces: usize,
     },
-    /// The vendor's scripts that change.
+    /// The vendor's scripts that change, sorted by path.
     Scripts {
-        /// Sorted by path.
         scripts: Vec<PlannedScript>,
     },
     /// The launch kit's `launcher.py`: ours, and the base's own under another name.
     Front {
-        /// Sorted by path.
         files: Vec<PlannedScript>,
     },
-    /// The user's own files; there are several where they are larger than `max_layer`.
+    /// The user's own files, sorted by path; there are several layers, counted from 1, where they are larger than
+    /// `max_layer`.
     Files {
-        /// Sorted by path.
         files: Vec<PlannedFile>,
-        /// Which of these layers it is, counted from 1.
         number: usize,
-        /// How many there are.
         of: usize,
     },
     /// Our own programs.
     Tools {
-        /// Absolute paths in the image.
         paths: Vec<String>,
     },
 }
@@ -194,21 +158,16 @@ pub enum PlannedLayer {
 /// A wheel of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedWheel {
-    /// Name of the distribution.
     pub name: String,
-    /// Its version.
     pub version: String,
-    /// The file.
     pub path: PathBuf,
-    /// Its SHA-256.
     pub sha256: Digest,
-    /// Its length in bytes.
     pub size: u64,
     /// How many layers of its own it has, at most; 0 where it shares those of others.
     pub pieces: usize,
-    /// Where its parts go.
+    /// Where its files go.
     #[serde(skip)]
-    pub layout: Layout,
+    pub installed: InstalledWheel,
 }
 
 impl PlannedLayer {
@@ -237,16 +196,11 @@ impl PlannedLayer {
         match self {
             Self::Whiteouts { paths, .. } => paths,
             Self::Cann(cann) => &cann.removed,
-            Self::Wheel(_)
-            | Self::SharedByWheels { .. }
-            | Self::Scripts { .. }
-            | Self::Front { .. }
-            | Self::Files { .. }
-            | Self::Tools { .. } => &[],
+            _ => &[],
         }
     }
 
-    /// The absolute paths in it; of wheels and CANN none, as these are planned by what they hold.
+    /// The absolute paths in it; of CANN none, whose layers are made already, and of wheels the folders.
     fn paths(&self) -> Vec<&str> {
         match self {
             Self::Whiteouts { paths, .. } | Self::Tools { paths } => paths.iter().map(String::as_str).collect(),
@@ -254,7 +208,11 @@ impl PlannedLayer {
             Self::Scripts { scripts: all } | Self::Front { files: all } => {
                 all.iter().map(|script| script.to.as_str()).collect()
             }
-            Self::Cann(_) | Self::Wheel(_) | Self::SharedByWheels { .. } => Vec::new(),
+            Self::Cann(_) => Vec::new(),
+            Self::Wheel(wheel) => wheel.installed.folders.iter().map(String::as_str).collect(),
+            Self::SharedByWheels { wheels, .. } => {
+                wheels.iter().flat_map(|wheel| &wheel.installed.folders).map(String::as_str).collect()
+            }
         }
     }
 }
@@ -268,57 +226,59 @@ impl PlannedWheel {
 impl Plan {
     /// Decides everything, or says everything that is wrong.
     pub fn new(inputs: &Inputs<'_>) -> anyhow::Result<Self> {
-        let recipe = inputs.recipe;
+        let Inputs { recipe, base, .. } = inputs;
         let mut problems = Problems::default();
         let mut warnings = recipe.warnings();
         checks::base(inputs, &mut problems, &mut warnings);
-        let target = checks::target(inputs);
-        checks::wheels(inputs, &target, &mut problems, &mut warnings);
+        checks::wheels(inputs, &mut problems, &mut warnings);
         site::site(inputs, &mut problems, &mut warnings);
         claims::claims(inputs, &mut problems, &mut warnings);
 
         let whiteouts = layers::whiteouts(inputs, &mut problems);
-        let removed = match &whiteouts {
-            Some(PlannedLayer::Whiteouts { paths, .. }) => paths.as_slice(),
-            _ => &[],
-        };
-        let known = cann::with_its_folders(folders::known(inputs, removed), inputs);
+        let removed = whiteouts.as_ref().map_or(&[][..], PlannedLayer::removes);
+        let known = folders::known(inputs, removed);
+        let installed = layers::installed(inputs, removed, &mut problems);
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings).unzip();
         let files = layers::own_files(inputs);
-        let of_wheels = if files.is_empty() { BTreeSet::new() } else { folders::of_wheels(inputs, &target, removed) };
-        checks::files(inputs, &of_wheels, &known, &mut problems);
+        let of_wheel = |folder: &str| installed.iter().any(|(_, wheel)| wheel.folders.contains(folder));
+        checks::files(inputs, &of_wheel, &known, &mut problems);
         let (scripts, patched) = scripts::scripts(inputs, &mut problems, &mut warnings);
         front::ranks(inputs, &mut problems);
         let front = front::front(inputs, &mut warnings);
         let of_vendor = patched.into_iter().chain(front);
         let above: Vec<PlannedLayer> =
             of_vendor.chain(layers::files(inputs, &files)).chain([layers::tools(inputs)]).collect();
-        let taken = inputs.base.layers + whiteouts.iter().len() + cann_layers.unwrap_or(0) + above.len();
+        let taken = base.layers.len() + whiteouts.iter().len() + cann_layers.unwrap_or(0) + above.len();
         if taken > MAX_LAYERS {
             problems.push(
                 format_args!("the image would have {taken} layers without any wheel, {MAX_LAYERS} can be stacked"),
                 Some("take a base with fewer layers".to_owned()),
             );
         }
+        let (folders, attrs) = folders::of_files(inputs, &known, &of_wheel, &files);
         let room = MAX_LAYERS.saturating_sub(taken);
-        let (wheels, max_layer) = layers::wheels(inputs, &known, removed, &target, room, &mut problems);
+        let (wheels, max_layer) = layers::wheels(inputs, installed, room, &mut problems);
         problems.into_result()?;
-        let (folders, attrs) = folders::of_files(inputs, &known, &of_wheels, &files);
-        let mut parents = folders::above(&known, whiteouts.iter().chain(&above).flat_map(PlannedLayer::paths));
+        let layers: Vec<PlannedLayer> = whiteouts.into_iter().chain(cann).chain(wheels).chain(above).collect();
+        let mut parents = folders::above(&known, layers.iter().flat_map(PlannedLayer::paths));
         parents.extend(attrs);
-        let tag = recipe.image_tag(&inputs.timestamp)?.to_tag();
         Ok(Self {
             repository: recipe.registry.repository.clone(),
-            tag,
+            tag: recipe.image_tag(&inputs.timestamp)?.to_tag(),
             timestamp: inputs.timestamp,
             oci: inputs.oci,
-            base: inputs.base.clone(),
-            parents,
+            base: PlannedBase {
+                reference: recipe.base.reference.clone(),
+                digest: base.manifest_digest,
+                layers: base.layers.len(),
+                size: base.size(),
+                inspected: inputs.index.is_some(),
+            },
+            layers,
             folders,
-            layers: whiteouts.into_iter().chain(cann).chain(wheels).chain(above).collect(),
-            config: config::config(inputs, scripts.as_ref()),
+            config: config::config(inputs, scripts.as_ref())?,
             scripts,
-            target,
+            parents,
             max_layer,
             warnings,
         })

@@ -7,15 +7,14 @@ use serde::Serialize;
 use super::{Inputs, PlannedLayer, folders};
 use crate::{
     recipe::Scripts,
-    resolve::scripts::{FOLDER, Found, PATCHED, Place, Script},
+    resolve::scripts::{FOLDER, Origin, PATCHED, Script},
     terminal::report::Problems,
 };
 
 /// What becomes of the vendor's scripts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedScripts {
-    /// Where they were found.
-    pub from: Place,
+    pub from: Origin,
     /// How each edit of `fmk.py` ends; none where there is no such file.
     pub edits: Vec<PlannedEdit>,
 }
@@ -23,7 +22,6 @@ pub struct PlannedScripts {
 /// An edit of `fmk.py`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedEdit {
-    /// Which one.
     pub edit: Edit,
     /// How it ends.
     #[serde(flatten)]
@@ -33,17 +31,11 @@ pub struct PlannedEdit {
 /// A script that the base does not have like this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedScript {
-    /// Absolute path in the image.
     pub to: String,
-    /// Permission bits.
     pub mode: u32,
-    /// Numeric user id.
     pub uid: u64,
-    /// Numeric group id.
     pub gid: u64,
-    /// SHA-256 of its content.
     pub sha256: Digest,
-    /// The content.
     #[serde(skip)]
     pub bytes: Vec<u8>,
 }
@@ -54,8 +46,8 @@ pub(super) fn scripts(
     problems: &mut Problems,
     warnings: &mut Vec<String>,
 ) -> (Option<PlannedScripts>, Option<PlannedLayer>) {
-    let Some(Found { from, scripts }) = &inputs.scripts else {
-        if inputs.scripts_wanted {
+    let Some(scripts) = inputs.scripts else {
+        if *inputs.origin != Origin::Kept {
             warnings.push(format!(
                 "`{FOLDER}/{PATCHED}` of the base is not patched, as the base was not looked into; the scripts can be \
                  put into {}",
@@ -82,7 +74,7 @@ pub(super) fn scripts(
         warnings.push(format!("the base has no `{FOLDER}/{PATCHED}` to be patched"));
     }
     let layer = (!changed.is_empty()).then_some(PlannedLayer::Scripts { scripts: changed });
-    (Some(PlannedScripts { from: from.clone(), edits }), layer)
+    (Some(PlannedScripts { from: inputs.origin.clone(), edits }), layer)
 }
 
 /// Where to put scripts so that the image gets them.

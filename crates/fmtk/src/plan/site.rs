@@ -10,12 +10,12 @@ use crate::{
 
 /// Refuses a folder for wheels into which no Python of the base looks, and warns of one of which that can't be told.
 pub(super) fn site(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
-    let Some(index) = inputs.index.filter(|_| !inputs.facts.is_empty()) else { return };
+    let Some(index) = inputs.index.filter(|_| !inputs.wheels.is_empty()) else { return };
     let python = &inputs.recipe.python;
     // That there is none at all is said elsewhere.
     let of_recipe = |one: &&Interpreter| one.version == python.version;
     let Some(interpreter) = index.interpreter(python.interpreter.as_str()).filter(of_recipe) else { return };
-    let (base, called, folder) = (&inputs.base.reference, &python.interpreter, &python.site_packages);
+    let (base, called, folder) = (&inputs.recipe.base.reference, &python.interpreter, &python.site_packages);
     let real = index.real_path(folder.as_str());
     let is_there = index.dirs.contains_key(&real);
     let sites = index.sites(interpreter);
@@ -70,7 +70,7 @@ fn prefix(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     let commands = prefix.join("bin");
     // A base need not have `/usr/local` for its shell to look there.
     if !index.has_dir(prefix.as_str()) && !is_on(inputs, index, "PATH", commands.as_str()) {
-        let base = &inputs.base.reference;
+        let base = &inputs.recipe.base.reference;
         warnings.push(format!(
             "commands of wheels would go to `{commands}`, and the base `{base}` has no `{prefix}` (`python.prefix`)"
         ));
@@ -79,7 +79,7 @@ fn prefix(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
 
 /// Whether this variable of the image's environment names the folder.
 pub(super) fn is_on(inputs: &Inputs<'_>, index: &BaseIndex, variable: &str, folder: &str) -> bool {
-    let of_base = inputs.base_env.iter().cloned().collect();
+    let of_base = inputs.base.config.env().into_iter().collect();
     let resolved = resolve_environment(&inputs.recipe.environment, &of_base);
     let own = resolved.iter().find(|(name, _)| name == variable).map(|(_, value)| value);
     let Some(value) = own.or_else(|| of_base.get(variable)) else { return false };

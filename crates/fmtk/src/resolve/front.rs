@@ -11,26 +11,15 @@ pub const TEXT: &str = include_str!("../../../launcher/src/task/launcher.py");
 /// What every version of ours says, and no other file.
 const MARK: &str = "PROGRAM = \"/usr/local/bin/fmtk-launch\"";
 
-/// What the base has where ours goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Replaced {
-    /// The base was not looked into.
-    Unknown,
-    /// Nothing.
-    Nothing,
-    /// Ours, of this version or another: the base is an image of this project.
-    Ours(Attr, Vec<u8>),
-    /// The vendor's.
-    Vendors(Attr, Vec<u8>),
+/// What the base has where ours goes; its contents are in the store, as is everything that was asked for.
+pub fn of_base(store: &Store, index: Option<&BaseIndex>) -> Result<Option<(Attr, Vec<u8>)>, StoreError> {
+    let file = index.and_then(|index| Some((index, index.files.get(PATH)?.as_ref()?)));
+    file.map(|(index, file)| Ok((file.attr, index.file(store, PATH)?.unwrap_or_default()))).transpose()
 }
 
-/// Looks what the base has there; its contents are in the store, as is everything that was asked for.
-pub fn replaced(store: &Store, index: Option<&BaseIndex>) -> Result<Replaced, StoreError> {
-    let Some(index) = index else { return Ok(Replaced::Unknown) };
-    let Some(Some(file)) = index.files.get(PATH) else { return Ok(Replaced::Nothing) };
-    let bytes = index.file(store, PATH)?.unwrap_or_default();
-    let is_ours = bytes.windows(MARK.len()).any(|text| text == MARK.as_bytes());
-    Ok(if is_ours { Replaced::Ours(file.attr, bytes) } else { Replaced::Vendors(file.attr, bytes) })
+/// Whether it is ours, of this version or another: the base is an image of this project then.
+pub fn is_ours(bytes: &[u8]) -> bool {
+    bytes.windows(MARK.len()).any(|text| text == MARK.as_bytes())
 }
 
 #[cfg(test)]
@@ -39,6 +28,6 @@ mod tests {
 
     #[test]
     fn ours_is_known_by_its_mark() {
-        assert!(TEXT.contains(MARK), "older images would take ours for the vendor's");
+        assert!(is_ours(TEXT.as_bytes()), "older images would take ours for the vendor's");
     }
 }

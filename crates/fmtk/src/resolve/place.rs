@@ -2,6 +2,9 @@
 
 use std::{
     env,
+    fs::Permissions,
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -52,4 +55,14 @@ pub fn recipe_with(file: Option<&Path>, overrides: Overrides<'_>) -> anyhow::Res
         Some(file) => Recipe::load(file, true, overrides),
         None => Recipe::load(&workspace().join("image.toml"), false, overrides),
     }
+}
+
+/// Writes a small file, the whole of it or nothing. Whoever shares its folder reads it too, unlike a temporary file.
+pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     resolve::{
+        fetch,
         lock::{self, Lock},
         packages,
         scripts::{self, scripts_folder},
@@ -67,7 +68,7 @@ pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Re
         };
         return args.format.print(text, &document);
     }
-    let fetched = setup::fetch(&args.recipe, &recipe, store, progress)?;
+    let fetched = fetch::fetch(&recipe, &folder, store, progress)?;
     if recipe.pypi.requirements.is_empty() {
         progress.line(&format!(
             "nothing to fetch: `pypi.requirements` is empty; what is in `{}` stays there",
@@ -99,7 +100,8 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = lock::path(args.recipe.recipe.as_deref());
     if args.dry_run {
-        return args.format.print(|| lock.to_toml(), &lock);
+        let text = lock.to_toml()?;
+        return args.format.print(|| text, &lock);
     }
     let changed = lock.save(&file)?;
     let said = if changed { "wrote" } else { "unchanged:" };

@@ -31,39 +31,21 @@ pub const KIND: &str = "ascend910";
 const MAX_BYTES: u64 = fmk_patch::MAX_BYTES as u64;
 
 /// Where they come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// They stay as the base has them.
     Kept,
     /// The base's, of which one is patched.
     Base,
     /// Those in a folder on this machine.
-    Folder(PathBuf),
+    Folder(#[serde(skip)] PathBuf),
 }
 
 /// Where the vendor's scripts are looked for. The sample, which has a folder for its packages, has none for these:
 /// whoever asks for them there means the ones that he has.
 pub fn scripts_folder(args: &RecipeArgs) -> PathBuf {
     packages::folder(args.pkg.as_deref()).join(KIND)
-}
-
-/// The scripts as they were found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Where.
-    pub from: Place,
-    /// Sorted by path.
-    pub scripts: Vec<Script>,
-}
-
-/// Where scripts were found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// In the base.
-    Base,
-    /// In a folder on this machine.
-    Folder,
 }
 
 /// A script.
@@ -116,42 +98,39 @@ pub fn wanted(origin: &Origin) -> anyhow::Result<Vec<String>> {
     Ok(wanted)
 }
 
-/// Finds them; none where they are kept, or where the base was not looked into.
+/// Finds them, sorted by path; none where they are kept, or where the base was not looked into.
 pub fn find(
     origin: &Origin,
     recipe: &Recipe,
     store: &Store,
     index: Option<&BaseIndex>,
-) -> anyhow::Result<Option<Found>> {
+) -> anyhow::Result<Option<Vec<Script>>> {
     let owner = recipe.layout.owner;
     let ours = Attr { mode: 0o644, uid: owner.uid, gid: owner.gid, mtime: MTIME };
-    let of_base = |path: &str| index.and_then(|index| index.files.get(path)?.as_ref());
     let script = |path: String, origin: String, bytes: Vec<u8>| {
-        let there = of_base(&path);
+        let there = index.and_then(|index| index.files.get(&path)?.as_ref());
         let attr = there.map_or(ours, |file| Attr { mtime: MTIME, ..file.attr });
         Script { in_base: there.map(|file| file.digest), path, origin, bytes, attr }
     };
-    match (origin, index) {
-        (Origin::Kept, _) | (Origin::Base, None) => Ok(None),
+    Ok(match (origin, index) {
+        (Origin::Kept, _) | (Origin::Base, None) => None,
         (Origin::Base, Some(index)) => {
             let path = in_image(PATCHED);
-            let bytes = index.file(store, &path)?;
-            let found = bytes.map(|bytes| script(path.clone(), format!("the base's `{path}`"), bytes));
-            Ok(Some(Found { from: Place::Base, scripts: found.into_iter().collect() }))
+            let found = index.file(store, &path)?;
+            Some(found.into_iter().map(|bytes| script(path.clone(), format!("the base's `{path}`"), bytes)).collect())
         }
         (Origin::Folder(folder), _) => {
-            let scripts = read(folder)?
-                .into_iter()
-                .map(|(name, bytes)| script(in_image(&name), format!("`{}`", folder.join(&name).display()), bytes));
-            Ok(Some(Found { from: Place::Folder, scripts: scripts.collect() }))
+            let named = |name: &str| format!("`{}`", folder.join(name).display());
+            let found = read(folder)?.into_iter();
+            Some(found.map(|(name, bytes)| script(in_image(&name), named(&name), bytes)).collect())
         }
-    }
+    })
 }
 
 /// Whether the image will have the script that is called; none where that is not known.
-pub fn can_start(found: Option<&Found>, index: Option<&BaseIndex>) -> Option<bool> {
+pub fn can_start(found: Option<&[Script]>, index: Option<&BaseIndex>) -> Option<bool> {
     let paths = STARTERS.map(in_image);
-    let is_put_in = found.is_some_and(|it| it.scripts.iter().any(|script| paths.contains(&script.path)));
+    let is_put_in = found.is_some_and(|scripts| scripts.iter().any(|script| paths.contains(&script.path)));
     let of_base = |index: &BaseIndex| paths.iter().any(|path| matches!(index.files.get(path), Some(Some(_))));
     if is_put_in { Some(true) } else { index.map(of_base) }
 }

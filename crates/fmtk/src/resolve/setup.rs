@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashSet,
-    fs,
+    ffi::OsString,
+    fs::{self, DirEntry},
+    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -15,7 +17,6 @@ use crate::{
     recipe::{Overrides, OwnFile, Recipe},
     resolve::{
         base::{self, OpenImage},
-        fetch::{self, Fetched},
         own_file::PlannedFile,
         packages::{self, Found, Package},
         place, wheels,
@@ -67,11 +68,6 @@ pub fn pkg_folder(args: &RecipeArgs) -> PathBuf {
     }
 }
 
-/// Downloads what PyPI has of the recipe, unless it is there.
-pub fn fetch(args: &RecipeArgs, recipe: &Recipe, store: &Store, progress: &Progress) -> anyhow::Result<Fetched> {
-    fetch::fetch(recipe, &packages::pypi_folder(&pkg_folder(args)), store, progress)
-}
-
 /// Every package of the recipe, or all that is wrong with them.
 pub fn packages(
     args: &RecipeArgs,
@@ -100,7 +96,9 @@ pub fn own_files(recipe: &Recipe, store: &Store) -> anyhow::Result<Vec<PlannedFi
     let mut problems = Problems::default();
     let mut found: Vec<(&OwnFile, PathBuf, String)> = Vec::new();
     for file in &recipe.files {
-        walk(file, file.from.path(), file.to.as_str(), &mut found, &mut problems);
+        if let Err((message, hint)) = walk(file, file.from.path(), file.to.as_str(), &mut found, &mut problems) {
+            problems.push(message, hint);
+        }
     }
     let mut files: Vec<PlannedFile> = Vec::new();
     let mut places = HashSet::new();
@@ -123,68 +121,58 @@ pub fn own_files(recipe: &Recipe, store: &Store) -> anyhow::Result<Vec<PlannedFi
     Ok(files)
 }
 
+/// Finds the files below a path; what is wrong with the path itself is the error, with a hint where there is one.
 fn walk<'a>(
     file: &'a OwnFile,
     from: &Path,
     to: &str,
     found: &mut Vec<(&'a OwnFile, PathBuf, String)>,
     problems: &mut Problems,
-) {
-    let failed = |error: std::io::Error| format!("failed to read `{}` of `[[files]]`: {error}", from.display());
-    let meta = match fs::metadata(from) {
-        Ok(meta) => meta,
-        Err(error) => return problems.push(failed(error), None),
-    };
+) -> Result<(), (String, Option<String>)> {
+    let shown = from.display();
+    let failed = |error: io::Error| (format!("failed to read `{shown}` of `[[files]]`: {error}"), None);
+    let meta = fs::metadata(from).map_err(failed)?;
     if meta.is_file() && file.to_folder && from == file.from.path() {
         let name = from.file_name().unwrap_or_default().to_string_lossy();
-        return problems.push(
-            format_args!("`{to}/` of `[[files]]` is the path of a folder, and `{}` is a file", from.display()),
+        return Err((
+            format!("`{to}/` of `[[files]]` is the path of a folder, and `{shown}` is a file"),
             Some(format!("give the file's own path: `to = \"{to}/{name}\"`")),
-        );
+        ));
     }
     if meta.is_file() {
-        return found.push((file, from.to_owned(), to.to_owned()));
+        found.push((file, from.to_owned(), to.to_owned()));
+        return Ok(());
     }
     if !meta.is_dir() {
-        let message = format!("`{}` of `[[files]]` is neither a file nor a folder", from.display());
-        return problems.push(message, None);
+        return Err((format!("`{shown}` of `[[files]]` is neither a file nor a folder"), None));
     }
-    let mut names = Vec::new();
-    match fs::read_dir(from) {
-        Ok(entries) => {
-            for entry in entries {
-                match entry.map(|entry| entry.file_name().into_string()) {
-                    Ok(Ok(name)) => names.push(name),
-                    Ok(Err(name)) => {
-                        let path = from.join(name);
-                        problems.push(format_args!("the name of {path:?} of `[[files]]` is not UTF-8"), None);
-                    }
-                    Err(error) => problems.push(failed(error), None),
-                }
-            }
-        }
-        Err(error) => return problems.push(failed(error), None),
-    }
+    let entries = fs::read_dir(from).and_then(|entries| entries.collect::<io::Result<Vec<_>>>()).map_err(failed)?;
+    let mut names: Vec<OsString> = entries.iter().map(DirEntry::file_name).collect();
     names.sort();
     for name in names {
-        let (path, to) = (from.join(&name), format!("{}/{name}", to.trim_end_matches('/')));
+        let path = from.join(&name);
         // What this machine's Python compiled does not fit: files have another time in the image.
         if name == "__pycache__" && path.is_dir() {
             continue;
         }
-        // A link to a folder could lead in a circle.
-        if path.is_symlink() && path.is_dir() {
-            problems.push(
-                format_args!("`{}` of `[[files]]` is a link to a folder", path.display()),
+        let to = name.to_str().map(|name| format!("{}/{name}", to.trim_end_matches('/')));
+        let walked = match to {
+            None => Err((format!("the name of {path:?} of `[[files]]` is not UTF-8"), None)),
+            // A link to a folder could lead in a circle.
+            Some(to) if path.is_symlink() && path.is_dir() => Err((
+                format!("`{}` of `[[files]]` is a link to a folder", path.display()),
                 Some(format!(
                     "put the folder in its place, or take the link away and give the folder a `[[files]]` of its own with \
                      `to = \"{to}\"`"
                 )),
-            );
-            continue;
+            )),
+            Some(to) => walk(file, &path, &to, found, problems),
+        };
+        if let Err((message, hint)) = walked {
+            problems.push(message, hint);
         }
-        walk(file, &path, &to, found, problems);
     }
+    Ok(())
 }
 
 /// The base, opened beside what else was found, so that all that is wrong with either is said at once. What is wrong

@@ -45,9 +45,9 @@ pub struct Tool {
     pub name: String,
     /// Absolute path in the image.
     pub path: String,
-    /// SHA-256 of the program.
+    /// Of the program.
     pub sha256: Digest,
-    /// Length in bytes.
+    /// Bytes.
     pub size: u64,
 }
 
@@ -61,13 +61,13 @@ pub fn build(store: &Store, progress: &Progress) -> anyhow::Result<Vec<Tool>> {
         return Ok(tools);
     }
     let target_dir = workspace.join("target/artifact");
-    let tools = match compiled(store, &target_dir, &key)? {
+    let tools = match compiled(store, &target_dir, &key) {
         Some(tools) => tools,
         None => {
             progress.line(&format!("building the launcher and fmk-patch for {TARGET}"));
             compile(&workspace, &target_dir, TARGET, &TOOLS.map(|(package, ..)| package), progress.is_quiet())?;
             let tools = stored(store, &target_dir)?;
-            let noted = serde_json::to_vec(&Compiled { key: key.clone(), tools: tools.clone() })?;
+            let noted = serde_json::to_vec(&(&key, &tools))?;
             // Only saves a look by cargo: where it can't be written, or is half-written, cargo looks.
             let _ = fs::write(target_dir.join(COMPILED), noted);
             tools
@@ -96,25 +96,16 @@ pub fn own_launcher() -> anyhow::Result<PathBuf> {
     Ok(target_dir.join(OWN_TARGET).join("artifact/fmtk-launch"))
 }
 
-/// What was compiled last into the target folder: another store can take it without asking cargo.
-#[derive(Debug, Serialize, Deserialize)]
-struct Compiled {
-    key: String,
-    tools: Vec<Tool>,
-}
-
-/// The file of it.
+/// Says of the target folder what was compiled last into it, and from what: another store can take it without asking
+/// cargo.
 const COMPILED: &str = "compiled.json";
 
 /// The programs in the target folder, if they are those of these sources.
-fn compiled(store: &Store, target_dir: &Path, key: &str) -> anyhow::Result<Option<Vec<Tool>>> {
-    let noted = fs::read(target_dir.join(COMPILED)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let Some(Compiled { tools, .. }) = noted.filter(|noted: &Compiled| noted.key == key) else { return Ok(None) };
+fn compiled(store: &Store, target_dir: &Path, key: &str) -> Option<Vec<Tool>> {
+    let noted = fs::read(target_dir.join(COMPILED)).ok()?;
+    let (noted, tools): (String, Vec<Tool>) = serde_json::from_slice(&noted).ok()?;
     // Whatever else was built there since then shows in the bytes.
-    if TOOLS.iter().any(|(_, program, _)| !place_of(target_dir, program).is_file()) {
-        return Ok(None);
-    }
-    Ok(Some(stored(store, target_dir)?).filter(|found| *found == tools))
+    (noted == key).then(|| stored(store, target_dir).ok()).flatten().filter(|found| *found == tools)
 }
 
 /// Puts the programs of the target folder into the store.
@@ -143,34 +134,31 @@ fn compile(workspace: &Path, target_dir: &Path, target: &str, packages: &[&str],
     for package in packages {
         command.args(["--package", package]);
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace).join("\x1f"));
+    command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace));
     if quiet {
         command.arg("--quiet");
     } else {
         command.stdout(stderr()).stderr(Stdio::inherit());
     }
     let output = command.output().context("failed to run cargo").hint("install Rust: https://rustup.rs")?;
-    let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-    let failed = || Err(anyhow!("failed to build the programs of the image for `{target}`\n{said}"));
-    match (output.status.success(), has_rustup) {
-        (true, _) => Ok(()),
-        (false, true) => failed(),
-        (false, false) => {
-            failed().hint(format!("install the standard library of `{target}` as your Rust was installed"))
-        }
+    if output.status.success() {
+        return Ok(());
     }
+    let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+    let error = anyhow!("failed to build the programs of the image for `{target}`\n{said}");
+    let hint = || format!("install the standard library of `{target}` as your Rust was installed");
+    Err(report::hinted_if(error, (!has_rustup).then(hint)))
 }
 
 /// Panic messages hold source paths: they are rewritten, so that two clones build the same bytes.
-fn rustflags(workspace: &Path) -> Vec<String> {
+fn rustflags(workspace: &Path) -> String {
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
         .unwrap_or_default();
-    vec![
-        format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
-        format!("--remap-path-prefix={}=/fmtk", workspace.display()),
-    ]
+    [(cargo_home.as_path(), "/cargo"), (workspace, "/fmtk")]
+        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+        .join("\x1f")
 }
 
 fn cargo(workspace: &Path) -> Command {
@@ -265,16 +253,15 @@ mod tests {
         }
         let tools = stored(&store, &target_dir).unwrap();
         assert!(tools.iter().all(|tool| store.has(&tool.sha256, tool.size)));
-        let found = |key: &str| compiled(&store, &target_dir, key).unwrap();
+        let noted = serde_json::to_vec(&("one", &tools)).unwrap();
+        let note = |bytes: &[u8]| fs::write(target_dir.join(COMPILED), bytes).unwrap();
+        let found = |key: &str| compiled(&store, &target_dir, key);
         assert_eq!(found("one"), None);
-
-        let noted = serde_json::to_vec(&Compiled { key: "one".to_owned(), tools: tools.clone() }).unwrap();
-        fs::write(target_dir.join(COMPILED), &noted).unwrap();
-        assert_eq!(found("one"), Some(tools));
+        note(&noted[..20]);
+        assert_eq!(found("one"), None);
+        note(&noted);
+        assert_eq!(found("one"), Some(tools.clone()));
         assert_eq!(found("other"), None);
-        fs::write(target_dir.join(COMPILED), &noted[..20]).unwrap();
-        assert_eq!(found("one"), None);
-        fs::write(target_dir.join(COMPILED), &noted).unwrap();
         fs::write(program("fmk-patch"), "another").unwrap();
         assert_eq!(found("one"), None);
         fs::remove_file(program("fmk-patch")).unwrap();

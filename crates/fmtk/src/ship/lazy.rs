@@ -6,20 +6,18 @@ use std::{
 };
 
 use anyhow::ensure;
-use image_name::ImageRef;
 use oci_image::{BlobSource, Descriptor, Store};
 
 use crate::{
     options::RegistryArgs,
     recipe,
-    record::BuildRecord,
+    record::{BuildRecord, RecordedBase},
     resolve::base::{OpenImage, open},
     terminal::progress::Progress,
 };
 
 /// The base's place, and what it has to be.
 pub struct LazyBase<'a> {
-    reference: ImageRef,
     record: &'a BuildRecord,
     args: &'a RegistryArgs,
     registry: &'a recipe::Registry,
@@ -29,22 +27,22 @@ pub struct LazyBase<'a> {
 }
 
 impl<'a> LazyBase<'a> {
-    /// The base of the record, which is at `reference`; the flags and the recipe say how its registry is reached.
+    /// The base of the record; the flags and the recipe say how its registry is reached.
     pub fn new(
-        reference: ImageRef,
         record: &'a BuildRecord,
         args: &'a RegistryArgs,
         registry: &'a recipe::Registry,
         store: &'a Store,
         progress: &'a Progress,
     ) -> Self {
-        Self { reference, record, args, registry, store, progress, opened: OnceLock::new() }
+        Self { record, args, registry, store, progress, opened: OnceLock::new() }
     }
 
     fn image(&self) -> anyhow::Result<OpenImage> {
-        let image = open(&self.reference, self.args, self.registry, self.store, self.progress)?;
-        let (found, built_on) = (image.base.manifest_digest, self.record.base.digest);
-        ensure!(found == built_on, "the base `{}` is {found} now, the image was built on {built_on}", self.reference);
+        let image = open(&self.record.base.reference, self.args, self.registry, self.store, self.progress)?;
+        let RecordedBase { reference, digest: built_on } = &self.record.base;
+        let found = image.base.manifest_digest;
+        ensure!(found == *built_on, "the base `{reference}` is {found} now, the image was built on {built_on}");
         Ok(image)
     }
 }

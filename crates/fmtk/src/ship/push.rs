@@ -145,13 +145,12 @@ fn push(
     let record = target.record;
     let registry = connect::registry(target.host, &args.registry_args, &recipe.registry);
     let manifest = record.manifest(store)?;
-    let base_ref: ImageRef = record.base.reference.parse()?;
     // A base that lies in this very registry is mounted from its repository.
-    let mount_from = match &base_ref {
+    let mount_from = match &record.base.reference {
         ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
         _ => None,
     };
-    let base = LazyBase::new(base_ref, record, &args.registry_args, &recipe.registry, store, progress);
+    let base = LazyBase::new(record, &args.registry_args, &recipe.registry, store, progress);
     // Layers of the base that were recompressed are in the store.
     let of_base = Fallback { store, other: &base };
     let layer = |layer: &RecordedLayer| PushBlob {

@@ -83,8 +83,7 @@ impl Found {
         let name = self.name();
         let Self::Store(record) = self else { bail!("`{name}` is not in the store") };
         progress.line(&format!("loading {name} into {}, once", way.program));
-        let base = record.base.reference.parse()?;
-        let base = LazyBase::new(base, record, args, &recipe.registry, store, progress);
+        let base = LazyBase::new(record, args, &recipe.registry, store, progress);
         engine::load(way, &image(record, store)?, &Fallback { store, other: &base }, &name)
             .map_err(|error| record.explained(error, store))
     }

@@ -1,115 +1,67 @@
 //! Wheels together: what they require, and where they get in each other's way.
 
-use expect_test::{Expect, expect};
+use expect_test::expect_file;
 use wheel_layer::{WheelFacts, conflicts, unsatisfied};
 
-use crate::wheel_file::{WheelFile, layout, target};
+use crate::wheel_file::{WheelFile, setup, target};
 
-fn facts(wheels: &[WheelFile]) -> Vec<WheelFacts> {
-    wheels.iter().map(WheelFile::facts).collect()
-}
-
-fn check_required(wheels: &[WheelFile], base: Option<&[(&str, &str)]>, expect: Expect) {
+fn missing(wheels: &[WheelFile], base: Option<&[(&str, &str)]>) -> String {
     let base: Option<Vec<(String, String)>> =
         base.map(|base| base.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect());
-    let missing = unsatisfied(&facts(wheels), base.as_deref(), &target());
-    expect.assert_eq(&missing.iter().map(|one| format!("{one}\n")).collect::<String>());
-}
-
-fn check_conflicts(wheels: &[WheelFile], expect: Expect) {
-    let found = conflicts(&facts(wheels), &layout(), &target()).unwrap();
-    expect.assert_eq(&found.iter().map(|one| format!("{one}\n")).collect::<String>());
+    let facts: Vec<WheelFacts> = wheels.iter().map(WheelFile::facts).collect();
+    let missing = unsatisfied(facts.iter(), base.as_deref(), &target());
+    missing.iter().map(|one| format!("  {one}\n")).collect()
 }
 
 #[test]
 fn requirements_are_met_by_wheels_and_base() {
-    let wheels = || {
-        [
-            WheelFile::new("mindpet", "1.0.4")
-                .requires("Click (>=8)")
-                .requires("PyYAML>=5; python_version >= '3.7'")
-                .requires("numpy")
-                .requires("pywin32; sys_platform == 'win32'")
-                .requires("sphinx; extra == 'docs'")
-                .requires("what is this"),
-            WheelFile::new("click", "7.1"),
-        ]
-    };
-    check_required(
-        &wheels(),
-        Some(&[("pyyaml", "6.0"), ("NumPy", "1.23"), ("click", "8.1")]),
-        expect![[r#"
-        `mindpet` requires `Click (>=8)`, but 7.1 is there
-        `mindpet` requires `what is this`, which means nothing: `is this` is not a comparison of versions
-    "#]],
-    );
-    check_required(
-        &wheels(),
-        None,
-        expect![[r#"
-        `mindpet` requires `Click (>=8)`, but 7.1 is there
-        `mindpet` requires `PyYAML>=5; python_version >= '3.7'`, which is not there
-        `mindpet` requires `numpy`, which is not there
-        `mindpet` requires `what is this`, which means nothing: `is this` is not a comparison of versions
-    "#]],
-    );
-}
-
-#[test]
-fn extras_count_where_a_wheel_asks_for_them() {
     let wheels = [
-        WheelFile::new("app", "1").requires("kit[fast, Big_One]"),
-        WheelFile::new("kit", "1")
-            .requires("speed; extra == 'fast'")
-            .requires("size; extra == 'big-one' and python_version > '3'")
-            .requires("docs; extra == 'docs'")
-            .requires("kit[all]; extra == 'fast'")
-            .requires("everything; extra == 'all'"),
+        WheelFile::new("mindpet", "1.0.4")
+            .requires("Click (>=8)")
+            .requires("PyYAML>=5; python_version >= '3.7'")
+            .requires("numpy")
+            .requires("pywin32; sys_platform == 'win32'")
+            .requires("sphinx; extra == 'docs'")
+            .requires("what is this"),
+        WheelFile::new("click", "7.1"),
     ];
-    check_required(
-        &wheels,
+    let known = missing(&wheels, Some(&[("pyyaml", "6.0"), ("NumPy", "1.23"), ("click", "8.1")]));
+    let unknown = missing(&wheels, None);
+    // Extras count where a wheel asks for them.
+    let extras = missing(
+        &[
+            WheelFile::new("app", "1").requires("kit[fast, Big_One]"),
+            WheelFile::new("kit", "1")
+                .requires("speed; extra == 'fast'")
+                .requires("size; extra == 'big-one' and python_version > '3'")
+                .requires("docs; extra == 'docs'")
+                .requires("kit[all]; extra == 'fast'")
+                .requires("everything; extra == 'all'"),
+        ],
         Some(&[]),
-        expect![[r#"
-        `kit` requires `everything; extra == 'all'`, which is not there
-        `kit` requires `size; extra == 'big-one' and python_version > '3'`, which is not there
-        `kit` requires `speed; extra == 'fast'`, which is not there
-    "#]],
     );
+    let text = format!("a base that is known:\n{known}one that is not:\n{unknown}extras:\n{extras}");
+    expect_file!["said/requirements.txt"].assert_eq(&text);
 }
 
 #[test]
-fn different_bytes_at_one_path_are_a_conflict() {
-    check_conflicts(
-        &[
+fn wheels_that_can_not_both_be_installed_are_named() {
+    let command = |name: &str, function: &str| {
+        WheelFile::new(name, "1").commands(&format!("[console_scripts]\nsame = m:f\nrun = {function}\n"))
+    };
+    let rows = [
+        [
             WheelFile::new("one", "1").file("shared/__init__.py", b"").file("shared/x.py", b"1").file("mod", b""),
             WheelFile::new("two", "1").file("shared/__init__.py", b"").file("shared/x.py", b"2").file("mod/a.py", b""),
         ],
-        expect![[r#"
-            `one` and `two` put different files at `/opt/py/lib/python3.9/site-packages/shared/x.py`
-            `one` puts a file at `/opt/py/lib/python3.9/site-packages/mod`, where `two` has a folder
-        "#]],
-    );
-}
-
-#[test]
-fn commands_conflict_too() {
-    let wheel = |name: &str, function: &str| {
-        WheelFile::new(name, "1").commands(&format!("[console_scripts]\nsame = m:f\nrun = {function}\n"))
-    };
-    check_conflicts(
-        &[wheel("one", "a:b"), wheel("two", "a:c")],
-        expect![[r#"
-        `one` and `two` put different files at `/opt/py/bin/run`
-    "#]],
-    );
-}
-
-#[test]
-fn one_distribution_twice_is_a_conflict() {
-    check_conflicts(
-        &[WheelFile::new("one-kit", "1"), WheelFile::new("One_Kit", "2")],
-        expect![[r#"
-        there are two wheels of `one-kit`: 1 and 2
-    "#]],
-    );
+        [command("one", "a:b"), command("two", "a:c")],
+        [WheelFile::new("one-kit", "1"), WheelFile::new("One_Kit", "2")],
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    for wheels in rows {
+        let [one, two] = wheels.map(|wheel| setup().install(&wheel.write(folder.path())).unwrap());
+        text.extend(conflicts(&[&one, &two]).iter().map(|one| format!("{one}\n")));
+    }
+    expect_file!["said/conflicts.txt"].assert_eq(&text);
 }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 use oci_image::Store;
 use proptest::prelude::*;
-use wheel_layer::{Options, WheelFacts};
+use wheel_layer::WheelFacts;
 
 use crate::{
-    wheel_file::{WheelFile, layers, layout, store, write},
+    wheel_file::{WheelFile, setup, store, write},
     zip_file::{ZipEntry, zip},
 };
 
@@ -26,7 +26,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn refusal(bytes: &[u8]) -> String {
     let (folder, store) = store();
     let path = write(folder.path(), "demo-1.0-py3-none-any.whl", bytes);
-    let text = match layers(&store, &path, &layout(), &Options::default()) {
+    let text = match setup().layers(&store, &path) {
         Ok(_) => return "accepted".to_owned(),
         Err(error) => chain(&error),
     };
@@ -78,27 +78,7 @@ fn names_that_lead_out_are_refused() {
     writeln!(table, "{}", refusal(&below.bytes())).unwrap();
     let cp437 = ZipEntry { name: b"\xff\xfe".to_vec(), local_name: b"\xff\xfe".to_vec(), flags: 0x800, ..good() };
     writeln!(table, "{}", with(cp437)).unwrap();
-    expect![[r#"
-        it is damaged: entry `../x`: its name leads out of the wheel
-        it is damaged: entry `a/../../x`: its name leads out of the wheel
-        it is damaged: entry `/etc/passwd`: its name is an absolute path
-        it is damaged: entry `a\\b`: its name holds a backslash
-        it is damaged: entry `a\0b`: its name holds a NUL or a line end
-        it is damaged: entry `a//b`: its name has an empty or `.` component
-        it is damaged: entry `./a`: its name has an empty or `.` component
-        it is damaged: entry ``: it names nothing
-        it is damaged: entry `a\nb`: its name holds a NUL or a line end
-        it is damaged: entry `.wh.demo`: its name is that of a whiteout
-        it is damaged: entry `demo/.wh..wh..opq`: its name is that of a whiteout
-        it is damaged: it has too long names
-        it is damaged: entry `demo-1.0.data/scripts/../../x`: its name leads out of the wheel
-        it is damaged: entry `demo-1.0.data/root/x` is of the unknown scheme `root`; there are data, headers, platlib, purelib, scripts
-        it is damaged: entry `demo-1.0.data/x` lies in a `.data` folder, but not in one of a scheme below it (purelib, platlib, …)
-        it is damaged: entry `demo-1.0.data/data//etc/passwd`: its name has an empty or `.` component
-        it is damaged: entry `demo.py` is there twice
-        failed to make a layer of it: refused `opt/py/lib/python3.9/site-packages/a/b`: `opt/py/lib/python3.9/site-packages/a` is not a folder in this layer
-        it is damaged: entry `��`: its name is not UTF-8, as it says
-    "#]].assert_eq(&table);
+    expect_file!["said/hostile_names.txt"].assert_eq(&table);
 }
 
 /// A wheel of 4 MB with 500 names `a/a/a/…` made a layer of 3 GB, and took 1.9 GB of memory.
@@ -138,23 +118,7 @@ fn entries_that_lie_are_refused() {
     check("stored, other CRC", ZipEntry { crc32: 1, ..ZipEntry::new("demo.py", b"x", false) });
     check("garbage", ZipEntry { raw: vec![0xff; 50], ..good() });
     check("beyond the end", ZipEntry { offset: Some(1 << 30), ..good() });
-    expect![[r#"
-        encrypted: it is damaged: entry `demo.py` is encrypted
-        masked: it is damaged: entry `demo.py` is encrypted
-        deflate64: it is damaged: entry `demo.py` is compressed by deflate64, not by deflate
-        bzip2: it is damaged: entry `demo.py` is compressed by bzip2, not by deflate
-        zstd: it is damaged: entry `demo.py` is compressed by zstd, not by deflate
-        unknown method: it is damaged: entry `demo.py` is compressed by method 4711, not by deflate
-        other local name: it is damaged: entry `demo.py` has another name in its own header
-        other CRC: failed to make a layer of it: `/opt/py/lib/python3.9/site-packages/demo.py` is damaged: its CRC-32 is 6fa2ccc4 instead of 00000001
-        larger: failed to make a layer of it: `/opt/py/lib/python3.9/site-packages/demo.py` is damaged: it unpacks to 1188 bytes instead of 1189
-        smaller: failed to make a layer of it: `/opt/py/lib/python3.9/site-packages/demo.py` is damaged: it unpacks to more than 1187 bytes
-        bomb: it is damaged: entry `demo.py` claims that 29 bytes unpack to 2147483648
-        stored, but other size: it is damaged: entry `demo.py` is stored, yet 1188 bytes take 29
-        stored, other CRC: failed to make a layer of it: `/opt/py/lib/python3.9/site-packages/demo.py` is damaged: its CRC-32 is 8cdc1683 instead of 00000001
-        garbage: failed to make a layer of it: `/opt/py/lib/python3.9/site-packages/demo.py` is damaged: it is not a deflate stream
-        beyond the end: it is damaged: it is not a whole zip archive (failed to fill whole buffer)
-    "#]].assert_eq(&table);
+    expect_file!["said/entries_that_lie.txt"].assert_eq(&table);
 }
 
 /// One entry inside the bytes of another, as zip bombs have it.
@@ -194,21 +158,7 @@ fn wheels_that_are_none_are_refused() {
     wheel.record = Some("\"demo.py,,\n".to_owned());
     check("RECORD cut", &wheel.bytes());
     check("bad command", &WheelFile::demo().commands("[console_scripts]\nx = y\n").bytes());
-    expect![[r#"
-        empty: it is damaged: it is not a whole zip archive (Missing end of central directory)
-        text: it is damaged: it is not a whole zip archive (Missing end of central directory)
-        cut: it is damaged: it is not a whole zip archive (Missing end of central directory)
-        cut in the middle: it is damaged: it is not a whole zip archive (Missing end of central directory)
-        no entries: it is damaged: it has no `.dist-info` folder
-        more announced: it is damaged: it is not a whole zip archive (2 entries announced, 1 or more found)
-        fewer announced: it is damaged: it is not a whole zip archive (1 entries announced, 2 or more found)
-        another's metadata: it is damaged: its folder `other-1.0.dist-info` is not that of `demo`
-        two metadata folders: it is damaged: it has several `.dist-info` folders: `demo-1.0.dist-info`, `other-1.0.dist-info`
-        no version of the format: it is damaged: `demo-1.0.dist-info/WHEEL`: it has no `Wheel-Version`
-        no version: it is damaged: `demo-1.0.dist-info/METADATA`: it has no `Version`
-        RECORD cut: it is damaged: `demo-1.0.dist-info/RECORD`: line 1 has a quote that is not closed
-        bad command: it is damaged: `demo-1.0.dist-info/entry_points.txt`: command `x = y`: it names no function
-    "#]].assert_eq(&table);
+    expect_file!["said/files_that_are_no_wheels.txt"].assert_eq(&table);
 }
 
 #[test]
@@ -227,13 +177,11 @@ fn a_file_whose_bytes_are_not_those_of_record_leaves_no_layer() {
 fn a_wheel_that_changes_after_it_was_read_leaves_no_layer() {
     let (folder, store) = store();
     let path = WheelFile::demo().entry(good()).write(folder.path());
-    let facts = WheelFacts::read(&path).unwrap();
+    let wheel = setup().install(&path).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[60] ^= 0x40;
     std::fs::write(&path, bytes).unwrap();
-    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap();
-    let target = crate::wheel_file::target();
-    let error = facts.layers(&store, &path, &digest, &layout(), &target, &Options::default()).unwrap_err();
+    let error = setup().share(&store, &[wheel]).unwrap_err();
     assert!(chain(&error).contains("`/opt/py/lib/python3.9/site-packages/demo.py` is damaged"), "{}", chain(&error));
     assert_nothing_left(&store);
 }
@@ -250,7 +198,7 @@ proptest! {
         }
         let (folder, store) = store();
         let path = write(folder.path(), "demo-1.0-py3-none-any.whl", &bytes);
-        if layers(&store, &path, &layout(), &Options::default()).is_err() {
+        if setup().layers(&store, &path).is_err() {
             assert_nothing_left(&store);
         }
     }

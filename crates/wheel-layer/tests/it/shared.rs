@@ -1,41 +1,20 @@
 //! Several wheels in one layer.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, error::Error, fs, path::Path};
 
-use expect_test::expect;
-use oci_image::{Attr, Digest, Layer, Store};
-use wheel_layer::{Layout, Member, Options, WheelError, WheelFacts, conflicts, shared_layers};
+use expect_test::{expect, expect_file};
+use oci_image::{Attr, Digest};
+use wheel_layer::{InstalledWheel, WheelError, conflicts};
 
 use crate::{
-    wheel_file::{MTIME, WheelFile, layers, layout, store, target, unpack},
+    wheel_file::{MTIME, Setup, WheelFile, noise, setup, store, unpack},
     zip_file::ZipEntry,
 };
 
 const SITE: &str = "opt/py/lib/python3.9/site-packages";
 
-/// A wheel on disk and all that is to be said of it.
-struct Made {
-    facts: WheelFacts,
-    path: PathBuf,
-    digest: Digest,
-}
-
-fn made(folder: &std::path::Path, wheel: &WheelFile) -> Made {
-    let path = wheel.write(folder);
-    let digest = Digest::of(fs::read(&path).unwrap());
-    Made { facts: WheelFacts::read(&path).unwrap(), path, digest }
-}
-
-fn members(wheels: &[Made]) -> Vec<Member<'_>> {
-    wheels.iter().map(|Made { facts, path, digest }| Member { facts, path, digest }).collect()
-}
-
-fn share(store: &Store, wheels: &[Made], layout: &Layout, max_layer: u64) -> Result<Vec<Layer>, WheelError> {
-    shared_layers(&members(wheels), store, layout, &target(), &Options { max_layer })
-}
-
-fn noise(seed: u8) -> Vec<u8> {
-    (0..5000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect()
+fn installed(folder: &Path, wheel: &WheelFile) -> InstalledWheel {
+    setup().install(&wheel.write(folder)).unwrap()
 }
 
 /// Two namespace packages and a third wheel, with a file, a script and a command that two of them have alike.
@@ -62,14 +41,14 @@ fn paths(entries: &[(String, u32, Vec<u8>)]) -> String {
 fn what_wheels_share_is_the_union_of_what_they_have() {
     let (folder, store) = store();
     let parents = [("/opt/py".to_owned(), Attr { mode: 0o711, uid: 1000, gid: 100, mtime: MTIME })];
-    let layout = Layout { parents: parents.into_iter().collect(), ..layout() };
-    let wheels = three().map(|wheel| made(folder.path(), &wheel));
-    let shared = share(&store, &wheels, &layout, u64::MAX).unwrap();
+    let setup = Setup { parents: parents.into_iter().collect(), ..setup() };
+    let wheels = three().map(|wheel| installed(folder.path(), &wheel));
+    let shared = setup.share(&store, &wheels).unwrap();
     assert_eq!(shared.len(), 1);
     let found = unpack(&store, &shared[0]);
     let apart: Vec<_> = wheels
         .iter()
-        .flat_map(|one| layers(&store, &one.path, &layout, &Options::default()).unwrap())
+        .flat_map(|one| setup.layers(&store, &one.path).unwrap())
         .flat_map(|layer| unpack(&store, &layer))
         .collect();
     assert!(found.len() < apart.len());
@@ -78,50 +57,15 @@ fn what_wheels_share_is_the_union_of_what_they_have() {
     assert_eq!(set, apart.iter().collect::<BTreeSet<_>>());
     assert!(found.contains(&("opt/py/".to_owned(), 0o711, Vec::new())));
     // Wheel by wheel, each in the order of its archive; what the second has like the first is not there again.
-    expect![[r#"
-        opt/
-        opt/py/
-        opt/py/lib/
-        opt/py/lib/python3.9/
-        SITE/
-        SITE/kit/
-        SITE/kit/__init__.py
-        SITE/kit/one.bin
-        opt/py/bin/
-        opt/py/bin/kit
-        SITE/kit_one-1.dist-info/
-        SITE/kit_one-1.dist-info/entry_points.txt
-        SITE/kit_one-1.dist-info/METADATA
-        SITE/kit_one-1.dist-info/WHEEL
-        opt/py/bin/one
-        SITE/kit_one-1.dist-info/INSTALLER
-        SITE/kit_one-1.dist-info/REQUESTED
-        SITE/kit_one-1.dist-info/RECORD
-        SITE/kit/two.bin
-        SITE/kit_two-2.dist-info/
-        SITE/kit_two-2.dist-info/entry_points.txt
-        SITE/kit_two-2.dist-info/METADATA
-        SITE/kit_two-2.dist-info/WHEEL
-        SITE/kit_two-2.dist-info/INSTALLER
-        SITE/kit_two-2.dist-info/REQUESTED
-        SITE/kit_two-2.dist-info/RECORD
-        SITE/apart/
-        SITE/apart/__init__.py
-        SITE/apart-3.dist-info/
-        SITE/apart-3.dist-info/METADATA
-        SITE/apart-3.dist-info/WHEEL
-        SITE/apart-3.dist-info/INSTALLER
-        SITE/apart-3.dist-info/REQUESTED
-        SITE/apart-3.dist-info/RECORD
-    "#]]
-    .assert_eq(&paths(&found));
+    expect_file!["said/three_wheels_in_one_layer.txt"].assert_eq(&paths(&found));
 }
 
 #[test]
 fn shared_layers_are_split_and_the_same_every_time() {
     let (folder, store) = store();
-    let wheels = three().map(|wheel| made(folder.path(), &wheel));
-    let shared = share(&store, &wheels, &layout(), 13_000).unwrap();
+    let wheels = three().map(|wheel| installed(folder.path(), &wheel));
+    let split = Setup { max_layer: 13_000, ..setup() };
+    let shared = split.share(&store, &wheels).unwrap();
     assert_eq!(shared.len(), 3);
     let mut files = BTreeSet::new();
     for layer in &shared {
@@ -132,67 +76,55 @@ fn shared_layers_are_split_and_the_same_every_time() {
             assert!(files.insert(path.clone()), "{path} is in two pieces");
         }
     }
-    let whole = share(&store, &wheels, &layout(), u64::MAX).unwrap();
+    let whole = setup().share(&store, &wheels).unwrap();
     let of_whole = unpack(&store, &whole[0]).into_iter().map(|(path, ..)| path).filter(|path| !path.ends_with('/'));
     assert_eq!(files, of_whole.collect());
     let (_other, store) = self::store();
-    assert_eq!(share(&store, &wheels, &layout(), 13_000).unwrap(), shared);
+    assert_eq!(split.share(&store, &wheels).unwrap(), shared);
     // A change here needs a new format version in layers.rs.
     let plain = ["one", "two"].map(|name| {
         let wheel = WheelFile::new(name, "1").entry(ZipEntry::new(name, &noise(0), false));
-        made(folder.path(), &wheel)
+        installed(folder.path(), &wheel)
     });
     expect!["sha256:163a41041a22578f881fced188854f0c1381f916a07c72e672d73fa628df53a7"]
-        .assert_eq(&share(&store, &plain, &layout(), u64::MAX).unwrap()[0].diff_id.to_string());
+        .assert_eq(&setup().share(&store, &plain).unwrap()[0].diff_id.to_string());
 }
 
 #[test]
 fn shared_layers_are_made_once_for_the_same_wheels_in_the_same_order() {
     let (folder, store) = store();
-    let wheels = three().map(|wheel| made(folder.path(), &wheel));
-    let first = share(&store, &wheels, &layout(), u64::MAX).unwrap();
+    let wheels = three().map(|wheel| installed(folder.path(), &wheel));
+    let first = setup().share(&store, &wheels).unwrap();
     for one in &wheels {
         fs::remove_file(&one.path).unwrap();
     }
-    assert_eq!(share(&store, &wheels, &layout(), u64::MAX).unwrap(), first, "made again");
-    let missing = |wheels: &[Made], layout: &Layout, max_layer| {
-        assert!(matches!(share(&store, wheels, layout, max_layer), Err(WheelError::Read { .. })));
+    assert_eq!(setup().share(&store, &wheels).unwrap(), first, "made again");
+    let missing = |wheels: &[InstalledWheel], setup: &Setup| {
+        assert!(matches!(setup.share(&store, wheels), Err(WheelError::Read { .. })));
     };
-    missing(&wheels, &layout(), 13_000);
-    missing(&wheels, &Layout { uid: 0, ..layout() }, u64::MAX);
-    missing(&wheels[..2], &layout(), u64::MAX);
+    missing(&wheels, &Setup { max_layer: 13_000, ..setup() });
+    missing(&wheels[..2], &setup());
     let [one, two, three] = wheels;
     let swapped = [two, one, three];
-    missing(&swapped, &layout(), u64::MAX);
+    missing(&swapped, &setup());
     let [two, one, three] = swapped;
-    let digest = Digest::from_bytes([0; 32]);
-    missing(&[one, two, Made { digest, ..three }], &layout(), u64::MAX);
-}
-
-#[test]
-fn one_wheel_alone_shares_with_nobody() {
-    let (folder, store) = store();
-    let [one, ..] = three().map(|wheel| made(folder.path(), &wheel));
-    let alone = layers(&store, &one.path, &layout(), &Options::default()).unwrap();
-    let records = || fs::read_dir(store.root().join("records/wheel-layers")).unwrap().count();
-    assert_eq!(records(), 1);
-    assert_eq!(share(&store, &[one], &layout(), Options::default().max_layer).unwrap(), alone);
-    assert_eq!(records(), 1);
-    assert_eq!(share(&store, &[], &layout(), u64::MAX).unwrap(), []);
+    let mut other = three.clone();
+    other.digest = Digest::from_bytes([0; 32]);
+    missing(&[one, two, other], &setup());
 }
 
 fn refused(wheels: &[WheelFile], break_it: impl Fn(&mut Vec<u8>)) -> String {
     let (folder, store) = store();
-    let wheels: Vec<_> = wheels.iter().map(|wheel| made(folder.path(), wheel)).collect();
+    let wheels: Vec<_> = wheels.iter().map(|wheel| installed(folder.path(), wheel)).collect();
     let last = wheels.last().unwrap();
     let mut bytes = fs::read(&last.path).unwrap();
     break_it(&mut bytes);
     fs::write(&last.path, bytes).unwrap();
-    let error = share(&store, &wheels, &layout(), u64::MAX).unwrap_err();
+    let error = setup().share(&store, &wheels).unwrap_err();
     for folder in ["tmp", "blobs/sha256", "records"] {
         assert_eq!(fs::read_dir(store.root().join(folder)).unwrap().count(), 0, "{folder}");
     }
-    let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
     format!("{error}{cause}").replace(&format!("{}/", folder.path().display()), "")
 }
 
@@ -208,8 +140,8 @@ fn no_wheel_replaces_the_record_of_another() {
     let record = "victim-1.dist-info/RECORD";
     let other = |path: &str| WheelFile::new("other", "1").file(&format!("other-1.data/platlib/{path}"), b"");
     let between = |one: &WheelFile, two: &WheelFile| {
-        let found = conflicts(&[one.facts(), two.facts()], &layout(), &target()).unwrap();
-        let said = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let folder = tempfile::tempdir().unwrap();
+        let said = conflicts(&[&installed(folder.path(), one), &installed(folder.path(), two)]).join("; ");
         assert_eq!(refused(&[one.clone(), two.clone()], |_| {}), format!("the wheels can't share a layer: {said}"));
         said
     };

@@ -5,13 +5,14 @@ use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use oci_image::{Digest, Layer, Store};
+use oci_image::{Digest, Layer, ParentDirs, Store};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use wheel_layer::{Layout, Options, Target, WheelError, WheelFacts};
+use wheel_layer::{InstalledWheel, Layout, Target, WheelError, WheelFacts};
 
 use crate::zip_file::{ZipEntry, zip};
 
@@ -27,7 +28,7 @@ pub struct WheelFile {
     pub entries: Vec<ZipEntry>,
     /// RECORD, if it is not to be the true one.
     pub record: Option<String>,
-    dist_info: String,
+    pub dist_info: String,
 }
 
 impl WheelFile {
@@ -124,11 +125,6 @@ pub fn target() -> Target {
     Target::aarch64((3, 9), (2, 28))
 }
 
-/// A Python below `/opt/py`, owned by 1000:100.
-pub fn layout() -> Layout {
-    Layout { uid: 1000, gid: 100, ..Layout::posix_prefix("/opt/py", (3, 9), MTIME) }
-}
-
 /// A store in a folder of its own.
 pub fn store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -136,10 +132,43 @@ pub fn store() -> (TempDir, Store) {
     (folder, store)
 }
 
-/// Reads the wheel and makes its layers.
-pub fn layers(store: &Store, wheel: &Path, layout: &Layout, options: &Options) -> Result<Vec<Layer>, WheelError> {
-    let digest = Digest::of(fs::read(wheel).unwrap());
-    WheelFacts::read(wheel)?.layers(store, wheel, &digest, layout, &target(), options)
+/// How wheels become layers: for a Python below `/opt/py`, owned by 1000:100, unless a test says otherwise.
+#[derive(Clone)]
+pub struct Setup {
+    pub layout: Layout,
+    pub parents: ParentDirs,
+    /// A folder that is a link of the base, and where it leads.
+    pub link: Option<(&'static str, &'static str)>,
+    pub max_layer: u64,
+}
+
+pub fn setup() -> Setup {
+    let layout = Layout { uid: 1000, gid: 100, ..Layout::posix_prefix("/opt/py", (3, 9), MTIME) };
+    Setup { layout, parents: ParentDirs::new(), link: None, max_layer: u64::MAX }
+}
+
+impl Setup {
+    /// Reads the wheel and places its files.
+    pub fn install(&self, wheel: &Path) -> Result<InstalledWheel, WheelError> {
+        let digest = Digest::of(fs::read(wheel).unwrap());
+        let real = |folder: &str| self.link.filter(|(from, _)| *from == folder).map(|(_, to)| to.to_owned());
+        let facts = Arc::new(WheelFacts::read(wheel)?);
+        InstalledWheel::new(facts, wheel.to_owned(), digest, Arc::new(self.layout.clone()), real)
+    }
+
+    pub fn share(&self, store: &Store, wheels: &[InstalledWheel]) -> Result<Vec<Layer>, WheelError> {
+        wheel_layer::layers(&wheels.iter().collect::<Vec<_>>(), store, &self.parents, self.max_layer)
+    }
+
+    /// Reads the wheel and makes its layers.
+    pub fn layers(&self, store: &Store, wheel: &Path) -> Result<Vec<Layer>, WheelError> {
+        self.share(store, &[self.install(wheel)?])
+    }
+}
+
+/// 5000 bytes that do not compress, others for each seed.
+pub fn noise(seed: u8) -> Vec<u8> {
+    (0..5000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect()
 }
 
 /// The entries of a layer: path, mode and contents. Fails unless the blob is one gzip member.

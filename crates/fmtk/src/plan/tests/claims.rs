@@ -1,6 +1,5 @@
 //! What the tag says of the image's contents.
 
-use expect_test::expect;
 use wheel_double::WheelDouble;
 
 use super::{RECIPE, SITE, World};
@@ -9,10 +8,7 @@ use super::{RECIPE, SITE, World};
 fn another_mindspore_of_the_base_than_the_tag_s_is_refused() {
     let mut world = World::new(RECIPE);
     world.has("mindspore", "1.7.0");
-    world.check(expect![[r#"
-        error: the base `oci:base` has MindSpore `1.7.0`, but the image's tag would say `1.8.1`
-        hint: give `--set versions.mindspore=1.7.0`, or add the wheel of `1.8.1`
-    "#]]);
+    world.check("another_mindspore");
     world.recipe.versions.mindspore = "1.7.0".parse().unwrap();
     assert_eq!(world.plan().unwrap().warnings, [""; 0]);
     for same in ["1.7.0+ascend", "1.7.0.0", "1.7"] {
@@ -48,21 +44,14 @@ fn a_wheel_replaces_the_base_s_mindspore_of_the_same_name_alone() {
     assert!(world.plan().is_ok());
     let mut world = World::new(&recipe);
     world.wheel(&WheelDouble::new("mindspore_ascend"));
-    world.check(expect![[r#"
-        error: the base `oci:base` has MindSpore `1.8.1` as `mindspore`, which the wheel of `mindspore-ascend` `1.0` would be mixed with: both are the module `mindspore`
-        hint: take a base without `mindspore`, or leave out the wheel
-    "#]]);
+    world.check("mixed_mindspores");
 }
 
 #[test]
 fn a_tag_that_claims_what_nothing_brings_is_warned_of() {
     let mut world = World::new(&RECIPE.replace("cann = \"none\"", "cann = \"5.1.RC2\""));
     world.file(&format!("{SITE}/mindspore.dist-info/METADATA"), b"Name: other\nVersion: 1.8.1\n");
-    world.check(expect![[r#"
-        layer /usr/local/bin/fmtk-launch /usr/local/bin/fmk-patch
-        warning: the tag would say MindSpore `1.8.1`, and neither the base `oci:base` nor a wheel has any MindSpore
-        warning: the tag would say CANN `5.1.RC2`, and neither the base `oci:base` nor an installer has any CANN; `--set versions.cann=none` says so in the tag
-    "#]]);
+    world.check("claims");
     // Where the interpreter looks besides, there may be one.
     let mut other = World::new(RECIPE);
     other.recipe.python.site_packages = "/opt/other".parse().unwrap();
@@ -79,10 +68,7 @@ fn a_base_has_the_cann_that_its_folders_tell() {
     assert_eq!(world.plan().unwrap().warnings, [""; 0]);
     world.dir("usr/local/Ascend/ascend-toolkit/5.1.RC1/opp", 0o755, 0);
     world.dir("usr/local/Ascend/ascend-toolkit-other/5.1.RC2", 0o755, 0);
-    world.check(expect![[r#"
-        layer /usr/local/bin/fmtk-launch /usr/local/bin/fmk-patch
-        warning: the tag would say CANN `5.1.RC2`, and the base `oci:base` has `5.1.RC1`
-    "#]]);
+    world.check("another_cann");
     world.dir("opt/nnae/5.1.RC2", 0o755, 0).link("usr/local/Ascend/nnae", "/opt/nnae");
     assert_eq!(world.plan().unwrap().warnings, [""; 0]);
 }

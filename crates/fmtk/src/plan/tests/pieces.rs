@@ -1,10 +1,9 @@
 //! In how many layers what is large is put.
 
-use oci_image::Digest;
 use wheel_double::WheelDouble;
 
-use super::{RECIPE, World};
-use crate::{plan::PlannedLayer, resolve::own_file::PlannedFile};
+use super::{RECIPE, World, own_file};
+use crate::plan::PlannedLayer;
 
 #[test]
 fn layers_are_split_in_smaller_pieces_where_there_is_room() {
@@ -13,9 +12,7 @@ fn layers_are_split_in_smaller_pieces_where_there_is_room() {
         world.base_layers = base_layers;
         let wheel = (0..20).fold(WheelDouble::new("a"), |wheel, file| wheel.file(&format!("{file}.bin"), &[1]));
         world.wheel(&wheel);
-        for file in world.facts[0].files.iter_mut().filter(|file| file.name.ends_with(".bin")) {
-            file.compressed = 60 << 20;
-        }
+        world.large();
         world.plan().unwrap().max_layer >> 20
     };
     let auto = [20, 105, 112, 116].map(|base_layers| max_layer(base_layers, RECIPE));
@@ -34,9 +31,7 @@ fn the_plan_says_in_how_many_layers() {
     };
     world.wheel(&WheelDouble::new("a").file("1.bin", &[1]).file("2.bin", &[2]));
     assert_eq!(said(&world), [""; 0]);
-    for file in world.facts[0].files.iter_mut().filter(|file| file.name.ends_with(".bin")) {
-        file.compressed = 60 << 20;
-    }
+    world.large();
     assert_eq!(said(&world), ["+ in up to 2 layers"]);
     world.wheel(&WheelDouble::new("b"));
     assert_eq!(said(&world), ["+ in up to 2 layers"]);
@@ -44,16 +39,11 @@ fn the_plan_says_in_how_many_layers() {
     assert_eq!(said(&world), ["layer   shared by 2 wheels                  2.0 kB", "+ in up to 2 layers"]);
 }
 
-fn file(name: &str, size: u64) -> PlannedFile {
-    let sha256 = Digest::of(name);
-    let from = format!("/here/{name}").into();
-    PlannedFile { from, to: format!("/srv/{name}"), mode: 0o644, uid: 0, gid: 0, sha256, size }
-}
-
 #[test]
 fn the_user_s_files_are_split_too() {
     let mut world = World::new(RECIPE);
-    world.files = vec![file("c", 40 << 20), file("b", 30 << 20), file("a", 30 << 20)];
+    world.files =
+        [("/srv/c", 40), ("/srv/b", 30), ("/srv/a", 30)].map(|(to, size)| own_file(to, (0, 0), size << 20)).into();
     let layers = |world: &World| -> Vec<Vec<String>> {
         let of_files = |layer: &PlannedLayer| match layer {
             PlannedLayer::Files { files, .. } => Some(files.iter().map(|file| file.to.clone()).collect()),
@@ -71,7 +61,8 @@ fn the_user_s_files_are_split_too() {
 fn layers_of_own_files_are_numbered() {
     let named = |sizes: &[u64]| -> Vec<String> {
         let mut world = World::new(RECIPE);
-        world.files = (1..).zip(sizes).map(|(number, size)| file(&format!("f{number}"), *size)).collect();
+        world.files =
+            (1..).zip(sizes).map(|(number, size)| own_file(&format!("/srv/{number}"), (0, 0), *size)).collect();
         let layers = world.plan().unwrap().layers;
         let of_files = layers.iter().filter(|layer| matches!(layer, PlannedLayer::Files { .. }));
         of_files.map(PlannedLayer::content).collect()

@@ -97,13 +97,13 @@ fn fetch_by(
     }
     // The lock is ours: what lies here is left from a fetch that was interrupted.
     let work = folder.join(PARTIAL);
-    remove_folder(&work)?;
+    removed(&work, |path| fs::remove_dir_all(path))?;
     let wheels = work.join("wheels");
     fs::create_dir_all(&wheels).with_context(|| format!("failed to create folder `{}`", wheels.display()))?;
     let result = download(python, &request, &work, &wheels, progress)
         .and_then(|()| arrived(&wheels, store))
         .and_then(|files| settle(&old, Record { request: Some(request.clone()), files }, &wheels, folder));
-    remove_folder(&work)?;
+    removed(&work, |path| fs::remove_dir_all(path))?;
     if let Ok(fetched) = &result {
         let (wheels, size) = (progress::count(fetched.files.len(), "wheel"), progress::bytes(fetched.size));
         progress.line(&format!("fetched {wheels}, {size}, into `{}`", folder.display()));
@@ -183,9 +183,9 @@ fn arrived(wheels: &Path, store: &Store) -> anyhow::Result<BTreeMap<String, File
         if name.distribution.as_str() == "moxing" {
             bail!("a requirement pulled in PyPI's `moxing`, which is not MoXing: `{file}`");
         }
-        let (size, sha256) = digest(store, &entry.path())?;
-        // On the disk before the record says so.
         let path = entry.path();
+        let (size, sha256) = digest(store, &path)?;
+        // On the disk before the record says so.
         File::open(&path)
             .and_then(|file| file.sync_all())
             .with_context(|| format!("failed to sync `{}`", path.display()))?;
@@ -203,13 +203,7 @@ fn settle(old: &Record, new: Record, wheels: &Path, folder: &Path) -> anyhow::Re
         fs::rename(from, &to).with_context(|| format!("failed to move a wheel to `{}`", to.display()))?;
     }
     for file in old.files.keys().filter(|file| !new.files.contains_key(*file)) {
-        let path = folder.join(file);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("failed to remove `{}`", path.display()));
-            }
-            _ => {}
-        }
+        removed(&folder.join(file), |path| fs::remove_file(path))?;
     }
     new.save(folder)?;
     Ok(outcome(&new, true))
@@ -220,8 +214,9 @@ fn outcome(record: &Record, downloaded: bool) -> Fetched {
     Fetched { downloaded, files: record.files.keys().cloned().collect(), size }
 }
 
-fn remove_folder(path: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(path) {
+/// Removes what need not be there.
+fn removed(path: &Path, remove: fn(&Path) -> io::Result<()>) -> anyhow::Result<()> {
+    match remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("failed to remove `{}`", path.display()))
         }

@@ -1,19 +1,13 @@
 //! What a fetch leaves beside its wheels: what it was asked for and what came.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, Permissions},
-    io::{self, Write},
-    os::unix::fs::PermissionsExt,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use anyhow::Context;
 use image_name::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::request::Request;
-use crate::resolve::wheels::WheelName;
+use crate::resolve::{place, wheels::WheelName};
 
 /// The record, `fetched.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +22,7 @@ pub struct Record {
 /// One wheel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Length in bytes.
     pub size: u64,
-    /// SHA-256 of its content.
     pub sha256: Digest,
 }
 
@@ -62,12 +54,6 @@ impl Record {
         let writing = || format!("failed to write `{}`", path.display());
         let mut text = serde_json::to_string_pretty(self).with_context(writing)?;
         text.push('\n');
-        // Whoever shares the folder reads it too, unlike a temporary file.
-        let shared = Permissions::from_mode(0o644);
-        let mut file = tempfile::Builder::new().permissions(shared).tempfile_in(folder).with_context(writing)?;
-        file.write_all(text.as_bytes()).with_context(writing)?;
-        file.as_file().sync_data().with_context(writing)?;
-        file.persist(&path).with_context(writing)?;
-        Ok(())
+        place::write_whole(&path, &text).with_context(writing)
     }
 }

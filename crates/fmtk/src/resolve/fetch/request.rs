@@ -9,13 +9,10 @@ use crate::recipe::{ARCH, Glibc, Recipe};
 /// All that decides which wheels come: a folder that was filled for an equal one is not filled again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// What is wanted.
     pub requirements: Vec<String>,
     /// Bounds on whatever that needs.
     pub constraints: Vec<String>,
-    /// `3.9`.
     pub python: String,
-    /// `cp39`.
     pub abi: String,
     /// Platform tags, the most demanding first: pip takes a wheel of the first that has one.
     pub platforms: Vec<String>,
@@ -38,17 +35,13 @@ impl Request {
     /// pip's arguments, with the files of requirements and constraints in `work` and the wheels to be put in `wheels`.
     /// Index, proxies, certificates and find-links are left to pip's own configuration.
     pub fn arguments(&self, work: &Path, wheels: &Path) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec![
-            "download".into(),
-            "--disable-pip-version-check".into(),
-            "--no-input".into(),
-            // An sdist would be built for, and by, this machine.
-            "--only-binary=:all:".into(),
-            "--implementation=cp".into(),
-            format!("--python-version={}", self.python).into(),
-            format!("--abi={}", self.abi).into(),
-        ];
-        arguments.extend(self.platforms.iter().map(|platform| format!("--platform={platform}").into()));
+        // An sdist would be built for, and by, this machine.
+        let fixed =
+            ["download", "--disable-pip-version-check", "--no-input", "--only-binary=:all:", "--implementation=cp"];
+        let target = [format!("--python-version={}", self.python), format!("--abi={}", self.abi)];
+        let platforms = self.platforms.iter().map(|platform| format!("--platform={platform}"));
+        let mut arguments: Vec<OsString> = fixed.iter().map(OsString::from).collect();
+        arguments.extend(target.into_iter().chain(platforms).map(OsString::from));
         for (flag, path) in [
             ("--requirement", work.join(REQUIREMENTS)),
             ("--constraint", work.join(CONSTRAINTS)),

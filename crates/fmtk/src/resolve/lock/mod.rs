@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use image_name::Digest;
 
-pub use self::file::{Lock, LockedBase, LockedPackage};
+pub use self::file::{Lock, LockedBase};
 use crate::{
     options::Call,
     recipe::{PYPI, Recipe},
@@ -49,7 +49,7 @@ pub fn verify(
     let mut differs = false;
     if let Some(lock) = lock {
         // To want nothing of PyPI is said in so many words: a build upon one's own image, which has it all.
-        let wanted = |locked: &&LockedPackage| locked.kind != PYPI || !recipe.pypi.requirements.is_empty();
+        let wanted = |locked: &&Package| locked.kind != PYPI || !recipe.pypi.requirements.is_empty();
         let mut differences = packages_apart(lock.packages.iter().filter(wanted).collect(), packages);
         let left = lock.packages.iter().filter(|locked| !wanted(locked)).count();
         if left > 0 {
@@ -90,7 +90,7 @@ fn base_apart(locked: Option<&LockedBase>, reference: &str, base: &Digest) -> Op
     (digest != *base).then(|| format!("base `{reference}` has digest `{base}`, and `image.lock` has `{digest}`"))
 }
 
-fn packages_apart(locked: Vec<&LockedPackage>, packages: &[Package]) -> Vec<String> {
+fn packages_apart(locked: Vec<&Package>, packages: &[Package]) -> Vec<String> {
     let mut differences = Vec::new();
     for package in packages {
         let Package { kind, file, sha256, .. } = package;
@@ -101,7 +101,7 @@ fn packages_apart(locked: Vec<&LockedPackage>, packages: &[Package]) -> Vec<Stri
         });
     }
     for locked in locked {
-        let LockedPackage { kind, file, sha256, .. } = locked;
+        let Package { kind, file, sha256, .. } = locked;
         if !packages.iter().any(|package| package.kind == *kind && package.file == *file) {
             differences
                 .push(format!("`{file}` of `{kind}` with digest `{sha256}` is in `image.lock` and was not found"));

@@ -1,5 +1,7 @@
 //! What is inside the packages: every wheel read, CANN's installer checked whole.
 
+use std::sync::Arc;
+
 use makeself::Makeself;
 use oci_image::{Store, StoreError};
 use wheel_layer::{WheelError, WheelFacts};
@@ -11,27 +13,28 @@ use crate::{
     terminal::report::{self, Problems},
 };
 
-/// Packages that can be used.
-#[derive(Debug, Default)]
-pub struct Contents {
-    /// The wheels.
-    pub wheels: Vec<Package>,
-    /// What each of them says and holds, in the same order.
-    pub facts: Vec<WheelFacts>,
-    /// CANN's installer.
-    pub installer: Option<(Package, Makeself)>,
+/// A wheel that goes into the image, and what it says and holds.
+#[derive(Debug, Clone)]
+pub struct Wheel {
+    /// The file.
+    pub package: Package,
+    /// What was read of it.
+    pub facts: Arc<WheelFacts>,
 }
 
-/// Reads each package, or takes from the store what was found when that was done; all that are damaged are named
+/// The wheels, and CANN's installer.
+pub type Contents = (Vec<Wheel>, Option<(Package, Makeself)>);
+
+/// Reads each package, or takes from the store what was found when that was done. All that are damaged are named
 /// together.
 pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Result<Contents> {
     let mut problems = Problems::default();
-    let mut contents = Contents::default();
+    let (mut wheels, mut read_installer) = (Vec::new(), None);
     for package in found {
         if package.is_installer() {
             match installer(store, &package.path, &package.sha256) {
-                Ok(read) => contents.installer = Some((package, read)),
-                // No file can help it, nor a copy of it.
+                Ok(read) => read_installer = Some((package, read)),
+                // Downloading again will not help.
                 Err(error) if error.is::<StoreError>() => return Err(error),
                 Err(error) => problems.push(
                     format_args!("`{}` can't be used: {}", package.path.display(), report::one_line(error.as_ref())),
@@ -41,16 +44,13 @@ pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Resu
             continue;
         }
         match WheelFacts::cached(store, &package.path, &package.sha256) {
-            Ok(read) => {
-                contents.facts.push(read);
-                contents.wheels.push(package);
-            }
+            Ok(facts) => wheels.push(Wheel { package, facts: Arc::new(facts) }),
             Err(WheelError::Store(error)) => return Err(error.into()),
             Err(error) => problems.push(report::one_line(&error), Some(again(&package, call))),
         }
     }
     problems.into_result()?;
-    Ok(contents)
+    Ok((wheels, read_installer))
 }
 
 fn again(package: &Package, call: &Call) -> String {

@@ -20,7 +20,7 @@ use oci_image::Store;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    contents::{Contents, contents},
+    contents::{Contents, Wheel, contents},
     installer::installer,
 };
 use crate::{
@@ -35,18 +35,19 @@ use crate::{
 };
 
 /// A file that goes into the image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Package {
     /// Kind in the recipe's `[packages]`, or `pypi`.
     pub kind: String,
     /// Name of the file.
     pub file: String,
-    /// Where it is on this machine.
+    /// Where it is on this machine; the lock does not say.
     #[serde(skip)]
     pub path: PathBuf,
-    /// Length in bytes.
+    /// Bytes.
     pub size: u64,
-    /// SHA-256 of its content.
+    /// Of its content.
     pub sha256: Digest,
 }
 
@@ -89,9 +90,9 @@ pub fn pypi_folder(folder: &Path) -> PathBuf {
 /// Finds the recipe's packages in this folder and what was fetched below it. Whatever is missing, doubled or not what
 /// its name should say is reported together; nothing is read before that.
 pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyhow::Result<Found> {
-    let Chosen { files, unused, left_out, faults } = choose(recipe, folder, call)?;
-    faults?;
-    Ok(Found { packages: identify(files, store)?, unused, left_out })
+    let (chosen, problems) = choose(recipe, folder, call)?;
+    problems?;
+    chosen.identified(store)
 }
 
 /// The same for whoever wants to know all at once: the packages that are there, and what [`find`] would say.
@@ -101,8 +102,8 @@ pub fn survey(
     store: &Store,
     call: &Call,
 ) -> anyhow::Result<(Found, anyhow::Result<()>)> {
-    let Chosen { files, unused, left_out, faults } = choose(recipe, folder, call)?;
-    Ok((Found { packages: identify(files, store)?, unused, left_out }, faults))
+    let (chosen, problems) = choose(recipe, folder, call)?;
+    Ok((chosen.identified(store)?, problems))
 }
 
 /// Files by their names, none of them read.
@@ -111,11 +112,10 @@ struct Chosen {
     files: Vec<(String, PathBuf)>,
     unused: Vec<String>,
     left_out: usize,
-    faults: anyhow::Result<()>,
 }
 
-fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen> {
-    let Listed { files: listed, others } = list(folder)?;
+fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<(Chosen, anyhow::Result<()>)> {
+    let listed = list(folder)?;
     let mut problems = Problems::default();
     let mut chosen: Vec<(String, PathBuf)> = Vec::new();
     let mut matched: Vec<&str> = Vec::new();
@@ -127,12 +127,13 @@ fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen>
     for (kind, spec) in &recipe.packages {
         // The recipe has parsed the glob already.
         let Ok(pattern) = Pattern::new(&spec.glob) else { continue };
-        let files: Vec<&str> = listed.iter().map(String::as_str).filter(|file| pattern.matches(file)).collect();
+        let named = listed.iter().filter(|(name, _)| pattern.matches(name));
+        let (files, others): (Vec<_>, Vec<_>) = named.partition(|(_, is_file)| *is_file);
+        let files: Vec<&str> = files.into_iter().map(|(name, _)| name.as_str()).collect();
         matched.extend(&files);
-        let unreadable: Vec<&String> = others.iter().filter(|name| pattern.matches(name)).collect();
-        unusable(folder, &unreadable, &mut problems);
+        others.iter().for_each(|(name, _)| unusable(&folder.join(name), &mut problems));
         match files[..] {
-            [] if !spec.required || !unreadable.is_empty() => {}
+            [] if !spec.required || !others.is_empty() => {}
             [] => {
                 lacking_vendor = true;
                 let message =
@@ -151,67 +152,57 @@ fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen>
     let left_out = if recipe.pypi.requirements.is_empty() { of_pypi.drain(..).len() } else { 0 };
     chosen.extend(of_pypi.into_iter().map(|path| (PYPI.to_owned(), path)));
     check_names(recipe, &chosen, &mut problems);
-    let mut faults = problems.into_result();
+    let mut problems = problems.into_result();
     if lacking_vendor && !call.sample {
-        faults = faults.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages");
+        problems = problems.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages");
     }
-    let looks_meant = |file: &&String| file.ends_with(".whl") || file.ends_with(".run");
-    let unused = listed.iter().filter(looks_meant).filter(|file| !matched.contains(&file.as_str())).cloned().collect();
-    Ok(Chosen { files: chosen, unused, left_out, faults })
+    let files = listed.iter().filter(|(_, is_file)| *is_file).map(|(name, _)| name);
+    let looks_meant = |name: &&String| name.ends_with(".whl") || name.ends_with(".run");
+    let unused = files.filter(looks_meant).filter(|name| !matched.contains(&name.as_str())).cloned().collect();
+    Ok((Chosen { files: chosen, unused, left_out }, problems))
 }
 
 /// What is named as a package and is none was meant as one: a build without it would be another than was wanted.
-fn unusable(folder: &Path, others: &[&String], problems: &mut Problems) {
-    for name in others {
-        let path = folder.join(name);
-        let hint = "copy the file there, or mend the link".to_owned();
-        problems.push(format_args!("`{}` is no file that can be read", path.display()), Some(hint));
-    }
+fn unusable(path: &Path, problems: &mut Problems) {
+    let hint = "copy the file there, or fix the link".to_owned();
+    problems.push(format_args!("`{}` is not a file that can be read", path.display()), Some(hint));
 }
 
-/// Names of what is in a folder, sorted. Hidden ones are some other program's.
-#[derive(Default)]
-struct Listed {
-    files: Vec<String>,
-    /// Folders, pipes, links to nothing, files whose names are not UTF-8.
-    others: Vec<String>,
-}
-
-/// Lists a folder; nothing where there is none.
-fn list(folder: &Path) -> anyhow::Result<Listed> {
+/// Names of what is in a folder, sorted, and whether each is a file; nothing where there is no folder. Hidden ones are
+/// some other program's.
+fn list(folder: &Path) -> anyhow::Result<Vec<(String, bool)>> {
     let reading = || format!("failed to list the package folder `{}`", folder.display());
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listed::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).with_context(reading),
     };
-    let mut listed = Listed::default();
+    let mut listed = Vec::new();
     for entry in entries {
         let entry = entry.with_context(reading)?;
         // A link to a file is as good as the file: packages of 1 GB are seldom copied.
         let is_file = fs::metadata(entry.path()).is_ok_and(|meta| meta.is_file());
-        let name = entry.file_name();
-        match name.to_str() {
-            Some(name) if name.starts_with('.') => {}
-            Some(name) if is_file => listed.files.push(name.to_owned()),
-            _ => listed.others.push(name.to_string_lossy().into_owned()),
+        match entry.file_name().into_string() {
+            Ok(name) if name.starts_with('.') => {}
+            Ok(name) => listed.push((name, is_file)),
+            Err(name) => listed.push((name.to_string_lossy().into_owned(), false)),
         }
     }
-    listed.files.sort();
-    listed.others.sort();
+    listed.sort();
     Ok(listed)
 }
 
 /// The wheels of PyPI, those that were fetched and those that someone put there.
 fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems) -> anyhow::Result<Vec<PathBuf>> {
     let folder = pypi_folder(folder);
-    let Listed { files, others } = list(&folder)?;
-    let wheels: Vec<String> = files.into_iter().filter(|file| file.ends_with(".whl")).collect();
-    let mut paths: Vec<PathBuf> = wheels.iter().map(|file| folder.join(file)).collect();
+    let mut listed = list(&folder)?;
+    listed.retain(|(name, _)| name.ends_with(".whl"));
+    let (wheels, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(_, is_file)| *is_file);
+    let mut paths: Vec<PathBuf> = wheels.iter().map(|(name, _)| folder.join(name)).collect();
     if recipe.pypi.requirements.is_empty() {
         return Ok(paths);
     }
-    unusable(&folder, &others.iter().filter(|name| name.ends_with(".whl")).collect::<Vec<_>>(), problems);
+    others.iter().for_each(|(name, _)| unusable(&folder.join(name), problems));
     let run_fetch = || Some(format!("run `{}`", call.fetch));
     match fetch::state(recipe, &folder)? {
         State::Never => {
@@ -240,9 +231,9 @@ fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems)
 }
 
 /// The requirements that none of these wheels is for, by name.
-fn unmet<'a>(recipe: &'a Recipe, wheels: &[String]) -> Vec<&'a Requirement> {
+fn unmet<'a>(recipe: &'a Recipe, wheels: &[(String, bool)]) -> Vec<&'a Requirement> {
     let names: Vec<Distribution> =
-        wheels.iter().filter_map(|file| Some(file.parse::<WheelName>().ok()?.distribution)).collect();
+        wheels.iter().filter_map(|(name, _)| Some(name.parse::<WheelName>().ok()?.distribution)).collect();
     recipe.pypi.requirements.iter().filter(|one| !names.contains(one.name())).collect()
 }
 
@@ -250,16 +241,16 @@ fn unmet<'a>(recipe: &'a Recipe, wheels: &[String]) -> Vec<&'a Requirement> {
 pub fn by_hand(recipe: &Recipe, folder: &Path) -> anyhow::Result<bool> {
     let folder = pypi_folder(folder);
     let never = fetch::state(recipe, &folder)? == State::Never;
-    Ok(never && unmet(recipe, &list(&folder)?.files).is_empty())
+    Ok(never && unmet(recipe, &list(&folder)?).is_empty())
 }
 
 /// Checks what file names say: one wheel a distribution, and the versions that the image's tag will claim.
 fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Problems) {
     let mut wheels: BTreeMap<Distribution, Vec<String>> = BTreeMap::new();
     for (kind, path) in chosen {
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let file = file_name(path);
         if kind == CANN {
-            check_installer(recipe, &file, problems);
+            at_odds(recipe, &file).into_iter().for_each(|(problem, hint)| problems.push(problem, hint));
             continue;
         }
         let wheel: WheelName = match file.parse() {
@@ -284,41 +275,42 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
     }
 }
 
-fn check_installer(recipe: &Recipe, file: &str, problems: &mut Problems) {
+/// What conflicts with the recipe in an installer's name, each with a hint where there is one.
+pub fn at_odds(recipe: &Recipe, file: &str) -> Vec<(String, Option<String>)> {
+    let (version, arch) = (&recipe.versions.cann, &recipe.versions.arch);
     let name: InstallerName = match file.parse() {
         Ok(name) => name,
-        Err(message) => return problems.push(message, None),
+        Err(message) => return vec![(message, None)],
     };
-    at_odds(recipe, file, &name).into_iter().for_each(|(problem, hint)| problems.push(problem, Some(hint)));
-}
-
-/// What an installer's name says otherwise than the recipe, and the way out.
-pub fn at_odds(recipe: &Recipe, file: &str, name: &InstallerName) -> Vec<(String, String)> {
-    let (version, arch) = (&recipe.versions.cann, &recipe.versions.arch);
     let mut found = Vec::new();
     if name.version != version.as_str() {
         let message = format!("`{file}` is CANN `{}`, but the image's tag would say `{version}`", name.version);
-        found.push((message, format!("give `--set versions.cann={}`, or another installer", name.version)));
+        found.push((message, Some(format!("give `--set versions.cann={}`, or another installer", name.version))));
     }
     if name.arch != arch.as_str() {
         let hint = format!("take the installer whose name ends with `linux-{arch}.run`");
-        found.push((format!("`{file}` is for `{}`, the image for `{arch}`", name.arch), hint));
+        found.push((format!("`{file}` is for `{}`, the image for `{arch}`", name.arch), Some(hint)));
     }
     found
 }
 
-/// Sizes and digests, by several threads: two take 0.17 s for MindSpore and its closure where the processor has SHA
-/// instructions, and several times that where it has none. What is remembered takes 1 ms.
-fn identify(mut chosen: Vec<(String, PathBuf)>, store: &Store) -> anyhow::Result<Vec<Package>> {
-    chosen.sort_by_cached_key(|(_, path)| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
-    let identified = side_by_side::map(&chosen, side_by_side::cores(), |(kind, path)| {
-        let (size, sha256) = digest(store, path)?;
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Package { kind: kind.clone(), file, path: path.clone(), size, sha256 })
-    });
-    let mut packages = identified.into_iter().collect::<anyhow::Result<Vec<Package>>>()?;
-    packages.sort_by(|one, other| (&one.kind, &one.file).cmp(&(&other.kind, &other.file)));
-    Ok(packages)
+impl Chosen {
+    /// Sizes and digests, by several threads: two take 0.17 s for MindSpore and its closure where the processor has SHA
+    /// instructions, and several times that where it has none. What is remembered takes 1 ms.
+    fn identified(mut self, store: &Store) -> anyhow::Result<Found> {
+        self.files.sort_by_cached_key(|(_, path)| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
+        let identified = side_by_side::map(&self.files, side_by_side::cores(), |(kind, path)| {
+            let (size, sha256) = digest(store, path)?;
+            Ok(Package { kind: kind.clone(), file: file_name(path), path: path.clone(), size, sha256 })
+        });
+        let mut packages = identified.into_iter().collect::<anyhow::Result<Vec<Package>>>()?;
+        packages.sort();
+        Ok(Found { packages, unused: self.unused, left_out: self.left_out })
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -5,7 +5,7 @@ use std::{fmt::Write, path::Path};
 use anyhow::{Context, anyhow};
 use oci_image::{Store, StoreError};
 use serde_json::{Value, json};
-use wheel_layer::{Allowances, Target, WheelFacts};
+use wheel_layer::{Target, WheelFacts};
 
 use crate::{
     recipe::Recipe,
@@ -25,11 +25,11 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Str
     let facts = WheelFacts::read(file).input()?;
     let python = &recipe.python;
     let target = Target::aarch64(python.version, (python.glibc.major, python.glibc.minor));
-    let allow = Allowances { foreign_code: recipe.allow.elf.iter().map(|name| name.to_string()).collect() };
-    let problems: Vec<String> = facts.check(&target, &allow).iter().map(|problem| problem.to_string()).collect();
+    let is_allowed = recipe.allow.elf.iter().any(|name| name.as_str() == facts.key());
+    let foreign = if is_allowed { Vec::new() } else { facts.foreign_code(&target) };
+    let problems: Vec<String> = facts.check(&target).into_iter().chain(foreign).collect();
     let unpacked: u64 = facts.files.iter().map(|entry| entry.size).sum();
-    let commands: Vec<&String> =
-        facts.commands.console.iter().chain(&facts.commands.gui).map(|one| &one.name).collect();
+    let commands: Vec<&String> = facts.commands.iter().map(|one| &one.name).collect();
     let machines: std::collections::BTreeSet<String> = facts.elf.iter().map(|(_, elf)| elf.to_string()).collect();
     let name =
         file.file_name().map(|name| name.to_string_lossy().into_owned()).ok_or_else(|| anyhow!("no file name"))?;
@@ -86,10 +86,7 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
             .hint("copy the file again from where it came")?,
     };
     let named = name.parse::<InstallerName>();
-    let problems = match &named {
-        Ok(named) => packages::at_odds(recipe, &name, named).into_iter().map(|(problem, _)| problem).collect(),
-        Err(message) => vec![message.clone()],
-    };
+    let problems: Vec<String> = packages::at_odds(recipe, &name).into_iter().map(|(problem, _)| problem).collect();
     let mut text = String::new();
     let mut line = |label: &str, value: String| {
         let _ = writeln!(text, "{label:<9}{value}");
