@@ -31,14 +31,14 @@ pub fn packages(patient: &Patient) -> Learned {
     let call = &patient.call;
     let (found, missing) = match packages::survey(&patient.recipe, &folder, &patient.store, call) {
         Ok(surveyed) => surveyed,
-        Err(error) => return faults(check, &error, else_do).into(),
+        Err(error) => return problems(check, &error, else_do).into(),
     };
     let size = found.packages.iter().map(|package| package.size).sum();
     let says = format!("{}, {}", progress::count(found.packages.len(), "file"), bytes(size));
     let read = packages::contents(found.packages.clone(), &patient.store, call);
     let complete = report::both(missing, scripts);
     let wrong = complete.as_ref().err().into_iter().chain(read.as_ref().err());
-    let mut findings: Vec<Finding> = wrong.flat_map(|error| faults(check, error, else_do)).collect();
+    let mut findings: Vec<Finding> = wrong.flat_map(|error| problems(check, error, else_do)).collect();
     if findings.is_empty() {
         findings.push(Finding::good(check, says));
     }
@@ -50,10 +50,10 @@ pub fn packages(patient: &Patient) -> Learned {
     Learned { findings, packages, ..Learned::default() }
 }
 
-/// A finding for each fault that an error holds; `else_do` is the way out of those that name none.
-pub fn faults(check: &'static str, error: &anyhow::Error, else_do: &str) -> Vec<Finding> {
+/// A finding for each problem that an error holds; `else_do` is the hint of those that have none.
+pub fn problems(check: &'static str, error: &anyhow::Error, else_do: &str) -> Vec<Finding> {
     let way_out = |own: Option<String>| own.unwrap_or_else(|| else_do.to_owned());
-    report::faults(error).into_iter().map(|(says, own)| Finding::wrong(check, says, way_out(own))).collect()
+    report::problems(error).into_iter().map(|(says, own)| Finding::wrong(check, says, way_out(own))).collect()
 }
 
 /// The lock against packages and base, as far as both are known.
@@ -65,7 +65,7 @@ pub fn lock(patient: &Patient, packages: Option<&[Package]>, base: Option<Digest
         Ok(None) => {
             return vec![Finding::warning(check, "nothing pins the packages and the base", format!("`{}`", call.lock))];
         }
-        Err(error) => return faults(check, &error, &accept),
+        Err(error) => return problems(check, &error, &accept),
     };
     let Some(packages) = packages else {
         return vec![Finding::new(check, State::Unknown, "there, but not all packages are, to compare it with")];
@@ -78,7 +78,7 @@ pub fn lock(patient: &Patient, packages: Option<&[Package]>, base: Option<Digest
     match lock::verify(Some(&lock), &patient.recipe, packages, &digest, call) {
         Ok(_) if base.is_none() => vec![Finding::good(check, "packages are as pinned; the base is not known")],
         Ok(_) => vec![Finding::good(check, "packages and base are as pinned")],
-        Err(error) => faults(check, &error, &accept),
+        Err(error) => problems(check, &error, &accept),
     }
 }
 

@@ -92,7 +92,7 @@ pub fn disk(patient: &Patient) -> Vec<Finding> {
     vec![if free >= wanted {
         Finding::good(check, says)
     } else {
-        Finding::wrong(check, says, "make room, or name another folder with `--store DIR`")
+        Finding::wrong(check, says, "make disk space, or name another folder with `--store DIR`")
     }]
 }
 

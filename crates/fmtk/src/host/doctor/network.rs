@@ -13,7 +13,7 @@ use registry::{Cause, Error, Logins, ManifestRef, Registry, RegistryOptions, Ret
 use super::{
     Learned, Patient,
     finding::{Finding, Fix, State},
-    inputs::faults,
+    inputs::problems,
 };
 use crate::{
     host::login::LoginRecord,
@@ -22,7 +22,7 @@ use crate::{
         connect,
     },
     terminal::{
-        clock,
+        clock, hints,
         machine::on_path,
         progress::{Progress, bytes},
         report,
@@ -56,10 +56,7 @@ pub fn base(patient: &Patient) -> Learned {
                 let says = format!("`{reference}` is not there");
                 return vec![Finding::wrong(check, says, "check the name; `--base` names another")].into();
             }
-            Err(error) => {
-                let way_out = connect::way_out(&error).unwrap_or_else(|| NAME_ANOTHER.to_owned());
-                return vec![Finding::wrong(check, report::one_line(&error), way_out)].into();
-            }
+            Err(error) => return problems(check, &error.into(), NAME_ANOTHER).into(),
         }
     }
     if let ImageRef::Engine { program, name } = &recipe.base.source {
@@ -72,7 +69,7 @@ pub fn base(patient: &Patient) -> Learned {
             let says = format!("`{}` is there, {}", recipe.base.reference, digest.short());
             Learned::of_base(vec![Finding::good(check, says)], Some(digest))
         }
-        Err(error) => faults(check, &error, NAME_ANOTHER).into(),
+        Err(error) => problems(check, &error, NAME_ANOTHER).into(),
     }
 }
 
@@ -91,7 +88,7 @@ fn engine_base(patient: &Patient, program: &'static str, name: &str) -> Learned 
             let says = format!("`{reference}` is there; the first build takes {} out of {program}", bytes(found.size));
             vec![Finding::good(check, says)].into()
         }
-        Err(error) => faults(check, &error, NAME_ANOTHER).into(),
+        Err(error) => problems(check, &error, NAME_ANOTHER).into(),
     }
 }
 
@@ -154,14 +151,10 @@ fn has_answered(cause: &Cause) -> bool {
 
 /// How it is spoken to, and whether it has said anything of the login.
 fn transport(host: &Host, answer: &Result<(), Error>, believed: bool) -> (Finding, bool) {
-    let cause = match answer {
-        Ok(()) => None,
-        Err(error) => Some((error, error.cause())),
-    };
-    match cause {
-        Some((error, cause)) if !has_answered(cause) => {
-            let way_out = connect::way_out(error).unwrap_or_else(|| "check the network to it".to_owned());
-            (Finding::wrong(TRANSPORT, report::one_line(error), way_out), false)
+    match answer {
+        Err(error) if !has_answered(error.cause()) => {
+            let hint = hints::of_registry(error).unwrap_or_else(|| "check the network to it".to_owned());
+            (Finding::wrong(TRANSPORT, report::one_line(error), hint), false)
         }
         _ => {
             let how = match believed {
@@ -175,11 +168,11 @@ fn transport(host: &Host, answer: &Result<(), Error>, believed: bool) -> (Findin
 
 fn login(patient: &Patient, answer: &Result<(), Error>) -> Finding {
     let host = &patient.host;
-    let way_out = format!("`{}`, with the console's line on stdin", connect::login(host));
+    let way_out = format!("`{}`, with the console's line on stdin", hints::login(host));
     let stored = match Logins::from_env().find(host.as_str()) {
         Ok(stored) => stored.is_some(),
         Err(error) => {
-            let way_out = connect::way_out_of_logins(&error).unwrap_or(way_out);
+            let way_out = hints::of_registry(&error).unwrap_or(way_out);
             return Finding::wrong(LOGIN, report::one_line(&error), way_out);
         }
     };

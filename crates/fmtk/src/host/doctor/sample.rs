@@ -20,7 +20,9 @@ pub fn wheels(patient: &Patient) -> Learned {
     let by_hand = packages::by_hand(&patient.recipe, &folder);
     match (state, by_hand) {
         (Ok(State::Complete), _) | (_, Ok(true)) => inputs::packages(patient),
-        (Err(error), _) | (_, Err(error)) => inputs::faults(check, &error, "see whether the folder can be read").into(),
+        (Err(error), _) | (_, Err(error)) => {
+            inputs::problems(check, &error, "see whether the folder can be read").into()
+        }
         _ => vec![pip(check)].into(),
     }
 }
@@ -54,6 +56,6 @@ pub fn base(patient: &Patient) -> Learned {
             let size = progress::bytes(size);
             vec![Finding::good(check, format!("it will be made from Debian's packages, {size} from {mirror}"))].into()
         }
-        Err(error) => inputs::faults(check, &error, "name one of your own with `--base`").into(),
+        Err(error) => inputs::problems(check, &error, "name one of your own with `--base`").into(),
     }
 }

@@ -80,10 +80,7 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     } else {
         check(&given, args, &recipe.registry)?;
     }
-    let stored = Logins::from_env().store(host.as_str(), user, password).map_err(|error| {
-        let hint = connect::way_out_of_logins(&error);
-        report::hinted_if(error.into(), hint)
-    })?;
+    let stored = Logins::from_env().store(host.as_str(), user, password)?;
     LoginRecord::now(*temporary).save(store, host)?;
     let place = match stored {
         Stored::Helper(program) => format!("with `{program}`"),
@@ -160,7 +157,7 @@ fn check(given: &Given, args: &LoginArgs, recipe: &recipe::Registry) -> anyhow::
         Cause::Unauthorized { .. } | Cause::Denied { .. } => {
             report::hinted(anyhow!("`{host}` refused the login; nothing was stored"), given.if_refused)
         }
-        _ => connect::hinted(error),
+        _ => error.into(),
     };
     Registry::new(host.clone(), options)
         .ping()
