@@ -130,6 +130,7 @@ fn given(args: &LoginArgs, recipe: &Recipe) -> anyhow::Result<Given> {
     }
     let text = typed::text("the console's line `docker login -u … -p … HOST`")?;
     let line = line::parse(text.reveal())
+        .map_err(anyhow::Error::msg)
         .hint("copy the whole line from the console: `docker login -u REGION@AK -p KEY HOST`")
         .input()?;
     checked(&line.user, "-u")?;
