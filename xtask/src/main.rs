@@ -2,7 +2,6 @@
 
 #[cfg(test)]
 mod documents;
-mod hints;
 
 use std::{env, os::unix::process::CommandExt, path::PathBuf, process, process::ExitCode};
 
@@ -13,7 +12,7 @@ use fmtk::{
     pipeline,
     resolve::{place, prepare},
     ship::{images, inspect, push},
-    terminal::{progress::Progress, report, room},
+    terminal::{progress::Progress, report},
     try_out,
 };
 
@@ -79,7 +78,7 @@ struct Elsewhere {
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report::failure(&room::hinted(error)),
+        Err(error) => report::failure(&error),
     }
 }
 
@@ -87,15 +86,15 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let progress = Progress::new(args.quiet);
     let store = || place::store(args.store.as_deref());
     match &args.command {
-        Command::Image(args) => pipeline::run(args, &hints::call(&args.recipe), &store()?, &progress),
+        Command::Image(args) => pipeline::run(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Push(args) => push::run(args, &store()?, &progress),
         Command::Fetch(args) => prepare::fetch(args, &store()?, &progress),
-        Command::Lock(args) => prepare::lock(args, &hints::call(&args.recipe), &store()?, &progress),
+        Command::Lock(args) => prepare::lock(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Inspect(args) => inspect::run(args, &store()?, &progress),
         Command::Images(args) => images::run(args),
         Command::Login(args) => login::run(args, &store()?, &progress),
         Command::HostSetup(args) => setup::run(args, &progress),
-        Command::Doctor(args) => doctor::run(args, &hints::call(&args.recipe()), store()?, &progress),
+        Command::Doctor(args) => doctor::run(args, &(&args.recipe()).into(), store()?, &progress),
         Command::Try(args) => try_out::run(args, &store()?, &progress),
         Command::E2e(_) | Command::Bench(_) | Command::SamplePackages(_) => elsewhere(),
         Command::Completions { shell } => {

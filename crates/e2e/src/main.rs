@@ -9,7 +9,7 @@ mod testbed;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use fmtk::terminal::{progress::Progress, report, room};
+use fmtk::terminal::{progress::Progress, report};
 
 /// Everything is read as `cargo xtask` got it, so that help and errors are of one piece.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report::failure(&room::hinted(error)),
+        Err(error) => report::failure(&error),
     }
 }
 

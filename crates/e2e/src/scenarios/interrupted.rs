@@ -58,7 +58,7 @@ pub fn full_disk(world: &World, log: &Log) -> anyhow::Result<()> {
     log.command("mount").args(["-t", "tmpfs", "-o", "size=90m", "tmpfs"]).arg(&mount).run()?;
     let store = with_base(world, log, &mount.join("store"))?;
     let failed = world.sample(log, &store)?.fails(1)?;
-    failed.says(&["error: failed to ", "No space left on device", "hint: make room", "--store DIR"])?;
+    failed.says(&["error: failed to ", "No space left on device", "hint: make disk space", "--store DIR"])?;
     nothing_is_left(&store)?;
     log.say("the full disk was told; now it grows");
     log.command("mount").args(["-o", "remount,size=1g"]).arg(&mount).run()?;

@@ -3,15 +3,19 @@
 
 use std::{
     env,
-    io::{self, Read},
+    ffi::OsString,
+    fs::File,
+    io::{self, Read, Seek},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
+use anyhow::{Context, anyhow};
+use rustix::fs::{MemfdFlags, memfd_create};
+
 use super::way::{Way, asked, last};
-use crate::terminal::report;
+use crate::terminal::report::WithHint;
 
 /// How long an engine has for a short answer.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -19,131 +23,96 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub const LIMIT_VARIABLE: &str = "FMTK_ENGINE_LIMIT";
 /// Bytes of an answer that are read; the longest is a list of containers.
 const LONGEST: u64 = 1 << 20;
-/// Between two looks at a program that has closed its output and is about to end.
+/// Between two looks whether a program has ended.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Why a question has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// The program could not be run.
-    #[error("failed to run `{asked}`")]
-    Run {
-        /// The engine and what it was asked.
-        asked: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It hangs, or its daemon does.
-    #[error("`{asked}` did not answer within {} s", .limit.as_secs_f64())]
-    Silent {
-        /// The engine and what it was asked.
-        asked: String,
-        /// How long it had.
-        limit: Duration,
-    },
-    /// It ended with an error.
-    #[error("`{asked}` failed: {said}")]
-    Failed {
-        /// The engine and what it was asked.
-        asked: String,
-        /// What it said.
-        said: String,
-    },
-    /// The variable for the limit holds something else.
-    #[error("`{LIMIT_VARIABLE}` is `{0}`, not a number of seconds")]
-    Limit(String),
+/// What comes of a question.
+#[derive(Debug)]
+pub enum Answer {
+    /// The engine's answer, without the blanks around it.
+    Said(String),
+    /// It ended with an error, and said this.
+    Refused(String),
+    /// There is no such program.
+    Absent,
 }
 
-impl AskError {
-    /// Whether there is no such program.
-    pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Run { source, .. } if source.kind() == io::ErrorKind::NotFound)
-    }
-
-    /// The error with the way out, where there is one.
-    pub fn hinted(self) -> anyhow::Error {
-        let hint = match &self {
-            Self::Silent { asked, .. } => {
-                let engine = asked.split(' ').next().unwrap_or_default();
-                let daemon = if engine == "docker" {
-                    "is its daemon alive? `systemctl restart docker` starts it anew; "
-                } else {
-                    ""
-                };
-                format!(
-                    "see whether `{engine} info` answers: {daemon}where it is only slow, `{LIMIT_VARIABLE}=60` gives it longer"
-                )
-            }
-            _ => return self.into(),
-        };
-        report::hinted(self.into(), hint)
+impl Answer {
+    /// Why nothing was said.
+    pub fn error(self) -> anyhow::Error {
+        match self {
+            Self::Said(said) | Self::Refused(said) => anyhow!(said),
+            Self::Absent => anyhow!("it is not installed"),
+        }
     }
 }
 
-/// What an engine answers, without the blanks around it.
-pub fn ask(way: &Way, arguments: &[&str]) -> Result<String, AskError> {
+/// Asks an engine. One that hangs is an error.
+pub fn ask(way: &Way, arguments: &[&str]) -> anyhow::Result<Answer> {
     ask_within(limit(env::var_os(LIMIT_VARIABLE))?, way, arguments)
 }
 
 impl Way {
     /// Asks for the image's id, or for what else the format says.
-    pub fn image(&self, format: &str, name: &str) -> Result<String, AskError> {
-        ask(self, &["image", "inspect", "--format", format, name]).map(|said| last(&said))
+    pub fn image(&self, format: &str, name: &str) -> anyhow::Result<Answer> {
+        Ok(match ask(self, &["image", "inspect", "--format", format, name])? {
+            Answer::Said(said) => Answer::Said(last(&said)),
+            other => other,
+        })
     }
 }
 
-fn limit(value: Option<std::ffi::OsString>) -> Result<Duration, AskError> {
+/// How long an engine has, where the variable has this value.
+pub(super) fn limit(value: Option<OsString>) -> anyhow::Result<Duration> {
     let Some(value) = value else { return Ok(LIMIT) };
     let value = value.to_string_lossy();
     let seconds = value.parse().ok().filter(|seconds| *seconds > 0.0);
     let limit = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    limit.ok_or_else(|| AskError::Limit(value.into_owned()))
+    limit.ok_or_else(|| anyhow!("`{LIMIT_VARIABLE}` is `{value}`, not a number of seconds"))
 }
 
-pub(super) fn ask_within(limit: Duration, way: &Way, arguments: &[&str]) -> Result<String, AskError> {
+pub(super) fn ask_within(limit: Duration, way: &Way, arguments: &[&str]) -> anyhow::Result<Answer> {
     let asked = asked(way.program, arguments);
     let mut command = way.command();
     command.args(arguments);
     match answer(command, limit) {
-        Ok(Some((status, out, _))) if status.success() => Ok(out.trim().to_owned()),
-        Ok(Some((status, _, said))) => Err(AskError::Failed { asked, said: super::said(status, said.as_bytes()) }),
-        Ok(None) => Err(AskError::Silent { asked, limit }),
-        Err(source) => Err(AskError::Run { asked, source }),
+        Ok(Some((status, out, _))) if status.success() => Ok(Answer::Said(out.trim().to_owned())),
+        Ok(Some((status, _, said))) => Ok(Answer::Refused(super::said(status, said.as_bytes()))),
+        Ok(None) => {
+            let program = way.program;
+            let daemon = match program {
+                "docker" => "is its daemon alive? `systemctl restart docker` starts it anew; ",
+                _ => "",
+            };
+            Err(anyhow!("`{asked}` did not answer within {} s", limit.as_secs_f64())).hint(format!(
+                "see whether `{program} info` answers: {daemon}where it is only slow, `{LIMIT_VARIABLE}=60` gives it longer"
+            ))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Answer::Absent),
+        Err(error) => Err(error).with_context(|| format!("failed to run `{asked}`")),
     }
 }
 
-/// How the program ended, with what it wrote to stdout and stderr; none where it took too long, and was killed.
+/// How the program ended, with what it wrote to stdout and stderr; none where it took too long, and was killed. It writes
+/// into memory and not into pipes, which a child of it could keep open.
 fn answer(mut command: Command, limit: Duration) -> io::Result<Option<(ExitStatus, String, String)>> {
-    let deadline = Instant::now() + limit;
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let (out, err) = (child.stdout.take().map(read), child.stderr.take().map(read));
-    let left = || deadline.saturating_duration_since(Instant::now());
-    let text =
-        |pipe: Option<mpsc::Receiver<String>>| pipe.map_or(Some(String::new()), |pipe| pipe.recv_timeout(left()).ok());
-    let heard = text(out).zip(text(err));
-    let ended = match &heard {
-        Some(_) => end(&mut child, deadline)?,
-        None => None,
-    };
-    if ended.is_none() {
+    let memory = || memfd_create("answer", MemfdFlags::CLOEXEC).map(File::from);
+    let (out, err) = (memory()?, memory()?);
+    let mut child = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?).spawn()?;
+    let Some(status) = end(&mut child, Instant::now() + limit)? else {
         // Failed where it has ended in this moment.
         let _ = child.kill();
         // Not waited for here: what hangs in the kernel can't be killed either.
         thread::spawn(move || child.wait());
-    }
-    Ok(ended.zip(heard).map(|(status, (out, err))| (status, out, err)))
-}
-
-/// Reads in a thread, which is left behind where somebody keeps the pipe open.
-fn read(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
-    let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
+        return Ok(None);
+    };
+    let text = |mut file: File| {
         let mut bytes = Vec::new();
-        // What came before an error counts; nobody listens any more where it took too long.
-        let _ = pipe.take(LONGEST).read_to_end(&mut bytes);
-        let _ = send.send(String::from_utf8_lossy(&bytes).into_owned());
-    });
-    receive
+        file.rewind()?;
+        file.take(LONGEST).read_to_end(&mut bytes)?;
+        io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok(Some((status, text(out)?, text(err)?)))
 }
 
 /// How the program ended; none where it has not by the deadline.
@@ -167,13 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_is_killed_at_the_limit_even_where_a_child_of_it_keeps_the_pipe() {
+    fn what_hangs_is_killed_at_the_limit_even_where_a_child_of_it_lives_on() {
         let folder = tempfile::tempdir().unwrap();
         let (own, child) = (folder.path().join("own"), folder.path().join("child"));
         let notes = format!("echo $$ > {}", own.display());
-        let keeps_the_pipe = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; {notes}; wait", child.display());
+        let has_a_child = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; {notes}; wait", child.display());
         let hangs =
-            [format!("{notes}; exec sleep 600"), format!("{notes}; exec >&- 2>&-; exec sleep 600"), keeps_the_pipe];
+            [format!("{notes}; exec sleep 600"), format!("{notes}; exec >&- 2>&-; exec sleep 600"), has_a_child];
         let pid = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let lives = |pid: &str| std::path::Path::new("/proc").join(pid).exists();
         for hang in hangs {
@@ -189,7 +158,7 @@ mod tests {
             }
             std::fs::remove_file(&own).unwrap();
         }
-        // Whoever has the pipe is alive: it was not waited for.
+        // The child was not waited for.
         assert!(lives(&pid(&child)));
         assert!(Command::new("kill").arg(pid(&child)).status().unwrap().success());
     }

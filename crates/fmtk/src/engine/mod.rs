@@ -7,13 +7,13 @@ mod load;
 mod probe;
 mod way;
 
-use std::{path::Path, process::ExitStatus, time::Duration};
+use std::{env, path::Path, process::ExitStatus, time::Duration};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use oci_image::{Digest, Store};
 
 pub use self::{
-    ask::{AskError, ask},
+    ask::{Answer, ask},
     bound::bound,
     guard::Guard,
     load::load,
@@ -25,50 +25,52 @@ use crate::{options::Engine, terminal::report::WithHint};
 
 /// The program that serves the choice: docker where its daemon answers, else podman.
 pub fn program(choice: Engine) -> anyhow::Result<&'static str> {
-    program_by(choice, ask)
+    program_within(choice, ask::limit(env::var_os(ask::LIMIT_VARIABLE))?)
 }
 
-/// The same for who can't wait: each engine that is asked has `limit`.
+/// The same where each engine that is asked has `limit`.
 pub fn program_within(choice: Engine, limit: Duration) -> anyhow::Result<&'static str> {
-    program_by(choice, |way, arguments| ask::ask_within(limit, way, arguments))
-}
-
-fn program_by(choice: Engine, ask: impl Fn(&Way, &[&str]) -> Result<String, AskError>) -> anyhow::Result<&'static str> {
-    // `version` of docker asks the daemon too; without one it fails.
-    let docker = || ask(&Way::plain("docker"), &["version", "--format", "{{.Server.Version}}"]);
-    let podman = || ask(&Way::plain("podman"), &["--version"]);
-    let asked = match choice {
-        Engine::Docker => docker().map(|_| "docker"),
-        Engine::Podman => podman().map(|_| "podman"),
-        Engine::Auto => docker()
-            .map(|_| "docker")
-            .or_else(|error| podman().map(|_| "podman").map_err(|other| telling(error, other))),
+    let ask = |program, arguments: &[&str]| {
+        let answer = ask::ask_within(limit, &Way::plain(program), arguments)?;
+        let failed = |said| format!("`{}` failed: {said}", way::asked(program, arguments));
+        anyhow::Ok(if let Answer::Refused(said) = answer { Answer::Refused(failed(said)) } else { answer })
     };
-    match (choice, asked) {
-        (_, Ok(program)) => Ok(program),
-        // One that hangs is there, and the cause is told.
-        (_, Err(error @ (AskError::Silent { .. } | AskError::Limit(_)))) => Err(error.hinted()),
-        (Engine::Docker, Err(error)) => unusable(error, "docker does not answer")
-            .hint("start its daemon (`systemctl start docker`) or choose `--engine podman`"),
-        (Engine::Podman, Err(error)) => {
-            let says = if error.is_absent() { "podman is not installed" } else { "podman can't be used" };
-            unusable(error, says).hint("install podman or choose `--engine docker`")
+    // `version` of docker asks the daemon too; without one it fails.
+    let docker = || ask("docker", &["version", "--format", "{{.Server.Version}}"]);
+    let podman = || ask("podman", &["--version"]);
+    let unusable = |answer, says: &'static str| match answer {
+        Answer::Refused(said) => anyhow!(said).context(says),
+        _ => anyhow!(says),
+    };
+    match choice {
+        Engine::Docker => match docker()? {
+            Answer::Said(_) => Ok("docker"),
+            answer => Err(unusable(answer, "docker does not answer"))
+                .hint("start its daemon (`systemctl start docker`) or choose `--engine podman`"),
+        },
+        Engine::Podman => {
+            let (answer, hint) = (podman()?, "install podman or choose `--engine docker`");
+            match answer {
+                Answer::Said(_) => Ok("podman"),
+                Answer::Absent => Err(anyhow!("podman is not installed")).hint(hint),
+                answer => Err(unusable(answer, "podman can't be used")).hint(hint),
+            }
         }
-        (Engine::Auto, Err(error)) => unusable(error, "neither a docker daemon answers nor can podman be run")
-            .hint("install podman or docker; `--load` can be replaced by `--output docker-archive:FILE`, CANN's installer has to be run"),
-    }
-}
-
-/// With what the engine itself said, if it is there.
-fn unusable<T>(error: AskError, says: &'static str) -> anyhow::Result<T> {
-    if error.is_absent() { Err(anyhow!(says)) } else { Err(error).context(says) }
-}
-
-/// Of two engines without an answer the one that tells more: that hangs, or is not just absent.
-fn telling(docker: AskError, podman: AskError) -> AskError {
-    match (&docker, &podman) {
-        (AskError::Silent { .. }, _) | (_, AskError::Run { .. }) => docker,
-        _ => podman,
+        Engine::Auto => {
+            let docker = docker();
+            if let Ok(Answer::Said(_)) = docker {
+                return Ok("docker");
+            }
+            // A docker that hangs is there, and is told; else the one that is installed.
+            let answer = match (podman(), docker) {
+                (Ok(Answer::Said(_)), _) => return Ok("podman"),
+                (_, Err(error)) => return Err(error),
+                (Ok(Answer::Absent), Ok(docker)) => docker,
+                (podman, _) => podman?,
+            };
+            Err(unusable(answer, "neither a docker daemon answers nor can podman be run"))
+                .hint("install podman or docker; `--load` can be replaced by `--output docker-archive:FILE`, CANN's installer has to be run")
+        }
     }
 }
 
@@ -89,7 +91,7 @@ pub fn here(store: &Store) -> String {
 /// in use.
 pub fn remove_leftovers(program: &'static str, label: &str) {
     let (way, filter) = (Way::plain(program), format!("label={label}"));
-    let Ok(listed) = ask(&way, &["ps", "--all", "--quiet", "--filter", &filter]) else {
+    let Ok(Answer::Said(listed)) = ask(&way, &["ps", "--all", "--quiet", "--filter", &filter]) else {
         return;
     };
     for id in listed.split_whitespace() {

@@ -7,7 +7,7 @@ use oci_image::{
 };
 use serde_json::json;
 
-use super::{Way, ask, load};
+use super::{Answer, Way, ask, load};
 use crate::terminal::report::{self, WithHint};
 
 const PROGRAM: &str = "/fmtk-launch";
@@ -63,7 +63,7 @@ fn platform(program: &str) -> &'static [&'static str] {
         return &[];
     }
     match ask(&Way::plain("docker"), &["version", "--format", "{{.Server.APIVersion}}"]) {
-        Ok(said) if takes_platform(&said) => &["--platform", "linux/arm64"],
+        Ok(Answer::Said(said)) if takes_platform(&said) => &["--platform", "linux/arm64"],
         _ => &[],
     }
 }

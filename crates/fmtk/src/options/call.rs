@@ -1,5 +1,6 @@
-//! The call as hints name it: the commands that help it, spelled by who knows the commands.
+//! The call as hints name it: the commands that help it, with the arguments of this very call.
 
+use super::RecipeArgs;
 use crate::terminal::shell;
 
 /// What hints say of the call.
@@ -13,6 +14,30 @@ pub struct Call {
     pub sample: bool,
     /// Whether an argument says what is wanted of PyPI, so that the recipe's file does not.
     pub requirements_given: bool,
+}
+
+impl From<&RecipeArgs> for Call {
+    fn from(args: &RecipeArgs) -> Self {
+        let mut arguments = String::new();
+        let mut add = |flag: &str, value: &str| arguments.push_str(&format!(" {flag} {}", shell::word(value)));
+        if let Some(recipe) = &args.recipe {
+            add("--recipe", &recipe.to_string_lossy());
+        }
+        if let Some(pkg) = &args.pkg {
+            add("--pkg", &pkg.to_string_lossy());
+        }
+        args.set.iter().for_each(|set| add("--set", set));
+        let sample = if args.sample { " --sample" } else { "" };
+        Self {
+            fetch: format!("cargo xtask fetch{sample}{arguments}"),
+            lock: format!("cargo xtask lock{arguments}"),
+            sample: args.sample,
+            requirements_given: args.set.iter().any(|set| {
+                let key = set.split('=').next().unwrap_or_default().trim();
+                matches!(key, "pypi" | "pypi.requirements")
+            }),
+        }
+    }
 }
 
 impl Call {
@@ -45,6 +70,8 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     /// A fetch was named that had nothing to fetch.
@@ -67,6 +94,28 @@ mod tests {
             also(true, false, " --sample --pkg P --set 'pypi.constraints=[]'"),
             "give `--set 'pypi.requirements=[\"a==1\", \"tqdm>=4\"]'`, here and to \
              `cargo xtask fetch --sample --pkg P --set 'pypi.constraints=[]'`"
+        );
+    }
+
+    fn args(sample: bool, pkg: Option<&str>, set: &[&str]) -> RecipeArgs {
+        let set = set.iter().map(|set| (*set).to_owned()).collect();
+        RecipeArgs { recipe: None, set, pkg: pkg.map(PathBuf::from), sample }
+    }
+
+    #[test]
+    fn the_command_has_the_arguments_of_the_call() {
+        let fetch = |args: &RecipeArgs| Call::from(args).fetch;
+        let plain = Call::from(&args(false, None, &[]));
+        assert_eq!((plain.fetch.as_str(), plain.lock.as_str()), ("cargo xtask fetch", "cargo xtask lock"));
+        assert!(!plain.sample && !plain.requirements_given);
+        assert!(Call::from(&args(false, None, &["pypi.requirements=[]"])).requirements_given);
+        assert!(!Call::from(&args(false, None, &["pypi.constraints=[]"])).requirements_given);
+        let set = ["packages.cann.required=false"];
+        assert_eq!(Call::from(&args(false, None, &set)).lock, "cargo xtask lock --set packages.cann.required=false");
+        let set = ["versions.mindspore=1.9.0", "pypi.requirements=['a', \"it's\"]"];
+        assert_eq!(
+            fetch(&args(true, Some("my pkg"), &set)),
+            r#"cargo xtask fetch --sample --pkg 'my pkg' --set versions.mindspore=1.9.0 --set 'pypi.requirements=['\''a'\'', "it'\''s"]'"#
         );
     }
 }

@@ -1,8 +1,8 @@
-//! Small values of the recipe that have a notation of their own: modes, sizes, glibc versions.
+//! Small values of the recipe that have a notation of their own: modes, owners, sizes, glibc versions.
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use super::document::as_text;
 
 /// Permission bits of a file or folder, written as octal text: `"0750"`. A number is refused: TOML's `750` is decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,29 +36,23 @@ impl fmt::Display for Mode {
     }
 }
 
-/// A number of bytes, written as a number or as text with a unit: `536870912`, `"512 MiB"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Bytes(pub u64);
-
-impl FromStr for Bytes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("`{text}` is no size: a whole number of bytes, or one with KiB, MiB, GiB, kB, MB or GB");
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let unit: u64 = match text[digits..].trim() {
-            "" | "B" => 1,
-            "kB" => 1000,
-            "MB" => 1_000_000,
-            "GB" => 1_000_000_000,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            _ => return Err(fault()),
-        };
-        let number: u64 = text[..digits].parse().map_err(|_| fault())?;
-        number.checked_mul(unit).map(Self).ok_or_else(fault)
-    }
+/// The number of bytes of a size, with a unit or without: `536870912`, `512 MiB`.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit: Option<u64> = match text[digits..].trim() {
+        "" | "B" => Some(1),
+        "kB" => Some(1000),
+        "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let number: Option<u64> = text[..digits].parse().ok();
+    let bytes = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    bytes
+        .ok_or_else(|| format!("`{text}` is no size: a whole number of bytes, or one with KiB, MiB, GiB, kB, MB or GB"))
 }
 
 /// A version of glibc: `"2.28"`. Wheels name what they need in it (PEP 600).
@@ -125,78 +119,37 @@ pub fn number(text: &str) -> Option<u32> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-macro_rules! serde_as_text {
-    ($($name:ident: $wanted:literal),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Visitor;
-                impl serde::de::Visitor<'_> for Visitor {
-                    type Value = $name;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($wanted)
-                    }
-
-                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                }
-                deserializer.deserialize_any(Visitor)
-            }
-        }
-    )*};
-}
-
-serde_as_text!(
-    Mode: "octal digits as text, \"0750\"",
-    Glibc: "text, \"2.28\"",
-    Owner: "user and group as text, \"1000:100\""
-);
+as_text!(Mode, Glibc, Owner);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn modes_are_octal_text() {
-        assert_eq!("0750".parse::<Mode>().map(Mode::bits), Ok(0o750));
-        assert_eq!("1777".parse::<Mode>().map(|mode| mode.to_string()), Ok("1777".to_owned()));
-        assert_eq!("755".parse::<Mode>().map(|mode| mode.to_string()), Ok("0755".to_owned()));
-        for text in ["", "75", "00755", "0o755", "rwx", "0789", "+755"] {
-            assert!(text.parse::<Mode>().is_err(), "{text}");
+    fn check<T: fmt::Debug + PartialEq>(
+        parse: impl Fn(&str) -> Result<T, String>,
+        good: impl IntoIterator<Item = (&'static str, T)>,
+        reason: &str,
+        bad: &[&str],
+    ) {
+        for (text, value) in good {
+            assert_eq!(parse(text), Ok(value), "{text}");
+        }
+        for text in bad {
+            assert!(parse(text).is_err_and(|error| error.starts_with(&format!("`{text}` is no {reason}"))), "{text}");
         }
     }
 
     #[test]
-    fn sizes_have_units() {
-        let good = [("0", 0), ("512 MiB", 512 << 20), ("512MiB", 512 << 20), ("10 GB", 10_000_000_000), ("7 B", 7)];
-        for (text, size) in good {
-            assert_eq!(text.parse(), Ok(Bytes(size)), "{text}");
-        }
-        for text in ["", "MiB", "1.5 GiB", "-1", "1 mb", "99999999999 GiB"] {
-            assert!(text.parse::<Bytes>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn owners_are_numbers() {
-        assert_eq!("1000:100".parse(), Ok(Owner { uid: 1000, gid: 100 }));
-        for text in ["", "1000", "ma-user:ma-group", "-1:0", "0:4294967295", "1:2:3", ":"] {
-            assert!(text.parse::<Owner>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn glibc_is_2_and_something() {
-        assert_eq!("2.28".parse(), Ok(Glibc { major: 2, minor: 28 }));
-        for text in ["", "2", "2.", "3.1", "2.28.1", "2.x", "2.+8"] {
-            assert!(text.parse::<Glibc>().is_err(), "{text}");
-        }
+    fn every_amount_has_one_notation() {
+        let modes = [("0750", Mode(0o750)), ("1777", Mode(0o1777)), ("755", Mode(0o755))];
+        check(str::parse, modes, "mode", &["", "75", "00755", "0o755", "rwx", "0789", "+755"]);
+        assert_eq!(Mode(0o755).to_string(), "0755");
+        let sizes = [("0", 0), ("512 MiB", 512 << 20), ("512MiB", 512 << 20), ("10 GB", 10_000_000_000), ("7 B", 7)];
+        check(bytes, sizes, "size", &["", "MiB", "1.5 GiB", "-1", "1 mb", "99999999999 GiB"]);
+        let owner = ("1000:100", Owner { uid: 1000, gid: 100 });
+        let bad = ["", "1000", "ma-user:ma-group", "-1:0", "0:4294967295", "1:2:3", ":"];
+        check(str::parse, [owner], "owner", &bad);
+        let glibc = ("2.28", Glibc { major: 2, minor: 28 });
+        check(str::parse, [glibc], "version of glibc", &["", "2", "2.", "3.1", "2.28.1", "2.x", "2.+8"]);
     }
 }

@@ -1,12 +1,10 @@
 //! `[base]`: the image that ours is put upon.
 
-use std::path::Path;
-
 use image_name::{Digest, ImageRef};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde_spanned::Spanned;
 
-use super::{fields::Fields, folder_of};
-use crate::terminal::shell;
+use super::document::Document;
 
 /// The base image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,100 +34,49 @@ impl Base {
             _ => false,
         }
     }
+}
 
-    pub(super) fn read(mut fields: Fields<'_>, folder: &Path) -> Option<Self> {
-        let text = fields.preset::<String>("reference", DEFAULT)?;
-        let digest = fields.placed::<Digest>("digest");
-        let overridden = text.is_argument();
-        let named: anyhow::Result<ImageRef> = match plain_path(&text.value, folder_of(&text, folder)) {
-            Some((wrong, hint)) => {
-                fields.fault_with(&text, wrong, hint);
-                fields.end();
-                return None;
-            }
-            None => text.value.parse().map_err(anyhow::Error::new),
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    #[serde(deserialize_with = "from_text")]
+    reference: ImageRef,
+    digest: Option<Spanned<Digest>>,
+}
+
+impl Written {
+    pub fn finish(self, document: &mut Document) -> Base {
+        let Self { reference, digest } = self;
+        let key = ["base", "reference"];
+        let folder = document.folder(&key);
+        let (source, named) = match &reference {
+            ImageRef::Layout { dir, tag } => (ImageRef::Layout { dir: folder.join(dir), tag: tag.clone() }, None),
+            ImageRef::Archive(file) => (ImageRef::Archive(folder.join(file)), None),
+            ImageRef::Registry(registry) => (reference.clone(), registry.digest),
+            ImageRef::Engine { .. } => (reference.clone(), None),
         };
-        let reference = match named {
-            Ok(reference) => reference,
-            Err(error) => {
-                fields.fault(&text, format!("{error:#}"));
-                fields.end();
-                return None;
-            }
-        };
-        let source = match reference.clone() {
-            ImageRef::Layout { dir, tag } => ImageRef::Layout { dir: folder_of(&text, folder).join(dir), tag },
-            ImageRef::Archive(file) => ImageRef::Archive(folder_of(&text, folder).join(file)),
-            registry => registry,
-        };
-        let named = match &reference {
-            ImageRef::Registry(reference) => reference.digest,
-            _ => None,
-        };
-        if let Some(pin) = digest.as_ref()
-            && named.is_some_and(|named| named != pin.value)
+        if let (Some(named), Some(pin)) = (named, &digest)
+            && named != *pin.get_ref()
         {
-            fields.fault(pin, "differs from the digest in `base.reference`");
+            document.fault(pin.span(), "differs from the digest in `base.reference`");
         }
-        fields.end();
-        Some(Self { reference, source, digest: named.or(digest.map(|pin| pin.value)), overridden })
+        let overridden = document.is_argument(&key);
+        Base { reference, source, digest: named.or(digest.map(Spanned::into_inner)), overridden }
     }
 }
 
-/// Whether the text is a folder or file of this machine that lacks what says so; what is wrong then, and what to write.
-fn plain_path(text: &str, folder: &Path) -> Option<(String, String)> {
-    let is_known = match text.parse() {
-        // Whoever has a folder of that name means the registry all the same.
-        Ok(ImageRef::Registry(reference)) => reference.tag.is_some() || reference.digest.is_some(),
-        Ok(_) => true,
-        Err(_) => false,
-    };
-    let path = folder.join(text);
-    if is_known || text.is_empty() || !path.exists() {
-        return None;
+fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ImageRef, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let local = format!("; a file of this machine is `docker-archive:{text}`, the folder of a layout `oci:{text}`");
+    match text.parse() {
+        Ok(ImageRef::Registry(reference)) if reference.tag.is_none() && reference.digest.is_none() => {
+            Err(D::Error::custom(format!("`{text}` has neither a tag nor a digest{local}")))
+        }
+        Ok(reference) => Ok(reference),
+        Err(error) => Err(D::Error::custom(format!("{:#}", anyhow::Error::new(error)))),
     }
-    Some(if path.join("oci-layout").is_file() {
-        (
-            format!("`{text}` is the folder of an OCI image layout"),
-            format!("write `{}`", shell::word(format!("oci:{text}"))),
-        )
-    } else if path.is_dir() {
-        let hint = "write `oci:DIR` for a layout, `docker-archive:FILE` for what `docker save` writes".to_owned();
-        (format!("`{text}` is a folder, and no OCI image layout"), hint)
-    } else {
-        let archive = shell::word(format!("docker-archive:{text}"));
-        (format!("`{text}` is a file"), format!("write `{archive}`, if `docker save` wrote it"))
-    })
 }
 
-fn as_text<S: serde::Serializer>(reference: &ImageRef, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_text<S: Serializer>(reference: &ImageRef, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(reference)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_plain_path_is_told_what_to_write_before_it() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("base.d/layout")).unwrap();
-        fs::write(folder.path().join("base.d/layout/oci-layout"), "{}").unwrap();
-        fs::write(folder.path().join("base.tar"), "").unwrap();
-        let hint = |text: &str| plain_path(text, folder.path()).map(|(_, hint)| hint);
-        assert_eq!(hint("base.d/layout").as_deref(), Some("write `oci:base.d/layout`"));
-        assert_eq!(hint("base.tar").as_deref(), Some("write `docker-archive:base.tar`, if `docker save` wrote it"));
-        fs::write(folder.path().join("my base.tar"), "").unwrap();
-        assert!(hint("my base.tar").unwrap().contains("`'docker-archive:my base.tar'`"));
-        assert!(hint("base.d").unwrap().contains("oci:DIR"));
-        let absolute = folder.path().join("base.tar").display().to_string();
-        assert_eq!(hint(&absolute), Some(format!("write `docker-archive:{absolute}`, if `docker save` wrote it")));
-        for known in
-            ["oci:base.d/layout", "docker-archive:base.tar", "base.d/layout:1", "registry.x/a/b:1", "absent", ""]
-        {
-            assert_eq!(hint(known), None, "{known}");
-        }
-    }
 }

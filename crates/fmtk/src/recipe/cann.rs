@@ -1,69 +1,46 @@
 //! `[cann]`: how CANN's installer is run, and what is kept of what it writes.
 
 use glob::{MatchOptions, Pattern};
-use serde::Serialize;
-
-use super::fields::Fields;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 /// How CANN is installed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cann {
     /// Whether a user `HwHiAiUser` is made first, and stays in the image: installers of some versions want one.
     /// Default: no.
     pub user: bool,
     /// File names of wheels in the installed tree that are installed like the others.
+    #[serde(deserialize_with = "of_names")]
     pub wheels: Globs,
     /// What is not kept: paths, with all that is below them, where a pattern begins with `/`, else names.
     pub drop: Globs,
 }
 
 /// Patterns of paths or names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>")]
 pub struct Globs(Vec<String>);
 
-const WHEELS: [&str; 3] = ["hccl-*.whl", "te-*.whl", "topi-*.whl"];
+impl TryFrom<Vec<String>> for Globs {
+    type Error = String;
 
-/// What engines make in every container, what clocks and caches leave: two installations differ in nothing else.
-const DROP: [&str; 17] = [
-    "/.dockerenv",
-    "/dev",
-    "/etc/hostname",
-    "/etc/hosts",
-    "/etc/ld.so.cache",
-    "/etc/mtab",
-    "/etc/resolv.conf",
-    "/proc",
-    "/root",
-    "/run",
-    "/sys",
-    "/tmp",
-    "/var/cache",
-    "/var/log",
-    "/var/tmp",
-    "*.pyc",
-    "__pycache__",
-];
-
-impl Cann {
-    pub(super) fn read(mut fields: Fields<'_>) -> Self {
-        let user = fields.value("user", false);
-        let mut globs = |key: &str, default: &[&str]| {
-            let placed = fields.list(key, default);
-            for text in &placed.value {
-                if let Err(error) = Pattern::new(text) {
-                    fields.fault(&placed, format!("`{text}` is no glob: {error}"));
-                } else if key == "wheels" && text.contains('/') {
-                    fields.fault(&placed, format!("`{text}` must be the pattern of a file name, without folders"));
-                } else if !text.starts_with('/') && text.contains('/') {
-                    fields.fault(&placed, format!("`{text}` must begin with `/`, or be the pattern of a name"));
-                }
+    fn try_from(texts: Vec<String>) -> Result<Self, String> {
+        for text in &texts {
+            Pattern::new(text).map_err(|error| format!("`{text}` is no glob: {error}"))?;
+            if !text.starts_with('/') && text.contains('/') {
+                return Err(format!("`{text}` must begin with `/`, or be the pattern of a name"));
             }
-            Globs(placed.value)
-        };
-        let (wheels, drop) = (globs("wheels", &WHEELS), globs("drop", &DROP));
-        fields.end();
-        Self { user, wheels, drop }
+        }
+        Ok(Self(texts))
+    }
+}
+
+fn of_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Globs, D::Error> {
+    let globs = Globs::deserialize(deserializer)?;
+    match globs.0.iter().find(|text| text.contains('/')) {
+        Some(text) => Err(D::Error::custom(format!("`{text}` must be the pattern of a file name, without folders"))),
+        None => Ok(globs),
     }
 }
 

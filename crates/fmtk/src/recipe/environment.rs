@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
+use serde_spanned::Spanned;
 
-use super::fields::Fields;
+use super::{
+    document::{Document, as_text},
+    settings::RANKS,
+};
 
 /// A variable's value, in which `${NAME}` stands for what the base has for `NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,37 +46,52 @@ const OF_CANN: [(&str, &str); 6] = [
 /// What engines give a container whose image sets no `PATH`; an image that sets one must have these folders itself.
 const ENGINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A recipe's entry: text, or `false` for a default that is not wanted.
+/// A recipe's entry: a value, or `false` for a default that is not wanted.
+#[derive(Deserialize)]
+#[serde(try_from = "Written")]
+pub(super) struct Entry(Option<Value>);
+
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "must be text, or `false` to leave it out")]
-enum Entry {
+enum Written {
     Wanted(bool),
     Text(String),
 }
 
-pub(super) fn read(mut fields: Fields<'_>, has_cann: bool) -> Environment {
+impl TryFrom<Written> for Entry {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        match written {
+            Written::Wanted(false) => Ok(Self(None)),
+            Written::Wanted(true) => Err("must be text, or `false` to leave it out".to_owned()),
+            Written::Text(text) => text.parse().map(|value| Self(Some(value))),
+        }
+    }
+}
+
+pub(super) fn finish(
+    written: BTreeMap<Spanned<String>, Entry>,
+    has_cann: bool,
+    document: &mut Document,
+) -> Environment {
     let mut environment = Environment::new();
-    let of_cann = OF_CANN.into_iter().filter(|_| has_cann);
-    for (name, text) in of_cann.chain([("PYTHONUNBUFFERED", "1")]) {
+    for (name, text) in OF_CANN.into_iter().filter(|_| has_cann) {
         environment.insert(name.to_owned(), Value(text.to_owned()));
     }
-    for name in fields.keys() {
-        let Some(entry) = fields.placed::<Entry>(&name) else { continue };
-        let mut characters = name.chars();
-        let start = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-        if !start || !characters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            fields.fault(&entry, "a variable's name has letters, digits and `_`, and no digit first");
+    for (name, Entry(value)) in written {
+        let (span, name) = (name.span(), name.into_inner());
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !name.chars().all(plain) || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            document.fault(span, "a variable's name has letters, digits and `_`, and no digit first");
+        } else if name == RANKS && value.is_some() {
+            document.fault(span, "the image has it from `launch.ranks`; set that");
         }
-        match &entry.value {
-            Entry::Wanted(false) => drop(environment.remove(&name)),
-            Entry::Wanted(true) => fields.fault(&entry, "must be text, or `false` to leave it out"),
-            Entry::Text(text) => match text.parse() {
-                Ok(value) => drop(environment.insert(name, value)),
-                Err(message) => fields.fault(&entry, message),
-            },
+        match value {
+            Some(value) => drop(environment.insert(name, value)),
+            None => drop(environment.remove(&name)),
         }
     }
-    fields.end();
     environment
 }
 
@@ -144,11 +163,7 @@ impl fmt::Display for Value {
     }
 }
 
-impl Serialize for Value {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
+as_text!(Value);
 
 #[cfg(test)]
 mod tests {
@@ -191,7 +206,8 @@ mod tests {
     #[test]
     fn values_are_one_line_and_closed() {
         for text in ["${", "${}", "${A", "${A-b}", "a\nb", "${A:-x}"] {
-            assert!(text.parse::<Value>().is_err(), "{text}");
+            let error = text.parse::<Value>().unwrap_err();
+            assert!(error == "must be one line" || error.ends_with("is not closed, or names no variable"), "{error}");
         }
     }
 }

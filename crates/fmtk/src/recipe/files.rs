@@ -1,14 +1,12 @@
 //! `[[files]]`: a user's own files in the image.
 
-use std::path::Path;
-
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use serde_spanned::Spanned;
 
 use super::{
     amounts::{Mode, Owner},
-    fields::Fields,
-    folder_of,
-    paths::{HostPath, ImagePath, ImagePathError},
+    document::{Document, Section},
+    paths::{HostPath, ImagePath},
 };
 
 /// A file or folder of this machine that becomes part of the image.
@@ -27,41 +25,35 @@ pub struct OwnFile {
     pub owner: Option<Owner>,
 }
 
-/// A path in the image, of a folder where it ends with a slash.
-#[derive(Debug, Clone)]
-struct Place {
-    path: ImagePath,
-    is_folder: bool,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    from: Spanned<String>,
+    to: Spanned<String>,
+    mode: Option<Mode>,
+    owner: Option<Owner>,
 }
 
-impl<'de> Deserialize<'de> for Place {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let folder = text.strip_suffix('/').filter(|folder| !folder.is_empty());
-        let path = folder.unwrap_or(&text).parse();
-        let path = path.map_err(|error: ImagePathError| serde::de::Error::custom(format!("`{text}` {error}")))?;
-        Ok(Self { path, is_folder: folder.is_some() })
-    }
-}
-
-pub(super) fn read(tables: Vec<Fields<'_>>, folder: &Path) -> Vec<OwnFile> {
+pub(super) fn finish(written: Vec<Section<Written>>, document: &mut Document) -> Vec<OwnFile> {
     let mut files: Vec<OwnFile> = Vec::new();
-    for mut fields in tables {
-        let (from, to) = (fields.required::<String>("from"), fields.required::<Place>("to"));
-        let mode = fields.optional("mode");
-        let owner = fields.optional("owner");
-        if let (Some(from), Some(placed)) = (from, to) {
-            let Place { path: to, is_folder: to_folder } = placed.value.clone();
-            if files.iter().any(|file| file.to == to) {
-                fields.fault(&placed, format!("`{to}` is given twice"));
+    for Section(Written { from, to, mode, owner }) in written {
+        let (span, text) = (to.span(), to.into_inner());
+        let folder = text.strip_suffix('/').filter(|folder| !folder.is_empty());
+        let to: ImagePath = match folder.unwrap_or(&text).parse() {
+            Ok(to) => to,
+            Err(message) => {
+                document.fault(span, message);
+                continue;
             }
-            if to.as_str() == "/" {
-                fields.fault(&placed, "`/` is no file's path");
-            }
-            let from = HostPath::new(&from.value, folder_of(&from, folder));
-            files.push(OwnFile { from, to, to_folder, mode, owner });
+        };
+        if files.iter().any(|file| file.to == to) {
+            document.fault(span.clone(), format!("`{to}` is given twice"));
         }
-        fields.end();
+        if to.as_str() == "/" {
+            document.fault(span, "`/` is no file's path");
+        }
+        let from = HostPath::new(from.get_ref(), document.folder_at(from.span().start));
+        files.push(OwnFile { from, to, to_folder: folder.is_some(), mode, owner });
     }
     files
 }

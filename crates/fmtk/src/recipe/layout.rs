@@ -1,13 +1,12 @@
 //! `[layout]`: owners, modes and sizes of what the layers hold.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive, str::FromStr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    amounts::{Mode, Owner},
-    fields::Fields,
-    max_layer::MaxLayer,
+    amounts::{Mode, Owner, bytes},
+    document::Section,
     paths::ImagePath,
 };
 
@@ -32,55 +31,118 @@ pub struct Dir {
     pub owner: Owner,
 }
 
-const OWNER: Owner = Owner { uid: 1000, gid: 100 };
-const ROOT: Owner = Owner { uid: 0, gid: 0 };
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    owner: Owner,
+    max_layer: MaxLayer,
+    dirs: BTreeMap<ImagePath, Section<WrittenDir>>,
+}
 
-/// `/home/ma-user` is 0750 on the platform; remade as root's 0755 it would lock its user out of its own home.
-const DIRS: [(&str, u32, Owner); 11] = [
-    ("/", 0o755, ROOT),
-    ("/etc", 0o755, ROOT),
-    ("/home", 0o755, ROOT),
-    ("/home/ma-user", 0o750, OWNER),
-    ("/home/ma-user/mxLaunchKit", 0o755, OWNER),
-    ("/home/ma-user/mxLaunchKit/ma", 0o755, OWNER),
-    ("/opt", 0o755, ROOT),
-    ("/tmp", 0o1777, ROOT),
-    ("/usr", 0o755, ROOT),
-    ("/usr/local", 0o755, ROOT),
-    ("/usr/local/bin", 0o755, ROOT),
-];
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenDir {
+    mode: Option<Mode>,
+    owner: Option<Owner>,
+}
 
-impl Layout {
-    pub(super) fn read(mut fields: Fields<'_>) -> Self {
-        let owner = fields.value("owner", OWNER);
-        let max_layer = fields.placed::<MaxLayer>("max_layer");
-        if let Some(placed) = &max_layer
-            && let MaxLayer::Bytes(bytes) = placed.value
-            && !MaxLayer::BOUNDS.contains(&bytes.0)
-        {
-            fields.fault(placed, "must be 1 MiB to 10 GB, or `auto`");
-        }
-        let mut inner = fields.table("dirs");
-        let mut dirs = BTreeMap::new();
-        for (path, mode, owner) in DIRS {
-            // The paths are those just above.
-            dirs.extend(path.parse::<ImagePath>().map(|path| (path, Dir { mode: Mode::new(mode), owner })));
-        }
-        for key in inner.keys() {
-            let mut dir = inner.table(&key);
-            let path = key.parse::<ImagePath>();
-            let known = path.as_ref().ok().and_then(|path| dirs.get(path)).copied();
-            let preset = known.unwrap_or(Dir { mode: Mode::new(0o755), owner });
-            let mode = dir.value("mode", preset.mode);
-            let owner = dir.value("owner", preset.owner);
-            match path {
-                Ok(path) => drop(dirs.insert(path, Dir { mode, owner })),
-                Err(error) => dir.reject(format!("the folder {error}")),
+impl Written {
+    pub fn finish(self) -> Layout {
+        let Self { owner, max_layer, dirs } = self;
+        let dir =
+            |dir: WrittenDir| Dir { mode: dir.mode.unwrap_or(Mode::new(0o755)), owner: dir.owner.unwrap_or(owner) };
+        let dirs = dirs.into_iter().map(|(path, Section(written))| (path, dir(written))).collect();
+        Layout { owner, dirs, max_layer }
+    }
+}
+
+/// Above how many compressed bytes a layer is split.
+///
+/// Small parts are sent and fetched side by side, and a cut costs little of an upload to a registry that can't resume:
+/// 64 MiB are a minute on a line of 10 Mbit/s, 512 MiB seven. But images have no more than 120 layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Size")]
+pub enum MaxLayer {
+    /// The smallest of [`MaxLayer::TRIED`] with which all layers fit.
+    Auto,
+    /// This many, whatever comes of it.
+    Bytes(u64),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected \"auto\", a number of bytes, or text as \"512 MiB\"")]
+enum Size {
+    Number(i64),
+    Text(String),
+}
+
+/// What [`MaxLayer::Auto`] is called in a recipe.
+const AUTO: &str = "auto";
+
+impl MaxLayer {
+    /// What a number of bytes may be: less than the first makes thousands of layers of one MindSpore, more than the
+    /// second no registry of the field takes.
+    const BOUNDS: RangeInclusive<u64> = 1 << 20..=10_000_000_000;
+
+    /// What [`MaxLayer::Auto`] may come to, bytes.
+    pub const TRIED: [u64; 4] = [64 << 20, 128 << 20, 256 << 20, 512 << 20];
+
+    /// The bytes, where `layers` tells how many layers so many bytes make at most and `room` how many there may be.
+    /// Where none fits it is the largest: less is left to do for the wheels that share a layer then.
+    pub fn fitting(self, room: usize, layers: impl Fn(u64) -> usize) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Auto => {
+                let [.., largest] = Self::TRIED;
+                Self::TRIED.into_iter().find(|bytes| layers(*bytes) <= room).unwrap_or(largest)
             }
-            dir.end();
         }
-        inner.end();
-        fields.end();
-        Self { owner, dirs, max_layer: max_layer.map_or(MaxLayer::Auto, |placed| placed.value) }
+    }
+}
+
+impl FromStr for MaxLayer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == AUTO {
+            return Ok(Self::Auto);
+        }
+        match bytes(text)? {
+            bytes if Self::BOUNDS.contains(&bytes) => Ok(Self::Bytes(bytes)),
+            _ => Err("must be 1 MiB to 10 GB, or `auto`".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<Size> for MaxLayer {
+    type Error = String;
+
+    fn try_from(size: Size) -> Result<Self, String> {
+        match size {
+            Size::Number(number) => number.to_string().parse(),
+            Size::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl Serialize for MaxLayer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str(AUTO),
+            Self::Bytes(bytes) => serializer.serialize_u64(*bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_parts_are_taken_with_which_all_layers_fit() {
+        let layers = |bytes: u64| usize::try_from((1_u64 << 30).div_ceil(bytes)).unwrap();
+        let taken = |room| MaxLayer::Auto.fitting(room, layers) >> 20;
+        assert_eq!([16, 15, 8, 4, 3, 2, 1, 0].map(taken), [64, 128, 128, 256, 512, 512, 512, 512]);
+        assert_eq!(MaxLayer::Bytes(5).fitting(1, layers), 5);
     }
 }

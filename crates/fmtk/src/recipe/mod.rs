@@ -3,23 +3,17 @@
 //! An argument of the command comes before the file, and the file before the defaults. Whatever is wrong is said at
 //! once, with the line and, for an unknown key, the nearest known one.
 
-mod allow;
 mod amounts;
 mod base;
 mod cann;
 mod distribution;
+mod document;
 mod environment;
-mod fields;
 mod files;
-mod launch;
 mod layout;
-mod max_layer;
 mod packages;
 mod paths;
-mod python;
-mod registry;
 mod settings;
-mod tree;
 mod versions;
 
 #[cfg(test)]
@@ -27,30 +21,24 @@ mod tests;
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use image_name::{Digest, ImageTag, NameError, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_spanned::Spanned;
 
+use self::document::{Document, Section};
 pub use self::{
-    allow::Allow,
     amounts::Glibc,
     base::Base,
     cann::{Cann, Matcher},
     distribution::{Distribution, Requirement},
     environment::{Environment, resolve as resolve_environment},
     files::OwnFile,
-    launch::{Launch, RANKS, Ranks},
     layout::{Dir, Layout},
     packages::{CANN, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
-    python::Python,
-    registry::Registry,
-    settings::{Scripts, User},
-    versions::{ARCH, Versions},
-};
-use self::{
-    fields::{Faults, Fields, Placed},
-    tree::Table,
+    settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts, User},
+    versions::{ARCH, Python, Versions},
 };
 use crate::terminal::report::WithHint;
 
@@ -118,79 +106,18 @@ impl Recipe {
 
     /// Reads the recipe from text. `file` is its name in messages; relative paths in it begin at `folder`.
     pub fn parse(text: &str, file: &str, folder: &Path, overrides: Overrides<'_>) -> anyhow::Result<Self> {
-        let mut root = tree::parse(text)
-            .map_err(anyhow::Error::msg)
+        let mut document = Document::parse(text, file, folder)
+            .map_err(|error| anyhow!(error.to_string().trim_end().to_owned()))
             .with_context(|| format!("failed to read recipe `{file}`"))
             .input()?;
-        let faults = Faults::new(file);
-        for argument in overrides.set {
-            if let Err(message) = tree::set(&mut root, argument) {
-                faults.note(message, None);
-            }
-        }
+        overrides.set.iter().for_each(|argument| document.set(argument));
         if let Some(base) = overrides.base {
-            root.remove("base");
-            tree::put(&mut root, ["base", "reference"], base, &format!("--base {base}"));
+            document.set_base(base);
         }
-        let recipe = Self::read(root, folder, &faults);
-        faults.into_result()?;
+        let written: Option<Written> = document.read();
+        let recipe = written.map(|written| written.finish(&mut document));
+        document.into_result()?;
         recipe.with_context(|| format!("recipe `{file}` can not be read"))
-    }
-
-    fn read(root: Table, folder: &Path, faults: &Faults) -> Option<Self> {
-        let mut fields = Fields::root(root, faults);
-        let versions = Versions::read(fields.table("versions"));
-        let user = fields.preset("user", "ma-user");
-        let workdir = fields.preset("workdir", "/home/ma-user");
-        let scripts = Scripts::read(&mut fields, folder);
-        let base = Base::read(fields.table("base"), folder);
-        let registry = Registry::read(fields.table("registry"), folder);
-        let cann = Cann::read(fields.table("cann"));
-        let launch = Launch::read(fields.table("launch"));
-        let environment =
-            environment::read(fields.table("environment"), versions.as_ref().is_none_or(Versions::has_cann));
-        if environment.contains_key(RANKS) {
-            faults.note(
-                format!("`environment.{RANKS}`: the image has it from `launch.ranks`"),
-                Some("set `launch.ranks`".to_owned()),
-            );
-        }
-        let layout = Layout::read(fields.table("layout"));
-        let allow = Allow::read(fields.table("allow"));
-        let files = files::read(fields.tables("files"), folder);
-        let labels = settings::labels(fields.table("labels"));
-        // Every section has been looked at by now, so that the faults of all are known.
-        let (python, packages, pypi) = (fields.table("python"), fields.table("packages"), fields.table("pypi"));
-        fields.end();
-        let versions = versions?;
-        let (python, packages, pypi) = (
-            Python::read(python, &versions),
-            packages::read_packages(packages, &versions),
-            Pypi::read(pypi, &versions),
-        );
-        let recipe = Self {
-            user: user?.value,
-            workdir: workdir?.value,
-            scripts,
-            versions,
-            base: base?,
-            python: python?,
-            registry: registry?,
-            packages,
-            pypi,
-            cann,
-            launch,
-            environment,
-            layout,
-            allow,
-            files,
-            labels,
-        };
-        // Any timestamp has the same length.
-        if let Err(error) = Timestamp::new(1980, 1, 1, 0, 0, 0).and_then(|any| recipe.image_tag(&any)) {
-            faults.note(error, Some("shorten a part in `[versions]`".to_owned()));
-        }
-        Some(recipe)
     }
 
     /// The tag of the image when it is built at this time.
@@ -211,7 +138,63 @@ impl Recipe {
     }
 }
 
-/// Where a relative path of the recipe begins: at the recipe, or, in an argument of the command, where that was run.
-fn folder_of<'a, T>(path: &Placed<T>, folder: &'a Path) -> &'a Path {
-    if path.is_argument() { Path::new("") } else { folder }
+/// The recipe before what needs another section, or to know where it stands.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    user: User,
+    workdir: ImagePath,
+    scripts: Scripts,
+    versions: Section<Versions>,
+    base: Section<base::Written>,
+    python: Section<versions::WrittenPython>,
+    registry: Section<Registry>,
+    packages: BTreeMap<Spanned<String>, Section<packages::WrittenPackage>>,
+    pypi: Section<packages::WrittenPypi>,
+    cann: Section<Cann>,
+    launch: Section<Launch>,
+    environment: BTreeMap<Spanned<String>, environment::Entry>,
+    layout: Section<layout::Written>,
+    allow: Section<Allow>,
+    files: Vec<Section<files::Written>>,
+    labels: BTreeMap<Spanned<String>, String>,
+}
+
+impl Written {
+    fn finish(self, document: &mut Document) -> Recipe {
+        let (Section(versions), Section(mut registry), mut scripts) = (self.versions, self.registry, self.scripts);
+        if let Scripts::Folder(path) = &mut scripts {
+            path.begin_at(document.folder(&["scripts"]));
+        }
+        if let Some(path) = &mut registry.ca {
+            path.begin_at(document.folder(&["registry", "ca"]));
+        }
+        for name in self.labels.keys() {
+            if name.get_ref().is_empty() || name.get_ref().contains(char::is_control) {
+                document.fault(name.span(), "a label's name is text of one line");
+            }
+        }
+        // Any timestamp has the same length.
+        if let Err(error) = Timestamp::new(1980, 1, 1, 0, 0, 0).and_then(|any| versions.tag(any)) {
+            document.problem(error, Some("shorten a part in `[versions]`".to_owned()));
+        }
+        Recipe {
+            user: self.user,
+            workdir: self.workdir,
+            scripts,
+            base: self.base.0.finish(document),
+            python: self.python.0.finish(&versions),
+            registry,
+            packages: packages::finish(self.packages, &versions, document),
+            pypi: self.pypi.0.finish(&versions, document),
+            cann: self.cann.0,
+            launch: self.launch.0,
+            environment: environment::finish(self.environment, versions.has_cann(), document),
+            layout: self.layout.0.finish(),
+            allow: self.allow.0,
+            files: files::finish(self.files, document),
+            labels: self.labels.into_iter().map(|(name, text)| (name.into_inner(), text)).collect(),
+            versions,
+        }
+    }
 }

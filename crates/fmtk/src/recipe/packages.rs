@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use glob::Pattern;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_spanned::Spanned;
 
 use super::{
     distribution::Requirement,
-    fields::{Fields, Placed},
+    document::{Document, Section},
     versions::Versions,
 };
 
@@ -20,14 +21,12 @@ pub struct PackageSpec {
     pub required: bool,
 }
 
-/// The kinds that the image of the manual is made of, and what finds them. A recipe may add kinds of its own, wheels
-/// always, by giving their glob.
-const KINDS: [(&str, &str); 3] = [
-    // Any version: a file of another one than the recipe's is better named than not found.
-    ("cann", "Ascend-cann-toolkit_*.run"),
-    ("moxing", "moxing_framework-*.whl"),
-    ("tuning-kit", "Ascend_mindxsdk_mxTuningKit-*.whl"),
-];
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenPackage {
+    glob: Spanned<String>,
+    required: Option<bool>,
+}
 
 /// The kind whose file is CANN's installer; all others are wheels.
 pub const CANN: &str = "cann";
@@ -35,56 +34,37 @@ pub const CANN: &str = "cann";
 /// The kind of the wheels that `fetch` gets.
 pub const PYPI: &str = "pypi";
 
-pub(super) fn read_packages(mut fields: Fields<'_>, versions: &Versions) -> BTreeMap<String, PackageSpec> {
-    let mut kinds: Vec<String> = fields.keys();
-    kinds.extend(KINDS.map(|(kind, _)| kind.to_owned()));
-    kinds.sort();
-    kinds.dedup();
+pub(super) fn finish(
+    written: BTreeMap<Spanned<String>, Section<WrittenPackage>>,
+    versions: &Versions,
+    document: &mut Document,
+) -> BTreeMap<String, PackageSpec> {
     let mut packages = BTreeMap::new();
-    for kind in kinds {
-        let mut inner = fields.table(&kind);
-        let required = inner.value("required", kind != CANN || versions.has_cann());
-        let preset = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, glob)| *glob);
-        let glob = match preset {
-            Some(text) => inner.preset("glob", text),
-            None => inner.required("glob"),
-        };
-        let Some(glob) = glob else {
-            inner.end();
-            continue;
-        };
+    for (kind, Section(WrittenPackage { glob, required })) in written {
+        let (span, kind) = (kind.span(), kind.into_inner());
         if kind == PYPI || !kind.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-')) || kind.is_empty() {
-            inner.fault(&glob, format!("`{kind}` can not be a kind: lowercase letters, digits and `-`, not `{PYPI}`"));
+            let message = format!("`{kind}` can not be a kind: lowercase letters, digits and `-`, not `{PYPI}`");
+            document.fault(span, message);
         }
-        if let Some(glob) = pattern(&inner, glob, versions, kind == CANN) {
-            packages.insert(kind, PackageSpec { glob, required });
+        let required = required.unwrap_or(kind != CANN || versions.has_cann());
+        match pattern(glob.get_ref(), versions, if kind == CANN { ".run" } else { ".whl" }) {
+            Ok(glob) => drop(packages.insert(kind, PackageSpec { glob, required })),
+            Err(message) => document.fault(glob.span(), message),
         }
-        inner.end();
     }
-    fields.end();
     packages
 }
 
-fn pattern(fields: &Fields<'_>, glob: Placed<String>, versions: &Versions, installer: bool) -> Option<String> {
-    let fault = |message: String| {
-        fields.fault(&glob, message);
-        None
-    };
-    let text = match versions.fill(&glob.value) {
-        Ok(text) => text,
-        Err(message) => return fault(message),
-    };
-    let suffix = if installer { ".run" } else { ".whl" };
-    if let Err(error) = Pattern::new(&text) {
-        return fault(format!("`{text}` is no glob: {error}"));
-    }
+fn pattern(glob: &str, versions: &Versions, suffix: &str) -> Result<String, String> {
+    let text = versions.fill(glob)?;
+    Pattern::new(&text).map_err(|error| format!("`{text}` is no glob: {error}"))?;
     if text.contains('/') {
-        return fault(format!("`{text}` must be the pattern of a file name, without folders"));
+        return Err(format!("`{text}` must be the pattern of a file name, without folders"));
     }
     if !text.ends_with(suffix) {
-        return fault(format!("`{text}` must end with `{suffix}`"));
+        return Err(format!("`{text}` must end with `{suffix}`"));
     }
-    Some(text)
+    Ok(text)
 }
 
 /// What `fetch` asks pip for.
@@ -97,22 +77,26 @@ pub struct Pypi {
     pub constraints: Vec<Requirement>,
 }
 
-impl Pypi {
-    pub(super) fn read(mut fields: Fields<'_>, versions: &Versions) -> Self {
-        let mut list = |key: &str, default: &[&str]| {
-            let texts = fields.list(key, default);
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenPypi {
+    requirements: Vec<Spanned<String>>,
+    constraints: Vec<Spanned<String>>,
+}
+
+impl WrittenPypi {
+    pub fn finish(self, versions: &Versions, document: &mut Document) -> Pypi {
+        let mut list = |texts: Vec<Spanned<String>>| {
             let mut requirements = Vec::new();
-            for text in &texts.value {
-                match versions.fill(text).and_then(|text| text.parse()) {
+            for text in texts {
+                match versions.fill(text.get_ref()).and_then(|text| text.parse()) {
                     Ok(requirement) => requirements.push(requirement),
-                    Err(message) => fields.fault(&texts, message),
+                    Err(message) => document.fault(text.span(), message),
                 }
             }
             requirements
         };
-        let requirements = list("requirements", &["mindspore-ascend=={mindspore}"]);
-        let constraints = list("constraints", &["numpy<1.24", "protobuf<3.21"]);
-        fields.end();
-        Self { requirements, constraints }
+        let requirements = list(self.requirements);
+        Pypi { requirements, constraints: list(self.constraints) }
     }
 }

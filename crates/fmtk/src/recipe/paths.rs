@@ -6,28 +6,11 @@ use std::{
     str::FromStr,
 };
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use super::document::as_text;
 
 /// An absolute path in the image, `/home/ma-user`: no `.`, `..`, empty part or slash at the end, the root `/` apart.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImagePath(String);
-
-/// Why a text is no [`ImagePath`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ImagePathError {
-    /// It does not begin at the root.
-    #[error("must begin with `/`")]
-    Relative,
-    /// It would leave its folder, or is not the one way to write it.
-    #[error("must have no `.`, `..` or empty part and no `/` at the end")]
-    Part,
-    /// It holds a character that no path of an image should have.
-    #[error("must hold no control characters")]
-    Control,
-    /// The kernel would refuse it.
-    #[error("must have at most 4095 bytes, and 255 between slashes")]
-    Length,
-}
 
 impl ImagePath {
     /// The path as text.
@@ -42,18 +25,19 @@ impl ImagePath {
 }
 
 impl FromStr for ImagePath {
-    type Err = ImagePathError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, ImagePathError> {
-        let below = text.strip_prefix('/').ok_or(ImagePathError::Relative)?;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let below = text.strip_prefix('/').ok_or_else(|| format!("`{text}` must begin with `/`"))?;
         if !below.is_empty() && below.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(ImagePathError::Part);
+            return Err(format!("`{text}` must have no `.`, `..` or empty part and no `/` at the end"));
         }
         if text.contains(char::is_control) {
-            return Err(ImagePathError::Control);
+            return Err(format!("`{text}` must hold no control characters"));
         }
+        // The kernel would refuse it.
         if text.len() > 4095 || below.split('/').any(|part| part.len() > 255) {
-            return Err(ImagePathError::Length);
+            return Err(format!("`{text}` must have at most 4095 bytes, and 255 between slashes"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -62,13 +46,6 @@ impl FromStr for ImagePath {
 impl fmt::Display for ImagePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for ImagePath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|error| serde::de::Error::custom(format!("`{text}` {error}")))
     }
 }
 
@@ -85,9 +62,22 @@ impl HostPath {
         Self { written: written.to_owned(), path: folder.join(written) }
     }
 
+    /// Makes it begin at this folder, where relative.
+    pub(super) fn begin_at(&mut self, folder: &Path) {
+        self.path = folder.join(&self.written);
+    }
+
     /// Where it leads on this machine.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl FromStr for HostPath {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::new(text, Path::new("")))
     }
 }
 
@@ -97,11 +87,7 @@ impl fmt::Display for HostPath {
     }
 }
 
-impl Serialize for HostPath {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.written.serialize(serializer)
-    }
-}
+as_text!(ImagePath, HostPath);
 
 #[cfg(test)]
 mod tests {
@@ -109,16 +95,25 @@ mod tests {
 
     #[test]
     fn only_plain_absolute_paths_are_taken() {
-        use ImagePathError::{Control, Length, Part, Relative};
         let long = format!("/{}", "a".repeat(256));
         let check = |text: &str| text.parse::<ImagePath>().map(|path| path.to_string());
         for good in ["/", "/home/ma-user", "/a b/中", "/..a/b.."] {
             assert_eq!(check(good).as_deref(), Ok(good));
         }
-        let bad = [("", Relative), ("home", Relative), ("/home/", Part), ("//home", Part), ("/a/../b", Part)];
-        let worse = [("/..", Part), ("/.", Part), ("/a\0", Control), ("/a\nb", Control), (long.as_str(), Length)];
-        for (text, error) in bad.into_iter().chain(worse) {
-            assert_eq!(check(text), Err(error), "{text:?}");
+        let part = "must have no `.`, `..` or empty part and no `/` at the end";
+        for (text, reason) in [
+            ("", "must begin with `/`"),
+            ("home", "must begin with `/`"),
+            ("/home/", part),
+            ("//home", part),
+            ("/a/../b", part),
+            ("/..", part),
+            ("/.", part),
+            ("/a\0", "must hold no control characters"),
+            ("/a\nb", "must hold no control characters"),
+            (&long, "must have at most 4095 bytes, and 255 between slashes"),
+        ] {
+            assert_eq!(check(text), Err(format!("`{text}` {reason}")));
         }
     }
 

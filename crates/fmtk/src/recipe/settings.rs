@@ -1,13 +1,15 @@
-//! The recipe's single settings: the user, the source of the vendor scripts, labels.
+//! Sections and settings that are read as they are written: the user, the vendor scripts, `[registry]`, `[launch]`,
+//! `[allow]`.
 
-use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
+use std::{collections::BTreeSet, fmt, net::IpAddr, path::Path, str::FromStr};
 
+use image_name::{Host, OrgName, Repository};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{fields::Fields, folder_of, paths::HostPath};
+use super::{distribution::Distribution, document::as_text, paths::HostPath};
 
 /// The user that an image runs as: a name or number, and after a colon a group (OCI image spec, config.md, "User").
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User(String);
 
 impl FromStr for User {
@@ -29,11 +31,7 @@ impl fmt::Display for User {
     }
 }
 
-impl<'de> Deserialize<'de> for User {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(User);
 
 /// Where `/home/ma-user/ascend910/*.py` come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,30 +45,74 @@ pub enum Scripts {
     Folder(HostPath),
 }
 
-impl Scripts {
-    pub(super) fn read(fields: &mut Fields<'_>, folder: &Path) -> Self {
-        let Some(text) = fields.placed::<String>("scripts") else { return Self::Auto };
-        match text.value.as_str() {
-            "auto" => Self::Auto,
-            "keep" => Self::Keep,
-            "" => {
-                fields.fault(&text, "must be `auto`, `keep` or a folder");
-                Self::Auto
-            }
-            path => Self::Folder(HostPath::new(path, folder_of(&text, folder))),
+impl<'de> Deserialize<'de> for Scripts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "auto" => Ok(Self::Auto),
+            "keep" => Ok(Self::Keep),
+            "" => Err(serde::de::Error::custom("must be `auto`, `keep` or a folder")),
+            folder => Ok(Self::Folder(HostPath::new(folder, Path::new("")))),
         }
     }
 }
 
-pub(super) fn labels(mut fields: Fields<'_>) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::new();
-    for key in fields.keys() {
-        let Some(label) = fields.placed::<String>(&key) else { continue };
-        if key.is_empty() || key.contains(char::is_control) {
-            fields.fault(&label, "a label's name is text of one line");
+/// The registry that the image is pushed to and how to reach it. Nothing of it changes the image.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// Host and port. Default: `swr.cn-central-221.ovaijisuan.com`, the manual's.
+    pub host: Host,
+    /// Organisation. Default: none; the command is told.
+    pub org: Option<OrgName>,
+    /// Repository. Default: `fmtk-ma`.
+    pub repository: Repository,
+    /// Whether plain HTTP or any certificate will do. Default: no.
+    pub insecure: bool,
+    /// PEM file of certificates to trust too. Default: none.
+    pub ca: Option<HostPath>,
+    /// Address of the host where DNS does not know it. Default: none.
+    pub ip: Option<IpAddr>,
+}
+
+/// The variable that tells the launcher in the image of `launch.ranks`.
+pub const RANKS: &str = "FMTK_LAUNCH_RANKS";
+
+/// What a job's boot command leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    /// The launch kit's `launcher.py` hands over to `fmtk-launch`. Default: true.
+    pub front: bool,
+    /// Who starts the ranks of a task. Default: `native`.
+    pub ranks: Ranks,
+}
+
+/// Who starts the ranks of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ranks {
+    /// `fmtk-launch` itself.
+    Native,
+    /// The vendor's scripts, patched.
+    Scripts,
+}
+
+impl Ranks {
+    /// As the recipe and the launcher have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Scripts => "scripts",
         }
-        labels.insert(key, label.value);
     }
-    fields.end();
-    labels
+}
+
+/// Distributions that are let off a check. None is by default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allow {
+    /// May hold programs of other architectures: some wheels ship several on purpose.
+    pub elf: BTreeSet<Distribution>,
+    /// May be replaced though the base has no `RECORD` of its files, so that the old ones stay.
+    pub no_record: BTreeSet<Distribution>,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
 
-use super::{amounts::Bytes, max_layer::MaxLayer, *};
+use super::{layout::MaxLayer, *};
 use crate::terminal::report;
 use image_name::ImageRef;
 
@@ -90,7 +90,7 @@ fn a_set_value_is_read_as_toml_or_as_text_whichever_fits() {
     let recipe = parse("", &set, None).unwrap();
     assert_eq!(recipe.versions.python.as_str(), "3.10");
     assert_eq!(recipe.python.interpreter.as_str(), "/home/ma-user/anaconda3/envs/MindSpore/bin/python3.10");
-    assert_eq!(recipe.layout.max_layer, MaxLayer::Bytes(Bytes(1 << 20)));
+    assert_eq!(recipe.layout.max_layer, MaxLayer::Bytes(1 << 20));
     assert!(recipe.registry.insecure);
     assert_eq!(recipe.versions.mindspore.as_str(), "2");
     let set = ["pypi.requirements=[\"mindpet==1.0.4\"]", "files=[{from=\"a\",to=\"/b\"}]", "environment.A=b=c"];
@@ -226,12 +226,12 @@ own = "0:0"
             hint: the nearest key is `python.site_packages`; there are `prefix`, `site_packages`, `interpreter`, `glibc`
             error: `image.toml` line 17: unknown key `files.own`
             hint: did you mean `files.owner`?
+            error: `--set registry.hots=a.b`: unknown key `registry.hots`
+            hint: did you mean `registry.host`?
             error: `--set environment_=1`: unknown key `environment_`
             hint: did you mean `environment`?
             error: `--set pypi."a=b"=1`: unknown key `pypi."a=b"`
             hint: the nearest key is `pypi.constraints`; there are `requirements`, `constraints`
-            error: `--set registry.hots=a.b`: unknown key `registry.hots`
-            hint: did you mean `registry.host`?
         "#]],
     );
 }
@@ -300,34 +300,33 @@ x = 1
             error: `image.toml` line 2: `user`: `a b` is no user: a name or number, and after a colon a group
             error: `image.toml` line 3: `workdir`: `home` must begin with `/`
             error: `image.toml` line 4: `scripts`: must be `auto`, `keep` or a folder
-            error: `image.toml` line 5: `versions.mindspore`: version `1.8.1-x` must hold only letters, digits and `.` (character 6, `-`)
-            error: `image.toml` line 5: `versions.chip`: invalid type: integer `910`, expected a string
             error: `image.toml` line 5: `versions.python`: `3` has no major and minor number, as `3.9`
+            error: `image.toml` line 5: `versions.mindspore`: version `1.8.1-x` must hold only letters, digits and `.` (character 6, `-`)
             error: `image.toml` line 5: `versions.arch`: `x86_64`: every image is for `aarch64`
+            error: `image.toml` line 5: `versions.chip`: invalid type: integer `910`, expected a string
             error: `image.toml` line 8: `base.reference`: `mindxsdk/base:1` is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, `docker-daemon:NAME` or `podman:NAME`: image reference `mindxsdk/base:1` must start with a registry host, which has a dot or port or is `localhost`, and `/` (character 9, `/`)
             error: `image.toml` line 9: `base.digest`: digest `sha512:0` must start with `sha256:` (character 1, `s`)
             error: `image.toml` line 12: `python.prefix`: `/opt/../x` must have no `.`, `..` or empty part and no `/` at the end
-            error: `image.toml` line 13: `python.glibc`: invalid type: floating point `2.28`, expected text, "2.28"
+            error: `image.toml` line 13: `python.glibc`: invalid type: floating point `2.28`, expected a string
             error: `image.toml` line 16: `registry.host`: registry host `a b` must hold only letters, digits, `-` and `.` (character 2, ` `)
             error: `image.toml` line 17: `registry.ip`: invalid IP address syntax
             error: `image.toml` line 18: `registry.insecure`: invalid type: string "yes", expected a boolean
             error: `image.toml` line 21: `packages.cann.glob`: `cann.zip` must end with `.run`
             error: `image.toml` line 22: `packages.moxing.glob`: `wheels/*.whl` must be the pattern of a file name, without folders
             error: `image.toml` line 23: `packages.tuning-kit.glob`: `kit-{version}-*.whl`: `{version}` is no key of `[versions]`
-            error: `image.toml` line 24: `packages.mine.glob` is missing
-            error: `image.toml` line 25: `packages.Mine.glob`: `Mine` can not be a kind: lowercase letters, digits and `-`, not `pypi`
+            error: `image.toml` line 24: `packages.mine`: missing key `glob`
+            error: `image.toml` line 25: `packages.Mine`: `Mine` can not be a kind: lowercase letters, digits and `-`, not `pypi`
             error: `image.toml` line 25: `packages.Mine.glob`: `[*.whl` is no glob: Pattern syntax error near position 0: invalid range pattern
             error: `image.toml` line 28: `pypi.requirements`: `moxing`: PyPI's `moxing` is not MoXing, whose wheel goes into the package folder
             error: `image.toml` line 28: `pypi.requirements`: `-r x` does not begin with a distribution's name
-            error: `image.toml` line 29: `pypi.constraints`: invalid type: string "numpy", expected a sequence
+            error: `image.toml` line 29: `pypi.constraints`: invalid type: string "numpy", expected an array
             error: `image.toml` line 32: `environment."A B"`: a variable's name has letters, digits and `_`, and no digit first
             error: `image.toml` line 33: `environment.C`: must be text, or `false` to leave it out
             error: `image.toml` line 34: `environment.D`: `${` is not closed, or names no variable
             error: `image.toml` line 37: `layout.owner`: `ma-user:ma-group` is no owner: numeric user and group, "1000:100"
             error: `image.toml` line 38: `layout.max_layer`: must be 1 MiB to 10 GB, or `auto`
-            error: `image.toml` line 39: `layout.dirs.home.mode`: invalid type: integer `750`, expected octal digits as text, "0750"
-            error: `image.toml` line 39: `layout.dirs.home`: the folder must begin with `/`
-            error: `image.toml` line 41: `files.to` is missing
+            error: `image.toml` line 39: `layout.dirs.home`: `home` must begin with `/`
+            error: `image.toml` line 41: `files`: missing key `to`
             error: `image.toml` line 45: `files.to`: `/` is no file's path
             error: `image.toml` line 48: `files.to`: `/` is given twice
             error: `image.toml` line 48: `files.to`: `/` is no file's path
@@ -352,14 +351,14 @@ fn wrong_arguments_are_said_as_given() {
             "labels=1",
         ],
         expect![[r#"
-            error: `--set files=1`: `files` must be `[[files]]`, an array of tables
-            error: `--set labels=1`: `labels` must be a table
-            error: `--set layout.max_layer=-1`: `layout.max_layer`: `-1` is no size: a whole number of bytes, or one with KiB, MiB, GiB, kB, MB or GB
+            error: `--set user.name=1`: `user`: invalid type: table, expected a string
             error: `--set versions.python=-1`: `versions.python`: version `-1` must hold only letters, digits and `.` (character 1, `-`)
+            error: `--set layout.max_layer=-1`: `layout.max_layer`: `-1` is no size: a whole number of bytes, or one with KiB, MiB, GiB, kB, MB or GB
+            error: `--set files=1`: `files`: invalid type: string "1", expected an array
+            error: `--set labels=1`: `labels`: invalid type: string "1", expected a table
             error: `--set versions` is not `KEY=VALUE`, as in `versions.mindspore=1.9.0`
             error: `--set =1` is not `KEY=VALUE`, as in `versions.mindspore=1.9.0`
             error: `--set a..b=1` is not `KEY=VALUE`, as in `versions.mindspore=1.9.0`
-            error: `--set user.name=1`: `user` is no table
         "#]],
     );
 }
@@ -417,8 +416,63 @@ fn who_starts_ranks_is_one_of_two_and_said_in_one_place() {
             error: `image.toml` line 2: `launch.ranks`: unknown variant `both`, expected `native` or `scripts`
             error: `image.toml` line 3: unknown key `launch.fronts`
             hint: did you mean `launch.front`?
-            error: `environment.FMTK_LAUNCH_RANKS`: the image has it from `launch.ranks`
-            hint: set `launch.ranks`
+            error: `image.toml` line 5: `environment.FMTK_LAUNCH_RANKS`: the image has it from `launch.ranks`; set that
         "#]],
     );
+}
+
+#[test]
+fn what_has_the_wrong_shape_hides_nothing_else() {
+    check_error(
+        "user.name = \"x\"\ndigest = \"x\"\nlaunch = [true]\npackages.kit.required = true\n[[files]]\nfrom = \"a\"\nmode = 7\n\
+         to_ = \"/b\"\n[layout]\ndirs = []\n[packages.own]\nglob = 1\n[allow]\nelf = [[]]",
+        &["labels.a={b=1}", "registry.insecure=1", "allow.no_record=[1]", "[cann]\nuser=true"],
+        expect![[r#"
+            error: `image.toml` line 1: `user`: invalid type: table, expected a string
+            error: `image.toml` line 2: unknown key `digest`
+            hint: did you mean `base.digest`?
+            error: `image.toml` line 3: `launch`: invalid type: array, expected a table
+            error: `image.toml` line 4: `packages.kit`: missing key `glob`
+            error: `image.toml` line 7: `files.mode`: invalid type: integer `7`, expected a string
+            error: `image.toml` line 8: unknown key `files.to_`
+            hint: did you mean `files.to`?
+            error: `image.toml` line 10: `layout.dirs`: invalid type: array, expected a table
+            error: `image.toml` line 12: `packages.own.glob`: invalid type: integer `1`, expected a string
+            error: `image.toml` line 14: `allow.elf`: invalid type: array, expected a string
+            error: `--set labels.a={b=1}`: `labels.a`: invalid type: table, expected a string
+            error: `--set registry.insecure=1`: `registry.insecure`: invalid type: string "1", expected a boolean
+            error: `--set allow.no_record=[1]`: `allow.no_record`: invalid type: integer `1`, expected a string
+            error: `--set [cann]
+            user=true` is not `KEY=VALUE`, as in `versions.mindspore=1.9.0`
+        "#]],
+    );
+    check_error(
+        "[files]\n[[versions]]\npython = \"3.9\"",
+        &["base=oci:x", "registry=[1]"],
+        expect![[r#"
+            error: `image.toml` line 1: `files`: invalid type: table, expected an array
+            error: `image.toml` line 2: `versions`: invalid type: array, expected a table
+            error: `--set base=oci:x`: `base`: invalid type: string "oci:x", expected a table
+            error: `--set registry=[1]`: `registry`: invalid type: array, expected a table
+        "#]],
+    );
+}
+
+#[test]
+fn a_base_on_this_machine_is_told_how_it_is_written() {
+    for base in ["base.tar", "base.d/layout"] {
+        let said = report::render(&parse("", &[], Some(base)).unwrap_err());
+        assert!(said.contains("`oci:") && said.contains("`docker-archive:"), "{said}");
+    }
+}
+
+#[test]
+fn an_argument_is_merged_as_deep_as_it_goes_and_numbers_are_text() {
+    let text = "[layout.dirs]\n\"/a\" = { mode = \"0700\" }";
+    let set = ["layout={dirs={\"/b\"={mode='0710'}}}", "environment.A=1", "layout.dirs.\"/a\".owner=0:0"];
+    let recipe = parse(text, &set, None).unwrap();
+    let dir = |path: &str| recipe.layout.dirs[&path.parse().unwrap()];
+    let [a, b] = ["/a", "/b"].map(dir);
+    assert_eq!((a.mode.bits(), a.owner.uid, b.mode.bits(), b.owner.uid), (0o700, 0, 0o710, 1000));
+    assert_eq!(recipe.environment["A"].to_string(), "1");
 }

@@ -1,14 +1,19 @@
-//! `[versions]`: what the image's tag says of its contents.
+//! `[versions]`: what the image's tag says of its contents; `[python]`: the Python of the base that wheels are for.
 
 use image_name::{ImageTag, NameError, Platform, Timestamp, Version};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::{amounts::number, fields::Fields};
+use super::{
+    amounts::{Glibc, number},
+    paths::ImagePath,
+};
 
 /// Versions and platform, all of them parts of the tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Versions {
     /// Python, with at least major and minor. Default: `3.9`.
+    #[serde(deserialize_with = "of_python")]
     pub python: Version,
     /// MindSpore. Default: `1.8.1`.
     pub mindspore: Version,
@@ -17,6 +22,7 @@ pub struct Versions {
     /// Operating system of the base. Default: `euler_2.8.3`.
     pub os: Platform,
     /// Architecture; the image is for linux/arm64. Default, and the only one: `aarch64`.
+    #[serde(deserialize_with = "aarch64")]
     pub arch: Platform,
     /// Chip. Default: `d910`.
     pub chip: Platform,
@@ -30,26 +36,6 @@ const KNOWN_PYTHON: [(u32, u32); 3] = [(3, 7), (3, 8), (3, 9)];
 const KNOWN_MINDSPORE: [&str; 5] = ["1.7.0", "1.7.1", "1.8.0", "1.8.1", "1.9.0"];
 
 impl Versions {
-    pub(super) fn read(mut fields: Fields<'_>) -> Option<Self> {
-        // The defaults are names, as the tests show: they are read the way a user's text is.
-        let python = fields.preset("python", "3.9");
-        let mindspore = fields.preset("mindspore", "1.8.1");
-        let cann = fields.preset("cann", "5.1.RC2");
-        let os = fields.preset("os", "euler_2.8.3");
-        let arch = fields.preset::<Platform>("arch", ARCH);
-        let chip = fields.preset("chip", "d910");
-        let (python, arch) = (python?, arch?);
-        if numbers(&python.value).is_none() {
-            fields.fault(&python, format!("`{}` has no major and minor number, as `3.9`", python.value));
-        }
-        if arch.value.as_str() != ARCH {
-            fields.fault(&arch, format!("`{}`: every image is for `{ARCH}`", arch.value));
-        }
-        fields.end();
-        let (python, arch) = (python.value, arch.value);
-        Some(Self { python, mindspore: mindspore?.value, cann: cann?.value, os: os?.value, arch, chip: chip?.value })
-    }
-
     /// Major and minor number of Python.
     pub fn python_numbers(&self) -> (u32, u32) {
         // Read only where it has them.
@@ -109,4 +95,64 @@ impl Versions {
 fn numbers(version: &Version) -> Option<(u32, u32)> {
     let mut parts = version.as_str().split('.');
     Some((number(parts.next()?)?, number(parts.next()?)?))
+}
+
+fn of_python<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
+    let version = Version::deserialize(deserializer)?;
+    match numbers(&version) {
+        Some(_) => Ok(version),
+        None => Err(D::Error::custom(format!("`{version}` has no major and minor number, as `3.9`"))),
+    }
+}
+
+fn aarch64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Platform, D::Error> {
+    let platform = Platform::deserialize(deserializer)?;
+    match platform.as_str() {
+        ARCH => Ok(platform),
+        other => Err(D::Error::custom(format!("`{other}`: every image is for `{ARCH}`"))),
+    }
+}
+
+/// Python in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Python {
+    /// Major and minor number, from `versions.python`.
+    pub version: (u32, u32),
+    /// `sys.prefix`. Default: the conda environment of the manual's base, `/home/ma-user/anaconda3/envs/MindSpore`.
+    pub prefix: ImagePath,
+    /// Where wheels are unpacked. Default: `<prefix>/lib/python<version>/site-packages`; Debian says `dist-packages`.
+    pub site_packages: ImagePath,
+    /// What scripts name in their first line. Default: `<prefix>/bin/python<version>`.
+    pub interpreter: ImagePath,
+    /// The base's glibc: no wheel may need a newer one. Default: `2.28`, EulerOS 2.8's.
+    pub glibc: Glibc,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenPython {
+    prefix: ImagePath,
+    site_packages: Option<ImagePath>,
+    interpreter: Option<ImagePath>,
+    glibc: Glibc,
+}
+
+impl WrittenPython {
+    pub fn finish(self, versions: &Versions) -> Python {
+        let Self { prefix, site_packages, interpreter, glibc } = self;
+        let version = versions.python_numbers();
+        let name = format!("python{}.{}", version.0, version.1);
+        let site_packages = site_packages.unwrap_or_else(|| prefix.join(&format!("lib/{name}/site-packages")));
+        let interpreter = interpreter.unwrap_or_else(|| prefix.join(&format!("bin/{name}")));
+        Python { version, prefix, site_packages, interpreter, glibc }
+    }
+}
+
+impl Python {
+    /// The ABI tag of wheels for it (PEP 425): `cp39`; up to 3.7 with the `m` of pymalloc.
+    pub fn abi(&self) -> String {
+        let (major, minor) = self.version;
+        let suffix = if self.version <= (3, 7) { "m" } else { "" };
+        format!("cp{major}{minor}{suffix}")
+    }
 }

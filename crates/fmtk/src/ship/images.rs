@@ -50,10 +50,7 @@ pub fn run(args: &ImagesArgs) -> anyhow::Result<()> {
         .input()?;
     let path = RepoPath::of(org, &recipe.registry.repository);
     let registry = connect::registry(host, &args.registry_args, &recipe.registry);
-    let tags = registry
-        .tags(&path)
-        .map_err(connect::hinted)
-        .with_context(|| format!("failed to list the images of `{org}` on `{host}`"))?;
+    let tags = registry.tags(&path).with_context(|| format!("failed to list the images of `{org}` on `{host}`"))?;
     let images: Vec<Listed> = newest_first(tags).into_iter().map(|(tag, parsed)| Listed::new(tag, parsed)).collect();
     let images = looked_at(&registry, &path, images);
     let document: Vec<_> = images.iter().map(|image| image.json(&path)).collect();

@@ -204,7 +204,7 @@ fn hinted(error: registry::Error, target: &Target<'_>) -> anyhow::Error {
             "check that the organisation `{}` exists on `{}` and is yours: an organisation must be made before a push",
             target.org, target.host
         )),
-        _ => connect::way_out(&error),
+        _ => None,
     };
     report::hinted_if(error.into(), hint)
 }

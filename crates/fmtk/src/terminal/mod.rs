@@ -1,8 +1,8 @@
 //! What commands say, and how: reports, progress, words of a shell, the clock, the machine.
 
 pub(crate) mod clock;
+pub(crate) mod hints;
 pub mod machine;
 pub mod progress;
 pub mod report;
-pub mod room;
 pub mod shell;

@@ -1,44 +1,45 @@
 //! How a failure reaches people: `error:`, `caused by:`, `hint:` on stderr and an exit code.
 
-use std::{fmt, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write, stdout},
+    process::ExitCode,
+};
+
+use anyhow::{Context, anyhow};
+
+use super::hints;
 
 /// Exit codes of every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The work failed: a registry, an engine, the disk.
     Work = 1,
-    /// Wrong usage or wrong input: the user can mend it before trying again.
+    /// Wrong usage or wrong input: the user can fix it before trying again.
     Input = 2,
 }
 
-/// An error with the way out.
+/// An error with what people need beside its message.
 #[derive(Debug)]
-pub struct Hinted {
-    inner: anyhow::Error,
+struct Diagnostic {
+    error: anyhow::Error,
     hint: Option<String>,
-    exit: Option<Exit>,
+    is_input: bool,
 }
 
-impl fmt::Display for Hinted {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.inner, f)
+        self.error.fmt(f)
     }
 }
 
-impl std::error::Error for Hinted {
+impl std::error::Error for Diagnostic {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.inner.source()
+        self.error.source()
     }
 }
 
-impl Hinted {
-    /// The way out.
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-}
-
-/// Adds the way out to a result.
+/// Adds to a result what people need beside its message.
 pub trait WithHint<T> {
     /// Adds a `hint:` line.
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T>;
@@ -56,38 +57,29 @@ impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
     }
 }
 
-/// The error with the way out.
-pub fn hinted(inner: anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
-    Hinted { inner, hint: Some(hint.into()), exit: None }.into()
+/// The error with a hint.
+pub fn hinted(error: anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
+    hinted_if(error, Some(hint.into()))
 }
 
-/// The error with the way out, if there is one.
-pub fn hinted_if(inner: anyhow::Error, hint: Option<String>) -> anyhow::Error {
-    match hint {
-        Some(hint) => hinted(inner, hint),
-        None => inner,
-    }
+/// The error with a hint, if there is one.
+pub fn hinted_if(error: anyhow::Error, hint: Option<String>) -> anyhow::Error {
+    Diagnostic { error, hint, is_input: false }.into()
 }
 
 /// The error as one of the input: exit code 2.
-pub fn input(inner: anyhow::Error) -> anyhow::Error {
-    Hinted { inner, hint: None, exit: Some(Exit::Input) }.into()
+pub fn input(error: anyhow::Error) -> anyhow::Error {
+    Diagnostic { error, hint: None, is_input: true }.into()
 }
 
-/// All faults of one kind, found before anything was begun.
+/// Errors that do not depend on each other, each with its own causes and hints.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<Problem>);
-
-#[derive(Debug)]
-struct Problem {
-    message: String,
-    hint: Option<String>,
-}
+pub struct Problems(Vec<anyhow::Error>);
 
 impl Problems {
-    /// Notes a fault and, where there is one, the way out.
+    /// Notes what is wrong with the input and, where there is one, a hint.
     pub fn push(&mut self, message: impl fmt::Display, hint: Option<String>) {
-        self.0.push(Problem { message: message.to_string(), hint });
+        self.0.push(Diagnostic { error: anyhow!(message.to_string()), hint, is_input: true }.into());
     }
 
     /// The error that holds them all, if there are any.
@@ -98,49 +90,20 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let messages: Vec<&str> = self.0.iter().map(|problem| problem.message.as_str()).collect();
+        let messages: Vec<String> = self.0.iter().map(|error| format!("{error:#}")).collect();
         f.write_str(&messages.join("\n"))
     }
 }
 
 impl std::error::Error for Problems {}
 
-/// Failures of steps that do not need each other, each with its own causes and way out.
-#[derive(Debug)]
-struct Several(Vec<anyhow::Error>);
-
-impl fmt::Display for Several {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let messages: Vec<String> = self.0.iter().map(|error| format!("{error:#}")).collect();
-        f.write_str(&messages.join("\n"))
-    }
-}
-
-impl std::error::Error for Several {}
-
 /// The error that shows all of these, if there are any.
 pub fn all(mut errors: Vec<anyhow::Error>) -> anyhow::Result<()> {
     match errors.len() {
         0 => Ok(()),
         1 => Err(errors.remove(0)),
-        _ => Err(Several(errors).into()),
+        _ => Err(Problems(errors).into()),
     }
-}
-
-/// The error and all that lies behind it, also behind each of several.
-pub fn causes(error: &anyhow::Error) -> Vec<&(dyn std::error::Error + 'static)> {
-    let mut found = Vec::new();
-    for cause in error.chain() {
-        found.push(cause);
-        if let Some(Several(errors)) = cause.downcast_ref() {
-            found.extend(errors.iter().flat_map(causes));
-        }
-        // Its own cause is that of what it holds.
-        if let Some(Hinted { inner, .. }) = cause.downcast_ref() {
-            found.extend(causes(inner).first());
-        }
-    }
-    found
 }
 
 /// What two steps give that do not need each other; where both failed, an error that shows both.
@@ -148,11 +111,46 @@ pub fn both<A, B>(one: anyhow::Result<A>, other: anyhow::Result<B>) -> anyhow::R
     match (one, other) {
         (Ok(one), Ok(other)) => Ok((one, other)),
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
-        (Err(one), Err(other)) => Err(Several(vec![one, other]).into()),
+        (Err(one), Err(other)) => Err(Problems(vec![one, other]).into()),
     }
 }
 
-/// Faults of one kind that are shown: a wheel with 200,000 files may have as many.
+/// The error and all that lies behind it, as far as several errors that do not depend on each other.
+fn chain(error: &anyhow::Error) -> Vec<&(dyn std::error::Error + 'static)> {
+    let mut found = Vec::new();
+    for cause in error.chain() {
+        found.push(cause);
+        // It has the rest of this chain, and the one that its own source skips.
+        if let Some(Diagnostic { error, .. }) = cause.downcast_ref() {
+            found.extend(chain(error));
+            break;
+        }
+    }
+    found
+}
+
+/// The error and all that lies behind it, also behind each of several.
+pub fn causes(error: &anyhow::Error) -> Vec<&(dyn std::error::Error + 'static)> {
+    let mut found = chain(error);
+    let several = chain(error).into_iter().find_map(|cause| cause.downcast_ref::<Problems>());
+    found.extend(several.into_iter().flat_map(|Problems(errors)| errors).flat_map(causes));
+    found
+}
+
+/// What was said to do about it; else what helps against such causes. A full store is at fault whatever else was said.
+fn hints(error: &anyhow::Error) -> Vec<String> {
+    let chain = chain(error);
+    let said = chain.iter().filter_map(|cause| cause.downcast_ref::<Diagnostic>()?.hint.clone());
+    let mut found: Vec<String> = said.collect();
+    if found.is_empty() {
+        found.extend(chain.iter().find_map(|cause| hints::of_registry(*cause)));
+    }
+    found.extend(chain.iter().find_map(|cause| hints::of_store(*cause)));
+    found.dedup();
+    found
+}
+
+/// Problems that are shown: a wheel with 200,000 files may have as many.
 const SHOWN: usize = 100;
 /// Letters of a message that are shown: what wheels, bases and registries say of themselves is part of some.
 const LETTERS: usize = 4000;
@@ -177,54 +175,26 @@ fn bounded(message: &str) -> String {
 /// The text that stderr shows for an error.
 pub fn render(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    let mut hints: Vec<&str> = Vec::new();
     let mut said = String::new();
-    for (depth, cause) in error.chain().enumerate() {
-        if let Some(Several(errors)) = cause.downcast_ref() {
-            text.extend(errors.iter().map(render));
-            continue;
-        }
-        if let Some(problems) = cause.downcast_ref::<Problems>() {
-            for problem in problems.0.iter().take(SHOWN) {
-                text.push_str(&format!("error: {}\n", bounded(&problem.message)));
-                if let Some(hint) = &problem.hint {
-                    text.push_str(&format!("hint: {}\n", bounded(hint)));
-                }
-            }
-            if problems.0.len() > SHOWN {
-                text.push_str(&format!("error: and {} more\n", problems.0.len() - SHOWN));
+    for cause in chain(error).into_iter().filter(|cause| !cause.is::<Diagnostic>()) {
+        if let Some(Problems(errors)) = cause.downcast_ref() {
+            text.extend(errors.iter().take(SHOWN).map(render));
+            if errors.len() > SHOWN {
+                text.push_str(&format!("error: and {} more\n", errors.len() - SHOWN));
             }
             continue;
-        }
-        if let Some(hinted) = cause.downcast_ref::<Hinted>() {
-            hints.extend(hinted.hint.as_deref());
-            hints.extend(inner_hints(&hinted.inner));
-            if hinted.inner.downcast_ref::<Problems>().is_some() {
-                text.push_str(&render(&hinted.inner));
-                continue;
-            }
         }
         let message = cause.to_string();
         // A library error that shows its source in its own text would be said twice.
-        if depth > 0 && (said == message || said.ends_with(&message)) {
+        if !text.is_empty() && said.ends_with(&message) {
             continue;
         }
-        let label = if depth == 0 { "error" } else { "caused by" };
+        let label = if text.is_empty() { "error" } else { "caused by" };
         text.push_str(&format!("{label}: {}\n", bounded(&message)));
         said = message;
     }
-    hints.dedup();
-    for hint in hints {
-        text.push_str(&format!("hint: {}\n", bounded(hint)));
-    }
+    text.extend(hints(error).iter().map(|hint| format!("hint: {}\n", bounded(hint))));
     text
-}
-
-fn inner_hints(error: &anyhow::Error) -> Vec<&str> {
-    match error.downcast_ref::<Hinted>() {
-        Some(hinted) => hinted.hint.as_deref().into_iter().chain(inner_hints(&hinted.inner)).collect(),
-        None => Vec::new(),
-    }
 }
 
 /// An error and its causes in one line.
@@ -238,76 +208,39 @@ pub fn one_line(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The faults that an error holds, each with its way out; itself, where it holds none.
-pub fn faults(error: &anyhow::Error) -> Vec<(String, Option<String>)> {
-    for cause in error.chain() {
-        if let Some(Several(errors)) = cause.downcast_ref() {
-            return errors.iter().flat_map(faults).collect();
-        }
-        let hinted = cause.downcast_ref::<Hinted>().map(|hinted| &hinted.inner);
-        let problems = cause.downcast_ref::<Problems>().or_else(|| hinted?.downcast_ref::<Problems>());
-        if let Some(problems) = problems {
-            return problems.0.iter().map(|problem| (problem.message.clone(), problem.hint.clone())).collect();
-        }
+/// The problems that an error holds, each with its first hint; itself, where it holds none.
+pub fn problems(error: &anyhow::Error) -> Vec<(String, Option<String>)> {
+    match chain(error).into_iter().find_map(|cause| cause.downcast_ref()) {
+        Some(Problems(errors)) => errors.iter().flat_map(problems).collect(),
+        None => vec![(format!("{error:#}"), hints(error).into_iter().next())],
     }
-    let hint = error.chain().find_map(|cause| inner_hint(cause.downcast_ref::<Hinted>()?));
-    vec![(format!("{error:#}"), hint)]
 }
 
-fn inner_hint(hinted: &Hinted) -> Option<String> {
-    hinted.hint.clone().or_else(|| inner_hint(hinted.inner.downcast_ref::<Hinted>()?))
-}
-
-/// The exit code of an error.
+/// The exit code of an error; of several, wrong input counts more.
 pub fn exit(error: &anyhow::Error) -> Exit {
-    let of_one = |cause: &(dyn std::error::Error + 'static)| {
-        if cause.is::<Problems>() {
-            return Some(Exit::Input);
-        }
-        if let Some(Several(errors)) = cause.downcast_ref() {
-            return errors.iter().map(exit).find(|exit| *exit == Exit::Input);
-        }
-        let hinted = cause.downcast_ref::<Hinted>()?;
-        hinted.exit.or_else(|| hinted.inner.chain().next().map(|_| exit(&hinted.inner)).filter(|e| *e == Exit::Input))
+    let is_input = |cause: &&(dyn std::error::Error + 'static)| {
+        cause.downcast_ref().is_some_and(|Diagnostic { is_input, .. }| *is_input)
     };
-    error.chain().find_map(of_one).unwrap_or(Exit::Work)
+    if causes(error).iter().any(is_input) { Exit::Input } else { Exit::Work }
 }
 
 /// Prints the error to stderr and gives the process's exit code.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
-    // A reader that went away, as in `cargo xtask images | head`, is no failure of ours.
-    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(broken_pipe) && error.downcast_ref::<StdoutClosed>().is_some() {
-        return ExitCode::SUCCESS;
-    }
     eprint!("{}", render(error));
     ExitCode::from(exit(error) as u8)
 }
 
-/// Stdout could not be written.
-#[derive(Debug)]
-pub struct StdoutClosed;
-
-impl fmt::Display for StdoutClosed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("failed to write to stdout")
-    }
-}
-
-/// Writes data to stdout; a closed pipe ends the program quietly.
+/// Writes data to stdout. A reader that went away, as in `cargo xtask images | head`, is no failure of ours.
 pub fn data(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-
-    use anyhow::Context;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context(StdoutClosed)
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("failed to write to stdout"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use anyhow::{Context, anyhow};
     use expect_test::expect;
 
     use super::*;
@@ -351,16 +284,16 @@ mod tests {
         assert_eq!(text.lines().next().unwrap().chars().count(), "error: ".len() + LETTERS + 2);
         let mut problems = Problems::default();
         (0..1000).for_each(|number| problems.push(number, None));
-        let text = render(&problems.into());
+        let text = render(&problems.into_result().unwrap_err());
         assert_eq!(text.lines().count(), SHOWN + 1);
         assert!(text.ends_with("error: 99\nerror: and 900 more\n"));
     }
 
     #[test]
     fn two_failures_are_shown_each_with_its_own_causes() {
-        let mut problems = Problems::default();
-        problems.push("no CANN toolkit", Some("copy it to `pkg/`".to_owned()));
-        let packages = || problems.into_result();
+        let mut noted = Problems::default();
+        noted.push("no CANN toolkit", Some("copy it to `pkg/`".to_owned()));
+        let packages = || noted.into_result();
         let base = || Err::<(), _>(anyhow!("refused")).hint("is it up?").context("failed to open the base");
         let error = both(both(Ok(1), packages()), base()).unwrap_err();
         expect![[r#"
@@ -372,7 +305,7 @@ mod tests {
         "#]]
         .assert_eq(&render(&error));
         assert_eq!(exit(&error), Exit::Input);
-        assert_eq!(faults(&error).len(), 2);
+        assert_eq!(problems(&error).len(), 2);
         assert_eq!(exit(&both(base(), base()).unwrap_err()), Exit::Work);
         assert_eq!(both(Ok(1), Ok(2)).unwrap(), (1, 2));
         let bases = || vec![base().unwrap_err(), base().unwrap_err()];

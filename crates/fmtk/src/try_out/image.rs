@@ -4,7 +4,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use oci_image::{Format, Image, MAX_CONFIG, Store};
 
 use crate::{
-    engine::{self, AskError, Way},
+    engine::{self, Answer, Way},
     options::RegistryArgs,
     recipe::Recipe,
     record::{self, BuildRecord},
@@ -46,19 +46,18 @@ impl Found {
         let program = way.program;
         match self {
             // An engine knows an image by the digest of its config. One that has another name for it is given it again.
-            Self::Store(record) => match way.image("{{.Id}}", &record.config.digest.hex()) {
-                Ok(id) => Ok(Some(id)),
-                Err(AskError::Failed { .. }) => intact::check(record, store).map(|()| None),
-                Err(error) => Err(error.hinted()),
+            Self::Store(record) => match way.image("{{.Id}}", &record.config.digest.hex())? {
+                Answer::Said(id) => Ok(Some(id)),
+                _ => intact::check(record, store).map(|()| None),
             },
             Self::Engine(name) => {
                 let missing = || format!("`{name}` is neither in the store nor does {program} have it");
-                let seen = match way.image("{{.Id}} {{.Architecture}}", name) {
-                    Err(error @ AskError::Failed { .. }) => {
+                let seen = match way.image("{{.Id}} {{.Architecture}}", name)? {
+                    Answer::Said(seen) => seen,
+                    answer => {
                         let hint = meant(name, &record::all(store)?, program);
-                        return Err(error).with_context(missing).hint(hint).input();
+                        return Err(answer.error()).with_context(missing).hint(hint).input();
                     }
-                    seen => seen.map_err(AskError::hinted)?,
                 };
                 let (id, machine) = seen.split_once(' ').unwrap_or((&seen, ""));
                 let check = || {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::terminal::report;
+
 /// How things are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -43,57 +45,74 @@ pub enum Fix {
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at.
+    /// What was looked at; empty until it is named.
     pub check: &'static str,
     /// How it is.
     pub state: State,
     /// What was found.
     pub says: String,
-    /// The command or the step that mends it.
-    pub way_out: Option<String>,
+    /// The command or the step that fixes it.
+    #[serde(rename = "way_out")]
+    pub hint: Option<String>,
     #[serde(skip)]
     pub fix: Option<Fix>,
 }
 
 impl Finding {
     /// One of this state.
-    pub fn new(check: &'static str, state: State, says: impl Into<String>) -> Self {
-        Self { check, state, says: says.into(), way_out: None, fix: None }
+    pub fn new(state: State, says: impl Into<String>) -> Self {
+        Self { check: "", state, says: says.into(), hint: None, fix: None }
     }
 
     /// As it should be.
-    pub fn good(check: &'static str, says: impl Into<String>) -> Self {
-        Self::new(check, State::Good, says)
+    pub fn good(says: impl Into<String>) -> Self {
+        Self::new(State::Good, says)
     }
 
-    /// Not as it should be, and what mends it.
-    pub fn wrong(check: &'static str, says: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self { way_out: Some(way_out.into()), ..Self::new(check, State::Wrong, says) }
+    /// Not as it should be, and what fixes it.
+    pub fn wrong(says: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(State::Wrong, says).hint(hint)
     }
 
     /// Worth knowing.
-    pub fn warning(check: &'static str, says: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self { way_out: Some(way_out.into()), ..Self::new(check, State::Warning, says) }
+    pub fn warning(says: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(State::Warning, says).hint(hint)
+    }
+
+    /// With what fixes it.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// With what `--fix` does.
     pub fn fixed_by(self, fix: Fix) -> Self {
         Self { fix: Some(fix), ..self }
     }
+
+    /// With this name, unless it has one.
+    pub fn named_by(self, check: &'static str) -> Self {
+        if self.check.is_empty() { Self { check, ..self } } else { self }
+    }
 }
 
-/// All findings as text: one a line, the way out below.
+/// A finding for each problem that an error holds; `hint` is for those that have none.
+pub fn problems(error: &anyhow::Error, hint: &str) -> Vec<Finding> {
+    let finding = |(says, own): (String, Option<String>)| Finding::wrong(says, own.unwrap_or_else(|| hint.to_owned()));
+    report::problems(error).into_iter().map(finding).collect()
+}
+
+/// All findings as text: one a line, the hint below.
 pub fn table(findings: &[Finding]) -> String {
     let width = findings.iter().map(|one| one.check.len()).max().unwrap_or_default();
     let line = |one: &Finding| {
         let says = one.says.replace('\n', "; ");
         let mut text = format!("{:<8} {:<width$}  {}\n", one.state.word(), one.check, says);
-        if let Some(way_out) = &one.way_out {
-            text.push_str(&format!("{:>8} {:<width$}  {way_out}\n", "", "->"));
+        if let Some(hint) = &one.hint {
+            text.push_str(&format!("{:>8} {:<width$}  {hint}\n", "", "->"));
         }
         text
     };
-    crate::terminal::report::printable(&findings.iter().map(line).collect::<String>())
+    report::printable(&findings.iter().map(line).collect::<String>())
 }
 
 #[cfg(test)]
@@ -103,11 +122,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_has_each_command_below_its_fault() {
+    fn the_table_has_each_command_below_its_problem() {
         let findings = [
-            Finding::good("disk", "20.0 GB free"),
-            Finding::wrong("rust target", "missing", "`rustup target add x`").fixed_by(Fix::RustTarget),
-            Finding::new("login", State::Unknown, "no answer"),
+            Finding::good("20.0 GB free").named_by("disk"),
+            Finding::wrong("missing", "`rustup target add x`").named_by("rust target"),
+            Finding::new(State::Unknown, "no answer").named_by("login").named_by("registry"),
         ];
         expect![[r#"
             ok       disk         20.0 GB free

@@ -11,8 +11,8 @@ use anyhow::{Context, anyhow, ensure};
 
 use super::{
     Patient,
-    emulation::ENTRY,
     finding::{Finding, Fix},
+    machine::BINFMT,
 };
 use crate::{
     host::{
@@ -23,13 +23,12 @@ use crate::{
     terminal::{machine::is_root, progress::Progress},
 };
 
-const REGISTER: &str = "/proc/sys/fs/binfmt_misc/register";
 const QEMU: &str = "/usr/bin/qemu-aarch64-static";
 /// What ELF programs for aarch64 begin with, as QEMU's own `qemu-binfmt-conf.sh` has it; F opens the interpreter at
 /// once, so that containers need none of their own.
 const RULE: &str = r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64-static:OCF";
 
-/// Mends what can be mended; whether anything was done.
+/// Fixes what can be fixed; whether anything was done.
 pub fn run(patient: &Patient, findings: &[Finding], progress: &Progress) -> bool {
     let mut fixes: Vec<Fix> = findings.iter().filter_map(|finding| finding.fix).collect();
     fixes.sort_unstable();
@@ -64,22 +63,23 @@ fn say_and_run(command: &[&str], progress: &Progress) -> anyhow::Result<()> {
 
 fn emulation(progress: &Progress) -> anyhow::Result<()> {
     ensure!(is_root(), "registering qemu-aarch64 with the kernel needs root");
-    if !Path::new(REGISTER).exists() {
-        say_and_run(&["mount", "-t", "binfmt_misc", "binfmt_misc", "/proc/sys/fs/binfmt_misc"], progress)?;
+    let [register, entry] = ["register", "qemu-aarch64"].map(|name| Path::new(BINFMT).join(name));
+    if !register.exists() {
+        say_and_run(&["mount", "-t", "binfmt_misc", "binfmt_misc", BINFMT], progress)?;
     }
-    if Path::new(ENTRY).exists() {
-        write(ENTRY, "-1", progress)?;
+    if entry.exists() {
+        write(&entry, "-1", progress)?;
     }
     if Path::new(QEMU).exists() {
-        return write(REGISTER, RULE, progress);
+        return write(&register, RULE, progress);
     }
     say_and_run(&["update-binfmts", "--enable", "qemu-aarch64"], progress)
         .context("`/usr/bin/qemu-aarch64-static` is not here: install `qemu-user-static`")
 }
 
-fn write(path: &str, text: &str, progress: &Progress) -> anyhow::Result<()> {
-    progress.line(&format!("running `echo '{text}' > {path}`"));
-    fs::write(path, text).with_context(|| format!("failed to write `{path}`"))
+fn write(path: &Path, text: &str, progress: &Progress) -> anyhow::Result<()> {
+    progress.line(&format!("running `echo '{text}' > {}`", path.display()));
+    fs::write(path, text).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
 /// Where the address is known. The name then is in the hosts file, for docker too.

@@ -1,17 +1,19 @@
 //! What goes into the image and what came out last: packages, lock, organisation, sizes.
 
-use image_name::{Digest, OrgName};
+use std::process::{Command, Stdio};
+
+use image_name::OrgName;
 
 use super::{
-    Learned, Patient,
-    finding::{Finding, State},
+    Patient,
+    finding::{Finding, State, problems},
 };
 use crate::{
     record::BuildRecord,
     resolve::{
+        fetch,
         lock::{self, Lock},
-        packages::{self, Package},
-        place,
+        packages, place,
         scripts::{self, scripts_folder},
         setup,
     },
@@ -22,77 +24,91 @@ use crate::{
 };
 
 /// The packages that the recipe asks for.
-pub fn packages(patient: &Patient) -> Learned {
-    let check = "packages";
+pub fn packages(patient: &Patient) -> Vec<Finding> {
     let args = patient.args.recipe();
     let folder = setup::pkg_folder(&args);
-    let else_do = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
+    let hint = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
     let scripts = scripts::packages(&scripts::origin(&patient.recipe, scripts_folder(&args)));
     let call = &patient.call;
     let (found, missing) = match packages::survey(&patient.recipe, &folder, &patient.store, call) {
         Ok(surveyed) => surveyed,
-        Err(error) => return faults(check, &error, else_do).into(),
+        Err(error) => return problems(&error, hint),
     };
     let size = found.packages.iter().map(|package| package.size).sum();
     let says = format!("{}, {}", progress::count(found.packages.len(), "file"), bytes(size));
     let read = packages::contents(found.packages.clone(), &patient.store, call);
     let complete = report::both(missing, scripts);
     let wrong = complete.as_ref().err().into_iter().chain(read.as_ref().err());
-    let mut findings: Vec<Finding> = wrong.flat_map(|error| faults(check, error, else_do)).collect();
+    let mut findings: Vec<Finding> = wrong.flat_map(|error| problems(error, hint)).collect();
     if findings.is_empty() {
-        findings.push(Finding::good(check, says));
+        findings.push(Finding::good(says));
     }
     findings.extend(found.unused.iter().map(|file| {
-        let says = format!("`{file}` is for no kind in `[packages]`");
-        Finding::warning(check, says, "take it away, or give it a kind")
+        Finding::warning(format!("`{file}` is for no kind in `[packages]`"), "remove it, or give it a kind")
     }));
-    let packages = complete.ok().map(|((), scripts)| found.packages.into_iter().chain(scripts).collect());
-    Learned { findings, packages, ..Learned::default() }
+    if let Ok(((), scripts)) = complete {
+        // The same where `--fix` has the checks run again.
+        let _ = patient.packages.set(found.packages.into_iter().chain(scripts).collect());
+    }
+    findings
 }
 
-/// A finding for each fault that an error holds; `else_do` is the way out of those that name none.
-pub fn faults(check: &'static str, error: &anyhow::Error, else_do: &str) -> Vec<Finding> {
-    let way_out = |own: Option<String>| own.unwrap_or_else(|| else_do.to_owned());
-    report::faults(error).into_iter().map(|(says, own)| Finding::wrong(check, says, way_out(own))).collect()
+/// What the sample has of packages, or pip, which the build has fetch them.
+pub fn sample_packages(patient: &Patient) -> Vec<Finding> {
+    let folder = setup::pkg_folder(&patient.args.recipe());
+    let state = fetch::state(&patient.recipe, &packages::pypi_folder(&folder));
+    let by_hand = packages::by_hand(&patient.recipe, &folder);
+    match (state, by_hand) {
+        (Ok(fetch::State::Complete), _) | (_, Ok(true)) => return packages(patient),
+        (Err(error), _) | (_, Err(error)) => return problems(&error, "see whether the folder can be read"),
+        _ => {}
+    }
+    let mut python = Command::new("python3");
+    python.args(["-m", "pip", "--version"]).stdin(Stdio::null()).stderr(Stdio::null());
+    let version = python.output().ok().filter(|output| output.status.success());
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    vec![match version.as_deref().and_then(|text| text.split_whitespace().nth(1)) {
+        Some(version) => Finding::good(format!("pip {version} will download PyPI's; its index is not asked here")),
+        None => Finding::wrong("PyPI's are not there, and `python3` has no pip", fetch::INSTALL_PIP),
+    }]
 }
 
 /// The lock against packages and base, as far as both are known.
-pub fn lock(patient: &Patient, packages: Option<&[Package]>, base: Option<Digest>) -> Vec<Finding> {
-    let (check, call) = ("lock", &patient.call);
+pub fn lock(patient: &Patient) -> Vec<Finding> {
+    let call = &patient.call;
     let accept = lock::accept(call);
     let lock = match Lock::load(&lock::path(patient.args.recipe.as_deref())) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
-            return vec![Finding::warning(check, "nothing pins the packages and the base", format!("`{}`", call.lock))];
+            return vec![Finding::warning("nothing pins the packages and the base", format!("`{}`", call.lock))];
         }
-        Err(error) => return faults(check, &error, &accept),
+        Err(error) => return problems(&error, &accept),
     };
-    let Some(packages) = packages else {
-        return vec![Finding::new(check, State::Unknown, "there, but not all packages are, to compare it with")];
+    let Some(packages) = patient.packages.get() else {
+        return vec![Finding::new(State::Unknown, "there, but not all packages are, to compare it with")];
     };
     // Where the base does not answer, the packages can be compared all the same.
-    let locked = lock.base.as_ref().map(|base| base.digest);
-    let Some(digest) = base.or(locked) else {
-        return vec![Finding::new(check, State::Unknown, "there, but the base is not, to compare it with")];
+    let base = patient.base.get().copied();
+    let Some(digest) = base.or(lock.base.as_ref().map(|base| base.digest)) else {
+        return vec![Finding::new(State::Unknown, "there, but the base is not, to compare it with")];
     };
     match lock::verify(Some(&lock), &patient.recipe, packages, &digest, call) {
-        Ok(_) if base.is_none() => vec![Finding::good(check, "packages are as pinned; the base is not known")],
-        Ok(_) => vec![Finding::good(check, "packages and base are as pinned")],
-        Err(error) => faults(check, &error, &accept),
+        Ok(_) if base.is_none() => vec![Finding::good("packages are as pinned; the base is not known")],
+        Ok(_) => vec![Finding::good("packages and base are as pinned")],
+        Err(error) => problems(&error, &accept),
     }
 }
 
 /// The organisation that a push goes to.
 pub fn organisation(patient: &Patient) -> Vec<Finding> {
-    let check = "organisation";
     let own = patient.recipe.registry.org.as_ref().map(ToString::to_string);
     let Some(name) = patient.args.org.clone().or(own) else {
-        let way_out = "name it with `--org`, with `$org_name` or as `registry.org` in the recipe";
-        return vec![Finding::warning(check, "none is named", way_out)];
+        let hint = "name it with `--org`, with `$org_name` or as `registry.org` in the recipe";
+        return vec![Finding::warning("none is named", hint)];
     };
     vec![match name.parse::<OrgName>() {
-        Ok(_) => Finding::good(check, format!("`{name}` is a name that SWR takes; it must exist there before a push")),
-        Err(error) => Finding::wrong(check, error.to_string(), "name the one that the console shows"),
+        Ok(_) => Finding::good(format!("`{name}` is a name that SWR takes; it must exist there before a push")),
+        Err(error) => Finding::wrong(error.to_string(), "name the one that the console shows"),
     }]
 }
 
@@ -104,27 +120,24 @@ const LAYER: u64 = 10_000_000_000;
 
 /// The image built last against the platform's limits.
 pub fn sizes(patient: &Patient) -> Vec<Finding> {
-    let check = "image size";
     let Ok(record) = BuildRecord::latest(&patient.store, &place::workspace()) else {
-        return vec![Finding::new(check, State::Unknown, "no image was built from this workspace yet")];
+        return vec![Finding::new(State::Unknown, "no image was built from this workspace yet")];
     };
-    let layers: Vec<(u64, &str)> =
-        record.layers.iter().map(|layer| (layer.blob.size, layer.content.as_str())).collect();
-    judge_sizes(check, &layers)
+    judge_sizes(record.layers.iter().map(|layer| (layer.blob.size, layer.content.as_str())).collect())
 }
 
-fn judge_sizes(check: &'static str, layers: &[(u64, &str)]) -> Vec<Finding> {
+fn judge_sizes(layers: Vec<(u64, &str)>) -> Vec<Finding> {
     let size: u64 = layers.iter().map(|(size, _)| size).sum();
     let says = format!("the last image has {} (compressed)", bytes(size));
-    let way_out = "leave out what jobs do not need; what they read once belongs into object storage";
+    let hint = "leave out what jobs do not need; what they read once belongs into object storage";
     let mut findings = vec![match size {
-        _ if size > MOST => Finding::wrong(check, format!("{says}, and the platform takes {}", bytes(MOST)), way_out),
-        _ if size > ADVISED => Finding::warning(check, format!("{says}; {} are advised", bytes(ADVISED)), way_out),
-        _ => Finding::good(check, says),
+        _ if size > MOST => Finding::wrong(format!("{says}, and the platform takes {}", bytes(MOST)), hint),
+        _ if size > ADVISED => Finding::warning(format!("{says}; {} are advised", bytes(ADVISED)), hint),
+        _ => Finding::good(says),
     }];
-    findings.extend(layers.iter().filter(|(size, _)| *size > LAYER).map(|(size, content)| {
-        let says = format!("layer `{content}` has {}, and SWR takes {}", bytes(*size), bytes(LAYER));
-        Finding::wrong(check, says, "lower `layout.max_layer`, or build the base of smaller layers")
+    findings.extend(layers.into_iter().filter(|(size, _)| *size > LAYER).map(|(size, content)| {
+        let says = format!("layer `{content}` has {}, and SWR takes {}", bytes(size), bytes(LAYER));
+        Finding::wrong(says, "lower `layout.max_layer`, or build the base of smaller layers")
     }));
     findings
 }
@@ -136,8 +149,8 @@ mod tests {
     #[test]
     fn sizes_are_held_against_the_limits() {
         let states = |layers: &[u64]| -> Vec<State> {
-            let layers: Vec<(u64, &str)> = layers.iter().map(|size| (*size, "x")).collect();
-            judge_sizes("image size", &layers).iter().map(|finding| finding.state).collect()
+            let layers = layers.iter().map(|size| (*size, "x")).collect();
+            judge_sizes(layers).iter().map(|finding| finding.state).collect()
         };
         let gb = 1_000_000_000;
         assert_eq!(states(&[9 * gb, 6 * gb]), [State::Good]);

@@ -1,9 +1,7 @@
 //! The machine: engine, emulation, Rust target, disk.
 
 use std::{
-    ffi::CString,
     fs,
-    os::unix::ffi::OsStrExt,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -11,14 +9,14 @@ use std::{
 
 use super::{
     Patient,
-    finding::{Finding, Fix, State},
+    finding::{Finding, Fix, State, problems},
 };
 use crate::{
     engine,
     options::Engine,
     recipe::CANN,
     resolve::{packages, place, setup, tools::TARGET},
-    terminal::{progress, report},
+    terminal::progress,
 };
 
 /// For the answer of an engine: with docker silent, podman still has time for its own.
@@ -26,73 +24,89 @@ const ENGINE_LIMIT: Duration = Duration::from_millis(1800);
 
 /// A container engine, which only the installation of CANN needs.
 pub fn engine(patient: &Patient) -> Vec<Finding> {
-    let check = "engine";
-    vec![match engine::program_within(Engine::Auto, ENGINE_LIMIT) {
-        Ok(program) => Finding::good(check, format!("{program} answers")),
-        Err(_) if !needs_engine(patient) => Finding::good(check, "none, and nothing here needs one"),
-        Err(error) if is_silent(&error) => {
-            Finding::wrong(check, report::one_line(error.as_ref()), "see whether `docker info` answers")
-        }
-        Err(_) => Finding::wrong(
-            check,
-            "CANN has to be installed by docker or podman, and neither answers",
-            "install podman, or start docker: `sudo systemctl start docker`",
-        ),
-    }]
-}
-
-/// Whether an engine is there and hangs.
-fn is_silent(error: &anyhow::Error) -> bool {
-    let silent = |cause: &&(dyn std::error::Error + 'static)| {
-        matches!(cause.downcast_ref(), Some(engine::AskError::Silent { .. }))
-    };
-    report::causes(error).iter().any(silent)
+    match engine::program_within(Engine::Auto, ENGINE_LIMIT) {
+        Ok(program) => vec![Finding::good(format!("{program} answers"))],
+        Err(_) if !needs_engine(patient) => vec![Finding::good("none, and nothing here needs one")],
+        Err(error) => problems(&error, "install docker or podman, which run the installer of CANN"),
+    }
 }
 
 /// Whether the recipe has something that an engine has to run.
-pub fn needs_engine(patient: &Patient) -> bool {
+fn needs_engine(patient: &Patient) -> bool {
     patient.recipe.packages.get(CANN).is_some_and(|cann| cann.required)
+}
+
+/// Where the kernel shows what it has programs of other kinds run by.
+pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
+
+/// Whether the kernel has arm64 programs run by QEMU, in containers too. A container itself is tried before CANN is
+/// installed.
+pub fn emulation(patient: &Patient) -> Vec<Finding> {
+    let entries = fs::read_dir(BINFMT).into_iter().flatten();
+    let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    vec![judge_emulation(cfg!(target_arch = "aarch64"), texts, needs_engine(patient))]
+}
+
+/// By the texts of the kernel's entries.
+fn judge_emulation(native: bool, entries: impl IntoIterator<Item = String>, needed: bool) -> Finding {
+    // An ELF file of 64 bits whose machine is 183, whatever the entry is called.
+    let of_arm64 = |entry: &String| {
+        let magic = entry.lines().find_map(|line| line.strip_prefix("magic "));
+        magic.is_some_and(|magic| magic.starts_with("7f454c4602") && magic.ends_with("b700"))
+    };
+    let (mut is_enabled, mut has_flag) = (None, false);
+    for entry in entries.into_iter().filter(of_arm64) {
+        let enabled = entry.starts_with("enabled");
+        let flags = entry.lines().find_map(|line| line.strip_prefix("flags:"));
+        is_enabled = Some(enabled || is_enabled == Some(true));
+        has_flag |= enabled && flags.is_some_and(|flags| flags.contains('F'));
+    }
+    let wrong = match is_enabled {
+        _ if native => return Finding::good("this machine runs arm64 programs itself"),
+        Some(true) if has_flag => return Finding::good("QEMU is registered for arm64 programs, in containers too"),
+        _ if !needed => return Finding::good("no arm64 programs run here, and nothing needs them"),
+        None => "QEMU is not registered with the kernel: arm64 programs give `exec format error`",
+        Some(false) => "QEMU is registered for arm64 programs and disabled",
+        Some(true) => "QEMU is registered for arm64 programs without the flag F, so that containers do not find it",
+    };
+    let hint =
+        "`cargo xtask doctor --fix` as root, or `docker run --privileged --rm tonistiigi/binfmt --install arm64`";
+    Finding::wrong(wrong, hint).fixed_by(Fix::Emulation)
 }
 
 /// The standard library for the programs of the image.
 pub fn rust_target(_: &Patient) -> Vec<Finding> {
-    let check = "rust target";
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--print", "target-libdir", "--target", TARGET]).current_dir(place::workspace()).stderr(Stdio::null());
     let folder = rustc.output().ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let there = folder.is_some_and(|folder| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()));
     vec![match there {
-        true => Finding::good(check, format!("{TARGET} is there")),
+        true => Finding::good(format!("{TARGET} is there")),
         // The first build adds it.
-        false => Finding::warning(check, format!("{TARGET} is not there"), format!("`rustup target add {TARGET}`"))
+        false => Finding::warning(format!("{TARGET} is not there"), format!("`rustup target add {TARGET}`"))
             .fixed_by(Fix::RustTarget),
     }]
 }
 
-/// Room in the store for the layers: three times the packages, as archives are made beside layers; 1 GB at least.
+/// Disk space in the store for the layers: three times the packages, as archives are made beside layers; 1 GB at least.
 pub fn disk(patient: &Patient) -> Vec<Finding> {
-    let check = "disk";
     let root = patient.store.root();
     if let Err(error) = patient.store.scratch() {
         let says = format!("the store `{}` can't be written: {error}", root.display());
-        return vec![Finding::wrong(check, says, "name another folder with `--store DIR` or `FMTK_STORE`")];
+        return vec![Finding::wrong(says, "name another folder with `--store DIR` or `FMTK_STORE`")];
     }
     let folder = setup::pkg_folder(&patient.args.recipe());
     let packages = size_of(&folder) + size_of(&packages::pypi_folder(&folder));
-    let wanted = (3 * packages).max(1_000_000_000);
-    let Some(free) = free(root) else {
-        return vec![Finding::new(check, State::Unknown, "the free room is not known")];
+    let needed = (3 * packages).max(1_000_000_000);
+    // Bytes that a user may still write.
+    let Ok(free) = rustix::fs::statvfs(root).map(|found| found.f_bavail * found.f_frsize) else {
+        return vec![Finding::new(State::Unknown, "the free disk space is not known")];
     };
-    let says = format!(
-        "{} free in `{}`; three times the packages are {}",
-        progress::bytes(free),
-        root.display(),
-        progress::bytes(wanted)
-    );
-    vec![if free >= wanted {
-        Finding::good(check, says)
-    } else {
-        Finding::wrong(check, says, "make room, or name another folder with `--store DIR`")
+    let [free_bytes, needed_bytes] = [free, needed].map(progress::bytes);
+    let says = format!("{free_bytes} free in `{}`; three times the packages are {needed_bytes}", root.display());
+    vec![match free >= needed {
+        true => Finding::good(says),
+        false => Finding::wrong(says, "make disk space, or name another folder with `--store DIR`"),
     }]
 }
 
@@ -101,28 +115,30 @@ fn size_of(folder: &Path) -> u64 {
     entries.filter_map(|entry| fs::metadata(entry.ok()?.path()).ok()).filter(|it| it.is_file()).map(|it| it.len()).sum()
 }
 
-/// Bytes that a user may still write where `path` is.
-#[allow(unsafe_code)]
-fn free(path: &Path) -> Option<u64> {
-    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
-    let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: both pointers are valid for the call, which fills what the second points to where it returns 0.
-    let found = unsafe {
-        if libc::statvfs(path.as_ptr(), found.as_mut_ptr()) != 0 {
-            return None;
-        }
-        found.assume_init()
-    };
-    Some(found.f_bavail * found.f_frsize)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_has_free_room() {
-        assert!(free(Path::new("/tmp")).is_some());
-        assert_eq!(free(Path::new("/nonexistent")), None);
+    fn emulation_has_to_reach_into_containers() {
+        let entry = |state: &str, flags: &str, machine: &str| {
+            let magic = format!("7f454c460201010000000000000000000200{machine}00");
+            format!("{state}\ninterpreter /usr/bin/q\nflags: {flags}\noffset 0\nmagic {magic}\nmask ff\n")
+        };
+        let status = || "enabled\n".to_owned();
+        for (native, entries, needed, expected) in [
+            (false, vec![status(), entry("enabled", "OCF", "b7")], true, "in containers too"),
+            (false, vec![entry("enabled", "OC", "b7"), status()], true, "without the flag F"),
+            (false, vec![entry("disabled", "OCF", "b7")], true, "disabled"),
+            (false, vec![entry("disabled", "F", "b7"), entry("enabled", "F", "b7")], true, "in containers too"),
+            (false, vec![status(), entry("enabled", "OCF", "f3")], true, "not registered"),
+            (false, Vec::new(), true, "not registered"),
+            (false, Vec::new(), false, "nothing needs them"),
+            (true, Vec::new(), true, "itself"),
+        ] {
+            let found = judge_emulation(native, entries.clone(), needed);
+            assert!(found.says.contains(expected), "{entries:?}: {found:?}");
+            assert_eq!(found.state == State::Wrong, found.fix == Some(Fix::Emulation), "{found:?}");
+        }
     }
 }

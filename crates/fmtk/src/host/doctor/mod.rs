@@ -1,16 +1,14 @@
-//! `doctor`: everything that can be wrong between this host and a pushed image, at once, each with its way out.
+//! `doctor`: everything that can be wrong between this host and a pushed image, at once, each with a hint.
 
-mod emulation;
 mod finding;
 mod fix;
 mod inputs;
 mod machine;
 mod network;
-mod sample;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, mpsc},
+    sync::{Arc, OnceLock, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -27,71 +25,49 @@ use crate::{
     terminal::progress::Progress,
 };
 
-/// Who is looked at.
+/// What the checks look at, and what some learn for others.
 struct Patient {
     args: DoctorArgs,
     call: Call,
     recipe: Recipe,
     host: Host,
     store: Store,
-}
-
-/// What a check gives.
-#[derive(Default)]
-struct Learned {
-    findings: Vec<Finding>,
     /// All packages, where none is missing.
-    packages: Option<Vec<Package>>,
+    packages: OnceLock<Vec<Package>>,
     /// Digest of the base's manifest, where it can be had.
-    base: Option<Digest>,
+    base: OnceLock<Digest>,
 }
 
-impl Learned {
-    /// What there is to say of the base, and its digest where it can be had.
-    fn of_base(findings: Vec<Finding>, base: Option<Digest>) -> Self {
-        Self { findings, base, ..Self::default() }
-    }
-}
-
-impl From<Vec<Finding>> for Learned {
-    fn from(findings: Vec<Finding>) -> Self {
-        Self { findings, ..Self::default() }
-    }
-}
-
-/// A check: what it is called in the table, what it means when it gives no answer in time and what to do then, and
-/// itself.
-type Check = (&'static str, State, &'static str, fn(&Patient) -> Learned);
+/// A check: what it is called, what it means when it gives no answer in time and what to do then, and itself.
+type Check = (&'static str, State, &'static str, fn(&Patient) -> Vec<Finding>);
 
 const LATER: &str = "run `cargo xtask doctor` again";
 
 /// In the order of the table.
 const CHECKS: &[Check] = &[
-    ("engine", State::Warning, "see whether `docker info` answers", |patient| machine::engine(patient).into()),
-    ("emulation", State::Unknown, LATER, |patient| emulation::emulation(patient).into()),
-    ("rust target", State::Unknown, LATER, |patient| machine::rust_target(patient).into()),
-    ("disk", State::Warning, "see whether `df` answers", |patient| machine::disk(patient).into()),
+    ("engine", State::Warning, "see whether `docker info` answers", machine::engine),
+    ("emulation", State::Unknown, LATER, machine::emulation),
+    ("rust target", State::Unknown, LATER, machine::rust_target),
+    ("disk", State::Warning, "see whether `df` answers", machine::disk),
     // Gigabytes that were never read before take longer to hash.
     ("packages", State::Unknown, "`cargo xtask image --dry-run` reads them however long it takes", inputs::packages),
     ("base", State::Wrong, "check the network to it; `--base` names another", network::base),
-    ("organisation", State::Unknown, LATER, |patient| inputs::organisation(patient).into()),
-    ("registry", State::Wrong, "check the network to it; `--resolve IP` gives its address", |patient| {
-        network::registry(patient).into()
-    }),
-    ("image size", State::Unknown, LATER, |patient| inputs::sizes(patient).into()),
+    ("organisation", State::Unknown, LATER, inputs::organisation),
+    ("registry", State::Wrong, "check the network to it; `--resolve IP` gives its address", network::registry),
+    ("image size", State::Unknown, LATER, inputs::sizes),
 ];
 
 /// The same for the sample, which is neither pinned nor pushed.
 const OF_SAMPLE: &[Check] = &[
-    ("rust target", State::Unknown, LATER, |patient| machine::rust_target(patient).into()),
-    ("disk", State::Warning, "see whether `df` answers", |patient| machine::disk(patient).into()),
+    ("rust target", State::Unknown, LATER, machine::rust_target),
+    ("disk", State::Warning, "see whether `df` answers", machine::disk),
     (
         "packages",
         State::Unknown,
         "`cargo xtask image --sample --dry-run` reads them however long it takes",
-        sample::wheels,
+        inputs::sample_packages,
     ),
-    ("base", State::Unknown, "check the network; `--base` names one of your own", sample::base),
+    ("base", State::Unknown, "check the network; `--base` names one of your own", network::sample_base),
 ];
 
 /// The promise is 3 s for all.
@@ -103,7 +79,7 @@ pub struct DoctorArgs {
     /// How the registry is reached.
     #[command(flatten)]
     pub registry_args: RegistryArgs,
-    /// Mend what can be mended safely, and say each command that is run
+    /// Fix what can be fixed safely, and say each command that is run
     #[arg(long)]
     pub fix: bool,
     /// Organisation that the image will go to [default: the recipe's]
@@ -153,7 +129,15 @@ pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) ->
         place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base })?
     };
     let host = args.registry.clone().unwrap_or_else(|| recipe.registry.host.clone());
-    let patient = Arc::new(Patient { args: args.clone(), call: call.clone(), recipe, host, store });
+    let patient = Arc::new(Patient {
+        args: args.clone(),
+        call: call.clone(),
+        recipe,
+        host,
+        store,
+        packages: OnceLock::new(),
+        base: OnceLock::new(),
+    });
     let mut findings = examine(&patient);
     if args.fix && fix::run(&patient, &findings, progress) {
         findings = examine(&patient);
@@ -170,34 +154,30 @@ pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) ->
 fn examine(patient: &Arc<Patient>) -> Vec<Finding> {
     let deadline = Instant::now() + PATIENCE;
     let checks = if patient.args.sample { OF_SAMPLE } else { CHECKS };
-    let (send, receive) = mpsc::channel();
-    for (index, (_, _, _, check)) in checks.iter().enumerate() {
-        let (patient, send) = (Arc::clone(patient), send.clone());
+    let run = |(name, state, hint, check): &Check| {
+        let (send, receive) = mpsc::channel();
+        let (patient, check) = (Arc::clone(patient), *check);
         thread::spawn(move || {
             // Nobody listens any more where it took too long.
-            let _ = send.send((index, check(&patient)));
+            let _ = send.send(check(&patient));
         });
-    }
-    drop(send);
-    let mut learned: Vec<Option<Learned>> = checks.iter().map(|_| None).collect();
-    while let Ok((index, found)) = receive.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-        learned[index] = Some(found);
-    }
-    let late = |(name, state, way_out, _): &Check| {
-        let says = format!("no answer within {} s", PATIENCE.as_secs_f32());
-        Learned::from(vec![Finding { way_out: Some((*way_out).to_owned()), ..Finding::new(name, *state, says) }])
+        let late = Finding::new(*state, format!("no answer within {} s", PATIENCE.as_secs_f32())).hint(*hint);
+        (*name, receive, late)
     };
-    let learned: Vec<Learned> =
-        learned.into_iter().zip(checks).map(|(found, check)| found.unwrap_or_else(|| late(check))).collect();
-    let packages = learned.iter().find_map(|one| one.packages.as_deref());
-    let base = learned.iter().find_map(|one| one.base);
-    let lock = if patient.args.sample { Vec::new() } else { inputs::lock(patient, packages, base) };
-    let mut findings: Vec<Finding> = Vec::new();
-    for (one, (name, ..)) in learned.into_iter().zip(checks) {
-        findings.extend(one.findings);
-        if *name == "packages" {
-            findings.extend(lock.clone());
+    let running: Vec<_> = checks.iter().map(run).collect();
+    let mut findings = Vec::new();
+    let mut after_packages = 0;
+    for (name, receive, late) in running {
+        let found =
+            receive.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap_or_else(|_| vec![late]);
+        findings.extend(found.into_iter().map(|one| one.named_by(name)));
+        if name == "packages" {
+            after_packages = findings.len();
         }
+    }
+    if !patient.args.sample {
+        let lock = inputs::lock(patient).into_iter().map(|one| one.named_by("lock"));
+        findings.splice(after_packages..after_packages, lock);
     }
     findings
 }

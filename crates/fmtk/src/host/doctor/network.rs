@@ -11,9 +11,8 @@ use image_name::{Host, ImageRef};
 use registry::{Cause, Error, Logins, ManifestRef, Registry, RegistryOptions, Retry, Timeouts};
 
 use super::{
-    Learned, Patient,
-    finding::{Finding, Fix, State},
-    inputs::faults,
+    Patient,
+    finding::{Finding, Fix, State, problems},
 };
 use crate::{
     host::login::LoginRecord,
@@ -21,8 +20,9 @@ use crate::{
         base::{self, engine_image},
         connect,
     },
+    sample,
     terminal::{
-        clock,
+        clock, hints,
         machine::on_path,
         progress::{Progress, bytes},
         report,
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// One attempt, and a second for each step of it: a push has more patience.
-pub fn impatient(options: RegistryOptions) -> RegistryOptions {
+fn impatient(options: RegistryOptions) -> RegistryOptions {
     let second = Duration::from_secs(1);
     let timeouts = Timeouts { connect: second, progress: second, commit: second };
     RegistryOptions { timeouts, retry: Retry { attempts: 1, ..Retry::default() }, ..options }
@@ -39,8 +39,7 @@ pub fn impatient(options: RegistryOptions) -> RegistryOptions {
 const NAME_ANOTHER: &str = "name another with `--base`";
 
 /// The base can be had.
-pub fn base(patient: &Patient) -> Learned {
-    let check = "base";
+pub fn base(patient: &Patient) -> Vec<Finding> {
     let recipe = &patient.recipe;
     if let ImageRef::Registry(reference) = &recipe.base.source {
         let options = connect::options(&reference.host, &patient.args.registry_args, &recipe.registry);
@@ -54,83 +53,107 @@ pub fn base(patient: &Patient) -> Learned {
             Ok(true) => {}
             Ok(false) => {
                 let says = format!("`{reference}` is not there");
-                return vec![Finding::wrong(check, says, "check the name; `--base` names another")].into();
+                return vec![Finding::wrong(says, "check the name; `--base` names another")];
             }
-            Err(error) => {
-                let way_out = connect::way_out(&error).unwrap_or_else(|| NAME_ANOTHER.to_owned());
-                return vec![Finding::wrong(check, report::one_line(&error), way_out)].into();
-            }
+            Err(error) => return problems(&error.into(), NAME_ANOTHER),
         }
     }
-    if let ImageRef::Engine { program, name } = &recipe.base.source {
-        return engine_base(patient, program, name);
-    }
-    let quiet = Progress::new(true);
-    match base::open(&recipe.base.source, &patient.args.registry_args, &recipe.registry, &patient.store, &quiet) {
-        Ok(opened) => {
+    // To take it out of an engine is left to a build: that may be gigabytes.
+    let opened = match &recipe.base.source {
+        ImageRef::Engine { program, name } => {
+            let reference = recipe.base.reference.to_string();
+            engine_image::find(program, name).and_then(|found| {
+                let size = found.size;
+                engine_image::known(&reference, &found, &patient.store).map(|known| known.ok_or((*program, size)))
+            })
+        }
+        source => {
+            let quiet = Progress::new(true);
+            base::open(source, &patient.args.registry_args, &recipe.registry, &patient.store, &quiet).map(Ok)
+        }
+    };
+    let reference = &recipe.base.reference;
+    match opened {
+        Ok(Ok(opened)) => {
             let digest = opened.base.manifest_digest;
-            let says = format!("`{}` is there, {}", recipe.base.reference, digest.short());
-            Learned::of_base(vec![Finding::good(check, says)], Some(digest))
+            // The same where `--fix` has the checks run again.
+            let _ = patient.base.set(digest);
+            vec![Finding::good(format!("`{reference}` is there, {}", digest.short()))]
         }
-        Err(error) => faults(check, &error, NAME_ANOTHER).into(),
+        Ok(Err((program, size))) => {
+            let says = format!("`{reference}` is there; the first build takes {} out of {program}", bytes(size));
+            vec![Finding::good(says)]
+        }
+        Err(error) => problems(&error, NAME_ANOTHER),
     }
 }
 
-/// The engine has it. To take it out is left to a build: that may be gigabytes.
-fn engine_base(patient: &Patient, program: &'static str, name: &str) -> Learned {
-    let (check, reference) = ("base", patient.recipe.base.reference.to_string());
-    let known = engine_image::find(program, name)
-        .and_then(|found| engine_image::known(&reference, &found, &patient.store).map(|known| (found, known)));
-    match known {
-        Ok((_, Some(opened))) => {
-            let digest = opened.base.manifest_digest;
-            let says = format!("`{reference}` is there, {}", digest.short());
-            Learned::of_base(vec![Finding::good(check, says)], Some(digest))
+/// The sample's base: made, or what it will be made from.
+pub fn sample_base(patient: &Patient) -> Vec<Finding> {
+    if patient.args.base.is_some() {
+        return base(patient);
+    }
+    let found = sample::is_made(&patient.store).and_then(|is_made| match is_made {
+        true => Ok(None),
+        false => sample::probe(&patient.store, impatient).map(Some),
+    });
+    match found {
+        Ok(None) => base(patient),
+        Ok(Some((size, mirror))) => {
+            vec![Finding::good(format!("it will be made from Debian's packages, {} from {mirror}", bytes(size)))]
         }
-        Ok((found, None)) => {
-            let says = format!("`{reference}` is there; the first build takes {} out of {program}", bytes(found.size));
-            vec![Finding::good(check, says)].into()
-        }
-        Err(error) => faults(check, &error, NAME_ANOTHER).into(),
+        Err(error) => problems(&error, "name one of your own with `--base`"),
     }
 }
 
-const NAME: &str = "registry name";
-const TRANSPORT: &str = "registry";
-const LOGIN: &str = "login";
-
-/// The registry that a push goes to.
+/// The registry that a push goes to: its name, whether it answers, and the login.
 pub fn registry(patient: &Patient) -> Vec<Finding> {
     let host = &patient.host;
     let options = impatient(connect::options(host, &patient.args.registry_args, &patient.recipe.registry));
-    let (name, reachable) = name(host, options.ip);
-    if !reachable {
-        let unknown = |check| Finding::new(check, State::Unknown, "not asked: its name has no address");
-        return vec![name, unknown(TRANSPORT), unknown(LOGIN)];
+    let (name, transport, login) = ("registry name", "registry", "login");
+    let (address, is_reachable) = address(host, options.ip);
+    let mut findings = vec![address.named_by(name)];
+    if !is_reachable {
+        let unknown = |check| Finding::new(State::Unknown, "not asked: its name has no address").named_by(check);
+        findings.extend([transport, login].map(unknown));
+        return findings;
     }
     let strict = Registry::new(host.clone(), RegistryOptions { insecure: false, ..options.clone() }).ping();
     let lax = options.insecure;
-    let believed = strict.as_ref().map_or_else(|error| has_answered(error.cause()), |()| true);
+    let believed = strict.as_ref().map_or_else(has_answered, |()| true);
     // No HTTPS there, or a certificate that is not believed.
     let answer = if lax && !believed { Registry::new(host.clone(), options).ping() } else { strict };
-    let (transport, asked) = transport(host, &answer, believed);
-    let login = if asked { login(patient, &answer) } else { Finding::new(LOGIN, State::Unknown, "not asked") };
-    vec![name, transport, login]
+    findings.extend(match &answer {
+        Err(error) if !has_answered(error) => {
+            let hint = hints::of_registry(error).unwrap_or_else(|| "check the network to it".to_owned());
+            let unknown = Finding::new(State::Unknown, "not asked");
+            [Finding::wrong(report::one_line(error), hint).named_by(transport), unknown.named_by(login)]
+        }
+        _ => {
+            let how = match believed {
+                true => "and `--insecure` is not needed",
+                false => "with `--insecure`: its certificate is not believed here, or it has no HTTPS",
+            };
+            let good = Finding::good(format!("`{host}` answers, {how}"));
+            [good.named_by(transport), check_login(patient, answer.is_ok()).named_by(login)]
+        }
+    });
+    findings
 }
 
 /// The address of the name, and whether there is one for a push.
-fn name(host: &Host, ip: Option<IpAddr>) -> (Finding, bool) {
+fn address(host: &Host, ip: Option<IpAddr>) -> (Finding, bool) {
     let setup = |ip: &str| format!("`sudo cargo xtask host-setup --registry {host} --ip {ip}`");
     match (ip, resolved(host)) {
         (Some(ip), None) if on_path("docker") => {
             let says = format!("`{}` is taken to be at {ip}; docker on this host does not know that", host.name());
-            (Finding::warning(NAME, says, setup(&ip.to_string())).fixed_by(Fix::HostSetup), true)
+            (Finding::warning(says, setup(&ip.to_string())).fixed_by(Fix::HostSetup), true)
         }
-        (Some(ip), _) => (Finding::good(NAME, format!("`{}` is taken to be at {ip}", host.name())), true),
-        (None, Some(found)) => (Finding::good(NAME, format!("`{}` is at {found}", host.name())), true),
+        (Some(ip), _) => (Finding::good(format!("`{}` is taken to be at {ip}", host.name())), true),
+        (None, Some(found)) => (Finding::good(format!("`{}` is at {found}", host.name())), true),
         (None, None) => {
-            let way_out = format!("give `--resolve IP`, or `ip` under `[registry]`; for docker too: {}", setup("IP"));
-            (Finding::wrong(NAME, format!("`{}` is not in DNS", host.name()), way_out), false)
+            let hint = format!("give `--resolve IP`, or `ip` under `[registry]`; for docker too: {}", setup("IP"));
+            (Finding::wrong(format!("`{}` is not in DNS", host.name()), hint), false)
         }
     }
 }
@@ -148,67 +171,38 @@ fn resolved(host: &Host) -> Option<IpAddr> {
 }
 
 /// Whether the registry is there and judged the login.
-fn has_answered(cause: &Cause) -> bool {
-    matches!(cause, Cause::Unauthorized { .. } | Cause::Denied { .. })
+fn has_answered(error: &Error) -> bool {
+    matches!(error.cause(), Cause::Unauthorized { .. } | Cause::Denied { .. })
 }
 
-/// How it is spoken to, and whether it has said anything of the login.
-fn transport(host: &Host, answer: &Result<(), Error>, believed: bool) -> (Finding, bool) {
-    let cause = match answer {
-        Ok(()) => None,
-        Err(error) => Some((error, error.cause())),
-    };
-    match cause {
-        Some((error, cause)) if !has_answered(cause) => {
-            let way_out = connect::way_out(error).unwrap_or_else(|| "check the network to it".to_owned());
-            (Finding::wrong(TRANSPORT, report::one_line(error), way_out), false)
-        }
-        _ => {
-            let how = match believed {
-                true => "and `--insecure` is not needed",
-                false => "with `--insecure`: its certificate is not believed here, or it has no HTTPS",
-            };
-            (Finding::good(TRANSPORT, format!("`{host}` answers, {how}")), true)
-        }
-    }
-}
-
-fn login(patient: &Patient, answer: &Result<(), Error>) -> Finding {
+fn check_login(patient: &Patient, accepted: bool) -> Finding {
     let host = &patient.host;
-    let way_out = format!("`{}`, with the console's line on stdin", connect::login(host));
+    let hint = format!("`{}`, with the console's line on stdin", hints::login(host));
     let stored = match Logins::from_env().find(host.as_str()) {
         Ok(stored) => stored.is_some(),
-        Err(error) => {
-            let way_out = connect::way_out_of_logins(&error).unwrap_or(way_out);
-            return Finding::wrong(LOGIN, report::one_line(&error), way_out);
-        }
+        Err(error) => return Finding::wrong(report::one_line(&error), hints::of_registry(&error).unwrap_or(hint)),
     };
-    let left =
-        LoginRecord::load(&patient.store, host).ok().flatten().and_then(|record| record.left(clock::unix_seconds()));
-    judge_login(stored, answer.as_ref().err().map(|error| (report::one_line(error), error.cause())), left, way_out)
+    let record = LoginRecord::load(&patient.store, host).ok().flatten();
+    judge_login(stored, accepted, record.and_then(|record| record.left(clock::unix_seconds())), hint)
 }
 
 /// 2 h: a push over a slow line may take as long.
 const SOON: u64 = 2 * 3600;
 
-fn judge_login(stored: bool, refusal: Option<(String, &Cause)>, left: Option<u64>, way_out: String) -> Finding {
-    let wrong = |says: String| Finding::wrong(LOGIN, says, way_out.clone()).fixed_by(Fix::Login);
-    match (stored, refusal, left) {
-        (false, None, _) => Finding::good(LOGIN, "none is stored, and the registry wants none to be asked"),
-        (false, Some(_), _) => wrong("none is stored".to_owned()),
-        (true, Some((_, Cause::Unauthorized { .. } | Cause::Denied { .. })), Some(0)) => {
-            wrong("the stored one was refused: it is older than 24 hours".to_owned())
+/// Of a login that the registry has judged; `left` are the seconds that it lasts.
+fn judge_login(stored: bool, accepted: bool, left: Option<u64>, hint: String) -> Finding {
+    let wrong = |says: &str| Finding::wrong(says, hint.clone()).fixed_by(Fix::Login);
+    match (stored, accepted, left) {
+        (false, true, _) => Finding::good("none is stored, and the registry wants none to be asked"),
+        (false, false, _) => wrong("none is stored"),
+        (true, false, Some(0)) => wrong("the stored one was refused: it is older than 24 hours"),
+        (true, false, _) => wrong("the stored one was refused"),
+        (true, true, None) => Finding::good("accepted"),
+        (true, true, Some(0)) => Finding::good("accepted, and older than 24 hours: one that lasts"),
+        (true, true, Some(left)) if left < SOON => {
+            Finding::warning(format!("accepted; it ends in {} min", left / 60), hint)
         }
-        (true, Some((_, Cause::Unauthorized { .. } | Cause::Denied { .. })), _) => {
-            wrong("the stored one was refused".to_owned())
-        }
-        (true, Some((said, _)), _) => Finding::new(LOGIN, State::Unknown, said),
-        (true, None, Some(0)) => Finding::good(LOGIN, "accepted, and older than 24 hours: one that lasts"),
-        (true, None, Some(left)) if left < SOON => {
-            Finding::warning(LOGIN, format!("accepted; it ends in {} min", left / 60), way_out)
-        }
-        (true, None, Some(left)) => Finding::good(LOGIN, format!("accepted; it ends in {} h", left / 3600)),
-        (true, None, None) => Finding::good(LOGIN, "accepted"),
+        (true, true, Some(left)) => Finding::good(format!("accepted; it ends in {} h", left / 3600)),
     }
 }
 
@@ -218,20 +212,17 @@ mod tests {
 
     #[test]
     fn a_login_is_judged_by_the_registry_and_by_its_age() {
-        let refused = Cause::Unauthorized { host: "r".into(), had_credentials: true, message: String::new() };
-        let judge = |stored, refused: Option<&Cause>, left| {
-            judge_login(stored, refused.map(|cause| ("said".to_owned(), cause)), left, "log in".to_owned()).state
-        };
-        for (stored, refused, left, expected) in [
-            (false, Some(&refused), None, State::Wrong),
-            (false, None, None, State::Good),
-            (true, Some(&refused), Some(0), State::Wrong),
-            (true, None, Some(3600), State::Warning),
-            (true, None, Some(0), State::Good),
-            (true, None, Some(80_000), State::Good),
-            (true, None, None, State::Good),
+        for (stored, accepted, left, expected) in [
+            (false, false, None, State::Wrong),
+            (false, true, None, State::Good),
+            (true, false, Some(0), State::Wrong),
+            (true, true, Some(3600), State::Warning),
+            (true, true, Some(0), State::Good),
+            (true, true, Some(80_000), State::Good),
+            (true, true, None, State::Good),
         ] {
-            assert_eq!(judge(stored, refused, left), expected, "{stored} {refused:?} {left:?}");
+            let found = judge_login(stored, accepted, left, "log in".to_owned());
+            assert_eq!(found.state, expected, "{stored} {accepted} {left:?}");
         }
     }
 }

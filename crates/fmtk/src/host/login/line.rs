@@ -14,34 +14,20 @@ pub struct LoginLine {
     pub host: Option<Host>,
 }
 
-/// Why there is no login in a text. Never holds any part of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoLine {
-    /// The words are not there.
-    #[error("stdin holds no `docker login`")]
-    NoLogin,
-    /// The name is missing.
-    #[error("the `docker login` on stdin has no `-u`")]
-    NoUser,
-    /// The key is missing.
-    #[error("the `docker login` on stdin has no `-p` with a key; `--username NAME` takes the key alone")]
-    NoPassword,
-    /// The host is none.
-    #[error("the `docker login` on stdin ends with something that is no registry host")]
-    BadHost,
-    /// Which is meant?
-    #[error("stdin holds several `docker login` that differ")]
-    Several,
-}
+const NO_LOGIN: &str = "stdin holds no `docker login`";
+const NO_USER: &str = "the `docker login` on stdin has no `-u`";
+const NO_PASSWORD: &str = "the `docker login` on stdin has no `-p` with a key; `--username NAME` takes the key alone";
+const BAD_HOST: &str = "the `docker login` on stdin ends with something that is no registry host";
+const SEVERAL: &str = "stdin holds several `docker login` that differ";
 
-/// Finds the one login in a text, whatever stands around it.
-pub fn parse(text: &str) -> Result<LoginLine, NoLine> {
+/// Finds the one login in a text, whatever stands around it. The error never holds any part of the text.
+pub fn parse(text: &str) -> Result<LoginLine, &'static str> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n").replace("\\\n", " ");
     let mut found: Option<LoginLine> = None;
-    let mut reason = NoLine::NoLogin;
+    let mut reason = NO_LOGIN;
     for arguments in text.lines().flat_map(logins) {
         match one(arguments) {
-            Ok(login) if found.as_ref().is_some_and(|other| *other != login) => return Err(NoLine::Several),
+            Ok(login) if found.as_ref().is_some_and(|other| *other != login) => return Err(SEVERAL),
             Ok(login) => found = Some(login),
             Err(error) => reason = error,
         }
@@ -60,7 +46,7 @@ fn logins(line: &str) -> impl Iterator<Item = &str> {
         .map(|(at, login)| &line[at + login.len()..])
 }
 
-fn one(arguments: &str) -> Result<LoginLine, NoLine> {
+fn one(arguments: &str) -> Result<LoginLine, &'static str> {
     let words = words(arguments);
     let (mut user, mut password, mut host) = (None, None, None);
     let mut words = words.iter().map(String::as_str);
@@ -84,9 +70,9 @@ fn one(arguments: &str) -> Result<LoginLine, NoLine> {
         }
     }
     let set = |value: Option<String>| value.filter(|value| !value.is_empty());
-    let user = set(user).ok_or(NoLine::NoUser)?;
-    let password = set(password).ok_or(NoLine::NoPassword)?;
-    let host = host.map(|host| bare(&host).parse().map_err(|_| NoLine::BadHost)).transpose()?;
+    let user = set(user).ok_or(NO_USER)?;
+    let password = set(password).ok_or(NO_PASSWORD)?;
+    let host = host.map(|host| bare(&host).parse().map_err(|_| BAD_HOST)).transpose()?;
     Ok(LoginLine { user, password: Secret::new(password), host })
 }
 
@@ -137,7 +123,7 @@ mod tests {
                 let host = line.host.map_or("none".to_owned(), |host| host.to_string());
                 format!("{} {} {host}", line.user, line.password.reveal())
             }
-            Err(error) => error.to_string(),
+            Err(error) => error.to_owned(),
         }
     }
 
@@ -173,16 +159,16 @@ mod tests {
     #[test]
     fn what_is_missing_is_said_and_nothing_else() {
         for (text, expected) in [
-            ("hunter2", NoLine::NoLogin),
-            ("docker login", NoLine::NoUser),
-            ("docker login hunter2", NoLine::NoUser),
-            ("docker login -u u r.x", NoLine::NoPassword),
-            ("docker login -u u -p", NoLine::NoPassword),
-            ("docker login -u u -p '' r.x", NoLine::NoPassword),
-            ("docker login -u u --password-stdin r.x", NoLine::NoPassword),
-            ("echo hunter2 | docker login -u u --password-stdin r.x", NoLine::NoPassword),
-            ("docker login -u u -p hunter2 -q .", NoLine::BadHost),
-            ("docker login -u u -p a r.x\ndocker login -u u -p b r.x", NoLine::Several),
+            ("hunter2", NO_LOGIN),
+            ("docker login", NO_USER),
+            ("docker login hunter2", NO_USER),
+            ("docker login -u u r.x", NO_PASSWORD),
+            ("docker login -u u -p", NO_PASSWORD),
+            ("docker login -u u -p '' r.x", NO_PASSWORD),
+            ("docker login -u u --password-stdin r.x", NO_PASSWORD),
+            ("echo hunter2 | docker login -u u --password-stdin r.x", NO_PASSWORD),
+            ("docker login -u u -p hunter2 -q .", BAD_HOST),
+            ("docker login -u u -p a r.x\ndocker login -u u -p b r.x", SEVERAL),
         ] {
             assert_eq!(parse(text), Err(expected), "{text}");
         }

@@ -80,10 +80,7 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     } else {
         check(&given, args, &recipe.registry)?;
     }
-    let stored = Logins::from_env().store(host.as_str(), user, password).map_err(|error| {
-        let hint = connect::way_out_of_logins(&error);
-        report::hinted_if(error.into(), hint)
-    })?;
+    let stored = Logins::from_env().store(host.as_str(), user, password)?;
     LoginRecord::now(*temporary).save(store, host)?;
     let place = match stored {
         Stored::Helper(program) => format!("with `{program}`"),
@@ -133,6 +130,7 @@ fn given(args: &LoginArgs, recipe: &Recipe) -> anyhow::Result<Given> {
     }
     let text = typed::text("the console's line `docker login -u … -p … HOST`")?;
     let line = line::parse(text.reveal())
+        .map_err(anyhow::Error::msg)
         .hint("copy the whole line from the console: `docker login -u REGION@AK -p KEY HOST`")
         .input()?;
     checked(&line.user, "-u")?;
@@ -160,7 +158,7 @@ fn check(given: &Given, args: &LoginArgs, recipe: &recipe::Registry) -> anyhow::
         Cause::Unauthorized { .. } | Cause::Denied { .. } => {
             report::hinted(anyhow!("`{host}` refused the login; nothing was stored"), given.if_refused)
         }
-        _ => connect::hinted(error),
+        _ => error.into(),
     };
     Registry::new(host.clone(), options)
         .ping()

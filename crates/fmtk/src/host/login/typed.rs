@@ -1,9 +1,10 @@
 //! What comes in on stdin. On a terminal it is asked for, one line, and not shown.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write, stderr, stdin};
+use std::io::{BufRead, IsTerminal, Read, Write, stderr, stdin};
 
 use anyhow::{Context, anyhow, ensure};
 use registry::Secret;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::terminal::report::WithHint;
 
@@ -45,38 +46,23 @@ fn one_line(text: &str, what: &str) -> anyhow::Result<Secret> {
 }
 
 /// A terminal that does not show what is typed, until this is dropped.
-struct Quiet(libc::termios);
+struct Quiet(Termios);
 
 impl Quiet {
     /// Nothing where the terminal can't.
-    #[allow(unsafe_code)]
     fn begin() -> Option<Self> {
-        let mut modes = std::mem::MaybeUninit::<libc::termios>::uninit();
-        // SAFETY: the pointer is valid for the call, which fills what it points to where it returns 0.
-        let old = unsafe {
-            if libc::tcgetattr(libc::STDIN_FILENO, modes.as_mut_ptr()) != 0 {
-                return None;
-            }
-            modes.assume_init()
-        };
-        let mut quiet = old;
-        quiet.c_lflag &= !libc::ECHO;
-        set(&quiet).is_ok().then_some(Self(old))
+        let old = tcgetattr(stdin()).ok()?;
+        let mut quiet = old.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(stdin(), OptionalActions::Now, &quiet).ok().map(|()| Self(old))
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
         // Nothing more can be done about a terminal that does not take its own modes.
-        let _ = set(&self.0);
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
     }
-}
-
-#[allow(unsafe_code)]
-fn set(modes: &libc::termios) -> io::Result<()> {
-    // SAFETY: the pointer is valid for the call, which reads from it only.
-    let done = unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, modes) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

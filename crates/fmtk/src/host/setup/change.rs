@@ -36,10 +36,8 @@ impl Edit {
             }
             Self::Options { variable, host } => options::set(text(old)?, variable, host).into_iter().collect(),
             Self::Hosts { ip: None, .. } => Vec::new(),
-            Self::Hosts { ip: Some(ip), names } => {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                hosts::set(old, *ip, &names).hint("if that line is wrong, take it away; we change none but our own")?
-            }
+            Self::Hosts { ip: Some(ip), names } => hosts::set(old, *ip, names)
+                .hint("if that line is wrong, remove it; only lines marked `# fmtk` are changed")?,
         })
     }
 
@@ -57,7 +55,7 @@ impl Edit {
                 let splice = if had { None } else { options::unset(text(now)?, variable, host) };
                 splice.into_iter().collect()
             }
-            Self::Hosts { names, .. } => hosts::unset(now, &names.iter().map(String::as_str).collect::<Vec<_>>()),
+            Self::Hosts { names, .. } => hosts::unset(now, names),
         })
     }
 
@@ -91,12 +89,10 @@ pub struct Change {
     path: PathBuf,
     original: Option<Original>,
     splices: Vec<Splice>,
-    /// Whether the file goes, since it was made by us and nothing is left in it.
-    goes: bool,
     /// The file as it was before the first run, which left it beside it; empty where there was none.
     backup: Option<PathBuf>,
-    /// Whether that is of no more use afterwards.
-    forgets: bool,
+    /// Whether the file becomes what it was, so that the backup goes, and with it a file that was not there.
+    restores: bool,
 }
 
 /// The start of the name of a file's backups.
@@ -117,39 +113,41 @@ impl Change {
         let original = Original::find(path, LIMIT)?;
         let old = original.as_ref().map_or(&[][..], |original| &original.bytes);
         let splices = edit.apply(old).with_context(|| format!("can't change `{}`", path.display()))?;
-        Ok(Self { path: path.to_owned(), original, splices, goes: false, backup: find_backup(path), forgets: false })
+        Ok(Self { path: path.to_owned(), original, splices, backup: find_backup(path), restores: false })
     }
 
-    /// What takes our part out again. Where the file is as we left it, it becomes what it was before.
+    /// What takes our part out again. Where nobody else has changed the file since, it becomes what it was before.
     pub fn undo(path: &Path, edit: &Edit) -> anyhow::Result<Self> {
         let backup = find_backup(path);
-        let original = Original::find(path, LIMIT)?;
         let before = backup.as_deref().map(|backup| Original::read(backup, LIMIT)).transpose()?.map(|it| it.bytes);
-        let made = before.as_ref().is_some_and(Vec::is_empty);
-        let nothing =
-            Self { path: path.to_owned(), original: None, splices: Vec::new(), goes: false, backup, forgets: false };
-        let Some(original) = original else { return Ok(nothing) };
-        // Without a backup a run of ours never changed it; marked lines are ours all the same.
-        let (Some(before), known) =
-            (before.clone().or_else(|| matches!(edit, Edit::Hosts { .. }).then(Vec::new)), before.is_some())
-        else {
-            return Ok(nothing);
+        let mut change = Self {
+            path: path.to_owned(),
+            original: Original::find(path, LIMIT)?,
+            splices: Vec::new(),
+            backup,
+            restores: false,
         };
-        let now = &original.bytes;
+        let Some(Original { bytes: now, .. }) = &change.original else { return Ok(change) };
         let doing = || format!("can't change `{}`", path.display());
-        let as_left =
-            known && edit.apply(&before).is_ok_and(|splices| !splices.is_empty() && apply(&before, &splices) == *now);
-        let whole = || vec![between(now, &before)];
-        let mut splices = if as_left { whole() } else { edit.take_out(now, &before).with_context(doing)? };
-        let mut new = apply(now, &splices);
-        // The line end that the last line lacked came with ours.
-        if known && new != before && new.trim_ascii_end() == before.trim_ascii_end() {
-            splices = whole();
-            new = before.clone();
+        let take_out = |before: &[u8]| edit.take_out(now, before).with_context(doing);
+        change.splices = match &before {
+            Some(before) => take_out(before)?,
+            // No run of ours changed it, or the backup is gone; marked lines are ours all the same.
+            None if matches!(edit, Edit::Hosts { .. }) => take_out(b"")?,
+            None => Vec::new(),
+        };
+        let new = apply(now, &change.splices);
+        let is_as_before = |before: &Vec<u8>| {
+            let again =
+                || edit.apply(before).is_ok_and(|splices| !splices.is_empty() && apply(before, &splices) == *now);
+            // The line end that the last line lacked came with ours.
+            new.trim_ascii_end() == before.trim_ascii_end() || (before.is_empty() && edit.is_nothing(&new)) || again()
+        };
+        if let Some(before) = before.filter(is_as_before) {
+            change.splices = if before == *now { Vec::new() } else { vec![between(now, &before)] };
+            change.restores = true;
         }
-        let goes = made && edit.is_nothing(&new);
-        let forgets = goes || (known && new == before);
-        Ok(Self { original: Some(original), splices, goes, forgets, ..nothing })
+        Ok(change)
     }
 
     /// The file.
@@ -162,10 +160,16 @@ impl Change {
         !self.splices.is_empty()
     }
 
-    /// Files that go: this one, if nothing is left in it that was made by us, and what an earlier run left beside it.
+    /// Files that go: this one, if it was made by us, and what an earlier run left beside it.
     pub fn removes(&self) -> impl Iterator<Item = &Path> {
-        let own = Some(self.path()).filter(|_| self.goes);
-        own.into_iter().chain(self.backup.as_deref().filter(|_| self.forgets))
+        let backup = self.backup.as_deref().filter(|_| self.restores);
+        Some(self.path()).filter(|_| self.is_removed()).into_iter().chain(backup)
+    }
+
+    /// Whether nothing is left of the file.
+    fn is_removed(&self) -> bool {
+        let original = self.original.as_ref().filter(|_| self.restores);
+        original.is_some_and(|original| apply(&original.bytes, &self.splices).is_empty())
     }
 
     /// The change as a unified diff.
@@ -181,7 +185,7 @@ impl Change {
         let doing = |path: &Path| format!("failed to write `{}`", path.display());
         let backup = self.path.with_file_name(backup_name(&self.path) + stamp);
         match &self.original {
-            Some(original) if self.goes => {
+            Some(original) if self.is_removed() => {
                 fs::remove_file(&original.target).with_context(|| doing(&original.target))?;
             }
             Some(original) => {
@@ -198,7 +202,7 @@ impl Change {
                 }
             }
         }
-        if let Some(path) = self.backup.as_deref().filter(|_| self.forgets) {
+        if let Some(path) = self.backup.as_deref().filter(|_| self.restores) {
             fs::remove_file(path).with_context(|| format!("failed to remove `{}`", path.display()))?;
         }
         Ok(())

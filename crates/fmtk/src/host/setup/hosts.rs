@@ -2,49 +2,32 @@
 
 use std::{net::IpAddr, ops::Range};
 
+use anyhow::bail;
 use file_edit::Splice;
 
 const MARK: &str = "# fmtk";
 
-/// A foreign line has the name at another address, so that ours would be in its shadow.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} has `{name}` at `{found}`, not `{wanted}`")]
-pub struct Shadowed {
-    /// From 1.
-    pub line: usize,
-    /// The name.
-    pub name: String,
-    /// The address that it has.
-    pub found: String,
-    /// The address that it was to have.
-    pub wanted: IpAddr,
-}
-
-/// The changes after which every name has this address.
-pub fn set(text: &[u8], ip: IpAddr, names: &[&str]) -> Result<Vec<Splice>, Shadowed> {
+/// The changes after which every name has this address. Fails where a foreign line has one at another, so that ours would
+/// be in its shadow.
+pub fn set(text: &[u8], ip: IpAddr, names: &[String]) -> anyhow::Result<Vec<Splice>> {
     let lines = lines(text);
-    let mut splices = Vec::new();
-    let mut added = String::new();
+    let (mut splices, mut added) = (Vec::new(), String::new());
     let ending = if text.windows(2).any(|pair| pair == b"\r\n") { "\r\n" } else { "\n" };
     for name in names {
-        let with_name = || lines.iter().filter(|line| line.has(name));
-        let mut found = false;
-        for line in with_name().filter(|line| !line.ours) {
-            if line.address.parse() != Ok(ip) {
-                let found = line.address.clone();
-                return Err(Shadowed { line: line.number, name: (*name).to_owned(), found, wanted: ip });
-            }
-            found = true;
+        let (ours, theirs): (Vec<&Line>, Vec<&Line>) =
+            lines.iter().filter(|line| line.has(name)).partition(|line| line.is_ours);
+        if let Some(line) = theirs.iter().find(|line| line.address.parse() != Ok(ip)) {
+            bail!("line {} has `{name}` at `{}`, not `{ip}`", line.number, line.address);
         }
-        for line in with_name().filter(|line| line.ours) {
-            if found {
-                splices.push(Splice { range: line.range.clone(), text: Vec::new() });
-            } else if line.address.parse() != Ok(ip) {
-                splices.push(Splice { range: line.address_range.clone(), text: ip.to_string().into_bytes() });
+        let mut is_there = !theirs.is_empty();
+        for line in ours {
+            if is_there || line.address.parse() != Ok(ip) {
+                splices.push(line.removed());
+            } else {
+                is_there = true;
             }
-            found = true;
         }
-        if !found {
+        if !is_there {
             added.push_str(&format!("{ip} {name} {MARK}{ending}"));
         }
     }
@@ -57,45 +40,45 @@ pub fn set(text: &[u8], ip: IpAddr, names: &[&str]) -> Result<Vec<Splice>, Shado
 }
 
 /// The changes that take our lines of these names out.
-pub fn unset(text: &[u8], names: &[&str]) -> Vec<Splice> {
-    let ours = lines(text).into_iter().filter(|line| line.ours && names.iter().any(|name| line.has(name)));
-    ours.map(|line| Splice { range: line.range, text: Vec::new() }).collect()
+pub fn unset(text: &[u8], names: &[String]) -> Vec<Splice> {
+    let ours = lines(text).into_iter().filter(|line| line.is_ours && names.iter().any(|name| line.has(name)));
+    ours.map(|line| line.removed()).collect()
 }
 
+/// A line that has an address.
 struct Line {
+    /// From 1.
     number: usize,
     /// With its line end.
     range: Range<usize>,
     address: String,
-    address_range: Range<usize>,
     names: Vec<String>,
-    ours: bool,
+    is_ours: bool,
 }
 
 impl Line {
     fn has(&self, name: &str) -> bool {
         self.names.iter().any(|found| found.eq_ignore_ascii_case(name))
     }
+
+    fn removed(&self) -> Splice {
+        Splice { range: self.range.clone(), text: Vec::new() }
+    }
 }
 
-/// The lines that have an address.
 fn lines(text: &[u8]) -> Vec<Line> {
     let mut found = Vec::new();
-    let mut start = 0;
-    for (number, bytes) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let range = start..start + bytes.len();
-        start = range.end;
-        let content = bytes.split(|byte| *byte == b'#').next().unwrap_or_default();
-        let blanks = content.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let length = content[blanks..].iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
-        let content = String::from_utf8_lossy(content).into_owned();
+    let mut end = 0;
+    for (number, bytes) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
+        let range = end..end + bytes.len();
+        end = range.end;
+        let content = String::from_utf8_lossy(bytes.split(|byte| *byte == b'#').next().unwrap_or_default());
         let mut words = content.split_ascii_whitespace().map(str::to_owned);
         let Some(address) = words.next() else { continue };
         let names: Vec<String> = words.collect();
         // A line with more names was edited by somebody, and is theirs.
-        let ours = names.len() == 1 && bytes.trim_ascii_end().ends_with(MARK.as_bytes());
-        let address_range = range.start + blanks..range.start + blanks + length;
-        found.push(Line { number: number + 1, range, address, address_range, names, ours });
+        let is_ours = names.len() == 1 && bytes.trim_ascii_end().ends_with(MARK.as_bytes());
+        found.push(Line { number, range, address, names, is_ours });
     }
     found
 }
@@ -106,12 +89,14 @@ mod tests {
 
     use super::*;
 
-    const NAMES: &[&str] = &["swr.x.com", "modelarts.x.com"];
+    fn names() -> [String; 2] {
+        ["swr.x.com", "modelarts.x.com"].map(str::to_owned)
+    }
 
     fn done(text: &str, ip: &str) -> String {
-        match set(text.as_bytes(), ip.parse().unwrap(), NAMES) {
+        match set(text.as_bytes(), ip.parse().unwrap(), &names()) {
             Ok(splices) => String::from_utf8(apply(text.as_bytes(), &splices)).unwrap(),
-            Err(shadowed) => shadowed.to_string(),
+            Err(error) => error.to_string(),
         }
     }
 
@@ -122,9 +107,9 @@ mod tests {
         assert_eq!(done(text, "10.0.0.7"), with("10.0.0.7"));
         assert_eq!(done(&with("10.0.0.7"), "10.0.0.7"), with("10.0.0.7"));
         assert_eq!(done(&with("10.0.0.7"), "fd00::1"), with("fd00::1"));
-        let splices = unset(with("10.0.0.7").as_bytes(), NAMES);
+        let splices = unset(with("10.0.0.7").as_bytes(), &names());
         assert_eq!(apply(with("10.0.0.7").as_bytes(), &splices), text.as_bytes());
-        assert_eq!(unset(text.as_bytes(), NAMES), []);
+        assert_eq!(unset(text.as_bytes(), &names()), []);
         assert_eq!(
             done("1.1.1.1 a\r\n2.2.2.2 b", "10.0.0.7"),
             "1.1.1.1 a\r\n2.2.2.2 b\r\n10.0.0.7 swr.x.com # fmtk\r\n10.0.0.7 modelarts.x.com # fmtk\r\n"
@@ -135,7 +120,7 @@ mod tests {
     fn foreign_lines_stay_and_are_never_shadowed() {
         let same = "10.0.0.7 swr.x.com swr\n10.0.0.7 modelarts.x.com other # fmtk\n";
         assert_eq!(done(same, "10.0.0.7"), same);
-        assert_eq!(unset(same.as_bytes(), NAMES), []);
+        assert_eq!(unset(same.as_bytes(), &names()), []);
         assert_eq!(
             done("# 1.1.1.1 swr.x.com\n\n 10.0.0.8 a SWR.x.com # fmtk\n", "10.0.0.7"),
             "line 3 has `swr.x.com` at `10.0.0.8`, not `10.0.0.7`"

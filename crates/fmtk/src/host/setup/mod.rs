@@ -120,9 +120,9 @@ fn plan(
     let mut add = |change: anyhow::Result<Change>| match change {
         Ok(change) => changes.push(change),
         Err(error) => {
-            let hint =
-                error.chain().find_map(|cause| cause.downcast_ref::<report::Hinted>()).and_then(report::Hinted::hint);
-            problems.push(format!("{error:#}; nothing was changed"), hint.map(str::to_owned));
+            for (message, hint) in report::problems(&error) {
+                problems.push(format!("{message}; nothing was changed"), hint);
+            }
         }
     };
     let daemon_json = args.root.join(DAEMON_JSON);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::*;
+
 /// As `cargo xtask host-setup` reads them.
 #[derive(Debug, Parser)]
 struct Line {

@@ -10,7 +10,7 @@ use oci_image::{Base, Digest, ImportedSource, Platform, Store};
 
 use super::{OpenImage, refused};
 use crate::{
-    engine::{self, AskError, Way, ask},
+    engine::{self, Answer, Way, ask},
     terminal::{
         progress::{self, Progress},
         report::{self, WithHint},
@@ -31,13 +31,10 @@ pub struct Found {
 pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
     let way = Way::plain(program);
     // Of a name that other images have too the engine's own platform may be meant; an id is told, and that is taken.
-    let said = match way.image(FORMAT, name) {
-        Ok(said) => said,
-        Err(AskError::Run { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(anyhow!("{program} is not installed")).hint(other(program, name));
-        }
-        Err(AskError::Failed { said, .. }) => return Err(missing(&way, name, said)),
-        Err(error) => return Err(error.hinted()),
+    let said = match way.image(FORMAT, name)? {
+        Answer::Said(said) => said,
+        Answer::Refused(said) => return Err(missing(&way, name, said)),
+        Answer::Absent => return Err(anyhow!("{program} is not installed")).hint(other(program, name)),
     };
     let (found, platform) = parse(&said)
         .with_context(|| format!("`{program} image inspect` answered something else than id, platform and size"))?;
@@ -55,9 +52,12 @@ fn missing(way: &Way, name: &str, said: String) -> anyhow::Error {
     let program = way.program;
     let version = match program {
         "docker" => ask(way, &["version", "--format", "{{.Server.Version}}"]),
-        _ => Ok(String::new()),
+        _ => Ok(Answer::Said(String::new())),
     };
     let (context, hint) = match version {
+        Ok(Answer::Refused(_)) => {
+            ("docker does not answer", format!("start its daemon (`systemctl start docker`); {}", other(program, name)))
+        }
         Ok(_) => {
             let hint = format!(
                 "`{program} images` lists what it has; `{program} pull --platform linux/arm64 {}` fetches it",
@@ -68,10 +68,7 @@ fn missing(way: &Way, name: &str, said: String) -> anyhow::Error {
                 hint,
             ));
         }
-        Err(AskError::Failed { .. }) => {
-            ("docker does not answer", format!("start its daemon (`systemctl start docker`); {}", other(program, name)))
-        }
-        Err(error) => return error.hinted(),
+        Err(error) => return error,
     };
     report::hinted(anyhow!(said).context(context), hint)
 }

@@ -79,8 +79,7 @@ fn pulled(
         (None, None) => return Err(anyhow!("`{reference}` has neither a tag nor a digest")).input(),
     };
     let manifest = registry
-        .manifest(&reference.path, wanted)
-        .map_err(connect::hinted)?
+        .manifest(&reference.path, wanted)?
         .ok_or_else(|| anyhow!("`{}` has no image `{reference}`", reference.host))
         .hint("check the name, or list what is there with `cargo xtask images`")?;
     let source = RegistrySource { registry: registry.clone(), repository: reference.path.clone() };

@@ -1,0 +1,351 @@
+//! The recipe as one TOML text: the defaults, the file, then the command's arguments. What comes later overrides; where
+//! something stands in the text tells which of them it is from.
+
+use std::{
+    fmt::Display,
+    marker::PhantomData,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value, de::from_document};
+
+use crate::terminal::report::Problems;
+
+/// Every key that has a default.
+const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// What is written, and every problem found in it so far.
+#[derive(Debug)]
+pub struct Document {
+    /// The recipe's file, as messages name it.
+    file: String,
+    /// Where relative paths of the file begin.
+    folder: PathBuf,
+    text: String,
+    /// Where each argument begins in the text, and the argument as messages name it.
+    arguments: Vec<(usize, String)>,
+    defaults: Table,
+    /// The arguments over the file.
+    written: Item,
+    /// Offset in the text, message, hint.
+    problems: Vec<(usize, String, Option<String>)>,
+}
+
+impl Document {
+    /// Parses the file. The error is the parser's, which shows the line.
+    pub fn parse(text: &str, file: &str, folder: &Path) -> Result<Self, toml_edit::TomlError> {
+        toml_edit::Document::parse(text)?;
+        let mut document = Self {
+            file: file.to_owned(),
+            folder: folder.to_owned(),
+            text: String::new(),
+            arguments: Vec::new(),
+            defaults: Table::new(),
+            written: Item::Table(Table::new()),
+            problems: Vec::new(),
+        };
+        document.defaults = document.append(DEFAULTS)?;
+        let file = document.append(text)?;
+        document.written = Item::Table(file);
+        Ok(document)
+    }
+
+    /// Puts a `--set` argument, `KEY=VALUE` with a dotted key, over the file. Numbers and dates are text, as `3.10` may be
+    /// a version, and so is whatever is not TOML.
+    pub fn set(&mut self, argument: &str) {
+        let parts = split(argument).filter(|(keys, _)| Key::parse(keys).is_ok());
+        let toml = parts.map(|(keys, text)| match text.parse() {
+            Ok(Value::String(_) | Value::Boolean(_) | Value::Array(_) | Value::InlineTable(_)) => {
+                format!("{keys} = {text}")
+            }
+            _ => format!("{keys} = {}", Value::from(text)),
+        });
+        if !toml.is_some_and(|toml| self.put(format!("--set {argument}"), &toml)) {
+            let example = "`KEY=VALUE`, as in `versions.mindspore=1.9.0`";
+            self.problem(format!("`--set {argument}` is not {example}"), None);
+        }
+    }
+
+    /// Puts `--base` in place of the whole `[base]`: a pinned digest is that of the other base.
+    pub fn set_base(&mut self, base: &str) {
+        if let Some(table) = self.written.as_table_mut() {
+            table.remove("base");
+        }
+        self.put(format!("--base {base}"), &format!("base.reference = {}", Value::from(base)));
+    }
+
+    /// Puts the TOML of an argument over the file; false where it is not TOML.
+    fn put(&mut self, argument: String, toml: &str) -> bool {
+        self.arguments.push((self.text.len(), argument));
+        let parsed = self.append(toml);
+        if let (Ok(above), Some(below)) = (&parsed, self.written.as_table_mut()) {
+            merge(below, above);
+        }
+        parsed.is_ok()
+    }
+
+    /// Parses what becomes the end of the text.
+    fn append(&mut self, toml: &str) -> Result<Table, toml_edit::TomlError> {
+        // Spaces in place of the text before it make its spans those of the whole text.
+        let parsed = toml_edit::Document::parse(" ".repeat(self.text.len()) + toml)?;
+        self.text.push_str(toml);
+        Ok(parsed.as_table().clone())
+    }
+
+    /// Reads what is written over the defaults. What can't be read is noted and taken out, until the rest can be.
+    pub fn read<T: DeserializeOwned>(&mut self) -> Option<T> {
+        let mut removed: Vec<Vec<Step>> = Vec::new();
+        loop {
+            let mut merged = self.defaults.clone();
+            merge(&mut merged, self.written.as_table()?);
+            let error = match from_document::<T>(DocumentMut::from(merged)) {
+                Ok(value) => return Some(value),
+                Err(error) => error,
+            };
+            let message = in_toml_words(error.message());
+            let span = error.span().unwrap_or_default();
+            let Some(path) = path_of(&self.written, &span) else {
+                self.problem(message, None);
+                return None;
+            };
+            // A key that was there and could not be read is not missing.
+            let is_known = |one: &Vec<Step>| one.len() > path.len() && one.starts_with(&path);
+            if let Some(names) = unknown_field(&message) {
+                let hint = self.nearest::<T>(&path, &names);
+                self.note(span.start, format!("unknown key `{}`", keys(&path)), Some(hint));
+            } else if !message.starts_with("missing key") || !removed.iter().any(is_known) {
+                self.note(span.start, format!("`{}`: {message}", keys(&path)), None);
+            }
+            remove(&mut self.written, &path);
+            removed.push(path);
+        }
+    }
+
+    /// Whether an argument has the key.
+    pub fn is_argument(&self, keys: &[&str]) -> bool {
+        self.offset(keys).is_some_and(|at| self.argument(at).is_some())
+    }
+
+    /// Where a relative path that this key has begins.
+    pub fn folder(&self, keys: &[&str]) -> &Path {
+        self.folder_at(self.offset(keys).unwrap_or_default())
+    }
+
+    /// Where a relative path begins: at the file, or, in an argument, where the command was run.
+    pub fn folder_at(&self, at: usize) -> &Path {
+        if self.argument(at).is_some() { Path::new("") } else { &self.folder }
+    }
+
+    fn offset(&self, keys: &[&str]) -> Option<usize> {
+        let item = keys.iter().try_fold(&self.written, |item, key| item.get(key))?;
+        item.span().map(|span| span.start)
+    }
+
+    fn argument(&self, at: usize) -> Option<&str> {
+        self.arguments.iter().rfind(|(start, _)| *start <= at).map(|(_, argument)| argument.as_str())
+    }
+
+    /// Notes what is wrong with what has this span.
+    pub fn fault(&mut self, span: Range<usize>, message: impl Display) {
+        let keys = path_of(&self.written, &span).map(|path| format!("`{}`: ", keys(&path)));
+        self.note(span.start, format!("{}{message}", keys.unwrap_or_default()), None);
+    }
+
+    /// Notes a problem that no single line has.
+    pub fn problem(&mut self, message: impl Display, hint: Option<String>) {
+        self.problems.push((usize::MAX, message.to_string(), hint));
+    }
+
+    fn note(&mut self, at: usize, message: String, hint: Option<String>) {
+        let place = match (self.argument(at), self.text.get(DEFAULTS.len()..at)) {
+            (Some(argument), _) => format!("`{argument}`"),
+            (None, Some(before)) => format!("`{}` line {}", self.file, before.matches('\n').count() + 1),
+            (None, None) => "the default".to_owned(),
+        };
+        self.problems.push((at, format!("{place}: {message}"), hint));
+    }
+
+    /// All problems as one error, in the order of the text.
+    pub fn into_result(mut self) -> anyhow::Result<()> {
+        self.problems.sort_by_key(|(at, ..)| *at);
+        self.problems.dedup();
+        let mut problems = Problems::default();
+        for (_, message, hint) in self.problems {
+            problems.push(message, hint);
+        }
+        problems.into_result()
+    }
+
+    /// The key that was most likely meant by an unknown one: the most alike of the names beside it, else one of the same
+    /// name in another section.
+    fn nearest<T: DeserializeOwned>(&self, path: &[Step], beside: &[String]) -> String {
+        let Some((Step::Key(name), parents)) = path.split_last() else { return String::new() };
+        let distance = |known: &&String| strsim::damerau_levenshtein(known, name);
+        let nearest = beside.iter().min_by_key(distance);
+        let full = |known: &String| keys(&[parents, &[Step::Key(known.clone())]].concat());
+        // Two typing errors in a word; more is another word.
+        if let Some(known) = nearest.filter(|known| distance(known) <= 2) {
+            return format!("did you mean `{}`?", full(known));
+        }
+        // Serde tells the names of a section to who asks for one that there is not.
+        let has_name = |section: &&str| {
+            let mut asking = DocumentMut::from(self.defaults.clone());
+            asking[section]["?"] = true.into();
+            let told = from_document::<T>(asking).err().and_then(|error| unknown_field(error.message()));
+            told.is_some_and(|names| names.contains(name))
+        };
+        let sections = self.defaults.iter().filter(|(_, item)| item.is_table()).map(|(section, _)| section);
+        match (sections.into_iter().find(has_name), nearest) {
+            (Some(section), _) => format!("did you mean `{section}.{name}`?"),
+            (None, Some(known)) => {
+                format!("the nearest key is `{}`; there are `{}`", full(known), beside.join("`, `"))
+            }
+            (None, None) => "there are no keys here".to_owned(),
+        }
+    }
+}
+
+/// The names there are, where the message is serde's of an unknown one.
+fn unknown_field(message: &str) -> Option<Vec<String>> {
+    let expected = message.strip_prefix("unknown field `")?.split('`').skip(2);
+    Some(expected.step_by(2).map(str::to_owned).collect())
+}
+
+/// The words of TOML for those of serde.
+fn in_toml_words(message: &str) -> String {
+    let words = [
+        ("type: map", "type: table"),
+        ("type: sequence", "type: array"),
+        ("expected a map", "expected a table"),
+        ("expected a sequence", "expected an array"),
+        ("missing field", "missing key"),
+    ];
+    words.into_iter().fold(message.to_owned(), |message, (of_serde, of_toml)| message.replace(of_serde, of_toml))
+}
+
+/// Puts one table over another: tables are merged, and anything else is replaced.
+fn merge(below: &mut Table, above: &dyn TableLike) {
+    for (name, item) in above.iter() {
+        let Some(key) = above.key(name) else { continue };
+        let old = below.remove(name);
+        let merged = match item.as_table_like() {
+            Some(above) => {
+                let mut table = Table::new();
+                if let Some(old) = old.as_ref().and_then(Item::as_table_like) {
+                    merge(&mut table, old);
+                }
+                merge(&mut table, above);
+                Item::Table(table)
+            }
+            None => item.clone(),
+        };
+        below.insert_formatted(key, merged);
+    }
+}
+
+/// From a table or an array to what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// The path as messages show it, `layout.dirs."/home".mode`: the line tells which element of an array it is.
+fn keys(path: &[Step]) -> String {
+    let key = |step: &Step| match step {
+        Step::Key(key) => Some(Key::new(key).display_repr().into_owned()),
+        Step::Index(_) => None,
+    };
+    path.iter().filter_map(key).collect::<Vec<_>>().join(".")
+}
+
+/// The path of what has this span itself or in its key.
+fn path_of(item: &Item, span: &Range<usize>) -> Option<Vec<Step>> {
+    let children: Vec<(Step, Option<Range<usize>>, &Item)> = match item.as_table_like() {
+        Some(table) => {
+            let key = |name| table.key(name).and_then(Key::span);
+            table.iter().map(|(name, item)| (Step::Key(name.to_owned()), key(name), item)).collect()
+        }
+        None => (0..).map_while(|index| Some((Step::Index(index), None, item.get(index)?))).collect(),
+    };
+    children.into_iter().find_map(|(step, key, item)| {
+        let is_meant = [item.span(), key].iter().flatten().any(|found| found == span);
+        let rest = path_of(item, span).or(is_meant.then(Vec::new))?;
+        Some([vec![step], rest].concat())
+    })
+}
+
+fn remove(root: &mut Item, path: &[Step]) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let parent = parents.iter().try_fold(root, |item, step| match step {
+        Step::Key(key) => item.get_mut(key),
+        Step::Index(index) => item.get_mut(*index),
+    });
+    match (last, parent) {
+        (Step::Key(key), Some(parent)) => drop(parent.as_table_like_mut().map(|table| table.remove(key))),
+        (Step::Index(index), Some(Item::ArrayOfTables(tables))) => drop(tables.remove(*index)),
+        (Step::Index(index), Some(parent)) => drop(parent.as_array_mut().map(|array| array.remove(*index))),
+        (_, None) => {}
+    }
+}
+
+/// Splits at the first `=` that is not within a quoted key.
+fn split(argument: &str) -> Option<(&str, &str)> {
+    let mut quote = None;
+    for (at, c) in argument.char_indices() {
+        match (quote, c) {
+            (None, '=') => return Some((&argument[..at], argument[at + 1..].trim())),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A table with fields. Of an array serde would take the elements for the fields.
+pub struct Section<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Section<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OfTable(PhantomData))
+    }
+}
+
+struct OfTable<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OfTable<T> {
+    type Value = Section<T>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Section<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Section)
+    }
+}
+
+/// Implements serde's traits by `FromStr` and `Display`.
+macro_rules! as_text {
+    ($($name:ident),*) => {$(
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+pub(super) use as_text;

@@ -1,0 +1,149 @@
+//! What to do about the errors of libraries: they give typed causes, and this is the one place that knows what helps.
+
+use std::{error::Error, fmt::Display, io};
+
+use oci_image::{BaseError, IndexError, LayerError, NormaliseError, StoreError};
+use registry::{Cause, CredentialsError};
+use wheel_layer::WheelError;
+
+use super::shell;
+
+/// The command that logs in there.
+pub fn login(host: impl Display) -> String {
+    format!("cargo xtask login --registry {}", shell::word(host))
+}
+
+/// What to do about a registry or the stored logins: with our own `login`, where the library names docker's.
+pub fn of_registry(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref() {
+        return of_logins(error);
+    }
+    let error: &registry::Error = cause.downcast_ref()?;
+    match error.cause() {
+        Cause::Unauthorized { host, had_credentials: true, .. } => {
+            Some(format!("SWR's temporary logins end after 24 hours; log in again: `{}`", login(host)))
+        }
+        Cause::Unauthorized { host, .. } => Some(format!("log in: `{}`", login(host))),
+        Cause::Credentials(error) => of_logins(error),
+        _ => error.hint(),
+    }
+}
+
+fn of_logins(error: &CredentialsError) -> Option<String> {
+    match error {
+        CredentialsError::Garbled { .. } => {
+            Some("fix the file or move it away, then log in again: `cargo xtask login`".to_owned())
+        }
+        CredentialsError::Entry { host, .. } => Some(format!("log in again: `{}`", login(host))),
+        _ => error.hint(),
+    }
+}
+
+/// What to do about a store that is full: it is at fault, whatever was being written into it.
+pub(super) fn of_store(cause: &(dyn Error + 'static)) -> Option<String> {
+    store_error(cause)
+        .filter(|error| error.is_full())
+        .map(|_| "make disk space where the store is, or name another folder for it with `--store DIR`".to_owned())
+}
+
+/// The store's error, which libraries show as their own: it is not among their causes.
+fn store_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
+    if let Some(LayerError::Store(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(WheelError::Store(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(BaseError::Store(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(IndexError::Store(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(NormaliseError::Store(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    // What is copied into the store while somebody else reads it.
+    let written = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+    cause.downcast_ref().or_else(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+    use expect_test::expect;
+    use image_name::Host;
+
+    use super::*;
+    use crate::terminal::report;
+
+    fn full(kind: io::ErrorKind) -> StoreError {
+        StoreError::Io { action: "write to", path: "/store".into(), source: kind.into() }
+    }
+
+    #[test]
+    fn a_full_store_is_told_with_a_hint_whatever_was_written() {
+        let written = || io::Error::new(io::ErrorKind::StorageFull, full(io::ErrorKind::StorageFull));
+        let errors: [anyhow::Error; 7] = [
+            full(io::ErrorKind::QuotaExceeded).into(),
+            LayerError::Store(full(io::ErrorKind::StorageFull)).into(),
+            LayerError::Read { path: "topi.whl".to_owned(), source: written() }.into(),
+            WheelError::Store(full(io::ErrorKind::StorageFull)).into(),
+            BaseError::Store(full(io::ErrorKind::StorageFull)).into(),
+            IndexError::Store(full(io::ErrorKind::StorageFull)).into(),
+            NormaliseError::Store(full(io::ErrorKind::FileTooLarge)).into(),
+        ];
+        for error in errors {
+            let text = report::render(&error.context("failed"));
+            assert!(text.contains("`/store`") && text.contains("--store DIR"), "{text}");
+        }
+        let none = anyhow!("no base");
+        let both = report::all(vec![none, LayerError::Store(full(io::ErrorKind::StorageFull)).into()]);
+        assert!(report::render(&both.unwrap_err()).contains("--store DIR"));
+        let wheel = Err::<(), _>(WheelError::Store(full(io::ErrorKind::StorageFull))).context("failed to build");
+        expect![[r#"
+            error: failed to build
+            caused by: failed to write to `/store`
+            caused by: no storage space
+            hint: make disk space where the store is, or name another folder for it with `--store DIR`
+        "#]]
+        .assert_eq(&report::render(&wheel.unwrap_err()));
+    }
+
+    #[test]
+    fn another_disk_and_another_error_have_hints_of_their_own() {
+        let other = anyhow!(io::Error::from(io::ErrorKind::StorageFull)).context("failed to write `oci:/media/stick`");
+        for error in [other, full(io::ErrorKind::PermissionDenied).into()] {
+            assert!(!report::render(&error).contains("hint"));
+        }
+    }
+
+    /// `push` named docker, which this host need not have, and `doctor` named us.
+    #[test]
+    fn whoever_lacks_a_login_is_sent_to_ours() {
+        use registry::{CredentialSource, Credentials, Logins, Registry, RegistryOptions, Secret};
+        use registry_double::{Auth, Double, Options};
+        let auth = Auth::Basic { user: "u".to_owned(), password: "p".to_owned() };
+        let double = Double::with(Options { auth, ..Options::default() });
+        let host: Host = double.host().parse().unwrap();
+        let said = |credentials| {
+            let options = RegistryOptions { credentials, insecure: true, ..RegistryOptions::default() };
+            let error = Registry::new(host.clone(), options).ping().unwrap_err().into();
+            report::render(&error).replace(host.as_str(), "HOST").lines().last().unwrap_or_default().to_owned()
+        };
+        assert_eq!(said(CredentialSource::Anonymous), "hint: log in: `cargo xtask login --registry HOST`");
+        let wrong = Credentials::Basic { user: "u".to_owned(), password: Secret::new("x".to_owned()) };
+        assert_eq!(
+            said(CredentialSource::Given(wrong)),
+            "hint: SWR's temporary logins end after 24 hours; log in again: `cargo xtask login --registry HOST`"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
+        std::fs::write(&file, "{").unwrap();
+        let logins = Logins { files: vec![file], ..Logins::default() };
+        assert_eq!(
+            said(CredentialSource::Logins(logins)),
+            "hint: fix the file or move it away, then log in again: `cargo xtask login`"
+        );
+    }
+}
