@@ -11,7 +11,7 @@ use wheel_layer::WheelFacts;
 
 use crate::{
     build::{self, Built},
-    cann::{self, Installed, Installer, Wanted},
+    cann::{self, CannKey, Installed, Installer},
     engine,
     options::{Call, Engine, Format, MediaTypes, RecipeArgs, RegistryArgs},
     plan::{self, CannInput, Inputs, Plan, PlannedBase, WheelInput},
@@ -207,12 +207,12 @@ impl Prepared {
     }
 
     /// What the layers of CANN depend on; none where there is no installer.
-    fn wanted<'a>(&'a self, recipe: &'a Recipe) -> Option<Wanted<'a>> {
+    fn wanted<'a>(&'a self, recipe: &'a Recipe) -> Option<CannKey<'a>> {
         let (package, _) = self.installer.as_ref()?;
         let dirs = self.index.as_ref().map(|index| &index.dirs);
         let oci_image::Base { manifest_digest, layers, .. } = &self.opened.base;
         let max_layer = plan::max_layer_of_cann(recipe, layers.len(), package.size);
-        Some(Wanted { sha256: package.sha256, base: *manifest_digest, dirs, cann: &recipe.cann, max_layer })
+        Some(CannKey { sha256: package.sha256, base: *manifest_digest, dirs, cann: &recipe.cann, max_layer })
     }
 
     /// Notes what is known of CANN; the wheels in it are wheels like the others.

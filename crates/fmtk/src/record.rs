@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use image_name::{Digest, OrgName, Repository, Tag, Timestamp};
-use oci_image::{Descriptor, Store};
+use oci_image::{Descriptor, Format, Image, MAX_CONFIG, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::terminal::report::WithHint;
@@ -165,6 +165,23 @@ impl BuildRecord {
             .hint(self.again())
     }
 
+    /// The image itself, but for its layers.
+    pub fn image(&self, store: &Store) -> anyhow::Result<Image> {
+        let config = store
+            .read_blob(&self.config.digest, MAX_CONFIG)
+            .with_context(|| format!("the config of `{}` is not in the store", self.name()))
+            .hint(self.again())?;
+        let format = [Format::DockerV2, Format::Oci].into_iter().find(|format| format.manifest() == self.media_type);
+        Ok(Image {
+            format: format.ok_or_else(|| anyhow!("manifests of type `{}` are not known", self.media_type))?,
+            manifest: self.manifest(store)?,
+            digest: self.digest,
+            config,
+            config_descriptor: self.config.clone(),
+            layers: self.layers.iter().map(|layer| layer.blob.clone()).collect(),
+        })
+    }
+
     /// What people call it.
     pub fn name(&self) -> String {
         format!("{}:{}", self.repository, self.tag)
@@ -231,11 +248,12 @@ fn key(repository: &Repository, tag: &Tag) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::terminal::report;
 
-    fn record(tag: &str, timestamp: &str) -> BuildRecord {
+    /// One with nothing in it, of this tag and timestamp.
+    pub fn example(tag: &str, timestamp: &str) -> BuildRecord {
         let digest = Digest::from_bytes([7; 32]);
         BuildRecord {
             repository: "fmtk-ma".parse().unwrap(),
@@ -256,7 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         for (tag, timestamp) in [("a", "20221028181325"), ("b", "20221109000000"), ("c", "20221109000000")] {
-            record(tag, timestamp).save(&store, folder.path()).unwrap();
+            example(tag, timestamp).save(&store, folder.path()).unwrap();
         }
         let tag = |name: &str| BuildRecord::named(&store, name).unwrap().map(|record| record.tag.to_string());
         for name in ["20221028181325", "a-20221028181325", "fmtk-ma:a-20221028181325", "o/fmtk-ma:a-20221028181325"] {
@@ -278,12 +296,12 @@ mod tests {
         let outrun = || outrun(&store, folder.path()).unwrap();
         begin(&store, folder.path()).unwrap();
         assert!(!outrun());
-        record("a", "20221028181325").save(&store, folder.path()).unwrap();
+        example("a", "20221028181325").save(&store, folder.path()).unwrap();
         assert!(!outrun());
         begin(&store, folder.path()).unwrap();
         assert!(outrun());
         assert_eq!(BuildRecord::latest(&store, folder.path()).unwrap().tag.as_str(), "a-20221028181325");
-        record("b", "20221109000000").save(&store, folder.path()).unwrap();
+        example("b", "20221109000000").save(&store, folder.path()).unwrap();
         assert!(!outrun());
     }
 
@@ -296,7 +314,7 @@ mod tests {
             report::render(&error).lines().last().unwrap_or_default().to_owned()
         };
         assert_eq!(said("a-2022"), "hint: nothing was built yet: run `cargo xtask image`");
-        record("a", "20221028181325").save(&store, folder.path()).unwrap();
+        example("a", "20221028181325").save(&store, folder.path()).unwrap();
         assert_eq!(said("a-2022102818132"), "hint: did you mean `fmtk-ma:a-20221028181325`?");
         assert_eq!(said("other"), "hint: built are: `a-20221028181325`");
     }

@@ -1,7 +1,7 @@
 //! The image to be tried: one of the store, which is loaded where the engine lacks it, or one that the engine has.
 
-use anyhow::{Context, anyhow, bail, ensure};
-use oci_image::{Format, Image, MAX_CONFIG, Store};
+use anyhow::{Context, anyhow, bail};
+use oci_image::Store;
 
 use crate::{
     engine::{self, AskError, Way},
@@ -15,22 +15,23 @@ use crate::{
 
 /// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum TriedImage {
     /// Built by us.
     Store(Box<BuildRecord>),
     /// By this name in the engine, or nowhere.
     Engine(String),
 }
 
-impl Found {
+impl TriedImage {
     /// The image of this name: a tag or timestamp in the store, with or without the repository, else a reference of the
     /// engine's. Without a name, the last one built from this workspace.
     pub fn new(name: Option<&str>, store: &Store) -> anyhow::Result<Self> {
-        let Some(name) = name else {
-            return Ok(Self::Store(Box::new(BuildRecord::latest(store, &place::workspace())?)));
+        let record = match name {
+            None => Some(BuildRecord::latest(store, &place::workspace())?),
+            Some(name) => BuildRecord::named(store, name)?,
         };
-        let found = BuildRecord::named(store, name)?;
-        Ok(found.map_or_else(|| Self::Engine(name.to_owned()), |record| Self::Store(Box::new(record))))
+        let by_name = || Self::Engine(name.unwrap_or_default().to_owned());
+        Ok(record.map_or_else(by_name, |record| Self::Store(Box::new(record))))
     }
 
     /// What people call it.
@@ -41,33 +42,31 @@ impl Found {
         }
     }
 
-    /// Its id in the engine; none where that is to be given the image by [`Found::load`], which the store has whole.
+    /// Its id in the engine; none where that is to be given the image by [`Self::load`], which the store has whole.
     pub fn known(&self, way: &Way, store: &Store) -> anyhow::Result<Option<String>> {
-        let program = way.program;
-        match self {
+        let name = match self {
             // An engine knows an image by the digest of its config. One that has another name for it is given it again.
-            Self::Store(record) => match way.image("{{.Id}}", &record.config.digest.hex()) {
-                Ok(id) => Ok(Some(id)),
-                Err(AskError::Failed { .. }) => intact::check(record, store).map(|()| None),
-                Err(error) => Err(error.hinted()),
-            },
-            Self::Engine(name) => {
-                let missing = || format!("`{name}` is neither in the store nor does {program} have it");
-                let seen = match way.image("{{.Id}} {{.Architecture}}", name) {
-                    Err(error @ AskError::Failed { .. }) => {
-                        let hint = meant(name, &record::all(store)?, program);
-                        return Err(error).with_context(missing).hint(hint).input();
-                    }
-                    seen => seen.map_err(AskError::hinted)?,
+            Self::Store(record) => {
+                return match way.image("{{.Id}}", &record.config.digest.hex()) {
+                    Ok(id) => Ok(Some(id)),
+                    Err(AskError::Failed { .. }) => intact::check(record, store).map(|()| None),
+                    Err(error) => Err(error.hinted()),
                 };
-                let (id, machine) = seen.split_once(' ').unwrap_or((&seen, ""));
-                let check = || {
-                    ensure!(machine == "arm64", "`{name}` is an image for {machine}, not for arm64");
-                    Ok(())
-                };
-                check().input()?;
-                Ok(Some(id.to_owned()))
             }
+            Self::Engine(name) => name,
+        };
+        let said = match way.image("{{.Id}} {{.Architecture}}", name) {
+            Err(error @ AskError::Failed { .. }) => {
+                return Err(error)
+                    .with_context(|| format!("`{name}` is neither in the store nor does {} have it", way.program))
+                    .hint(meant(name, &record::all(store)?, way.program))
+                    .input();
+            }
+            said => said.map_err(AskError::hinted)?,
+        };
+        match said.split_once(' ').unwrap_or((&said, "")) {
+            (id, "arm64") => Ok(Some(id.to_owned())),
+            (_, machine) => Err(anyhow!("`{name}` is an image for {machine}, not for arm64")).input(),
         }
     }
 
@@ -85,7 +84,7 @@ impl Found {
         progress.line(&format!("loading {name} into {}, once", way.program));
         let base = record.base.reference.parse()?;
         let base = LazyBase::new(base, record, args, &recipe.registry, store, progress);
-        engine::load(way, &image(record, store)?, &Fallback { store, other: &base }, &name)
+        engine::load(way, &record.image(store)?, &Fallback { store, other: &base }, &name)
             .map_err(|error| record.explained(error, store))
     }
 }
@@ -99,50 +98,17 @@ fn meant(name: &str, built: &[BuildRecord], program: &str) -> String {
     }
 }
 
-/// The image of a record.
-fn image(record: &BuildRecord, store: &Store) -> anyhow::Result<Image> {
-    let config = store
-        .read_blob(&record.config.digest, MAX_CONFIG)
-        .with_context(|| format!("the config of `{}` is not in the store", record.name()))
-        .hint(record.again())?;
-    let format = [Format::DockerV2, Format::Oci].into_iter().find(|format| format.manifest() == record.media_type);
-    Ok(Image {
-        format: format.ok_or_else(|| anyhow!("manifests of type `{}` are not known", record.media_type))?,
-        manifest: record.manifest(store)?,
-        digest: record.digest,
-        config,
-        config_descriptor: record.config.clone(),
-        layers: record.layers.iter().map(|layer| layer.blob.clone()).collect(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use serde_json::json;
 
     use super::*;
-
-    fn built(timestamp: &str) -> BuildRecord {
-        let digest = format!("sha256:{}", "0".repeat(64));
-        let tag = format!("py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-{timestamp}");
-        let record = json!({
-            "repository": "fmtk-ma",
-            "tag": tag,
-            "timestamp": timestamp,
-            "digest": digest,
-            "media_type": "",
-            "manifest_size": 0,
-            "config": { "mediaType": "", "digest": digest, "size": 0 },
-            "layers": [],
-            "base": { "reference": "oci:a", "digest": digest },
-        });
-        serde_json::from_value(record).unwrap()
-    }
+    use crate::record::tests::example;
 
     #[test]
     fn a_mistyped_name_is_told_the_nearest_or_all() {
-        let built = [built("20221028181325"), built("20221109000000")];
+        let tag = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910";
+        let built = [example(tag, "20221028181325"), example(tag, "20221109000000")];
         let meant = |name: &str| meant(name, &built, "podman");
         assert_eq!(meant("20221028181352"), "did you mean `20221028181325`?");
         let tag = built[1].tag.to_string();
