@@ -27,10 +27,7 @@ use crate::{
         scripts::{self, Origin, scripts_folder},
         setup,
     },
-    ship::{
-        made::Made,
-        output::{self, Output},
-    },
+    ship::output::{self, BuiltImage, Output},
     terminal::{
         clock,
         progress::{self, Progress},
@@ -138,15 +135,15 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     let opened = &prepared.opened;
     let built = build::build(store, &plan, &facts, &opened.base, opened, progress)?;
     let record = BuildRecord { sample: args.recipe.sample, ..recorded(&plan, &built) };
-    let (name, reference) = (format!("{}:{}", plan.repository, plan.tag), &recipe.base.reference);
-    let made = Made { name, tag: &plan.tag, built: &built, config: &plan.config, reference, opened };
+    let reference = &recipe.base.reference;
+    let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened };
     for output in &outputs {
         progress.line(&format!("writing {output}"));
-        output.write(&made, store)?;
+        output.write(&image, store)?;
     }
     if let Some(engine) = engine {
-        progress.line(&format!("loading {} into {engine}", made.name));
-        output::load(&made, store, engine)?;
+        progress.line(&format!("loading {} into {engine}", record.name()));
+        output::load(&image, store, engine)?;
     }
     // Last, so that `push` does not take an image whose build is said to have failed.
     record.save(store, &place::workspace())?;

@@ -6,52 +6,45 @@ use std::{
 };
 
 use anyhow::ensure;
-use image_name::ImageRef;
 use oci_image::{BlobSource, Descriptor, Store};
 
 use crate::{
     options::RegistryArgs,
     recipe,
     record::BuildRecord,
-    resolve::base::{OpenImage, open},
+    resolve::base::{self, OpenImage},
     terminal::progress::Progress,
 };
 
-/// The base's place, and what it has to be.
+/// What opens the base, and what came of it.
 pub struct LazyBase<'a> {
-    reference: ImageRef,
-    record: &'a BuildRecord,
-    args: &'a RegistryArgs,
-    registry: &'a recipe::Registry,
-    store: &'a Store,
-    progress: &'a Progress,
+    open: Box<dyn Fn() -> anyhow::Result<OpenImage> + Send + Sync + 'a>,
     opened: OnceLock<Result<OpenImage, String>>,
 }
 
 impl<'a> LazyBase<'a> {
-    /// The base of the record, which is at `reference`; the flags and the recipe say how its registry is reached.
+    /// The base of the record; the flags and the recipe say how its registry is reached.
     pub fn new(
-        reference: ImageRef,
         record: &'a BuildRecord,
         args: &'a RegistryArgs,
         registry: &'a recipe::Registry,
         store: &'a Store,
         progress: &'a Progress,
     ) -> Self {
-        Self { reference, record, args, registry, store, progress, opened: OnceLock::new() }
-    }
-
-    fn image(&self) -> anyhow::Result<OpenImage> {
-        let image = open(&self.reference, self.args, self.registry, self.store, self.progress)?;
-        let (found, built_on) = (image.base.manifest_digest, self.record.base.digest);
-        ensure!(found == built_on, "the base `{}` is {found} now, the image was built on {built_on}", self.reference);
-        Ok(image)
+        let open = move || {
+            let (reference, built_on) = (record.base.reference.parse()?, record.base.digest);
+            let image = base::open(&reference, args, registry, store, progress)?;
+            let found = image.base.manifest_digest;
+            ensure!(found == built_on, "the base `{reference}` is {found} now, the image was built on {built_on}");
+            Ok(image)
+        };
+        Self { open: Box::new(open), opened: OnceLock::new() }
     }
 }
 
 impl BlobSource for LazyBase<'_> {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
-        match self.opened.get_or_init(|| self.image().map_err(|error| format!("{error:#}"))) {
+        match self.opened.get_or_init(|| (self.open)().map_err(|error| format!("{error:#}"))) {
             Ok(image) => image.open(blob),
             Err(reason) => Err(io::Error::other(reason.as_str())),
         }

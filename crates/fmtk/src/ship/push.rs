@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use image_name::{Host, ImageRef, OrgName, RepoPath, Tag, Timestamp, user_image_url};
 use oci_image::Store;
 use registry::{Arrival, IfTagExists, Push, PushBlob, PushEvent, PushReport};
@@ -15,11 +15,11 @@ use serde_json::json;
 
 use crate::{
     host::app_config::{self, Planned},
-    options::{Format, RegistryArgs},
+    options::Format,
     recipe::Recipe,
     record::{self, BuildRecord, RecordedLayer},
     resolve::{base::Fallback, connect, place},
-    ship::{intact, lazy::LazyBase},
+    ship::{intact, lazy::LazyBase, target::TargetArgs},
     terminal::{
         progress::{self, Progress},
         report::{self, WithHint},
@@ -29,24 +29,15 @@ use crate::{
 /// Flags of `push`.
 #[derive(Debug, clap::Args)]
 pub struct PushArgs {
-    /// How the registry is reached.
+    /// Where the image goes to.
     #[command(flatten)]
-    pub registry_args: RegistryArgs,
-    /// Organisation that the image goes to [default: the recipe's]
-    #[arg(long, value_name = "ORG", env = "org_name")]
-    pub org: Option<OrgName>,
-    /// Registry [default: the recipe's]
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::resolve::connect::host)]
-    pub registry: Option<Host>,
+    pub target: TargetArgs,
     /// Push the image with this timestamp [default: the last one built from this workspace]
     #[arg(long, value_name = "TS", env = "timestamp")]
     pub timestamp: Option<Timestamp>,
     /// Push the image with this whole tag
     #[arg(long, value_name = "TAG", conflicts_with = "timestamp")]
     pub tag: Option<Tag>,
-    /// Recipe that names the registry [default: `image.toml` of the workspace]
-    #[arg(long, value_name = "FILE")]
-    pub recipe: Option<PathBuf>,
     /// Move the tag though it exists with another digest
     #[arg(long)]
     pub overwrite: bool,
@@ -64,7 +55,7 @@ pub struct PushArgs {
 /// Runs the command.
 pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let workspace = place::workspace();
-    let recipe = place::recipe(args.recipe.as_deref())?;
+    let recipe = args.target.recipe()?;
     let record = match (&args.tag, &args.timestamp) {
         (Some(tag), _) => BuildRecord::load(store, &recipe.registry.repository, tag)?,
         (None, Some(timestamp)) => BuildRecord::with_timestamp(store, timestamp)?,
@@ -80,14 +71,7 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
         }
     }
     intact::check(&record, store)?;
-    let host = args.registry.as_ref().unwrap_or(&recipe.registry.host);
-    let org = args
-        .org
-        .as_ref()
-        .or(recipe.registry.org.as_ref())
-        .ok_or_else(|| anyhow!("no organisation to push to"))
-        .hint("name one with `--org`, with `$org_name` or as `registry.org` in the recipe")
-        .input()?;
+    let (host, org) = args.target.names(&recipe, "no organisation to push to")?;
     let target = Target { host, org, path: RepoPath::of(org, &record.repository), record: &record };
     let url = target.url();
     // What can't be written later is better known before hours of upload.
@@ -143,7 +127,7 @@ fn push(
     progress: &Progress,
 ) -> anyhow::Result<PushReport> {
     let record = target.record;
-    let registry = connect::registry(target.host, &args.registry_args, &recipe.registry);
+    let registry = connect::registry(target.host, &args.target.registry_args, &recipe.registry);
     let manifest = record.manifest(store)?;
     let base_ref: ImageRef = record.base.reference.parse()?;
     // A base that lies in this very registry is mounted from its repository.
@@ -151,7 +135,7 @@ fn push(
         ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
         _ => None,
     };
-    let base = LazyBase::new(base_ref, record, &args.registry_args, &recipe.registry, store, progress);
+    let base = LazyBase::new(record, &args.target.registry_args, &recipe.registry, store, progress);
     // Layers of the base that were recompressed are in the store.
     let of_base = Fallback { store, other: &base };
     let layer = |layer: &RecordedLayer| PushBlob {

@@ -82,8 +82,7 @@ impl TriedImage {
         let name = self.name();
         let Self::Store(record) = self else { bail!("`{name}` is not in the store") };
         progress.line(&format!("loading {name} into {}, once", way.program));
-        let base = record.base.reference.parse()?;
-        let base = LazyBase::new(base, record, args, &recipe.registry, store, progress);
+        let base = LazyBase::new(record, args, &recipe.registry, store, progress);
         engine::load(way, &record.image(store)?, &Fallback { store, other: &base }, &name)
             .map_err(|error| record.explained(error, store))
     }
