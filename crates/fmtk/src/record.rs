@@ -14,23 +14,17 @@ use crate::terminal::report::WithHint;
 pub struct BuildRecord {
     /// Name without organisation: `fmtk-ma`.
     pub repository: Repository,
-    /// The image's tag.
     pub tag: Tag,
-    /// When it was built, as the tag says.
     pub timestamp: Timestamp,
-    /// Digest of the manifest.
     pub digest: Digest,
-    /// Media type of the manifest.
     pub media_type: String,
     /// Length of the manifest in bytes.
     pub manifest_size: u64,
-    /// The image's config.
     pub config: Descriptor,
     /// The layers, bottom to top.
     pub layers: Vec<RecordedLayer>,
     /// The base as it was named, with its digest.
     pub base: RecordedBase,
-    /// Whether it is the sample.
     #[serde(default)]
     pub sample: bool,
 }
@@ -38,7 +32,6 @@ pub struct BuildRecord {
 /// A layer of a built image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedLayer {
-    /// The blob.
     pub blob: Descriptor,
     /// What it holds, for people.
     pub content: String,
@@ -51,7 +44,6 @@ pub struct RecordedLayer {
 pub struct RecordedBase {
     /// `host/org/repo:tag`, `oci:DIR[:tag]` or `docker-archive:FILE`.
     pub reference: String,
-    /// Digest of its manifest.
     pub digest: Digest,
 }
 
@@ -73,10 +65,10 @@ struct Latest {
 /// Notes that a build begins: until it has saved its record, the last image of this workspace is from before it.
 pub fn begin(store: &Store, workspace: &Path) -> anyhow::Result<()> {
     let workspace = workspace.to_string_lossy();
-    match store.record::<Latest>(LATEST, &workspace)? {
-        Some(latest) => Ok(store.put_record(LATEST, &workspace, &Latest { outrun: true, ..latest })?),
-        None => Ok(()),
+    if let Some(latest) = store.record::<Latest>(LATEST, &workspace)? {
+        store.put_record(LATEST, &workspace, &Latest { outrun: true, ..latest })?;
     }
+    Ok(())
 }
 
 /// Whether a build of this workspace was begun after its last image.
@@ -93,7 +85,6 @@ impl BuildRecord {
         Ok(())
     }
 
-    /// The record of this tag.
     pub fn load(store: &Store, repository: &Repository, tag: &Tag) -> anyhow::Result<Self> {
         store
             .record(KIND, &key(repository, tag))?
@@ -119,7 +110,7 @@ impl BuildRecord {
             workspace.display()
         ))
         .hint(format!(
-            "build it again: `cargo xtask image --timestamp {}`; or take what is there by its whole tag",
+            "build it again: `cargo xtask image --timestamp {}`; or push the existing image by its full tag",
             record.timestamp
         ))
         .input()
@@ -127,17 +118,15 @@ impl BuildRecord {
 
     /// Every image in the store with this timestamp, whatever its versions are.
     pub fn with_timestamp(store: &Store, timestamp: &Timestamp) -> anyhow::Result<Self> {
-        let mut found: Vec<Self> = all(store)?.into_iter().filter(|record| record.timestamp == *timestamp).collect();
-        match (found.pop(), found.is_empty()) {
-            (Some(record), true) => Ok(record),
-            (None, _) => {
-                Err(anyhow!("no image with timestamp `{timestamp}` in the store `{}`", store.root().display()))
-                    .hint(listed(&timestamp.to_string(), &all(store).unwrap_or_default()))
-                    .input()
-            }
-            (Some(record), false) => {
-                found.push(record);
-                let tags: Vec<String> = found.iter().map(|record| format!("`{}`", record.tag)).collect();
+        let built = all(store)?;
+        let found: Vec<&Self> = built.iter().filter(|record| record.timestamp == *timestamp).collect();
+        match &found[..] {
+            [record] => Ok((*record).clone()),
+            [] => Err(anyhow!("no image with timestamp `{timestamp}` in the store `{}`", store.root().display()))
+                .hint(listed(&timestamp.to_string(), &built))
+                .input(),
+            several => {
+                let tags: Vec<String> = several.iter().map(|record| format!("`{}`", record.tag)).collect();
                 Err(anyhow!("several images have the timestamp `{timestamp}`: {}", tags.join(", ")))
                     .hint("name one by its whole tag")
                     .input()
@@ -157,7 +146,6 @@ impl BuildRecord {
         name.parse().ok().map(|timestamp| Self::with_timestamp(store, &timestamp)).transpose()
     }
 
-    /// The bytes of the manifest.
     pub fn manifest(&self, store: &Store) -> anyhow::Result<Vec<u8>> {
         store
             .read_blob(&self.digest, self.manifest_size)
@@ -182,7 +170,6 @@ impl BuildRecord {
         })
     }
 
-    /// What people call it.
     pub fn name(&self) -> String {
         format!("{}:{}", self.repository, self.tag)
     }
@@ -199,9 +186,7 @@ impl BuildRecord {
 /// Every image in the store, oldest first.
 pub fn all(store: &Store) -> anyhow::Result<Vec<BuildRecord>> {
     let mut records: Vec<BuildRecord> = store.records(KIND)?;
-    records.sort_by(|a, b| {
-        (a.timestamp.to_string(), a.tag.to_string()).cmp(&(b.timestamp.to_string(), b.tag.to_string()))
-    });
+    records.sort_by_cached_key(|record| (record.timestamp.to_string(), record.tag.to_string()));
     Ok(records)
 }
 

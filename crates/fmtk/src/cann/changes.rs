@@ -29,7 +29,6 @@ impl Ordered {
         Self(path.trim_start_matches('/').replace('/', "\0"))
     }
 
-    /// As people write it.
     pub fn path(&self) -> String {
         format!("/{}", self.0.replace('\0', "/"))
     }
@@ -45,7 +44,6 @@ impl Ordered {
 pub struct Item {
     /// Owner and mode; the time is the layers'.
     pub attr: Attr,
-    /// What it is.
     pub kind: Kind,
     /// Where the export has the contents of a file, if under another name.
     first: Option<Ordered>,
@@ -54,15 +52,10 @@ pub struct Item {
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// A folder.
     Dir,
-    /// A symbolic link.
     Symlink(String),
-    /// A file.
     File {
-        /// Length in bytes.
         size: u64,
-        /// SHA-256 of the contents.
         sha256: Digest,
     },
     /// A device, a pipe, a socket.
@@ -87,7 +80,6 @@ pub struct Changes {
 pub struct KeptItem {
     /// Owner and mode; the time is the layers'.
     pub attr: Attr,
-    /// What it is.
     pub kind: Kind,
     /// Its absolute paths in the layer. Only a file has several.
     pub names: Vec<String>,

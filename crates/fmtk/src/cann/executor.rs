@@ -30,7 +30,6 @@ use crate::{
 
 /// The installer, as it was found and checked.
 pub struct Installer<'a> {
-    /// The file.
     pub path: &'a Path,
     /// The program of its first line.
     pub interpreter: &'a str,

@@ -29,9 +29,7 @@ pub const LATEST: &str = "/usr/local/Ascend/ascend-toolkit/latest";
 /// All that the layers of an installed CANN depend on.
 #[derive(Debug, Clone)]
 pub struct CannKey<'a> {
-    /// SHA-256 of the installer.
     pub sha256: Digest,
-    /// Digest of the base's manifest.
     pub base: Digest,
     /// Times of the base's folders, where it was inspected.
     pub dirs: Option<&'a ParentDirs>,
@@ -54,11 +52,9 @@ pub struct Installed {
     pub outside: Vec<String>,
     /// Files that run with the rights of their owner or group.
     pub setid: Vec<String>,
-    /// Paths of the base that are removed.
     pub removed: Vec<String>,
     /// Changes that the recipe's list drops.
     pub dropped: u64,
-    /// Whether [`LATEST`] is there.
     pub latest: bool,
     /// The folders in the layers.
     pub dirs: ParentDirs,
@@ -69,9 +65,7 @@ pub struct Installed {
 pub struct CannWheel {
     /// Absolute path in the image.
     pub path: String,
-    /// SHA-256 of the wheel.
     pub sha256: Digest,
-    /// Length in bytes.
     pub size: u64,
 }
 

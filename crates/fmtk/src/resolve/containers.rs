@@ -18,7 +18,6 @@ use crate::{
 
 /// The containers of a command, which it creates and starts.
 pub struct Containers {
-    /// How the engine is called for them.
     pub way: Way,
     /// Their names, by number.
     pub names: Vec<String>,

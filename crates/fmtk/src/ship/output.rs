@@ -16,15 +16,12 @@ use crate::{
 
 /// An image that was just built, for whatever writes it.
 pub struct BuiltImage<'a> {
-    /// What the store will know of it.
     pub record: &'a BuildRecord,
-    /// The image and its layers.
     pub built: &'a Built,
     /// What its config has that the base's has not.
     pub config: &'a ConfigEdits,
     /// The base as it was named.
     pub reference: &'a ImageRef,
-    /// The base.
     pub opened: &'a OpenImage,
 }
 

@@ -160,10 +160,12 @@ fn push(
         parallel: 0,
     };
     let started = Instant::now();
-    let watch = Watch { progress, started, sizes: Mutex::default() };
-    let report = registry.push_image(&push, &|event| watch.event(event)).map_err(|error| match error.cause() {
-        registry::Cause::Damaged { .. } => record.explained(error.into(), store),
-        _ => hinted(error, target),
+    let sizes = Mutex::default();
+    let report = registry.push_image(&push, &|event| show(event, &sizes, started, progress)).map_err(|error| {
+        match error.cause() {
+            registry::Cause::Damaged { .. } => record.explained(error.into(), store),
+            _ => hinted(error, target),
+        }
     })?;
     let counts =
         format!("{} sent, {} mounted, {} already there", report.sent_blobs, report.mounted_blobs, report.present_blobs);
@@ -231,40 +233,31 @@ fn say(
     format.print(text, &document)
 }
 
-/// What a push shows: a line a blob, and on a terminal the bytes that went out.
-struct Watch<'a> {
-    progress: &'a Progress,
-    started: Instant,
-    sizes: Mutex<BTreeMap<String, (u64, u64)>>,
-}
-
-impl Watch<'_> {
-    fn event(&self, event: PushEvent<'_>) {
-        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            PushEvent::Sending { name, size } => {
-                sizes.insert(name.to_owned(), (0, size));
+/// Shows a line a blob, and on a terminal the bytes that went out; `sizes` has what was sent of how much of each blob.
+fn show(event: PushEvent<'_>, sizes: &Mutex<BTreeMap<String, (u64, u64)>>, started: Instant, progress: &Progress) {
+    let mut sizes = sizes.lock().unwrap_or_else(PoisonError::into_inner);
+    match event {
+        // Anew, where it was begun before.
+        PushEvent::Sending { name, size } => drop(sizes.insert(name.to_owned(), (0, size))),
+        PushEvent::Sent { name, bytes } => {
+            if let Some((sent, _)) = sizes.get_mut(name) {
+                *sent += bytes;
             }
-            PushEvent::Sent { name, bytes } => {
-                if let Some(entry) = sizes.get_mut(name) {
-                    entry.0 += bytes;
-                }
-                let (sent, all) = sizes.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-                drop(sizes);
-                self.progress.moving(|| {
-                    let rate = (sent as f64 / self.started.elapsed().as_secs_f64().max(0.001)) as u64;
-                    format!("sent {} of {} ({}/s)", progress::bytes(sent), progress::bytes(all), progress::bytes(rate))
-                });
-            }
-            PushEvent::Done { name, how } => {
-                let how = match how {
-                    Arrival::Present => "there",
-                    Arrival::Mounted => "mounted",
-                    Arrival::Sent => "sent",
-                };
-                drop(sizes);
-                self.progress.line(&format!("{how:<8} {name}"));
-            }
+            let (sent, all) = sizes.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+            drop(sizes);
+            progress.moving(|| {
+                let rate = (sent as f64 / started.elapsed().as_secs_f64().max(0.001)) as u64;
+                format!("sent {} of {} ({}/s)", progress::bytes(sent), progress::bytes(all), progress::bytes(rate))
+            });
+        }
+        PushEvent::Done { name, how } => {
+            let how = match how {
+                Arrival::Present => "there",
+                Arrival::Mounted => "mounted",
+                Arrival::Sent => "sent",
+            };
+            drop(sizes);
+            progress.line(&format!("{how:<8} {name}"));
         }
     }
 }

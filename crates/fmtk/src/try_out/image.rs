@@ -34,7 +34,6 @@ impl TriedImage {
         Ok(record.map_or_else(by_name, |record| Self::Store(Box::new(record))))
     }
 
-    /// What people call it.
     pub fn name(&self) -> String {
         match self {
             Self::Store(record) => record.name(),

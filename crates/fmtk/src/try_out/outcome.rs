@@ -22,53 +22,38 @@ pub struct JobOutcome {
     pub outcome: &'static str,
     /// The first failure's, as the platform would have it; none where it took too long.
     pub exit_code: Option<i32>,
-    /// Why it did not succeed.
     pub cause: Option<String>,
-    /// The node of that.
     pub cause_node: Option<usize>,
     /// From the first container's start to the last one's end.
     pub seconds: f64,
-    /// By number.
     pub nodes: Vec<NodeOutcome>,
 }
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NodeOutcome {
-    /// Its number.
     pub node: u32,
     /// `succeeded`, `failed`, `stopped`, or `not-started`.
     pub outcome: &'static str,
-    /// Of its container.
     pub exit_code: Option<i32>,
-    /// How long its container ran.
     pub seconds: f64,
-    /// All that its container said.
     pub console: PathBuf,
-    /// The launcher's report.
     pub report: Option<PathBuf>,
     /// What the launcher, or the engine, said was the reason.
     pub cause: Option<String>,
-    /// Those of this node.
     pub ranks: Vec<RankOutcome>,
 }
 
 /// A rank, as its launcher's report has it; without a report only what its log's name says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RankOutcome {
-    /// Its number in the job.
     pub rank: u64,
     /// DEVICE_ID.
     pub device: u64,
-    /// `succeeded`, `failed`, `stopped`, `not-started`.
     pub outcome: Option<String>,
-    /// Its exit code.
     pub exit_code: Option<u64>,
-    /// The signal that ended it.
     pub signal: Option<String>,
-    /// Lines of its log.
     pub lines: u64,
-    /// How long it ran.
     pub seconds: Option<f64>,
     /// Its log on this machine, or in the container where that is in no shared folder.
     pub log: PathBuf,

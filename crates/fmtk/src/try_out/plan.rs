@@ -34,34 +34,27 @@ pub const FOLDERS: [(&str, &str, bool); 4] = [
 /// A job to be tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Job {
-    /// What the image is called.
     pub image: String,
     /// The platform's boot command, which is no shell's line.
     pub command: Vec<String>,
     /// `UID:GID` of the containers.
     pub user: String,
-    /// The first of them.
     #[serde(skip)]
     pub uid: u32,
-    /// The second.
     #[serde(skip)]
     pub gid: u32,
     /// Nothing of the image can be written to.
     pub read_only: bool,
-    /// Devices of a node.
     pub devices: u32,
-    /// The containers.
     pub nodes: Vec<Node>,
     /// Variables that every container has besides its own.
     pub env: Vec<(String, String)>,
-    /// Where everything goes.
     pub out: PathBuf,
 }
 
 /// One container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Node {
-    /// From 0.
     pub index: u32,
     /// Name of its instance.
     pub name: String,
@@ -72,7 +65,6 @@ pub struct Node {
 }
 
 impl Job {
-    /// What the flags ask for.
     pub fn new(args: &TryArgs, image: String, out: PathBuf) -> Self {
         let command = match args.command.is_empty() {
             true => ["fmtk-launch", "run", "--code-dir", CODE, "--", "python3", EXAMPLE].map(str::to_owned).into(),
@@ -94,7 +86,6 @@ impl Job {
         }
     }
 
-    /// The folder of a node on this machine.
     pub fn folder(&self, node: &Node) -> PathBuf {
         self.out.join(format!("node-{}", node.index))
     }

@@ -19,15 +19,10 @@ const SILENCE: Duration = Duration::from_secs(20);
 
 /// What is watched; of everything one a node.
 pub struct Watched<'a> {
-    /// The containers, which were created.
     pub containers: &'a Containers,
-    /// Where they say things.
     pub consoles: &'a [Console],
-    /// Where each sees its rank table.
     pub tables: &'a [ConfigMap],
-    /// The complete table.
     pub table: &'a str,
-    /// How long all may take.
     pub timeout: Duration,
     /// How long a container has after SIGTERM.
     pub grace: Duration,
@@ -36,9 +31,7 @@ pub struct Watched<'a> {
 /// What became of the containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobEnd {
-    /// By node.
     pub nodes: Vec<NodeEnd>,
-    /// Why it was no success.
     pub cause: Option<Cause>,
     /// From the first start to the last end.
     pub time: Duration,
@@ -49,9 +42,7 @@ pub struct JobEnd {
 pub struct NodeEnd {
     /// Its exit code, or why it was not started.
     pub code: Result<i32, String>,
-    /// How long it ran.
     pub time: Duration,
-    /// It was told to end before that.
     pub stopped: bool,
 }
 
@@ -60,7 +51,6 @@ pub struct NodeEnd {
 pub enum Cause {
     /// This node was the first to fail.
     Node(usize),
-    /// It took too long.
     Timeout,
 }
 

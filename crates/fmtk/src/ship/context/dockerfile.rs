@@ -9,11 +9,9 @@ pub const FIRST: &str = "# fmtk: build context of ";
 
 /// All that the text depends on.
 pub struct Dockerfile<'a> {
-    /// `repository:tag` of the image.
     pub image: &'a str,
     /// The base, as `FROM` takes it.
     pub base: &'a str,
-    /// The base, for people.
     pub base_said: &'a str,
     /// The lines of the layers, bottom to top.
     pub steps: String,

@@ -104,7 +104,6 @@ impl ContextDir {
         Ok(Self { dir, scratch, root, sums: BTreeMap::new() })
     }
 
-    /// Writes a small file.
     pub fn text(&mut self, name: &str, text: &str) -> anyhow::Result<()> {
         self.stream(name, |out| Ok(out.write_all(text.as_bytes())?))
     }
@@ -117,7 +116,6 @@ impl ContextDir {
         })
     }
 
-    /// Writes a file with `write`.
     pub fn stream(
         &mut self,
         name: &str,
