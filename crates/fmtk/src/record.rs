@@ -275,22 +275,6 @@ pub mod tests {
     }
 
     #[test]
-    fn an_image_is_outrun_from_the_begin_of_another_build_to_its_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("store")).unwrap();
-        let outrun = || outrun(&store, folder.path()).unwrap();
-        begin(&store, folder.path()).unwrap();
-        assert!(!outrun());
-        example("a", "20221028181325").save(&store, folder.path()).unwrap();
-        assert!(!outrun());
-        begin(&store, folder.path()).unwrap();
-        assert!(outrun());
-        assert_eq!(BuildRecord::latest(&store, folder.path()).unwrap().tag.as_str(), "a-20221028181325");
-        example("b", "20221109000000").save(&store, folder.path()).unwrap();
-        assert!(!outrun());
-    }
-
-    #[test]
     fn a_tag_that_none_has_is_told_the_nearest_or_the_way_to_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();

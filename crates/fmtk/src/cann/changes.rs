@@ -186,4 +186,4 @@ pub fn compare(
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

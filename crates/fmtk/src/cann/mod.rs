@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe::Cann;
 
+#[cfg(test)]
+pub use changes::tests::entries;
 pub use executor::{Installer, install};
 
 /// Raised where the same installer upon the same base would give other layers.

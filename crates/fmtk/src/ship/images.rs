@@ -116,17 +116,3 @@ fn newest_first(tags: Vec<Tag>) -> Vec<(Tag, Option<ImageTag>)> {
     });
     tags
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_image_comes_first_and_foreign_tags_last() {
-        let old = "py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325";
-        let new = "py_3.7-ms_1.7.0_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221128181325";
-        let tags = ["latest", old, "base", new].map(|text| text.parse().unwrap());
-        let sorted: Vec<String> = newest_first(tags.into()).into_iter().map(|(tag, _)| tag.to_string()).collect();
-        assert_eq!(sorted, [new, old, "base", "latest"]);
-    }
-}

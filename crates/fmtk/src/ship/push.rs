@@ -72,18 +72,21 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     }
     intact::check(&record, store)?;
     let (host, org) = args.target.names(&recipe, "no organisation to push to")?;
-    let target = Target { host, org, path: RepoPath::of(org, &record.repository), record: &record };
-    let url = target.url();
+    let path = RepoPath::of(org, &record.repository);
+    let reference = format!("{host}/{path}:{}", record.tag);
+    let url = user_image_url(org, &record.repository, &record.tag);
+    let target = Target { host, org, path, record: &record, reference, url };
+    let url = &target.url;
     // What can't be written later is better known before hours of upload.
-    let app_config = args.app_config.as_deref().map(|file| app_config::plan(file, &url)).transpose()?;
+    let app_config = args.app_config.as_deref().map(|file| app_config::plan(file, url)).transpose()?;
     if args.dry_run {
         return say(&target, None, app_config.as_ref(), args.format);
     }
-    progress.line(&format!("pushing {} to {}", target.reference(), host));
+    progress.line(&format!("pushing {} to {}", target.reference, host));
     let report = push(&target, args, &recipe, store, progress)?;
     // Planned anew: somebody may have edited the file during the upload.
     let app_config = match args.app_config.as_deref() {
-        Some(file) => Some(set_url(file, &url, progress)?),
+        Some(file) => Some(set_url(file, url, progress)?),
         None => None,
     };
     say(&target, Some(&report), app_config.as_ref(), args.format)
@@ -107,16 +110,8 @@ struct Target<'a> {
     org: &'a OrgName,
     path: RepoPath,
     record: &'a BuildRecord,
-}
-
-impl Target<'_> {
-    fn reference(&self) -> String {
-        format!("{}/{}:{}", self.host, self.path, self.record.tag)
-    }
-
-    fn url(&self) -> String {
-        user_image_url(self.org, &self.record.repository, &self.record.tag)
-    }
+    reference: String,
+    url: String,
 }
 
 fn push(
@@ -170,7 +165,7 @@ fn push(
     let counts =
         format!("{} sent, {} mounted, {} already there", report.sent_blobs, report.mounted_blobs, report.present_blobs);
     progress.line(&match report.unchanged {
-        true => format!("{} is there already with this digest; nothing was sent", target.reference()),
+        true => format!("{} is there already with this digest; nothing was sent", target.reference),
         false => format!(
             "pushed {} ({counts}; {}) in {}",
             report.digest,
@@ -202,8 +197,7 @@ fn say(
     app_config: Option<&Planned>,
     format: Format,
 ) -> anyhow::Result<()> {
-    let record = target.record;
-    let url = target.url();
+    let Target { record, reference, url, .. } = target;
     let text = || {
         if report.is_some() {
             return format!("{url}\n");
@@ -214,10 +208,10 @@ fn say(
         };
         let layers: String = record.layers.iter().map(layer).collect();
         let diff = app_config.map(Planned::diff).unwrap_or_default();
-        format!("would push {} to {}\n{layers}user_image_url: {url}\n{diff}", record.digest, target.reference())
+        format!("would push {} to {}\n{layers}user_image_url: {url}\n{diff}", record.digest, reference)
     };
     let document = json!({
-        "reference": target.reference(),
+        "reference": reference,
         "digest": record.digest,
         "user_image_url": url,
         "pushed": report.is_some(),

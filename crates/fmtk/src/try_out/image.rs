@@ -104,18 +104,13 @@ mod tests {
     use crate::record::tests::example;
 
     #[test]
-    fn a_mistyped_name_is_told_the_nearest_or_all() {
-        let tag = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910";
-        let built = [example(tag, "20221028181325"), example(tag, "20221109000000")];
+    fn a_name_that_may_be_a_registrys_is_told_how_it_is_pulled_too() {
+        let built = [example("a", "20221028181325")];
         let meant = |name: &str| meant(name, &built, "podman");
         assert_eq!(meant("20221028181352"), "did you mean `20221028181325`?");
-        let tag = built[1].tag.to_string();
-        assert_eq!(meant(&tag.replace("euler", "eluer")), format!("did you mean `{tag}`?"));
-        expect!["did you mean `fmtk-ma:py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000`?; `podman pull fmtk-mas:py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000` fetches what a registry has"]
-            .assert_eq(&meant(&format!("fmtk-mas:{tag}")));
-        expect!["built are: `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000`, `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221028181325`; `podman pull no-such-image:1` fetches what a registry has"]
-            .assert_eq(&meant("no-such-image:1"));
-        assert!(meant("a b:1").contains("`podman pull 'a b:1'`"));
-        assert_eq!(super::meant("x", &[], "docker"), "nothing was built yet: run `cargo xtask image`");
+        expect!["did you mean `fmtk-ma:a-20221028181325`?; `podman pull fmtk-mas:a-20221028181325` fetches what a registry has"]
+            .assert_eq(&meant("fmtk-mas:a-20221028181325"));
+        expect!["built are: `a-20221028181325`; `podman pull 'no image:1'` fetches what a registry has"]
+            .assert_eq(&meant("no image:1"));
     }
 }

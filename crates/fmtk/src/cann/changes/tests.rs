@@ -1,8 +1,9 @@
 //! Exports of small containers, before and after.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, iter};
 
 use expect_test::{Expect, expect};
+use oci_image::{Descriptor, Entry, Format, Layer, Store, UnpackError, read_layer};
 use tar::{EntryType, Header};
 
 use super::*;
@@ -168,33 +169,32 @@ fn archives_that_are_cut_off_are_errors() {
     expect!["the archive is damaged at byte 700: it is cut off"].assert_eq(&error);
 }
 
-/// The paths in a layer, in order, with times, links and sizes.
-fn listed(store: &oci_image::Store, layer: &oci_image::Layer) -> Vec<String> {
-    let blob = oci_image::Descriptor {
-        media_type: "application/vnd.docker.image.rootfs.diff.tar.gzip".to_owned(),
-        digest: layer.digest,
-        size: layer.size,
-        urls: Vec::new(),
-    };
-    let read = |stream: &mut oci_image::LayerStream| -> Result<Vec<String>, oci_image::UnpackError> {
+/// Every entry of a layer.
+pub fn entries(store: &Store, layer: &Layer) -> Vec<Entry> {
+    let media_type = Format::DockerV2.layer().to_owned();
+    let blob = Descriptor { media_type, digest: layer.digest, size: layer.size, urls: Vec::new() };
+    let (entries, _) = read_layer(store, &blob, Some(layer.diff_id), |stream| {
         let mut tar = stream.entries();
-        let mut all = Vec::new();
-        while let Some(entry) = tar.next_entry().unwrap() {
-            all.push(match entry.kind {
-                EntryKind::HardLink(to) => format!("{} = {to}", entry.path),
-                EntryKind::File(size) => format!("{} {:o} {size}", entry.path, entry.attr.mode),
-                _ => entry.path,
-            });
-        }
-        Ok(all)
+        Ok::<_, UnpackError>(iter::from_fn(|| tar.next_entry().unwrap()).collect())
+    })
+    .unwrap();
+    entries
+}
+
+/// The paths in a layer, in order, with modes, links and sizes.
+fn listed(store: &Store, layer: &Layer) -> Vec<String> {
+    let line = |entry: Entry| match entry.kind {
+        EntryKind::HardLink(to) => format!("{} = {to}", entry.path),
+        EntryKind::File(size) => format!("{} {:o} {size}", entry.path, entry.attr.mode),
+        _ => entry.path,
     };
-    oci_image::read_layer(store, &blob, Some(layer.diff_id), read).unwrap().0
+    entries(store, layer).into_iter().map(line).collect()
 }
 
 #[test]
 fn layers_are_the_same_twice_split_by_size_and_have_the_wheels_copied() {
     let folder = tempfile::tempdir().unwrap();
-    let store = oci_image::Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path()).unwrap();
     let large = "x".repeat(9000);
     let after = format!(
         "d 755 0 etc/\nf 644 0 etc/hosts old\nf 644 0 etc/passwd root\nd 755 0 opt/\nf 644 0 opt/a {large}\n\
@@ -208,18 +208,8 @@ fn layers_are_the_same_twice_split_by_size_and_have_the_wheels_copied() {
     assert_eq!(write(1 << 30).0, made);
     let all: Vec<Vec<String>> = made.iter().map(|layer| listed(&store, layer)).collect();
     assert_eq!(all[0], ["usr", "usr/.wh.old 644 0"]);
-    assert_eq!(
-        all[1],
-        [
-            "opt",
-            "opt/a 644 9000",
-            "opt/b = opt/a",
-            "opt/c 644 9000",
-            "opt/s 4755 1",
-            "opt/te-1-py3-none-any.whl 644 5",
-            "opt/z"
-        ]
-    );
+    let wheel = "opt/te-1-py3-none-any.whl 644 5";
+    assert_eq!(all[1], ["opt", "opt/a 644 9000", "opt/b = opt/a", "opt/c 644 9000", "opt/s 4755 1", wheel, "opt/z"]);
     assert_eq!(found[0].path, "/opt/te-1-py3-none-any.whl");
     assert_eq!(store.read_blob(&found[0].sha256, 100).unwrap(), b"wheel");
 

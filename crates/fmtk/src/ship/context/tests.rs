@@ -8,14 +8,15 @@ use std::{
 
 use expect_test::expect;
 use oci_image::{
-    Attr, Base as BaseImage, ConfigEdits, Descriptor, Digest, Format, ImageConfig, Layer, NewLayer, TarReader,
-    assemble, open_archive, write_layout,
+    Attr, Base as BaseImage, ConfigEdits, Descriptor, Digest, Format, ImageConfig, Layer, NewLayer, assemble,
+    open_archive, write_layout,
 };
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     build::{Built, BuiltLayer},
+    cann::entries,
     options::RegistryArgs,
     recipe::{Overrides, Recipe},
     record::{BuildRecord, RecordedLayer, tests::example},
@@ -77,14 +78,18 @@ fn fixture(inner: Value) -> Fixture {
         base::open(&reference, &RegistryArgs::default(), &recipe.registry, &store, &Progress::new(true)).unwrap();
 
     let layers = [
-        ("without the base's old 1.0", layer(&store, &[("/lib/old.py", TreeKind::Whiteout)]), vec!["/lib/old.py"]),
+        (
+            "without the base's old 1.0\nRUN evil",
+            layer(&store, &[("/lib/old.py", TreeKind::Whiteout)]),
+            vec!["/lib/old.py", "/lib/\"$x y\\"],
+        ),
         ("new 2.0", layer(&store, &[("/lib/new.py", bytes("new"))]), vec![]),
     ];
     let config = ConfigEdits {
-        env: vec![("A".to_owned(), "$b \"c\"".to_owned())],
+        env: vec![("PATH".to_owned(), "/a:/b".to_owned()), ("PROMPT".to_owned(), r#"\h "$USER" "#.to_owned())],
         user: Some("ma-user".to_owned()),
         working_dir: Some("/home/ma-user".to_owned()),
-        labels: [("a.b".to_owned(), "c d".to_owned())].into(),
+        labels: [("org.opencontainers.image.title".to_owned(), "it's $5 \\".to_owned())].into(),
         created,
         created_by: "fmtk".to_owned(),
     };
@@ -163,34 +168,41 @@ fn all_that_a_build_elsewhere_needs_is_in_the_folder() {
         context/README.md
         context/SHA256SUMS
         context/base.tar
-        layers/001-without-the-base-s-old-1.0.tar.gz
+        layers/001-without-the-base-s-old-1.0-RUN-evil.tar.gz
         layers/002-new-2.0.tar.gz
     "#]]
     .assert_eq(&files.keys().map(|name| format!("{name}\n")).collect::<String>());
 
     let text = String::from_utf8(files["context/Dockerfile"].clone()).unwrap();
-    let base = fixture.opened.base.manifest_digest.hex();
-    let from = format!("ARG BASE=localhost/fmtk-ma-base:{}\nFROM ${{BASE}}\n", &base[..12]);
-    assert!(text.contains(&from), "{text}");
-    let rest = text.split_once("USER root\n").unwrap().1;
     expect![[r##"
+        # fmtk: build context of fmtk-ma:py_3.9-20221028181325
+        # Plain `docker build` or `podman build` makes of this folder the image that fmtk has made, file for file. It needs neither
+        # BuildKit nor, once the base is there, a network; README.md beside this file has the commands.
 
-        # without the base's old 1.0
+        # The base is in no registry but in this folder: `docker load --input base.tar` first.
+        ARG BASE=localhost/fmtk-ma-base:DIGEST
+        FROM ${BASE}
+
+        # What is removed and unpacked here is root's to change; the last line says who the image runs as.
+        USER root
+
+        # without the base's old 1.0 RUN evil
         RUN ["rm", "-rf", "--", \
-             "/lib/old.py"]
+             "/lib/old.py", \
+             "/lib/\"$x y\\"]
 
         # the folders of what was removed, as they were
-        ADD layers/001-without-the-base-s-old-1.0.tar.gz /
+        ADD layers/001-without-the-base-s-old-1.0-RUN-evil.tar.gz /
 
         # new 2.0
         ADD layers/002-new-2.0.tar.gz /
 
-        ENV A="\$b \"c\""
-        LABEL "a.b"="c d"
+        ENV PATH="/a:/b" \
+            PROMPT="\\h \"\$USER\" "
+        LABEL "org.opencontainers.image.title"="it's \$5 \\"
         WORKDIR /home/ma-user
         USER ma-user
-    "##]]
-    .assert_eq(rest);
+    "##]].assert_eq(&text.replace(&fixture.opened.base.manifest_digest.short(), "DIGEST"));
     let new = fs::read(fixture.store.blob_path(&fixture.built.image.layers[2].digest)).unwrap();
     assert_eq!(files["layers/002-new-2.0.tar.gz"], new);
     let sums = String::from_utf8(files["context/SHA256SUMS"].clone()).unwrap();
@@ -204,13 +216,7 @@ fn all_that_a_build_elsewhere_needs_is_in_the_folder() {
 fn folders_of_what_is_removed_get_their_attributes_back_and_nothing_else() {
     let fixture = fixture(json!({}));
     let layer = folders(&fixture.store, &fixture.built.image.layers[1]).unwrap().unwrap();
-    let media_type = Format::DockerV2.layer().to_owned();
-    let blob = Descriptor { media_type, digest: layer.digest, size: layer.size, urls: Vec::new() };
-    let (entries, _) = read_layer(&fixture.store, &blob, Some(layer.diff_id), |stream| {
-        let mut tar: TarReader<_> = stream.entries();
-        Ok::<_, UnpackError>(std::iter::from_fn(|| tar.next_entry().unwrap()).collect::<Vec<_>>())
-    })
-    .unwrap();
+    let entries = entries(&fixture.store, &layer);
     let [lib] = &entries[..] else { panic!("{entries:?}") };
     assert_eq!((lib.path.as_str(), &lib.kind, lib.attr), ("lib", &EntryKind::Dir, LIB));
 }
@@ -334,7 +340,7 @@ fn what_a_build_would_do_otherwise_is_refused() {
         "the base has ONBUILD triggers, which a build upon it would run"
     );
     assert_eq!(
-        refused(json!({ "Volumes": { "/lib": {} } })),
+        refused(json!({ "Volumes": { "/lib": {} } })).lines().next().unwrap(),
         "`/lib/old.py` is in the base's volume `/lib`, where docker's builder removes nothing"
     );
     let kept = fixture(json!({ "Volumes": { "/library": {} }, "OnBuild": [] }));
