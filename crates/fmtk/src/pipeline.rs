@@ -11,7 +11,7 @@ use wheel_layer::WheelFacts;
 
 use crate::{
     build::{self, Built},
-    cann::{self, Installed, Installer, Wanted},
+    cann::{self, CannKey, Installed, Installer},
     engine,
     options::{Call, Engine, Format, MediaTypes, RecipeArgs, RegistryArgs},
     plan::{self, CannInput, Inputs, Plan},
@@ -27,10 +27,7 @@ use crate::{
         scripts::{self, Origin, Script, scripts_folder},
         setup,
     },
-    ship::{
-        made::Made,
-        output::{self, Output},
-    },
+    ship::output::{self, BuiltImage, Output},
     terminal::{
         clock,
         progress::{self, Progress},
@@ -137,15 +134,15 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     let opened = &prepared.opened;
     let built = build::build(store, &plan, &opened.base, opened, progress)?;
     let record = recorded(&plan, &built, &recipe, args.recipe.sample)?;
-    let (name, reference) = (format!("{}:{}", plan.repository, plan.tag), &recipe.base.reference);
-    let made = Made { name, tag: &plan.tag, built: &built, config: &plan.config, reference, opened };
+    let reference = &recipe.base.reference;
+    let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened };
     for output in &outputs {
         progress.line(&format!("writing {output}"));
-        output.write(&made, store)?;
+        output.write(&image, store)?;
     }
     if let Some(engine) = engine {
-        progress.line(&format!("loading {} into {engine}", made.name));
-        output::load(&made, store, engine)?;
+        progress.line(&format!("loading {} into {engine}", record.name()));
+        output::load(&image, store, engine)?;
     }
     // Last, so that `push` does not take an image whose build is said to have failed.
     record.save(store, &place::workspace())?;
@@ -202,12 +199,12 @@ impl Prepared {
     }
 
     /// What the layers of CANN depend on; none where there is no installer.
-    fn wanted<'a>(&'a self, recipe: &'a Recipe) -> Option<Wanted<'a>> {
+    fn wanted<'a>(&'a self, recipe: &'a Recipe) -> Option<CannKey<'a>> {
         let (package, _) = self.installer.as_ref()?;
         let dirs = self.index.as_ref().map(|index| &index.dirs);
         let Base { manifest_digest, layers, .. } = &self.opened.base;
         let max_layer = plan::max_layer_of_cann(recipe, layers.len(), package.size);
-        Some(Wanted { sha256: package.sha256, base: *manifest_digest, dirs, cann: &recipe.cann, max_layer })
+        Some(CannKey { sha256: package.sha256, base: *manifest_digest, dirs, cann: &recipe.cann, max_layer })
     }
 
     /// Notes what is known of CANN; the wheels in it are wheels like the others.

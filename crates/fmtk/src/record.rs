@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use image_name::{Digest, ImageRef, OrgName, Repository, Tag, Timestamp};
-use oci_image::{Descriptor, Store};
+use oci_image::{Descriptor, Format, Image, MAX_CONFIG, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::terminal::report::WithHint;
@@ -14,23 +14,17 @@ use crate::terminal::report::WithHint;
 pub struct BuildRecord {
     /// Name without organisation: `fmtk-ma`.
     pub repository: Repository,
-    /// The image's tag.
     pub tag: Tag,
-    /// When it was built, as the tag says.
     pub timestamp: Timestamp,
-    /// Digest of the manifest.
     pub digest: Digest,
-    /// Media type of the manifest.
     pub media_type: String,
     /// Length of the manifest in bytes.
     pub manifest_size: u64,
-    /// The image's config.
     pub config: Descriptor,
     /// The layers, bottom to top.
     pub layers: Vec<RecordedLayer>,
     /// The base as it was named, with its digest.
     pub base: RecordedBase,
-    /// Whether it is the sample.
     #[serde(default)]
     pub sample: bool,
 }
@@ -38,7 +32,6 @@ pub struct BuildRecord {
 /// A layer of a built image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedLayer {
-    /// The blob.
     pub blob: Descriptor,
     /// What it holds, for people.
     pub content: String,
@@ -73,10 +66,10 @@ struct Latest {
 /// Notes that a build begins: until it has saved its record, the last image of this workspace is from before it.
 pub fn begin(store: &Store, workspace: &Path) -> anyhow::Result<()> {
     let workspace = workspace.to_string_lossy();
-    match store.record::<Latest>(LATEST, &workspace)? {
-        Some(latest) => Ok(store.put_record(LATEST, &workspace, &Latest { outrun: true, ..latest })?),
-        None => Ok(()),
+    if let Some(latest) = store.record::<Latest>(LATEST, &workspace)? {
+        store.put_record(LATEST, &workspace, &Latest { outrun: true, ..latest })?;
     }
+    Ok(())
 }
 
 /// Whether a build of this workspace was begun after its last image.
@@ -93,7 +86,6 @@ impl BuildRecord {
         Ok(())
     }
 
-    /// The record of this tag.
     pub fn load(store: &Store, repository: &Repository, tag: &Tag) -> anyhow::Result<Self> {
         store
             .record(KIND, &key(repository, tag))?
@@ -119,7 +111,7 @@ impl BuildRecord {
             workspace.display()
         ))
         .hint(format!(
-            "build it again: `cargo xtask image --timestamp {}`; or take what is there by its whole tag",
+            "build it again: `cargo xtask image --timestamp {}`; or push the existing image by its full tag",
             record.timestamp
         ))
         .input()
@@ -127,17 +119,15 @@ impl BuildRecord {
 
     /// Every image in the store with this timestamp, whatever its versions are.
     pub fn with_timestamp(store: &Store, timestamp: &Timestamp) -> anyhow::Result<Self> {
-        let mut found: Vec<Self> = all(store)?.into_iter().filter(|record| record.timestamp == *timestamp).collect();
-        match (found.pop(), found.is_empty()) {
-            (Some(record), true) => Ok(record),
-            (None, _) => {
-                Err(anyhow!("no image with timestamp `{timestamp}` in the store `{}`", store.root().display()))
-                    .hint(listed(&timestamp.to_string(), &all(store).unwrap_or_default()))
-                    .input()
-            }
-            (Some(record), false) => {
-                found.push(record);
-                let tags: Vec<String> = found.iter().map(|record| format!("`{}`", record.tag)).collect();
+        let built = all(store)?;
+        let found: Vec<&Self> = built.iter().filter(|record| record.timestamp == *timestamp).collect();
+        match &found[..] {
+            [record] => Ok((*record).clone()),
+            [] => Err(anyhow!("no image with timestamp `{timestamp}` in the store `{}`", store.root().display()))
+                .hint(listed(&timestamp.to_string(), &built))
+                .input(),
+            several => {
+                let tags: Vec<String> = several.iter().map(|record| format!("`{}`", record.tag)).collect();
                 Err(anyhow!("several images have the timestamp `{timestamp}`: {}", tags.join(", ")))
                     .hint("name one by its whole tag")
                     .input()
@@ -157,7 +147,6 @@ impl BuildRecord {
         name.parse().ok().map(|timestamp| Self::with_timestamp(store, &timestamp)).transpose()
     }
 
-    /// The bytes of the manifest.
     pub fn manifest(&self, store: &Store) -> anyhow::Result<Vec<u8>> {
         store
             .read_blob(&self.digest, self.manifest_size)
@@ -165,7 +154,23 @@ impl BuildRecord {
             .hint(self.again())
     }
 
-    /// What people call it.
+    /// The image itself, but for its layers.
+    pub fn image(&self, store: &Store) -> anyhow::Result<Image> {
+        let config = store
+            .read_blob(&self.config.digest, MAX_CONFIG)
+            .with_context(|| format!("the config of `{}` is not in the store", self.name()))
+            .hint(self.again())?;
+        let format = [Format::DockerV2, Format::Oci].into_iter().find(|format| format.manifest() == self.media_type);
+        Ok(Image {
+            format: format.ok_or_else(|| anyhow!("manifests of type `{}` are not known", self.media_type))?,
+            manifest: self.manifest(store)?,
+            digest: self.digest,
+            config,
+            config_descriptor: self.config.clone(),
+            layers: self.layers.iter().map(|layer| layer.blob.clone()).collect(),
+        })
+    }
+
     pub fn name(&self) -> String {
         format!("{}:{}", self.repository, self.tag)
     }
@@ -182,9 +187,7 @@ impl BuildRecord {
 /// Every image in the store, oldest first.
 pub fn all(store: &Store) -> anyhow::Result<Vec<BuildRecord>> {
     let mut records: Vec<BuildRecord> = store.records(KIND)?;
-    records.sort_by(|a, b| {
-        (a.timestamp.to_string(), a.tag.to_string()).cmp(&(b.timestamp.to_string(), b.tag.to_string()))
-    });
+    records.sort_by_cached_key(|record| (record.timestamp.to_string(), record.tag.to_string()));
     Ok(records)
 }
 
@@ -231,11 +234,12 @@ fn key(repository: &Repository, tag: &Tag) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::terminal::report;
 
-    fn record(tag: &str, timestamp: &str) -> BuildRecord {
+    /// One with nothing in it, of this tag and timestamp.
+    pub fn example(tag: &str, timestamp: &str) -> BuildRecord {
         let digest = Digest::from_bytes([7; 32]);
         BuildRecord {
             repository: "fmtk-ma".parse().unwrap(),
@@ -256,7 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         for (tag, timestamp) in [("a", "20221028181325"), ("b", "20221109000000"), ("c", "20221109000000")] {
-            record(tag, timestamp).save(&store, folder.path()).unwrap();
+            example(tag, timestamp).save(&store, folder.path()).unwrap();
         }
         let tag = |name: &str| BuildRecord::named(&store, name).unwrap().map(|record| record.tag.to_string());
         for name in ["20221028181325", "a-20221028181325", "fmtk-ma:a-20221028181325", "o/fmtk-ma:a-20221028181325"] {
@@ -272,22 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_outrun_from_the_begin_of_another_build_to_its_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("store")).unwrap();
-        let outrun = || outrun(&store, folder.path()).unwrap();
-        begin(&store, folder.path()).unwrap();
-        assert!(!outrun());
-        record("a", "20221028181325").save(&store, folder.path()).unwrap();
-        assert!(!outrun());
-        begin(&store, folder.path()).unwrap();
-        assert!(outrun());
-        assert_eq!(BuildRecord::latest(&store, folder.path()).unwrap().tag.as_str(), "a-20221028181325");
-        record("b", "20221109000000").save(&store, folder.path()).unwrap();
-        assert!(!outrun());
-    }
-
-    #[test]
     fn a_tag_that_none_has_is_told_the_nearest_or_the_way_to_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
@@ -296,7 +284,7 @@ mod tests {
             report::render(&error).lines().last().unwrap_or_default().to_owned()
         };
         assert_eq!(said("a-2022"), "hint: nothing was built yet: run `cargo xtask image`");
-        record("a", "20221028181325").save(&store, folder.path()).unwrap();
+        example("a", "20221028181325").save(&store, folder.path()).unwrap();
         assert_eq!(said("a-2022102818132"), "hint: did you mean `fmtk-ma:a-20221028181325`?");
         assert_eq!(said("other"), "hint: built are: `a-20221028181325`");
     }

@@ -39,17 +39,9 @@ impl Broken {
     }
 }
 
-/// Gives a type with a function `read(&str) -> Result<Self, Broken>` its parsing, and serde as the printed text.
-macro_rules! parsed_by_read {
-    ($name:ident, $what:literal) => {
-        impl std::str::FromStr for $name {
-            type Err = $crate::NameError;
-
-            fn from_str(text: &str) -> Result<Self, $crate::NameError> {
-                Self::read(text).map_err(|broken| broken.of($what, text))
-            }
-        }
-
+/// Serializes a name as its text, and deserializes it by parsing.
+macro_rules! serde_as_text {
+    ($name:ident) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -65,4 +57,20 @@ macro_rules! parsed_by_read {
     };
 }
 
+/// Gives a type with a function `read(&str) -> Result<Self, Broken>` its parsing, and serde as the printed text.
+macro_rules! parsed_by_read {
+    ($name:ident, $what:literal) => {
+        impl std::str::FromStr for $name {
+            type Err = $crate::NameError;
+
+            fn from_str(text: &str) -> Result<Self, $crate::NameError> {
+                Self::read(text).map_err(|broken| broken.of($what, text))
+            }
+        }
+
+        $crate::error::serde_as_text!($name);
+    };
+}
+
 pub(crate) use parsed_by_read;
+pub(crate) use serde_as_text;

@@ -78,7 +78,7 @@ impl FromStr for ImageRef {
     }
 }
 
-crate::text::serde_as_text!(ImageRef);
+crate::error::serde_as_text!(ImageRef);
 
 impl fmt::Display for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,13 +8,15 @@ mod script;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use image_name::Digest;
 use oci_image::{LAYER_FORMAT, Layer, ParentDirs, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Cann;
 
+#[cfg(test)]
+pub use changes::tests::entries;
 pub use executor::{Installer, install};
 
 /// Raised where the same installer upon the same base would give other layers.
@@ -28,12 +30,10 @@ pub const LATEST: &str = "/usr/local/Ascend/ascend-toolkit/latest";
 
 /// All that the layers of an installed CANN depend on.
 #[derive(Debug, Clone)]
-pub struct Wanted<'a> {
-    /// SHA-256 of the installer.
+pub struct CannKey<'a> {
     pub sha256: Digest,
-    /// Digest of the base's manifest.
     pub base: Digest,
-    /// Times of the base's folders, where it was looked into.
+    /// Times of the base's folders, where it was inspected.
     pub dirs: Option<&'a ParentDirs>,
     /// How it is run, what is dropped, what is a wheel.
     pub cann: &'a Cann,
@@ -49,16 +49,14 @@ pub struct Installed {
     /// How many files, folders and links are in them.
     pub entries: u64,
     /// Wheels among them that are to be installed.
-    pub wheels: Vec<FoundWheel>,
+    pub wheels: Vec<CannWheel>,
     /// Absolute paths that are kept though they are outside of [`ROOTS`].
     pub outside: Vec<String>,
     /// Files that run with the rights of their owner or group.
     pub setid: Vec<String>,
-    /// Paths of the base that are taken away.
     pub removed: Vec<String>,
     /// Changes that the recipe's list drops.
     pub dropped: u64,
-    /// Whether [`LATEST`] is there.
     pub latest: bool,
     /// The folders in the layers.
     pub dirs: ParentDirs,
@@ -66,17 +64,15 @@ pub struct Installed {
 
 /// A wheel in the installed tree; a copy of it is in the store as a blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundWheel {
+pub struct CannWheel {
     /// Absolute path in the image.
     pub path: String,
-    /// SHA-256 of the wheel.
     pub sha256: Digest,
-    /// Length in bytes.
     pub size: u64,
 }
 
-impl Wanted<'_> {
-    fn key(&self) -> anyhow::Result<String> {
+impl CannKey<'_> {
+    fn text(&self) -> anyhow::Result<String> {
         let Self { sha256, base, dirs, cann, max_layer } = self;
         let options = serde_json::to_string(&(cann, max_layer, dirs.is_some(), script::OPTIONS))?;
         Ok(format!("{VERSION} {LAYER_FORMAT} {sha256} {base} {options}"))
@@ -84,20 +80,20 @@ impl Wanted<'_> {
 }
 
 /// What the store remembers, if all of it is still there.
-pub fn cached(store: &Store, wanted: &Wanted<'_>) -> anyhow::Result<Option<Installed>> {
-    let installed: Option<Installed> = store.record(KIND, &wanted.key()?)?;
+pub fn cached(store: &Store, key: &CannKey<'_>) -> anyhow::Result<Option<Installed>> {
+    let installed: Option<Installed> = store.record(KIND, &key.text()?)?;
     Ok(installed.filter(|installed| {
         installed.layers.iter().all(|layer| store.has(&layer.digest, layer.size))
             && installed.wheels.iter().all(|wheel| store.has(&wheel.sha256, wheel.size))
     }))
 }
 
-fn remember(store: &Store, wanted: &Wanted<'_>, installed: &Installed) -> anyhow::Result<()> {
-    store.put_record(KIND, &wanted.key()?, installed).context("failed to remember what CANN's installer wrote")
+fn remember(store: &Store, key: &CannKey<'_>, installed: &Installed) -> anyhow::Result<()> {
+    store.put_record(KIND, &key.text()?, installed).context("failed to remember what CANN's installer wrote")
 }
 
 /// A wheel of the store under its own name, which says what it is for. Two that are the same are one.
-pub fn named(store: &Store, wheel: &FoundWheel) -> anyhow::Result<PathBuf> {
+pub fn named(store: &Store, wheel: &CannWheel) -> anyhow::Result<PathBuf> {
     let name = Path::new(&wheel.path).file_name().context("a wheel without a name")?;
     let folder = store.root().join("wheels").join(wheel.sha256.hex());
     let file = folder.join(name);
@@ -111,6 +107,5 @@ pub fn named(store: &Store, wheel: &FoundWheel) -> anyhow::Result<PathBuf> {
         std::fs::hard_link(&blob, &half).or_else(|_| std::fs::copy(&blob, &half).map(drop)).with_context(failed)?;
         std::fs::rename(&half, &file).with_context(failed)?;
     }
-    ensure!(file.is_file(), "`{}` is no file", file.display());
     Ok(file)
 }

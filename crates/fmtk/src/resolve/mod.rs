@@ -2,6 +2,7 @@
 
 pub(crate) mod base;
 pub(crate) mod connect;
+pub(crate) mod containers;
 pub(crate) mod fetch;
 pub mod front;
 pub(crate) mod lock;

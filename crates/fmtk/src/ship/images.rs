@@ -1,37 +1,24 @@
 //! `images`: what an organisation has in the registry, newest first.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, anyhow};
-use image_name::{Digest, Host, ImageTag, OrgName, RepoPath, Tag};
+use anyhow::Context;
+use image_name::{Digest, ImageTag, RepoPath, Tag};
 use oci_image::Manifest;
 use registry::Registry;
 use serde_json::json;
 
 use crate::{
-    options::{Format, RegistryArgs},
-    resolve::{connect, place},
-    terminal::{
-        progress::bytes,
-        report::{self, WithHint},
-    },
+    options::Format,
+    resolve::connect,
+    ship::target::TargetArgs,
+    terminal::{progress::bytes, report},
 };
 
 /// Flags of `images`.
 #[derive(Debug, clap::Args)]
 pub struct ImagesArgs {
-    /// How the registry is reached.
+    /// Whose images are listed.
     #[command(flatten)]
-    pub registry_args: RegistryArgs,
-    /// Organisation to list [default: the recipe's]
-    #[arg(long, value_name = "ORG", env = "org_name")]
-    pub org: Option<OrgName>,
-    /// Registry [default: the recipe's]
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::resolve::connect::host)]
-    pub registry: Option<Host>,
-    /// Recipe that names the registry and the repository [default: `image.toml` of the workspace]
-    #[arg(long, value_name = "FILE")]
-    pub recipe: Option<PathBuf>,
+    pub target: TargetArgs,
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -39,26 +26,18 @@ pub struct ImagesArgs {
 
 /// Runs the command.
 pub fn run(args: &ImagesArgs) -> anyhow::Result<()> {
-    let recipe = place::recipe(args.recipe.as_deref())?;
-    let host = args.registry.as_ref().unwrap_or(&recipe.registry.host);
-    let org = args
-        .org
-        .as_ref()
-        .or(recipe.registry.org.as_ref())
-        .ok_or_else(|| anyhow!("no organisation to list"))
-        .hint("name one with `--org`, with `$org_name` or as `registry.org` in the recipe")
-        .input()?;
+    let recipe = args.target.recipe()?;
+    let (host, org) = args.target.names(&recipe, "no organisation to list")?;
     let path = RepoPath::of(org, &recipe.registry.repository);
-    let registry = connect::registry(host, &args.registry_args, &recipe.registry);
+    let registry = connect::registry(host, &args.target.registry_args, &recipe.registry);
     let tags = registry.tags(&path).with_context(|| format!("failed to list the images of `{org}` on `{host}`"))?;
-    let images: Vec<Listed> = newest_first(tags).into_iter().map(|(tag, parsed)| Listed::new(tag, parsed)).collect();
-    let images = looked_at(&registry, &path, images);
+    // A request a tag.
+    let images = side_by_side::map(&newest_first(tags), AT_ONCE, |(tag, parsed)| listed(&registry, &path, tag, parsed));
     let document: Vec<_> = images.iter().map(|image| image.json(&path)).collect();
     args.format.print(|| report::printable(&table(&path, &images)), &document)
 }
 
-/// A tag, and what its manifest says.
-#[derive(Clone)]
+/// A tag, and what its manifest says, if that can be had.
 struct Listed {
     tag: Tag,
     parsed: Option<ImageTag>,
@@ -68,21 +47,18 @@ struct Listed {
 }
 
 impl Listed {
-    fn new(tag: Tag, parsed: Option<ImageTag>) -> Self {
-        Self { tag, parsed, digest: None, size: None }
-    }
-
     fn json(&self, path: &RepoPath) -> serde_json::Value {
         let Self { tag, parsed, digest, size } = self;
+        let parsed = parsed.as_ref();
         json!({
             "user_image_url": format!("{path}:{tag}"),
             "tag": tag,
-            "python": parsed.as_ref().map(|parsed| &parsed.python),
-            "mindspore": parsed.as_ref().map(|parsed| &parsed.mindspore),
-            "cann": parsed.as_ref().map(|parsed| &parsed.cann),
-            "os": parsed.as_ref().map(|parsed| &parsed.os),
-            "timestamp": parsed.as_ref().map(|parsed| &parsed.timestamp),
-            "created": parsed.as_ref().map(|parsed| parsed.timestamp.rfc3339()),
+            "python": parsed.map(|parsed| &parsed.python),
+            "mindspore": parsed.map(|parsed| &parsed.mindspore),
+            "cann": parsed.map(|parsed| &parsed.cann),
+            "os": parsed.map(|parsed| &parsed.os),
+            "timestamp": parsed.map(|parsed| &parsed.timestamp),
+            "created": parsed.map(|parsed| parsed.timestamp.rfc3339()),
             "digest": digest,
             "size": size,
         })
@@ -92,16 +68,15 @@ impl Listed {
 /// Requests under way at most.
 const AT_ONCE: usize = 8;
 
-/// Asks for the manifest of each: one request a tag. A tag whose manifest can't be had is listed without it.
-fn looked_at(registry: &Registry, path: &RepoPath, images: Vec<Listed>) -> Vec<Listed> {
-    side_by_side::map(&images, AT_ONCE, |image| look_at(registry, path, image.clone()))
-}
-
-fn look_at(registry: &Registry, path: &RepoPath, image: Listed) -> Listed {
-    let Ok(Some(found)) = registry.manifest(path, &image.tag) else { return image };
-    let manifest = Manifest::parse(&found.bytes, Some(&found.media_type).filter(|it| !it.is_empty()).map(|it| &**it));
-    let size = manifest.ok().map(|it| it.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.size)));
-    Listed { digest: Some(found.digest), size, ..image }
+fn listed(registry: &Registry, path: &RepoPath, tag: &Tag, parsed: &Option<ImageTag>) -> Listed {
+    let (tag, parsed) = (tag.clone(), parsed.clone());
+    let Ok(Some(found)) = registry.manifest(path, &tag) else {
+        return Listed { tag, parsed, digest: None, size: None };
+    };
+    let media_type = Some(found.media_type.as_str()).filter(|it| !it.is_empty());
+    let manifest = Manifest::parse(&found.bytes, media_type).ok();
+    let size = manifest.map(|it| it.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.size)));
+    Listed { tag, parsed, digest: Some(found.digest), size }
 }
 
 /// One image a line; the first column is what `app_config` wants.
@@ -137,18 +112,4 @@ fn newest_first(tags: Vec<Tag>) -> Vec<(Tag, Option<ImageTag>)> {
         (std::cmp::Reverse(age), tag.to_string())
     });
     tags
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_image_comes_first_and_foreign_tags_last() {
-        let old = "py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325";
-        let new = "py_3.7-ms_1.7.0_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221128181325";
-        let tags = ["latest", old, "base", new].map(|text| text.parse().unwrap());
-        let sorted: Vec<String> = newest_first(tags.into()).into_iter().map(|(tag, _)| tag.to_string()).collect();
-        assert_eq!(sorted, [new, old, "base", "latest"]);
-    }
 }

@@ -12,7 +12,7 @@ use crate::{
     terminal::report::{self, WithHint},
 };
 
-/// Looks for all that the image needs of the store. Contents of layers are left to whoever reads them: see [`explained`].
+/// Looks for all that the image needs of the store. Contents of layers are left to whoever reads them: see [`BuildRecord::explained`].
 pub fn check(record: &BuildRecord, store: &Store) -> anyhow::Result<()> {
     // Else the build that makes them again would find them there.
     for digest in [&record.digest, &record.config.digest] {
@@ -29,38 +29,15 @@ pub fn check(record: &BuildRecord, store: &Store) -> anyhow::Result<()> {
         }
     }
     let whole = || {
-        ensure!(
-            lost.is_empty(),
-            "`{}` is not in the store as it was built: it lacks {}",
-            record.name(),
-            lost.join(", ")
-        );
+        let (name, lost) = (record.name(), lost.join(", "));
+        ensure!(lost.is_empty(), "`{name}` is not in the store as it was built: it lacks {lost}");
         let said = Manifest::parse(&manifest, Some(&record.media_type))?;
         let layers = record.layers.iter().map(|layer| &layer.blob.digest);
         let is_same = said.config.digest == record.config.digest && said.layers.iter().map(|it| &it.digest).eq(layers);
-        ensure!(is_same, "what the store remembers of `{}` is not what its manifest says", record.name());
+        ensure!(is_same, "what the store remembers of `{name}` is not what its manifest says");
         Ok(())
     };
     whole().hint(record.again())
-}
-
-/// The error with the image's layer that it is about, where that is one of the store which is not what its name says.
-/// It is taken out of the store, so that the next build makes it anew.
-pub fn explained<'a>(
-    error: anyhow::Error,
-    store: &Store,
-    image: &str,
-    again: &str,
-    mut layers: impl Iterator<Item = (Digest, &'a str)>,
-) -> anyhow::Error {
-    let Some(digest) = error.chain().find_map(wrong) else { return error };
-    if !store.discard_damaged(&digest).unwrap_or(false) {
-        return error;
-    }
-    let layer = layers.find(|(layer, _)| *layer == digest).map_or("of the base", |(_, holds)| holds);
-    let said = report::one_line(error.as_ref());
-    let text = format!("layer `{layer}` of `{image}` was damaged in the store, and was taken out of it");
-    report::hinted(anyhow!(said).context(text), again)
 }
 
 /// The blob that was not what its descriptor says.
@@ -75,9 +52,18 @@ fn wrong(cause: &(dyn Error + 'static)) -> Option<Digest> {
 }
 
 impl BuildRecord {
-    /// See [`explained`].
+    /// The error with the image's layer that it is about, where that is one of the store which is not what its name
+    /// says. It is removed from the store, so that the next build makes it anew.
     pub fn explained(&self, error: anyhow::Error, store: &Store) -> anyhow::Error {
-        let layers = self.layers.iter().map(|layer| (layer.blob.digest, layer.content.as_str()));
-        explained(error, store, &self.name(), &self.again(), layers)
+        let Some(digest) = error.chain().find_map(wrong) else { return error };
+        if !store.discard_damaged(&digest).unwrap_or(false) {
+            return error;
+        }
+        let layer = self.layers.iter().find(|layer| layer.blob.digest == digest);
+        let content = layer.map_or("of the base", |layer| layer.content.as_str());
+        let said = report::one_line(error.as_ref());
+        let text =
+            format!("layer `{content}` of `{}` was damaged in the store and has been removed from it", self.name());
+        report::hinted(anyhow!(said).context(text), self.again())
     }
 }

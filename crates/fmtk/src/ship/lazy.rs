@@ -12,17 +12,13 @@ use crate::{
     options::RegistryArgs,
     recipe,
     record::{BuildRecord, RecordedBase},
-    resolve::base::{OpenImage, open},
+    resolve::base::{self, OpenImage},
     terminal::progress::Progress,
 };
 
-/// The base's place, and what it has to be.
+/// What opens the base, and what came of it.
 pub struct LazyBase<'a> {
-    record: &'a BuildRecord,
-    args: &'a RegistryArgs,
-    registry: &'a recipe::Registry,
-    store: &'a Store,
-    progress: &'a Progress,
+    open: Box<dyn Fn() -> anyhow::Result<OpenImage> + Send + Sync + 'a>,
     opened: OnceLock<Result<OpenImage, String>>,
 }
 
@@ -35,21 +31,20 @@ impl<'a> LazyBase<'a> {
         store: &'a Store,
         progress: &'a Progress,
     ) -> Self {
-        Self { record, args, registry, store, progress, opened: OnceLock::new() }
-    }
-
-    fn image(&self) -> anyhow::Result<OpenImage> {
-        let image = open(&self.record.base.reference, self.args, self.registry, self.store, self.progress)?;
-        let RecordedBase { reference, digest: built_on } = &self.record.base;
-        let found = image.base.manifest_digest;
-        ensure!(found == *built_on, "the base `{reference}` is {found} now, the image was built on {built_on}");
-        Ok(image)
+        let open = move || {
+            let RecordedBase { reference, digest: built_on } = &record.base;
+            let image = base::open(reference, args, registry, store, progress)?;
+            let found = image.base.manifest_digest;
+            ensure!(found == *built_on, "the base `{reference}` is {found} now, the image was built on {built_on}");
+            Ok(image)
+        };
+        Self { open: Box::new(open), opened: OnceLock::new() }
     }
 }
 
 impl BlobSource for LazyBase<'_> {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
-        match self.opened.get_or_init(|| self.image().map_err(|error| format!("{error:#}"))) {
+        match self.opened.get_or_init(|| (self.open)().map_err(|error| format!("{error:#}"))) {
             Ok(image) => image.open(blob),
             Err(reason) => Err(io::Error::other(reason.as_str())),
         }

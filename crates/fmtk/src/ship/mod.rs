@@ -1,10 +1,10 @@
-//! Images that were built: written, pushed, listed and looked at.
+//! Images that were built: written, pushed, listed and inspected.
 
 pub(crate) mod context;
 pub mod images;
 pub mod inspect;
 pub(crate) mod intact;
 pub(crate) mod lazy;
-pub(crate) mod made;
 pub(crate) mod output;
 pub mod push;
+mod target;

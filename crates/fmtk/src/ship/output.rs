@@ -1,15 +1,29 @@
-//! Ways out of the store: an OCI layout, a docker archive, a build context, an engine.
+//! What an image is written as: an OCI layout, a docker archive, a build context, an engine.
 
 use std::{fmt, fs, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, anyhow};
-use oci_image::Store;
+use image_name::ImageRef;
+use oci_image::{ConfigEdits, Store, write_archive, write_layout};
 
 use crate::{
+    build::Built,
     engine::{self, Way},
-    resolve::base::Fallback,
-    ship::{context, made::Made},
+    record::BuildRecord,
+    resolve::base::{Fallback, OpenImage},
+    ship::context,
 };
+
+/// An image that was just built, for whatever writes it.
+pub struct BuiltImage<'a> {
+    pub record: &'a BuildRecord,
+    pub built: &'a Built,
+    /// What its config has that the base's has not.
+    pub config: &'a ConfigEdits,
+    /// The base as it was named.
+    pub reference: &'a ImageRef,
+    pub opened: &'a OpenImage,
+}
 
 /// A place to write the image to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,23 +64,23 @@ impl Output {
     }
 
     /// Writes the image, whole or not at all.
-    pub fn write(&self, made: &Made<'_>, store: &Store) -> anyhow::Result<()> {
-        let source = Fallback { store, other: made.opened };
-        let image = &made.built.image;
+    pub fn write(&self, image: &BuiltImage<'_>, store: &Store) -> anyhow::Result<()> {
+        let BuiltImage { record, built, opened, .. } = image;
+        let source = Fallback { store, other: *opened };
         let written = match self {
-            Self::Layout(dir) => oci_image::write_layout(image, &source, dir, made.tag.as_str()).map_err(Into::into),
-            Self::Archive(file) => oci_image::write_archive(image, &source, file, &made.name).map_err(Into::into),
-            Self::Context(dir) => context::write(made, store, dir),
+            Self::Layout(dir) => write_layout(&built.image, &source, dir, record.tag.as_str()).map_err(Into::into),
+            Self::Archive(file) => write_archive(&built.image, &source, file, &record.name()).map_err(Into::into),
+            Self::Context(dir) => context::write(image, store, dir),
         };
-        written.with_context(|| format!("failed to write `{self}`")).map_err(|error| made.explained(error, store))
+        written.with_context(|| format!("failed to write `{self}`")).map_err(|error| record.explained(error, store))
     }
 }
 
 /// Loads the image into an engine.
-pub fn load(made: &Made<'_>, store: &Store, program: &'static str) -> anyhow::Result<()> {
-    let source = Fallback { store, other: made.opened };
-    let loaded = engine::load(&Way::plain(program), &made.built.image, &source, &made.name);
-    loaded.map(drop).map_err(|error| made.explained(error, store))
+pub fn load(image: &BuiltImage<'_>, store: &Store, program: &'static str) -> anyhow::Result<()> {
+    let source = Fallback { store, other: image.opened };
+    let loaded = engine::load(&Way::plain(program), &image.built.image, &source, &image.record.name());
+    loaded.map(drop).map_err(|error| image.record.explained(error, store))
 }
 
 impl fmt::Display for Output {
@@ -88,39 +102,35 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display();
         fs::write(folder.path().join("file"), "").unwrap();
-        let check = |text: String| text.parse::<Output>().unwrap().check().map_err(|error| error.to_string());
-        assert_eq!(check(format!("docker-archive:{path}/file")), Ok(()));
-        assert_eq!(check(format!("docker-archive:{path}/new")), Ok(()));
-        assert_eq!(check(format!("oci:{path}")), Ok(()));
-        assert_eq!(check(format!("oci:{path}/new")), Ok(()));
-        assert_eq!(check(format!("context:{path}/new/er")), Ok(()));
-        assert_eq!(
-            check(format!("oci:{path}/file")),
-            Err(format!("`{path}/file` is there already and is not a folder"))
-        );
-        assert_eq!(
-            check(format!("context:{path}/file")),
-            Err(format!("`{path}/file` is there already and is not a folder"))
-        );
-        assert_eq!(
-            check(format!("context:{path}")),
-            Err(format!("`{path}` is there already and is no build context that fmtk wrote: `file` is in it"))
-        );
-        assert_eq!(
-            check(format!("docker-archive:{path}")),
-            Err(format!("`{path}` is there already and is not a file"))
-        );
-        let device = "`/dev/null` is there already and is not a file".to_owned();
-        assert_eq!(check("docker-archive:/dev/null".to_owned()), Err(device));
+        let wrong = |output: &str| {
+            let output = output.replace("PATH", &path.to_string());
+            let error = output.parse::<Output>().unwrap().check().err()?;
+            Some(error.to_string().replace(&path.to_string(), "PATH"))
+        };
+        for output in
+            ["docker-archive:PATH/file", "docker-archive:PATH/new", "oci:PATH", "oci:PATH/new", "context:PATH/new/er"]
+        {
+            assert_eq!(wrong(output), None, "{output}");
+        }
+        for (output, expected) in [
+            ("oci:PATH/file", "`PATH/file` is there already and is not a folder"),
+            ("context:PATH/file", "`PATH/file` is there already and is not a folder"),
+            ("context:PATH", "`PATH` is there already and is no build context that fmtk wrote: `file` is in it"),
+            ("docker-archive:PATH", "`PATH` is there already and is not a file"),
+            ("docker-archive:/dev/null", "`/dev/null` is there already and is not a file"),
+        ] {
+            assert_eq!(wrong(output).as_deref(), Some(expected), "{output}");
+        }
     }
 
     #[test]
-    fn every_way_out_prints_as_it_was_written() {
+    fn every_output_prints_as_it_was_written() {
         for text in ["oci:a/b", "docker-archive:/x.tar", "context:a b"] {
             assert_eq!(text.parse::<Output>().unwrap().to_string(), text);
         }
         for text in ["", "context:", "dir:x", "oci"] {
-            assert!(text.parse::<Output>().is_err(), "{text}");
+            let error = text.parse::<Output>().unwrap_err().to_string();
+            assert_eq!(error, format!("`{text}` is not `oci:DIR`, `docker-archive:FILE` or `context:DIR`"));
         }
     }
 }

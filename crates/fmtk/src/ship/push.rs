@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use image_name::{Host, ImageRef, OrgName, RepoPath, Tag, Timestamp, user_image_url};
 use oci_image::Store;
 use registry::{Arrival, IfTagExists, Push, PushBlob, PushEvent, PushReport};
@@ -15,11 +15,11 @@ use serde_json::json;
 
 use crate::{
     host::app_config::{self, Planned},
-    options::{Format, RegistryArgs},
+    options::Format,
     recipe::Recipe,
     record::{self, BuildRecord, RecordedLayer},
     resolve::{base::Fallback, connect, place},
-    ship::{intact, lazy::LazyBase},
+    ship::{intact, lazy::LazyBase, target::TargetArgs},
     terminal::{
         progress::{self, Progress},
         report::{self, WithHint},
@@ -29,24 +29,15 @@ use crate::{
 /// Flags of `push`.
 #[derive(Debug, clap::Args)]
 pub struct PushArgs {
-    /// How the registry is reached.
+    /// Where the image goes to.
     #[command(flatten)]
-    pub registry_args: RegistryArgs,
-    /// Organisation that the image goes to [default: the recipe's]
-    #[arg(long, value_name = "ORG", env = "org_name")]
-    pub org: Option<OrgName>,
-    /// Registry [default: the recipe's]
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::resolve::connect::host)]
-    pub registry: Option<Host>,
+    pub target: TargetArgs,
     /// Push the image with this timestamp [default: the last one built from this workspace]
     #[arg(long, value_name = "TS", env = "timestamp")]
     pub timestamp: Option<Timestamp>,
     /// Push the image with this whole tag
     #[arg(long, value_name = "TAG", conflicts_with = "timestamp")]
     pub tag: Option<Tag>,
-    /// Recipe that names the registry [default: `image.toml` of the workspace]
-    #[arg(long, value_name = "FILE")]
-    pub recipe: Option<PathBuf>,
     /// Move the tag though it exists with another digest
     #[arg(long)]
     pub overwrite: bool,
@@ -64,7 +55,7 @@ pub struct PushArgs {
 /// Runs the command.
 pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let workspace = place::workspace();
-    let recipe = place::recipe(args.recipe.as_deref())?;
+    let recipe = args.target.recipe()?;
     let record = match (&args.tag, &args.timestamp) {
         (Some(tag), _) => BuildRecord::load(store, &recipe.registry.repository, tag)?,
         (None, Some(timestamp)) => BuildRecord::with_timestamp(store, timestamp)?,
@@ -80,26 +71,22 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
         }
     }
     intact::check(&record, store)?;
-    let host = args.registry.as_ref().unwrap_or(&recipe.registry.host);
-    let org = args
-        .org
-        .as_ref()
-        .or(recipe.registry.org.as_ref())
-        .ok_or_else(|| anyhow!("no organisation to push to"))
-        .hint("name one with `--org`, with `$org_name` or as `registry.org` in the recipe")
-        .input()?;
-    let target = Target { host, org, path: RepoPath::of(org, &record.repository), record: &record };
-    let url = target.url();
+    let (host, org) = args.target.names(&recipe, "no organisation to push to")?;
+    let path = RepoPath::of(org, &record.repository);
+    let reference = format!("{host}/{path}:{}", record.tag);
+    let url = user_image_url(org, &record.repository, &record.tag);
+    let target = Target { host, org, path, record: &record, reference, url };
+    let url = &target.url;
     // What can't be written later is better known before hours of upload.
-    let app_config = args.app_config.as_deref().map(|file| app_config::plan(file, &url)).transpose()?;
+    let app_config = args.app_config.as_deref().map(|file| app_config::plan(file, url)).transpose()?;
     if args.dry_run {
         return say(&target, None, app_config.as_ref(), args.format);
     }
-    progress.line(&format!("pushing {} to {}", target.reference(), host));
+    progress.line(&format!("pushing {} to {}", target.reference, host));
     let report = push(&target, args, &recipe, store, progress)?;
     // Planned anew: somebody may have edited the file during the upload.
     let app_config = match args.app_config.as_deref() {
-        Some(file) => Some(set_url(file, &url, progress)?),
+        Some(file) => Some(set_url(file, url, progress)?),
         None => None,
     };
     say(&target, Some(&report), app_config.as_ref(), args.format)
@@ -123,16 +110,8 @@ struct Target<'a> {
     org: &'a OrgName,
     path: RepoPath,
     record: &'a BuildRecord,
-}
-
-impl Target<'_> {
-    fn reference(&self) -> String {
-        format!("{}/{}:{}", self.host, self.path, self.record.tag)
-    }
-
-    fn url(&self) -> String {
-        user_image_url(self.org, &self.record.repository, &self.record.tag)
-    }
+    reference: String,
+    url: String,
 }
 
 fn push(
@@ -143,14 +122,14 @@ fn push(
     progress: &Progress,
 ) -> anyhow::Result<PushReport> {
     let record = target.record;
-    let registry = connect::registry(target.host, &args.registry_args, &recipe.registry);
+    let registry = connect::registry(target.host, &args.target.registry_args, &recipe.registry);
     let manifest = record.manifest(store)?;
     // A base that lies in this very registry is mounted from its repository.
     let mount_from = match &record.base.reference {
         ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
         _ => None,
     };
-    let base = LazyBase::new(record, &args.registry_args, &recipe.registry, store, progress);
+    let base = LazyBase::new(record, &args.target.registry_args, &recipe.registry, store, progress);
     // Layers of the base that were recompressed are in the store.
     let of_base = Fallback { store, other: &base };
     let layer = |layer: &RecordedLayer| PushBlob {
@@ -175,15 +154,17 @@ fn push(
         parallel: 0,
     };
     let started = Instant::now();
-    let watch = Watch { progress, started, sizes: Mutex::default() };
-    let report = registry.push_image(&push, &|event| watch.event(event)).map_err(|error| match error.cause() {
-        registry::Cause::Damaged { .. } => record.explained(error.into(), store),
-        _ => hinted(error, target),
+    let sizes = Mutex::default();
+    let report = registry.push_image(&push, &|event| show(event, &sizes, started, progress)).map_err(|error| {
+        match error.cause() {
+            registry::Cause::Damaged { .. } => record.explained(error.into(), store),
+            _ => hinted(error, target),
+        }
     })?;
     let counts =
         format!("{} sent, {} mounted, {} already there", report.sent_blobs, report.mounted_blobs, report.present_blobs);
     progress.line(&match report.unchanged {
-        true => format!("{} is there already with this digest; nothing was sent", target.reference()),
+        true => format!("{} is there already with this digest; nothing was sent", target.reference),
         false => format!(
             "pushed {} ({counts}; {}) in {}",
             report.digest,
@@ -215,8 +196,7 @@ fn say(
     app_config: Option<&Planned>,
     format: Format,
 ) -> anyhow::Result<()> {
-    let record = target.record;
-    let url = target.url();
+    let Target { record, reference, url, .. } = target;
     let text = || {
         if report.is_some() {
             return format!("{url}\n");
@@ -227,10 +207,10 @@ fn say(
         };
         let layers: String = record.layers.iter().map(layer).collect();
         let diff = app_config.map(Planned::diff).unwrap_or_default();
-        format!("would push {} to {}\n{layers}user_image_url: {url}\n{diff}", record.digest, target.reference())
+        format!("would push {} to {}\n{layers}user_image_url: {url}\n{diff}", record.digest, reference)
     };
     let document = json!({
-        "reference": target.reference(),
+        "reference": reference,
         "digest": record.digest,
         "user_image_url": url,
         "pushed": report.is_some(),
@@ -246,40 +226,31 @@ fn say(
     format.print(text, &document)
 }
 
-/// What a push shows: a line a blob, and on a terminal the bytes that went out.
-struct Watch<'a> {
-    progress: &'a Progress,
-    started: Instant,
-    sizes: Mutex<BTreeMap<String, (u64, u64)>>,
-}
-
-impl Watch<'_> {
-    fn event(&self, event: PushEvent<'_>) {
-        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            PushEvent::Sending { name, size } => {
-                sizes.insert(name.to_owned(), (0, size));
+/// Shows a line a blob, and on a terminal the bytes that went out; `sizes` has what was sent of how much of each blob.
+fn show(event: PushEvent<'_>, sizes: &Mutex<BTreeMap<String, (u64, u64)>>, started: Instant, progress: &Progress) {
+    let mut sizes = sizes.lock().unwrap_or_else(PoisonError::into_inner);
+    match event {
+        // Anew, where it was begun before.
+        PushEvent::Sending { name, size } => drop(sizes.insert(name.to_owned(), (0, size))),
+        PushEvent::Sent { name, bytes } => {
+            if let Some((sent, _)) = sizes.get_mut(name) {
+                *sent += bytes;
             }
-            PushEvent::Sent { name, bytes } => {
-                if let Some(entry) = sizes.get_mut(name) {
-                    entry.0 += bytes;
-                }
-                let (sent, all) = sizes.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-                drop(sizes);
-                self.progress.moving(|| {
-                    let rate = (sent as f64 / self.started.elapsed().as_secs_f64().max(0.001)) as u64;
-                    format!("sent {} of {} ({}/s)", progress::bytes(sent), progress::bytes(all), progress::bytes(rate))
-                });
-            }
-            PushEvent::Done { name, how } => {
-                let how = match how {
-                    Arrival::Present => "there",
-                    Arrival::Mounted => "mounted",
-                    Arrival::Sent => "sent",
-                };
-                drop(sizes);
-                self.progress.line(&format!("{how:<8} {name}"));
-            }
+            let (sent, all) = sizes.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+            drop(sizes);
+            progress.moving(|| {
+                let rate = (sent as f64 / started.elapsed().as_secs_f64().max(0.001)) as u64;
+                format!("sent {} of {} ({}/s)", progress::bytes(sent), progress::bytes(all), progress::bytes(rate))
+            });
+        }
+        PushEvent::Done { name, how } => {
+            let how = match how {
+                Arrival::Present => "there",
+                Arrival::Mounted => "mounted",
+                Arrival::Sent => "sent",
+            };
+            drop(sizes);
+            progress.line(&format!("{how:<8} {name}"));
         }
     }
 }

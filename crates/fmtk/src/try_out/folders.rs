@@ -1,16 +1,15 @@
 //! The folders of a job on this machine, as the platform gives them to its containers.
 
 use std::{
-    collections::HashSet,
     fs,
     os::unix::fs::{PermissionsExt, lchown, symlink},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context, bail};
 
 use super::{
-    plan::{CODE, EXAMPLE, FOLDERS, Job, User},
+    plan::{CODE, EXAMPLE, FOLDERS, Job},
     table::{self, ConfigMap},
 };
 use crate::terminal::machine::is_root;
@@ -18,46 +17,15 @@ use crate::terminal::machine::is_root;
 /// What is run where no command is given.
 const TRAIN: &str = include_str!("train.py");
 
-/// What is in a folder.
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
-/// The output folder of a job that has not begun. Dropped without [`Unbegun::begin`] it goes with all that was put into it.
-#[derive(Debug)]
-pub struct Unbegun<'a> {
-    out: &'a Path,
-    /// What was in it before, where it was there: it may have come since it was looked at.
-    before: Option<HashSet<PathBuf>>,
-    begun: bool,
-}
-
-impl<'a> Unbegun<'a> {
-    /// Nothing of the job is in the folder yet, if it is there at all.
-    pub fn new(out: &'a Path) -> Self {
-        Self { out, before: out.exists().then(|| entries(out).collect()), begun: false }
+/// Removes the folders of a job that has not begun, and the output folder if that `is_new`.
+pub fn remove(job: &Job, is_new: bool) {
+    // The error that ended it is being told; what can't be removed is harmless.
+    for node in &job.nodes {
+        let _ = fs::remove_dir_all(job.folder(node));
     }
-
-    /// What is in it is the job's from now on.
-    pub fn begin(mut self) {
-        self.begun = true;
-    }
-}
-
-impl Drop for Unbegun<'_> {
-    fn drop(&mut self) {
-        if self.begun {
-            return;
-        }
-        // The error that ended it is being told; what can't be removed is in nobody's way.
-        if let Some(before) = &self.before {
-            for path in entries(self.out).filter(|path| !before.contains(path)) {
-                let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-            }
-            return;
-        }
-        let _ = fs::remove_dir_all(self.out);
-        if let Some(above) = self.out.parent().filter(|above| above.ends_with("target/try")) {
+    if is_new {
+        let _ = fs::remove_dir(&job.out);
+        if let Some(above) = job.out.parent().filter(|above| above.ends_with("target/try")) {
             // Where nothing else was tried yet.
             let _ = fs::remove_dir(above);
         }
@@ -70,20 +38,17 @@ pub fn create(job: &Job, code: Option<&Path>) -> anyhow::Result<Vec<ConfigMap>> 
         .iter()
         .map(|node| {
             let folder = job.folder(node);
-            for (name, ..) in FOLDERS {
-                create_all(&folder.join(name))?;
-            }
-            let log = folder.join("modelarts/log");
-            create_all(&log)?;
-            // It is below a shared folder.
             let own = job.on_host(node, CODE).context("the code has no folder on this machine")?;
-            create_all(&own)?;
+            for path in FOLDERS.map(|(name, ..)| folder.join(name)).iter().chain([&folder.join("modelarts/log"), &own])
+            {
+                create_all(path)?;
+            }
             match code {
                 Some(code) => copy(code, &own)?,
                 None => write(&own.join(EXAMPLE), TRAIN)?,
             }
             for name in ["modelarts", "cache", "tmp"] {
-                give(&folder.join(name), job.user)?;
+                give(&folder.join(name), job)?;
             }
             mode(&folder.join("tmp"), 0o1777)?;
             ConfigMap::create(&folder.join("config"), &table::initializing())
@@ -127,11 +92,11 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 /// Gives everything to the container's user. Where only root could, everyone gets it: in a rootless engine the user has
 /// another number outside.
-fn give(path: &Path, user: User) -> anyhow::Result<()> {
-    let failed = || format!("failed to give `{}` to {user}", path.display());
+fn give(path: &Path, job: &Job) -> anyhow::Result<()> {
+    let failed = || format!("failed to give `{}` to {}", path.display(), job.user);
     let kind = path.symlink_metadata().with_context(failed)?.file_type();
     if is_root() {
-        lchown(path, Some(user.uid), Some(user.gid)).with_context(failed)?;
+        lchown(path, Some(job.uid), Some(job.gid)).with_context(failed)?;
         // The tuning kit refuses what others can read; links have no mode of their own.
         if !kind.is_symlink() {
             let own = path.metadata().with_context(failed)?.permissions().mode();
@@ -142,7 +107,7 @@ fn give(path: &Path, user: User) -> anyhow::Result<()> {
     }
     if kind.is_dir() {
         for entry in fs::read_dir(path).with_context(failed)? {
-            give(&entry.with_context(failed)?.path(), user)?;
+            give(&entry.with_context(failed)?.path(), job)?;
         }
     }
     Ok(())
@@ -151,29 +116,31 @@ fn give(path: &Path, user: User) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::try_out::plan::tests::job;
 
     #[test]
-    fn the_folder_of_a_job_that_never_began_goes_and_that_of_one_that_did_stays() {
+    fn of_a_job_that_never_began_nothing_stays_but_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
         let (own, given) = (folder.path().join("target/try/1"), folder.path().join("given"));
         fs::create_dir(folder.path().join("target")).unwrap();
         fs::create_dir(&given).unwrap();
-        fs::write(given.join("of-the-user"), "").unwrap();
-        for out in [&own, &given] {
-            let unbegun = Unbegun::new(out);
-            create_all(&out.join("node-0/tmp")).unwrap();
-            drop(unbegun);
-        }
+        let tried = |out: &Path| {
+            let (job, is_new) = (job(out, 2), !out.exists());
+            create(&job, None).unwrap();
+            // It may have come since it was looked at.
+            fs::create_dir_all(&given).unwrap();
+            fs::write(given.join("of-the-user"), "").unwrap();
+            remove(&job, is_new);
+        };
+        tried(&own);
         assert!(!folder.path().join("target/try").exists() && folder.path().join("target").exists());
-        assert_eq!(entries(&given).collect::<Vec<_>>(), [given.join("of-the-user")]);
-
         create_all(&folder.path().join("target/try/0")).unwrap();
-        drop(Unbegun::new(&own));
-        assert!(folder.path().join("target/try/0").exists());
-        let unbegun = Unbegun::new(&own);
-        create_all(&own.join("node-0")).unwrap();
-        unbegun.begin();
-        assert!(own.join("node-0").exists());
+        tried(&own);
+        assert!(folder.path().join("target/try/0").exists() && !own.exists());
+        fs::remove_file(given.join("of-the-user")).unwrap();
+        tried(&given);
+        let left: Vec<_> = fs::read_dir(&given).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["of-the-user"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The image to be tried: one of the store, which is loaded where the engine lacks it, or one that the engine has.
 
-use anyhow::{Context, anyhow, bail, ensure};
-use oci_image::{Format, Image, MAX_CONFIG, Store};
+use anyhow::{Context, anyhow, bail};
+use oci_image::Store;
 
 use crate::{
     engine::{self, Answer, Way},
@@ -15,25 +15,25 @@ use crate::{
 
 /// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum TriedImage {
     /// Built by us.
     Store(Box<BuildRecord>),
     /// By this name in the engine, or nowhere.
     Engine(String),
 }
 
-impl Found {
+impl TriedImage {
     /// The image of this name: a tag or timestamp in the store, with or without the repository, else a reference of the
     /// engine's. Without a name, the last one built from this workspace.
     pub fn new(name: Option<&str>, store: &Store) -> anyhow::Result<Self> {
-        let Some(name) = name else {
-            return Ok(Self::Store(Box::new(BuildRecord::latest(store, &place::workspace())?)));
+        let record = match name {
+            None => Some(BuildRecord::latest(store, &place::workspace())?),
+            Some(name) => BuildRecord::named(store, name)?,
         };
-        let found = BuildRecord::named(store, name)?;
-        Ok(found.map_or_else(|| Self::Engine(name.to_owned()), |record| Self::Store(Box::new(record))))
+        let by_name = || Self::Engine(name.unwrap_or_default().to_owned());
+        Ok(record.map_or_else(by_name, |record| Self::Store(Box::new(record))))
     }
 
-    /// What people call it.
     pub fn name(&self) -> String {
         match self {
             Self::Store(record) => record.name(),
@@ -41,32 +41,30 @@ impl Found {
         }
     }
 
-    /// Its id in the engine; none where that is to be given the image by [`Found::load`], which the store has whole.
+    /// Its id in the engine; none where that is to be given the image by [`Self::load`], which the store has whole.
     pub fn known(&self, way: &Way, store: &Store) -> anyhow::Result<Option<String>> {
-        let program = way.program;
-        match self {
+        let name = match self {
             // An engine knows an image by the digest of its config. One that has another name for it is given it again.
-            Self::Store(record) => match way.image("{{.Id}}", &record.config.digest.hex())? {
-                Answer::Said(id) => Ok(Some(id)),
-                _ => intact::check(record, store).map(|()| None),
-            },
-            Self::Engine(name) => {
-                let missing = || format!("`{name}` is neither in the store nor does {program} have it");
-                let seen = match way.image("{{.Id}} {{.Architecture}}", name)? {
-                    Answer::Said(seen) => seen,
-                    answer => {
-                        let hint = meant(name, &record::all(store)?, program);
-                        return Err(answer.error()).with_context(missing).hint(hint).input();
-                    }
+            Self::Store(record) => {
+                return match way.image("{{.Id}}", &record.config.digest.hex())? {
+                    Answer::Said(id) => Ok(Some(id)),
+                    _ => intact::check(record, store).map(|()| None),
                 };
-                let (id, machine) = seen.split_once(' ').unwrap_or((&seen, ""));
-                let check = || {
-                    ensure!(machine == "arm64", "`{name}` is an image for {machine}, not for arm64");
-                    Ok(())
-                };
-                check().input()?;
-                Ok(Some(id.to_owned()))
             }
+            Self::Engine(name) => name,
+        };
+        let said = match way.image("{{.Id}} {{.Architecture}}", name)? {
+            Answer::Said(said) => said,
+            answer => {
+                return Err(answer.error())
+                    .with_context(|| format!("`{name}` is neither in the store nor does {} have it", way.program))
+                    .hint(meant(name, &record::all(store)?, way.program))
+                    .input();
+            }
+        };
+        match said.split_once(' ').unwrap_or((&said, "")) {
+            (id, "arm64") => Ok(Some(id.to_owned())),
+            (_, machine) => Err(anyhow!("`{name}` is an image for {machine}, not for arm64")).input(),
         }
     }
 
@@ -83,7 +81,7 @@ impl Found {
         let Self::Store(record) = self else { bail!("`{name}` is not in the store") };
         progress.line(&format!("loading {name} into {}, once", way.program));
         let base = LazyBase::new(record, args, &recipe.registry, store, progress);
-        engine::load(way, &image(record, store)?, &Fallback { store, other: &base }, &name)
+        engine::load(way, &record.image(store)?, &Fallback { store, other: &base }, &name)
             .map_err(|error| record.explained(error, store))
     }
 }
@@ -97,59 +95,21 @@ fn meant(name: &str, built: &[BuildRecord], program: &str) -> String {
     }
 }
 
-/// The image of a record.
-fn image(record: &BuildRecord, store: &Store) -> anyhow::Result<Image> {
-    let config = store
-        .read_blob(&record.config.digest, MAX_CONFIG)
-        .with_context(|| format!("the config of `{}` is not in the store", record.name()))
-        .hint(record.again())?;
-    let format = [Format::DockerV2, Format::Oci].into_iter().find(|format| format.manifest() == record.media_type);
-    Ok(Image {
-        format: format.ok_or_else(|| anyhow!("manifests of type `{}` are not known", record.media_type))?,
-        manifest: record.manifest(store)?,
-        digest: record.digest,
-        config,
-        config_descriptor: record.config.clone(),
-        layers: record.layers.iter().map(|layer| layer.blob.clone()).collect(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use serde_json::json;
 
     use super::*;
-
-    fn built(timestamp: &str) -> BuildRecord {
-        let digest = format!("sha256:{}", "0".repeat(64));
-        let tag = format!("py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-{timestamp}");
-        let record = json!({
-            "repository": "fmtk-ma",
-            "tag": tag,
-            "timestamp": timestamp,
-            "digest": digest,
-            "media_type": "",
-            "manifest_size": 0,
-            "config": { "mediaType": "", "digest": digest, "size": 0 },
-            "layers": [],
-            "base": { "reference": "oci:a", "digest": digest },
-        });
-        serde_json::from_value(record).unwrap()
-    }
+    use crate::record::tests::example;
 
     #[test]
-    fn a_mistyped_name_is_told_the_nearest_or_all() {
-        let built = [built("20221028181325"), built("20221109000000")];
+    fn a_name_that_may_be_a_registrys_is_told_how_it_is_pulled_too() {
+        let built = [example("a", "20221028181325")];
         let meant = |name: &str| meant(name, &built, "podman");
         assert_eq!(meant("20221028181352"), "did you mean `20221028181325`?");
-        let tag = built[1].tag.to_string();
-        assert_eq!(meant(&tag.replace("euler", "eluer")), format!("did you mean `{tag}`?"));
-        expect!["did you mean `fmtk-ma:py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000`?; `podman pull fmtk-mas:py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000` fetches what a registry has"]
-            .assert_eq(&meant(&format!("fmtk-mas:{tag}")));
-        expect!["built are: `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000`, `py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221028181325`; `podman pull no-such-image:1` fetches what a registry has"]
-            .assert_eq(&meant("no-such-image:1"));
-        assert!(meant("a b:1").contains("`podman pull 'a b:1'`"));
-        assert_eq!(super::meant("x", &[], "docker"), "nothing was built yet: run `cargo xtask image`");
+        expect!["did you mean `fmtk-ma:a-20221028181325`?; `podman pull fmtk-mas:a-20221028181325` fetches what a registry has"]
+            .assert_eq(&meant("fmtk-mas:a-20221028181325"));
+        expect!["built are: `a-20221028181325`; `podman pull 'no image:1'` fetches what a registry has"]
+            .assert_eq(&meant("no image:1"));
     }
 }

@@ -7,32 +7,36 @@ mod outcome;
 mod plan;
 mod table;
 mod text;
-mod time;
 mod watch;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
 use oci_image::Store;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-pub use self::time::duration;
 use self::{
     console::Console,
-    image::Found,
-    outcome::Outcome,
+    image::TriedImage,
+    outcome::JobOutcome,
     plan::Job,
+    table::ConfigMap,
     watch::{Watched, watch},
 };
 use crate::{
-    engine::{self, Guard, Way, probe},
+    engine::{self, Way},
     options::{Engine, Format, RegistryArgs},
-    resolve::{place, tools},
-    terminal::{clock, progress::Progress, report::WithHint},
+    resolve::{containers::Containers, place},
+    terminal::{
+        clock,
+        progress::{self, Progress},
+        report::WithHint,
+    },
 };
-
-/// Label of our containers; its value says which store they work for.
-const LABEL: &str = "fmtk.try";
 
 /// Flags of `try`.
 #[derive(Debug, clap::Args)]
@@ -63,13 +67,13 @@ pub struct TryArgs {
     #[arg(long, value_name = "DIR")]
     pub code: Option<PathBuf>,
     /// One more variable for the containers
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub env: Vec<String>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
     /// Stop the job after this time
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = crate::try_out::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
     pub timeout: Duration,
     /// Time from SIGTERM to SIGKILL for containers that are stopped
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::try_out::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub grace: Duration,
     /// Folder for all that the nodes write, and the report [default: `target/try/` and the time]
     #[arg(long, value_name = "DIR")]
@@ -94,26 +98,45 @@ pub struct TryArgs {
     pub command: Vec<String>,
 }
 
+/// `NAME=VALUE`.
+fn variable(text: &str) -> Result<(String, String), &'static str> {
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    parts.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or("write `NAME=VALUE`")
+}
+
+/// A whole number of seconds, minutes or hours: `90`, `90s`, `30m`, `2h`.
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match &text[end..] {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    let seconds = factor.and_then(|factor| text[..end].parse::<u64>().ok()?.checked_mul(factor));
+    let seconds = seconds.filter(|seconds| (1..=1 << 31).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or("write `90`, `90s`, `30m` or `2h`")
+}
+
 /// Runs the command.
 pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
-    let found = Found::new(args.image.as_deref(), store)?;
+    let image = TriedImage::new(args.image.as_deref(), store)?;
     if let Some(code) = args.code.as_deref().filter(|code| !code.is_dir()) {
-        return Err(anyhow!("`{}` is no folder", code.display()))
+        return Err(anyhow!("`{}` is not a directory", code.display()))
             .hint("name the folder of the training code with `--code`")
             .input();
     }
-    let job = || {
+    let job = || -> anyhow::Result<Job> {
         let out = plan::out(args.out.as_deref(), &place::workspace(), &clock::now_local()?.to_string())?;
-        Job::new(args, found.name(), out)
+        Ok(Job::new(args, image.name(), out))
     };
-    if args.dry_run {
-        let job = job()?;
-        return args.format.print(|| job.to_string(), &job);
-    }
     // What is wrong with the flags is said before the wait for another job.
-    job()?;
+    let planned = job()?;
+    if args.dry_run {
+        return args.format.print(|| planned.to_string(), &planned);
+    }
     let program = engine::program(args.engine)?;
-    // Emulated jobs side by side only take longer, and containers that nobody holds are told from those in use.
+    // Emulated jobs side by side only take longer, and leftover containers are told from those in use.
     let _lock = match store.try_lock("try")? {
         Some(lock) => lock,
         None => {
@@ -123,7 +146,7 @@ pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result
     };
     // The other job may have taken the folder.
     let job = job()?;
-    let outcome = outcome(args, &job, &found, program, store, progress)?;
+    let outcome = outcome(args, &job, &image, program, store, progress)?;
     say(&job, &outcome, program, args.format)?;
     match outcome.cause {
         None => Ok(()),
@@ -137,72 +160,83 @@ pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result
 fn outcome(
     args: &TryArgs,
     job: &Job,
-    found: &Found,
+    image: &TriedImage,
     program: &'static str,
     store: &Store,
     progress: &Progress,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<JobOutcome> {
     // Asked first: what is wrong with the image is said before anything is built or loaded.
     let plain = Way::plain(program);
-    let known = found.known(&plain, store)?;
-    let here = engine::here(store);
-    let label = format!("{LABEL}={here}");
-    engine::remove_leftovers(program, &label);
-    let tools = tools::build(store, progress)?;
-    let tool = tools.first().context("no program for the image was built")?;
-    let probe_name = format!("localhost/fmtk-probe:{here}");
-    let container = |index: u32| format!("fmtk-try-{here}-{}-{index}", std::process::id());
-    let containers: Vec<String> = job.nodes.iter().map(|node| container(node.index)).collect();
-    let names: Vec<&str> = containers.iter().map(String::as_str).collect();
-    let _guard = Guard::new(program, args.grace.as_secs(), &names, &[&probe_name])?;
-    let way = probe(store, program, &probe_name, &tool.sha256)
-        .map_err(|error| tools::damaged(error, store, std::slice::from_ref(tool)))?;
+    let known = image.known(&plain, store)?;
+    let containers = Containers::new("try", job.nodes.len(), None, args.grace.as_secs(), program, store, progress)?;
     let recipe = place::recipe(args.recipe.as_deref())?;
     let id = match known {
         Some(id) => id,
-        None => found.load(&plain, store, &args.registry, &recipe, progress)?,
+        None => image.load(&plain, store, &args.registry, &recipe, progress)?,
     };
-
-    let unbegun = folders::Unbegun::new(&job.out);
-    let tables = folders::create(job, args.code.as_deref())?;
-    let shown = !progress.is_quiet();
-    let console = |node| Console::create(node, &outcome::console(job, &job.nodes[node as usize]), shown);
-    let consoles: Vec<Console> = (0..args.nodes).map(console).collect::<anyhow::Result<_>>()?;
-    for (node, container) in job.nodes.iter().zip(&containers) {
-        let arguments = job.create(node, container, &label, &id, &way.create);
-        way.say(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
-            .with_context(|| format!("failed to make the container of node {}", node.index))?;
-    }
-    unbegun.begin();
+    let is_new = !job.out.exists();
+    let created = create(args, job, &containers, &id, !progress.is_quiet());
+    // Nothing has run yet that somebody would want to look at.
+    let (tables, consoles) = created.inspect_err(|_| folders::remove(job, is_new))?;
     progress.line(&format!(
         "trying {} with {program}: {} of {}; output in `{}`",
         job.image,
-        crate::terminal::progress::count(job.nodes.len(), "node"),
-        crate::terminal::progress::count(job.devices as usize, "device"),
+        progress::count(job.nodes.len(), "node"),
+        progress::count(job.devices as usize, "device"),
         job.out.display()
     ));
-    let (timeout, grace) = (args.timeout, args.grace);
     let table = table::completed(&job.nodes, job.devices);
-    let watched = Watched {
-        way: &way,
-        containers: &containers,
-        consoles: &consoles,
-        tables: &tables,
-        table: &table,
-        timeout,
-        grace,
-    };
+    let (timeout, grace) = (args.timeout, args.grace);
+    let watched =
+        Watched { containers: &containers, consoles: &consoles, tables: &tables, table: &table, timeout, grace };
     Ok(outcome::collect(job, &watch(&watched)?))
 }
 
-/// The report: kept as JSON beside the logs, and printed.
-fn say(job: &Job, outcome: &Outcome, program: &str, format: Format) -> anyhow::Result<()> {
-    let mut document = json!({ "image": job.image, "engine": program, "out": job.out });
-    if let (Value::Object(document), Value::Object(outcome)) = (&mut document, serde_json::to_value(outcome)?) {
-        document.extend(outcome);
+/// Creates the folders and the containers of all nodes.
+fn create(
+    args: &TryArgs,
+    job: &Job,
+    containers: &Containers,
+    image: &str,
+    shown: bool,
+) -> anyhow::Result<(Vec<ConfigMap>, Vec<Console>)> {
+    let tables = folders::create(job, args.code.as_deref())?;
+    let console = |node| Console::create(node, &outcome::console(job, &job.nodes[node as usize]), shown);
+    let consoles = (0..args.nodes).map(console).collect::<anyhow::Result<_>>()?;
+    for (number, node) in job.nodes.iter().enumerate() {
+        containers
+            .create(number, &job.options(node), image, &job.command)
+            .with_context(|| format!("failed to create the container of node {number}"))?;
     }
+    Ok((tables, consoles))
+}
+
+/// What is kept as JSON beside the logs.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    image: &'a str,
+    engine: &'a str,
+    out: &'a Path,
+    #[serde(flatten)]
+    outcome: &'a JobOutcome,
+}
+
+fn say(job: &Job, outcome: &JobOutcome, engine: &str, format: Format) -> anyhow::Result<()> {
+    let report = Report { image: &job.image, engine, out: &job.out, outcome };
     let path = job.out.join("report.json");
-    let text = format!("{}\n", serde_json::to_string_pretty(&document)?);
-    fs::write(&path, &text).with_context(|| format!("failed to write `{}`", path.display()))?;
-    format.print(|| text::table(outcome, &place::workspace()), &document)
+    let text = format!("{}\n", serde_json::to_string_pretty(&report)?);
+    fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
+    format.print(|| text::table(outcome, &place::workspace()), &report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_those_of_a_clock() {
+        let read = |text: &str| duration(text).map(|time| time.as_secs()).ok();
+        assert_eq!(["90", "90s", "30m", "2h"].map(read), [Some(90), Some(90), Some(1800), Some(7200)]);
+        assert_eq!(["", "0", "m", "+5", "5d", "99999999999999999999", "9999999999999h"].map(read), [None; 7]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read, Seek, SeekFrom},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -11,131 +11,106 @@ use serde_json::Value;
 
 use super::{
     plan::{Job, Node},
-    watch::{Cause, End, Seen},
+    watch::{Cause, JobEnd, NodeEnd},
 };
-use crate::terminal::report;
+use crate::{resolve::containers::tail, terminal::report};
 
 /// The whole job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Outcome {
+pub struct JobOutcome {
     /// `succeeded`, `failed` or `timed-out`.
     pub outcome: &'static str,
     /// The first failure's, as the platform would have it; none where it took too long.
     pub exit_code: Option<i32>,
-    /// Why it did not succeed.
     pub cause: Option<String>,
-    /// The node of that.
     pub cause_node: Option<usize>,
     /// From the first container's start to the last one's end.
     pub seconds: f64,
-    /// By number.
     pub nodes: Vec<NodeOutcome>,
 }
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NodeOutcome {
-    /// Its number.
     pub node: u32,
     /// `succeeded`, `failed`, `stopped`, or `not-started`.
     pub outcome: &'static str,
-    /// Of its container.
     pub exit_code: Option<i32>,
-    /// How long its container ran.
     pub seconds: f64,
-    /// All that its container said.
     pub console: PathBuf,
-    /// The launcher's report.
     pub report: Option<PathBuf>,
     /// What the launcher, or the engine, said was the reason.
     pub cause: Option<String>,
-    /// Those of this node.
     pub ranks: Vec<RankOutcome>,
 }
 
 /// A rank, as its launcher's report has it; without a report only what its log's name says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RankOutcome {
-    /// Its number in the job.
     pub rank: u64,
     /// DEVICE_ID.
     pub device: u64,
-    /// `succeeded`, `failed`, `stopped`, `not-started`.
     pub outcome: Option<String>,
-    /// Its exit code.
     pub exit_code: Option<u64>,
-    /// The signal that ended it.
     pub signal: Option<String>,
-    /// Lines of its log.
     pub lines: u64,
-    /// How long it ran.
     pub seconds: Option<f64>,
     /// Its log on this machine, or in the container where that is in no shared folder.
     pub log: PathBuf,
 }
 
 /// Collects everything.
-pub fn collect(job: &Job, seen: &Seen) -> Outcome {
-    let nodes: Vec<NodeOutcome> = job.nodes.iter().zip(&seen.ends).map(|(node, end)| of_node(job, node, end)).collect();
-    let (outcome, cause_node) = match seen.cause {
-        None => ("succeeded", None),
-        Some(Cause::Timeout) => ("timed-out", None),
-        Some(Cause::Node(node)) => ("failed", Some(node)),
+pub fn collect(job: &Job, end: &JobEnd) -> JobOutcome {
+    let nodes: Vec<NodeOutcome> = job.nodes.iter().zip(&end.nodes).map(|(node, end)| of_node(job, node, end)).collect();
+    let (outcome, cause_node, cause, exit_code) = match end.cause {
+        None => ("succeeded", None, None, Some(0)),
+        Some(Cause::Timeout) => ("timed-out", None, Some("it took longer than `--timeout` allows".to_owned()), None),
+        Some(Cause::Node(index)) => {
+            let node = &nodes[index];
+            let code = node.exit_code.map(|code| format!(" ended with exit code {code}")).unwrap_or_default();
+            let why = node.cause.as_deref().map(|cause| format!(": {cause}")).unwrap_or_default();
+            ("failed", Some(index), Some(format!("node {index}{code}{why}")), node.exit_code)
+        }
     };
-    let cause = match seen.cause {
-        None => None,
-        Some(Cause::Timeout) => Some("it took longer than `--timeout` allows".to_owned()),
-        Some(Cause::Node(index)) => nodes.get(index).map(said),
-    };
-    let exit_code = match cause_node {
-        Some(node) => nodes.get(node).and_then(|node| node.exit_code),
-        None => (outcome == "succeeded").then_some(0),
-    };
-    Outcome { outcome, exit_code, cause, cause_node, seconds: rounded(seen.time.as_secs_f64()), nodes }
+    JobOutcome { outcome, exit_code, cause, cause_node, seconds: rounded(end.time.as_secs_f64()), nodes }
 }
 
-/// Why a node failed, in a sentence.
-fn said(node: &NodeOutcome) -> String {
-    let why = node.cause.as_deref().map(|cause| format!(": {cause}")).unwrap_or_default();
-    match node.exit_code {
-        Some(code) => format!("node {} ended with exit code {code}{why}", node.node),
-        None => format!("node {}{why}", node.node),
-    }
-}
-
-fn of_node(job: &Job, node: &Node, end: &End) -> NodeOutcome {
-    let logs = log_folders(job, node);
-    let found = logs.iter().flat_map(|folder| files(folder)).find(|path| named(path, "-report-rank-", ".json"));
-    let read = found.as_deref().and_then(|path| serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok());
-    let attempts = read.as_ref().and_then(|report| report["attempts"].as_array());
-    let ranks = match attempts.and_then(|attempts| attempts.last()?["ranks"].as_array()) {
+fn of_node(job: &Job, node: &Node, end: &NodeEnd) -> NodeOutcome {
+    let logs = log_files(job, node);
+    let is_report = |path: &&PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.contains("-report-rank-") && name.ends_with(".json")
+    };
+    let file = logs.iter().find(is_report);
+    let report: Value = file.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default();
+    let attempt = report["attempts"].as_array().and_then(|attempts| attempts.last());
+    let ranks = match attempt.and_then(|attempt| attempt["ranks"].as_array()) {
         Some(ranks) => ranks.iter().map(|rank| of_report(job, node, rank)).collect(),
         None => {
-            let mut ranks: Vec<RankOutcome> =
-                logs.iter().flat_map(|folder| files(folder)).filter_map(|path| of_log(&path)).collect();
+            let mut ranks: Vec<RankOutcome> = logs.iter().filter_map(|path| of_log(path)).collect();
             ranks.sort_by_key(|rank| rank.rank);
             ranks
         }
     };
-    let of_launcher = read.as_ref().and_then(|report| report["outcome"].as_str());
     let outcome = match &end.code {
         Err(_) => "not-started",
         Ok(0) => "succeeded",
         // Another may fail by itself in the moment in which it would be stopped.
-        Ok(_) if end.stopped && of_launcher != Some("failed") => "stopped",
+        Ok(_) if end.stopped && report["outcome"] != "failed" => "stopped",
         Ok(_) => "failed",
     };
-    let of_report = || read.as_ref().and_then(|report| report["cause"].as_str()).map(str::to_owned);
-    let of_console = || last_words(&console(job, node)).filter(|_| outcome == "failed");
+    let console = console(job, node);
+    let of_console = || last_words(&console).filter(|_| outcome == "failed");
+    let cause = end.code.as_ref().err().map(String::as_str).or(report["cause"].as_str());
     NodeOutcome {
         node: node.index,
         outcome,
         exit_code: end.code.as_ref().ok().copied(),
         seconds: rounded(end.time.as_secs_f64()),
-        console: console(job, node),
-        report: found,
-        cause: end.code.as_ref().err().cloned().or_else(of_report).or_else(of_console),
+        report: file.cloned(),
+        cause: cause.map(str::to_owned).or_else(of_console),
         ranks,
+        console,
     }
 }
 
@@ -144,17 +119,9 @@ pub fn console(job: &Job, node: &Node) -> PathBuf {
     job.folder(node).join("console.txt")
 }
 
-/// Bytes at the end of a console that are looked at.
-const LAST: u64 = 16 << 10;
-
 /// What a console says of a failure: the last line that calls itself an error, as our launcher's does, else the last one.
 fn last_words(console: &Path) -> Option<String> {
-    let mut file = fs::File::open(console).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LAST))).ok()?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text).ok()?;
-    let text = String::from_utf8_lossy(&text);
+    let text = tail(console, 16 << 10).ok()?;
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let error = lines.iter().rposition(|line| line.starts_with("error: "));
     let words = match error.map(|at| &lines[at..]) {
@@ -169,22 +136,17 @@ fn last_words(console: &Path) -> Option<String> {
     Some(report::printable(words.trim()))
 }
 
-/// Where launchers put their logs: the first that the platform has, and those that they fall back to.
-fn log_folders(job: &Job, node: &Node) -> Vec<PathBuf> {
-    let private = format!("tmp/fmtk-{}/log", job.user.uid);
-    ["modelarts/log", "cache/log", "tmp/log", &private].map(|folder| job.folder(node).join(folder)).into()
-}
-
-/// The files of a folder, by name; none where it is not there.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|it| it.path()).collect();
-    files.sort();
-    files
-}
-
-fn named(path: &Path, part: &str, end: &str) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.contains(part) && name.ends_with(end)
+/// The files in the folders where launchers put their logs, by name: in the first that the platform has, and in those that
+/// they fall back to.
+fn log_files(job: &Job, node: &Node) -> Vec<PathBuf> {
+    let private = format!("tmp/fmtk-{}/log", job.uid);
+    let files = |folder: &str| {
+        let entries = fs::read_dir(job.folder(node).join(folder)).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        files.sort();
+        files
+    };
+    ["modelarts/log", "cache/log", "tmp/log", &private].into_iter().flat_map(files).collect()
 }
 
 fn of_report(job: &Job, node: &Node, rank: &Value) -> RankOutcome {

@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow, ensure};
-use serde::{Serialize, Serializer};
+use anyhow::{Context, anyhow};
+use serde::Serialize;
 
 use crate::{
     engine,
@@ -34,38 +34,27 @@ pub const FOLDERS: [(&str, &str, bool); 4] = [
 /// A job to be tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Job {
-    /// What the image is called.
     pub image: String,
     /// The platform's boot command, which is no shell's line.
     pub command: Vec<String>,
-    /// User of the containers.
-    #[serde(serialize_with = "as_text")]
-    pub user: User,
+    /// `UID:GID` of the containers.
+    pub user: String,
+    #[serde(skip)]
+    pub uid: u32,
+    #[serde(skip)]
+    pub gid: u32,
     /// Nothing of the image can be written to.
     pub read_only: bool,
-    /// Devices of a node.
     pub devices: u32,
-    /// The containers.
     pub nodes: Vec<Node>,
     /// Variables that every container has besides its own.
     pub env: Vec<(String, String)>,
-    /// Where everything goes.
     pub out: PathBuf,
-}
-
-/// `UID:GID` of a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct User {
-    /// Number of the user.
-    pub uid: u32,
-    /// Number of the group.
-    pub gid: u32,
 }
 
 /// One container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Node {
-    /// From 0.
     pub index: u32,
     /// Name of its instance.
     pub name: String,
@@ -75,69 +64,46 @@ pub struct Node {
     pub env: Vec<(String, String)>,
 }
 
-fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.uid, self.gid)
-    }
-}
-
 impl Job {
-    /// What the flags ask for.
-    pub fn new(args: &TryArgs, image: String, out: PathBuf) -> anyhow::Result<Self> {
-        let nodes = (0..args.nodes).map(|index| node(index, args.nodes)).collect();
-        let env = args.env.iter().map(|text| variable(text)).collect::<anyhow::Result<_>>()?;
-        let mut job = Self {
-            image,
-            command: args.command.clone(),
-            user: User { uid: args.uid, gid: args.gid },
-            read_only: args.read_only,
-            devices: args.devices,
-            nodes,
-            env,
-            out,
+    pub fn new(args: &TryArgs, image: String, out: PathBuf) -> Self {
+        let command = match args.command.is_empty() {
+            true => ["fmtk-launch", "run", "--code-dir", CODE, "--", "python3", EXAMPLE].map(str::to_owned).into(),
+            false => args.command.clone(),
         };
-        if job.command.is_empty() {
-            job.command = default_command();
+        let &TryArgs { uid, gid, read_only, devices, .. } = args;
+        let nodes = (0..args.nodes).map(|index| node(index, args.nodes, devices)).collect();
+        Self {
+            image,
+            command,
+            user: format!("{uid}:{gid}"),
+            uid,
+            gid,
+            read_only,
+            devices,
+            nodes,
+            env: args.env.clone(),
+            out,
         }
-        for node in &mut job.nodes {
-            node.env.push(("MA_NUM_GPUS".to_owned(), args.devices.to_string()));
-        }
-        Ok(job)
     }
 
-    /// The folder of a node on this machine.
     pub fn folder(&self, node: &Node) -> PathBuf {
         self.out.join(format!("node-{}", node.index))
     }
 
-    /// What the engine is told to make the container of a node: the arguments of `create`.
-    pub fn create(&self, node: &Node, container: &str, label: &str, image: &str, engine: &[&str]) -> Vec<String> {
-        let user = self.user.to_string();
-        let mut arguments: Vec<String> = ["create", "--name", container, "--label", label, "--network", "none"]
-            .into_iter()
-            .chain(["--hostname", &node.name, "--user", &user, "--security-opt", "label=disable"])
-            .map(str::to_owned)
-            .collect();
+    /// What the container of a node is created with, as on the platform.
+    pub fn options(&self, node: &Node) -> Vec<String> {
+        let mut options = ["--hostname", &node.name, "--user", &self.user].map(str::to_owned).to_vec();
         if self.read_only {
-            arguments.push("--read-only".to_owned());
+            options.push("--read-only".to_owned());
         }
         for (folder, target, read_only) in FOLDERS {
             let mount = engine::mount(&self.folder(node).join(folder), target, read_only);
-            arguments.extend(["--mount".to_owned(), mount]);
+            options.extend(["--mount".to_owned(), mount]);
         }
         for (name, value) in node.env.iter().chain(&self.env) {
-            arguments.extend(["--env".to_owned(), format!("{name}={value}")]);
+            options.extend(["--env".to_owned(), format!("{name}={value}")]);
         }
-        arguments.extend(engine.iter().map(|one| (*one).to_owned()));
-        // The platform runs the boot command, whatever the image's entry point is.
-        let (program, rest) = self.command.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-        arguments.extend(["--entrypoint", program, image].map(str::to_owned));
-        arguments.extend(rest.iter().cloned());
-        arguments
+        options
     }
 
     /// Where a path of a node's container is on this machine; none where it is not in a shared folder.
@@ -148,11 +114,6 @@ impl Job {
     }
 }
 
-/// The launcher with the example as ranks.
-fn default_command() -> Vec<String> {
-    ["fmtk-launch", "run", "--code-dir", CODE, "--", "python3", EXAMPLE].map(str::to_owned).into()
-}
-
 impl Node {
     /// The last two bytes of its address.
     pub fn low_address(&self) -> &str {
@@ -161,7 +122,7 @@ impl Node {
 }
 
 /// Node `index` of `all`, as the platform describes it.
-pub fn node(index: u32, all: u32) -> Node {
+pub fn node(index: u32, all: u32, devices: u32) -> Node {
     let name = |index: u32| format!("{JOB}-worker-{index}");
     let address = format!("172.16.{}.{}", index / 250, index % 250 + 1);
     let hosts: Vec<String> = (0..all).map(|index| format!("{}.{JOB}", name(index))).collect();
@@ -180,15 +141,10 @@ pub fn node(index: u32, all: u32) -> Node {
         ("VK_TASK_INDEX", index.to_string()),
         ("VC_WORKER_NUM", all.to_string()),
         ("VC_WORKER_HOSTS", hosts.join(",")),
+        ("MA_NUM_GPUS", devices.to_string()),
     ];
     let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Node { index, name: name(index), address, env }
-}
-
-fn variable(text: &str) -> anyhow::Result<(String, String)> {
-    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    let (name, value) = parts.ok_or_else(|| anyhow!("`--env {text}` is not `NAME=VALUE`")).input()?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// The folder that everything goes to, which must not hold anything yet: of the default ones, the first that does not.
@@ -201,12 +157,12 @@ pub fn out(given: Option<&Path>, workspace: &Path, name: &str) -> anyhow::Result
         return folders.find(|folder| is_free(folder)).context("every folder of `target/try` is taken");
     };
     let folder = std::path::absolute(given).with_context(|| format!("bad folder `{}`", given.display()))?;
-    let check = || {
-        ensure!(is_free(&folder), "`{}` holds something already", folder.display());
-        Ok(())
-    };
-    check().hint("name another folder with `--out`").input()?;
-    Ok(folder)
+    match is_free(&folder) {
+        true => Ok(folder),
+        false => Err(anyhow!("`{}` holds something already", folder.display()))
+            .hint("name another folder with `--out`")
+            .input(),
+    }
 }
 
 impl fmt::Display for Job {
@@ -233,4 +189,4 @@ impl fmt::Display for Job {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

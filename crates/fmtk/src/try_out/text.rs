@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::outcome::{NodeOutcome, Outcome, RankOutcome};
+use super::outcome::{JobOutcome, NodeOutcome, RankOutcome};
 
 /// The table, a line a rank, and how it ended. Logs are named from `base` on where they are below it.
-pub fn table(outcome: &Outcome, base: &Path) -> String {
+pub fn table(outcome: &JobOutcome, base: &Path) -> String {
     let mut cells = vec![["node", "rank", "device", "outcome", "code", "lines", "seconds", "log"].map(str::to_owned)];
     for node in &outcome.nodes {
         cells.extend(node.ranks.iter().map(|rank| of_rank(node, rank, base)));

@@ -1,34 +1,28 @@
 //! The containers while they run: what they say, when the table is complete, which one fails and what becomes of the others.
 
 use std::{
+    mem,
     os::unix::process::CommandExt,
     process::{Child, Stdio},
-    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    sync::mpsc::{self, Receiver, Sender},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 
 use super::{console::Console, table::ConfigMap};
-use crate::engine::{self, Way};
+use crate::{engine, resolve::containers::Containers};
 
 /// How long the table waits for a container that says nothing.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// What is watched.
+/// What is watched; of everything one a node.
 pub struct Watched<'a> {
-    /// How the engine is called.
-    pub way: &'a Way,
-    /// Names of the containers, by node.
-    pub containers: &'a [String],
-    /// Where they say things.
+    pub containers: &'a Containers,
     pub consoles: &'a [Console],
-    /// Where each sees its rank table.
     pub tables: &'a [ConfigMap],
-    /// The complete table.
     pub table: &'a str,
-    /// How long all may take.
     pub timeout: Duration,
     /// How long a container has after SIGTERM.
     pub grace: Duration,
@@ -36,10 +30,8 @@ pub struct Watched<'a> {
 
 /// What became of the containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// By node.
-    pub ends: Vec<End>,
-    /// Why it was no success.
+pub struct JobEnd {
+    pub nodes: Vec<NodeEnd>,
     pub cause: Option<Cause>,
     /// From the first start to the last end.
     pub time: Duration,
@@ -47,12 +39,10 @@ pub struct Seen {
 
 /// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
+pub struct NodeEnd {
     /// Its exit code, or why it was not started.
     pub code: Result<i32, String>,
-    /// How long it ran.
     pub time: Duration,
-    /// It was told to end before that.
     pub stopped: bool,
 }
 
@@ -61,7 +51,6 @@ pub struct End {
 pub enum Cause {
     /// This node was the first to fail.
     Node(usize),
-    /// It took too long.
     Timeout,
 }
 
@@ -71,11 +60,11 @@ enum Event {
 }
 
 /// Starts all containers and waits for their ends.
-pub fn watch(watched: &Watched<'_>) -> anyhow::Result<Seen> {
+pub fn watch(watched: &Watched<'_>) -> anyhow::Result<JobEnd> {
     let begin = Instant::now();
     let (sender, events) = mpsc::channel();
-    let start = |container: &String| start(watched.way, container);
-    let children: Vec<Child> = watched.containers.iter().map(start).collect::<anyhow::Result<_>>()?;
+    let nodes = watched.containers.names.len();
+    let children: Vec<Child> = (0..nodes).map(|node| start(watched.containers, node)).collect::<anyhow::Result<_>>()?;
     thread::scope(|scope| {
         for (node, child) in children.into_iter().enumerate() {
             let sender = sender.clone();
@@ -85,46 +74,44 @@ pub fn watch(watched: &Watched<'_>) -> anyhow::Result<Seen> {
                 let _ = sender.send(Event::Ended(node, end.map_err(|error| format!("{error:#}"))));
             });
         }
-        let mut state = State::new(watched.containers.len());
-        let seen = observe(watched, &mut state, &events, begin);
-        if seen.is_err() {
+        let mut state = State::new(nodes);
+        let observed = observe(watched, &mut state, &events, begin);
+        if observed.is_err() {
             // Else they would be waited for.
             stop(watched, &state.running());
         }
-        seen.map(|()| state.seen(begin.elapsed()))
+        let State { ends, cause, .. } = state;
+        observed.map(|()| JobEnd { nodes: ends.into_iter().flatten().collect(), cause, time: begin.elapsed() })
     })
 }
 
 fn observe(watched: &Watched<'_>, state: &mut State, events: &Receiver<Event>, begin: Instant) -> anyhow::Result<()> {
-    while !state.is_over() {
+    while !state.running().is_empty() {
         let now = begin.elapsed();
         if state.is_due(now) {
             watched.tables.iter().try_for_each(|table| table.swap(watched.table))?;
         }
         match events.recv_timeout(state.patience(now, watched.timeout)) {
-            Ok(Event::Said(node)) => state.said(node),
+            Ok(Event::Said(node)) => state.said[node] = true,
             Ok(Event::Ended(node, code)) => state.ended(node, code, begin.elapsed()),
-            Err(RecvTimeoutError::Timeout) => state.late(begin.elapsed(), watched.timeout),
-            Err(RecvTimeoutError::Disconnected) => bail!("nobody watches the containers any more"),
+            Err(_) => state.late(begin.elapsed(), watched.timeout),
         }
-        if state.must_stop() {
-            state.told = true;
-            stop(watched, &state.running());
-        }
+        stop(watched, &state.to_stop());
     }
     Ok(())
 }
 
-fn start(way: &Way, container: &str) -> anyhow::Result<Child> {
-    let mut command = way.command();
-    command.args(["start", "--attach", container]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+fn start(containers: &Containers, node: usize) -> anyhow::Result<Child> {
+    let mut command = containers.start(node);
     // ctrl-C is not for the containers: they are stopped as the platform stops them, by SIGTERM.
-    command.process_group(0).spawn().with_context(|| format!("failed to run `{} start`", way.program))
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().with_context(|| format!("failed to run `{} start`", containers.way.program))
 }
 
 /// Passes on what a container says, and waits for its end. Gives its exit code.
 fn attend(watched: &Watched<'_>, node: usize, mut child: Child, sender: &Sender<Event>) -> anyhow::Result<i32> {
-    let (way, container, console) = (watched.way, watched.containers[node].as_str(), &watched.consoles[node]);
+    let (way, console) = (&watched.containers.way, &watched.consoles[node]);
+    let container = watched.containers.names[node].as_str();
     let failed = || format!("failed to read what `{container}` says");
     let (stdout, stderr) = (child.stdout.take().with_context(failed)?, child.stderr.take().with_context(failed)?);
     // The receiver is there until all have ended.
@@ -161,15 +148,15 @@ fn stop(watched: &Watched<'_>, nodes: &[usize]) {
     }
     let grace = watched.grace.as_secs().to_string();
     let mut arguments = vec!["stop", "--time", &grace];
-    arguments.extend(nodes.iter().map(|node| watched.containers[*node].as_str()));
+    arguments.extend(nodes.iter().map(|node| watched.containers.names[*node].as_str()));
     // One that ended by itself in this moment is no failure, and what can't be stopped is removed at the end.
-    let _ = watched.way.say(&arguments);
+    let _ = watched.containers.way.say(&arguments);
 }
 
 /// What is known so far.
 struct State {
     said: Vec<bool>,
-    ends: Vec<Option<End>>,
+    ends: Vec<Option<NodeEnd>>,
     cause: Option<Cause>,
     swapped: bool,
     told: bool,
@@ -180,16 +167,12 @@ impl State {
         Self { said: vec![false; nodes], ends: vec![None; nodes], cause: None, swapped: false, told: false }
     }
 
-    fn said(&mut self, node: usize) {
-        self.said[node] = true;
-    }
-
     fn ended(&mut self, node: usize, code: Result<i32, String>, time: Duration) {
         self.said[node] = true;
         if code != Ok(0) && self.cause.is_none() {
             self.cause = Some(Cause::Node(node));
         }
-        self.ends[node] = Some(End { code, time, stopped: self.told });
+        self.ends[node] = Some(NodeEnd { code, time, stopped: self.told });
     }
 
     fn late(&mut self, now: Duration, timeout: Duration) {
@@ -213,20 +196,16 @@ impl State {
         table.min(end).saturating_sub(now).min(Duration::from_secs(86_400))
     }
 
-    fn must_stop(&self) -> bool {
-        self.cause.is_some() && !self.told
+    /// The nodes that are to be stopped now: all that run, once there is a cause.
+    fn to_stop(&mut self) -> Vec<usize> {
+        match self.cause.is_some() && !mem::replace(&mut self.told, true) {
+            true => self.running(),
+            false => Vec::new(),
+        }
     }
 
     fn running(&self) -> Vec<usize> {
         (0..self.ends.len()).filter(|node| self.ends[*node].is_none()).collect()
-    }
-
-    fn is_over(&self) -> bool {
-        self.ends.iter().all(Option::is_some)
-    }
-
-    fn seen(self, time: Duration) -> Seen {
-        Seen { ends: self.ends.into_iter().flatten().collect(), cause: self.cause, time }
     }
 }
 
@@ -240,10 +219,10 @@ mod tests {
     #[test]
     fn the_table_is_completed_once_when_all_have_looked_at_it() {
         let mut state = State::new(2);
-        state.said(0);
+        state.said[0] = true;
         assert!(!state.is_due(SECOND));
         assert_eq!(state.patience(SECOND, TIMEOUT), SILENCE - SECOND);
-        state.said(1);
+        state.said[1] = true;
         assert!(state.is_due(SECOND) && !state.is_due(SECOND));
         assert_eq!(state.patience(SECOND, TIMEOUT), TIMEOUT - SECOND);
     }
@@ -259,17 +238,12 @@ mod tests {
     fn the_first_to_fail_is_the_cause_and_the_others_are_stopped_once() {
         let mut state = State::new(3);
         state.ended(1, Ok(0), SECOND);
-        assert!(!state.must_stop());
+        assert!(state.to_stop().is_empty());
         state.ended(2, Ok(7), SECOND);
-        assert!(state.must_stop());
-        assert_eq!(state.running(), [0]);
-        state.told = true;
-        assert!(!state.must_stop());
+        assert_eq!((state.to_stop(), state.to_stop()), (vec![0], vec![]));
         state.ended(0, Ok(143), 2 * SECOND);
-        assert!(state.is_over());
-        let seen = state.seen(2 * SECOND);
-        assert_eq!(seen.cause, Some(Cause::Node(2)));
-        let stopped: Vec<bool> = seen.ends.iter().map(|end| end.stopped).collect();
+        assert_eq!((state.running(), state.cause), (vec![], Some(Cause::Node(2))));
+        let stopped: Vec<bool> = state.ends.into_iter().map(|end| end.unwrap().stopped).collect();
         assert_eq!(stopped, [true, false, false]);
     }
 
@@ -277,9 +251,9 @@ mod tests {
     fn what_takes_too_long_is_stopped_and_nothing_is_waited_for_but_the_end() {
         let mut state = State::new(1);
         state.late(TIMEOUT - SECOND, TIMEOUT);
-        assert!(!state.must_stop());
+        assert!(state.to_stop().is_empty());
         state.late(TIMEOUT, TIMEOUT);
-        assert!(state.must_stop() && state.is_due(TIMEOUT));
+        assert!(state.to_stop() == [0] && state.is_due(TIMEOUT));
         assert_eq!(state.patience(TIMEOUT, TIMEOUT), Duration::from_secs(86_400));
     }
 }

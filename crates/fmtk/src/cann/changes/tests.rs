@@ -1,8 +1,9 @@
 //! Exports of small containers, before and after.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, iter};
 
 use expect_test::{Expect, expect};
+use oci_image::{Descriptor, Entry, Format, Layer, Store, UnpackError, read_layer};
 use tar::{EntryType, Header};
 
 use super::*;
@@ -57,29 +58,26 @@ const BASE: &str = "
     f 644 0 usr/old/x x
 ";
 
-fn drop() -> Matcher {
-    Recipe::parse("", "image.toml", std::path::Path::new("/"), Overrides::default()).unwrap().cann.drop.matcher()
+fn recipe() -> Recipe {
+    Recipe::parse("", "image.toml", std::path::Path::new("/"), Overrides::default()).unwrap()
 }
 
 fn changes(after: &str) -> anyhow::Result<Changes> {
     let before = snapshot(&export(BASE)[..]).unwrap();
-    compare(&before, &export(after)[..], &drop(), None)
+    compare(&before, &snapshot(&export(after)[..])?, &recipe().cann.drop.matcher(), None)
 }
 
 fn check(after: &str, expect: Expect) {
     let text = match changes(after) {
         Ok(changes) => {
             let mut text = String::new();
-            for (path, Kept { attr, kind }) in &changes.kept {
+            for KeptItem { attr, kind, names } in changes.kept.values() {
                 let what = match kind {
-                    Kind::Dir => "folder".to_owned(),
                     Kind::Symlink(to) => format!("link to {to}"),
-                    Kind::File { size, others, .. } => {
-                        let others: Vec<String> = others.iter().map(Ordered::path).collect();
-                        format!("{size} bytes {others:?}")
-                    }
+                    Kind::File { size, .. } => format!("{size} bytes {:?}", &names[1..]),
+                    kind => format!("{kind:?}"),
                 };
-                writeln!(text, "{} {:o} {} {what}", path.path(), attr.mode, attr.mtime).unwrap();
+                writeln!(text, "{} {:o} {} {what}", names[0], attr.mode, attr.mtime).unwrap();
             }
             for path in &changes.removed {
                 writeln!(text, "- {path}").unwrap();
@@ -117,9 +115,9 @@ fn what_is_new_or_other_is_kept_and_what_is_gone_is_told_once() {
         ",
         expect![[r#"
             /etc/passwd 600 315619200 4 bytes []
-            /usr 700 315619200 folder
+            /usr 700 315619200 Dir
             /usr/bin/a 755 315619200 7 bytes ["/usr/bin/b"]
-            /usr/new 755 315619200 folder
+            /usr/new 755 315619200 Dir
             /usr/new/latest 777 315619200 link to 5.1
             /usr/new/s 4755 315619200 1 bytes []
             - /usr/old
@@ -167,37 +165,36 @@ fn pipes_are_refused_by_name_unless_they_are_dropped() {
 
 #[test]
 fn archives_that_are_cut_off_are_errors() {
-    let whole = export(BASE);
-    assert!(snapshot(&whole[..700]).is_err());
+    let error = snapshot(&export(BASE)[..700]).unwrap_err().to_string();
+    expect!["the archive is damaged at byte 700: it is cut off"].assert_eq(&error);
 }
 
-/// The paths in a layer, in order, with times, links and sizes.
-fn listed(store: &oci_image::Store, layer: &oci_image::Layer) -> Vec<String> {
-    let blob = oci_image::Descriptor {
-        media_type: "application/vnd.docker.image.rootfs.diff.tar.gzip".to_owned(),
-        digest: layer.digest,
-        size: layer.size,
-        urls: Vec::new(),
-    };
-    let read = |stream: &mut oci_image::LayerStream| -> Result<Vec<String>, oci_image::UnpackError> {
+/// Every entry of a layer.
+pub fn entries(store: &Store, layer: &Layer) -> Vec<Entry> {
+    let media_type = Format::DockerV2.layer().to_owned();
+    let blob = Descriptor { media_type, digest: layer.digest, size: layer.size, urls: Vec::new() };
+    let (entries, _) = read_layer(store, &blob, Some(layer.diff_id), |stream| {
         let mut tar = stream.entries();
-        let mut all = Vec::new();
-        while let Some(entry) = tar.next_entry().unwrap() {
-            all.push(match entry.kind {
-                EntryKind::HardLink(to) => format!("{} = {to}", entry.path),
-                EntryKind::File(size) => format!("{} {:o} {size}", entry.path, entry.attr.mode),
-                _ => entry.path,
-            });
-        }
-        Ok(all)
+        Ok::<_, UnpackError>(iter::from_fn(|| tar.next_entry().unwrap()).collect())
+    })
+    .unwrap();
+    entries
+}
+
+/// The paths in a layer, in order, with modes, links and sizes.
+fn listed(store: &Store, layer: &Layer) -> Vec<String> {
+    let line = |entry: Entry| match entry.kind {
+        EntryKind::HardLink(to) => format!("{} = {to}", entry.path),
+        EntryKind::File(size) => format!("{} {:o} {size}", entry.path, entry.attr.mode),
+        _ => entry.path,
     };
-    oci_image::read_layer(store, &blob, Some(layer.diff_id), read).unwrap().0
+    entries(store, layer).into_iter().map(line).collect()
 }
 
 #[test]
 fn layers_are_the_same_twice_split_by_size_and_have_the_wheels_copied() {
     let folder = tempfile::tempdir().unwrap();
-    let store = oci_image::Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path()).unwrap();
     let large = "x".repeat(9000);
     let after = format!(
         "d 755 0 etc/\nf 644 0 etc/hosts old\nf 644 0 etc/passwd root\nd 755 0 opt/\nf 644 0 opt/a {large}\n\
@@ -205,24 +202,14 @@ fn layers_are_the_same_twice_split_by_size_and_have_the_wheels_copied() {
          l 777 0 opt/z a\nd 755 0 usr/\nd 755 0 usr/bin/\nf 755 0 usr/bin/a program\nh 755 0 usr/bin/b usr/bin/a\n"
     );
     let changes = changes(&after).unwrap();
-    let wheels = Recipe::parse("", "image.toml", std::path::Path::new("/"), Overrides::default()).unwrap().cann.wheels;
-    let write = |max| layers::write(&store, &changes, &export(&after)[..], &wheels.matcher(), max).unwrap();
+    let wheels = recipe().cann.wheels.matcher();
+    let write = |max| layers::write(&store, &changes, &export(&after)[..], &wheels, max).unwrap();
     let (made, found) = write(1 << 30);
     assert_eq!(write(1 << 30).0, made);
     let all: Vec<Vec<String>> = made.iter().map(|layer| listed(&store, layer)).collect();
     assert_eq!(all[0], ["usr", "usr/.wh.old 644 0"]);
-    assert_eq!(
-        all[1],
-        [
-            "opt",
-            "opt/a 644 9000",
-            "opt/b = opt/a",
-            "opt/c 644 9000",
-            "opt/s 4755 1",
-            "opt/te-1-py3-none-any.whl 644 5",
-            "opt/z"
-        ]
-    );
+    let wheel = "opt/te-1-py3-none-any.whl 644 5";
+    assert_eq!(all[1], ["opt", "opt/a 644 9000", "opt/b = opt/a", "opt/c 644 9000", "opt/s 4755 1", wheel, "opt/z"]);
     assert_eq!(found[0].path, "/opt/te-1-py3-none-any.whl");
     assert_eq!(store.read_blob(&found[0].sha256, 100).unwrap(), b"wheel");
 
@@ -232,11 +219,13 @@ fn layers_are_the_same_twice_split_by_size_and_have_the_wheels_copied() {
 
     // Another export than the one that was compared is no layer.
     let other = after.replace("opt/s s", "opt/s t");
-    assert!(layers::write(&store, &changes, &export(&other)[..], &wheels.matcher(), 1 << 30).is_err());
+    let error = layers::write(&store, &changes, &export(&other)[..], &wheels, 1 << 30).unwrap_err();
+    expect!["failed to write CANN's layers: the contents of one file are not those that were announced: `opt/s`"]
+        .assert_eq(&format!("{error:#}"));
 
     // A new name of a file of the base brings the contents along.
     let after = format!("{BASE}h 755 0 usr/c usr/bin/a\nh 755 0 usr/d usr/bin/a\n");
     let linked = self::changes(&after).unwrap();
-    let (made, _) = layers::write(&store, &linked, &export(&after)[..], &wheels.matcher(), 1 << 30).unwrap();
+    let (made, _) = layers::write(&store, &linked, &export(&after)[..], &wheels, 1 << 30).unwrap();
     assert_eq!(listed(&store, &made[0]), ["usr", "usr/c 755 7", "usr/d = usr/c"]);
 }

@@ -2,42 +2,19 @@
 
 use oci_image::ConfigEdits;
 
-use super::template;
 use crate::terminal::report::Problems;
 
-const TEMPLATE: &str = include_str!("../../../../../docker/context.Dockerfile.in");
 /// What the text begins with, by which an earlier context is known.
 pub const FIRST: &str = "# fmtk: build context of ";
 
-/// What becomes of a layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Paths of the layers below go away.
-    Remove {
-        /// Why, for people.
-        said: String,
-        /// Absolute paths.
-        paths: Vec<String>,
-    },
-    /// An archive of the context is unpacked.
-    Unpack {
-        /// What it holds, for people.
-        said: String,
-        /// Its name in the context.
-        file: String,
-    },
-}
-
 /// All that the text depends on.
 pub struct Dockerfile<'a> {
-    /// `repository:tag` of the image.
     pub image: &'a str,
     /// The base, as `FROM` takes it.
     pub base: &'a str,
-    /// The base, for people.
     pub base_said: &'a str,
-    /// The layers, bottom to top.
-    pub steps: Vec<Step>,
+    /// The lines of the layers, bottom to top.
+    pub steps: String,
     /// What the config has that the base's has not.
     pub config: &'a ConfigEdits,
 }
@@ -59,32 +36,32 @@ impl Dockerfile<'_> {
             }
         }
         problems.into_result()?;
-        let steps: Vec<String> = self.steps.iter().map(step).collect();
         let variables: Vec<(String, &str)> = env.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
         let labels: Vec<(String, &str)> = labels.iter().map(|(name, value)| (quoted(name), value.as_str())).collect();
         let config = [pairs("ENV", &variables), pairs("LABEL", &labels)].concat();
-        let values = [
-            ("IMAGE", one_line(self.image)),
-            ("BASE_SAID", format!("# {}", one_line(self.base_said))),
-            ("BASE", self.base.to_owned()),
-            ("LAYERS", steps.concat()),
-            ("CONFIG", config.trim_end().to_owned()),
-            ("WORKDIR", word(working_dir.as_deref().unwrap_or("/"))),
-            ("USER", word(user.as_deref().unwrap_or("0:0"))),
-        ];
-        Ok(template::filled(TEMPLATE, &values))
+        Ok(format!(
+            include_str!("../../../../../docker/context.Dockerfile.in"),
+            IMAGE = one_line(self.image),
+            BASE_SAID = format_args!("# {}", one_line(self.base_said)),
+            BASE = self.base,
+            LAYERS = self.steps,
+            CONFIG = config.trim_end(),
+            WORKDIR = word(working_dir.as_deref().unwrap_or("/")),
+            USER = word(user.as_deref().unwrap_or("0:0")),
+        ))
     }
 }
 
-fn step(step: &Step) -> String {
-    match step {
-        Step::Unpack { said, file } => format!("\n# {}\nADD {file} /\n", one_line(said)),
-        // As a list, no shell reads the names, nor is one needed; a line each, as builders limit the length of lines.
-        Step::Remove { said, paths } => {
-            let paths: Vec<String> = paths.iter().map(|path| format!("     {}", json(path))).collect();
-            format!("\n# {}\nRUN [\"rm\", \"-rf\", \"--\", \\\n{}]\n", one_line(said), paths.join(", \\\n"))
-        }
-    }
+/// The lines that unpack an archive of the context; what it holds is `said`.
+pub fn unpack(said: &str, file: &str) -> String {
+    format!("\n# {}\nADD {file} /\n", one_line(said))
+}
+
+/// The lines that remove paths of the layers below; why is `said`.
+pub fn remove(said: &str, paths: &[String]) -> String {
+    // As a list, no shell reads the names, nor is one needed; a line each, as builders limit the length of lines.
+    let paths: Vec<String> = paths.iter().map(|path| format!("     {}", json(path))).collect();
+    format!("\n# {}\nRUN [\"rm\", \"-rf\", \"--\", \\\n{}]\n", one_line(said), paths.join(", \\\n"))
 }
 
 /// An instruction of names and values, a line each.
@@ -128,82 +105,22 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
-
     use super::*;
 
-    fn edits() -> ConfigEdits {
-        ConfigEdits {
-            env: vec![("PATH".to_owned(), "/a:/b".to_owned()), ("PROMPT".to_owned(), r#"\h "$USER" "#.to_owned())],
-            user: Some("ma-user".to_owned()),
-            working_dir: Some("/home/ma-user".to_owned()),
-            labels: [("org.opencontainers.image.title".to_owned(), "it's $5 \\".to_owned())].into(),
-            created: String::new(),
-            created_by: String::new(),
-        }
-    }
-
-    fn dockerfile(steps: Vec<Step>, config: &ConfigEdits) -> anyhow::Result<String> {
-        let base = "host.example/org/base@sha256:00";
-        Dockerfile { image: "fmtk-ma:tag", base, base_said: "The base.", steps, config }.text()
-    }
-
-    #[test]
-    fn layers_are_unpacked_and_what_they_replace_is_removed() {
-        let unpack = |said: &str, file: &str| Step::Unpack { said: said.to_owned(), file: file.to_owned() };
-        let paths = vec!["/lib/a b".to_owned(), "/lib/\"$x\\".to_owned()];
-        let steps = vec![
-            Step::Remove { said: "without the base's a 1.0".to_owned(), paths },
-            unpack("a\nRUN evil", "layers/002-a.tar.gz"),
-        ];
-        let text = dockerfile(steps, &edits()).unwrap();
-        expect![[r##"
-            # fmtk: build context of fmtk-ma:tag
-            # Plain `docker build` or `podman build` makes of this folder the image that fmtk has made, file for file. It needs neither
-            # BuildKit nor, once the base is there, a network; README.md beside this file has the commands.
-
-            # The base.
-            ARG BASE=host.example/org/base@sha256:00
-            FROM ${BASE}
-
-            # What is removed and unpacked here is root's to change; the last line says who the image runs as.
-            USER root
-
-            # without the base's a 1.0
-            RUN ["rm", "-rf", "--", \
-                 "/lib/a b", \
-                 "/lib/\"$x\\"]
-
-            # a RUN evil
-            ADD layers/002-a.tar.gz /
-
-            ENV PATH="/a:/b" \
-                PROMPT="\\h \"\$USER\" "
-            LABEL "org.opencontainers.image.title"="it's \$5 \\"
-            WORKDIR /home/ma-user
-            USER ma-user
-        "##]]
-        .assert_eq(&text);
-        assert!(text.starts_with(FIRST));
+    fn dockerfile(config: &ConfigEdits) -> anyhow::Result<String> {
+        Dockerfile { image: "a:b", base: "c", base_said: "The base.", steps: String::new(), config }.text()
     }
 
     #[test]
     fn a_config_without_variables_and_labels_has_no_such_lines() {
-        let text = dockerfile(Vec::new(), &ConfigEdits { user: Some("1000".to_owned()), ..ConfigEdits::default() });
-        let text = text.unwrap();
-        expect![[r#"
-
-
-            WORKDIR /
-            USER 1000
-        "#]]
-        .assert_eq(text.split_once("USER root\n").unwrap().1);
+        let text = dockerfile(&ConfigEdits { user: Some("1000".to_owned()), ..ConfigEdits::default() }).unwrap();
+        assert_eq!(text.split_once("USER root\n").unwrap().1, "\n\nWORKDIR /\nUSER 1000\n");
     }
 
     #[test]
     fn line_breaks_are_refused_by_name() {
         let labels = [("note".to_owned(), "a\nUSER root".to_owned())].into();
-        let error = dockerfile(Vec::new(), &ConfigEdits { labels, ..edits() }).unwrap_err();
+        let error = dockerfile(&ConfigEdits { labels, ..ConfigEdits::default() }).unwrap_err();
         assert_eq!(error.to_string(), "the label `note` has a line break, which no Dockerfile can say");
     }
 }

@@ -5,61 +5,52 @@
 
 mod dockerfile;
 mod folder;
-mod place;
-mod template;
 
 use std::path::Path;
 
 use anyhow::Context;
+use image_name::ImageRef;
 use oci_image::{
     Descriptor, EntryKind, Layer, LayerOptions, MTIME, ParentDirs, Store, TreeEntry, TreeKind, UnpackError, is_within,
     read_layer, stream_archive, tree_layer,
 };
 
-use self::{
-    dockerfile::{Dockerfile, Step},
-    folder::Folder,
-    place::Place,
-};
+use self::{dockerfile::Dockerfile, folder::ContextDir};
 use crate::{
     resolve::base::{self, Fallback},
-    ship::made::Made,
+    ship::output::BuiltImage,
     terminal::report::Problems,
 };
-use image_name::ImageRef;
 
-pub use place::check;
+pub use folder::check;
 
-const README: &str = include_str!("../../../../../docker/context.README.md.in");
 /// What the builder need not be sent.
 const IGNORED: &str = "README.md\nSHA256SUMS\nbase.tar\n";
 /// The base, where it is in no registry.
 const BASE: &str = "base.tar";
 
 /// Writes the context, whole or not at all, to a new or empty folder or in place of an earlier one.
-pub fn write(made: &Made<'_>, store: &Store, dir: &Path) -> anyhow::Result<()> {
-    buildable(made)?;
-    let place = Place::open(dir)?;
-    let mut folder = Folder::new(place.folder());
-    let steps = steps(made, store, &mut folder)?;
-    let base = Base::of(made);
+pub fn write(image: &BuiltImage<'_>, store: &Store, dir: &Path) -> anyhow::Result<()> {
+    buildable(image)?;
+    let mut folder = ContextDir::new(dir)?;
+    let steps = steps(image, store, &mut folder)?;
+    let base = Base::of(image);
     if base.in_context {
-        let image = base::as_image(store, made.opened)?;
-        let source = Fallback { store, other: made.opened };
-        folder.stream(BASE, |out| Ok(stream_archive(&image, &source, out, &base.name)?))?;
+        let as_image = base::as_image(store, image.opened)?;
+        let source = Fallback { store, other: image.opened };
+        folder.stream(BASE, |out| Ok(stream_archive(&as_image, &source, out, &base.name)?))?;
     }
-    let removes = steps.iter().any(|step| matches!(step, Step::Remove { .. }));
-    let text = Dockerfile { image: &made.name, base: &base.name, base_said: &base.said, steps, config: made.config };
+    let name = image.record.name();
+    let text = Dockerfile { image: &name, base: &base.name, base_said: &base.said, steps, config: image.config };
     folder.text("Dockerfile", &text.text()?)?;
     folder.text(".dockerignore", IGNORED)?;
-    folder.text("README.md", &readme(made, &base, removes))?;
-    folder.finish()?;
-    place.put()
+    folder.text("README.md", &readme(image, &base))?;
+    folder.finish()
 }
 
 /// What a Dockerfile can't say, or builders do otherwise.
-fn buildable(made: &Made<'_>) -> anyhow::Result<()> {
-    let config = made.opened.base.config.get("config");
+fn buildable(image: &BuiltImage<'_>) -> anyhow::Result<()> {
+    let config = image.opened.base.config.get("config");
     let triggers = config.and_then(|config| config.get("OnBuild")).and_then(|list| list.as_array());
     let volumes = config.and_then(|config| config.get("Volumes")).and_then(|volumes| volumes.as_object());
     let mut problems = Problems::default();
@@ -67,12 +58,10 @@ fn buildable(made: &Made<'_>) -> anyhow::Result<()> {
     if triggers.is_some_and(|list| !list.is_empty()) {
         problems.push("the base has ONBUILD triggers, which a build upon it would run", hint());
     }
-    let removed = made.built.layers.iter().flat_map(|layer| &layer.removes);
-    for (path, volume) in
-        removed.flat_map(|path| volumes.iter().flat_map(move |all| all.keys().map(move |v| (path, v))))
-    {
-        let volume_path = volume.trim_end_matches('/');
-        if path != volume_path && is_within(path, volume_path) {
+    let removed = || image.built.layers.iter().flat_map(|layer| &layer.removes);
+    for volume in volumes.into_iter().flat_map(|volumes| volumes.keys()) {
+        let folder = volume.trim_end_matches('/');
+        for path in removed().filter(|path| *path != folder && is_within(path, folder)) {
             let message =
                 format!("`{path}` is in the base's volume `{volume}`, where docker's builder removes nothing");
             problems.push(message, hint());
@@ -81,29 +70,37 @@ fn buildable(made: &Made<'_>) -> anyhow::Result<()> {
     problems.into_result()
 }
 
-/// Copies the layers, and says what is to be done with each. Since `ADD` knows no whiteouts, what a layer takes away is
-/// removed by `rm`; the folders that this changes get their times back by the layer's own entries of them.
-fn steps(made: &Made<'_>, store: &Store, folder: &mut Folder) -> anyhow::Result<Vec<Step>> {
-    let of_base = made.built.image.layers.len() - made.built.layers.len();
-    let ours = made.built.image.layers.iter().skip(of_base);
-    let source = Fallback { store, other: made.opened };
-    let mut steps = Vec::new();
-    for (number, (blob, built)) in (1..).zip(ours.zip(&made.built.layers)) {
-        let name = format!("layers/{number:03}-{}.tar.gz", template::slug(&built.holds));
+/// Copies the layers, and gives the lines that do with each what is to be done. Since `ADD` knows no whiteouts, what a
+/// layer removes is removed by `rm`; the folders that this changes get their times back by the layer's own entries of them.
+fn steps(image: &BuiltImage<'_>, store: &Store, folder: &mut ContextDir) -> anyhow::Result<String> {
+    let of_base = image.built.image.layers.len() - image.built.layers.len();
+    let ours = image.built.image.layers.iter().skip(of_base);
+    let source = Fallback { store, other: image.opened };
+    let mut steps = String::new();
+    for (number, (blob, built)) in (1..).zip(ours.zip(&image.built.layers)) {
+        let name = format!("layers/{number:03}-{}.tar.gz", slug(&built.holds));
         if built.removes.is_empty() {
             folder.blob(&name, blob, &source)?;
-            steps.push(Step::Unpack { said: built.holds.clone(), file: name });
+            steps += &dockerfile::unpack(&built.holds, &name);
             continue;
         }
-        steps.push(Step::Remove { said: built.holds.clone(), paths: built.removes.clone() });
+        steps += &dockerfile::remove(&built.holds, &built.removes);
         if let Some(layer) = folders(store, blob)? {
             let media_type = blob.media_type.clone();
             let blob = Descriptor { media_type, digest: layer.digest, size: layer.size, urls: Vec::new() };
             folder.blob(&name, &blob, &source)?;
-            steps.push(Step::Unpack { said: "the folders of what was removed, as they were".to_owned(), file: name });
+            steps += &dockerfile::unpack("the folders of what was removed, as they were", &name);
         }
     }
     Ok(steps)
+}
+
+/// Letters, digits, dots and hyphens of a text, at most 60: a file name that no pattern of a builder reads otherwise.
+fn slug(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_');
+    let words: Vec<&str> = text.split(|letter| !plain(letter)).filter(|word| !word.is_empty()).collect();
+    let slug: String = words.join("-").chars().take(60).collect();
+    slug.trim_end_matches(['-', '.']).to_owned()
 }
 
 /// A layer of the folders in this one; none where there are none.
@@ -133,30 +130,27 @@ struct Base {
 }
 
 impl Base {
-    fn of(made: &Made<'_>) -> Self {
-        let digest = made.opened.base.manifest_digest;
-        match made.reference {
+    fn of(image: &BuiltImage<'_>) -> Self {
+        let digest = image.opened.base.manifest_digest;
+        match image.reference {
             ImageRef::Registry(reference) => Self {
                 // podman refuses a tag beside a digest.
                 name: format!("{}/{}@{digest}", reference.host, reference.path),
                 said: format!("{reference}, by the digest of its image for arm64."),
                 in_context: false,
             },
-            ImageRef::Layout { .. } | ImageRef::Archive(_) | ImageRef::Engine { .. } => {
-                let repository = made.name.split(':').next().unwrap_or_default();
-                Self {
-                    name: format!("localhost/{repository}-base:{}", &digest.hex()[..12]),
-                    said: format!("The base is in no registry but in this folder: `docker load --input {BASE}` first."),
-                    in_context: true,
-                }
-            }
+            ImageRef::Layout { .. } | ImageRef::Archive(_) | ImageRef::Engine { .. } => Self {
+                name: format!("localhost/{}-base:{}", image.record.repository, digest.short()),
+                said: format!("The base is in no registry but in this folder: `docker load --input {BASE}` first."),
+                in_context: true,
+            },
         }
     }
 }
 
-fn readme(made: &Made<'_>, base: &Base, removes: bool) -> String {
-    let Base { name, in_context, .. } = base;
-    let (step, row) = match in_context {
+fn readme(image: &BuiltImage<'_>, base: &Base) -> String {
+    let name = &base.name;
+    let (step, row) = match base.in_context {
         true => (
             format!(
                 "The base is in no registry, so it is in this folder; load it first, under the name `{name}`:\n\n```sh\n\
@@ -172,21 +166,21 @@ fn readme(made: &Made<'_>, base: &Base, removes: bool) -> String {
             String::new(),
         ),
     };
-    let emulation = match removes {
+    let emulation = match image.built.layers.iter().any(|layer| !layer.removes.is_empty()) {
         true => {
             "One step removes files of the base and so runs `rm` for arm64: a machine that is not arm64 needs emulation \
              (`qemu-user-static`, with binfmt registered)."
         }
         false => "Nothing of the image is run: a machine that is not arm64 needs no emulation.",
     };
-    let values = [
-        ("IMAGE", made.name.clone()),
-        ("DIGEST", made.built.image.digest.to_string()),
-        ("BASE_STEP", step),
-        ("BASE_ROW", row),
-        ("EMULATION", emulation.to_owned()),
-    ];
-    template::filled(README, &values)
+    format!(
+        include_str!("../../../../../docker/context.README.md.in"),
+        IMAGE = image.record.name(),
+        DIGEST = image.record.digest,
+        BASE_STEP = step,
+        BASE_ROW = row,
+        EMULATION = emulation,
+    )
 }
 
 #[cfg(test)]

@@ -7,21 +7,22 @@ use std::{
 };
 
 use expect_test::expect;
-use image_name::Tag;
 use oci_image::{
-    Attr, Base as BaseImage, ConfigEdits, Descriptor, Digest, Format, ImageConfig, Layer, NewLayer, TarReader,
-    assemble, open_archive, write_layout,
+    Attr, Base as BaseImage, ConfigEdits, Descriptor, Digest, Format, ImageConfig, Layer, NewLayer, assemble,
+    open_archive, write_layout,
 };
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     build::{Built, BuiltLayer},
+    cann::entries,
     options::RegistryArgs,
     recipe::{Overrides, Recipe},
+    record::{BuildRecord, RecordedLayer, tests::example},
     resolve::base::OpenImage,
     ship::output::Output,
-    terminal::report,
+    terminal::{progress::Progress, report},
 };
 
 /// A base with a folder `/lib` of an odd mode, and an image that replaces what is in it.
@@ -31,7 +32,7 @@ struct Fixture {
     opened: OpenImage,
     built: Built,
     config: ConfigEdits,
-    tag: Tag,
+    record: BuildRecord,
     reference: ImageRef,
 }
 
@@ -73,36 +74,40 @@ fn fixture(inner: Value) -> Fixture {
     write_layout(&image, &store, &dir, "base").unwrap();
     let reference = ImageRef::Layout { dir, tag: None };
     let recipe = Recipe::parse("", "image.toml", Path::new("/"), Overrides::default()).unwrap();
-    let opened = base::open(
-        &reference,
-        &RegistryArgs::default(),
-        &recipe.registry,
-        &store,
-        &crate::terminal::progress::Progress::new(true),
-    )
-    .unwrap();
+    let opened =
+        base::open(&reference, &RegistryArgs::default(), &recipe.registry, &store, &Progress::new(true)).unwrap();
 
     let layers = [
-        ("without the base's old 1.0", layer(&store, &[("/lib/old.py", TreeKind::Whiteout)]), vec!["/lib/old.py"]),
+        (
+            "without the base's old 1.0\nRUN evil",
+            layer(&store, &[("/lib/old.py", TreeKind::Whiteout)]),
+            vec!["/lib/old.py", "/lib/\"$x y\\"],
+        ),
         ("new 2.0", layer(&store, &[("/lib/new.py", bytes("new"))]), vec![]),
     ];
     let config = ConfigEdits {
-        env: vec![("A".to_owned(), "$b \"c\"".to_owned())],
+        env: vec![("PATH".to_owned(), "/a:/b".to_owned()), ("PROMPT".to_owned(), r#"\h "$USER" "#.to_owned())],
         user: Some("ma-user".to_owned()),
         working_dir: Some("/home/ma-user".to_owned()),
-        labels: [("a.b".to_owned(), "c d".to_owned())].into(),
+        labels: [("org.opencontainers.image.title".to_owned(), "it's $5 \\".to_owned())].into(),
         created,
         created_by: "fmtk".to_owned(),
     };
     let new: Vec<NewLayer> =
         layers.iter().map(|(holds, layer, _)| NewLayer { layer: layer.clone(), holds: (*holds).to_owned() }).collect();
     let image = assemble(&opened.base, &new, &config, Format::DockerV2).unwrap();
+    let recorded = image.layers[1..].iter().zip(&layers).map(|(blob, (holds, ..))| RecordedLayer {
+        blob: blob.clone(),
+        content: (*holds).to_owned(),
+        of_base: false,
+    });
+    let record = BuildRecord { layers: recorded.collect(), ..example("py_3.9", "20221028181325") };
     let known = |(holds, _, removes): (&str, Layer, Vec<&str>)| BuiltLayer {
         holds: holds.to_owned(),
         removes: removes.into_iter().map(str::to_owned).collect(),
     };
     let built = Built { image, layers: layers.map(known).into() };
-    Fixture { folder, store, opened, built, config, tag: "py_3.9".parse().unwrap(), reference }
+    Fixture { folder, store, opened, built, config, record, reference }
 }
 
 impl Fixture {
@@ -110,13 +115,22 @@ impl Fixture {
         self.folder.path().join(name)
     }
 
-    fn made(&self) -> Made<'_> {
-        let Self { opened, built, config, tag, reference, .. } = self;
-        Made { name: format!("fmtk-ma:{tag}"), tag, built, config, reference, opened }
+    fn image(&self) -> BuiltImage<'_> {
+        let Self { opened, built, config, record, reference, .. } = self;
+        BuiltImage { record, built, config, reference, opened }
     }
 
     fn write(&self, dir: &Path) -> anyhow::Result<()> {
-        write(&self.made(), &self.store, dir)
+        write(&self.image(), &self.store, dir)
+    }
+
+    /// Changes a byte of the layer of `new 2.0`, and says where that is.
+    fn damage(&self) -> PathBuf {
+        let layer = self.store.blob_path(&self.built.image.layers[2].digest);
+        let mut bytes = fs::read(&layer).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&layer, bytes).unwrap();
+        layer
     }
 
     /// Nothing half-made lies beside a context.
@@ -154,54 +168,55 @@ fn all_that_a_build_elsewhere_needs_is_in_the_folder() {
         context/README.md
         context/SHA256SUMS
         context/base.tar
-        layers/001-without-the-base-s-old-1.0.tar.gz
+        layers/001-without-the-base-s-old-1.0-RUN-evil.tar.gz
         layers/002-new-2.0.tar.gz
     "#]]
     .assert_eq(&files.keys().map(|name| format!("{name}\n")).collect::<String>());
 
     let text = String::from_utf8(files["context/Dockerfile"].clone()).unwrap();
-    let base = fixture.opened.base.manifest_digest.hex();
-    let from = format!("ARG BASE=localhost/fmtk-ma-base:{}\nFROM ${{BASE}}\n", &base[..12]);
-    assert!(text.contains(&from), "{text}");
-    let rest = text.split_once("USER root\n").unwrap().1;
     expect![[r##"
+        # fmtk: build context of fmtk-ma:py_3.9-20221028181325
+        # Plain `docker build` or `podman build` makes of this folder the image that fmtk has made, file for file. It needs neither
+        # BuildKit nor, once the base is there, a network; README.md beside this file has the commands.
 
-        # without the base's old 1.0
+        # The base is in no registry but in this folder: `docker load --input base.tar` first.
+        ARG BASE=localhost/fmtk-ma-base:DIGEST
+        FROM ${BASE}
+
+        # What is removed and unpacked here is root's to change; the last line says who the image runs as.
+        USER root
+
+        # without the base's old 1.0 RUN evil
         RUN ["rm", "-rf", "--", \
-             "/lib/old.py"]
+             "/lib/old.py", \
+             "/lib/\"$x y\\"]
 
         # the folders of what was removed, as they were
-        ADD layers/001-without-the-base-s-old-1.0.tar.gz /
+        ADD layers/001-without-the-base-s-old-1.0-RUN-evil.tar.gz /
 
         # new 2.0
         ADD layers/002-new-2.0.tar.gz /
 
-        ENV A="\$b \"c\""
-        LABEL "a.b"="c d"
+        ENV PATH="/a:/b" \
+            PROMPT="\\h \"\$USER\" "
+        LABEL "org.opencontainers.image.title"="it's \$5 \\"
         WORKDIR /home/ma-user
         USER ma-user
-    "##]]
-    .assert_eq(rest);
+    "##]].assert_eq(&text.replace(&fixture.opened.base.manifest_digest.short(), "DIGEST"));
     let new = fs::read(fixture.store.blob_path(&fixture.built.image.layers[2].digest)).unwrap();
     assert_eq!(files["layers/002-new-2.0.tar.gz"], new);
     let sums = String::from_utf8(files["context/SHA256SUMS"].clone()).unwrap();
     assert_eq!(sums.lines().count(), files.len() - 1);
     assert!(sums.contains("  layers/002-new-2.0.tar.gz\n"), "{sums}");
     let readme = String::from_utf8(files["context/README.md"].clone()).unwrap();
-    assert!(readme.contains("docker load --input base.tar") && !readme.contains('@'), "{readme}");
+    assert!(readme.contains("docker load --input base.tar") && !readme.contains('{'), "{readme}");
 }
 
 #[test]
 fn folders_of_what_is_removed_get_their_attributes_back_and_nothing_else() {
     let fixture = fixture(json!({}));
     let layer = folders(&fixture.store, &fixture.built.image.layers[1]).unwrap().unwrap();
-    let media_type = Format::DockerV2.layer().to_owned();
-    let blob = Descriptor { media_type, digest: layer.digest, size: layer.size, urls: Vec::new() };
-    let (entries, _) = read_layer(&fixture.store, &blob, Some(layer.diff_id), |stream| {
-        let mut tar: TarReader<_> = stream.entries();
-        Ok::<_, UnpackError>(std::iter::from_fn(|| tar.next_entry().unwrap()).collect::<Vec<_>>())
-    })
-    .unwrap();
+    let entries = entries(&fixture.store, &layer);
     let [lib] = &entries[..] else { panic!("{entries:?}") };
     assert_eq!((lib.path.as_str(), &lib.kind, lib.attr), ("lib", &EntryKind::Dir, LIB));
 }
@@ -215,6 +230,13 @@ fn the_base_in_the_folder_is_the_base() {
     let (base, _) = open_archive(&fixture.store, &dir.join("base.tar"), &platform).unwrap();
     assert_eq!(base.config.diff_ids(), fixture.opened.base.config.diff_ids());
     assert_eq!(base.config.cmd(), ["bash"]);
+}
+
+#[test]
+fn names_of_layers_are_plain() {
+    assert_eq!(slug("mindspore-ascend 1.8.1"), "mindspore-ascend-1.8.1");
+    assert_eq!(slug("the vendor's fmk.py, a[b]*"), "the-vendor-s-fmk.py-a-b");
+    assert_eq!(slug(&"x".repeat(200)).len(), 60);
 }
 
 #[test]
@@ -280,11 +302,7 @@ fn when_it_fails_the_old_one_stands() {
     let (dir, fresh) = (fixture.path("context"), fixture.path("fresh"));
     fixture.write(&dir).unwrap();
     let first = files(&dir);
-    let layer = fixture.store.blob_path(&fixture.built.image.layers[2].digest);
-    let bytes = fs::read(&layer).unwrap();
-    let mut damaged = bytes.clone();
-    damaged[20] ^= 1;
-    fs::write(&layer, damaged).unwrap();
+    fixture.damage();
     let error = said(fixture.write(&dir));
     assert!(error.contains("is damaged"), "{error}");
     fixture.write(&fresh).unwrap_err();
@@ -293,18 +311,17 @@ fn when_it_fails_the_old_one_stands() {
 }
 
 #[test]
-fn whatever_is_written_names_a_damaged_layer_and_takes_it_out_of_the_store() {
+fn whatever_is_written_names_a_damaged_layer_and_removes_it_from_the_store() {
     for way in ["oci", "docker-archive", "context"] {
         let fixture = fixture(json!({}));
         let output: Output = format!("{way}:{}", fixture.path("out").display()).parse().unwrap();
-        let digest = fixture.built.image.layers[2].digest;
-        let layer = fixture.store.blob_path(&digest);
-        let mut bytes = fs::read(&layer).unwrap();
-        bytes[20] ^= 1;
-        fs::write(&layer, bytes).unwrap();
-        let text = report::render(&output.write(&fixture.made(), &fixture.store).unwrap_err());
-        assert!(text.contains("layer `new 2.0` of `fmtk-ma:py_3.9` was damaged in the store"), "{way}: {text}");
-        assert!(text.contains("hint: run the same build again"), "{way}: {text}");
+        let layer = fixture.damage();
+        let text = report::render(&output.write(&fixture.image(), &fixture.store).unwrap_err());
+        assert!(
+            text.contains("layer `new 2.0` of `fmtk-ma:py_3.9-20221028181325` was damaged in the store"),
+            "{way}: {text}"
+        );
+        assert!(text.contains("hint: build the image again"), "{way}: {text}");
         assert!(!layer.exists(), "{way}");
     }
 }
@@ -323,7 +340,7 @@ fn what_a_build_would_do_otherwise_is_refused() {
         "the base has ONBUILD triggers, which a build upon it would run"
     );
     assert_eq!(
-        refused(json!({ "Volumes": { "/lib": {} } })),
+        refused(json!({ "Volumes": { "/lib": {} } })).lines().next().unwrap(),
         "`/lib/old.py` is in the base's volume `/lib`, where docker's builder removes nothing"
     );
     let kept = fixture(json!({ "Volumes": { "/library": {} }, "OnBuild": [] }));

@@ -1,11 +1,12 @@
 //! What an image is.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use image_name::Digest;
 use oci_image::{Descriptor, ImageConfig};
 use serde_json::{Value, json};
 
+use super::Rows;
 use crate::terminal::progress::{bytes, count};
 
 /// What the history says of each layer, bottom first.
@@ -27,41 +28,33 @@ pub fn image(
     media_type: &str,
     config: &ImageConfig,
     layers: &[(&Descriptor, &str)],
-) -> (String, Value) {
+) -> (Rows, Value) {
     let labels: BTreeMap<String, String> = config.labels().into_iter().collect();
-    let versions = versions(&labels);
+    let known = [("Python", "fmtk.python"), ("MindSpore", "fmtk.mindspore"), ("CANN", "fmtk.cann")];
+    let versions: BTreeMap<&str, &str> =
+        known.into_iter().filter_map(|(what, label)| Some((what, labels.get(label)?.as_str()))).collect();
     let patches: BTreeMap<&str, &str> =
-        labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(PATCH)?, value.as_str()))).collect();
+        labels.iter().filter_map(|(name, value)| Some((name.strip_prefix("fmtk.patch.")?, value.as_str()))).collect();
     let size: u64 = layers.iter().map(|(layer, _)| layer.size).sum();
     let platform = config.platform();
-    let mut text = String::new();
-    // Writing to a string can't fail.
-    let mut line = |label: &str, value: String| {
-        let _ = writeln!(text, "{label:<9}{value}");
+    let env = config.env();
+    let mut rows = vec![
+        ("image", name.to_owned()),
+        ("digest", digest.to_string()),
+        ("type", media_type.to_owned()),
+        ("platform", format!("{}/{}", platform.os, platform.architecture)),
+        ("created", config.created().unwrap_or("not said").to_owned()),
+        ("size", format!("{} in {}", bytes(size), count(layers.len(), "layer"))),
+    ];
+    rows.extend(versions.iter().map(|(what, version)| ("version", format!("{what} {version}"))));
+    rows.extend(patches.iter().map(|(edit, status)| ("patch", format!("{edit} {status}"))));
+    let layer = |(layer, content): &(&Descriptor, &str)| {
+        format!("{} {:>9}  {content}", layer.digest.short(), bytes(layer.size))
     };
-    line("image", name.to_owned());
-    line("digest", digest.to_string());
-    line("type", media_type.to_owned());
-    line("platform", format!("{}/{}", platform.os, platform.architecture));
-    line("created", config.created().unwrap_or("not said").to_owned());
-    line("size", format!("{} in {}", bytes(size), count(layers.len(), "layer")));
-    for (what, version) in &versions {
-        line("version", format!("{what} {version}"));
-    }
-    for (edit, status) in &patches {
-        line("patch", format!("{edit} {status}"));
-    }
-    for (layer, content) in layers {
-        line("layer", format!("{} {:>9}  {content}", layer.digest.short(), bytes(layer.size)));
-    }
-    line("user", config.user().to_owned());
-    line("workdir", config.working_dir().to_owned());
-    for (name, value) in config.env() {
-        line("env", format!("{name}={value}"));
-    }
-    for (name, value) in &labels {
-        line("label", format!("{name}={value}"));
-    }
+    rows.extend(layers.iter().map(|it| ("layer", layer(it))));
+    rows.extend([("user", config.user().to_owned()), ("workdir", config.working_dir().to_owned())]);
+    rows.extend(env.iter().map(|(name, value)| ("env", format!("{name}={value}"))));
+    rows.extend(labels.iter().map(|(name, value)| ("label", format!("{name}={value}"))));
     let json = json!({
         "image": name,
         "digest": digest,
@@ -77,19 +70,10 @@ pub fn image(
         "workdir": config.working_dir(),
         "versions": versions,
         "patches": patches,
-        "env": config.env().into_iter().collect::<BTreeMap<_, _>>(),
+        "env": env.into_iter().collect::<BTreeMap<_, _>>(),
         "labels": labels,
     });
-    (text, json)
-}
-
-/// Labels that say how an edit of the vendor's scripts ended.
-const PATCH: &str = "fmtk.patch.";
-
-/// What our labels say that is in the image.
-fn versions(labels: &BTreeMap<String, String>) -> BTreeMap<&'static str, &str> {
-    let known = [("Python", "fmtk.python"), ("MindSpore", "fmtk.mindspore"), ("CANN", "fmtk.cann")];
-    known.into_iter().filter_map(|(what, label)| Some((what, labels.get(label)?.as_str()))).collect()
+    (rows, json)
 }
 
 #[cfg(test)]
@@ -122,7 +106,7 @@ mod tests {
         let layer = |size| Descriptor { media_type: String::new(), digest, size, urls: Vec::new() };
         let (layers, contents) = ([layer(25_000_000), layer(1_200)], layer_comments(&config));
         let layers: Vec<(&Descriptor, &str)> = layers.iter().zip(contents.iter().map(String::as_str)).collect();
-        let (text, json) = image("a/b:c", &digest, "type", &config, &layers);
+        let (rows, json) = image("a/b:c", &digest, "type", &config, &layers);
         expect![[r#"
             image    a/b:c
             digest   sha256:b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c
@@ -142,7 +126,7 @@ mod tests {
             label    fmtk.patch.log-path=applied
             label    fmtk.python=3.9
         "#]]
-        .assert_eq(&text);
+        .assert_eq(&super::super::text(rows));
         assert_eq!(json["versions"], json!({ "CANN": "5.1.RC2", "Python": "3.9" }));
         assert_eq!(json["patches"], json!({ "log-path": "applied" }));
         assert_eq!(json["layers"][1]["content"], "mindpet 1.0.4");

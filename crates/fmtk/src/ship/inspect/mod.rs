@@ -3,10 +3,10 @@
 mod image;
 mod package;
 
-use std::path::Path;
+use std::{iter, path::Path};
 
 use anyhow::anyhow;
-use oci_image::{Descriptor, ImageConfig, Store};
+use oci_image::{ImageConfig, Store};
 use serde_json::Value;
 
 use crate::{
@@ -20,6 +20,13 @@ use crate::{
     },
 };
 use image_name::ImageRef;
+
+/// What people are shown: a line each, with its label.
+type Rows = Vec<(&'static str, String)>;
+
+fn text(rows: Rows) -> String {
+    rows.iter().map(|(label, value)| format!("{label:<9}{value}\n")).collect()
+}
 
 /// Flags of `inspect`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +45,7 @@ pub struct InspectArgs {
 pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let recipe = place::recipe(None)?;
     let file = Path::new(&args.subject);
-    let (text, json) = if args.subject.ends_with(".whl") {
+    let (rows, json) = if args.subject.ends_with(".whl") {
         package::wheel(file, &recipe, store)?
     } else if args.subject.ends_with(".run") {
         package::installer(file, &recipe, store)?
@@ -53,16 +60,14 @@ pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Re
     } else {
         elsewhere(args, &recipe, store, progress)?
     };
-    args.format.print(|| report::printable(&text), &json)
+    args.format.print(|| report::printable(&text(rows)), &json)
 }
 
-fn of_store(record: &BuildRecord, store: &Store) -> anyhow::Result<(String, Value)> {
-    let name = format!("{}:{}", record.repository, record.tag);
+fn of_store(record: &BuildRecord, store: &Store) -> anyhow::Result<(Rows, Value)> {
     let config = store.read_blob(&record.config.digest, record.config.size).hint(record.again())?;
+    let layers: Vec<_> = record.layers.iter().map(|layer| (&layer.blob, layer.content.as_str())).collect();
     let config = ImageConfig::parse(&config)?;
-    let layers: Vec<(&Descriptor, &str)> =
-        record.layers.iter().map(|layer| (&layer.blob, layer.content.as_str())).collect();
-    Ok(image::image(&name, &record.digest, &record.media_type, &config, &layers))
+    Ok(image::image(&record.name(), &record.digest, &record.media_type, &config, &layers))
 }
 
 /// A folder and an archive are told by what lies there.
@@ -76,7 +81,7 @@ fn guessed(subject: &str) -> Option<ImageRef> {
     (archive && !subject.contains(':')).then(|| ImageRef::Archive(path.to_owned()))
 }
 
-/// A subject that is nothing of all that. What looks like the name of an image of the store was meant as one.
+/// None of the above. What looks like the name of an image of the store was meant as one.
 fn unknown(subject: &str, error: anyhow::Error, built: &[BuildRecord]) -> anyhow::Error {
     if record::slip(subject, built).is_some() || !subject.contains([':', '/']) {
         return report::hinted(anyhow!("no image `{subject}` in the store"), record::meant(subject, built));
@@ -84,32 +89,17 @@ fn unknown(subject: &str, error: anyhow::Error, built: &[BuildRecord]) -> anyhow
     error.context(format!("`{subject}` is neither a wheel nor an installer nor an image of the store nor a reference"))
 }
 
-fn elsewhere(
-    args: &InspectArgs,
-    recipe: &Recipe,
-    store: &Store,
-    progress: &Progress,
-) -> anyhow::Result<(String, Value)> {
+fn elsewhere(args: &InspectArgs, recipe: &Recipe, store: &Store, progress: &Progress) -> anyhow::Result<(Rows, Value)> {
     let reference: ImageRef = guessed(&args.subject)
         .map_or_else(|| args.subject.parse(), Ok)
         .or_else(|error| Err(unknown(&args.subject, error.into(), &record::all(store)?)))
         .input()?;
-    let opened = base::open(&reference, &args.registry, &recipe.registry, store, progress)?;
-    let contents = image::layer_comments(&opened.base.config);
-    let layers: Vec<(&Descriptor, &str)> = opened
-        .base
-        .layers
-        .iter()
-        .enumerate()
-        .map(|(number, layer)| (layer, contents.get(number).map_or("", String::as_str)))
-        .collect();
-    Ok(image::image(
-        &reference.to_string(),
-        &opened.base.manifest_digest,
-        opened.base.format.manifest(),
-        &opened.base.config,
-        &layers,
-    ))
+    let base = base::open(&reference, &args.registry, &recipe.registry, store, progress)?.base;
+    let contents = image::layer_comments(&base.config);
+    let contents = contents.iter().map(String::as_str).chain(iter::repeat(""));
+    let layers: Vec<_> = base.layers.iter().zip(contents).collect();
+    let media_type = base.format.manifest();
+    Ok(image::image(&reference.to_string(), &base.manifest_digest, media_type, &base.config, &layers))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! What a package is, without running or unpacking it.
 
-use std::{fmt::Write, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use oci_image::{Store, StoreError};
 use serde_json::{Value, json};
 use wheel_layer::{Target, WheelFacts};
 
+use super::Rows;
 use crate::{
     recipe::Recipe,
     resolve::{
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// A wheel: what it holds and whether it fits the recipe.
-pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(String, Value)> {
+pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Rows, Value)> {
     let (size, sha256) = wheels::digest(store, file).input()?;
     let facts = WheelFacts::read(file).input()?;
     let python = &recipe.python;
@@ -30,34 +31,21 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Str
     let problems: Vec<String> = facts.check(&target).into_iter().chain(foreign).collect();
     let unpacked: u64 = facts.files.iter().map(|entry| entry.size).sum();
     let commands: Vec<&String> = facts.commands.iter().map(|one| &one.name).collect();
-    let machines: std::collections::BTreeSet<String> = facts.elf.iter().map(|(_, elf)| elf.to_string()).collect();
-    let name =
-        file.file_name().map(|name| name.to_string_lossy().into_owned()).ok_or_else(|| anyhow!("no file name"))?;
-    let mut text = String::new();
-    let mut line = |label: &str, value: String| {
-        let _ = writeln!(text, "{label:<9}{value}");
-    };
-    line("wheel", format!("{} {}", facts.name, facts.version));
-    line("file", name);
-    line("sha256", sha256.hex());
-    line("size", format!("{}, {}, {} unpacked", bytes(size), count(facts.files.len(), "file"), bytes(unpacked)));
-    if let Some(requires) = &facts.requires_python {
-        line("python", requires.clone());
-    }
-    for requirement in &facts.requires_dist {
-        line("requires", requirement.clone());
-    }
-    for command in &commands {
-        line("command", (*command).clone());
-    }
+    let machines: BTreeSet<String> = facts.elf.iter().map(|(_, elf)| elf.to_string()).collect();
+    let mut rows = vec![
+        ("wheel", format!("{} {}", facts.name, facts.version)),
+        ("file", name_of(file)),
+        ("sha256", sha256.hex()),
+        ("size", format!("{}, {}, {} unpacked", bytes(size), count(facts.files.len(), "file"), bytes(unpacked))),
+    ];
+    rows.extend(facts.requires_python.iter().map(|python| ("python", python.clone())));
+    rows.extend(facts.requires_dist.iter().map(|requirement| ("requires", requirement.clone())));
+    rows.extend(commands.iter().map(|command| ("command", (*command).clone())));
     for machine in &machines {
         let files = facts.elf.iter().filter(|(_, elf)| elf.to_string() == *machine).count();
-        line("code", format!("{} for {machine}", count(files, "file")));
+        rows.push(("code", format!("{} for {machine}", count(files, "file"))));
     }
-    match problems.is_empty() {
-        true => line("fits", "the recipe's target".to_owned()),
-        false => problems.iter().for_each(|problem| line("problem", problem.clone())),
-    }
+    rows.extend(verdict(&problems, "the recipe's target"));
     let json = json!({
         "name": facts.name,
         "version": facts.version,
@@ -71,13 +59,13 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Str
         "machines": machines,
         "problems": problems,
     });
-    Ok((text, json))
+    Ok((rows, json))
 }
 
 /// CANN's installer: what its head and its name say, and whether it fits the recipe.
-pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(String, Value)> {
+pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Rows, Value)> {
     let (size, sha256) = wheels::digest(store, file).input()?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name_of(file);
     let read = match packages::installer(store, file, &sha256) {
         Err(error) if error.is::<StoreError>() => return Err(error),
         read => read
@@ -87,28 +75,17 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
     };
     let named = name.parse::<InstallerName>();
     let problems: Vec<String> = packages::at_odds(recipe, &name).into_iter().map(|(problem, _)| problem).collect();
-    let mut text = String::new();
-    let mut line = |label: &str, value: String| {
-        let _ = writeln!(text, "{label:<9}{value}");
-    };
-    line("installer", format!(" {}", read.label));
-    line("file", name.clone());
-    line("sha256", sha256.hex());
+    let mut rows = vec![("installer", format!(" {}", read.label)), ("file", name.clone()), ("sha256", sha256.hex())];
     if let Ok(InstallerName { version, arch, .. }) = &named {
-        line("version", version.clone());
-        line("arch", arch.clone());
+        rows.extend([("version", version.clone()), ("arch", arch.clone())]);
     }
+    let (script, payload) = (bytes(read.offset), bytes(read.payload()));
     let compression = read.compression.as_deref().unwrap_or("unknown compression");
-    line(
-        "size",
-        format!("{}: script {}, payload {} ({compression})", bytes(size), bytes(read.offset), bytes(read.payload())),
-    );
     let sums = read.sums();
-    line("checked", if sums.is_empty() { "length; it carries no sums".to_owned() } else { sums.join(", ") });
-    match problems.is_empty() {
-        true => line("fits", "the recipe".to_owned()),
-        false => problems.iter().for_each(|problem| line("problem", problem.clone())),
-    }
+    let checked = if sums.is_empty() { "length; it carries no sums".to_owned() } else { sums.join(", ") };
+    rows.push(("size", format!("{}: script {script}, payload {payload} ({compression})", bytes(size))));
+    rows.push(("checked", checked));
+    rows.extend(verdict(&problems, "the recipe"));
     let json = json!({
         "file": name,
         "label": read.label,
@@ -122,7 +99,19 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
         "checked": sums,
         "problems": problems,
     });
-    Ok((text, json))
+    Ok((rows, json))
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What conflicts with the recipe, or that nothing does.
+fn verdict(problems: &[String], target: &str) -> Rows {
+    match problems.is_empty() {
+        true => vec![("fits", target.to_owned())],
+        false => problems.iter().map(|problem| ("problem", problem.clone())).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -134,12 +123,12 @@ mod tests {
     use wheel_double::{WheelDouble, x86_64_library};
 
     #[test]
-    fn a_wheel_shows_what_it_is_and_what_speaks_against_it() {
+    fn a_wheel_shows_what_it_is_and_what_conflicts_with_the_recipe() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         let recipe = Recipe::parse("", "image.toml", folder.path(), Overrides::default()).unwrap();
         let double = WheelDouble::new("alpha").requires("beta>=2").file("alpha/fast.so", &x86_64_library());
-        let (text, json) = wheel(&double.write(folder.path()).unwrap(), &recipe, &store).unwrap();
+        let (rows, json) = wheel(&double.write(folder.path()).unwrap(), &recipe, &store).unwrap();
         expect![[r#"
             wheel    alpha 1.0
             file     alpha-1.0-py3-none-any.whl
@@ -149,7 +138,7 @@ mod tests {
             code     1 file for 64-bit x86-64
             problem  `alpha/fast.so` holds 64-bit x86-64 code, the target is aarch64
         "#]]
-        .assert_eq(&text);
+        .assert_eq(&super::super::text(rows));
         assert_eq!((&json["name"], &json["requires_dist"]), (&json!("alpha"), &json!(["beta>=2"])));
     }
 }

@@ -7,16 +7,9 @@ use serde_json::json;
 
 use super::*;
 use crate::try_out::{
-    plan::{self, User},
+    plan::{self, tests::job},
     text,
 };
-
-fn job(out: &Path, nodes: u32) -> Job {
-    let nodes = (0..nodes).map(|index| plan::node(index, nodes)).collect();
-    let (image, out) = ("image".to_owned(), out.to_owned());
-    let (command, env) = (Vec::new(), Vec::new());
-    Job { image, command, user: User { uid: 1000, gid: 100 }, read_only: false, devices: 1, nodes, env, out }
-}
 
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -38,12 +31,12 @@ fn leave(job: &Job, node: usize, outcome: &str, cause: Option<&str>, code: Optio
     write(&folder.join(format!("j-proc-rank-{node}-device-0.txt.1")), "2\n3\n");
 }
 
-fn end(code: Result<i32, &str>, stopped: bool) -> End {
-    End { code: code.map_err(str::to_owned), time: Duration::from_secs(3), stopped }
+fn end(code: Result<i32, &str>, stopped: bool) -> NodeEnd {
+    NodeEnd { code: code.map_err(str::to_owned), time: Duration::from_secs(3), stopped }
 }
 
-fn check(job: &Job, ends: Vec<End>, cause: Option<Cause>, expected: Expect) -> Outcome {
-    let outcome = collect(job, &Seen { ends, cause, time: Duration::from_secs(4) });
+fn check(job: &Job, nodes: Vec<NodeEnd>, cause: Option<Cause>, expected: Expect) -> JobOutcome {
+    let outcome = collect(job, &JobEnd { nodes, cause, time: Duration::from_secs(4) });
     expected.assert_eq(&text::table(&outcome, &job.out));
     outcome
 }
@@ -125,8 +118,8 @@ fn without_a_report_the_console_says_why() {
     let cause = |said: &str| {
         fs::create_dir_all(job.folder(&job.nodes[0])).unwrap();
         fs::write(console(&job, &job.nodes[0]), said).unwrap();
-        let seen = Seen { ends: vec![end(Ok(2), false)], cause: Some(Cause::Node(0)), time: Duration::ZERO };
-        collect(&job, &seen).cause.unwrap()
+        let end = JobEnd { nodes: vec![end(Ok(2), false)], cause: Some(Cause::Node(0)), time: Duration::ZERO };
+        collect(&job, &end).cause.unwrap()
     };
     assert_eq!(cause("x\nerror: no folder\nhint: make one\n"), "node 0 ended with exit code 2: no folder");
     assert_eq!(
