@@ -70,7 +70,7 @@ fn launch(
     let mut output = Options::inherited(colour(), options.log_max_size)
         .and_then(Output::start)
         .map_err(|error| Failure::system("start the threads that write", &error))?;
-    let mut say = |line: &str| output.say(&format!("fmtk-launch: {line}"));
+    let mut say = |line: &str| output.say(line);
     let prepared = find_job(&options, signals, &mut say).and_then(|job| {
         transfers.map_or(Ok(()), |it| it.check_devices(&job))?;
         setup::prepare(options, job)
@@ -79,7 +79,7 @@ fn launch(
         // That of an earlier run would be taken for this one's, should the launcher be killed.
         let _ = fs::remove_file(setup.folders.report_file(&setup.job));
         for line in &setup.notes {
-            output.say(&format!("fmtk-launch: {line}"));
+            output.say(line);
         }
         let storage = match transfers {
             None => Storage::new(Vec::new(), PathBuf::new()),
@@ -96,9 +96,9 @@ fn launch(
         }
     };
     if !adopts {
-        output.say(&format!("fmtk-launch: {NO_ADOPTION}"));
+        output.say(NO_ADOPTION);
     }
-    output.say(&format!("fmtk-launch: {}", greeting(&setup)));
+    output.say(&greeting(&setup));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
     let attempts = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
     let ending = attempts.last().map_or(Ending::Succeeded, |last| last.ending);
@@ -123,7 +123,7 @@ fn launch(
         let block = closing::block(&setup.job, &report, &attempts, started.1);
         let mut lines = write_reports(&setup, &report);
         lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
-        lines.iter().chain(&block).map(|line| format!("fmtk-launch: {line}")).collect()
+        lines.into_iter().chain(block).collect()
     });
     Ok(exit)
 }
@@ -150,8 +150,7 @@ fn attempts(setup: &Setup, signals: &Signals, output: &mut Output, storage: &mut
         if again {
             let backoff = setup.options.restart_backoff;
             let wait = units::shown(backoff);
-            output
-                .say(&format!("fmtk-launch: attempt {number} is over; the next one begins in {wait}, {left} are left"));
+            output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
             let until = wait::after(Instant::now(), shortened_for_tests(backoff));
             (stopping, _) = idle::idle(signals, Some(output), storage, Some(until), |_| false)?;
         }

@@ -371,6 +371,6 @@ impl Supervisor<'_> {
     }
 
     fn say(&mut self, line: &str) {
-        self.output.say(&format!("fmtk-launch: {line}"));
+        self.output.say(line);
     }
 }
