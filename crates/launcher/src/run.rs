@@ -22,8 +22,7 @@ use crate::ranks::signals::Signals;
 use crate::ranks::start;
 use crate::ranks::supervise::{self, Attempt};
 use crate::ranks::wait;
-use crate::report::closing;
-use crate::report::{self, Outcome, Report};
+use crate::report::{self, Verdict};
 use crate::storage::Storage;
 use crate::storage::transfers::{self, Transfers};
 use crate::units;
@@ -102,34 +101,31 @@ fn launch(
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
     let attempts = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
     let ending = attempts.last().map_or(Ending::Succeeded, |last| last.ending);
-    let mut exit = attempts.last().map_or(Exit::SUCCESS, |last| last.ending.exit(&last.ranks));
-    let mut unsaved = None;
+    let mut verdict = Verdict::of(&setup.job, &attempts);
     if let Some(transfers) = transfers {
         output.settle_files(PATIENCE);
         let was_stopped = matches!(ending, Ending::Terminated(_));
         let signal = transfers::bring_out(transfers, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
-        unsaved = storage.given_up().find(|(what, _)| *what == "output_path" && ending == Ending::Succeeded);
-        if unsaved.is_some() {
-            exit = signal.map_or(Exit::LAUNCHER, Exit::signal);
+        let unsaved = storage.given_up().find(|(what, _)| *what == "output_path" && ending == Ending::Succeeded);
+        if let Some((_, why)) = unsaved {
+            let exit = signal.map_or(Exit::LAUNCHER, Exit::signal);
+            let cause = Some(format!("the ranks succeeded, but the output is not saved: {why}"));
+            verdict = Verdict { outcome: "not-saved", exit, cause, hint: None };
         }
     }
     output.finish(PATIENCE, |summaries| {
-        let mut report = closing::report(&setup.job, &attempts, summaries, started);
-        report.sync = (!storage.is_empty()).then(|| storage.report());
-        if let Some((_, why)) = unsaved {
-            let cause = format!("the ranks succeeded, but the output is not saved: {why}");
-            (report.outcome, report.exit_code, report.cause) = (Outcome::NotSaved, exit.0, Some(cause));
-        }
-        let block = closing::block(&setup.job, &report, &attempts, started.1);
+        let sync = (!storage.is_empty()).then(|| storage.report());
+        let report = report::report(&setup.job, &verdict, &attempts, summaries, started, sync);
+        let block = report::block(&setup.job, &verdict, &attempts, started.1);
         let mut lines = write_reports(&setup, &report);
         lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
         lines.into_iter().chain(block).collect()
     });
-    Ok(exit)
+    Ok(verdict.exit)
 }
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
-fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
+fn write_reports(setup: &Setup, report: &serde_json::Value) -> Vec<String> {
     let beside_logs = setup.folders.report_file(&setup.job);
     let write = |path: &PathBuf| {
         let error = report::write(path, report).err()?;

@@ -98,7 +98,7 @@ impl Setup {
         let Setup { options, job, folders, .. } = self;
         job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {
             let label = if job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
-            let on_console = options.console.shows(rank.rank);
+            let on_console = options.console.as_ref().is_none_or(|it| it.contains(&rank.rank));
             let of = Of { job, rank, folders, task: options.task, attempt, lookup: &variables::own };
             RankPlan {
                 rank: *rank,
