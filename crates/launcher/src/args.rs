@@ -3,14 +3,59 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
 
-use crate::help;
-use crate::options::{self, RunOptions, Wrong, consistent, take, typed};
+use crate::options::{Given, RUN, RunOptions, Wrong, typed};
 use crate::show::TableCommand;
 use crate::storage::local::COPY_FILES;
 use crate::task::Request;
-use crate::task::arguments;
+use crate::task::arguments::{self, TASK};
+
+const TOP: &str = "\
+Starts, watches and stops the training processes of this server
+
+Usage: fmtk-launch run [FLAGS] [--] COMMAND [ARGUMENT]...
+       fmtk-launch task --task_type=… --code_path=… [PARAMETERS] [FLAGS]
+       fmtk-launch env [FLAGS] [--rank N]
+       fmtk-launch rank-table check|show|convert FILE
+       fmtk-launch --version | --help
+
+Subcommands:
+  run         Start COMMAND once for each device of this server and watch over it
+  task        Run the tuning kit on each device, by the launch kit's parameters
+  env         Print the variables that a rank would get
+  rank-table  Check a rank table, show it, or print it as v1
+
+`fmtk-launch run --help` has the flags, `fmtk-launch task --help` the parameters,
+`fmtk-launch env --list` every variable and exit code.
+";
+
+const ENV: &str = "\
+Print the variables that a rank would get, NAME=VALUE on a line each
+
+Usage: fmtk-launch env [FLAGS OF run] [--rank N]
+       fmtk-launch env --list
+
+  --rank N               Rank of the job [default: the first of this server]
+  --list                 Print every variable and exit code and what it means instead, as
+                         Markdown
+
+A table that is not complete is an error here unless --wait says how long to wait.
+";
+
+const TABLE: &str = "\
+Check a rank table, show it, or print it as v1
+
+Usage: fmtk-launch rank-table check FILE
+       fmtk-launch rank-table show FILE
+       fmtk-launch rank-table convert FILE
+
+  check    Say all that is wrong with it; exits with 2 where something is
+  show     List servers and ranks, and say which of them this server is
+  convert  Print it as v1 (`version` 1.0), which the collective library reads
+
+FILE may be a folder with a jobstart_hccl.json.
+";
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,15 +83,15 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Wr
     let mut parser = Parser::from_args(words);
     match parser.next()? {
         None => Err(Wrong("no subcommand was given".to_owned())),
-        Some(Arg::Short('h') | Arg::Long("help")) => alone(parser, Invocation::Help(help::TOP.to_owned())),
+        Some(Arg::Short('h') | Arg::Long("help")) => alone(parser, Invocation::Help(TOP.to_owned())),
         Some(Arg::Short('V') | Arg::Long("version")) => alone(parser, Invocation::Version),
         Some(Arg::Value(word)) => match word.to_str() {
-            Some("help") => alone(parser, Invocation::Help(help::TOP.to_owned())),
+            Some("help") => alone(parser, Invocation::Help(TOP.to_owned())),
             Some("run") => run(parser),
             Some("env") => env(parser),
             Some("rank-table") => table(parser),
             Some("task") => Ok(match arguments::parse(parser)? {
-                None => Invocation::Help(help::task()),
+                None => Invocation::Help(TASK.to_owned()),
                 Some(request) => Invocation::Task(Box::new(request)),
             }),
             Some(COPY_FILES) => alone(parser, Invocation::CopyFiles),
@@ -64,54 +109,48 @@ fn alone(mut parser: Parser, invocation: Invocation) -> Result<Invocation, Wrong
 }
 
 fn run(mut parser: Parser) -> Result<Invocation, Wrong> {
-    let mut options = RunOptions::default();
+    let (mut given, mut command) = (Given::default(), Vec::new());
     loop {
         // What follows `--` is the command, whatever it looks like.
         if let Some(words) = parser.try_raw_args()
             && words.peek().is_some_and(|it| it == "--")
         {
-            options.command = words.skip(1).collect();
+            command = words.skip(1).collect();
             break;
         }
         match parser.next()? {
             None => break,
-            Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Invocation::Help(help::run())),
+            Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Invocation::Help(RUN.to_owned())),
             // A word before the command is ours to understand, what follows its name is the command's.
             Some(Arg::Value(program)) => {
-                options.command.push(program);
-                options.command.extend(parser.raw_args()?);
+                command.push(program);
+                command.extend(parser.raw_args()?);
                 break;
             }
-            Some(flag) => {
-                known(typed(flag), &mut parser, &mut options)?;
-            }
+            Some(flag) => known(&mut given, &[RUN], typed(flag), &mut parser)?,
         }
     }
+    let options = RunOptions { command, ..RunOptions::read(&given)? };
     if options.command.is_empty() {
         return Err(Wrong("`run` was given no command".to_owned()));
     }
-    consistent(&options)?;
     Ok(Invocation::Run(options))
 }
 
 fn env(mut parser: Parser) -> Result<Invocation, Wrong> {
-    let mut options = RunOptions { dry_run: true, ..RunOptions::default() };
-    let mut rank = None;
+    let mut given = Given::default();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::ENV.to_owned())),
-            Arg::Long("list") => return alone(parser, Invocation::Variables),
-            Arg::Long("rank") => {
-                let value = parser.value()?.string()?;
-                rank = Some(value.parse().map_err(|_| Wrong(format!("`--rank`: `{value}` is no rank")))?);
-            }
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(ENV.to_owned())),
             Arg::Value(_) => return Err(argument.unexpected().into()),
-            flag => {
-                known(typed(flag), &mut parser, &mut options)?;
-            }
+            flag => known(&mut given, &[ENV, RUN], typed(flag), &mut parser)?,
         }
     }
-    consistent(&options)?;
+    if given.has("list") {
+        return Ok(Invocation::Variables);
+    }
+    let options = RunOptions { dry_run: true, ..RunOptions::read(&given)? };
+    let rank = given.read("rank", |text| text.parse().map_err(|_| format!("`{text}` is no rank")))?;
     Ok(Invocation::Env(options, rank))
 }
 
@@ -119,7 +158,7 @@ fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
     let mut words = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(help::TABLE.to_owned())),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(TABLE.to_owned())),
             Arg::Value(word) => words.push(word),
             _ => return Err(argument.unexpected().into()),
         }
@@ -142,12 +181,9 @@ fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
     }
 }
 
-/// Takes over a flag of `run`; any other is refused.
-fn known(flag: String, parser: &mut Parser, options: &mut RunOptions) -> Result<(), Wrong> {
-    match take(options::FLAGS, &flag, parser, options)? {
-        true => Ok(()),
-        false => Err(Wrong(format!("unknown flag `{flag}`"))),
-    }
+/// Takes over a flag that one of the help texts has; any other is refused.
+fn known(given: &mut Given, helps: &[&'static str], flag: String, parser: &mut Parser) -> Result<(), Wrong> {
+    if given.take(helps, &flag, parser)? { Ok(()) } else { Err(Wrong(format!("unknown flag `{flag}`"))) }
 }
 
 #[cfg(test)]
@@ -155,7 +191,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::options::{Bind, Console};
+    use crate::options::Bind;
 
     fn parsed(line: &str) -> Result<Invocation, Wrong> {
         parse(line.split_whitespace().map(OsString::from))
@@ -186,7 +222,7 @@ mod tests {
             grace: Duration::from_secs(2),
             code_dir: Some("c".into()),
             log_dir: Some("l".into()),
-            console: Console::Ranks(vec![0, 2, 3]),
+            console: Some(vec![0, 2, 3]),
             log_max_size: 1 << 20,
             bind: Bind::Numa,
             max_restarts: 3,
@@ -195,7 +231,7 @@ mod tests {
             report: Some("r".into()),
             dry_run: true,
             command: vec!["x".into()],
-            ..RunOptions::default()
+            task: None,
         };
         assert_eq!(parsed(line), Ok(Invocation::Run(expected)));
         let Ok(Invocation::Run(options)) = parsed("run --devices 4,5 --stall 0 x") else { panic!() };
@@ -205,10 +241,10 @@ mod tests {
     #[test]
     fn other_subcommands() {
         for (line, expected) in [
-            ("--help", Invocation::Help(help::TOP.to_owned())),
-            ("run --help", Invocation::Help(help::run())),
-            ("env -h", Invocation::Help(help::ENV.to_owned())),
-            ("rank-table --help", Invocation::Help(help::TABLE.to_owned())),
+            ("--help", Invocation::Help(TOP.to_owned())),
+            ("run --help", Invocation::Help(RUN.to_owned())),
+            ("env -h", Invocation::Help(ENV.to_owned())),
+            ("rank-table --help", Invocation::Help(TABLE.to_owned())),
             ("-V", Invocation::Version),
             ("env --list", Invocation::Variables),
             ("rank-table show f", Invocation::Table(TableCommand::Show, "f".into())),

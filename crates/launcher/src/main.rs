@@ -3,7 +3,6 @@
 mod args;
 mod clock;
 mod exit;
-mod help;
 mod job;
 mod options;
 mod output;

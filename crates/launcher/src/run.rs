@@ -22,8 +22,7 @@ use crate::ranks::signals::Signals;
 use crate::ranks::start;
 use crate::ranks::supervise::{self, Attempt};
 use crate::ranks::wait;
-use crate::report::closing;
-use crate::report::{self, Outcome, Report};
+use crate::report::{self, Verdict};
 use crate::storage::Storage;
 use crate::storage::transfers::{self, Transfers};
 use crate::units;
@@ -70,7 +69,7 @@ fn launch(
     let mut output = Options::inherited(colour(), options.log_max_size)
         .and_then(Output::start)
         .map_err(|error| Failure::system("start the threads that write", &error))?;
-    let mut say = |line: &str| output.say(&format!("fmtk-launch: {line}"));
+    let mut say = |line: &str| output.say(line);
     let prepared = find_job(&options, signals, &mut say).and_then(|job| {
         transfers.map_or(Ok(()), |it| it.check_devices(&job))?;
         setup::prepare(options, job)
@@ -79,7 +78,7 @@ fn launch(
         // That of an earlier run would be taken for this one's, should the launcher be killed.
         let _ = fs::remove_file(setup.folders.report_file(&setup.job));
         for line in &setup.notes {
-            output.say(&format!("fmtk-launch: {line}"));
+            output.say(line);
         }
         let storage = match transfers {
             None => Storage::new(Vec::new(), PathBuf::new()),
@@ -96,40 +95,37 @@ fn launch(
         }
     };
     if !adopts {
-        output.say(&format!("fmtk-launch: {NO_ADOPTION}"));
+        output.say(NO_ADOPTION);
     }
-    output.say(&format!("fmtk-launch: {}", greeting(&setup)));
+    output.say(&greeting(&setup));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
     let attempts = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
     let ending = attempts.last().map_or(Ending::Succeeded, |last| last.ending);
-    let mut exit = attempts.last().map_or(Exit::SUCCESS, |last| last.ending.exit(&last.ranks));
-    let mut unsaved = None;
+    let mut verdict = Verdict::of(&setup.job, &attempts);
     if let Some(transfers) = transfers {
         output.settle_files(PATIENCE);
         let was_stopped = matches!(ending, Ending::Terminated(_));
         let signal = transfers::bring_out(transfers, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
-        unsaved = storage.given_up().find(|(what, _)| *what == "output_path" && ending == Ending::Succeeded);
-        if unsaved.is_some() {
-            exit = signal.map_or(Exit::LAUNCHER, Exit::signal);
+        let unsaved = storage.given_up().find(|(what, _)| *what == "output_path" && ending == Ending::Succeeded);
+        if let Some((_, why)) = unsaved {
+            let exit = signal.map_or(Exit::LAUNCHER, Exit::signal);
+            let cause = Some(format!("the ranks succeeded, but the output is not saved: {why}"));
+            verdict = Verdict { outcome: "not-saved", exit, cause, hint: None };
         }
     }
     output.finish(PATIENCE, |summaries| {
-        let mut report = closing::report(&setup.job, &attempts, summaries, started);
-        report.sync = (!storage.is_empty()).then(|| storage.report());
-        if let Some((_, why)) = unsaved {
-            let cause = format!("the ranks succeeded, but the output is not saved: {why}");
-            (report.outcome, report.exit_code, report.cause) = (Outcome::NotSaved, exit.0, Some(cause));
-        }
-        let block = closing::block(&setup.job, &report, &attempts, started.1);
+        let sync = (!storage.is_empty()).then(|| storage.report());
+        let report = report::report(&setup.job, &verdict, &attempts, summaries, started, sync);
+        let block = report::block(&setup.job, &verdict, &attempts, started.1);
         let mut lines = write_reports(&setup, &report);
         lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
-        lines.iter().chain(&block).map(|line| format!("fmtk-launch: {line}")).collect()
+        lines.into_iter().chain(block).collect()
     });
-    Ok(exit)
+    Ok(verdict.exit)
 }
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
-fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
+fn write_reports(setup: &Setup, report: &serde_json::Value) -> Vec<String> {
     let beside_logs = setup.folders.report_file(&setup.job);
     let write = |path: &PathBuf| {
         let error = report::write(path, report).err()?;
@@ -150,8 +146,7 @@ fn attempts(setup: &Setup, signals: &Signals, output: &mut Output, storage: &mut
         if again {
             let backoff = setup.options.restart_backoff;
             let wait = units::shown(backoff);
-            output
-                .say(&format!("fmtk-launch: attempt {number} is over; the next one begins in {wait}, {left} are left"));
+            output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
             let until = wait::after(Instant::now(), shortened_for_tests(backoff));
             (stopping, _) = idle::idle(signals, Some(output), storage, Some(until), |_| false)?;
         }

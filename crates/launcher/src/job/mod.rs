@@ -184,6 +184,7 @@ pub fn local_addresses() -> Vec<IpAddr> {
 mod tests {
     use super::files::Folders;
     use super::*;
+    use crate::options::Given;
 
     /// An environment for tests.
     pub fn of_test<'a>(variables: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_table_is_expected_where_something_says_so() {
-        let options = RunOptions::default();
+        let options = RunOptions::read(&Given::default()).unwrap();
         for (variables, expected) in [
             (&[][..], Source::Devices(vec![0])),
             (&[("MA_NUM_HOSTS", "1"), ("RANK_TABLE_FILE", "")], Source::Devices(vec![0])),
@@ -228,7 +229,7 @@ mod tests {
         let named = [("RANK_TABLE_FILE", "/tables")];
         let Source::Table(location) = source(&options, &of_test(&named)) else { panic!() };
         assert_eq!(location.path, Path::new("/tables"));
-        let devices = RunOptions { devices: Some(vec![4, 5]), ..RunOptions::default() };
+        let devices = RunOptions { devices: Some(vec![4, 5]), ..options };
         assert_eq!(source(&devices, &of_test(&named)), Source::Devices(vec![4, 5]));
     }
 

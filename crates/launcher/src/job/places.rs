@@ -3,12 +3,12 @@
 //! A choice that doesn't apply (its variable is unset, or the vendor's rule wants a folder that isn't there) is no choice
 //! at all. One that applies and fails is passed over, and [`Place::note`] says so.
 
-mod usable;
-
-use std::io;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use usable::Demand;
+use nix::unistd::{AccessFlags, access, mkstemp};
 
 use super::files::device_folder;
 use super::{Lookup, variables};
@@ -41,8 +41,6 @@ pub struct Place {
     /// One sentence on the choices before it that could not be used; `None` for the first choice.
     pub note: Option<String>,
 }
-
-type Tried = (PathBuf, io::Error);
 
 /// The folder for logs: `given` and nothing else, or the vendor's two and our own fallbacks. It is made with mode 0755,
 /// because what collects logs may run under another uid.
@@ -100,12 +98,11 @@ fn scratch(
 
 /// Whether HOME is a folder that can be written to.
 pub fn is_home_usable(around: &Surroundings) -> bool {
-    var(around, "HOME").is_some_and(|home| home.is_dir() && test(around, &home, 0o750, None).is_ok())
+    var(around, "HOME").is_some_and(|home| home.is_dir() && usable(around, &home, 0o750, None).is_ok())
 }
 
 /// Whether HOME belongs to the user that we run as: the tuning kit refuses any other.
 pub fn is_home_own(around: &Surroundings) -> bool {
-    use std::os::unix::fs::MetadataExt;
     var(around, "HOME").and_then(|home| home.metadata().ok()).is_some_and(|it| it.uid() == around.uid)
 }
 
@@ -170,7 +167,7 @@ fn choose(
     choices: Vec<Choice>,
     devices: &[u32],
 ) -> Result<Place, Failure> {
-    let mut tried: Vec<Tried> = Vec::new();
+    let mut failed: Vec<String> = Vec::new();
     for (index, Choice { path, private }) in choices.iter().enumerate() {
         // `TMPDIR=/tmp` names one choice twice: once is enough.
         if choices[..index].iter().any(|before| before.path == *path) {
@@ -180,31 +177,78 @@ fn choose(
         if folders.is_empty() {
             folders.push(path.clone());
         }
-        let failed = folders.into_iter().find_map(|folder| {
-            let error = test(around, &folder, mode, private.as_deref()).err()?;
-            Some((folder, error))
+        let wrong = folders.iter().find_map(|folder| {
+            let error = usable(around, folder, mode, private.as_deref()).err()?;
+            Some(format!("`{}`: {error}", folder.display()))
         });
-        match failed {
-            Some(failed) => tried.push(failed),
-            None => {
-                let note = (!tried.is_empty()).then(|| {
-                    format!("folder for {what} is `{}`, as others failed: {}", path.display(), reasons(&tried))
-                });
-                return Ok(Place { path: path.clone(), note });
-            }
-        }
+        let Some(wrong) = wrong else {
+            let reasons = failed.join("; ");
+            let note = format!("folder for {what} is `{}`, as others failed: {reasons}", path.display());
+            return Ok(Place { path: path.clone(), note: Some(note).filter(|_| !failed.is_empty()) });
+        };
+        failed.push(wrong);
     }
-    let text = format!("failed to find a writable folder for {what}: {}\nhint: {hint}", reasons(&tried));
+    let text = format!("failed to find a writable folder for {what}: {}\nhint: {hint}", failed.join("; "));
     Err(Failure::new(Exit::LAUNCHER, text))
 }
 
-fn test(around: &Surroundings, folder: &Path, mode: u32, private: Option<&Path>) -> io::Result<()> {
-    let demand = Demand { folder, mode, private, uid: around.uid };
-    if around.dry { usable::judge(&demand) } else { usable::make(&demand) }
+/// Makes the folder where it is missing and writes a file to it, which is removed again: access(2) says yes to root in places
+/// that root can't write to either. A dry run asks that nevertheless, of the folder or the nearest one above it.
+///
+/// `private` is the folder or one above it, and has to be a real one that only we can write to.
+fn usable(around: &Surroundings, folder: &Path, mode: u32, private: Option<&Path>) -> io::Result<()> {
+    // It would mean one place to the launcher and another to ranks, which start in the code folder.
+    if !folder.is_absolute() {
+        return Err(io::Error::other("not an absolute path"));
+    }
+    if let Some(private) = private {
+        if !around.dry {
+            // 0700: the launcher and its ranks are one uid, and nobody else has any business in it.
+            let made = DirBuilder::new().mode(0o700).create(private);
+            made.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
+        }
+        match trusted(private, around.uid) {
+            // Only the folder itself would be made, so what holds it must be there.
+            Err(error) if around.dry && error.kind() == io::ErrorKind::NotFound => {
+                return ask(private.parent().unwrap_or(Path::new("/")));
+            }
+            checked => checked?,
+        }
+    }
+    if around.dry {
+        let nearest = folder.ancestors().find(|path| path.symlink_metadata().is_ok());
+        return ask(nearest.unwrap_or(Path::new("/")));
+    }
+    DirBuilder::new().recursive(true).mode(mode).create(folder)?;
+    let (file, path) = mkstemp(&folder.join(".fmtk-XXXXXX"))?;
+    // A byte, since a full disk often still has room for an empty file.
+    let written = File::from(file).write_all(b"\n");
+    // Where it can't be removed, the folder is no less writable.
+    let _ = fs::remove_file(&path);
+    written
 }
 
-fn reasons(tried: &[Tried]) -> String {
-    tried.iter().map(|(path, error)| format!("`{}`: {error}", path.display())).collect::<Vec<_>>().join("; ")
+fn ask(folder: &Path) -> io::Result<()> {
+    if !folder.metadata()?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from)
+}
+
+/// A folder of ours that others can't write to: nobody can put a link into it, nor, below a sticky `/tmp`, replace it.
+fn trusted(folder: &Path, uid: u32) -> io::Result<()> {
+    let metadata = folder.symlink_metadata()?;
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    let why = if !metadata.is_dir() {
+        "it isn't a real folder".to_owned()
+    } else if owner != uid {
+        format!("it belongs to uid {owner}, not {uid}")
+    } else if mode & 0o022 != 0 {
+        format!("its mode {mode:04o} lets others write")
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::other(format!("not trusted: {why}")))
 }
 
 #[cfg(test)]

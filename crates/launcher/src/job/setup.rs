@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use rank_table::FILE_NAME;
 
-use super::bind::{self, Binding, affinity};
+use super::bind;
 use super::files::Folders;
 use super::places::{self, Surroundings};
 use super::variables::{self, Of};
 use super::{Job, Rank};
 use crate::exit::{Exit, Failure};
-use crate::options::{Bind, RunOptions};
+use crate::options::RunOptions;
 use crate::output::Sink;
 
 /// What the ranks of this server are started with.
@@ -77,7 +77,7 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
         let why = if is_foreign { "is not this user's own" } else { "is not set or can't be written" };
         notes.push(format!("HOME {why}, so each rank gets its work folder as HOME"));
     }
-    let (cpus, note) = cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
+    let (cpus, note) = bind::cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
     notes.extend(note);
     let folders = Folders { code, logs: logs.path, table, work: work.path, replace_home };
     // The scripts make those of their ranks.
@@ -98,7 +98,7 @@ impl Setup {
         let Setup { options, job, folders, .. } = self;
         job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {
             let label = if job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
-            let on_console = options.console.shows(rank.rank);
+            let on_console = options.console.as_ref().is_none_or(|it| it.contains(&rank.rank));
             let of = Of { job, rank, folders, task: options.task, attempt, lookup: &variables::own };
             RankPlan {
                 rank: *rank,
@@ -135,18 +135,4 @@ fn code_folder(options: &RunOptions) -> Result<PathBuf, Failure> {
 fn absolute(path: &Path) -> PathBuf {
     let current = || env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     if path == Path::new(".") { current() } else { std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) }
-}
-
-/// The cores of each rank, none for all; with a note where that is not what was asked for.
-fn cores(bind: Bind, devices: &[u32]) -> (Vec<Vec<u32>>, Option<String>) {
-    let Binding { mut cpus, note } = match affinity::allowed() {
-        _ if bind == Bind::None => Binding::default(),
-        Ok(allowed) => bind::plan(bind, devices, &allowed, Path::new("/sys")),
-        Err(error) => {
-            let note = format!("ranks are not bound to cores, which can't be listed: {error}");
-            Binding { cpus: Vec::new(), note: Some(note) }
-        }
-    };
-    cpus.resize(devices.len(), Vec::new());
-    (cpus, note)
 }

@@ -4,16 +4,13 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use memchr::memchr_iter;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::LEAST;
 use super::lines::Splitter;
-use super::wake::Wake;
-use super::worker::{Buffer, Shared, Worker};
+use super::worker::{Shared, Wake, Worker};
 
 /// Bytes that wait for the console, shared out to the ranks; as many again are in the writer's hands.
 ///
@@ -29,14 +26,12 @@ const CAREFUL_WRITE: usize = 4096;
 
 /// The event loop's end.
 pub(crate) struct Console {
-    worker: Worker<State>,
+    pub(crate) worker: Worker<State>,
     err: File,
-    /// That stdout is closed was told.
-    told_closed: bool,
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     lanes: Vec<Lane>,
     /// What the writer takes next.
     waiting: Batch,
@@ -48,8 +43,10 @@ struct State {
     taken: Option<Instant>,
     /// Lines lost of which people were told.
     told: u64,
-    /// Why there is no stdout any more.
-    closed: Option<io::Error>,
+    /// There is no stdout any more.
+    is_closed: bool,
+    /// What people should be told of that.
+    message: Option<String>,
 }
 
 /// One rank's way to the console.
@@ -64,11 +61,9 @@ struct Lane {
     /// Its share is used up; when to stop waiting for the console.
     full_until: Option<Instant>,
     skipping: bool,
-    /// Lines that ought to be shown.
+    /// Lines that ought to be shown, that were skipped, and that were written.
     lines: u64,
-    /// Lines of those that were skipped.
     skipped: u64,
-    /// Lines of those that were written.
     shown: u64,
 }
 
@@ -84,6 +79,7 @@ struct Batch {
 struct Run {
     /// A rank, by number; `None` is the launcher itself.
     source: Option<usize>,
+    lines: u64,
     length: usize,
 }
 
@@ -97,15 +93,11 @@ impl Batch {
         }
         let length = self.text.len() - before;
         match self.runs.last_mut() {
-            Some(last) if last.source == source && last.length + length <= CAREFUL_WRITE => last.length += length,
-            _ => self.runs.push(Run { source, length }),
+            Some(last) if last.source == source && last.length + length <= CAREFUL_WRITE => {
+                (last.lines, last.length) = (last.lines + 1, last.length + length);
+            }
+            _ => self.runs.push(Run { source, lines: 1, length }),
         }
-    }
-}
-
-impl Buffer for State {
-    fn is_empty(&self) -> bool {
-        self.waiting.runs.is_empty()
     }
 }
 
@@ -121,7 +113,7 @@ impl State {
         let lane = &mut self.lanes[sink];
         let Some(prefix) = &lane.prefix else { return };
         lane.lines += 1;
-        if self.closed.is_some() {
+        if self.is_closed {
             return;
         }
         if lane.skipping {
@@ -143,11 +135,6 @@ impl State {
         }
     }
 
-    /// Lines that were not shown, by number.
-    fn lost(&self) -> Vec<u64> {
-        self.lanes.iter().map(|it| it.lines - it.shown).collect()
-    }
-
     /// All that waits goes to the writer, if anything does, in exchange for an empty batch. Then there is room for all again,
     /// and what was skipped is told. Says whether the loop has to be called.
     fn hand_over(&mut self, batch: &mut Batch) -> Option<bool> {
@@ -163,7 +150,7 @@ impl State {
         for lane in &mut self.lanes {
             (lane.used, lane.full_until, lane.skipping) = (0, None, false);
         }
-        if self.closed.is_none() {
+        if !self.is_closed {
             self.tell(self.lanes.iter().map(|it| it.skipped).sum());
         }
         Some(is_waited_for)
@@ -172,43 +159,45 @@ impl State {
 
 impl Console {
     /// Starts the writer. Errors: no thread to be had.
-    pub(crate) fn start(out: OwnedFd, err: OwnedFd, pause: Duration, wake: Arc<Wake>) -> io::Result<Console> {
+    pub(crate) fn start(out: OwnedFd, err: OwnedFd, pause: Duration, wake: Wake) -> io::Result<Console> {
         let (out, err) = (File::from(out), File::from(err));
         let own = err.try_clone()?;
         let write = move |shared: &Shared<State>| write_console(shared, out, err);
         let worker = Worker::start("console", State { pause, ..State::default() }, wake, write)?;
-        Ok(Console { worker, err: own, told_closed: false })
+        Ok(Console { worker, err: own })
     }
 
     /// A lane whose lines begin with `prefix`, or one that is never shown; numbered from 0.
     pub(crate) fn open(&mut self, prefix: Option<String>) {
-        self.worker.lock().lanes.push(Lane { prefix, ..Lane::default() });
+        self.worker.lock().buffer.lanes.push(Lane { prefix, ..Lane::default() });
     }
 
     /// Bytes that there is room for; no limit where nothing is shown or lines are skipped.
     pub(crate) fn room(&self, sink: usize) -> usize {
-        let state = self.worker.lock();
+        let state = &self.worker.lock().buffer;
         let lane = &state.lanes[sink];
-        let no_limit = lane.prefix.is_none() || lane.skipping || state.closed.is_some();
+        let no_limit = lane.prefix.is_none() || lane.skipping || state.is_closed;
         if no_limit { usize::MAX } else { state.share().saturating_sub(lane.used) }
     }
 
     /// Takes over the lines that end in `bytes`, or counts them as lost.
     pub(crate) fn take(&mut self, sink: usize, bytes: &[u8], now: Instant) {
         let mut state = self.worker.lock();
-        if state.lanes[sink].prefix.is_none() {
+        if state.buffer.lanes[sink].prefix.is_none() {
             return;
         }
-        let mut splitter = std::mem::take(&mut state.lanes[sink].splitter);
-        splitter.feed(bytes, |line| state.push(sink, line));
-        let (share, is_slow, pause) = (state.share(), state.is_slow, state.pause);
-        let lane = &mut state.lanes[sink];
+        let buffer = &mut state.buffer;
+        let mut splitter = std::mem::take(&mut buffer.lanes[sink].splitter);
+        splitter.feed(bytes, |line| buffer.push(sink, line));
+        let (share, is_slow, pause) = (buffer.share(), buffer.is_slow, buffer.pause);
+        let lane = &mut buffer.lanes[sink];
         lane.splitter = splitter;
         if lane.used + LEAST > share && lane.full_until.is_none() {
             lane.full_until = Some(if is_slow { now } else { now + pause });
             lane.skipping = is_slow;
         }
-        if state.waiting.text.len() >= BUFFERED / 8 {
+        state.todo = true;
+        if state.buffer.waiting.text.len() >= BUFFERED / 8 {
             self.worker.rouse(&mut state, now);
         }
     }
@@ -216,62 +205,44 @@ impl Console {
     /// Takes over the unfinished line of a rank that writes nothing more.
     pub(crate) fn end(&mut self, sink: usize) {
         let mut state = self.worker.lock();
-        let rest = state.lanes[sink].splitter.finish();
+        let rest = state.buffer.lanes[sink].splitter.finish();
         if !rest.is_empty() {
-            state.push(sink, &rest);
+            state.buffer.push(sink, &rest);
+            state.todo = true;
         }
-        state.lanes[sink].ended = true;
+        state.buffer.lanes[sink].ended = true;
     }
 
     /// A line of our own, never skipped.
     pub(crate) fn say(&mut self, line: &str) {
         let mut state = self.worker.lock();
-        state.waiting.push(None, "", line.as_bytes());
+        state.buffer.waiting.push(None, "", line.as_bytes());
+        state.todo = true;
         self.worker.rouse(&mut state, Instant::now());
     }
 
     /// Wakes the writer if there is work, and reconsiders who waits and who skips. Returns what people should be told.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<String> {
         let mut state = self.worker.lock();
-        for lane in &mut state.lanes {
+        for lane in &mut state.buffer.lanes {
             lane.skipping |= lane.full_until.is_some_and(|until| until <= now);
         }
         self.worker.rouse(&mut state, now);
-        let error = state.closed.as_ref().filter(|_| !self.told_closed)?;
-        self.told_closed = true;
-        Some(format!(
-            "failed to write to `stdout`: {error}: the log files go on, the console shows no more of the ranks"
-        ))
+        state.buffer.message.take()
     }
 
     /// When [`Console::tick`] has something to do although nothing happens.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let state = self.worker.lock();
-        state.lanes.iter().filter(|lane| !lane.skipping).filter_map(|lane| lane.full_until).min()
-    }
-
-    /// True when [`Console::tick`] has to be called before the loop sleeps.
-    pub(crate) fn is_owed(&self) -> bool {
-        self.worker.is_owed()
-    }
-
-    /// Ends all lanes, and has the loop called when everything is written.
-    pub(crate) fn settle(&mut self) {
-        let count = self.worker.lock().lanes.len();
-        (0..count).for_each(|sink| self.end(sink));
-        self.worker.settle();
-    }
-
-    /// Since when there was no progress; `None` when all that there is was written.
-    pub(crate) fn busy_since(&self) -> Option<Instant> {
-        self.worker.busy_since()
+        state.buffer.lanes.iter().filter(|lane| !lane.skipping).filter_map(|lane| lane.full_until).min()
     }
 
     /// Lines that the console did not get, by number; that it did not is told. To be called when nothing more is to come.
     pub(crate) fn results(&mut self) -> Vec<u64> {
         let mut state = self.worker.lock();
-        let lost = state.lost();
-        state.tell(lost.iter().sum());
+        let lost: Vec<u64> = state.buffer.lanes.iter().map(|it| it.lines - it.shown).collect();
+        state.buffer.tell(lost.iter().sum());
+        state.todo = true;
         lost
     }
 
@@ -290,49 +261,39 @@ impl Console {
 fn write_console(shared: &Shared<State>, mut out: File, mut err: File) {
     let is_pipe = out.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
     let mut batch = Batch::default();
-    let hand_over = |batch: &mut Batch| {
-        shared.next(|state| {
-            let is_waited_for = state.hand_over(batch)?;
-            if is_waited_for {
-                shared.call();
-            }
-            Some(state.closed.is_some())
-        })
-    };
-    while let Some(mut is_closed) = hand_over(&mut batch) {
+    let mut is_closed = false;
+    while let Some(is_waited_for) = shared.next(|state| state.hand_over(&mut batch)) {
+        if is_waited_for {
+            shared.wake.call();
+        }
         let (mut text, mut runs) = (&batch.text[..], &batch.runs[..]);
         while let Some(first) = runs.first() {
-            let for_out = first.source.is_some();
             let limit = if is_pipe && unread(&out) > 0 { CAREFUL_WRITE } else { WRITE };
-            let (count, length) = one_write(runs, limit);
-            let (now, later) = text.split_at(length);
-            let result = match for_out {
-                true if is_closed => Err((0, ErrorKind::BrokenPipe.into())),
-                true => write_all(&mut out, now),
+            let (written, later) = runs.split_at(one_write(runs, limit));
+            let (now, rest) = text.split_at(written.iter().map(|it| it.length).sum());
+            let error = match first.source {
+                Some(_) if is_closed => None,
+                Some(_) => write_all(&mut out, now).err(),
                 // Without stderr nobody is left to tell.
-                false => write_all(&mut err, now).or(Ok(())),
+                None => write_all(&mut err, now).err().and(None),
             };
-            let (written, error) = result.err().map_or((length, None), |(written, error)| (written, Some(error)));
+            let is_news = error.is_some();
+            is_closed |= is_news;
             let goes_on = shared.progress(|state| {
-                let mut rest = &now[..written];
-                for Run { source, length } in &runs[..count] {
-                    let (run, after) = rest.split_at(rest.len().min(*length));
-                    if let Some(sink) = *source {
-                        state.lanes[sink].shown += memchr_iter(b'\n', run).count() as u64;
-                    }
-                    rest = after;
+                for Run { source, lines, .. } in written {
+                    source.filter(|_| !is_closed).into_iter().for_each(|sink| state.lanes[sink].shown += lines);
                 }
-                let is_news = error.is_some() && !is_closed;
-                if is_news {
-                    state.closed = error;
+                state.is_closed = is_closed;
+                if let Some(error) = error {
+                    let text = "the log files go on, the console shows no more of the ranks";
+                    state.message = Some(format!("failed to write to `stdout`: {error}: {text}"));
                 }
-                is_closed |= is_news;
                 is_news
             });
             if !goes_on {
                 return;
             }
-            (text, runs) = (later, &runs[count..]);
+            (text, runs) = (rest, later);
         }
         batch.text.clear();
         batch.text.shrink_to(2 * BUFFERED);
@@ -340,17 +301,14 @@ fn write_console(shared: &Shared<State>, mut out: File, mut err: File) {
     }
 }
 
-/// How many of the runs go into one write, and how many bytes they have: those of one stream, up to `limit`, one at least.
-fn one_write(runs: &[Run], limit: usize) -> (usize, usize) {
-    let (mut count, mut length) = (0, 0);
-    for run in runs {
-        let is_other = run.source.is_some() != runs[0].source.is_some();
-        if count > 0 && (is_other || length + run.length > limit) {
-            break;
-        }
-        (count, length) = (count + 1, length + run.length);
-    }
-    (count, length)
+/// How many of the runs go into one write: those of one stream, up to `limit` bytes, one at least.
+fn one_write(runs: &[Run], limit: usize) -> usize {
+    let mut length = 0;
+    let fits = |run: &&Run| {
+        length += run.length;
+        length <= limit && run.source.is_some() == runs[0].source.is_some()
+    };
+    runs.iter().take_while(fits).count().max(1)
 }
 
 /// Bytes in a pipe.
@@ -363,20 +321,18 @@ fn unread(pipe: &File) -> usize {
     if result == 0 { usize::try_from(count).unwrap_or(usize::MAX) } else { usize::MAX }
 }
 
-/// Writes all or says how many bytes were written.
-fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
-    let mut done = 0;
-    while done < bytes.len() {
-        match file.write(&bytes[done..]) {
-            Ok(0) => return Err((done, ErrorKind::WriteZero.into())),
-            Ok(count) => done += count,
+fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // Whoever shares the terminal or pipe with us may have made it so; we wait as if it were not.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 // On a failure the next write says more.
                 let _ = poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
             }
-            Err(error) => return Err((done, error)),
+            Err(error) => return Err(error),
         }
     }
     Ok(())

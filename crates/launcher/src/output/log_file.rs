@@ -13,9 +13,6 @@ use std::time::{Duration, Instant};
 
 use memchr::memrchr;
 
-/// Called whenever a system call came back, with the bytes of the rank written until then.
-pub(crate) type Progress<'a> = &'a mut dyn FnMut(u64);
-
 /// A log file, opened when first written to and again when that failed.
 pub(crate) struct LogFile {
     path: PathBuf,
@@ -30,8 +27,8 @@ pub(crate) struct LogFile {
     ends_line: bool,
     /// Bytes since the last one that got written, to be noted in the file.
     missing: u64,
-    open_again: Option<Instant>,
-    rename_again: Option<Instant>,
+    /// Before that what failed is not tried again.
+    again: Option<Instant>,
     /// Kinds of errors that were told.
     told: Vec<(&'static str, Option<i32>)>,
     /// The number of the last full part that we named.
@@ -57,8 +54,7 @@ impl LogFile {
             size: 0,
             ends_line: true,
             missing: 0,
-            open_again: None,
-            rename_again: None,
+            again: None,
             told: Vec::new(),
             last_number: 0,
             messages: Vec::new(),
@@ -68,90 +64,71 @@ impl LogFile {
         }
     }
 
-    /// Opens the file if it is not, so that it is there for a rank that writes nothing.
-    pub(crate) fn open(&mut self, progress: Progress) -> bool {
+    /// Appends `bytes`; those that can't be written are counted as missing, as are `dropped` ones after them. What is missing
+    /// at the end is noted there where some were dropped, and when `is_last`. The file is made for a rank that writes nothing.
+    pub(crate) fn append(&mut self, mut bytes: &[u8], dropped: u64, is_last: bool) {
+        let mut is_open = self.open();
+        while !bytes.is_empty() && is_open && self.note() {
+            let mut fitting = self.fitting(bytes);
+            if fitting == 0 && self.rotate() {
+                is_open = self.open();
+                continue;
+            }
+            if fitting == 0 {
+                // A part that is too large is better than bytes that are lost.
+                fitting = bytes.len();
+            }
+            let written = self.write(&bytes[..fitting]);
+            self.written += written as u64;
+            bytes = &bytes[written..];
+            if written < fitting {
+                break;
+            }
+        }
+        self.missing += bytes.len() as u64 + dropped;
+        if (dropped > 0 || is_last) && self.open() {
+            self.note();
+        }
+    }
+
+    fn open(&mut self) -> bool {
         if self.file.is_some() {
             return true;
         }
-        let now = Instant::now();
-        if self.open_again.is_some_and(|again| now < again) {
+        if self.again.is_some_and(|again| Instant::now() < again) {
             return false;
         }
-        let opened = open_part(&self.path);
-        progress(self.written);
-        match opened {
+        match open_part(&self.path) {
             Ok((file, size)) => {
-                (self.file, self.size, self.ends_line) = (Some(file), size, size == 0);
-                self.open_again = None;
+                (self.file, self.size, self.ends_line, self.again) = (Some(file), size, size == 0, None);
                 self.parts += 1;
                 true
             }
             Err(error) => {
-                self.open_again = Some(now + self.retry);
+                self.again = Some(Instant::now() + self.retry);
                 self.fail("open", &error);
                 false
             }
         }
     }
 
-    /// Appends `bytes`; those that can't be written are counted as missing.
-    pub(crate) fn append(&mut self, mut bytes: &[u8], progress: Progress) {
-        while !bytes.is_empty() {
-            if !self.open(progress) || !self.note(progress) {
-                break;
-            }
-            let mut fitting = self.fitting(bytes);
-            if fitting == 0 {
-                if self.rotate(progress) {
-                    continue;
-                }
-                // A part that is too large is better than bytes that are lost.
-                fitting = bytes.len();
-            }
-            let (now, later) = bytes.split_at(fitting);
-            let before = self.written;
-            let result = self.write(now, true, progress);
-            if let Err(error) = result {
-                let count = usize::try_from(self.written - before).unwrap_or(now.len());
-                self.fail("write to", &error);
-                bytes = &bytes[count..];
-                break;
-            }
-            bytes = later;
-        }
-        self.missing += bytes.len() as u64;
-    }
-
-    /// Counts bytes as missing at the end of what is there, and notes them if it can.
-    pub(crate) fn lose(&mut self, count: u64, progress: Progress) {
-        self.missing += count;
-        if self.open(progress) {
-            self.note(progress);
-        }
-    }
-
-    /// Says in the file that bytes are missing, if any are.
-    fn note(&mut self, progress: Progress) -> bool {
+    /// Says in the file that bytes are missing, if any are; false where that fails.
+    fn note(&mut self) -> bool {
         if self.missing == 0 {
             return true;
         }
         let start = if self.ends_line { "" } else { "\n" };
         let note = format!("{start}[fmtk-launch] {} bytes are missing here\n", self.missing);
-        match self.write(note.as_bytes(), false, progress) {
-            Ok(()) => {
-                if self.trouble.is_some() && self.told.iter().all(|told| told.0 != "again") {
-                    self.told.push(("again", None));
-                    let path = self.path.display();
-                    self.messages.push(format!("`{path}` is written again, {} bytes are missing in it", self.missing));
-                }
-                self.missing = 0;
-                true
-            }
-            Err(error) => {
-                self.fail("write to", &error);
-                false
-            }
+        if self.write(note.as_bytes()) < note.len() {
+            return false;
         }
+        if self.trouble.is_some() && self.told.iter().all(|told| told.0 != "again") {
+            self.told.push(("again", None));
+            let path = self.path.display();
+            self.messages.push(format!("`{path}` is written again, {} bytes are missing in it", self.missing));
+        }
+        self.missing = 0;
+        true
     }
 
     /// How many of `bytes` belong into the live part: up to the last newline that fits if there is one.
@@ -168,49 +145,42 @@ impl LogFile {
     }
 
     /// Makes room for a new part; false when the file has to go on as it is.
-    fn rotate(&mut self, progress: Progress) -> bool {
-        let now = Instant::now();
-        if self.rename_again.is_some_and(|again| now < again) {
+    fn rotate(&mut self) -> bool {
+        if self.again.is_some_and(|again| Instant::now() < again) {
             return false;
         }
-        let renamed = rename_to_free_number(&self.path, self.last_number);
-        progress(self.written);
-        match renamed {
+        match rename_to_free_number(&self.path, self.last_number) {
             Ok(number) => {
-                self.last_number = number;
-                // Closing may take its time too: a network's file system writes then.
-                self.file = None;
-                progress(self.written);
-                self.rename_again = None;
+                (self.last_number, self.file, self.again) = (number, None, None);
                 true
             }
             Err(error) => {
-                self.rename_again = Some(now + self.retry);
+                self.again = Some(Instant::now() + self.retry);
                 self.fail("rename", &error);
                 false
             }
         }
     }
 
-    /// Writes all of `bytes`; how much of them if they are the rank's, [`LogFile::written`] tells.
-    fn write(&mut self, bytes: &[u8], of_rank: bool, progress: Progress) -> io::Result<()> {
-        let mut rest = bytes;
-        while let Some(file) = self.file.as_mut().filter(|_| !rest.is_empty()) {
-            let result = file.write(rest);
-            if let Ok(count) = result {
-                self.size += count as u64;
-                self.written += if of_rank { count as u64 } else { 0 };
-                self.ends_line = rest[..count].last().map_or(self.ends_line, |&last| last == b'\n');
-                rest = &rest[count..];
-            }
-            progress(self.written);
-            match result {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
+    /// Writes to the live part; gives how many bytes got written, fewer where it fails.
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut done = 0;
+        while let Some(file) = self.file.as_mut().filter(|_| done < bytes.len()) {
+            let error = match file.write(&bytes[done..]) {
+                Ok(0) => ErrorKind::WriteZero.into(),
+                Ok(count) => {
+                    done += count;
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            self.fail("write to", &error);
+            break;
         }
-        Ok(())
+        self.size += done as u64;
+        self.ends_line = bytes[..done].last().map_or(self.ends_line, |&last| last == b'\n');
+        done
     }
 
     fn fail(&mut self, operation: &'static str, error: &io::Error) {
@@ -264,7 +234,7 @@ mod tests {
             fs::write(&path, before).unwrap();
         }
         let mut file = LogFile::new(path.clone(), max_size, Duration::ZERO);
-        chunks.iter().for_each(|chunk| file.append(chunk, &mut |_| ()));
+        chunks.iter().for_each(|chunk| file.append(chunk, 0, false));
         let numbered = (1..).map(|n| folder.path().join(format!("a.txt.{n}"))).take_while(|path| path.exists());
         let parts = numbered.chain([path.clone()]).map(|path| fs::read(path).unwrap_or_default()).collect();
         (parts, file)
@@ -318,30 +288,21 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_once_and_counted() {
-        let mut file = LogFile::new("/dev/full".into(), 0, Duration::ZERO);
-        (0..3).for_each(|_| file.append(b"12345", &mut |_| ()));
-        assert_eq!((file.written, file.missing), (0, 15));
-        assert_eq!(file.messages, ["failed to write to `/dev/full`: No space left on device (os error 28)"]);
-        assert_eq!(file.trouble, Some(file.messages[0].clone()));
-    }
-
-    #[test]
     fn a_folder_that_comes_back_is_written_to_with_a_note() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("logs/a");
         let mut file = LogFile::new(path.clone(), 0, Duration::ZERO);
         let mut append = |bytes: &[u8], retry| {
             file.retry = retry;
-            file.append(bytes, &mut |_| ());
+            file.append(bytes, 0, false);
             file.missing
         };
         assert_eq!(append(b"12345", Duration::ZERO), 5);
         assert_eq!(append(b"678", Duration::from_secs(3600)), 8);
         fs::create_dir(folder.path().join("logs")).unwrap();
         assert_eq!(append(b"9", Duration::ZERO), 9, "tried again before its time");
-        file.open_again = None;
-        file.append(b"a\n", &mut |_| ());
+        file.again = None;
+        file.append(b"a\n", 0, false);
         assert_eq!(fs::read_to_string(&path).unwrap(), "[fmtk-launch] 9 bytes are missing here\na\n");
         assert_eq!(file.messages.len(), 2, "{:?}", file.messages);
         assert_eq!(file.written, 2);

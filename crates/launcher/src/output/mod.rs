@@ -3,7 +3,7 @@
 //! Two threads write, so that a log folder or a console that hangs never holds up the event loop. Between them and the
 //! loop are bounded buffers:
 //! - *Files* lose nothing while their folder works. When the buffer is full the rank is not read from, so it waits. A
-//!   call that hangs for 10 s, and errors, are told; from then on bytes are dropped and counted until it works again.
+//!   write that hangs for 10 s, and errors, are told; from then on bytes are dropped and counted until it works again.
 //! - *The console* loses nothing while it keeps up. When its buffer is full the ranks wait for at most 1 s, and for one
 //!   that was slow before they don't wait at all; then lines are skipped whole and counted.
 //!
@@ -13,24 +13,19 @@ mod console;
 mod files;
 mod lines;
 mod log_file;
-mod tail;
 #[cfg(test)]
 mod tests;
-mod wake;
 mod worker;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use self::console::Console;
 use self::files::Files;
-use self::tail::Tail;
-use self::wake::Wake;
+use self::lines::Tail;
+use self::worker::Wake;
 use crate::printable;
 
 /// Bytes that are read from a rank at once at most: what a pipe holds.
@@ -89,12 +84,8 @@ pub struct Sink {
     pub on_console: bool,
 }
 
-/// A [`Sink`] that was opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct SinkId(usize);
-
 /// What became of a sink's output.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Summary {
     /// The last part of the log; those before it have `.1`, `.2`, … appended, the oldest first.
     pub file: PathBuf,
@@ -110,13 +101,13 @@ pub struct Summary {
     pub trouble: Option<String>,
 }
 
-/// The event loop's end of it all.
+/// The event loop's end of it all. Sinks are numbered as they are opened.
 ///
 /// The loop polls [`Output::wake_fd`] and, up to [`Output::deadline`], the pipes of those ranks that
 /// [`Output::wants`] more of; after each round of [`Output::take`] it calls [`Output::tick`] once, which is what wakes
 /// the writers.
 pub struct Output {
-    wake: Arc<Wake>,
+    wake: Wake,
     files: Files,
     console: Console,
     colour: bool,
@@ -127,12 +118,9 @@ pub struct Output {
 
 struct State {
     label: String,
-    file: PathBuf,
     ended: bool,
     tail: Tail,
     last_output: Option<Instant>,
-    /// Bytes taken.
-    taken: u64,
 }
 
 impl Output {
@@ -140,24 +128,22 @@ impl Output {
     /// Errors: no descriptors or threads to be had.
     pub fn start(options: Options) -> io::Result<Output> {
         let Options { stdout, stderr, colour, log_max_size, patience } = options;
-        let wake = Arc::new(Wake::new()?);
-        let files = Files::start(log_max_size, patience.hang, patience.retry, Arc::clone(&wake))?;
-        let console = Console::start(stdout, stderr, patience.pause, Arc::clone(&wake))?;
+        let wake = Wake::new()?;
+        let files = Files::start(log_max_size, patience.hang, patience.retry, wake.clone())?;
+        let console = Console::start(stdout, stderr, patience.pause, wake.clone())?;
         Ok(Output { wake, files, console, colour, sinks: Vec::new(), now: Instant::now() })
     }
 
     /// Makes room for a rank; its file is opened soon by the thread. For the next attempt of a rank that ended it is
     /// called again with the same label; the earlier one's [`Output::tail`] is empty then.
-    pub fn open(&mut self, sink: Sink) -> SinkId {
+    pub fn open(&mut self, sink: Sink) -> usize {
         for state in self.sinks.iter_mut().filter(|state| state.ended && state.label == sink.label) {
             state.tail = Tail::default();
         }
         self.console.open(sink.on_console.then(|| prefix(&sink.label, self.colour)));
-        self.files.open(sink.file.clone());
-        let Sink { label, file, .. } = sink;
-        let tail = Tail::default();
-        self.sinks.push(State { label, file, ended: false, tail, last_output: None, taken: 0 });
-        SinkId(self.sinks.len() - 1)
+        self.files.open(sink.file);
+        self.sinks.push(State { label: sink.label, ended: false, tail: Tail::default(), last_output: None });
+        self.sinks.len() - 1
     }
 
     /// Gets readable when there is room again or a writer has something to say: then [`Output::tick`] is due. Not to
@@ -168,37 +154,35 @@ impl Output {
 
     /// Bytes that may be read from this rank's pipe now, at most [`AT_ONCE`]; 0: not to be polled now. To be asked
     /// right before each read, because ranks share the room.
-    pub fn wants(&self, sink: SinkId) -> usize {
-        match self.files.room(sink.0).min(self.console.room(sink.0)) {
+    pub fn wants(&self, sink: usize) -> usize {
+        match self.files.room(sink).min(self.console.room(sink)) {
             0..LEAST => 0,
             room => room.min(AT_ONCE),
         }
     }
 
     /// Takes over what was read from the rank's pipe.
-    pub fn take(&mut self, sink: SinkId, bytes: &[u8], now: Instant) {
+    pub fn take(&mut self, sink: usize, bytes: &[u8], now: Instant) {
         self.now = now;
         if bytes.is_empty() {
             return;
         }
-        self.files.take(sink.0, bytes, now);
-        self.console.take(sink.0, bytes, now);
-        let state = &mut self.sinks[sink.0];
-        state.tail.push(bytes);
-        state.last_output = Some(now);
-        state.taken += bytes.len() as u64;
+        self.files.take(sink, bytes, now);
+        self.console.take(sink, bytes, now);
+        self.sinks[sink].tail.push(bytes);
+        self.sinks[sink].last_output = Some(now);
     }
 
     /// The rank's pipe is at its end: shows its unfinished line, closes its file when all is written.
-    pub fn end(&mut self, sink: SinkId) {
-        self.sinks[sink.0].ended = true;
-        self.files.end(sink.0);
-        self.console.end(sink.0);
+    pub fn end(&mut self, sink: usize) {
+        self.sinks[sink].ended = true;
+        self.files.end(sink);
+        self.console.end(sink);
     }
 
-    /// Puts a line of the launcher's own, without newline, on stderr, after all that was taken before. Never dropped.
+    /// Puts a line of the launcher's own on stderr, after all that was taken before. Never dropped.
     pub fn say(&mut self, line: &str) {
-        self.console.say(&printable::line(line));
+        self.console.say(&own(line));
     }
 
     /// Wakes the writers if there is work for them, ends pauses, tells of hangs and errors.
@@ -207,32 +191,34 @@ impl Output {
         self.wake.heard();
         let messages = self.files.tick(now);
         for message in messages.into_iter().chain(self.console.tick(now)) {
-            self.say(&format!("fmtk-launch: {message}"));
+            self.say(&message);
         }
     }
 
     /// When [`Output::tick`] has to be called at the latest although nothing happens; `None` when all is quiet.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.files.is_owed() || self.console.is_owed() {
+        if self.files.worker.lock().is_owed() || self.console.worker.lock().is_owed() {
             return Some(self.now);
         }
         [self.files.deadline(self.now), self.console.deadline()].into_iter().flatten().min()
     }
 
     /// The last 50 lines of a rank, as a terminal would show them.
-    pub fn tail(&self, sink: SinkId) -> Vec<String> {
-        self.sinks[sink.0].tail.lines()
+    pub fn tail(&self, sink: usize) -> Vec<String> {
+        self.sinks[sink].tail.lines()
     }
 
     /// When something was last taken from this rank.
-    pub fn last_output(&self, sink: SinkId) -> Option<Instant> {
-        self.sinks[sink.0].last_output
+    pub fn last_output(&self, sink: usize) -> Option<Instant> {
+        self.sinks[sink].last_output
     }
 
-    /// Ends all sinks and waits until their files are written, as [`Output::finish`] does, but the console goes on.
+    /// Ends all sinks and waits until their files are written, as [`Output::finish`] does.
     pub fn settle_files(&mut self, patience: Duration) {
-        self.files.close();
-        self.wait(Instant::now(), patience, |output| output.files.busy_since());
+        (0..self.sinks.len()).for_each(|sink| self.end(sink));
+        self.tick(Instant::now());
+        self.files.worker.drain(Instant::now(), patience);
+        self.tick(Instant::now());
     }
 
     /// Ends all sinks and waits until everything is written, or until neither writer has made progress for `patience`; a
@@ -240,50 +226,25 @@ impl Output {
     /// they were opened: nothing comes after that.
     pub fn finish(mut self, patience: Duration, last: impl FnOnce(&[Summary]) -> Vec<String>) -> Vec<Summary> {
         let started = Instant::now();
-        self.files.close();
-        self.wait(started, patience, |output| output.files.busy_since());
-        let kept = self.files.results();
-        self.console.settle();
-        self.wait(started, patience, |output| output.console.busy_since());
-        let hangs = self.console.busy_since().is_some();
-        let lost = self.console.results();
-        let summary = |((state, kept), console_lines_lost): ((State, files::Kept), u64)| Summary {
-            file: state.file,
-            parts: kept.parts,
-            bytes: kept.written,
-            bytes_lost: state.taken.saturating_sub(kept.written),
-            console_lines_lost,
-            trouble: kept.trouble,
-        };
-        let summaries: Vec<Summary> =
-            std::mem::take(&mut self.sinks).into_iter().zip(kept).zip(lost).map(summary).collect();
-        let lines: Vec<String> = last(&summaries).iter().map(|line| printable::line(line)).collect();
-        if hangs {
-            lines.iter().for_each(|line| self.console.say_past_the_writer(line));
-        } else {
-            lines.iter().for_each(|line| self.console.say(line));
-            self.wait(Instant::now(), patience, |output| output.console.busy_since());
+        self.settle_files(patience);
+        let mut summaries = self.files.results();
+        let hangs = !self.console.worker.drain(started, patience);
+        for (summary, lost) in summaries.iter_mut().zip(self.console.results()) {
+            summary.console_lines_lost = lost;
+        }
+        for line in last(&summaries) {
+            if hangs { self.console.say_past_the_writer(&own(&line)) } else { self.say(&line) }
+        }
+        if !hangs {
+            self.console.worker.drain(Instant::now(), patience);
         }
         summaries
     }
+}
 
-    /// Ticks until nothing is busy any more, or was without progress for `patience` since `started`.
-    fn wait(&mut self, started: Instant, patience: Duration, busy_since: impl Fn(&Output) -> Option<Instant>) {
-        loop {
-            let now = Instant::now();
-            self.tick(now);
-            let Some(since) = busy_since(self) else { return };
-            let left = (since.max(started) + patience).saturating_duration_since(now);
-            if left.is_zero() {
-                return;
-            }
-            // Rounded up, so that the last round finds nothing left.
-            let timeout = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
-            let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-            // EINTR only means another round.
-            let _ = poll(&mut [PollFd::new(self.wake.fd(), PollFlags::POLLIN)], timeout);
-        }
-    }
+/// A line of the launcher's own.
+fn own(line: &str) -> String {
+    format!("fmtk-launch: {}", printable::line(line))
 }
 
 /// What a rank's lines begin with.

@@ -1,23 +1,44 @@
 //! A thread that writes, and the buffer between it and the event loop.
 //!
-//! The loop never waits for the thread, whatever call that hangs in: it looks at [`Worker::busy_since`]. A thread that still
+//! The loop never waits for the thread, whatever call that hangs in: it looks at [`State::busy_since`]. A thread that still
 //! hangs when its [`Worker`] is dropped is left behind.
 
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::wake::Wake;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 /// Stack of a thread, in bytes.
 const STACK: usize = 64 * 1024;
 
-/// What is written by the thread.
-pub(crate) trait Buffer: Send + 'static {
-    /// Whether there is nothing to do for the thread.
-    fn is_empty(&self) -> bool;
+/// How the threads call the event loop: a descriptor that is readable from [`Wake::call`] to [`Wake::heard`].
+#[derive(Clone)]
+pub(crate) struct Wake(Arc<EventFd>);
+
+impl Wake {
+    /// Errors: no descriptors left.
+    pub(crate) fn new() -> io::Result<Wake> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Wake(Arc::new(EventFd::from_value_and_flags(0, flags)?)))
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    pub(crate) fn call(&self) {
+        // It fails only when 2^64 calls went unheard.
+        let _ = self.0.write(1);
+    }
+
+    /// To be called before looking at what the threads have to say.
+    pub(crate) fn heard(&self) {
+        // EAGAIN: nobody has called.
+        let _ = self.0.read();
+    }
 }
 
 /// The event loop's end.
@@ -26,95 +47,85 @@ pub(crate) struct Worker<B>(Arc<Shared<B>>);
 /// The thread's end.
 pub(crate) struct Shared<B> {
     state: Mutex<State<B>>,
-    work: Condvar,
-    wake: Arc<Wake>,
+    /// There is work, or none is left.
+    changed: Condvar,
+    pub(crate) wake: Wake,
 }
 
 /// The buffer, and what the thread is doing.
 pub(crate) struct State<B> {
-    buffer: B,
-    /// The thread sleeps on `work`.
+    pub(crate) buffer: B,
+    /// Something in the buffer is to be done. Set by the loop.
+    pub(crate) todo: bool,
+    /// The thread sleeps.
     idle: bool,
-    /// When it was woken, or when its last call came back.
+    /// When it was woken, or took or finished something.
     progress: Instant,
-    /// The loop wants to be called when there is nothing left to do.
-    settling: bool,
     /// Nobody needs the thread any more.
     over: bool,
 }
 
-impl<B> Deref for State<B> {
-    type Target = B;
-
-    fn deref(&self) -> &B {
-        &self.buffer
-    }
-}
-
-impl<B> DerefMut for State<B> {
-    fn deref_mut(&mut self) -> &mut B {
-        &mut self.buffer
-    }
-}
-
-impl<B: Buffer> Worker<B> {
+impl<B: Send + 'static> Worker<B> {
     /// Starts a thread that does `work`. Errors: no thread to be had.
     pub(crate) fn start(
         name: &str,
         buffer: B,
-        wake: Arc<Wake>,
+        wake: Wake,
         work: impl FnOnce(&Shared<B>) + Send + 'static,
     ) -> io::Result<Worker<B>> {
-        let state = State { buffer, idle: false, progress: Instant::now(), settling: false, over: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), wake });
+        let state = State { buffer, todo: false, idle: false, progress: Instant::now(), over: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), wake });
         let theirs = Arc::clone(&shared);
         thread::Builder::new().name(name.into()).stack_size(STACK).spawn(move || work(&theirs))?;
         Ok(Worker(shared))
     }
+}
 
+impl<B> Worker<B> {
     /// The buffer. Never held during a system call that may block.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<B>> {
         self.0.lock()
     }
 
-    /// Whether there is work, and the thread sleeps.
-    pub(crate) fn is_owed(&self) -> bool {
-        let state = self.lock();
-        state.idle && !state.buffer.is_empty()
-    }
-
     /// Wakes the thread if it sleeps and there is work; it is judged by the time it takes from `now` on.
     pub(crate) fn rouse(&self, state: &mut State<B>, now: Instant) {
-        if state.idle && !state.buffer.is_empty() {
+        if state.is_owed() {
             (state.idle, state.progress) = (false, now);
-            self.0.work.notify_one();
+            self.0.changed.notify_all();
         }
     }
 
-    /// Has the loop called as soon as there is nothing left to do.
-    pub(crate) fn settle(&self) {
+    /// Waits until all is done, or until there was no progress for `patience` after `started`. Says whether all is done.
+    pub(crate) fn drain(&self, started: Instant, patience: Duration) -> bool {
         let mut state = self.lock();
-        state.settling = true;
         self.rouse(&mut state, Instant::now());
-    }
-
-    /// Since when there was no progress; `None` where there is nothing to do.
-    pub(crate) fn busy_since(&self) -> Option<Instant> {
-        self.lock().busy_since()
+        while let Some(since) = state.busy_since() {
+            let left = (since.max(started) + patience).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 }
 
-impl<B: Buffer> State<B> {
-    /// As [`Worker::busy_since`].
+impl<B> State<B> {
+    /// Since when there was no progress; `None` where there is nothing to do.
     pub(crate) fn busy_since(&self) -> Option<Instant> {
-        (!self.idle || !self.buffer.is_empty()).then_some(self.progress)
+        (self.todo || !self.idle).then_some(self.progress)
+    }
+
+    /// Whether there is work, and the thread sleeps.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.todo && self.idle
     }
 }
 
 impl<B> Drop for Worker<B> {
     fn drop(&mut self) {
-        self.0.lock().over = true;
-        self.0.work.notify_one();
+        self.lock().over = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -132,12 +143,10 @@ impl<B> Shared<B> {
             if job.is_some() {
                 return job;
             }
-            state.idle = true;
-            if state.settling {
-                self.wake.call();
-            }
+            (state.todo, state.idle) = (false, true);
+            self.changed.notify_all();
             while state.idle && !state.over {
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
         None
@@ -151,10 +160,5 @@ impl<B> Shared<B> {
             self.wake.call();
         }
         !state.over
-    }
-
-    /// Calls the loop.
-    pub(crate) fn call(&self) {
-        self.wake.call();
     }
 }

@@ -35,7 +35,7 @@ pub fn children() -> io::Result<Vec<i32>> {
 /// The groups of all that descends from this process, but for its own group.
 pub fn groups() -> io::Result<BTreeSet<i32>> {
     let own = group_of(own_pid());
-    let descendants = proc::descendants(&list()?, own_pid());
+    let descendants = proc::descendants(&list()?, &[own_pid()]);
     Ok(descendants.into_iter().filter_map(group_of).filter(|it| Some(*it) != own).collect())
 }
 
@@ -72,7 +72,7 @@ pub fn kill(pid: i32) {
 pub fn describe() -> Vec<String> {
     let mut processes = list().unwrap_or_default();
     processes.retain(Process::is_alive);
-    stall::describe(Path::new(PROC), &proc::descendants(&processes, own_pid()))
+    stall::describe(Path::new(PROC), &proc::descendants(&processes, &[own_pid()]))
 }
 
 /// Every process but the spared one, by which those below it are not found, either.

@@ -48,7 +48,7 @@ pub fn idle<B: Beside>(
         let now = Instant::now();
         for line in beside.turn(is_readable, now) {
             match &mut output {
-                Some(output) => output.say(&format!("fmtk-launch: {line}")),
+                Some(output) => output.say(&line),
                 None => lines.push(line),
             }
         }

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::job::{Job, Rank};
-use crate::output::SinkId;
 use crate::ranks::reap::End;
 use crate::ranks::signals;
 use crate::ranks::start::StartError;
@@ -25,7 +24,7 @@ pub struct Watched {
     /// What it writes; `None` at its end.
     pub pipe: Option<PipeReader>,
     /// Where that goes.
-    pub sink: SinkId,
+    pub sink: usize,
     /// Its log file.
     pub log: PathBuf,
     /// When it was started.
@@ -69,7 +68,7 @@ pub struct Ended {
 
 impl Watched {
     /// A rank that is about to be started.
-    pub fn new(rank: Rank, log: PathBuf, sink: SinkId) -> Watched {
+    pub fn new(rank: Rank, log: PathBuf, sink: usize) -> Watched {
         let (started, last_lines) = (Instant::now(), Vec::new());
         Watched { rank, pid: None, pipe: None, sink, log, started, ended: None, not_started: None, last_lines }
     }
@@ -178,7 +177,7 @@ mod tests {
     fn first_of_several_failures() {
         let watched = |rank, end| {
             let rank = Rank { rank, local: 0, device: 0, physical: 0 };
-            let mut watched = Watched::new(rank, PathBuf::new(), SinkId::default());
+            let mut watched = Watched::new(rank, PathBuf::new(), 0);
             let now = Instant::now();
             watched.ended = Some(Ended { end, at: now, wall: SystemTime::now(), stopped: false, out_of_memory: false });
             watched

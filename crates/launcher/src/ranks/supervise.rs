@@ -135,7 +135,7 @@ impl Supervisor<'_> {
         for (index, begun) in starting.into_iter().enumerate() {
             let watched = &mut self.ranks[index];
             match begun.and_then(Starting::wait) {
-                Ok(process) => (watched.pid, watched.pipe) = (Some(process.pid), Some(process.pipe)),
+                Ok((pid, pipe)) => (watched.pid, watched.pipe) = (Some(pid), Some(pipe)),
                 Err(error) => {
                     failed = failed.or(Some((index, error.exit())));
                     watched.not_started = Some(error);
@@ -371,6 +371,6 @@ impl Supervisor<'_> {
     }
 
     fn say(&mut self, line: &str) {
-        self.output.say(&format!("fmtk-launch: {line}"));
+        self.output.say(line);
     }
 }

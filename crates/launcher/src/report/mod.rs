@@ -1,202 +1,200 @@
-//! The report of a run as JSON: what became of each rank, and what was the cause.
+//! What is told at the end: the report of a run as JSON, and the closing block that people read.
 
-pub mod closing;
 mod hints;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::clock;
 use crate::exit::Exit;
-use crate::ranks::rank::RankOutcome;
+use crate::job::Job;
+use crate::output::Summary;
+use crate::ranks::rank::{Ending, RankOutcome, Watched};
 use crate::ranks::reap::End;
 use crate::ranks::signals;
+use crate::ranks::supervise::Attempt;
+use crate::units;
 
 /// The version of the report's shape. Keys may be added without a new one.
 const VERSION: u32 = 1;
 
-/// The whole run.
-#[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// Version of this shape.
-    pub version: u32,
-    /// `fmtk-launch 0.1.0`.
-    pub launcher: &'static str,
-    /// JOB_ID.
-    pub job: String,
-    /// This server: its `server_id`, or the host's name.
-    pub host: String,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What the launcher exits with.
-    pub exit_code: u8,
-    /// Why it did not succeed, in a sentence.
-    pub cause: Option<String>,
-    /// What may help, for a known signature.
-    pub hint: Option<String>,
-    /// Start of the first attempt, RFC 3339.
-    pub started: String,
-    /// From then to the end.
-    pub seconds: f64,
-    /// Ranks of the whole job; null where the vendor's scripts start them. Then the only one in an attempt is the scripts'
-    /// process, with the server's number.
-    pub rank_size: Option<u32>,
-    /// Each start of the ranks, in order.
-    pub attempts: Vec<Attempt>,
-    /// What was copied to and from object storage, or to the folder for logs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sync: Option<Sync>,
-}
-
-/// The copies of a task, the report's own not among them.
-#[derive(Debug, Clone, Serialize)]
-pub struct Sync {
-    /// All of them are complete.
-    pub complete: bool,
-    /// In the order in which they were asked for.
-    pub copies: Vec<Copy>,
-}
-
-/// A copy, which may have been made again and again.
-#[derive(Debug, Clone, Serialize)]
-pub struct Copy {
-    /// The parameter that asked for it.
-    pub what: &'static str,
-    /// A path or URL.
-    pub from: String,
-    /// The same.
-    pub to: String,
-    /// The last one succeeded.
-    pub complete: bool,
-    /// How often it was tried.
-    pub tries: u32,
-    /// Files that were copied, in all tries.
-    pub files: u64,
-    /// Why the last one failed.
-    pub error: Option<String>,
-}
+const LAUNCHER: &str = concat!("fmtk-launch ", env!("CARGO_PKG_VERSION"));
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Every rank ended with 0.
-    Succeeded,
-    /// A rank did not.
-    Failed,
-    /// A signal from outside stopped it.
-    Terminated,
-    /// No rank had output or used its CPU for too long.
-    Stalled,
-    /// A rank could not be started.
-    NotStarted,
-    /// Every rank ended with 0, but the output could not be copied to object storage.
-    NotSaved,
-    /// The launcher was killed.
-    LauncherKilled,
+pub struct Verdict {
+    /// As the report has it: `not-saved` is an output that could not be copied, else see [`outcome`].
+    pub outcome: &'static str,
+    pub exit: Exit,
+    /// Why it did not succeed, in a sentence.
+    pub cause: Option<String>,
+    /// What may help.
+    pub hint: Option<String>,
 }
 
-/// One start of the ranks.
-#[derive(Debug, Clone, Serialize)]
-pub struct Attempt {
-    /// From 1.
-    pub attempt: u32,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What the launcher would exit with.
-    pub exit_code: u8,
-    /// When, RFC 3339.
-    pub started: String,
-    /// Until nothing of it was left.
-    pub seconds: f64,
-    /// Processes that could not be killed.
-    pub survivors: Vec<String>,
-    /// The ranks of this server, in the order of the rank table.
-    pub ranks: Vec<Rank>,
-}
-
-/// One rank of an attempt.
-#[derive(Debug, Clone, Serialize)]
-pub struct Rank {
-    /// Its number in the job.
-    pub rank: u32,
-    /// Its number on this server.
-    pub local_rank: u32,
-    /// DEVICE_ID.
-    pub device: u32,
-    /// Its process id; `None` where it could not be started.
-    pub pid: Option<i32>,
-    /// What became of it.
-    pub outcome: RankOutcome,
-    /// Its exit code.
-    pub code: Option<u8>,
-    /// The signal that ended it, by name.
-    pub signal: Option<String>,
-    /// The kernel killed it, or another of this container at that time, for want of memory.
-    pub out_of_memory: bool,
-    /// When it ended, RFC 3339.
-    pub ended: Option<String>,
-    /// How long it ran.
-    pub seconds: Option<f64>,
-    /// Its log file.
-    pub log: String,
-    /// How many files that became, because of its size.
-    pub log_parts: u32,
-    /// Bytes in them.
-    pub log_bytes: u64,
-    /// Bytes that could not be written.
-    pub log_bytes_lost: u64,
-    /// Why not.
-    pub log_trouble: Option<String>,
-    /// Lines that the console had no room for.
-    pub console_lines_skipped: u64,
-    /// Its last lines, where it failed.
-    pub last_lines: Vec<String>,
-}
-
-impl Report {
-    /// A report of no attempts yet.
-    pub fn new(job: String, host: String, rank_size: Option<u32>, started: SystemTime) -> Report {
-        Report {
-            version: VERSION,
-            launcher: LAUNCHER,
-            job,
-            host,
-            outcome: Outcome::Succeeded,
-            exit_code: 0,
-            cause: None,
-            hint: None,
-            started: clock::text(started),
-            seconds: 0.0,
-            rank_size,
-            attempts: Vec::new(),
-            sync: None,
-        }
+impl Verdict {
+    /// That of the last attempt.
+    pub fn of(job: &Job, attempts: &[Attempt]) -> Verdict {
+        let Some(Attempt { ending, ranks, .. }) = attempts.last() else {
+            return Verdict { outcome: "succeeded", exit: Exit::SUCCESS, cause: None, hint: None };
+        };
+        let hint = match ending {
+            Ending::Failed(index) => hints::hint(&ranks[*index].last_lines),
+            Ending::NotStarted(index, _) => {
+                ranks[*index].not_started.as_ref().and_then(|it| it.hint().map(str::to_owned))
+            }
+            _ => None,
+        };
+        let cause = (*ending != Ending::Succeeded).then(|| ending.text(ranks, job));
+        Verdict { outcome: outcome(ending), exit: ending.exit(ranks), cause, hint }
     }
 }
 
-const LAUNCHER: &str = concat!("fmtk-launch ", env!("CARGO_PKG_VERSION"));
+/// The report of all attempts. `summaries` are in the order in which the ranks were opened, attempt by attempt; `sync` tells
+/// of the copies of a task.
+pub fn report(
+    job: &Job,
+    verdict: &Verdict,
+    attempts: &[Attempt],
+    summaries: &[Summary],
+    started: (SystemTime, Instant),
+    sync: Option<Value>,
+) -> Value {
+    let mut summaries = summaries.iter();
+    let mut attempt = |it: &Attempt| {
+        json!({
+            "attempt": it.number,
+            "outcome": outcome(&it.ending),
+            "exit_code": it.ending.exit(&it.ranks).0,
+            "started": clock::text(it.started),
+            "seconds": seconds(it.lasted),
+            "survivors": it.survivors,
+            "ranks": it.ranks.iter().zip(&mut summaries).map(rank).collect::<Vec<_>>(),
+        })
+    };
+    let mut report = json!({
+        "version": VERSION,
+        "launcher": LAUNCHER,
+        "job": job.id,
+        "host": job.host,
+        "outcome": verdict.outcome,
+        "exit_code": verdict.exit.0,
+        "cause": verdict.cause,
+        "hint": verdict.hint,
+        "started": clock::text(started.0),
+        "seconds": seconds(started.1.elapsed()),
+        // Null where the vendor's scripts start the ranks. Then the only one in an attempt is the scripts' process, with the
+        // server's number.
+        "rank_size": (!job.by_scripts).then_some(job.size),
+        "attempts": attempts.iter().map(&mut attempt).collect::<Vec<_>>(),
+    });
+    if let Some(sync) = sync {
+        report["sync"] = sync;
+    }
+    report
+}
 
-/// Code and signal of an end as the report has them.
-pub fn code_and_signal(end: End) -> (Option<u8>, Option<String>) {
-    match end {
-        End::Code(code) => (Some(code), None),
-        End::Signal(signal) => (None, Some(signals::name(signal))),
+fn rank((watched, log): (&Watched, &Summary)) -> Value {
+    let ended = watched.ended;
+    let (code, signal) = match ended.map(|it| it.end) {
+        None => (None, None),
+        Some(End::Code(code)) => (Some(code), None),
+        Some(End::Signal(signal)) => (None, Some(signals::name(signal))),
+    };
+    json!({
+        "rank": watched.rank.rank,
+        "local_rank": watched.rank.local,
+        "device": watched.rank.device,
+        "pid": watched.pid,
+        "outcome": watched.outcome(),
+        "code": code,
+        "signal": signal,
+        "out_of_memory": ended.is_some_and(|it| it.out_of_memory),
+        "ended": ended.map(|it| clock::text(it.wall)),
+        "seconds": ended.map(|it| seconds(it.at - watched.started)),
+        "log": log.file.display().to_string(),
+        "log_parts": log.parts,
+        "log_bytes": log.bytes,
+        "log_bytes_lost": log.bytes_lost,
+        "log_trouble": log.trouble,
+        "console_lines_skipped": log.console_lines_lost,
+        "last_lines": watched.last_lines,
+    })
+}
+
+fn outcome(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Succeeded => "succeeded",
+        Ending::Failed(_) => "failed",
+        Ending::Terminated(_) => "terminated",
+        Ending::Stalled(_) => "stalled",
+        Ending::NotStarted(..) => "not-started",
     }
 }
 
 /// Seconds with three digits.
-pub fn seconds(duration: Duration) -> f64 {
+fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
+/// The closing block, a line each.
+pub fn block(job: &Job, verdict: &Verdict, attempts: &[Attempt], started: Instant) -> Vec<String> {
+    let Some(attempt) = attempts.last() else { return Vec::new() };
+    let lasted = units::shown(started.elapsed());
+    let times = match attempts.len() {
+        1 => String::new(),
+        n => format!(", at the {n}. attempt"),
+    };
+    let Some(cause) = &verdict.cause else {
+        return vec![format!("SUCCEEDED in {lasted}{times}: {}", attempt.ending.text(&attempt.ranks, job))];
+    };
+    let mut block = vec![format!("FAILED with exit code {} in {lasted}{times}: {cause}", verdict.exit.0)];
+    if let Ending::Failed(index) = attempt.ending {
+        let first = &attempt.ranks[index];
+        block.extend(first.ended.map(|it| format!("  ended    {}", clock::text(it.wall))));
+        block.push(format!("  log      {}", first.log.display()));
+        block.push(match first.last_lines.len() {
+            0 => "  it wrote nothing".to_owned(),
+            1 => "  its last line:".to_owned(),
+            n => format!("  its last {n} lines:"),
+        });
+        block.extend(first.last_lines.iter().map(|line| format!("  | {line}")));
+        let others = attempt.ranks.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, it)| it);
+        block.extend(others.filter(|it| it.outcome() == RankOutcome::Failed).filter_map(|it| {
+            let (rank, end, log) = (it.rank.rank, it.ended?.end, it.log.display());
+            Some(format!("  in the same moment rank {rank} {end}, log {log}"))
+        }));
+    }
+    block.extend(stopped(attempt, job));
+    block.extend(attempt.survivors.iter().map(|it| format!("  still there: {it}")));
+    block.extend(verdict.hint.as_ref().map(|it| format!("  hint: {it}")));
+    block
+}
+
+/// The ranks that the launcher stopped, those that ended in the same way on one line.
+fn stopped(attempt: &Attempt, job: &Job) -> Vec<String> {
+    let mut ways: Vec<(String, Vec<u32>)> = Vec::new();
+    for it in attempt.ranks.iter().filter(|it| it.outcome() == RankOutcome::Stopped) {
+        let Some(ended) = it.ended else { continue };
+        let way = ended.end.to_string();
+        match ways.iter_mut().find(|known| known.0 == way) {
+            Some(known) => known.1.push(it.rank.rank),
+            None => ways.push((way, vec![it.rank.rank])),
+        }
+    }
+    let line = |(way, ranks): (String, Vec<u32>)| {
+        let ranks = job.who(&ranks);
+        format!("  stopped  {ranks} by the launcher: {}", way.replacen("was ", "", 1))
+    };
+    ways.into_iter().map(line).collect()
+}
+
 /// Writes a report, whole or not at all; to `/dev/stdout`, a pipe or a device it is appended.
-pub fn write(path: &Path, report: &impl Serialize) -> io::Result<()> {
+pub fn write(path: &Path, report: &Value) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(report)?;
     text.push(b'\n');
     if is_special(path) {
@@ -218,10 +216,10 @@ fn is_special(path: &Path) -> bool {
 
 /// What the guardian knows when the launcher was killed.
 pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Result<()> {
-    let killed = serde_json::json!({
+    let killed = json!({
         "version": VERSION,
         "launcher": LAUNCHER,
-        "outcome": Outcome::LauncherKilled,
+        "outcome": "launcher-killed",
         "exit_code": exit.0,
         "cause": cause,
         "ended": clock::text(SystemTime::now()),

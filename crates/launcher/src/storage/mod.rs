@@ -10,11 +10,12 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use self::copy::Copy;
 use self::helper::Helper;
 use crate::ranks::idle::Beside;
 use crate::ranks::reap::End;
-use crate::report;
 use crate::units;
 
 /// Between two copies of the logs, unless a flag says otherwise.
@@ -133,19 +134,21 @@ impl Storage {
         if is_hard { self.helper.kill("did not end") } else { self.helper.close() }
     }
 
-    /// What the report tells of it.
-    pub fn report(&self) -> report::Sync {
-        let copy = |it: &Job| report::Copy {
-            what: it.copy.what,
-            from: it.copy.from.to_string_lossy().into_owned(),
-            to: it.copy.to.to_string_lossy().into_owned(),
-            complete: it.state == State::Copied,
-            tries: it.tries,
-            files: it.files,
-            error: it.error.clone(),
+    /// What the report tells of it: the copies in the order in which they were asked for, the report's own not among them.
+    pub fn report(&self) -> Value {
+        let copy = |it: &Job| {
+            json!({
+                "what": it.copy.what,
+                "from": it.copy.from.to_string_lossy(),
+                "to": it.copy.to.to_string_lossy(),
+                "complete": it.state == State::Copied,
+                "tries": it.tries,
+                "files": it.files,
+                "error": it.error,
+            })
         };
-        let copies: Vec<report::Copy> = self.jobs.iter().map(copy).collect();
-        report::Sync { complete: copies.iter().all(|it| it.complete), copies }
+        let is_complete = self.jobs.iter().all(|it| it.state == State::Copied);
+        json!({ "complete": is_complete, "copies": self.jobs.iter().map(copy).collect::<Vec<_>>() })
     }
 
     /// Begins what is due, if nothing else is being copied.
@@ -325,7 +328,7 @@ mod tests {
         assert!(!trial.storage.is_settled());
         trial.turn(begin + 80 * SECOND, begin + 80 * SECOND);
         assert_eq!((trial.tries(), trial.storage.is_settled(), trial.storage.deadline()), (vec![3], true, None));
-        assert!(trial.storage.report().complete && trial.storage.report().copies[0].files == 6);
+        assert!(trial.storage.report()["complete"] == true && trial.storage.report()["copies"][0]["files"] == 6);
     }
 
     #[test]
@@ -345,7 +348,7 @@ mod tests {
         trial.storage.settle(at + 5 * SECOND, at);
         let said = trial.turn(at, at);
         assert_eq!(said, ["copying `from` (`log_path`) to `bad` is given up: bad luck"]);
-        assert!(trial.storage.is_settled() && !trial.storage.report().complete);
+        assert!(trial.storage.is_settled() && trial.storage.report()["complete"] == false);
     }
 
     #[test]
@@ -382,7 +385,7 @@ mod tests {
         assert!(trial.storage.ended(pid, End::Signal(9)));
         trial.storage.jobs[0].copy.to = "good".into();
         trial.turn(begin + 100 * SECOND, begin + 100 * SECOND);
-        assert_eq!((trial.tries(), trial.storage.report().copies[0].files), (vec![2], 2));
+        assert_eq!((trial.tries(), trial.storage.jobs[0].files), (vec![2], 2));
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub fn bring_in(
     let mut storage = Storage::new(transfers.helper.clone(), log);
     let begin = Instant::now();
     for copy in &transfers.fetch {
-        output.say(&format!("fmtk-launch: {copy}"));
+        output.say(&copy.to_string());
         storage.add(copy.clone(), None, transfers.copy_timeout, begin);
     }
     let (stopped, _) =
@@ -129,7 +129,7 @@ pub fn bring_in(
         }
         (None, true) => {
             if !transfers.fetch.is_empty() {
-                output.say(&format!("fmtk-launch: all is copied after {}", units::shown(begin.elapsed())));
+                output.say(&format!("all is copied after {}", units::shown(begin.elapsed())));
             }
             for copy in transfers.syncs(setup) {
                 storage.add(copy, Some(transfers.sync_interval), transfers.sync_timeout, Instant::now());
@@ -154,7 +154,7 @@ pub fn bring_out(
     let now = Instant::now();
     storage.settle(now + transfers.sync_timeout, now);
     if let Some(copy) = &transfers.save {
-        output.say(&format!("fmtk-launch: {copy}"));
+        output.say(&copy.to_string());
         let timeout = if was_stopped { transfers.sync_timeout } else { transfers.copy_timeout };
         storage.add(copy.clone(), None, timeout, now);
     }

@@ -23,7 +23,7 @@ pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Transfers), 
     let (name, node) = (name(&variables::own), task.node);
     let mut arranged = Arranged { around: &around, fetch: Vec::new() };
     let data = arranged.folder("data_path", task.data, "fmtk_data")?;
-    let model_name = task.action.model();
+    let model_name = task.model_name;
     let mirror = if model_name == "ckpt_path" { "fmtk_ckpt" } else { "fmtk_pretrained_model" };
     let model = task.model.map(|it| arranged.folder(model_name, it, mirror)).transpose()?;
     let config = task.config.map(|it| arranged.config(it)).transpose()?;
@@ -46,7 +46,7 @@ pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Transfers), 
     let by_scripts = task.scripts.is_some();
     options.task = Some(TaskRanks { node, by_scripts });
     let mut command: Vec<OsString> = task.scripts.unwrap_or_default();
-    command.extend([task.tool, task.action.name(), "--quiet"].map(OsString::from));
+    command.extend([task.tool, task.action, "--quiet"].map(OsString::from));
     let boot = Some(task.boot);
     for (flag, value) in [
         ("--boot_file_path", &boot),
@@ -111,7 +111,10 @@ impl Arranged<'_> {
             Where::Here(_) if self.around.dry => {}
             Where::Here(from) => local::copy(&from, &path, 0o640).map_err(|error| {
                 let (from, to) = (from.display(), path.display());
-                failure(format!("failed to copy `model_config_path` from `{from}` to `{to}`: {error}"))
+                Failure::new(
+                    Exit::LAUNCHER,
+                    format!("failed to copy `model_config_path` from `{from}` to `{to}`: {error}"),
+                )
             })?,
         }
         Ok(path)
@@ -135,11 +138,9 @@ fn name(lookup: Lookup) -> String {
 /// Makes a folder as the tuning kit wants it.
 fn make(path: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o750).create(path);
-    made.map_err(|error| failure(format!("failed to make the output folder `{}`: {error}", path.display())))
-}
-
-fn failure(text: String) -> Failure {
-    Failure { exit: Exit::LAUNCHER, text }
+    made.map_err(|error| {
+        Failure::new(Exit::LAUNCHER, format!("failed to make the output folder `{}`: {error}", path.display()))
+    })
 }
 
 #[cfg(test)]

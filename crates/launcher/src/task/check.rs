@@ -4,39 +4,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::arguments::{Parameters, Request};
+use super::arguments::Request;
 use super::rules::{self, Kind, on_path};
 use super::scripts;
 use crate::exit::{Exit, Failure};
 use crate::job::Lookup;
 use crate::printable;
-
-/// What the tuning kit is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Train; begins with a pretrained model, if there is one.
-    Finetune,
-    /// Evaluate a checkpoint.
-    Evaluate,
-    /// Infer by a checkpoint.
-    Infer,
-}
-
-impl Action {
-    /// Its name as a parameter and as the tuning kit's subcommand.
-    pub fn name(self) -> &'static str {
-        match self {
-            Action::Finetune => "finetune",
-            Action::Evaluate => "evaluate",
-            Action::Infer => "infer",
-        }
-    }
-
-    /// The parameter that names its model.
-    pub fn model(self) -> &'static str {
-        if self == Action::Finetune { "pretrained_model_path" } else { "ckpt_path" }
-    }
-}
 
 /// Where something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +23,13 @@ pub enum Where {
 /// A task that can be run.
 #[derive(Debug)]
 pub struct Task {
-    pub action: Action,
+    /// The tuning kit's subcommand.
+    pub action: &'static str,
     pub code: PathBuf,
     pub boot: PathBuf,
     pub data: Where,
+    /// The parameter that names the model of this action, and the model.
+    pub model_name: &'static str,
     pub model: Option<Where>,
     pub output: Where,
     pub config: Option<Where>,
@@ -79,16 +55,35 @@ const HELPER: &str = "FMTK_STORAGE_HELPER";
 ///
 /// All faults at once, each with its parameter's name.
 pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), Failure> {
-    let mut check = Check { parameters: &request.parameters, faults: Vec::new(), notes: Vec::new(), is_sfs: false };
-    check.is_sfs = check.flag("use_sfs");
-    let action = check.action();
-    let config = check.optional("model_config_path", Kind::Config);
+    let mut check = Check { request, faults: Vec::new(), notes: Vec::new(), is_sfs: false };
+    let is_sfs = check.value("use_sfs").map(|it| it.to_ascii_lowercase());
+    check.is_sfs = check.one_of("use_sfs", is_sfs, &["true", "false"], "neither `true` nor `false`") == Some("true");
+    let action = check.demanded("task_type", "`finetune`, `evaluate` or `infer`");
+    let actions = ["finetune", "evaluate", "infer"];
+    let action = check.one_of("task_type", action, &actions, "not `finetune`, `evaluate` or `infer`");
+    let config = check.value("model_config_path");
+    let config = check.input("model_config_path", config, Kind::Config);
     let code = check.code();
     let boot = check.boot(code.as_deref());
-    let data = check.required("data_path");
-    let output = check.output();
-    let model = action.and_then(|it| check.model(it));
-    let logs = check.logs();
+    let data = check.demanded("data_path", "its folder");
+    let data = check.input("data_path", data, Kind::Folder);
+    let output = check.demanded("output_path", "the folder for the output");
+    let output = check.writable("output_path", output, true);
+    let (model_name, other) = match action {
+        Some("finetune") | None => ("pretrained_model_path", "ckpt_path"),
+        Some(_) => ("ckpt_path", "pretrained_model_path"),
+    };
+    let model = match action {
+        Some("finetune") => check.value(model_name),
+        Some(_) => check.demanded(model_name, "its folder"),
+        None => None,
+    };
+    if let Some(action) = action.filter(|_| check.value(other).is_some()) {
+        check.notes.push(format!("`{other}` is ignored: `{action}` has no use for it"));
+    }
+    let model = check.input(model_name, model, Kind::Folder);
+    let logs = check.value("log_path");
+    let logs = check.writable("log_path", logs, false);
     let node = check.node(lookup);
     let devices = check.devices(request.options.devices.as_ref().map(Vec::len));
     let tool = ["tk", "mindpet"].into_iter().find(|it| on_path(it, lookup).is_some());
@@ -97,37 +92,48 @@ pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), F
             .faults
             .push("neither `tk` nor `mindpet` is on PATH: install the tuning kit, or `mindpet` from PyPI".into());
     }
-    let stored = [&config, &data, &output, &model, &logs].into_iter().flatten();
-    let stored = stored.filter(|it| matches!(it, Where::Storage(_))).count();
-    let helper = (stored > 0).then(|| helper(lookup)).flatten();
-    if stored > 0 && helper.is_none() {
+    let all = [&config, &data, &output, &model, &logs];
+    let is_stored = all.into_iter().flatten().any(|it| matches!(it, Where::Storage(_)));
+    let helper = is_stored.then(|| helper(lookup)).flatten();
+    if is_stored && helper.is_none() {
         let why = "object storage needs MoXing, and neither `python3` nor `python` is on PATH";
         check.faults.push(format!("{why}: add the folder of the image's Python to PATH"));
     }
     let scripts = scripts::wanted(request, lookup, &mut check.faults, &mut check.notes);
-    check.loops(&output, [("data_path", &data), (action.map_or("", Action::model), &model)]);
+    check.loops(&output, [("data_path", &data), (model_name, &model)]);
     let Check { faults, notes, .. } = check;
-    match (action, code, boot, data, output, node, tool) {
-        (Some(action), Some(code), Some(boot), Some(data), Some(output), Some(node), Some(tool))
-            if faults.is_empty() =>
-        {
-            let task =
-                Task { action, code, boot, data, model, output, config, logs, node, devices, tool, helper, scripts };
-            Ok((task, notes))
-        }
-        _ => {
-            let faults: Vec<String> = faults.iter().map(|it| printable::line(it)).collect();
-            let text = format!(
-                "this task can't be run:\n  {}\nhint: `fmtk-launch task --help` lists the parameters",
-                faults.join("\n  ")
-            );
-            Err(Failure { exit: Exit::USAGE, text })
-        }
+    if faults.is_empty()
+        && let (Some(action), Some(code), Some(boot), Some(data)) = (action, code, boot, data)
+        && let (Some(output), Some(node), Some(tool)) = (output, node, tool)
+    {
+        let task = Task {
+            action,
+            code,
+            boot,
+            data,
+            model_name,
+            model,
+            output,
+            config,
+            logs,
+            node,
+            devices,
+            tool,
+            helper,
+            scripts,
+        };
+        return Ok((task, notes));
     }
+    let faults: Vec<String> = faults.iter().map(|it| printable::line(it)).collect();
+    let text = format!(
+        "this task can't be run:\n  {}\nhint: `fmtk-launch task --help` lists the parameters",
+        faults.join("\n  ")
+    );
+    Err(Failure::new(Exit::USAGE, text))
 }
 
 struct Check<'a> {
-    parameters: &'a Parameters,
+    request: &'a Request,
     faults: Vec<String>,
     notes: Vec<String>,
     is_sfs: bool,
@@ -135,15 +141,15 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// A value that is not empty: templates have empty ones for what is not used.
-    fn value(&self, name: &str) -> Option<&str> {
-        self.parameters.get(name).filter(|it| !it.is_empty())
+    fn value(&self, name: &str) -> Option<String> {
+        self.request.parameter(name).filter(|it| !it.is_empty())
     }
 
     /// The same of what must be there.
     fn demanded(&mut self, name: &str, about: &str) -> Option<String> {
-        let value = self.value(name).map(str::to_owned);
+        let value = self.value(name);
         if value.is_none() {
-            let what = if self.parameters.get(name).is_some() { "is empty" } else { "is missing" };
+            let what = if self.request.given.has(name) { "is empty" } else { "is missing" };
             self.faults.push(format!("`{name}` {what}: give {about} as `--{name}=…`"));
         }
         value
@@ -153,30 +159,21 @@ impl Check<'_> {
         self.faults.push(format!("`{name}`: `{value}` {why}"));
     }
 
-    fn flag(&mut self, name: &str) -> bool {
-        match self.value(name).map(str::to_ascii_lowercase).as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => {
-                let other = other.to_owned();
-                self.fault(name, &other, "is neither `true` nor `false`");
-                false
-            }
-        }
-    }
-
-    fn action(&mut self) -> Option<Action> {
-        let value = self.demanded("task_type", "`finetune`, `evaluate` or `infer`")?;
-        let found = [Action::Finetune, Action::Evaluate, Action::Infer].into_iter().find(|it| it.name() == value);
-        if found.is_none() {
-            self.fault("task_type", &value, "is not `finetune`, `evaluate` or `infer`");
-        }
-        found
-    }
-
     /// What was found out about a value; a fault of it is noted.
     fn judged<T>(&mut self, name: &str, value: &str, judged: Result<T, String>) -> Option<T> {
         judged.map_err(|why| self.fault(name, value, &why)).ok()
+    }
+
+    fn one_of(
+        &mut self,
+        name: &str,
+        value: Option<String>,
+        names: &[&'static str],
+        otherwise: &str,
+    ) -> Option<&'static str> {
+        let value = value?;
+        let found = names.iter().copied().find(|it| *it == value);
+        self.judged(name, &value, found.ok_or_else(|| format!("is {otherwise}")))
     }
 
     /// A path in object storage, or what is wrong with it; `None` where it is none.
@@ -195,9 +192,10 @@ impl Check<'_> {
     }
 
     /// An input that is here, or in object storage.
-    fn input(&mut self, name: &str, value: &str, kind: Kind) -> Option<Where> {
-        let judged = self.stored(value).unwrap_or_else(|| rules::existing(value, kind).map(Where::Here));
-        let found = self.judged(name, value, judged)?;
+    fn input(&mut self, name: &str, value: Option<String>, kind: Kind) -> Option<Where> {
+        let value = value?;
+        let judged = self.stored(&value).unwrap_or_else(|| rules::existing(&value, kind).map(Where::Here));
+        let found = self.judged(name, &value, judged)?;
         // A configuration is copied, so that its mode is ours.
         if let (Kind::Folder, Where::Here(path)) = (kind, &found)
             && let Some(risk) = rules::risk(path)
@@ -207,19 +205,15 @@ impl Check<'_> {
         Some(found)
     }
 
-    fn required(&mut self, name: &str) -> Option<Where> {
-        let value = self.demanded(name, "its folder")?;
-        self.input(name, &value, Kind::Folder)
-    }
-
-    fn optional(&mut self, name: &str, kind: Kind) -> Option<Where> {
-        let value = self.value(name)?.to_owned();
-        self.input(name, &value, kind)
+    /// A folder that can be written to, here or in object storage.
+    fn writable(&mut self, name: &str, value: Option<String>, is_of_tool: bool) -> Option<Where> {
+        let value = value?;
+        let judged = self.stored(&value).unwrap_or_else(|| rules::writable(&value, is_of_tool).map(Where::Here));
+        self.judged(name, &value, judged)
     }
 
     fn code(&mut self) -> Option<PathBuf> {
-        const NAME: &str = "code_path";
-        let value = self.demanded(NAME, "the folder of the training code")?;
+        let value = self.demanded("code_path", "the folder of the training code")?;
         let listed = |path: PathBuf| match fs::read_dir(&path).map(|mut it| it.next().is_none()) {
             Ok(false) => Ok(path),
             Ok(true) => Err("is an empty folder: was the code put into it?".to_owned()),
@@ -229,7 +223,7 @@ impl Check<'_> {
             true => Err("is not on this server: the platform downloads code, name the folder".to_owned()),
             false => rules::existing(&value, Kind::Folder).and_then(listed),
         };
-        self.judged(NAME, &value, judged)
+        self.judged("code_path", &value, judged)
     }
 
     /// The boot file; what is not an absolute path is below the code folder.
@@ -250,33 +244,6 @@ impl Check<'_> {
         Some(path)
     }
 
-    fn model(&mut self, action: Action) -> Option<Where> {
-        let other = if action == Action::Finetune { "ckpt_path" } else { "pretrained_model_path" };
-        if self.value(other).is_some() {
-            self.notes.push(format!("`{other}` is ignored: `{}` has no use for it", action.name()));
-        }
-        match action {
-            Action::Finetune => self.optional(action.model(), Kind::Folder),
-            Action::Evaluate | Action::Infer => self.required(action.model()),
-        }
-    }
-
-    fn output(&mut self) -> Option<Where> {
-        let value = self.demanded("output_path", "the folder for the output")?;
-        self.writable("output_path", &value, true)
-    }
-
-    fn logs(&mut self) -> Option<Where> {
-        let value = self.value("log_path")?.to_owned();
-        self.writable("log_path", &value, false)
-    }
-
-    /// A place that can be written to, here or in object storage.
-    fn writable(&mut self, name: &str, value: &str, is_of_tool: bool) -> Option<Where> {
-        let judged = self.stored(value).unwrap_or_else(|| rules::writable(value, is_of_tool).map(Where::Here));
-        self.judged(name, value, judged)
-    }
-
     /// The number of this server; 0 where nobody says one. One that can't be read might be any: servers that all took
     /// themselves for the first would write over each other's output.
     fn node(&mut self, lookup: Lookup) -> Option<u32> {
@@ -285,15 +252,13 @@ impl Check<'_> {
             return Some(0);
         };
         let number = value.to_str().and_then(|it| it.trim().parse().ok());
-        if number.is_none() {
-            self.fault(name, &value.to_string_lossy(), "is not the number of a server: 0, or a whole number above it");
-        }
-        number
+        let why = || "is not the number of a server: 0, or a whole number above it".to_owned();
+        self.judged(name, &value.to_string_lossy(), number.ok_or_else(why))
     }
 
     fn devices(&mut self, named: Option<usize>) -> Option<u32> {
         const NAME: &str = "device_num";
-        let value = self.value(NAME)?.to_owned();
+        let value = self.value(NAME)?;
         let Some(count) = value.parse::<u32>().ok().filter(|it| (1..=65_536).contains(it)) else {
             self.fault(NAME, &value, "is no number of devices");
             return None;

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::arguments::{Ranks, Request};
+use super::arguments::{Request, is_scripts};
 use super::rules::on_path;
 use crate::job::Lookup;
-use crate::options::{Bind, Console};
+use crate::options::Bind;
 
 /// Says who, where no flag does: the image's recipe.
 const RANKS: &str = "FMTK_LAUNCH_RANKS";
@@ -27,10 +27,10 @@ pub fn wanted(
     faults: &mut Vec<String>,
     notes: &mut Vec<String>,
 ) -> Option<Vec<OsString>> {
-    let of_image = || lookup(RANKS).map(|it| Ranks::from_name(&it.to_string_lossy()));
-    match request.ranks.map(Ok).or_else(of_image) {
-        None | Some(Ok(Ranks::Native)) => return None,
-        Some(Ok(Ranks::Scripts)) => {}
+    let of_image = || lookup(RANKS).map(|it| is_scripts(&it.to_string_lossy()));
+    match request.by_scripts.map(Ok).or_else(of_image) {
+        None | Some(Ok(false)) => return None,
+        Some(Ok(true)) => {}
         Some(Err(why)) => {
             faults.push(format!("`{RANKS}`: {why}"));
             return None;
@@ -43,12 +43,12 @@ pub fn wanted(
         ("--devices", options.devices.is_some()),
         ("--bind", options.bind != Bind::None),
         ("--stall", options.stall.is_some()),
-        ("--console", matches!(options.console, Console::Ranks(_))),
+        ("--console", options.console.as_ref().is_some_and(|it| !it.is_empty())),
     ];
     for (flag, _) in without.into_iter().filter(|(_, is_given)| *is_given) {
         faults.push(format!("`{flag}`: the vendor's scripts start the ranks and know no such thing: leave it out, or give `--ranks=native`"));
     }
-    if request.parameters.get("device_num").is_some_and(|it| !it.is_empty()) {
+    if request.parameter("device_num").is_some_and(|it| !it.is_empty()) {
         notes.push("`device_num` is not checked: the vendor's scripts take the devices of the rank table".to_owned());
     }
     let folder = lookup(SCRIPTS).map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);

@@ -81,6 +81,7 @@ fn logs_fall_back_in_order_and_say_why() {
     assert_eq!(machine.ask(|a| logs(a, None)).unwrap().path, scratch.join("log"));
     machine.vars.remove("TMPDIR");
     assert_eq!(machine.ask(|a| logs(a, None)).unwrap().path, machine.ours("log"));
+    assert_eq!(machine.ours("").metadata().unwrap().mode() & 0o077, 0);
 }
 
 #[test]
@@ -159,6 +160,39 @@ fn no_place_lists_each_with_its_reason() {
         assert_eq!(of_work.matches("device3`: ").count(), 3, "{of_work}");
         assert!(error.contains("not trusted") && error.contains("\nhint: set `TMPDIR`"), "{error}");
     }
+}
+
+#[test]
+fn a_link_a_file_a_foreign_or_an_open_folder_is_not_trusted() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let mut machine = Machine::new();
+    let (folder, link) = (machine.path("folder"), machine.path("link"));
+    fs::create_dir(&folder).unwrap();
+    symlink(&folder, &link).unwrap();
+    symlink(machine.path("nowhere"), machine.path("dangling")).unwrap();
+    machine.block("file");
+    let own = machine.uid;
+    for (name, mode, uid, expect) in [
+        ("folder", 0o755, own, None),
+        ("folder", 0o770, own, Some("not trusted: its mode 0770 lets others write")),
+        ("folder", 0o755, own + 1, Some("not trusted: it belongs to uid ")),
+        ("link", 0o755, own, Some("not trusted: it isn't a real folder")),
+        ("dangling", 0o755, own, Some("not trusted: it isn't a real folder")),
+        ("file", 0o755, own, Some("not trusted: it isn't a real folder")),
+    ] {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        machine.uid = uid;
+        for dry in [true, false] {
+            machine.dry = dry;
+            let path = machine.path(name);
+            let said = machine.ask(|a| usable(a, &path, 0o750, Some(&path))).map_err(|error| error.to_string());
+            match expect {
+                None => assert_eq!(said, Ok(())),
+                Some(why) => assert!(said.unwrap_err().starts_with(why), "{name}"),
+            }
+        }
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
 
 #[test]
