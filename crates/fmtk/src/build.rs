@@ -54,7 +54,7 @@ pub fn build(
     progress: &Progress,
 ) -> anyhow::Result<Built> {
     let tools = tools::build(store, progress)?;
-    let base = oci_image::normalise(store, base, source).context("failed to read the base's layers")?;
+    let base = oci_image::recompress(store, base, source).context("failed to read the base's layers")?;
     let made = side_by_side::until(&plan.layers, workers(), |planned| {
         let started = Instant::now();
         let layers = layer(store, plan, planned, facts, &tools);
@@ -221,8 +221,6 @@ fn tree_key(entries: &[TreeEntry], parents: &ParentDirs) -> anyhow::Result<Strin
         let (kind, content) = match kind {
             TreeKind::Bytes(bytes) => ("bytes", Digest::of(bytes).hex()),
             TreeKind::Known { sha256, .. } => ("bytes", sha256.hex()),
-            // Only blobs of the store are given by path alone, and those have their digest for a name.
-            TreeKind::Disk(path) => ("disk", path.to_string_lossy().into_owned()),
             TreeKind::Dir => ("dir", String::new()),
             TreeKind::Symlink(target) => ("symlink", target.clone()),
             TreeKind::Whiteout => ("whiteout", String::new()),

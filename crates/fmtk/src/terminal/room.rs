@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use oci_image::{BaseError, IndexError, LayerError, NormaliseError, StoreError};
+use oci_image::{BaseError, IndexError, LayerError, RecompressError, StoreError};
 use wheel_layer::WheelError;
 
 use crate::terminal::report;
@@ -29,7 +29,7 @@ fn of_store<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
     if let Some(IndexError::Store(error)) = cause.downcast_ref() {
         return Some(error);
     }
-    if let Some(NormaliseError::Store(error)) = cause.downcast_ref() {
+    if let Some(RecompressError::Store(error)) = cause.downcast_ref() {
         return Some(error);
     }
     // What is copied into the store while somebody else reads it.
@@ -58,7 +58,7 @@ mod tests {
             WheelError::Store(full(io::ErrorKind::StorageFull)).into(),
             BaseError::Store(full(io::ErrorKind::StorageFull)).into(),
             IndexError::Store(full(io::ErrorKind::StorageFull)).into(),
-            NormaliseError::Store(full(io::ErrorKind::FileTooLarge)).into(),
+            RecompressError::Store(full(io::ErrorKind::FileTooLarge)).into(),
         ];
         for error in errors {
             let text = report::render(&hinted(error.context("failed")));
