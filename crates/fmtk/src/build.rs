@@ -53,7 +53,7 @@ pub fn build(
     progress: &Progress,
 ) -> anyhow::Result<Built> {
     let tools = tools::build(store, progress)?;
-    let base = oci_image::normalise(store, base, source).context("failed to read the base's layers")?;
+    let base = oci_image::recompress(store, base, source).context("failed to read the base's layers")?;
     let made = side_by_side::until(&plan.layers, workers(), |planned| {
         let started = Instant::now();
         let layers = layer(store, plan, planned, &tools);

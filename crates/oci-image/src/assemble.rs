@@ -35,61 +35,39 @@ pub struct Image {
 
 /// Why an image can't be put together.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum AssembleError {
-    /// Too many layers to be stacked.
-    #[error("the image would have {found} layers, {base} of them the base's; at most {MAX_LAYERS} can be stacked")]
-    TooManyLayers {
-        /// In all.
-        found: usize,
-        /// Of the base.
-        base: usize,
-    },
-    /// A layer of the base that not every registry and engine takes.
-    #[error("layer {digest} of the base is `{media_type}`; it has to be recompressed with gzip first")]
-    NotGzip {
-        /// The layer's blob.
-        digest: Digest,
-        /// What the manifest says it is.
-        media_type: String,
-    },
-    /// The config has grown beyond what engines read.
-    #[error("the image's config would have {found} bytes; engines read at most {MAX_CONFIG}")]
-    ConfigTooLarge {
-        /// Its length in bytes.
-        found: u64,
-    },
-}
+#[error("{0}")]
+pub struct AssembleError(String);
 
-/// Puts `layers` upon `base`, bottom first. The base's layers have to be gzip, see [`crate::normalise`]. The same
+/// Puts `layers` upon `base`, bottom first. The base's layers have to be gzip, see [`crate::recompress`]. The same
 /// arguments give the same bytes.
 pub fn assemble(base: &Base, layers: &[NewLayer], edits: &ConfigEdits, format: Format) -> Result<Image, AssembleError> {
-    let found = base.layers.len() + layers.len();
+    let (of_base, found) = (base.layers.len(), base.layers.len() + layers.len());
     if found > MAX_LAYERS {
-        return Err(AssembleError::TooManyLayers { found, base: base.layers.len() });
+        return Err(AssembleError(format!(
+            "the image would have {found} layers, {of_base} of them the base's; at most {MAX_LAYERS} can be stacked"
+        )));
     }
-    let blob = |digest, size| Descriptor { media_type: format.layer().to_owned(), digest, size, urls: Vec::new() };
-    let mut descriptors = Vec::with_capacity(found);
-    for layer in &base.layers {
-        if Compression::of_media_type(&layer.media_type) != Some(Compression::Gzip) {
-            let media_type = layer.media_type.clone();
-            return Err(AssembleError::NotGzip { digest: layer.digest, media_type });
+    for Descriptor { digest, media_type, .. } in &base.layers {
+        if Compression::of_media_type(media_type) != Some(Compression::Gzip) {
+            return Err(AssembleError(format!(
+                "layer {digest} of the base is `{media_type}`; it has to be recompressed with gzip first"
+            )));
         }
-        descriptors.push(blob(layer.digest, layer.size));
     }
-    descriptors.extend(layers.iter().map(|new| blob(new.layer.digest, new.layer.size)));
+    let of_base = base.layers.iter().map(|layer| (layer.digest, layer.size));
+    let ours = layers.iter().map(|new| (new.layer.digest, new.layer.size));
+    let blobs = of_base.chain(ours).map(|(digest, size)| Descriptor::new(format.layer(), digest, size));
 
     let told: Vec<(Digest, &str)> = layers.iter().map(|new| (new.layer.diff_id, new.holds.as_str())).collect();
     let config = base.config.edited(edits, &told).to_json();
-    if config.len() as u64 > MAX_CONFIG {
-        return Err(AssembleError::ConfigTooLarge { found: config.len() as u64 });
+    let length = config.len() as u64;
+    if length > MAX_CONFIG {
+        return Err(AssembleError(format!(
+            "the image's config would have {length} bytes; engines read at most {MAX_CONFIG}"
+        )));
     }
-    let config_descriptor = Descriptor {
-        media_type: format.config().to_owned(),
-        digest: Digest::of(&config),
-        size: config.len() as u64,
-        urls: Vec::new(),
-    };
-    let manifest = Manifest { format, config: config_descriptor, layers: descriptors };
+    let config_descriptor = Descriptor::of(format.config(), &config);
+    let manifest = Manifest { format, config: config_descriptor, layers: blobs.collect() };
     let bytes = manifest.to_json();
     let digest = Digest::of(&bytes);
     let Manifest { config: config_descriptor, layers, .. } = manifest;

@@ -1,10 +1,15 @@
 //! The image that ours is put upon.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    BlobSource, ConfigError, Descriptor, Digest, Document, Format, ImageConfig, IndexEntry, Manifest, ManifestError,
-    Platform, StoreError, checked::read_small, media::MAX_CONFIG,
+    BlobSource, CheckedReader, Descriptor, Digest, Document, DocumentError, Format, ImageConfig, Manifest, Platform,
+    StoreError,
+    checked::{read_full, read_small},
+    media::MAX_CONFIG,
 };
 
 /// An image as its manifest and config describe it.
@@ -38,58 +43,12 @@ pub enum BaseError {
     /// A blob could not be read, or is not what its descriptor says.
     #[error("failed to read the {what} of `{name}`")]
     Blob {
-        /// `manifest` or `config`.
+        /// `manifest`, `config` or `layers`.
         what: &'static str,
         /// Of which image.
         name: String,
         /// What the source said.
         source: io::Error,
-    },
-    /// Its manifest is not taken.
-    #[error("`{name}` can't be used as a base")]
-    Manifest {
-        /// Of which image.
-        name: String,
-        /// Why not.
-        source: ManifestError,
-    },
-    /// Its config is not taken.
-    #[error("`{name}` can't be used as a base")]
-    Config {
-        /// Of which image.
-        name: String,
-        /// Why not.
-        source: ConfigError,
-    },
-    /// Manifest and config disagree.
-    #[error("`{name}` can't be used as a base: its manifest lists {layers} layers, its config {diff_ids}")]
-    Layers {
-        /// Of which image.
-        name: String,
-        /// Layers of the manifest.
-        layers: usize,
-        /// Diff ids of the config.
-        diff_ids: usize,
-    },
-    /// It runs elsewhere.
-    #[error("`{name}` is for {found}, not for {wanted}")]
-    Platform {
-        /// Which image.
-        name: String,
-        /// What its config says.
-        found: String,
-        /// What was asked for.
-        wanted: String,
-    },
-    /// There is no image of this name.
-    #[error("`{place}` has no image `{tag}`; it has {}", listed(.there))]
-    NoSuchTag {
-        /// The layout.
-        place: PathBuf,
-        /// What was asked for.
-        tag: String,
-        /// The names that are there.
-        there: Vec<String>,
     },
     /// There are several images and none was named.
     #[error("`{place}` holds several images: {}", listed(.there))]
@@ -99,25 +58,52 @@ pub enum BaseError {
         /// Their names.
         there: Vec<String>,
     },
-    /// The file or folder is not what it should be.
-    #[error("`{place}` is not {what}: {reason}")]
-    Place {
-        /// Which file or folder.
-        place: PathBuf,
-        /// `an OCI image layout`, `a docker archive`.
-        what: &'static str,
-        /// Which rule it breaks.
-        reason: String,
+    /// It is another image than the one wanted, or none that can be built upon.
+    #[error("{message}")]
+    Refused {
+        /// What is wrong with it.
+        message: String,
+        /// What is wrong with its manifest or config, where it is that.
+        source: Option<DocumentError>,
     },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-fn listed(names: &[String]) -> String {
+/// Names in words.
+pub(crate) fn listed(names: &[String]) -> String {
     match names {
         [] => "none".to_owned(),
         names => format!("`{}`", names.join("`, `")),
+    }
+}
+
+impl BaseError {
+    pub(crate) fn refused(message: String) -> Self {
+        Self::Refused { message, source: None }
+    }
+
+    /// The file or folder at `place` is not `what`: `an OCI image layout`, `a docker archive`.
+    pub(crate) fn is_not(place: &Path, what: &str, reason: &str) -> Self {
+        Self::refused(format!("`{}` is not {what}: {reason}", place.display()))
+    }
+
+    /// The manifest or config of the image `name` is not taken.
+    pub(crate) fn document(name: &str) -> impl Fn(DocumentError) -> Self {
+        let message = format!("`{name}` can't be used as a base");
+        move |error| Self::Refused { message: message.clone(), source: Some(error) }
+    }
+
+    /// A blob of the image `name` can't be read.
+    pub(crate) fn blob(what: &'static str, name: &str) -> impl Fn(io::Error) -> Self {
+        let name = name.to_owned();
+        move |source| Self::Blob { what, name: name.clone(), source }
+    }
+
+    pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path: path.clone(), source }
     }
 }
 
@@ -130,27 +116,17 @@ impl Base {
         media_type: Option<&str>,
         config_bytes: Vec<u8>,
     ) -> Result<Self, BaseError> {
-        let parsed = Manifest::parse(manifest, media_type)
-            .map_err(|source| BaseError::Manifest { name: name.to_owned(), source })?;
+        let refused = BaseError::document(name);
+        let Manifest { format, config: wanted, layers } = Manifest::parse(manifest, media_type).map_err(&refused)?;
         let found = Digest::of(&config_bytes);
-        if found != parsed.config.digest {
+        if found != wanted.digest {
             let source = io::Error::new(io::ErrorKind::InvalidData, format!("its digest is {found}"));
-            return Err(BaseError::Blob { what: "config", name: name.to_owned(), source });
+            return Err(BaseError::blob("config", name)(source));
         }
-        let config =
-            ImageConfig::parse(&config_bytes).map_err(|source| BaseError::Config { name: name.to_owned(), source })?;
-        let (layers, diff_ids) = (parsed.layers.len(), config.diff_ids().len());
-        if layers != diff_ids {
-            return Err(BaseError::Layers { name: name.to_owned(), layers, diff_ids });
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            manifest_digest: Digest::of(manifest),
-            format: parsed.format,
-            layers: parsed.layers,
-            config_bytes,
-            config,
-        })
+        let config = ImageConfig::parse(&config_bytes).map_err(refused)?;
+        check_lengths(name, layers.len(), &config)?;
+        let manifest_digest = Digest::of(manifest);
+        Ok(Self { name: name.to_owned(), manifest_digest, format, layers, config_bytes, config })
     }
 
     /// Follows a manifest or an index to the one image for `platform`. `fetch` gives the manifest that a descriptor
@@ -163,24 +139,23 @@ impl Base {
         fetch: &mut dyn FnMut(&Descriptor) -> io::Result<Vec<u8>>,
         source: &dyn BlobSource,
     ) -> Result<Self, BaseError> {
-        let refused = |source| BaseError::Manifest { name: name.to_owned(), source };
-        let (manifest, media_type, bytes) = match Document::parse(document, media_type).map_err(refused)? {
-            Document::Manifest(manifest) => (manifest, media_type.map(str::to_owned), document.to_vec()),
+        let refused = BaseError::document(name);
+        let fetched;
+        let (manifest, media_type, bytes) = match Document::parse(document, media_type).map_err(&refused)? {
+            Document::Manifest(manifest) => (manifest, media_type.map(str::to_owned), document),
             Document::Index(index) => {
-                let IndexEntry { descriptor, .. } = index.choose(platform).map_err(refused)?;
-                let unread = |source| BaseError::Blob { what: "manifest", name: name.to_owned(), source };
-                let bytes = fetch(descriptor).map_err(unread)?;
-                check(&bytes, descriptor).map_err(unread)?;
+                let descriptor = &index.choose(platform).map_err(&refused)?.descriptor;
+                let checked = |bytes: Vec<u8>| {
+                    let length = bytes.len() + 1;
+                    read_full(&mut CheckedReader::new(&*bytes, descriptor), &mut vec![0; length]).map(|_| bytes)
+                };
+                fetched = fetch(descriptor).and_then(checked).map_err(BaseError::blob("manifest", name))?;
                 let media_type = Some(descriptor.media_type.clone());
-                (Manifest::parse(&bytes, media_type.as_deref()).map_err(refused)?, media_type, bytes)
+                (Manifest::parse(&fetched, media_type.as_deref()).map_err(&refused)?, media_type, &*fetched)
             }
         };
-        let config = read_small(source, &manifest.config, MAX_CONFIG).map_err(|source| BaseError::Blob {
-            what: "config",
-            name: name.to_owned(),
-            source,
-        })?;
-        let base = Self::new(name, &bytes, media_type.as_deref(), config)?;
+        let config = read_small(source, &manifest.config, MAX_CONFIG).map_err(BaseError::blob("config", name))?;
+        let base = Self::new(name, bytes, media_type.as_deref(), config)?;
         base.require(platform)?;
         Ok(base)
     }
@@ -188,10 +163,10 @@ impl Base {
     /// Refuses an image that does not run on this platform.
     pub fn require(&self, platform: &Platform) -> Result<(), BaseError> {
         let found = self.config.platform();
-        if found.serves(platform) {
-            return Ok(());
+        match found.serves(platform) {
+            true => Ok(()),
+            false => Err(BaseError::refused(format!("`{}` is for {found}, not for {platform}", self.name))),
         }
-        Err(BaseError::Platform { name: self.name.clone(), found: found.to_string(), wanted: platform.to_string() })
     }
 
     /// Compressed bytes of all layers, as stored.
@@ -200,7 +175,13 @@ impl Base {
     }
 }
 
-fn check(bytes: &[u8], wanted: &Descriptor) -> io::Result<()> {
-    use io::Read;
-    crate::CheckedReader::new(bytes, wanted).read_to_end(&mut Vec::new()).map(drop)
+/// Refuses a config that has not as many diff ids as there are layers.
+pub(crate) fn check_lengths(name: &str, layers: usize, config: &ImageConfig) -> Result<(), BaseError> {
+    let diff_ids = config.diff_ids().len();
+    match layers == diff_ids {
+        true => Ok(()),
+        false => Err(BaseError::refused(format!(
+            "`{name}` can't be used as a base: its manifest lists {layers} layers, its config {diff_ids}"
+        ))),
+    }
 }

@@ -1,11 +1,23 @@
-//! Feeding a deflate compressor (RFC 1951) until nothing is left in it.
+//! What is common to those who write gzip (RFC 1952): header, trailer, and feeding a deflate compressor (RFC 1951) until
+//! nothing is left in it.
 
+use crc32fast::Hasher;
 use miniz_oxide::{
     MZFlush,
     deflate::{core::CompressorOxide, stream::deflate},
 };
 
-/// Compresses all of `bytes` and hands out what comes of them, piece by piece, by way of `scratch`. With
+/// Magic, deflate, no flags, no time (0), no extra flags, unknown system (255): the same on every machine.
+pub(crate) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+/// Ends a member: an empty block with fixed codes that says it is the last, CRC, and length modulo 2^32.
+pub(crate) fn trailer(crc: &Hasher, size: u64) -> [u8; 10] {
+    let [a, b, c, d] = crc.clone().finalize().to_le_bytes();
+    let [e, f, g, h] = (size as u32).to_le_bytes();
+    [0x03, 0x00, a, b, c, d, e, f, g, h]
+}
+
+/// Compresses all of `bytes` and hands out what comes of them, part by part, by way of `scratch`. With
 /// [`MZFlush::Sync`] all of it is out in the end.
 pub(crate) fn feed<E>(
     compressor: &mut CompressorOxide,

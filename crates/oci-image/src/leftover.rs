@@ -2,7 +2,7 @@
 //! others are at.
 //!
 //! Whoever makes such a file or folder takes its lock (flock) at once and holds it as long as the thing is used; the
-//! kernel lets go of it when the process ends, however it ends. So what can be locked is nobody's. What was written
+//! kernel lets go of it when the process ends, however it ends. So what can be locked is unowned. What was written
 //! within the last minute stays all the same: between making and locking there is a moment.
 
 use std::{
@@ -15,31 +15,24 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-/// What names of locked things begin with. Others are not looked at: nothing is known of them.
-const PREFIXES: [&str; 3] = ["blob-", "record-", "scratch-"];
-/// Age from which on leftovers are taken away.
+/// What names in the store begin with. Others are not looked at: nothing is known of them.
+pub(crate) const BLOB: &str = "blob-";
+pub(crate) const RECORD: &str = "record-";
+pub(crate) const SCRATCH: &str = "scratch-";
+/// Age from which on leftovers are removed.
 const AGE: Duration = Duration::from_secs(60);
 
-/// A new file for a blob.
-pub(crate) fn blob_file(tmp: &Path) -> io::Result<NamedTempFile> {
-    locked_file(tmp, PREFIXES[0])
+/// A new file whose name begins with `prefix`, for this user only.
+pub(crate) fn file(folder: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    locked(Builder::new().prefix(prefix).tempfile_in(folder)?)
 }
 
-/// A new file for a record.
-pub(crate) fn record_file(tmp: &Path) -> io::Result<NamedTempFile> {
-    locked_file(tmp, PREFIXES[1])
+/// The same, readable by all as what people make usually is.
+pub(crate) fn readable_file(folder: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    locked(Builder::new().prefix(prefix).permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder)?)
 }
 
-/// A new file whose name begins with `prefix`, readable by all as what people make usually is.
-pub(crate) fn beside(folder: &Path, prefix: &str) -> io::Result<NamedTempFile> {
-    let readable = fs::Permissions::from_mode(0o644);
-    let file = Builder::new().prefix(prefix).permissions(readable).tempfile_in(folder)?;
-    file.as_file().lock()?;
-    Ok(file)
-}
-
-fn locked_file(tmp: &Path, prefix: &str) -> io::Result<NamedTempFile> {
-    let file = Builder::new().prefix(prefix).tempfile_in(tmp)?;
+fn locked(file: NamedTempFile) -> io::Result<NamedTempFile> {
     file.as_file().lock()?;
     Ok(file)
 }
@@ -54,18 +47,10 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    pub(crate) fn new(tmp: &Path) -> io::Result<Self> {
-        Self::named(tmp, PREFIXES[2])
-    }
-
     /// One whose name begins with `prefix`, beside what it will become by a rename; after that nothing is left to go.
     /// What runs that were killed have left under the same prefix goes first.
     pub fn beside(folder: &Path, prefix: &str) -> io::Result<Self> {
-        clear_named(folder, &[prefix]);
-        Self::named(folder, prefix)
-    }
-
-    fn named(folder: &Path, prefix: &str) -> io::Result<Self> {
+        clear(folder, &[prefix]);
         let folder = Builder::new().prefix(prefix).tempdir_in(folder)?;
         let lock = File::open(folder.path())?;
         lock.lock()?;
@@ -78,20 +63,14 @@ impl Scratch {
     }
 }
 
-/// Takes away what is nobody's. What can't be listed or removed stays for the next time: it is in nobody's way.
-pub(crate) fn clear(tmp: &Path) {
-    clear_named(tmp, &PREFIXES);
-}
-
-/// The same for names that begin otherwise.
-pub(crate) fn clear_named(folder: &Path, prefixes: &[&str]) {
+/// Removes what begins with one of the prefixes and is unowned. What can't be listed or removed stays for the next time.
+pub(crate) fn clear(folder: &Path, prefixes: &[&str]) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
     for entry in entries.flatten() {
-        let ours =
-            entry.file_name().to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
-        if ours {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))) {
             let _ = clear_one(&entry);
         }
     }

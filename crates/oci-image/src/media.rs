@@ -11,6 +11,7 @@ pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub(crate) const OCI_LAYER_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+pub(crate) const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// Schema 1, signed or not; refused.
 pub(crate) const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+";
 
@@ -31,26 +32,17 @@ pub enum Format {
 impl Format {
     /// Media type of the manifest.
     pub const fn manifest(self) -> &'static str {
-        match self {
-            Self::DockerV2 => DOCKER_MANIFEST,
-            Self::Oci => OCI_MANIFEST,
-        }
+        if matches!(self, Self::DockerV2) { DOCKER_MANIFEST } else { OCI_MANIFEST }
     }
 
     /// Media type of the config.
     pub const fn config(self) -> &'static str {
-        match self {
-            Self::DockerV2 => DOCKER_CONFIG,
-            Self::Oci => OCI_CONFIG,
-        }
+        if matches!(self, Self::DockerV2) { DOCKER_CONFIG } else { OCI_CONFIG }
     }
 
     /// Media type of a layer that is a tar archive in gzip.
     pub const fn layer(self) -> &'static str {
-        match self {
-            Self::DockerV2 => DOCKER_LAYER,
-            Self::Oci => OCI_LAYER,
-        }
+        if matches!(self, Self::DockerV2) { DOCKER_LAYER } else { OCI_LAYER }
     }
 }
 
@@ -71,15 +63,22 @@ impl Compression {
         match media_type {
             DOCKER_LAYER | OCI_LAYER => Some(Self::Gzip),
             "application/vnd.docker.image.rootfs.diff.tar" | OCI_LAYER_TAR => Some(Self::None),
-            // The first is what the OCI spec says, the second is what containerd once wrote beside Docker manifests.
-            "application/vnd.oci.image.layer.v1.tar+zstd" | "application/vnd.docker.image.rootfs.diff.tar.zstd" => {
-                Some(Self::Zstd)
-            }
+            // The second is what containerd once wrote beside Docker manifests.
+            OCI_LAYER_ZSTD | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Some(Self::Zstd),
             _ => None,
         }
     }
 
-    /// Of a stream with these first bytes; six are enough.
+    /// OCI's media type of a layer that is compressed so.
+    pub(crate) const fn oci_layer(self) -> &'static str {
+        match self {
+            Self::None => OCI_LAYER_TAR,
+            Self::Gzip => OCI_LAYER,
+            Self::Zstd => OCI_LAYER_ZSTD,
+        }
+    }
+
+    /// Of a stream with these first bytes; four are enough.
     pub fn of_magic(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
@@ -98,9 +97,4 @@ impl Compression {
             Self::Zstd => "zstd",
         }
     }
-}
-
-/// Whether a layer of this media type lies elsewhere and may not be distributed ("foreign", "non-distributable").
-pub(crate) fn is_foreign(media_type: &str) -> bool {
-    media_type.contains(".foreign.") || media_type.contains(".nondistributable.")
 }

@@ -15,7 +15,11 @@ use image_name::Digest;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-use crate::{BlobSource, Descriptor, Scratch, leftover};
+use crate::{
+    BlobSource, Descriptor, Scratch,
+    checked::digest_of,
+    leftover::{self, BLOB, RECORD, SCRATCH},
+};
 
 /// What Linux says of a bad sector (errno(3)).
 const EIO: i32 = 5;
@@ -60,22 +64,32 @@ impl StoreError {
         error.downcast()
     }
 
-    /// Whether there is no room for what was to be written, or none that this user may have.
+    /// Whether there is no disk space for what was to be written, or none that this user may have.
     pub fn is_full(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
     }
 }
 
+impl From<StoreError> for io::Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Io { source, .. } => source.kind(),
+            StoreError::Damaged { .. } => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl Store {
     /// Opens the store at `root`, making its folders where they are missing. What runs that were killed have left
-    /// half-written is taken away.
+    /// half-written is removed.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         for folder in ["blobs/sha256", "records", "locks", "tmp"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).map_err(io_error("create folder", &path))?;
         }
-        leftover::clear(&root.join("tmp"));
+        leftover::clear(&root.join("tmp"), &[BLOB, RECORD, SCRATCH]);
         Ok(Self { root: root.to_owned() })
     }
 
@@ -116,27 +130,19 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Takes the blob away if it is not what its name says, so that whoever needs it makes it anew; whether it was so.
+    /// Removes the blob if it is not what its name says, so that whoever needs it makes it anew; whether it was so.
     pub fn discard_damaged(&self, digest: &Digest) -> Result<bool, StoreError> {
         let path = self.blob_path(digest);
         let mut file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file.map_err(io_error("open", &path))?,
         };
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 256 << 10];
-        let found = loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break Some(Digest::from_bytes(hash.finalize().into())),
-                Ok(length) => hash.update(&buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A bad sector: what was written can't be read any more.
-                Err(error) if error.raw_os_error() == Some(EIO) => break None,
-                Err(error) => return Err(io_error("read", &path)(error)),
-            }
-        };
-        if found == Some(*digest) {
-            return Ok(false);
+        match digest_of(&mut file) {
+            Ok(found) if found == *digest => return Ok(false),
+            Ok(_) => {}
+            // A bad sector: what was written can't be read any more.
+            Err(error) if error.raw_os_error() == Some(EIO) => {}
+            Err(error) => return Err(io_error("read", &path)(error)),
         }
         // Another run may have put a good one in its place meanwhile.
         let read = file.metadata().map_err(io_error("read", &path))?;
@@ -152,16 +158,15 @@ impl Store {
     /// Starts a new blob.
     pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
         let tmp = self.root.join("tmp");
-        let file = leftover::blob_file(&tmp).map_err(io_error("create a temporary file in", &tmp))?;
+        let file = leftover::file(&tmp, BLOB).map_err(io_error("create a temporary file in", &tmp))?;
         Ok(BlobWriter { store: self.clone(), file, hash: Sha256::new(), size: 0, unsynced: 0, early: None })
     }
 
     /// Stores these bytes as a blob.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let mut writer = self.blob_writer()?;
-        writer
-            .write_all(bytes)
-            .map_err(|error| StoreError::of_write(error).unwrap_or_else(io_error("write to", &self.root)))?;
+        let failed = |error| StoreError::of_write(error).unwrap_or_else(io_error("write to", &self.root));
+        writer.write_all(bytes).map_err(failed)?;
         Ok(writer.commit()?.0)
     }
 
@@ -183,7 +188,7 @@ impl Store {
         fs::create_dir_all(&folder).map_err(io_error("create folder", &folder))?;
         let bytes = serde_json::to_vec_pretty(value)
             .map_err(|error| StoreError::Damaged { path: path.clone(), reason: error.to_string() })?;
-        let mut file = leftover::record_file(&self.root.join("tmp")).map_err(io_error("create", &path))?;
+        let mut file = leftover::file(&self.root.join("tmp"), RECORD).map_err(io_error("create", &path))?;
         file.write_all(&bytes).map_err(io_error("write", &path))?;
         file.as_file().sync_data().map_err(io_error("sync", &path))?;
         file.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;
@@ -210,33 +215,36 @@ impl Store {
     /// A new folder of one's own, on the store's file system.
     pub fn scratch(&self) -> Result<Scratch, StoreError> {
         let tmp = self.root.join("tmp");
-        Scratch::new(&tmp).map_err(io_error("create a temporary folder in", &tmp))
+        Scratch::beside(&tmp, SCRATCH).map_err(io_error("create a temporary folder in", &tmp))
     }
 
     /// Waits for and takes the lock of this name; two processes that make the same thing take turns.
     pub fn lock(&self, name: &str) -> Result<Lock, StoreError> {
-        let path = self.root.join("locks").join(name);
-        let file = File::create(&path).map_err(io_error("create", &path))?;
+        let (path, file) = self.lock_file(name)?;
         file.lock().map_err(io_error("lock", &path))?;
         Ok(Lock { _file: file })
     }
 
     /// Takes the lock of this name; none where another process has it.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>, StoreError> {
-        let path = self.root.join("locks").join(name);
-        let file = File::create(&path).map_err(io_error("create", &path))?;
+        let (path, file) = self.lock_file(name)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Lock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(io_error("lock", &path)(error)),
         }
     }
+
+    fn lock_file(&self, name: &str) -> Result<(PathBuf, File), StoreError> {
+        let path = self.root.join("locks").join(name);
+        let file = File::create(&path).map_err(io_error("create", &path))?;
+        Ok((path, file))
+    }
 }
 
 impl BlobSource for Store {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
-        let file = self.open_blob(&blob.digest).map_err(io::Error::other)?;
-        Ok(Box::new(file))
+        Ok(Box::new(self.open_blob(&blob.digest)?))
     }
 }
 
@@ -264,7 +272,7 @@ const EARLY: u64 = 16 << 20;
 /// Its errors hold a [`StoreError`], so that a full disk is told from what goes wrong where the bytes come from.
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.append(bytes).map_err(|error| io::Error::new(error.kind(), io_error("write to", &self.store.root)(error)))
+        self.append(bytes).map_err(|error| io_error("write to", &self.store.root)(error).into())
     }
 
     fn flush(&mut self) -> io::Result<()> {

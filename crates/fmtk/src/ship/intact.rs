@@ -46,9 +46,7 @@ fn wrong(cause: &(dyn Error + 'static)) -> Option<Digest> {
         return Some(*wanted);
     }
     let found: &WrongBlob = cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()?;
-    Some(match found {
-        WrongBlob::Short { digest, .. } | WrongBlob::Long { digest, .. } | WrongBlob::Digest { digest, .. } => *digest,
-    })
+    Some(found.digest)
 }
 
 impl BuildRecord {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt::Display, io};
 
-use oci_image::{BaseError, IndexError, LayerError, NormaliseError, StoreError};
+use oci_image::{BaseError, IndexError, LayerError, RecompressError, StoreError};
 use registry::{Cause, CredentialsError};
 use wheel_layer::WheelError;
 
@@ -60,7 +60,7 @@ fn store_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
     if let Some(IndexError::Store(error)) = cause.downcast_ref() {
         return Some(error);
     }
-    if let Some(NormaliseError::Store(error)) = cause.downcast_ref() {
+    if let Some(RecompressError::Store(error)) = cause.downcast_ref() {
         return Some(error);
     }
     // What is copied into the store while somebody else reads it.
@@ -91,7 +91,7 @@ mod tests {
             WheelError::Store(full(io::ErrorKind::StorageFull)).into(),
             BaseError::Store(full(io::ErrorKind::StorageFull)).into(),
             IndexError::Store(full(io::ErrorKind::StorageFull)).into(),
-            NormaliseError::Store(full(io::ErrorKind::FileTooLarge)).into(),
+            RecompressError::Store(full(io::ErrorKind::FileTooLarge)).into(),
         ];
         for error in errors {
             let text = report::render(&error.context("failed"));

@@ -13,11 +13,11 @@ use super::{
     members::{Members, refused},
 };
 use crate::{
-    Base, BaseError, BlobSource, BlobWriter, CheckedReader, Compression, Descriptor, Digest, Format, ImageConfig,
-    Index, Platform, Store, StoreError,
-    layout::{entry_of, resolve},
+    Base, BaseError, BlobSource, CheckedReader, Compression, Descriptor, Digest, Format, ImageConfig, Platform, Store,
+    StoreError,
+    layout::image_in,
     media::{MAX_CONFIG, MAX_MANIFEST},
-    normalise,
+    recompress,
     unpack::decoder,
 };
 
@@ -39,7 +39,7 @@ impl BlobSource for ImportedSource {
             return BlobSource::open(&self.0, blob);
         }
         let missing = || io::Error::new(io::ErrorKind::NotFound, format!("the store has lost layer {}", blob.digest));
-        let packed = normalise::known(&self.0, &blob.digest, &blob.digest).map_err(io::Error::other)?;
+        let packed = recompress::known(&self.0, &blob.digest, &blob.digest).map_err(io::Error::other)?;
         let packed = self.0.open_blob(&packed.ok_or_else(missing)?.digest).map_err(io::Error::other)?;
         let (_, archive) = decoder(packed)?;
         Ok(Box::new(CheckedReader::new(archive, blob)))
@@ -66,7 +66,7 @@ pub fn imported(
     let Some(found) = store.record::<Remembered>(RECORDS, &id.to_string())? else { return Ok(None) };
     for layer in &found.layers {
         let there = match Compression::of_media_type(&layer.media_type) {
-            Some(Compression::None) => normalise::known(store, &layer.digest, &layer.digest)?.is_some(),
+            Some(Compression::None) => recompress::known(store, &layer.digest, &layer.digest)?.is_some(),
             _ => store.has(&layer.digest, layer.size),
         };
         if !there {
@@ -96,9 +96,9 @@ pub fn import(
     let mut taker = Taker { store, name, waiting: 0 };
     let members =
         Members::list(place, &mut archive as &mut dyn BufRead, |_, size, tar| taker.take(&mut tar.contents(), size))?;
-    let base = match (members.find("oci-layout"), members.find("index.json")) {
-        (Some(_), Some(_)) => laid_out(&taker, &members, place, platform)?,
-        _ => listed(&taker, &members, place)?,
+    let base = match members.is_layout() {
+        true => laid_out(&taker, &members, place, platform)?,
+        false => listed(&taker, &members, place)?,
     };
     base.require(platform)?;
     let remembered = Remembered {
@@ -128,49 +128,48 @@ struct Taker<'a> {
 impl Taker<'_> {
     fn take(&mut self, contents: &mut dyn Read, size: u64) -> Result<Taken, BaseError> {
         let mut start = Vec::new();
-        contents.take(6).read_to_end(&mut start).map_err(|source| self.unread(source))?;
+        contents.take(6).read_to_end(&mut start).map_err(self.unread())?;
         // No tar archive of an image's files begins like JSON; a config may be large.
         let document = matches!(start.first(), Some(b'{' | b'[')) && size <= MAX_CONFIG;
         if !document && size > SMALL {
-            return self.layer(&mut start.chain(contents)).map(Taken::Layer);
+            return self.layer(&start, contents).map(Taken::Layer);
         }
         self.waiting += size;
         if self.waiting > WAITING {
-            return Err(refused(Path::new(self.name), format!("its small files have more than {} MiB", WAITING >> 20)));
+            let reason = format!("its small files have more than {} MiB", WAITING >> 20);
+            return Err(refused(Path::new(self.name), &reason));
         }
-        contents.read_to_end(&mut start).map_err(|source| self.unread(source))?;
+        contents.read_to_end(&mut start).map_err(self.unread())?;
         Ok(Taken::Waiting(start))
     }
 
-    /// Puts a layer into the store.
-    fn layer(&self, contents: &mut dyn Read) -> Result<Descriptor, BaseError> {
-        let mut start = Vec::new();
-        contents.take(6).read_to_end(&mut start).map_err(|source| self.unread(source))?;
-        let compression = Compression::of_magic(&start);
-        let mut contents = start.chain(contents);
-        if compression == Compression::None {
-            let layer = normalise::take(self.store, &mut contents).map_err(|source| self.unread(source))??;
-            return Ok(docker::layer(compression, layer.diff_id, layer.tar_size));
-        }
-        let mut writer = self.store.blob_writer()?;
-        io::copy(&mut contents, &mut writer).map_err(|error| match StoreError::of_write(error) {
-            Ok(error) => error.into(),
-            Err(source) => self.unread(source),
-        })?;
-        let (digest, size) = BlobWriter::commit(writer)?;
-        Ok(docker::layer(compression, digest, size))
+    /// Puts a layer, whose first bytes were read already, into the store.
+    fn layer(&self, start: &[u8], rest: &mut dyn Read) -> Result<Descriptor, BaseError> {
+        let compression = Compression::of_magic(start);
+        let mut contents = start.chain(rest);
+        // An error of the store's is told from one of the engine's.
+        let failed = |error| StoreError::of_write(error).map_or_else(self.unread(), BaseError::Store);
+        let (digest, size) = if compression == Compression::None {
+            let layer = recompress::take(self.store, &mut contents).map_err(failed)?;
+            (layer.diff_id, layer.tar_size)
+        } else {
+            let mut writer = self.store.blob_writer()?;
+            io::copy(&mut contents, &mut writer).map_err(failed)?;
+            writer.commit()?
+        };
+        Ok(Descriptor::new(compression.oci_layer(), digest, size))
     }
 
     /// The layer in this file.
     fn layer_of(&self, file: &Taken) -> Result<Descriptor, BaseError> {
         match file {
-            Taken::Waiting(bytes) => self.layer(&mut bytes.as_slice()),
+            Taken::Waiting(bytes) => self.layer(bytes, &mut io::empty()),
             Taken::Layer(layer) => Ok(layer.clone()),
         }
     }
 
-    fn unread(&self, source: io::Error) -> BaseError {
-        BaseError::Blob { what: "layers", name: self.name.to_owned(), source }
+    fn unread(&self) -> impl Fn(io::Error) -> BaseError {
+        BaseError::blob("layers", self.name)
     }
 }
 
@@ -178,32 +177,29 @@ impl Taker<'_> {
 fn listed(taker: &Taker<'_>, members: &Members<Taken>, place: &Path) -> Result<Base, BaseError> {
     let read = |name: &str, _limit| match members.need(name)? {
         Taken::Waiting(bytes) => Ok(bytes.clone()),
-        Taken::Layer(_) => Err(refused(place, format!("`{name}` is no document"))),
+        Taken::Layer(_) => Err(refused(place, &format!("`{name}` is not a document"))),
     };
-    let layer = |file: &str, diff_id: Digest| {
-        let Some(found) = members.find(file) else { return Ok(None) };
+    let layer = |file: &str, found: &Taken, diff_id: Digest| {
         let layer = taker.layer_of(found)?;
         let tar = Compression::of_media_type(&layer.media_type) == Some(Compression::None);
         match tar && layer.digest != diff_id {
-            true => Err(refused(place, format!("layer `{file}` is {}, its config says {diff_id}", layer.digest))),
-            false => Ok(Some(layer)),
+            true => Err(refused(place, &format!("layer `{file}` is {}, its config says {diff_id}", layer.digest))),
+            false => Ok(layer),
         }
     };
-    docker::image(taker.name, place, read, layer)
+    docker::image(taker.name, place, members, read, layer)
 }
 
 /// The image of the layout that the archive holds.
 fn laid_out(taker: &Taker<'_>, members: &Members<Taken>, place: &Path, platform: &Platform) -> Result<Base, BaseError> {
     let Taken::Waiting(index) = members.need("index.json")? else {
-        return Err(refused(place, format!("its `index.json` has more than {MAX_MANIFEST} bytes")));
+        return Err(refused(place, &format!("its `index.json` has more than {MAX_MANIFEST} bytes")));
     };
-    let index =
-        Index::parse(index, None).map_err(|source| BaseError::Manifest { name: taker.name.to_owned(), source })?;
-    let base = resolve(taker.name, entry_of(&index, place, None, platform)?, platform, &Documents(members))?;
+    let base = image_in(index, taker.name, place, None, platform, &Documents(members))?;
     for layer in &base.layers {
         let found = taker.layer_of(members.need(&blob_name(&layer.digest))?)?;
         if found.digest != layer.digest {
-            return Err(refused(place, format!("its layer {} is {}", layer.digest, found.digest)));
+            return Err(refused(place, &format!("its layer {} is {}", layer.digest, found.digest)));
         }
     }
     Ok(base)

@@ -1,34 +1,56 @@
-//! Opening an image in a docker archive.
+//! Opening an image in a docker archive on the disk.
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read},
+    fs::File,
+    io::{self, BufReader, Read, Seek, SeekFrom, Take},
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use super::{
     docker,
-    members::{self, Member, Members},
+    members::{Members, refused},
 };
 use crate::{
-    Base, BaseError, BlobSource, CheckedReader, Descriptor, Digest, Index, Platform, Store,
-    layout::{entry_of, resolve},
+    Base, BaseError, BlobSource, CheckedReader, Compression, Descriptor, Digest, Platform, Store,
+    checked::{digest_of, open_regular, read_full},
+    layout::image_in,
     media::MAX_MANIFEST,
 };
+
+/// Where a file lies in the archive.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    offset: u64,
+    size: u64,
+}
 
 /// The blobs of an archive.
 #[derive(Debug, Clone)]
 pub struct ArchiveSource {
     path: PathBuf,
-    blobs: BTreeMap<Digest, Member>,
+    blobs: BTreeMap<Digest, Extent>,
 }
 
 impl BlobSource for ArchiveSource {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
         let missing = || format!("`{}` has no blob {}", self.path.display(), blob.digest);
-        let member = *self.blobs.get(&blob.digest).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, missing()))?;
-        Ok(Box::new(CheckedReader::new(members::open(&self.path, member)?, blob)))
+        let extent = *self.blobs.get(&blob.digest).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, missing()))?;
+        Ok(Box::new(CheckedReader::new(open(&self.path, extent)?, blob)))
     }
+}
+
+fn open(archive: &Path, extent: Extent) -> io::Result<Take<File>> {
+    let mut file = open_regular(archive)?;
+    file.seek(SeekFrom::Start(extent.offset))?;
+    Ok(file.take(extent.size))
+}
+
+/// How a stream is compressed, by its first bytes.
+fn compression_of(source: &mut dyn Read) -> io::Result<Compression> {
+    let mut start = [0; 4];
+    read_full(source, &mut start).map(|length| Compression::of_magic(&start[..length]))
 }
 
 /// Opens the one image of an archive, in any form that there is: that of `docker save` and `podman save`
@@ -36,19 +58,63 @@ impl BlobSource for ArchiveSource {
 /// in a tar archive. The contents of layers are not read, except that compressed ones without a digest are hashed,
 /// once, remembered in `store`.
 pub fn open_archive(store: &Store, path: &Path, platform: &Platform) -> Result<(Base, ArchiveSource), BaseError> {
-    let members = Members::of(path)?;
-    // The layout knows digests; `manifest.json` doesn't.
-    if members.find("oci-layout").is_none() || members.find("index.json").is_none() {
-        let (base, blobs) = docker::read(store, path, &members)?;
-        base.require(platform)?;
-        return Ok((base, ArchiveSource { path: path.to_owned(), blobs }));
+    let io_error = BaseError::io(path);
+    let mut file = open_regular(path).map_err(&io_error)?;
+    let compression = compression_of(&mut file).map_err(&io_error)?;
+    if compression != Compression::None {
+        let name = compression.name();
+        return Err(refused(path, &format!("it is compressed as a whole with {name}; decompress it first")));
     }
+    file.rewind().map_err(&io_error)?;
+    let extent = |offset, size| Ok(Extent { offset, size });
+    let members = Members::list(path, BufReader::new(file), |entry, size, _| extent(entry.offset, size))?;
+    let read = |name: &str, limit| {
+        let extent = *members.need(name)?;
+        if extent.size > limit {
+            let reason = format!("`{name}` has {} bytes; at most {limit} are read", extent.size);
+            return Err(refused(path, &reason));
+        }
+        let mut bytes = Vec::new();
+        open(path, extent).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(&io_error)?;
+        Ok(bytes)
+    };
     let name = format!("docker-archive:{}", path.display());
-    let blob = |(hex, member): (&str, &Member)| Some((format!("sha256:{hex}").parse().ok()?, *member));
-    let blobs = members.below("blobs/sha256/").filter_map(blob).collect();
-    let source = ArchiveSource { path: path.to_owned(), blobs };
-    let index = Index::parse(&members.read("index.json", MAX_MANIFEST)?, None)
-        .map_err(|source| BaseError::Manifest { name: name.clone(), source })?;
-    let base = resolve(&name, entry_of(&index, path, None, platform)?, platform, &source)?;
-    Ok((base, source))
+    if members.is_layout() {
+        let blob = |(hex, extent): (&str, &Extent)| Some((format!("sha256:{hex}").parse().ok()?, *extent));
+        let blobs = members.below("blobs/sha256/").filter_map(blob).collect();
+        let source = ArchiveSource { path: path.to_owned(), blobs };
+        let base = image_in(&read("index.json", MAX_MANIFEST)?, &name, path, None, platform, &source)?;
+        return Ok((base, source));
+    }
+    let mut blobs = BTreeMap::new();
+    // An uncompressed layer's digest is its diff id, which whoever reads it checks.
+    let layer = |_: &str, extent: &Extent, diff_id| {
+        let compression = open(path, *extent).and_then(|mut file| compression_of(&mut file)).map_err(&io_error)?;
+        let digest = match compression {
+            Compression::None => diff_id,
+            _ => remembered_digest(store, path, *extent)?,
+        };
+        blobs.insert(digest, *extent);
+        Ok(Descriptor::new(compression.oci_layer(), digest, extent.size))
+    };
+    let base = docker::image(&name, path, &members, read, layer)?;
+    base.require(platform)?;
+    Ok((base, ArchiveSource { path: path.to_owned(), blobs }))
+}
+
+/// SHA-256 of a file in the archive, computed once as long as the archive's time and length stay the same.
+fn remembered_digest(store: &Store, path: &Path, extent: Extent) -> Result<Digest, BaseError> {
+    let key = || -> io::Result<String> {
+        let meta = path.metadata()?;
+        let changed = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let path = path.canonicalize()?;
+        Ok(format!("{} {} {changed} {} {}", path.display(), meta.len(), extent.offset, extent.size))
+    };
+    let key = key().map_err(BaseError::io(path))?;
+    if let Some(digest) = store.record("archive-layer", &key)? {
+        return Ok(digest);
+    }
+    let digest = open(path, extent).and_then(|mut file| digest_of(&mut file)).map_err(BaseError::io(path))?;
+    store.put_record("archive-layer", &key, &digest)?;
+    Ok(digest)
 }

@@ -10,26 +10,26 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    Attr, BlobSource, CheckedReader, Image,
-    layer::{Kind, push_header},
+    Attr, BlobSource, CheckedReader, Digest, Image,
+    layer::{Kind, padding, push_header},
     layout::{WriteError, io_error, name},
     leftover,
 };
 
 /// Writes the image as an archive that `docker load`, `podman load` and skopeo take, named `repo_tag`
 /// (`host/org/repository:tag`). Layers come from `source` and stay compressed, which docker reads since 1.10. The same
-/// image and name give the same bytes; the file appears whole or not at all. A link to a file stays; what is no file is
-/// refused.
+/// image and name give the same bytes; the file appears whole or not at all. A link to a file stays; what is not a regular
+/// file is refused.
 pub fn write_archive(image: &Image, source: &dyn BlobSource, file: &Path, repo_tag: &str) -> Result<(), WriteError> {
     let file = &real(file)?;
     // A bare file name lies in the current folder.
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let prefix = format!(".{}.new-", file.file_name().unwrap_or_default().to_string_lossy());
-    leftover::clear_named(folder, &[&prefix]);
-    let mut out = leftover::beside(folder, &prefix).map_err(io_error("create a temporary file in", folder))?;
+    leftover::clear(folder, &[&prefix]);
+    let mut out = leftover::readable_file(folder, &prefix).map_err(io_error("create a temporary file in", folder))?;
     let mut writer = BufWriter::with_capacity(256 * 1024, out.as_file_mut());
     stream_archive(image, source, &mut writer, repo_tag).map_err(|error| match error {
-        StreamError::Layer { digest, source } => WriteError::Layer { digest, path: file.to_owned(), source },
+        StreamError::Layer { digest, source } => WriteError::layer(&digest, file)(source),
         StreamError::Write(source) => io_error("write", file)(source),
     })?;
     drop(writer);
@@ -43,7 +43,7 @@ pub enum StreamError {
     #[error("failed to copy layer {digest}")]
     Layer {
         /// The layer's blob.
-        digest: image_name::Digest,
+        digest: Digest,
         /// What the source or the writer said.
         source: io::Error,
     },
@@ -60,7 +60,7 @@ pub fn stream_archive(
     repo_tag: &str,
 ) -> Result<(), StreamError> {
     let config = format!("{}.json", image.config_descriptor.digest.hex());
-    let layer_name = |digest: &image_name::Digest| format!("{}.tar.gz", digest.hex());
+    let layer_name = |digest: &Digest| format!("{}.tar.gz", digest.hex());
     let layers: Vec<String> = image.layers.iter().map(|layer| layer_name(&layer.digest)).collect();
     let manifest = json!([{ "Config": config, "RepoTags": [repo_tag], "Layers": layers }]).to_string();
 
@@ -92,7 +92,7 @@ pub fn stream_archive(
 fn real(file: &Path) -> Result<PathBuf, WriteError> {
     match fs::metadata(file) {
         Ok(meta) if meta.is_file() => fs::canonicalize(file).map_err(io_error("find", file)),
-        Ok(_) => Err(WriteError::Occupied { path: file.to_owned(), reason: "is not a file".to_owned() }),
+        Ok(_) => Err(WriteError::occupied(file, "is not a file")),
         // Not there, most often; else creating it says more.
         Err(_) => Ok(file.to_owned()),
     }
@@ -107,6 +107,5 @@ fn begin(out: &mut dyn Write, name: &str, size: u64) -> io::Result<()> {
 }
 
 fn pad(out: &mut dyn Write, size: u64) -> io::Result<()> {
-    let length = (size.next_multiple_of(512) - size) as usize; // less than 512
-    out.write_all(&[0; 512][..length])
+    out.write_all(&[0; 512][..padding(size)])
 }

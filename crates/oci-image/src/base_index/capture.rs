@@ -1,4 +1,5 @@
-//! Which files are looked into while a layer streams by, and what is kept of them.
+//! What is kept of a file while its layer streams by: next to nothing of most, the contents of a few, a number found in
+//! some.
 
 use std::{
     collections::BTreeSet,
@@ -6,11 +7,10 @@ use std::{
 };
 
 use super::{
-    fact::{Content, Fact, PythonBinary},
-    listing::{conda_package, metadata, record_paths},
-    scan::{Scanner, elf_machine, python_version_of},
+    listing::{CondaPackage, metadata, record_paths},
+    scan::{elf_machine, find_after, python_version_of},
 };
-use crate::Attr;
+use crate::{Attr, paths::split_name};
 
 /// Lists of files and conda's records: the largest known ones have 3 MiB.
 const MAX_LISTING: u64 = 16 << 20;
@@ -19,16 +19,53 @@ const MAX_METADATA: u64 = 256 << 10;
 /// Files that are kept whole.
 pub(super) const MAX_WHOLE: u64 = 1 << 20;
 
-/// What to look for in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    Whole,
-    Metadata,
-    Record,
-    Installed,
-    Conda,
-    Libc,
-    Python(u32, u32),
+/// What is known of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fact {
+    pub attr: Attr,
+    pub content: Content,
+}
+
+/// What was taken from a file's contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Nothing; the file is known for its mode.
+    None,
+    /// All of them.
+    Whole(Vec<u8>),
+    /// Name and version of a distribution.
+    Metadata(Option<(String, String)>),
+    /// Paths that a distribution lists as its own, one a line.
+    Listed(String),
+    /// What conda knows of a package.
+    Conda(CondaPackage),
+    /// Version of glibc.
+    Libc((u32, u32)),
+    /// An ELF program or library.
+    Python(PythonBinary),
+}
+
+/// A Python interpreter or its library.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct PythonBinary {
+    /// ELF's number of the machine.
+    pub machine: Option<u16>,
+    /// The third number of its version.
+    pub micro: Option<u32>,
+}
+
+impl Fact {
+    /// Bytes of memory beside the node.
+    pub fn size(&self) -> usize {
+        size_of::<Self>()
+            + match &self.content {
+                Content::Whole(bytes) => bytes.len(),
+                Content::Listed(lines) => lines.len(),
+                Content::Conda(package) => package.name.len() + package.files.len(),
+                Content::Metadata(Some((name, version))) => name.len() + version.len(),
+                Content::None | Content::Metadata(None) | Content::Libc(_) | Content::Python(_) => 0,
+            }
+    }
 }
 
 /// Files of which more than the name is wanted.
@@ -42,60 +79,52 @@ impl Capture {
         Self { asked: asked.iter().map(|path| last_two(path).to_owned()).collect() }
     }
 
-    /// What to look for in the file at this path.
-    pub fn look(&self, path: &str) -> Option<Look> {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let (above, parent) = folder.rsplit_once('/').unwrap_or(("", folder));
-        let site = |folder: &str| is_site(folder.rsplit('/').next().unwrap_or(folder));
-        match name {
-            "os-release" | "passwd" | "group" if matches!(folder, "etc" | "usr/lib") => Some(Look::Whole),
-            "METADATA" if parent.ends_with(".dist-info") && site(above) => Some(Look::Metadata),
-            "RECORD" if parent.ends_with(".dist-info") && site(above) => Some(Look::Record),
-            "PKG-INFO" if parent.ends_with(".egg-info") && site(above) => Some(Look::Metadata),
-            "PKG-INFO" if parent == "EGG-INFO" && above.ends_with(".egg") => Some(Look::Metadata),
-            "installed-files.txt" if parent.ends_with(".egg-info") && site(above) => Some(Look::Installed),
-            _ if name.ends_with(".egg-info") && is_site(parent) => Some(Look::Metadata),
-            _ if name.ends_with(".json") && parent == "conda-meta" => Some(Look::Conda),
-            "libc.so.6" => Some(Look::Libc),
-            _ if name.starts_with("libc-") && name.ends_with(".so") => Some(Look::Libc),
-            _ if self.asked.contains(last_two(path)) => Some(Look::Whole),
-            _ => python_file(parent, name).map(|(major, minor)| Look::Python(major, minor)),
-        }
+    /// What to keep of the file at this path; no more than the bounds above stay in memory.
+    pub fn read(&self, path: &str, contents: &mut dyn Read, size: u64) -> io::Result<Content> {
+        let (folder, name) = split_name(path);
+        let (above, parent) = split_name(folder);
+        let in_site = is_site(split_name(above).1);
+        let of_distribution = in_site && (parent.ends_with(".dist-info") || parent.ends_with(".egg-info"));
+        let mut first = |limit| {
+            let mut bytes = Vec::new();
+            contents.take(limit).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        Ok(match name {
+            "os-release" | "passwd" | "group" if matches!(folder, "etc" | "usr/lib") && size <= MAX_WHOLE => {
+                Content::Whole(first(MAX_WHOLE)?)
+            }
+            "METADATA" | "PKG-INFO" if of_distribution => Content::Metadata(metadata(&first(MAX_METADATA)?)),
+            "PKG-INFO" if parent == "EGG-INFO" && above.ends_with(".egg") => {
+                Content::Metadata(metadata(&first(MAX_METADATA)?))
+            }
+            _ if name.ends_with(".egg-info") && is_site(parent) => Content::Metadata(metadata(&first(MAX_METADATA)?)),
+            "RECORD" | "installed-files.txt" if of_distribution && size > MAX_LISTING => Content::None,
+            "RECORD" if of_distribution => Content::Listed(record_paths(&first(MAX_LISTING)?)),
+            "installed-files.txt" if of_distribution => {
+                Content::Listed(String::from_utf8_lossy(&first(MAX_LISTING)?).into_owned())
+            }
+            _ if name.ends_with(".json") && parent == "conda-meta" && size <= MAX_LISTING => {
+                CondaPackage::of(&first(MAX_LISTING)?).map_or(Content::None, Content::Conda)
+            }
+            _ if name == "libc.so.6" || (name.starts_with("libc-") && name.ends_with(".so")) => {
+                find_after(b"release version ", contents, libc_version)?.map_or(Content::None, Content::Libc)
+            }
+            _ if self.asked.contains(last_two(path)) && size <= MAX_WHOLE => Content::Whole(first(MAX_WHOLE)?),
+            _ => match python_file(parent, name) {
+                Some((major, minor)) => {
+                    let machine = elf_machine(&first(64)?);
+                    let needle = format!("\0{major}.{minor}.");
+                    let micro = match machine {
+                        Some(_) => find_after(needle.as_bytes(), contents, whole_number)?,
+                        // A script, or what only is called so.
+                        None => None,
+                    };
+                    Content::Python(PythonBinary { machine, micro })
+                }
+                None => Content::None,
+            },
+        })
     }
-}
-
-/// Reads what is wanted of a file's contents; no more than the bounds above stay in memory.
-pub(super) fn read(look: Look, attr: Attr, contents: &mut dyn Read, size: u64) -> io::Result<Fact> {
-    let whole = |contents: &mut dyn Read, limit: u64| -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        contents.take(limit).read_to_end(&mut bytes).map(|_| bytes)
-    };
-    let content = match look {
-        Look::Whole if size > MAX_WHOLE => Content::None,
-        Look::Record | Look::Installed | Look::Conda if size > MAX_LISTING => Content::None,
-        Look::Whole => Content::Whole(whole(contents, MAX_WHOLE)?),
-        Look::Metadata => Content::Metadata(metadata(&whole(contents, MAX_METADATA)?)),
-        Look::Record => Content::Listed(record_paths(&whole(contents, MAX_LISTING)?)),
-        Look::Installed => Content::Listed(String::from_utf8_lossy(&whole(contents, MAX_LISTING)?).into_owned()),
-        Look::Conda => conda_package(&whole(contents, MAX_LISTING)?).map_or(Content::None, Content::Conda),
-        Look::Libc => match Scanner::new(b"release version ").find(contents, libc_version)? {
-            Some(version) => Content::Libc(version),
-            None => Content::None,
-        },
-        Look::Python(major, minor) => {
-            let mut start = Vec::new();
-            contents.take(64).read_to_end(&mut start)?;
-            let machine = elf_machine(&start);
-            let needle = format!("\0{major}.{minor}.");
-            let micro = match machine {
-                Some(_) => Scanner::new(needle.as_bytes()).find(contents, whole_number)?,
-                // A script, or what only is called so.
-                None => None,
-            };
-            Content::Python(PythonBinary { machine, micro })
-        }
-    };
-    Ok(Fact { attr, content })
 }
 
 /// `2.31.` as it stands behind the words in the library.
@@ -123,8 +152,8 @@ fn python_file(folder: &str, name: &str) -> Option<(u32, u32)> {
     if folder == "bin" {
         return python_version_of(name);
     }
-    let library = name.strip_prefix("lib")?.split(".so").next()?;
-    name.contains(".so").then(|| python_version_of(library)).flatten()
+    let (library, _) = name.strip_prefix("lib")?.split_once(".so")?;
+    python_version_of(library)
 }
 
 /// The last two components of a path.

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    capture::is_site,
-    fact::Content,
+    capture::{Content, is_site},
     listing::key,
     python::in_package_cache,
-    tree::{Dir, Kind, Tree, joined},
+    removal,
+    tree::{Dir, Kind, Tree},
 };
+use crate::paths::{joined, split_name};
 
 /// An installed distribution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,18 +26,12 @@ pub struct Distribution {
     pub(super) removal: Option<Vec<String>>,
 }
 
-/// A distribution with what its installer says belongs to it: paths without leading slash, which may not exist.
-pub(super) struct Found {
-    pub distribution: Distribution,
-    pub listed: Option<Vec<String>>,
-}
-
 /// Every distribution in a `site-packages` or `dist-packages` folder, sorted by folder and name.
-pub(super) fn distributions(tree: &Tree) -> Vec<Found> {
+pub(super) fn distributions(tree: &Tree) -> Vec<Distribution> {
     let mut sites = Vec::new();
     tree.walk(&mut |path, kind| {
         if let Kind::Dir(dir) = kind
-            && is_site(path.rsplit('/').next().unwrap_or(path))
+            && is_site(split_name(path).1)
             && !in_package_cache(path)
         {
             sites.push((path.to_owned(), &**dir));
@@ -45,26 +40,28 @@ pub(super) fn distributions(tree: &Tree) -> Vec<Found> {
     let mut found = Vec::new();
     for (site, dir) in &sites {
         let conda = Conda::of(tree, site);
-        for (name, node) in &dir.children {
-            found.extend(distribution(site, name, &node.kind, &conda));
-        }
+        found.extend(dir.children.iter().filter_map(|(name, node)| distribution(site, name, &node.kind, &conda)));
     }
-    let order = |found: &Found| {
-        let Distribution { location, key, version, .. } = &found.distribution;
+    found.sort_by_cached_key(|(Distribution { location, key, version, .. }, _)| {
         (location.clone(), key.clone(), version.clone())
-    };
-    found.sort_by_key(order);
-    found
+    });
+    let (mut distributions, listed): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let folders: Vec<&str> = distributions.iter().map(|one| &one.location[1..]).collect();
+    let removals = removal::removals(tree, &folders, &listed);
+    for (one, removal) in distributions.iter_mut().zip(removals) {
+        one.removal = removal;
+    }
+    distributions
 }
 
-fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Option<Found> {
+/// What the installer says belongs to a distribution, where it says so: paths without leading slash, which may not exist.
+pub(super) type Listed = Option<Vec<String>>;
+
+fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Option<(Distribution, Listed)> {
     let stem = ["dist-info", "egg-info", "egg"].iter().find_map(|end| name.strip_suffix(end)?.strip_suffix('.'))?;
     let (metadata, listed) = match kind {
         Kind::File(Some(fact)) => (Some(&fact.content), None),
-        Kind::Dir(dir) if name.ends_with(".egg") => match dir.children.get("EGG-INFO").map(|node| &node.kind) {
-            Some(Kind::Dir(info)) => (content(info, "PKG-INFO"), None),
-            _ => return None,
-        },
+        Kind::Dir(dir) if name.ends_with(".egg") => (dir.dir("EGG-INFO")?.content("PKG-INFO"), None),
         Kind::Dir(info) => {
             let folder = format!("{site}/{name}");
             // RECORD's paths begin at the folder that holds `*.dist-info`, those of setuptools inside `*.egg-info`.
@@ -74,7 +71,7 @@ fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Optio
                 paths.extend(info.children.keys().map(|file| format!("{folder}/{file}")));
                 paths
             };
-            (content(info, "METADATA").or_else(|| content(info, "PKG-INFO")), listed.map(whole))
+            (info.content("METADATA").or_else(|| info.content("PKG-INFO")), listed.map(whole))
         }
         _ => return None,
     };
@@ -89,19 +86,11 @@ fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Optio
     };
     let key = key(&name);
     let listed = conda.complete(&key, listed);
-    let location = format!("/{site}");
-    Some(Found { distribution: Distribution { name, version, key, location, removal: None }, listed })
+    Some((Distribution { name, version, key, location: format!("/{site}"), removal: None }, listed))
 }
 
-fn content<'a>(dir: &'a Dir, name: &str) -> Option<&'a Content> {
-    match &dir.children.get(name)?.kind {
-        Kind::File(Some(fact)) => Some(&fact.content),
-        _ => None,
-    }
-}
-
-fn listed(info: &Dir, name: &str, from: &str) -> Option<Vec<String>> {
-    match content(info, name)? {
+fn listed(info: &Dir, name: &str, from: &str) -> Listed {
+    match info.content(name)? {
         Content::Listed(lines) => Some(lines.lines().map(|path| joined(&[from, path])).collect()),
         _ => None,
     }
@@ -129,21 +118,17 @@ impl<'a> Conda<'a> {
     fn of(tree: &'a Tree, site: &'a str) -> Self {
         let prefix = prefix_of(site);
         let folder = joined(&[prefix, "conda-meta"]);
-        let mut packages = Vec::new();
-        if let Some(Kind::Dir(dir)) = tree.find(&folder).map(|node| &node.kind) {
-            for (name, node) in &dir.children {
-                if let Kind::File(Some(fact)) = &node.kind
-                    && let Content::Conda(package) = &fact.content
-                {
-                    packages.push((key(&package.name), format!("{folder}/{name}"), package.files.as_str()));
-                }
-            }
-        }
-        Self { prefix, packages }
+        let package = |name: &str, dir: &'a Dir| match dir.content(name)? {
+            Content::Conda(package) => Some((key(&package.name), format!("{folder}/{name}"), package.files.as_str())),
+            _ => None,
+        };
+        let dir = tree.exact_dir(&folder);
+        let names = dir.iter().flat_map(|dir| dir.children.keys().map(move |name| (name, *dir)));
+        Self { prefix, packages: names.filter_map(|(name, dir)| package(name, dir)).collect() }
     }
 
     /// The list with conda's own record; where the installer left none, with the paths that conda knows.
-    fn complete(&self, key: &str, listed: Option<Vec<String>>) -> Option<Vec<String>> {
+    fn complete(&self, key: &str, listed: Listed) -> Listed {
         let Some((_, record, files)) = self.packages.iter().find(|(name, ..)| name == key) else {
             return listed;
         };

@@ -2,23 +2,16 @@
 
 use serde::Deserialize;
 
-use super::fact::CondaPackage;
-
 /// Name and version of a METADATA or PKG-INFO file (Python's core metadata: headers as of a mail).
 pub(super) fn metadata(bytes: &[u8]) -> Option<(String, String)> {
     let text = String::from_utf8_lossy(bytes);
-    let (mut name, mut version) = (None, None);
     // The description follows an empty line.
-    for line in text.lines().take_while(|line| !line.is_empty()) {
-        match line.split_once(':') {
-            Some((key, value)) if key.eq_ignore_ascii_case("name") => name = name.or(Some(value.trim().to_owned())),
-            Some((key, value)) if key.eq_ignore_ascii_case("version") => {
-                version = version.or(Some(value.trim().to_owned()));
-            }
-            _ => {}
-        }
-    }
-    Some((name.filter(|name| !name.is_empty())?, version?))
+    let head = || text.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
+    let value = |wanted: &str| {
+        let (_, value) = head().find(|(key, _)| key.eq_ignore_ascii_case(wanted))?;
+        Some(value.trim().to_owned())
+    };
+    Some((value("name").filter(|name| !name.is_empty())?, value("version")?))
 }
 
 /// The first field of each row of a RECORD (PEP 376: CSV), one a line. A path with a line break in it is left out.
@@ -30,12 +23,8 @@ pub(super) fn record_paths(bytes: &[u8]) -> String {
         let path = match row.strip_prefix('"') {
             Some(rest) => {
                 // A quote inside is written twice.
-                let mut end = 0;
-                let bytes = rest.as_bytes();
-                while end < bytes.len() && (bytes[end] != b'"' || bytes.get(end + 1) == Some(&b'"')) {
-                    end += if bytes[end] == b'"' { 2 } else { 1 };
-                }
-                quoted = rest.get(..end).unwrap_or_default().replace("\"\"", "\"");
+                let rest = rest.replace("\"\"", "\0");
+                quoted = rest.split('"').next().unwrap_or_default().replace('\0', "\"");
                 quoted.as_str()
             }
             None => row.split(',').next().unwrap_or_default(),
@@ -48,33 +37,31 @@ pub(super) fn record_paths(bytes: &[u8]) -> String {
     paths
 }
 
-#[derive(Deserialize)]
-struct Conda {
-    name: String,
-    #[serde(default)]
-    files: Vec<String>,
+/// One package that conda installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CondaPackage {
+    pub name: String,
+    /// Paths below the prefix, one a line.
+    pub files: String,
 }
 
-/// A record of `conda-meta`, whose paths begin at the prefix.
-pub(super) fn conda_package(bytes: &[u8]) -> Option<CondaPackage> {
-    let Conda { name, files } = serde_json::from_slice(bytes).ok()?;
-    Some(CondaPackage { name, files: files.join("\n") })
+impl CondaPackage {
+    /// Reads a record of `conda-meta`.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Record {
+            name: String,
+            #[serde(default)]
+            files: Vec<String>,
+        }
+        let Record { name, files } = serde_json::from_slice(bytes).ok()?;
+        Some(Self { name, files: files.join("\n") })
+    }
 }
 
 /// A name as it compares (PEP 503): lower case, runs of `-`, `_` and `.` as one `-`.
 pub(super) fn key(name: &str) -> String {
-    let mut key = String::with_capacity(name.len());
-    for c in name.chars() {
-        match c {
-            '-' | '_' | '.' => {
-                if !key.ends_with('-') {
-                    key.push('-');
-                }
-            }
-            c => key.extend(c.to_lowercase()),
-        }
-    }
-    key
+    name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-").to_lowercase()
 }
 
 #[cfg(test)]

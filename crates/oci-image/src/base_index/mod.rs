@@ -2,7 +2,6 @@
 
 mod capture;
 mod distributions;
-mod fact;
 mod lines;
 mod listing;
 mod python;
@@ -71,14 +70,14 @@ pub struct IndexedFile {
     pub attr: Attr,
 }
 
-/// Why a base could not be looked into.
+/// Why a base could not be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// A layer can't be read.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
     /// It holds more than any real base.
-    #[error("`{base}` can't be looked into: {reason}")]
+    #[error("`{base}` can't be inspected: {reason}")]
     TooMuch {
         /// The base's name.
         base: String,
@@ -90,17 +89,10 @@ pub enum IndexError {
     Store(#[from] StoreError),
 }
 
-/// What belongs to a distribution is not known, so that it can't be taken away.
+/// What belongs to a distribution is not known, so that it can't be removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} {version} in `{location}` has no list of its files (RECORD, installed-files.txt)")]
-pub struct NotRecorded {
-    /// Name of the distribution.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// The folder that it is installed in.
-    pub location: String,
-}
+#[error("{0}")]
+pub struct NotRecorded(String);
 
 impl BaseIndex {
     /// The index that the store remembers of this manifest, if it knows of all these files.
@@ -112,7 +104,7 @@ impl BaseIndex {
         }))
     }
 
-    /// Looks into the base, unless the store remembers what is in it. `files` are absolute paths whose contents are
+    /// Inspects the base, unless the store remembers what is in it. `files` are absolute paths whose contents are
     /// wanted, 1 MiB each at most. Every layer is read once, its digest and diff id are checked; memory grows with the
     /// number of files, about 120 bytes each, not with their size.
     pub fn build(store: &Store, base: &Base, source: &dyn BlobSource, files: &[String]) -> Result<Self, IndexError> {
@@ -182,10 +174,9 @@ impl BaseIndex {
     /// in which nothing else is. No path of it is another distribution's.
     pub fn removal(&self, distribution: &Distribution) -> Result<Vec<String>, NotRecorded> {
         let Distribution { name, version, location, removal, .. } = distribution;
-        removal.clone().ok_or_else(|| NotRecorded {
-            name: name.clone(),
-            version: version.clone(),
-            location: location.clone(),
+        removal.clone().ok_or_else(|| {
+            let why = "has no list of its files (RECORD, installed-files.txt)";
+            NotRecorded(format!("{name} {version} in `{location}` {why}"))
         })
     }
 

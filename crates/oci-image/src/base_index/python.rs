@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fact::{Content, PythonBinary},
+    capture::{Content, PythonBinary},
     scan::python_version_of,
-    tree::{Found, Kind, Tree},
+    tree::{Kind, Tree},
 };
+use crate::paths::split_name;
 
 /// A Python interpreter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub struct Interpreter {
 pub(super) fn interpreters(tree: &Tree) -> Vec<Interpreter> {
     let mut named = Vec::new();
     tree.walk(&mut |path, kind| {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (folder, name) = split_name(path);
         let is_one = matches!(name, "python" | "python3") || python_version_of(name).is_some();
         let in_bin = folder == "bin" || folder.ends_with("/bin");
         if is_one && in_bin && !matches!(kind, Kind::Dir(_)) && !in_package_cache(folder) {
@@ -42,34 +43,30 @@ pub(super) fn interpreters(tree: &Tree) -> Vec<Interpreter> {
 }
 
 fn interpreter(tree: &Tree, path: &str) -> Option<Interpreter> {
-    let (real, Found::File(fact)) = tree.resolve(path)? else { return None };
-    let name = |path: &str| python_version_of(path.rsplit('/').next().unwrap_or(path));
+    let (real, _) = tree.file(path)?;
+    let name = |path: &str| python_version_of(split_name(path).1);
     let version = name(&real).or_else(|| name(path))?;
-    let binary = |content: &Content| match content {
-        Content::Python(binary) => Some(*binary),
-        _ => None,
+    let binary = |path: &str| match tree.content(path) {
+        Some(Content::Python(binary)) => *binary,
+        _ => PythonBinary::default(),
     };
-    let own = fact.and_then(|fact| binary(&fact.content)).unwrap_or(PythonBinary { machine: None, micro: None });
+    let PythonBinary { machine, micro } = binary(&real);
     // Where the program is small, its library has the version.
     let beside = || {
         let prefix = real.rsplit_once("bin/").map_or("", |(prefix, _)| prefix);
         let library = |folder: &str| format!("{prefix}{folder}/libpython{}.{}.so.1.0", version.0, version.1);
-        ["lib", "lib64"].iter().find_map(|folder| match tree.resolve(&library(folder))? {
-            (_, Found::File(Some(fact))) => binary(&fact.content)?.micro,
-            _ => None,
-        })
+        ["lib", "lib64"].iter().find_map(|folder| binary(&library(folder)).micro)
     };
     let prefix = path.rsplit_once("/bin/").map_or("", |(prefix, _)| prefix);
-    let config = |folder: &str| format!("{prefix}{folder}/pyvenv.cfg").trim_start_matches('/').to_owned();
-    let is_venv = ["", "/bin"].iter().any(|folder| matches!(tree.resolve(&config(folder)), Some((_, Found::File(_)))));
+    let is_venv = ["", "/bin"].iter().any(|folder| tree.file(&format!("{prefix}{folder}/pyvenv.cfg")).is_some());
     Some(Interpreter {
         path: format!("/{path}"),
         prefix: format!("/{prefix}"),
         real: format!("/{real}"),
         version,
-        micro: own.micro.or_else(beside),
+        micro: micro.or_else(beside),
         is_venv,
-        machine: own.machine,
+        machine,
     })
 }
 

@@ -3,10 +3,10 @@
 use std::{collections::HashMap, ops::Bound};
 
 use super::{
-    distributions::{Found, prefix_of},
-    tree::{Dir, Found as Place, Kind, Tree},
+    distributions::{Listed, prefix_of},
+    tree::{Dir, Kind, Tree},
 };
-use crate::is_within;
+use crate::{is_within, paths::split_name};
 
 /// Whose a file or all that is in a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,56 +19,52 @@ enum Owner {
     Others,
 }
 
-/// Fills in the removal of every distribution whose files are known. A file that two distributions list stays, as the
-/// other one needs it; so does what is not in the base, and what lies outside the distribution's Python.
-pub(super) fn fill_in(tree: &Tree, found: &mut [Found]) {
+/// The removal of every distribution whose files are known, given the folders that they are installed in (sorted) and
+/// what they list. A file that two distributions list stays, as the other one needs it; so does what is not in the base,
+/// and what lies outside the distribution's Python.
+pub(super) fn removals(tree: &Tree, folders: &[&str], listed: &[Listed]) -> Vec<Option<Vec<String>>> {
     let mut owners: HashMap<String, Owner> = HashMap::new();
-    for (number, one) in found.iter().enumerate() {
-        for path in one.listed.iter().flatten() {
-            let below = prefix_of(&one.distribution.location[1..]);
-            for path in existing(tree, path).into_iter().filter(|path| is_within(path, below)) {
-                let owner = owners.entry(path).or_insert(Owner::One(number));
-                if *owner != Owner::One(number) {
-                    *owner = Owner::Others;
-                }
+    for (number, (folder, listed)) in folders.iter().zip(listed).enumerate() {
+        let below = prefix_of(folder);
+        let existing = listed.iter().flatten().flat_map(|path| existing(tree, path));
+        for path in existing.filter(|path| is_within(path, below)) {
+            let owner = owners.entry(path).or_insert(Owner::One(number));
+            if *owner != Owner::One(number) {
+                *owner = Owner::Others;
             }
         }
     }
-    let mut removals: Vec<Vec<String>> = vec![Vec::new(); found.len()];
-    let mut sites: Vec<&str> = found.iter().map(|one| &one.distribution.location[1..]).collect();
+    let mut removals: Vec<Vec<String>> = vec![Vec::new(); folders.len()];
+    let mut sites = folders.to_vec();
     sites.dedup();
     for site in &sites {
-        if let Some(Kind::Dir(dir)) = tree.find(site).map(|node| &node.kind) {
+        if let Some(dir) = tree.exact_dir(site) {
             let mut all = Vec::new();
             contents(dir, &mut (*site).to_owned(), &owners, &mut removals, &mut all);
             give(all, &mut removals);
         }
     }
     // Commands, headers, data: single files, since other things live beside them.
-    for (path, owner) in owners {
-        if let Owner::One(number) = owner
-            && !sites.iter().any(|site| is_within(&path, site))
-        {
-            removals[number].push(path);
-        }
-    }
-    for (one, mut removal) in found.iter_mut().zip(removals) {
+    let elsewhere = owners.into_iter().filter(|(path, _)| !sites.iter().any(|site| is_within(path, site)));
+    give(elsewhere, &mut removals);
+    let absolute = |(mut removal, listed): (Vec<String>, &Listed)| {
+        listed.as_ref()?;
         removal.sort();
-        let absolute = removal.into_iter().map(|path| format!("/{path}")).collect();
-        one.distribution.removal = one.listed.as_ref().map(|_| absolute);
-    }
+        Some(removal.into_iter().map(|path| format!("/{path}")).collect())
+    };
+    removals.into_iter().zip(listed).map(absolute).collect()
 }
 
-/// The file itself, where it is there, and what Python compiled of it, each at its real place.
+/// The file itself, where it is there, and what Python compiled of it, each where it really is.
 fn existing(tree: &Tree, path: &str) -> Vec<String> {
-    let Some((folder, name)) = path.rsplit_once('/') else { return Vec::new() };
-    let Some((folder, Place::Dir(dir))) = tree.resolve(folder) else { return Vec::new() };
+    let (folder, name) = split_name(path);
+    let Some((folder, dir)) = tree.dir(folder).filter(|_| path.contains('/')) else { return Vec::new() };
     let mut found = Vec::new();
     if dir.children.get(name).is_some_and(|node| !matches!(node.kind, Kind::Dir(_))) {
         found.push(format!("{folder}/{name}"));
     }
     if let Some(module) = name.strip_suffix(".py")
-        && let Some(Kind::Dir(cache)) = dir.children.get("__pycache__").map(|node| &node.kind)
+        && let Some(cache) = dir.dir("__pycache__")
     {
         // `module.cpython-39.pyc`, `module.cpython-39.opt-1.pyc`.
         let start = format!("{module}.");
@@ -115,7 +111,7 @@ fn contents(
     }
 }
 
-fn give(all: Vec<(String, Owner)>, removals: &mut [Vec<String>]) {
+fn give(all: impl IntoIterator<Item = (String, Owner)>, removals: &mut [Vec<String>]) {
     for (path, owner) in all {
         if let Owner::One(number) = owner {
             removals[number].push(path);

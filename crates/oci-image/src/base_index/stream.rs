@@ -1,14 +1,13 @@
 //! From layers to an index.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use super::{
-    BaseIndex, IndexError, IndexedFile, capture,
-    capture::Capture,
+    BaseIndex, IndexError, IndexedFile,
+    capture::{Capture, Content, Fact},
     distributions::distributions,
-    fact::{Content, Fact},
-    python, removal, system,
-    tree::{Found, Kind, Put, TooMuch, Tree, joined},
+    python, system,
+    tree::{Kind, TooMuch, Tree},
 };
 use crate::{
     Attr, Base, BlobSource, Digest, Entry, EntryKind, LayerStream, ParentDirs, Store, StoreError, TarReader,
@@ -31,8 +30,6 @@ pub(super) fn build(
         let ((), unpacked) = read_layer(source, layer, Some(*diff_id), put)?;
         unpacked_size = unpacked_size.saturating_add(unpacked.tar_size);
     }
-    let mut found = distributions(&tree);
-    removal::fill_in(&tree, &mut found);
     let (dirs, links, setid) = walked(&tree);
     Ok(BaseIndex {
         manifest_digest: base.manifest_digest,
@@ -40,7 +37,7 @@ pub(super) fn build(
         os_release: system::os_release(&tree),
         glibc: system::glibc(&tree),
         interpreters: python::interpreters(&tree),
-        distributions: found.into_iter().map(|found| found.distribution).collect(),
+        distributions: distributions(&tree),
         dirs,
         links,
         users: system::users(&tree),
@@ -61,28 +58,31 @@ fn take_layer(
     let mut tar = stream.entries();
     let damaged = |source| UnpackError::Tar { digest, source };
     while let Some(entry) = tar.next_entry().map_err(damaged)? {
-        let put = put(capture, &mut tar, &entry).map_err(|source| UnpackError::Read { digest, source })?;
-        tree.put(&entry.path, entry.attr.mtime, put)
+        let kind = match &entry.kind {
+            EntryKind::Dir => Kind::empty_dir(entry.attr),
+            EntryKind::Symlink(target) => Kind::Link(target.as_str().into()),
+            EntryKind::HardLink(target) => tree.hard_link(target),
+            EntryKind::File(size) => {
+                let fact = fact(capture, &mut tar, &entry, *size);
+                Kind::File(fact.map_err(|source| UnpackError::Read { digest, source })?)
+            }
+            EntryKind::Sparse | EntryKind::Other => Kind::File(None),
+        };
+        tree.put(&entry.path, entry.attr.mtime, kind)
             .map_err(|TooMuch(reason)| IndexError::TooMuch { base: base.name.clone(), reason })?;
     }
     Ok(())
 }
 
-fn put(capture: &Capture, tar: &mut TarReader<&mut LayerStream>, entry: &Entry) -> std::io::Result<Put> {
-    let attr = entry.attr;
-    Ok(match &entry.kind {
-        EntryKind::Dir => Put::Dir(attr),
-        EntryKind::Symlink(target) => Put::Link(target.clone()),
-        EntryKind::HardLink(target) => Put::Hard(target.clone()),
-        EntryKind::File(size) => match capture.look(&entry.path) {
-            Some(look) => {
-                let fact = capture::read(look, attr, &mut tar.contents(), *size)?;
-                Put::File(Some(Box::new(fact)).filter(|fact| fact.content != Content::None || is_setid(&attr)))
-            }
-            None => Put::File(is_setid(&attr).then(|| Box::new(Fact { attr, content: Content::None }))),
-        },
-        EntryKind::Sparse | EntryKind::Other => Put::File(None),
-    })
+fn fact(
+    capture: &Capture,
+    tar: &mut TarReader<&mut LayerStream>,
+    entry: &Entry,
+    size: u64,
+) -> io::Result<Option<Box<Fact>>> {
+    let content = capture.read(&entry.path, &mut tar.contents(), size)?;
+    let wanted = content != Content::None || is_setid(&entry.attr);
+    Ok(wanted.then(|| Box::new(Fact { attr: entry.attr, content })))
 }
 
 fn is_setid(attr: &Attr) -> bool {
@@ -107,23 +107,19 @@ fn walked(tree: &Tree) -> Walked {
             Kind::File(_) => {}
         }
     });
-    let to_folder = |path: String| match tree.resolve(&path)? {
-        (real, Found::Dir(_)) => Some((format!("/{path}"), format!("/{real}"))),
-        (_, Found::File(_)) => None,
-    };
+    let to_folder = |path: String| Some((format!("/{path}"), format!("/{}", tree.dir(&path)?.0)));
     (dirs, links.into_iter().filter_map(to_folder).collect(), setid)
 }
 
 fn kept(store: &Store, tree: &Tree, files: &[String]) -> Result<BTreeMap<String, Option<IndexedFile>>, StoreError> {
-    let mut kept = BTreeMap::new();
-    for path in files {
-        let file = match tree.resolve(&joined(&[path])) {
-            Some((_, Found::File(Some(Fact { attr, content: Content::Whole(bytes) })))) => {
+    let kept = files.iter().map(|path| {
+        let file = match tree.file(path) {
+            Some((_, Some(Fact { attr, content: Content::Whole(bytes) }))) => {
                 Some(IndexedFile { digest: store.put_blob(bytes)?, size: bytes.len() as u64, attr: *attr })
             }
             _ => None,
         };
-        kept.insert(path.clone(), file);
-    }
-    Ok(kept)
+        Ok((path.clone(), file))
+    });
+    kept.collect()
 }

@@ -3,8 +3,11 @@
 
 use std::{collections::BTreeMap, mem};
 
-use super::fact::Fact;
-use crate::Attr;
+use super::capture::{Content, Fact};
+use crate::{
+    Attr,
+    paths::{joined, split_name},
+};
 
 /// Bytes that a tree may take, in all layers together: a base of 500,000 files takes 60 MiB.
 const BUDGET: usize = 512 << 20;
@@ -38,13 +41,28 @@ pub(super) struct Dir {
     pub children: BTreeMap<Box<str>, Node>,
 }
 
-/// What an entry puts into the tree.
-pub(super) enum Put {
-    Dir(Attr),
-    File(Option<Box<Fact>>),
-    Link(String),
-    /// Another name for what lies at this path.
-    Hard(String),
+impl Kind {
+    pub fn empty_dir(attr: Attr) -> Self {
+        Self::Dir(Box::new(Dir { attr, children: BTreeMap::new() }))
+    }
+}
+
+impl Dir {
+    /// The folder of this name in it.
+    pub fn dir(&self, name: &str) -> Option<&Self> {
+        match &self.children.get(name)?.kind {
+            Kind::Dir(dir) => Some(dir),
+            _ => None,
+        }
+    }
+
+    /// What was taken from the contents of the file of this name in it.
+    pub fn content(&self, name: &str) -> Option<&Content> {
+        match &self.children.get(name)?.kind {
+            Kind::File(Some(fact)) => Some(&fact.content),
+            _ => None,
+        }
+    }
 }
 
 /// The layers hold more than is looked at, or in folders too deep; the text says which.
@@ -70,55 +88,46 @@ impl Tree {
     }
 
     /// Takes one entry of the layer: `path` without leading slash, as [`crate::TarReader`] gives it.
-    pub fn put(&mut self, path: &str, mtime: u64, put: Put) -> Result<(), TooMuch> {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    pub fn put(&mut self, path: &str, mtime: u64, kind: Kind) -> Result<(), TooMuch> {
+        let (folder, name) = split_name(path);
         if name.is_empty() {
-            if let Put::Dir(attr) = put {
-                self.root.attr = attr;
+            if let Kind::Dir(dir) = kind {
+                self.root.attr = dir.attr;
             }
             return Ok(());
         }
-        let put = match put {
-            Put::Hard(target) => match self.find(&target).map(|node| &node.kind) {
-                Some(Kind::File(fact)) => Put::File(fact.clone()),
-                Some(Kind::Link(target)) => Put::Link(target.to_string()),
-                // An archive that is out of order; the engines refuse it, here it is a file of which nothing is known.
-                Some(Kind::Dir(_)) | None => Put::File(None),
-            },
-            put => put,
-        };
-        let held = match &put {
-            Put::File(Some(fact)) => fact.size(),
-            Put::Link(target) => target.len(),
+        let held = match &kind {
+            Kind::File(Some(fact)) => fact.size(),
+            Kind::Link(target) => target.len(),
             _ => 0,
         };
-        self.take(name.len() + NODE + held)?;
+        let taken = name.len() + NODE + held;
+        self.left = self.left.checked_sub(taken).ok_or(TooMuch("its layers hold more files than can be indexed"))?;
         let layer = self.layer;
         let folder = self.folder(folder, mtime)?;
         if let Some(removed) = name.strip_prefix(".wh.") {
             whiteout(folder, removed, layer);
             return Ok(());
         }
-        let kind = match put {
-            Put::Dir(attr) => {
-                if let Some(Node { layer: last, kind: Kind::Dir(dir) }) = folder.children.get_mut(name) {
-                    *last = layer;
-                    dir.attr = attr;
-                    return Ok(());
-                }
-                Kind::Dir(Box::new(Dir { attr, children: BTreeMap::new() }))
-            }
-            Put::File(fact) => Kind::File(fact),
-            Put::Link(target) => Kind::Link(target.into()),
-            Put::Hard(_) => Kind::File(None),
-        };
+        if let Kind::Dir(new) = &kind
+            && let Some(Node { layer: last, kind: Kind::Dir(dir) }) = folder.children.get_mut(name)
+        {
+            *last = layer;
+            dir.attr = new.attr;
+            return Ok(());
+        }
         folder.children.insert(name.into(), Node { layer, kind });
         Ok(())
     }
 
-    fn take(&mut self, bytes: usize) -> Result<(), TooMuch> {
-        self.left = self.left.checked_sub(bytes).ok_or(TooMuch("its layers hold more files than can be looked at"))?;
-        Ok(())
+    /// Another name for what lies at this path.
+    pub fn hard_link(&self, target: &str) -> Kind {
+        match self.find(target).map(|node| &node.kind) {
+            Some(Kind::File(fact)) => Kind::File(fact.clone()),
+            Some(Kind::Link(target)) => Kind::Link(target.clone()),
+            // An archive that is out of order; the engines refuse it, here it is a file of which nothing is known.
+            Some(Kind::Dir(_)) | None => Kind::File(None),
+        }
     }
 
     /// The folder of this path, made where it is missing. Links that this layer has made are followed; one of a layer
@@ -126,7 +135,7 @@ impl Tree {
     fn folder(&mut self, path: &str, mtime: u64) -> Result<&mut Dir, TooMuch> {
         let mut path = path.to_owned();
         for _ in 0..MAX_LINKS {
-            match self.detour(&path) {
+            match self.without_first_link(&path, Some(self.layer)) {
                 Some(other) => path = other,
                 None => break,
             }
@@ -138,10 +147,9 @@ impl Tree {
         let mut made = 0;
         let mut dir = &mut self.root;
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            if !matches!(dir.children.get(name), Some(Node { kind: Kind::Dir(_), .. })) {
+            if dir.dir(name).is_none() {
                 made += name.len() + NODE;
-                let new = Dir { attr: implied(mtime), children: BTreeMap::new() };
-                dir.children.insert(name.into(), Node { layer, kind: Kind::Dir(Box::new(new)) });
+                dir.children.insert(name.into(), Node { layer, kind: Kind::empty_dir(implied(mtime)) });
             }
             let Some(Node { layer: last, kind: Kind::Dir(below) }) = dir.children.get_mut(name) else {
                 return Err(TooMuch("its folders change while they are read")); // made just above
@@ -157,18 +165,18 @@ impl Tree {
         Ok(dir)
     }
 
-    /// Where the path leads when its first link of this very layer is followed; none where there is no such link.
-    fn detour(&self, path: &str) -> Option<String> {
+    /// Where the path leads when its first link is followed, if it is one of this layer where a layer is given; none
+    /// where there is no such link.
+    fn without_first_link(&self, path: &str, of: Option<u32>) -> Option<String> {
         let mut dir = &self.root;
-        let mut at = 0;
+        let mut end = 0;
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            let start = at;
-            at += name.len() + 1;
+            let start = end;
+            end += name.len() + 1;
             match dir.children.get(name)? {
                 Node { kind: Kind::Dir(below), .. } => dir = below,
-                Node { layer, kind: Kind::Link(target) } if *layer == self.layer => {
-                    let folder = path.get(..start)?.trim_end_matches('/');
-                    return Some(joined(&[folder, target, path.get(at..).unwrap_or_default()]));
+                Node { layer, kind: Kind::Link(target) } if of.is_none_or(|of| of == *layer) => {
+                    return Some(joined(&[path.get(..start)?, target, path.get(end..).unwrap_or_default()]));
                 }
                 _ => return None,
             }
@@ -177,54 +185,53 @@ impl Tree {
     }
 
     /// What lies at exactly this path, no link followed.
-    pub fn find(&self, path: &str) -> Option<&Node> {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let mut dir = &self.root;
-        for name in folder.split('/').filter(|name| !name.is_empty()) {
-            match &dir.children.get(name)?.kind {
-                Kind::Dir(below) => dir = below,
-                _ => return None,
-            }
-        }
-        dir.children.get(name)
+    fn find(&self, path: &str) -> Option<&Node> {
+        let (folder, name) = split_name(path);
+        self.exact_dir(folder)?.children.get(name)
     }
 
-    /// What lies at this path when every link is followed, and where it really is, without leading slash.
-    pub fn resolve(&self, path: &str) -> Option<(String, Found<'_>)> {
+    /// The folder at exactly this path, no link followed.
+    pub fn exact_dir(&self, path: &str) -> Option<&Dir> {
+        path.split('/').filter(|name| !name.is_empty()).try_fold(&self.root, |dir, name| dir.dir(name))
+    }
+
+    /// Where the path really is when every link is followed, without leading slash; something need not be there.
+    fn real(&self, path: &str) -> Option<String> {
         let mut path = joined(&[path]);
-        'links: for _ in 0..MAX_LINKS {
-            let mut found = Found::Dir(&self.root);
-            let mut at = 0;
-            for name in path.split('/').filter(|name| !name.is_empty()) {
-                let Found::Dir(dir) = found else { return None };
-                let start = at;
-                at += name.len() + 1;
-                match &dir.children.get(name)?.kind {
-                    Kind::Dir(below) => found = Found::Dir(below),
-                    Kind::File(fact) => found = Found::File(fact.as_deref()),
-                    Kind::Link(target) => {
-                        let folder = path.get(..start)?.trim_end_matches('/');
-                        path = joined(&[folder, target, path.get(at..).unwrap_or_default()]);
-                        continue 'links;
-                    }
-                }
+        for _ in 0..MAX_LINKS {
+            match self.without_first_link(&path, None) {
+                Some(other) => path = other,
+                None => return Some(path),
             }
-            return Some((path, found));
         }
         None
+    }
+
+    /// The folder that this path leads to, and where it really is.
+    pub fn dir(&self, path: &str) -> Option<(String, &Dir)> {
+        let real = self.real(path)?;
+        let dir = self.exact_dir(&real)?;
+        Some((real, dir))
+    }
+
+    /// The file that this path leads to, and where it really is.
+    pub fn file(&self, path: &str) -> Option<(String, Option<&Fact>)> {
+        let real = self.real(path)?;
+        match &self.find(&real)?.kind {
+            Kind::File(fact) => Some((real, fact.as_deref())),
+            _ => None,
+        }
+    }
+
+    /// What was taken from the contents of the file that this path leads to.
+    pub fn content(&self, path: &str) -> Option<&Content> {
+        Some(&self.file(path)?.1?.content)
     }
 
     /// Visits every node, folders before what is in them, with its path without leading slash.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&str, &'a Kind)) {
         walk(&self.root, &mut String::new(), visit);
     }
-}
-
-/// What a resolved path leads to.
-#[derive(Clone, Copy)]
-pub(super) enum Found<'a> {
-    Dir(&'a Dir),
-    File(Option<&'a Fact>),
 }
 
 /// What the engines give a folder that an archive implies but does not hold: root's, 0755.
@@ -247,7 +254,7 @@ fn walk<'a>(dir: &'a Dir, path: &mut String, visit: &mut dyn FnMut(&str, &'a Kin
     }
 }
 
-/// Takes away what lower layers have under this name. Other names that begin with `.wh.` are notes of old engines.
+/// Removes what lower layers have under this name. Other names that begin with `.wh.` are notes of old engines.
 fn whiteout(folder: &mut Dir, name: &str, layer: u32) {
     if name == ".wh..opq" {
         prune(folder, layer);
@@ -255,7 +262,7 @@ fn whiteout(folder: &mut Dir, name: &str, layer: u32) {
         if node.layer < layer {
             folder.children.remove(name);
         } else if let Kind::Dir(dir) = &mut node.kind {
-            // A layer may take away a folder and make it anew, in either order.
+            // A layer may remove a folder and make it anew, in either order.
             prune(dir, layer);
         }
     }
@@ -270,22 +277,4 @@ fn prune(dir: &mut Dir, layer: u32) {
             prune(below, layer);
         }
     }
-}
-
-/// Parts of a path put together, `.` and `..` taken away as far as they go; an absolute part begins anew.
-pub(super) fn joined(parts: &[&str]) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for part in parts {
-        if part.starts_with('/') {
-            names.clear();
-        }
-        for name in part.split('/') {
-            match name {
-                "" | "." => {}
-                ".." => drop(names.pop()),
-                name => names.push(name),
-            }
-        }
-    }
-    names.join("/")
 }

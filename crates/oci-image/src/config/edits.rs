@@ -79,15 +79,12 @@ impl ImageConfig {
 
 /// The object under a key, made where there is none.
 fn object<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
-    let value = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
+    let value = map.entry(key).or_insert(Value::Null);
     if !value.is_object() {
         *value = Value::Object(Map::new());
     }
-    match value {
-        Value::Object(map) => map,
-        // An object by the lines above.
-        _ => unreachable!(),
-    }
+    let Value::Object(map) = value else { unreachable!("made an object above") };
+    map
 }
 
 fn merged(base: &[(String, String)], edits: &[(String, String)]) -> Vec<String> {

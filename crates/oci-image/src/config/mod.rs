@@ -4,7 +4,7 @@ mod edits;
 
 use serde_json::{Map, Value};
 
-use crate::{Digest, Platform, media::MAX_CONFIG};
+use crate::{Digest, DocumentError, Platform, media::MAX_CONFIG};
 
 pub use edits::ConfigEdits;
 
@@ -15,49 +15,34 @@ pub struct ImageConfig {
     diff_ids: Vec<Digest>,
 }
 
-/// Why a config is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// It is not JSON.
-    #[error("the image's config can't be read")]
-    Json(#[source] serde_json::Error),
-    /// A key has no value, or not one of the right kind.
-    #[error("refused the image's config: {reason}")]
-    Refused {
-        /// Which rule it breaks.
-        reason: String,
-    },
-}
-
-fn refuse(reason: impl Into<String>) -> ConfigError {
-    ConfigError::Refused { reason: reason.into() }
+fn refuse(reason: impl AsRef<str>) -> DocumentError {
+    DocumentError::refused("image's config", reason.as_ref())
 }
 
 impl ImageConfig {
     /// Reads and checks a config: platform, layers, and those keys of `config` that edits touch.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         if bytes.len() as u64 > MAX_CONFIG {
             return Err(refuse(format!("it has {} bytes; at most {MAX_CONFIG} are read", bytes.len())));
         }
-        let json: Map<String, Value> = serde_json::from_slice(bytes).map_err(ConfigError::Json)?;
+        let json: Map<String, Value> = serde_json::from_slice(bytes).map_err(DocumentError::json("image's config"))?;
         for key in ["os", "architecture"] {
             if !json.get(key).is_some_and(Value::is_string) {
                 return Err(refuse(format!("`{key}` is not a text")));
             }
         }
         let rootfs = json.get("rootfs").ok_or_else(|| refuse("`rootfs` is missing"))?;
-        let listed = rootfs.get("diff_ids").unwrap_or(&Value::Null);
-        let listed = match listed {
+        let listed = match rootfs.get("diff_ids") {
             // Of an image without layers, Go writes null.
-            Value::Null => &[],
-            Value::Array(listed) => listed.as_slice(),
-            _ => return Err(refuse("`rootfs.diff_ids` is not a list")),
+            None | Some(Value::Null) => &[],
+            Some(Value::Array(listed)) => listed.as_slice(),
+            Some(_) => return Err(refuse("`rootfs.diff_ids` is not a list")),
         };
         let diff_id = |value: &Value| {
             value
                 .as_str()
                 .and_then(|text| text.parse().ok())
-                .ok_or_else(|| refuse(format!("{value} in `rootfs.diff_ids` is no SHA-256 digest")))
+                .ok_or_else(|| refuse(format!("{value} in `rootfs.diff_ids` is not a SHA-256 digest")))
         };
         let diff_ids = listed.iter().map(diff_id).collect::<Result<_, _>>()?;
         let config = Self { json, diff_ids };
@@ -65,26 +50,25 @@ impl ImageConfig {
         Ok(config)
     }
 
-    fn check_shapes(&self) -> Result<(), ConfigError> {
+    fn check_shapes(&self) -> Result<(), DocumentError> {
         let texts = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
         let labels = |value: &Value| value.as_object().is_some_and(|map| map.values().all(Value::is_string));
         let history = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_object));
-        let inner = self.json.get("config").unwrap_or(&Value::Null);
-        if !(inner.is_null() || inner.is_object()) {
+        let top = |key| self.json.get(key).unwrap_or(&Value::Null);
+        let inner = |key| top("config").get(key).unwrap_or(&Value::Null);
+        if !(top("config").is_null() || top("config").is_object()) {
             return Err(refuse("`config` is not an object"));
         }
-        let null =
-            |value: Option<&Value>, holds: &dyn Fn(&Value) -> bool| value.is_none_or(|v| v.is_null() || holds(v));
         for (name, value, holds) in [
-            ("config.Env", inner.get("Env"), &texts as &dyn Fn(&Value) -> bool),
-            ("config.Entrypoint", inner.get("Entrypoint"), &texts),
-            ("config.Cmd", inner.get("Cmd"), &texts),
-            ("config.Labels", inner.get("Labels"), &labels),
-            ("config.User", inner.get("User"), &Value::is_string),
-            ("config.WorkingDir", inner.get("WorkingDir"), &Value::is_string),
-            ("history", self.json.get("history"), &history),
+            ("config.Env", inner("Env"), &texts as &dyn Fn(&Value) -> bool),
+            ("config.Entrypoint", inner("Entrypoint"), &texts),
+            ("config.Cmd", inner("Cmd"), &texts),
+            ("config.Labels", inner("Labels"), &labels),
+            ("config.User", inner("User"), &Value::is_string),
+            ("config.WorkingDir", inner("WorkingDir"), &Value::is_string),
+            ("history", top("history"), &history),
         ] {
-            if !null(value, holds) {
+            if !(value.is_null() || holds(value)) {
                 return Err(refuse(format!("`{name}` is not of the right kind")));
             }
         }
@@ -105,11 +89,11 @@ impl ImageConfig {
 
     /// The environment in its order, as name and value. An entry without `=` has an empty value.
     pub fn env(&self) -> Vec<(String, String)> {
-        let split = |entry: &str| match entry.split_once('=') {
+        let pairs = self.texts("Env").into_iter().map(|entry| match entry.split_once('=') {
             Some((name, value)) => (name.to_owned(), value.to_owned()),
-            None => (entry.to_owned(), String::new()),
-        };
-        self.texts("Env").iter().map(|entry| split(entry)).collect()
+            None => (entry, String::new()),
+        });
+        pairs.collect()
     }
 
     /// The user that the image starts as, empty for root.

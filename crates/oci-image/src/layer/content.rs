@@ -1,7 +1,7 @@
 //! What the contents of a file must be.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha384, Sha512};
+use sha2::{Sha384, Sha512, digest::DynDigest};
 
 /// What is known of a file's contents before they are read; each of it is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +26,34 @@ pub enum ContentHash {
     Sha512([u8; 64]),
 }
 
+impl ContentHash {
+    /// The algorithm's name and the bytes.
+    fn parts(&self) -> (&'static str, &[u8]) {
+        match self {
+            Self::Sha256(bytes) => ("sha256", bytes),
+            Self::Sha384(bytes) => ("sha384", bytes),
+            Self::Sha512(bytes) => ("sha512", bytes),
+        }
+    }
+
+    /// A running hash of its kind, none for SHA-256, which the archive's own takes along.
+    pub(super) fn hasher(&self) -> Option<Box<dyn DynDigest + Send>> {
+        match self {
+            Self::Sha256(_) => None,
+            Self::Sha384(_) => Some(Box::new(Sha384::default())),
+            Self::Sha512(_) => Some(Box::new(Sha512::default())),
+        }
+    }
+
+    pub(super) fn is(&self, found: &[u8]) -> bool {
+        self.parts().1 == found
+    }
+}
+
 impl From<ContentHash> for String {
     fn from(hash: ContentHash) -> Self {
-        let (name, bytes): (_, &[u8]) = match &hash {
-            ContentHash::Sha256(bytes) => ("sha256", bytes),
-            ContentHash::Sha384(bytes) => ("sha384", bytes),
-            ContentHash::Sha512(bytes) => ("sha512", bytes),
-        };
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (name, bytes) = hash.parts();
+        let hex: Self = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{name}:{hex}")
     }
 }
@@ -42,42 +62,19 @@ impl TryFrom<String> for ContentHash {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let refuse = || format!("`{text}` is not a hash");
-        let (name, hex) = text.split_once(':').ok_or_else(refuse)?;
         let digit = |byte: u8| (byte as char).to_digit(16).map(|value| value as u8);
-        let bytes: Option<Vec<u8>> =
-            hex.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
-        let bytes = bytes.ok_or_else(refuse)?;
-        let hash = match name {
-            "sha256" => bytes.try_into().ok().map(Self::Sha256),
-            "sha384" => bytes.try_into().ok().map(Self::Sha384),
-            "sha512" => bytes.try_into().ok().map(Self::Sha512),
-            _ => None,
+        let parse = || {
+            let (name, hex) = text.split_once(':')?;
+            let pairs = hex.as_bytes().chunks(2);
+            let bytes: Vec<u8> =
+                pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect::<Option<_>>()?;
+            match name {
+                "sha256" => bytes.try_into().ok().map(Self::Sha256),
+                "sha384" => bytes.try_into().ok().map(Self::Sha384),
+                "sha512" => bytes.try_into().ok().map(Self::Sha512),
+                _ => None,
+            }
         };
-        hash.ok_or_else(refuse)
-    }
-}
-
-/// A running hash of one file, other than SHA-256, and what it must come to.
-pub(crate) enum FileHash {
-    Sha384(Sha384, [u8; 48]),
-    Sha512(Sha512, [u8; 64]),
-}
-
-impl FileHash {
-    /// Adds bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha384(hash, _) => hash.update(bytes),
-            Self::Sha512(hash, _) => hash.update(bytes),
-        }
-    }
-
-    /// Whether the bytes came to what they must.
-    pub fn holds(self) -> bool {
-        match self {
-            Self::Sha384(hash, expected) => <[u8; 48]>::from(hash.finalize()) == expected,
-            Self::Sha512(hash, expected) => <[u8; 64]>::from(hash.finalize()) == expected,
-        }
+        parse().ok_or_else(|| format!("`{text}` is not a hash"))
     }
 }

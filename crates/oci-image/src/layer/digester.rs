@@ -12,9 +12,9 @@ use std::{
 
 use image_name::Digest;
 use paired_hash::PairedHash;
-use sha2::{Digest as _, Sha384, Sha512};
+use sha2::digest::DynDigest;
 
-use super::{ContentHash, Layer, LayerError, content::FileHash};
+use super::{ContentHash, Layer, LayerError};
 use crate::{BlobWriter, Store, StoreError};
 
 /// Bytes of a message. Large enough that waking the other thread costs nothing, small enough to stay in its cache.
@@ -25,16 +25,8 @@ const DEPTH: usize = 16;
 /// taken but not used, 64 bits at most.
 const HELD: usize = 8;
 
-/// Where in a chunk of the tar archive the contents of a hashed file begin or end.
-struct Mark {
-    at: usize,
-    event: Event,
-}
-
-enum Event {
-    Begin(String, ContentHash),
-    End,
-}
+/// Where in a chunk of the tar archive the contents of a hashed file begin, with its path and hash, or end.
+type Mark = (usize, Option<(String, ContentHash)>);
 
 enum Message {
     Tar {
@@ -105,7 +97,7 @@ impl Digester {
         Ok(())
     }
 
-    /// Room at the end of the tar archive, never empty; [`Digester::tar_filled`] says how much of it was used.
+    /// Space at the end of the tar archive, never empty; [`Digester::tar_filled`] says how much of it was used.
     pub fn tar_space(&mut self) -> Result<&mut [u8], LayerError> {
         // 4 KiB: an inflater is slow where it has room for less than one match and a few literals.
         if CHUNK - self.filled < 4096 {
@@ -126,12 +118,12 @@ impl Digester {
 
     /// The contents of a file begin here in the tar archive and must have this hash.
     pub fn begin_file(&mut self, path: &str, hash: ContentHash) {
-        self.marks.push(Mark { at: self.filled, event: Event::Begin(path.to_owned(), hash) });
+        self.marks.push((self.filled, Some((path.to_owned(), hash))));
     }
 
     /// The contents of the file that was begun last end here.
     pub fn end_file(&mut self) {
-        self.marks.push(Mark { at: self.filled, event: Event::End });
+        self.marks.push((self.filled, None));
     }
 
     /// Bytes of the blob so far.
@@ -206,91 +198,70 @@ fn join(thread: Option<JoinHandle<Result<Layer, LayerError>>>) -> Result<Layer, 
 
 fn run(inbox: &Receiver<Message>, outbox: &Used<Sender<Vec<u8>>>, mut blob: BlobWriter) -> Result<Layer, LayerError> {
     let mut hashes = Hashes { archive: PairedHash::new(), file: None, wrong: Vec::new() };
-    let mut whole = false;
     for message in inbox {
         // Nobody waits for the buffer where the layer was given up.
         let _ = match message {
             Message::Tar { bytes, filled, marks } => {
                 let mut from = 0;
-                for Mark { at, event } in marks {
+                for (at, begun) in marks {
                     hashes.update(&bytes[from..at]);
                     from = at;
-                    match event {
-                        Event::Begin(path, hash) => hashes.begin_file(path, hash),
-                        Event::End => hashes.end_file(),
+                    match begun {
+                        Some((path, hash)) => hashes.begin_file(path, hash),
+                        None => hashes.end_file(),
                     }
                 }
                 hashes.update(&bytes[from..filled]);
                 outbox.tar.send(bytes)
             }
             Message::Blob(bytes) => {
-                blob.write_all(&bytes).map_err(|error| match StoreError::of_write(error) {
-                    Ok(error) => LayerError::Store(error),
-                    Err(error) => LayerError::Write(error),
-                })?;
+                let failed = |error| StoreError::of_write(error).map_or_else(LayerError::Write, LayerError::Store);
+                blob.write_all(&bytes).map_err(failed)?;
                 outbox.blob.send(bytes)
             }
+            Message::End if !hashes.wrong.is_empty() => return Err(LayerError::Hashes { paths: hashes.wrong }),
             Message::End => {
-                whole = true;
-                break;
+                let (diff_id, tar_size) = hashes.archive.finish();
+                let (digest, size) = blob.commit()?;
+                return Ok(Layer { digest, size, diff_id: Digest::from_bytes(diff_id), tar_size });
             }
         };
     }
-    if !whole {
-        return Err(LayerError::Write(std::io::Error::other("the layer was given up")));
-    }
-    if !hashes.wrong.is_empty() {
-        return Err(LayerError::Hashes { paths: hashes.wrong });
-    }
-    let (diff_id, tar_size) = hashes.archive.finish();
-    let (digest, size) = blob.commit()?;
-    Ok(Layer { digest, size, diff_id: Digest::from_bytes(diff_id), tar_size })
+    Err(LayerError::Write(std::io::Error::other("the layer was given up")))
 }
 
 /// The hash of the archive, and that of the file it is in, if that has one to come to.
 struct Hashes {
     archive: PairedHash,
-    file: Option<(String, Expected)>,
+    /// Its path, its hash, and a running one unless the archive's takes it along.
+    file: Option<(String, ContentHash, Option<Box<dyn DynDigest + Send>>)>,
     /// Files that did not come to their hashes.
     wrong: Vec<String>,
 }
 
-enum Expected {
-    /// Taken along by the archive's.
-    Paired([u8; 32]),
-    Alone(Box<FileHash>),
-}
-
 impl Hashes {
     fn begin_file(&mut self, path: String, hash: ContentHash) {
-        let expected = match hash {
-            ContentHash::Sha256(bytes) => {
-                self.archive.begin_file();
-                Expected::Paired(bytes)
-            }
-            ContentHash::Sha384(bytes) => Expected::Alone(Box::new(FileHash::Sha384(Sha384::new(), bytes))),
-            ContentHash::Sha512(bytes) => Expected::Alone(Box::new(FileHash::Sha512(Sha512::new(), bytes))),
-        };
-        self.file = Some((path, expected));
+        let hasher = hash.hasher();
+        if hasher.is_none() {
+            self.archive.begin_file();
+        }
+        self.file = Some((path, hash, hasher));
     }
 
     fn end_file(&mut self) {
-        let Some((path, expected)) = self.file.take() else {
+        let Some((path, expected, hasher)) = self.file.take() else {
             return;
         };
-        let holds = match expected {
-            Expected::Paired(bytes) => self.archive.end_file() == bytes,
-            Expected::Alone(hash) => hash.holds(),
-        };
-        if !holds {
+        let found = hasher.map_or_else(|| Box::from(self.archive.end_file()), DynDigest::finalize);
+        if !expected.is(&found) {
             self.wrong.push(path);
         }
     }
 
     fn update(&mut self, bytes: &[u8]) {
         self.archive.update(bytes);
-        if let Some((_, Expected::Alone(hash))) = &mut self.file {
-            hash.update(bytes);
+        if let Some((_, _, Some(hasher))) = &mut self.file {
+            hasher.update(bytes);
         }
     }
 }

@@ -9,10 +9,8 @@ use crc32fast::Hasher;
 use miniz_oxide::{MZFlush, deflate::core::CompressorOxide};
 
 use super::{LayerError, digester::Digester};
-use crate::deflate::feed;
+use crate::deflate::{HEADER, feed, trailer};
 
-/// Magic, deflate, no flags, no time (0), no extra flags, unknown system (255): the same on every machine.
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// Bytes that a stored block can hold.
 const STORED: usize = 65535;
 
@@ -99,13 +97,13 @@ impl Member {
         self.size += size;
     }
 
-    /// Appends one piece of contents, compressed. The last piece says so, and leaves the blob aligned.
+    /// Appends one part of contents, compressed. The last part says so, and leaves the blob aligned.
     pub fn compress(&mut self, bytes: &[u8], last: bool) -> Result<(), LayerError> {
         self.count(bytes);
         self.digester.tar(bytes)?;
         let flush = if last { MZFlush::Sync } else { MZFlush::None };
         let Self { compressor, scratch, digester, .. } = self;
-        feed(compressor, bytes, scratch, flush, |piece| digester.blob(piece))?;
+        feed(compressor, bytes, scratch, flush, |part| digester.blob(part))?;
         if last {
             self.compressor.reset();
         }
@@ -115,11 +113,7 @@ impl Member {
     /// Writes the closing block and the trailer.
     pub fn finish(mut self) -> Result<super::Layer, LayerError> {
         self.align()?;
-        // An empty block with fixed codes that says it is the last.
-        self.digester.blob(&[0x03, 0x00])?;
-        let crc = self.crc.finalize();
-        self.digester.blob(&crc.to_le_bytes())?;
-        self.digester.blob(&(self.size as u32).to_le_bytes())?;
+        self.digester.blob(&trailer(&self.crc, self.size))?;
         self.digester.finish()
     }
 

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use content::{Content, ContentHash};
 pub use error::LayerError;
 pub use split::split;
-pub(crate) use tar::{Kind, push_header};
+pub(crate) use tar::{Kind, padding, push_header};
 pub use tree::{TreeEntry, TreeKind, tree_layer};
 pub use writer::{LayerOptions, LayerWriter};
 

@@ -20,16 +20,11 @@ pub(crate) fn entry_name(path: &str) -> Result<&str, LayerError> {
         match component {
             "" => return Err(refuse("it has an empty component")),
             "." | ".." => return Err(refuse("it has a `.` or `..` component")),
-            // Unpacked, it would take away what lies below, or everything (OCI image spec, layer.md, whiteouts).
+            // Unpacked, it would remove what lies below, or everything (OCI image spec, layer.md, whiteouts).
             _ if component.starts_with(".wh.") => return Err(refuse("it has the name of a whiteout")),
             _ if component.len() > 255 => return Err(refuse("it has a component longer than 255 bytes")),
             _ => {}
         }
     }
     Ok(name)
-}
-
-/// The folder that `name` lies in, both as [`entry_name`] gives them; none for the top level.
-pub(crate) fn parent(name: &str) -> Option<&str> {
-    name.rsplit_once('/').map(|(parent, _)| parent)
 }

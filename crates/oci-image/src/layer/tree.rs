@@ -1,9 +1,9 @@
 //! A layer of a few files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Attr, Content, ContentHash, Layer, LayerError, LayerOptions, LayerWriter};
-use crate::{Digest, Store, regular};
+use crate::{Digest, Store, checked::open_regular};
 
 /// One entry of a small layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +21,7 @@ pub struct TreeEntry {
 pub enum TreeKind {
     /// A file with these bytes.
     Bytes(Vec<u8>),
-    /// A file with the contents of this file of the machine.
-    Disk(PathBuf),
-    /// The same, of which is known what it has to be: another one makes no layer.
+    /// A file with the contents of one of this machine, of which is known what it has to be: another makes no layer.
     Known {
         /// The file.
         file: PathBuf,
@@ -34,7 +32,7 @@ pub enum TreeKind {
     Dir,
     /// A symbolic link to this target.
     Symlink(String),
-    /// Takes away what the layers below have at the path.
+    /// Removes what the layers below have at the path.
     Whiteout,
 }
 
@@ -46,26 +44,17 @@ pub fn tree_layer(store: &Store, mut entries: Vec<TreeEntry>, options: LayerOpti
     for TreeEntry { path, attr, kind } in &entries {
         match kind {
             TreeKind::Bytes(bytes) => writer.file(path, attr, bytes)?,
-            TreeKind::Disk(file) => from_disk(&mut writer, path, attr, file, None)?,
-            TreeKind::Known { file, sha256 } => from_disk(&mut writer, path, attr, file, Some(*sha256))?,
+            TreeKind::Known { file, sha256 } => {
+                let read_error = |source| LayerError::Read { path: file.display().to_string(), source };
+                let mut source = open_regular(file).map_err(read_error)?;
+                let size = source.metadata().map_err(read_error)?.len();
+                let hash = Some(ContentHash::Sha256(*sha256.as_bytes()));
+                writer.file_from(path, attr, &Content { size, crc32: None, hash }, &mut source)?;
+            }
             TreeKind::Dir => writer.dir(path, attr)?,
             TreeKind::Symlink(target) => writer.symlink(path, attr, target)?,
             TreeKind::Whiteout => writer.whiteout(path)?,
         }
     }
     writer.finish()
-}
-
-fn from_disk(
-    writer: &mut LayerWriter<'_>,
-    path: &str,
-    attr: &Attr,
-    file: &Path,
-    sha256: Option<Digest>,
-) -> Result<(), LayerError> {
-    let read_error = |source| LayerError::Read { path: file.display().to_string(), source };
-    let mut source = regular::open(file).map_err(read_error)?;
-    let size = source.metadata().map_err(read_error)?.len();
-    let hash = sha256.map(|digest| ContentHash::Sha256(*digest.as_bytes()));
-    writer.file_from(path, attr, &Content { size, crc32: None, hash }, &mut source)
 }

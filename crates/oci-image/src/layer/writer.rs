@@ -6,11 +6,11 @@ use super::{
     Attr, Content, Layer, LayerError, ParentDirs,
     digester::Digester,
     gzip::Member,
-    path::{entry_name, parent},
+    path::entry_name,
     splice::Splicer,
     tar::{self, Kind},
 };
-use crate::Store;
+use crate::{Store, paths::split_name};
 
 /// What holds for a whole layer.
 #[derive(Debug, Clone, Copy)]
@@ -105,10 +105,8 @@ impl<'a> LayerWriter<'a> {
     pub fn hard_link(&mut self, path: &str, attr: &Attr, target: &str) -> Result<(), LayerError> {
         let (name, target) = (entry_name(path)?, entry_name(target)?);
         if self.entries.get(target) != Some(&false) {
-            return Err(LayerError::Path {
-                path: path.to_owned(),
-                reason: "it is another name of no file of the layer",
-            });
+            let reason = "it is a hard link to what is not a file of the layer";
+            return Err(LayerError::Path { path: path.to_owned(), reason });
         }
         self.parents(name)?;
         self.header(name, Kind::HardLink(target), attr)
@@ -119,18 +117,18 @@ impl<'a> LayerWriter<'a> {
         self.member.digester().blob_size()
     }
 
-    /// Takes away what lies at `path` in the layers below (OCI image spec, layer.md, whiteouts).
+    /// Removes what lies at `path` in the layers below (OCI image spec, layer.md, whiteouts).
     pub fn whiteout(&mut self, path: &str) -> Result<(), LayerError> {
         let name = entry_name(path)?;
-        let (folder, file) = name.rsplit_once('/').map_or(("", name), |(folder, file)| (folder, file));
-        let slash = if folder.is_empty() { "" } else { "/" };
-        let marker = format!("{folder}{slash}.wh.{file}");
+        let (folder, file) = split_name(name);
+        let marker = format!("{folder}/.wh.{file}");
+        let marker = marker.trim_start_matches('/');
         let attr = Attr { mode: 0o644, uid: self.options.uid, gid: self.options.gid, mtime: self.options.mtime };
         if file.len() + ".wh.".len() > 255 {
             return Err(LayerError::Path { path: path.to_owned(), reason: "its whiteout's name would be too long" });
         }
-        self.parents(&marker)?;
-        self.header(&marker, Kind::File(0), &attr)
+        self.parents(marker)?;
+        self.header(marker, Kind::File(0), &attr)
     }
 
     /// Ends the layer and gives its blob its name in the store.
@@ -188,7 +186,7 @@ impl<'a> LayerWriter<'a> {
 
     /// Writes what is missing of the folders above `name`.
     fn parents(&mut self, name: &str) -> Result<(), LayerError> {
-        let Some(folder) = parent(name) else {
+        let Some((folder, _)) = name.rsplit_once('/') else {
             return Ok(());
         };
         match self.entries.get(folder) {

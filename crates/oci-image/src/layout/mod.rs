@@ -3,8 +3,7 @@
 mod open;
 mod write;
 
+pub(crate) use open::image_in;
 pub use open::{LayoutSource, open_layout};
 pub use write::{WriteError, write_layout};
 pub(crate) use write::{io_error, name};
-
-pub(crate) use open::{entry_of, resolve};

@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
-
 use crate::{
-    Base, BaseError, BlobSource, CheckedReader, Descriptor, Index, IndexEntry, Platform, checked::read_small,
-    media::MAX_MANIFEST, regular,
+    Base, BaseError, BlobSource, CheckedReader, Descriptor, Index, IndexEntry, Platform,
+    base::listed,
+    checked::{open_regular, read_small},
+    media::MAX_MANIFEST,
 };
 
 /// The blobs of a layout.
@@ -21,64 +21,55 @@ pub struct LayoutSource {
 impl BlobSource for LayoutSource {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
         let path = self.root.join("blobs/sha256").join(blob.digest.hex());
-        let file = regular::open(&path)
+        let file = open_regular(&path)
             .map_err(|error| io::Error::new(error.kind(), format!("failed to open `{}`: {error}", path.display())))?;
         Ok(Box::new(CheckedReader::new(file, blob)))
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Marker {
-    image_layout_version: String,
-}
-
 /// Opens the image of this tag in the layout at `dir`; without a tag, the only one, or the only one for `platform`.
 pub fn open_layout(dir: &Path, tag: Option<&str>, platform: &Platform) -> Result<(Base, LayoutSource), BaseError> {
-    let refused = |reason: String| BaseError::Place { place: dir.to_owned(), what: "an OCI image layout", reason };
+    let refused = |reason: &str| BaseError::is_not(dir, "an OCI image layout", reason);
     // 4 KiB: it holds one short key.
     let marker = match read_file(&dir.join("oci-layout"), 4096) {
         Err(BaseError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(refused("there is no file `oci-layout` in it".to_owned()));
+            return Err(refused("there is no file `oci-layout` in it"));
         }
         marker => marker?,
     };
-    let marker: Marker =
-        serde_json::from_slice(&marker).map_err(|error| refused(format!("`oci-layout` can't be read: {error}")))?;
-    if marker.image_layout_version != "1.0.0" {
-        return Err(refused(format!("it is of version `{}`, known is 1.0.0", marker.image_layout_version)));
+    let marker: serde_json::Value =
+        serde_json::from_slice(&marker).map_err(|error| refused(&format!("`oci-layout` can't be read: {error}")))?;
+    match marker["imageLayoutVersion"].as_str() {
+        Some("1.0.0") => {}
+        Some(other) => return Err(refused(&format!("it is of version `{other}`, known is 1.0.0"))),
+        None => return Err(refused("its `oci-layout` does not say `imageLayoutVersion`")),
     }
-    let name = match tag {
-        Some(tag) => format!("oci:{}:{tag}", dir.display()),
-        None => format!("oci:{}", dir.display()),
-    };
-    let index = read_file(&dir.join("index.json"), MAX_MANIFEST)?;
-    let index = Index::parse(&index, None).map_err(|source| BaseError::Manifest { name: name.clone(), source })?;
+    let mut name = format!("oci:{}", dir.display());
+    name.extend(tag.iter().flat_map(|tag| [":", tag]));
     let source = LayoutSource { root: dir.to_owned() };
-    let entry = entry_of(&index, dir, tag, platform)?;
-    let base = resolve(&name, entry, platform, &source)?;
-    Ok((base, source))
+    let index = read_file(&dir.join("index.json"), MAX_MANIFEST)?;
+    Ok((image_in(&index, &name, dir, tag, platform, &source)?, source))
 }
 
-/// The image that an entry of `index.json` leads to; the entry may be an index of its own.
-pub(crate) fn resolve(
+/// The image that is meant of those that the bytes of an `index.json` list; the entry may be an index of its own.
+/// `name` and `place` are what the image and its layout are called.
+pub(crate) fn image_in(
+    index: &[u8],
     name: &str,
-    entry: &IndexEntry,
+    place: &Path,
+    tag: Option<&str>,
     platform: &Platform,
     source: &dyn BlobSource,
 ) -> Result<Base, BaseError> {
+    let index = Index::parse(index, None).map_err(BaseError::document(name))?;
+    let entry = entry_of(&index, place, tag, platform)?;
     let manifest = |blob: &Descriptor| read_small(source, blob, MAX_MANIFEST);
-    let document = manifest(&entry.descriptor).map_err(|source| BaseError::Blob {
-        what: "manifest",
-        name: name.to_owned(),
-        source,
-    })?;
+    let document = manifest(&entry.descriptor).map_err(BaseError::blob("manifest", name))?;
     let media_type = Some(entry.descriptor.media_type.as_str());
     Base::resolve(name, &document, media_type, platform, &mut { manifest }, source)
 }
 
-/// The entry of `index.json` that is meant.
-pub(crate) fn entry_of<'a>(
+fn entry_of<'a>(
     index: &'a Index,
     place: &Path,
     tag: Option<&str>,
@@ -88,31 +79,29 @@ pub(crate) fn entry_of<'a>(
     let mut there: Vec<String> = images().flat_map(IndexEntry::names).map(str::to_owned).collect();
     there.sort();
     there.dedup();
-    let mut found: Vec<&IndexEntry> = match tag {
-        Some(tag) => images().filter(|entry| entry.is_named(tag)).collect(),
-        None => images().collect(),
-    };
+    let mut found: Vec<&IndexEntry> = images().filter(|entry| tag.is_none_or(|tag| entry.is_named(tag))).collect();
     // One image under two names is one image.
     found.dedup_by_key(|entry| entry.descriptor.digest);
     if found.len() > 1 {
         found.retain(|entry| entry.platform.as_ref().is_some_and(|there| there.serves(platform)));
     }
-    let place = place.to_owned();
     match (found.as_slice(), tag) {
         ([entry], _) => Ok(entry),
-        ([], Some(tag)) => Err(BaseError::NoSuchTag { place, tag: tag.to_owned(), there }),
-        ([], None) if images().next().is_none() => {
-            let reason = "it holds no image".to_owned();
-            Err(BaseError::Place { place, what: "an OCI image layout that can be used", reason })
+        ([], Some(tag)) => {
+            let place = place.display();
+            Err(BaseError::refused(format!("`{place}` has no image `{tag}`; it has {}", listed(&there))))
         }
-        _ => Err(BaseError::Several { place, there }),
+        ([], None) if images().next().is_none() => {
+            Err(BaseError::is_not(place, "an OCI image layout that can be used", "it holds no image"))
+        }
+        _ => Err(BaseError::Several { place: place.to_owned(), there }),
     }
 }
 
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, BaseError> {
-    let io_error = |source| BaseError::Io { path: path.to_owned(), source };
+    let io_error = BaseError::io(path);
     let mut bytes = Vec::new();
-    regular::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(io_error)?;
+    open_regular(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(&io_error)?;
     if bytes.len() as u64 > limit {
         let reason = format!("it has more than {limit} bytes");
         return Err(io_error(io::Error::new(io::ErrorKind::InvalidData, reason)));

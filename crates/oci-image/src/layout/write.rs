@@ -3,54 +3,43 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use serde_json::{Map, Value, json};
 
 use crate::{
-    BlobSource, CheckedReader, Descriptor, Image, ImageConfig, index::REF_NAME, leftover, media::MAX_MANIFEST, regular,
+    BlobSource, CheckedReader, Descriptor, Digest, Image, ImageConfig, checked::open_regular, document::REF_NAME,
+    leftover, media::MAX_MANIFEST,
 };
 
 /// What names of files begin with that are not yet whole.
 const NEW: &str = ".new-";
 
-/// Why an image could not be written.
+/// Why an image could not be written: which file the system refused, which layer could not be read or is not what its
+/// descriptor says, what is in the way.
 #[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// The file system refused.
-    #[error("failed to {action} `{path}`")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A layer could not be read, or is not what its descriptor says.
-    #[error("failed to copy layer {digest} to `{path}`")]
-    Layer {
-        /// The layer's blob.
-        digest: image_name::Digest,
-        /// Where it was to go.
-        path: PathBuf,
-        /// What either side said.
-        source: io::Error,
-    },
-    /// Something else is there already.
-    #[error("`{path}` is there already and {reason}")]
-    Occupied {
-        /// Which file or folder.
-        path: PathBuf,
-        /// What is in the way.
-        reason: String,
-    },
+#[error("{message}")]
+pub struct WriteError {
+    message: String,
+    source: Option<io::Error>,
 }
 
-pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError {
-    let path = path.to_owned();
-    move |source| WriteError::Io { action, path, source }
+impl WriteError {
+    pub(crate) fn layer(digest: &Digest, path: &Path) -> impl Fn(io::Error) -> Self {
+        let message = format!("failed to copy layer {digest} to `{}`", path.display());
+        move |source| Self { message: message.clone(), source: Some(source) }
+    }
+
+    /// Something else is there already.
+    pub(crate) fn occupied(path: &Path, reason: &str) -> Self {
+        Self { message: format!("`{}` is there already and {reason}", path.display()), source: None }
+    }
+}
+
+pub(crate) fn io_error(action: &str, path: &Path) -> impl FnOnce(io::Error) -> WriteError {
+    let message = format!("failed to {action} `{}`", path.display());
+    move |source| WriteError { message, source: Some(source) }
 }
 
 /// Writes the image into the layout at `dir` under `tag`; the layout is made where there is none, other images in it
@@ -62,8 +51,7 @@ pub fn write_layout(image: &Image, source: &dyn BlobSource, dir: &Path, tag: &st
     let fresh = !marker.exists();
     // Asked again: another run may have made the layout meanwhile.
     if fresh && has_other_things(dir) && !marker.exists() {
-        let reason = "is not an OCI image layout; name a new or empty folder".to_owned();
-        return Err(WriteError::Occupied { path: dir.to_owned(), reason });
+        return Err(WriteError::occupied(dir, "is not an OCI image layout; name a new or empty folder"));
     }
     fs::create_dir_all(&blobs).map_err(io_error("create folder", &blobs))?;
     if fresh {
@@ -78,8 +66,8 @@ pub fn write_layout(image: &Image, source: &dyn BlobSource, dir: &Path, tag: &st
     // Two that write to one layout take turns, else one of the names would be lost.
     let lock = File::open(&marker).map_err(io_error("open", &marker))?;
     lock.lock().map_err(io_error("lock", &marker))?;
-    leftover::clear_named(dir, &[NEW]);
-    leftover::clear_named(&blobs, &[NEW]);
+    leftover::clear(dir, &[NEW]);
+    leftover::clear(&blobs, &[NEW]);
 
     for layer in &image.layers {
         put_layer(&blobs, layer, source)?;
@@ -100,18 +88,17 @@ fn has_other_things(dir: &Path) -> bool {
 /// The layout's index with the image in it under its tag; all else is kept as it is.
 fn named(path: &Path, image: &Image, tag: &str) -> Result<Value, WriteError> {
     let mut old = Vec::new();
-    match regular::open(path).and_then(|file| file.take(MAX_MANIFEST).read_to_end(&mut old)) {
+    match open_regular(path).and_then(|file| file.take(MAX_MANIFEST).read_to_end(&mut old)) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => old = b"{}".to_vec(),
         Err(error) => return Err(io_error("read", path)(error)),
     }
-    let occupied = |reason: String| WriteError::Occupied { path: path.to_owned(), reason };
     let mut index: Map<String, Value> =
-        serde_json::from_slice(&old).map_err(|error| occupied(format!("can't be read: {error}")))?;
+        serde_json::from_slice(&old).map_err(|error| WriteError::occupied(path, &format!("can't be read: {error}")))?;
     index.insert("schemaVersion".to_owned(), 2.into());
     index.entry("mediaType").or_insert(crate::media::OCI_INDEX.into());
     let Value::Array(entries) = index.entry("manifests").or_insert(Value::Array(Vec::new())) else {
-        return Err(occupied("its `manifests` is not a list".to_owned()));
+        return Err(WriteError::occupied(path, "its `manifests` is not a list"));
     };
     entries.retain(|entry| entry["annotations"][REF_NAME] != tag);
     let mut entry = json!({
@@ -134,8 +121,8 @@ fn put_layer(blobs: &Path, layer: &Descriptor, source: &dyn BlobSource) -> Resul
         return Ok(());
     }
     let mut file = temporary(blobs)?;
-    let failed = |source| WriteError::Layer { digest: layer.digest, path: path.clone(), source };
-    let opened = source.open(layer).map_err(failed)?;
+    let failed = WriteError::layer(&layer.digest, &path);
+    let opened = source.open(layer).map_err(&failed)?;
     io::copy(&mut CheckedReader::new(opened, layer), &mut file).map_err(failed)?;
     name(file, &path)
 }
@@ -148,7 +135,7 @@ fn put(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 
 /// A temporary file beside what it will become.
 fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, WriteError> {
-    leftover::beside(folder, NEW).map_err(io_error("create a temporary file in", folder))
+    leftover::readable_file(folder, NEW).map_err(io_error("create a temporary file in", folder))
 }
 
 /// Syncs the file and gives it its name.

@@ -15,50 +15,28 @@ const MAX_WINDOW: u64 = 128 << 20;
 /// Bytes read from the source at a time.
 const INPUT: usize = 256 * 1024;
 
-/// The bytes of a blob, decompressed.
-pub(crate) enum Decoder<R: Read> {
-    None(BufReader<R>),
-    // Boxed: they hold their state inside.
-    Gzip(Box<MultiGzDecoder<BufReader<R>>>),
-    Zstd(Box<ZstdReader<BufReader<R>>>),
-}
-
 /// Finds out how the blob is compressed and reads through that.
-pub(crate) fn decoder<R: Read>(source: R) -> io::Result<(Compression, Decoder<R>)> {
+pub(crate) fn decoder<'a>(source: impl Read + Send + 'a) -> io::Result<(Compression, Box<dyn Read + Send + 'a>)> {
     let mut source = BufReader::with_capacity(INPUT, source);
     // The reader gives the first bytes as they come, which may be fewer than four; none of the sources do so.
     let compression = Compression::of_magic(source.fill_buf()?);
-    let decoder = match compression {
-        Compression::None => Decoder::None(source),
-        Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(source))),
-        Compression::Zstd => Decoder::Zstd(Box::new(ZstdReader::new(source))),
+    let decoder: Box<dyn Read + Send> = match compression {
+        Compression::None => Box::new(source),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(source)),
+        Compression::Zstd => {
+            let mut decoder = FrameDecoder::new();
+            decoder.set_max_window_size(MAX_WINDOW);
+            Box::new(ZstdReader { source, decoder, within: false })
+        }
     };
     Ok((compression, decoder))
 }
 
-impl<R: Read> Read for Decoder<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::None(source) => source.read(buffer),
-            Self::Gzip(decoder) => decoder.read(buffer),
-            Self::Zstd(decoder) => decoder.read(buffer),
-        }
-    }
-}
-
 /// A zstd stream of any number of frames, skippable ones passed over.
-pub(crate) struct ZstdReader<R> {
+struct ZstdReader<R> {
     source: R,
     decoder: FrameDecoder,
     within: bool,
-}
-
-impl<R: BufRead> ZstdReader<R> {
-    pub fn new(source: R) -> Self {
-        let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(MAX_WINDOW);
-        Self { source, decoder, within: false }
-    }
 }
 
 impl<R: BufRead> ZstdReader<R> {

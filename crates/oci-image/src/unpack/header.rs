@@ -1,4 +1,5 @@
-//! The 512 bytes that begin an entry of a tar archive (POSIX ustar, with GNU's and the old V7 form).
+//! What begins an entry of a tar archive: 512 bytes (POSIX ustar, with GNU's and the old V7 form), and PAX extended
+//! headers (POSIX.1-2001), records `LENGTH KEY=VALUE\n` that replace fields of the next entry.
 
 use crate::Attr;
 
@@ -11,7 +12,7 @@ pub(crate) struct Header<'a>(pub &'a [u8; BLOCK]);
 impl Header<'_> {
     /// Whether all bytes are zero: two such blocks end an archive.
     pub fn is_end(&self) -> bool {
-        self.0.iter().all(|&byte| byte == 0)
+        *self.0 == [0; BLOCK]
     }
 
     /// Whether the checksum holds, as the sum of unsigned bytes or, in very old archives, of signed ones.
@@ -59,11 +60,6 @@ impl Header<'_> {
             mtime: number(&self.0[136..148])?,
         })
     }
-
-    /// Whether an old GNU sparse entry's map goes on in the next block.
-    pub fn sparse_goes_on(&self) -> bool {
-        self.0[482] != 0
-    }
 }
 
 /// A field up to its first NUL.
@@ -100,6 +96,58 @@ fn octal(field: &[u8]) -> Option<u64> {
     Some(value)
 }
 
+/// What a PAX header says, as far as it matters here. Empty values take a field back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Pax {
+    pub path: Option<Vec<u8>>,
+    /// The name of a GNU sparse file; its `path` is made up. Its contents begin with a map.
+    pub sparse_name: Option<Vec<u8>>,
+    pub link: Option<Vec<u8>>,
+    pub size: Option<u64>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    mtime: Option<u64>,
+}
+
+impl Pax {
+    /// Reads the records over what an earlier header said. None where they are malformed.
+    pub fn read(&mut self, mut records: &[u8]) -> Option<()> {
+        while !records.is_empty() {
+            let blank = records.iter().take(20).position(|&byte| byte == b' ')?;
+            let length: usize = decimal(&records[..blank])?.try_into().ok()?;
+            let record = records.get(blank + 1..length)?.strip_suffix(b"\n")?;
+            let equals = record.iter().position(|&byte| byte == b'=')?;
+            let (key, value) = (&record[..equals], &record[equals + 1..]);
+            match key {
+                b"path" => self.path = Some(value.to_vec()),
+                b"GNU.sparse.name" => self.sparse_name = Some(value.to_vec()),
+                b"linkpath" => self.link = Some(value.to_vec()),
+                b"size" => self.size = Some(decimal(value)?),
+                b"uid" => self.uid = Some(decimal(value)?),
+                b"gid" => self.gid = Some(decimal(value)?),
+                // Fractions of a second are cut off; a time before 1970 counts as 1970.
+                b"mtime" if value.starts_with(b"-") => self.mtime = Some(0),
+                b"mtime" => self.mtime = Some(decimal(value.split(|&byte| byte == b'.').next()?)?),
+                _ => {}
+            }
+            records = &records[length..];
+        }
+        Some(())
+    }
+
+    /// The attributes with what the records replace of them.
+    pub fn over(&self, attr: Attr) -> Attr {
+        let Attr { mode, uid, gid, mtime } = attr;
+        let [uid, gid, mtime] =
+            [(self.uid, uid), (self.gid, gid), (self.mtime, mtime)].map(|(own, header)| own.unwrap_or(header));
+        Attr { mode, uid, gid, mtime }
+    }
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +168,35 @@ mod tests {
             (b"-000001\0", None),
         ] {
             assert_eq!(number(field), value, "{field:?}");
+        }
+    }
+
+    fn read(records: &[u8]) -> Option<Pax> {
+        let mut pax = Pax::default();
+        pax.read(records).map(|()| pax)
+    }
+
+    #[test]
+    fn records_replace_fields() {
+        let pax = read(b"20 path=a/b=c\nd e/f\n13 size=1234\n23 mtime=1700000000.25\n10 uid=12\n").unwrap();
+        assert_eq!(pax.path.as_deref(), Some(&b"a/b=c\nd e/f"[..]));
+        assert_eq!((pax.size, pax.mtime, pax.uid), (Some(1234), Some(1_700_000_000), Some(12)));
+    }
+
+    #[test]
+    fn malformed_records_are_refused() {
+        for records in [
+            &b"path=a"[..],
+            b"99 path=a\n",
+            b"9 path=a!",
+            b"0 path=a\n",
+            b"3 a\n",
+            b"99999999999999999999999 path=a\n",
+            b"9 size=x\n",
+            b"5\n",
+            b" ",
+        ] {
+            assert_eq!(read(records), None, "{records:?}");
         }
     }
 }

@@ -3,11 +3,10 @@
 mod decode;
 mod error;
 mod header;
-mod pax;
 mod stream;
 mod tar;
 
-pub(crate) use decode::{Decoder, decoder};
+pub(crate) use decode::decoder;
 pub use error::{TarError, UnpackError};
 pub use stream::{LayerStream, Unpacked, read_layer};
 pub use tar::{Contents, Entry, EntryKind, SkipRead, TarReader};

@@ -9,8 +9,8 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Decoder, SkipRead, TarReader, UnpackError, decoder};
-use crate::{BlobSource, CheckedReader, Compression, Descriptor, Digest};
+use super::{SkipRead, TarReader, UnpackError, decoder};
+use crate::{BlobSource, CheckedReader, Compression, Descriptor, Digest, checked::read_full};
 
 /// Bytes that go from one thread to the other at a time: large enough that waking up costs nothing, small enough to
 /// stay in the processor's cache.
@@ -64,7 +64,7 @@ pub fn read_layer<T, E: From<UnpackError>>(
         };
         thread::Builder::new()
             .name("layer-unpack".to_owned())
-            .spawn_scoped(scope, move || decode(archive, &chunks, &used))
+            .spawn_scoped(scope, move || decode(&mut { archive }, &chunks, &used))
             .map_err(read_error)?;
         let value = consume(&mut stream)?;
         stream.skip(u64::MAX).map_err(read_error)?;
@@ -77,34 +77,19 @@ pub fn read_layer<T, E: From<UnpackError>>(
     })
 }
 
-fn decode<R: Read>(mut archive: Decoder<R>, chunks: &SyncSender<io::Result<Vec<u8>>>, used: &Receiver<Vec<u8>>) {
+fn decode(archive: &mut dyn Read, chunks: &SyncSender<io::Result<Vec<u8>>>, used: &Receiver<Vec<u8>>) {
     loop {
         let mut chunk = used.try_recv().unwrap_or_default();
         chunk.resize(CHUNK, 0);
-        let mut filled = 0;
-        let error = loop {
-            if filled == CHUNK {
-                break None;
-            }
-            match archive.read(&mut chunk[filled..]) {
-                Ok(0) => break None,
-                Ok(length) => filled += length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Some(error),
-            }
-        };
-        if let Some(error) = error {
-            // Where the other side is gone, it has found something wrong itself.
-            let _ = chunks.send(Err(error));
-            return;
-        }
-        chunk.truncate(filled);
-        if chunks.send(Ok(chunk)).is_err() {
-            return;
-        }
-        if filled < CHUNK {
-            // An empty chunk is the end.
-            let _ = chunks.send(Ok(Vec::new()));
+        let filled = read_full(archive, &mut chunk);
+        let chunk = filled.map(|filled| {
+            chunk.truncate(filled);
+            chunk
+        });
+        // An empty chunk is the end.
+        let last = chunk.as_ref().map_or(true, Vec::is_empty);
+        // Where the other side is gone, it has found something wrong itself.
+        if chunks.send(chunk).is_err() || last {
             return;
         }
     }

@@ -7,10 +7,9 @@ use std::{
 
 use super::{
     TarError,
-    header::{BLOCK, Header},
-    pax::Pax,
+    header::{BLOCK, Header, Pax},
 };
-use crate::Attr;
+use crate::{Attr, checked::read_full};
 
 /// The largest extended header that is read: 1 MiB, what Go's reader takes too.
 const MAX_EXTENDED: u64 = 1 << 20;
@@ -52,8 +51,8 @@ impl SkipRead for BufReader<File> {
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its path without leading slash and `.` components, empty for the archive's root; bytes that are no UTF-8 are
-    /// replaced.
+    /// Its path without leading slash and `.` components, empty for the archive's root; bytes that are not UTF-8
+    /// are replaced.
     pub path: String,
     /// What it is.
     pub kind: EntryKind,
@@ -118,7 +117,7 @@ impl<R: SkipRead> TarReader<R> {
             if !header.is_intact() {
                 return Err(malformed("there is no header of an entry"));
             }
-            let size = header.size().ok_or_else(|| malformed("an entry's size is no number"))?;
+            let size = header.size().ok_or_else(|| malformed("an entry's size is not a number"))?;
             match header.flag() {
                 b'x' => {
                     let records = self.extended(at, size)?;
@@ -134,16 +133,13 @@ impl<R: SkipRead> TarReader<R> {
                     let path = pax_name.or(pax.path.take()).or(long_name.take()).unwrap_or_else(|| header.path());
                     let link = pax.link.take().or(long_link.take()).unwrap_or_else(|| header.link());
                     let size = pax.size.unwrap_or(size);
-                    let mut attr = header.attr().ok_or_else(|| malformed("an entry's owner or mode is no number"))?;
-                    attr.uid = pax.uid.unwrap_or(attr.uid);
-                    attr.gid = pax.gid.unwrap_or(attr.gid);
-                    attr.mtime = pax.mtime.unwrap_or(attr.mtime);
-                    if flag == b'S' {
-                        let mut goes_on = header.sparse_goes_on();
-                        while goes_on {
-                            let map = self.block()?.ok_or_else(|| malformed("a sparse file's map is cut off"))?;
-                            goes_on = map[504] != 0;
-                        }
+                    let attr = header.attr().ok_or_else(|| malformed("an entry's owner or mode is not a number"))?;
+                    let attr = pax.over(attr);
+                    // An old GNU sparse entry's map may go on in blocks of its own.
+                    let mut goes_on = flag == b'S' && block[482] != 0;
+                    while goes_on {
+                        let map = self.block()?.ok_or_else(|| malformed("a sparse file's map is cut off"))?;
+                        goes_on = map[504] != 0;
                     }
                     let path = plain(&path).map_err(&malformed)?;
                     let folder_by_name = header.path().ends_with(b"/");
@@ -208,20 +204,14 @@ impl<R: SkipRead> TarReader<R> {
     /// The next block, none where the archive ends without one.
     fn block(&mut self) -> Result<Option<[u8; BLOCK]>, TarError> {
         let mut block = [0; BLOCK];
-        let mut filled = 0;
-        while filled < BLOCK {
-            match self.inner.read(&mut block[filled..]) {
-                Ok(0) if filled == 0 => return Ok(None),
-                Ok(0) => return Err(self.cut_off()),
-                Ok(length) => {
-                    filled += length;
-                    self.offset += length as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(TarError::Read { offset: self.offset, source }),
-            }
+        let read_error = |source| TarError::Read { offset: self.offset, source };
+        let filled = read_full(&mut self.inner, &mut block).map_err(read_error)?;
+        self.offset += filled as u64;
+        match filled {
+            0 => Ok(None),
+            BLOCK => Ok(Some(block)),
+            _ => Err(self.cut_off()),
         }
-        Ok(Some(block))
     }
 
     fn cut_off(&self) -> TarError {
@@ -243,11 +233,11 @@ impl<R: SkipRead> Contents<'_, R> {
 
 impl<R: SkipRead> Read for Contents<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = usize::try_from(self.tar.contents).unwrap_or(usize::MAX).min(buffer.len());
-        if room == 0 {
+        let space = usize::try_from(self.tar.contents).unwrap_or(usize::MAX).min(buffer.len());
+        if space == 0 {
             return Ok(0);
         }
-        let length = self.tar.inner.read(&mut buffer[..room])?;
+        let length = self.tar.inner.read(&mut buffer[..space])?;
         if length == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is cut off"));
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use expect_test::expect_file;
-use oci_image::{Base, Digest, import, imported, normalise, open_archive};
+use oci_image::{Base, Digest, import, imported, open_archive, recompress};
 use serde_json::{Value, json};
 
 use crate::made::*;
@@ -74,7 +74,7 @@ fn a_stream_gives_the_image_of_the_same_archive_in_a_file() {
         assert_eq!(contents(&source, &again), layers);
         let nothing = Blobs::default();
         if base.manifest_digest != top {
-            normalise(&store, &base, &nothing).unwrap();
+            recompress(&store, &base, &nothing).unwrap();
         }
 
         // A store that has lost a layer asks again.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use expect_test::expect_file;
-use oci_image::{Descriptor, Format, Store, assemble, normalise};
+use oci_image::{Descriptor, Format, Store, assemble, recompress};
 
 use crate::made::*;
 
@@ -37,7 +37,7 @@ fn each_way_of_compressing_becomes_gzip() {
         let archive = archive("a");
         let mut blobs = Blobs::default();
         let base = base_of(&mut blobs, &[(media_type, pack(&archive))], std::slice::from_ref(&archive));
-        let normal = normalise(&store, &base, &blobs).unwrap();
+        let normal = recompress(&store, &base, &blobs).unwrap();
         assert_eq!(normal.layers.len(), 1);
         assert_eq!(normal.layers[0].media_type, DOCKER_LAYER);
         assert!(unpacked(&store, &normal.layers[0]) == archive, "{media_type}");
@@ -58,7 +58,7 @@ fn gzip_stays_the_blob_that_it_is_and_is_not_read() {
     let layers = [(OCI_GZIP, gzip(&archives[0])), (DOCKER_LAYER, gzip(&archives[1]))];
     let base = base_of(&mut blobs, &layers, &archives);
     let source = Counted::new(blobs);
-    let normal = normalise(&store, &base, &source).unwrap();
+    let normal = recompress(&store, &base, &source).unwrap();
     assert_eq!(source.take(), 0);
     assert_nothing_left(&store);
     for (normal, base) in normal.layers.iter().zip(&base.layers) {
@@ -74,7 +74,7 @@ fn a_mixed_base_becomes_one_that_can_be_built_upon() {
     let mut blobs = Blobs::default();
     let base = base_of(&mut blobs, &layers, &archives);
     assert_eq!(base.format, Format::Oci);
-    let normal = normalise(&store, &base, &blobs).unwrap();
+    let normal = recompress(&store, &base, &blobs).unwrap();
     // It is known by the manifest that people named, and its layers keep their order.
     assert_eq!((&normal.name, normal.manifest_digest), (&base.name, base.manifest_digest));
     assert_eq!(normal.layers[1].digest, base.layers[1].digest);
@@ -82,7 +82,7 @@ fn a_mixed_base_becomes_one_that_can_be_built_upon() {
     assert!(unpacked(&store, &normal.layers[2]) == archives[2]);
     let image = assemble(&normal, &[], &oci_image::ConfigEdits::default(), Format::DockerV2).unwrap();
     assert!(image.layers.iter().all(|layer| layer.media_type == DOCKER_LAYER));
-    assert_eq!(normalise(&store, &normal, &Blobs::default()).unwrap(), normal);
+    assert_eq!(recompress(&store, &normal, &Blobs::default()).unwrap(), normal);
 }
 
 #[test]
@@ -94,16 +94,16 @@ fn a_layer_is_recompressed_once_whatever_base_it_is_in() {
     let one = base_of(&mut blobs, &layers[..1], &archives[..1]);
     let both = base_of(&mut blobs, &layers, &archives);
     let source = Counted::new(blobs);
-    let first = normalise(&store, &one, &source).unwrap();
+    let first = recompress(&store, &one, &source).unwrap();
     assert_eq!(source.take(), 1);
-    assert_eq!(normalise(&store, &one, &source).unwrap(), first);
+    assert_eq!(recompress(&store, &one, &source).unwrap(), first);
     assert_eq!(source.take(), 0, "read again");
-    let second = normalise(&store, &both, &source).unwrap();
+    let second = recompress(&store, &both, &source).unwrap();
     assert_eq!(second.layers[0], first.layers[0]);
     assert_eq!(source.take(), 1);
     // A blob that is gone is made again, the same.
     fs::remove_file(store.blob_path(&first.layers[0].digest)).unwrap();
-    assert_eq!(normalise(&store, &both, &source).unwrap(), second);
+    assert_eq!(recompress(&store, &both, &source).unwrap(), second);
     assert_eq!(source.take(), 1);
     assert!(unpacked(&store, &first.layers[0]) == archives[0]);
 }
@@ -117,7 +117,7 @@ fn two_at_once_read_a_layer_once() {
     let source = Counted::new(blobs);
     std::thread::scope(|scope| {
         for _ in 0..3 {
-            scope.spawn(|| normalise(&store, &base, &source).unwrap());
+            scope.spawn(|| recompress(&store, &base, &source).unwrap());
         }
     });
     assert_eq!(source.take(), 1);
@@ -134,7 +134,7 @@ fn a_layer_that_is_not_what_it_should_be_leaves_nothing() {
         let mut blobs = Blobs::default();
         let base = base_of(&mut blobs, &[(media_type, bytes.to_vec())], archives);
         break_it(blobs.0.get_mut(&base.layers[0].digest).unwrap());
-        let error = normalise(&store, &base, &blobs).unwrap_err();
+        let error = recompress(&store, &base, &blobs).unwrap_err();
         assert_nothing_left(&store);
         chain(&error).replace(&base.layers[0].digest.to_string(), "LAYER")
     };

@@ -116,7 +116,7 @@ fn is_elsewhere(kind: io::ErrorKind) -> bool {
 
 /// The base by itself, as an image that every engine loads.
 pub fn as_image(store: &Store, opened: &OpenImage) -> anyhow::Result<Image> {
-    let base = oci_image::normalise(store, &opened.base, opened).context("failed to read the base's layers")?;
+    let base = oci_image::recompress(store, &opened.base, opened).context("failed to read the base's layers")?;
     let edits = ConfigEdits { created: "1980-01-02T00:00:00Z".to_owned(), ..ConfigEdits::default() };
     Ok(oci_image::assemble(&base, &[], &edits, Format::DockerV2)?)
 }

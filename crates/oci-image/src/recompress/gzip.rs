@@ -4,10 +4,10 @@
 //! `--independent`; together they are one deflate stream in one gzip member (RFC 1951, 1952).
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     io::{self, Read, Write},
-    sync::mpsc::{self, Receiver, SyncSender},
-    thread,
+    thread::{self, ScopedJoinHandle},
 };
 
 use crc32fast::Hasher;
@@ -16,83 +16,48 @@ use miniz_oxide::{
     deflate::core::{CompressorOxide, create_comp_flags_from_zip_params},
 };
 
-use crate::deflate::feed;
+use crate::deflate::{HEADER, feed, trailer};
 
-/// Magic, deflate, no flags, no time (0), no extra flags, unknown system (255): the same on every machine.
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// 1 MiB: what a chunk can't refer back to costs less than a thousandth.
+/// 1 MiB: what a chunk can't refer back to costs less than a thousandth, and a thread of its own next to nothing.
 const CHUNK: usize = 1 << 20;
 /// Compressed bytes that are taken at a time.
 const SCRATCH: usize = 256 * 1024;
-/// Chunks that are with one worker at most. Two, so that it need not wait.
+/// Chunks under way for each processor: two, so that none need wait for the oldest.
 const AHEAD: usize = 2;
-/// Workers at most: 8 hold some 40 MiB.
-const WORKERS: usize = 8;
-
-struct Worker {
-    jobs: SyncSender<Vec<u8>>,
-    results: Receiver<Vec<u8>>,
-}
-
-/// Which side failed.
-#[derive(Debug)]
-pub(super) enum GzipError {
-    /// The input could not be read.
-    Read(io::Error),
-    /// The output could not be written, or a thread could not be started.
-    Write(io::Error),
-}
+/// Processors at work at most: 8 hold some 40 MiB.
+const PROCESSORS: usize = 8;
 
 /// Compresses all that `input` gives.
-pub(super) fn compress(input: &mut dyn Read, output: &mut dyn Write) -> Result<(), GzipError> {
-    let workers = thread::available_parallelism().map_or(1, |cores| cores.get().min(WORKERS));
-    compress_by(workers, input, output)
+pub(super) fn compress(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get().min(PROCESSORS));
+    compress_by(cores * AHEAD, input, output)
 }
 
-fn compress_by(workers: usize, input: &mut dyn Read, output: &mut dyn Write) -> Result<(), GzipError> {
-    thread::scope(|scope| {
-        let start = |_| {
-            let (jobs, inbox) = mpsc::sync_channel::<Vec<u8>>(AHEAD);
-            let (outbox, results) = mpsc::sync_channel(AHEAD);
-            // Ends when the sender of the jobs is dropped.
-            let work = move || inbox.iter().try_for_each(|chunk| outbox.send(deflated(&chunk)));
-            thread::Builder::new().name("recompress".to_owned()).spawn_scoped(scope, work)?;
-            Ok(Worker { jobs, results })
-        };
-        let workers = (0..workers).map(start).collect::<io::Result<Vec<Worker>>>().map_err(GzipError::Write)?;
-        chunks(&workers, input, output)
-    })
-}
-
-/// Deals chunks to the workers in turn and takes the results in the same order.
-fn chunks(workers: &[Worker], input: &mut dyn Read, output: &mut dyn Write) -> Result<(), GzipError> {
-    let gone = || GzipError::Write(io::Error::other("a thread that compresses has ended"));
-    output.write_all(&HEADER).map_err(GzipError::Write)?;
+/// With so many chunks under way at most, whose results are taken in the order of the input.
+fn compress_by(most: usize, input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
+    output.write_all(&HEADER)?;
     let mut crc = Hasher::new();
     let mut size: u64 = 0;
-    let (mut dealt, mut taken) = (0, 0);
-    loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        input.take(CHUNK as u64).read_to_end(&mut chunk).map_err(GzipError::Read)?;
-        let last = chunk.is_empty();
-        if !last {
-            crc.update(&chunk);
-            size += chunk.len() as u64;
-            workers[dealt % workers.len()].jobs.send(chunk).map_err(|_| gone())?;
-            dealt += 1;
+    thread::scope(|scope| {
+        let mut under_way: VecDeque<ScopedJoinHandle<'_, Vec<u8>>> = VecDeque::new();
+        loop {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            input.take(CHUNK as u64).read_to_end(&mut chunk)?;
+            let last = chunk.is_empty();
+            if !last {
+                crc.update(&chunk);
+                size += chunk.len() as u64;
+                let builder = thread::Builder::new().name("recompress".to_owned());
+                under_way.push_back(builder.spawn_scoped(scope, move || deflated(&chunk))?);
+            }
+            while under_way.len() >= most || last {
+                let Some(oldest) = under_way.pop_front() else { return Ok::<_, io::Error>(()) };
+                let done = oldest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                output.write_all(&done)?;
+            }
         }
-        while taken < dealt && (last || dealt - taken == workers.len() * AHEAD) {
-            let done = workers[taken % workers.len()].results.recv().map_err(|_| gone())?;
-            output.write_all(&done).map_err(GzipError::Write)?;
-            taken += 1;
-        }
-        if last {
-            break;
-        }
-    }
-    // An empty block with fixed codes that says it is the last; then CRC and length modulo 2^32.
-    let end = [&[0x03, 0x00][..], &crc.finalize().to_le_bytes(), &(size as u32).to_le_bytes()].concat();
-    output.write_all(&end).map_err(GzipError::Write)
+    })?;
+    output.write_all(&trailer(&crc, size))
 }
 
 /// One chunk as deflate blocks that end at a whole byte and are not the last. Level 3: 3 % more bytes than level 6 for
@@ -151,19 +116,19 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_the_same_whatever_the_number_of_workers() {
+    fn the_bytes_are_the_same_however_many_chunks_are_under_way() {
         let bytes = several_chunks();
-        let by = |workers| {
+        let by = |most| {
             let mut packed = Vec::new();
-            compress_by(workers, &mut bytes.as_slice(), &mut packed).unwrap();
+            compress_by(most, &mut bytes.as_slice(), &mut packed).unwrap();
             packed
         };
         let by_one = by(1);
         let mut found = Vec::new();
         flate2::bufread::GzDecoder::new(by_one.as_slice()).read_to_end(&mut found).unwrap();
         assert!(found == bytes);
-        for workers in [2, 3, 20] {
-            assert!(by(workers) == by_one, "{workers} workers");
+        for most in [2, 3, 20] {
+            assert!(by(most) == by_one, "{most} chunks");
         }
     }
 
@@ -193,7 +158,7 @@ mod tests {
             }
         }
         let error = compress(&mut Cut(3 * CHUNK), &mut io::sink()).unwrap_err();
-        assert!(matches!(error, GzipError::Read(error) if error.kind() == io::ErrorKind::ConnectionReset));
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[test]
@@ -208,6 +173,6 @@ mod tests {
             }
         }
         let error = compress(&mut io::repeat(1).take(50 << 20), &mut Full).unwrap_err();
-        assert!(matches!(error, GzipError::Write(error) if error.kind() == io::ErrorKind::StorageFull));
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }

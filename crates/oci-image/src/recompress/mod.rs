@@ -4,12 +4,11 @@ mod gzip;
 
 use std::io::{self, Read};
 
-use gzip::GzipError;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Base, BlobSource, BlobWriter, Compression, Descriptor, Digest, Layer, LayerStream, Store, StoreError, UnpackError,
-    media::DOCKER_LAYER, read_layer,
+    Base, BlobSource, Compression, Descriptor, Digest, Layer, Store, StoreError, UnpackError, media::DOCKER_LAYER,
+    read_layer,
 };
 
 /// Raised whenever the same archive comes to give other bytes.
@@ -17,20 +16,12 @@ const FORMAT: u32 = 2;
 /// The kind of its records in the store.
 const RECORDS: &str = "gzip-layer";
 
-/// Why a base could not be normalised.
+/// Why the layers of a base could not be recompressed.
 #[derive(Debug, thiserror::Error)]
-pub enum NormaliseError {
+pub enum RecompressError {
     /// A layer can't be read.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    /// A recompressed layer can't be written.
-    #[error("failed to recompress layer {digest}")]
-    Write {
-        /// The layer's blob.
-        digest: Digest,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -39,7 +30,7 @@ pub enum NormaliseError {
 /// The base with layers in gzip, labelled as Docker does. Those that are gzip stay the blobs that they are; others
 /// (zstd, uncompressed) are recompressed into the store, once: it remembers them by their digest. The result is the
 /// same on every machine.
-pub fn normalise(store: &Store, base: &Base, source: &dyn BlobSource) -> Result<Base, NormaliseError> {
+pub fn recompress(store: &Store, base: &Base, source: &dyn BlobSource) -> Result<Base, RecompressError> {
     let gzipped = |(layer, diff_id): (&Descriptor, &Digest)| {
         let (digest, size) = match Compression::of_media_type(&layer.media_type) {
             Some(Compression::Gzip) => (layer.digest, layer.size),
@@ -48,10 +39,10 @@ pub fn normalise(store: &Store, base: &Base, source: &dyn BlobSource) -> Result<
                 (layer.digest, layer.size)
             }
         };
-        Ok(Descriptor { media_type: DOCKER_LAYER.to_owned(), digest, size, urls: Vec::new() })
+        Ok(Descriptor::new(DOCKER_LAYER, digest, size))
     };
     let layers = base.layers.iter().zip(base.config.diff_ids()).map(gzipped);
-    Ok(Base { layers: layers.collect::<Result<_, NormaliseError>>()?, ..base.clone() })
+    Ok(Base { layers: layers.collect::<Result<_, RecompressError>>()?, ..base.clone() })
 }
 
 fn recompressed(
@@ -59,7 +50,7 @@ fn recompressed(
     blob: &Descriptor,
     diff_id: &Digest,
     source: &dyn BlobSource,
-) -> Result<Layer, NormaliseError> {
+) -> Result<Layer, RecompressError> {
     let digest = blob.digest;
     let known = || known(store, &digest, diff_id);
     if let Some(layer) = known()? {
@@ -71,18 +62,14 @@ fn recompressed(
         return Ok(layer);
     }
     let mut writer = store.blob_writer()?;
-    let compress = |stream: &mut LayerStream| {
-        gzip::compress(stream, &mut writer).map_err(|error| match error {
-            GzipError::Read(source) => UnpackError::Read { digest, source }.into(),
-            GzipError::Write(source) => match StoreError::of_write(source) {
-                Ok(error) => error.into(),
-                Err(source) => NormaliseError::Write { digest, source },
-            },
-        })
-    };
     // Read to the end and found to be what the config says, before the blob gets its name.
-    let ((), unpacked) = read_layer(source, blob, Some(*diff_id), compress)?;
-    let (digest, size) = BlobWriter::commit(writer)?;
+    let ((), unpacked) = read_layer(source, blob, Some(*diff_id), |stream| {
+        gzip::compress(stream, &mut writer).map_err(|error| match StoreError::of_write(error) {
+            Ok(error) => RecompressError::Store(error),
+            Err(source) => UnpackError::Read { digest, source }.into(),
+        })
+    })?;
+    let (digest, size) = writer.commit()?;
     let layer = Layer { digest, size, diff_id: unpacked.diff_id, tar_size: unpacked.tar_size };
     store.put_record(RECORDS, &key(&blob.digest, diff_id), &layer)?;
     Ok(layer)
@@ -98,9 +85,9 @@ fn key(digest: &Digest, diff_id: &Digest) -> String {
     format!("{FORMAT} {digest} {diff_id}")
 }
 
-/// Puts a tar archive of which nothing is known yet into the store, in gzip, and remembers it as [`normalise`] does.
-/// The outer error is the archive's, the inner the store's.
-pub(crate) fn take(store: &Store, archive: &mut dyn Read) -> io::Result<Result<Layer, StoreError>> {
+/// Puts a tar archive of which nothing is known yet into the store, in gzip, and remembers it as [`recompress`] does.
+/// Errors of the store hold a [`StoreError`].
+pub(crate) fn take(store: &Store, archive: &mut dyn Read) -> io::Result<Layer> {
     struct Hashing<'a>(&'a mut dyn Read, Sha256, u64);
     impl Read for Hashing<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -111,25 +98,12 @@ pub(crate) fn take(store: &Store, archive: &mut dyn Read) -> io::Result<Result<L
         }
     }
     let mut archive = Hashing(archive, Sha256::new(), 0);
-    let mut writer = match store.blob_writer() {
-        Ok(writer) => writer,
-        Err(error) => return Ok(Err(error)),
-    };
-    match gzip::compress(&mut archive, &mut writer) {
-        Ok(()) => {}
-        Err(GzipError::Read(error)) => return Err(error),
-        Err(GzipError::Write(source)) => {
-            let other = |source| StoreError::Io { action: "write to", path: store.root().to_owned(), source };
-            return Ok(Err(StoreError::of_write(source).unwrap_or_else(other)));
-        }
-    }
+    let mut writer = store.blob_writer()?;
+    gzip::compress(&mut archive, &mut writer)?;
     let Hashing(_, hash, tar_size) = archive;
     let diff_id = Digest::from_bytes(hash.finalize().into());
-    let keep = || {
-        let (digest, size) = BlobWriter::commit(writer)?;
-        let layer = Layer { digest, size, diff_id, tar_size };
-        store.put_record(RECORDS, &key(&diff_id, &diff_id), &layer)?;
-        Ok(layer)
-    };
-    Ok(keep())
+    let (digest, size) = writer.commit()?;
+    let layer = Layer { digest, size, diff_id, tar_size };
+    store.put_record(RECORDS, &key(&diff_id, &diff_id), &layer)?;
+    Ok(layer)
 }

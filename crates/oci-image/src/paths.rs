@@ -6,6 +6,30 @@ pub fn is_within(path: &str, folder: &str) -> bool {
     folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Parts of a path put together without a leading slash, `.` and `..` resolved, the latter up to the root at most. An
+/// absolute part begins anew.
+pub(crate) fn joined(parts: &[&str]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for part in parts {
+        if part.starts_with('/') {
+            names.clear();
+        }
+        for name in part.split('/') {
+            match name {
+                "" | "." => {}
+                ".." => drop(names.pop()),
+                name => names.push(name),
+            }
+        }
+    }
+    names.join("/")
+}
+
+/// The folder that a path lies in, empty for the top level, and the last name.
+pub(crate) fn split_name(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
