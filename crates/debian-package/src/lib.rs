@@ -7,7 +7,6 @@ mod ahead;
 
 use std::{
     collections::BTreeMap,
-    fmt,
     io::{self, Read},
     path::{Component, Path},
 };
@@ -46,7 +45,6 @@ pub struct Package<'a> {
 }
 
 /// One thing that a package installs.
-#[derive(Debug)]
 pub struct Entry<'a> {
     /// Path without slashes at either end; empty for the root.
     pub path: String,
@@ -70,17 +68,6 @@ pub enum Kind<'a> {
     HardLink(String),
     /// A file of so many bytes.
     File(u64, &'a mut dyn Read),
-}
-
-impl fmt::Debug for Kind<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder => f.write_str("Folder"),
-            Self::Link(target) => write!(f, "Link({target:?})"),
-            Self::HardLink(target) => write!(f, "HardLink({target:?})"),
-            Self::File(size, _) => write!(f, "File({size})"),
-        }
-    }
 }
 
 /// Reads packages one after the other. They are decompressed on a thread of its own, some MiB ahead of what `each`

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
 use debian_double::{Deb, Tar, archive, xz};
 use debian_package::{Error, Kind, read_each};
@@ -24,13 +24,18 @@ fn read(packages: &[Vec<u8>]) -> Result<String, Error> {
     read_each(packages.iter().map(|bytes| Ok(Cursor::new(bytes.clone()))), |package| {
         shown.push_str(&format!("{} {}", package.number, String::from_utf8_lossy(&package.control["control"])));
         let number = package.number;
-        package.entries(|mut entry| {
-            let kind = format!("{:?}", entry.kind);
-            let mut text = String::new();
-            if let Kind::File(_, contents) = &mut entry.kind {
-                contents.read_to_string(&mut text).map_err(|source| Error { package: number, source })?;
-            }
-            shown.push_str(&format!("{:o} {}:{} `{}` {kind} {text}\n", entry.mode, entry.uid, entry.gid, entry.path));
+        package.entries(|entry| {
+            let kind = match entry.kind {
+                Kind::Folder => "folder".to_owned(),
+                Kind::Link(target) => format!("link to {target}"),
+                Kind::HardLink(target) => format!("same as {target}"),
+                Kind::File(size, contents) => {
+                    let mut text = String::new();
+                    contents.read_to_string(&mut text).map_err(|source| Error { package: number, source })?;
+                    format!("{size} bytes: {text}")
+                }
+            };
+            shown.push_str(&format!("{:o} {}:{} `{}` {kind}\n", entry.mode, entry.uid, entry.gid, entry.path));
             Ok::<_, Error>(())
         })
     })?;
@@ -56,13 +61,13 @@ fn packages_are_read_one_after_the_other() {
     let shown = read(&[package("one", one), package("two", two)]).unwrap();
     expect![[r#"
         0 Package: one
-        755 0:0 `` Folder 
-        2755 0:0 `bin` Folder 
-        4755 0:0 `bin/dash` File(4) dash
-        777 0:0 `bin/sh` Link("dash") 
-        755 0:0 `bin/ash` HardLink("bin/dash") 
+        755 0:0 `` folder
+        2755 0:0 `bin` folder
+        4755 0:0 `bin/dash` 4 bytes: dash
+        777 0:0 `bin/sh` link to dash
+        755 0:0 `bin/ash` same as bin/dash
         1 Package: two
-        600 0:0 `etc/x` File(1) y
+        600 0:0 `etc/x` 1 bytes: y
     "#]]
     .assert_eq(&shown);
 }

@@ -17,28 +17,28 @@ const MAX_FAULTS: usize = 50;
 
 pub(crate) type Object = Map<String, Value>;
 
-/// A place in a table, displayed as a JSONPath: `$.server_list[0].device[3].rank_id`. Entries count from 0 in the order of
+/// A path in a table, displayed as a JSONPath: `$.server_list[0].device[3].rank_id`. Entries count from 0 in the order of
 /// the file. Copied about freely; text is made of it only where a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct JsonPath {
     /// The lists that lead there, and which of their entries.
     entries: [Option<(&'static str, usize)>; 3],
     key: &'static str,
 }
 
-impl Place {
+impl JsonPath {
     /// A key of the whole file; the file itself where it is empty.
-    pub fn top(key: &'static str) -> Place {
-        Place { entries: [None; 3], key }
+    pub fn top(key: &'static str) -> JsonPath {
+        JsonPath { entries: [None; 3], key }
     }
 
     /// Another key of the same object.
-    pub fn key(self, key: &'static str) -> Place {
-        Place { key, ..self }
+    pub fn key(self, key: &'static str) -> JsonPath {
+        JsonPath { key, ..self }
     }
 
-    /// An entry of the list that this is the place of.
-    pub fn entry(mut self, number: usize) -> Place {
+    /// An entry of the list at this path.
+    pub fn entry(mut self, number: usize) -> JsonPath {
         if let Some(entry) = self.entries.iter_mut().find(|it| it.is_none()) {
             *entry = Some((self.key, number));
         }
@@ -46,7 +46,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for JsonPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("$")?;
         for (list, number) in self.entries.iter().flatten() {
@@ -62,23 +62,23 @@ pub(crate) struct Check {
     /// The first of the faults, in the order in which they were found, and the number of all.
     faults: (Vec<String>, usize),
     /// Server ids, addresses in one spelling, and where each was first.
-    servers: HashMap<String, (usize, Place)>,
+    servers: HashMap<String, (usize, JsonPath)>,
     /// By server and id.
-    devices: Vec<((usize, u32), Place)>,
-    addresses: Vec<(IpAddr, Place)>,
-    without_address: Vec<(Place, &'static str)>,
+    devices: Vec<((usize, u32), JsonPath)>,
+    addresses: Vec<(IpAddr, JsonPath)>,
+    without_address: Vec<(JsonPath, &'static str)>,
 }
 
 impl Check {
-    pub fn add(&mut self, place: Place, message: impl fmt::Display) {
+    pub fn add(&mut self, path: JsonPath, message: impl fmt::Display) {
         if self.faults.1 < MAX_FAULTS {
-            self.faults.0.push(format!("`{place}` {message}"));
+            self.faults.0.push(format!("`{path}` {message}"));
         }
         self.faults.1 += 1;
     }
 
     /// A number from 0 to `max`, written as text or as a number.
-    pub fn whole(&mut self, value: Option<&Value>, place: Place, max: u32) -> Option<u32> {
+    pub fn whole(&mut self, value: Option<&Value>, path: JsonPath, max: u32) -> Option<u32> {
         let found = number(value);
         let fitting = found.and_then(|it| u32::try_from(it).ok()).filter(|it| *it <= max);
         if fitting.is_none() {
@@ -93,26 +93,26 @@ impl Check {
                 (Some(shown), Some(_)) => format!("is {shown}, more than the {max} allowed"),
                 (Some(shown), None) => format!("is {shown}, not a whole number"),
             };
-            self.add(place, message);
+            self.add(path, message);
         }
         fitting
     }
 
     /// A count that has to agree with what the lists have.
-    pub fn count(&mut self, says: Option<&Value>, place: Place, has: usize, what: &str) {
-        match self.whole(says, place, u32::MAX) {
-            Some(says) if says as usize != has => self.add(place, format!("is {says}, but {what} {has}")),
+    pub fn count(&mut self, says: Option<&Value>, path: JsonPath, has: usize, what: &str) {
+        match self.whole(says, path, u32::MAX) {
+            Some(says) if says as usize != has => self.add(path, format!("is {says}, but {what} {has}")),
             _ => {}
         }
     }
 
     /// Text that is not empty.
-    pub fn text<'v>(&mut self, value: Option<&'v Value>, place: Place) -> Option<&'v str> {
+    pub fn text<'v>(&mut self, value: Option<&'v Value>, path: JsonPath) -> Option<&'v str> {
         match value {
             Some(Value::String(text)) if !text.is_empty() => return Some(text),
-            Some(Value::String(_)) => self.add(place, "is empty"),
-            Some(other) => self.add(place, format!("is {}, not text", kind(other))),
-            None => self.add(place, "is missing"),
+            Some(Value::String(_)) => self.add(path, "is empty"),
+            Some(other) => self.add(path, format!("is {}, not text", kind(other))),
+            None => self.add(path, "is missing"),
         }
         None
     }
@@ -122,72 +122,76 @@ impl Check {
     pub fn list<'v>(
         &mut self,
         value: Option<&'v Value>,
-        place: Place,
+        path: JsonPath,
         max: usize,
-    ) -> (Vec<(Place, &'v Object)>, usize) {
+    ) -> (Vec<(JsonPath, &'v Object)>, usize) {
         let entries = match value {
             Some(Value::Array(entries)) => entries,
             Some(other) => {
-                self.add(place, format!("is {}, not a list", kind(other)));
+                self.add(path, format!("is {}, not a list", kind(other)));
                 return (Vec::new(), 0);
             }
             None => {
-                self.add(place, "is missing");
+                self.add(path, "is missing");
                 return (Vec::new(), 0);
             }
         };
         if entries.len() > max {
-            self.add(place, format!("has {} entries, more than the {max} allowed", entries.len()));
+            self.add(path, format!("has {} entries, more than the {max} allowed", entries.len()));
         }
         let mut objects = Vec::with_capacity(entries.len().min(max));
         for (number, entry) in entries.iter().enumerate().take(max) {
             match entry {
-                Value::Object(object) => objects.push((place.entry(number), object)),
-                other => self.add(place.entry(number), format!("is {}, not an object", kind(other))),
+                Value::Object(object) => objects.push((path.entry(number), object)),
+                other => self.add(path.entry(number), format!("is {}, not an object", kind(other))),
             }
         }
         (objects, entries.len())
     }
 
     /// A server id, the number that stands for it in [`Check::device`], and where the same server was before.
-    pub fn server<'v>(&mut self, value: Option<&'v Value>, place: Place) -> Option<(&'v str, usize, Option<Place>)> {
-        let text = self.text(value, place)?;
+    pub fn server<'v>(
+        &mut self,
+        value: Option<&'v Value>,
+        path: JsonPath,
+    ) -> Option<(&'v str, usize, Option<JsonPath>)> {
+        let text = self.text(value, path)?;
         // Any name will do for the collective library, but what is meant as an address has to be one.
         let address = text.parse::<IpAddr>();
         let looks_like_one = text.contains(':') || text.bytes().all(|it| it.is_ascii_digit() || it == b'.');
         if text.chars().any(char::is_control) {
             // It becomes MASTER_ADDR, and no variable can have a NUL.
-            self.add(place, format!("is {}, which has control characters", quote(text)));
+            self.add(path, format!("is {}, which has control characters", quote(text)));
         } else if address.is_err() && looks_like_one {
-            self.add(place, format!("is {}, which is not an IP address", quote(text)));
+            self.add(path, format!("is {}, which is not an IP address", quote(text)));
         }
         let spelled = address.map_or_else(|_| text.to_owned(), |it| it.to_string());
         let number = self.servers.len();
-        let (known, first) = *self.servers.entry(spelled).or_insert((number, place));
+        let (known, first) = *self.servers.entry(spelled).or_insert((number, path));
         Some((text, known, (known < number).then_some(first)))
     }
 
     /// A device of the server with that number. It has rank 0.
-    pub fn device(&mut self, device: &Object, server: Option<usize>, place: Place) -> Option<Device> {
-        let ip = self.address(device.get("device_ip"), place.key("device_ip"));
-        let place = place.key("device_id");
-        let id = self.whole(device.get("device_id"), place, MAX_DEVICE_ID)?;
-        self.devices.extend(server.map(|server| ((server, id), place)));
+    pub fn device(&mut self, device: &Object, server: Option<usize>, path: JsonPath) -> Option<Device> {
+        let ip = self.address(device.get("device_ip"), path.key("device_ip"));
+        let path = path.key("device_id");
+        let id = self.whole(device.get("device_id"), path, MAX_DEVICE_ID)?;
+        self.devices.extend(server.map(|server| ((server, id), path)));
         Some(Device { id, ip, rank: 0 })
     }
 
-    fn address(&mut self, value: Option<&Value>, place: Place) -> Option<String> {
+    fn address(&mut self, value: Option<&Value>, path: JsonPath) -> Option<String> {
         if value.is_none() || value.and_then(Value::as_str) == Some("") {
-            self.without_address.push((place, if value.is_none() { "is missing" } else { "is empty" }));
+            self.without_address.push((path, if value.is_none() { "is missing" } else { "is empty" }));
             return value.map(|_| String::new());
         }
-        let text = self.text(value, place)?;
+        let text = self.text(value, path)?;
         let is_no_device =
             |ip: IpAddr| ip.is_unspecified() || ip.is_multicast() || matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
         match text.parse::<IpAddr>() {
-            Err(_) => self.add(place, format!("is {}, which is not an IP address", quote(text))),
-            Ok(ip) if is_no_device(ip) => self.add(place, format!("is `{ip}`, which is no device's address")),
-            Ok(ip) => self.addresses.push((ip, place)),
+            Err(_) => self.add(path, format!("is {}, which is not an IP address", quote(text))),
+            Ok(ip) if is_no_device(ip) => self.add(path, format!("is `{ip}`, which is no device's address")),
+            Ok(ip) => self.addresses.push((ip, path)),
         }
         Some(text.to_owned())
     }
@@ -200,18 +204,18 @@ impl Check {
     pub fn end(mut self, devices: usize, list: &'static str) -> Result<(), Error> {
         if self.servers.len() > 1 {
             // On one server devices reach each other without their network.
-            for (place, what) in std::mem::take(&mut self.without_address) {
-                self.add(place, format!("{what}, and the table has several servers"));
+            for (path, what) in std::mem::take(&mut self.without_address) {
+                self.add(path, format!("{what}, and the table has several servers"));
             }
         }
-        for ((_, id), first, place) in repeated(&mut std::mem::take(&mut self.devices)) {
-            self.add(place, format!("is {id}, which this server has at `{first}` already"));
+        for ((_, id), first, path) in repeated(&mut std::mem::take(&mut self.devices)) {
+            self.add(path, format!("is {id}, which this server has at `{first}` already"));
         }
-        for (ip, first, place) in repeated(&mut std::mem::take(&mut self.addresses)) {
-            self.add(place, format!("is `{ip}`, which `{first}` is already"));
+        for (ip, first, path) in repeated(&mut std::mem::take(&mut self.addresses)) {
+            self.add(path, format!("is `{ip}`, which `{first}` is already"));
         }
         if devices == 0 && self.faults.1 == 0 {
-            self.add(Place::top(list), "has no device at all");
+            self.add(JsonPath::top(list), "has no device at all");
         }
         let (mut lines, count) = self.faults;
         if count == 0 {
@@ -252,10 +256,10 @@ pub(crate) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit())
 }
 
-/// Sorts what was seen by its keys. Each key that was there before, its first place, and its place.
-pub(crate) fn repeated<K: Ord + Copy>(seen: &mut [(K, Place)]) -> Vec<(K, Place, Place)> {
+/// Sorts what was seen by its keys. Each key that was there before, its first path, and its path.
+pub(crate) fn repeated<K: Ord + Copy>(seen: &mut [(K, JsonPath)]) -> Vec<(K, JsonPath, JsonPath)> {
     // Stable: equal keys stay in the order of the file.
     seen.sort_by_key(|(key, _)| *key);
     let same = seen.chunk_by(|(one, _), (other, _)| one == other);
-    same.flat_map(|same| same[1..].iter().map(|(key, place)| (*key, same[0].1, *place))).collect()
+    same.flat_map(|same| same[1..].iter().map(|(key, path)| (*key, same[0].1, *path))).collect()
 }

@@ -41,7 +41,7 @@ impl Clues {
 
 /// This server's instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found<'t> {
+pub struct OwnInstance<'t> {
     /// Its place in [`RankTable::instances`].
     pub position: usize,
     /// The instance.
@@ -60,10 +60,10 @@ pub struct Found<'t> {
 /// # Errors
 ///
 /// [`Error`] where it can't be told, on several lines: what was tried, what the table has, a hint. There is no default.
-pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<Found<'t>, Error> {
+pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<OwnInstance<'t>, Error> {
     let mut tried = Vec::new();
     match decide(table, clues, &mut tried) {
-        Some((position, by)) => Ok(Found { position, instance: &table.instances[position], by }),
+        Some((position, by)) => Ok(OwnInstance { position, instance: &table.instances[position], by }),
         None => Err(not_found(table, &tried)),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::check::{Check, Object, Place, is_digits, number, repeated};
+use crate::check::{Check, JsonPath, Object, is_digits, number, repeated};
 use crate::error::{Error, quote};
 use crate::table::{Device, Format, Instance, RankTable};
 
@@ -27,16 +27,16 @@ const MAX_GAPS_NAMED: usize = 8;
 /// the file, which is what the vendor's scripts do.
 pub(crate) fn v0(top: &Object) -> Result<RankTable, Error> {
     let mut check = Check::default();
-    let list = Place::top("group_list");
+    let list = JsonPath::top("group_list");
     let (groups, count) = check.list(top.get("group_list"), list, MAX_GROUPS);
     check.count(top.get("group_count"), list.key("group_count"), count, "the length of `group_list` is");
     let mut names = HashMap::new();
     let mut instances: Vec<Instance> = Vec::new();
     let mut without_devices = Vec::new();
-    for (place, group) in groups {
+    for (path, group) in groups {
         let is_empty = number(group.get("device_count")) == Some(0);
-        let is_sorted = !is_empty && place == list.entry(0);
-        let mut of_group = read_group(place, group, is_empty, is_sorted, &mut check, &mut names);
+        let is_sorted = !is_empty && path == list.entry(0);
+        let mut of_group = read_group(path, group, is_empty, is_sorted, &mut check, &mut names);
         if is_empty {
             without_devices.extend(of_group.into_iter().filter_map(|it| it.name));
             continue;
@@ -66,28 +66,28 @@ pub(crate) fn pod_index(name: &str) -> Option<u64> {
 }
 
 fn read_group<'v>(
-    place: Place,
+    path: JsonPath,
     group: &'v Object,
     is_empty: bool,
     is_sorted: bool,
     check: &mut Check,
-    names: &mut HashMap<&'v str, Place>,
+    names: &mut HashMap<&'v str, JsonPath>,
 ) -> Vec<Instance> {
-    let (raw, count) = check.list(group.get("instance_list"), place.key("instance_list"), MAX_INSTANCES);
-    let place_of_count = place.key("instance_count");
-    check.count(group.get("instance_count"), place_of_count, count, "the length of `instance_list` is");
+    let (raw, count) = check.list(group.get("instance_list"), path.key("instance_list"), MAX_INSTANCES);
+    let path_of_count = path.key("instance_count");
+    check.count(group.get("instance_count"), path_of_count, count, "the length of `instance_list` is");
     let mut instances = Vec::with_capacity(raw.len());
     let mut listed = 0;
     for (entry, it) in raw {
-        let place = entry.key("pod_name");
-        let name = check.text(it.get("pod_name"), place);
+        let path = entry.key("pod_name");
+        let name = check.text(it.get("pod_name"), path);
         if let Some(name) = name {
-            if let Some(first) = names.insert(name, place) {
-                check.add(place, format!("is {}, which `{first}` is already", quote(name)));
+            if let Some(first) = names.insert(name, path) {
+                check.add(path, format!("is {}, which `{first}` is already", quote(name)));
             }
             if is_sorted && count > 1 && pod_index(name).is_none() {
                 let name = quote(name);
-                check.add(place, format!("is {name}, which does not end in `-` and a number to order by"));
+                check.add(path, format!("is {name}, which does not end in `-` and a number to order by"));
             }
         }
         let mut instance = Instance { name: name.map(str::to_owned), server_id: String::new(), devices: Vec::new() };
@@ -103,20 +103,20 @@ fn read_group<'v>(
                 let (devices, count) = check.list(devices, entry.key("devices"), MAX_DEVICES_PER_SERVER);
                 let number = server.map(|(_, number, _)| number);
                 instance.devices =
-                    devices.into_iter().filter_map(|(place, it)| check.device(it, number, place)).collect();
+                    devices.into_iter().filter_map(|(path, it)| check.device(it, number, path)).collect();
                 listed += count;
             }
         }
         instances.push(instance);
     }
-    check.count(group.get("device_count"), place.key("device_count"), listed, "the devices of its instances are");
+    check.count(group.get("device_count"), path.key("device_count"), listed, "the devices of its instances are");
     instances
 }
 
 /// A table of a complete v1 file. The order of servers and devices is the file's; ranks may be in any order.
 pub(crate) fn v1(top: &Object) -> Result<RankTable, Error> {
     let mut check = Check::default();
-    let list = Place::top("server_list");
+    let list = JsonPath::top("server_list");
     let (servers, count) = check.list(top.get("server_list"), list, MAX_INSTANCES);
     // The vendor's scripts don't look at it, so a table without it works today.
     if let says @ Some(_) = top.get("server_count") {
@@ -127,10 +127,10 @@ pub(crate) fn v1(top: &Object) -> Result<RankTable, Error> {
     let mut is_complete = true;
     let mut instances = Vec::with_capacity(servers.len());
     for (entry, raw) in servers {
-        let place = entry.key("server_id");
-        let server = check.server(raw.get("server_id"), place);
+        let path = entry.key("server_id");
+        let server = check.server(raw.get("server_id"), path);
         if let Some((id, _, Some(first))) = server {
-            check.add(place, format!("is {}, which `{first}` is already", quote(id)));
+            check.add(path, format!("is {}, which `{first}` is already", quote(id)));
         }
         is_complete &= raw.get("device").is_some_and(Value::is_array);
         let (raw, count) = check.list(raw.get("device"), entry.key("device"), MAX_DEVICES_PER_SERVER);
@@ -138,15 +138,15 @@ pub(crate) fn v1(top: &Object) -> Result<RankTable, Error> {
         let mut devices = Vec::with_capacity(raw.len());
         for (entry, it) in raw {
             let device = check.device(it, server.map(|(_, number, _)| number), entry);
-            let place = entry.key("rank_id");
-            let rank = check.whole(it.get("rank_id"), place, u32::MAX);
-            ranks.extend(rank.map(|rank| (rank, place)));
+            let path = entry.key("rank_id");
+            let rank = check.whole(it.get("rank_id"), path, u32::MAX);
+            ranks.extend(rank.map(|rank| (rank, path)));
             devices.extend(device.zip(rank).map(|(device, rank)| Device { rank, ..device }));
         }
         instances.push(Instance { name: None, server_id: server.map_or("", |(id, ..)| id).to_owned(), devices });
     }
-    for (rank, first, place) in repeated(&mut ranks) {
-        check.add(place, format!("is {rank}, which `{first}` is already"));
+    for (rank, first, path) in repeated(&mut ranks) {
+        check.add(path, format!("is {rank}, which `{first}` is already"));
     }
     if is_complete && ranks.len() == device_count && device_count > 0 {
         check_ranks(&ranks, &mut check);
@@ -156,7 +156,7 @@ pub(crate) fn v1(top: &Object) -> Result<RankTable, Error> {
 }
 
 /// Ranks, here in their order, are 0 to the number of devices − 1.
-fn check_ranks(ranks: &[(u32, Place)], check: &mut Check) {
+fn check_ranks(ranks: &[(u32, JsonPath)], check: &mut Check) {
     let devices = ranks.len();
     let all = format!("{devices} devices have the ranks 0 to {}", devices - 1);
     let mut gaps = Vec::new();
@@ -170,12 +170,12 @@ fn check_ranks(ranks: &[(u32, Place)], check: &mut Check) {
         }
         next = rank + 1;
     }
-    for (rank, place) in ranks.iter().filter(|(rank, _)| *rank as usize >= devices) {
-        check.add(*place, format!("is {rank}, but {all}"));
+    for (rank, path) in ranks.iter().filter(|(rank, _)| *rank as usize >= devices) {
+        check.add(*path, format!("is {rank}, but {all}"));
     }
     if !gaps.is_empty() {
         let more = if gaps.len() > MAX_GAPS_NAMED { ", …" } else { "" };
         gaps.truncate(MAX_GAPS_NAMED);
-        check.add(Place::top("server_list"), format!("lacks rank {}{more}: {all}", gaps.join(", ")));
+        check.add(JsonPath::top("server_list"), format!("lacks rank {}{more}: {all}", gaps.join(", ")));
     }
 }

@@ -24,7 +24,7 @@ mod watch;
 mod write;
 
 pub use error::Error;
-pub use find::{Clues, Found, find};
+pub use find::{Clues, OwnInstance, find};
 pub use locate::{DEFAULT_PATH, FILE_NAME, Location, Origin, locate};
 pub use parse::{MAX_BYTES, parse};
 pub use table::{Device, Format, Instance, RankTable};

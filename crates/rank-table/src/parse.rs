@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::check::{Object, Place, kind};
+use crate::check::{JsonPath, Object, kind};
 use crate::error::{Error, quote};
 use crate::formats;
 use crate::table::RankTable;
@@ -84,7 +84,7 @@ fn refuse_newer(top: &Object) -> Result<(), Error> {
 }
 
 fn one_fault(key: &'static str, message: &str) -> Error {
-    Error::lasting(format!("has 1 fault:\n`{}` {message}", Place::top(key)))
+    Error::lasting(format!("has 1 fault:\n`{}` {message}", JsonPath::top(key)))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Error> {

@@ -6,21 +6,13 @@ use std::net::IpAddr;
 
 use expect_test::expect_file;
 use rank_table::{Clues, RankTable, find, parse};
-use serde_json::{Value, json};
 
-use crate::check_cases;
+use crate::{check_cases, v0};
 
-/// A v0 table with a pod of so many devices on each of the servers.
-fn v0(pods: &[(String, String)], devices: usize) -> RankTable {
-    let pods = pods.iter().enumerate().map(|(n, (name, server))| {
-        let devices = (0..devices).map(|d| json!({"device_id": n * 8 + d, "device_ip": format!("192.{d}.{n}.1")}));
-        json!({"pod_name": name, "server_id": server, "devices": devices.collect::<Vec<_>>()})
-    });
-    let pods: Vec<Value> = pods.collect();
-    let table = json!({"status": "completed", "group_count": 2, "group_list": [
-        {"device_count": pods.len() * devices, "instance_count": pods.len(), "instance_list": pods},
-        {"device_count": "0", "instance_count": "1", "instance_list": [{"pod_name": "ps-0"}]},
-    ]});
+/// A v0 table with a pod of so many devices on each of the servers, and one without devices.
+fn pods(pods: impl Iterator<Item = (String, String)>, devices: usize) -> RankTable {
+    let pods = pods.map(|(name, server)| (name, server, devices)).collect();
+    let table = v0(&[pods, vec![("ps-0".to_owned(), String::new(), 0)]]);
     parse(table.to_string().as_bytes()).unwrap()
 }
 
@@ -37,12 +29,11 @@ fn a_server_is_found_by_the_first_clue_that_fits_or_not_at_all() {
     check_cases(include_str!("find.txt"), expect_file!["find.txt"], |lines| {
         let [table, known] = lines else { panic!("{lines:?}") };
         let (format, servers) = table.split_once(' ').unwrap();
-        let pods: Vec<_> = servers.split(' ').map(|it| it.split_once('@').unwrap_or(("x-0", it))).collect();
-        let name = |(n, (name, server)): (usize, &(&str, &str))| match format {
-            "v0" => ((*name).to_owned(), (*server).to_owned()),
-            _ => (format!("x-{n}"), (*server).to_owned()),
+        let named = |(n, it): (usize, &str)| match it.split_once('@') {
+            Some((name, server)) => (name.to_owned(), server.to_owned()),
+            None => (format!("x-{n}"), it.to_owned()),
         };
-        let mut table = v0(&pods.iter().enumerate().map(name).collect::<Vec<_>>(), 1);
+        let mut table = pods(servers.split(' ').enumerate().map(named), 1);
         if format == "v1" {
             table = parse(table.to_v1().as_bytes()).unwrap();
         }
@@ -61,8 +52,7 @@ fn a_server_is_found_by_the_first_clue_that_fits_or_not_at_all() {
 #[test]
 fn the_64_nodes_of_one_table_have_all_ranks_once() {
     let address = |n: usize| IpAddr::from([10, 0, 1, u8::try_from(n).unwrap()]).to_string();
-    let pods: Vec<_> = (0..64).map(|n| (n * 37) % 64).map(|n| (format!("job-{n}"), address(n))).collect();
-    let first = v0(&pods, 8);
+    let first = pods((0..64).map(|n| (n * 37) % 64).map(|n| (format!("job-{n}"), address(n))), 8);
     let again = parse(first.to_v1().as_bytes()).unwrap();
     let words = |n: usize| {
         let (name, host) = (format!("MA_CURRENT_INSTANCE_NAME=job-{n}"), format!("MA_CURRENT_HOST_IP={}", address(n)));

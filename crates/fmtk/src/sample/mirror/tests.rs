@@ -199,25 +199,24 @@ fn a_mirror_that_is_not_there_is_asked_a_few_times_only() {
 const DEBIAN: &str = "ID=debian\nVERSION_CODENAME=bookworm\n";
 
 #[test]
-fn the_mirror_is_that_of_the_main_suite() {
-    let uris = "'http://sec.example/debian-security/dists/bookworm-security/InRelease' x 0 \n\
+fn the_mirror_is_that_of_debians_main_suite() {
+    let several = "'http://sec.example/debian-security/dists/bookworm-security/InRelease' x 0 \n\
         'https://maker.example/debian/dists/bookworm/InRelease' x 0 \n\
         'http://near.example/debian/dists/bookworm/InRelease' x 0 \n\
         'http://near.example/debian/dists/bookworm-updates/InRelease' x 0 \n\
         'http://near.example/debian/dists/bookworm/main/binary-amd64/Packages.xz' x 0 \n";
-    assert_eq!(choose(uris, DEBIAN).as_deref(), Some("http://near.example/debian"));
-    let one = |uri: &str| choose(&format!("'{uri}' x 0 \n"), DEBIAN);
-    assert_eq!(one("http://a.example/debian/dists/stable/InRelease").as_deref(), Some("http://a.example/debian"));
-    assert_eq!(one("mirror+file:/etc/apt/mirrors/dists/stable/InRelease"), None);
-    assert_eq!(one("http://a.example/debian/dists/bookworm-backports/InRelease"), None);
-}
-
-#[test]
-fn a_descendant_of_debian_has_no_mirror_of_debian() {
-    let uris = "'http://mirror.example/ubuntu/dists/jammy/InRelease' x 0 \n";
-    assert_eq!(choose(uris, "ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=jammy\n"), None);
-    assert_eq!(choose("", DEBIAN), None);
-    assert_eq!(choose("E: something else\n", DEBIAN), None);
+    let ubuntu = "ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=jammy\n";
+    for (os_release, uris, mirror) in [
+        (DEBIAN, several, Some("http://near.example/debian")),
+        (DEBIAN, "'http://a.example/debian/dists/stable/InRelease' x 0 \n", Some("http://a.example/debian")),
+        (DEBIAN, "'mirror+file:/etc/apt/mirrors/dists/stable/InRelease' x 0 \n", None),
+        (DEBIAN, "'http://a.example/debian/dists/bookworm-backports/InRelease' x 0 \n", None),
+        (DEBIAN, "E: something else\n", None),
+        (DEBIAN, "", None),
+        (ubuntu, "'http://mirror.example/ubuntu/dists/jammy/InRelease' x 0 \n", None),
+    ] {
+        assert_eq!(choose(uris, os_release).as_deref(), mirror, "{uris}");
+    }
 }
 
 #[test]
