@@ -166,7 +166,7 @@ fn a_moxing_that_a_requirement_pulls_in_is_refused() {
     fs::write(wheels.join("moxing-1.0-py3-none-any.whl"), "").unwrap();
     assert!(arrived(&wheels, &place.store).unwrap_err().to_string().contains("is not MoXing"));
     fs::rename(wheels.join("moxing-1.0-py3-none-any.whl"), wheels.join("a.tar.gz")).unwrap();
-    assert_eq!(arrived(&wheels, &place.store).unwrap_err().to_string(), "pip brought a file that is no wheel");
+    assert_eq!(arrived(&wheels, &place.store).unwrap_err().to_string(), "pip downloaded a file that is not a wheel");
 }
 
 #[test]

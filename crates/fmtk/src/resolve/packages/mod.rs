@@ -25,11 +25,11 @@ pub use self::{
 };
 use crate::{
     options::Call,
-    recipe::{CANN, Distribution, PYPI, Recipe, Requirement},
+    recipe::{CANN, PYPI, Recipe, Requirement},
     resolve::{
         fetch::{self, State},
         place,
-        wheels::{InstallerName, WheelName, digest},
+        wheels::{InstallerName, digest, wheel_name},
     },
     terminal::report::{Problems, WithHint},
 };
@@ -232,9 +232,8 @@ fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems)
 
 /// The requirements that none of these wheels is for, by name.
 fn unmet<'a>(recipe: &'a Recipe, wheels: &[(String, bool)]) -> Vec<&'a Requirement> {
-    let names: Vec<Distribution> =
-        wheels.iter().filter_map(|(name, _)| Some(name.parse::<WheelName>().ok()?.distribution)).collect();
-    recipe.pypi.requirements.iter().filter(|one| !names.contains(one.name())).collect()
+    let names: Vec<String> = wheels.iter().filter_map(|(file, _)| Some(wheel_name(file).ok()?.0)).collect();
+    recipe.pypi.requirements.iter().filter(|one| !names.iter().any(|name| name == one.name().as_str())).collect()
 }
 
 /// Whether somebody put a wheel for each requirement there and nothing was ever fetched: a machine without pip.
@@ -246,27 +245,26 @@ pub fn by_hand(recipe: &Recipe, folder: &Path) -> anyhow::Result<bool> {
 
 /// Checks what file names say: one wheel a distribution, and the versions that the image's tag will claim.
 fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Problems) {
-    let mut wheels: BTreeMap<Distribution, Vec<String>> = BTreeMap::new();
+    let mut wheels: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (kind, path) in chosen {
         let file = file_name(path);
         if kind == CANN {
             at_odds(recipe, &file).into_iter().for_each(|(problem, hint)| problems.push(problem, hint));
             continue;
         }
-        let wheel: WheelName = match file.parse() {
-            Ok(wheel) => wheel,
+        let (distribution, found) = match wheel_name(&file) {
+            Ok((distribution, name)) => (distribution, name.version),
             Err(message) => {
                 problems.push(message, None);
                 continue;
             }
         };
-        let mindspore = matches!(wheel.distribution.as_str(), "mindspore" | "mindspore-ascend");
-        if mindspore && wheel.version != recipe.versions.mindspore.as_str() {
-            let (found, wanted) = (&wheel.version, &recipe.versions.mindspore);
+        let wanted = recipe.versions.mindspore.as_str();
+        if matches!(distribution.as_str(), "mindspore" | "mindspore-ascend") && found != wanted {
             let message = format!("`{file}` is MindSpore `{found}`, but the image's tag would say `{wanted}`");
             problems.push(message, Some(format!("give `--set versions.mindspore={found}`, or another wheel")));
         }
-        wheels.entry(wheel.distribution).or_default().push(path.display().to_string());
+        wheels.entry(distribution).or_default().push(path.display().to_string());
     }
     for (distribution, paths) in wheels.iter().filter(|(_, paths)| paths.len() > 1) {
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
