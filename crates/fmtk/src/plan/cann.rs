@@ -59,7 +59,7 @@ pub fn max_layer(recipe: &Recipe, base_layers: usize, installer: u64) -> u64 {
 
 /// CANN's layers, and how many they are at most.
 pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<(PlannedLayer, usize)> {
-    let CannInput { installer: Package { path, sha256, size, .. }, engine, installed } = inputs.cann?;
+    let CannInput { installer: Package { path, sha256, size, .. }, engine, installed } = inputs.cann.as_ref()?;
     let recipe = inputs.recipe;
     if let Some(setid) = installed.as_ref().map(|installed| &installed.setid).filter(|setid| !setid.is_empty()) {
         warnings.push(format!(

@@ -78,7 +78,7 @@ pub(super) fn installed(
     let index = |folder: &str| inputs.index.filter(|_| !folders::is_gone(folder, removed));
     let real = |folder: &str| index(folder).map(|index| index.real_path(folder));
     let mut installed = Vec::new();
-    for Wheel { package, facts } in inputs.wheels {
+    for Wheel { package, facts } in &inputs.wheels {
         match InstalledWheel::new(facts.clone(), package.path.clone(), package.sha256, layout.clone(), real) {
             Ok(wheel) => installed.push((package.size, wheel)),
             Err(error) => problems.push(error, None),

@@ -50,17 +50,17 @@ pub struct Inputs<'a> {
     pub recipe: &'a Recipe,
     pub timestamp: Timestamp,
     /// The wheels of the vendor and of PyPI, and CANN's own once it is installed.
-    pub wheels: &'a [Wheel],
+    pub wheels: Vec<Wheel>,
     /// CANN's installer, where there is one.
-    pub cann: Option<&'a CannInput>,
+    pub cann: Option<CannInput>,
     /// The user's own files.
-    pub files: &'a [PlannedFile],
+    pub files: Vec<PlannedFile>,
     /// Where the vendor's scripts come from.
-    pub origin: &'a Origin,
+    pub origin: Origin,
     /// The vendor's scripts, where they were found.
-    pub scripts: Option<&'a [Script]>,
+    pub scripts: Option<Vec<Script>>,
     /// What the base has in the place of the launch kit's front, where that is known.
-    pub front: Option<&'a (Attr, Vec<u8>)>,
+    pub front: Option<(Attr, Vec<u8>)>,
     pub base: &'a Base,
     /// What is inside the base, where that is known.
     pub index: Option<&'a BaseIndex>,
