@@ -20,7 +20,6 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct CannInput {
     pub installer: Package,
-    /// The engine that is to run it.
     pub engine: Option<&'static str>,
     /// What it wrote, where that is known.
     pub installed: Option<Installed>,
@@ -37,7 +36,6 @@ pub struct PlannedCann {
     pub size: u64,
     /// Whether a user `HwHiAiUser` is made first.
     pub user: bool,
-    /// What is dropped of the changes.
     pub drop: Vec<String>,
     /// The engine that has to run it; none where its layers are in the store.
     pub engine: Option<&'static str>,

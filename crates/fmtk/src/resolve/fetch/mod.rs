@@ -65,9 +65,7 @@ pub fn state(recipe: &Recipe, folder: &Path) -> anyhow::Result<State> {
 pub struct Fetched {
     /// Whether pip was run; else everything was there.
     pub downloaded: bool,
-    /// File names of the wheels, sorted.
     pub files: Vec<String>,
-    /// Their length together in bytes.
     pub size: u64,
 }
 

@@ -249,7 +249,7 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
     for (kind, path) in chosen {
         let file = file_name(path);
         if kind == CANN {
-            at_odds(recipe, &file).into_iter().for_each(|(problem, hint)| problems.push(problem, hint));
+            name_conflicts(recipe, &file).into_iter().for_each(|(problem, hint)| problems.push(problem, hint));
             continue;
         }
         let (distribution, found) = match wheel_name(&file) {
@@ -274,7 +274,7 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
 }
 
 /// What conflicts with the recipe in an installer's name, each with a hint where there is one.
-pub fn at_odds(recipe: &Recipe, file: &str) -> Vec<(String, Option<String>)> {
+pub fn name_conflicts(recipe: &Recipe, file: &str) -> Vec<(String, Option<String>)> {
     let (version, arch) = (&recipe.versions.cann, &recipe.versions.arch);
     let name: InstallerName = match file.parse() {
         Ok(name) => name,

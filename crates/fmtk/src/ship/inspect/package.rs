@@ -86,7 +86,8 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
             .hint("copy the file again from where it came")?,
     };
     let named = name.parse::<InstallerName>();
-    let problems: Vec<String> = packages::at_odds(recipe, &name).into_iter().map(|(problem, _)| problem).collect();
+    let problems: Vec<String> =
+        packages::name_conflicts(recipe, &name).into_iter().map(|(problem, _)| problem).collect();
     let mut text = String::new();
     let mut line = |label: &str, value: String| {
         let _ = writeln!(text, "{label:<9}{value}");
