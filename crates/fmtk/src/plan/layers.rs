@@ -84,9 +84,9 @@ pub(super) fn installed(
             Err(error) => problems.push(error, None),
         }
     }
-    installed.sort_by(|(a, of_a), (b, of_b)| b.cmp(a).then_with(|| of_a.facts.key().cmp(&of_b.facts.key())));
     let wheels: Vec<&InstalledWheel> = installed.iter().map(|(_, wheel)| wheel).collect();
     wheel_layer::conflicts(&wheels).into_iter().for_each(|conflict| problems.push(conflict, None));
+    installed.sort_by(|(a, of_a), (b, of_b)| b.cmp(a).then_with(|| of_a.facts.key().cmp(&of_b.facts.key())));
     installed
 }
 
