@@ -109,6 +109,7 @@ impl World {
                 .wheels
                 .iter_mut()
                 .for_each(|wheel| wheel.package.path = format!("{path}/{}", wheel.package.file).into()),
+            "large" => self.large(),
             "machine" => self.architecture.clone_from(path),
             "layers" => self.base_layers = path.parse().unwrap(),
             "look" => self.look = path == "yes",

@@ -203,30 +203,22 @@ fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems)
         return Ok(paths);
     }
     others.iter().for_each(|(name, _)| unusable(&folder.join(name), problems));
-    let run_fetch = || Some(format!("run `{}`", call.fetch));
-    match fetch::state(recipe, &folder)? {
+    let messages: Vec<String> = match fetch::state(recipe, &folder)? {
         State::Never => {
-            for requirement in unmet(recipe, &wheels) {
-                problems.push(format!("`{requirement}` of PyPI is not in `{}`", folder.display()), run_fetch());
-            }
+            let unmet = unmet(recipe, &wheels).into_iter();
+            unmet.map(|requirement| format!("`{requirement}` of PyPI is not in `{}`", folder.display())).collect()
         }
         State::Other(files) => {
-            // What the next fetch takes away is not judged: its hints would contradict this one.
+            // What the next fetch removes is not judged: its hints would contradict this one.
             paths.retain(|path| !files.iter().any(|file| path.ends_with(file)));
-            problems.push(
-                format!("`{}` was fetched for other requirements than the recipe's", folder.display()),
-                run_fetch(),
-            );
+            vec![format!("`{}` was fetched for other requirements than the recipe's", folder.display())]
         }
         State::Lacking(files) => {
-            let files: Vec<&str> = files.iter().map(String::as_str).collect();
-            problems.push(
-                format!("files fetched into `{}` are gone or changed: {}", folder.display(), quoted(&files)),
-                run_fetch(),
-            );
+            vec![format!("files fetched into `{}` are gone or changed: {}", folder.display(), quoted(&files))]
         }
-        State::Complete => {}
-    }
+        State::Complete => Vec::new(),
+    };
+    messages.into_iter().for_each(|message| problems.push(message, Some(format!("run `{}`", call.fetch))));
     Ok(paths)
 }
 
@@ -267,8 +259,7 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
         wheels.entry(distribution).or_default().push(path.display().to_string());
     }
     for (distribution, paths) in wheels.iter().filter(|(_, paths)| paths.len() > 1) {
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let message = format!("{} wheels of `{distribution}`: {}", paths.len(), quoted(&paths));
+        let message = format!("{} wheels of `{distribution}`: {}", paths.len(), quoted(paths));
         problems.push(message, Some("leave the one that the image shall have".to_owned()));
     }
 }
@@ -311,6 +302,6 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+fn quoted<T: AsRef<str>>(names: &[T]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
