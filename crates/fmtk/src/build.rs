@@ -32,7 +32,6 @@ fn workers() -> usize {
 pub struct Built {
     /// The image; its manifest and config are in the store.
     pub image: Image,
-    /// The layers of ours, bottom to top.
     pub layers: Vec<BuiltLayer>,
 }
 

@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::Context;
 use image_name::{ImageRef, Timestamp};
-use makeself::Makeself;
-use oci_image::{Attr, Base, BaseIndex, Descriptor, IndexError, Store, TarError, UnpackError};
+use oci_image::{BaseIndex, Descriptor, IndexError, Store, TarError, UnpackError};
 use serde_json::json;
 use wheel_layer::WheelFacts;
 
@@ -24,10 +23,13 @@ use crate::{
         own_file::PlannedFile,
         packages::{self, Package, Wheel},
         place,
-        scripts::{self, Origin, Script, scripts_folder},
+        scripts::{self, Origin, scripts_folder},
         setup,
     },
-    ship::output::{self, BuiltImage, Output},
+    ship::{
+        built_image::BuiltImage,
+        output::{self, Output},
+    },
     terminal::{
         clock,
         progress::{self, Progress},
@@ -115,14 +117,60 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
     let folder = setup::pkg_folder(&args.recipe);
+    let pypi_folder = packages::pypi_folder(&folder);
     if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folder)? {
-        fetch::fetch(&recipe, &packages::pypi_folder(&folder), store, progress)?;
+        fetch::fetch(&recipe, &pypi_folder, store, progress)?;
     }
-    let mut prepared = Prepared::new(args, &recipe, call, store, progress)?;
-    let mut plan = Plan::new(&prepared.inputs(args, &recipe, call, timestamp))?;
+    let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
+    let packages = || {
+        let found = setup::packages(&args.recipe, &recipe, call, store, progress)?;
+        Ok((packages::contents(found.clone(), store, call)?, found))
+    };
+    let found = report::both(packages(), setup::own_files(&recipe, store));
+    let found = report::both(found, scripts::packages(&origin));
+    let (found, opened) = setup::with_base(found, &recipe, &args.registry, store, progress)?;
+    let ((((wheels, installer), mut pinned), files), of_scripts) = found;
+    if !args.recipe.sample {
+        let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref()))?;
+        pinned.extend(of_scripts);
+        for note in lock::verify(lock.as_ref(), &recipe, &pinned, &opened.base.manifest_digest, call)? {
+            progress.line(&format!("note: {note}"));
+        }
+    }
+    let needed = is_needed(&recipe, &origin, !wheels.is_empty(), &files);
+    let index = index(args, &origin, needed, &recipe, &opened, store, progress)?;
+    let mut inputs = Inputs {
+        recipe: &recipe,
+        timestamp,
+        wheels,
+        cann: None,
+        files,
+        scripts: scripts::find(&origin, &recipe, store, index.as_ref())?,
+        origin,
+        front: front::of_base(store, index.as_ref())?,
+        base: &opened.base,
+        index: index.as_ref(),
+        allow_missing: args.allow_missing,
+        call,
+        fetched: fetch::was_here(&pypi_folder),
+        scripts_folder: scripts_folder(&args.recipe),
+        oci: args.media_types == MediaTypes::Oci,
+    };
+    let unfinished = match &installer {
+        Some((package, read)) => {
+            look_for_cann(&mut inputs, package, args, store)?.map(|engine| (package, read, engine))
+        }
+        None => None,
+    };
+    let mut plan = Plan::new(&inputs)?;
     // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
-    if !args.dry_run && prepared.install(args, &recipe, store, progress)? {
-        plan = Plan::new(&prepared.inputs(args, &recipe, call, timestamp))?;
+    if !args.dry_run
+        && let Some((package, read, engine)) = unfinished
+    {
+        let run = Installer { path: &package.path, interpreter: &read.interpreter };
+        let installed = cann::install(store, &cann_key(&inputs, package), &run, &opened, engine, progress)?;
+        set_installed(&mut inputs, package, installed, store)?;
+        plan = Plan::new(&inputs)?;
     }
     for warning in &plan.warnings {
         progress.warning(warning);
@@ -131,11 +179,10 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         return args.format.print(|| plan.to_string(), &plan);
     }
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
-    let opened = &prepared.opened;
-    let built = build::build(store, &plan, &opened.base, opened, progress)?;
+    let built = build::build(store, &plan, &opened.base, &opened, progress)?;
     let record = recorded(&plan, &built, &recipe, args.recipe.sample)?;
     let reference = &recipe.base.reference;
-    let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened };
+    let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened: &opened };
     for output in &outputs {
         progress.line(&format!("writing {output}"));
         output.write(&image, store)?;
@@ -150,127 +197,52 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     say_built(&record, args.format)
 }
 
-/// The inputs as they were found.
-struct Prepared {
-    wheels: Vec<Wheel>,
-    installer: Option<(Package, Makeself)>,
-    cann: Option<CannInput>,
-    files: Vec<PlannedFile>,
-    opened: OpenImage,
-    index: Option<BaseIndex>,
-    origin: Origin,
-    scripts: Option<Vec<Script>>,
-    front: Option<(Attr, Vec<u8>)>,
+/// What the layers of CANN depend on.
+fn cann_key<'a>(inputs: &Inputs<'a>, installer: &Package) -> CannKey<'a> {
+    let Inputs { recipe, base, index, .. } = inputs;
+    let max_layer = plan::max_layer_of_cann(recipe, base.layers.len(), installer.size);
+    let (dirs, sha256) = (index.map(|index| &index.dirs), installer.sha256);
+    CannKey { sha256, base: base.manifest_digest, dirs, cann: &recipe.cann, max_layer }
 }
 
-impl Prepared {
-    fn new(args: &ImageArgs, recipe: &Recipe, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<Self> {
-        let origin = scripts::origin(recipe, scripts_folder(&args.recipe));
-        let packages = || {
-            let found = setup::packages(&args.recipe, recipe, call, store, progress)?;
-            Ok((packages::contents(found.clone(), store, call)?, found))
-        };
-        let inputs = report::both(packages(), setup::own_files(recipe, store));
-        let inputs = report::both(inputs, scripts::packages(&origin));
-        let (inputs, opened) = setup::with_base(inputs, recipe, &args.registry, store, progress)?;
-        let ((((wheels, installer), mut pinned), files), of_scripts) = inputs;
-        if !args.recipe.sample {
-            let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref()))?;
-            pinned.extend(of_scripts);
-            for note in lock::verify(lock.as_ref(), recipe, &pinned, &opened.base.manifest_digest, call)? {
-                progress.line(&format!("note: {note}"));
-            }
-        }
-        let needed = is_needed(recipe, &origin, !wheels.is_empty(), &files);
-        let index = index(args, &origin, needed, recipe, &opened, store, progress)?;
-        let scripts = scripts::find(&origin, recipe, store, index.as_ref())?;
-        let front = front::of_base(store, index.as_ref())?;
-        let mut prepared = Self { wheels, installer, cann: None, files, opened, index, origin, scripts, front };
-        if let Some(wanted) = prepared.wanted(recipe) {
-            let installed = cann::cached(store, &wanted)?;
-            let engine = match installed {
-                Some(_) => None,
-                // Said now: without one there is nothing to be built.
-                None => Some(engine::program(args.engine).context("CANN's installer has to be run in a container")?),
-            };
-            prepared.set_cann(store, engine, installed)?;
-        }
-        Ok(prepared)
+/// Notes CANN as the store has it; else the engine that has to run its installer. Without one nothing can be built.
+fn look_for_cann(
+    inputs: &mut Inputs<'_>,
+    installer: &Package,
+    args: &ImageArgs,
+    store: &Store,
+) -> anyhow::Result<Option<&'static str>> {
+    if let Some(installed) = cann::cached(store, &cann_key(inputs, installer))? {
+        return set_installed(inputs, installer, installed, store).map(|()| None);
     }
+    let engine = Some(engine::program(args.engine).context("CANN's installer has to be run in a container")?);
+    inputs.cann = Some(CannInput { installer: installer.clone(), engine, installed: None });
+    Ok(engine)
+}
 
-    /// What the layers of CANN depend on; none where there is no installer.
-    fn wanted<'a>(&'a self, recipe: &'a Recipe) -> Option<CannKey<'a>> {
-        let (package, _) = self.installer.as_ref()?;
-        let dirs = self.index.as_ref().map(|index| &index.dirs);
-        let Base { manifest_digest, layers, .. } = &self.opened.base;
-        let max_layer = plan::max_layer_of_cann(recipe, layers.len(), package.size);
-        Some(CannKey { sha256: package.sha256, base: *manifest_digest, dirs, cann: &recipe.cann, max_layer })
-    }
-
-    /// Notes what is known of CANN; the wheels in it are wheels like the others.
-    fn set_cann(
-        &mut self,
-        store: &Store,
-        engine: Option<&'static str>,
-        installed: Option<Installed>,
-    ) -> anyhow::Result<()> {
-        let Some((installer, _)) = self.installer.clone() else { return Ok(()) };
-        for wheel in installed.iter().flat_map(|installed| &installed.wheels) {
-            let (sha256, size) = (wheel.sha256, wheel.size);
-            // Some versions have the same wheel in two folders.
-            if self.wheels.iter().any(|known| known.package.sha256 == sha256) {
-                continue;
-            }
-            let path = cann::named(store, wheel)?;
-            let facts = WheelFacts::cached(store, &path, &sha256)
-                .with_context(|| format!("failed to read CANN's own wheel `{}`", wheel.path))
-                .hint("leave it out: set `cann.wheels`")?;
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let package = Package { kind: recipe::CANN.to_owned(), file, path, size, sha256 };
-            self.wheels.push(Wheel { package, facts: Arc::new(facts) });
+/// Notes what an installer left; the wheels in it are wheels like the others.
+fn set_installed(
+    inputs: &mut Inputs<'_>,
+    installer: &Package,
+    installed: Installed,
+    store: &Store,
+) -> anyhow::Result<()> {
+    for wheel in &installed.wheels {
+        let (sha256, size) = (wheel.sha256, wheel.size);
+        // Some versions have the same wheel in two folders.
+        if inputs.wheels.iter().any(|known| known.package.sha256 == sha256) {
+            continue;
         }
-        self.cann = Some(CannInput { installer, engine, installed });
-        Ok(())
+        let path = cann::named(store, wheel)?;
+        let facts = WheelFacts::cached(store, &path, &sha256)
+            .with_context(|| format!("failed to read CANN's own wheel `{}`", wheel.path))
+            .hint("leave it out: set `cann.wheels`")?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let package = Package { kind: recipe::CANN.to_owned(), file, path, size, sha256 };
+        inputs.wheels.push(Wheel { package, facts: Arc::new(facts) });
     }
-
-    /// Runs CANN's installer where that has to be done; whether it was.
-    fn install(
-        &mut self,
-        args: &ImageArgs,
-        recipe: &Recipe,
-        store: &Store,
-        progress: &Progress,
-    ) -> anyhow::Result<bool> {
-        let missing = self.cann.as_ref().is_some_and(|cann| cann.installed.is_none());
-        let (Some((package, read)), Some(wanted), true) = (&self.installer, self.wanted(recipe), missing) else {
-            return Ok(false);
-        };
-        let installer = Installer { path: &package.path, interpreter: &read.interpreter };
-        let program = engine::program(args.engine)?;
-        let installed = cann::install(store, &wanted, &installer, &self.opened, program, progress)?;
-        self.set_cann(store, None, Some(installed))?;
-        Ok(true)
-    }
-
-    fn inputs<'a>(&'a self, args: &ImageArgs, recipe: &'a Recipe, call: &'a Call, timestamp: Timestamp) -> Inputs<'a> {
-        Inputs {
-            recipe,
-            timestamp,
-            wheels: &self.wheels,
-            cann: self.cann.as_ref(),
-            files: &self.files,
-            origin: &self.origin,
-            scripts: self.scripts.as_deref(),
-            front: self.front.as_ref(),
-            base: &self.opened.base,
-            index: self.index.as_ref(),
-            allow_missing: args.allow_missing,
-            call,
-            fetched: fetch::was_here(&packages::pypi_folder(&setup::pkg_folder(&args.recipe))),
-            scripts_folder: scripts_folder(&args.recipe),
-            oci: args.media_types == MediaTypes::Oci,
-        }
-    }
+    inputs.cann = Some(CannInput { installer: installer.clone(), engine: None, installed: Some(installed) });
+    Ok(())
 }
 
 /// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what
@@ -296,18 +268,16 @@ fn index(
     if args.no_inspect || args.inspect == Inspect::Never {
         return Ok(None);
     }
-    let mut wanted = scripts::wanted(origin)?;
-    wanted.push(front::PATH.to_owned());
-    if let Some(index) = BaseIndex::cached(store, &base.manifest_digest, &wanted)? {
-        return Ok(Some(index));
-    }
+    let mut paths = scripts::wanted(origin)?;
+    paths.push(front::PATH.to_owned());
+    let known = BaseIndex::cached(store, &base.manifest_digest, &paths)?;
     let remote = matches!(recipe.base.reference, ImageRef::Registry(_));
-    if remote && args.inspect == Inspect::Auto && !needed {
-        return Ok(None);
+    if known.is_some() || remote && args.inspect == Inspect::Auto && !needed {
+        return Ok(known);
     }
     let (layers, size) = (progress::count(base.layers.len(), "layer"), progress::bytes(base.size()));
-    progress.line(&format!("looking into the base, once: {layers}, {size}"));
-    BaseIndex::build(store, base, opened, &wanted).map_err(damaged).context("failed to look into the base").map(Some)
+    progress.line(&format!("inspecting the base, once: {layers}, {size}"));
+    BaseIndex::build(store, base, opened, &paths).map_err(damaged).context("failed to inspect the base").map(Some)
 }
 
 /// Layers that come whole but can't be used will be the same the next time.

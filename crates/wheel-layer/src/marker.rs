@@ -152,6 +152,7 @@ mod tests {
             ("python_version == '3.*'", true),
             ("python_full_version < '3.9.2'", false),
             ("sys_platform == 'win32' or os_name == 'posix'", true),
+            ("os_name == 'posix' or sys_platform == 'win32'", true),
             ("sys.platform == 'linux' and platform.machine == 'aarch64'", true),
             ("platform_machine == 'x86_64' and (python_version > '3' or os_name == 'nt')", false),
             ("platform_machine != 'x86_64'", true),

@@ -20,7 +20,6 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct CannInput {
     pub installer: Package,
-    /// The engine that is to run it.
     pub engine: Option<&'static str>,
     /// What it wrote, where that is known.
     pub installed: Option<Installed>,
@@ -37,7 +36,6 @@ pub struct PlannedCann {
     pub size: u64,
     /// Whether a user `HwHiAiUser` is made first.
     pub user: bool,
-    /// What is dropped of the changes.
     pub drop: Vec<String>,
     /// The engine that has to run it; none where its layers are in the store.
     pub engine: Option<&'static str>,
@@ -59,7 +57,7 @@ pub fn max_layer(recipe: &Recipe, base_layers: usize, installer: u64) -> u64 {
 
 /// CANN's layers, and how many they are at most.
 pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<(PlannedLayer, usize)> {
-    let CannInput { installer: Package { path, sha256, size, .. }, engine, installed } = inputs.cann?;
+    let CannInput { installer: Package { path, sha256, size, .. }, engine, installed } = inputs.cann.as_ref()?;
     let recipe = inputs.recipe;
     if let Some(setid) = installed.as_ref().map(|installed| &installed.setid).filter(|setid| !setid.is_empty()) {
         warnings.push(format!(

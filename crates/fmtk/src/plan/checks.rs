@@ -1,4 +1,4 @@
-//! What speaks against building: the base or a wheel is not what the recipe says.
+//! Checks base, wheels and own files against the recipe.
 
 use std::collections::BTreeSet;
 
@@ -38,8 +38,8 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
     }
     let Some(index) = inputs.index else {
         warnings.push(format!(
-            "the base `{name}` was not looked into: its Python, glibc, users and folders are taken to be what the recipe \
-             says, and distributions that it has installed are neither counted nor replaced"
+            "base `{name}` not inspected; assuming its Python, glibc, users and directories match the recipe; \
+             distributions that it has installed are neither counted nor replaced"
         ));
         return;
     };
@@ -118,7 +118,7 @@ fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
 /// Whether each wheel fits the target, and whether all that they require is there.
 pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
     let target = target(inputs);
-    for Wheel { package, facts } in inputs.wheels {
+    for Wheel { package, facts } in &inputs.wheels {
         let mut push =
             |problem: &str, hint| problems.push(format_args!("wheel `{}`: {problem}", package.path.display()), hint);
         facts.check(&target).iter().for_each(|problem| push(problem, None));
@@ -174,7 +174,7 @@ pub(super) fn files(inputs: &Inputs<'_>, of_wheel: &dyn Fn(&str) -> bool, known:
         let of_base = (link || known.contains_key(&real)).then_some("the base");
         of_base.or_else(|| of_wheel(&real).then_some("a wheel"))
     };
-    for PlannedFile { from, to, .. } in inputs.files {
+    for PlannedFile { from, to, .. } in &inputs.files {
         if let Some(whose) = whose(to) {
             let name = from.file_name().unwrap_or_default().to_string_lossy();
             problems.push(
@@ -189,7 +189,7 @@ pub(super) fn files(inputs: &Inputs<'_>, of_wheel: &dyn Fn(&str) -> bool, known:
         }
         if to.split('/').any(|name| name.starts_with(".wh.")) {
             problems.push(
-                format_args!("`{to}` of `[[files]]` has the name of a whiteout, which takes a file of the base away"),
+                format_args!("`{to}` of `[[files]]` has the name of a whiteout, which removes a file of the base"),
                 Some("give it a name that does not begin with `.wh.`".to_owned()),
             );
         }

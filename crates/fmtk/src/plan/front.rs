@@ -22,10 +22,10 @@ pub(super) fn front(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<P
     let fresh = Attr { mode: 0o644, uid: owner.uid, gid: owner.gid, mtime: MTIME };
     if inputs.index.is_none() {
         warnings.push(format!(
-            "the base's `{PATH}`, if it has one, is replaced and not kept as `{KEPT}`, as the base was not looked into"
+            "the base's `{PATH}`, if it has one, is replaced and not kept as `{KEPT}`, as the base was not inspected"
         ));
     }
-    let (attr, kept) = match inputs.front {
+    let (attr, kept) = match &inputs.front {
         Some((_, bytes)) if bytes == ours => return None,
         // What the vendor had there was kept when the base was built.
         Some((attr, bytes)) if is_ours(bytes) => (*attr, None),
@@ -45,7 +45,7 @@ fn planned(inputs: &Inputs<'_>, path: &str, Attr { mode, uid, gid, .. }: Attr, b
 /// Ranks can't be started by scripts that the image will not have.
 pub(super) fn ranks(inputs: &Inputs<'_>, problems: &mut Problems) {
     let is_wanted = inputs.recipe.launch.ranks == Ranks::Scripts;
-    if is_wanted && scripts::can_start(inputs.scripts, inputs.index) == Some(false) {
+    if is_wanted && scripts::can_start(inputs.scripts.as_deref(), inputs.index) == Some(false) {
         problems.push(
             format_args!(
                 "`launch.ranks` is `scripts`, but `run_ascend910.py` is not in the base's `{}`",

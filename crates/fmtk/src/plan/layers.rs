@@ -78,15 +78,15 @@ pub(super) fn installed(
     let index = |folder: &str| inputs.index.filter(|_| !folders::is_gone(folder, removed));
     let real = |folder: &str| index(folder).map(|index| index.real_path(folder));
     let mut installed = Vec::new();
-    for Wheel { package, facts } in inputs.wheels {
+    for Wheel { package, facts } in &inputs.wheels {
         match InstalledWheel::new(facts.clone(), package.path.clone(), package.sha256, layout.clone(), real) {
             Ok(wheel) => installed.push((package.size, wheel)),
             Err(error) => problems.push(error, None),
         }
     }
-    installed.sort_by(|(a, of_a), (b, of_b)| b.cmp(a).then_with(|| of_a.facts.key().cmp(&of_b.facts.key())));
     let wheels: Vec<&InstalledWheel> = installed.iter().map(|(_, wheel)| wheel).collect();
     wheel_layer::conflicts(&wheels).into_iter().for_each(|conflict| problems.push(conflict, None));
+    installed.sort_by(|(a, of_a), (b, of_b)| b.cmp(a).then_with(|| of_a.facts.key().cmp(&of_b.facts.key())));
     installed
 }
 

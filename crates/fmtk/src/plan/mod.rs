@@ -50,17 +50,13 @@ pub struct Inputs<'a> {
     pub recipe: &'a Recipe,
     pub timestamp: Timestamp,
     /// The wheels of the vendor and of PyPI, and CANN's own once it is installed.
-    pub wheels: &'a [Wheel],
-    /// CANN's installer, where there is one.
-    pub cann: Option<&'a CannInput>,
-    /// The user's own files.
-    pub files: &'a [PlannedFile],
-    /// Where the vendor's scripts come from.
-    pub origin: &'a Origin,
-    /// The vendor's scripts, where they were found.
-    pub scripts: Option<&'a [Script]>,
+    pub wheels: Vec<Wheel>,
+    pub cann: Option<CannInput>,
+    pub files: Vec<PlannedFile>,
+    pub origin: Origin,
+    pub scripts: Option<Vec<Script>>,
     /// What the base has in the place of the launch kit's front, where that is known.
-    pub front: Option<&'a (Attr, Vec<u8>)>,
+    pub front: Option<(Attr, Vec<u8>)>,
     pub base: &'a Base,
     /// What is inside the base, where that is known.
     pub index: Option<&'a BaseIndex>,
@@ -72,7 +68,6 @@ pub struct Inputs<'a> {
     pub fetched: bool,
     /// The folder in which it looks for the vendor's scripts.
     pub scripts_folder: PathBuf,
-    /// The manifest is to be one of the OCI image spec.
     pub oci: bool,
 }
 
@@ -107,13 +102,10 @@ pub struct Plan {
 pub struct PlannedBase {
     /// As it was named.
     pub reference: ImageRef,
-    /// Digest of its manifest.
     pub digest: Digest,
-    /// How many layers it has.
     pub layers: usize,
     /// Compressed bytes of them all.
     pub size: u64,
-    /// Whether its contents are known.
     pub inspected: bool,
 }
 

@@ -46,10 +46,10 @@ pub(super) fn scripts(
     problems: &mut Problems,
     warnings: &mut Vec<String>,
 ) -> (Option<PlannedScripts>, Option<PlannedLayer>) {
-    let Some(scripts) = inputs.scripts else {
-        if *inputs.origin != Origin::Kept {
+    let Some(scripts) = &inputs.scripts else {
+        if inputs.origin != Origin::Kept {
             warnings.push(format!(
-                "`{FOLDER}/{PATCHED}` of the base is not patched, as the base was not looked into; the scripts can be \
+                "`{FOLDER}/{PATCHED}` of the base is not patched, as the base was not inspected; the scripts can be \
                  put into {}",
                 place(inputs)
             ));

@@ -1,16 +1,13 @@
 //! Plans of small wheels upon a small base.
 
-mod base;
-mod claims;
 mod front;
 mod own_files;
 mod pieces;
 mod scripts;
-mod site;
 
 use std::sync::Arc;
 
-use expect_test::{expect, expect_file};
+use expect_test::expect_file;
 use oci_image::{Attr, Base, BaseIndex, Digest, Layer, MTIME, Store};
 use wheel_double::WheelDouble;
 use wheel_layer::WheelFacts;
@@ -41,10 +38,12 @@ const SITE: &str = "opt/py/lib/python3.9/site-packages";
 /// What a plan is made from, and who owns it.
 struct World {
     folder: tempfile::TempDir,
-    recipe: Recipe,
+    recipe: String,
+    /// What is laid over the recipe.
+    set: Vec<String>,
     tar: tar::Builder<Vec<u8>>,
     wheels: Vec<Wheel>,
-    architecture: &'static str,
+    architecture: String,
     base_layers: usize,
     look: bool,
     scripts: Option<Vec<Script>>,
@@ -55,14 +54,13 @@ struct World {
 
 impl World {
     fn new(recipe: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let base = Overrides { base: Some("oci:base"), ..Overrides::default() };
         let mut world = Self {
-            recipe: Recipe::parse(recipe, "image.toml", folder.path(), base).unwrap(),
-            folder,
+            folder: tempfile::tempdir().unwrap(),
+            recipe: recipe.to_owned(),
+            set: Vec::new(),
             tar: tar::Builder::new(Vec::new()),
             wheels: Vec::new(),
-            architecture: "arm64",
+            architecture: "arm64".to_owned(),
             base_layers: 1,
             look: true,
             scripts: None,
@@ -72,8 +70,52 @@ impl World {
         };
         world.dir("home/ma-user", 0o750, 1000).file("etc/passwd", PASSWD);
         world.program("opt/py/bin/python3.9").dir(SITE, 0o755, 1000);
-        world.has("mindspore", "1.8.1");
+        world.file(&format!("{SITE}/mindspore.dist-info/METADATA"), b"Name: mindspore\nVersion: 1.8.1\n");
         world
+    }
+
+    /// Does what a line of a transcript says, whose first word is what it is about.
+    fn apply(&mut self, line: &str) {
+        let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (path, more) = rest.split_once(' ').unwrap_or((rest, ""));
+        let path = &path.replace("SITE", SITE);
+        match what {
+            // Lines of TOML between bars, below the usual recipe where they begin with one.
+            "recipe" => {
+                let usual = if rest.starts_with('|') || rest.is_empty() { RECIPE } else { "" };
+                *self = Self::new(&(usual.to_owned() + &rest.replace('|', "\n")));
+            }
+            "set" => self.set.push(rest.to_owned()),
+            "dir" => drop(self.dir(path, u32::from_str_radix(more, 8).unwrap_or(0o755), 0)),
+            "file" => drop(self.file(path, more.replace("\\n", "\n").as_bytes())),
+            "program" => drop(self.program(path)),
+            "link" => drop(self.link(path, more)),
+            // Its requirements, and files of so many bytes.
+            "wheel" => {
+                let name: &'static str = path.clone().leak();
+                let part = |wheel: WheelDouble, part: &str| match part.split_once(':') {
+                    Some((file, size)) => wheel.file(file, &vec![1; size.parse().unwrap()]),
+                    None => wheel.requires(part),
+                };
+                self.wheel(&more.split_whitespace().fold(WheelDouble::new(name), part));
+            }
+            "own" => {
+                let (owner, size) = more.split_once(' ').unwrap();
+                let (uid, gid) = owner.split_once(':').unwrap();
+                self.files.push(own_file(path, (uid.parse().unwrap(), gid.parse().unwrap()), size.parse().unwrap()));
+            }
+            // In which folder the last wheel lies.
+            "in" => self
+                .wheels
+                .iter_mut()
+                .for_each(|wheel| wheel.package.path = format!("{path}/{}", wheel.package.file).into()),
+            "large" => self.large(),
+            "machine" => self.architecture.clone_from(path),
+            "layers" => self.base_layers = path.parse().unwrap(),
+            "look" => self.look = path == "yes",
+            "missing" => self.allow_missing = path == "allowed",
+            _ => panic!("{line}"),
+        }
     }
 
     fn entry(&mut self, path: &str, kind: tar::EntryType, mode: u32, uid: u64, bytes: &[u8]) -> &mut Self {
@@ -110,24 +152,6 @@ impl World {
         self
     }
 
-    /// A distribution of this version that the base has; a second time it is another version.
-    fn has(&mut self, name: &str, version: &str) -> &mut Self {
-        let metadata = format!("Name: {name}\nVersion: {version}\n");
-        self.file(&format!("{SITE}/{name}.dist-info/METADATA"), metadata.as_bytes())
-    }
-
-    /// A distribution that the base has, with or without a list of its files.
-    fn installed(&mut self, name: &str, recorded: bool) -> &mut Self {
-        let info = format!("{SITE}/{name}-0.9.dist-info");
-        self.file(&format!("{info}/METADATA"), format!("Name: {name}\nVersion: 0.9\n").as_bytes());
-        self.file(&format!("{SITE}/{name}.py"), b"");
-        if recorded {
-            let record = format!("{name}.py,,\n{name}-0.9.dist-info/METADATA,,\n{name}-0.9.dist-info/RECORD,,\n");
-            self.file(&format!("{info}/RECORD"), record.as_bytes());
-        }
-        self
-    }
-
     fn wheel(&mut self, wheel: &WheelDouble) -> &mut Self {
         let path = wheel.write(self.folder.path()).unwrap();
         let (bytes, facts) = (std::fs::read(&path).unwrap(), Arc::new(WheelFacts::read(&path).unwrap()));
@@ -143,22 +167,24 @@ impl World {
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
+        let overrides = Overrides { set: &self.set, base: Some("oci:base") };
+        let recipe = Recipe::parse(&self.recipe, "image.toml", self.folder.path(), overrides)?;
         let store = Store::open(&self.folder.path().join("store")).unwrap();
         let mut tar = self.tar.get_ref().clone();
         tar.extend([0; 1024]);
-        let mut base = base(&store, &tar, self.architecture);
+        let mut base = base(&store, &tar, &self.architecture);
         let index = BaseIndex::build(&store, &base, &store, &[launch_front::PATH.to_owned()]).unwrap();
         base.layers = vec![base.layers[0].clone(); self.base_layers];
         let index = self.look.then_some(&index);
         Plan::new(&Inputs {
-            recipe: &self.recipe,
+            recipe: &recipe,
             timestamp: "20221028181325".parse().unwrap(),
-            wheels: &self.wheels,
-            cann: self.cann.as_ref(),
-            files: &self.files,
-            origin: &Origin::Kept,
-            scripts: self.scripts.as_deref(),
-            front: launch_front::of_base(&store, index).unwrap().as_ref(),
+            wheels: self.wheels.clone(),
+            cann: self.cann.clone(),
+            files: self.files.clone(),
+            origin: Origin::Kept,
+            scripts: self.scripts.clone(),
+            front: launch_front::of_base(&store, index).unwrap(),
             base: &base,
             index,
             allow_missing: self.allow_missing,
@@ -169,34 +195,46 @@ impl World {
         })
     }
 
-    /// The plan's layers and warnings, or what is wrong, below a title.
-    fn said(&self, title: &str) -> String {
-        let said = match self.plan() {
-            Ok(plan) => {
-                let is_ours = |line: &&str| {
-                    ["layer", "      +", "      -", "drop", "patch", "folder"]
-                        .iter()
-                        .any(|start| line.starts_with(start))
-                };
-                let text = plan.to_string();
-                let layers = text.lines().filter(is_ours).map(|line| without_digest(line) + "\n");
-                let warnings = plan.warnings.iter().map(|warning| format!("warning: {warning}\n"));
-                layers.chain(warnings).collect()
-            }
-            Err(error) => report::render(&error),
+    /// The plan's layers and warnings, or what is wrong.
+    fn said(&self) -> String {
+        let plan = match self.plan() {
+            Ok(plan) => plan,
+            Err(error) => return report::render(&error),
         };
-        format!("# {title}\n{said}\n")
-    }
-
-    /// The same, compared with the file of this name.
-    fn check(&self, name: &str) {
-        check(name, &self.said(name));
+        let ours = ["layer", "      +", "      -", "drop", "patch", "folder"];
+        let text = plan.to_string();
+        let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
+        let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));
+        let warnings = plan.warnings.iter().map(|warning| format!("warning: {warning}\n"));
+        layers.map(|line| without_digest(line) + "\n").chain(removed).chain(warnings).collect()
     }
 }
 
-/// Compares a text with the file of this name; `UPDATE_EXPECT=1` writes it anew.
-fn check(name: &str, text: &str) {
-    expect_file![format!("tests/said/{name}.txt")].assert_eq(text);
+/// Compares what these worlds' plans say, each below its title, with the file of this name.
+fn check(name: &str, worlds: &[(&str, World)]) {
+    let said: String = worlds.iter().map(|(title, world)| format!("# {title}\n{}\n", world.said())).collect();
+    expect_file![format!("tests/said/{name}.txt")].assert_eq(&said);
+}
+
+/// Each file is a transcript: lines with `$` say what the world is, and what follows them is what its plan says.
+/// `UPDATE_EXPECT=1` writes that anew.
+#[test]
+fn transcripts() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/tests/transcripts");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut lines = text.lines().filter(|line| line.starts_with(['$', '#'])).peekable();
+        let (mut world, mut said) = (World::new(RECIPE), String::new());
+        while let Some(line) = lines.next() {
+            said += &format!("{line}\n");
+            line.strip_prefix("$ ").into_iter().for_each(|line| world.apply(line));
+            if line.starts_with('$') && !lines.peek().is_some_and(|next| next.starts_with('$')) {
+                said += &format!("{}\n", world.said());
+            }
+        }
+        expect_file![path].assert_eq(&said);
+    }
 }
 
 fn package(kind: &str, file: &str, bytes: &[u8]) -> Package {
@@ -236,35 +274,14 @@ fn base(store: &Store, tar: &[u8], architecture: &str) -> Base {
 }
 
 #[test]
-fn the_largest_wheel_comes_first() {
+fn the_same_inputs_give_the_same_plan() {
     let mut world = World::new(RECIPE);
-    world.wheel(&WheelDouble::new("small")).wheel(&WheelDouble::new("large").file("data", &[1; 5000]));
-    world.check("largest_first");
-    // The same inputs give the same plan, in whatever order the packages were found.
+    world.wheel(&WheelDouble::new("one")).wheel(&WheelDouble::new("two"));
     let plan = world.plan().unwrap();
     assert_eq!(plan, world.plan().unwrap());
+    // In whatever order the packages were found.
     world.wheels.reverse();
     assert_eq!(plan, world.plan().unwrap());
-}
-
-#[test]
-fn what_a_wheel_replaces_is_removed_from_the_base() {
-    let mut world = World::new(RECIPE);
-    world.installed("one", true).installed("other", true).wheel(&WheelDouble::new("one"));
-    let mut said = world.said("with a list of its files");
-    let plan = world.plan().unwrap();
-    let Some(PlannedLayer::Whiteouts { paths, .. }) = plan.layers.first() else { panic!("{plan}") };
-    expect![[r#"
-        /opt/py/lib/python3.9/site-packages/one-0.9.dist-info
-        /opt/py/lib/python3.9/site-packages/one.py"#]]
-    .assert_eq(&paths.join("\n"));
-
-    let mut world = World::new(RECIPE);
-    world.installed("one", false).wheel(&WheelDouble::new("one"));
-    said += &world.said("without");
-    world.recipe.allow.no_record.insert("one".parse().unwrap());
-    said += &world.said("without, and that is allowed");
-    check("replaced", &said);
 }
 
 #[test]
@@ -306,66 +323,16 @@ fn a_wheel_goes_behind_the_links_of_the_base() {
 }
 
 #[test]
-fn own_files_replace_no_folder() {
-    let mut world = World::new(RECIPE);
-    world.link("home/link", "ma-user").wheel(&WheelDouble::new("one"));
-    for to in [
-        &format!("/{SITE}/one-1.0.dist-info"),
-        "/home/ma-user",
-        "/home/link",
-        "/opt/new",
-        "/opt/new/x",
-        "/etc/.wh.passwd",
-        "/etc/passwd",
-        "/home/ma-user/a/b",
-        "/home/link/c",
-    ] {
-        world.files.push(PlannedFile { from: "config.yaml".into(), ..own_file(to, (0, 0), 0) });
-    }
-    world.check("own_files_and_folders");
-}
-
-#[test]
-fn what_wheels_require_must_be_there() {
-    let mut world = World::new(RECIPE);
-    world.installed("other", true);
-    world.wheel(&WheelDouble::new("one").requires("other<1").requires("third>=2").requires("late; python_version>'3'"));
-    let mut said = world.said("missing");
-    // Put there by hand beside its requirement's wheel, for which the recipe's fetch was never run.
-    let path = std::mem::replace(&mut world.wheels[0].package.path, "pkg/pypi/one-1.0-py3-none-any.whl".into());
-    said += &world.said("missing, of PyPI, and never fetched");
-    world.wheels[0].package.path = path;
-    world.allow_missing = true;
-    said += &world.said("allowed");
-    world.allow_missing = false;
-    world.look = false;
-    said += &world.said("the base is not known");
-    check("required", &said);
-}
-
-#[test]
-fn the_smallest_wheels_share_a_layer_where_there_is_no_room() {
-    let mut world = World::new(RECIPE);
-    for (name, size) in [("a", 500), ("b", 400), ("c", 300), ("d", 200)] {
-        world.wheel(&WheelDouble::new(name).file(&format!("{name}.bin"), &vec![1; size]));
-    }
-    let mut said = String::new();
-    for base_layers in [117, 119] {
-        world.base_layers = base_layers;
-        said += &world.said(&format!("above {base_layers} layers"));
-    }
-    check("room", &said);
-}
-
-#[test]
 fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
-    let mut world = World::new(&format!("{RECIPE}\ncann = {{ user = true, drop = [\"/tmp\", \"*.pyc\"] }}\n"));
-    world.dir("usr", 0o755, 0).dir("usr/local", 0o755, 0).dir("usr/local/bin", 0o711, 0);
-    world.wheel(&WheelDouble::new("alpha"));
-    let installer = Package { size: 1 << 30, ..package(CANN, "Ascend-cann-toolkit_none_linux-aarch64.run", b"run") };
-    world.cann = Some(CannInput { installer, engine: Some("podman"), installed: None });
-    let mut said = world.said("before");
-
+    let world = |engine, installed| {
+        let mut world = World::new(&format!("{RECIPE}\ncann = {{ user = true, drop = [\"/tmp\", \"*.pyc\"] }}\n"));
+        world.dir("usr", 0o755, 0).dir("usr/local", 0o755, 0).dir("usr/local/bin", 0o711, 0);
+        world.wheel(&WheelDouble::new("alpha"));
+        let file = "Ascend-cann-toolkit_none_linux-aarch64.run";
+        let installer = Package { size: 1 << 30, ..package(CANN, file, b"run") };
+        world.cann = Some(CannInput { installer, engine, installed });
+        world
+    };
     let layer = |size| Layer { digest: Digest::of("layer"), size, diff_id: Digest::of("tar"), tar_size: size };
     let changed = Attr { mode: 0o700, uid: 0, gid: 0, mtime: MTIME };
     let installed = Installed {
@@ -379,13 +346,11 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
         latest: false,
         dirs: [("/usr/local/bin".to_owned(), changed)].into(),
     };
-    world.cann = world.cann.map(|cann| CannInput { engine: None, installed: Some(installed), ..cann });
-    said += &world.said("after");
+    let after = world(None, Some(installed));
     // A layer above CANN's must not take back what the installer made of a folder.
-    assert_eq!(world.plan().unwrap().parents["/usr/local/bin"].mode, 0o700);
-
+    assert_eq!(after.plan().unwrap().parents["/usr/local/bin"].mode, 0o700);
     // Before it is known how many layers they are, there has to be room for the most.
-    world.base_layers = 117;
-    said += &world.said("above 117 layers");
-    check("cann", &said);
+    let mut high = world(Some("podman"), None);
+    high.base_layers = 118;
+    check("cann", &[("before", world(Some("podman"), None)), ("after", after), ("above 118 layers", high)]);
 }

@@ -69,7 +69,7 @@ fn layer_lines(layer: &PlannedLayer) -> String {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { repository, tag, base, layers, config, .. } = self;
-        let looked = if base.inspected { "looked into" } else { "not looked into" };
+        let looked = if base.inspected { "inspected" } else { "not inspected" };
         let (of_base, size) = (count(base.layers, "layer"), bytes(base.size));
         writeln!(f, "image   {repository}:{tag}\nbase    {}", base.reference)?;
         writeln!(f, "        {of_base}, {size}, {}, {looked}", base.digest)?;

@@ -36,22 +36,19 @@ fn ours_takes_the_place_of_the_base_s_which_is_kept() {
         ("it is left out", off),
         ("the base is not known", unknown),
     ];
-    check("front", &rows.map(|(title, world)| world.said(title)).concat());
+    check("front", &rows);
 }
 
 #[test]
 fn who_starts_the_ranks_reaches_the_launcher_and_has_to_be_in_the_image() {
-    let world = World::new(RECIPE);
     let env = |world: &World| world.plan().unwrap().config.env;
-    assert!(env(&world).contains(&("FMTK_LAUNCH_RANKS".to_owned(), "native".to_owned())));
-    let mut world = World::new(&format!("{RECIPE}\nlaunch.ranks = 'scripts'"));
-    let mut said = world.said("scripts that are nowhere");
+    assert!(env(&World::new(RECIPE)).contains(&("FMTK_LAUNCH_RANKS".to_owned(), "native".to_owned())));
+    let scripts = |more: &str| World::new(&format!("{RECIPE}\nlaunch.ranks = 'scripts'\n{more}"));
+    let mut unknown = scripts("");
+    unknown.look = false;
+    assert!(env(&unknown).contains(&("FMTK_LAUNCH_RANKS".to_owned(), "scripts".to_owned())));
     // Where the base's are kept, to put them there is not enough.
-    world.recipe.scripts = crate::recipe::Scripts::Keep;
-    said += &world.said("and are kept");
-    check("ranks", &said);
-    world.look = false;
-    assert!(env(&world).contains(&("FMTK_LAUNCH_RANKS".to_owned(), "scripts".to_owned())));
+    check("ranks", &[("scripts that are nowhere", scripts("")), ("and are kept", scripts("scripts = 'keep'"))]);
 }
 
 #[test]

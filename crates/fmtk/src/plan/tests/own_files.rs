@@ -3,7 +3,7 @@
 use oci_image::{Attr, MTIME};
 use wheel_double::WheelDouble;
 
-use super::{RECIPE, SITE, World, own_file as file};
+use super::{RECIPE, SITE, World, check, own_file as file};
 
 /// They were root's, so that a job could not write beside its own code.
 #[test]
@@ -22,21 +22,12 @@ fn a_new_folder_belongs_to_the_file_that_brings_it() {
         file("/home/ma-user/code/a/x", (1000, 100), 40 << 20),
         file(&format!("/{SITE}/one-1.0.dist-info/note"), (0, 0), 1),
     ];
-    world.check("new_folders");
-    // All pieces say the same of a folder; what the base or a wheel has stays as it is.
     let parents = world.plan().unwrap().parents;
+    // All pieces say the same of a folder; what the base or a wheel has stays as it is.
     let attr = |mode, uid, gid| Attr { mode, uid, gid, mtime: MTIME };
     assert_eq!(parents["/home/ma-user/code"], attr(0o755, 1000, 100));
     assert_eq!(parents["/srv/named"], attr(0o700, 7, 8));
     assert_eq!(parents["/home/ma-user"].mode, 0o750);
     assert_eq!(parents[&format!("/{SITE}/one-1.0.dist-info")], attr(0o755, 1000, 100));
-}
-
-/// Nobody knows which folders it has: those that the recipe does not name might become another's.
-#[test]
-fn above_a_base_that_was_not_looked_into_no_folder_is_new() {
-    let mut world = World::new(RECIPE);
-    world.look = false;
-    world.files = vec![file("/var/lib/x", (1000, 100), 1)];
-    assert!(world.plan().unwrap().folders.is_empty());
+    check("new_folders", &[("new folders", world)]);
 }

@@ -20,25 +20,6 @@ fn layers_are_split_in_smaller_pieces_where_there_is_room() {
     assert_eq!(max_layer(113, &format!("{RECIPE}\nlayout.max_layer = \"300 MiB\"\n")), 300);
 }
 
-/// A wheel by itself, then with another, above a base that leaves them one layer each or all in all one.
-#[test]
-fn the_plan_says_in_how_many_layers() {
-    let mut world = World::new(&format!("{RECIPE}\nlayout.max_layer = \"100 MiB\"\n"));
-    let said = |world: &World| -> Vec<String> {
-        let plan = world.plan().unwrap().to_string();
-        let of_layers = |line: &str| line.contains(" by 2 wheels") || line.contains("+ in up to");
-        plan.lines().filter(|line| of_layers(line)).map(|line| line.trim().to_owned()).collect()
-    };
-    world.wheel(&WheelDouble::new("a").file("1.bin", &[1]).file("2.bin", &[2]));
-    assert_eq!(said(&world), [""; 0]);
-    world.large();
-    assert_eq!(said(&world), ["+ in up to 2 layers"]);
-    world.wheel(&WheelDouble::new("b"));
-    assert_eq!(said(&world), ["+ in up to 2 layers"]);
-    world.base_layers = 117;
-    assert_eq!(said(&world), ["layer   shared by 2 wheels                  2.0 kB", "+ in up to 2 layers"]);
-}
-
 #[test]
 fn the_user_s_files_are_split_too() {
     let mut world = World::new(RECIPE);

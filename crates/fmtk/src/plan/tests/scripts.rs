@@ -17,24 +17,24 @@ fn script(name: &str, text: &str, in_base: bool) -> Script {
 
 #[test]
 fn only_scripts_that_change_are_put_in() {
-    let mut world = World::new(RECIPE);
-    world.scripts = Some(vec![script("common.py", "x = 1", true), script("fmk.py", FMK, true)]);
-    let mut said = world.said("not patched yet");
-    let plan = world.plan().unwrap();
+    let world = |scripts: Vec<Script>| {
+        let mut world = World::new(RECIPE);
+        world.scripts = Some(scripts);
+        world
+    };
+    let fmk = |text: &str| world(vec![script("fmk.py", text, true)]);
+    let changed = world(vec![script("common.py", "x = 1", true), script("fmk.py", FMK, true)]);
+    let plan = changed.plan().unwrap();
     assert_eq!(plan.config.labels["fmtk.patch.log-path"], "applied");
     assert_eq!(plan.config.labels["fmtk.patch.code-cwd"], "applied");
     let Some(PlannedLayer::Scripts { scripts }) = plan.layers.first() else { panic!("{plan}") };
-    let patched = String::from_utf8(scripts[0].bytes.clone()).unwrap();
     assert_eq!(plan.parents["/home/ma-user"].mode, 0o750);
-
-    // What is patched already is left where it is.
-    world.scripts = Some(vec![script("fmk.py", &patched, true)]);
-    said += &world.said("patched already");
-    for (title, text) in [("another class", "class Other:\n    pass\n"), ("no Python", "class (")] {
-        world.scripts = Some(vec![script("fmk.py", text, true)]);
-        said += &world.said(title);
-    }
-    world.scripts = Some(Vec::new());
-    said += &world.said("none");
-    check("scripts", &said);
+    let rows = [
+        ("not patched yet", changed),
+        ("patched already", fmk(str::from_utf8(&scripts[0].bytes).unwrap())),
+        ("another class", fmk("class Other:\n    pass\n")),
+        ("no Python", fmk("class (")),
+        ("none", world(Vec::new())),
+    ];
+    check("scripts", &rows);
 }

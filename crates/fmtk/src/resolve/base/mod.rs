@@ -24,7 +24,6 @@ use crate::{
 
 /// An image that is open for reading: what it says of itself, and its blobs.
 pub struct OpenImage {
-    /// Manifest and config.
     pub base: Base,
     source: Box<dyn BlobSource + Send + Sync>,
 }
@@ -133,9 +132,7 @@ pub fn absolute(reference: &ImageRef) -> anyhow::Result<ImageRef> {
 
 /// Blobs from the store where it has them, else from another place.
 pub struct Fallback<'a> {
-    /// Asked first.
     pub store: &'a Store,
-    /// Asked for what the store lacks.
     pub other: &'a (dyn BlobSource + Sync),
 }
 

@@ -20,14 +20,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, Error, anyhow, bail};
 use oci_image::Store;
 
 use self::record::{FileRecord, Record};
 pub use self::{record::was_here, request::Request};
 use crate::{
     recipe::Recipe,
-    resolve::wheels::{WheelName, digest},
+    resolve::wheels::{digest, wheel_name},
     terminal::{
         progress::{self, Progress},
         report::WithHint,
@@ -65,9 +65,7 @@ pub fn state(recipe: &Recipe, folder: &Path) -> anyhow::Result<State> {
 pub struct Fetched {
     /// Whether pip was run; else everything was there.
     pub downloaded: bool,
-    /// File names of the wheels, sorted.
     pub files: Vec<String>,
-    /// Their length together in bytes.
     pub size: u64,
 }
 
@@ -178,9 +176,8 @@ fn arrived(wheels: &Path, store: &Store) -> anyhow::Result<BTreeMap<String, File
     for entry in fs::read_dir(wheels).with_context(reading)? {
         let entry = entry.with_context(reading)?;
         let file = entry.file_name().to_string_lossy().into_owned();
-        let name: WheelName =
-            file.parse().map_err(|message: String| anyhow!(message)).context("pip brought a file that is no wheel")?;
-        if name.distribution.as_str() == "moxing" {
+        let (name, _) = wheel_name(&file).map_err(Error::msg).context("pip downloaded a file that is not a wheel")?;
+        if name == "moxing" {
             bail!("a requirement pulled in PyPI's `moxing`, which is not MoXing: `{file}`");
         }
         let path = entry.path();

@@ -7,7 +7,7 @@ use image_name::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::request::Request;
-use crate::resolve::{place, wheels::WheelName};
+use crate::resolve::{place, wheels::wheel_name};
 
 /// The record, `fetched.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl Record {
             Ok(bytes) => {
                 let record: Option<Self> = serde_json::from_slice(&bytes).ok();
                 // Files are removed by these names: none may lead out of the folder.
-                Ok(record.filter(|record| record.files.keys().all(|file| file.parse::<WheelName>().is_ok())))
+                Ok(record.filter(|record| record.files.keys().all(|file| wheel_name(file).is_ok())))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("failed to read `{}`", path.display())),

@@ -1,6 +1,6 @@
 //! Fetching with a stand-in for pip; pip itself is run by `cargo xtask e2e`.
 
-use expect_test::{expect, expect_file};
+use expect_test::expect_file;
 
 use super::*;
 use crate::{recipe::Overrides, terminal::report};
@@ -24,14 +24,6 @@ impl Place {
     fn fetch(&self, requirements: &[&str]) -> anyhow::Result<Fetched> {
         let pip = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/resolve/fetch/fake_pip.sh");
         fetch_by(&pip, &recipe(requirements), &self.wheels(), &self.store, &Progress::new(true))
-    }
-
-    /// What is in the folder, but for the lock.
-    fn listed(&self) -> Vec<String> {
-        let names = fs::read_dir(self.wheels()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.filter(|name| name != ".lock").collect();
-        names.sort();
-        names
     }
 }
 
@@ -57,100 +49,59 @@ fn pip_is_asked_for_the_target() {
     assert_eq!(Request::of(&recipe).platforms, ["linux_aarch64"]);
 }
 
+/// A transcript: lines with `$` are done, and what follows them is what comes of it. `UPDATE_EXPECT=1` writes that anew.
 #[test]
-fn a_second_fetch_runs_nothing() {
-    let place = Place::new();
-    assert_eq!(state(&recipe(&["a==1"]), &place.wheels()).unwrap(), State::Never);
-    assert!(!was_here(&place.wheels()));
-    let first = place.fetch(&["a==1", "b-c==2"]).unwrap();
-    assert!(was_here(&place.wheels()));
-    assert_eq!(first.files, ["a-1-py3-none-any.whl", "b_c-2-py3-none-any.whl"]);
-    assert_eq!((first.downloaded, first.size), (true, 12));
-    assert_eq!(place.listed(), ["a-1-py3-none-any.whl", "b_c-2-py3-none-any.whl", "fetched.json"]);
-    assert_eq!(state(&recipe(&["a==1", "b-c==2"]), &place.wheels()).unwrap(), State::Complete);
-    let second = place.fetch(&["a==1", "b-c==2"]).unwrap();
-    assert_eq!(second, Fetched { downloaded: false, ..first });
+fn transcript() {
+    let (mut place, mut said) = (Place::new(), String::new());
+    for line in include_str!("transcript.txt").lines().filter(|line| line.starts_with(['$', '#'])) {
+        said += &format!("{line}\n");
+        let Some(line) = line.strip_prefix("$ ") else {
+            place = Place::new();
+            continue;
+        };
+        let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (file, text) = rest.split_once(' ').unwrap_or((rest, ""));
+        let requirements: Vec<&str> = rest.split_whitespace().collect();
+        let path = place.wheels().join(file);
+        match what {
+            "fetch" => {
+                let fetched = place.fetch(&requirements).map_err(|error| report::render(&error));
+                said += &fetched.map_or_else(|error| error, |fetched| format!("{fetched:?}\n"));
+            }
+            "state" => said += &format!("{:?}\n", state(&recipe(&requirements), &place.wheels()).unwrap()),
+            // What is in the folder, but for the lock.
+            "list" => {
+                let names = fs::read_dir(place.wheels()).into_iter().flatten().map(|entry| entry.unwrap().file_name());
+                let mut names: Vec<_> = names.filter(|name| name != ".lock").collect();
+                names.sort();
+                said += &format!("{names:?} {}\n", if was_here(&place.wheels()) { "fetched" } else { "never fetched" });
+            }
+            "remove" => fs::remove_file(path).unwrap(),
+            "show" => said += &fs::read_to_string(path).unwrap(),
+            "write" => fs::write(path, text).unwrap(),
+            // As the power leaves it: some wheels moved in, the rest still in the work folder, the record open.
+            "interrupt" => {
+                let mut record = Record::load(&place.wheels()).unwrap().unwrap();
+                let known = record.files.values().next().unwrap().clone();
+                record.request = None;
+                record.files.insert(file.to_owned(), known);
+                record.save(&place.wheels()).unwrap();
+                fs::write(path, "b==1\n").unwrap();
+                fs::create_dir_all(place.wheels().join(PARTIAL).join("wheels")).unwrap();
+            }
+            "lead-out" => {
+                let path = place.wheels().join("fetched.json");
+                fs::write(&path, fs::read_to_string(&path).unwrap().replace("a-1-py3", "../a-1-py3")).unwrap();
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    expect_file!["transcript.txt"].assert_eq(&said.replace(place.folder.path().to_str().unwrap(), ""));
 }
 
 #[test]
-fn a_lost_or_changed_wheel_is_fetched_again() {
+fn a_machine_without_python_is_told_so() {
     let place = Place::new();
-    let wheel = place.wheels().join("a-1-py3-none-any.whl");
-    let wanted = recipe(&["a==1"]);
-    place.fetch(&["a==1"]).unwrap();
-    fs::remove_file(&wheel).unwrap();
-    assert_eq!(state(&wanted, &place.wheels()).unwrap(), State::Lacking(vec!["a-1-py3-none-any.whl".to_owned()]));
-    assert!(place.fetch(&["a==1"]).unwrap().downloaded);
-    fs::write(&wheel, "a==2\n").unwrap();
-    assert!(place.fetch(&["a==1"]).unwrap().downloaded);
-    assert_eq!(fs::read_to_string(&wheel).unwrap(), "a==1\n");
-}
-
-#[test]
-fn other_requirements_replace_what_was_fetched_and_nothing_else() {
-    let place = Place::new();
-    place.fetch(&["a==1", "b==1"]).unwrap();
-    fs::write(place.wheels().join("own-1-py3-none-any.whl"), "own").unwrap();
-    let own = vec!["a-1-py3-none-any.whl".to_owned(), "b-1-py3-none-any.whl".to_owned()];
-    assert_eq!(state(&recipe(&["a==2"]), &place.wheels()).unwrap(), State::Other(own));
-    place.fetch(&["a==2"]).unwrap();
-    assert_eq!(place.listed(), ["a-2-py3-none-any.whl", "fetched.json", "own-1-py3-none-any.whl"]);
-}
-
-/// It took away what had been fetched, so that who built once without had to download all again.
-#[test]
-fn with_nothing_to_fetch_all_stays() {
-    let place = Place::new();
-    let nothing = Fetched { downloaded: false, files: Vec::new(), size: 0 };
-    assert_eq!(place.fetch(&[]).unwrap(), nothing);
-    assert!(!place.wheels().exists());
-    place.fetch(&["a==1"]).unwrap();
-    assert_eq!(place.fetch(&[]).unwrap(), nothing);
-    assert_eq!(place.listed(), ["a-1-py3-none-any.whl", "fetched.json"]);
-    assert_eq!(state(&recipe(&["a==1"]), &place.wheels()).unwrap(), State::Complete);
-}
-
-#[test]
-fn an_interrupted_fetch_is_not_taken_for_a_done_one() {
-    let place = Place::new();
-    place.fetch(&["a==1"]).unwrap();
-    // As the power left it: some wheels moved in, the rest still in the work folder, the record open.
-    let mut record = Record::load(&place.wheels()).unwrap().unwrap();
-    let known = record.files.values().next().unwrap().clone();
-    record.request = None;
-    record.files.insert("b-1-py3-none-any.whl".to_owned(), known);
-    record.save(&place.wheels()).unwrap();
-    fs::write(place.wheels().join("b-1-py3-none-any.whl"), "b==1\n").unwrap();
-    fs::create_dir_all(place.wheels().join(PARTIAL).join("wheels")).unwrap();
-    assert!(matches!(state(&recipe(&["a==1"]), &place.wheels()).unwrap(), State::Other(_)));
-    assert!(place.fetch(&["a==1"]).unwrap().downloaded);
-    assert_eq!(place.listed(), ["a-1-py3-none-any.whl", "fetched.json"]);
-}
-
-#[test]
-fn a_failed_fetch_leaves_the_old_one() {
-    let place = Place::new();
-    place.fetch(&["a==1"]).unwrap();
-    let error = place.fetch(&["b==1", "broken==1"]).unwrap_err();
-    expect![[r#"
-        error: pip could not download b==1, broken==1
-        no matching distribution
-        hint: `pip config list` shows the index, proxy and find-links that pip uses
-    "#]]
-    .assert_eq(&report::render(&error));
-    assert_eq!(place.listed(), ["a-1-py3-none-any.whl", "fetched.json"]);
-    assert_eq!(state(&recipe(&["a==1"]), &place.wheels()).unwrap(), State::Complete);
-}
-
-#[test]
-fn a_machine_without_pip_is_told_so() {
-    let place = Place::new();
-    let text = report::render(&place.fetch(&["no-pip"]).unwrap_err());
-    expect![[r#"
-        error: the `python3` of this machine has no pip
-        hint: install Python's pip, as by `apt-get install python3-pip`; or put the wheels into `/pypi` by hand
-    "#]]
-    .assert_eq(&text.replace(place.folder.path().to_str().unwrap(), ""));
     let none = Path::new("/nonexistent/python3");
     let error = fetch_by(none, &recipe(&["a==1"]), &place.wheels(), &place.store, &Progress::new(true)).unwrap_err();
     assert!(
@@ -166,16 +117,7 @@ fn a_moxing_that_a_requirement_pulls_in_is_refused() {
     fs::write(wheels.join("moxing-1.0-py3-none-any.whl"), "").unwrap();
     assert!(arrived(&wheels, &place.store).unwrap_err().to_string().contains("is not MoXing"));
     fs::rename(wheels.join("moxing-1.0-py3-none-any.whl"), wheels.join("a.tar.gz")).unwrap();
-    assert_eq!(arrived(&wheels, &place.store).unwrap_err().to_string(), "pip brought a file that is no wheel");
-}
-
-#[test]
-fn a_record_that_names_other_folders_is_not_believed() {
-    let place = Place::new();
-    place.fetch(&["a==1"]).unwrap();
-    let text = fs::read_to_string(place.wheels().join("fetched.json")).unwrap();
-    fs::write(place.wheels().join("fetched.json"), text.replace("a-1-py3", "../a-1-py3")).unwrap();
-    assert_eq!(state(&recipe(&["a==1"]), &place.wheels()).unwrap(), State::Never);
+    assert_eq!(arrived(&wheels, &place.store).unwrap_err().to_string(), "pip downloaded a file that is not a wheel");
 }
 
 #[test]

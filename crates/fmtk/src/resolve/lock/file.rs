@@ -17,7 +17,6 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Lock {
     version: u32,
-    /// The base.
     pub base: Option<LockedBase>,
     /// The packages by kind and file name.
     #[serde(default, rename = "package", skip_serializing_if = "Vec::is_empty")]

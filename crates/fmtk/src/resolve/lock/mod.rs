@@ -21,7 +21,7 @@ use crate::{
     resolve::{packages::Package, place},
     terminal::{
         progress,
-        report::{Problems, WithHint},
+        report::{self, Problems},
     },
 };
 
@@ -45,34 +45,28 @@ pub fn verify(
         let message = format!("base `{reference}` has digest `{base}`, and the recipe pins `{pin}`");
         problems.push(message, Some("change `base.digest` of the recipe if the new base is meant".to_owned()));
     }
+    let Some(lock) = lock else {
+        problems.into_result()?;
+        return Ok(vec!["no `image.lock`: nothing pins the packages and the base; `cargo xtask lock` does".to_owned()]);
+    };
     let mut notes = Vec::new();
-    let mut differs = false;
-    if let Some(lock) = lock {
-        // To want nothing of PyPI is said in so many words: a build upon one's own image, which has it all.
-        let wanted = |locked: &&Package| locked.kind != PYPI || !recipe.pypi.requirements.is_empty();
-        let mut differences = packages_apart(lock.packages.iter().filter(wanted).collect(), packages);
-        let left = lock.packages.iter().filter(|locked| !wanted(locked)).count();
-        if left > 0 {
-            let left = progress::count(left, "file");
-            notes.push(format!("`pypi.requirements` is empty, which leaves {left} of PyPI in `image.lock` unchecked"));
-        }
-        match &lock.base {
-            Some(locked) if recipe.base.overridden && locked.reference != reference => {
-                notes.push(format!("base `{reference}` is not the one that `image.lock` pins, and so is not checked"));
-            }
-            locked => differences.extend(base_apart(locked.as_ref(), &reference, base)),
-        }
-        differs = !differences.is_empty();
-        differences.iter().for_each(|message| problems.push(message, None));
-    } else {
-        notes.push("no `image.lock`: nothing pins the packages and the base; `cargo xtask lock` does".to_owned());
+    // To want nothing of PyPI is said in so many words: a build upon one's own image, which has it all.
+    let wanted = |locked: &&Package| locked.kind != PYPI || !recipe.pypi.requirements.is_empty();
+    let (checked, left): (Vec<_>, Vec<_>) = lock.packages.iter().partition(wanted);
+    let mut differences = packages_apart(checked, packages);
+    if !left.is_empty() {
+        let left = progress::count(left.len(), "file");
+        notes.push(format!("`pypi.requirements` is empty, which leaves {left} of PyPI in `image.lock` unchecked"));
     }
-    let result = problems.into_result();
-    if differs {
-        result.hint(accept(call))?
-    } else {
-        result?
+    match &lock.base {
+        Some(locked) if recipe.base.overridden && locked.reference != reference => {
+            notes.push(format!("base `{reference}` is not the one that `image.lock` pins, and so is not checked"));
+        }
+        locked => differences.extend(base_apart(locked.as_ref(), &reference, base)),
     }
+    let hint = (!differences.is_empty()).then(|| accept(call));
+    differences.into_iter().for_each(|message| problems.push(message, None));
+    problems.into_result().map_err(|error| report::hinted_if(error, hint))?;
     Ok(notes)
 }
 

@@ -25,11 +25,11 @@ pub use self::{
 };
 use crate::{
     options::Call,
-    recipe::{CANN, Distribution, PYPI, Recipe, Requirement},
+    recipe::{CANN, PYPI, Recipe, Requirement},
     resolve::{
         fetch::{self, State},
         place,
-        wheels::{InstallerName, WheelName, digest},
+        wheels::{InstallerName, digest, wheel_name},
     },
     terminal::report::{Problems, WithHint},
 };
@@ -203,38 +203,29 @@ fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems)
         return Ok(paths);
     }
     others.iter().for_each(|(name, _)| unusable(&folder.join(name), problems));
-    let run_fetch = || Some(format!("run `{}`", call.fetch));
-    match fetch::state(recipe, &folder)? {
+    let messages: Vec<String> = match fetch::state(recipe, &folder)? {
         State::Never => {
-            for requirement in unmet(recipe, &wheels) {
-                problems.push(format!("`{requirement}` of PyPI is not in `{}`", folder.display()), run_fetch());
-            }
+            let unmet = unmet(recipe, &wheels).into_iter();
+            unmet.map(|requirement| format!("`{requirement}` of PyPI is not in `{}`", folder.display())).collect()
         }
         State::Other(files) => {
-            // What the next fetch takes away is not judged: its hints would contradict this one.
+            // What the next fetch removes is not judged: its hints would contradict this one.
             paths.retain(|path| !files.iter().any(|file| path.ends_with(file)));
-            problems.push(
-                format!("`{}` was fetched for other requirements than the recipe's", folder.display()),
-                run_fetch(),
-            );
+            vec![format!("`{}` was fetched for other requirements than the recipe's", folder.display())]
         }
         State::Lacking(files) => {
-            let files: Vec<&str> = files.iter().map(String::as_str).collect();
-            problems.push(
-                format!("files fetched into `{}` are gone or changed: {}", folder.display(), quoted(&files)),
-                run_fetch(),
-            );
+            vec![format!("files fetched into `{}` are gone or changed: {}", folder.display(), quoted(&files))]
         }
-        State::Complete => {}
-    }
+        State::Complete => Vec::new(),
+    };
+    messages.into_iter().for_each(|message| problems.push(message, Some(format!("run `{}`", call.fetch))));
     Ok(paths)
 }
 
 /// The requirements that none of these wheels is for, by name.
 fn unmet<'a>(recipe: &'a Recipe, wheels: &[(String, bool)]) -> Vec<&'a Requirement> {
-    let names: Vec<Distribution> =
-        wheels.iter().filter_map(|(name, _)| Some(name.parse::<WheelName>().ok()?.distribution)).collect();
-    recipe.pypi.requirements.iter().filter(|one| !names.contains(one.name())).collect()
+    let names: Vec<String> = wheels.iter().filter_map(|(file, _)| Some(wheel_name(file).ok()?.0)).collect();
+    recipe.pypi.requirements.iter().filter(|one| !names.iter().any(|name| name == one.name().as_str())).collect()
 }
 
 /// Whether somebody put a wheel for each requirement there and nothing was ever fetched: a machine without pip.
@@ -246,37 +237,35 @@ pub fn by_hand(recipe: &Recipe, folder: &Path) -> anyhow::Result<bool> {
 
 /// Checks what file names say: one wheel a distribution, and the versions that the image's tag will claim.
 fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Problems) {
-    let mut wheels: BTreeMap<Distribution, Vec<String>> = BTreeMap::new();
+    let mut wheels: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (kind, path) in chosen {
         let file = file_name(path);
         if kind == CANN {
-            at_odds(recipe, &file).into_iter().for_each(|(problem, hint)| problems.push(problem, hint));
+            name_conflicts(recipe, &file).into_iter().for_each(|(problem, hint)| problems.push(problem, hint));
             continue;
         }
-        let wheel: WheelName = match file.parse() {
-            Ok(wheel) => wheel,
+        let (distribution, found) = match wheel_name(&file) {
+            Ok((distribution, name)) => (distribution, name.version),
             Err(message) => {
                 problems.push(message, None);
                 continue;
             }
         };
-        let mindspore = matches!(wheel.distribution.as_str(), "mindspore" | "mindspore-ascend");
-        if mindspore && wheel.version != recipe.versions.mindspore.as_str() {
-            let (found, wanted) = (&wheel.version, &recipe.versions.mindspore);
+        let wanted = recipe.versions.mindspore.as_str();
+        if matches!(distribution.as_str(), "mindspore" | "mindspore-ascend") && found != wanted {
             let message = format!("`{file}` is MindSpore `{found}`, but the image's tag would say `{wanted}`");
             problems.push(message, Some(format!("give `--set versions.mindspore={found}`, or another wheel")));
         }
-        wheels.entry(wheel.distribution).or_default().push(path.display().to_string());
+        wheels.entry(distribution).or_default().push(path.display().to_string());
     }
     for (distribution, paths) in wheels.iter().filter(|(_, paths)| paths.len() > 1) {
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let message = format!("{} wheels of `{distribution}`: {}", paths.len(), quoted(&paths));
+        let message = format!("{} wheels of `{distribution}`: {}", paths.len(), quoted(paths));
         problems.push(message, Some("leave the one that the image shall have".to_owned()));
     }
 }
 
 /// What conflicts with the recipe in an installer's name, each with a hint where there is one.
-pub fn at_odds(recipe: &Recipe, file: &str) -> Vec<(String, Option<String>)> {
+pub fn name_conflicts(recipe: &Recipe, file: &str) -> Vec<(String, Option<String>)> {
     let (version, arch) = (&recipe.versions.cann, &recipe.versions.arch);
     let name: InstallerName = match file.parse() {
         Ok(name) => name,
@@ -313,6 +302,6 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+fn quoted<T: AsRef<str>>(names: &[T]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }

@@ -20,13 +20,9 @@ const RACY: Duration = Duration::from_secs(2);
 
 const KIND: &str = "file-digest";
 
-/// What a file is known by without being read. A change of its content changes `ctime`, which no program can set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Stat {
-    size: u64,
-    mtime: (i64, i64),
-    ctime: (i64, i64),
-}
+/// What a file is known by without being read: length, `mtime`, `ctime`, each time in seconds and nanoseconds. A change
+/// of its content changes `ctime`, which no program can set.
+type Stat = (u64, (i64, i64), (i64, i64));
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Known {
@@ -34,18 +30,15 @@ struct Known {
     sha256: Digest,
 }
 
-impl Stat {
-    fn of(meta: &Metadata) -> Self {
-        let (mtime, ctime) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
-        Self { size: meta.len(), mtime, ctime }
-    }
+fn stat(meta: &Metadata) -> Stat {
+    (meta.len(), (meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()))
+}
 
-    /// Whether the file was settled when this was seen.
-    fn settled(&self, seen: SystemTime) -> bool {
-        let seen = seen.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let changed = Duration::new(self.ctime.0.try_into().unwrap_or(0), self.ctime.1.try_into().unwrap_or(0));
-        seen.checked_sub(changed).is_some_and(|age| age > RACY)
-    }
+/// Whether the file was settled when this was seen.
+fn is_settled((.., ctime): Stat, seen: SystemTime) -> bool {
+    let seen = seen.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let changed = Duration::new(ctime.0.try_into().unwrap_or(0), ctime.1.try_into().unwrap_or(0));
+    seen.checked_sub(changed).is_some_and(|age| age > RACY)
 }
 
 /// Length in bytes and SHA-256 of a file, from the store's records where the file is what it was.
@@ -56,11 +49,11 @@ pub fn digest(store: &Store, path: &Path) -> anyhow::Result<(u64, Digest)> {
 fn digest_at(store: &Store, path: &Path, now: SystemTime) -> anyhow::Result<(u64, Digest)> {
     let reading = || format!("failed to read `{}`", path.display());
     let meta = fs::metadata(path).with_context(reading)?;
-    ensure!(meta.is_file(), "`{}` is no file", path.display());
-    let stat = Stat::of(&meta);
+    ensure!(meta.is_file(), "`{}` is not a regular file", path.display());
+    let before = stat(&meta);
     let key = format!("{}:{}", meta.dev(), meta.ino());
-    if let Some(known) = store.record::<Known>(KIND, &key)?.filter(|known| known.stat == stat) {
-        return Ok((stat.size, known.sha256));
+    if let Some(known) = store.record::<Known>(KIND, &key)?.filter(|known| known.stat == before) {
+        return Ok((before.0, known.sha256));
     }
     let mut file = File::open(path).with_context(reading)?;
     let mut hash = Sha256::new();
@@ -72,13 +65,12 @@ fn digest_at(store: &Store, path: &Path, now: SystemTime) -> anyhow::Result<(u64
             length => hash.update(&buffer[..length]),
         }
     }
-    let after = Stat::of(&file.metadata().with_context(reading)?);
-    ensure!(after == stat, "`{}` changed while it was read", path.display());
+    ensure!(stat(&file.metadata().with_context(reading)?) == before, "`{}` changed while it was read", path.display());
     let sha256 = Digest::from_bytes(hash.finalize().into());
-    if stat.settled(now) {
-        store.put_record(KIND, &key, &Known { stat: stat.clone(), sha256 })?;
+    if is_settled(before, now) {
+        store.put_record(KIND, &key, &Known { stat: before, sha256 })?;
     }
-    Ok((stat.size, sha256))
+    Ok((before.0, sha256))
 }
 
 #[cfg(test)]
@@ -103,7 +95,7 @@ mod tests {
         assert_eq!(sha256.hex(), "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
         // A record that lies shows that it is believed.
         let meta = fs::metadata(&path).unwrap();
-        let lie = Known { stat: Stat::of(&meta), sha256: Digest::from_bytes([7; 32]) };
+        let lie = Known { stat: stat(&meta), sha256: Digest::from_bytes([7; 32]) };
         store.put_record(KIND, &format!("{}:{}", meta.dev(), meta.ino()), &lie).unwrap();
         assert_eq!(digest(&store, &path).unwrap().1, lie.sha256);
     }
@@ -129,12 +121,8 @@ mod tests {
         digest(&store, &path).unwrap();
         let meta = fs::metadata(&path).unwrap();
         assert!(store.record::<Known>(KIND, &format!("{}:{}", meta.dev(), meta.ino())).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_is_no_file_is_refused() {
-        let (folder, store) = store();
-        assert!(digest(&store, folder.path()).unwrap_err().to_string().ends_with("is no file"));
-        assert!(digest(&store, &folder.path().join("none")).unwrap_err().to_string().starts_with("failed to read"));
+        let refused = |path: &Path| digest(&store, path).unwrap_err().to_string();
+        assert!(refused(folder.path()).ends_with("is not a regular file"));
+        assert!(refused(&folder.path().join("none")).starts_with("failed to read"));
     }
 }

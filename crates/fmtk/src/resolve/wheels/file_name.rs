@@ -4,26 +4,11 @@ use std::str::FromStr;
 
 use wheel_layer::FileName;
 
-use crate::recipe::Distribution;
-
-/// What the name of a wheel says (PEP 427, "File name convention").
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WheelName {
-    /// The distribution, normalised.
-    pub distribution: Distribution,
-    /// Its version, as written.
-    pub version: String,
-}
-
-impl FromStr for WheelName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let distribution = FileName::parse(text).ok().and_then(|name| Some((name.name.parse().ok()?, name.version)));
-        let (distribution, version) = distribution
-            .ok_or_else(|| format!("`{text}` is not named as a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl"))?;
-        Ok(Self { distribution, version })
-    }
+/// The parts of a wheel's file name, and its distribution, normalised.
+pub fn wheel_name(file: &str) -> Result<(String, FileName), String> {
+    let name = FileName::parse(file)
+        .map_err(|_| format!("`{file}` is not named as a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl"))?;
+    Ok((wheel_layer::normalize(&name.name), name))
 }
 
 /// The name of CANN's installer: `Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run`.
@@ -56,22 +41,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wheels_of_the_field() {
-        let name = |text: &str| text.parse::<WheelName>().map(|name| format!("{} {}", name.distribution, name.version));
-        let good = [
+    fn names_of_the_field() {
+        for (file, read) in [
             ("moxing_framework-2.0.0.rc2.4b57a67b-py2.py3-none-any.whl", "moxing-framework 2.0.0.rc2.4b57a67b"),
             ("mindspore_ascend-1.8.1-cp39-none-any.whl", "mindspore-ascend 1.8.1"),
             ("Ascend_mindxsdk_mxTuningKit-1.0-1-py3-none-any.whl", "ascend-mindxsdk-mxtuningkit 1.0"),
-        ];
-        for (text, read) in good {
-            assert_eq!(name(text).as_deref(), Ok(read));
+            ("a.whl", "`a.whl` is not named as a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl"),
+        ] {
+            let said = wheel_name(file).map_or_else(|error| error, |(key, name)| format!("{key} {}", name.version));
+            assert_eq!(said, read);
         }
-        let refused = "`a.whl` is not named as a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl";
-        assert_eq!(name("a.whl").unwrap_err(), refused);
-    }
-
-    #[test]
-    fn installers_of_the_field() {
         let name = |text: &str| text.parse::<InstallerName>().map(|name| format!("{} {}", name.version, name.arch));
         assert_eq!(name("Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run").as_deref(), Ok("5.1.RC2 aarch64"));
         assert_eq!(name("Ascend-cann-toolkit_5.1.RC2_linux-x86_64.run").as_deref(), Ok("5.1.RC2 x86_64"));

@@ -74,7 +74,8 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
             .hint("copy the file again from where it came")?,
     };
     let named = name.parse::<InstallerName>();
-    let problems: Vec<String> = packages::at_odds(recipe, &name).into_iter().map(|(problem, _)| problem).collect();
+    let problems: Vec<String> =
+        packages::name_conflicts(recipe, &name).into_iter().map(|(problem, _)| problem).collect();
     let mut rows = vec![("installer", format!(" {}", read.label)), ("file", name.clone()), ("sha256", sha256.hex())];
     if let Ok(InstallerName { version, arch, .. }) = &named {
         rows.extend([("version", version.clone()), ("arch", arch.clone())]);
