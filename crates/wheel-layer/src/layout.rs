@@ -2,17 +2,13 @@
 
 use serde::Serialize;
 
-/// The Python that wheels are installed for.
+/// The Python that wheels are installed for, on Linux on aarch64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Major and minor version of CPython.
     pub python: (u32, u32),
     /// Its third number, where it is known; `Requires-Python` may ask for it.
     pub python_micro: Option<u32>,
-    /// Its ABI tag, `cp39`; of 3.7 it is `cp37m`.
-    pub abi: String,
-    /// What `uname -m` says there: `aarch64`.
-    pub machine: String,
     /// Version of glibc.
     pub glibc: (u32, u32),
 }
@@ -20,10 +16,13 @@ pub struct Target {
 impl Target {
     /// CPython of this version on arm64 with this glibc.
     pub fn aarch64(python: (u32, u32), glibc: (u32, u32)) -> Self {
-        // PEP 3149's flag for pymalloc was dropped from the ABI tag in 3.8.
-        let flag = if python < (3, 8) { "m" } else { "" };
-        let abi = format!("cp{}{}{flag}", python.0, python.1);
-        Self { python, python_micro: None, abi, machine: "aarch64".to_owned(), glibc }
+        Self { python, python_micro: None, glibc }
+    }
+
+    /// Its ABI tag, `cp39`; of 3.7 it is `cp37m`: PEP 3149's flag for pymalloc was dropped from the tag in 3.8.
+    pub(crate) fn abi(&self) -> String {
+        let flag = if self.python < (3, 8) { "m" } else { "" };
+        format!("cp{}{}{flag}", self.python.0, self.python.1)
     }
 }
 

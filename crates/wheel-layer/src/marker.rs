@@ -111,7 +111,7 @@ fn operand<'a>(cursor: &mut Cursor<'a>, target: &Target, extra: &str) -> Result<
         "os_name" | "os.name" => "posix".to_owned(),
         "sys_platform" | "sys.platform" => "linux".to_owned(),
         "platform_system" => "Linux".to_owned(),
-        "platform_machine" | "platform.machine" => target.machine.clone(),
+        "platform_machine" | "platform.machine" => "aarch64".to_owned(),
         "platform_python_implementation" | "platform.python_implementation" | "python_implementation" => {
             "CPython".to_owned()
         }

@@ -14,7 +14,7 @@ pub(crate) fn misfit(file: &FileName, target: &Target) -> Option<String> {
     for platform in &file.platforms {
         let (asked, python) = match platform.as_str() {
             "any" => (Some((0, 0)), with_any),
-            other => (asked_glibc(other, target), with_own),
+            other => (asked_glibc(other), with_own),
         };
         match asked {
             // A new major version of glibc would promise nothing.
@@ -29,12 +29,12 @@ pub(crate) fn misfit(file: &FileName, target: &Target) -> Option<String> {
     Some(match glibc {
         _ if platform_is_fine || !(with_any || with_own) => {
             let tags = format!("{}-{}", file.pythons.join("."), file.abis.join("."));
-            format!("it is for {tags}, the target is {}", target.abi)
+            format!("it is for {tags}, the target is {}", target.abi())
         }
         Some((major, minor)) => {
             format!("it needs glibc {major}.{minor}, the target has {}.{}", target.glibc.0, target.glibc.1)
         }
-        None => format!("it is for {}, the target is Linux on {}", file.platforms.join(" or "), target.machine),
+        None => format!("it is for {}, the target is Linux on aarch64", file.platforms.join(" or ")),
     })
 }
 
@@ -47,7 +47,7 @@ fn python_fits(python: &str, abi: &str, any_platform: bool, target: &Target) -> 
     match implementation {
         "cp" if abi == "none" => exact,
         "cp" if any_platform => false,
-        "cp" if abi == target.abi => exact,
+        "cp" if abi == target.abi() => exact,
         // The stable ABI of an older 3.x does for a newer one (PEP 384).
         "cp" if abi == "abi3" => version.0 == major && version.1.is_some_and(|found| found >= 2 && found <= minor),
         "py" if abi == "none" => version.0 == major && version.1.is_none_or(|found| found <= minor),
@@ -65,25 +65,17 @@ fn split_python(tag: &str) -> Option<(&str, (u32, Option<u32>))> {
 }
 
 /// The glibc that a platform asks for, 0.0 where it is any; none where it is another machine or system.
-fn asked_glibc(platform: &str, target: &Target) -> Option<(u32, u32)> {
-    let plain = |prefix: &str| platform.strip_prefix(prefix).is_some_and(|machine| machine == target.machine);
-    if plain("linux_") {
-        return Some((0, 0));
-    }
-    let legacy = [("manylinux1_", (2, 5)), ("manylinux2010_", (2, 12)), ("manylinux2014_", (2, 17))];
-    let asked = match legacy.into_iter().find(|(prefix, _)| plain(prefix)) {
-        Some((_, glibc)) => glibc,
-        None => manylinux(platform, &target.machine)?,
+/// `manylinux_2_17_aarch64` asks for glibc 2.17, with which manylinux begins on aarch64.
+fn asked_glibc(platform: &str) -> Option<(u32, u32)> {
+    let asked = match platform.strip_suffix("_aarch64")? {
+        "linux" => return Some((0, 0)),
+        "manylinux2014" => (2, 17),
+        platform => {
+            let (major, minor) = platform.strip_prefix("manylinux_")?.split_once('_')?;
+            (major.parse().ok()?, minor.parse().ok()?)
+        }
     };
-    // Of machines other than these two manylinux begins with glibc 2.17.
-    (asked >= (2, 17) || matches!(target.machine.as_str(), "x86_64" | "i686")).then_some(asked)
-}
-
-/// `manylinux_2_17_aarch64` asks for glibc 2.17.
-fn manylinux(platform: &str, machine: &str) -> Option<(u32, u32)> {
-    let (major, rest) = platform.strip_prefix("manylinux_")?.split_once('_')?;
-    let (minor, found) = rest.split_once('_')?;
-    (found == machine).then_some((major.parse().ok()?, minor.parse().ok()?))
+    (asked >= (2, 17)).then_some(asked)
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mu
             let hint = format!(
                 "take the wheel for aarch64; if it holds several architectures on purpose, put \"{key}\" into `allow.elf`"
             );
-            facts.foreign_code(&target).iter().for_each(|problem| push(problem, Some(hint.clone())));
+            facts.foreign_code().iter().for_each(|problem| push(problem, Some(hint.clone())));
         }
     }
     let installed = inputs.index.map(|index| installed(inputs, index));

@@ -1,8 +1,11 @@
 //! The launch kit's front: jobs that boot `launcher.py` reach `fmtk-launch`.
 
-use oci_image::{Attr, Digest, MTIME};
+use oci_image::{Attr, MTIME};
 
-use super::{Inputs, PlannedLayer, PlannedScript, folders, scripts::place};
+use super::{
+    Inputs, PlannedLayer,
+    scripts::{place, planned},
+};
 use crate::{
     recipe::Ranks,
     resolve::{
@@ -29,17 +32,12 @@ pub(super) fn front(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<P
         Some((_, bytes)) if bytes == ours => return None,
         // What the vendor had there was kept when the base was built.
         Some((attr, bytes)) if is_ours(bytes) => (*attr, None),
-        Some((attr, bytes)) => (*attr, Some(planned(inputs, KEPT, *attr, bytes))),
+        Some((attr, bytes)) => (*attr, Some(planned(inputs, KEPT, *attr, bytes.clone()))),
         None => (fresh, None),
     };
     // Jobs may run under any uid.
     let attr = Attr { mode: attr.mode | 0o444, ..attr };
-    Some(PlannedLayer::Front { files: [planned(inputs, PATH, attr, ours)].into_iter().chain(kept).collect() })
-}
-
-fn planned(inputs: &Inputs<'_>, path: &str, Attr { mode, uid, gid, .. }: Attr, bytes: &[u8]) -> PlannedScript {
-    let sha256 = Digest::of(bytes);
-    PlannedScript { to: folders::real(inputs, path), mode, uid, gid, sha256, bytes: bytes.to_vec() }
+    Some(PlannedLayer::Front { files: [planned(inputs, PATH, attr, ours.to_vec())].into_iter().chain(kept).collect() })
 }
 
 /// Ranks can't be started by scripts that the image will not have.

@@ -2,6 +2,7 @@
 
 use fmk_patch::{Edit, Edits, Status};
 use image_name::Digest;
+use oci_image::Attr;
 use serde::Serialize;
 
 use super::{Inputs, PlannedLayer, folders};
@@ -40,6 +41,12 @@ pub struct PlannedScript {
     pub bytes: Vec<u8>,
 }
 
+/// What is to be at a path, where the base really has it.
+pub(super) fn planned(inputs: &Inputs<'_>, path: &str, attr: Attr, bytes: Vec<u8>) -> PlannedScript {
+    let Attr { mode, uid, gid, .. } = attr;
+    PlannedScript { to: folders::real(inputs, path), mode, uid, gid, sha256: Digest::of(&bytes), bytes }
+}
+
 /// Judges the scripts, and gives the layer of those that change.
 pub(super) fn scripts(
     inputs: &Inputs<'_>,
@@ -59,15 +66,13 @@ pub(super) fn scripts(
     let mut edits = Vec::new();
     let mut changed = Vec::new();
     for script in scripts {
-        let is_patched = script.path.ends_with(&format!("/{PATCHED}"));
-        let bytes = match is_patched {
+        let bytes = match script.path.ends_with(&format!("/{PATCHED}")) {
             true => patched(script, &place(inputs), &mut edits, problems),
             false => script.bytes.clone(),
         };
-        let sha256 = Digest::of(&bytes);
-        if script.in_base != Some(sha256) {
-            let (mode, uid, gid) = (script.attr.mode, script.attr.uid, script.attr.gid);
-            changed.push(PlannedScript { to: folders::real(inputs, &script.path), mode, uid, gid, sha256, bytes });
+        let planned = planned(inputs, &script.path, script.attr, bytes);
+        if script.in_base != Some(planned.sha256) {
+            changed.push(planned);
         }
     }
     if edits.is_empty() {

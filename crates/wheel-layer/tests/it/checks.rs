@@ -67,7 +67,7 @@ fn problems_are_named() {
     for (title, wheel) in rows {
         let facts = wheel.facts();
         text += &format!("{title}:\n");
-        for problem in facts.check(&target()).iter().chain(&facts.foreign_code(&target())) {
+        for problem in facts.check(&target()).iter().chain(&facts.foreign_code()) {
             text += &format!("  {problem}\n");
         }
     }

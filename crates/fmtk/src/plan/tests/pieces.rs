@@ -20,35 +20,27 @@ fn layers_are_split_in_smaller_pieces_where_there_is_room() {
     assert_eq!(max_layer(113, &format!("{RECIPE}\nlayout.max_layer = \"300 MiB\"\n")), 300);
 }
 
+/// Own files of these sizes in MiB: what their layers are called (all of them were `1 own files`), how many each has.
 #[test]
 fn the_user_s_files_are_split_too() {
-    let mut world = World::new(RECIPE);
-    world.files =
-        [("/srv/c", 40), ("/srv/b", 30), ("/srv/a", 30)].map(|(to, size)| own_file(to, (0, 0), size << 20)).into();
-    let layers = |world: &World| -> Vec<Vec<String>> {
-        let of_files = |layer: &PlannedLayer| match layer {
-            PlannedLayer::Files { files, .. } => Some(files.iter().map(|file| file.to.clone()).collect()),
-            _ => None,
-        };
-        world.plan().unwrap().layers.iter().filter_map(of_files).collect()
-    };
-    assert_eq!(layers(&world), [vec!["/srv/a", "/srv/b"], vec!["/srv/c"]]);
-    world.base_layers = 116;
-    assert_eq!(layers(&world), [vec!["/srv/a", "/srv/b", "/srv/c"]]);
-}
-
-/// All of them were `1 own files`.
-#[test]
-fn layers_of_own_files_are_numbered() {
-    let named = |sizes: &[u64]| -> Vec<String> {
+    for (base_layers, sizes, expected) in [
+        (1, &[1][..], &[("1 own file", 1)][..]),
+        (1, &[1, 2], &[("2 own files", 2)]),
+        (1, &[60, 60, 1], &[("own files (1 of 2)", 1), ("own files (2 of 2)", 2)]),
+        (1, &[30, 30, 40], &[("own files (1 of 2)", 2), ("own files (2 of 2)", 1)]),
+        (116, &[30, 30, 40], &[("3 own files", 3)]),
+    ] {
         let mut world = World::new(RECIPE);
+        world.base_layers = base_layers;
         world.files =
-            (1..).zip(sizes).map(|(number, size)| own_file(&format!("/srv/{number}"), (0, 0), *size)).collect();
-        let layers = world.plan().unwrap().layers;
-        let of_files = layers.iter().filter(|layer| matches!(layer, PlannedLayer::Files { .. }));
-        of_files.map(PlannedLayer::content).collect()
-    };
-    assert_eq!(named(&[1]), ["1 own file"]);
-    assert_eq!(named(&[1, 2]), ["2 own files"]);
-    assert_eq!(named(&[60 << 20, 60 << 20, 1]), ["own files (1 of 2)", "own files (2 of 2)"]);
+            (1..).zip(sizes).map(|(number, size)| own_file(&format!("/srv/{number}"), (0, 0), size << 20)).collect();
+        let plan = world.plan().unwrap();
+        let of_files = plan.layers.iter().filter_map(|layer| match layer {
+            PlannedLayer::Files { files, .. } => Some((layer.content(), files.len())),
+            _ => None,
+        });
+        let expected: Vec<(String, usize)> =
+            expected.iter().map(|(name, files)| ((*name).to_owned(), *files)).collect();
+        assert_eq!(of_files.collect::<Vec<_>>(), expected);
+    }
 }

@@ -90,9 +90,9 @@ pub fn pypi_folder(folder: &Path) -> PathBuf {
 /// Finds the recipe's packages in this folder and what was fetched below it. Whatever is missing, doubled or not what
 /// its name should say is reported together; nothing is read before that.
 pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyhow::Result<Found> {
-    let (chosen, problems) = choose(recipe, folder, call)?;
+    let (files, found, problems) = choose(recipe, folder, call)?;
     problems?;
-    chosen.identified(store)
+    Ok(Found { packages: identified(files, store)?, ..found })
 }
 
 /// The same for whoever wants to know all at once: the packages that are there, and what [`find`] would say.
@@ -102,19 +102,14 @@ pub fn survey(
     store: &Store,
     call: &Call,
 ) -> anyhow::Result<(Found, anyhow::Result<()>)> {
-    let (chosen, problems) = choose(recipe, folder, call)?;
-    Ok((chosen.identified(store)?, problems))
+    let (files, found, problems) = choose(recipe, folder, call)?;
+    Ok((Found { packages: identified(files, store)?, ..found }, problems))
 }
 
-/// Files by their names, none of them read.
-struct Chosen {
-    /// Kind and path.
-    files: Vec<(String, PathBuf)>,
-    unused: Vec<String>,
-    left_out: usize,
-}
+/// Kinds and paths of the files that are packages by their names, none of them read; what else is there; what is wrong.
+type Chosen = (Vec<(String, PathBuf)>, Found, anyhow::Result<()>);
 
-fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<(Chosen, anyhow::Result<()>)> {
+fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen> {
     let listed = list(folder)?;
     let mut problems = Problems::default();
     let mut chosen: Vec<(String, PathBuf)> = Vec::new();
@@ -159,7 +154,7 @@ fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<(Chosen
     let files = listed.iter().filter(|(_, is_file)| *is_file).map(|(name, _)| name);
     let looks_meant = |name: &&String| name.ends_with(".whl") || name.ends_with(".run");
     let unused = files.filter(looks_meant).filter(|name| !matched.contains(&name.as_str())).cloned().collect();
-    Ok((Chosen { files: chosen, unused, left_out }, problems))
+    Ok((chosen, Found { packages: Vec::new(), unused, left_out }, problems))
 }
 
 /// What is named as a package and is none was meant as one: a build without it would be another than was wanted.
@@ -283,19 +278,17 @@ pub fn name_conflicts(recipe: &Recipe, file: &str) -> Vec<(String, Option<String
     found
 }
 
-impl Chosen {
-    /// Sizes and digests, by several threads: two take 0.17 s for MindSpore and its closure where the processor has SHA
-    /// instructions, and several times that where it has none. What is remembered takes 1 ms.
-    fn identified(mut self, store: &Store) -> anyhow::Result<Found> {
-        self.files.sort_by_cached_key(|(_, path)| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
-        let identified = side_by_side::map(&self.files, side_by_side::cores(), |(kind, path)| {
-            let (size, sha256) = digest(store, path)?;
-            Ok(Package { kind: kind.clone(), file: file_name(path), path: path.clone(), size, sha256 })
-        });
-        let mut packages = identified.into_iter().collect::<anyhow::Result<Vec<Package>>>()?;
-        packages.sort();
-        Ok(Found { packages, unused: self.unused, left_out: self.left_out })
-    }
+/// Sizes and digests, by several threads: two take 0.17 s for MindSpore and its closure where the processor has SHA
+/// instructions, and several times that where it has none. What is remembered takes 1 ms.
+fn identified(mut files: Vec<(String, PathBuf)>, store: &Store) -> anyhow::Result<Vec<Package>> {
+    files.sort_by_cached_key(|(_, path)| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
+    let identified = side_by_side::map(&files, side_by_side::cores(), |(kind, path)| {
+        let (size, sha256) = digest(store, path)?;
+        Ok(Package { kind: kind.clone(), file: file_name(path), path: path.clone(), size, sha256 })
+    });
+    let mut packages = identified.into_iter().collect::<anyhow::Result<Vec<Package>>>()?;
+    packages.sort();
+    Ok(packages)
 }
 
 fn file_name(path: &Path) -> String {

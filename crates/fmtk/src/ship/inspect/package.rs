@@ -27,7 +27,7 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Row
     let python = &recipe.python;
     let target = Target::aarch64(python.version, (python.glibc.major, python.glibc.minor));
     let is_allowed = recipe.allow.elf.iter().any(|name| name.as_str() == facts.key());
-    let foreign = if is_allowed { Vec::new() } else { facts.foreign_code(&target) };
+    let foreign = if is_allowed { Vec::new() } else { facts.foreign_code() };
     let problems: Vec<String> = facts.check(&target).into_iter().chain(foreign).collect();
     let unpacked: u64 = facts.files.iter().map(|entry| entry.size).sum();
     let commands: Vec<&String> = facts.commands.iter().map(|one| &one.name).collect();
