@@ -33,8 +33,7 @@ impl Beside {
     }
 
     fn for_edit(target: &Path) -> Result<Self, EditError> {
-        Self::create(target, 0o600)
-            .map_err(|error| EditError::ReadOnlyFolder { path: folder(target).to_owned(), error })
+        Self::create(target, 0o600).map_err(|error| EditError::ReadOnlyFolder(folder(target).to_owned(), error))
     }
 
     fn create(target: &Path, mode: u32) -> io::Result<Self> {
@@ -120,7 +119,7 @@ fn folder(of: &Path) -> &Path {
 }
 
 pub(crate) fn failed(path: &Path, error: io::Error) -> EditError {
-    EditError::Write { path: path.to_owned(), error }
+    EditError::Write(path.to_owned(), error)
 }
 
 /// Some file systems can't sync a folder; the rename is done either way, only a power cut could undo it.

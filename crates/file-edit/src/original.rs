@@ -29,7 +29,7 @@ impl Original {
     ///
     /// [`EditError`] if it is not there, not a regular file, too large or not readable.
     pub fn read(path: &Path, limit: usize) -> Result<Self, EditError> {
-        let failed = |error| EditError::Read { path: path.to_owned(), error };
+        let failed = |error| EditError::Read(path.to_owned(), error);
         let target = fs::canonicalize(path).map_err(failed)?;
         // Asked before it is opened: opening a pipe waits for its other end.
         if !fs::metadata(&target).map_err(failed)?.is_file() {
@@ -37,7 +37,7 @@ impl Original {
         }
         let (bytes, _) = read(&target, limit).map_err(failed)?;
         if bytes.len() > limit {
-            return Err(EditError::TooLarge { path: target, limit });
+            return Err(EditError::TooLarge(target, limit));
         }
         Ok(Self { target, bytes, limit })
     }
@@ -67,7 +67,7 @@ impl Original {
     fn open_for_writing(&self) -> Result<File, EditError> {
         let target = &self.target;
         let opened = OpenOptions::new().write(true).open(target);
-        opened.map_err(|error| EditError::ReadOnlyFile { path: target.clone(), error })
+        opened.map_err(|error| EditError::ReadOnlyFile(target.clone(), error))
     }
 
     /// Puts `new` in place of the file, and the old text to `backup` where one is named.
@@ -99,8 +99,7 @@ impl Original {
         self.open_for_writing()?;
         // Only now is it known which file it is: opened for writing, one of a lower layer of an overlay file system, as
         // in every container, is copied to the upper one and has another device, number and time of change from then on.
-        let (bytes, metadata) =
-            read(target, self.limit).map_err(|error| EditError::Read { path: target.clone(), error })?;
+        let (bytes, metadata) = read(target, self.limit).map_err(|error| EditError::Read(target.clone(), error))?;
         if bytes != self.bytes {
             return Err(EditError::ChangedMeanwhile(target.clone()));
         }
@@ -225,7 +224,7 @@ mod tests {
         assert!(matches!(error, EditError::ChangedMeanwhile(_)), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"made");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(matches!(Original::read(&path, 3), Err(EditError::TooLarge { limit: 3, .. })));
+        assert!(matches!(Original::read(&path, 3), Err(EditError::TooLarge(_, 3))));
         std::os::unix::fs::symlink("nothing", folder.path().join("dangling")).unwrap();
         assert!(Original::find(&folder.path().join("dangling"), 100).is_err());
     }

@@ -56,7 +56,7 @@ pub fn way_out_of_logins(error: &CredentialsError) -> Option<String> {
         CredentialsError::Garbled { .. } => {
             Some("mend the file or move it away, then log in again: `cargo xtask login`".to_owned())
         }
-        CredentialsError::Entry { host, .. } => Some(format!("log in again: `{}`", login(host))),
+        CredentialsError::Entry(_, host, _) => Some(format!("log in again: `{}`", login(host))),
         _ => error.hint(),
     }
 }

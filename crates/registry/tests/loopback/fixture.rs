@@ -10,8 +10,7 @@ use std::{
 use image_name::{RepoPath, Tag};
 use oci_image::{BlobSource, Descriptor};
 use registry::{
-    CredentialSource, Error, IfTagExists, Proxies, Push, PushBlob, PushReport, Registry, RegistryOptions, Retry,
-    Timeouts,
+    CredentialSource, Error, Proxies, Push, PushBlob, PushReport, Registry, RegistryOptions, Retry, Timeouts,
 };
 use registry_double::Double;
 
@@ -26,7 +25,7 @@ pub fn options() -> RegistryOptions {
         credentials: CredentialSource::Anonymous,
         proxies: Proxies::default(),
         timeouts: Timeouts { progress: Duration::from_secs(20), ..Timeouts::default() },
-        retry: Retry { seed: 1, sleep: Arc::new(|_| {}), ..Retry::default() },
+        retry: Retry { sleep: Arc::new(|_| {}), ..Retry::default() },
         ..RegistryOptions::default()
     }
 }
@@ -44,7 +43,7 @@ pub fn noting() -> (RegistryOptions, Arc<Mutex<Vec<Duration>>>) {
     let waits = Arc::new(Mutex::new(Vec::new()));
     let noted = waits.clone();
     let sleep = Arc::new(move |wait| noted.lock().unwrap().push(wait));
-    (RegistryOptions { retry: Retry { seed: 1, sleep, ..Retry::default() }, ..options() }, waits)
+    (RegistryOptions { retry: Retry { sleep, ..Retry::default() }, ..options() }, waits)
 }
 
 pub fn repo(text: &str) -> RepoPath {
@@ -128,7 +127,7 @@ impl Image {
             media_type: DOCKER,
             config: self.blob(&self.config, "config"),
             layers: self.layers.iter().enumerate().map(|(at, blob)| self.blob(blob, &format!("layer {at}"))).collect(),
-            if_tag_exists: IfTagExists::Refuse,
+            overwrite: false,
             parallel: 0,
         }
     }
