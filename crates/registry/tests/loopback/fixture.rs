@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Cursor, Read},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
@@ -119,10 +119,12 @@ impl Image {
         registry_double::digest(&self.manifest)
     }
 
-    pub fn to<'a>(&'a self, repository: &'a RepoPath, tag: &'a Tag) -> Push<'a> {
+    /// A push to `o/r:t`.
+    pub fn to_push(&self) -> Push<'_> {
+        static TARGET: LazyLock<(RepoPath, Tag)> = LazyLock::new(|| (repo("o/r"), tag("t")));
         Push {
-            repository,
-            tag,
+            repository: &TARGET.0,
+            tag: &TARGET.1,
             manifest: &self.manifest,
             media_type: DOCKER,
             config: self.blob(&self.config, "config"),
@@ -134,7 +136,7 @@ impl Image {
 
     /// Pushes to `o/r:t`.
     pub fn push(&self, registry: &Registry) -> Result<PushReport, Error> {
-        registry.push_image(&self.to(&repo("o/r"), &tag("t")), &|_| {})
+        registry.push_image(&self.to_push(), &|_| {})
     }
 }
 

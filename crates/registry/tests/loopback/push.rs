@@ -73,7 +73,7 @@ fn a_changed_layer_costs_itself_and_little_more() {
     Image::new(&layers).push(&client(&double)).unwrap();
     layers[3] = bytes(99, 80_000);
     let image = Image::new(&layers);
-    let report = client(&double).push_image(&image.to(&repo("o/r"), &tag("t2")), &|_| {}).unwrap();
+    let report = client(&double).push_image(&Push { tag: &tag("t2"), ..image.to_push() }, &|_| {}).unwrap();
     assert_eq!((report.sent_blobs, report.present_blobs), (1, 15));
     assert!(report.sent.bodies <= 80_000 + (32 << 10), "{:?}", report.sent);
 }
@@ -92,8 +92,7 @@ fn a_tag_of_another_image_is_not_moved_and_nothing_sent() {
     assert_eq!(asked(&double), ["HEAD /v2/o/r/manifests/t 200"]);
     assert_eq!(double.tag("o/r", "t"), Some(other));
 
-    let (target, name) = (repo("o/r"), tag("t"));
-    let push = Push { overwrite: true, ..image.to(&target, &name) };
+    let push = Push { overwrite: true, ..image.to_push() };
     assert!(!client(&double).push_image(&push, &|_| {}).unwrap().unchanged);
     assert_eq!(double.tag("o/r", "t"), Some(image.digest()));
 }
@@ -107,7 +106,7 @@ fn a_tag_that_somebody_puts_while_we_send_is_not_moved() {
             double.put_manifest("o/r", "t", DOCKER, b"{\"other\":1}");
         }
     };
-    let error = client(&double).push_image(&image.to(&repo("o/r"), &tag("t")), &meanwhile).unwrap_err();
+    let error = client(&double).push_image(&image.to_push(), &meanwhile).unwrap_err();
     assert!(matches!(error.cause(), Cause::TagExists { .. }), "{error:?}");
     assert!(!asked(&double).iter().any(|entry| entry.starts_with("PUT /v2/o/r/manifests")));
 }
@@ -143,8 +142,7 @@ fn blobs_of_another_repository_are_mounted_not_sent() {
     let double = Double::start();
     let image = Image::new(&[bytes(1, 500_000), bytes(2, 1000)]);
     double.put_blob("base/b", &bytes(1, 500_000));
-    let (target, name) = (repo("o/r"), tag("t"));
-    let mut push = image.to(&target, &name);
+    let mut push = image.to_push();
     push.layers[0].mount_from = Some(repo("base/b"));
     let report = client(&double).push_image(&push, &|_| {}).unwrap();
     assert_eq!((report.sent_blobs, report.mounted_blobs), (2, 1));
@@ -168,8 +166,7 @@ fn blobs_that_the_registry_will_not_mount_are_streamed_from_where_they_are() {
     let double = Double::with(Options { refuse_mounts: true, absolute_locations: true, ..Options::default() });
     let image = Image::new(&[layer, bytes(2, 10)]);
     double.put_blob("o/r", &bytes(2, 10));
-    let (target, name) = (repo("o/r"), tag("t"));
-    let mut push = image.to(&target, &name);
+    let mut push = image.to_push();
     push.layers[0].source = &source;
     for layer in &mut push.layers {
         layer.mount_from = Some(repo("base/b"));
@@ -251,7 +248,7 @@ fn a_registry_without_monolithic_uploads_gets_its_blobs_in_patches() {
     let double = Double::with(Options { refuse_monolithic: true, ..Options::default() });
     let layers: Vec<_> = (0..5).map(|seed| bytes(seed, 1000)).collect();
     let push = Image::new(&layers);
-    client(&double).push_image(&Push { parallel: 1, ..push.to(&repo("o/r"), &tag("t")) }, &|_| {}).unwrap();
+    client(&double).push_image(&Push { parallel: 1, ..push.to_push() }, &|_| {}).unwrap();
     let refused = asked(&double).iter().filter(|entry| entry.ends_with(" 405")).count();
     assert_eq!(refused, 1, "once is enough to learn it");
     assert_eq!((double.blob_count("o/r"), double.open_uploads()), (6, 0));
@@ -261,8 +258,7 @@ fn a_registry_without_monolithic_uploads_gets_its_blobs_in_patches() {
 fn a_manifest_that_the_registry_does_not_read_is_refused_with_a_hint() {
     let double = Double::with(Options { refuse_oci: true, ..Options::default() });
     let image = Image::new(&[bytes(1, 10)]);
-    let (target, name) = (repo("o/r"), tag("t"));
-    let push = Push { media_type: OCI, ..image.to(&target, &name) };
+    let push = Push { media_type: OCI, ..image.to_push() };
     let error = client(&double).push_image(&push, &|_| {}).unwrap_err();
     expect![[r#"
         failed to push `HOST/o/r:t`
