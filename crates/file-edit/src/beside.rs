@@ -18,23 +18,12 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// `bytes`, with the owner of `like` and of its mode what is in `modes`, safely on the disk.
-    pub(crate) fn write(target: &Path, bytes: &[u8], like: &Metadata, modes: u32) -> Result<Self, EditError> {
-        let mut beside = Self::for_edit(target)?;
-        beside.fill(bytes, Some(like), like.mode() & modes).map_err(|error| failed(target, error))?;
+    /// `bytes` with this mode and the owner of another file, safely on the disk.
+    pub(crate) fn write(target: &Path, bytes: &[u8], owner: Option<&Metadata>, mode: u32) -> Result<Self, EditError> {
+        let mut beside =
+            Self::create(target, 0o600).map_err(|error| EditError::ReadOnlyFolder(folder(target).to_owned(), error))?;
+        beside.fill(bytes, owner, mode).map_err(|error| failed(target, error))?;
         Ok(beside)
-    }
-
-    /// `bytes` with this mode, safely on the disk, for a place where nothing is yet.
-    pub(crate) fn new(target: &Path, bytes: &[u8], mode: u32) -> Result<Self, EditError> {
-        let mut beside = Self::for_edit(target)?;
-        beside.fill(bytes, None, mode).map_err(|error| failed(target, error))?;
-        Ok(beside)
-    }
-
-    fn for_edit(target: &Path) -> Result<Self, EditError> {
-        Self::create(target, 0o600)
-            .map_err(|error| EditError::ReadOnlyFolder { path: folder(target).to_owned(), error })
     }
 
     fn create(target: &Path, mode: u32) -> io::Result<Self> {
@@ -54,11 +43,11 @@ impl Beside {
         }
     }
 
-    fn fill(&mut self, bytes: &[u8], like: Option<&Metadata>, mode: u32) -> io::Result<()> {
+    fn fill(&mut self, bytes: &[u8], owner: Option<&Metadata>, mode: u32) -> io::Result<()> {
         self.file.write_all(bytes)?;
         let own = self.file.metadata()?;
-        if let Some(like) = like.filter(|like| (own.uid(), own.gid()) != (like.uid(), like.gid())) {
-            fchown(&self.file, Some(like.uid()), Some(like.gid()))?;
+        if let Some(owner) = owner.filter(|owner| (own.uid(), own.gid()) != (owner.uid(), owner.gid())) {
+            fchown(&self.file, Some(owner.uid()), Some(owner.gid()))?;
         }
         // After the owner, because changing that takes setuid and setgid away.
         self.file.set_permissions(fs::Permissions::from_mode(mode & 0o7777))?;
@@ -103,12 +92,8 @@ impl Drop for Beside {
 /// Puts a new file at `target`, whole or not at all: whoever opens it meanwhile has the old one or the new one. A symbolic
 /// link there is replaced, not followed.
 ///
-/// `fill` writes it; `mode` is before the umask. Whether it is on the disk afterwards is up to `fill`.
-///
-/// # Errors
-///
-/// What the system says of creating it in the folder of `target` or renaming it, and what `fill` gives. Then `target` is
-/// as it was.
+/// `fill` writes it; `mode` is before the umask. Whether it is on the disk afterwards is up to `fill`. On an error, of
+/// `fill` too, `target` is as it was.
 pub fn replace(target: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut beside = Beside::create(target, mode)?;
     fill(&mut beside.file)?;
@@ -120,7 +105,7 @@ fn folder(of: &Path) -> &Path {
 }
 
 pub(crate) fn failed(path: &Path, error: io::Error) -> EditError {
-    EditError::Write { path: path.to_owned(), error }
+    EditError::Write(path.to_owned(), error)
 }
 
 /// Some file systems can't sync a folder; the rename is done either way, only a power cut could undo it.

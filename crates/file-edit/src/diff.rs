@@ -1,6 +1,10 @@
 //! A unified diff, made from the changes themselves.
 
-use std::path::Path;
+use std::{
+    ops::Range,
+    os::unix::ffi::OsStrExt as _,
+    path::{Component, Path},
+};
 
 use crate::splice::{Splice, apply};
 
@@ -13,26 +17,17 @@ const CONTEXT: usize = 3;
 /// `splices` are in order and apart from each other.
 pub fn unified_diff(name: &[u8], old: &[u8], splices: &[Splice]) -> Vec<u8> {
     let changes = changes(old, splices);
-    let Some(first) = changes.first() else { return Vec::new() };
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    // A name ends at the first blank unless a tab follows.
+    let end: &[u8] = if name.contains(&b' ') { b"\t\n" } else { b"\n" };
+    let mut diff = [b"--- ", name, end, b"+++ ", name, end].concat();
     let lines: Vec<&[u8]> = lines(old).collect();
-    let mut diff = Vec::new();
-    for mark in ["--- ", "+++ "] {
-        diff.extend_from_slice(mark.as_bytes());
-        diff.extend_from_slice(name);
-        // A name ends at the first blank unless a tab follows.
-        diff.extend_from_slice(if name.contains(&b' ') { b"\t\n" } else { b"\n" });
-    }
-    let mut hunk = vec![first];
     let mut shift = 0;
-    for change in &changes[1..] {
-        let last = hunk[hunk.len() - 1];
-        if change.start > last.end + 2 * CONTEXT {
-            write_hunk(&mut diff, &lines, &hunk, &mut shift);
-            hunk.clear();
-        }
-        hunk.push(change);
+    for hunk in changes.chunk_by(|one, next| next.start <= one.end + 2 * CONTEXT) {
+        write_hunk(&mut diff, &lines, hunk, &mut shift);
     }
-    write_hunk(&mut diff, &lines, &hunk, &mut shift);
     diff
 }
 
@@ -40,8 +35,6 @@ pub fn unified_diff(name: &[u8], old: &[u8], splices: &[Splice]) -> Vec<u8> {
 /// `path` itself where it is below the current folder and no link, else `target` from the root, for `patch -p0 -d /`.
 /// `patch` refuses absolute names and names with `..`.
 pub fn name_in_diff(path: &Path, target: &Path) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt;
-    use std::path::Component;
     let below = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     let name = if below && !path.is_symlink() { path } else { target.strip_prefix("/").unwrap_or(target) };
     let bytes = name.as_os_str().as_bytes();
@@ -75,34 +68,39 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The changes in whole lines; splices that share lines become one.
 fn changes(old: &[u8], splices: &[Splice]) -> Vec<Change> {
-    let mut groups: Vec<(std::ops::Range<usize>, Vec<Splice>)> = Vec::new();
+    let ends = lines(old).scan(0, |end, line| {
+        *end += line.len();
+        Some(*end)
+    });
+    // Where each line begins; the last one is where the next would.
+    let starts: Vec<usize> = std::iter::once(0).chain(ends).collect();
+    // Behind a line without an end there is no other.
+    let most = starts.len() - 1 - usize::from(old.last().is_some_and(|byte| *byte != b'\n'));
+    let touched = |splice: &Splice| {
+        let first = (starts.partition_point(|start| *start <= splice.range.start) - 1).min(most);
+        let last = starts.partition_point(|start| *start < splice.range.end).max(first + 1);
+        first..last.min(starts.len() - 1)
+    };
+    let mut groups: Vec<(Range<usize>, Vec<Splice>)> = Vec::new();
     for splice in splices {
-        let range = whole_lines(old, splice);
+        let range = touched(splice);
         match groups.last_mut() {
-            // Two insertions at one place come in one hunk as well.
-            Some((last, members)) if range.start < last.end || range.start == last.start => {
-                last.end = last.end.max(range.end);
+            Some((group, members)) if range.start < group.end || range.start == group.start => {
+                group.end = group.end.max(range.end);
                 members.push(splice.clone());
             }
             _ => groups.push((range, vec![splice.clone()])),
         }
     }
-    let mut counted = 0;
-    let mut line = 0;
-    groups
-        .into_iter()
-        .map(|(range, mut members)| {
-            line += lines(&old[counted..range.start]).count();
-            let start = line;
-            line += lines(&old[range.clone()]).count();
-            counted = range.end;
-            for splice in &mut members {
-                splice.range = splice.range.start - range.start..splice.range.end - range.start;
-            }
-            changed_lines(start, &old[range.clone()], &apply(&old[range], &members))
-        })
-        .filter(|change| change.start < change.end || !change.new.is_empty())
-        .collect()
+    let changed = groups.into_iter().map(|(range, mut members)| {
+        let offset = starts[range.start];
+        for splice in &mut members {
+            splice.range = splice.range.start - offset..splice.range.end - offset;
+        }
+        let old = &old[offset..starts[range.end]];
+        changed_lines(range.start, old, &apply(old, &members))
+    });
+    changed.filter(|change| change.start < change.end || !change.new.is_empty()).collect()
 }
 
 /// The change without the lines at its ends that stay: what is put behind a line touches that line, and leaves it.
@@ -115,41 +113,27 @@ fn changed_lines(start: usize, old: &[u8], new: &[u8]) -> Change {
     Change { start, end: start + old.len() - after, new: new[..new.len() - after].concat() }
 }
 
-/// The bytes of the lines that a splice changes; empty where it only puts whole lines between others.
-fn whole_lines(old: &[u8], splice: &Splice) -> std::ops::Range<usize> {
-    let start = old[..splice.range.start].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    if splice.range.is_empty() && start == splice.range.start && splice.text.ends_with(b"\n") {
-        return start..start;
-    }
-    let last = splice.range.end.max(splice.range.start + 1) - 1;
-    let end = old.iter().skip(last).position(|&byte| byte == b'\n').map_or(old.len(), |at| last + at + 1);
-    start..end
-}
-
-fn write_hunk(diff: &mut Vec<u8>, old: &[&[u8]], changes: &[&Change], shift: &mut isize) {
+fn write_hunk(diff: &mut Vec<u8>, old: &[&[u8]], changes: &[Change], shift: &mut isize) {
     let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return };
     let start = first.start.saturating_sub(CONTEXT);
     let end = (last.end + CONTEXT).min(old.len());
     let mut body = Vec::new();
-    let (mut at, mut added, mut removed) = (start, 0, 0);
+    let (mut at, mut new_count) = (start, end - start);
     for change in changes {
         old[at..change.start].iter().for_each(|line| write_line(&mut body, b' ', line));
         old[change.start..change.end].iter().for_each(|line| write_line(&mut body, b'-', line));
         lines(&change.new).for_each(|line| write_line(&mut body, b'+', line));
-        removed += change.end - change.start;
-        added += lines(&change.new).count();
+        new_count = new_count + lines(&change.new).count() - (change.end - change.start);
         at = change.end;
     }
     old[at..end].iter().for_each(|line| write_line(&mut body, b' ', line));
     let old_count = end - start;
-    let new_count = old_count - removed + added;
     // The line before, by the rule of the format, where a side has none.
-    let number = |count: usize, start: isize| if count == 0 { start } else { start + 1 };
-    let old_number = number(old_count, start.cast_signed());
-    let new_number = number(new_count, start.cast_signed() + *shift);
+    let number = |count: usize, start: usize| if count == 0 { start } else { start + 1 };
+    let (old_number, new_number) = (number(old_count, start), number(new_count, start.saturating_add_signed(*shift)));
     diff.extend_from_slice(format!("@@ -{old_number},{old_count} +{new_number},{new_count} @@\n").as_bytes());
     diff.append(&mut body);
-    *shift += added.cast_signed() - removed.cast_signed();
+    *shift += new_count.cast_signed() - old_count.cast_signed();
 }
 
 fn write_line(diff: &mut Vec<u8>, mark: u8, line: &[u8]) {

@@ -1,244 +1,243 @@
 //! One value of a JSON file is set, added or taken out; every other byte stays.
 
-mod scan;
+use std::{fmt, ops::Range};
 
-#[cfg(test)]
-mod tests;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::{Value, value::RawValue};
 
-use serde_json::Value;
-
-use self::scan::{Kind, Node};
 use crate::splice::Splice;
 
-/// Why a JSON text is not changed.
+/// Why a JSON text is not changed. What it holds instead is not said: it may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum JsonError {
-    /// It is no JSON. What it holds instead is not said: it may be a password.
-    #[error("it is not valid JSON at line {line}, column {column}")]
-    Garbled {
-        /// From 1.
-        line: usize,
-        /// From 1.
-        column: usize,
-    },
-    /// The bytes are not UTF-8.
-    #[error("it is not UTF-8")]
-    NotUtf8,
-    /// A key is there twice, so that programs may disagree on which counts.
-    #[error("line {line}: `{key}` is there a second time")]
-    Twice {
-        /// The key.
-        key: String,
-        /// From 1.
-        line: usize,
-    },
-    /// A value is of another type.
-    #[error("line {line}: `{key}` is not {wanted}")]
-    Shape {
-        /// The key; empty for the whole text.
-        key: String,
-        /// What it is to be.
-        wanted: &'static str,
-        /// From 1.
-        line: usize,
-    },
-}
+#[error("{0}")]
+pub struct JsonError(String);
 
-/// A JSON text, its parts and how it is laid out.
+/// A JSON text and how it is laid out. Each method fails if a key of its path is there twice, so that programs may
+/// disagree on which counts, or is of another type.
 #[derive(Debug)]
 pub struct Json<'t> {
     text: &'t str,
     /// Bytes of a byte order mark before the text.
     mark: usize,
-    /// Nothing for a text of blanks.
-    root: Option<Node>,
+    /// The whole value; nothing for a text of blanks.
+    root: Option<Range<usize>>,
     /// What one level is indented by; nothing where all is on one line.
     unit: Option<String>,
     ending: &'static str,
+    /// What stands between a key and its value, as the first member has it.
+    colon: &'t str,
+}
+
+/// A member of an object, from its key on, or an item of an array.
+struct Part {
+    key: String,
+    start: usize,
+    value: Range<usize>,
+}
+
+/// The members of an object in their order, each value as the text has it.
+struct Members<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'t> Deserialize<'t> for Members<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'t> Visitor<'t> for Collect {
+            type Value = Members<'t>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'t>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
+    }
 }
 
 impl<'t> Json<'t> {
     /// Reads a text; blanks alone are an object without members. `unit` indents what is added where the text does not
     /// show how it is done.
-    ///
-    /// # Errors
-    ///
-    /// [`JsonError`] if it is no JSON.
     pub fn parse(bytes: &'t [u8], unit: &str) -> Result<Self, JsonError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| JsonError("it is not UTF-8".to_owned()))?;
         let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let text = &text[mark..];
-        if text.trim().is_empty() {
-            return Ok(Self { text, mark, root: None, unit: Some(unit.to_owned()), ending: "\n" });
-        }
-        // It limits the depth too, so that what follows may recurse.
-        serde_json::from_str::<Value>(text)
-            .map_err(|error| JsonError::Garbled { line: error.line(), column: error.column() })?;
-        let root = scan::scan(text);
         let ending = if text.contains("\r\n") { "\r\n" } else { "\n" };
-        let indent = root.first_child().and_then(|at| line_indent(text, at));
-        let unit = match indent {
-            Some(indent) => Some(indent.to_owned()),
-            None if root.first_child().is_some() => None,
-            None => Some(unit.to_owned()),
-        };
-        Ok(Self { text, mark, root: Some(root), unit, ending })
+        let unit = Some(unit.to_owned());
+        let mut json = Self { text, mark, root: None, unit, ending, colon: ": " };
+        if text.trim().is_empty() {
+            return Ok(json);
+        }
+        let root: &RawValue = serde_json::from_str(text).map_err(|error| {
+            JsonError(format!("it is not valid JSON at line {}, column {}", error.line(), error.column()))
+        })?;
+        let root = json.range(root);
+        if let Some(first) = json.members(&root).or_else(|| json.items(&root)).unwrap_or_default().first() {
+            json.unit = json.line_indent(first.start).map(str::to_owned);
+            if first.start < first.value.start {
+                let key = text[first.start..first.value.start].trim_end().trim_end_matches(':').trim_end();
+                json.colon = &text[first.start + key.len()..first.value.start];
+            }
+        }
+        json.root = Some(root);
+        Ok(json)
     }
 
     /// The strings of the array at `path`; none where it is not there.
-    ///
-    /// # Errors
-    ///
-    /// [`JsonError`] if a key of the path is there twice or is of another type.
     pub fn strings(&self, path: &[&str]) -> Result<Option<Vec<String>>, JsonError> {
         let Some(found) = self.find(path)? else { return Ok(None) };
-        let Kind::Array(items) = &found.kind else { return Err(self.shape(path, "a list", found)) };
-        Ok(Some(items.iter().filter_map(|item| serde_json::from_str(&self.text[item.range.clone()]).ok()).collect()))
+        let items = self.items(&found).ok_or_else(|| self.shape(path, "a list", &found))?;
+        Ok(Some(items.iter().filter_map(|item| serde_json::from_str(&self.text[item.value.clone()]).ok()).collect()))
     }
 
     /// The value at `path`, if it is there.
-    ///
-    /// # Errors
-    ///
-    /// [`JsonError`] if a key of the path is there twice or is of another type.
     pub fn value(&self, path: &[&str]) -> Result<Option<Value>, JsonError> {
-        let found = self.find(path)?;
-        Ok(found.and_then(|found| serde_json::from_str(&self.text[found.range.clone()]).ok()))
-    }
-
-    /// The change that makes the value at `path` this one.
-    ///
-    /// # Errors
-    ///
-    /// [`JsonError`] if a key of the path is there twice or is of another type.
-    pub fn set(&self, path: &[&str], value: &Value) -> Result<Splice, JsonError> {
-        let Some(root) = &self.root else {
-            let text = format!("{}{}", self.print(&nested(path, value), ""), self.ending);
-            return Ok(self.shifted(Splice { range: 0..self.text.len(), text: text.into_bytes() }));
-        };
-        let mut node = root;
-        for (depth, key) in path.iter().enumerate() {
-            match self.member(node, &path[..depth], key)? {
-                Some(next) => node = next,
-                None => return Ok(self.added(node, key, &nested(&path[depth + 1..], value))),
-            }
-        }
-        let text = self.print(value, self.indent_at(node.range.start));
-        Ok(self.shifted(Splice { range: node.range.clone(), text: text.into_bytes() }))
-    }
-
-    /// The change that puts a string at the end of the array at `path`, which is made where it is not there.
-    ///
-    /// # Errors
-    ///
-    /// [`JsonError`] if a key of the path is there twice or is of another type.
-    pub fn push(&self, path: &[&str], item: &str) -> Result<Splice, JsonError> {
-        let item = Value::from(item);
-        let Some(found) = self.find(path)? else { return self.set(path, &Value::from(vec![item])) };
-        let Kind::Array(items) = &found.kind else { return Err(self.shape(path, "a list", found)) };
-        let Some(last) = items.last() else { return self.set(path, &Value::from(vec![item])) };
-        let between = match items.len() {
-            // The blanks before the first one are those that the next ones have, but for a list on one line.
-            1 => match &self.text[found.range.start + 1..last.range.start] {
-                blanks if blanks.contains('\n') => blanks,
-                _ if self.unit.is_some() => " ",
-                _ => self.blank_after_comma(),
-            },
-            _ => self.blanks_before(last.range.start),
-        };
-        Ok(self.shifted(Splice::insert(last.range.end, format!(",{between}{item}"))))
-    }
-
-    /// The change that takes a string out of the array at `path`, with the array where it is then empty and `or_key`.
-    ///
-    /// # Errors
-    ///
-    /// [`JsonError`] if a key of the path is there twice or is of another type.
-    pub fn remove(&self, path: &[&str], item: &str, or_key: bool) -> Result<Option<Splice>, JsonError> {
-        let Some(found) = self.find(path)? else { return Ok(None) };
-        let Kind::Array(items) = &found.kind else { return Err(self.shape(path, "a list", found)) };
-        let wanted = Value::from(item);
-        let is_it =
-            |node: &&Node| serde_json::from_str::<Value>(&self.text[node.range.clone()]).ok() == Some(wanted.clone());
-        let Some(at) = items.iter().position(|node| is_it(&node)) else { return Ok(None) };
-        if items.len() == 1 && or_key {
-            return self.without(path);
-        }
-        let inner = found.range.start + 1..found.range.end - 1;
-        let ranges: Vec<_> = items.iter().map(|node| node.range.clone()).collect();
-        Ok(Some(self.shifted(cut(&ranges, at, inner))))
-    }
-
-    /// The change that takes the member at `path` out of its object.
-    fn without(&self, path: &[&str]) -> Result<Option<Splice>, JsonError> {
-        let Some((key, outer)) = path.split_last() else { return Ok(None) };
-        let Some(object) = self.find(outer)? else { return Ok(None) };
-        let Kind::Object(members) = &object.kind else { return Ok(None) };
-        let Some(at) = members.iter().position(|member| member.key == *key) else { return Ok(None) };
-        let inner = object.range.start + 1..object.range.end - 1;
-        let ranges: Vec<_> = members.iter().map(|member| member.start..member.value.range.end).collect();
-        Ok(Some(self.shifted(cut(&ranges, at, inner))))
+        Ok(self.find(path)?.and_then(|found| serde_json::from_str(&self.text[found]).ok()))
     }
 
     /// Whether it is an object without members.
     pub fn is_empty(&self) -> bool {
-        self.root.as_ref().is_none_or(|root| matches!(&root.kind, Kind::Object(members) if members.is_empty()))
+        self.root.as_ref().is_none_or(|root| self.members(root).is_some_and(|members| members.is_empty()))
     }
 
-    fn find(&self, path: &[&str]) -> Result<Option<&Node>, JsonError> {
-        let Some(mut node) = self.root.as_ref() else { return Ok(None) };
+    /// The change that makes the value at `path` this one.
+    pub fn set(&self, path: &[&str], value: &Value) -> Result<Splice, JsonError> {
+        let Some(mut at) = self.root.clone() else {
+            let text = self.print(&nested(path, value), Some(""));
+            return Ok(self.splice(0..self.text.len(), format!("{text}{}", self.ending)));
+        };
         for (depth, key) in path.iter().enumerate() {
-            match self.member(node, &path[..depth], key)? {
-                Some(next) => node = next,
-                None => return Ok(None),
+            match self.member(&at, &path[..depth], key)? {
+                Some(next) => at = next,
+                None => return Ok(self.added(at, key, &nested(&path[depth + 1..], value))),
             }
         }
-        Ok(Some(node))
+        let text = self.print(value, Some(self.indent_at(at.start)));
+        Ok(self.splice(at, text))
     }
 
-    fn member<'n>(&self, node: &'n Node, path: &[&str], key: &str) -> Result<Option<&'n Node>, JsonError> {
-        let Kind::Object(members) = &node.kind else { return Err(self.shape(path, "an object", node)) };
-        let mut found = members.iter().filter(|member| member.key == key);
+    /// The change that puts a string at the end of the array at `path`, which is made where it is not there.
+    pub fn push(&self, path: &[&str], item: &str) -> Result<Splice, JsonError> {
+        let item = Value::from(item);
+        let items = match self.find(path)? {
+            Some(found) => self.items(&found).ok_or_else(|| self.shape(path, "a list", &found))?,
+            None => Vec::new(),
+        };
+        let between = match items.as_slice() {
+            [] => return self.set(path, &Value::from(vec![item])),
+            // The blanks before the first one are those that the next ones have, but for a list on one line.
+            [only] if self.blanks_before(only.start).contains('\n') => self.blanks_before(only.start),
+            [_] if self.unit.is_some() => " ",
+            [_] => self.blank(),
+            [.., last] => self.blanks_before(last.start),
+        };
+        let end = items[items.len() - 1].value.end;
+        Ok(self.splice(end..end, format!(",{between}{item}")))
+    }
+
+    /// The change that takes a string out of the array at `path`, with the array where it is then empty and `or_key`.
+    pub fn remove(&self, path: &[&str], item: &str, or_key: bool) -> Result<Option<Splice>, JsonError> {
+        let Some(found) = self.find(path)? else { return Ok(None) };
+        let items = self.items(&found).ok_or_else(|| self.shape(path, "a list", &found))?;
+        let is_it =
+            |part: &Part| serde_json::from_str(&self.text[part.value.clone()]).is_ok_and(|found: Value| found == *item);
+        let Some(at) = items.iter().position(is_it) else { return Ok(None) };
+        let [outer @ .., key] = path else { return Ok(None) };
+        if items.len() > 1 || !or_key {
+            return Ok(Some(self.cut(&found, &items, at)));
+        }
+        let Some(object) = self.find(outer)? else { return Ok(None) };
+        let members = self.members(&object).unwrap_or_default();
+        let at = members.iter().position(|member| member.key == *key);
+        Ok(at.map(|at| self.cut(&object, &members, at)))
+    }
+
+    fn find(&self, path: &[&str]) -> Result<Option<Range<usize>>, JsonError> {
+        let mut at = self.root.clone();
+        for (depth, key) in path.iter().enumerate() {
+            let Some(object) = at else { return Ok(None) };
+            at = self.member(&object, &path[..depth], key)?;
+        }
+        Ok(at)
+    }
+
+    fn member(&self, object: &Range<usize>, path: &[&str], key: &str) -> Result<Option<Range<usize>>, JsonError> {
+        let members = self.members(object).ok_or_else(|| self.shape(path, "an object", object))?;
+        let mut found = members.into_iter().filter(|member| member.key == key);
         let first = found.next();
         match found.next() {
-            Some(second) => Err(JsonError::Twice { key: key.to_owned(), line: self.line(second.start) }),
-            None => Ok(first.map(|member| &member.value)),
+            Some(second) => Err(JsonError(format!("line {}: `{key}` is there a second time", self.line(second.start)))),
+            None => Ok(first.map(|member| member.value)),
         }
     }
 
-    fn shape(&self, path: &[&str], wanted: &'static str, node: &Node) -> JsonError {
-        let key = path.last().map_or(String::new(), |key| (*key).to_owned());
-        JsonError::Shape { key, wanted, line: self.line(node.range.start) }
+    fn shape(&self, path: &[&str], wanted: &str, at: &Range<usize>) -> JsonError {
+        JsonError(format!("line {}: `{}` is not {wanted}", self.line(at.start), path.last().unwrap_or(&"")))
     }
 
     fn line(&self, at: usize) -> usize {
         self.text[..at].matches('\n').count() + 1
     }
 
+    /// The members of the value at `at`, if that is an object.
+    fn members(&self, at: &Range<usize>) -> Option<Vec<Part>> {
+        let Members(members) = serde_json::from_str(&self.text[at.clone()]).ok()?;
+        let mut end = at.start;
+        let parts = members.into_iter().map(|(key, value)| {
+            let value = self.range(value);
+            // Behind the bracket or the last member's comma.
+            let start = end + self.text[end..].find('"').unwrap_or_default();
+            end = value.end;
+            Part { key, start, value }
+        });
+        Some(parts.collect())
+    }
+
+    /// The items of the value at `at`, if that is an array.
+    fn items(&self, at: &Range<usize>) -> Option<Vec<Part>> {
+        let items: Vec<&RawValue> = serde_json::from_str(&self.text[at.clone()]).ok()?;
+        let items = items.into_iter().map(|item| self.range(item));
+        Some(items.map(|value| Part { key: String::new(), start: value.start, value }).collect())
+    }
+
+    /// Where a part of the text is in it.
+    fn range(&self, part: &RawValue) -> Range<usize> {
+        let start = part.get().as_ptr() as usize - self.text.as_ptr() as usize;
+        start..start + part.get().len()
+    }
+
     /// A member at the end of an object.
-    fn added(&self, object: &Node, key: &str, value: &Value) -> Splice {
-        let key = Value::from(key);
-        let outer = self.indent_at(object.range.start);
-        let members = match &object.kind {
-            Kind::Object(members) => members.as_slice(),
-            _ => &[],
-        };
+    fn added(&self, object: Range<usize>, key: &str, value: &Value) -> Splice {
+        let members = self.members(&object).unwrap_or_default();
         let Some(last) = members.last() else {
-            let text = self.print(&nested(&[key.as_str().unwrap_or_default()], value), outer);
-            return self.shifted(Splice { range: object.range.clone(), text: text.into_bytes() });
+            let text = self.print(&nested(&[key], value), Some(self.indent_at(object.start)));
+            return self.splice(object, text);
         };
-        let at = last.value.range.end;
-        let text = match line_indent(self.text, last.start) {
-            Some(indent) => {
-                format!(",{}{indent}{key}{}{}", self.ending, self.colon(), self.print(value, indent))
-            }
-            None => {
-                let blank = if members.len() > 1 { self.blanks_before(last.start) } else { self.blank_after_comma() };
-                format!(",{blank}{key}{}{}", self.colon(), flat(value, self.colon(), self.blank_after_comma()))
-            }
+        let indent = self.line_indent(last.start);
+        let between = match indent {
+            Some(indent) => format!("{}{indent}", self.ending),
+            None if members.len() > 1 => self.blanks_before(last.start).to_owned(),
+            None => self.blank().to_owned(),
         };
-        self.shifted(Splice::insert(at, text))
+        let text = format!(",{between}{}{}{}", Value::from(key), self.colon, self.print(value, indent));
+        self.splice(last.value.end..last.value.end, text)
+    }
+
+    /// Takes one of several parts out, with the comma that it needs no more.
+    fn cut(&self, outer: &Range<usize>, parts: &[Part], at: usize) -> Splice {
+        let range = match (at, parts) {
+            (_, [_]) => outer.start + 1..outer.end - 1,
+            (0, _) => parts[0].start..parts[1].start,
+            _ => parts[at - 1].value.end..parts[at].value.end,
+        };
+        self.splice(range, String::new())
     }
 
     /// The blanks that stand before an offset.
@@ -247,89 +246,57 @@ impl<'t> Json<'t> {
         &before[before.trim_end().len()..]
     }
 
-    /// What stands between a key and its value, as the first member has it.
-    fn colon(&self) -> &'t str {
-        let first = match self.root.as_ref().map(|root| &root.kind) {
-            Some(Kind::Object(members)) => members.first(),
-            _ => None,
-        };
-        first.map_or(": ", |member| &self.text[member.key_end..member.value.range.start])
+    /// What follows a comma.
+    fn blank(&self) -> &'static str {
+        if self.colon.ends_with(' ') { " " } else { "" }
     }
 
-    fn blank_after_comma(&self) -> &'static str {
-        if self.colon().ends_with(' ') { " " } else { "" }
+    /// The start of the line that an offset is on, up to there.
+    fn line_start(&self, at: usize) -> &'t str {
+        self.text[..at].rsplit('\n').next().unwrap_or_default()
     }
 
     /// The blanks at the begin of the line that an offset is on.
     fn indent_at(&self, at: usize) -> &'t str {
-        let start = self.text[..at].rfind('\n').map_or(0, |at| at + 1);
-        let line = &self.text[start..at];
+        let line = self.line_start(at);
         &line[..line.len() - line.trim_start().len()]
     }
 
-    /// A value in the text's own style, for a place indented so.
-    fn print(&self, value: &Value, indent: &str) -> String {
-        let Some(unit) = &self.unit else { return flat(value, self.colon(), self.blank_after_comma()) };
-        let deeper = format!("{indent}{unit}");
+    /// The same, if there is nothing else between and another line before.
+    fn line_indent(&self, at: usize) -> Option<&'t str> {
+        let line = self.line_start(at);
+        (line.trim().is_empty() && line.len() < at).then_some(line)
+    }
+
+    /// A value in the text's own style, for a line indented so; without an indent on one line.
+    fn print(&self, value: &Value, indent: Option<&str>) -> String {
+        let deeper = indent.zip(self.unit.as_ref()).map(|(indent, unit)| format!("{indent}{unit}"));
+        let inner = |value| self.print(value, deeper.as_deref());
         let (open, close, items): (_, _, Vec<String>) = match value {
-            Value::Array(items) => ('[', ']', items.iter().map(|item| self.print(item, &deeper)).collect()),
+            Value::Array(items) => ('[', ']', items.iter().map(inner).collect()),
             Value::Object(members) => {
-                let print = |(key, value)| {
-                    format!("{}{}{}", Value::from(String::clone(key)), self.colon(), self.print(value, &deeper))
-                };
-                ('{', '}', members.iter().map(print).collect())
+                let member =
+                    |(key, value)| format!("{}{}{}", Value::from(String::clone(key)), self.colon, inner(value));
+                ('{', '}', members.iter().map(member).collect())
             }
             other => return other.to_string(),
         };
-        if items.is_empty() {
-            return format!("{open}{close}");
+        match (indent, &deeper, self.ending) {
+            (Some(indent), Some(deeper), ending) if !items.is_empty() => {
+                let items = items.join(&format!(",{ending}{deeper}"));
+                format!("{open}{ending}{deeper}{items}{ending}{indent}{close}")
+            }
+            _ => format!("{open}{}{close}", items.join(&format!(",{}", self.blank()))),
         }
-        let lines: Vec<String> = items.iter().map(|item| format!("{}{deeper}{item}", self.ending)).collect();
-        format!("{open}{}{}{indent}{close}", lines.join(","), self.ending)
     }
 
-    fn shifted(&self, splice: Splice) -> Splice {
-        Splice { range: splice.range.start + self.mark..splice.range.end + self.mark, text: splice.text }
+    fn splice(&self, range: Range<usize>, text: String) -> Splice {
+        Splice { range: range.start + self.mark..range.end + self.mark, text: text.into_bytes() }
     }
 }
 
 /// The value within objects of these keys.
 fn nested(path: &[&str], value: &Value) -> Value {
-    path.iter()
-        .rev()
-        .fold(value.clone(), |inner, key| Value::Object(std::iter::once(((*key).to_owned(), inner)).collect()))
-}
-
-/// A value on one line.
-fn flat(value: &Value, colon: &str, blank: &str) -> String {
-    let joined = |items: Vec<String>| items.join(&format!(",{blank}"));
-    match value {
-        Value::Array(items) => format!("[{}]", joined(items.iter().map(|item| flat(item, colon, blank)).collect())),
-        Value::Object(members) => {
-            let print = |(key, value): (&String, &Value)| {
-                format!("{}{colon}{}", Value::from(key.as_str()), flat(value, colon, blank))
-            };
-            format!("{{{}}}", joined(members.iter().map(print).collect()))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// The blanks between the begin of the line and an offset, if there is nothing else.
-fn line_indent(text: &str, at: usize) -> Option<&str> {
-    let start = text[..at].rfind('\n')? + 1;
-    let indent = &text[start..at];
-    indent.trim().is_empty().then_some(indent)
-}
-
-/// Takes one of several parts out, with the comma that it needs no more.
-fn cut(parts: &[std::ops::Range<usize>], at: usize, inner: std::ops::Range<usize>) -> Splice {
-    let range = if parts.len() == 1 {
-        inner
-    } else if at == 0 {
-        parts[0].start..parts[1].start
-    } else {
-        parts[at - 1].end..parts[at].end
-    };
-    Splice { range, text: Vec::new() }
+    let within = |inner, key: &&str| Value::Object([((*key).to_owned(), inner)].into_iter().collect());
+    path.iter().rev().fold(value.clone(), within)
 }

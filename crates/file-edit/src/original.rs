@@ -24,12 +24,8 @@ pub struct Original {
 
 impl Original {
     /// Reads the file at `path` of at most `limit` bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`EditError`] if it is not there, not a regular file, too large or not readable.
     pub fn read(path: &Path, limit: usize) -> Result<Self, EditError> {
-        let failed = |error| EditError::Read { path: path.to_owned(), error };
+        let failed = |error| EditError::Read(path.to_owned(), error);
         let target = fs::canonicalize(path).map_err(failed)?;
         // Asked before it is opened: opening a pipe waits for its other end.
         if !fs::metadata(&target).map_err(failed)?.is_file() {
@@ -37,16 +33,12 @@ impl Original {
         }
         let (bytes, _) = read(&target, limit).map_err(failed)?;
         if bytes.len() > limit {
-            return Err(EditError::TooLarge { path: target, limit });
+            return Err(EditError::TooLarge(target, limit));
         }
         Ok(Self { target, bytes, limit })
     }
 
     /// Like [`Original::read`]; `None` where nothing is at `path`, a link to nothing being something.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Original::read`].
     pub fn find(path: &Path, limit: usize) -> Result<Option<Self>, EditError> {
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -55,19 +47,15 @@ impl Original {
     }
 
     /// Whether [`Original::replace`] may do its work, as far as that can be known before.
-    ///
-    /// # Errors
-    ///
-    /// [`EditError`] if the file or its folder may not be written.
     pub fn check_writable(&self) -> Result<(), EditError> {
         self.open_for_writing()?;
-        Beside::new(&self.target, b"", 0o600).map(drop)
+        Beside::write(&self.target, b"", None, 0o600).map(drop)
     }
 
     fn open_for_writing(&self) -> Result<File, EditError> {
         let target = &self.target;
         let opened = OpenOptions::new().write(true).open(target);
-        opened.map_err(|error| EditError::ReadOnlyFile { path: target.clone(), error })
+        opened.map_err(|error| EditError::ReadOnlyFile(target.clone(), error))
     }
 
     /// Puts `new` in place of the file, and the old text to `backup` where one is named.
@@ -77,18 +65,12 @@ impl Original {
     /// new text. Access control lists and other extended attributes do not come along. The backup has mode, owner and
     /// times of the file; one that is there already must be the same text.
     ///
-    /// # Errors
-    ///
-    /// [`EditError`] if the file changed since it was read or can't be replaced; it is as it was then.
+    /// On an error the file is as it was, also where it has changed since it was read.
     pub fn replace(&self, new: &[u8], backup: Option<&Path>) -> Result<(), EditError> {
         self.put(new, backup, 0o7777)
     }
 
     /// Like [`Original::replace`] without a backup; nobody but its owner may read or write the file afterwards.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Original::replace`].
     pub fn replace_private(&self, new: &[u8]) -> Result<(), EditError> {
         self.put(new, None, 0o700)
     }
@@ -99,12 +81,11 @@ impl Original {
         self.open_for_writing()?;
         // Only now is it known which file it is: opened for writing, one of a lower layer of an overlay file system, as
         // in every container, is copied to the upper one and has another device, number and time of change from then on.
-        let (bytes, metadata) =
-            read(target, self.limit).map_err(|error| EditError::Read { path: target.clone(), error })?;
+        let (bytes, metadata) = read(target, self.limit).map_err(|error| EditError::Read(target.clone(), error))?;
         if bytes != self.bytes {
             return Err(EditError::ChangedMeanwhile(target.clone()));
         }
-        let new = Beside::write(target, new, &metadata, modes)?;
+        let new = Beside::write(target, new, Some(&metadata), metadata.mode() & modes)?;
         let copy = backup.map(|backup| self.copy(backup, &metadata)).transpose()?.flatten();
         if !fs::metadata(target).is_ok_and(|now| is_same(&now, &metadata)) {
             return Err(EditError::ChangedMeanwhile(target.clone()));
@@ -122,7 +103,7 @@ impl Original {
             let same = is_file && read(backup, self.limit).is_ok_and(|(old, _)| old == self.bytes);
             return if same { Ok(None) } else { Err(EditError::BackupInTheWay(backup.to_owned())) };
         }
-        let copy = Beside::write(&self.target, &self.bytes, metadata, 0o7777)?;
+        let copy = Beside::write(&self.target, &self.bytes, Some(metadata), metadata.mode())?;
         let times = metadata.modified().map(|time| FileTimes::new().set_modified(time));
         times.and_then(|times| copy.file.set_times(times)).map_err(|error| failed(&copy.path, error))?;
         Ok(Some(copy))
@@ -130,12 +111,8 @@ impl Original {
 }
 
 /// Makes the file `path` with these bytes and this mode, where nothing is yet.
-///
-/// # Errors
-///
-/// [`EditError`] if something is there by now or the file can't be written.
 pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), EditError> {
-    Beside::new(path, bytes, mode)?.link(path)
+    Beside::write(path, bytes, None, mode)?.link(path)
 }
 
 /// The bytes of a file, one more than `limit` at most, and what it was when they were read.
@@ -159,26 +136,34 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_change_by_someone_else_is_not_lost() {
+    /// A folder with `file` in it, which holds `old` and was read.
+    fn original() -> (tempfile::TempDir, PathBuf, Original) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "old").unwrap();
         let original = Original::read(&path, 100).unwrap();
+        (folder, path, original)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_change_by_someone_else_is_not_lost() {
+        let (folder, path, original) = original();
         fs::write(&path, "theirs").unwrap();
         let error = original.replace(b"new", Some(&folder.path().join("backup"))).unwrap_err();
         assert!(matches!(error, EditError::ChangedMeanwhile(_)), "{error}");
         fs::remove_file(&path).unwrap();
-        assert!(original.replace(b"new", None).is_err());
+        let error = original.replace(b"new", None).unwrap_err();
+        assert!(matches!(error, EditError::ReadOnlyFile(..)), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_file_that_an_overlay_copied_up_is_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        fs::write(&path, "old").unwrap();
-        let original = Original::read(&path, 100).unwrap();
+        let (folder, path, original) = original();
         // What is to be seen of the copying: the same text in another file.
         fs::write(folder.path().join("copied"), "old").unwrap();
         fs::rename(folder.path().join("copied"), &path).unwrap();
@@ -187,31 +172,17 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_taken_are_passed_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        fs::write(&path, "old").unwrap();
-        let left_over = folder.path().join(format!(".file.fmtk-{}-0", std::process::id()));
-        fs::write(&left_over, "of a run that was killed").unwrap();
-        Original::read(&path, 100).unwrap().replace(b"new", None).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert!(left_over.exists());
-    }
-
-    #[test]
     fn a_link_stays_a_link_and_the_mode_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, link) = (folder.path().join("file"), folder.path().join("link"));
-        fs::write(&path, "old").unwrap();
+        let (folder, path, _) = original();
+        let link = folder.path().join("link");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         std::os::unix::fs::symlink("file", &link).unwrap();
         Original::read(&link, 100).unwrap().replace(b"new", Some(&folder.path().join("backup"))).unwrap();
         assert_eq!(fs::read_link(&link).unwrap(), Path::new("file"));
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"new".to_vec(), 0o640));
         assert_eq!(fs::read(folder.path().join("backup")).unwrap(), b"old");
         Original::read(&link, 100).unwrap().replace_private(b"secret").unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(mode(&path), 0o600);
     }
 
     #[test]
@@ -220,13 +191,13 @@ mod tests {
         let path = folder.path().join("file");
         assert_eq!(Original::find(&path, 100).unwrap(), None);
         create(&path, b"made", 0o600).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         let error = create(&path, b"again", 0o600).unwrap_err();
         assert!(matches!(error, EditError::ChangedMeanwhile(_)), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), b"made");
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"made".to_vec(), 0o600));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(matches!(Original::read(&path, 3), Err(EditError::TooLarge { limit: 3, .. })));
-        std::os::unix::fs::symlink("nothing", folder.path().join("dangling")).unwrap();
-        assert!(Original::find(&folder.path().join("dangling"), 100).is_err());
+        assert!(matches!(Original::read(&path, 3), Err(EditError::TooLarge(_, 3))));
+        let dangling = folder.path().join("dangling");
+        std::os::unix::fs::symlink("nothing", &dangling).unwrap();
+        assert!(matches!(Original::find(&dangling, 100), Err(EditError::Read(..))));
     }
 }

@@ -97,15 +97,15 @@ fn replace((original, mut judged): (Original, FileReport), backup: Backup) -> Re
 }
 
 fn judge(path: &Path, which: Edits) -> Result<(Original, FileReport), FileError> {
-    let read_error = |path: &Path, error| EditError::Read { path: path.to_owned(), error };
+    let read_error = |path: &Path, error| EditError::Read(path.to_owned(), error);
     let is_folder = fs::metadata(path).map_err(|error| read_error(path, error))?.is_dir();
     let script = if is_folder { path.join(SCRIPT_NAME) } else { path.to_owned() };
     let refused = |path: &Path, refused| FileError::Refused { path: path.to_owned(), refused };
     let original = Original::read(&script, MAX_BYTES).map_err(|error| match error {
-        EditError::Read { error, .. } if is_folder && error.kind() == io::ErrorKind::NotFound => {
+        EditError::Read(_, error) if is_folder && error.kind() == io::ErrorKind::NotFound => {
             FileError::NoScript(path.to_owned())
         }
-        EditError::TooLarge { path, limit } => refused(&path, Refused::TooLarge { bytes: limit as u64 + 1 }),
+        EditError::TooLarge(path, limit) => refused(&path, Refused::TooLarge { bytes: limit as u64 + 1 }),
         error => error.into(),
     })?;
     let report = patch(&original.bytes, which).map_err(|reason| refused(&original.target, reason))?;

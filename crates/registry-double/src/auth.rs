@@ -1,6 +1,6 @@
 //! Who may do what: basic and bearer, with a token endpoint of the double's own (Docker's token specification).
 
-use std::{collections::BTreeSet, sync::PoisonError};
+use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -21,31 +21,25 @@ impl Shared {
     pub(crate) fn refusal(&self, request: &Request, repository: &str) -> Option<Response> {
         let given = request.header("authorization").unwrap_or_default();
         let action = if matches!(request.method.as_str(), "GET" | "HEAD") { "pull" } else { "push" };
-        let (challenge, error) = match &self.options.auth {
-            Auth::None => return self.denied(repository, action),
-            Auth::Basic { user, password } => {
-                if given == basic(user, password) {
-                    return self.denied(repository, action);
-                }
-                ("Basic realm=\"double, of \\\"tests\\\"\"".to_owned(), "")
-            }
+        let challenge = match &self.options.auth {
+            Auth::None => None,
+            Auth::Basic { user, password } if given == basic(user, password) => None,
+            Auth::Basic { .. } => Some("Basic realm=\"double, of \\\"tests\\\"\"".to_owned()),
             Auth::Bearer { .. } => {
-                let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-                let token = tokens.iter().find(|token| given == format!("Bearer {}", token.text));
+                let state = self.state();
+                let token = state.tokens.iter().find(|token| given == format!("Bearer {}", token.text));
                 let needs = format!("repository:{repository}:{action}");
-                match token {
-                    Some(token) if repository.is_empty() || token.allows.contains(&needs) => {
-                        return self.denied(repository, action);
-                    }
-                    Some(_) => (self.bearer_challenge(request, repository, action), ",error=\"insufficient_scope\""),
-                    None => (self.bearer_challenge(request, repository, action), ",error=\"invalid_token\""),
-                }
+                let error = match token {
+                    Some(token) if repository.is_empty() || token.allows.contains(&needs) => None,
+                    Some(_) => Some("insufficient_scope"),
+                    None => Some("invalid_token"),
+                };
+                error.map(|error| self.bearer_challenge(request, repository, action, error))
             }
         };
-        Some(
-            Response::error(401, "UNAUTHORIZED", "authentication required")
-                .header("WWW-Authenticate", format!("{challenge}{error}")),
-        )
+        let Some(challenge) = challenge else { return self.denied(repository, action) };
+        let refusal = Response::error(401, "UNAUTHORIZED", "authentication required");
+        Some(refusal.header("WWW-Authenticate", challenge))
     }
 
     fn denied(&self, repository: &str, action: &str) -> Option<Response> {
@@ -53,14 +47,12 @@ impl Shared {
         (denied && action == "push").then(|| Response::error(403, "DENIED", "requested access is denied"))
     }
 
-    fn bearer_challenge(&self, request: &Request, repository: &str, action: &str) -> String {
-        let host = request.header("host").unwrap_or_default();
-        let scheme = if self.options.tls.is_some() { "https" } else { "http" };
-        let realm = self.options.realm.clone().unwrap_or_else(|| format!("{scheme}://{host}/token"));
+    fn bearer_challenge(&self, request: &Request, repository: &str, action: &str, error: &str) -> String {
+        let realm = self.options.realm.clone().unwrap_or_else(|| format!("{}/token", self.origin(request)));
         let actions = if action == "push" { "pull,push" } else { "pull" };
         let scope =
             if repository.is_empty() { String::new() } else { format!(",scope=\"repository:{repository}:{actions}\"") };
-        format!("Bearer realm=\"{realm}\",service=\"double, inc\"{scope}")
+        format!("Bearer realm=\"{realm}\",service=\"double, inc\"{scope},error=\"{error}\"")
     }
 
     /// The token endpoint: `GET` with basic auth, or `POST` with a refresh token.
@@ -88,10 +80,9 @@ impl Shared {
                 allows.extend(granted.map(|action| format!("{resource}:{action}")));
             }
         }
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = format!("token-{}-{}", self.serial(), tokens.len());
+        let text = format!("token-{}", self.serial());
         let body = format!(r#"{{"token":"{text}","expires_in":300}}"#);
-        tokens.push(Token { text, allows });
+        self.state().tokens.push(Token { text, allows });
         Response::new(200).header("Content-Type", "application/json").body(body)
     }
 }

@@ -1,5 +1,7 @@
 //! What goes wrong, when, and how often.
 
+use crate::http::Response;
+
 /// Something that goes wrong with the requests it matches.
 #[derive(Debug, Clone)]
 pub struct Fault {
@@ -44,7 +46,8 @@ impl Fault {
 
     /// Answers with this status, an error code of the distribution spec and a message.
     pub fn status(method: &'static str, path: impl Into<String>, status: u16, code: &str, message: &str) -> Self {
-        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#);
+        let body = Response::error(status, code, message).body;
+        let body = String::from_utf8_lossy(&body).into_owned();
         Self::on(method, path, What::Answer { status, headers: Vec::new(), body })
     }
 
@@ -74,18 +77,14 @@ impl Fault {
 
 /// The fault that befalls this request, if one does; each is used up as often as it says.
 pub(crate) fn next(plan: &mut [Fault], method: &str, path: &str) -> Option<What> {
-    for fault in plan {
-        if fault.method != method || !path.contains(&fault.path) || fault.times == 0 {
-            continue;
-        }
-        if fault.skip > 0 {
-            fault.skip -= 1;
-            continue;
-        }
-        if fault.times != u32::MAX {
+    let matching = plan.iter_mut().filter(|fault| fault.method == method && path.contains(&fault.path));
+    for fault in matching.filter(|fault| fault.times > 0) {
+        if fault.skip == 0 {
+            // `always` is more often than anybody asks.
             fault.times -= 1;
+            return Some(fault.what.clone());
         }
-        return Some(fault.what.clone());
+        fault.skip -= 1;
     }
     None
 }

@@ -1,9 +1,8 @@
 //! As much of HTTP/1.1 (RFC 9112) as a registry's clients use: one request at a time on a kept connection.
 
-use std::{
-    fmt::Write as _,
-    io::{self, BufRead, BufReader, Read, Write},
-};
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use percent_encoding::percent_decode_str;
 
 /// What a connection is made of: TCP, or TLS over it.
 pub trait Stream: Read + Write + Send {}
@@ -76,18 +75,17 @@ impl Connection {
     /// The next request, or `None` where the client is done. Bytes that are no HTTP (a TLS hello, say) are an error.
     pub fn request(&mut self) -> io::Result<Option<Request>> {
         let mut head = Vec::new();
-        loop {
-            let before = head.len();
-            (&mut self.stream).take(64 * 1024).read_until(b'\n', &mut head)?;
-            match &head[before..] {
-                [] if before == 0 => return Ok(None),
-                [] => return Err(io::ErrorKind::UnexpectedEof.into()),
-                _ if before == 0 && !head[0].is_ascii_uppercase() => return Err(io::ErrorKind::InvalidData.into()),
-                b"\r\n" | b"\n" => break,
-                _ => {}
+        while !head.ends_with(b"\r\n\r\n") {
+            let read = (&mut self.stream).take(64 * 1024).read_until(b'\n', &mut head)?;
+            match head.first() {
+                None => return Ok(None),
+                Some(_) if read == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(first) if !first.is_ascii_uppercase() => return Err(io::ErrorKind::InvalidData.into()),
+                Some(_) => {}
             }
         }
-        let text = String::from_utf8(head.clone()).map_err(|_| io::ErrorKind::InvalidData)?;
+        let head_bytes = head.len() as u64;
+        let text = String::from_utf8(head).map_err(|_| io::ErrorKind::InvalidData)?;
         let mut lines = text.lines();
         let mut first = lines.next().unwrap_or_default().split(' ');
         let (method, target) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
@@ -101,7 +99,7 @@ impl Connection {
             path: path.to_owned(),
             query: parse_form(query),
             headers,
-            head_bytes: head.len() as u64,
+            head_bytes,
         }))
     }
 
@@ -110,23 +108,8 @@ impl Connection {
         if request.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        let mut body = Vec::new();
-        if request.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
-            loop {
-                let mut line = String::new();
-                self.stream.read_line(&mut line)?;
-                let size = u64::from_str_radix(line.trim(), 16).map_err(|_| io::ErrorKind::InvalidData)?;
-                (&mut self.stream).take(size.min(limit - body.len() as u64)).read_to_end(&mut body)?;
-                if body.len() as u64 == limit {
-                    return Ok(body);
-                }
-                self.stream.read_line(&mut line)?;
-                if size == 0 {
-                    return Ok(body);
-                }
-            }
-        }
         let length = request.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0u64);
+        let mut body = Vec::new();
         (&mut self.stream).take(length.min(limit)).read_to_end(&mut body)?;
         if (body.len() as u64) < length.min(limit) {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -137,22 +120,13 @@ impl Connection {
     /// Sends the answer; of its body `cut` bytes at most, while the head promises all.
     pub fn respond(&mut self, response: &Response, head_only: bool, close: bool, cut: Option<u64>) -> io::Result<()> {
         let mut head = format!("HTTP/1.1 {} Status\r\n", response.status);
-        for (name, value) in &response.headers {
-            let _ = write!(head, "{name}: {value}\r\n");
+        head.extend(response.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
+        if response.status != 204 {
+            head += &format!("Content-Length: {}\r\n", response.body.len());
         }
-        if response.status != 204 && !response.headers.iter().any(|(name, _)| name == "Content-Length") {
-            let _ = write!(head, "Content-Length: {}\r\n", response.body.len());
-        }
-        if close {
-            head.push_str("Connection: close\r\n");
-        }
-        head.push_str("\r\n");
-        let mut bytes = head.into_bytes();
-        if !head_only {
-            let end = cut.map_or(response.body.len(), |cut| response.body.len().min(cut as usize));
-            bytes.extend_from_slice(&response.body[..end]);
-        }
-        self.write(&bytes)
+        head += if close { "Connection: close\r\n\r\n" } else { "\r\n" };
+        let sent = if head_only { 0 } else { response.body.len().min(cut.map_or(usize::MAX, |cut| cut as usize)) };
+        self.write(&[head.as_bytes(), &response.body[..sent]].concat())
     }
 
     /// Reads and drops until the client closes.
@@ -169,29 +143,10 @@ impl Connection {
 
 /// The pairs of a query or of an `application/x-www-form-urlencoded` body.
 pub fn parse_form(text: &str) -> Vec<(String, String)> {
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(key), decode(value))
-        })
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(key, value)| (decode(key), decode(value)))
         .collect()
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        let hex = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
-        match (byte, hex.and_then(|pair| u8::from_str_radix(pair, 16).ok())) {
-            (b'%', Some(value)) => {
-                bytes.push(value);
-                rest = &tail[2..];
-            }
-            (b'+', _) => bytes.push(b' '),
-            _ => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -116,6 +116,7 @@ pub(crate) struct State {
     tags: BTreeMap<(String, String), String>,
     /// By id.
     uploads: BTreeMap<String, Vec<u8>>,
+    tokens: Vec<auth::Token>,
     plan: Vec<Fault>,
     log: Vec<Entry>,
     /// Connections by number, to close them all.
@@ -125,7 +126,6 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     options: Options,
     state: Mutex<State>,
-    tokens: Mutex<Vec<auth::Token>>,
     serial: AtomicU64,
     stopped: AtomicBool,
 }
@@ -137,6 +137,12 @@ impl Shared {
 
     pub(crate) fn serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The double as the request has called it.
+    pub(crate) fn origin(&self, request: &http::Request) -> String {
+        let scheme = if self.options.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", request.header("host").unwrap_or_default())
     }
 }
 
@@ -161,7 +167,6 @@ impl Double {
         let shared = Arc::new(Shared {
             options,
             state: Mutex::default(),
-            tokens: Mutex::default(),
             serial: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         });
@@ -199,13 +204,13 @@ impl Double {
 
     /// Makes every token handed out so far worthless.
     pub fn expire_tokens(&self) {
-        self.shared.tokens.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.state().tokens.clear();
     }
 
     /// Puts a blob into a repository; returns its digest.
     pub fn put_blob(&self, repository: &str, bytes: &[u8]) -> String {
         let digest = digest(bytes);
-        self.shared.state().blobs.insert((repository.to_owned(), digest.clone()), Arc::new(bytes.to_vec()));
+        self.shared.state().blobs.insert(key(repository, &digest), Arc::new(bytes.to_vec()));
         digest
     }
 
@@ -213,14 +218,14 @@ impl Double {
     pub fn put_manifest(&self, repository: &str, tag: &str, media_type: &str, bytes: &[u8]) -> String {
         let digest = digest(bytes);
         let mut state = self.shared.state();
-        state.manifests.insert((repository.to_owned(), digest.clone()), (media_type.to_owned(), bytes.to_vec()));
-        state.tags.insert((repository.to_owned(), tag.to_owned()), digest.clone());
+        state.manifests.insert(key(repository, &digest), (media_type.to_owned(), bytes.to_vec()));
+        state.tags.insert(key(repository, tag), digest.clone());
         digest
     }
 
     /// The bytes of a blob that a repository has.
     pub fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
-        self.shared.state().blobs.get(&(repository.to_owned(), digest.to_owned())).map(|bytes| bytes.to_vec())
+        self.shared.state().blobs.get(&key(repository, digest)).map(|bytes| bytes.to_vec())
     }
 
     /// How many blobs a repository has.
@@ -230,7 +235,7 @@ impl Double {
 
     /// The digest that a tag points at.
     pub fn tag(&self, repository: &str, tag: &str) -> Option<String> {
-        self.shared.state().tags.get(&(repository.to_owned(), tag.to_owned())).cloned()
+        self.shared.state().tags.get(&key(repository, tag)).cloned()
     }
 
     /// How many uploads were begun and neither finished nor cancelled.
@@ -257,6 +262,11 @@ impl fmt::Debug for Double {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Double").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// A repository and what is asked of it.
+pub(crate) fn key(repository: &str, name: &str) -> (String, String) {
+    (repository.to_owned(), name.to_owned())
 }
 
 /// `sha256:` and 64 hex digits.

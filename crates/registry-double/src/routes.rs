@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     Shared, State, digest,
     http::{Request, Response},
+    key,
 };
 
 /// What a path names: repository, kind of thing, which one.
@@ -64,9 +65,9 @@ impl Shared {
         if let (Some(digest), Some(from), false) =
             (request.query("mount"), request.query("from"), self.options.refuse_mounts)
         {
-            let own = state.blobs.get(&(repository.to_owned(), digest.to_owned()));
-            if let Some(bytes) = own.or_else(|| state.blobs.get(&(from.to_owned(), digest.to_owned()))).cloned() {
-                state.blobs.insert((repository.to_owned(), digest.to_owned()), bytes);
+            let own = state.blobs.get(&key(repository, digest));
+            if let Some(bytes) = own.or_else(|| state.blobs.get(&key(from, digest))).cloned() {
+                state.blobs.insert(key(repository, digest), bytes);
                 return created(repository, digest);
             }
         }
@@ -76,12 +77,7 @@ impl Shared {
     }
 
     fn accepted(&self, request: &Request, repository: &str, id: &str, size: usize) -> Response {
-        let origin = if self.options.absolute_locations {
-            let scheme = if self.options.tls.is_some() { "https" } else { "http" };
-            format!("{scheme}://{}", request.header("host").unwrap_or_default())
-        } else {
-            String::new()
-        };
+        let origin = if self.options.absolute_locations { self.origin(request) } else { String::new() };
         let location = format!("{origin}/v2/{repository}/blobs/uploads/{id}?_state=a%2Bb%3D{size}");
         Response::new(202)
             .header("Location", location)
@@ -111,14 +107,10 @@ impl Shared {
                     return Response::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
                 }
                 let bytes = Arc::new(state.uploads.remove(id).unwrap_or_default());
-                state.blobs.insert((repository.to_owned(), wanted.clone()), bytes);
+                state.blobs.insert(key(repository, &wanted), bytes);
                 created(repository, &wanted)
             }
             "DELETE" => state.uploads.remove(id).map_or_else(unknown, |_| Response::new(204)),
-            "GET" => match state.uploads.get(id) {
-                Some(bytes) => Response { status: 204, ..self.accepted(request, repository, id, bytes.len()) },
-                None => unknown(),
-            },
             _ => Response::error(405, "UNSUPPORTED", "no such method"),
         }
     }
@@ -131,20 +123,20 @@ impl Shared {
         let text = String::from_utf8_lossy(&body);
         for (at, _) in text.match_indices("\"sha256:") {
             let named = text.get(at + 1..at + 72).unwrap_or_default();
-            if !state.blobs.contains_key(&(repository.to_owned(), named.to_owned())) {
+            if !state.blobs.contains_key(&key(repository, named)) {
                 return Response::error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry");
             }
         }
         let digest = digest(&body);
-        state.manifests.insert((repository.to_owned(), digest.clone()), (media_type, body));
+        state.manifests.insert(key(repository, &digest), (media_type, body));
         if !name.starts_with("sha256:") {
-            state.tags.insert((repository.to_owned(), name.to_owned()), digest.clone());
+            state.tags.insert(key(repository, name), digest.clone());
         }
         Response::new(201).header("Docker-Content-Digest", digest)
     }
 
     fn get_blob(&self, state: &State, request: &Request, repository: &str, name: &str) -> Response {
-        let Some(bytes) = state.blobs.get(&(repository.to_owned(), name.to_owned())) else {
+        let Some(bytes) = state.blobs.get(&key(repository, name)) else {
             return Response::error(404, "BLOB_UNKNOWN", "blob unknown to registry");
         };
         let from = request
@@ -191,9 +183,8 @@ fn created(repository: &str, digest: &str) -> Response {
 }
 
 fn get_manifest(state: &State, repository: &str, name: &str) -> Response {
-    let key = |digest: &str| (repository.to_owned(), digest.to_owned());
-    let digest = state.tags.get(&key(name)).cloned().unwrap_or_else(|| name.to_owned());
-    match state.manifests.get(&key(&digest)) {
+    let digest = state.tags.get(&key(repository, name)).cloned().unwrap_or_else(|| name.to_owned());
+    match state.manifests.get(&key(repository, &digest)) {
         Some((media_type, bytes)) => Response::new(200)
             .header("Content-Type", media_type.clone())
             .header("Docker-Content-Digest", digest)

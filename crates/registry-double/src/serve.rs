@@ -77,11 +77,11 @@ fn answer(
             connection: number,
         });
     };
+    let head_only = request.method == "HEAD";
     match &fault {
         Some(What::Stall) => {
             log(0, 0);
-            connection.drain()?;
-            return Ok(false);
+            return connection.drain().map(|()| false);
         }
         Some(What::CutRequest(bytes)) => {
             let body = connection.body(request, *bytes)?;
@@ -91,8 +91,7 @@ fn answer(
         Some(What::Answer { status, headers, body }) => {
             let response = Response { status: *status, headers: headers.clone(), body: body.clone().into_bytes() };
             log(*status, 0);
-            connection.respond(&response, request.method == "HEAD", true, None)?;
-            return Ok(false);
+            return connection.respond(&response, head_only, true, None).map(|()| false);
         }
         _ => {}
     }
@@ -100,35 +99,26 @@ fn answer(
         log(response.status, 0);
         // What the client sends on is not wanted: as nginx does, answer and hang up.
         let has_body = request.header("content-length").is_some_and(|length| length != "0");
-        connection.respond(&response, request.method == "HEAD", has_body, None)?;
+        connection.respond(&response, head_only, has_body, None)?;
         return Ok(!has_body);
     }
     let body = connection.body(request, u64::MAX)?;
     let sent = body.len() as u64;
     let mut response = shared.route(request, body);
     log(response.status, sent);
-    let head_only = request.method == "HEAD";
-    match fault {
-        Some(What::FlipBit) => {
-            if let Some(byte) = response.body.last_mut() {
-                *byte ^= 1;
-            }
-        }
+    let mut cut = None;
+    match &fault {
+        Some(What::FlipBit) => response.body.last_mut().into_iter().for_each(|byte| *byte ^= 1),
         Some(What::Header(name, value)) => {
             response.headers.retain(|(key, _)| key != name);
-            response.headers.push((name.to_owned(), value));
+            response.headers.push(((*name).to_owned(), value.clone()));
         }
-        Some(What::CutAnswer(bytes)) => {
-            connection.respond(&response, head_only, false, Some(bytes))?;
-            return Ok(false);
-        }
-        Some(What::StallAfter(bytes)) => {
-            connection.respond(&response, head_only, false, Some(bytes))?;
-            connection.drain()?;
-            return Ok(false);
-        }
+        Some(What::CutAnswer(bytes) | What::StallAfter(bytes)) => cut = Some(*bytes),
         _ => {}
     }
-    connection.respond(&response, head_only, false, None)?;
-    Ok(true)
+    connection.respond(&response, head_only, false, cut)?;
+    if let Some(What::StallAfter(_)) = fault {
+        connection.drain()?;
+    }
+    Ok(cut.is_none())
 }

@@ -1,19 +1,34 @@
 //! Reading answers: bounded bodies, the registry's own words, and what a status means.
 
-use std::{io::Read as _, time::Duration};
+use std::{
+    error,
+    io::{self, Read as _},
+    time::Duration,
+};
 
 use serde::Deserialize;
-use ureq::http::StatusCode;
-
-use crate::{
-    auth::Auth,
-    error::Cause,
-    wire::{Answer, io_cause},
+use ureq::{
+    Body,
+    http::{HeaderMap, Response},
 };
+
+use crate::{error::Cause, url::Url};
 
 /// 16 KiB of an error's body are read; of a message 300 characters are shown.
 const ERROR_LIMIT: u64 = 16 << 10;
 const MESSAGE_LIMIT: usize = 300;
+
+/// An answer. The body of a 200 or 206 has not been read.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    /// The start of any other body. That is read at once, so that the connection can be used again.
+    text: Vec<u8>,
+    /// Where it came from.
+    pub(crate) url: Url,
+    patience: Duration,
+}
 
 /// An error body (distribution spec, "Error Codes"); SWR has fields of its own names in it.
 #[derive(Deserialize)]
@@ -30,45 +45,74 @@ struct OneError {
 }
 
 impl Answer {
+    pub(crate) fn new(answer: Response<Body>, url: Url, patience: Duration) -> Self {
+        let (parts, mut body) = answer.into_parts();
+        let (status, mut text) = (parts.status.as_u16(), Vec::new());
+        if !matches!(status, 200 | 206) {
+            // Where there is more, or the connection breaks, the connection is dropped instead.
+            let _ = body.as_reader().take(ERROR_LIMIT).read_to_end(&mut text);
+        }
+        Self { status, headers: parts.headers, body, text, url, patience }
+    }
+
+    /// A field as text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The length of the body, where it is told.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.header("content-length")?.parse().ok()
+    }
+
+    /// `Retry-After` in seconds; its other form, a date, is left to our own waits.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    }
+
+    /// What the `Location` field leads to.
+    pub(crate) fn location(&self) -> Option<Url> {
+        self.url.join(self.header("location")?)
+    }
+
+    /// The registry's own words about an error, on one line.
+    pub(crate) fn message(&self) -> String {
+        words(&self.text)
+    }
+
     /// Reads the whole body, of at most `limit` bytes.
-    pub(crate) fn read(&mut self, limit: u64, patience: Duration) -> Result<Vec<u8>, Cause> {
-        let host = self.url.authority().to_owned();
+    pub(crate) fn read(&mut self, limit: u64) -> Result<Vec<u8>, Cause> {
+        let host = self.url.authority.clone();
         let mut bytes = Vec::new();
-        let read = self.body.as_reader().take(limit + 1).read_to_end(&mut bytes);
-        read.map_err(|error| io_cause(host.clone(), patience, error))?;
-        if bytes.len() as u64 > limit {
-            return Err(Cause::Protocol { host, reason: format!("`{}` has more than {limit} bytes", self.url) });
-        }
-        Ok(bytes)
-    }
-
-    /// Reads a body that nobody needs, so that the connection can be used again.
-    pub(crate) fn finish(mut self) {
-        // Where there is more, or the connection breaks, it is dropped instead.
-        let _ = std::io::copy(&mut self.body.as_reader().take(ERROR_LIMIT), &mut std::io::sink());
-    }
-
-    /// What an answer that was not hoped for means. `object` is what was asked for, `repository` where it is.
-    pub(crate) fn refusal(mut self, object: &str, repository: &str, auth: &Auth) -> Cause {
-        let host = self.url.authority().to_owned();
-        let message = auth.scrub(self.message());
-        let had_credentials = auth.has_credentials();
-        match self.status {
-            StatusCode::UNAUTHORIZED => Cause::Unauthorized { host, had_credentials, message },
-            StatusCode::FORBIDDEN => Cause::Denied { host, repository: repository.to_owned(), message },
-            StatusCode::NOT_FOUND => Cause::NotFound { object: object.to_owned(), message },
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Cause::Busy { host, status: self.status.as_u16(), retry_after: self.retry_after(), message }
+        match self.body.as_reader().take(limit + 1).read_to_end(&mut bytes) {
+            Err(error) => Err(io_cause(host, self.patience, error)),
+            Ok(read) if read as u64 > limit => {
+                Err(Cause::Protocol(host, format!("`{}` has more than {limit} bytes", self.url)))
             }
-            status => Cause::Status { host, status: status.as_u16(), message },
+            Ok(_) => Ok(bytes),
         }
     }
+}
 
-    /// The registry's own words, on one line.
-    fn message(&mut self) -> String {
-        let mut bytes = Vec::new();
-        let _ = self.body.as_reader().take(ERROR_LIMIT).read_to_end(&mut bytes);
-        words(&bytes)
+/// What an I/O error on a connection means.
+pub(crate) fn io_cause(host: String, patience: Duration, error: io::Error) -> Cause {
+    match error.get_ref() {
+        Some(inner) if inner.is::<rustls::Error>() => tls_cause(host, inner),
+        Some(inner) if matches!(inner.downcast_ref(), Some(ureq::Error::Timeout(_))) => Cause::TimedOut(host, patience),
+        _ if error.kind() == io::ErrorKind::ConnectionRefused => Cause::Refused(host),
+        _ => Cause::Connection(host, error),
+    }
+}
+
+/// What an error of TLS means.
+pub(crate) fn tls_cause(host: String, error: &(dyn error::Error + 'static)) -> Cause {
+    use rustls::{CertificateError as Certificate, Error};
+    match error.downcast_ref() {
+        Some(Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::Other(_))) => Cause::Untrusted(host),
+        Some(Error::InvalidCertificate(reason)) => Cause::BadCertificate(host, reason.to_string()),
+        // The first byte of a TLS record is its type; that of an HTTP answer is an H.
+        Some(Error::InvalidMessage(_)) => Cause::PlainHttp(host),
+        _ => Cause::Tls(host, error.to_string()),
     }
 }
 
@@ -92,22 +136,19 @@ fn words(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::{Expect, expect};
-
     use super::*;
-
-    #[track_caller]
-    fn check(body: &str, expect: Expect) {
-        expect.assert_eq(&words(body.as_bytes()));
-    }
 
     #[test]
     fn a_registrys_words_fit_on_a_line_whatever_it_sends() {
-        check(r#"{"errors":[{"code":"DENIED","message":"no.","detail":{}}]}"#, expect!["no. (DENIED)"]);
-        check(r#"{"errors":[{"errorCode":"SVC.403","errorMessage":"not yours"},{}]}"#, expect!["not yours (SVC.403)"]);
-        check(r#"{"errors":[]}"#, expect![""]);
-        check("<html><h1>502 Bad Gateway</h1></html>", expect![""]);
-        check("Invalid image,\r\n fail to \u{1b}[31mparse.", expect!["Invalid image, fail to [31mparse"]);
+        for (body, shown) in [
+            (r#"{"errors":[{"code":"DENIED","message":"no.","detail":{}}]}"#, "no. (DENIED)"),
+            (r#"{"errors":[{"errorCode":"SVC.403","errorMessage":"not yours"},{}]}"#, "not yours (SVC.403)"),
+            (r#"{"errors":[]}"#, ""),
+            ("<html><h1>502 Bad Gateway</h1></html>", ""),
+            ("Invalid image,\r\n fail to \u{1b}[31mparse.", "Invalid image, fail to [31mparse"),
+        ] {
+            assert_eq!(words(body.as_bytes()), shown, "{body}");
+        }
         assert_eq!(words(&[b'x'; 10_000]).len(), MESSAGE_LIMIT);
     }
 }

@@ -1,16 +1,17 @@
-//! One request as the registry's user: logged in, paced, redirected.
+//! One request as the registry's user: logged in, paced, redirected, and made again while it fails for a passing reason.
 
-use std::{cell::Cell, io::Read, sync::atomic::Ordering};
+use std::{io::Read, sync::atomic::Ordering};
 
-use ureq::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use ureq::http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
+    answer::Answer,
     auth::Access,
     challenge::{self, Challenge},
     client::Registry,
     error::{Cause, Context as _, Error},
     url::Url,
-    wire::{Answer, Outgoing, Payload},
+    wire::{Counted, Outgoing},
 };
 
 /// Redirects followed of one request.
@@ -25,12 +26,12 @@ pub(crate) struct Ask<'a> {
     url: Url,
     access: &'a Access,
     headers: HeaderMap,
-    payload: Payload<'a>,
+    body: Option<(&'a mut dyn Read, u64)>,
 }
 
 impl<'a> Ask<'a> {
     pub(crate) fn new(method: Method, url: Url, access: &'a Access) -> Self {
-        Self { method, url, access, headers: HeaderMap::new(), payload: Payload::None }
+        Self { method, url, access, headers: HeaderMap::new(), body: None }
     }
 
     pub(crate) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
@@ -38,25 +39,9 @@ impl<'a> Ask<'a> {
         self
     }
 
-    pub(crate) fn bytes(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Payload::Bytes(bytes), ..self }
-    }
-
-    pub(crate) fn stream(self, reader: &'a mut dyn Read, size: u64) -> Self {
-        Self { payload: Payload::Stream(reader, size), ..self }
-    }
-}
-
-/// A reader that tells whether it was read.
-struct Watched<'a> {
-    reader: &'a mut dyn Read,
-    read: &'a Cell<bool>,
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.read.set(true);
-        self.reader.read(buffer)
+    /// With so many bytes of a reader.
+    pub(crate) fn body(self, reader: &'a mut dyn Read, size: u64) -> Self {
+        Self { body: Some((reader, size)), ..self }
     }
 }
 
@@ -64,24 +49,20 @@ impl Registry {
     /// Asks whether the registry is there, speaks the protocol and accepts the login.
     pub fn ping(&self) -> Result<(), Error> {
         let ping = || {
-            let url = self.url("/v2/".to_owned())?;
-            let answer = self.ask(Ask::new(Method::GET, url, &Access::none()))?;
-            if answer.status != StatusCode::OK {
-                return Err(self.refusal(answer, "/v2/", ""));
-            }
-            answer.finish();
-            Ok(())
+            let answer = self.ask(Ask::new(Method::GET, self.url("/v2/".to_owned())?, &Access::none()))?;
+            if answer.status == 200 { Ok(()) } else { Err(self.refusal(answer, "/v2/", "")) }
         };
-        self.attempts(ping).context(|| format!("reach registry `{}`", self.0.host))
+        self.attempts(ping).context(|| format!("reach registry `{}`", self.host()))
     }
 
     /// Sends one request, logs in where that is wanted, follows redirects of reads. Any status but 429 and 503 is an
     /// answer.
     pub(crate) fn ask(&self, ask: Ask<'_>) -> Result<Answer, Cause> {
         let inner = &*self.0;
-        let Ask { method, mut url, access, headers, mut payload } = ask;
+        let Ask { method, mut url, access, headers, mut body } = ask;
         let home = self.origin()?;
-        let read = Cell::new(false);
+        let timeouts = &inner.options.timeouts;
+        let patience = if body.is_some() { timeouts.commit } else { timeouts.progress };
         let (mut redirects, mut logins) = (0, 0);
         loop {
             inner.pacer.turn(&inner.options.retry);
@@ -92,19 +73,13 @@ impl Registry {
             if let Some(login) = &login {
                 headers.insert(header::AUTHORIZATION, login.clone());
             }
-            let mut watched;
-            let payload = match &mut payload {
-                Payload::None => Payload::None,
-                Payload::Bytes(bytes) => Payload::Bytes(bytes),
-                Payload::Form(form) => Payload::Form(form.clone()),
-                Payload::Stream(reader, size) => {
-                    watched = Watched { reader: &mut **reader, read: &read };
-                    Payload::Stream(&mut watched, *size)
-                }
-            };
-            let answer = inner.wire.send(Outgoing { method: method.clone(), url: &url, headers, payload })?;
+            let mut counted = body
+                .as_mut()
+                .map(|(reader, size)| (Counted { reader: &mut **reader, count: &inner.bodies, begun: false }, *size));
+            let body = counted.as_mut().map(|(counted, size)| (counted as &mut dyn Read, *size));
+            let answer = inner.wire.send(Outgoing { method: method.clone(), url: &url, headers, body, patience })?;
             inner.answered.store(true, Ordering::Relaxed);
-            match answer.status.as_u16() {
+            match answer.status {
                 401 if at_home && logins < LOGINS => {
                     let challenges = challenge::of(&answer.headers);
                     // A token fetched for this very scope a moment ago, and it does not cover it.
@@ -119,10 +94,9 @@ impl Registry {
                     if !inner.auth.learn(&challenges, access, login.as_ref())? {
                         return Ok(answer);
                     }
-                    if read.get() {
-                        return Err(Cause::LoginRenewed { host: inner.host.to_string() });
+                    if counted.is_some_and(|(counted, _)| counted.begun) {
+                        return Err(Cause::LoginRenewed(inner.host.to_string()));
                     }
-                    answer.finish();
                     logins += 1;
                 }
                 429 | 503 => {
@@ -131,17 +105,40 @@ impl Registry {
                 }
                 301 | 302 | 303 | 307 | 308 if matches!(method, Method::GET | Method::HEAD) => {
                     redirects += 1;
-                    let target = answer.header("location").and_then(|location| url.join(location));
-                    url = match target {
+                    url = match answer.location() {
                         Some(target) if redirects <= REDIRECTS => target,
                         Some(_) => return Err(self.protocol(format!("`{url}` redirects more than {REDIRECTS} times"))),
                         None => return Err(self.protocol(format!("`{url}` redirects to nowhere"))),
                     };
-                    answer.finish();
                 }
                 _ => return Ok(answer),
             }
         }
+    }
+
+    /// Does something again and again while it fails for a passing reason.
+    pub(crate) fn attempts<T>(&self, mut attempt: impl FnMut() -> Result<T, Cause>) -> Result<T, Cause> {
+        let mut made = 1;
+        loop {
+            match attempt() {
+                Ok(value) => return Ok(value),
+                Err(cause) => self.again(&mut made, cause)?,
+            }
+        }
+    }
+
+    /// Waits for the next attempt after so many; gives the cause back where there is to be none.
+    pub(crate) fn again(&self, made: &mut u32, cause: Cause) -> Result<(), Cause> {
+        let retry = &self.0.options.retry;
+        let never_answered = !self.0.answered.load(Ordering::Relaxed);
+        let down = never_answered && matches!(cause, Cause::Refused(_) | Cause::TimedOut(..));
+        if !cause.is_transient() || down || *made >= retry.attempts {
+            return Err(cause);
+        }
+        let asked = if let Cause::Busy { retry_after, .. } = cause { retry_after } else { None };
+        (retry.sleep)(retry.wait(*made, asked));
+        *made += 1;
+        Ok(())
     }
 }
 

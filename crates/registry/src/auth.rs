@@ -3,23 +3,23 @@
 
 use std::{
     collections::BTreeMap,
-    io::Read as _,
+    io::Read,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use image_name::Host;
 use serde::Deserialize;
 use ureq::http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
     challenge::Challenge,
-    credentials::Credentials,
-    docker_config::CredentialSource,
+    credentials::{Credentials, Secret},
     error::Cause,
-    secret::Secret,
+    logins::CredentialSource,
+    options::RegistryOptions,
     url::{Url, encode},
-    wire::{Answer, Outgoing, Payload, Wire},
+    wire::{Outgoing, Wire},
 };
 
 /// What a request needs leave for: scopes of the token specification, none for `/v2/` itself.
@@ -39,14 +39,14 @@ impl Access {
         Self(vec![format!("repository:{repository}:pull,push")])
     }
 
-    /// The repository that the first scope is about.
-    pub(crate) fn repository(&self) -> &str {
-        self.0.first().and_then(|scope| scope.split(':').nth(1)).unwrap_or_default()
-    }
-
     /// To push to one repository what another has.
     pub(crate) fn mount(repository: &str, from: &str) -> Self {
         Self(vec![format!("repository:{repository}:pull,push"), format!("repository:{from}:pull")])
+    }
+
+    /// The repository that the first scope is about.
+    pub(crate) fn repository(&self) -> &str {
+        self.0.first().and_then(|scope| scope.split(':').nth(1)).unwrap_or_default()
     }
 }
 
@@ -54,7 +54,8 @@ impl Access {
 pub(crate) struct Auth {
     host: String,
     /// Whether a password may go to a realm over plain HTTP.
-    insecure: bool,
+    unencrypted: bool,
+    timeout: Duration,
     source: CredentialSource,
     found: OnceLock<Option<Credentials>>,
     known: Mutex<Known>,
@@ -84,8 +85,15 @@ struct Issued {
 const LIMIT: u64 = 1 << 20;
 
 impl Auth {
-    pub(crate) fn new(host: String, insecure: bool, source: CredentialSource) -> Self {
-        Self { host, insecure, source, found: OnceLock::new(), known: Mutex::default() }
+    pub(crate) fn new(host: &Host, options: &RegistryOptions) -> Self {
+        Self {
+            host: host.to_string(),
+            unencrypted: options.insecure || host.is_loopback(),
+            timeout: options.timeouts.progress,
+            source: options.credentials.clone(),
+            found: OnceLock::new(),
+            known: Mutex::default(),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -116,13 +124,15 @@ impl Auth {
         match known.challenge.clone() {
             None => Ok(None),
             Some(Challenge::Basic) => self.basic(),
-            Some(challenge) => {
+            Some(Challenge::Bearer { realm, service, scope, .. }) => {
                 let valid = known.tokens.get(access).filter(|token| token.renew > Instant::now());
                 if let Some(token) = valid {
-                    return self.bearer(&token.value).map(Some);
+                    return self.value("Bearer", &token.value).map(Some);
                 }
-                let token = self.fetch(wire, &challenge, access)?;
-                let value = self.bearer(&token.value)?;
+                // What the registry asks for counts where the request itself needs nothing in particular.
+                let scopes = if access.0.is_empty() { scope.into_iter().collect() } else { access.0.clone() };
+                let token = self.fetch(wire, &realm, service.as_deref(), &scopes)?;
+                let value = self.value("Bearer", &token.value)?;
                 known.tokens.insert(access.clone(), token);
                 Ok(Some(value))
             }
@@ -142,7 +152,7 @@ impl Auth {
         let basic = challenges.contains(&Challenge::Basic) && matches!(credentials, Some(Credentials::Basic { .. }));
         let mut known = self.known();
         if let Some(challenge) = bearer {
-            let stale = known.tokens.get(access).and_then(|token| self.bearer(&token.value).ok());
+            let stale = known.tokens.get(access).and_then(|token| self.value("Bearer", &token.value).ok());
             // Where another thread has renewed it since, that one is good.
             if stale.as_ref() == used {
                 known.tokens.remove(access);
@@ -150,80 +160,53 @@ impl Auth {
             known.challenge = Some(challenge.clone());
             return Ok(true);
         }
+        let first = known.challenge != Some(Challenge::Basic) || used.is_none();
         if basic {
-            let first = known.challenge != Some(Challenge::Basic) || used.is_none();
             known.challenge = Some(Challenge::Basic);
-            return Ok(first);
         }
-        Ok(false)
+        Ok(basic && first)
     }
 
     fn basic(&self) -> Result<Option<HeaderValue>, Cause> {
         let Some(Credentials::Basic { user, password }) = self.credentials()? else { return Ok(None) };
-        let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()));
-        self.value("Basic", &encoded).map(Some)
+        self.value("Basic", &password.encoded(user)).map(Some)
     }
 
-    fn bearer(&self, token: &Secret) -> Result<HeaderValue, Cause> {
-        self.value("Bearer", token.reveal())
-    }
-
-    fn value(&self, scheme: &str, secret: &str) -> Result<HeaderValue, Cause> {
-        let mut value = HeaderValue::from_str(&format!("{scheme} {secret}")).map_err(|_| Cause::Protocol {
-            host: self.host.clone(),
-            reason: "a token has characters that no header field can hold".to_owned(),
-        })?;
+    fn value(&self, scheme: &str, secret: &Secret) -> Result<HeaderValue, Cause> {
+        let value = HeaderValue::from_str(&format!("{scheme} {}", secret.reveal()));
+        let mut value = value.map_err(|_| self.protocol("a token has characters that no header field can hold"))?;
         value.set_sensitive(true);
         Ok(value)
     }
 
-    fn fetch(&self, wire: &Wire, challenge: &Challenge, access: &Access) -> Result<Token, Cause> {
-        let Challenge::Bearer { realm, service, scope, .. } = challenge else {
-            return Err(self.protocol("no realm for tokens"));
-        };
+    /// Asks the token endpoint. Its words are not passed on: they may quote what it was sent.
+    fn fetch(&self, wire: &Wire, realm: &str, service: Option<&str>, scopes: &[String]) -> Result<Token, Cause> {
         let realm = Url::parse(realm).ok_or_else(|| self.protocol("the realm for tokens is no URL"))?;
         let credentials = self.credentials()?;
         if let Some(Credentials::RegistryToken(token)) = credentials {
             return Ok(Token { value: token.clone(), renew: Instant::now() + Duration::from_secs(3600) });
         }
-        // What the registry asks for counts where the request itself needs nothing in particular.
-        let scopes = if access.0.is_empty() { scope.iter().cloned().collect() } else { access.0.clone() };
-        if credentials.is_some() && !realm.is_https() && !self.insecure {
+        if credentials.is_some() && !realm.https && !self.unencrypted {
             return Err(self.protocol(&format!("it wants the password sent unencrypted to `{realm}`")));
         }
-        let mut headers = HeaderMap::new();
-        let answer = if let Some(Credentials::IdentityToken(token)) = credentials {
-            let form = [
-                ("grant_type", "refresh_token"),
-                ("service", service.as_deref().unwrap_or_default()),
-                ("client_id", "fmtk"),
-                ("scope", &scopes.join(" ")),
-                ("refresh_token", token.reveal()),
-            ];
-            let form: Vec<_> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let (mut url, mut headers, form) = (realm.clone(), HeaderMap::new(), self.form(service, scopes)?);
+        let mut bytes = form.as_deref().unwrap_or_default().as_bytes();
+        let size = bytes.len() as u64;
+        if form.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-            let payload = Payload::Form(form.join("&"));
-            wire.send(Outgoing { method: Method::POST, url: &realm, headers, payload })?
         } else {
-            let mut url = realm.clone();
-            if let Some(service) = service {
-                url = url.with("service", service);
+            let parameters = service.map(|service| ("service", service)).into_iter();
+            for (name, value) in parameters.chain(scopes.iter().map(|scope| ("scope", scope.as_str()))) {
+                url = url.with(name, value);
             }
-            for scope in &scopes {
-                url = url.with("scope", scope);
-            }
-            if let Some(value) = self.basic()? {
-                headers.insert(header::AUTHORIZATION, value);
-            }
-            wire.send(Outgoing { method: Method::GET, url: &url, headers, payload: Payload::None })?
-        };
-        self.issued(&realm, answer)
-    }
+            headers.extend(self.basic()?.map(|value| (header::AUTHORIZATION, value)));
+        }
+        let method = if form.is_some() { Method::POST } else { Method::GET };
+        let body = form.is_some().then_some((&mut bytes as &mut dyn Read, size));
+        let mut answer = wire.send(Outgoing { method, url: &url, headers, body, patience: self.timeout })?;
 
-    /// Reads what the token endpoint answered. Its words are not passed on: they may quote what it was sent.
-    fn issued(&self, realm: &Url, mut answer: Answer) -> Result<Token, Cause> {
-        let (host, message) = (realm.authority().to_owned(), String::new());
-        match answer.status.as_u16() {
+        let (host, message) = (realm.authority, String::new());
+        match answer.status {
             200 => {}
             400 | 401 | 403 => {
                 let (host, had_credentials) = (self.host.clone(), self.has_credentials());
@@ -232,36 +215,50 @@ impl Auth {
             status @ (429 | 503) => {
                 return Err(Cause::Busy { host, status, retry_after: answer.retry_after(), message });
             }
-            status => return Err(Cause::Status { host, status, message: "it is asked for tokens".to_owned() }),
+            status => return Err(Cause::Status(host, status, "it is asked for tokens".to_owned())),
         }
-        let mut bytes = Vec::new();
-        let read = answer.body.as_reader().take(LIMIT).read_to_end(&mut bytes);
-        read.map_err(|source| Cause::Connection { host: host.clone(), source })?;
-        let garbled = || Cause::Protocol { host: host.clone(), reason: "its answer holds no token".to_owned() };
-        let issued: Issued = serde_json::from_slice(&bytes).map_err(|_| garbled())?;
-        let value = issued.token.or(issued.access_token).filter(|token| !token.is_empty()).ok_or_else(garbled)?;
+        let issued = serde_json::from_slice(&answer.read(LIMIT)?).ok();
+        let issued = issued.and_then(|Issued { token, access_token, expires_in }| {
+            Some((token.or(access_token).filter(|token| !token.is_empty())?, expires_in))
+        });
+        let (token, expires_in) =
+            issued.ok_or_else(|| Cause::Protocol(host, "its answer holds no token".to_owned()))?;
         // 60 s where nothing is said, as the specification has it. Renewed a little early, for what is under way.
-        let valid = Duration::from_secs(issued.expires_in.unwrap_or(60).clamp(1, 86_400));
-        Ok(Token { value: Secret::new(value), renew: Instant::now() + valid.mul_f32(0.9) })
+        let valid = Duration::from_secs(expires_in.unwrap_or(60).clamp(1, 86_400));
+        Ok(Token { value: Secret::new(token), renew: Instant::now() + valid.mul_f32(0.9) })
+    }
+
+    /// The form by which an identity token is exchanged, for who has one.
+    fn form(&self, service: Option<&str>, scopes: &[String]) -> Result<Option<String>, Cause> {
+        let Some(Credentials::IdentityToken(token)) = self.credentials()? else { return Ok(None) };
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("service", service.unwrap_or_default()),
+            ("client_id", "fmtk"),
+            ("scope", &scopes.join(" ")),
+            ("refresh_token", token.reveal()),
+        ];
+        Ok(Some(fields.map(|(name, value)| format!("{name}={}", encode(value))).join("&")))
     }
 
     /// A registry's words without our secrets, should it quote them. Taking out what is shorter than four characters
     /// would spoil every word and so tell it.
     pub(crate) fn scrub(&self, message: String) -> String {
-        let tokens: Vec<_> = self.known().tokens.values().map(|token| token.value.clone()).collect();
-        let stored = match self.found.get() {
+        let mut secrets: Vec<_> = self.known().tokens.values().map(|token| token.value.clone()).collect();
+        match self.found.get() {
             Some(Some(Credentials::Basic { user, password })) => {
-                let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()));
-                vec![password.clone(), Secret::new(encoded)]
+                secrets.extend([password.clone(), password.encoded(user)]);
             }
-            Some(Some(Credentials::IdentityToken(token) | Credentials::RegistryToken(token))) => vec![token.clone()],
-            _ => Vec::new(),
-        };
-        let secrets = tokens.iter().chain(&stored).map(Secret::reveal).filter(|secret| secret.len() > 3);
-        secrets.fold(message, |message, secret| message.replace(secret, "…"))
+            Some(Some(Credentials::IdentityToken(token) | Credentials::RegistryToken(token))) => {
+                secrets.push(token.clone());
+            }
+            _ => {}
+        }
+        let shown = secrets.iter().map(Secret::reveal).filter(|secret| secret.len() > 3);
+        shown.fold(message, |message, secret| message.replace(secret, "…"))
     }
 
     fn protocol(&self, reason: &str) -> Cause {
-        Cause::Protocol { host: self.host.clone(), reason: reason.to_owned() }
+        Cause::Protocol(self.host.clone(), reason.to_owned())
     }
 }

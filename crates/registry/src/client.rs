@@ -1,22 +1,26 @@
-//! One registry: where it is, under HTTPS or HTTP, and trying again.
+//! One registry: where it is, and whether it speaks HTTPS or HTTP.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use image_name::Host;
 use serde::Serialize;
-use ureq::http::{HeaderMap, Method, StatusCode};
+use ureq::http::{HeaderMap, Method};
 
 use crate::{
+    answer::Answer,
     auth::{Access, Auth},
     challenge,
     error::Cause,
     options::RegistryOptions,
     retry::Pacer,
     url::Url,
-    wire::{Answer, Outgoing, Payload, Wire},
+    wire::{Outgoing, Wire},
 };
 
 /// A registry. Clones share connections, logins and counters.
@@ -40,14 +44,16 @@ pub(crate) struct Inner {
     pub(crate) pacer: Pacer,
     /// Scheme and address of the API, once known.
     origin: Mutex<Option<Url>>,
+    /// Bytes of bodies sent.
+    pub(crate) bodies: AtomicU64,
     /// Whether it has ever answered: before that, a refused connection is no passing trouble.
     pub(crate) answered: AtomicBool,
     /// Whether it has refused a blob in the request that completes its upload.
     pub(crate) no_monolithic: AtomicBool,
 }
 
-impl std::fmt::Debug for Registry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").field("host", &self.0.host.as_str()).finish_non_exhaustive()
     }
 }
@@ -55,26 +61,22 @@ impl std::fmt::Debug for Registry {
 impl Registry {
     /// A registry that is reached so. Nothing is asked of it yet.
     pub fn new(host: Host, options: RegistryOptions) -> Self {
-        let wire = Wire::new(&host, &options);
-        let unencrypted = options.insecure || host.is_loopback();
-        let auth = Auth::new(host.to_string(), unencrypted, options.credentials.clone());
-        Self(Arc::new(Inner {
-            host,
-            options,
-            wire,
-            auth,
-            pacer: Pacer::new(),
-            origin: Mutex::default(),
-            answered: AtomicBool::new(false),
-            no_monolithic: AtomicBool::new(false),
-        }))
+        Self::at(None, host, options)
     }
 
-    /// A server whose scheme and port are known.
-    pub(crate) fn at(origin: Url, host: Host, options: RegistryOptions) -> Self {
-        let server = Self::new(host, options);
-        *server.0.origin.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin);
-        server
+    /// A server whose scheme and port may be known.
+    pub(crate) fn at(origin: Option<Url>, host: Host, options: RegistryOptions) -> Self {
+        Self(Arc::new(Inner {
+            wire: Wire::new(&host, &options),
+            auth: Auth::new(&host, &options),
+            host,
+            options,
+            pacer: Pacer::default(),
+            origin: Mutex::new(origin),
+            bodies: AtomicU64::default(),
+            answered: AtomicBool::default(),
+            no_monolithic: AtomicBool::default(),
+        }))
     }
 
     /// The host it was made for.
@@ -82,22 +84,28 @@ impl Registry {
         &self.0.host
     }
 
-    /// Bytes sent to the registry and its helpers so far: bodies, and all else (request lines, header fields).
+    /// Bytes sent to the registry and its helpers so far.
     pub fn sent(&self) -> Sent {
-        let (all, bodies) = self.0.wire.sent();
-        Sent { bodies, overhead: all.saturating_sub(bodies) }
-    }
-
-    pub(crate) fn options(&self) -> &RegistryOptions {
-        &self.0.options
-    }
-
-    pub(crate) fn refusal(&self, answer: Answer, object: &str, repository: &str) -> Cause {
-        answer.refusal(object, repository, &self.0.auth)
+        let bodies = self.0.bodies.load(Ordering::Relaxed);
+        Sent { bodies, overhead: self.0.wire.sent.load(Ordering::Relaxed).saturating_sub(bodies) }
     }
 
     pub(crate) fn protocol(&self, reason: impl Into<String>) -> Cause {
-        Cause::Protocol { host: self.0.host.to_string(), reason: reason.into() }
+        Cause::Protocol(self.0.host.to_string(), reason.into())
+    }
+
+    /// What an answer that was not hoped for means. `object` is what was asked for, `repository` where it is.
+    pub(crate) fn refusal(&self, answer: Answer, object: &str, repository: &str) -> Cause {
+        let auth = &self.0.auth;
+        let (host, had_credentials) = (answer.url.authority.clone(), auth.has_credentials());
+        let message = auth.scrub(answer.message());
+        match answer.status {
+            401 => Cause::Unauthorized { host, had_credentials, message },
+            403 => Cause::Denied { host, repository: repository.to_owned(), message },
+            404 => Cause::NotFound(object.to_owned(), message),
+            status @ (429 | 503) => Cause::Busy { host, status, retry_after: answer.retry_after(), message },
+            status => Cause::Status(host, status, message),
+        }
     }
 
     /// A path of the registry as a URL.
@@ -122,14 +130,11 @@ impl Registry {
         let found = match self.knock(&secure) {
             Ok(()) => secure,
             // On loopback a certificate that is wrong is not made good by trying without.
-            Err(cause @ (Cause::Untrusted { .. } | Cause::BadCertificate { .. } | Cause::CaFile { .. })) => {
-                return Err(cause);
-            }
+            Err(cause @ (Cause::Untrusted(_) | Cause::BadCertificate(..) | Cause::CaFile(_))) => return Err(cause),
             Err(cause) => {
                 let plain = Url::origin(false, authority);
                 // Where neither works, what HTTPS said is told, unless it was just that there is none.
-                self.knock(&plain)
-                    .map_err(|plain| if matches!(cause, Cause::PlainHttp { .. }) { plain } else { cause })?;
+                self.knock(&plain).map_err(|plain| if matches!(cause, Cause::PlainHttp(_)) { plain } else { cause })?;
                 plain
             }
         };
@@ -138,37 +143,17 @@ impl Registry {
 
     /// Asks for `/v2/` as nobody; any answer will do.
     fn knock(&self, origin: &Url) -> Result<(), Cause> {
+        let inner = &*self.0;
+        let patience = inner.options.timeouts.progress;
         let url = origin.at("/v2/".to_owned());
-        let answer = self.0.wire.send(Outgoing {
-            method: Method::GET,
-            url: &url,
-            headers: HeaderMap::new(),
-            payload: Payload::None,
-        })?;
-        self.0.answered.store(true, Ordering::Relaxed);
-        if answer.status == StatusCode::UNAUTHORIZED {
-            self.0.auth.learn(&challenge::of(&answer.headers), &Access::none(), None)?;
+        let headers = HeaderMap::new();
+        let mut answer = inner.wire.send(Outgoing { method: Method::GET, url: &url, headers, body: None, patience })?;
+        inner.answered.store(true, Ordering::Relaxed);
+        if answer.status == 401 {
+            inner.auth.learn(&challenge::of(&answer.headers), &Access::none(), None)?;
         }
-        answer.finish();
+        // So that the connection can be used again.
+        let _ = answer.read(1 << 10);
         Ok(())
-    }
-
-    /// Does something again and again while it fails for a passing reason.
-    pub(crate) fn attempts<T>(&self, mut attempt: impl FnMut() -> Result<T, Cause>) -> Result<T, Cause> {
-        let retry = &self.0.options.retry;
-        let mut made = 1;
-        loop {
-            let cause = match attempt() {
-                Ok(value) => return Ok(value),
-                Err(cause) => cause,
-            };
-            let never_answered = !self.0.answered.load(Ordering::Relaxed);
-            let down = never_answered && matches!(cause, Cause::Refused { .. } | Cause::TimedOut { .. });
-            if !cause.is_transient() || down || made >= retry.attempts {
-                return Err(cause);
-            }
-            (retry.sleep)(retry.wait(made, self.0.pacer.salt(), &cause));
-            made += 1;
-        }
     }
 }

@@ -1,10 +1,36 @@
 //! Who we are to a registry, and why that could not be told.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use file_edit::{EditError, json::JsonError};
 
-use crate::secret::Secret;
+/// A password or token. `Debug` prints `…`, there is no `Display`, and it is never serialised.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps the text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// `USER:PASSWORD` in base64, as HTTP and docker's file have it.
+    pub(crate) fn encoded(&self, user: &str) -> Self {
+        Self(BASE64_STANDARD.encode(format!("{user}:{}", self.0)))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
 
 /// What a registry is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,54 +52,23 @@ pub enum Credentials {
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The file is there but can't be read.
-    #[error("failed to read logins from `{path}`")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is no JSON of the right shape.
-    #[error("logins in `{path}` are garbled at line {line}, column {column}")]
-    Garbled {
-        /// The file.
-        path: PathBuf,
-        /// Where, from 1.
-        line: usize,
-        /// Where, from 1.
-        column: usize,
-    },
-    /// An entry of the file is of no use.
-    #[error("the login for `{host}` in `{path}` is garbled: {reason}")]
-    Entry {
-        /// The file.
-        path: PathBuf,
-        /// The entry's key.
-        host: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A helper did not give what it should.
-    #[error("credential helper `{program}` {reason}")]
-    Helper {
-        /// The helper.
-        program: String,
-        /// The host it was asked for.
-        host: String,
-        /// What went wrong.
-        reason: String,
-    },
+    #[error("failed to read logins from `{0}`")]
+    Read(PathBuf, #[source] io::Error),
+    /// The file is no JSON of the right shape, at this line and column, from 1.
+    #[error("logins in `{0}` are garbled at line {1}, column {2}")]
+    Garbled(PathBuf, usize, usize),
+    /// The entry of the file under this key is of no use.
+    #[error("the login for `{1}` in `{0}` is garbled: {2}")]
+    Entry(PathBuf, String, &'static str),
+    /// This helper did not give what it should for this host.
+    #[error("credential helper `{0}` {2}")]
+    Helper(String, String, String),
     /// There is no file for it: neither `DOCKER_CONFIG` nor `HOME` is set.
     #[error("neither `DOCKER_CONFIG` nor `HOME` names a folder for logins")]
-    NoPlace,
+    NoFile,
     /// The file has a shape that no login can be put into.
-    #[error("can't put a login into `{path}`: {source}")]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: JsonError,
-    },
+    #[error("can't put a login into `{0}`: {1}")]
+    Shape(PathBuf, #[source] JsonError),
     /// The file can't be written.
     #[error("failed to store the login: {0}")]
     Write(EditError),
@@ -83,9 +78,9 @@ impl CredentialsError {
     /// What to do about it, as one line without a full stop.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Helper { program, host, .. } => Some(format!("see what it says: `echo {host} | {program} get`")),
-            Self::Garbled { .. } | Self::Entry { .. } => Some("log in again: `docker login HOST`".to_owned()),
-            Self::Read { .. } | Self::NoPlace | Self::Shape { .. } | Self::Write(_) => None,
+            Self::Helper(program, host, _) => Some(format!("see what it says: `echo {host} | {program} get`")),
+            Self::Garbled(..) | Self::Entry(..) => Some("log in again: `docker login HOST`".to_owned()),
+            _ => None,
         }
     }
 }

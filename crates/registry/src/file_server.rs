@@ -4,19 +4,19 @@ use std::fmt;
 
 use image_name::Host;
 use oci_image::Descriptor;
-use ureq::http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use ureq::http::Method;
 
 use crate::{
     ask::Ask,
     auth::Access,
     client::Registry,
-    credentials::Credentials,
-    docker_config::CredentialSource,
+    credentials::{Credentials, Secret},
     error::{Context as _, Error},
+    logins::CredentialSource,
     options::RegistryOptions,
     pull::BlobReader,
-    secret::Secret,
-    url::{Url, decode},
+    url::Url,
 };
 
 /// A folder of a web server. Clones share connections.
@@ -39,14 +39,14 @@ impl FileServer {
         // What is before an `@` may be a password, also where it is not written as one: `/` in it has to be encoded.
         let not_one = || NotAFileServer(shown.rsplit_once('@').map_or(shown.clone(), |(_, rest)| format!("…@{rest}")));
         let folder = Url::parse(shown.trim_end_matches('/')).filter(|_| !shown.contains('@')).ok_or_else(not_one)?;
-        let host: Host = folder.authority().parse().map_err(|_| not_one())?;
+        let host: Host = folder.authority.parse().map_err(|_| not_one())?;
         let credentials = match login {
             Some((user, password)) => {
                 CredentialSource::Given(Credentials::Basic { user, password: Secret::new(password) })
             }
             None => options.credentials,
         };
-        let registry = Registry::at(folder.at("/".to_owned()), host, RegistryOptions { credentials, ..options });
+        let registry = Registry::at(Some(folder.at("/".to_owned())), host, RegistryOptions { credentials, ..options });
         Ok(Self { registry, folder })
     }
 
@@ -54,9 +54,8 @@ impl FileServer {
     /// is not there is [`crate::Cause::NotFound`].
     pub fn file(&self, path: &str, file: &Descriptor) -> Result<BlobReader, Error> {
         let url = self.url(path);
-        let mut reader = BlobReader::new(&self.registry, url.target(), Access::none(), url.to_string(), file);
-        self.registry.attempts(|| reader.open()).context(|| format!("download `{url}`"))?;
-        Ok(reader)
+        BlobReader::open(&self.registry, url.target().to_owned(), Access::none(), url.to_string(), file)
+            .context(|| format!("download `{url}`"))
     }
 
     /// A whole file of at most `limit` bytes, of which nothing is known beforehand.
@@ -64,10 +63,10 @@ impl FileServer {
         let url = self.url(path);
         let read = || {
             let mut answer = self.registry.ask(Ask::new(Method::GET, url.clone(), &Access::none()))?;
-            if answer.status != StatusCode::OK {
+            if answer.status != 200 {
                 return Err(self.registry.refusal(answer, &url.to_string(), ""));
             }
-            answer.read(limit, self.registry.options().timeouts.progress)
+            answer.read(limit)
         };
         self.registry.attempts(read).context(|| format!("download `{url}`"))
     }
@@ -89,6 +88,7 @@ fn split_login(address: &str) -> (String, Option<(String, String)>) {
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let Some((login, host)) = authority.rsplit_once('@') else { return (address.to_owned(), None) };
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
     (format!("{scheme}://{host}{path}"), Some((decode(user), decode(password))))
 }
 

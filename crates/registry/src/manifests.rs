@@ -2,14 +2,14 @@
 
 use image_name::{Digest, RepoPath, Tag};
 use serde::Deserialize;
-use ureq::http::{HeaderValue, Method, StatusCode, header};
+use ureq::http::{HeaderValue, Method, header};
 
 use crate::{
+    answer::Answer,
     ask::Ask,
     auth::Access,
     client::Registry,
     error::{Cause, Context as _, Error},
-    wire::Answer,
 };
 
 /// Docker's own limit on manifests: 4 MiB.
@@ -80,18 +80,6 @@ impl Registry {
             .context(|| format!("read manifest `{}`", self.named(repository, ManifestRef::Tag(tag))))
     }
 
-    /// Puts a manifest under a tag. Its blobs must be there. Returns its digest, after the registry has told the same.
-    pub fn put_manifest(
-        &self,
-        repository: &RepoPath,
-        tag: &Tag,
-        media_type: &str,
-        bytes: &[u8],
-    ) -> Result<Digest, Error> {
-        self.attempts(|| self.put_manifest_once(repository, tag, media_type, bytes))
-            .context(|| format!("put manifest `{}`", self.named(repository, ManifestRef::Tag(tag))))
-    }
-
     /// All tags of a repository in the registry's order, through all pages, 1,000,000 at most. A repository that is not
     /// there is [`Cause::NotFound`].
     pub fn tags(&self, repository: &RepoPath) -> Result<Vec<Tag>, Error> {
@@ -114,11 +102,8 @@ impl Registry {
         let ask = Ask::new(method, url, access).header(header::ACCEPT, HeaderValue::from_static(ACCEPT));
         let answer = self.ask(ask)?;
         match answer.status {
-            StatusCode::OK => Ok(Some(answer)),
-            StatusCode::NOT_FOUND => {
-                answer.finish();
-                Ok(None)
-            }
+            200 => Ok(Some(answer)),
+            404 => Ok(None),
             _ => Err(self.refusal(answer, &self.named(repository, reference), repository.as_str())),
         }
     }
@@ -132,16 +117,11 @@ impl Registry {
         let Some(mut answer) = self.ask_manifest(Method::GET, repository, reference, access)? else {
             return Ok(None);
         };
-        let bytes = answer.read(MANIFEST_LIMIT, self.options().timeouts.progress)?;
+        let bytes = answer.read(MANIFEST_LIMIT)?;
         let digest = Digest::of(&bytes);
         let asked = if let ManifestRef::Digest(asked) = reference { Some(*asked) } else { None };
         if let Some(wanted) = asked.into_iter().chain(told_digest(&answer)).find(|wanted| *wanted != digest) {
-            return Err(Cause::WrongDigest {
-                host: self.host().to_string(),
-                object: self.named(repository, reference),
-                found: digest.to_string(),
-                wanted,
-            });
+            return Err(self.wrong_digest(repository, reference, digest, wanted));
         }
         let media_type = answer.header("content-type").unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_owned();
@@ -164,42 +144,40 @@ impl Registry {
         Ok(self.manifest_once(repository, ManifestRef::Tag(tag), access)?.map(|manifest| manifest.digest))
     }
 
-    pub(crate) fn put_manifest_once(
+    /// Puts a manifest under a tag; the registry must not call it by another digest. Its blobs must be there.
+    pub(crate) fn put_manifest(
         &self,
         repository: &RepoPath,
         tag: &Tag,
         media_type: &str,
-        bytes: &[u8],
-    ) -> Result<Digest, Cause> {
-        let digest = Digest::of(bytes);
+        mut bytes: &[u8],
+    ) -> Result<(), Cause> {
+        let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
         let url = self.url(format!("/v2/{repository}/manifests/{tag}"))?;
         let content_type = HeaderValue::from_str(media_type)
             .map_err(|_| self.protocol(format!("media type `{}` fits no header field", media_type.escape_debug())))?;
         let access = Access::push(repository.as_str());
-        let ask = Ask::new(Method::PUT, url, &access).header(header::CONTENT_TYPE, content_type).bytes(bytes);
+        let ask = Ask::new(Method::PUT, url, &access).header(header::CONTENT_TYPE, content_type).body(&mut bytes, size);
         let answer = self.ask(ask)?;
-        match answer.status.as_u16() {
-            200..=202 => {}
-            400 | 415 | 422 => {
-                let message = match self.refusal(answer, "", "") {
-                    Cause::Status { message, .. } => message,
-                    cause => cause.to_string(),
-                };
-                return Err(Cause::ManifestRefused { media_type: media_type.to_owned(), message });
-            }
-            _ => return Err(self.refusal(answer, &format!("{}/{repository}", self.host()), repository.as_str())),
+        if !(200..=202).contains(&answer.status) {
+            let cause = self.refusal(answer, &format!("{}/{repository}", self.host()), repository.as_str());
+            return Err(match cause {
+                Cause::Status(_, 400 | 415 | 422, message) => Cause::ManifestRefused(media_type.to_owned(), message),
+                cause => cause,
+            });
         }
         match told_digest(&answer) {
-            Some(found) if found != digest => Err(Cause::WrongDigest {
-                host: self.host().to_string(),
-                object: self.named(repository, ManifestRef::Tag(tag)),
-                found: found.to_string(),
-                wanted: digest,
-            }),
-            _ => {
-                answer.finish();
-                Ok(digest)
-            }
+            Some(found) if found != digest => Err(self.wrong_digest(repository, ManifestRef::Tag(tag), found, digest)),
+            _ => Ok(()),
+        }
+    }
+
+    fn wrong_digest(&self, repository: &RepoPath, reference: ManifestRef<'_>, found: Digest, wanted: Digest) -> Cause {
+        Cause::Mismatch {
+            host: self.host().to_string(),
+            object: self.named(repository, reference),
+            found: format!("digest {found}"),
+            wanted: wanted.to_string(),
         }
     }
 
@@ -218,11 +196,11 @@ impl Registry {
         for _ in 0..1000 {
             let (bytes, next) = self.attempts(|| {
                 let mut answer = self.ask(Ask::new(Method::GET, url.clone(), &access))?;
-                if answer.status != StatusCode::OK {
+                if answer.status != 200 {
                     return Err(self.refusal(answer, &format!("{}/{repository}", self.host()), repository.as_str()));
                 }
                 let next = answer.header("link").and_then(next_page).and_then(|next| answer.url.join(next));
-                Ok((answer.read(MANIFEST_LIMIT, self.options().timeouts.progress)?, next))
+                Ok((answer.read(MANIFEST_LIMIT)?, next))
             })?;
             let page: Page = serde_json::from_slice(&bytes)
                 .map_err(|error| self.protocol(format!("its list of tags is garbled: {error}")))?;

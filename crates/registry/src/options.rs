@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use crate::{docker_config::CredentialSource, proxy::Proxies, retry::Retry};
+use crate::{logins::CredentialSource, proxy::Proxies, retry::Retry};
 
 /// How a registry is reached. The default is what docker does: HTTPS that is checked, the logins and proxies of the
 /// environment.

@@ -2,7 +2,7 @@
 
 use std::{env, net::IpAddr};
 
-use crate::secret::Secret;
+use crate::credentials::Secret;
 
 /// The proxies of the environment. Their URLs may hold passwords, so `Debug` shows none.
 #[derive(Debug, Clone, Default)]

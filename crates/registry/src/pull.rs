@@ -1,28 +1,31 @@
-//! Reading blobs: size and digest are checked on the way, a cut is mended by asking for the rest.
+//! Reading blobs: size and digest are checked on the way; after a cut the rest is asked for.
 
-use std::io::{self, Read};
+use std::{
+    fmt,
+    io::{self, Read},
+};
 
 use image_name::{Digest, RepoPath};
 use oci_image::{BlobSource, Descriptor};
 use sha2::{Digest as _, Sha256};
 use ureq::{
     BodyReader,
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, header},
 };
 
 use crate::{
+    answer::io_cause,
     ask::Ask,
     auth::Access,
     client::Registry,
-    error::{Cause, Context as _, Error},
-    wire::io_cause,
+    error::{Cause, Context as _},
 };
 
 /// 1 MiB: a connection that has brought this much before it was cut counts as progress, and attempts begin anew.
 const PROGRESS: u64 = 1 << 20;
 
 /// A blob being read. Constant memory; the read that would bring its last byte fails unless the whole has the
-/// descriptor's digest, and no byte beyond the descriptor's size is ever read.
+/// descriptor's digest, and no byte beyond the descriptor's size is ever read. Its errors have a [`Cause`] inside.
 pub struct BlobReader {
     registry: Registry,
     /// The path that is asked for, with leave to read it.
@@ -41,29 +44,24 @@ pub struct BlobReader {
     mark: u64,
 }
 
-impl std::fmt::Debug for BlobReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for BlobReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlobReader").field("digest", &self.blob.digest).field("offset", &self.offset).finish()
     }
 }
 
-impl Registry {
-    /// Begins to read a blob. A blob that is not there is [`Cause::NotFound`]. The reader's errors have a [`Cause`]
-    /// inside.
-    pub fn pull_blob(&self, repository: &RepoPath, blob: &Descriptor) -> Result<BlobReader, Error> {
-        let target = format!("/v2/{repository}/blobs/{}", blob.digest);
-        let name = format!("{}/{repository}@{}", self.host(), blob.digest);
-        let mut reader = BlobReader::new(self, &target, Access::pull(repository.as_str()), name, blob);
-        self.attempts(|| reader.open()).context(|| format!("pull blob `{}`", reader.name))?;
-        Ok(reader)
-    }
-}
-
 impl BlobReader {
-    pub(crate) fn new(registry: &Registry, target: &str, access: Access, name: String, blob: &Descriptor) -> Self {
-        Self {
+    /// Begins to read a blob. One that is not there is [`Cause::NotFound`].
+    pub(crate) fn open(
+        registry: &Registry,
+        target: String,
+        access: Access,
+        name: String,
+        blob: &Descriptor,
+    ) -> Result<Self, Cause> {
+        let mut reader = Self {
             registry: registry.clone(),
-            target: target.to_owned(),
+            target,
             access,
             name,
             blob: blob.clone(),
@@ -73,13 +71,14 @@ impl BlobReader {
             hash: Sha256::new(),
             attempts: 1,
             mark: 0,
-        }
+        };
+        registry.attempts(|| reader.request())?;
+        Ok(reader)
     }
 
     /// Asks for the blob from `offset` on.
-    pub(crate) fn open(&mut self) -> Result<(), Cause> {
-        let url = self.registry.url(self.target.clone())?;
-        let mut ask = Ask::new(Method::GET, url, &self.access);
+    fn request(&mut self) -> Result<(), Cause> {
+        let mut ask = Ask::new(Method::GET, self.registry.url(self.target.clone())?, &self.access);
         if self.offset > 0 {
             let range = HeaderValue::try_from(format!("bytes={}-", self.offset))
                 .map_err(|error| self.registry.protocol(format!("a range fits no header field: {error}")))?;
@@ -87,8 +86,8 @@ impl BlobReader {
         }
         let answer = self.registry.ask(ask)?;
         let skip = match answer.status {
-            StatusCode::OK => self.offset,
-            StatusCode::PARTIAL_CONTENT if self.offset > 0 => {
+            200 => self.offset,
+            206 if self.offset > 0 => {
                 let start = format!("bytes {}-", self.offset);
                 if !answer.header("content-range").is_some_and(|range| range.starts_with(&start)) {
                     return Err(self.registry.protocol(format!("`{}` came from another place than asked", self.name)));
@@ -111,39 +110,32 @@ impl BlobReader {
     }
 
     fn cut(&self, error: io::Error) -> Cause {
-        io_cause(self.registry.host().to_string(), self.registry.options().timeouts.progress, error)
+        io_cause(self.registry.host().to_string(), self.registry.0.options.timeouts.progress, error)
     }
 
     fn wrong_size(&self, found: u64) -> Cause {
-        Cause::WrongSize {
-            host: self.registry.host().to_string(),
-            object: self.name.clone(),
-            found,
-            wanted: self.blob.size,
-        }
+        self.mismatch(format!("{found} bytes"), self.blob.size.to_string())
     }
 
-    /// Reads on from where the blob was cut, unless that has been tried too often.
-    fn mend(&mut self, cause: Cause) -> io::Result<()> {
-        let retry = self.registry.options().retry.clone();
-        let mut cause = cause;
+    fn mismatch(&self, found: String, wanted: String) -> Cause {
+        Cause::Mismatch { host: self.registry.host().to_string(), object: self.name.clone(), found, wanted }
+    }
+
+    /// Asks for the rest of a blob that was cut, unless that has been tried too often.
+    fn resume(&mut self, mut cause: Cause) -> Result<(), Cause> {
         loop {
             if self.offset >= self.mark + PROGRESS {
                 (self.mark, self.attempts) = (self.offset, 1);
             }
-            if !cause.is_transient() || self.attempts >= retry.attempts {
-                return Err(io::Error::other(cause));
-            }
-            (retry.sleep)(retry.wait(self.attempts, self.registry.0.pacer.salt(), &cause));
-            self.attempts += 1;
-            match self.open() {
+            self.registry.again(&mut self.attempts, cause)?;
+            match self.request() {
                 Ok(()) => return Ok(()),
                 Err(next) => cause = next,
             }
         }
     }
 
-    fn read_on(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize, Cause> {
         let left = self.blob.size - self.offset;
         if left == 0 && self.body.is_some() {
             // An empty blob: its first read is its last.
@@ -168,32 +160,26 @@ impl BlobReader {
                     }
                     return Ok(amount);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => self.cut(error),
             };
             self.body = None;
-            self.mend(cause)?;
+            self.resume(cause)?;
         }
     }
 
     /// The end: nothing more may come, and the whole must be what was asked for.
-    fn check(&mut self) -> io::Result<()> {
-        let mut body = self.body.take();
-        if let Some(body) = &mut body
+    fn check(&mut self) -> Result<(), Cause> {
+        if let Some(mut body) = self.body.take()
             && body.read(&mut [0]).is_ok_and(|more| more > 0)
         {
-            return Err(io::Error::other(self.wrong_size(self.blob.size + 1)));
+            return Err(self.wrong_size(self.blob.size + 1));
         }
         let found = Digest::from_bytes(self.hash.finalize_reset().into());
         if found == self.blob.digest {
             return Ok(());
         }
-        Err(io::Error::other(Cause::WrongDigest {
-            host: self.registry.host().to_string(),
-            object: self.name.clone(),
-            found: found.to_string(),
-            wanted: self.blob.digest,
-        }))
+        Err(self.mismatch(format!("digest {found}"), self.blob.digest.to_string()))
     }
 }
 
@@ -202,9 +188,9 @@ impl Read for BlobReader {
         if self.failed {
             return Err(io::Error::other(format!("`{}` failed before", self.name)));
         }
-        let result = self.read_on(buffer);
-        self.failed = result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
-        result
+        let read = self.read_on(buffer);
+        self.failed = read.is_err();
+        read.map_err(io::Error::other)
     }
 }
 
@@ -219,9 +205,10 @@ pub struct RegistrySource {
 
 impl BlobSource for RegistrySource {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
-        match self.registry.pull_blob(&self.repository, blob) {
-            Ok(reader) => Ok(Box::new(reader)),
-            Err(error) => Err(io::Error::other(error)),
-        }
+        let Self { registry, repository } = self;
+        let target = format!("/v2/{repository}/blobs/{}", blob.digest);
+        let name = format!("{}/{repository}@{}", registry.host(), blob.digest);
+        let reader = BlobReader::open(registry, target, Access::pull(repository.as_str()), name.clone(), blob);
+        Ok(Box::new(reader.context(|| format!("pull blob `{name}`")).map_err(io::Error::other)?))
     }
 }

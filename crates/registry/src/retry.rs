@@ -2,17 +2,12 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    hash::{BuildHasher as _, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use crate::error::Cause;
-
-/// When to try again. The waits double from `first` to `longest`, each shortened by up to half by a jitter that follows
-/// from `seed`.
+/// When to try again. The waits double from `first` to `longest`, each shortened by up to half at random.
 #[derive(Clone)]
 pub struct Retry {
     /// How often a request is made at most; 1 is never again.
@@ -21,8 +16,6 @@ pub struct Retry {
     pub first: Duration,
     /// The longest wait; also the longest that a `Retry-After` is followed.
     pub longest: Duration,
-    /// What the jitter follows from.
-    pub seed: u64,
     /// Waits.
     pub sleep: Arc<dyn Fn(Duration) + Send + Sync>,
 }
@@ -30,14 +23,8 @@ pub struct Retry {
 impl Default for Retry {
     /// Six attempts with waits of 0.25 s to 30 s: about 8 s in all, and longer where the registry says how long.
     fn default() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self {
-            attempts: 6,
-            first: Duration::from_millis(250),
-            longest: Duration::from_secs(30),
-            seed: now.as_nanos() as u64 ^ u64::from(std::process::id()),
-            sleep: Arc::new(std::thread::sleep),
-        }
+        let (first, longest) = (Duration::from_millis(250), Duration::from_secs(30));
+        Self { attempts: 6, first, longest, sleep: Arc::new(std::thread::sleep) }
     }
 }
 
@@ -48,36 +35,25 @@ impl fmt::Debug for Retry {
 }
 
 impl Retry {
-    /// How long to wait before attempt `next` (the second is 1), given what the last one ended with.
-    pub(crate) fn wait(&self, next: u32, salt: u64, cause: &Cause) -> Duration {
+    /// How long to wait before attempt `next` (the second is 1), at least as long as the registry has asked for.
+    pub(crate) fn wait(&self, next: u32, asked: Option<Duration>) -> Duration {
         let doubled = self.first.saturating_mul(1 << (next - 1).min(16)).min(self.longest);
-        // splitmix64: spreads neighbouring seeds over all bits.
-        let mut bits = self.seed.wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let share = (bits >> 40) as f64 / (1u64 << 24) as f64;
-        let jittered = doubled.mul_f64(1.0 - share / 2.0);
-        match cause {
-            Cause::Busy { retry_after: Some(asked), .. } => jittered.max((*asked).min(self.longest)),
-            _ => jittered,
-        }
+        // Each state has random keys of its own.
+        let share = RandomState::new().hash_one(next) as f64 / u64::MAX as f64;
+        doubled.mul_f64(1.0 - share / 2.0).max(asked.unwrap_or_default().min(self.longest))
     }
 }
 
 /// Keeps requests apart once the registry has said that there are too many.
+#[derive(Default)]
 pub(crate) struct Pacer {
     next: Mutex<Option<Instant>>,
-    salt: AtomicU64,
 }
 
 /// 10 requests a second: half of what SWR allows a tenant, who may have other clients.
 const APART: Duration = Duration::from_millis(100);
 
 impl Pacer {
-    pub(crate) fn new() -> Self {
-        Self { next: Mutex::new(None), salt: AtomicU64::new(0) }
-    }
-
     /// From now on requests are kept apart.
     pub(crate) fn slow_down(&self) {
         self.next.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
@@ -98,45 +74,28 @@ impl Pacer {
         *next = Some(slot.max(now) + APART);
         slot.saturating_duration_since(now)
     }
-
-    /// A number that no other wait of this registry has had.
-    pub(crate) fn salt(&self) -> u64 {
-        self.salt.fetch_add(1, Ordering::Relaxed)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn busy(retry_after: Option<u64>) -> Cause {
-        let retry_after = retry_after.map(Duration::from_secs);
-        Cause::Busy { host: "h".into(), status: 503, retry_after, message: String::new() }
-    }
-
     #[test]
-    fn waits_double_within_their_bounds_and_follow_from_the_seed() {
-        let retry = Retry { seed: 7, ..Retry::default() };
-        let again = Retry { seed: 7, ..Retry::default() };
-        for next in 1..12 {
-            let full = retry.first * (1 << (next - 1));
-            let wait = retry.wait(next, 3, &busy(None));
-            assert!(wait <= full.min(retry.longest) && wait >= full.min(retry.longest) / 2, "{next}: {wait:?}");
-            assert_eq!(wait, again.wait(next, 3, &busy(None)));
-        }
-        assert_ne!(retry.wait(1, 1, &busy(None)), retry.wait(1, 2, &busy(None)));
-    }
-
-    #[test]
-    fn a_retry_after_is_followed_up_to_the_longest_wait() {
+    fn waits_double_within_their_bounds_and_differ() {
         let retry = Retry::default();
-        assert_eq!(retry.wait(1, 0, &busy(Some(5))), Duration::from_secs(5));
-        assert_eq!(retry.wait(1, 0, &busy(Some(9999))), retry.longest);
+        for next in 1..12 {
+            let full = (retry.first * (1 << (next - 1))).min(retry.longest);
+            let waits = [(); 8].map(|()| retry.wait(next, None));
+            assert!(waits.iter().all(|wait| *wait <= full && *wait >= full / 2), "{next}: {waits:?}");
+            assert!(waits.iter().any(|wait| *wait != waits[0]), "{next}: {waits:?}");
+        }
+        assert_eq!(retry.wait(1, Some(Duration::from_secs(5))), Duration::from_secs(5));
+        assert_eq!(retry.wait(1, Some(Duration::from_secs(9999))), retry.longest);
     }
 
     #[test]
     fn requests_are_apart_only_after_the_registry_said_so() {
-        let pacer = Pacer::new();
+        let pacer = Pacer::default();
         let now = Instant::now();
         assert_eq!([pacer.slot(now), pacer.slot(now)], [Duration::ZERO; 2]);
         pacer.slow_down();

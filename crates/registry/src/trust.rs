@@ -1,13 +1,24 @@
 //! Whose certificates are believed: the system's authorities, docker's per registry, and those the user names.
 
 use std::{
-    env,
+    env, error,
     fs::{self, File},
     io::Read as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    server::ParsedCertificate,
+};
 
 /// Where systems keep the authorities they trust, all in one file: Debian, Fedora and EulerOS (two generations), SUSE,
 /// Alpine.
@@ -24,15 +35,6 @@ const PER_REGISTRY: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d
 
 /// 16 MiB: sixty times a system's bundle.
 const LIMIT: u64 = 16 << 20;
-
-/// Certificates that are believed.
-#[derive(Debug, Default)]
-pub(crate) struct Trusted {
-    /// Those of the system; none where it has no file of them.
-    pub(crate) system: Vec<CertificateDer<'static>>,
-    /// Those that somebody put there for this registry.
-    pub(crate) named: Vec<CertificateDer<'static>>,
-}
 
 /// A file of certificates that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,22 +54,96 @@ pub fn check_ca_file(path: &Path) -> Result<(), CaFileError> {
     read(path, &mut Vec::new())
 }
 
-impl Trusted {
+/// Believes in authorities, and in a server's own certificate where that very one was named: a self-signed one that is
+/// marked as an authority itself, as `openssl req -x509` makes it, is no server's certificate to others. Docker takes it
+/// from `certs.d`, so we do.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    /// Without them everything is believed, for registries that the user has called insecure.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    pub(crate) fn of_anything() -> Self {
+        Self { authorities: None, named: Vec::new() }
+    }
+
     /// For a registry host: `SSL_CERT_FILE` or the system's, what docker and podman have for this host, and `extra`.
-    pub(crate) fn find(host: &str, extra: &[PathBuf]) -> Result<Self, CaFileError> {
+    pub(crate) fn find(host: &str, extra: &[PathBuf]) -> Result<Self, Box<dyn error::Error + Send + Sync>> {
         let set = env::var_os("SSL_CERT_FILE").filter(|value| !value.is_empty()).map(PathBuf::from);
-        let system = set.or_else(|| SYSTEM.iter().map(PathBuf::from).find(|path| path.is_file()));
-        let mut found = Self::default();
-        if let Some(path) = system {
-            read(&path, &mut found.system)?;
+        let (mut system, mut named) = (Vec::new(), Vec::new());
+        if let Some(path) = set.or_else(|| SYSTEM.iter().map(PathBuf::from).find(|path| path.is_file())) {
+            read(&path, &mut system)?;
         }
         for folder in PER_REGISTRY {
-            read_folder(&Path::new(folder).join(host), &mut found.named)?;
+            read_folder(&Path::new(folder).join(host), &mut named)?;
         }
         for path in extra {
-            read(path, &mut found.named)?;
+            read(path, &mut named)?;
         }
-        Ok(found)
+        let mut roots = RootCertStore::empty();
+        if system.is_empty() {
+            // A system without any: Mozilla's list.
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        // Bundles hold a few certificates that only other libraries understand.
+        roots.add_parsable_certificates(system.into_iter().chain(named.iter().cloned()));
+        let authorities =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider())).build()?;
+        Ok(Self { authorities: Some(authorities), named })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
+        let verified = authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verified {
+            // `Other` is how "an authority where a server's certificate is expected" is told.
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
+                if self.named.iter().any(|named| named == end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match &self.authorities {
+            Some(authorities) => authorities.verify_tls12_signature(message, certificate, signature),
+            None => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match &self.authorities {
+            Some(authorities) => authorities.verify_tls13_signature(message, certificate, signature),
+            None => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

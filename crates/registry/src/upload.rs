@@ -4,301 +4,279 @@
 //! ones are sent as docker does it, before that: of such an upload the registry can be asked how far it got.
 
 use std::{
+    fmt,
     io::{self, Read},
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use image_name::{Digest, RepoPath};
-use oci_image::Descriptor;
+use oci_image::{BlobSource, Descriptor};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use ureq::http::{HeaderValue, Method, StatusCode, header};
+use ureq::http::{HeaderValue, Method, header};
 
 use crate::{
+    answer::Answer,
     ask::Ask,
     auth::Access,
     client::Registry,
     error::{Cause, Context as _, Error},
     url::Url,
-    wire::Answer,
 };
 
 /// 16 MiB: from here on a request more is nothing beside the blob.
 const LARGE: u64 = 16 << 20;
 
-/// An upload that the registry has begun. A cut upload can go on from here: `location` and `offset` are all it takes.
-#[derive(Debug)]
-pub(crate) struct Upload {
-    /// Where its next bytes go; every answer gives a new one.
-    location: Url,
-    /// Bytes that the registry has.
-    offset: u64,
+/// A blob of an image to push.
+#[derive(Clone)]
+pub struct PushBlob<'a> {
+    /// Its digest and size.
+    pub descriptor: Descriptor,
+    /// What it is called for people: `mindspore-ascend 1.8.1`.
+    pub name: String,
+    /// A repository of the same registry that has it already.
+    pub mount_from: Option<RepoPath>,
+    /// Where its bytes are read from, should they be needed: a store, or another registry.
+    pub source: &'a (dyn BlobSource + Sync),
 }
 
-/// What came of asking for a blob of another repository.
-pub(crate) enum Mount {
-    /// It is there now.
-    Done,
-    /// The registry would rather have it sent, here.
-    Upload(Upload),
+impl fmt::Debug for PushBlob<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PushBlob").field("name", &self.name).field("digest", &self.descriptor.digest).finish()
+    }
 }
 
-/// What is sent, and who is told about it.
-pub(crate) struct Sending<'a> {
-    pub(crate) blob: &'a Descriptor,
-    /// What the blob is called for people.
-    pub(crate) name: &'a str,
-    /// Called with the bytes just sent.
-    pub(crate) progress: &'a dyn Fn(u64),
+/// What happens to a blob during a push. `name` is the blob's for people.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "sizes and bytes are what they say")]
+pub enum PushEvent<'e> {
+    /// Its bytes are being sent, from the first.
+    Sending { name: &'e str, size: u64 },
+    /// This many more of its bytes were sent.
+    Sent { name: &'e str, bytes: u64 },
+    /// It is there.
+    Done { name: &'e str, how: Arrival },
+}
+
+/// How a blob came to be in the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrival {
+    /// It was there.
+    Present,
+    /// Taken over from another repository of the registry.
+    Mounted,
+    /// Sent.
+    Sent,
+}
+
+/// A blob on its way to a repository.
+pub(crate) struct Upload<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) repository: &'a RepoPath,
+    pub(crate) blob: &'a PushBlob<'a>,
+    pub(crate) progress: &'a (dyn Fn(PushEvent<'_>) + Sync),
     /// Set when the upload is no longer wanted.
     pub(crate) cancelled: &'a AtomicBool,
 }
 
-/// Opens the blob's bytes from the start; called again for every attempt.
-pub(crate) type Open<'a> = dyn FnMut() -> io::Result<Box<dyn Read + Send + 'a>> + 'a;
-
-impl Registry {
-    /// Whether a repository has a blob, with this many bytes where the registry tells.
-    pub fn has_blob(&self, repository: &RepoPath, blob: &Descriptor) -> Result<bool, Error> {
-        self.attempts(|| self.has_blob_once(repository, blob, &Access::pull(repository.as_str())))
-            .context(|| format!("look for blob `{}/{repository}@{}`", self.host(), blob.digest))
+impl Upload<'_> {
+    /// Brings the blob there by the cheapest way there is. Its bytes are hashed on their way: where they are not what
+    /// the descriptor says, nothing appears in the registry ([`Cause::Damaged`]).
+    pub(crate) fn run(&self) -> Result<Arrival, Error> {
+        let Self { registry, repository, blob, .. } = self;
+        let mut mount_from = blob.mount_from.as_ref().filter(|from| from != repository);
+        let arrival = registry.attempts(|| self.attempt(&mut mount_from));
+        let (name, digest) = (&blob.name, blob.descriptor.digest);
+        let how = arrival.context(|| format!("push blob `{name}` ({digest}) to `{}/{repository}`", registry.host()))?;
+        (self.progress)(PushEvent::Done { name, how });
+        Ok(how)
     }
 
-    /// Makes a blob of another repository of the same registry appear in this one. `false` where the registry would
-    /// rather have it sent.
-    pub fn mount(&self, repository: &RepoPath, blob: &Descriptor, from: &RepoPath) -> Result<bool, Error> {
-        let mounted = self.attempts(|| match self.begin_mount(repository, &blob.digest, from)? {
-            Mount::Done => Ok(true),
-            Mount::Upload(upload) => {
-                self.cancel(upload, &Access::push(repository.as_str()));
-                Ok(false)
+    fn attempt(&self, mount_from: &mut Option<&RepoPath>) -> Result<Arrival, Cause> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Cause::Cancelled);
+        }
+        let mut begun = None;
+        if let Some(from) = *mount_from {
+            // Also says whether the blob is there: one request instead of two.
+            match self.begin(Some(from)) {
+                Ok(None) => return Ok(Arrival::Mounted),
+                Ok(location) => begun = location,
+                // A login that may not read the other repository may still push to this one.
+                Err(Cause::Unauthorized { .. } | Cause::Denied { .. } | Cause::NotFound(..)) => {}
+                Err(cause) => return Err(cause),
             }
-        });
-        mounted.context(|| format!("mount blob `{}` from `{from}` in `{}/{repository}`", blob.digest, self.host()))
+            *mount_from = None;
+        }
+        if self.is_there()? {
+            begun.into_iter().for_each(|location| self.cancel(location));
+            return Ok(Arrival::Present);
+        }
+        if begun.is_none() {
+            begun = self.begin(None)?;
+        }
+        let location = begun.ok_or_else(|| self.registry.protocol("it takes an upload before it is sent"))?;
+        (self.progress)(PushEvent::Sending { name: &self.blob.name, size: self.blob.descriptor.size });
+        self.send(location)?;
+        Ok(Arrival::Sent)
     }
 
-    /// Sends a blob unless the repository has it; says whether it was sent. `open` gives its bytes from the start, and
-    /// is called again for every attempt. They are hashed on their way: where they are not what the descriptor says,
-    /// nothing appears in the registry ([`Cause::Damaged`]).
-    pub fn upload_blob<'a>(
-        &self,
-        repository: &RepoPath,
-        blob: &Descriptor,
-        mut open: impl FnMut() -> io::Result<Box<dyn Read + Send + 'a>> + 'a,
-    ) -> Result<bool, Error> {
-        let access = Access::push(repository.as_str());
-        let name = blob.digest.to_string();
-        let sending = Sending { blob, name: &name, progress: &|_| {}, cancelled: &AtomicBool::new(false) };
-        let sent = self.attempts(|| {
-            if self.has_blob_once(repository, blob, &access)? {
-                return Ok(false);
-            }
-            let upload = self.begin_upload(repository, &access)?;
-            self.send_blob(repository, upload, &access, &sending, &mut open)?;
-            Ok(true)
-        });
-        sent.context(|| format!("push blob `{}/{repository}@{name}`", self.host()))
+    fn access(&self) -> Access {
+        Access::push(self.repository.as_str())
     }
 
-    pub(crate) fn has_blob_once(
-        &self,
-        repository: &RepoPath,
-        blob: &Descriptor,
-        access: &Access,
-    ) -> Result<bool, Cause> {
-        let url = self.url(format!("/v2/{repository}/blobs/{}", blob.digest))?;
-        let answer = self.ask(Ask::new(Method::HEAD, url, access))?;
+    fn refusal(&self, answer: Answer) -> Cause {
+        let object = format!("{}/{}", self.registry.host(), self.repository);
+        self.registry.refusal(answer, &object, self.repository.as_str())
+    }
+
+    /// Whether the repository has the blob, with this many bytes where the registry tells.
+    fn is_there(&self) -> Result<bool, Cause> {
+        let Descriptor { digest, size, .. } = &self.blob.descriptor;
+        let url = self.registry.url(format!("/v2/{}/blobs/{digest}", self.repository))?;
+        let answer = self.registry.ask(Ask::new(Method::HEAD, url, &self.access()))?;
         match answer.status {
-            StatusCode::OK => {
-                let whole = answer.length().is_none_or(|length| length == blob.size);
-                answer.finish();
-                Ok(whole)
-            }
-            StatusCode::NOT_FOUND => {
-                answer.finish();
-                Ok(false)
-            }
-            _ => Err(self.refuse_upload(answer, repository)),
+            200 => Ok(answer.length().is_none_or(|length| length == *size)),
+            404 => Ok(false),
+            _ => Err(self.refusal(answer)),
         }
     }
 
-    pub(crate) fn begin_mount(&self, repository: &RepoPath, digest: &Digest, from: &RepoPath) -> Result<Mount, Cause> {
-        let url = self.url(format!("/v2/{repository}/blobs/uploads/"))?;
-        let url = url.with("mount", &digest.to_string()).with("from", from.as_str());
-        let access = Access::mount(repository.as_str(), from.as_str());
-        let answer = self.ask(Ask::new(Method::POST, url, &access).bytes(&[]))?;
-        if answer.status == StatusCode::CREATED {
-            answer.finish();
-            return Ok(Mount::Done);
+    /// Begins an upload; `None` where the blob was mounted instead.
+    fn begin(&self, mount_from: Option<&RepoPath>) -> Result<Option<Url>, Cause> {
+        let mut url = self.registry.url(format!("/v2/{}/blobs/uploads/", self.repository))?;
+        let mut access = self.access();
+        if let Some(from) = mount_from {
+            url = url.with("mount", &self.blob.descriptor.digest.to_string()).with("from", from.as_str());
+            access = Access::mount(self.repository.as_str(), from.as_str());
         }
-        self.begun(answer, repository).map(Mount::Upload)
-    }
-
-    pub(crate) fn begin_upload(&self, repository: &RepoPath, access: &Access) -> Result<Upload, Cause> {
-        let url = self.url(format!("/v2/{repository}/blobs/uploads/"))?;
-        let answer = self.ask(Ask::new(Method::POST, url, access).bytes(&[]))?;
-        self.begun(answer, repository)
-    }
-
-    fn begun(&self, answer: Answer, repository: &RepoPath) -> Result<Upload, Cause> {
-        if answer.status != StatusCode::ACCEPTED {
-            return Err(self.refuse_upload(answer, repository));
+        let answer = self.registry.ask(Ask::new(Method::POST, url, &access).body(&mut io::empty(), 0))?;
+        match answer.status {
+            201 => Ok(None),
+            202 => self.next_location(&answer).map(Some),
+            _ => Err(self.refusal(answer)),
         }
-        let location = self.location(&answer)?;
-        answer.finish();
-        Ok(Upload { location, offset: 0 })
     }
 
-    /// Sends all of a blob into an upload and completes it. On failure the upload is given up.
-    pub(crate) fn send_blob(
-        &self,
-        repository: &RepoPath,
-        mut upload: Upload,
-        access: &Access,
-        sending: &Sending<'_>,
-        open: &mut Open<'_>,
-    ) -> Result<(), Cause> {
-        let source = |source| Cause::Source { name: sending.name.to_owned(), source };
-        let opened = match open().map_err(source) {
-            Ok(opened) => opened,
-            Err(cause) => {
-                self.cancel(upload, access);
-                return Err(cause);
+    /// Sends all of the blob into an upload and completes it. On failure the upload is given up.
+    fn send(&self, mut location: Url) -> Result<(), Cause> {
+        let no_monolithic = &self.registry.0.no_monolithic;
+        let alone = self.blob.descriptor.size >= LARGE || no_monolithic.load(Ordering::Relaxed);
+        let sent = self.transfer(&mut location, alone);
+        if sent.is_err() {
+            self.cancel(location);
+        }
+        match sent {
+            // It is the bytes' place that the registry does not like.
+            Err(Cause::Status(_, 400 | 405 | 411 | 415 | 501, _)) if !alone => {
+                no_monolithic.store(true, Ordering::Relaxed);
+                self.begin(None)?.map_or(Ok(()), |location| self.send(location))
             }
-        };
-        let mut reader = Checked { source: opened, sending, left: sending.blob.size, hash: Sha256::new(), fault: None };
-        let alone = sending.blob.size >= LARGE || self.0.no_monolithic.load(Ordering::Relaxed);
-        let sent = match reader.left {
+            sent => sent,
+        }
+    }
+
+    /// Sends the blob, `alone` in a request of its own, and has the registry check the whole.
+    fn transfer(&self, location: &mut Url, alone: bool) -> Result<(), Cause> {
+        let unreadable = |error| Cause::Source(self.blob.name.clone(), error);
+        let source = self.blob.source.open(&self.blob.descriptor).map_err(unreadable)?;
+        let left = self.blob.descriptor.size;
+        let mut reader = Checked { upload: self, source, left, hash: Sha256::new(), problem: None };
+        let sent = match left {
             // An empty blob has nothing to send, and so no last read that would find it wrong.
-            0 => reader.check().map_err(source),
-            _ if alone => self.send(&mut upload, access, &mut reader),
+            0 => reader.check().map_err(unreadable),
+            _ if alone => self.put(Method::PATCH, location.clone(), &mut reader, 202).and_then(|answer| {
+                *location = self.next_location(&answer)?;
+                Ok(())
+            }),
             _ => Ok(()),
         };
-        let done = sent.and_then(|()| self.complete(&upload, access, &mut reader));
+        let complete = location.clone().with("digest", &self.blob.descriptor.digest.to_string());
+        let done = sent.and_then(|()| self.put(Method::PUT, complete, &mut reader, 201));
         // Where reading failed, what the connection says is only a consequence.
-        let done = match reader.fault.take() {
-            Some(fault) => Err(fault),
-            None => done,
-        };
-        if done.is_err() {
-            self.cancel(upload, access);
-        }
-        match done {
-            // The bytes were right, so it is their place that the registry does not like.
-            Err(Cause::Status { status: 400 | 405 | 411 | 415 | 501, .. }) if !alone && reader.left == 0 => {
-                self.0.no_monolithic.store(true, Ordering::Relaxed);
-                let upload = self.begin_upload(repository, access)?;
-                self.send_blob(repository, upload, access, sending, open)
-            }
-            done => done,
-        }
+        reader.problem.map_or(done.map(drop), Err)
     }
 
-    fn send(&self, upload: &mut Upload, access: &Access, reader: &mut Checked<'_, '_>) -> Result<(), Cause> {
-        let size = reader.left;
-        let ask = Ask::new(Method::PATCH, upload.location.clone(), access)
-            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
-            .stream(reader, size);
-        let answer = self.ask(ask)?;
-        if answer.status != StatusCode::ACCEPTED {
-            return Err(self.refusal(answer, "upload", access.repository()));
+    /// Sends what has not been sent.
+    fn put(&self, method: Method, url: Url, reader: &mut Checked<'_>, hoped: u16) -> Result<Answer, Cause> {
+        let left = reader.left;
+        let octets = HeaderValue::from_static("application/octet-stream");
+        let access = self.access();
+        let ask = Ask::new(method, url, &access).header(header::CONTENT_TYPE, octets).body(reader, left);
+        let answer = self.registry.ask(ask)?;
+        if answer.status == hoped {
+            return Ok(answer);
         }
-        upload.location = self.location(&answer)?;
-        upload.offset += size;
-        answer.finish();
-        Ok(())
-    }
-
-    /// Sends what has not been sent and has the registry check the whole.
-    fn complete(&self, upload: &Upload, access: &Access, reader: &mut Checked<'_, '_>) -> Result<(), Cause> {
-        let url = upload.location.clone().with("digest", &reader.sending.blob.digest.to_string());
-        let left = reader.sending.blob.size - upload.offset;
-        let ask = Ask::new(Method::PUT, url, access);
-        let answer = self.ask(match left {
-            0 => ask.bytes(&[]),
-            _ => ask
-                .header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
-                .stream(reader, left),
-        })?;
-        if answer.status != StatusCode::CREATED {
-            return Err(self.refusal(answer, "upload", access.repository()));
-        }
-        answer.finish();
-        Ok(())
+        Err(self.registry.refusal(answer, "upload", self.repository.as_str()))
     }
 
     /// Tells the registry that an upload is given up. Where that fails, it will find out by itself.
-    pub(crate) fn cancel(&self, upload: Upload, access: &Access) {
-        if let Ok(answer) = self.ask(Ask::new(Method::DELETE, upload.location, access)) {
-            answer.finish();
-        }
+    fn cancel(&self, location: Url) {
+        let _ = self.registry.ask(Ask::new(Method::DELETE, location, &self.access()));
     }
 
-    fn location(&self, answer: &Answer) -> Result<Url, Cause> {
-        let location = answer.header("location").and_then(|location| answer.url.join(location));
-        location.ok_or_else(|| self.protocol("it takes an upload but gives no `Location` to send it to"))
-    }
-
-    fn refuse_upload(&self, answer: Answer, repository: &RepoPath) -> Cause {
-        self.refusal(answer, &format!("{}/{repository}", self.host()), repository.as_str())
+    /// Where the upload's next bytes go; every answer gives a new place.
+    fn next_location(&self, answer: &Answer) -> Result<Url, Cause> {
+        let missing = || self.registry.protocol("it takes an upload but gives no `Location` to send it to");
+        answer.location().ok_or_else(missing)
     }
 }
 
-/// A blob on its way out: hashed, counted, and stopped at its last bytes where it is not what it should be.
-struct Checked<'s, 'a> {
+/// A blob on its way out: hashed, told of, and stopped at its last bytes where it is not what it should be.
+struct Checked<'a> {
+    upload: &'a Upload<'a>,
     source: Box<dyn Read + Send + 'a>,
-    sending: &'s Sending<'s>,
     left: u64,
     hash: Sha256,
-    fault: Option<Cause>,
+    problem: Option<Cause>,
 }
 
-impl Checked<'_, '_> {
-    fn fail(&mut self, fault: Cause) -> io::Error {
-        self.fault = Some(fault);
+impl Checked<'_> {
+    fn fail(&mut self, problem: Cause) -> io::Error {
+        self.problem = Some(problem);
         io::Error::other("reading the blob failed")
     }
 
     fn damaged(&mut self, reason: String) -> io::Error {
-        let fault = Cause::Damaged { name: self.sending.name.to_owned(), wanted: self.sending.blob.digest, reason };
-        self.fail(fault)
+        let PushBlob { name, descriptor, .. } = self.upload.blob;
+        self.fail(Cause::Damaged { name: name.clone(), wanted: descriptor.digest, reason })
     }
 
     fn check(&mut self) -> io::Result<()> {
         let found = Digest::from_bytes(self.hash.finalize_reset().into());
-        if found == self.sending.blob.digest {
+        if found == self.upload.blob.descriptor.digest {
             return Ok(());
         }
         Err(self.damaged(format!("its digest is {found}")))
     }
 }
 
-impl Read for Checked<'_, '_> {
+impl Read for Checked<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.sending.cancelled.load(Ordering::Relaxed) {
+        let Upload { blob, progress, cancelled, .. } = self.upload;
+        if cancelled.load(Ordering::Relaxed) {
             return Err(self.fail(Cause::Cancelled));
         }
         let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         if most == 0 {
             return Ok(0);
         }
-        let amount = match self.source.read(&mut buffer[..most]) {
+        let bytes = match self.source.read(&mut buffer[..most]) {
             Ok(0) => {
-                let size = self.sending.blob.size;
+                let size = blob.descriptor.size;
                 return Err(self.damaged(format!("it has {} bytes, not {size}", size - self.left)));
             }
-            Ok(amount) => amount,
+            Ok(amount) => amount as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(source) => {
-                let name = self.sending.name.to_owned();
-                return Err(self.fail(Cause::Source { name, source }));
-            }
+            Err(error) => return Err(self.fail(Cause::Source(blob.name.clone(), error))),
         };
-        self.hash.update(&buffer[..amount]);
-        self.left -= amount as u64;
+        self.hash.update(&buffer[..bytes as usize]);
+        self.left -= bytes;
         if self.left == 0 {
             self.check()?;
         }
-        (self.sending.progress)(amount as u64);
-        Ok(amount)
+        progress(PushEvent::Sent { name: &blob.name, bytes });
+        Ok(bytes as usize)
     }
 }

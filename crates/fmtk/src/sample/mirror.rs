@@ -200,7 +200,7 @@ fn hinted(error: anyhow::Error, server: &FileServer) -> anyhow::Error {
     );
     let hint = match cause(&error) {
         None => return error,
-        Some(Cause::WrongSize { .. } | Cause::WrongDigest { .. } | Cause::Protocol { .. }) => format!(
+        Some(Cause::Mismatch { .. } | Cause::Protocol(..)) => format!(
             "something answers in place of {server}, or its copy is damaged; if this network has a sign-in page, sign \
              in first; else {another}"
         ),

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use image_name::{Host, ImageRef, OrgName, RepoPath, Tag, Timestamp, user_image_url};
 use oci_image::Store;
-use registry::{Arrival, IfTagExists, Push, PushBlob, PushEvent, PushReport};
+use registry::{Arrival, Push, PushBlob, PushEvent, PushReport};
 use serde_json::json;
 
 use crate::{
@@ -150,7 +150,7 @@ fn push(
             source: store,
         },
         layers: record.layers.iter().map(layer).collect(),
-        if_tag_exists: if args.overwrite { IfTagExists::Overwrite } else { IfTagExists::Refuse },
+        overwrite: args.overwrite,
         parallel: 0,
     };
     let started = Instant::now();

@@ -61,8 +61,7 @@ fn a_mount_asks_for_leave_to_read_the_other_repository() {
     let double = with(bearer());
     let image = Image::new(&[bytes(1, 1000)]);
     double.put_blob("base/b", &bytes(1, 1000));
-    let (target, name) = (repo("o/r"), tag("t"));
-    let mut push = image.to(&target, &name);
+    let mut push = image.to_push();
     push.layers[0].mount_from = Some(repo("base/b"));
     assert_eq!(user(&double, login("hunter2:x")).push_image(&push, &|_| {}).unwrap().mounted_blobs, 1);
     let asked = double.log().iter().filter(|entry| entry.path == "/token").map(|entry| entry.query.clone()).next_back();
@@ -80,8 +79,7 @@ fn a_base_that_the_login_may_not_read_there_is_streamed_instead() {
     double.plan(Fault::status("POST", "/uploads/", 403, "DENIED", "not that one"));
     let image = Image::new(&[bytes(1, 1000)]);
     let source = RegistrySource { registry: client(&origin), repository: repo("base/b") };
-    let (target, name) = (repo("o/r"), tag("t"));
-    let mut push = image.to(&target, &name);
+    let mut push = image.to_push();
     push.layers[0].mount_from = Some(repo("base/b"));
     push.layers[0].source = &source;
     let report = user(&double, login("hunter2:x")).push_image(&push, &|_| {}).unwrap();
@@ -105,8 +103,7 @@ fn tokens_that_run_out_in_the_middle_are_renewed() {
         }
     };
     // One at a time: a token that others let run out the moment it is fetched is no case of this world.
-    let (target, name) = (repo("o/r"), tag("t"));
-    let push = Push { parallel: 1, ..image.to(&target, &name) };
+    let push = Push { parallel: 1, ..image.to_push() };
     user(&double, login("hunter2:x")).push_image(&push, &expire).unwrap();
     assert_eq!(double.tag("o/r", "t"), Some(image.digest()));
     assert_eq!(double.open_uploads(), 0);
@@ -145,7 +142,8 @@ fn refusals_say_whose_fault_it_is() {
         let double = Double::with(Options { auth, denied: denied.clone(), ..Options::default() });
         let registry = user(&double, login("hunter2:x"));
         let image = Image::new(&[]);
-        let error = registry.push_image(&image.to(&repo("theirs/r"), &tag("t")), &|_| {}).unwrap_err();
+        let error =
+            registry.push_image(&Push { repository: &repo("theirs/r"), ..image.to_push() }, &|_| {}).unwrap_err();
         let text = shown(&error, &double);
         assert!(
             text.ends_with(

@@ -3,15 +3,14 @@
 use std::{
     collections::BTreeMap,
     io::{self, Cursor, Read},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
 use image_name::{RepoPath, Tag};
 use oci_image::{BlobSource, Descriptor};
 use registry::{
-    CredentialSource, Error, IfTagExists, Proxies, Push, PushBlob, PushReport, Registry, RegistryOptions, Retry,
-    Timeouts,
+    CredentialSource, Error, Proxies, Push, PushBlob, PushReport, Registry, RegistryOptions, Retry, Timeouts,
 };
 use registry_double::Double;
 
@@ -26,7 +25,7 @@ pub fn options() -> RegistryOptions {
         credentials: CredentialSource::Anonymous,
         proxies: Proxies::default(),
         timeouts: Timeouts { progress: Duration::from_secs(20), ..Timeouts::default() },
-        retry: Retry { seed: 1, sleep: Arc::new(|_| {}), ..Retry::default() },
+        retry: Retry { sleep: Arc::new(|_| {}), ..Retry::default() },
         ..RegistryOptions::default()
     }
 }
@@ -44,7 +43,7 @@ pub fn noting() -> (RegistryOptions, Arc<Mutex<Vec<Duration>>>) {
     let waits = Arc::new(Mutex::new(Vec::new()));
     let noted = waits.clone();
     let sleep = Arc::new(move |wait| noted.lock().unwrap().push(wait));
-    (RegistryOptions { retry: Retry { seed: 1, sleep, ..Retry::default() }, ..options() }, waits)
+    (RegistryOptions { retry: Retry { sleep, ..Retry::default() }, ..options() }, waits)
 }
 
 pub fn repo(text: &str) -> RepoPath {
@@ -120,22 +119,24 @@ impl Image {
         registry_double::digest(&self.manifest)
     }
 
-    pub fn to<'a>(&'a self, repository: &'a RepoPath, tag: &'a Tag) -> Push<'a> {
+    /// A push to `o/r:t`.
+    pub fn to_push(&self) -> Push<'_> {
+        static TARGET: LazyLock<(RepoPath, Tag)> = LazyLock::new(|| (repo("o/r"), tag("t")));
         Push {
-            repository,
-            tag,
+            repository: &TARGET.0,
+            tag: &TARGET.1,
             manifest: &self.manifest,
             media_type: DOCKER,
             config: self.blob(&self.config, "config"),
             layers: self.layers.iter().enumerate().map(|(at, blob)| self.blob(blob, &format!("layer {at}"))).collect(),
-            if_tag_exists: IfTagExists::Refuse,
+            overwrite: false,
             parallel: 0,
         }
     }
 
     /// Pushes to `o/r:t`.
     pub fn push(&self, registry: &Registry) -> Result<PushReport, Error> {
-        registry.push_image(&self.to(&repo("o/r"), &tag("t")), &|_| {})
+        registry.push_image(&self.to_push(), &|_| {})
     }
 }
 

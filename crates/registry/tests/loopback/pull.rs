@@ -4,7 +4,7 @@ use std::{io::Read as _, time::Duration};
 
 use expect_test::expect;
 use oci_image::BlobSource as _;
-use registry::{Cause, MANIFEST_LIMIT, RegistryOptions, RegistrySource, Timeouts};
+use registry::{Error, MANIFEST_LIMIT, RegistryOptions, RegistrySource, Timeouts};
 use registry_double::{Double, Fault, Options, What};
 
 use crate::fixture::{DOCKER, asked, bytes, client, client_with, descriptor, options, repo, shown, tag};
@@ -12,7 +12,8 @@ use crate::fixture::{DOCKER, asked, bytes, client, client_with, descriptor, opti
 fn read(double: &Double, options: RegistryOptions, blob: &[u8]) -> Result<Vec<u8>, String> {
     let registry = client_with(double, options);
     let mut out = Vec::new();
-    let mut reader = registry.pull_blob(&repo("o/r"), &descriptor(blob)).map_err(|error| shown(&error, double))?;
+    let source = RegistrySource { registry, repository: repo("o/r") };
+    let mut reader = source.open(&descriptor(blob)).map_err(|error| shown(&error.downcast().unwrap(), double))?;
     match reader.read_to_end(&mut out) {
         Ok(_) => Ok(out),
         Err(error) => {
@@ -59,9 +60,10 @@ fn a_blob_of_another_size_is_refused_before_it_is_read() {
     let digest = double.put_blob("o/r", &blob);
     for size in [999, 1001] {
         let wanted = oci_image::Descriptor { size, ..descriptor(&blob) };
-        let error = client(&double).pull_blob(&repo("o/r"), &wanted).unwrap_err();
-        assert!(matches!(error.cause(), Cause::WrongSize { found: 1000, .. }), "{error:?}");
-        assert!(error.to_string().contains(&digest));
+        let source = RegistrySource { registry: client(&double), repository: repo("o/r") };
+        let error: Error = source.open(&wanted).map(drop).unwrap_err().downcast().unwrap();
+        let said = format!("{} {}", error, error.cause());
+        assert!(said.contains(&digest) && said.ends_with(&format!("has 1000 bytes, not {size}")), "{said}");
     }
 }
 

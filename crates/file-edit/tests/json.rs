@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::Json;
-use crate::splice::{Splice, apply};
+use file_edit::{Splice, apply, json::Json};
 
 const PATH: &[&str] = &["insecure-registries"];
 
