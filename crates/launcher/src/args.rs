@@ -57,14 +57,10 @@ Usage: fmtk-launch rank-table check FILE
 FILE may be a folder with a jobstart_hccl.json.
 ";
 
-/// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Invocation {
-    /// A help text on standard output.
     Help(String),
-    /// The version on standard output.
     Version,
-    /// Start the ranks of this server.
     Run(RunOptions),
     /// The variables of one rank on standard output; of the first of this server, where none is named.
     Env(RunOptions, Option<u32>),
@@ -72,13 +68,11 @@ pub enum Invocation {
     Variables,
     /// Look at a rank table.
     Table(TableCommand, PathBuf),
-    /// Start the tuning kit as the ranks of this server.
     Task(Box<Request>),
     /// Copy files as standard input asks for it: the launcher's own helper.
     CopyFiles,
 }
 
-/// Reads the arguments after the program's own name.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Wrong> {
     let mut parser = Parser::from_args(words);
     match parser.next()? {

@@ -8,7 +8,6 @@ use libc::c_int;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit(pub u8);
 
-/// What each of them says, for people.
 pub const CODES: &[(&str, &str)] = &[
     ("0", "every rank ended with 0, and the output of a task is where it belongs"),
     ("1", "`rank-table check` found faults, or standard output is gone"),
@@ -53,9 +52,7 @@ impl Exit {
 /// Why nothing was started; the text is for people.
 #[derive(Debug)]
 pub struct Failure {
-    /// What the launcher exits with.
     pub exit: Exit,
-    /// What to say.
     pub text: String,
 }
 

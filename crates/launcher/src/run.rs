@@ -161,11 +161,11 @@ fn attempts(setup: &Setup, signals: &Signals, output: &mut Output, storage: &mut
     Ok(attempts)
 }
 
-/// The wait before another attempt. Ten seconds are long for a test: a debug build takes the milliseconds of
-/// `FMTK_TEST_BACKOFF` instead, a release knows nothing of it.
+/// A tenth of a minute is long for a test: a debug build divides the wait before another attempt by `FMTK_TEST_HURRY`, a
+/// release knows nothing of it.
 fn shortened_for_tests(backoff: Duration) -> Duration {
-    let own = std::env::var("FMTK_TEST_BACKOFF").ok().filter(|_| cfg!(debug_assertions));
-    own.and_then(|it| it.parse().ok()).map_or(backoff, Duration::from_millis)
+    let hurry = std::env::var("FMTK_TEST_HURRY").ok().filter(|_| cfg!(debug_assertions));
+    backoff / hurry.and_then(|it| it.parse().ok()).unwrap_or(1)
 }
 
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {
@@ -247,7 +247,7 @@ fn look(mut watcher: Watcher, signals: &Signals) -> Result<(Watcher, Step), Fail
 
 /// Fails where a signal has arrived that stops the launcher.
 fn heed(signals: &Signals) -> Result<(), Failure> {
-    match idle::stopping(signals).map_err(waiting_failed)?.0 {
+    match signals.heard().map_err(waiting_failed)?.stopping {
         None => Ok(()),
         Some(signal) => Err(idle::stopped_before_start(signal)),
     }

@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use crate::ranks::describe;
 use crate::ranks::proc::{self, Process};
 use crate::ranks::signals;
-use crate::ranks::stall;
 
 /// Where the kernel tells of processes.
 pub const PROC: &str = "/proc";
@@ -72,7 +72,7 @@ pub fn kill(pid: i32) {
 pub fn describe() -> Vec<String> {
     let mut processes = list().unwrap_or_default();
     processes.retain(Process::is_alive);
-    stall::describe(Path::new(PROC), &proc::descendants(&processes, &[own_pid()]))
+    describe::describe(Path::new(PROC), &proc::descendants(&processes, &[own_pid()]))
 }
 
 /// Every process but the spared one, by which those below it are not found, either.

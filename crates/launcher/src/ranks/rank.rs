@@ -17,21 +17,15 @@ use crate::units;
 /// A rank under the launcher's eyes.
 #[derive(Debug)]
 pub struct Watched {
-    /// Which one it is.
     pub rank: Rank,
     /// Its process, its session and its group; `None` where it could not be started.
     pub pid: Option<i32>,
     /// What it writes; `None` at its end.
     pub pipe: Option<PipeReader>,
-    /// Where that goes.
     pub sink: usize,
-    /// Its log file.
     pub log: PathBuf,
-    /// When it was started.
     pub started: Instant,
-    /// How it ended.
     pub ended: Option<Ended>,
-    /// Why it could not be started.
     pub not_started: Option<StartError>,
     /// Its last lines, where it failed.
     pub last_lines: Vec<String>,
@@ -45,16 +39,13 @@ pub enum RankOutcome {
     Succeeded,
     /// It ended otherwise by itself.
     Failed,
-    /// The launcher stopped it.
     Stopped,
-    /// It could not be started.
     NotStarted,
 }
 
 /// The end of a rank.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
-    /// Code or signal.
     pub end: End,
     /// When it was noticed.
     pub at: Instant,
@@ -67,7 +58,6 @@ pub struct Ended {
 }
 
 impl Watched {
-    /// A rank that is about to be started.
     pub fn new(rank: Rank, log: PathBuf, sink: usize) -> Watched {
         let (started, last_lines) = (Instant::now(), Vec::new());
         Watched { rank, pid: None, pipe: None, sink, log, started, ended: None, not_started: None, last_lines }
@@ -78,7 +68,6 @@ impl Watched {
         self.pid.is_some() && self.ended.is_none()
     }
 
-    /// What became of it.
     pub fn outcome(&self) -> RankOutcome {
         match self.ended {
             None if self.pid.is_none() => RankOutcome::NotStarted,
@@ -98,7 +87,6 @@ pub enum Ending {
     Succeeded,
     /// This one, by its place among the ranks, was the first that did not.
     Failed(usize),
-    /// A signal from outside.
     Terminated(c_int),
     /// No output and no work for that long.
     Stalled(Duration),
@@ -117,7 +105,6 @@ impl Ending {
         failed.iter().min_by_key(key).copied()
     }
 
-    /// What the launcher exits with.
     pub fn exit(&self, ranks: &[Watched]) -> Exit {
         match self {
             Ending::Succeeded => Exit::SUCCESS,

@@ -32,7 +32,6 @@ pub struct Verdict {
     pub exit: Exit,
     /// Why it did not succeed, in a sentence.
     pub cause: Option<String>,
-    /// What may help.
     pub hint: Option<String>,
 }
 
