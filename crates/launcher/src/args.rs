@@ -159,14 +159,11 @@ fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
     }
     let mut words = words.into_iter();
     let command = words.next().ok_or_else(|| Wrong("`rank-table` needs `check`, `show` or `convert`".to_owned()))?;
-    let command = match command.to_str() {
-        Some("check") => TableCommand::Check,
-        Some("show") => TableCommand::Show,
-        Some("convert") => TableCommand::Convert,
-        _ => {
-            let command = command.to_string_lossy();
-            return Err(Wrong(format!("`rank-table` knows `check`, `show` and `convert`, not `{command}`")));
-        }
+    let command = match &*command.to_string_lossy() {
+        "check" => TableCommand::Check,
+        "show" => TableCommand::Show,
+        "convert" => TableCommand::Convert,
+        other => return Err(Wrong(format!("`rank-table` knows `check`, `show` and `convert`, not `{other}`"))),
     };
     match (words.next(), words.next()) {
         (Some(file), None) => Ok(Invocation::Table(command, file.into())),
@@ -234,19 +231,10 @@ mod tests {
 
     #[test]
     fn other_subcommands() {
-        for (line, expected) in [
-            ("--help", Invocation::Help(TOP.to_owned())),
-            ("run --help", Invocation::Help(RUN.to_owned())),
-            ("env -h", Invocation::Help(ENV.to_owned())),
-            ("rank-table --help", Invocation::Help(TABLE.to_owned())),
-            ("-V", Invocation::Version),
-            ("env --list", Invocation::Variables),
-            ("rank-table show f", Invocation::Table(TableCommand::Show, "f".into())),
-        ] {
-            assert_eq!(parsed(line), Ok(expected), "{line}");
-        }
+        assert_eq!(parsed("rank-table show f"), Ok(Invocation::Table(TableCommand::Show, "f".into())));
+        assert_eq!(parsed("env --list"), Ok(Invocation::Variables));
         let Ok(Invocation::Env(options, rank)) = parsed("env --rank 3 --devices 0-7") else { panic!() };
-        assert_eq!((options.devices.map(|it| it.len()), rank), (Some(8), Some(3)));
+        assert_eq!((options.devices.map(|it| it.len()), rank, options.dry_run), (Some(8), Some(3), true));
     }
 
     /// `UPDATE_EXPECT=1 cargo test -p launcher refusals` writes them anew.

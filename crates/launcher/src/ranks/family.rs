@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use nix::unistd::{Pid, getpgid, getsid};
+
 use crate::ranks::describe;
 use crate::ranks::proc::{self, Process};
 use crate::ranks::signals;
@@ -39,18 +41,14 @@ pub fn groups() -> io::Result<BTreeSet<i32>> {
     Ok(descendants.into_iter().filter_map(group_of).filter(|it| Some(*it) != own).collect())
 }
 
-/// The group of a process, if that is still there.
-#[allow(unsafe_code)]
+/// The group of a process, if that is still there and to be seen; 0 is this one.
 pub fn group_of(pid: i32) -> Option<i32> {
-    // SAFETY: getpgid takes no pointers.
-    Some(unsafe { libc::getpgid(pid) }).filter(|it| *it > 0)
+    getpgid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw).filter(|it| *it > 0)
 }
 
 /// The session of a process, if that is still there; 0 where its leader is outside of our process namespace.
-#[allow(unsafe_code)]
 pub fn session_of(pid: i32) -> Option<i32> {
-    // SAFETY: getsid takes no pointers.
-    Some(unsafe { libc::getsid(pid) }).filter(|it| *it >= 0)
+    getsid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw)
 }
 
 /// Asks a group to end. One that is stopped is continued, or it would never hear of it.

@@ -13,7 +13,7 @@ use crate::ranks::family;
 use crate::ranks::idle::Beside;
 use crate::ranks::oom::Counter;
 use crate::ranks::proc;
-use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched};
+use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched, first_of};
 use crate::ranks::reap::{End, reap};
 use crate::ranks::signals::{self, Heard, Signals};
 use crate::ranks::stall::{Sample, Stall};
@@ -81,7 +81,7 @@ pub fn attempt(
     for failed in ranks.iter_mut().filter(|it| it.outcome() == RankOutcome::Failed) {
         failed.last_lines = output.tail(failed.sink);
     }
-    let ending = ending.unwrap_or(Ending::Succeeded);
+    let ending = ending.unwrap_or_else(|| Ending::succeeded(&setup.job));
     Ok(Attempt { number, started, lasted: begin.elapsed(), ending, ranks, survivors, told_to_stop })
 }
 
@@ -126,13 +126,14 @@ impl Supervisor<'_> {
             match begun.and_then(Starting::wait) {
                 Ok((pid, pipe)) => (watched.pid, watched.pipe) = (Some(pid), Some(pipe)),
                 Err(error) => {
-                    failed = failed.or(Some((index, error.exit())));
+                    let ending = || Ending::not_started(index, watched.rank, &error, &self.setup.job);
+                    failed = failed.or_else(|| Some(ending()));
                     watched.not_started = Some(error);
                 }
             }
         }
-        if let Some((index, exit)) = failed {
-            self.stop(Ending::NotStarted(index, exit), libc::SIGTERM);
+        if let Some(ending) = failed {
+            self.stop(ending, libc::SIGTERM);
         }
     }
 
@@ -188,7 +189,7 @@ impl Supervisor<'_> {
         }
         // Without anybody left it came too late.
         match stopping {
-            Some(signal) if self.ending.is_none() && !self.none_left => self.stop(Ending::Terminated(signal), signal),
+            Some(signal) if self.ending.is_none() && !self.none_left => self.stop(Ending::terminated(signal), signal),
             _ => {}
         }
         Ok(())
@@ -207,22 +208,22 @@ impl Supervisor<'_> {
                 continue;
             };
             let out_of_memory = end == End::Signal(libc::SIGKILL) && !were_stopped && self.has_memory_run_out();
-            self.ranks[index].ended = Some(Ended { end, at: now, wall, stopped: were_stopped, out_of_memory });
+            let ended = Ended { end, at: now, wall, stopped: were_stopped, out_of_memory };
+            self.ranks[index].ended = Some(ended);
             if end != End::Code(0) && !were_stopped {
-                failed.push(index);
+                failed.push((index, ended));
             }
         }
-        if let Some(first) = Ending::first_of(&failed, &self.ranks) {
-            let is_own = matches!(self.ranks[first].ended, Some(Ended { end: End::Code(_), .. }));
+        if let Some((first, ended)) = first_of(&failed, &self.ranks) {
             match stopping {
                 // Whoever sent us the signal has sent it to the ranks, too.
-                Some(signal) if !is_own => {
-                    for index in failed {
+                Some(signal) if matches!(ended.end, End::Signal(_)) => {
+                    for (index, _) in failed {
                         self.ranks[index].ended.iter_mut().for_each(|it| it.stopped = true);
                     }
-                    self.stop(Ending::Terminated(signal), signal);
+                    self.stop(Ending::terminated(signal), signal);
                 }
-                _ => self.stop(Ending::Failed(first), libc::SIGTERM),
+                _ => self.stop(Ending::failed(first, &self.ranks[first], &ended, &self.setup.job), libc::SIGTERM),
             }
         }
         let all_ended = self.ranks.iter().all(|it| it.pid.is_none() || it.ended.is_some());
@@ -234,13 +235,12 @@ impl Supervisor<'_> {
     }
 
     fn stop(&mut self, ending: Ending, signal: c_int) {
-        let what = ending.text(&self.ranks, &self.setup.job);
         let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
         let name = signals::name(signal);
         let grace = units::shown(self.setup.options.grace);
         self.say(&match live.len() {
-            0 => what,
-            _ => format!("{what}; stopping {} by {name}, by SIGKILL after {grace}", self.setup.job.who(&live)),
+            0 => ending.text.clone(),
+            _ => format!("{}; stopping {} by {name}, by SIGKILL after {grace}", ending.text, self.setup.job.who(&live)),
         });
         self.ending = Some(ending);
         let groups: Vec<c_int> = self.groups().collect();
@@ -282,7 +282,7 @@ impl Supervisor<'_> {
         let samples: Vec<Sample> = live.map(sample).collect();
         if self.watch.as_mut().is_some_and(|it| it.feed(now, &samples)) {
             family::describe().iter().for_each(|line| self.say(line));
-            self.stop(Ending::Stalled(self.setup.options.stall.unwrap_or_default()), libc::SIGTERM);
+            self.stop(Ending::stalled(self.setup.options.stall.unwrap_or_default()), libc::SIGTERM);
         }
     }
 

@@ -69,11 +69,12 @@ impl Teardown {
 
     /// To be called when children have ended, and at [`Teardown::deadline`].
     pub fn step(&mut self, now: Instant) -> Option<News> {
-        let news = (self.deadline().is_some_and(|it| it <= now)).then(|| match self.told {
+        let next = match self.told {
             None => News::Killed,
             Some(News::Killed) => News::StillThere,
             Some(_) => News::GivenUp,
-        });
+        };
+        let news = Some(next).filter(|_| self.deadline().is_some_and(|it| it <= now));
         if news == Some(News::Killed) {
             self.kill_at = now;
         }
