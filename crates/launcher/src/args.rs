@@ -57,14 +57,10 @@ Usage: fmtk-launch rank-table check FILE
 FILE may be a folder with a jobstart_hccl.json.
 ";
 
-/// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Invocation {
-    /// A help text on standard output.
     Help(String),
-    /// The version on standard output.
     Version,
-    /// Start the ranks of this server.
     Run(RunOptions),
     /// The variables of one rank on standard output; of the first of this server, where none is named.
     Env(RunOptions, Option<u32>),
@@ -72,13 +68,11 @@ pub enum Invocation {
     Variables,
     /// Look at a rank table.
     Table(TableCommand, PathBuf),
-    /// Start the tuning kit as the ranks of this server.
     Task(Box<Request>),
     /// Copy files as standard input asks for it: the launcher's own helper.
     CopyFiles,
 }
 
-/// Reads the arguments after the program's own name.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Wrong> {
     let mut parser = Parser::from_args(words);
     match parser.next()? {
@@ -165,14 +159,11 @@ fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
     }
     let mut words = words.into_iter();
     let command = words.next().ok_or_else(|| Wrong("`rank-table` needs `check`, `show` or `convert`".to_owned()))?;
-    let command = match command.to_str() {
-        Some("check") => TableCommand::Check,
-        Some("show") => TableCommand::Show,
-        Some("convert") => TableCommand::Convert,
-        _ => {
-            let command = command.to_string_lossy();
-            return Err(Wrong(format!("`rank-table` knows `check`, `show` and `convert`, not `{command}`")));
-        }
+    let command = match &*command.to_string_lossy() {
+        "check" => TableCommand::Check,
+        "show" => TableCommand::Show,
+        "convert" => TableCommand::Convert,
+        other => return Err(Wrong(format!("`rank-table` knows `check`, `show` and `convert`, not `{other}`"))),
     };
     match (words.next(), words.next()) {
         (Some(file), None) => Ok(Invocation::Table(command, file.into())),
@@ -240,19 +231,10 @@ mod tests {
 
     #[test]
     fn other_subcommands() {
-        for (line, expected) in [
-            ("--help", Invocation::Help(TOP.to_owned())),
-            ("run --help", Invocation::Help(RUN.to_owned())),
-            ("env -h", Invocation::Help(ENV.to_owned())),
-            ("rank-table --help", Invocation::Help(TABLE.to_owned())),
-            ("-V", Invocation::Version),
-            ("env --list", Invocation::Variables),
-            ("rank-table show f", Invocation::Table(TableCommand::Show, "f".into())),
-        ] {
-            assert_eq!(parsed(line), Ok(expected), "{line}");
-        }
+        assert_eq!(parsed("rank-table show f"), Ok(Invocation::Table(TableCommand::Show, "f".into())));
+        assert_eq!(parsed("env --list"), Ok(Invocation::Variables));
         let Ok(Invocation::Env(options, rank)) = parsed("env --rank 3 --devices 0-7") else { panic!() };
-        assert_eq!((options.devices.map(|it| it.len()), rank), (Some(8), Some(3)));
+        assert_eq!((options.devices.map(|it| it.len()), rank, options.dry_run), (Some(8), Some(3), true));
     }
 
     /// `UPDATE_EXPECT=1 cargo test -p launcher refusals` writes them anew.

@@ -28,19 +28,15 @@ pub const CODES: &[(&str, &str)] = &[
 ];
 
 impl Exit {
-    /// Every rank ended with 0.
     pub const SUCCESS: Exit = Exit(0);
-    /// A check of `rank-table check` failed, or standard output is gone.
     pub const FAILURE: Exit = Exit(1);
-    /// Wrong usage, or a rank table that can't be used: the input has to change.
     pub const USAGE: Exit = Exit(2);
-    /// `--stall` saw neither output nor work; the code of `timeout`.
+    /// The code of `timeout`.
     pub const STALLED: Exit = Exit(124);
-    /// The launcher itself failed: no rank table in time, no folder, no process. The code of `docker run`.
+    /// The code of `docker run`.
     pub const LAUNCHER: Exit = Exit(125);
-    /// The command can't be executed, as a shell has it.
+    /// This and the next one are a shell's.
     pub const NOT_EXECUTABLE: Exit = Exit(126);
-    /// The command was not found, as a shell has it.
     pub const NOT_FOUND: Exit = Exit(127);
 
     /// 128 + the number of a signal, as a shell has it.
@@ -53,9 +49,7 @@ impl Exit {
 /// Why nothing was started; the text is for people.
 #[derive(Debug)]
 pub struct Failure {
-    /// What the launcher exits with.
     pub exit: Exit,
-    /// What to say.
     pub text: String,
 }
 

@@ -84,7 +84,6 @@ pub struct RunOptions {
 /// What the ranks of a task are besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskRanks {
-    /// Number of this server.
     pub node: u32,
     /// The command is the vendor's scripts, which start the ranks.
     pub by_scripts: bool,
@@ -132,7 +131,6 @@ impl RunOptions {
     }
 }
 
-/// What `--bind` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bind {
     /// Leave the ranks where the launcher may run.

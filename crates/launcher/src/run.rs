@@ -17,12 +17,12 @@ use crate::output::{Options, Output};
 use crate::printable;
 use crate::ranks::guardian::{self, Side};
 use crate::ranks::idle;
-use crate::ranks::rank::Ending;
+use crate::ranks::rank::{Ending, Outcome};
 use crate::ranks::signals::Signals;
 use crate::ranks::start;
 use crate::ranks::supervise::{self, Attempt};
 use crate::ranks::wait;
-use crate::report::{self, Verdict};
+use crate::report;
 use crate::storage::Storage;
 use crate::storage::transfers::{self, Transfers};
 use crate::units;
@@ -99,29 +99,27 @@ fn launch(
     }
     output.say(&greeting(&setup));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
-    let attempts = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
-    let ending = attempts.last().map_or(Ending::Succeeded, |last| last.ending);
-    let mut verdict = Verdict::of(&setup.job, &attempts);
+    let (attempts, mut ending) = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
     if let Some(transfers) = transfers {
         output.settle_files(PATIENCE);
-        let was_stopped = matches!(ending, Ending::Terminated(_));
+        let was_stopped = ending.outcome == Outcome::Terminated;
         let signal = transfers::bring_out(transfers, &mut storage, was_stopped, signals, &mut output).map_err(watch)?;
-        let unsaved = storage.given_up().find(|(what, _)| *what == "output_path" && ending == Ending::Succeeded);
-        if let Some((_, why)) = unsaved {
+        let unsaved = storage.given_up().find(|(what, _)| *what == "output_path");
+        if let (Outcome::Succeeded, Some((_, why))) = (ending.outcome, unsaved) {
             let exit = signal.map_or(Exit::LAUNCHER, Exit::signal);
-            let cause = Some(format!("the ranks succeeded, but the output is not saved: {why}"));
-            verdict = Verdict { outcome: "not-saved", exit, cause, hint: None };
+            let text = format!("the ranks succeeded, but the output is not saved: {why}");
+            ending = Ending { outcome: Outcome::NotSaved, exit, text, first: None };
         }
     }
     output.finish(PATIENCE, |summaries| {
         let sync = (!storage.is_empty()).then(|| storage.report());
-        let report = report::report(&setup.job, &verdict, &attempts, summaries, started, sync);
-        let block = report::block(&setup.job, &verdict, &attempts, started.1);
+        let report = report::report(&setup.job, &ending, &attempts, summaries, started, sync);
+        let block = report::block(&setup.job, &ending, &attempts, started.1);
         let mut lines = write_reports(&setup, &report);
         lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
         lines.into_iter().chain(block).collect()
     });
-    Ok(verdict.exit)
+    Ok(ending.exit)
 }
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
@@ -134,38 +132,42 @@ fn write_reports(setup: &Setup, report: &serde_json::Value) -> Vec<String> {
     setup.options.report.iter().chain([&beside_logs]).filter_map(write).collect()
 }
 
-/// Starts the ranks, and again after a failure as often as is allowed.
-fn attempts(setup: &Setup, signals: &Signals, output: &mut Output, storage: &mut Storage) -> io::Result<Vec<Attempt>> {
+/// Starts the ranks, and again after a failure as often as is allowed. Gives all attempts and the ending of the last one.
+fn attempts(
+    setup: &Setup,
+    signals: &Signals,
+    output: &mut Output,
+    storage: &mut Storage,
+) -> io::Result<(Vec<Attempt>, Ending)> {
     let mut attempts = Vec::new();
-    for number in 1.. {
+    loop {
+        let number = u32::try_from(attempts.len() + 1).unwrap_or(u32::MAX);
         let mut attempt = supervise::attempt(setup, number, signals, output, storage)?;
         let left = setup.options.max_restarts.saturating_sub(number - 1);
         let may_go_on = attempt.survivors.is_empty() && !attempt.told_to_stop;
-        let again = attempt.ending.may_be_repeated() && left > 0 && may_go_on;
-        let mut stopping = None;
+        let mut again = attempt.ending.may_be_repeated() && left > 0 && may_go_on;
         if again {
             let backoff = setup.options.restart_backoff;
             let wait = units::shown(backoff);
             output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
             let until = wait::after(Instant::now(), shortened_for_tests(backoff));
-            (stopping, _) = idle::idle(signals, Some(output), storage, Some(until), |_| false)?;
+            if let (Some(signal), _) = idle::idle(signals, Some(output), storage, Some(until), |_| false)? {
+                (attempt.ending, again) = (Ending::terminated(signal), false);
+            }
         }
-        if let Some(signal) = stopping {
-            attempt.ending = Ending::Terminated(signal);
-        }
+        let ending = attempt.ending.clone();
         attempts.push(attempt);
-        if !again || stopping.is_some() {
-            break;
+        if !again {
+            return Ok((attempts, ending));
         }
     }
-    Ok(attempts)
 }
 
-/// The wait before another attempt. Ten seconds are long for a test: a debug build takes the milliseconds of
-/// `FMTK_TEST_BACKOFF` instead, a release knows nothing of it.
+/// A tenth of a minute is long for a test: a debug build divides the wait before another attempt by `FMTK_TEST_HURRY`, a
+/// release knows nothing of it.
 fn shortened_for_tests(backoff: Duration) -> Duration {
-    let own = std::env::var("FMTK_TEST_BACKOFF").ok().filter(|_| cfg!(debug_assertions));
-    own.and_then(|it| it.parse().ok()).map_or(backoff, Duration::from_millis)
+    let hurry = std::env::var("FMTK_TEST_HURRY").ok().filter(|_| cfg!(debug_assertions));
+    backoff / hurry.and_then(|it| it.parse().ok()).unwrap_or(1)
 }
 
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {
@@ -242,7 +244,7 @@ fn look(mut watcher: Watcher, signals: &Signals) -> Result<(Watcher, Step), Fail
 
 /// Fails where a signal has arrived that stops the launcher.
 fn heed(signals: &Signals) -> Result<(), Failure> {
-    match idle::stopping(signals).map_err(waiting_failed)?.0 {
+    match signals.heard().map_err(waiting_failed)?.stopping {
         None => Ok(()),
         Some(signal) => Err(idle::stopped_before_start(signal)),
     }

@@ -9,13 +9,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    let mut total = Duration::ZERO;
-    let mut rest = text;
+    let (mut milliseconds, mut rest) = (0, text);
     while !rest.is_empty() {
-        let digits = rest.find(|it: char| !it.is_ascii_digit()).ok_or_else(wrong)?;
-        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
-        let unit_end = rest[digits..].find(|it: char| it.is_ascii_digit()).map_or(rest.len(), |end| digits + end);
-        let milliseconds: u64 = match &rest[digits..unit_end] {
+        let (number, after) = leading_number(rest).ok_or_else(wrong)?;
+        let end = after.find(|it: char| it.is_ascii_digit()).unwrap_or(after.len());
+        let unit: u64 = match &after[..end] {
             "ms" => 1,
             "s" => 1_000,
             "m" => 60_000,
@@ -23,20 +21,24 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             "d" => 86_400_000,
             _ => return Err(wrong()),
         };
-        let part = number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(wrong)?;
-        total = total.checked_add(part).ok_or_else(wrong)?;
-        rest = &rest[unit_end..];
+        milliseconds = number.checked_mul(unit).and_then(|it| it.checked_add(milliseconds)).ok_or_else(wrong)?;
+        rest = &after[end..];
     }
-    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+    if text.is_empty() { Err(wrong()) } else { Ok(Duration::from_millis(milliseconds)) }
+}
+
+/// The number that a text begins with, and what follows.
+fn leading_number(text: &str) -> Option<(u64, &str)> {
+    let (digits, rest) = text.split_at(text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len()));
+    Some((digits.parse().ok()?, rest))
 }
 
 /// A size in bytes: a number with `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024), `KB`, `MB`, `GB`, `TB` (of 1000), `B` or
 /// nothing.
 pub fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is no size: write `1073741824`, `512MiB` or `1GiB`");
-    let digits = text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let unit = match text[digits..].to_ascii_lowercase().as_str() {
+    let (number, unit) = leading_number(text).ok_or_else(wrong)?;
+    let unit = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "kib" | "k" => 1 << 10,
         "mib" | "m" => 1 << 20,

@@ -1,10 +1,11 @@
 //! Which CPUs each rank gets: all, an even share, or a share of those near its device.
 
-pub mod affinity;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 
 use crate::options::Bind;
 use crate::units;
@@ -14,13 +15,18 @@ pub type Cores = (Vec<Vec<u32>>, Option<String>);
 
 /// Shares what this process may run on among ranks, one for each of `devices`.
 pub fn cores(bind: Bind, devices: &[u32]) -> Cores {
-    match affinity::allowed() {
-        Ok(allowed) if bind != Bind::None => shares(bind, devices, &allowed, Path::new("/sys")),
-        Err(error) if bind != Bind::None => {
-            let note = format!("ranks are not bound to cores, which can't be listed: {error}");
-            (vec![Vec::new(); devices.len()], Some(note))
+    let unbound = vec![Vec::new(); devices.len()];
+    if bind == Bind::None {
+        return (unbound, None);
+    }
+    match sched_getaffinity(Pid::from_raw(0)) {
+        Ok(set) => {
+            let is_allowed = |cpu: &u32| set.is_set(*cpu as usize).unwrap_or(false);
+            // 1,024 at most, as the C library has it.
+            let allowed: Vec<u32> = (0..).take(CpuSet::count()).filter(is_allowed).collect();
+            shares(bind, devices, &allowed, Path::new("/sys"))
         }
-        _ => (vec![Vec::new(); devices.len()], None),
+        Err(error) => (unbound, Some(format!("ranks are not bound to cores, which can't be listed: {error}"))),
     }
 }
 

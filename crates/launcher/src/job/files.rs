@@ -7,9 +7,7 @@ use super::{Job, Lookup, Rank};
 /// The folders that the ranks of this server share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folders {
-    /// MODEL_TASK_CWD.
     pub code: PathBuf,
-    /// The log folder.
     pub logs: PathBuf,
     /// The v1 rank table, if there is a table.
     pub table: Option<PathBuf>,
@@ -20,12 +18,10 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// The work folder of a rank.
     pub fn work_of(&self, rank: &Rank) -> PathBuf {
         device_folder(&self.work, rank.device)
     }
 
-    /// ASCEND_PROCESS_LOG_PATH of a rank.
     pub fn process_log(&self, job: &Job, rank: &Rank, lookup: Lookup) -> PathBuf {
         let own = format!("rank_{}", rank.rank);
         let Some(preset) = lookup("ASCEND_PROCESS_LOG_PATH").map(PathBuf::from) else {
@@ -52,7 +48,6 @@ impl Folders {
         self.logs.join(format!("{}-{own}{attempt}.txt", file_name(&job.id)))
     }
 
-    /// The report of a server, beside the log files.
     pub fn report_file(&self, job: &Job) -> PathBuf {
         let first = job.ranks.first().map_or(0, |it| it.rank);
         let what = if job.by_scripts { "node" } else { "rank" };

@@ -39,30 +39,25 @@ pub struct Job {
     pub id: String,
     /// This server in messages: its `server_id`, or the host's name.
     pub host: String,
-    /// The ranks of this server, at least one.
     pub ranks: Vec<Rank>,
     /// RANK_SIZE: ranks of the whole job.
     pub size: u32,
     /// Where rank 0 is: an address, or a name.
     pub master: String,
-    /// The table, if there is one.
     pub table: Option<Table>,
     /// The vendor's scripts start the ranks: the only one here is their process, with the server's number for a rank's.
     pub by_scripts: bool,
 }
 
-/// The table of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// The file, as it was read.
     pub path: PathBuf,
-    /// The table in it.
     pub table: RankTable,
     /// What told which of its servers this one is.
     pub by: String,
 }
 
-/// Where the ranks come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A table that is there, or has to come.
@@ -121,7 +116,6 @@ impl Job {
         Ok(Job { id: id(lookup), host, ranks, size, master, table, by_scripts: false })
     }
 
-    /// The job of one server without a table.
     pub fn of_devices(devices: &[u32], lookup: Lookup) -> Job {
         let rank =
             |(number, device): (u32, &u32)| Rank { rank: number, local: number, device: *device, physical: *device };

@@ -1,7 +1,7 @@
 //! Where logs, the converted rank table and the work folders go: an ordered choice, made once, with the reasons said.
 //!
 //! A choice that doesn't apply (its variable is unset, or the vendor's rule wants a folder that isn't there) is no choice
-//! at all. One that applies and fails is passed over, and [`Place::note`] says so.
+//! at all. One that applies and fails is passed over, and the note of a [`Place`] says so.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -16,7 +16,6 @@ use crate::exit::{Exit, Failure};
 
 /// What the choice depends on.
 pub struct Surroundings<'a> {
-    /// Looks up an environment variable.
     pub lookup: Lookup<'a>,
     /// Our effective uid: names the private folder below `/tmp`, and must own it.
     pub uid: u32,
@@ -27,20 +26,13 @@ pub struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// Those of this process.
     pub fn real(dry: bool) -> Surroundings<'static> {
         Surroundings { lookup: &variables::own, uid: nix::unistd::geteuid().as_raw(), root: Path::new("/"), dry }
     }
 }
 
-/// A folder that can be written to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Its absolute path.
-    pub path: PathBuf,
-    /// One sentence on the choices before it that could not be used; `None` for the first choice.
-    pub note: Option<String>,
-}
+/// The absolute path of a folder that can be written to, and a sentence on the choices before it that could not be used.
+pub type Place = (PathBuf, Option<String>);
 
 /// The folder for logs: `given` and nothing else, or the vendor's two and our own fallbacks. It is made with mode 0755,
 /// because what collects logs may run under another uid.
@@ -63,7 +55,6 @@ pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<Place, Failur
     choose(around, WHAT, "give one with `--log-dir`", 0o755, choices, &[])
 }
 
-/// The folder for the converted rank table.
 pub fn rank_table(around: &Surroundings) -> Result<Place, Failure> {
     let named = below_var(around, "MA_MOUNT_PATH", "rank_table");
     scratch(around, "the converted rank table", named, "rank_table", &[])
@@ -96,7 +87,6 @@ fn scratch(
     choose(around, what, "set `TMPDIR` to a folder that can be written to", 0o750, choices, devices)
 }
 
-/// Whether HOME is a folder that can be written to.
 pub fn is_home_usable(around: &Surroundings) -> bool {
     var(around, "HOME").is_some_and(|home| home.is_dir() && usable(around, &home, 0o750, None).is_ok())
 }
@@ -111,12 +101,10 @@ pub fn tool_logs(home: &Path) -> PathBuf {
     home.join(".cache/Huawei/mxTuningKit/log")
 }
 
-/// HOME as the launcher has it.
 pub fn own_home() -> Option<PathBuf> {
     variables::own("HOME").map(PathBuf::from)
 }
 
-/// A folder to try.
 struct Choice {
     path: PathBuf,
     /// The folder on the way to `path` that must be ours alone, as others can write to what holds it.
@@ -184,7 +172,7 @@ fn choose(
         let Some(wrong) = wrong else {
             let reasons = failed.join("; ");
             let note = format!("folder for {what} is `{}`, as others failed: {reasons}", path.display());
-            return Ok(Place { path: path.clone(), note: Some(note).filter(|_| !failed.is_empty()) });
+            return Ok((path.clone(), Some(note).filter(|_| !failed.is_empty())));
         };
         failed.push(wrong);
     }

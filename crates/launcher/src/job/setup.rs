@@ -19,9 +19,7 @@ use crate::output::Sink;
 /// What the ranks of this server are started with.
 #[derive(Debug)]
 pub struct Setup {
-    /// The flags.
     pub options: RunOptions,
-    /// What this server does.
     pub job: Job,
     /// Its folders, all of them there unless this is a dry run.
     pub folders: Folders,
@@ -34,13 +32,10 @@ pub struct Setup {
 /// What one rank is started with.
 #[derive(Debug)]
 pub struct RankPlan {
-    /// Which one it is.
     pub rank: Rank,
-    /// Where its output goes.
     pub sink: Sink,
     /// What its environment has other than the launcher's; variables that are to be removed have no value.
     pub variables: Vec<(&'static str, Option<OsString>)>,
-    /// Its cores; none for all.
     pub cpus: Vec<u32>,
 }
 
@@ -54,17 +49,17 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;
     let around = Surroundings::real(dry);
     let code = code_folder(&options)?;
-    let logs = places::logs(&around, options.log_dir.as_deref())?;
+    let (logs, logs_note) = places::logs(&around, options.log_dir.as_deref())?;
     let devices: Vec<u32> = job.ranks.iter().map(|it| it.device).collect();
-    let work = places::work(&around, &devices)?;
-    let mut notes: Vec<String> = [logs.note, work.note].into_iter().flatten().collect();
+    let (work, work_note) = places::work(&around, &devices)?;
+    let mut notes: Vec<String> = [logs_note, work_note].into_iter().flatten().collect();
     let table = match &job.table {
         None => None,
         Some(table) if !job.needs_conversion() => Some(absolute(&table.path)),
         Some(table) => {
-            let place = places::rank_table(&around)?;
-            notes.extend(place.note);
-            let path = place.path.join(FILE_NAME);
+            let (folder, note) = places::rank_table(&around)?;
+            notes.extend(note);
+            let path = folder.join(FILE_NAME);
             if !dry {
                 rank_table::write_v1(&table.table, &path).map_err(|error| Failure::new(Exit::LAUNCHER, error))?;
             }
@@ -79,7 +74,7 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     }
     let (cpus, note) = bind::cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
     notes.extend(note);
-    let folders = Folders { code, logs: logs.path, table, work: work.path, replace_home };
+    let folders = Folders { code, logs, table, work, replace_home };
     // The scripts make those of their ranks.
     if !dry && !job.by_scripts {
         for rank in &job.ranks {

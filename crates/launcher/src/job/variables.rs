@@ -16,9 +16,7 @@ pub fn own(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|it| !it.is_empty())
 }
 
-/// A variable.
 pub struct Variable {
-    /// Its name.
     pub name: &'static str,
     /// What the launcher reads in it; empty where it reads nothing.
     read: &'static str,
@@ -39,20 +37,15 @@ enum Value {
 
 use Value::{Is, Kept, Removed};
 
-/// The rank whose variables are asked for.
 #[derive(Clone, Copy)]
 pub struct Of<'a> {
-    /// What this server does.
     pub job: &'a Job,
-    /// The rank.
     pub rank: &'a Rank,
-    /// The folders of this server.
     pub folders: &'a Folders,
     /// Where the ranks are a task's.
     pub task: Option<TaskRanks>,
     /// How often the ranks have been started, this time included.
     pub attempt: u32,
-    /// The launcher's own environment.
     pub lookup: Lookup<'a>,
 }
 

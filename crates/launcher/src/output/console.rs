@@ -24,7 +24,6 @@ const WRITE: usize = 56 * 1024;
 /// we know what was shown when it hangs for good.
 const CAREFUL_WRITE: usize = 4096;
 
-/// The event loop's end.
 pub(crate) struct Console {
     pub(crate) worker: Worker<State>,
     err: File,
@@ -108,7 +107,6 @@ impl State {
         (BUFFERED / open.max(1)).max(2 * LEAST)
     }
 
-    /// Takes a line over, or counts it.
     fn push(&mut self, sink: usize, line: &[u8]) {
         let lane = &mut self.lanes[sink];
         let Some(prefix) = &lane.prefix else { return };
@@ -311,7 +309,6 @@ fn one_write(runs: &[Run], limit: usize) -> usize {
     runs.iter().take_while(fits).count().max(1)
 }
 
-/// Bytes in a pipe.
 #[allow(unsafe_code)]
 fn unread(pipe: &File) -> usize {
     let mut count: libc::c_int = 0;

@@ -15,7 +15,6 @@ const BUFFERED: usize = 1024 * 1024;
 /// leaves no time-out that wakes the loop while all is quiet.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The event loop's end.
 pub(crate) struct Files {
     pub(crate) worker: Worker<Queues>,
     hang: Duration,
@@ -31,6 +30,7 @@ pub(crate) struct Queues {
     messages: Vec<String>,
 }
 
+#[derive(Default)]
 struct Queue {
     opened: bool,
     /// Nothing more comes; the file is to be closed after what is pending.
@@ -93,15 +93,12 @@ impl Files {
 
     /// A file to be opened by the writer; its number is one more than the last one's, from 0.
     pub(crate) fn open(&mut self, file: PathBuf) {
-        let summary = Summary { file, parts: 0, bytes: 0, bytes_lost: 0, console_lines_lost: 0, trouble: None };
-        let (opened, ended, closed, starved) = (false, false, false, false);
         let mut state = self.worker.lock();
-        let pending = Vec::new();
-        state.buffer.queues.push(Queue { opened, ended, closed, pending, dropped: 0, starved, taken: 0, summary });
+        let summary = Summary { file, ..Summary::default() };
+        state.buffer.queues.push(Queue { summary, ..Queue::default() });
         state.todo = true;
     }
 
-    /// Bytes that there is room for.
     pub(crate) fn room(&self, sink: usize) -> usize {
         let state = &self.worker.lock().buffer;
         match &state.queues[sink] {
@@ -133,7 +130,6 @@ impl Files {
         }
     }
 
-    /// Nothing more comes for this file.
     pub(crate) fn end(&mut self, sink: usize) {
         let mut state = self.worker.lock();
         state.buffer.queues[sink].ended = true;

@@ -62,7 +62,6 @@ const LINES: usize = 50;
 /// Bytes of a [`Tail`] that are surely kept; between one and two times that many are.
 const KEPT: usize = 16 * 1024;
 
-/// The last bytes of a stream.
 #[derive(Default)]
 pub(crate) struct Tail {
     bytes: Vec<u8>,

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use memchr::memrchr;
 
 /// A log file, opened when first written to and again when that failed.
+#[derive(Default)]
 pub(crate) struct LogFile {
     path: PathBuf,
     /// Bytes of a part at most; 0 for no limit.
@@ -44,24 +45,8 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens nothing yet.
     pub(crate) fn new(path: PathBuf, max_size: u64, retry: Duration) -> LogFile {
-        LogFile {
-            path,
-            max_size,
-            retry,
-            file: None,
-            size: 0,
-            ends_line: true,
-            missing: 0,
-            again: None,
-            told: Vec::new(),
-            last_number: 0,
-            messages: Vec::new(),
-            parts: 0,
-            written: 0,
-            trouble: None,
-        }
+        LogFile { path, max_size, retry, ends_line: true, ..LogFile::default() }
     }
 
     /// Appends `bytes`; those that can't be written are counted as missing, as are `dropped` ones after them. What is missing

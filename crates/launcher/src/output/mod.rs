@@ -36,15 +36,11 @@ const LEAST: usize = 4096;
 
 /// Where output goes and how.
 pub struct Options {
-    /// Gets the ranks' lines.
     pub stdout: OwnedFd,
-    /// Gets the launcher's own lines.
     pub stderr: OwnedFd,
-    /// Prefixes are coloured.
     pub colour: bool,
     /// Bytes of a log file before the next one is begun; 0 for no limit.
     pub log_max_size: u64,
-    /// How long to wait for what.
     pub patience: Patience,
 }
 
@@ -57,7 +53,6 @@ impl Options {
     }
 }
 
-/// How long to wait for what.
 pub struct Patience {
     /// For a call to the file system, before bytes for files are dropped.
     pub hang: Duration,
@@ -80,12 +75,11 @@ pub struct Sink {
     pub label: String,
     /// Its log file, which is appended to if it is there.
     pub file: PathBuf,
-    /// Its lines are shown.
     pub on_console: bool,
 }
 
 /// What became of a sink's output.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Summary {
     /// The last part of the log; those before it have `.1`, `.2`, … appended, the oldest first.
     pub file: PathBuf,
@@ -242,12 +236,10 @@ impl Output {
     }
 }
 
-/// A line of the launcher's own.
 fn own(line: &str) -> String {
     format!("fmtk-launch: {}", printable::line(line))
 }
 
-/// What a rank's lines begin with.
 fn prefix(label: &str, colour: bool) -> String {
     if !colour {
         return format!("[{label}] ");

@@ -41,7 +41,6 @@ impl Wake {
     }
 }
 
-/// The event loop's end.
 pub(crate) struct Worker<B>(Arc<Shared<B>>);
 
 /// The thread's end.

@@ -5,9 +5,11 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use nix::unistd::{Pid, getpgid, getsid};
+
+use crate::ranks::describe;
 use crate::ranks::proc::{self, Process};
 use crate::ranks::signals;
-use crate::ranks::stall;
 
 /// Where the kernel tells of processes.
 pub const PROC: &str = "/proc";
@@ -39,18 +41,14 @@ pub fn groups() -> io::Result<BTreeSet<i32>> {
     Ok(descendants.into_iter().filter_map(group_of).filter(|it| Some(*it) != own).collect())
 }
 
-/// The group of a process, if that is still there.
-#[allow(unsafe_code)]
+/// The group of a process, if that is still there and to be seen; 0 is this one.
 pub fn group_of(pid: i32) -> Option<i32> {
-    // SAFETY: getpgid takes no pointers.
-    Some(unsafe { libc::getpgid(pid) }).filter(|it| *it > 0)
+    getpgid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw).filter(|it| *it > 0)
 }
 
 /// The session of a process, if that is still there; 0 where its leader is outside of our process namespace.
-#[allow(unsafe_code)]
 pub fn session_of(pid: i32) -> Option<i32> {
-    // SAFETY: getsid takes no pointers.
-    Some(unsafe { libc::getsid(pid) }).filter(|it| *it >= 0)
+    getsid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw)
 }
 
 /// Asks a group to end. One that is stopped is continued, or it would never hear of it.
@@ -72,7 +70,7 @@ pub fn kill(pid: i32) {
 pub fn describe() -> Vec<String> {
     let mut processes = list().unwrap_or_default();
     processes.retain(Process::is_alive);
-    stall::describe(Path::new(PROC), &proc::descendants(&processes, &[own_pid()]))
+    describe::describe(Path::new(PROC), &proc::descendants(&processes, &[own_pid()]))
 }
 
 /// Every process but the spared one, by which those below it are not found, either.

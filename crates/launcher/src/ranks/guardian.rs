@@ -21,7 +21,6 @@ use crate::ranks::wait;
 pub enum Side {
     /// The one above, with the process id of the other.
     Guardian {
-        /// Process id of the launcher.
         launcher: i32,
         /// Children from before: not of this program.
         before: Vec<i32>,

@@ -9,7 +9,7 @@ use libc::c_int;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::ranks::reap::{End, reap};
-use crate::ranks::signals::{self, STOPPING, Signals};
+use crate::ranks::signals::{self, Heard, Signals};
 use crate::ranks::wait;
 
 /// What goes on beside the ranks in the same event loop, before they start and after they have ended, too.
@@ -39,8 +39,8 @@ pub fn idle<B: Beside>(
     let mut lines = Vec::new();
     let mut is_readable = false;
     loop {
-        let (stopping, has_child_ended) = stopping(signals)?;
-        if has_child_ended {
+        let Heard { stopping, child_ended, .. } = signals.heard()?;
+        if child_ended {
             for (pid, end) in reap()?.ended {
                 beside.ended(pid, end);
             }
@@ -65,21 +65,6 @@ pub fn idle<B: Beside>(
         let ready = wait::readable(&descriptors, next)?;
         is_readable = own.is_some() && ready.last() == Some(&true);
     }
-}
-
-/// The first signal that has arrived and stops the launcher, and whether a child has ended.
-pub fn stopping(signals: &Signals) -> io::Result<(Option<c_int>, bool)> {
-    let (mut stopping, mut has_child_ended) = (None, false);
-    while let Some(signal) = signals.next()? {
-        if signal == libc::SIGCHLD {
-            has_child_ended = true;
-        } else if STOPPING.contains(&signal) {
-            stopping = stopping.or(Some(signal));
-        } else if signal == signals::GUARDIAN_GONE as c_int {
-            stopping = stopping.or(Some(libc::SIGTERM));
-        }
-    }
-    Ok((stopping, has_child_ended))
 }
 
 /// A signal stopped the launcher while it had nothing to stop yet.

@@ -1,5 +1,6 @@
 //! The processes of the ranks: started, watched and stopped, with all that descends from them.
 
+mod describe;
 pub mod family;
 pub mod guardian;
 pub mod idle;

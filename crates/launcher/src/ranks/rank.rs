@@ -17,21 +17,15 @@ use crate::units;
 /// A rank under the launcher's eyes.
 #[derive(Debug)]
 pub struct Watched {
-    /// Which one it is.
     pub rank: Rank,
     /// Its process, its session and its group; `None` where it could not be started.
     pub pid: Option<i32>,
     /// What it writes; `None` at its end.
     pub pipe: Option<PipeReader>,
-    /// Where that goes.
     pub sink: usize,
-    /// Its log file.
     pub log: PathBuf,
-    /// When it was started.
     pub started: Instant,
-    /// How it ended.
     pub ended: Option<Ended>,
-    /// Why it could not be started.
     pub not_started: Option<StartError>,
     /// Its last lines, where it failed.
     pub last_lines: Vec<String>,
@@ -45,16 +39,13 @@ pub enum RankOutcome {
     Succeeded,
     /// It ended otherwise by itself.
     Failed,
-    /// The launcher stopped it.
     Stopped,
-    /// It could not be started.
     NotStarted,
 }
 
 /// The end of a rank.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
-    /// Code or signal.
     pub end: End,
     /// When it was noticed.
     pub at: Instant,
@@ -67,7 +58,6 @@ pub struct Ended {
 }
 
 impl Watched {
-    /// A rank that is about to be started.
     pub fn new(rank: Rank, log: PathBuf, sink: usize) -> Watched {
         let (started, last_lines) = (Instant::now(), Vec::new());
         Watched { rank, pid: None, pipe: None, sink, log, started, ended: None, not_started: None, last_lines }
@@ -78,7 +68,6 @@ impl Watched {
         self.pid.is_some() && self.ended.is_none()
     }
 
-    /// What became of it.
     pub fn outcome(&self) -> RankOutcome {
         match self.ended {
             None if self.pid.is_none() => RankOutcome::NotStarted,
@@ -91,82 +80,80 @@ impl Watched {
     }
 }
 
-/// Why there are no ranks any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+/// How the ranks ended, or the whole run, as the report has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
     /// Each of them ended with 0.
     Succeeded,
-    /// This one, by its place among the ranks, was the first that did not.
-    Failed(usize),
+    Failed,
     /// A signal from outside.
-    Terminated(c_int),
-    /// No output and no work for that long.
-    Stalled(Duration),
-    /// This one could not be started; with the exit code for that.
-    NotStarted(usize, Exit),
+    Terminated,
+    /// No output and no work for too long.
+    Stalled,
+    NotStarted,
+    /// The ranks succeeded, but the output could not be copied to object storage.
+    NotSaved,
+}
+
+/// Why there are no ranks any more.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    pub outcome: Outcome,
+    /// What the launcher exits with.
+    pub exit: Exit,
+    /// In a sentence.
+    pub text: String,
+    /// The rank that was the first to fail, or not to start, by its place among the ranks.
+    pub first: Option<usize>,
 }
 
 impl Ending {
-    /// Which of several failures that were noticed at once counts: of one that was not killed by a signal, then of the lowest
-    /// rank. Nobody can tell in which order they happened.
-    pub fn first_of(failed: &[usize], ranks: &[Watched]) -> Option<usize> {
-        let key = |index: &&usize| {
-            let by_signal = matches!(ranks[**index].ended, Some(Ended { end: End::Signal(_), .. }));
-            (by_signal, ranks[**index].rank.rank)
+    pub fn succeeded(job: &Job) -> Ending {
+        let text = match job.ranks.len() {
+            _ if job.by_scripts => "the vendor's scripts succeeded".to_owned(),
+            1 => "the only rank succeeded".to_owned(),
+            count => format!("all {count} ranks of this server succeeded"),
         };
-        failed.iter().min_by_key(key).copied()
+        Ending { outcome: Outcome::Succeeded, exit: Exit::SUCCESS, text, first: None }
     }
 
-    /// What the launcher exits with.
-    pub fn exit(&self, ranks: &[Watched]) -> Exit {
-        match self {
-            Ending::Succeeded => Exit::SUCCESS,
-            Ending::Failed(index) => ranks[*index].ended.map_or(Exit::FAILURE, |it| it.end.exit()),
-            Ending::Terminated(signal) => Exit::signal(*signal),
-            Ending::Stalled(_) => Exit::STALLED,
-            Ending::NotStarted(_, exit) => *exit,
-        }
+    /// The rank at `first` ended in a way that is none of success.
+    pub fn failed(first: usize, watched: &Watched, ended: &Ended, job: &Job) -> Ending {
+        let (end, host, Rank { rank, device, .. }) = (ended.end, &job.host, watched.rank);
+        let how = if job.by_scripts { end.of_several() } else { end.to_string() };
+        let why = if ended.out_of_memory { ": the kernel was out of memory" } else { "" };
+        let (pid, after) = (watched.pid.unwrap_or_default(), units::shown(ended.at - watched.started));
+        let on = if job.by_scripts { String::new() } else { format!(", device {device}") };
+        let text = format!("{} (host {host}{on}, pid {pid}) {how}{why} after {after}", job.who(&[rank]));
+        Ending { outcome: Outcome::Failed, exit: end.exit(), text, first: Some(first) }
+    }
+
+    pub fn terminated(signal: c_int) -> Ending {
+        let text = format!("stopped from outside by {}", signals::name(signal));
+        Ending { outcome: Outcome::Terminated, exit: Exit::signal(signal), text, first: None }
+    }
+
+    pub fn stalled(limit: Duration) -> Ending {
+        let text = format!("stalled: no rank had output or used its CPU for {}", units::shown(limit));
+        Ending { outcome: Outcome::Stalled, exit: Exit::STALLED, text, first: None }
+    }
+
+    pub fn not_started(first: usize, rank: Rank, error: &StartError, job: &Job) -> Ending {
+        let text = format!("{} could not be started: {error}", job.who(&[rank.rank]));
+        Ending { outcome: Outcome::NotStarted, exit: error.exit(), text, first: Some(first) }
     }
 
     /// Whether another attempt may help.
     pub fn may_be_repeated(&self) -> bool {
-        matches!(self, Ending::Failed(_) | Ending::Stalled(_))
+        matches!(self.outcome, Outcome::Failed | Outcome::Stalled)
     }
+}
 
-    /// The cause in a sentence.
-    pub fn text(&self, ranks: &[Watched], job: &Job) -> String {
-        match self {
-            Ending::Succeeded if job.by_scripts => "the vendor's scripts succeeded".to_owned(),
-            Ending::Succeeded => match &ranks {
-                [_] => "the only rank succeeded".to_owned(),
-                _ => format!("all {} ranks of this server succeeded", ranks.len()),
-            },
-            Ending::Failed(index) => {
-                let it = &ranks[*index];
-                let how = it.ended.map_or_else(String::new, |it| {
-                    let how = if job.by_scripts { it.end.of_several() } else { it.end.to_string() };
-                    if it.out_of_memory { how + ": the kernel was out of memory" } else { how }
-                });
-                let Rank { rank, device, .. } = it.rank;
-                let pid = it.pid.unwrap_or_default();
-                let after = it.ended.map_or(Duration::ZERO, |ended| ended.at - it.started);
-                let (host, after) = (&job.host, units::shown(after));
-                match job.by_scripts {
-                    true => format!("{} (host {host}, pid {pid}) {how} after {after}", job.who(&[rank])),
-                    false => format!("rank {rank} (host {host}, device {device}, pid {pid}) {how} after {after}"),
-                }
-            }
-            Ending::Terminated(signal) => format!("stopped from outside by {}", signals::name(*signal)),
-            Ending::Stalled(limit) => {
-                format!("stalled: no rank had output or used its CPU for {}", units::shown(*limit))
-            }
-            Ending::NotStarted(index, _) => {
-                let it = &ranks[*index];
-                let why = it.not_started.as_ref().map_or_else(String::new, |it| format!(": {it}"));
-                format!("{} could not be started{why}", job.who(&[it.rank.rank]))
-            }
-        }
-    }
+/// Which of several failures that were noticed at once counts: of one that was not killed by a signal, then of the lowest
+/// rank. Nobody can tell in which order they happened.
+pub fn first_of(failed: &[(usize, Ended)], ranks: &[Watched]) -> Option<(usize, Ended)> {
+    failed.iter().min_by_key(|(index, it)| (matches!(it.end, End::Signal(_)), ranks[*index].rank.rank)).copied()
 }
 
 #[cfg(test)]
@@ -175,23 +162,14 @@ mod tests {
 
     #[test]
     fn first_of_several_failures() {
-        let watched = |rank, end| {
-            let rank = Rank { rank, local: 0, device: 0, physical: 0 };
-            let mut watched = Watched::new(rank, PathBuf::new(), 0);
-            let now = Instant::now();
-            watched.ended = Some(Ended { end, at: now, wall: SystemTime::now(), stopped: false, out_of_memory: false });
-            watched
-        };
-        let ranks = [
-            watched(4, End::Signal(9)),
-            watched(7, End::Code(3)),
-            watched(5, End::Code(4)),
-            watched(3, End::Signal(6)),
-        ];
+        let watched = |rank| Watched::new(Rank { rank, local: 0, device: 0, physical: 0 }, PathBuf::new(), 0);
+        let ranks = [4, 7, 5, 3].map(watched);
+        let ends = [End::Signal(9), End::Code(3), End::Code(4), End::Signal(6)];
+        let (at, wall) = (Instant::now(), SystemTime::now());
+        let ended = |index: usize| Ended { end: ends[index], at, wall, stopped: false, out_of_memory: false };
         for (failed, expected) in [(&[0, 3][..], Some(3)), (&[0, 1], Some(1)), (&[1, 2, 3], Some(2)), (&[], None)] {
-            assert_eq!(Ending::first_of(failed, &ranks), expected, "{failed:?}");
+            let failed: Vec<_> = failed.iter().map(|index| (*index, ended(*index))).collect();
+            assert_eq!(first_of(&failed, &ranks).map(|it| it.0), expected, "{failed:?}");
         }
-        assert_eq!(Ending::Failed(0).exit(&ranks), Exit(137));
-        assert_eq!(Ending::Failed(1).exit(&ranks), Exit(3));
     }
 }

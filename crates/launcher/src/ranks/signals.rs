@@ -17,6 +17,15 @@ pub const PASSED_ON: [c_int; 2] = [libc::SIGUSR1, libc::SIGUSR2];
 /// What the launcher gets when its guardian is gone: a signal that nobody sends for anything else and that can be caught.
 pub const GUARDIAN_GONE: Signal = Signal::SIGPWR;
 
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// A signal that stops the launcher; SIGTERM where its guardian is gone.
+    pub stopping: Option<c_int>,
+    pub passed_on: Vec<c_int>,
+    pub child_ended: bool,
+    pub guardian_gone: bool,
+}
+
 /// Signals that are kept back until [`Signals::next`] takes them.
 #[derive(Debug)]
 pub struct Signals(SignalFd);
@@ -42,6 +51,23 @@ impl Signals {
         dispose(libc::SIGCHLD, libc::SIG_DFL);
         set.thread_block()?;
         Ok(Signals(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+    }
+
+    /// Takes all that has arrived: what arrives together has happened at once.
+    pub fn heard(&self) -> io::Result<Heard> {
+        let mut heard = Heard::default();
+        while let Some(signal) = self.next()? {
+            match signal {
+                libc::SIGCHLD => heard.child_ended = true,
+                _ if STOPPING.contains(&signal) => heard.stopping = Some(signal),
+                _ if PASSED_ON.contains(&signal) => heard.passed_on.push(signal),
+                _ => heard.guardian_gone = true,
+            }
+        }
+        if heard.guardian_gone {
+            heard.stopping = Some(libc::SIGTERM);
+        }
+        Ok(heard)
     }
 
     /// The next one that has arrived; `None` if there is none so far.

@@ -1,11 +1,7 @@
 //! Whether the ranks have stopped getting anywhere: no output and no CPU time, on any of them, for a given time.
 
-mod describe;
-
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-pub use describe::describe;
 
 use crate::ranks::proc::TICKS_PER_SECOND;
 
@@ -16,7 +12,6 @@ const IDLE_PER_SECOND: Duration = Duration::from_millis(1);
 /// What a live rank has done so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
-    /// Which rank; any number that stays its own.
     pub rank: usize,
     /// When it last wrote anything, or was started.
     pub last_output: Instant,
@@ -107,7 +102,6 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(40);
-    const STEP: Duration = Duration::from_secs(10);
 
     /// Feeds `ticks(rank, second)` of `ranks` ranks that said nothing since the start, until `seconds` have passed or it
     /// stalls; the second of the stall.
@@ -128,32 +122,18 @@ mod tests {
     }
 
     #[test]
-    fn intervals_are_a_quarter_of_the_limit_within_bounds() {
-        for (limit, interval) in [(40, 10), (2, 1), (3600, 30), (1, 1)] {
-            let now = Instant::now();
-            let mut watch = Stall::new(Duration::from_secs(limit), now);
-            assert_eq!(watch.due(), now);
-            assert!(!watch.feed(now, &[Sample { rank: 0, last_output: now, ticks: 0 }]));
-            assert_eq!(watch.due() - now, Duration::from_secs(interval));
+    fn idle_ranks_stall_exactly_at_the_limit_and_work_is_no_stall() {
+        let long = Duration::from_secs;
+        // 0.5 ms a second is a tick in 20 s: a look at a clock now and then. 2 ms a second is one in 5 s, which limits below
+        // 20 s can't tell from 1 ms.
+        let clock = |second: u64| (second + 18) / 20;
+        for (limit, expect) in [(1, 1), (4, 4), (40, 40), (45, 45), (1800, 1800), (1810, 1810)] {
+            assert_eq!(stalls(long(limit), 8, 10_000, |_, _| 17), Some(expect));
+            assert_eq!(stalls(long(limit.max(4)), 2, 10_000, |_, second| second), None, "{limit}");
+            assert_eq!(stalls(long(limit.max(20)), 2, 10_000, |_, second| second / 5), None, "{limit}");
         }
-    }
-
-    #[test]
-    fn idle_ranks_stall_exactly_at_the_limit() {
-        assert_eq!(stalls(LIMIT, 8, 1000, |_, _| 17), Some(40));
-        assert_eq!(stalls(Duration::from_secs(45), 1, 1000, |_, _| 17), Some(45));
-        assert_eq!(stalls(Duration::from_secs(1), 1, 1000, |_, _| 0), Some(1));
-        assert_eq!(stalls(Duration::from_secs(1810), 2, 10_000, |_, _| 0), Some(1810));
-    }
-
-    #[test]
-    fn looking_at_a_clock_is_idle_and_working_is_not() {
-        // 0.5 ms a second is a tick in 20 s. 2 ms a second is one in 5 s, which limits below 20 s can't tell from 1 ms.
         for limit in [4, 40, 1800] {
-            let limit = Duration::from_secs(limit);
-            assert_eq!(stalls(limit, 2, 10_000, |_, second| (second + 18) / 20), Some(limit.as_secs()), "{limit:?}");
-            assert_eq!(stalls(limit.max(STEP * 2), 2, 10_000, |_, second| second / 5), None, "{limit:?}");
-            assert_eq!(stalls(limit, 2, 10_000, |_, second| second), None, "{limit:?}");
+            assert_eq!(stalls(long(limit), 2, 10_000, |_, second| clock(second)), Some(limit));
         }
     }
 
@@ -170,59 +150,27 @@ mod tests {
     }
 
     #[test]
-    fn output_and_an_ended_process_are_signs_of_life() {
+    fn output_an_ended_process_a_pause_of_ours_and_another_rank_begin_anew() {
         let start = Instant::now();
-        let feed = |sample: &dyn Fn(u32) -> Sample| {
-            let mut watch = Stall::new(LIMIT, start);
-            (0..=4).map(|step| watch.feed(start + STEP * step, &[sample(step)])).collect::<Vec<_>>()
-        };
+        let at = |seconds| start + Duration::from_secs(seconds);
         let quiet = Sample { rank: 0, last_output: start, ticks: 100 };
-        assert_eq!(feed(&|_| quiet), [false, false, false, false, true]);
-        let said = |step: u32| if step >= 2 { start + STEP + STEP / 2 } else { start };
-        assert!(!feed(&|step| Sample { last_output: said(step), ..quiet })[4]);
-        assert!(!feed(&|step| Sample { ticks: if step >= 3 { 99 } else { 100 }, ..quiet })[4]);
-    }
-
-    #[test]
-    fn ranks_that_ended_or_came_later_count_as_they_should() {
-        let start = Instant::now();
-        let sample = |rank, ticks| Sample { rank, last_output: start, ticks };
-        let mut watch = Stall::new(LIMIT, start);
-        for step in 0..4 {
-            // Rank 1 works, then ends.
-            assert!(!watch.feed(start + STEP * step, &[sample(0, 5), sample(1, u64::from(step) * 1000)]));
+        for (times, sample, expect) in [
+            (&[0, 10, 20, 30, 40][..], &(|_| quiet) as &dyn Fn(u64) -> Sample, Some(40)),
+            (&[0, 10, 20, 30, 40], &|second| Sample { last_output: at(second.min(15)), ..quiet }, None),
+            (&[0, 10, 20, 30, 40], &|second| Sample { ticks: if second >= 30 { 99 } else { 100 }, ..quiet }, None),
+            // One that comes later has its own time.
+            (&[0, 10, 20, 30, 40], &|second| Sample { rank: usize::from(second >= 20), ..quiet }, None),
+            // Nobody has fed it for an hour: the ranks were not run, either.
+            (&[0, 3600, 3610, 3620, 3630, 3640], &|_| quiet, Some(3640)),
+            // Feeding it early changes nothing.
+            (&[0, 5, 10, 20, 30, 40], &|second| Sample { ticks: 100 + second % 10 * 9999, ..quiet }, Some(40)),
+        ] {
+            let mut watch = Stall::new(LIMIT, start);
+            let stalled = times.iter().find(|second| watch.feed(at(**second), &[sample(**second)]));
+            assert_eq!(stalled.copied(), expect, "{times:?}");
         }
-        assert!(watch.feed(start + STEP * 4, &[sample(0, 5)]));
         // None is left: nothing can stall.
-        assert!(!watch.feed(start + STEP * 5, &[]));
-        // One that comes is given its own time.
-        assert!(!watch.feed(start + STEP * 6, &[sample(2, 0)]));
-        assert!(!watch.feed(start + STEP * 9, &[sample(2, 0)]));
-    }
-
-    #[test]
-    fn time_in_which_we_were_paused_does_not_count() {
-        let start = Instant::now();
-        let sample = [Sample { rank: 0, last_output: start, ticks: 5 }];
         let mut watch = Stall::new(LIMIT, start);
-        assert!(!watch.feed(start, &sample));
-        let thawed = start + Duration::from_secs(3600);
-        assert!(!watch.feed(thawed, &sample));
-        for step in 1..4 {
-            assert!(!watch.feed(thawed + STEP * step, &sample));
-        }
-        assert!(watch.feed(thawed + STEP * 4, &sample));
-    }
-
-    #[test]
-    fn feeding_early_changes_nothing() {
-        let start = Instant::now();
-        let mut watch = Stall::new(LIMIT, start);
-        let sample = Sample { rank: 0, last_output: start, ticks: 5 };
-        assert!(!watch.feed(start, &[sample]));
-        let due = watch.due();
-        assert!(!watch.feed(start + STEP / 2, &[Sample { ticks: 50_000, ..sample }]));
-        assert_eq!(watch.due(), due);
-        assert!((1..=4).any(|step| watch.feed(start + STEP * step, &[sample])));
+        assert!((0..9).all(|step| !watch.feed(at(step * 10), &[])));
     }
 }

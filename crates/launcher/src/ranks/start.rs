@@ -15,9 +15,10 @@ use std::path::Path;
 use std::ptr;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 use crate::exit::Exit;
-use crate::job::bind::affinity::{self, CpuMask};
 use crate::ranks::signals;
 
 /// Bytes that a rank's pipe holds: a burst of output does not stop the rank while the launcher is elsewhere.
@@ -52,7 +53,6 @@ impl StartError {
         StartError { program, error, hint }
     }
 
-    /// What may help.
     pub fn hint(&self) -> Option<&'static str> {
         self.hint
     }
@@ -133,7 +133,7 @@ struct Image {
     variables: Vec<CString>,
     /// Entered before anything is looked for.
     folder: Option<CString>,
-    cpus: Option<CpuMask>,
+    cpus: Option<CpuSet>,
 }
 
 impl Image {
@@ -157,6 +157,8 @@ impl Image {
             name.push(value);
             CString::new(name.into_vec())
         });
+        let mut set = CpuSet::new();
+        cpus.iter().try_for_each(|cpu| set.set(*cpu as usize))?;
         // The launcher's own is inherited, also where this user could not enter it anew.
         let is_own = env::current_dir().ok().as_deref() == Some(folder);
         Ok(Image {
@@ -164,7 +166,7 @@ impl Image {
             arguments: command.iter().map(|it| CString::new(it.as_bytes())).collect::<Result<_, _>>()?,
             variables: variables.collect::<Result<_, _>>()?,
             folder: if is_own { None } else { Some(CString::new(folder.as_os_str().as_bytes())?) },
-            cpus: (!cpus.is_empty()).then(|| CpuMask::new(cpus)),
+            cpus: if cpus.is_empty() { None } else { Some(set) },
         })
     }
 
@@ -196,7 +198,6 @@ impl Image {
         }
     }
 
-    /// What the child does. Comes back only if it fails. Async-signal-safe.
     fn exec(
         &self,
         parent: i32,
@@ -208,7 +209,7 @@ impl Image {
         // and lives.
         #[allow(unsafe_code)]
         let settled = signals::settle_child(parent)
-            .and_then(|()| self.cpus.as_ref().map_or(Ok(()), affinity::apply))
+            .and_then(|()| self.cpus.map_or(Ok(()), |it| Ok(sched_setaffinity(Pid::from_raw(0), &it)?)))
             .and_then(|()| streams.into_iter().try_for_each(|(from, to)| answered(unsafe { libc::dup2(from, to) })))
             .and_then(|()| self.folder.as_ref().map_or(Ok(()), |it| answered(unsafe { libc::chdir(it.as_ptr()) })));
         if let Err(error) = settled {

@@ -13,9 +13,9 @@ use crate::ranks::family;
 use crate::ranks::idle::Beside;
 use crate::ranks::oom::Counter;
 use crate::ranks::proc;
-use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched};
+use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched, first_of};
 use crate::ranks::reap::{End, reap};
-use crate::ranks::signals::{self, PASSED_ON, STOPPING, Signals};
+use crate::ranks::signals::{self, Heard, Signals};
 use crate::ranks::stall::{Sample, Stall};
 use crate::ranks::start::{self, Starting};
 use crate::ranks::teardown::{News, Teardown};
@@ -25,16 +25,12 @@ use crate::units;
 /// How long the last output may take to be read when all processes are gone.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// What became of it.
 #[derive(Debug)]
 pub struct Attempt {
-    /// From 1.
     pub number: u32,
-    /// When it began.
     pub started: SystemTime,
     /// Until nothing was left.
     pub lasted: Duration,
-    /// How it ended.
     pub ending: Ending,
     /// The ranks, in the order of the job's.
     pub ranks: Vec<Watched>,
@@ -79,21 +75,14 @@ pub fn attempt(
     while !supervisor.none_left && !supervisor.teardown.as_ref().is_some_and(Teardown::has_given_up) {
         supervisor.turn()?;
     }
-    supervisor.drain()?;
+    drain(&mut supervisor.ranks, supervisor.output, &mut supervisor.buffer, DRAIN)?;
     let survivors = if supervisor.none_left { Vec::new() } else { family::describe() };
     let Supervisor { mut ranks, ending, told_to_stop, .. } = supervisor;
     for failed in ranks.iter_mut().filter(|it| it.outcome() == RankOutcome::Failed) {
         failed.last_lines = output.tail(failed.sink);
     }
-    let ending = ending.unwrap_or(Ending::Succeeded);
+    let ending = ending.unwrap_or_else(|| Ending::succeeded(&setup.job));
     Ok(Attempt { number, started, lasted: begin.elapsed(), ending, ranks, survivors, told_to_stop })
-}
-
-/// What came of reading from a rank.
-enum Read {
-    Something,
-    Nothing,
-    NoRoom,
 }
 
 struct Supervisor<'a> {
@@ -137,13 +126,14 @@ impl Supervisor<'_> {
             match begun.and_then(Starting::wait) {
                 Ok((pid, pipe)) => (watched.pid, watched.pipe) = (Some(pid), Some(pipe)),
                 Err(error) => {
-                    failed = failed.or(Some((index, error.exit())));
+                    let ending = || Ending::not_started(index, watched.rank, &error, &self.setup.job);
+                    failed = failed.or_else(|| Some(ending()));
                     watched.not_started = Some(error);
                 }
             }
         }
-        if let Some((index, exit)) = failed {
-            self.stop(Ending::NotStarted(index, exit), libc::SIGTERM);
+        if let Some(ending) = failed {
+            self.stop(ending, libc::SIGTERM);
         }
     }
 
@@ -162,7 +152,7 @@ impl Supervisor<'_> {
             self.take_signals()?;
         }
         for (index, _) in readers.iter().zip(&ready[2..]).filter(|(_, ready)| **ready) {
-            self.read(*index);
+            read(&mut self.ranks[*index], self.output, &mut self.buffer);
         }
         let now = Instant::now();
         for line in self.beside.turn(ready.get(2 + readers.len()) == Some(&true), now) {
@@ -180,20 +170,14 @@ impl Supervisor<'_> {
         [self.output.deadline(), self.beside.deadline(), teardown, watch].into_iter().flatten().min()
     }
 
-    /// Takes all that has arrived: what arrives together has happened at once.
     fn take_signals(&mut self) -> io::Result<()> {
-        let mut stopping = None;
-        while let Some(signal) = self.signals.next()? {
-            if signal == libc::SIGCHLD {
-                self.has_child_ended = true;
-            } else if STOPPING.contains(&signal) {
-                stopping = Some(signal);
-            } else if PASSED_ON.contains(&signal) {
-                self.groups().for_each(|group| signals::send_to_group(group, signal));
-            } else if signal == signals::GUARDIAN_GONE as c_int {
-                self.say("the guardian of the launcher was killed");
-                stopping = Some(libc::SIGTERM);
-            }
+        let Heard { mut stopping, passed_on, child_ended, guardian_gone } = self.signals.heard()?;
+        self.has_child_ended |= child_ended;
+        for signal in passed_on {
+            self.groups().for_each(|group| signals::send_to_group(group, signal));
+        }
+        if guardian_gone {
+            self.say("the guardian of the launcher was killed");
         }
         self.told_to_stop |= stopping.is_some();
         if let (Some(signal), Some(teardown)) = (stopping, &mut self.teardown) {
@@ -205,7 +189,7 @@ impl Supervisor<'_> {
         }
         // Without anybody left it came too late.
         match stopping {
-            Some(signal) if self.ending.is_none() && !self.none_left => self.stop(Ending::Terminated(signal), signal),
+            Some(signal) if self.ending.is_none() && !self.none_left => self.stop(Ending::terminated(signal), signal),
             _ => {}
         }
         Ok(())
@@ -224,22 +208,22 @@ impl Supervisor<'_> {
                 continue;
             };
             let out_of_memory = end == End::Signal(libc::SIGKILL) && !were_stopped && self.has_memory_run_out();
-            self.ranks[index].ended = Some(Ended { end, at: now, wall, stopped: were_stopped, out_of_memory });
+            let ended = Ended { end, at: now, wall, stopped: were_stopped, out_of_memory };
+            self.ranks[index].ended = Some(ended);
             if end != End::Code(0) && !were_stopped {
-                failed.push(index);
+                failed.push((index, ended));
             }
         }
-        if let Some(first) = Ending::first_of(&failed, &self.ranks) {
-            let is_own = matches!(self.ranks[first].ended, Some(Ended { end: End::Code(_), .. }));
+        if let Some((first, ended)) = first_of(&failed, &self.ranks) {
             match stopping {
                 // Whoever sent us the signal has sent it to the ranks, too.
-                Some(signal) if !is_own => {
-                    for index in failed {
+                Some(signal) if matches!(ended.end, End::Signal(_)) => {
+                    for (index, _) in failed {
                         self.ranks[index].ended.iter_mut().for_each(|it| it.stopped = true);
                     }
-                    self.stop(Ending::Terminated(signal), signal);
+                    self.stop(Ending::terminated(signal), signal);
                 }
-                _ => self.stop(Ending::Failed(first), libc::SIGTERM),
+                _ => self.stop(Ending::failed(first, &self.ranks[first], &ended, &self.setup.job), libc::SIGTERM),
             }
         }
         let all_ended = self.ranks.iter().all(|it| it.pid.is_none() || it.ended.is_some());
@@ -250,15 +234,13 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    /// Begins the end.
     fn stop(&mut self, ending: Ending, signal: c_int) {
-        let what = ending.text(&self.ranks, &self.setup.job);
         let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
         let name = signals::name(signal);
         let grace = units::shown(self.setup.options.grace);
         self.say(&match live.len() {
-            0 => what,
-            _ => format!("{what}; stopping {} by {name}, by SIGKILL after {grace}", self.setup.job.who(&live)),
+            0 => ending.text.clone(),
+            _ => format!("{}; stopping {} by {name}, by SIGKILL after {grace}", ending.text, self.setup.job.who(&live)),
         });
         self.ending = Some(ending);
         let groups: Vec<c_int> = self.groups().collect();
@@ -300,65 +282,8 @@ impl Supervisor<'_> {
         let samples: Vec<Sample> = live.map(sample).collect();
         if self.watch.as_mut().is_some_and(|it| it.feed(now, &samples)) {
             family::describe().iter().for_each(|line| self.say(line));
-            self.stop(Ending::Stalled(self.setup.options.stall.unwrap_or_default()), libc::SIGTERM);
+            self.stop(Ending::stalled(self.setup.options.stall.unwrap_or_default()), libc::SIGTERM);
         }
-    }
-
-    /// Reads once from a rank, as much as there is room for.
-    fn read(&mut self, index: usize) -> Read {
-        let watched = &mut self.ranks[index];
-        let Some(pipe) = &mut watched.pipe else { return Read::Nothing };
-        // Ranks share the room, so what was wanted before the one in front was read may be less now.
-        let wanted = self.output.wants(watched.sink).min(self.buffer.len());
-        if wanted == 0 {
-            return Read::NoRoom;
-        }
-        match pipe.read(&mut self.buffer[..wanted]) {
-            Ok(length @ 1..) => {
-                self.output.take(watched.sink, &self.buffer[..length], Instant::now());
-                return Read::Something;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Read::Something,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // A pipe does not fail otherwise; if it did, there would be nothing more to come.
-            Ok(_) | Err(_) => {
-                watched.pipe = None;
-                self.output.end(watched.sink);
-            }
-        }
-        Read::Nothing
-    }
-
-    /// Reads what is left in the pipes when all processes are gone, and closes them. A pipe that has nothing and has not ended
-    /// is held open by somebody outside; one that was not read for want of room is not empty.
-    fn drain(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + DRAIN;
-        loop {
-            let (mut has_read, mut full) = (false, Vec::new());
-            for index in 0..self.ranks.len() {
-                match self.read(index) {
-                    Read::Something => has_read = true,
-                    Read::NoRoom => full.push(self.ranks[index].sink),
-                    Read::Nothing => {}
-                }
-            }
-            let now = Instant::now();
-            self.output.tick(now);
-            if (!has_read && full.is_empty()) || now >= deadline {
-                break;
-            }
-            // Room that the tick has made is told by nobody.
-            if !has_read && full.iter().all(|sink| self.output.wants(*sink) == 0) {
-                let until = self.output.deadline().map_or(deadline, |it| it.min(deadline));
-                wait::readable(&[self.output.wake_fd()], Some(until))?;
-            }
-        }
-        for watched in &mut self.ranks {
-            if watched.pipe.take().is_some() {
-                self.output.end(watched.sink);
-            }
-        }
-        Ok(())
     }
 
     fn has_memory_run_out(&self) -> bool {
@@ -372,5 +297,104 @@ impl Supervisor<'_> {
 
     fn say(&mut self, line: &str) {
         self.output.say(line);
+    }
+}
+
+/// What came of reading from a rank.
+#[derive(PartialEq)]
+enum Read {
+    Something,
+    Nothing,
+    NoRoom,
+}
+
+/// Reads once from a rank, as much as there is room for.
+fn read(watched: &mut Watched, output: &mut Output, buffer: &mut [u8]) -> Read {
+    let Some(pipe) = &mut watched.pipe else { return Read::Nothing };
+    // Ranks share the room, so what was wanted before the one in front was read may be less now.
+    let wanted = output.wants(watched.sink).min(buffer.len());
+    if wanted == 0 {
+        return Read::NoRoom;
+    }
+    match pipe.read(&mut buffer[..wanted]) {
+        Ok(length @ 1..) => {
+            output.take(watched.sink, &buffer[..length], Instant::now());
+            return Read::Something;
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return Read::Something,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        // A pipe does not fail otherwise; if it did, there would be nothing more to come.
+        Ok(_) | Err(_) => {
+            watched.pipe = None;
+            output.end(watched.sink);
+        }
+    }
+    Read::Nothing
+}
+
+/// Reads what is left in the pipes when all processes are gone, for `patience` at most, and closes them. A pipe that has
+/// nothing and has not ended is held open by somebody outside; one that was not read for want of room is not empty.
+fn drain(ranks: &mut [Watched], output: &mut Output, buffer: &mut [u8], patience: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let reads: Vec<Read> = ranks.iter_mut().map(|it| read(it, output, buffer)).collect();
+        let now = Instant::now();
+        output.tick(now);
+        if reads.iter().all(|it| *it == Read::Nothing) || now >= deadline {
+            break;
+        }
+        let full = ranks.iter().zip(&reads).filter(|(_, read)| **read == Read::NoRoom);
+        // Room that the tick has made is told by nobody.
+        if !reads.contains(&Read::Something) && full.map(|(it, _)| it.sink).all(|sink| output.wants(sink) == 0) {
+            let until = output.deadline().map_or(deadline, |it| it.min(deadline));
+            wait::readable(&[output.wake_fd()], Some(until))?;
+        }
+    }
+    for watched in ranks.iter_mut().filter(|it| it.pipe.is_some()) {
+        watched.pipe = None;
+        output.end(watched.sink);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use nix::sys::stat::Mode;
+
+    use super::*;
+    use crate::job::Rank;
+    use crate::output::{Options, Patience, Sink};
+
+    /// A log folder that hangs makes no room: its file is a pipe that nobody opens for reading.
+    #[test]
+    fn the_last_output_is_waited_for_no_longer_than_patience_lasts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log");
+        nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
+        let stream = |name| File::create(folder.path().join(name)).unwrap().into();
+        let long = Duration::from_secs(3600);
+        let patience = Patience { hang: long, pause: long, retry: long };
+        let (stdout, stderr) = (stream("stdout"), stream("stderr"));
+        let mut output = Output::start(Options { stdout, stderr, colour: false, log_max_size: 0, patience }).unwrap();
+        let sink = output.open(Sink { label: "rank 0".into(), file: file.clone(), on_console: false });
+        let rank = Rank { rank: 0, local: 0, device: 0, physical: 0 };
+        let mut ranks = [Watched::new(rank, file.clone(), sink)];
+        // More than there is room for, whatever the writer has in hand.
+        let (pipe, mut writer) = io::pipe().unwrap();
+        fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(8 * 65_536)).unwrap();
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        writer.write_all(&[b'x'; 8 * 65_536]).unwrap();
+        ranks[0].pipe = Some(pipe);
+        let (begin, patience) = (Instant::now(), Duration::from_millis(200));
+        drain(&mut ranks, &mut output, &mut [0; output::AT_ONCE], patience).unwrap();
+        assert!(begin.elapsed() >= patience && ranks[0].pipe.is_none());
+        output.finish(Duration::ZERO, |_| Vec::new());
+        // So that the writer ends with the test.
+        drop(File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file).unwrap());
     }
 }

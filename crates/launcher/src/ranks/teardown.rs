@@ -24,22 +24,13 @@ pub struct Teardown {
     signal: c_int,
     /// There was a SIGINT.
     is_interrupted: bool,
-    phase: Phase,
+    /// SIGKILL is sent from then on.
+    kill_at: Instant,
+    /// What was told so far.
+    told: Option<News>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Asked; killed at that time.
-    Asked(Instant),
-    /// Killed at that time.
-    Killed(Instant),
-    /// Killed at that time, and it was told that some are still there.
-    Warned(Instant),
-    GivenUp,
-}
-
-/// What has to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum News {
     /// The grace is over and SIGKILL was sent.
     Killed,
@@ -52,9 +43,8 @@ pub enum News {
 impl Teardown {
     /// Sends `signal` to the groups of the ranks, then to all others below the launcher.
     pub fn begin(signal: c_int, ranks: impl IntoIterator<Item = c_int>, grace: Duration, now: Instant) -> Teardown {
-        let kill_at = wait::after(now, grace);
-        let is_interrupted = signal == libc::SIGINT;
-        let mut teardown = Teardown { asked: BTreeSet::new(), signal, is_interrupted, phase: Phase::Asked(kill_at) };
+        let (kill_at, is_interrupted) = (wait::after(now, grace), signal == libc::SIGINT);
+        let mut teardown = Teardown { asked: BTreeSet::new(), signal, is_interrupted, kill_at, told: None };
         // The ranks at once: to look for others takes milliseconds where there are many.
         for group in ranks {
             teardown.ask(group);
@@ -69,10 +59,7 @@ impl Teardown {
     /// The same signal once more, or another one from outside. A second SIGINT means at once, whatever came first.
     pub fn again(&mut self, signal: c_int, now: Instant) {
         if signal == libc::SIGINT && std::mem::replace(&mut self.is_interrupted, true) {
-            self.phase = match self.phase {
-                Phase::Asked(_) => Phase::Asked(now),
-                later => later,
-            };
+            self.kill_at = self.kill_at.min(now);
             return;
         }
         for group in &self.asked {
@@ -82,23 +69,18 @@ impl Teardown {
 
     /// To be called when children have ended, and at [`Teardown::deadline`].
     pub fn step(&mut self, now: Instant) -> Option<News> {
-        let news = match self.phase {
-            Phase::Asked(kill_at) if now >= kill_at => {
-                self.phase = Phase::Killed(now);
-                Some(News::Killed)
-            }
-            Phase::Killed(since) if now >= since + WARN_AFTER => {
-                self.phase = Phase::Warned(since);
-                Some(News::StillThere)
-            }
-            Phase::Warned(since) if now >= since + GIVE_UP_AFTER => {
-                self.phase = Phase::GivenUp;
-                Some(News::GivenUp)
-            }
-            _ => None,
+        let next = match self.told {
+            None => News::Killed,
+            Some(News::Killed) => News::StillThere,
+            Some(_) => News::GivenUp,
         };
+        let news = Some(next).filter(|_| self.deadline().is_some_and(|it| it <= now));
+        if news == Some(News::Killed) {
+            self.kill_at = now;
+        }
+        self.told = self.told.max(news);
         let children = family::children().unwrap_or_default();
-        if matches!(self.phase, Phase::Asked(_)) {
+        if self.told.is_none() {
             for group in children.into_iter().filter_map(family::group_of) {
                 self.ask(group);
             }
@@ -116,17 +98,17 @@ impl Teardown {
 
     /// When [`Teardown::step`] has to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Asked(kill_at) => Some(kill_at),
-            Phase::Killed(since) => Some(since + WARN_AFTER),
-            Phase::Warned(since) => Some(since + GIVE_UP_AFTER),
-            Phase::GivenUp => None,
+        match self.told {
+            None => Some(self.kill_at),
+            Some(News::Killed) => Some(self.kill_at + WARN_AFTER),
+            Some(News::StillThere) => Some(self.kill_at + GIVE_UP_AFTER),
+            Some(News::GivenUp) => None,
         }
     }
 
     /// Whether the launcher ends without those that are still there.
     pub fn has_given_up(&self) -> bool {
-        self.phase == Phase::GivenUp
+        self.told == Some(News::GivenUp)
     }
 
     fn ask(&mut self, group: c_int) {

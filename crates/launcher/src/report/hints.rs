@@ -14,26 +14,11 @@ const SIGNATURES: &[Signature] =
     &[driver_library, cann_library, model_task_cwd, device_initialisation, host_memory, collective, python_module];
 
 /// Libraries of CANN by how their names begin.
-const CANN: &[&str] = &[
-    "libacl",
-    "libascendcl",
-    "libhccl",
-    "libge_",
-    "libgraph",
-    "libfmk_",
-    "libruntime",
-    "libregister",
-    "liberror_manager",
-    "libopskernel",
-    "libtsdclient",
-    "libdatatransfer",
-    "libplatform",
-    "libmsprof",
-    "libascend_",
-];
+const CANN: &str = "libacl libascendcl libhccl libge_ libgraph libfmk_ libruntime libregister liberror_manager libopskernel \
+                    libtsdclient libdatatransfer libplatform libmsprof libascend_";
 
 /// Libraries of the NPU driver, which is mounted and never in the image.
-const DRIVER: &[&str] = &["libascend_hal", "libdrv", "libdcmi", "libmmpa"];
+const DRIVER: &str = "libascend_hal libdrv libdcmi libmmpa";
 
 fn driver_library(line: &str, _: &[&str]) -> Option<String> {
     let library = missing_library(line, DRIVER)?;
@@ -52,10 +37,10 @@ fn cann_library(line: &str, _: &[&str]) -> Option<String> {
 }
 
 /// The library that the loader didn't find, if its name begins as one of `known`.
-fn missing_library<'a>(line: &'a str, known: &[&str]) -> Option<&'a str> {
+fn missing_library<'a>(line: &'a str, known: &str) -> Option<&'a str> {
     let (before, _) = line.split_once(": cannot open shared object file")?;
     let library = before.rsplit([' ', '/', '\'', '"']).next()?;
-    known.iter().any(|start| library.starts_with(start)).then_some(library)
+    known.split(' ').any(|start| library.starts_with(start)).then_some(library)
 }
 
 fn model_task_cwd(line: &str, lines: &[&str]) -> Option<String> {

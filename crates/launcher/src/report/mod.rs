@@ -14,7 +14,7 @@ use crate::clock;
 use crate::exit::Exit;
 use crate::job::Job;
 use crate::output::Summary;
-use crate::ranks::rank::{Ending, RankOutcome, Watched};
+use crate::ranks::rank::{Ending, Outcome, RankOutcome, Watched};
 use crate::ranks::reap::End;
 use crate::ranks::signals;
 use crate::ranks::supervise::Attempt;
@@ -25,40 +25,11 @@ const VERSION: u32 = 1;
 
 const LAUNCHER: &str = concat!("fmtk-launch ", env!("CARGO_PKG_VERSION"));
 
-/// How a run ended.
-pub struct Verdict {
-    /// As the report has it: `not-saved` is an output that could not be copied, else see [`outcome`].
-    pub outcome: &'static str,
-    pub exit: Exit,
-    /// Why it did not succeed, in a sentence.
-    pub cause: Option<String>,
-    /// What may help.
-    pub hint: Option<String>,
-}
-
-impl Verdict {
-    /// That of the last attempt.
-    pub fn of(job: &Job, attempts: &[Attempt]) -> Verdict {
-        let Some(Attempt { ending, ranks, .. }) = attempts.last() else {
-            return Verdict { outcome: "succeeded", exit: Exit::SUCCESS, cause: None, hint: None };
-        };
-        let hint = match ending {
-            Ending::Failed(index) => hints::hint(&ranks[*index].last_lines),
-            Ending::NotStarted(index, _) => {
-                ranks[*index].not_started.as_ref().and_then(|it| it.hint().map(str::to_owned))
-            }
-            _ => None,
-        };
-        let cause = (*ending != Ending::Succeeded).then(|| ending.text(ranks, job));
-        Verdict { outcome: outcome(ending), exit: ending.exit(ranks), cause, hint }
-    }
-}
-
 /// The report of all attempts. `summaries` are in the order in which the ranks were opened, attempt by attempt; `sync` tells
 /// of the copies of a task.
 pub fn report(
     job: &Job,
-    verdict: &Verdict,
+    ending: &Ending,
     attempts: &[Attempt],
     summaries: &[Summary],
     started: (SystemTime, Instant),
@@ -68,8 +39,8 @@ pub fn report(
     let mut attempt = |it: &Attempt| {
         json!({
             "attempt": it.number,
-            "outcome": outcome(&it.ending),
-            "exit_code": it.ending.exit(&it.ranks).0,
+            "outcome": it.ending.outcome,
+            "exit_code": it.ending.exit.0,
             "started": clock::text(it.started),
             "seconds": seconds(it.lasted),
             "survivors": it.survivors,
@@ -81,10 +52,10 @@ pub fn report(
         "launcher": LAUNCHER,
         "job": job.id,
         "host": job.host,
-        "outcome": verdict.outcome,
-        "exit_code": verdict.exit.0,
-        "cause": verdict.cause,
-        "hint": verdict.hint,
+        "outcome": ending.outcome,
+        "exit_code": ending.exit.0,
+        "cause": (ending.outcome != Outcome::Succeeded).then_some(&ending.text),
+        "hint": attempts.last().and_then(hint),
         "started": clock::text(started.0),
         "seconds": seconds(started.1.elapsed()),
         // Null where the vendor's scripts start the ranks. Then the only one in an attempt is the scripts' process, with the
@@ -126,14 +97,11 @@ fn rank((watched, log): (&Watched, &Summary)) -> Value {
     })
 }
 
-fn outcome(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::Succeeded => "succeeded",
-        Ending::Failed(_) => "failed",
-        Ending::Terminated(_) => "terminated",
-        Ending::Stalled(_) => "stalled",
-        Ending::NotStarted(..) => "not-started",
-    }
+/// What may help.
+fn hint(attempt: &Attempt) -> Option<String> {
+    let first = &attempt.ranks[attempt.ending.first?];
+    let of_start = first.not_started.as_ref().and_then(|it| it.hint()).map(str::to_owned);
+    of_start.or_else(|| hints::hint(&first.last_lines))
 }
 
 /// Seconds with three digits.
@@ -142,18 +110,19 @@ fn seconds(duration: Duration) -> f64 {
 }
 
 /// The closing block, a line each.
-pub fn block(job: &Job, verdict: &Verdict, attempts: &[Attempt], started: Instant) -> Vec<String> {
+pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], started: Instant) -> Vec<String> {
     let Some(attempt) = attempts.last() else { return Vec::new() };
     let lasted = units::shown(started.elapsed());
     let times = match attempts.len() {
         1 => String::new(),
         n => format!(", at the {n}. attempt"),
     };
-    let Some(cause) = &verdict.cause else {
-        return vec![format!("SUCCEEDED in {lasted}{times}: {}", attempt.ending.text(&attempt.ranks, job))];
-    };
-    let mut block = vec![format!("FAILED with exit code {} in {lasted}{times}: {cause}", verdict.exit.0)];
-    if let Ending::Failed(index) = attempt.ending {
+    let Ending { outcome, exit, text, .. } = ending;
+    if *outcome == Outcome::Succeeded {
+        return vec![format!("SUCCEEDED in {lasted}{times}: {text}")];
+    }
+    let mut block = vec![format!("FAILED with exit code {} in {lasted}{times}: {text}", exit.0)];
+    if let (Outcome::Failed, Some(index)) = (outcome, ending.first) {
         let first = &attempt.ranks[index];
         block.extend(first.ended.map(|it| format!("  ended    {}", clock::text(it.wall))));
         block.push(format!("  log      {}", first.log.display()));
@@ -171,7 +140,7 @@ pub fn block(job: &Job, verdict: &Verdict, attempts: &[Attempt], started: Instan
     }
     block.extend(stopped(attempt, job));
     block.extend(attempt.survivors.iter().map(|it| format!("  still there: {it}")));
-    block.extend(verdict.hint.as_ref().map(|it| format!("  hint: {it}")));
+    block.extend(hint(attempt).map(|it| format!("  hint: {it}")));
     block
 }
 

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use super::copy::Copy;
+use super::Copy;
 use crate::ranks::family;
 use crate::ranks::reap::End;
 use crate::ranks::signals;
@@ -51,7 +51,6 @@ impl Helper {
         Helper { program, log, process: None, fate: String::new(), asked: 0 }
     }
 
-    /// Its process.
     #[cfg(test)]
     pub fn pid(&self) -> Option<i32> {
         self.process.as_ref().map(|it| it.pid)
@@ -90,7 +89,7 @@ impl Helper {
             })?);
         }
         self.asked += 1;
-        let mut line = format!("{}\t{}", self.asked, copy.verb.name()).into_bytes();
+        let mut line = format!("{}\t{}", self.asked, copy.verb).into_bytes();
         for field in fields {
             line.push(b'\t');
             line.extend(field.as_bytes());

@@ -1,18 +1,17 @@
 //! The copies of a task as part of the event loop: one at a time, tried again when it fails, given up when its time is over.
 
-pub mod copy;
 mod helper;
 pub mod local;
 pub mod transfers;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use self::copy::Copy;
 use self::helper::Helper;
 use crate::ranks::idle::Beside;
 use crate::ranks::reap::End;
@@ -32,6 +31,34 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Tries of a copy that is not repeated anyway: half a minute of them.
 const MAX_TRIES: u32 = 6;
+
+/// Something to copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// The parameter that asks for it.
+    pub what: &'static str,
+    /// `get-file` and `get-folder` from object storage, `put` of a whole folder to it, or `sync`: files of a folder that begin
+    /// with the prefix and have changed since they were copied last.
+    pub verb: &'static str,
+    /// A path, or a URL of object storage.
+    pub from: OsString,
+    pub to: OsString,
+    /// May be empty.
+    pub prefix: OsString,
+}
+
+impl Copy {
+    /// A copy of everything.
+    pub fn new(what: &'static str, verb: &'static str, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> Copy {
+        Copy { what, verb, from: from.as_ref().into(), to: to.as_ref().into(), prefix: OsString::new() }
+    }
+}
+
+impl fmt::Display for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "copying `{}` (`{}`) to `{}`", self.from.display(), self.what, self.to.display())
+    }
+}
 
 /// All that is copied; without jobs it does nothing.
 #[derive(Debug)]
@@ -53,7 +80,6 @@ struct Job {
     /// After that it is not tried any more.
     give_up: Option<Instant>,
     tries: u32,
-    /// In a row.
     failures: u32,
     files: u64,
     error: Option<String>,
@@ -76,7 +102,6 @@ struct Current {
 }
 
 impl Storage {
-    /// One without jobs.
     pub fn new(helper: Vec<OsString>, log: PathBuf) -> Storage {
         Storage { jobs: Vec::new(), helper: Helper::new(helper, log), current: None, lines: Vec::new() }
     }
@@ -169,7 +194,6 @@ impl Storage {
         }
     }
 
-    /// The end of a try.
     fn over(&mut self, result: Result<u64, String>, now: Instant) {
         let Some(current) = self.current.take() else { return };
         let job = &mut self.jobs[current.job];
@@ -267,7 +291,6 @@ impl Job {
 mod tests {
     use super::*;
     use crate::ranks::wait;
-    use crate::storage::copy::Verb;
 
     /// Copies that a shell makes, which fail if `to` is `bad`; the times are the tests' own.
     struct Trial {
@@ -285,7 +308,7 @@ mod tests {
         }
 
         fn copy(to: &str) -> Copy {
-            Copy::new("log_path", Verb::Sync, "from", to)
+            Copy::new("log_path", "sync", "from", to)
         }
 
         /// What is said until the copy that was begun at `begun` is over; it is at `over`.

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use libc::c_int;
 
-use super::Storage;
-use super::copy::{Copy, Verb};
+use super::{Copy, Storage};
 use crate::exit::{Exit, Failure};
 use crate::job::Job;
 use crate::job::files;
@@ -25,7 +24,6 @@ const LAST_WORD: Duration = Duration::from_secs(10);
 /// How long the helper may take to end when there is nothing more to do.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// The copies of a task.
 #[derive(Debug)]
 pub struct Transfers {
     /// Before the ranks start.
@@ -34,11 +32,9 @@ pub struct Transfers {
     pub save: Option<Copy>,
     /// The folder, or URL, for the task's logs.
     pub logs: Option<String>,
-    /// Number of this server.
     pub node: u32,
     /// Devices that the rank table should have on this server, or in all.
     pub devices: Option<u32>,
-    /// What copies, with its arguments.
     pub helper: Vec<OsString>,
     /// Between two copies of the logs.
     pub sync_interval: Duration,
@@ -87,14 +83,14 @@ impl Transfers {
         let Some(logs) = &self.logs else { return Vec::new() };
         let own = Copy {
             prefix: files::file_name(&setup.job.id).into(),
-            ..Copy::new("log_path", Verb::Sync, &setup.folders.logs, format!("{logs}/mxLaunchKit/node_{}", self.node))
+            ..Copy::new("log_path", "sync", &setup.folders.logs, format!("{logs}/mxLaunchKit/node_{}", self.node))
         };
         let homes: Vec<PathBuf> = match setup.folders.replace_home {
             true => setup.job.ranks.iter().map(|it| setup.folders.work_of(it)).collect(),
             false => places::own_home().into_iter().collect(),
         };
         let tool =
-            |home: &PathBuf| Copy::new("log_path", Verb::Sync, places::tool_logs(home), format!("{logs}/mxTuningKit"));
+            |home: &PathBuf| Copy::new("log_path", "sync", places::tool_logs(home), format!("{logs}/mxTuningKit"));
         std::iter::once(own).chain(homes.iter().map(tool)).collect()
     }
 }

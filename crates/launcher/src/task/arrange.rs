@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::job::places::{self, Surroundings};
 use crate::job::{self, Lookup, Source, variables};
 use crate::options::{RunOptions, TaskRanks};
-use crate::storage::copy::{Copy, Verb};
+use crate::storage::Copy;
 use crate::storage::local::{self, COPY_FILES};
 use crate::storage::transfers::Transfers;
 
@@ -38,7 +38,7 @@ pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Transfers), 
         }
         Where::Storage(url) => {
             let path = arranged.mirror("fmtk_output")?;
-            let copy = Copy::new("output_path", Verb::Put, &path, format!("{url}/{own}"));
+            let copy = Copy::new("output_path", "put", &path, format!("{url}/{own}"));
             (path, Some(copy))
         }
     };
@@ -97,7 +97,7 @@ impl Arranged<'_> {
             Where::Here(path) => Ok(path),
             Where::Storage(url) => {
                 let path = self.mirror(mirror)?;
-                self.fetch.push(Copy::new(what, Verb::GetFolder, &url, &path));
+                self.fetch.push(Copy::new(what, "get-folder", &url, &path));
                 Ok(path)
             }
         }
@@ -107,7 +107,7 @@ impl Arranged<'_> {
     fn config(&mut self, source: Where) -> Result<PathBuf, Failure> {
         let path = self.mirror("")?.join("model_config.yaml");
         match source {
-            Where::Storage(url) => self.fetch.push(Copy::new("model_config_path", Verb::GetFile, &url, &path)),
+            Where::Storage(url) => self.fetch.push(Copy::new("model_config_path", "get-file", &url, &path)),
             Where::Here(_) if self.around.dry => {}
             Where::Here(from) => local::copy(&from, &path, 0o640).map_err(|error| {
                 let (from, to) = (from.display(), path.display());
@@ -121,7 +121,7 @@ impl Arranged<'_> {
     }
 
     fn mirror(&self, name: &str) -> Result<PathBuf, Failure> {
-        places::mirror(self.around, name).map(|it| it.path)
+        places::mirror(self.around, name).map(|it| it.0)
     }
 }
 

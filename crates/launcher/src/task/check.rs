@@ -11,7 +11,6 @@ use crate::exit::{Exit, Failure};
 use crate::job::Lookup;
 use crate::printable;
 
-/// Where something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Where {
     /// On this server, mounted file systems included.
@@ -20,7 +19,6 @@ pub enum Where {
     Storage(String),
 }
 
-/// A task that can be run.
 #[derive(Debug)]
 pub struct Task {
     /// The tuning kit's subcommand.

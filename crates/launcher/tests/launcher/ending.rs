@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{PATIENCE, Place, arranged, kill, start, stop, until, wait};
+use crate::harness::{PATIENCE, Place, arranged, children_of, kill, launcher_of, start, stop, until, wait};
 
 #[test]
 fn exit_code_is_that_of_the_first_failure() {
@@ -91,10 +91,9 @@ fn what_ranks_leave_behind_is_buried_while_they_run() {
     let place = Place::new();
     let script = "i=0; while [ $i -lt 50 ]; do (sh -c : &); i=$((i+1)); done; echo up; exec sleep 1000";
     let child = place.running("--devices 0-1", script, 2);
-    let launcher = crate::harness::launcher_of(&child);
+    let launcher = launcher_of(&child);
     until("two children, none of them dead", || {
-        let children = std::fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children")).unwrap();
-        let children: Vec<i32> = children.split_whitespace().map(|it| it.parse().unwrap()).collect();
+        let children = children_of(launcher);
         children.len() == 2 && children.iter().all(|pid| state(*pid) != Some('Z'))
     });
     stop(child, libc::SIGTERM).ends(143);
@@ -124,7 +123,7 @@ fn a_stopped_rank_is_asked_too() {
     let place = Place::new();
     let script = "trap 'echo asked; exit 0' TERM; echo up; kill -STOP $$; while :; do sleep 0.01; done";
     let child = place.running("--devices 0 --grace 1h", script, 1);
-    let rank = ranks_of(&place, crate::harness::launcher_of(&child))[0];
+    let rank = ranks_of(&place, launcher_of(&child))[0];
     until("it is stopped", || state(rank) == Some('T'));
     stop(child, libc::SIGTERM).ends(143);
     assert_eq!(place.own_words(0), "up\nasked\n");
@@ -170,7 +169,7 @@ fn a_terminal_s_interrupt_arrives_once() {
     command.process_group(0);
     let child = start(&mut command);
     place.until_log_has(0, "up");
-    let launcher = crate::harness::launcher_of(&child);
+    let launcher = launcher_of(&child);
     let stat = std::fs::read_to_string(format!("/proc/{launcher}/stat")).unwrap();
     let session = stat.rsplit_once(") ").unwrap().1.split(' ').nth(3).unwrap().to_owned();
     assert_eq!(session, launcher.to_string(), "what a terminal sends goes to a session");
@@ -186,7 +185,7 @@ fn deaths_that_are_noticed_together_are_one() {
     let place = Place::new();
     let script = "echo up; trap 'kill -9 $$' USR1; trap 'exit 6' USR2; while :; do sleep 0.01; done";
     let child = place.running("--devices 0-3", script, 4);
-    let launcher = crate::harness::launcher_of(&child);
+    let launcher = launcher_of(&child);
     let ranks = ranks_of(&place, launcher);
     kill(launcher, libc::SIGSTOP);
     // In the order of the ranks: killed, code, killed, code.
@@ -207,7 +206,7 @@ fn a_death_and_an_interrupt_at_once_are_one_interrupt() {
     let place = Place::new();
     let script = "trap 'echo got; sleep 0.2; echo clean; exit 0' INT; echo up; while :; do sleep 0.01; done";
     let child = place.running("--devices 0-1 --grace 1h", script, 2);
-    let launcher = crate::harness::launcher_of(&child);
+    let launcher = launcher_of(&child);
     let ranks = ranks_of(&place, launcher);
     kill(launcher, libc::SIGSTOP);
     kill(launcher, libc::SIGINT);
@@ -220,13 +219,12 @@ fn a_death_and_an_interrupt_at_once_are_one_interrupt() {
 
 /// Process ids of the ranks, by rank.
 pub fn ranks_of(place: &Place, launcher: i32) -> Vec<i32> {
-    let children = std::fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children")).unwrap();
-    let mut ranks: Vec<(u32, i32)> = (children.split_whitespace())
+    let mut ranks: Vec<(u32, i32)> = (children_of(launcher).into_iter())
         .filter_map(|pid| {
             let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).ok()?;
             // None for a moment where a daemon, which is the launcher's child too, is in the middle of an exec.
             let rank = environment.split('\0').find_map(|it| it.strip_prefix("RANK="))?;
-            Some((rank.parse().unwrap(), pid.parse().unwrap()))
+            Some((rank.parse().unwrap(), pid))
         })
         .collect();
     ranks.sort_unstable();

@@ -201,14 +201,22 @@ fn heard() -> std::io::Result<()> {
 
 /// The process id of the launcher below its guardian.
 pub fn launcher_of(guardian: &Child) -> i32 {
-    let mut found = 0;
-    until("a launcher below the guardian", || {
-        let path = format!("/proc/{0}/task/{0}/children", guardian.id());
-        let children = fs::read_to_string(path).unwrap_or_default();
-        found = children.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or(0);
-        found != 0
+    child_of(guardian.id() as i32)
+}
+
+/// The first child of a process, which may still have to come.
+pub fn child_of(pid: i32) -> i32 {
+    let mut found = None;
+    until("a child", || {
+        found = children_of(pid).first().copied();
+        found.is_some()
     });
-    found
+    found.unwrap()
+}
+
+pub fn children_of(pid: i32) -> Vec<i32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().map(|it| it.parse().unwrap()).collect()
 }
 
 pub fn kill(pid: i32, signal: i32) {

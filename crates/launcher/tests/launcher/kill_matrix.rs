@@ -30,119 +30,88 @@ enum Phase {
     Stopping,
 }
 
-/// The exit code of the launcher, if its guardian lives to tell.
-fn expected(victim: Victim, phase: Phase, signal: i32) -> Option<i32> {
-    let stopped_by = |signal| if signal == libc::SIGKILL { None } else { Some(128 + signal) };
-    match (victim, phase) {
-        (Victim::Guardian, Phase::Stopping) if signal != libc::SIGKILL => Some(143),
-        (Victim::Guardian, _) => stopped_by(signal).or(Some(137)),
-        (Victim::Launcher, Phase::Stopping) if signal != libc::SIGKILL => Some(143),
-        (Victim::Launcher, _) => Some(128 + signal),
-        // It obeys, and that it was not asked by us makes it a failure with its code, 0 is none.
-        (Victim::Rank, Phase::Running) if signal == libc::SIGKILL => Some(137),
-        (Victim::Rank, Phase::Stopping) => Some(143),
-        _ => None,
-    }
-}
-
 #[test]
 fn kill_matrix() {
-    for (victim, phase, signal) in [
-        (Victim::Guardian, Phase::Waiting, libc::SIGTERM),
-        (Victim::Guardian, Phase::Waiting, libc::SIGKILL),
-        (Victim::Guardian, Phase::Running, libc::SIGTERM),
-        (Victim::Guardian, Phase::Running, libc::SIGINT),
-        (Victim::Guardian, Phase::Running, libc::SIGHUP),
-        (Victim::Guardian, Phase::Running, libc::SIGQUIT),
-        (Victim::Guardian, Phase::Running, libc::SIGKILL),
-        (Victim::Guardian, Phase::Stopping, libc::SIGTERM),
-        (Victim::Guardian, Phase::Stopping, libc::SIGKILL),
-        (Victim::Launcher, Phase::Waiting, libc::SIGTERM),
-        (Victim::Launcher, Phase::Waiting, libc::SIGKILL),
-        (Victim::Launcher, Phase::Running, libc::SIGTERM),
-        (Victim::Launcher, Phase::Running, libc::SIGKILL),
-        (Victim::Launcher, Phase::Stopping, libc::SIGTERM),
-        (Victim::Launcher, Phase::Stopping, libc::SIGKILL),
-        (Victim::Rank, Phase::Running, libc::SIGKILL),
-        (Victim::Rank, Phase::Stopping, libc::SIGKILL),
-        (Victim::Grandchild, Phase::Running, libc::SIGKILL),
-        (Victim::Grandchild, Phase::Stopping, libc::SIGKILL),
+    use Phase::{Running, Stopping, Waiting};
+    use Victim::{Grandchild, Guardian, Launcher, Rank};
+    for (victim, phase, signal, code) in [
+        (Guardian, Waiting, libc::SIGTERM, 143),
+        (Guardian, Waiting, libc::SIGKILL, 137),
+        (Guardian, Running, libc::SIGTERM, 143),
+        (Guardian, Running, libc::SIGINT, 130),
+        (Guardian, Running, libc::SIGHUP, 129),
+        (Guardian, Running, libc::SIGQUIT, 131),
+        (Guardian, Running, libc::SIGKILL, 137),
+        (Guardian, Stopping, libc::SIGTERM, 143),
+        (Guardian, Stopping, libc::SIGKILL, 137),
+        (Launcher, Waiting, libc::SIGTERM, 143),
+        (Launcher, Waiting, libc::SIGKILL, 137),
+        (Launcher, Running, libc::SIGTERM, 143),
+        (Launcher, Running, libc::SIGKILL, 137),
+        (Launcher, Stopping, libc::SIGTERM, 143),
+        (Launcher, Stopping, libc::SIGKILL, 137),
+        (Rank, Running, libc::SIGKILL, 137),
+        (Rank, Stopping, libc::SIGKILL, 143),
+        // That is the rank's own business; the launcher goes on until it is stopped.
+        (Grandchild, Running, libc::SIGKILL, 143),
+        (Grandchild, Stopping, libc::SIGKILL, 143),
     ] {
         let what = format!("{victim:?} {phase:?} {signal}");
         // Shown where the test fails.
         println!("{what}");
         let place = Place::new();
-        let script = if phase == Phase::Stopping { DEAF } else { BUSY };
+        let script = if phase == Stopping { DEAF } else { BUSY };
         // Nobody may be gone before he was killed.
         let grace = match (victim, phase) {
-            (Victim::Guardian | Victim::Launcher, _) if signal == libc::SIGKILL => "3s",
-            (_, Phase::Stopping) => "2s",
+            (Guardian | Launcher, _) if signal == libc::SIGKILL => "3s",
+            (_, Stopping) => "2s",
             _ => "500ms",
         };
         let table = place.path("no-table");
-        let ranks = if phase == Phase::Waiting {
-            format!("--rank-table {}", table.display())
-        } else {
-            "--devices 0-3".to_owned()
-        };
+        let ranks =
+            if phase == Waiting { format!("--rank-table {}", table.display()) } else { "--devices 0-3".to_owned() };
         let child = start(&mut place.shell(&format!("{ranks} --grace {grace}"), script));
         let launcher = launcher_of(&child);
         let mut pids = Vec::new();
-        if phase == Phase::Waiting {
+        if phase == Waiting {
             // It has blocked its signals as soon as it sleeps.
             until(&what, || crate::ending::state(launcher) == Some('S'));
         } else {
             (0..4).for_each(|rank| place.until_log_has(rank, "up"));
             pids = ranks_of(&place, launcher);
         }
-        let grandchild = if victim == Victim::Grandchild { grandchild_of(pids[1]) } else { 0 };
-        if phase == Phase::Stopping {
+        let grandchild = if victim == Grandchild { crate::harness::child_of(pids[1]) } else { 0 };
+        if phase == Stopping {
             kill(child.id() as i32, libc::SIGTERM);
             (0..4).for_each(|rank| place.until_log_has(rank, "stopping"));
         }
         let pid = match victim {
-            Victim::Guardian => child.id() as i32,
-            Victim::Launcher => launcher,
-            Victim::Rank => pids[1],
-            Victim::Grandchild => grandchild,
+            Guardian => child.id() as i32,
+            Launcher => launcher,
+            Rank => pids[1],
+            Grandchild => grandchild,
         };
         kill(pid, signal);
-        if victim == Victim::Grandchild && phase == Phase::Running {
-            // That is the rank's own business; the launcher goes on.
+        if victim == Grandchild && phase == Running {
             until(&what, || fs::metadata(format!("/proc/{pid}")).is_err() || crate::ending::state(pid) == Some('Z'));
             kill(child.id() as i32, libc::SIGTERM);
         }
         let finished = wait(child);
-        let code = match (victim, phase) {
-            (Victim::Grandchild, _) => Some(143),
-            _ => expected(victim, phase, signal),
-        };
-        assert_eq!(Some(finished.code), code, "{what}\n{}", finished.stderr);
-        if victim == Victim::Guardian && signal == libc::SIGKILL {
+        assert_eq!(finished.code, code, "{what}\n{}", finished.stderr);
+        if victim == Guardian && signal == libc::SIGKILL {
             // Its exit is not the end: the launcher still stops the ranks.
             place.until_nothing_is_left(&what);
         }
         place.leaves_nothing();
-        if victim == Victim::Launcher && signal == libc::SIGKILL {
+        if victim == Launcher && signal == libc::SIGKILL {
             finished.says(&["the launcher itself"]);
-        } else if phase != Phase::Waiting {
+        } else if phase != Waiting {
             let report = place.report();
-            let outcome = if code == Some(137) && victim == Victim::Rank { "failed" } else { "terminated" };
+            let outcome = if (victim, phase) == (Rank, Running) { "failed" } else { "terminated" };
             assert_eq!(report["outcome"], outcome, "{what}");
             assert_eq!(report["attempts"][0]["ranks"].as_array().unwrap().len(), 4, "{what}");
         }
     }
-}
-
-/// A child of a process.
-fn grandchild_of(pid: i32) -> i32 {
-    let mut found = 0;
-    until("a child", || {
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        found = children.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or(0);
-        found != 0
-    });
-    found
 }
 
 #[test]

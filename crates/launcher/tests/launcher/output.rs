@@ -128,17 +128,6 @@ fn files_are_put_aside_at_their_size_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_stops_nobody() {
-    let place = Place::new();
-    let log = place.path("mount/log/job-proc-rank-0-device-0.txt");
-    // What is written to it fails as on a full disk; the folder is all right.
-    fs::create_dir_all(log.parent().unwrap()).unwrap();
-    let mut command = place.shell("--devices 0", "echo one; echo two; exit 4");
-    crate::harness::arranged(&mut command, || limit_file_size(1));
-    finish(&mut command).ends(4).prints(&["[rank 0] two\n"]).says(&["job-proc-rank-0-device-0.txt`: File too large"]);
-}
-
-#[test]
 fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
     let place = Place::new();
     // A pipe that nobody reads: opening it takes for ever, as on a network folder that is gone.
@@ -149,16 +138,6 @@ fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
     assert!(begin.elapsed() < crate::harness::PATIENCE, "{:?}", begin.elapsed());
     finished.prints(&["[rank 0] up\n"]);
     assert_eq!(place.report()["attempts"][0]["ranks"][0]["log_bytes_lost"], 3);
-}
-
-/// No file may be longer than that: writing on fails, and a signal tells so.
-#[allow(unsafe_code)]
-pub fn limit_file_size(bytes: u64) -> std::io::Result<()> {
-    // SAFETY: sets a limit.
-    unsafe {
-        libc::setrlimit(libc::RLIMIT_FSIZE, &libc::rlimit { rlim_cur: bytes, rlim_max: bytes });
-    }
-    Ok(())
 }
 
 #[test]

@@ -35,10 +35,8 @@ fn home_is_set_where_it_is_of_no_use() {
 
 /// The platform may run the container under any uid. Only root can try that; the end-to-end tests are run as root.
 #[test]
-#[allow(unsafe_code)]
 fn any_user() {
-    // SAFETY: geteuid always succeeds.
-    if unsafe { libc::geteuid() } != 0 {
+    if !nix::unistd::geteuid().is_root() {
         return;
     }
     // 4242 has no entry in the passwd file.
@@ -48,13 +46,7 @@ fn any_user() {
             "--devices 0-1",
             "id -u; echo x > $FMTK_WORK_DIR/file && ls -d $ASCEND_PROCESS_LOG_PATH; [ $RANK = 1 ] || exit 3",
         );
-        arranged(&mut command, move || {
-            // SAFETY: changes who this process is.
-            let done = unsafe {
-                libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(100) == 0 && libc::setuid(uid) == 0
-            };
-            if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-        });
+        arranged(&mut command, move || become_user(uid));
         finish(&mut command).ends(3);
         assert!(place.log(0).starts_with(&format!("{uid}\n/")), "{}", place.log(0));
     }
@@ -62,10 +54,8 @@ fn any_user() {
 
 /// The image's folder is the home of another user.
 #[test]
-#[allow(unsafe_code)]
 fn a_current_folder_that_this_user_can_t_enter_is_inherited() {
-    // SAFETY: geteuid always succeeds.
-    if unsafe { libc::geteuid() } != 0 {
+    if !nix::unistd::geteuid().is_root() {
         return;
     }
     use std::os::unix::fs::PermissionsExt;
@@ -74,12 +64,14 @@ fn a_current_folder_that_this_user_can_t_enter_is_inherited() {
     let mut command =
         place.shell("--devices 0", "echo $MODEL_TASK_CWD; [ $MODEL_TASK_CWD = $PWD ] || exit 4; echo here");
     command.env("PWD", place.path("code"));
-    arranged(&mut command, || {
-        // SAFETY: changes who this process is.
-        let done =
-            unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(100) == 0 && libc::setuid(4242) == 0 };
-        if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-    });
+    arranged(&mut command, || become_user(4242));
     finish(&mut command).ends(0);
     assert_eq!(place.log(0), format!("{}\nhere\n", place.path("code").display()));
+}
+
+#[allow(unsafe_code)]
+fn become_user(uid: u32) -> std::io::Result<()> {
+    // SAFETY: changes who this process is.
+    let done = unsafe { libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(100) == 0 && libc::setuid(uid) == 0 };
+    if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }

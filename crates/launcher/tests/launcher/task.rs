@@ -78,13 +78,17 @@ fn every_kind_of_task_has_its_model_and_its_configuration() {
         let place = Place::furnished();
         // As a config map is mounted: a link, and readable for all.
         symlink(place.path("conf.yaml"), place.path("link.yaml")).unwrap();
-        let parameters = FINETUNE.replace("finetune", kind) + " --ckpt_path=@/ckpt --model_config_path=@/link.yaml";
+        // The boot file may be named below the code.
+        fs::create_dir(place.path("code/src")).unwrap();
+        place.write("code/src/main.py", "", 0o750);
+        let parameters = FINETUNE.replace("finetune", kind).replace("@/code/train.py", "src/main.py");
+        let parameters = parameters + " --ckpt_path=@/ckpt --model_config_path=@/link.yaml";
         let mut command = place.task(&(parameters + " --pretrained_model_path="));
         command.env("VK_TASK_INDEX", "2").env("PYTHONUNBUFFERED", "x");
         finish(&mut command).ends(0);
         let args = place.said(0, "args");
         let expected = format!(
-            "{kind} --quiet --boot_file_path @/code/train.py --data_path @/data \
+            "{kind} --quiet --boot_file_path @/code/src/main.py --data_path @/data \
              --output_path @/out/default_model_task/node_2 --ckpt_path @/ckpt --model_config_path @/cache/model_config.yaml"
         );
         assert_eq!(args, expected);
@@ -93,16 +97,6 @@ fn every_kind_of_task_has_its_model_and_its_configuration() {
         assert!(!fs::symlink_metadata(&config).unwrap().is_symlink());
         assert_eq!(place.said(0, "env"), "SERVER_ID=2 PYTHONUNBUFFERED=x");
     }
-}
-
-#[test]
-fn the_boot_file_may_be_named_below_the_code() {
-    let place = Place::furnished();
-    fs::create_dir(place.path("code/src")).unwrap();
-    place.write("code/src/main.py", "", 0o750);
-    let parameters = FINETUNE.replace("@/code/train.py", "src/main.py");
-    finish(&mut place.task(&parameters)).ends(0);
-    assert!(place.said(0, "args").contains("--boot_file_path @/code/src/main.py "));
 }
 
 #[test]
@@ -168,7 +162,16 @@ fn each_fault_of_a_path_is_named() {
         ("code_path=@/code", "code_path=obs://b/code", "`code_path`: `obs://b/code` is not on this server"),
         ("train.py", "none.py", "`boot_file_path`: `@/code/none.py` does not exist"),
         ("train.py", "train.sh", "`boot_file_path`: `@/code/train.sh` is not a .py file"),
+        ("@/code/train.py", "@/data", "`boot_file_path`: `@/data` is not a file"),
+        ("@/code/train.py", "@/code/v1.0/train", "`@/code/v1.0/train` does not exist"),
         ("data_path=@/data", "data_path=@/conf", "`data_path`: `@/conf` is not a folder"),
+        (
+            "data_path=@/data",
+            "data_path=@/v/data",
+            "`data_path`: `@/v/data` leads to `@/v1.0/data`, which has '.' in it",
+        ),
+        ("--data_path", "--model_config_path=@/data --data_path", "`model_config_path`: `@/data` is not a file"),
+        ("--data_path", "--model_config_path=@/conf --data_path", "`@/conf` is not a .yaml or .yml file"),
         ("data_path=@/data", "data_path=obs://", "`data_path`: `obs://` has no bucket"),
         ("data_path=@/data", "data_path=obs://b --use_sfs=true", "is in object storage, but `use_sfs` is true"),
         ("output_path=@/out", "output_path=@/data/out", "is in the folder of `data_path`"),
@@ -184,6 +187,8 @@ fn each_fault_of_a_path_is_named() {
         place.write("code/train.sh", "", 0o640);
         place.write("conf", "", 0o640);
         symlink(place.path("code"), place.path("link")).unwrap();
+        fs::create_dir_all(place.path("v1.0/data")).unwrap();
+        symlink(place.path("v1.0"), place.path("v")).unwrap();
         assert!(FINETUNE.contains(from), "{from}");
         let finished = finish(&mut place.task(&FINETUNE.replace(from, to)));
         let said = finished.stderr.replace(place.folder.path().to_str().unwrap(), "@");
@@ -223,12 +228,22 @@ fn be_bound_by_modes() -> std::io::Result<()> {
     Ok(())
 }
 
+/// No file may be longer than that: writing on fails, and a signal tells so.
+#[allow(unsafe_code)]
+fn limit_file_size(bytes: u64) -> std::io::Result<()> {
+    // SAFETY: sets a limit.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_FSIZE, &libc::rlimit { rlim_cur: bytes, rlim_max: bytes });
+    }
+    Ok(())
+}
+
 #[test]
 fn a_full_disk_below_the_logs_is_told_and_stops_no_training() {
     let place = Place::furnished();
     let mut command = place.task(&format!("{FINETUNE} --log_path=@/logs"));
     command.env("TK_SCRIPT", "echo trained; exit 4");
-    arranged(&mut command, || crate::output::limit_file_size(1));
+    arranged(&mut command, || limit_file_size(1));
     finish(&mut command)
         .ends(4)
         .prints(&["[rank 0] trained\n"])

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::harness::{Place, finish, kill, launcher_of, start, stop, until, wait};
+use crate::harness::{Place, children_of, finish, kill, launcher_of, start, stop, until, wait};
 use crate::task::FINETUNE;
 
 /// Does what it is asked, or for the verbs in FAULT what that says: `sync=hang put=fail:2`.
@@ -225,13 +225,11 @@ fn the_helper_and_the_ranks_do_not_touch_each_other() {
     let child = start(place.stored(STORED, "").env("TK_SCRIPT", format!("echo up; {script}")));
     place.until_log_has(0, "up");
     let launcher = launcher_of(&child);
-    let path = format!("/proc/{launcher}/task/{launcher}/children");
     let helper = || {
         let is_helper = |pid: &i32| {
             fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|it| String::from_utf8_lossy(&it).contains("bin/helper"))
         };
-        let children = fs::read_to_string(&path).unwrap_or_default();
-        children.split_whitespace().map(|it| it.parse().unwrap()).find(is_helper)
+        children_of(launcher).into_iter().find(is_helper)
     };
     kill(helper().unwrap(), libc::SIGKILL);
     until("the helper's burial", || helper().is_none());

@@ -58,8 +58,12 @@ fn the_last_words_say_why_nothing_was_started() {
     let place = Place::new();
     let script = place.path("script");
     place.write("script", "#!/bin/sh\r\nexit 0\r\n", 0o755);
-    for (program, hint) in [(script.to_str().unwrap(), "Windows line end"), ("no-such-program", "in PATH")] {
-        let finished = finish(&mut place.launcher(&["run", "--devices", "0-3", program]));
+    for (program, hint) in [
+        (script.to_str().unwrap(), "Windows line end"),
+        ("no-such-program", "in PATH"),
+        ("python3 train.py", "as a word of its own"),
+    ] {
+        let finished = finish(&mut place.launcher(&["run", "--devices", "0-3", "--", program])).ends(127);
         let (_, last) = finished.stderr.split_once("FAILED").unwrap();
         assert!(last.contains(&format!("rank 0 could not be started: failed to start `{program}`: ")), "{last}");
         assert!(last.contains(hint), "{last}");
@@ -67,13 +71,6 @@ fn the_last_words_say_why_nothing_was_started() {
         assert!(report["cause"].as_str().unwrap().contains("No such file"), "{report}");
         assert!(report["hint"].as_str().unwrap().contains(hint), "{report}");
     }
-}
-
-#[test]
-fn a_command_in_one_word_is_explained() {
-    finish(&mut Place::new().launcher(&["run", "--devices", "0", "--", "python3 train.py"]))
-        .ends(127)
-        .says(&["as a word of its own"]);
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Machine {
 }
 
 fn first(path: PathBuf) -> Place {
-    Place { path, note: None }
+    (path, None)
 }
 
 #[test]
@@ -73,14 +73,14 @@ fn logs_fall_back_in_order_and_say_why() {
     machine.block("mount/log");
     machine.block("tmp/log");
     let place = machine.ask(|a| logs(a, None)).unwrap();
-    assert_eq!(place.path, machine.path("cache/log"));
-    let note = place.note.unwrap();
+    assert_eq!(place.0, machine.path("cache/log"));
+    let note = place.1.unwrap();
     assert!(note.contains("mount/log`: ") && note.contains("tmp/log`: "), "{note}");
     machine.block("cache");
     let scratch = machine.set("TMPDIR", "scratch");
-    assert_eq!(machine.ask(|a| logs(a, None)).unwrap().path, scratch.join("log"));
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap().0, scratch.join("log"));
     machine.vars.remove("TMPDIR");
-    assert_eq!(machine.ask(|a| logs(a, None)).unwrap().path, machine.ours("log"));
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap().0, machine.ours("log"));
     assert_eq!(machine.ours("").metadata().unwrap().mode() & 0o077, 0);
 }
 
@@ -105,11 +105,11 @@ fn rank_table_falls_back_in_order() {
     fs::remove_dir_all(&mount).unwrap();
     machine.block("mount");
     machine.block("cache");
-    assert_eq!(machine.ask(rank_table).unwrap().path, machine.ours("rank_table"));
+    assert_eq!(machine.ask(rank_table).unwrap().0, machine.ours("rank_table"));
     let scratch = machine.set("TMPDIR", "scratch");
     fs::create_dir(&scratch).unwrap();
     let expected = scratch.join(format!("fmtk-{}/rank_table", machine.uid));
-    assert_eq!(machine.ask(rank_table).unwrap().path, expected);
+    assert_eq!(machine.ask(rank_table).unwrap().0, expected);
 }
 
 #[test]
@@ -125,12 +125,12 @@ fn one_base_for_all_devices() {
     fs::remove_dir(mount.join("workspace/device7")).unwrap();
     machine.block("mount/workspace/device7");
     let place = machine.ask(|a| work(a, &devices)).unwrap();
-    assert_eq!(place.path, machine.path("cache"));
-    assert!(place.note.unwrap().contains("workspace/device7`: "));
+    assert_eq!(place.0, machine.path("cache"));
+    assert!(place.1.unwrap().contains("workspace/device7`: "));
     assert!(machine.path("cache/device7").is_dir());
     machine.block("cache");
     let place = machine.ask(|a| work(a, &devices)).unwrap();
-    assert_eq!(place.path, machine.path(&format!("tmp/fmtk-{}", machine.uid)));
+    assert_eq!(place.0, machine.path(&format!("tmp/fmtk-{}", machine.uid)));
     assert!(machine.ours("device0").is_dir());
 }
 
@@ -200,8 +200,8 @@ fn a_relative_or_an_empty_variable_is_no_place() {
     let mut machine = Machine::new();
     machine.vars.insert("MA_MOUNT_PATH", "mount".into());
     let place = machine.ask(rank_table).unwrap();
-    assert_eq!(place.path, machine.path("cache/rank_table"));
-    assert!(place.note.unwrap().contains("`mount/rank_table`: not an absolute path"));
+    assert_eq!(place.0, machine.path("cache/rank_table"));
+    assert!(place.1.unwrap().contains("`mount/rank_table`: not an absolute path"));
     machine.vars.insert("MA_MOUNT_PATH", "".into());
     assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/rank_table")));
 }
@@ -216,7 +216,7 @@ fn a_dry_run_chooses_the_same_and_makes_nothing() {
     assert!(!machine.path("mount").exists() && fs::read_dir(machine.path("cache")).unwrap().next().is_none());
     machine.dry = false;
     let made = (machine.ask(|a| logs(a, None)), machine.ask(rank_table), machine.ask(|a| work(a, &[0, 1])));
-    assert_eq!(judged.0.unwrap().path, made.0.unwrap().path);
+    assert_eq!(judged.0.unwrap().0, made.0.unwrap().0);
     assert_eq!(judged.1.unwrap(), made.1.unwrap());
     assert_eq!(judged.2.unwrap(), made.2.unwrap());
 }
