@@ -285,9 +285,7 @@ fn damaged(error: IndexError) -> anyhow::Error {
     match error {
         IndexError::TooMuch { .. }
         | IndexError::Unpack(
-            UnpackError::Compression { .. }
-            | UnpackError::DiffId { .. }
-            | UnpackError::Tar { source: TarError::Malformed { .. }, .. },
+            UnpackError::Refused { .. } | UnpackError::Tar { source: TarError::Malformed { .. }, .. },
         ) => report::hinted(report::input(error.into()), "take another base, or make this one again"),
         error => error.into(),
     }

@@ -30,42 +30,21 @@ pub struct Base {
 }
 
 /// Why a base can't be used.
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
     /// The file system refused.
     #[error("failed to read `{path}`")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// A blob could not be read, or is not what its descriptor says.
     #[error("failed to read the {what} of `{name}`")]
-    Blob {
-        /// `manifest`, `config` or `layers`.
-        what: &'static str,
-        /// Of which image.
-        name: String,
-        /// What the source said.
-        source: io::Error,
-    },
+    Blob { what: &'static str, name: String, source: io::Error },
     /// There are several images and none was named.
     #[error("`{place}` holds several images: {}", listed(.there))]
-    Several {
-        /// The layout or archive.
-        place: PathBuf,
-        /// Their names.
-        there: Vec<String>,
-    },
+    Several { place: PathBuf, there: Vec<String> },
     /// It is another image than the one wanted, or none that can be built upon.
     #[error("{message}")]
-    Refused {
-        /// What is wrong with it.
-        message: String,
-        /// What is wrong with its manifest or config, where it is that.
-        source: Option<DocumentError>,
-    },
+    Refused { message: String, source: Option<DocumentError> },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -31,26 +31,15 @@ pub struct Store {
 }
 
 /// Why the store could not do it.
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file system refused.
     #[error("failed to {action} `{path}`")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     /// A blob or record is not what its name says.
     #[error("`{path}` is damaged: {reason}")]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Damaged { path: PathBuf, reason: String },
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
@@ -320,26 +309,28 @@ impl BlobWriter {
     }
 }
 
-/// Has the blob written to a disk that is full.
+/// A new blob on a disk that is full.
 #[cfg(test)]
-pub(crate) fn full(writer: &mut BlobWriter) {
-    let device = File::options().write(true).open("/dev/full").unwrap();
-    let path = writer.store.root.join("tmp/full");
-    fs::write(&path, "").unwrap();
-    writer.file = tempfile::NamedTempFile::from_parts(device, tempfile::TempPath::try_from_path(path).unwrap());
+pub(crate) fn full(store: &Store) -> BlobWriter {
+    let mut writer = store.blob_writer().unwrap();
+    *writer.file.as_file_mut() = File::options().write(true).open("/dev/full").unwrap();
+    writer
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_full_disk_is_the_stores_error_wherever_the_bytes_come_from() {
+    fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let mut writer = store.blob_writer().unwrap();
-        full(&mut writer);
-        let error = io::copy(&mut [1; 9].as_slice(), &mut writer).unwrap_err();
+        (folder, store)
+    }
+
+    #[test]
+    fn a_full_disk_is_the_stores_error_wherever_the_bytes_come_from() {
+        let (folder, store) = store();
+        let error = io::copy(&mut [1; 9].as_slice(), &mut full(&store)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         let error = StoreError::of_write(error).unwrap();
         assert_eq!(error.to_string(), format!("failed to write to `{}`", folder.path().display()));
@@ -349,8 +340,7 @@ mod tests {
 
     #[test]
     fn a_blob_goes_only_where_it_is_damaged() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let (_folder, store) = store();
         let digest = store.put_blob(b"whole").unwrap();
         assert!(!store.discard_damaged(&digest).unwrap());
         fs::write(store.blob_path(&digest), "whale").unwrap();
@@ -361,8 +351,7 @@ mod tests {
 
     #[test]
     fn a_lock_that_is_held_is_not_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let (_folder, store) = store();
         let held = store.lock("a").unwrap();
         assert!(store.try_lock("a").unwrap().is_none());
         assert!(store.try_lock("b").unwrap().is_some());

@@ -37,16 +37,12 @@ pub fn write_archive(image: &Image, source: &dyn BlobSource, file: &Path, repo_t
 }
 
 /// Why an archive could not be written.
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// A layer could not be had, or could not be written.
     #[error("failed to copy layer {digest}")]
-    Layer {
-        /// The layer's blob.
-        digest: Digest,
-        /// What the source or the writer said.
-        source: io::Error,
-    },
+    Layer { digest: Digest, source: io::Error },
     /// The writer refused.
     #[error("failed to write the archive")]
     Write(#[from] io::Error),

@@ -71,6 +71,7 @@ pub struct IndexedFile {
 }
 
 /// Why a base could not be inspected.
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// A layer can't be read.
@@ -78,12 +79,7 @@ pub enum IndexError {
     Unpack(#[from] UnpackError),
     /// It holds more than any real base.
     #[error("`{base}` can't be inspected: {reason}")]
-    TooMuch {
-        /// The base's name.
-        base: String,
-        /// More of what.
-        reason: &'static str,
-    },
+    TooMuch { base: String, reason: &'static str },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -8,24 +8,20 @@ use super::{capture::Content, tree::Tree};
 use crate::paths::{joined, split_name};
 
 /// A line of `/etc/passwd`.
+#[allow(missing_docs, reason = "the names of passwd(5)")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Name.
     pub name: String,
-    /// Numeric user id.
     pub uid: u64,
-    /// Numeric id of its group.
     pub gid: u64,
-    /// Home folder.
     pub home: String,
 }
 
 /// A line of `/etc/group`.
+#[allow(missing_docs, reason = "the names of group(5)")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    /// Name.
     pub name: String,
-    /// Numeric group id.
     pub gid: u64,
 }
 

@@ -106,11 +106,6 @@ impl ImageConfig {
         self.inner("WorkingDir").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// What is started, before the arguments.
-    pub fn entrypoint(&self) -> Vec<String> {
-        self.texts("Entrypoint")
-    }
-
     /// What is started where there is no entry point, else its arguments.
     pub fn cmd(&self) -> Vec<String> {
         self.texts("Cmd")

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Sha384, Sha512, digest::DynDigest};
 
+use super::LayerError;
+
 /// What is known of a file's contents before they are read; each of it is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
@@ -13,6 +15,22 @@ pub struct Content {
     /// A cryptographic hash.
     pub hash: Option<ContentHash>,
 }
+
+impl Content {
+    /// Refuses contents with another CRC.
+    pub(super) fn check_crc(&self, path: &str, crc: crc32fast::Hasher) -> Result<(), LayerError> {
+        let found = crc.finalize();
+        match self.crc32 {
+            Some(expected) if expected != found => {
+                let reason = format!("its CRC-32 is {found:08x} instead of {expected:08x}");
+                Err(LayerError::Damaged { path: path.to_owned(), reason })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) type Hasher = Box<dyn DynDigest + Send>;
 
 /// What the contents of a file must hash to, as RECORD of a wheel may say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +55,7 @@ impl ContentHash {
     }
 
     /// A running hash of its kind, none for SHA-256, which the archive's own takes along.
-    pub(super) fn hasher(&self) -> Option<Box<dyn DynDigest + Send>> {
+    pub(super) fn hasher(&self) -> Option<Hasher> {
         match self {
             Self::Sha256(_) => None,
             Self::Sha384(_) => Some(Box::new(Sha384::default())),

@@ -14,7 +14,7 @@ use image_name::Digest;
 use paired_hash::PairedHash;
 use sha2::digest::DynDigest;
 
-use super::{ContentHash, Layer, LayerError};
+use super::{ContentHash, Layer, LayerError, content::Hasher};
 use crate::{BlobWriter, Store, StoreError};
 
 /// Bytes of a message. Large enough that waking the other thread costs nothing, small enough to stay in its cache.
@@ -39,17 +39,13 @@ enum Message {
     End,
 }
 
-/// The two ways back of buffers.
-struct Used<T> {
-    tar: T,
-    blob: T,
-}
-
 /// The first thread's side.
 pub(crate) struct Digester {
     /// Taken only by `drop`.
     messages: Option<SyncSender<Message>>,
-    used: Used<Receiver<Vec<u8>>>,
+    /// Ways back of buffers: of the archive's and of the blob's.
+    used_tar: Receiver<Vec<u8>>,
+    used_blobs: Receiver<Vec<u8>>,
     thread: Option<JoinHandle<Result<Layer, LayerError>>>,
     /// Always `CHUNK` long; the first `filled` bytes count.
     tar: Vec<u8>,
@@ -67,15 +63,15 @@ impl Digester {
 
     fn start_at(blob: BlobWriter) -> Result<Self, LayerError> {
         let (messages, inbox) = mpsc::sync_channel(DEPTH);
-        let ((tar, used_tar), (blobs, used_blobs)) = (mpsc::channel(), mpsc::channel());
-        let outbox = Used { tar, blob: blobs };
+        let ((tars, used_tar), (blobs, used_blobs)) = (mpsc::channel(), mpsc::channel());
         let thread = std::thread::Builder::new()
             .name("layer-digest".to_owned())
-            .spawn(move || run(&inbox, &outbox, blob))
+            .spawn(move || run(&inbox, &tars, &blobs, blob))
             .map_err(LayerError::Write)?;
         Ok(Self {
             messages: Some(messages),
-            used: Used { tar: used_tar, blob: used_blobs },
+            used_tar,
+            used_blobs,
             thread: Some(thread),
             tar: vec![0; CHUNK],
             filled: 0,
@@ -135,7 +131,7 @@ impl Digester {
     pub fn blob(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
         self.blob_size += bytes.len() as u64;
         if self.blob.len() + bytes.len() > CHUNK && self.blob.len() > HELD {
-            let mut fresh = self.used.blob.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
+            let mut fresh = self.used_blobs.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
             fresh.clear();
             let mut full = std::mem::replace(&mut self.blob, fresh);
             let sent = full.len() - HELD;
@@ -162,7 +158,7 @@ impl Digester {
     }
 
     fn send_tar(&mut self) -> Result<(), LayerError> {
-        let fresh = self.used.tar.try_recv().unwrap_or_else(|_| vec![0; CHUNK]);
+        let fresh = self.used_tar.try_recv().unwrap_or_else(|_| vec![0; CHUNK]);
         let bytes = std::mem::replace(&mut self.tar, fresh);
         let filled = std::mem::take(&mut self.filled);
         let marks = std::mem::take(&mut self.marks);
@@ -196,7 +192,12 @@ fn join(thread: Option<JoinHandle<Result<Layer, LayerError>>>) -> Result<Layer, 
     }
 }
 
-fn run(inbox: &Receiver<Message>, outbox: &Used<Sender<Vec<u8>>>, mut blob: BlobWriter) -> Result<Layer, LayerError> {
+fn run(
+    inbox: &Receiver<Message>,
+    tars: &Sender<Vec<u8>>,
+    blobs: &Sender<Vec<u8>>,
+    mut blob: BlobWriter,
+) -> Result<Layer, LayerError> {
     let mut hashes = Hashes { archive: PairedHash::new(), file: None, wrong: Vec::new() };
     for message in inbox {
         // Nobody waits for the buffer where the layer was given up.
@@ -212,12 +213,12 @@ fn run(inbox: &Receiver<Message>, outbox: &Used<Sender<Vec<u8>>>, mut blob: Blob
                     }
                 }
                 hashes.update(&bytes[from..filled]);
-                outbox.tar.send(bytes)
+                tars.send(bytes)
             }
             Message::Blob(bytes) => {
                 let failed = |error| StoreError::of_write(error).map_or_else(LayerError::Write, LayerError::Store);
                 blob.write_all(&bytes).map_err(failed)?;
-                outbox.blob.send(bytes)
+                blobs.send(bytes)
             }
             Message::End if !hashes.wrong.is_empty() => return Err(LayerError::Hashes { paths: hashes.wrong }),
             Message::End => {
@@ -234,7 +235,7 @@ fn run(inbox: &Receiver<Message>, outbox: &Used<Sender<Vec<u8>>>, mut blob: Blob
 struct Hashes {
     archive: PairedHash,
     /// Its path, its hash, and a running one unless the archive's takes it along.
-    file: Option<(String, ContentHash, Option<Box<dyn DynDigest + Send>>)>,
+    file: Option<(String, ContentHash, Option<Hasher>)>,
     /// Files that did not come to their hashes.
     wrong: Vec<String>,
 }
@@ -275,12 +276,9 @@ mod tests {
     fn a_full_disk_is_the_stores_fault_and_not_that_of_the_contents() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let mut blob = store.blob_writer().unwrap();
-        full(&mut blob);
-        let mut digester = Digester::start_at(blob).unwrap();
+        let mut digester = Digester::start_at(full(&store)).unwrap();
         let error = (0..100).find_map(|_| digester.blob(&vec![1; CHUNK]).err()).unwrap();
         assert!(matches!(&error, LayerError::Store(error) if error.is_full()), "{error:?}");
-        assert_eq!(error.to_string(), format!("failed to write to `{}`", dir.path().display()));
     }
 
     #[test]

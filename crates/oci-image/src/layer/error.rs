@@ -5,52 +5,27 @@ use std::io;
 use crate::StoreError;
 
 /// Why a layer could not be written.
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
     /// A path that has no place in a layer.
     #[error("refused path `{path}` of a layer: {reason}")]
-    Path {
-        /// The path as it was given.
-        path: String,
-        /// Which rule it breaks.
-        reason: &'static str,
-    },
+    Path { path: String, reason: &'static str },
     /// Two entries of one name.
     #[error("refused a second `{path}` in one layer")]
-    Twice {
-        /// The path.
-        path: String,
-    },
+    Twice { path: String },
     /// Something lies below a path that is not a folder in this layer.
     #[error("refused `{path}`: `{parent}` is not a folder in this layer")]
-    NotAFolder {
-        /// The path.
-        path: String,
-        /// The file or link above it.
-        parent: String,
-    },
+    NotAFolder { path: String, parent: String },
     /// The contents could not be read.
     #[error("failed to read the contents of `{path}`")]
-    Read {
-        /// The path inside the layer.
-        path: String,
-        /// What the source said.
-        source: io::Error,
-    },
+    Read { path: String, source: io::Error },
     /// The contents are not what was announced.
     #[error("`{path}` is damaged: {reason}")]
-    Damaged {
-        /// The path inside the layer.
-        path: String,
-        /// How they differ.
-        reason: String,
-    },
+    Damaged { path: String, reason: String },
     /// Contents whose hash is not the one that was announced.
     #[error("the contents of {} are not those that were announced: `{}`", count(paths), paths.join("`, `"))]
-    Hashes {
-        /// The paths inside the layer.
-        paths: Vec<String>,
-    },
+    Hashes { paths: Vec<String> },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),

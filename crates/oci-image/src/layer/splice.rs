@@ -92,12 +92,7 @@ impl Splicer {
                         let found = content.size - remaining;
                         return Err(damaged(format!("it unpacks to {found} bytes instead of {}", content.size)));
                     }
-                    let found = crc.clone().finalize();
-                    if let Some(expected) = content.crc32
-                        && expected != found
-                    {
-                        return Err(damaged(format!("its CRC-32 is {found:08x} instead of {expected:08x}")));
-                    }
+                    content.check_crc(path, crc.clone())?;
                     member.count_known(&crc, content.size);
                     return member.end_unaligned(unused_bits);
                 }

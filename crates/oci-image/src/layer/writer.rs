@@ -51,8 +51,7 @@ impl<'a> LayerWriter<'a> {
         if self.entries.get(name) == Some(&true) {
             return Ok(());
         }
-        self.parents(name)?;
-        self.header(name, Kind::Dir, attr)
+        self.entry(name, Kind::Dir, attr)
     }
 
     /// A regular file with these bytes.
@@ -69,8 +68,7 @@ impl<'a> LayerWriter<'a> {
         content: &Content,
         source: &mut dyn Read,
     ) -> Result<(), LayerError> {
-        let name = entry_name(path)?;
-        self.begin_file(name, attr, content)?;
+        self.begin_file(path, attr, content)?;
         self.compressed(path, content, source)?;
         self.end_file(content)
     }
@@ -85,8 +83,7 @@ impl<'a> LayerWriter<'a> {
         compressed: u64,
         source: &mut dyn Read,
     ) -> Result<(), LayerError> {
-        let name = entry_name(path)?;
-        self.begin_file(name, attr, content)?;
+        self.begin_file(path, attr, content)?;
         self.splicer.get_or_insert_with(Splicer::new).splice(&mut self.member, path, content, compressed, source)?;
         self.end_file(content)
     }
@@ -97,8 +94,7 @@ impl<'a> LayerWriter<'a> {
         if target.is_empty() || target.contains('\0') || target.len() >= 4096 {
             return Err(LayerError::Path { path: path.to_owned(), reason: "it is a link to nothing that can be" });
         }
-        self.parents(name)?;
-        self.header(name, Kind::Symlink(target), attr)
+        self.entry(name, Kind::Symlink(target), attr)
     }
 
     /// Another name of a file of this very layer: engines unpack each layer by itself, so that one below can't be meant.
@@ -108,8 +104,7 @@ impl<'a> LayerWriter<'a> {
             let reason = "it is a hard link to what is not a file of the layer";
             return Err(LayerError::Path { path: path.to_owned(), reason });
         }
-        self.parents(name)?;
-        self.header(name, Kind::HardLink(target), attr)
+        self.entry(name, Kind::HardLink(target), attr)
     }
 
     /// Compressed bytes so far. Some of the last entries may not be among them: up to 64 KiB of headers and padding.
@@ -127,8 +122,7 @@ impl<'a> LayerWriter<'a> {
         if file.len() + ".wh.".len() > 255 {
             return Err(LayerError::Path { path: path.to_owned(), reason: "its whiteout's name would be too long" });
         }
-        self.parents(marker)?;
-        self.header(marker, Kind::File(0), &attr)
+        self.entry(marker, Kind::File(0), &attr)
     }
 
     /// Ends the layer and gives its blob its name in the store.
@@ -138,9 +132,9 @@ impl<'a> LayerWriter<'a> {
         self.member.finish()
     }
 
-    fn begin_file(&mut self, name: &str, attr: &Attr, content: &Content) -> Result<(), LayerError> {
-        self.parents(name)?;
-        self.header(name, Kind::File(content.size), attr)?;
+    fn begin_file(&mut self, path: &str, attr: &Attr, content: &Content) -> Result<(), LayerError> {
+        let name = entry_name(path)?;
+        self.entry(name, Kind::File(content.size), attr)?;
         if let Some(hash) = content.hash {
             self.member.digester().begin_file(name, hash);
         }
@@ -171,38 +165,29 @@ impl<'a> LayerWriter<'a> {
             }
             self.member.compress(&buffer[..length], remaining == 0)?;
         }
-        let damaged = |reason| Err(LayerError::Damaged { path: path.to_owned(), reason });
         if source.read(&mut buffer[..1]).map_err(read_error)? > 0 {
-            return damaged(format!("it has more than {} bytes", content.size));
+            let reason = format!("it has more than {} bytes", content.size);
+            return Err(LayerError::Damaged { path: path.to_owned(), reason });
         }
-        let found = crc.finalize();
-        match content.crc32 {
-            Some(expected) if expected != found => {
-                damaged(format!("its CRC-32 is {found:08x} instead of {expected:08x}"))
-            }
-            _ => Ok(()),
-        }
+        content.check_crc(path, crc)
     }
 
-    /// Writes what is missing of the folders above `name`.
-    fn parents(&mut self, name: &str) -> Result<(), LayerError> {
-        let Some((folder, _)) = name.rsplit_once('/') else {
-            return Ok(());
-        };
-        match self.entries.get(folder) {
-            Some(true) => return Ok(()),
-            Some(false) => {
-                return Err(LayerError::NotAFolder { path: name.to_owned(), parent: folder.to_owned() });
+    /// Writes the header of an entry, before it what is missing of the folders above it.
+    fn entry(&mut self, name: &str, kind: Kind<'_>, attr: &Attr) -> Result<(), LayerError> {
+        if let Some((folder, _)) = name.rsplit_once('/') {
+            match self.entries.get(folder) {
+                Some(true) => {}
+                Some(false) => {
+                    return Err(LayerError::NotAFolder { path: name.to_owned(), parent: folder.to_owned() });
+                }
+                None => {
+                    let LayerOptions { mtime, uid, gid, parents } = self.options;
+                    let new = Attr { mode: 0o755, uid, gid, mtime };
+                    let attr = parents.get(&format!("/{folder}")).copied().unwrap_or(new);
+                    self.entry(folder, Kind::Dir, &attr)?;
+                }
             }
-            None => {}
         }
-        self.parents(folder)?;
-        let LayerOptions { mtime, uid, gid, parents } = self.options;
-        let attr = parents.get(&format!("/{folder}")).copied().unwrap_or(Attr { mode: 0o755, uid, gid, mtime });
-        self.header(folder, Kind::Dir, &attr)
-    }
-
-    fn header(&mut self, name: &str, kind: Kind<'_>, attr: &Attr) -> Result<(), LayerError> {
         if self.entries.insert(name.to_owned(), kind == Kind::Dir).is_some() {
             return Err(LayerError::Twice { path: name.to_owned() });
         }

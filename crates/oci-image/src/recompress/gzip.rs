@@ -80,12 +80,24 @@ mod tests {
 
     use super::*;
 
+    /// A reader that gives less than it is asked for.
+    struct Slow<'a>(&'a [u8]);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(70_001);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
         #[test]
-        fn any_bytes_come_back(pieces in vec((any::<u8>(), 1..700_000_usize, any::<bool>()), 0..6)) {
+        fn any_bytes_come_back_from_the_same_gzip_however_many_chunks_are_under_way(
+            parts in vec((any::<u8>(), 1..700_000_usize, any::<bool>()), 0..6)
+        ) {
             let mut bytes = Vec::new();
-            for (seed, length, noise) in pieces {
+            for (seed, length, noise) in parts {
                 let mut state = u32::from(seed) + 1;
                 bytes.extend((0..length).map(|_| {
                     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -101,78 +113,17 @@ mod tests {
             prop_assert!(decoder.into_inner().is_empty());
             prop_assert!(found == bytes);
             prop_assert!(packed.len() < bytes.len() + bytes.len() / 1000 + 100);
-        }
-    }
-
-    /// Noise and text of several chunks, the last not a whole one.
-    fn several_chunks() -> Vec<u8> {
-        let mut state = 1_u32;
-        let mut bytes = vec![0; 5 * CHUNK + 77];
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *byte = if (at / CHUNK).is_multiple_of(2) { (state >> 24) as u8 } else { b'a' + (state >> 30) as u8 };
-        }
-        bytes
-    }
-
-    #[test]
-    fn the_bytes_are_the_same_however_many_chunks_are_under_way() {
-        let bytes = several_chunks();
-        let by = |most| {
-            let mut packed = Vec::new();
-            compress_by(most, &mut bytes.as_slice(), &mut packed).unwrap();
-            packed
-        };
-        let by_one = by(1);
-        let mut found = Vec::new();
-        flate2::bufread::GzDecoder::new(by_one.as_slice()).read_to_end(&mut found).unwrap();
-        assert!(found == bytes);
-        for most in [2, 3, 20] {
-            assert!(by(most) == by_one, "{most} chunks");
-        }
-    }
-
-    #[test]
-    fn an_input_that_comes_in_pieces_gives_the_same_bytes() {
-        struct Pieces<'a>(&'a [u8]);
-        impl Read for Pieces<'_> {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                let length = buffer.len().min(70_001);
-                self.0.read(&mut buffer[..length])
+            for most in [1, 2, 20] {
+                let mut again = Vec::new();
+                compress_by(most, &mut Slow(&bytes), &mut again).unwrap();
+                prop_assert!(again == packed, "{} chunks", most);
             }
         }
-        let bytes = several_chunks();
-        let (mut whole, mut pieces) = (Vec::new(), Vec::new());
-        compress(&mut bytes.as_slice(), &mut whole).unwrap();
-        compress(&mut Pieces(&bytes), &mut pieces).unwrap();
-        assert!(whole == pieces);
-    }
-
-    #[test]
-    fn an_input_that_fails_ends_it() {
-        struct Cut(usize);
-        impl Read for Cut {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                self.0 = self.0.checked_sub(buffer.len()).ok_or(io::ErrorKind::ConnectionReset)?;
-                Ok(buffer.len())
-            }
-        }
-        let error = compress(&mut Cut(3 * CHUNK), &mut io::sink()).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[test]
     fn an_output_that_fails_ends_it() {
-        struct Full;
-        impl Write for Full {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let error = compress(&mut io::repeat(1).take(50 << 20), &mut Full).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let error = compress(&mut io::repeat(1).take(50 << 20), &mut &mut [0; 100][..]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WriteZero);
     }
 }

@@ -6,94 +6,64 @@ use crate::Attr;
 /// Bytes of a header; contents are padded to whole ones.
 pub(crate) const BLOCK: usize = 512;
 
-/// A header, fields taken out of it on demand.
-pub(crate) struct Header<'a>(pub &'a [u8; BLOCK]);
+/// Whether a header's checksum holds, as the sum of unsigned bytes or, in very old archives, of signed ones.
+pub(crate) fn is_intact(block: &[u8; BLOCK]) -> bool {
+    let Some(said) = octal(&block[148..156]) else {
+        return false;
+    };
+    // The field itself counts as blanks.
+    let others = || block[..148].iter().chain(&block[156..]);
+    let unsigned: u64 = others().map(|&byte| u64::from(byte)).sum::<u64>() + 8 * 32;
+    let signed: i64 = others().map(|&byte| i64::from(byte as i8)).sum::<i64>() + 8 * 32;
+    said == unsigned || i64::try_from(said) == Ok(signed)
+}
 
-impl Header<'_> {
-    /// Whether all bytes are zero: two such blocks end an archive.
-    pub fn is_end(&self) -> bool {
-        *self.0 == [0; BLOCK]
-    }
+/// Length of the contents in bytes.
+pub(crate) fn size(block: &[u8; BLOCK]) -> Option<u64> {
+    let field = &block[124..136];
+    if field[0] == 0xff { None } else { number(field) }
+}
 
-    /// Whether the checksum holds, as the sum of unsigned bytes or, in very old archives, of signed ones.
-    pub fn is_intact(&self) -> bool {
-        let Some(said) = octal(&self.0[148..156]) else {
-            return false;
-        };
-        // The field itself counts as blanks.
-        let others = || self.0[..148].iter().chain(&self.0[156..]);
-        let unsigned: u64 = others().map(|&byte| u64::from(byte)).sum::<u64>() + 8 * 32;
-        let signed: i64 = others().map(|&byte| i64::from(byte as i8)).sum::<i64>() + 8 * 32;
-        said == unsigned || i64::try_from(said) == Ok(signed)
-    }
+/// The name, in bytes.
+pub(crate) fn path(block: &[u8; BLOCK]) -> Vec<u8> {
+    let name = text(&block[0..100]);
+    // GNU's archives have other things where POSIX's have the prefix.
+    let prefix = if &block[257..263] == b"ustar\0" { text(&block[345..500]) } else { &[] };
+    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
+}
 
-    /// What kind of entry it begins.
-    pub fn flag(&self) -> u8 {
-        self.0[156]
-    }
+/// What a link leads to, in bytes.
+pub(crate) fn link(block: &[u8; BLOCK]) -> Vec<u8> {
+    text(&block[157..257]).to_vec()
+}
 
-    /// Length of the contents in bytes.
-    pub fn size(&self) -> Option<u64> {
-        let field = &self.0[124..136];
-        if field[0] == 0xff { None } else { number(field) }
-    }
-
-    /// The name, in bytes.
-    pub fn path(&self) -> Vec<u8> {
-        let name = text(&self.0[0..100]);
-        // GNU's archives have other things where POSIX's have the prefix.
-        let prefix = if &self.0[257..263] == b"ustar\0" { text(&self.0[345..500]) } else { &[] };
-        if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
-    }
-
-    /// What a link leads to, in bytes.
-    pub fn link(&self) -> Vec<u8> {
-        text(&self.0[157..257]).to_vec()
-    }
-
-    /// Owner, mode and time. A time before 1970 counts as 1970.
-    pub fn attr(&self) -> Option<Attr> {
-        Some(Attr {
-            mode: (number(&self.0[100..108])? & 0o7777) as u32,
-            uid: number(&self.0[108..116])?,
-            gid: number(&self.0[116..124])?,
-            mtime: number(&self.0[136..148])?,
-        })
-    }
+/// Owner, mode and time. A time before 1970 counts as 1970.
+pub(crate) fn attr(block: &[u8; BLOCK]) -> Option<Attr> {
+    let mode = (number(&block[100..108])? & 0o7777) as u32;
+    let (uid, gid) = (number(&block[108..116])?, number(&block[116..124])?);
+    Some(Attr { mode, uid, gid, mtime: number(&block[136..148])? })
 }
 
 /// A field up to its first NUL.
-fn text(field: &[u8]) -> &[u8] {
+pub(crate) fn text(field: &[u8]) -> &[u8] {
     field.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 /// Octal digits, or GNU's base 256 where the first bit is set; a negative number counts as 0.
 fn number(field: &[u8]) -> Option<u64> {
-    match field.first()? {
-        0xff => Some(0),
-        first if first & 0x80 != 0 => {
-            let mut value = u64::from(first & 0x7f);
-            for &byte in &field[1..] {
-                value = value.checked_mul(256)?.checked_add(byte.into())?;
-            }
-            Some(value)
-        }
-        _ => octal(field),
+    let (&first, rest) = field.split_first()?;
+    if first & 0x80 == 0 {
+        return octal(field);
     }
+    let add = |value: u64, &byte: &u8| value.checked_mul(256)?.checked_add(byte.into());
+    if first == 0xff { Some(0) } else { rest.iter().try_fold(u64::from(first & 0x7f), add) }
 }
 
 /// Octal digits between blanks, ended by a blank or NUL; an empty field is 0.
 fn octal(field: &[u8]) -> Option<u64> {
-    let digits = field.trim_ascii_start();
-    let end = digits.iter().position(|byte| matches!(byte, 0 | b' ')).unwrap_or(digits.len());
-    let mut value: u64 = 0;
-    for &byte in &digits[..end] {
-        if !matches!(byte, b'0'..=b'7') {
-            return None;
-        }
-        value = value.checked_mul(8)?.checked_add(u64::from(byte - b'0'))?;
-    }
-    Some(value)
+    let digits = field.trim_ascii_start().split(|byte| matches!(byte, 0 | b' ')).next()?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    if digits.is_empty() { Some(0) } else { u64::from_str_radix(digits, 8).ok() }
 }
 
 /// What a PAX header says, as far as it matters here. Empty values take a field back.

@@ -46,8 +46,8 @@ pub fn read_layer<T, E: From<UnpackError>>(
     let opened = source.open(blob).map_err(read_error)?;
     let (compression, archive) = decoder(CheckedReader::new(opened, blob)).map_err(read_error)?;
     if Compression::of_media_type(&blob.media_type).is_some_and(|said| said != compression) {
-        let media_type = blob.media_type.clone();
-        return Err(UnpackError::Compression { digest, media_type, found: compression.name() }.into());
+        let reason = format!("its media type is `{}`, its contents are {}", blob.media_type, compression.name());
+        return Err(UnpackError::Refused { digest, reason }.into());
     }
     thread::scope(|scope| {
         let (chunks, inbox) = mpsc::sync_channel(DEPTH);
@@ -71,7 +71,10 @@ pub fn read_layer<T, E: From<UnpackError>>(
         let LayerStream { hash, size, .. } = stream;
         let found = Digest::from_bytes(hash.finalize().into());
         match diff_id {
-            Some(wanted) if wanted != found => Err(UnpackError::DiffId { digest, found, wanted }.into()),
+            Some(wanted) if wanted != found => {
+                let reason = format!("unpacked it is {found}, the image's config says {wanted}");
+                Err(UnpackError::Refused { digest, reason }.into())
+            }
             _ => Ok((value, Unpacked { diff_id: found, tar_size: size, compression })),
         }
     })

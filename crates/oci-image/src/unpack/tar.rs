@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     TarError,
-    header::{BLOCK, Header, Pax},
+    header::{self, BLOCK, Pax},
 };
 use crate::{Attr, checked::read_full};
 
@@ -109,31 +109,33 @@ impl<R: SkipRead> TarReader<R> {
             let Some(block) = self.block()? else {
                 return Ok(None);
             };
-            let header = Header(&block);
-            if header.is_end() {
+            // Two blocks of zeros end an archive.
+            if block == [0; BLOCK] {
                 return Ok(None);
             }
             let malformed = |reason: &str| TarError::Malformed { offset: at, reason: reason.to_owned() };
-            if !header.is_intact() {
+            if !header::is_intact(&block) {
                 return Err(malformed("there is no header of an entry"));
             }
-            let size = header.size().ok_or_else(|| malformed("an entry's size is not a number"))?;
-            match header.flag() {
+            let size = header::size(&block).ok_or_else(|| malformed("an entry's size is not a number"))?;
+            match block[156] {
                 b'x' => {
                     let records = self.extended(at, size)?;
                     pax.read(&records).ok_or_else(|| malformed("an extended header's records are malformed"))?;
                 }
                 // For all entries to come; in practice it holds comments.
                 b'g' => drop(self.extended(at, size)?),
-                b'L' => long_name = Some(nul_ended(self.extended(at, size)?)),
-                b'K' => long_link = Some(nul_ended(self.extended(at, size)?)),
+                b'L' => long_name = Some(header::text(&self.extended(at, size)?).to_vec()),
+                b'K' => long_link = Some(header::text(&self.extended(at, size)?).to_vec()),
                 flag => {
                     let pax_name = pax.sparse_name.take();
                     let sparse = flag == b'S' || pax_name.is_some();
-                    let path = pax_name.or(pax.path.take()).or(long_name.take()).unwrap_or_else(|| header.path());
-                    let link = pax.link.take().or(long_link.take()).unwrap_or_else(|| header.link());
+                    let path =
+                        pax_name.or(pax.path.take()).or(long_name.take()).unwrap_or_else(|| header::path(&block));
+                    let link = pax.link.take().or(long_link.take()).unwrap_or_else(|| header::link(&block));
                     let size = pax.size.unwrap_or(size);
-                    let attr = header.attr().ok_or_else(|| malformed("an entry's owner or mode is not a number"))?;
+                    let attr =
+                        header::attr(&block).ok_or_else(|| malformed("an entry's owner or mode is not a number"))?;
                     let attr = pax.over(attr);
                     // An old GNU sparse entry's map may go on in blocks of its own.
                     let mut goes_on = flag == b'S' && block[482] != 0;
@@ -142,7 +144,7 @@ impl<R: SkipRead> TarReader<R> {
                         goes_on = map[504] != 0;
                     }
                     let path = plain(&path).map_err(&malformed)?;
-                    let folder_by_name = header.path().ends_with(b"/");
+                    let folder_by_name = header::path(&block).ends_with(b"/");
                     let kind = match flag {
                         _ if sparse => EntryKind::Sparse,
                         0 if folder_by_name => EntryKind::Dir,
@@ -224,13 +226,6 @@ pub struct Contents<'a, R> {
     tar: &'a mut TarReader<R>,
 }
 
-impl<R: SkipRead> Contents<'_, R> {
-    /// Bytes that are left to read.
-    pub fn remaining(&self) -> u64 {
-        self.tar.contents
-    }
-}
-
 impl<R: SkipRead> Read for Contents<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let space = usize::try_from(self.tar.contents).unwrap_or(usize::MAX).min(buffer.len());
@@ -245,11 +240,6 @@ impl<R: SkipRead> Read for Contents<'_, R> {
         self.tar.offset += length as u64;
         Ok(length)
     }
-}
-
-fn nul_ended(mut text: Vec<u8>) -> Vec<u8> {
-    text.truncate(text.iter().position(|&byte| byte == 0).unwrap_or(text.len()));
-    text
 }
 
 /// A path without leading slash, empty and `.` components. One that leads out is refused, as docker does.

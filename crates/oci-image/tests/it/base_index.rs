@@ -213,48 +213,13 @@ const SITE: &str = "opt/env/lib/python3.9/site-packages";
 
 #[test]
 fn a_removal_takes_what_is_a_distributions_own() {
-    let at = |path: &str| format!("{SITE}/{path}");
-    let files: Vec<(String, &[u8])> = vec![
-        (at("numpy/__init__.py"), b""),
-        (at("numpy/core/x.py"), b""),
-        (at("numpy/core/__pycache__/x.cpython-39.pyc"), b""),
-        (at("numpy/__pycache__/__init__.cpython-39.pyc"), b""),
-        (at("numpy-1.21.dist-info/METADATA"), b"Name: NumPy\nVersion: 1.21\n\n"),
-        (at("numpy-1.21.dist-info/INSTALLER"), b"conda"),
-        (
-            at("numpy-1.21.dist-info/RECORD"),
-            b"numpy/__init__.py,sha256=x,0\nnumpy/core/x.py,,\nnumpy-1.21.dist-info/METADATA,,\n../../../bin/f2py,,\n\
-              single.py,,\nns/a/x.py,,\nshared.txt,,\nnot/there.py,,\n../../../../../etc/passwd,,\n/etc/passwd,,\n",
-        ),
-        ("opt/env/bin/f2py".to_owned(), b""),
-        ("opt/env/conda-meta/numpy-1.21-py39.json".to_owned(), br#"{"name":"numpy","version":"1.21","files":[]}"#),
-        (at("single.py"), b""),
-        (at("__pycache__/single.cpython-39.pyc"), b""),
-        (at("__pycache__/single.cpython-39.opt-1.pyc"), b""),
-        (at("__pycache__/singleton.cpython-39.pyc"), b""),
-        (at("ns/a/x.py"), b""),
-        (at("ns/b/y.py"), b""),
-        (at("shared.txt"), b""),
-        ("etc/passwd".to_owned(), b""),
-        (at("other-2.0.dist-info/METADATA"), b"Name: other\nVersion: 2.0\n\n"),
-        (at("other-2.0.dist-info/RECORD"), b"\"ns/b/y.py\",,\nshared.txt,,\nother-2.0.dist-info/METADATA,,\n"),
-        (at("Bare_Name-3.0-py3.9.egg-info"), b"Metadata-Version: 1.0\nName: Bare.Name\nVersion: 3.0\n"),
-        (at("eggy.egg-info/PKG-INFO"), b"Name: eggy\nVersion: 4\n\n"),
-        (at("eggy.egg-info/installed-files.txt"), b"../eggy/__init__.py\nPKG-INFO\n../../../../bin/eggy\n"),
-        (at("eggy/__init__.py"), b""),
-        ("opt/env/bin/eggy".to_owned(), b""),
-        (at("condaonly-5-py3.9.egg-info"), b"Name: condaonly\nVersion: 5\n"),
-        (
-            "opt/env/conda-meta/condaonly-5-0.json".to_owned(),
-            br#"{"name":"condaonly","files":["lib/python3.9/site-packages/condaonly.py", "lib/python3.9/site-packages/condaonly-5-py3.9.egg-info"]}"#,
-        ),
-        (at("condaonly.py"), b""),
-        (at("zipped-6-py3.9.egg/EGG-INFO/PKG-INFO"), b"Name: zipped\nVersion: 6\n"),
-        (at("setuptools/_vendor/vendored-7.dist-info/METADATA"), b"Name: vendored\nVersion: 7\n"),
-        ("opt/env/pkgs/cached-8/lib/python3.9/site-packages/cached-8.dist-info/METADATA".to_owned(), b"Name: cached\nVersion: 8\n"),
-        (at("broken-9.dist-info/METADATA"), b"\xff"),
-    ];
-    let mut entries: Vec<Made<'_>> = files.iter().map(|(path, bytes)| File(path, bytes)).collect();
+    let listed =
+        include_str!("removal_base.txt").lines().skip(1).map(|line| line.split_once(' ').unwrap_or((line, "")));
+    let files: Vec<(String, String)> =
+        listed.map(|(path, contents)| (path.replace('@', SITE), contents.replace("\\n", "\n"))).collect();
+    let mut entries: Vec<Made<'_>> = files.iter().map(|(path, text)| File(path, text.as_bytes())).collect();
+    let broken = format!("{SITE}/broken-9.dist-info/METADATA");
+    entries.push(File(&broken, b"\xff"));
     let old = format!("{SITE}/replaced-1.dist-info/METADATA");
     entries.push(File(&old, b"Name: replaced\nVersion: 1\n"));
     let second = format!("{SITE}/replaced-1.dist-info");

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::{Read, Write as _},
+    path::PathBuf,
 };
 
 use expect_test::{ExpectFile, expect_file};
@@ -18,6 +19,9 @@ use sha2::{Digest as _, Sha256, Sha512};
 use crate::made::{gunzip, noise, store};
 
 const ATTR: Attr = Attr { mode: 0o644, uid: 1000, gid: 100, mtime: 315_532_800 };
+
+/// A base of which no folder is known.
+static NONE: ParentDirs = ParentDirs::new();
 
 fn options(parents: &ParentDirs) -> LayerOptions<'_> {
     LayerOptions { mtime: 315_532_800, uid: 1000, gid: 100, parents }
@@ -77,8 +81,8 @@ fn known(bytes: &[u8]) -> Content {
     }
 }
 
-/// Raw deflate of these pieces: each ends with a flush or the last with the end, at this level and strategy.
-fn deflate(pieces: &[(Vec<u8>, bool)], level: i32, strategy: i32) -> Vec<u8> {
+/// Raw deflate of these parts: each ends with a flush or the last with the end, at this level and strategy.
+fn deflate(parts: &[(Vec<u8>, bool)], level: i32, strategy: i32) -> Vec<u8> {
     let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(level, 0, strategy));
     let mut out = Vec::new();
     let mut buffer = vec![0; 1 << 16];
@@ -92,8 +96,8 @@ fn deflate(pieces: &[(Vec<u8>, bool)], level: i32, strategy: i32) -> Vec<u8> {
             }
         }
     };
-    for (piece, flush) in pieces {
-        feed(piece, if *flush { TDEFLFlush::Sync } else { TDEFLFlush::None });
+    for (part, flush) in parts {
+        feed(part, if *flush { TDEFLFlush::Sync } else { TDEFLFlush::None });
     }
     feed(&[], TDEFLFlush::Finish);
     out
@@ -111,22 +115,23 @@ fn check(build: impl FnOnce(&mut LayerWriter<'_>) -> Result<(), LayerError>, par
 }
 
 #[test]
-fn a_second_name_points_at_a_file_of_the_layer() {
-    let (_dir, store) = store();
-    let parents = ParentDirs::new();
-    let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
-    writer.file("/opt/b/one", &ATTR, b"hello").unwrap();
-    writer.hard_link("/opt/a/two", &ATTR, "/opt/b/one").unwrap();
-    for target in ["/opt/b/other", "/opt/b", "/../etc/passwd"] {
-        let refused = writer.hard_link("/opt/a/three", &ATTR, target);
-        assert!(matches!(refused, Err(LayerError::Path { .. })), "{target}");
-    }
-    let before = writer.size();
-    writer.file("/opt/c", &ATTR, &[0; 200_000]).unwrap();
-    assert!(writer.size() > before);
-    let layer = writer.finish().unwrap();
-    let tar = unpack(&store, &layer);
-    expect_file!["snapshots/hard_links.txt"].assert_eq(&listing(&tar));
+fn a_hard_link_points_at_a_file_of_the_layer() {
+    check(
+        |writer| {
+            writer.file("/opt/b/one", &ATTR, b"hello")?;
+            writer.hard_link("/opt/a/two", &ATTR, "/opt/b/one")?;
+            for target in ["/opt/b/other", "/opt/b", "/../etc/passwd"] {
+                let refused = writer.hard_link("/opt/a/three", &ATTR, target);
+                assert!(matches!(refused, Err(LayerError::Path { .. })), "{target}");
+            }
+            let before = writer.size();
+            writer.file("/opt/c", &ATTR, &[0; 200_000])?;
+            assert!(writer.size() > before);
+            Ok(())
+        },
+        &NONE,
+        expect_file!["snapshots/hard_links.txt"],
+    );
 }
 
 #[test]
@@ -164,7 +169,7 @@ fn long_and_foreign_names_and_numbers_survive() {
             writer.symlink("/link", &ATTR, &format!("{}/ü", "t".repeat(30)))?;
             writer.file("/big-ids", &Attr { mode: 0o600, uid: 1 << 30, gid: 1 << 22, mtime: 1 << 34 }, b"")
         },
-        &ParentDirs::new(),
+        &NONE,
         expect_file!["snapshots/names.txt"],
     );
 }
@@ -175,32 +180,29 @@ fn paths_that_lead_out_or_clash_are_refused() {
         ["", "/", "/a/../b", "/a//b", "/a/.", "/a\0b", "/a/.wh.b", "/.wh..wh..opq/c", &format!("/{}", "c".repeat(256))]
     {
         let (_dir, store) = store();
-        let parents = ParentDirs::new();
-        let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
+        let mut writer = LayerWriter::new(&store, options(&NONE)).unwrap();
         assert!(matches!(writer.file(path, &ATTR, b""), Err(LayerError::Path { .. })), "{path:?}");
     }
-    let none = ParentDirs::new();
     check(
         |writer| writer.file("/a", &ATTR, b"").and_then(|()| writer.file("/a", &ATTR, b"")),
-        &none,
+        &NONE,
         expect_file!["snapshots/twice.txt"],
     );
     check(
         |writer| writer.symlink("/a", &ATTR, "/etc").and_then(|()| writer.file("/a/passwd", &ATTR, b"")),
-        &none,
+        &NONE,
         expect_file!["snapshots/below_a_link.txt"],
     );
 }
 
 #[test]
 fn contents_that_were_not_announced_are_refused() {
-    let none = ParentDirs::new();
     let text = b"import mindspore\n".repeat(100);
     let stream = deflate(&[(text.clone(), false)], 6, 0);
     let length = stream.len() as u64;
     let splice = |content: Content, compressed: u64, bytes: &[u8]| {
         let (_dir, store) = store();
-        let mut writer = LayerWriter::new(&store, options(&none)).unwrap();
+        let mut writer = LayerWriter::new(&store, options(&NONE)).unwrap();
         let result = writer.deflated("/f", &ATTR, &content, compressed, &mut { bytes });
         result.and_then(|()| writer.finish()).unwrap_err().to_string()
     };
@@ -229,8 +231,7 @@ fn contents_that_were_not_announced_are_refused() {
 #[test]
 fn a_layer_that_is_given_up_leaves_nothing() {
     let (_dir, store) = store();
-    let parents = ParentDirs::new();
-    let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
+    let mut writer = LayerWriter::new(&store, options(&NONE)).unwrap();
     writer.file("/a", &ATTR, &[7; 1_000_000]).unwrap();
     drop(writer);
     for folder in ["tmp", "blobs/sha256"] {
@@ -265,7 +266,7 @@ fn bits_behind_a_stream_do_not_matter_and_a_sha512_is_checked() {
             let content = Content { hash: Some(ContentHash::Sha512(Sha512::digest(b"abc").into())), ..known(b"abc") };
             writer.file_from("/h", &ATTR, &content, &mut &b"abc"[..])
         },
-        &ParentDirs::new(),
+        &NONE,
         expect_file!["snapshots/streams.txt"],
     );
 }
@@ -283,10 +284,9 @@ fn a_tree_is_the_same_layer_in_any_order() {
         entry("/usr/local/lib", TreeKind::Dir),
         entry("/usr/old", TreeKind::Whiteout),
     ];
-    let parents = ParentDirs::new();
-    let layer = tree_layer(&store, entries.clone(), options(&parents)).unwrap();
+    let layer = tree_layer(&store, entries.clone(), options(&NONE)).unwrap();
     entries.reverse();
-    assert_eq!(tree_layer(&store, entries, options(&parents)).unwrap(), layer);
+    assert_eq!(tree_layer(&store, entries, options(&NONE)).unwrap(), layer);
     assert!(layer.size < 10_000, "300,000 equal bytes are compressed: {}", layer.size);
     expect_file!["snapshots/tree.txt"].assert_eq(&listing(&unpack(&store, &layer)));
 }
@@ -296,8 +296,7 @@ fn a_tree_is_the_same_layer_in_any_order() {
 #[test]
 fn the_bytes_of_a_layer_stay_the_same() {
     let (_dir, store) = store();
-    let parents = ParentDirs::new();
-    let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
+    let mut writer = LayerWriter::new(&store, options(&NONE)).unwrap();
     let text: Vec<u8> = (0..200_000_u32).flat_map(|number| number.wrapping_mul(number).to_le_bytes()).collect();
     writer.file("/a/compressed", &ATTR, &text).unwrap();
     let stream = deflate(&[(text[..1000].to_vec(), false)], 9, 0);
@@ -311,7 +310,7 @@ fn the_bytes_of_a_layer_stay_the_same() {
     assert_eq!([layer.digest, layer.diff_id].map(|digest| digest.to_string()), expected);
 }
 
-fn piece() -> impl Strategy<Value = Vec<u8>> {
+fn part() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(Vec::new()),
         proptest::collection::vec(any::<u8>(), 0..600),
@@ -328,7 +327,7 @@ proptest! {
     fn any_deflate_streams_can_be_spliced(
         files in proptest::collection::vec(
             (
-                proptest::collection::vec((piece(), any::<bool>()), 0..4),
+                proptest::collection::vec((part(), any::<bool>()), 0..4),
                 prop_oneof![Just(0), Just(1), Just(6), Just(9)],
                 prop_oneof![Just(0), Just(2), Just(4)],
             ),
@@ -336,12 +335,11 @@ proptest! {
         )
     ) {
         let (_dir, store) = store();
-        let parents = ParentDirs::new();
-        let mut writer = LayerWriter::new(&store, options(&parents)).unwrap();
+            let mut writer = LayerWriter::new(&store, options(&NONE)).unwrap();
         let mut expected = BTreeMap::new();
-        for (number, (pieces, level, strategy)) in files.iter().enumerate() {
-            let bytes: Vec<u8> = pieces.iter().flat_map(|(piece, _)| piece.iter().copied()).collect();
-            let stream = deflate(pieces, *level, *strategy);
+        for (number, (parts, level, strategy)) in files.iter().enumerate() {
+            let bytes: Vec<u8> = parts.iter().flat_map(|(part, _)| part.iter().copied()).collect();
+            let stream = deflate(parts, *level, *strategy);
             let path = format!("f{number}");
             writer.deflated(&path, &ATTR, &known(&bytes), stream.len() as u64, &mut &stream[..]).unwrap();
             writer.file(&format!("g{number}"), &ATTR, &bytes).unwrap();
@@ -356,28 +354,18 @@ proptest! {
 #[test]
 fn a_file_that_changed_since_it_was_known_makes_no_layer() {
     let (dir, store) = store();
-    let file = dir.path().join("on-disk");
+    let (file, pipe) = (dir.path().join("on-disk"), dir.path().join("pipe"));
     std::fs::write(&file, b"abc").unwrap();
-    let entry = |path: &str, kind| vec![TreeEntry { path: path.to_owned(), attr: ATTR, kind }];
-    let known = |bytes: &[u8]| {
-        let kind = TreeKind::Known { file: file.clone(), sha256: Digest::of(bytes) };
-        tree_layer(&store, entry("/f", kind), options(&ParentDirs::new()))
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let layer_of = |kind| {
+        let entry = TreeEntry { path: "/f".to_owned(), attr: ATTR, kind };
+        tree_layer(&store, vec![entry], options(&NONE))
     };
-    let plain = tree_layer(&store, entry("/f", TreeKind::Bytes(b"abc".to_vec())), options(&ParentDirs::new())).unwrap();
-    assert_eq!(known(b"abc").unwrap(), plain);
-    let error = known(b"other").unwrap_err().to_string();
-    assert_eq!(error, "the contents of one file are not those that were announced: `f`");
-}
-
-#[test]
-fn what_has_become_a_pipe_is_not_waited_for() {
-    let (dir, store) = store();
-    let file = dir.path().join("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
-    let kind = TreeKind::Known { file, sha256: Digest::from_bytes([0; 32]) };
-    let entry = TreeEntry { path: "/srv/pipe".to_owned(), attr: ATTR, kind };
-    match tree_layer(&store, vec![entry], options(&ParentDirs::new())) {
-        Err(LayerError::Read { path, source }) => assert!(path.ends_with("/pipe"), "{path}: {source}"),
-        other => panic!("{other:?}"),
-    }
+    let known = |file: &PathBuf, bytes: &[u8]| {
+        layer_of(TreeKind::Known { file: file.clone(), sha256: Digest::of(bytes) }).map_err(|error| error.to_string())
+    };
+    assert_eq!(known(&file, b"abc").unwrap(), layer_of(TreeKind::Bytes(b"abc".to_vec())).unwrap());
+    assert_eq!(known(&file, b"other").unwrap_err(), "the contents of one file are not those that were announced: `f`");
+    // What has become a pipe is not waited for.
+    assert_eq!(known(&pipe, b"").unwrap_err(), format!("failed to read the contents of `{}`", pipe.display()));
 }
