@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "cli/program.rs"]
 mod program;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::program::program;
+use crate::program::{program, run};
 
 /// Puts a program in the folder.
 fn put(folder: &Path, name: &str, script: &str) {
@@ -29,13 +30,7 @@ fn command(folder: &Path, limit: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Its exit code and what it said of the failure.
-fn run(folder: &Path, limit: &str, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = command(folder, limit, arguments).output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// One test for all: a second thread that forks while a program is being written would make it "busy".
+/// One test for all, in a program of its own: a second thread that forks while a program is being written would make it "busy".
 #[test]
 fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -46,7 +41,7 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     let check = |script: &str, arguments: &[&str], expected: &[&str]| {
         put(folder, "docker", script);
         let begin = Instant::now();
-        let (code, said) = run(folder, hang, arguments);
+        let (code, _, said) = run(command(folder, hang, arguments));
         assert!(begin.elapsed() < Duration::from_secs(60), "{script}: it was waited for");
         assert_eq!(code, Some(1), "{said}");
         for text in expected {
@@ -63,8 +58,7 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     check("[ $1 = image ] && exit 1; exec sleep 600", &["inspect", "docker-daemon:base:1"], &version);
 
     // The doctor, who promises to be quick, tells it too.
-    let output = command(folder, answer, &["doctor", "--registry", "127.0.0.1:9"]).output().unwrap();
-    let table = String::from_utf8(output.stdout).unwrap();
+    let (_, table, _) = run(command(folder, answer, &["doctor", "--registry", "127.0.0.1:9"]));
     assert!(table.contains("WRONG    engine         `docker version` did not answer within 1.8 s"), "{table}");
 
     // What an engine that is there says is told; one that is not there has nothing to say.
@@ -78,20 +72,20 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
             ["error: neither a docker daemon answers nor can podman be run", "`podman --version` failed: no runtime"],
         ),
     ] {
-        let (_, said) = run(folder, answer, &[&image[..], &["--engine", engine]].concat());
+        let (_, _, said) = run(command(folder, answer, &[&image[..], &["--engine", engine]].concat()));
         assert!(expected.iter().all(|text| said.contains(text)), "{engine}: {said}");
     }
 
     // An engine that fails without a word.
     put(folder, "docker", "[ $1 = image ] && exit 3; exit 0");
-    let (code, said) = run(folder, answer, &["inspect", "docker-daemon:base:1"]);
+    let (code, _, said) = run(command(folder, answer, &["inspect", "docker-daemon:base:1"]));
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("caused by: it said nothing (exit status: 3)"), "{said}");
 
     // Nothing is built or made for an image that nobody has.
     put(folder, "docker", "[ $1 = image ] && echo No such image >&2 && exit 1; exit 0");
     let out = folder.join("out");
-    let (code, said) = run(folder, answer, &["try", "2022110900000", "--out", out.to_str().unwrap()]);
+    let (code, _, said) = run(command(folder, answer, &["try", "2022110900000", "--out", out.to_str().unwrap()]));
     assert_eq!(code, Some(2), "{said}");
     for text in [
         "`2022110900000` is neither in the store nor does docker have it",

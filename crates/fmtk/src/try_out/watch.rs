@@ -96,7 +96,7 @@ fn observe(watched: &Watched<'_>, state: &mut State, events: &Receiver<Event>, b
             Ok(Event::Ended(node, code)) => state.ended(node, code, begin.elapsed()),
             Err(_) => state.late(begin.elapsed(), watched.timeout),
         }
-        stop(watched, &state.to_stop());
+        stop(watched, &state.begin_stop());
     }
     Ok(())
 }
@@ -196,8 +196,8 @@ impl State {
         table.min(end).saturating_sub(now).min(Duration::from_secs(86_400))
     }
 
-    /// The nodes that are to be stopped now: all that run, once there is a cause.
-    fn to_stop(&mut self) -> Vec<usize> {
+    /// The nodes that are to be stopped now: all that run, the first time that there is a cause.
+    fn begin_stop(&mut self) -> Vec<usize> {
         match self.cause.is_some() && !mem::replace(&mut self.told, true) {
             true => self.running(),
             false => Vec::new(),
@@ -238,9 +238,9 @@ mod tests {
     fn the_first_to_fail_is_the_cause_and_the_others_are_stopped_once() {
         let mut state = State::new(3);
         state.ended(1, Ok(0), SECOND);
-        assert!(state.to_stop().is_empty());
+        assert!(state.begin_stop().is_empty());
         state.ended(2, Ok(7), SECOND);
-        assert_eq!((state.to_stop(), state.to_stop()), (vec![0], vec![]));
+        assert_eq!((state.begin_stop(), state.begin_stop()), (vec![0], vec![]));
         state.ended(0, Ok(143), 2 * SECOND);
         assert_eq!((state.running(), state.cause), (vec![], Some(Cause::Node(2))));
         let stopped: Vec<bool> = state.ends.into_iter().map(|end| end.unwrap().stopped).collect();
@@ -251,9 +251,9 @@ mod tests {
     fn what_takes_too_long_is_stopped_and_nothing_is_waited_for_but_the_end() {
         let mut state = State::new(1);
         state.late(TIMEOUT - SECOND, TIMEOUT);
-        assert!(state.to_stop().is_empty());
+        assert!(state.begin_stop().is_empty());
         state.late(TIMEOUT, TIMEOUT);
-        assert!(state.to_stop() == [0] && state.is_due(TIMEOUT));
+        assert!(state.begin_stop() == [0] && state.is_due(TIMEOUT));
         assert_eq!(state.patience(TIMEOUT, TIMEOUT), Duration::from_secs(86_400));
     }
 }

@@ -7,49 +7,40 @@ use crate::terminal::report::Problems;
 /// What the text begins with, by which an earlier context is known.
 pub const FIRST: &str = "# fmtk: build context of ";
 
-/// All that the text depends on.
-pub struct Dockerfile<'a> {
-    pub image: &'a str,
-    /// The base, as `FROM` takes it.
-    pub base: &'a str,
-    pub base_said: &'a str,
-    /// The lines of the layers, bottom to top.
-    pub steps: String,
-    /// What the config has that the base's has not.
-    pub config: &'a ConfigEdits,
-}
-
-impl Dockerfile<'_> {
-    /// The text; an error where the config holds what no Dockerfile can say.
-    pub fn text(&self) -> anyhow::Result<String> {
-        let ConfigEdits { env, labels, user, working_dir, .. } = self.config;
-        let mut problems = Problems::default();
-        let lines = |text: &str| text.contains(['\n', '\r', '\0']);
-        let named = env.iter().map(|(name, value)| ("variable", name, value));
-        for (kind, name, value) in named.chain(labels.iter().map(|(name, value)| ("label", name, value))) {
-            if lines(name) || lines(value) {
-                let hint = "write a `docker-archive:FILE` instead".to_owned();
-                problems.push(
-                    format_args!("the {kind} `{name}` has a line break, which no Dockerfile can say"),
-                    Some(hint),
-                );
-            }
+/// The text; an error where the config holds what no Dockerfile can say. `base` is what `FROM` takes, `steps` are the lines
+/// of the layers, bottom to top, and `config` is what the image's config has that the base's has not.
+pub fn dockerfile(
+    image: &str,
+    base: &str,
+    base_said: &str,
+    steps: &str,
+    config: &ConfigEdits,
+) -> anyhow::Result<String> {
+    let ConfigEdits { env, labels, user, working_dir, .. } = config;
+    let mut problems = Problems::default();
+    let lines = |text: &str| text.contains(['\n', '\r', '\0']);
+    let named = env.iter().map(|(name, value)| ("variable", name, value));
+    for (kind, name, value) in named.chain(labels.iter().map(|(name, value)| ("label", name, value))) {
+        if lines(name) || lines(value) {
+            let hint = "write a `docker-archive:FILE` instead".to_owned();
+            problems
+                .push(format_args!("the {kind} `{name}` has a line break, which no Dockerfile can say"), Some(hint));
         }
-        problems.into_result()?;
-        let variables: Vec<(String, &str)> = env.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
-        let labels: Vec<(String, &str)> = labels.iter().map(|(name, value)| (quoted(name), value.as_str())).collect();
-        let config = [pairs("ENV", &variables), pairs("LABEL", &labels)].concat();
-        Ok(format!(
-            include_str!("../../../../../docker/context.Dockerfile.in"),
-            IMAGE = one_line(self.image),
-            BASE_SAID = format_args!("# {}", one_line(self.base_said)),
-            BASE = self.base,
-            LAYERS = self.steps,
-            CONFIG = config.trim_end(),
-            WORKDIR = word(working_dir.as_deref().unwrap_or("/")),
-            USER = word(user.as_deref().unwrap_or("0:0")),
-        ))
     }
+    problems.into_result()?;
+    let variables: Vec<(String, &str)> = env.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
+    let labels: Vec<(String, &str)> = labels.iter().map(|(name, value)| (quoted(name), value.as_str())).collect();
+    let config = [pairs("ENV", &variables), pairs("LABEL", &labels)].concat();
+    Ok(format!(
+        include_str!("../../../../../docker/context.Dockerfile.in"),
+        IMAGE = one_line(image),
+        BASE_SAID = format_args!("# {}", one_line(base_said)),
+        BASE = base,
+        LAYERS = steps,
+        CONFIG = config.trim_end(),
+        WORKDIR = word(working_dir.as_deref().unwrap_or("/")),
+        USER = word(user.as_deref().unwrap_or("0:0")),
+    ))
 }
 
 /// The lines that unpack an archive of the context; what it holds is `said`.
@@ -107,20 +98,20 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn dockerfile(config: &ConfigEdits) -> anyhow::Result<String> {
-        Dockerfile { image: "a:b", base: "c", base_said: "The base.", steps: String::new(), config }.text()
+    fn of(config: &ConfigEdits) -> anyhow::Result<String> {
+        dockerfile("a:b", "c", "The base.", "", config)
     }
 
     #[test]
     fn a_config_without_variables_and_labels_has_no_such_lines() {
-        let text = dockerfile(&ConfigEdits { user: Some("1000".to_owned()), ..ConfigEdits::default() }).unwrap();
+        let text = of(&ConfigEdits { user: Some("1000".to_owned()), ..ConfigEdits::default() }).unwrap();
         assert_eq!(text.split_once("USER root\n").unwrap().1, "\n\nWORKDIR /\nUSER 1000\n");
     }
 
     #[test]
     fn line_breaks_are_refused_by_name() {
         let labels = [("note".to_owned(), "a\nUSER root".to_owned())].into();
-        let error = dockerfile(&ConfigEdits { labels, ..ConfigEdits::default() }).unwrap_err();
+        let error = of(&ConfigEdits { labels, ..ConfigEdits::default() }).unwrap_err();
         assert_eq!(error.to_string(), "the label `note` has a line break, which no Dockerfile can say");
     }
 }

@@ -15,7 +15,7 @@ use oci_image::{
     read_layer, stream_archive, tree_layer,
 };
 
-use self::{dockerfile::Dockerfile, folder::ContextDir};
+use self::{dockerfile::dockerfile, folder::ContextDir};
 use crate::{
     resolve::base::{self, Fallback},
     ship::built_image::BuiltImage,
@@ -41,8 +41,7 @@ pub fn write(image: &BuiltImage<'_>, store: &Store, dir: &Path) -> anyhow::Resul
         folder.stream(BASE, |out| Ok(stream_archive(&as_image, &source, out, &base.name)?))?;
     }
     let name = image.record.name();
-    let text = Dockerfile { image: &name, base: &base.name, base_said: &base.said, steps, config: image.config };
-    folder.text("Dockerfile", &text.text()?)?;
+    folder.text("Dockerfile", &dockerfile(&name, &base.name, &base.said, &steps, image.config)?)?;
     folder.text(".dockerignore", IGNORED)?;
     folder.text("README.md", &readme(image, &base))?;
     folder.finish()

@@ -1,20 +1,15 @@
 //! What `image` and `lock` say of inputs that are wrong.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod program;
-
 use std::{fs, path::Path};
 
 use expect_test::expect;
 
-use crate::program::program;
+use crate::program::{program, run};
 
 /// Its exit code and what it says to people.
 fn say(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = program(folder, arguments).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    (output.status.code(), said.replace(folder.to_str().unwrap(), ""))
+    let (code, _, said) = run(program(folder, arguments));
+    (code, said.replace(folder.to_str().unwrap(), ""))
 }
 
 /// A recipe of no package but the tuning kit.
@@ -67,9 +62,8 @@ fn doctor_reads_the_packages() {
         fs::write(folder.path().join("pkg").join(file), "rubbish").unwrap();
     }
     let doctor = ["doctor", "--recipe", "image.toml", "--pkg", "pkg", "--registry", "127.0.0.1:9"];
-    let output = program(folder.path(), &doctor).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let table = String::from_utf8(output.stdout).unwrap();
+    let (code, table, _) = run(program(folder.path(), &doctor));
+    assert_eq!(code, Some(1));
     let lines: Vec<&str> = table.lines().skip_while(|line| !line.contains("  packages  ")).take(8).collect();
     expect![[r#"
         WRONG    packages       no `late` package: nothing in `pkg` is named `late-*.whl`
@@ -108,7 +102,7 @@ fn doctor_knows_what_the_sample_needs() {
         let mut command = program(folder.path(), &["doctor", "--sample", "--pkg", "pkg", "--base", "oci:nowhere"]);
         // The original build's variable is no argument of this call.
         command.env("org_name", "mindxsdk").env("PATH", "");
-        let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let (_, table, _) = run(command);
         let lines = table.lines().skip_while(|line| !line.contains("  packages  "));
         lines.map(|line| format!("{line}\n")).collect::<String>()
     };
@@ -141,7 +135,8 @@ fn a_fetch_is_told_in_one_line() {
     let fetch = || {
         let mut command = program(folder.path(), &["fetch", "--pkg", "pkg", "--set", "pypi.requirements=['a==1']"]);
         let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
-        String::from_utf8(command.env("PATH", path).output().unwrap().stderr).unwrap()
+        command.env("PATH", path);
+        run(command).2
     };
     expect![[r#"
         pip downloads a==1 and what they need

@@ -1,14 +1,10 @@
 //! `images` as it is run, against a registry in memory.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod program;
-
 use expect_test::expect;
 use registry_double::{Double, Fault, Options};
 use serde_json::{Value, json};
 
-use crate::program::program;
+use crate::program::{program, run};
 
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const OLD: &str = "py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325";
@@ -17,9 +13,9 @@ const NEW: &str = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-2022110900
 fn images(host: &str, flags: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let images = ["images", "--org", "o", "--registry", host, "--insecure"];
-    let output = program(folder.path(), &images).args(flags).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    let (code, listed, said) = run(program(folder.path(), &[&images, flags].concat()));
+    assert_eq!(code, Some(0), "{said}");
+    listed
 }
 
 fn manifest(size: u64) -> Vec<u8> {

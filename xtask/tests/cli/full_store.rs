@@ -1,7 +1,5 @@
 //! A store that takes no more: its files can't become longer than nothing, as on a full disk.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,6 +8,8 @@ use std::{
 
 use oci_image::Store;
 use serde_json::json;
+
+use crate::program::run;
 
 /// As makeself 2.1 wrote it, with the MD5 of its payload.
 const INSTALLER: &str = "#!/bin/bash\n# This script was generated using Makeself 2.1.5\nCRCsum=\"0000000000\"\n\
@@ -49,17 +49,16 @@ fn a_full_store_is_named_and_not_the_package() {
     let only = ["moxing", "tuning-kit"].map(|kind| format!("--set=packages.{kind}.required=false"));
     let only: Vec<&str> = only.iter().map(String::as_str).chain(["--set", "pypi.requirements=[]"]).collect();
     for arguments in [&[&image[..], &only].concat()[..], &["inspect", installer.to_str().unwrap()]] {
-        let output = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_xtask"), "--store"])
             .arg(&store)
             .args(arguments)
             // The recipe of this workspace is its user's.
             .env("CARGO_MANIFEST_DIR", folder.join("xtask"))
-            .env_remove("RUST_BACKTRACE")
-            .output()
-            .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
+            .env_remove("RUST_BACKTRACE");
+        let (code, _, said) = run(command);
+        assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(&format!("`{}/", store.display())) && said.contains("--store DIR"), "{said}");
         assert!(!said.contains("again") && !said.contains("can't be used"), "{said}");
     }

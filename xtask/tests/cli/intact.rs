@@ -1,22 +1,18 @@
 //! Images whose blobs are no longer in the store as they were built, as `push` meets them.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod program;
-
 use std::{fs, path::Path};
 
 use oci_image::{Digest, Store};
 use registry_double::Double;
 use serde_json::{Value, json};
 
-use crate::program::program;
+use crate::program::{program, run};
 
 const TAG: &str = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000";
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// An image of one layer in a store.
-struct Place {
+struct BuiltImage {
     folder: tempfile::TempDir,
     store: Store,
     manifest: Digest,
@@ -24,7 +20,7 @@ struct Place {
     layer: Digest,
 }
 
-impl Place {
+impl BuiltImage {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
@@ -47,9 +43,9 @@ impl Place {
             "base": { "reference": "oci:/nonexistent", "digest": manifest },
         });
         store.put_record("image", &format!("fmtk-ma:{TAG}"), &record).unwrap();
-        let place = Self { folder, store, manifest, config, layer };
-        place.built_here(&manifest);
-        place
+        let image = Self { folder, store, manifest, config, layer };
+        image.built_here(&manifest);
+        image
     }
 
     fn workspace(&self) -> &Path {
@@ -69,60 +65,60 @@ impl Place {
 
     /// Runs the program in the workspace.
     fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let output = program(self.workspace(), arguments).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        let (code, _, said) = run(program(self.workspace(), arguments));
+        (code, said)
     }
 }
 
 #[test]
 fn an_image_that_is_whole_is_pushed() {
-    let (place, double) = (Place::new(), Double::start());
-    let (code, said) = place.push(&double);
+    let (image, double) = (BuiltImage::new(), Double::start());
+    let (code, said) = image.push(&double);
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(double.tag("o/fmtk-ma", TAG), Some(place.manifest.to_string()));
+    assert_eq!(double.tag("o/fmtk-ma", TAG), Some(image.manifest.to_string()));
 }
 
 /// After a build that failed, or a sample, `push` took what was built last without a word.
 #[test]
 fn what_is_taken_though_it_was_not_named_is_said_where_another_may_be_meant() {
-    let place = Place::new();
-    let (_, said) = place.push(&Double::start());
+    let image = BuiltImage::new();
+    let (_, said) = image.push(&Double::start());
     assert!(!said.contains("note: "), "{said}");
-    let (code, said) = place.run(&["image", "--base", "oci:nowhere"]);
+    let (code, said) = image.run(&["image", "--base", "oci:nowhere"]);
     assert_eq!(code, Some(2), "{said}");
-    let (code, said) = place.push(&Double::start());
+    let (code, said) = image.push(&Double::start());
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("warning: this image is of 20221109000000; an `image` after it has failed"), "{said}");
-    place.built_here(&place.manifest);
-    let mut record: Value = place.store.record("image", &format!("fmtk-ma:{TAG}")).unwrap().unwrap();
+    image.built_here(&image.manifest);
+    let mut record: Value = image.store.record("image", &format!("fmtk-ma:{TAG}")).unwrap().unwrap();
     record["sample"] = json!(true);
-    place.store.put_record("image", &format!("fmtk-ma:{TAG}"), &record).unwrap();
-    let (_, said) = place.push(&Double::start());
+    image.store.put_record("image", &format!("fmtk-ma:{TAG}"), &record).unwrap();
+    let (_, said) = image.push(&Double::start());
     let sample = format!("warning: the image built last, `fmtk-ma:{TAG}`, is the sample\n");
     assert!(said.starts_with(&sample) && !said.contains("failed"), "{said}");
     let named = ["push", "--tag", TAG, "--org", "o", "--dry-run"];
-    assert!(!place.run(&named).1.contains("note: "));
+    assert!(!image.run(&named).1.contains("note: "));
 }
 
 #[test]
 fn what_the_store_has_lost_is_named_and_nothing_is_pushed() {
-    type Blob = fn(&Place) -> Digest;
+    type Blob = fn(&BuiltImage) -> Digest;
     let blobs: [(Blob, &str); 3] = [
-        (|place| place.manifest, "the manifest of `fmtk-ma:"),
-        (|place| place.config, "it lacks its config"),
-        (|place| place.layer, "it lacks layer `demo 1.0`"),
+        (|image| image.manifest, "the manifest of `fmtk-ma:"),
+        (|image| image.config, "it lacks its config"),
+        (|image| image.layer, "it lacks layer `demo 1.0`"),
     ];
     for (blob, expected) in blobs {
         for content in [None, Some("other")] {
-            let (place, double) = (Place::new(), Double::start());
-            let digest = blob(&place);
-            let file = place.store.blob_path(&digest);
+            let (image, double) = (BuiltImage::new(), Double::start());
+            let digest = blob(&image);
+            let file = image.store.blob_path(&digest);
             match content {
                 None => fs::remove_file(&file).unwrap(),
                 // A layer is read when it is sent; its length tells before.
                 Some(text) => fs::write(&file, [text, " and longer"].concat()).unwrap(),
             }
-            let (code, said) = place.push(&double);
+            let (code, said) = image.push(&double);
             assert_eq!(code, Some(1), "{said}");
             for text in [expected, TAG, "hint: build the image again: `cargo xtask image --timestamp 20221109000000`"] {
                 assert!(said.contains(text), "no `{text}` in {said}");
@@ -133,11 +129,11 @@ fn what_the_store_has_lost_is_named_and_nothing_is_pushed() {
 }
 
 #[test]
-fn a_layer_with_other_bytes_is_named_and_taken_out_so_that_the_next_build_makes_it() {
-    let (place, double) = (Place::new(), Double::start());
-    let file = place.store.blob_path(&place.layer);
+fn a_layer_with_other_bytes_is_named_and_removed_so_that_the_next_build_makes_it() {
+    let (image, double) = (BuiltImage::new(), Double::start());
+    let file = image.store.blob_path(&image.layer);
     fs::write(&file, "lager").unwrap();
-    let (code, said) = place.push(&double);
+    let (code, said) = image.push(&double);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(&format!("layer `demo 1.0` of `fmtk-ma:{TAG}` was damaged in the store")), "{said}");
     assert!(said.contains("hint: build the image again"), "{said}");
@@ -147,24 +143,24 @@ fn a_layer_with_other_bytes_is_named_and_taken_out_so_that_the_next_build_makes_
 
 #[test]
 fn what_another_workspace_built_under_the_tag_is_not_taken_for_ones_own() {
-    let (place, double) = (Place::new(), Double::start());
-    place.built_here(&place.layer);
-    let (code, said) = place.push(&double);
+    let (image, double) = (BuiltImage::new(), Double::start());
+    image.built_here(&image.layer);
+    let (code, said) = image.push(&double);
     assert_eq!(code, Some(2), "{said}");
-    let now = format!("another build has made it {}", place.manifest);
+    let now = format!("another build has made it {}", image.manifest);
     assert!(said.contains(&now) && said.contains(TAG) && said.contains("hint: build it again"), "{said}");
     assert!(double.log().is_empty());
 }
 
 #[test]
 fn a_record_that_is_not_the_manifests_is_not_pushed() {
-    let (place, double) = (Place::new(), Double::start());
+    let (image, double) = (BuiltImage::new(), Double::start());
     let key = format!("fmtk-ma:{TAG}");
-    let mut record: Value = place.store.record("image", &key).unwrap().unwrap();
-    let other = place.store.put_blob(b"other").unwrap();
+    let mut record: Value = image.store.record("image", &key).unwrap().unwrap();
+    let other = image.store.put_blob(b"other").unwrap();
     record["layers"][0]["blob"]["digest"] = json!(other);
-    place.store.put_record("image", &key, &record).unwrap();
-    let (code, said) = place.push(&double);
+    image.store.put_record("image", &key, &record).unwrap();
+    let (code, said) = image.push(&double);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("is not what its manifest says"), "{said}");
     assert!(double.log().is_empty());
@@ -173,13 +169,13 @@ fn a_record_that_is_not_the_manifests_is_not_pushed() {
 /// A tag of the registry was shown as the store had it, without a word.
 #[test]
 fn inspect_says_whose_image_it_shows() {
-    let place = Place::new();
-    let stores = |subject: &str| place.run(&["inspect", subject]).1.contains("is shown as the store has it");
+    let image = BuiltImage::new();
+    let stores = |subject: &str| image.run(&["inspect", subject]).1.contains("is shown as the store has it");
     assert!(stores(&format!("o/fmtk-ma:{TAG}")));
     assert!(!stores(TAG) && !stores("20221109000000"));
     let short = TAG.strip_suffix(|_: char| true).unwrap();
     for subject in [short.to_owned(), format!("o/fmtk-ma:{short}")] {
-        let (code, said) = place.run(&["inspect", &subject]);
+        let (code, said) = image.run(&["inspect", &subject]);
         assert_eq!(code, Some(2), "{said}");
         assert!(said.contains(&format!("error: no image `{subject}` in the store\nhint: did you mean `")), "{said}");
     }

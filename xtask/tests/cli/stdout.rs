@@ -1,7 +1,5 @@
 //! What becomes of a run whose stdout can't be written.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-
 use std::{
     fs::File,
     process::{Command, Stdio},

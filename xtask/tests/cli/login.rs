@@ -1,9 +1,5 @@
 //! `login` as it is run, against a registry in memory.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod program;
-
 use std::{fs, io::Write, path::Path, process::Stdio};
 
 use registry_double::{Auth, Double, Options};

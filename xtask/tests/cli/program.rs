@@ -12,3 +12,10 @@ pub fn program(folder: &Path, arguments: &[&str]) -> Command {
     }
     command
 }
+
+/// Its exit code, stdout and stderr.
+pub fn run(mut command: Command) -> (Option<i32>, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
