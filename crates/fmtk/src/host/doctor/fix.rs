@@ -91,13 +91,11 @@ fn hosts(patient: &Patient, progress: &Progress) -> anyhow::Result<bool> {
         &HostSetupArgs {
             registry: Some(patient.host.clone()),
             ip: Some(ip),
-            modelarts_host: None,
-            dry_run: false,
-            undo: false,
             // Containers of others would stop.
             no_restart: true,
             recipe: patient.args.recipe.clone(),
             root: patient.args.root.clone(),
+            ..HostSetupArgs::default()
         },
         progress,
     )?;
@@ -111,14 +109,9 @@ fn log_in(patient: &Patient, progress: &Progress) -> anyhow::Result<bool> {
     progress.line(&format!("running `cargo xtask login --registry {}`", patient.host));
     let args = LoginArgs {
         registry_args: patient.args.registry_args.clone(),
-        region: None,
-        ak: None,
-        username: None,
-        password: None,
-        words: Vec::new(),
         registry: Some(patient.host.clone()),
-        no_check: false,
         recipe: patient.args.recipe.clone(),
+        ..LoginArgs::default()
     };
     login::run(&args, &patient.store, progress).map(|()| true)
 }

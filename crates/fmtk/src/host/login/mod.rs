@@ -34,7 +34,7 @@ struct Given {
 }
 
 /// Flags of `login`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
 Reads from stdin, and never takes a secret as an argument:
   the line `docker login -u <region>@<AK> -p <key> <host>` of the console; or

@@ -36,7 +36,7 @@ use crate::{
 const HOSTS: &str = "etc/hosts";
 
 /// Flags of `host-setup`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
 `push` of this project needs none of this: it is for `docker push` and `docker pull` on this host.
 Lines in the hosts file are marked `# fmtk`; what was there before stays beside as `FILE.fmtk-backup-TIMESTAMP`.")]
