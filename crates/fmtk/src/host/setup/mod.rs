@@ -21,7 +21,7 @@ use image_name::Host;
 
 use self::{
     change::{Change, Edit},
-    system::{DAEMON_JSON, Place, System},
+    system::{DAEMON_JSON, System},
 };
 use crate::{
     resolve::place,
@@ -130,15 +130,15 @@ fn plan(
         let bytes = original.map_or(Vec::new(), |original| original.bytes);
         system::look(&args.root, &bytes).with_context(|| format!("can't change `{}`", daemon_json.display()))
     });
-    let mut system = System { place: Place::DaemonJson, has_service: false };
+    let mut system = System::default();
     let host = host.to_owned();
     match found {
         Err(error) => add(Err(error)),
         Ok(found) => {
             system = found;
-            add(match &system.place {
-                Place::DaemonJson => make(&daemon_json, &Edit::Daemon { host }),
-                Place::Options { file, variable } => make(&args.root.join(file), &Edit::Options { variable, host }),
+            add(match system.options {
+                None => make(&daemon_json, &Edit::Daemon { host }),
+                Some((file, variable)) => make(&args.root.join(file), &Edit::Options { variable, host }),
             });
         }
     }
