@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{IsTerminal, stdin},
     path::Path,
-    process::Command,
 };
 
 use anyhow::{Context, anyhow, ensure};
@@ -17,6 +16,7 @@ use super::{
 use crate::{
     host::{
         login::{self, LoginArgs},
+        say_and_run,
         setup::{self, HostSetupArgs},
     },
     resolve::tools::TARGET,
@@ -47,18 +47,6 @@ pub fn run(patient: &Patient, findings: &[Finding], progress: &Progress) -> bool
         }
     }
     done
-}
-
-fn say_and_run(command: &[&str], progress: &Progress) -> anyhow::Result<()> {
-    let line = command.join(" ");
-    progress.line(&format!("running `{line}`"));
-    let status = Command::new(command[0])
-        .args(&command[1..])
-        .current_dir(crate::resolve::place::workspace())
-        .status()
-        .with_context(|| format!("failed to run `{line}`"))?;
-    ensure!(status.success(), "`{line}` ended with {status}");
-    Ok(())
 }
 
 fn emulation(progress: &Progress) -> anyhow::Result<()> {

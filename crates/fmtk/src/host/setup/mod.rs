@@ -12,10 +12,9 @@ use std::{
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use file_edit::Original;
 use image_name::Host;
 
@@ -24,6 +23,7 @@ use self::{
     system::{DAEMON_JSON, System},
 };
 use crate::{
+    host::say_and_run,
     resolve::place,
     terminal::{
         clock, machine,
@@ -158,7 +158,6 @@ fn with_sudo() -> String {
 }
 
 fn restart(system: &System, may: bool, progress: &Progress) -> anyhow::Result<()> {
-    let commands: [&[&str]; 2] = [&["systemctl", "daemon-reload"], &["systemctl", "restart", "docker"]];
     if !system.has_service {
         progress.line("docker is no service here; where it runs, restart it");
         return Ok(());
@@ -167,12 +166,7 @@ fn restart(system: &System, may: bool, progress: &Progress) -> anyhow::Result<()
         progress.line("restart docker for the change to count: `systemctl daemon-reload && systemctl restart docker`, or `service docker restart`");
         return Ok(());
     }
-    for command in commands {
-        let line = command.join(" ");
-        progress.line(&format!("running `{line}`"));
-        let status =
-            Command::new(command[0]).args(&command[1..]).status().with_context(|| format!("failed to run `{line}`"))?;
-        ensure!(status.success(), "`{line}` ended with {status}; the files are changed, `--undo` takes that back");
-    }
-    Ok(())
+    say_and_run(&["systemctl", "daemon-reload"], progress)
+        .and_then(|()| say_and_run(&["systemctl", "restart", "docker"], progress))
+        .context("docker was not restarted; the files are changed, `--undo` takes that back")
 }
