@@ -1,26 +1,23 @@
 //! `[base]`: the image that ours is put upon.
 
 use image_name::{Digest, ImageRef};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, de::Error};
 use serde_spanned::Spanned;
 
 use super::document::Document;
 
 /// The base image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
     /// As it was written: `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, `docker-daemon:NAME` or
     /// `podman:NAME`.
     /// Default: the base of the manual.
-    #[serde(serialize_with = "as_text")]
     pub reference: ImageRef,
     /// The same, with a relative folder or file made to begin at the recipe.
-    #[serde(skip)]
     pub source: ImageRef,
     /// What its manifest must have; none leaves that to `image.lock`. Default: none.
     pub digest: Option<Digest>,
     /// Whether the command's arguments chose it: then `image.lock` speaks of another one, if at all.
-    #[serde(skip)]
     pub overridden: bool,
 }
 
@@ -75,8 +72,4 @@ fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ImageRef, D::
         Ok(reference) => Ok(reference),
         Err(error) => Err(D::Error::custom(format!("{:#}", anyhow::Error::new(error)))),
     }
-}
-
-fn as_text<S: Serializer>(reference: &ImageRef, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(reference)
 }
