@@ -92,7 +92,7 @@ fn hosts(patient: &Patient, progress: &Progress) -> anyhow::Result<bool> {
 
 fn log_in(patient: &Patient, progress: &Progress) -> anyhow::Result<bool> {
     if !stdin().is_terminal() {
-        return Err(anyhow!("no login is asked for where stdin is no terminal"));
+        return Err(anyhow!("can't ask for a login: stdin is not a terminal"));
     }
     progress.line(&format!("running `cargo xtask login --registry {}`", patient.host));
     let args = LoginArgs {

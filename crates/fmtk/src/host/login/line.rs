@@ -17,7 +17,7 @@ pub struct LoginLine {
 const NO_LOGIN: &str = "stdin holds no `docker login`";
 const NO_USER: &str = "the `docker login` on stdin has no `-u`";
 const NO_PASSWORD: &str = "the `docker login` on stdin has no `-p` with a key; `--username NAME` takes the key alone";
-const BAD_HOST: &str = "the `docker login` on stdin ends with something that is no registry host";
+const BAD_HOST: &str = "the `docker login` on stdin ends with something that is not a registry host";
 const SEVERAL: &str = "stdin holds several `docker login` that differ";
 
 /// Finds the one login in a text, whatever stands around it. The error never holds any part of the text.

@@ -159,7 +159,7 @@ fn with_sudo() -> String {
 
 fn restart(system: &System, may: bool, progress: &Progress) -> anyhow::Result<()> {
     if !system.has_service {
-        progress.line("docker is no service here; where it runs, restart it");
+        progress.line("docker is not a service here; restart it where it runs");
         return Ok(());
     }
     if !may || fs::metadata("/run/systemd/system").is_err() {
