@@ -1,6 +1,6 @@
 //! `[base]`: the image that ours is put upon.
 
-use image_name::{Digest, ImageRef};
+use image_name::{Digest, ImageRef, Reference};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_spanned::Spanned;
 
@@ -64,12 +64,14 @@ impl Written {
 
 fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ImageRef, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let local = format!("; a file of this machine is `docker-archive:{text}`, the folder of a layout `oci:{text}`");
+    let names_one =
+        |reference: &ImageRef| !matches!(reference, ImageRef::Registry(Reference { tag: None, digest: None, .. }));
     match text.parse() {
-        Ok(ImageRef::Registry(reference)) if reference.tag.is_none() && reference.digest.is_none() => {
-            Err(D::Error::custom(format!("`{text}` has neither a tag nor a digest{local}")))
-        }
-        Ok(reference) => Ok(reference),
-        Err(error) => Err(D::Error::custom(format!("{:#}", anyhow::Error::new(error)))),
+        Ok(reference) if names_one(&reference) => Ok(reference),
+        Err(error) if text.contains(':') => Err(D::Error::custom(format!("{:#}", anyhow::Error::new(error)))),
+        _ => Err(D::Error::custom(format!(
+            "`{text}` has neither a tag nor a digest; a file of this machine is `docker-archive:{text}`, the folder of a \
+             layout `oci:{text}`"
+        ))),
     }
 }

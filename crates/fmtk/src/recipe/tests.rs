@@ -211,10 +211,14 @@ fn everything_wrong_is_said_at_once_with_the_line_and_the_nearest_key() {
 
 #[test]
 fn a_base_on_this_machine_is_told_how_it_is_written() {
-    for base in ["base.tar", "base.d/layout"] {
-        let said = report::render(&parse("", &[], Some(base)).unwrap_err());
-        assert!(said.contains("`oci:") && said.contains("`docker-archive:"), "{said}");
+    for base in ["base.tar", "base.d/layout", "r.x:5000/a/b"] {
+        let expected = format!(
+            "error: `--base {base}`: `base.reference`: `{base}` has neither a tag nor a digest; a file of this machine is \
+             `docker-archive:{base}`, the folder of a layout `oci:{base}`\n"
+        );
+        assert_eq!(report::render(&parse("", &[], Some(base)).unwrap_err()), expected);
     }
+    assert!(default().base.is_standard());
 }
 
 #[test]
