@@ -123,7 +123,9 @@ impl Document {
                 self.note(span.start, format!("`{}`: {message}", keys(&path)), None);
             }
             remove(&mut self.written, &path);
-            removed.push(path);
+            // The next element of an array is now where this one was.
+            removed.retain(|one| !one.starts_with(&path));
+            removed.extend(Some(path).filter(|path| matches!(path.last(), Some(Step::Key(_)))));
         }
     }
 
