@@ -80,7 +80,7 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     put(folder, "docker", "[ $1 = image ] && exit 3; exit 0");
     let (code, _, said) = run(command(folder, answer, &["inspect", "docker-daemon:base:1"]));
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("caused by: it said nothing (exit status: 3)"), "{said}");
+    assert!(said.contains("caused by: exited with status 3 and no output"), "{said}");
 
     // Nothing is built or made for an image that nobody has.
     put(folder, "docker", "[ $1 = image ] && echo No such image >&2 && exit 1; exit 0");

@@ -98,6 +98,7 @@ mod tests {
     #[test]
     fn what_was_made_is_removed_at_the_end_and_not_before() {
         assert_eq!(calls(0, &["box"], &["one:1", "two:2"]), "rm --force --volumes box\nrmi one:1 two:2\n");
+        assert_eq!(calls(30, &["a", "b"], &[]), "stop --time 30 a b\nrm --force --volumes a b\n");
     }
 
     /// It was waited for without end, and why it is so was told by nobody.
@@ -115,10 +116,5 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         assert!(begun.exists(), "it was not asked");
-    }
-
-    #[test]
-    fn a_grace_is_given_and_images_of_others_stay() {
-        assert_eq!(calls(30, &["a", "b"], &[]), "stop --time 30 a b\nrm --force --volumes a b\n");
     }
 }

@@ -77,7 +77,10 @@ pub fn program_within(choice: Engine, limit: Duration) -> anyhow::Result<&'stati
 /// What an engine that failed has said, which may be nothing.
 pub fn said(status: ExitStatus, stderr: &[u8]) -> String {
     match String::from_utf8_lossy(stderr).trim() {
-        "" => format!("it said nothing ({status})"),
+        "" => match status.code() {
+            Some(code) => format!("exited with status {code} and no output"),
+            None => format!("ended by {status}, with no output"),
+        },
         said => said.to_owned(),
     }
 }
@@ -115,8 +118,8 @@ mod tests {
     #[test]
     fn an_engine_that_fails_without_a_word_is_told_by_its_exit_code() {
         use std::os::unix::process::ExitStatusExt;
-        assert_eq!(said(ExitStatus::from_raw(125 << 8), b" \n"), "it said nothing (exit status: 125)");
-        assert_eq!(said(ExitStatus::from_raw(9), b""), "it said nothing (signal: 9 (SIGKILL))");
+        assert_eq!(said(ExitStatus::from_raw(125 << 8), b" \n"), "exited with status 125 and no output");
+        assert_eq!(said(ExitStatus::from_raw(9), b""), "ended by signal: 9 (SIGKILL), with no output");
         assert_eq!(said(ExitStatus::from_raw(1 << 8), b"no space\n"), "no space");
     }
 

@@ -26,7 +26,7 @@ impl FromStr for Mode {
     fn from_str(text: &str) -> Result<Self, String> {
         let octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
         let bits = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten();
-        bits.map(Self).ok_or_else(|| format!("`{text}` is no mode: three or four octal digits as text, \"0750\""))
+        bits.map(Self).ok_or_else(|| format!("`{text}` is not a mode: three or four octal digits as text, \"0750\""))
     }
 }
 
@@ -51,8 +51,9 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     };
     let number: Option<u64> = text[..digits].parse().ok();
     let bytes = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
-    bytes
-        .ok_or_else(|| format!("`{text}` is no size: a whole number of bytes, or one with KiB, MiB, GiB, kB, MB or GB"))
+    bytes.ok_or_else(|| {
+        format!("`{text}` is not a size: a whole number of bytes, or one with KiB, MiB, GiB, kB, MB or GB")
+    })
 }
 
 /// A version of glibc: `"2.28"`. Wheels name what they need in it (PEP 600).
@@ -71,7 +72,7 @@ impl FromStr for Glibc {
         let numbers = text.split_once('.').and_then(|(major, minor)| Some((number(major)?, number(minor)?)));
         match numbers {
             Some((2, minor)) => Ok(Self { major: 2, minor }),
-            _ => Err(format!("`{text}` is no version of glibc, as \"2.28\"")),
+            _ => Err(format!("`{text}` is not a version of glibc, as \"2.28\"")),
         }
     }
 }
@@ -102,7 +103,8 @@ impl FromStr for Owner {
             id.filter(|id: &u64| *id < u64::from(u32::MAX))
         };
         let ids = text.split_once(':').and_then(|(uid, gid)| Some((id(uid)?, id(gid)?)));
-        let (uid, gid) = ids.ok_or_else(|| format!("`{text}` is no owner: numeric user and group, \"1000:100\""))?;
+        let (uid, gid) =
+            ids.ok_or_else(|| format!("`{text}` is not an owner: numeric user and group, \"1000:100\""))?;
         Ok(Self { uid, gid })
     }
 }
@@ -135,21 +137,21 @@ mod tests {
             assert_eq!(parse(text), Ok(value), "{text}");
         }
         for text in bad {
-            assert!(parse(text).is_err_and(|error| error.starts_with(&format!("`{text}` is no {reason}"))), "{text}");
+            assert!(parse(text).is_err_and(|error| error.starts_with(&format!("`{text}` is not {reason}"))), "{text}");
         }
     }
 
     #[test]
     fn every_amount_has_one_notation() {
         let modes = [("0750", Mode(0o750)), ("1777", Mode(0o1777)), ("755", Mode(0o755))];
-        check(str::parse, modes, "mode", &["", "75", "00755", "0o755", "rwx", "0789", "+755"]);
+        check(str::parse, modes, "a mode", &["", "75", "00755", "0o755", "rwx", "0789", "+755"]);
         assert_eq!(Mode(0o755).to_string(), "0755");
         let sizes = [("0", 0), ("512 MiB", 512 << 20), ("512MiB", 512 << 20), ("10 GB", 10_000_000_000), ("7 B", 7)];
-        check(bytes, sizes, "size", &["", "MiB", "1.5 GiB", "-1", "1 mb", "99999999999 GiB"]);
+        check(bytes, sizes, "a size", &["", "MiB", "1.5 GiB", "-1", "1 mb", "99999999999 GiB"]);
         let owner = ("1000:100", Owner { uid: 1000, gid: 100 });
         let bad = ["", "1000", "ma-user:ma-group", "-1:0", "0:4294967295", "1:2:3", ":"];
-        check(str::parse, [owner], "owner", &bad);
+        check(str::parse, [owner], "an owner", &bad);
         let glibc = ("2.28", Glibc { major: 2, minor: 28 });
-        check(str::parse, [glibc], "version of glibc", &["", "2", "2.", "3.1", "2.28.1", "2.x", "2.+8"]);
+        check(str::parse, [glibc], "a version of glibc", &["", "2", "2.", "3.1", "2.28.1", "2.x", "2.+8"]);
     }
 }

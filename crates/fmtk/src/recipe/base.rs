@@ -1,26 +1,23 @@
 //! `[base]`: the image that ours is put upon.
 
-use image_name::{Digest, ImageRef};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use image_name::{Digest, ImageRef, Reference};
+use serde::{Deserialize, Deserializer, de::Error};
 use serde_spanned::Spanned;
 
 use super::document::Document;
 
 /// The base image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
     /// As it was written: `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, `docker-daemon:NAME` or
     /// `podman:NAME`.
     /// Default: the base of the manual.
-    #[serde(serialize_with = "as_text")]
     pub reference: ImageRef,
     /// The same, with a relative folder or file made to begin at the recipe.
-    #[serde(skip)]
     pub source: ImageRef,
     /// What its manifest must have; none leaves that to `image.lock`. Default: none.
     pub digest: Option<Digest>,
     /// Whether the command's arguments chose it: then `image.lock` speaks of another one, if at all.
-    #[serde(skip)]
     pub overridden: bool,
 }
 
@@ -67,16 +64,14 @@ impl Written {
 
 fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ImageRef, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let local = format!("; a file of this machine is `docker-archive:{text}`, the folder of a layout `oci:{text}`");
+    let names_one =
+        |reference: &ImageRef| !matches!(reference, ImageRef::Registry(Reference { tag: None, digest: None, .. }));
     match text.parse() {
-        Ok(ImageRef::Registry(reference)) if reference.tag.is_none() && reference.digest.is_none() => {
-            Err(D::Error::custom(format!("`{text}` has neither a tag nor a digest{local}")))
-        }
-        Ok(reference) => Ok(reference),
-        Err(error) => Err(D::Error::custom(format!("{:#}", anyhow::Error::new(error)))),
+        Ok(reference) if names_one(&reference) => Ok(reference),
+        Err(error) if text.contains(':') => Err(D::Error::custom(format!("{:#}", anyhow::Error::new(error)))),
+        _ => Err(D::Error::custom(format!(
+            "`{text}` has neither a tag nor a digest; a file of this machine is `docker-archive:{text}`, the folder of a \
+             layout `oci:{text}`"
+        ))),
     }
-}
-
-fn as_text<S: Serializer>(reference: &ImageRef, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(reference)
 }

@@ -27,7 +27,7 @@ impl TryFrom<Vec<String>> for Globs {
 
     fn try_from(texts: Vec<String>) -> Result<Self, String> {
         for text in &texts {
-            Pattern::new(text).map_err(|error| format!("`{text}` is no glob: {error}"))?;
+            Pattern::new(text).map_err(|error| format!("`{text}` is not a glob pattern: {error}"))?;
             if !text.starts_with('/') && text.contains('/') {
                 return Err(format!("`{text}` must begin with `/`, or be the pattern of a name"));
             }

@@ -22,7 +22,7 @@ impl FromStr for Distribution {
         let plain = |c: char| c.is_ascii_alphanumeric();
         let good = text.chars().all(|c| plain(c) || matches!(c, '-' | '_' | '.'));
         if !good || !text.starts_with(plain) || !text.ends_with(plain) {
-            return Err(format!("`{text}` is no distribution's name: letters, digits and `-`, `_`, `.` between them"));
+            return Err(format!("`{text}` is not a distribution name: letters, digits and `-`, `_`, `.` between them"));
         }
         let parts: Vec<&str> = text.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
         Ok(Self(parts.join("-").to_ascii_lowercase()))
@@ -59,7 +59,7 @@ impl FromStr for Requirement {
             text.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.')).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         let name: Distribution =
-            name.parse().map_err(|_| format!("`{text}` does not begin with a distribution's name"))?;
+            name.parse().map_err(|_| format!("`{text}` does not begin with a distribution name"))?;
         let rest = rest.trim_start();
         if !rest.is_empty() && !rest.starts_with(['[', '(', '=', '<', '>', '!', '~', ';', ',']) {
             return Err(format!("`{text}` has no version, extra or marker after its name"));

@@ -58,8 +58,9 @@ impl Document {
     /// Puts a `--set` argument, `KEY=VALUE` with a dotted key, over the file. Numbers and dates are text, as `3.10` may be
     /// a version, and so is whatever is not TOML.
     pub fn set(&mut self, argument: &str) {
-        let parts = split(argument).filter(|(keys, _)| Key::parse(keys).is_ok());
-        let toml = parts.map(|(keys, text)| match text.parse() {
+        // At the first `=` that is not within a quoted key.
+        let parts = argument.match_indices('=').map(|(at, _)| (&argument[..at], argument[at + 1..].trim()));
+        let toml = { parts }.find(|(keys, _)| Key::parse(keys).is_ok()).map(|(keys, text)| match text.parse() {
             Ok(Value::String(_) | Value::Boolean(_) | Value::Array(_) | Value::InlineTable(_)) => {
                 format!("{keys} = {text}")
             }
@@ -122,7 +123,9 @@ impl Document {
                 self.note(span.start, format!("`{}`: {message}", keys(&path)), None);
             }
             remove(&mut self.written, &path);
-            removed.push(path);
+            // The next element of an array is now where this one was.
+            removed.retain(|one| !one.starts_with(&path));
+            removed.extend(Some(path).filter(|path| matches!(path.last(), Some(Step::Key(_)))));
         }
     }
 
@@ -292,20 +295,6 @@ fn remove(root: &mut Item, path: &[Step]) {
         (Step::Index(index), Some(parent)) => drop(parent.as_array_mut().map(|array| array.remove(*index))),
         (_, None) => {}
     }
-}
-
-/// Splits at the first `=` that is not within a quoted key.
-fn split(argument: &str) -> Option<(&str, &str)> {
-    let mut quote = None;
-    for (at, c) in argument.char_indices() {
-        match (quote, c) {
-            (None, '=') => return Some((&argument[..at], argument[at + 1..].trim())),
-            (None, '"' | '\'') => quote = Some(c),
-            (Some(open), _) if open == c => quote = None,
-            _ => {}
-        }
-    }
-    None
 }
 
 /// A table with fields. Of an array serde would take the elements for the fields.

@@ -18,30 +18,8 @@ pub struct Value(String);
 /// `PYTHONUNBUFFERED=1`, which the platform wants.
 pub type Environment = BTreeMap<String, Value>;
 
-/// What `set_env.sh` of CANN 5.1.RC1 sets, below `/usr/local/Ascend/ascend-toolkit/latest`.
-const OF_CANN: [(&str, &str); 6] = [
-    ("ASCEND_AICPU_PATH", "/usr/local/Ascend/ascend-toolkit/latest"),
-    ("ASCEND_OPP_PATH", "/usr/local/Ascend/ascend-toolkit/latest/opp"),
-    (
-        "LD_LIBRARY_PATH",
-        "/usr/local/Ascend/ascend-toolkit/latest/lib64\
-         :/usr/local/Ascend/ascend-toolkit/latest/compiler/lib64/plugin/opskernel\
-         :/usr/local/Ascend/ascend-toolkit/latest/compiler/lib64/plugin/nnengine\
-         :/usr/local/Ascend/driver/lib64:/usr/local/Ascend/driver/lib64/common:/usr/local/Ascend/driver/lib64/driver\
-         :${LD_LIBRARY_PATH}",
-    ),
-    (
-        "PATH",
-        "/usr/local/Ascend/ascend-toolkit/latest/bin\
-         :/usr/local/Ascend/ascend-toolkit/latest/compiler/ccec_compiler/bin:${PATH}",
-    ),
-    (
-        "PYTHONPATH",
-        "/usr/local/Ascend/ascend-toolkit/latest/python/site-packages\
-         :/usr/local/Ascend/ascend-toolkit/latest/opp/op_impl/built-in/ai_core/tbe:${PYTHONPATH}",
-    ),
-    ("TOOLCHAIN_HOME", "/usr/local/Ascend/ascend-toolkit/latest/toolkit"),
-];
+/// CANN's variables.
+const OF_CANN: &str = include_str!("cann-environment.toml");
 
 /// What engines give a container whose image sets no `PATH`; an image that sets one must have these folders itself.
 const ENGINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -75,10 +53,9 @@ pub(super) fn finish(
     has_cann: bool,
     document: &mut Document,
 ) -> Environment {
-    let mut environment = Environment::new();
-    for (name, text) in OF_CANN.into_iter().filter(|_| has_cann) {
-        environment.insert(name.to_owned(), Value(text.to_owned()));
-    }
+    // The file is this crate's own, as the tests show.
+    let of_cann = || toml_edit::de::from_str(OF_CANN).unwrap_or_default();
+    let mut environment: Environment = if has_cann { of_cann() } else { Environment::new() };
     for (name, Entry(value)) in written {
         let (span, name) = (name.span(), name.into_inner());
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -196,10 +173,11 @@ mod tests {
 
     #[test]
     fn built_upon_itself_nothing_doubles() {
-        for (_, text) in OF_CANN {
-            let once = resolved(text, &[("PATH", "/x"), ("LD_LIBRARY_PATH", "/x")]);
+        let of_cann: Environment = toml_edit::de::from_str(OF_CANN).unwrap();
+        for text in of_cann.values().map(ToString::to_string) {
+            let once = resolved(&text, &[("PATH", "/x"), ("LD_LIBRARY_PATH", "/x")]);
             let base = [("PATH", &*once), ("LD_LIBRARY_PATH", &*once), ("PYTHONPATH", &*once)];
-            assert_eq!(resolved(text, &base), once);
+            assert_eq!(resolved(&text, &base), once);
         }
     }
 

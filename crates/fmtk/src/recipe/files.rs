@@ -50,7 +50,7 @@ pub(super) fn finish(written: Vec<Section<Written>>, document: &mut Document) ->
             document.fault(span.clone(), format!("`{to}` is given twice"));
         }
         if to.as_str() == "/" {
-            document.fault(span, "`/` is no file's path");
+            document.fault(span, "`/` is not the path of a file");
         }
         let from = HostPath::new(from.get_ref(), document.folder_at(from.span().start));
         files.push(OwnFile { from, to, to_folder: folder.is_some(), mode, owner });

@@ -117,7 +117,7 @@ impl Recipe {
         let written: Option<Written> = document.read();
         let recipe = written.map(|written| written.finish(&mut document));
         document.into_result()?;
-        recipe.with_context(|| format!("recipe `{file}` can not be read"))
+        recipe.with_context(|| format!("recipe `{file}` can't be read"))
     }
 
     /// The tag of the image when it is built at this time.
@@ -171,7 +171,7 @@ impl Written {
         }
         for name in self.labels.keys() {
             if name.get_ref().is_empty() || name.get_ref().contains(char::is_control) {
-                document.fault(name.span(), "a label's name is text of one line");
+                document.fault(name.span(), "a label name must be one line of text");
             }
         }
         // Any timestamp has the same length.

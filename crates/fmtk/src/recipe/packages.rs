@@ -43,7 +43,7 @@ pub(super) fn finish(
     for (kind, Section(WrittenPackage { glob, required })) in written {
         let (span, kind) = (kind.span(), kind.into_inner());
         if kind == PYPI || !kind.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-')) || kind.is_empty() {
-            let message = format!("`{kind}` can not be a kind: lowercase letters, digits and `-`, not `{PYPI}`");
+            let message = format!("`{kind}` can't be a kind: lowercase letters, digits and `-`, not `{PYPI}`");
             document.fault(span, message);
         }
         let required = required.unwrap_or(kind != CANN || versions.has_cann());
@@ -57,7 +57,7 @@ pub(super) fn finish(
 
 fn pattern(glob: &str, versions: &Versions, suffix: &str) -> Result<String, String> {
     let text = versions.fill(glob)?;
-    Pattern::new(&text).map_err(|error| format!("`{text}` is no glob: {error}"))?;
+    Pattern::new(&text).map_err(|error| format!("`{text}` is not a glob pattern: {error}"))?;
     if text.contains('/') {
         return Err(format!("`{text}` must be the pattern of a file name, without folders"));
     }

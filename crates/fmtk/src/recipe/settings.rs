@@ -20,7 +20,7 @@ impl FromStr for User {
         let name = |name: &str| !name.is_empty() && !name.starts_with('-') && name.chars().all(plain);
         match text.split_once(':').map_or(name(text), |(user, group)| name(user) && name(group)) {
             true => Ok(Self(text.to_owned())),
-            false => Err(format!("`{text}` is no user: a name or number, and after a colon a group")),
+            false => Err(format!("`{text}` is not a user: a name or number, and after a colon a group")),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use expect_test::{Expect, expect};
+use expect_test::expect_file;
 
 use super::{layout::MaxLayer, *};
 use crate::terminal::report;
@@ -15,10 +15,6 @@ fn parse(text: &str, set: &[&str], base: Option<&str>) -> anyhow::Result<Recipe>
 
 fn default() -> Recipe {
     parse("", &[], None).unwrap()
-}
-
-fn check_error(text: &str, set: &[&str], expected: Expect) {
-    expected.assert_eq(&report::render(&parse(text, set, None).unwrap_err()));
 }
 
 fn check<T: ToString>(found: impl IntoIterator<Item = T>, expected: &[&str]) {
@@ -184,6 +180,9 @@ fn the_digest_is_of_what_shapes_the_image() {
     {
         assert_ne!(digest(&[other]), digest(&[]), "{other}");
     }
+    // With another one every image would be another.
+    let of_defaults = "sha256:97413589503083ef6c69cfbe12d7ed4703ae7a5ea7bfc0b28b1312d2e7b36d16";
+    assert_eq!(digest(&[]).to_string(), of_defaults);
     // Two machines have their recipe in two places.
     let text = "[[files]]\nfrom = \"a\"\nto = \"/b\"";
     let at = |folder: &str| Recipe::parse(text, "image.toml", Path::new(folder), Overrides::default()).unwrap();
@@ -191,279 +190,35 @@ fn the_digest_is_of_what_shapes_the_image() {
 }
 
 #[test]
-fn unknown_keys_are_refused_with_the_nearest_known_one() {
-    let text = r#"
-verions.python = "3.9"
-mindspore = "1.8.1"
-
-[base]
-refrence = "a.b/c:1"
-
-[layout.dirs]
-"/srv" = { mod = "0755" }
-
-[python]
-something_else = 1
-
-[[files]]
-from = "a"
-to = "/a"
-own = "0:0"
-"#;
-    check_error(
-        text,
-        &["registry.hots=a.b", "environment_=1", "pypi.\"a=b\"=1"],
-        expect![[r#"
-            error: `image.toml` line 2: unknown key `verions`
-            hint: did you mean `versions`?
-            error: `image.toml` line 3: unknown key `mindspore`
-            hint: did you mean `versions.mindspore`?
-            error: `image.toml` line 6: unknown key `base.refrence`
-            hint: did you mean `base.reference`?
-            error: `image.toml` line 9: unknown key `layout.dirs."/srv".mod`
-            hint: did you mean `layout.dirs."/srv".mode`?
-            error: `image.toml` line 12: unknown key `python.something_else`
-            hint: the nearest key is `python.site_packages`; there are `prefix`, `site_packages`, `interpreter`, `glibc`
-            error: `image.toml` line 17: unknown key `files.own`
-            hint: did you mean `files.owner`?
-            error: `--set registry.hots=a.b`: unknown key `registry.hots`
-            hint: did you mean `registry.host`?
-            error: `--set environment_=1`: unknown key `environment_`
-            hint: did you mean `environment`?
-            error: `--set pypi."a=b"=1`: unknown key `pypi."a=b"`
-            hint: the nearest key is `pypi.constraints`; there are `requirements`, `constraints`
-        "#]],
-    );
-}
-
-#[test]
-fn wrong_values_are_all_said_with_their_lines() {
-    let text = r#"
-user = "a b"
-workdir = "home"
-scripts = ""
-versions = { python = "3", mindspore = "1.8.1-x", arch = "x86_64", chip = 910 }
-
-[base]
-reference = "mindxsdk/base:1"
-digest = "sha512:0"
-
-[python]
-prefix = "/opt/../x"
-glibc = 2.28
-
-[registry]
-host = "a b"
-ip = "1.2.3"
-insecure = "yes"
-
-[packages]
-cann.glob = "cann.zip"
-moxing.glob = "wheels/*.whl"
-tuning-kit.glob = "kit-{version}-*.whl"
-mine = {}
-Mine.glob = "[*.whl"
-
-[pypi]
-requirements = ["moxing", "mindpet==1.0.4", "-r x"]
-constraints = "numpy"
-
-[environment]
-"A B" = "1"
-C = true
-D = "${"
-
-[layout]
-owner = "ma-user:ma-group"
-max_layer = "1 kB"
-dirs."home" = { mode = 750 }
-
-[[files]]
-from = "a"
-[[files]]
-from = "a"
-to = "/"
-[[files]]
-from = "b"
-to = "/"
-
-[allow]
-elf = ["a/b"]
-
-[labels]
-x = 1
-"#;
-    check_error(
-        text,
-        &[],
-        expect![[r#"
-            error: `image.toml` line 2: `user`: `a b` is no user: a name or number, and after a colon a group
-            error: `image.toml` line 3: `workdir`: `home` must begin with `/`
-            error: `image.toml` line 4: `scripts`: must be `auto`, `keep` or a folder
-            error: `image.toml` line 5: `versions.python`: `3` has no major and minor number, as `3.9`
-            error: `image.toml` line 5: `versions.mindspore`: version `1.8.1-x` must hold only letters, digits and `.` (character 6, `-`)
-            error: `image.toml` line 5: `versions.arch`: `x86_64`: every image is for `aarch64`
-            error: `image.toml` line 5: `versions.chip`: invalid type: integer `910`, expected a string
-            error: `image.toml` line 8: `base.reference`: `mindxsdk/base:1` is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, `docker-daemon:NAME` or `podman:NAME`: image reference `mindxsdk/base:1` must start with a registry host, which has a dot or port or is `localhost`, and `/` (character 9, `/`)
-            error: `image.toml` line 9: `base.digest`: digest `sha512:0` must start with `sha256:` (character 1, `s`)
-            error: `image.toml` line 12: `python.prefix`: `/opt/../x` must have no `.`, `..` or empty part and no `/` at the end
-            error: `image.toml` line 13: `python.glibc`: invalid type: floating point `2.28`, expected a string
-            error: `image.toml` line 16: `registry.host`: registry host `a b` must hold only letters, digits, `-` and `.` (character 2, ` `)
-            error: `image.toml` line 17: `registry.ip`: invalid IP address syntax
-            error: `image.toml` line 18: `registry.insecure`: invalid type: string "yes", expected a boolean
-            error: `image.toml` line 21: `packages.cann.glob`: `cann.zip` must end with `.run`
-            error: `image.toml` line 22: `packages.moxing.glob`: `wheels/*.whl` must be the pattern of a file name, without folders
-            error: `image.toml` line 23: `packages.tuning-kit.glob`: `kit-{version}-*.whl`: `{version}` is no key of `[versions]`
-            error: `image.toml` line 24: `packages.mine`: missing key `glob`
-            error: `image.toml` line 25: `packages.Mine`: `Mine` can not be a kind: lowercase letters, digits and `-`, not `pypi`
-            error: `image.toml` line 25: `packages.Mine.glob`: `[*.whl` is no glob: Pattern syntax error near position 0: invalid range pattern
-            error: `image.toml` line 28: `pypi.requirements`: `moxing`: PyPI's `moxing` is not MoXing, whose wheel goes into the package folder
-            error: `image.toml` line 28: `pypi.requirements`: `-r x` does not begin with a distribution's name
-            error: `image.toml` line 29: `pypi.constraints`: invalid type: string "numpy", expected an array
-            error: `image.toml` line 32: `environment."A B"`: a variable's name has letters, digits and `_`, and no digit first
-            error: `image.toml` line 33: `environment.C`: must be text, or `false` to leave it out
-            error: `image.toml` line 34: `environment.D`: `${` is not closed, or names no variable
-            error: `image.toml` line 37: `layout.owner`: `ma-user:ma-group` is no owner: numeric user and group, "1000:100"
-            error: `image.toml` line 38: `layout.max_layer`: must be 1 MiB to 10 GB, or `auto`
-            error: `image.toml` line 39: `layout.dirs.home`: `home` must begin with `/`
-            error: `image.toml` line 41: `files`: missing key `to`
-            error: `image.toml` line 45: `files.to`: `/` is no file's path
-            error: `image.toml` line 48: `files.to`: `/` is given twice
-            error: `image.toml` line 48: `files.to`: `/` is no file's path
-            error: `image.toml` line 51: `allow.elf`: `a/b` is no distribution's name: letters, digits and `-`, `_`, `.` between them
-            error: `image.toml` line 54: `labels.x`: invalid type: integer `1`, expected a string
-        "#]],
-    );
-}
-
-#[test]
-fn wrong_arguments_are_said_as_given() {
-    check_error(
-        "user = \"root\"",
-        &[
-            "versions",
-            "=1",
-            "a..b=1",
-            "user.name=1",
-            "versions.python=-1",
-            "layout.max_layer=-1",
-            "files=1",
-            "labels=1",
-        ],
-        expect![[r#"
-            error: `--set user.name=1`: `user`: invalid type: table, expected a string
-            error: `--set versions.python=-1`: `versions.python`: version `-1` must hold only letters, digits and `.` (character 1, `-`)
-            error: `--set layout.max_layer=-1`: `layout.max_layer`: `-1` is no size: a whole number of bytes, or one with KiB, MiB, GiB, kB, MB or GB
-            error: `--set files=1`: `files`: invalid type: string "1", expected an array
-            error: `--set labels=1`: `labels`: invalid type: string "1", expected a table
-            error: `--set versions` is not `KEY=VALUE`, as in `versions.mindspore=1.9.0`
-            error: `--set =1` is not `KEY=VALUE`, as in `versions.mindspore=1.9.0`
-            error: `--set a..b=1` is not `KEY=VALUE`, as in `versions.mindspore=1.9.0`
-        "#]],
-    );
-}
-
-#[test]
-fn a_file_that_is_no_toml_is_shown_where_it_ends_being_so() {
-    check_error(
-        "[versions]\npython = 3.9.1\n",
-        &[],
-        expect![[r#"
-            error: failed to read recipe `image.toml`
-            caused by: TOML parse error at line 2, column 13
-              |
-            2 | python = 3.9.1
-              |             ^^
-            invalid float, expected nothing
-        "#]],
-    );
-}
-
-#[test]
-fn a_digest_beside_another_is_refused() {
-    let digest = |digit: char| format!("sha256:{}", digit.to_string().repeat(64));
-    let text = format!("[base]\nreference = \"a.b/c:1@{}\"\ndigest = \"{}\"", digest('0'), digest('1'));
-    check_error(
-        &text,
-        &[],
-        expect![[r#"
-        error: `image.toml` line 3: `base.digest`: differs from the digest in `base.reference`
-    "#]],
-    );
-}
-
-#[test]
-fn a_tag_that_would_be_too_long_is_refused() {
-    let text = format!("[versions]\ncann = \"{0}\"\nmindspore = \"{0}\"", "1".repeat(40));
-    check_error(
-        &text,
-        &[],
-        expect![[r#"
-        error: image tag `py_3.9-ms_1111111111111111111111111111111111111111_cann_1111111111111111111111111111111111111111-euler_2.8.3-aarch64-d910-19800101000000` must have at most 128 characters (character 129, `0`)
-        hint: shorten a part in `[versions]`
-    "#]],
-    );
-}
-
-#[test]
-fn who_starts_ranks_is_one_of_two_and_said_in_one_place() {
+fn who_starts_ranks_is_one_of_two() {
     assert_eq!(parse("", &["launch.ranks=scripts"], None).unwrap().launch.ranks, Ranks::Scripts);
     assert!(!parse("[launch]\nfront = false", &[], None).unwrap().launch.front);
-    check_error(
-        "[launch]\nranks = \"both\"\nfronts = true\n[environment]\nFMTK_LAUNCH_RANKS = \"scripts\"",
-        &[],
-        expect![[r#"
-            error: `image.toml` line 2: `launch.ranks`: unknown variant `both`, expected `native` or `scripts`
-            error: `image.toml` line 3: unknown key `launch.fronts`
-            hint: did you mean `launch.front`?
-            error: `image.toml` line 5: `environment.FMTK_LAUNCH_RANKS`: the image has it from `launch.ranks`; set that
-        "#]],
-    );
 }
 
+/// Files of `tests/`: recipes, in which lines as `#! --set KEY=VALUE` are arguments, and what is said of them.
 #[test]
-fn what_has_the_wrong_shape_hides_nothing_else() {
-    check_error(
-        "user.name = \"x\"\ndigest = \"x\"\nlaunch = [true]\npackages.kit.required = true\n[[files]]\nfrom = \"a\"\nmode = 7\n\
-         to_ = \"/b\"\n[layout]\ndirs = []\n[packages.own]\nglob = 1\n[allow]\nelf = [[]]",
-        &["labels.a={b=1}", "registry.insecure=1", "allow.no_record=[1]", "[cann]\nuser=true"],
-        expect![[r#"
-            error: `image.toml` line 1: `user`: invalid type: table, expected a string
-            error: `image.toml` line 2: unknown key `digest`
-            hint: did you mean `base.digest`?
-            error: `image.toml` line 3: `launch`: invalid type: array, expected a table
-            error: `image.toml` line 4: `packages.kit`: missing key `glob`
-            error: `image.toml` line 7: `files.mode`: invalid type: integer `7`, expected a string
-            error: `image.toml` line 8: unknown key `files.to_`
-            hint: did you mean `files.to`?
-            error: `image.toml` line 10: `layout.dirs`: invalid type: array, expected a table
-            error: `image.toml` line 12: `packages.own.glob`: invalid type: integer `1`, expected a string
-            error: `image.toml` line 14: `allow.elf`: invalid type: array, expected a string
-            error: `--set labels.a={b=1}`: `labels.a`: invalid type: table, expected a string
-            error: `--set registry.insecure=1`: `registry.insecure`: invalid type: string "1", expected a boolean
-            error: `--set allow.no_record=[1]`: `allow.no_record`: invalid type: integer `1`, expected a string
-            error: `--set [cann]
-            user=true` is not `KEY=VALUE`, as in `versions.mindspore=1.9.0`
-        "#]],
-    );
-    check_error(
-        "[files]\n[[versions]]\npython = \"3.9\"",
-        &["base=oci:x", "registry=[1]"],
-        expect![[r#"
-            error: `image.toml` line 1: `files`: invalid type: table, expected an array
-            error: `image.toml` line 2: `versions`: invalid type: array, expected a table
-            error: `--set base=oci:x`: `base`: invalid type: string "oci:x", expected a table
-            error: `--set registry=[1]`: `registry`: invalid type: array, expected a table
-        "#]],
-    );
+fn everything_wrong_is_said_at_once_with_the_line_and_the_nearest_key() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/recipe/tests");
+    let recipes = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let recipes: Vec<PathBuf> = recipes.filter(|path| path.extension().is_some_and(|it| it == "toml")).collect();
+    assert_eq!(recipes.len(), 9);
+    for path in recipes {
+        let text = fs::read_to_string(&path).unwrap();
+        let set: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#! --set ")).collect();
+        expect_file![path.with_extension("txt")].assert_eq(&report::render(&parse(&text, &set, None).unwrap_err()));
+    }
 }
 
 #[test]
 fn a_base_on_this_machine_is_told_how_it_is_written() {
-    for base in ["base.tar", "base.d/layout"] {
-        let said = report::render(&parse("", &[], Some(base)).unwrap_err());
-        assert!(said.contains("`oci:") && said.contains("`docker-archive:"), "{said}");
+    for base in ["base.tar", "base.d/layout", "r.x:5000/a/b"] {
+        let expected = format!(
+            "error: `--base {base}`: `base.reference`: `{base}` has neither a tag nor a digest; a file of this machine is \
+             `docker-archive:{base}`, the folder of a layout `oci:{base}`\n"
+        );
+        assert_eq!(report::render(&parse("", &[], Some(base)).unwrap_err()), expected);
     }
+    assert!(default().base.is_standard());
 }
 
 #[test]

@@ -55,25 +55,15 @@ impl Versions {
 
     /// Puts the versions in for `{python}`, `{mindspore}`, `{cann}`, `{os}`, `{arch}` and `{chip}`.
     pub fn fill(&self, text: &str) -> Result<String, String> {
-        let mut filled = String::new();
-        let mut rest = text;
-        while let Some(open) = rest.find(['{', '}']) {
-            let inner = rest[open..].strip_prefix('{').and_then(|inner| inner.split_once('}'));
-            let (name, after) = inner.ok_or_else(|| format!("`{text}` has a brace without its other one"))?;
-            filled.push_str(&rest[..open]);
-            filled.push_str(match name {
-                "python" => self.python.as_str(),
-                "mindspore" => self.mindspore.as_str(),
-                "cann" => self.cann.as_str(),
-                "os" => self.os.as_str(),
-                "arch" => self.arch.as_str(),
-                "chip" => self.chip.as_str(),
-                _ => return Err(format!("`{text}`: `{{{name}}}` is no key of `[versions]`")),
-            });
-            rest = after;
+        let Self { python, mindspore, cann, os, arch, chip } = self;
+        let names = [("{python}", python.as_str()), ("{mindspore}", mindspore.as_str()), ("{cann}", cann.as_str())];
+        let more = [("{os}", os.as_str()), ("{arch}", arch.as_str()), ("{chip}", chip.as_str())];
+        let values = names.into_iter().chain(more);
+        let filled = values.fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+        match filled.contains(['{', '}']) {
+            true => Err(format!("`{text}` has a brace that is not around a key of `[versions]`")),
+            false => Ok(filled),
         }
-        filled.push_str(rest);
-        Ok(filled)
     }
 
     /// Versions that nobody is known to have built an image with.

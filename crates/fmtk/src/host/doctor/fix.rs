@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{IsTerminal, stdin},
     path::Path,
-    process::Command,
 };
 
 use anyhow::{Context, anyhow, ensure};
@@ -17,6 +16,7 @@ use super::{
 use crate::{
     host::{
         login::{self, LoginArgs},
+        say_and_run,
         setup::{self, HostSetupArgs},
     },
     resolve::tools::TARGET,
@@ -49,18 +49,6 @@ pub fn run(patient: &Patient, findings: &[Finding], progress: &Progress) -> bool
     done
 }
 
-fn say_and_run(command: &[&str], progress: &Progress) -> anyhow::Result<()> {
-    let line = command.join(" ");
-    progress.line(&format!("running `{line}`"));
-    let status = Command::new(command[0])
-        .args(&command[1..])
-        .current_dir(crate::resolve::place::workspace())
-        .status()
-        .with_context(|| format!("failed to run `{line}`"))?;
-    ensure!(status.success(), "`{line}` ended with {status}");
-    Ok(())
-}
-
 fn emulation(progress: &Progress) -> anyhow::Result<()> {
     ensure!(is_root(), "registering qemu-aarch64 with the kernel needs root");
     let [register, entry] = ["register", "qemu-aarch64"].map(|name| Path::new(BINFMT).join(name));
@@ -91,13 +79,11 @@ fn hosts(patient: &Patient, progress: &Progress) -> anyhow::Result<bool> {
         &HostSetupArgs {
             registry: Some(patient.host.clone()),
             ip: Some(ip),
-            modelarts_host: None,
-            dry_run: false,
-            undo: false,
             // Containers of others would stop.
             no_restart: true,
             recipe: patient.args.recipe.clone(),
             root: patient.args.root.clone(),
+            ..HostSetupArgs::default()
         },
         progress,
     )?;
@@ -106,19 +92,14 @@ fn hosts(patient: &Patient, progress: &Progress) -> anyhow::Result<bool> {
 
 fn log_in(patient: &Patient, progress: &Progress) -> anyhow::Result<bool> {
     if !stdin().is_terminal() {
-        return Err(anyhow!("no login is asked for where stdin is no terminal"));
+        return Err(anyhow!("can't ask for a login: stdin is not a terminal"));
     }
     progress.line(&format!("running `cargo xtask login --registry {}`", patient.host));
     let args = LoginArgs {
         registry_args: patient.args.registry_args.clone(),
-        region: None,
-        ak: None,
-        username: None,
-        password: None,
-        words: Vec::new(),
         registry: Some(patient.host.clone()),
-        no_check: false,
         recipe: patient.args.recipe.clone(),
+        ..LoginArgs::default()
     };
     login::run(&args, &patient.store, progress).map(|()| true)
 }

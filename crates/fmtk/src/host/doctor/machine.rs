@@ -131,6 +131,7 @@ mod tests {
             (false, vec![entry("enabled", "OC", "b7"), status()], true, "without the flag F"),
             (false, vec![entry("disabled", "OCF", "b7")], true, "disabled"),
             (false, vec![entry("disabled", "F", "b7"), entry("enabled", "F", "b7")], true, "in containers too"),
+            (false, vec![entry("disabled", "F", "b7"), entry("enabled", "O", "b7")], true, "without the flag F"),
             (false, vec![status(), entry("enabled", "OCF", "f3")], true, "not registered"),
             (false, Vec::new(), true, "not registered"),
             (false, Vec::new(), false, "nothing needs them"),

@@ -34,7 +34,7 @@ struct Given {
 }
 
 /// Flags of `login`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
 Reads from stdin, and never takes a secret as an argument:
   the line `docker login -u <region>@<AK> -p <key> <host>` of the console; or
@@ -81,7 +81,7 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
         check(&given, args, &recipe.registry)?;
     }
     let stored = Logins::from_env().store(host.as_str(), user, password)?;
-    LoginRecord::now(*temporary).save(store, host)?;
+    LoginRecord::save(*temporary, store, host)?;
     let place = match stored {
         Stored::Helper(program) => format!("with `{program}`"),
         Stored::File(path) => format!("in `{}`, unencrypted, readable by its owner alone", path.display()),

@@ -127,5 +127,7 @@ mod tests {
         );
         let both = "10.0.0.9 swr.x.com # fmtk\n10.0.0.7 swr.x.com modelarts.x.com\n";
         assert_eq!(done(both, "10.0.0.7"), "10.0.0.7 swr.x.com modelarts.x.com\n");
+        let both = "10.0.0.7 swr.x.com # fmtk\n10.0.0.7 swr.x.com modelarts.x.com\n";
+        assert_eq!(done(both, "10.0.0.7"), "10.0.0.7 swr.x.com modelarts.x.com\n");
     }
 }

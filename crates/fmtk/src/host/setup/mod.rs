@@ -12,18 +12,18 @@ use std::{
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use file_edit::Original;
 use image_name::Host;
 
 use self::{
     change::{Change, Edit},
-    system::{DAEMON_JSON, Place, System},
+    system::{DAEMON_JSON, System},
 };
 use crate::{
+    host::say_and_run,
     resolve::place,
     terminal::{
         clock, machine,
@@ -36,7 +36,7 @@ use crate::{
 const HOSTS: &str = "etc/hosts";
 
 /// Flags of `host-setup`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
 `push` of this project needs none of this: it is for `docker push` and `docker pull` on this host.
 Lines in the hosts file are marked `# fmtk`; what was there before stays beside as `FILE.fmtk-backup-TIMESTAMP`.")]
@@ -130,15 +130,15 @@ fn plan(
         let bytes = original.map_or(Vec::new(), |original| original.bytes);
         system::look(&args.root, &bytes).with_context(|| format!("can't change `{}`", daemon_json.display()))
     });
-    let mut system = System { place: Place::DaemonJson, has_service: false };
+    let mut system = System::default();
     let host = host.to_owned();
     match found {
         Err(error) => add(Err(error)),
         Ok(found) => {
             system = found;
-            add(match &system.place {
-                Place::DaemonJson => make(&daemon_json, &Edit::Daemon { host }),
-                Place::Options { file, variable } => make(&args.root.join(file), &Edit::Options { variable, host }),
+            add(match system.options {
+                None => make(&daemon_json, &Edit::Daemon { host }),
+                Some((file, variable)) => make(&args.root.join(file), &Edit::Options { variable, host }),
             });
         }
     }
@@ -158,21 +158,15 @@ fn with_sudo() -> String {
 }
 
 fn restart(system: &System, may: bool, progress: &Progress) -> anyhow::Result<()> {
-    let commands: [&[&str]; 2] = [&["systemctl", "daemon-reload"], &["systemctl", "restart", "docker"]];
     if !system.has_service {
-        progress.line("docker is no service here; where it runs, restart it");
+        progress.line("docker is not a service here; restart it where it runs");
         return Ok(());
     }
     if !may || fs::metadata("/run/systemd/system").is_err() {
         progress.line("restart docker for the change to count: `systemctl daemon-reload && systemctl restart docker`, or `service docker restart`");
         return Ok(());
     }
-    for command in commands {
-        let line = command.join(" ");
-        progress.line(&format!("running `{line}`"));
-        let status =
-            Command::new(command[0]).args(&command[1..]).status().with_context(|| format!("failed to run `{line}`"))?;
-        ensure!(status.success(), "`{line}` ended with {status}; the files are changed, `--undo` takes that back");
-    }
-    Ok(())
+    say_and_run(&["systemctl", "daemon-reload"], progress)
+        .and_then(|()| say_and_run(&["systemctl", "restart", "docker"], progress))
+        .context("docker was not restarted; the files are changed, `--undo` takes that back")
 }

@@ -6,17 +6,9 @@ use file_edit::Splice;
 
 const FLAG: &str = "--insecure-registry";
 
-/// The last assignment of a variable.
-struct Assignment {
-    /// Its value, within quotes where there are some.
-    inner: Range<usize>,
-    quoted: bool,
-    value: String,
-}
-
 /// The value of a variable, where it is set.
 pub fn value(text: &str, variable: &str) -> Option<String> {
-    assignment(text, variable).map(|found| found.value)
+    assignment(text, variable).map(|(range, _)| text[range].to_owned())
 }
 
 /// Whether options name an insecure registry, this one or any.
@@ -37,37 +29,35 @@ pub fn names(options: &str, host: Option<&str>) -> bool {
 
 /// The change after which the variable names this insecure registry.
 pub fn set(text: &str, variable: &str, host: &str) -> Option<Splice> {
-    let Some(found) = assignment(text, variable) else {
+    let Some((range, quoted)) = assignment(text, variable) else {
         let before = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
         return Some(Splice::insert(text.len(), format!("{before}{variable}=\"{FLAG} {host}\"\n")));
     };
-    if names(&found.value, Some(host)) {
-        return None;
+    let value = &text[range.clone()];
+    let blank = if value.is_empty() || value.ends_with(' ') { "" } else { " " };
+    match (names(value, Some(host)), quoted) {
+        (true, _) => None,
+        (false, true) => Some(Splice::insert(range.end, format!("{blank}{FLAG} {host}"))),
+        (false, false) => Some(Splice { text: format!("\"{value}{blank}{FLAG} {host}\"").into_bytes(), range }),
     }
-    let blank = if found.value.is_empty() || found.value.ends_with(' ') { "" } else { " " };
-    let flag = format!("{blank}{FLAG} {host}");
-    Some(match found.quoted {
-        true => Splice::insert(found.inner.end, flag),
-        false => Splice { text: format!("\"{}{flag}\"", found.value).into_bytes(), range: found.inner },
-    })
 }
 
 /// The change that takes this insecure registry out of the variable.
 pub fn unset(text: &str, variable: &str, host: &str) -> Option<Splice> {
-    let found = assignment(text, variable)?;
-    let flag = format!("{FLAG} {host}");
-    let at = found.value.match_indices(&flag).map(|(at, _)| at).find(|at| {
-        let (before, after) = (&found.value[..*at], &found.value[at + flag.len()..]);
+    let (range, _) = assignment(text, variable)?;
+    let (value, flag) = (&text[range.clone()], format!("{FLAG} {host}"));
+    let (at, _) = value.match_indices(&flag).find(|(at, _)| {
+        let (before, after) = (&value[..*at], &value[at + flag.len()..]);
         (before.is_empty() || before.ends_with(' ')) && (after.is_empty() || after.starts_with(' '))
     })?;
-    let (start, end) = (found.inner.start + at, found.inner.start + at + flag.len());
-    let range = if at > 0 { start - 1..end } else { start..end };
-    Some(Splice { range, text: Vec::new() })
+    let (start, end) = (range.start + at, range.start + at + flag.len());
+    // With the blank before it.
+    Some(Splice { range: start - usize::from(at > 0)..end, text: Vec::new() })
 }
 
-fn assignment(text: &str, variable: &str) -> Option<Assignment> {
-    let mut start = 0;
-    let mut found = None;
+/// The value of the last assignment of a variable, within quotes where there are some, and whether there are.
+fn assignment(text: &str, variable: &str) -> Option<(Range<usize>, bool)> {
+    let (mut start, mut found) = (0, None);
     for line in text.split_inclusive('\n') {
         let body = line.trim_end_matches(['\n', '\r']);
         let trimmed = body.trim_start();
@@ -75,11 +65,10 @@ fn assignment(text: &str, variable: &str) -> Option<Assignment> {
         if let Some(value) = rest.and_then(|rest| rest.strip_prefix('=')) {
             let at = start + body.len() - value.len();
             let quote = value.chars().next().filter(|letter| matches!(letter, '"' | '\''));
-            let (inner, quoted) = match quote.and_then(|quote| value[1..].find(quote)) {
+            found = Some(match quote.and_then(|quote| value[1..].find(quote)) {
                 Some(length) => (at + 1..at + 1 + length, true),
                 None => (at..at + value.find([' ', '\t', '#']).unwrap_or(value.len()), false),
-            };
-            found = Some(Assignment { value: text[inner.clone()].to_owned(), inner, quoted });
+            });
         }
         start += line.len();
     }

@@ -14,30 +14,21 @@ pub const KEY: &str = "insecure-registries";
 /// Docker's own file.
 pub const DAEMON_JSON: &str = "etc/docker/daemon.json";
 
-const SYSCONFIG: &str = "etc/sysconfig/docker";
-const DEFAULT: &str = "etc/default/docker";
+/// Files below the root of options of docker's service, and the variables in them, in the order in which they are asked.
+const OPTIONS: [(&str, &str); 4] = [
+    ("etc/sysconfig/docker", "INSECURE_REGISTRY"),
+    ("etc/sysconfig/docker", "OPTIONS"),
+    ("etc/sysconfig/docker", "DOCKER_OPTS"),
+    ("etc/default/docker", "DOCKER_OPTS"),
+];
 const UNITS: [&str; 4] = ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
 
-/// Where docker takes its insecure registries from. One place only: dockerd does not start where a flag and its file
-/// both say it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// [`DAEMON_JSON`].
-    DaemonJson,
-    /// A variable of this file below the root.
-    Options {
-        /// The file.
-        file: &'static str,
-        /// The variable.
-        variable: &'static str,
-    },
-}
-
 /// What there is of docker below a root.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct System {
-    /// Where the setting goes.
-    pub place: Place,
+    /// The file and its variable where docker takes its insecure registries from; none where that is [`DAEMON_JSON`].
+    /// One place only: dockerd does not start where a flag and its file both say it.
+    pub options: Option<(&'static str, &'static str)>,
     /// Whether docker is a service here.
     pub has_service: bool,
 }
@@ -47,44 +38,33 @@ pub fn look(root: &Path, daemon_json: &[u8]) -> Result<System, JsonError> {
     let unit = unit(root);
     let old = root.join("etc/init/docker.conf").exists() || root.join("etc/init.d/docker").exists();
     let in_json = Json::parse(daemon_json, "    ")?.value(&[KEY])?.is_some();
-    let place = [(SYSCONFIG, &["INSECURE_REGISTRY", "OPTIONS", "DOCKER_OPTS"][..]), (DEFAULT, &["DOCKER_OPTS"][..])]
-        .into_iter()
-        .find_map(|(file, variables)| in_options(root, file, variables, unit.as_deref(), old, in_json))
-        .unwrap_or(Place::DaemonJson);
-    Ok(System { place, has_service: unit.is_some() || old })
-}
-
-fn in_options(
-    root: &Path,
-    file: &'static str,
-    variables: &[&'static str],
-    unit: Option<&str>,
-    old: bool,
-    in_json: bool,
-) -> Option<Place> {
-    let text = String::from_utf8_lossy(&fs::read(root.join(file)).ok()?).into_owned();
-    let used = |variable: &str| match unit {
+    let is_used = |file: &str, variable: &str| match &unit {
         Some(unit) => {
-            let named = format!("/{file}");
-            let read =
-                unit.lines().any(|line| line.trim_start().starts_with("EnvironmentFile") && line.contains(&named));
-            read && (unit.contains(&format!("${variable}")) || unit.contains(&format!("${{{variable}}}")))
+            let reads =
+                |line: &str| line.trim_start().starts_with("EnvironmentFile") && line.contains(&format!("/{file}"));
+            let names = [format!("${variable}"), format!("${{{variable}}}")];
+            unit.lines().any(reads) && names.iter().any(|name| unit.contains(name))
         }
         // Before systemd the service's script sourced it.
         None => old,
     };
-    let used: Vec<&'static str> = variables.iter().copied().filter(|variable| used(variable)).collect();
-    let holds = |variable: &&&str| options::value(&text, variable).is_some_and(|value| options::names(&value, None));
-    if let Some(variable) = used.iter().find(holds) {
-        return Some(Place::Options { file, variable });
-    }
+    let used: Vec<(&str, &str, Option<String>)> = OPTIONS
+        .into_iter()
+        .filter(|(file, variable)| is_used(file, variable))
+        .filter_map(|(file, variable)| {
+            let text = String::from_utf8_lossy(&fs::read(root.join(file)).ok()?).into_owned();
+            Some((file, variable, options::value(&text, variable)))
+        })
+        .collect();
+    let holds = used.iter().find(|(.., value)| value.as_ref().is_some_and(|value| options::names(value, None)));
     // EulerOS has the variable for just this, empty; the script of old Ubuntu reads no file of docker's own.
-    let meant = |variable: &&&str| match (**variable, unit) {
-        ("INSECURE_REGISTRY", _) => options::value(&text, variable).is_some(),
-        ("DOCKER_OPTS", None) => true,
+    let meant = used.iter().filter(|_| !in_json).find(|(_, variable, value)| match *variable {
+        "INSECURE_REGISTRY" => value.is_some(),
+        "DOCKER_OPTS" => unit.is_none(),
         _ => false,
-    };
-    used.iter().find(meant).filter(|_| !in_json).map(|variable| Place::Options { file, variable })
+    });
+    let options = holds.or(meant).map(|(file, variable, _)| (*file, *variable));
+    Ok(System { options, has_service: unit.is_some() || old })
 }
 
 /// The service's unit with what is dropped in to it.

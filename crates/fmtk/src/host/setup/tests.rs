@@ -126,53 +126,45 @@ fn what_was_there_before_us_is_not_undone() {
     assert_eq!(host.files(), before);
 }
 
+/// Where docker's service of each system reads the setting, what it then says, and that an undo leaves nothing.
 #[test]
-fn a_file_that_was_empty_goes_as_one_that_was_not_there() {
+fn each_system_gets_it_where_its_service_reads_it() {
+    const SYSCONFIG: &str = "etc/sysconfig/docker";
+    const DEFAULT: &str = "etc/default/docker";
+    let made = "{\n    \"insecure-registries\": [\n        \"swr.x.com\"\n    ]\n}\n";
+    let sysconfig = "# options\nOPTIONS='--live-restore'\nDOCKER_STORAGE_OPTIONS=\nINSECURE_REGISTRY=''\n";
+    let set = sysconfig.replace("REGISTRY=''", "REGISTRY='--insecure-registry swr.x.com'");
+    let in_options = sysconfig.replace("restore'", "restore --insecure-registry=a.b'");
+    let set_in_options = in_options.replace("=a.b'", "=a.b --insecure-registry swr.x.com'");
+    let ubuntu = "# Docker Upstart and SysVinit configuration file\n#DOCKER_OPTS=\"--dns 8.8.8.8\"\n";
+    let set_in_ubuntu = format!("{ubuntu}DOCKER_OPTS=\"--insecure-registry swr.x.com\"\n");
+    let unit = "usr/lib/systemd/system/docker.service";
+    let euler = (unit, EULER_UNIT);
+    let (in_json, set_in_json) = ("{\"insecure-registries\":[]}", "{\"insecure-registries\":[\"swr.x.com\"]}");
+    for (files, path, expected) in [
+        (&[euler, (SYSCONFIG, sysconfig)][..], SYSCONFIG, &*set),
+        (&[euler, (SYSCONFIG, &in_options)], SYSCONFIG, &set_in_options),
+        // A file that the service does not read; docker's own file has the key already.
+        (&[(unit, DEBIAN_UNIT), (SYSCONFIG, sysconfig)], DAEMON_JSON, made),
+        (&[euler, (SYSCONFIG, sysconfig), (DAEMON_JSON, in_json)], DAEMON_JSON, set_in_json),
+        (&[("etc/init/docker.conf", "respawn\n"), (DEFAULT, ubuntu)], DEFAULT, &set_in_ubuntu),
+    ] {
+        let host = Host::new(files);
+        let before = host.files();
+        host.run(&[]).unwrap();
+        assert_eq!(host.read(path), expected);
+        assert_eq!(host.read(HOSTS), "absent", "no address was given");
+        let changed = host.files().iter().filter(|file| !before.contains(file)).count();
+        assert_eq!(changed, 2, "{path}: the file and its backup");
+        host.undo();
+        assert_eq!(host.files(), before);
+    }
+    // A file that was empty goes as one that was not there.
     let host = Host::new(&[(DAEMON_JSON, ""), ("etc/hosts", HOSTS_TEXT)]);
     host.set();
-    assert!(host.read(DAEMON_JSON).contains("swr.x.com"));
+    assert_eq!(host.read(DAEMON_JSON), made);
     host.undo();
-    let hosts = host.path("etc/hosts").display().to_string();
-    assert_eq!(host.files(), [(hosts, HOSTS_TEXT.to_owned())]);
-}
-
-#[test]
-fn euleros_gets_it_where_its_service_reads_it() {
-    let sysconfig = "# options\nOPTIONS='--live-restore'\nDOCKER_STORAGE_OPTIONS=\nINSECURE_REGISTRY=''\n";
-    let unit = ("usr/lib/systemd/system/docker.service", EULER_UNIT);
-    let host = Host::new(&[("etc/hosts", HOSTS_TEXT), unit, ("etc/sysconfig/docker", sysconfig)]);
-    let before = host.files();
-    host.set();
-    let expected = sysconfig.replace("REGISTRY=''", "REGISTRY='--insecure-registry swr.x.com'");
-    assert_eq!(host.read("etc/sysconfig/docker"), expected);
-    assert_eq!(host.read(DAEMON_JSON), "absent");
-    host.undo();
-    assert_eq!(host.files(), before);
-
-    // In OPTIONS already; a file that the service does not read; docker's own file has it already.
-    let options = sysconfig.replace("restore'", "restore --insecure-registry=a.b'");
-    let host = Host::new(&[unit, ("etc/sysconfig/docker", &options)]);
-    host.set();
-    assert_eq!(host.read("etc/sysconfig/docker"), options.replace("=a.b'", "=a.b --insecure-registry swr.x.com'"));
-    let host = Host::new(&[(unit.0, DEBIAN_UNIT), ("etc/sysconfig/docker", sysconfig)]);
-    host.set();
-    assert_eq!(host.read("etc/sysconfig/docker"), sysconfig);
-    assert!(host.read(DAEMON_JSON).contains("swr.x.com"));
-    let host = Host::new(&[unit, ("etc/sysconfig/docker", sysconfig), (DAEMON_JSON, "{\"insecure-registries\":[]}")]);
-    host.set();
-    assert_eq!(host.read("etc/sysconfig/docker"), sysconfig);
-}
-
-#[test]
-fn ubuntu_before_systemd_gets_it_in_docker_opts() {
-    let default = "# Docker Upstart and SysVinit configuration file\n#DOCKER_OPTS=\"--dns 8.8.8.8\"\n";
-    let host = Host::new(&[("etc/init/docker.conf", "respawn\n"), ("etc/default/docker", default)]);
-    let before = host.files();
-    host.run(&[]).unwrap();
-    assert_eq!(host.read("etc/default/docker"), format!("{default}DOCKER_OPTS=\"--insecure-registry swr.x.com\"\n"));
-    assert_eq!(host.read(HOSTS), "absent", "no address was given");
-    host.undo();
-    assert_eq!(host.files(), before);
+    assert_eq!(host.files(), [(host.path("etc/hosts").display().to_string(), HOSTS_TEXT.to_owned())]);
 }
 
 #[test]
