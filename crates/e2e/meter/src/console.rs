@@ -13,7 +13,6 @@ use crate::{ranks::Lines, run};
 
 const USAGE: &str = "usage: meter console OUT RANKS LINES BYTES PAUSE PROGRAM ARGUMENT…";
 
-/// Bytes that are asked for at once.
 const CHUNK: usize = 64 * 1024;
 
 /// Runs the launcher with its stdout into a pipe of ours, and writes what was found.
@@ -60,7 +59,6 @@ pub fn run(arguments: Vec<OsString>) -> Result<u8, String> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
 }
 
-/// What came and when.
 struct Flow {
     length: usize,
     first: Instant,
@@ -92,12 +90,10 @@ fn read(mut pipe: ChildStdout, kept: &mut [u8], pause: Duration) -> Result<Flow,
     }
 }
 
-/// Which lines came.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     /// Lines of a rank, just as it wrote them, after those of it that were before.
     whole: usize,
-    /// All else.
     torn: usize,
 }
 

@@ -17,9 +17,7 @@ use crate::run::own_cpu;
 struct Entry {
     /// Where its bytes begin, in bytes from the start of the file.
     offset: usize,
-    /// Compressed length, bytes.
     compressed: usize,
-    /// Length, bytes.
     size: usize,
     /// Whether it is deflated, else stored.
     deflated: bool,
