@@ -66,14 +66,14 @@ fn native(bench: &Bench) -> anyhow::Result<PathBuf> {
 }
 
 /// The script with so much behind it that it is just as large as one may be; the edits need some hundred bytes.
-fn filled(script: &str, piece: impl Fn(usize) -> String) -> String {
+fn filled(script: &str, part: impl Fn(usize) -> String) -> String {
     let mut text = script.to_owned();
     for number in 0.. {
-        let piece = piece(number);
-        if text.len() + piece.len() + 1024 > fmk_patch::MAX_BYTES {
+        let part = part(number);
+        if text.len() + part.len() + 1024 > fmk_patch::MAX_BYTES {
             break;
         }
-        text.push_str(&piece);
+        text.push_str(&part);
     }
     text
 }

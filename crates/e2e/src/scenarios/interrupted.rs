@@ -34,7 +34,7 @@ pub fn ctrl_c(world: &World) -> anyhow::Result<()> {
     nothing_is_left(&store)
 }
 
-/// A store on a file system with too little room, which then grows.
+/// A store on a file system with too little disk space, which then grows.
 pub fn full_disk(world: &World) -> anyhow::Result<()> {
     let mount = world.folder("full-disk")?;
     let mount_with = |options: &str| world.command("mount").words("-t tmpfs -o").arg(options).arg("tmpfs").arg(&mount);

@@ -21,7 +21,7 @@ use crate::testbed::{
 const MODULES: [&str; 5] = ["common", "fmk", "manager", "rank_table", "sdr"];
 const WHEELS: [&str; 3] = ["mindpet", "click", "pyyaml"];
 /// What the base has where the launch kit's boot file is.
-const OLD_FRONT: &str = "raise SystemExit('the old launcher was called')\n";
+const OLD_SHIM: &str = "raise SystemExit('the old launcher was called')\n";
 const TK: &str = "#!/bin/sh\nexec mindpet \"$@\"\n";
 /// What both ranks print.
 const TRAINED: [&str; 2] = ["trained 0 of 2 by 1000 True True True", "trained 1 of 2 by 1000 True True True"];
@@ -43,7 +43,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let project = project(world)?;
     let native = image(world, &project, "native", "20221028181401")?;
     let said = world.docker()?.container(&native, &[], &["cat", front::PATH, front::KEPT])?.run()?.stdout;
-    ensure!(said == format!("{}{OLD_FRONT}", front::TEXT), "the image has for entry-point shims:\n{said}");
+    ensure!(said == format!("{}{OLD_SHIM}", front::TEXT), "the image has for entry-point shims:\n{said}");
     world.say("the image has our launcher.py, and the base's as launcher.py.vendor");
 
     // Exactly as the manual has it, and a parameter that nobody knows.
@@ -81,7 +81,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     on_this_machine(world, &project)
 }
 
-/// A log folder without room is told, and is nothing to the ranks.
+/// A log folder without disk space is told, and is nothing to the ranks.
 fn full_disk(world: &World, image: &str) -> anyhow::Result<()> {
     let script = "i=0; while [ $i -lt 4000 ]; do echo line $i of many that fill the disk; i=$((i+1)); done; exit 4";
     let options = ["--tmpfs", "/mount/log:size=64k,mode=1777", "--env", "MA_MOUNT_PATH=/mount"];
@@ -119,7 +119,7 @@ fn project(world: &World) -> anyhow::Result<Project<'_>> {
     let text = recipe(&settings) + &own_files("tk", "/usr/local/bin/tk", "0755");
     let project = world.project("launch-kit", &text)?.with_store(&world.store);
     vendors_shape(world, &project)?;
-    write(&project.path("launcher.py"), OLD_FRONT)?;
+    write(&project.path("launcher.py"), OLD_SHIM)?;
     write(&project.path("tk"), TK)?;
     let files = own_files("ascend910", FOLDER, "0640") + &own_files("launcher.py", front::PATH, "0640");
     write(&project.path("base.toml"), recipe(&[("launch.front", "false")]) + &files)?;

@@ -70,7 +70,7 @@ impl RegistryServer {
         self.folder.join("cert.pem")
     }
 
-    /// Stops it, takes away all that was pushed, and starts it again at the same address.
+    /// Stops it, removes all that was pushed, and starts it again at the same address.
     pub fn empty(&self) -> anyhow::Result<()> {
         self.daemon.replace(None);
         let data = self.folder.join("data");

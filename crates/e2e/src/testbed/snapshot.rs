@@ -90,7 +90,7 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Takes away what container engines put into every container by themselves.
+    /// Removes what container engines put into every container by themselves.
     pub fn without_the_engines_own(mut self) -> Self {
         const OWN: &str = ".dockerenv dev etc/hostname etc/hosts etc/mtab etc/resolv.conf proc run sys var/run";
         self.entries.retain(|path, _| !OWN.split(' ').any(|own| oci_image::is_within(path, own)));
