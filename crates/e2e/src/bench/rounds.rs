@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use super::meter::{Measure, Meter};
 use crate::testbed::{Finished, Invocation, Workplace};
@@ -62,12 +62,23 @@ impl Bench {
         &self,
         figure: &str,
         who: [W; N],
-        mut measure: impl FnMut(W, usize) -> anyhow::Result<T>,
+        measure: impl FnMut(W, usize) -> anyhow::Result<T>,
     ) -> anyhow::Result<[Vec<T>; N]> {
-        let mut all = [const { Vec::new() }; N];
+        let all = self.in_turns_of(figure, &who, measure)?;
+        all.try_into().map_err(|_| anyhow!("not all were measured"))
+    }
+
+    /// The same of as many as there are.
+    pub fn in_turns_of<W: Copy + Debug, T: Debug>(
+        &self,
+        figure: &str,
+        who: &[W],
+        mut measure: impl FnMut(W, usize) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Vec<Vec<T>>> {
+        let mut all: Vec<Vec<T>> = who.iter().map(|_| Vec::new()).collect();
         for round in 1..=self.rounds {
-            for (who, values) in who.into_iter().zip(&mut all) {
-                let value = measure(who, round).with_context(|| format!("{figure}: {who:?}"))?;
+            for (who, values) in who.iter().zip(&mut all) {
+                let value = measure(*who, round).with_context(|| format!("{figure}: {who:?}"))?;
                 self.say(format!("{figure} {round}/{}: {who:?}: {value:.3?}", self.rounds));
                 values.push(value);
             }

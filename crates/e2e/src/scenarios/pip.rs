@@ -124,7 +124,7 @@ fn difference(path: &str, pip: &Entry, our: &Entry, scripts: &BTreeSet<String>) 
         return if first(our) == first(pip) { None } else { told("first line of the script") };
     }
     if both_files && path.ends_with(".dist-info/RECORD") {
-        let (our, pip) = (rows(our, path, scripts), rows(pip, path, scripts));
+        let (our, pip) = (rows(our, scripts), rows(pip, scripts));
         let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| -> Vec<String> {
             one.difference(other).take(3).cloned().collect()
         };
@@ -135,35 +135,18 @@ fn difference(path: &str, pip: &Entry, our: &Entry, scripts: &BTreeSet<String>) 
 }
 
 /// The rows of a RECORD but its own and that of `direct_url.json`; of generated scripts only the path.
-fn rows(entry: &Entry, record: &str, scripts: &BTreeSet<String>) -> BTreeSet<String> {
-    let folder = Path::new(record).parent().and_then(Path::parent).unwrap_or(Path::new(""));
-    let text = entry.text.as_deref().unwrap_or_default();
-    let mut rows = BTreeSet::new();
-    for row in text.lines() {
+fn rows(entry: &Entry, scripts: &BTreeSet<String>) -> BTreeSet<String> {
+    let row = |row: &str| {
         let path = match row.strip_prefix('"') {
-            Some(quoted) => quoted.split('"').next(),
-            None => row.split(',').next(),
+            Some(quoted) => quoted.split('"').next()?,
+            None => row.split(',').next()?,
         };
-        let path = path.unwrap_or_default();
-        if path.ends_with(".dist-info/RECORD") || path.ends_with(".dist-info/direct_url.json") {
-            continue;
-        }
-        let generated = scripts.contains(&normal(&folder.join(path)));
-        rows.insert(if generated { path.to_owned() } else { row.to_owned() });
-    }
-    rows
-}
-
-fn normal(path: &Path) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.iter().filter_map(|part| part.to_str()) {
-        match part {
-            ".." => drop(parts.pop()),
-            "/" => {}
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
+        let script = path.strip_prefix("../../../bin/").map(|name| format!("usr/local/bin/{name}"));
+        let is_generated = script.is_some_and(|script| scripts.contains(&script));
+        let is_noted = path.ends_with(".dist-info/RECORD") || path.ends_with(".dist-info/direct_url.json");
+        (!is_noted).then(|| if is_generated { path.to_owned() } else { row.to_owned() })
+    };
+    entry.text.as_deref().unwrap_or_default().lines().filter_map(row).collect()
 }
 
 #[cfg(test)]

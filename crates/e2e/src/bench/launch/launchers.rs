@@ -61,14 +61,10 @@ impl Launchers {
         figure: &str,
         mut measure: impl FnMut(Launcher) -> anyhow::Result<T>,
     ) -> anyhow::Result<Beside<T>> {
-        let who = [Some(Launcher::Ours), Some(Launcher::Vendor), self.torch.as_ref().map(|_| Launcher::Torchrun)];
-        let [ours, vendor, torch] =
-            self.bench.in_turns(figure, who, |who, _| who.map(&mut measure).transpose())?.map(|all| all.into_iter());
-        let mut others = vec![("vendor's", vendor.flatten().collect())];
-        if self.torch.is_some() {
-            others.push(("torchrun", torch.flatten().collect()));
-        }
-        Ok((ours.flatten().collect(), others))
+        let who = self.all();
+        let mut all = self.bench.in_turns_of(figure, &who, |who, _| measure(who))?.into_iter();
+        let ours = all.next().context("nobody was measured")?;
+        Ok((ours, who[1..].iter().map(|other| other.name()).zip(all).collect()))
     }
 
     /// A launcher of eight ranks of `command`, whose logs go to the second one: a folder that is made anew.
