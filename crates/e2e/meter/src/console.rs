@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{Read, Write},
+    io::Read,
     process::{ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -13,7 +13,6 @@ use crate::{ranks::Lines, run};
 
 const USAGE: &str = "usage: meter console OUT RANKS LINES BYTES PAUSE PROGRAM ARGUMENT…";
 
-/// Bytes that are asked for at once.
 const CHUNK: usize = 64 * 1024;
 
 /// Runs the launcher with its stdout into a pipe of ours, and writes what was found.
@@ -44,45 +43,38 @@ pub fn run(arguments: Vec<OsString>) -> Result<u8, String> {
     let status = child.wait().map_err(|error| format!("failed to wait for {program:?}: {error}"))?;
     let seconds = begin.elapsed().as_secs_f64();
     let (kept, flow) = reader.join().map_err(|_| "the reader failed")?;
-    let Flow { length, first, last } = flow?;
+    let (length, first, last) = flow?;
     run::reap_orphans();
     let flow = last.duration_since(first).as_secs_f64();
-    let found = check(&kept[..length], ranks, lines, bytes);
+    let (whole, torn) = check(&kept[..length], ranks, lines, bytes);
+    let cpu = run::of_children().cpu.as_secs_f64();
     let text = format!(
-        "{{\"seconds\":{seconds:.6},\"flow_seconds\":{flow:.6},\"cpu_seconds\":{:.6},\"bytes\":{length},\
-         \"whole\":{},\"torn\":{}}}\n",
-        run::of_children().cpu.as_secs_f64(),
-        found.whole,
-        found.torn
+        "{{\"seconds\":{seconds:.6},\"flow_seconds\":{flow:.6},\"cpu_seconds\":{cpu:.6},\"bytes\":{length},\
+         \"whole\":{whole},\"torn\":{torn}}}\n"
     );
-    let mut file = fs::File::create(out).map_err(|error| format!("failed to create {out:?}: {error}"))?;
-    file.write_all(text.as_bytes()).map_err(|error| format!("failed to write {out:?}: {error}"))?;
+    fs::write(out, text).map_err(|error| format!("failed to write {out:?}: {error}"))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
 }
 
-/// What came and when.
-struct Flow {
-    length: usize,
-    first: Instant,
-    last: Instant,
-}
+/// How many bytes came, when the first, and when the last.
+type Flow = (usize, Instant, Instant);
 
 fn read(mut pipe: ChildStdout, kept: &mut [u8], pause: Duration) -> Result<Flow, String> {
     let now = Instant::now();
-    let mut flow = Flow { length: 0, first: now, last: now };
+    let (mut length, mut first, mut last) = (0, now, now);
     loop {
-        let end = (flow.length + CHUNK).min(kept.len());
-        if flow.length == end {
+        let end = (length + CHUNK).min(kept.len());
+        if length == end {
             return Err("more was printed than the ranks have".to_owned());
         }
-        match pipe.read(&mut kept[flow.length..end]) {
-            Ok(0) => return Ok(flow),
-            Ok(length) => {
-                flow.last = Instant::now();
-                if flow.length == 0 {
-                    flow.first = flow.last;
+        match pipe.read(&mut kept[length..end]) {
+            Ok(0) => return Ok((length, first, last)),
+            Ok(count) => {
+                last = Instant::now();
+                if length == 0 {
+                    first = last;
                 }
-                flow.length += length;
+                length += count;
             }
             Err(error) => return Err(format!("failed to read: {error}")),
         }
@@ -92,18 +84,10 @@ fn read(mut pipe: ChildStdout, kept: &mut [u8], pause: Duration) -> Result<Flow,
     }
 }
 
-/// Which lines came.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Found {
-    /// Lines of a rank, just as it wrote them, after those of it that were before.
-    whole: usize,
-    /// All else.
-    torn: usize,
-}
-
-/// Lines may have `[rank 3] ` before them, and some may be missing.
-fn check(text: &[u8], ranks: usize, lines: usize, bytes: usize) -> Found {
-    let mut found = Found::default();
+/// Lines of a rank, just as it wrote them and after those of it that were before; and all others. Lines may have
+/// `[rank 3] ` before them, and some may be missing.
+fn check(text: &[u8], ranks: usize, lines: usize, bytes: usize) -> (usize, usize) {
+    let (mut whole, mut torn) = (0, 0);
     let known = |rank: usize| (format!("[rank {rank}] "), Lines::new(&rank.to_string(), bytes));
     let known: Vec<_> = (0..ranks).map(known).collect();
     let mut next = vec![0; ranks];
@@ -114,13 +98,13 @@ fn check(text: &[u8], ranks: usize, lines: usize, bytes: usize) -> Found {
         });
         match place {
             Some((rank, number)) if (next[rank]..lines).contains(&number) => {
-                found.whole += 1;
+                whole += 1;
                 next[rank] = number + 1;
             }
-            _ => found.torn += 1,
+            _ => torn += 1,
         }
     }
-    found
+    (whole, torn)
 }
 
 #[cfg(test)]
@@ -136,11 +120,11 @@ mod tests {
         };
         let (one, two) = (line(0, 0), line(1, 0));
         let whole = [&one[..], b"[rank 1] ", &two, &line(0, 11)].concat();
-        assert_eq!(check(&whole, 2, 12, 40), Found { whole: 3, torn: 0 });
-        assert_eq!(check(&whole, 2, 11, 40), Found { whole: 2, torn: 1 });
+        assert_eq!(check(&whole, 2, 12, 40), (3, 0));
+        assert_eq!(check(&whole, 2, 11, 40), (2, 1));
         let torn = [&one[..20], &two, &one[20..]].concat();
-        assert_eq!(check(&torn, 2, 2, 40), Found { whole: 0, torn: 2 });
+        assert_eq!(check(&torn, 2, 2, 40), (0, 2));
         let wrong = [b"[rank 0] ", &two[..], &line(0, 1), &one].concat();
-        assert_eq!(check(&wrong, 2, 2, 40), Found { whole: 1, torn: 2 });
+        assert_eq!(check(&wrong, 2, 2, 40), (1, 2));
     }
 }

@@ -13,17 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::run::own_cpu;
 
-/// A deflated entry of a zip archive.
-struct Entry {
-    /// Where its bytes begin, in bytes from the start of the file.
-    offset: usize,
-    /// Compressed length, bytes.
-    compressed: usize,
-    /// Length, bytes.
-    size: usize,
-    /// Whether it is deflated, else stored.
-    deflated: bool,
-}
+/// An entry of a zip archive: where its bytes lie in the file, its length in bytes, and whether it is deflated, else stored.
+type Entry = (std::ops::Range<usize>, usize, bool);
 
 /// Inflates the first bytes into the second, exactly.
 type Inflate<'a> = dyn FnMut(&[u8], &mut [u8]) -> Result<(), String> + 'a;
@@ -35,7 +26,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<u8, String> {
     };
     let read = || fs::read(path).map_err(|error| format!("failed to read {path:?}: {error}"));
     // Once before the clock starts, for the page cache.
-    let largest = entries(&read()?)?.iter().map(|entry| entry.size).max().unwrap_or(0);
+    let largest = entries(&read()?)?.iter().map(|(_, size, _)| *size).max().unwrap_or(0);
 
     let mut buffer = vec![0; largest];
     let mut timed = |inflate: &mut Inflate<'_>| {
@@ -43,17 +34,16 @@ pub fn run(arguments: Vec<OsString>) -> Result<u8, String> {
         let bytes = read()?;
         let mut hash = Sha256::new();
         let mut total = 0_u64;
-        for entry in entries(&bytes)? {
-            let source =
-                bytes.get(entry.offset..entry.offset + entry.compressed).ok_or("an entry ends behind the file")?;
-            let target = &mut buffer[..entry.size];
-            if entry.deflated {
+        for (place, size, is_deflated) in entries(&bytes)? {
+            let source = bytes.get(place).ok_or("an entry ends behind the file")?;
+            let target = &mut buffer[..size];
+            if is_deflated {
                 inflate(source, target)?;
             } else {
                 target.copy_from_slice(source);
             }
             hash.update(target);
-            total += entry.size as u64;
+            total += size as u64;
         }
         let digest = hash.finalize();
         Ok::<_, String>((begin.elapsed(), own_cpu() - cpu, total, digest))
@@ -116,12 +106,8 @@ fn entries(bytes: &[u8]) -> Result<Vec<Entry>, String> {
     for _ in 0..count {
         let header = number(at + 42, 4)?;
         let offset = header + 30 + number(header + 26, 2)? + number(header + 28, 2)?;
-        entries.push(Entry {
-            offset,
-            compressed: number(at + 20, 4)?,
-            size: number(at + 24, 4)?,
-            deflated: number(at + 10, 2)? == 8,
-        });
+        let place = offset..offset + number(at + 20, 4)?;
+        entries.push((place, number(at + 24, 4)?, number(at + 10, 2)? == 8));
         at += 46 + number(at + 28, 2)? + number(at + 30, 2)? + number(at + 32, 2)?;
     }
     Ok(entries)

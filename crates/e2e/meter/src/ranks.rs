@@ -12,7 +12,6 @@ use std::{
 /// How long all ranks have to be there before one fails.
 const SETTLED: Duration = Duration::from_millis(400);
 
-/// The rank that fails.
 const FAILS: &str = "7";
 
 /// The rank's lines: the next one is made of the one before, because a rank that takes its time measures itself.
@@ -36,7 +35,6 @@ impl Lines {
         Self { line, end }
     }
 
-    /// The line that it is at.
     pub fn line(&self) -> &[u8] {
         &self.line
     }
@@ -52,7 +50,6 @@ impl Lines {
         is_one.then(|| digits.iter().fold(0, |number, digit| 10 * number + usize::from(digit - b'0')))
     }
 
-    /// Goes to the next one.
     pub fn advance(&mut self) {
         for digit in self.line[self.end - DIGITS..self.end].iter_mut().rev() {
             if *digit < b'9' {

@@ -31,9 +31,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<u8, String> {
 
 /// CPU time and the largest resident set of any process that was waited for, bytes.
 pub struct Usage {
-    /// User and system.
     pub cpu: Duration,
-    /// Bytes.
     pub peak: u64,
 }
 

@@ -1,43 +1,36 @@
 //! Rows of the table: a figure, what it is measured against, the bar, and whether it is kept.
 
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde_json::{Value, json};
 
-/// What a number counts.
+pub const KIB: f64 = 1024.0;
+pub const MIB: f64 = 1024.0 * KIB;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Seconds.
     Seconds,
-    /// Bytes.
     Bytes,
-    /// Things.
     Count,
 }
 
-/// What a figure has to keep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Bar {
     /// The other takes at least so many times as long.
     Faster(f64),
     /// At most so many times the other.
     Times(f64),
-    /// At most this.
     AtMost(f64),
     /// Shown beside the rest; nothing is asked of it.
     None,
 }
 
-/// One row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// What was measured.
     pub figure: String,
-    /// Our value.
     pub ours: f64,
     /// The other's name and value.
     pub other: Option<(String, f64)>,
     /// Of both values.
     pub unit: Unit,
-    /// What is asked.
     pub bar: Bar,
     /// The smallest of our values where there were several, and of the other's.
     pub best: Option<(f64, f64)>,
@@ -48,16 +41,13 @@ impl Row {
     pub fn timed(figure: &str, ours: &[f64], other: &str, theirs: &[f64], bar: Bar) -> Self {
         let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
         let best = Some((least(ours), least(theirs)));
-        Self { best, ..Self::beside(figure, median(ours), other, median(theirs), bar) }
+        Self { best, ..Self::beside(figure, median(ours), other, median(theirs), Unit::Seconds, bar) }
     }
 
-    /// Seconds beside another's seconds.
-    pub fn beside(figure: &str, ours: f64, other: &str, theirs: f64, bar: Bar) -> Self {
-        let other = Some((other.to_owned(), theirs));
-        Self { figure: figure.to_owned(), ours, other, unit: Unit::Seconds, bar, best: None }
+    pub fn beside(figure: &str, ours: f64, other: &str, theirs: f64, unit: Unit, bar: Bar) -> Self {
+        Self { other: Some((other.to_owned(), theirs)), ..Self::alone(figure, ours, unit, bar) }
     }
 
-    /// A value by itself.
     pub fn alone(figure: &str, ours: f64, unit: Unit, bar: Bar) -> Self {
         Self { figure: figure.to_owned(), ours, other: None, unit, bar, best: None }
     }
@@ -103,29 +93,22 @@ impl Row {
             None => "",
         }
     }
-}
 
-impl Serialize for Row {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut row = serializer.serialize_struct("Row", 8)?;
-        row.serialize_field("figure", &self.figure)?;
-        row.serialize_field("ours", &self.ours)?;
-        row.serialize_field("other", &self.other.as_ref().map(|(name, _)| name))?;
-        row.serialize_field("theirs", &self.other.as_ref().map(|(_, value)| value))?;
-        let unit = match self.unit {
-            Unit::Seconds => "seconds",
-            Unit::Bytes => "bytes",
-            Unit::Count => "count",
-        };
-        row.serialize_field("unit", unit)?;
-        row.serialize_field("best", &self.best)?;
-        row.serialize_field("bar", &self.bar_text())?;
-        row.serialize_field("passes", &self.passes())?;
-        row.end()
+    pub fn json(&self) -> Value {
+        let (other, theirs) = self.other.as_ref().map(|(name, value)| (name, value)).unzip();
+        json!({
+            "figure": self.figure,
+            "ours": self.ours,
+            "other": other,
+            "theirs": theirs,
+            "unit": format!("{:?}", self.unit).to_lowercase(),
+            "best": self.best,
+            "bar": self.bar_text(),
+            "passes": self.passes(),
+        })
     }
 }
 
-/// All rows, in columns.
 pub fn table(rows: &[Row]) -> String {
     let mut cells = vec![["figure", "ours", "other", "found", "best", "bar", ""].map(str::to_owned)];
     for row in rows {
@@ -159,8 +142,8 @@ fn amount(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Seconds => format!("{value:.3} s"),
         Unit::Count => format!("{value}"),
-        Unit::Bytes if value >= 1024.0 * 1024.0 => format!("{:.1} MiB", value / (1024.0 * 1024.0)),
-        Unit::Bytes => format!("{:.1} KiB", value / 1024.0),
+        Unit::Bytes if value >= MIB => format!("{:.1} MiB", value / MIB),
+        Unit::Bytes => format!("{:.1} KiB", value / KIB),
     }
 }
 
@@ -179,11 +162,13 @@ mod tests {
 
     #[test]
     fn the_table_says_what_was_kept_and_what_was_missed() {
+        let seconds =
+            |figure: &str, ours, other: &str, theirs, bar| Row::beside(figure, ours, other, theirs, Unit::Seconds, bar);
         let rows = [
-            Row::beside("cold", 1.5, "docker", 18.5, Bar::Faster(10.0)),
-            Row::beside("rebuild", 0.3, "docker", 0.26, Bar::Times(1.0)),
-            Row::beside("layer", 1.2, "floor", 1.0, Bar::Times(1.3)),
-            Row::alone("peak", 64.0 * 1024.0 * 1024.0, Unit::Bytes, Bar::AtMost(128.0 * 1024.0 * 1024.0)),
+            seconds("cold", 1.5, "docker", 18.5, Bar::Faster(10.0)),
+            seconds("rebuild", 0.3, "docker", 0.26, Bar::Times(1.0)),
+            seconds("layer", 1.2, "floor", 1.0, Bar::Times(1.3)),
+            Row::alone("peak", 64.0 * MIB, Unit::Bytes, Bar::AtMost(128.0 * MIB)),
             Row::alone("start-up", 0.1, Unit::Seconds, Bar::None),
         ];
         expect![[r#"

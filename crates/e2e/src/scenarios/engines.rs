@@ -3,69 +3,42 @@
 use anyhow::{Context, ensure};
 
 use super::world::World;
-use crate::testbed::{Engine, Entry, Kind, Log, Snapshot};
+use crate::testbed::{Engine, Entry, Kind, Snapshot};
 
-/// docker pulls and runs the image.
-pub fn docker(world: &World, log: &Log) -> anyhow::Result<()> {
-    runs(world, log, world.docker(log)?)
-}
-
-/// podman pulls and runs the image.
-pub fn podman(world: &World, log: &Log) -> anyhow::Result<()> {
-    runs(world, log, world.podman(log)?)
-}
-
-/// docker sees the base as it was.
-pub fn base_docker(world: &World, log: &Log) -> anyhow::Result<()> {
-    base_untouched(world, log, world.docker(log)?)
-}
-
-/// podman sees the base as it was.
-pub fn base_podman(world: &World, log: &Log) -> anyhow::Result<()> {
-    base_untouched(world, log, world.podman(log)?)
-}
-
-fn runs(world: &World, log: &Log, engine: &dyn Engine) -> anyhow::Result<()> {
-    let image = world.pushed(log)?;
-    engine.pull(log, &image, &world.login_folder())?;
-    let run = |program: &[&str]| engine.run(log, &image, &[], program);
-
-    let machine = run(&["uname", "-m"])?;
-    ensure!(machine.text() == "aarch64", "it runs on `{}`: {}", machine.text(), machine.unexpected());
-
-    log.say("import mindpet");
-    let mindpet = run(&["python3", "-c", "import mindpet; print(mindpet.__file__)"])?;
-    ensure!(mindpet.status.success() && mindpet.text().ends_with("mindpet/__init__.py"), mindpet.unexpected());
+/// An engine pulls and runs the image.
+pub fn runs(world: &World, engine: &dyn Engine) -> anyhow::Result<()> {
+    let image = world.pulled(engine)?;
+    let printed = |program: &[&str]| engine.printed(&image, program);
+    let machine = printed(&["uname", "-m"])?;
+    ensure!(machine == "aarch64", "it runs on `{machine}`");
+    let mindpet = printed(&["python3", "-c", "import mindpet; print(mindpet.__file__)"])?;
+    ensure!(mindpet.ends_with("mindpet/__init__.py"), "mindpet is `{mindpet}`");
+    world.say("imported mindpet");
 
     // Without CANN it cannot go further; that it goes so far proves Python, architecture and wheels.
-    log.say("import mindspore, as far as CANN's first library");
-    let mindspore = run(&["python3", "-c", "import mindspore"])?;
+    let mindspore = engine.container(&image, &[], &["python3", "-c", "import mindspore"])?.finish()?;
     ensure!(!mindspore.status.success(), "MindSpore was imported without CANN");
     mindspore.says(&["ImportError: libge_runner.so"])?;
+    world.say("imported mindspore, as far as CANN's first library");
 
-    log.say("mindpet --help");
-    let help = run(&["mindpet", "--help"])?;
-    ensure!(help.status.success() && help.stdout.contains("finetune"), help.unexpected());
-
+    let help = printed(&["mindpet", "--help"])?;
+    ensure!(help.contains("finetune"), "`mindpet --help` says {help}");
     for program in ["fmtk-launch", "fmk-patch"] {
-        let version = run(&[program, "--version"])?;
-        ensure!(version.status.success() && version.text().contains(program), version.unexpected());
+        let version = printed(&[program, "--version"])?;
+        ensure!(version.contains(program), "`{program} --version` says {version}");
     }
-    let user = run(&["id", "-un"])?;
-    ensure!(user.text() == "ma-user", "it runs as `{}`", user.text());
-    let home = run(&["sh", "-c", "cd && pwd && touch a && mkdir b && rm -r a b && touch /tmp/c"])?;
-    ensure!(home.status.success() && home.text() == "/home/ma-user", home.unexpected());
+    let user = printed(&["id", "-un"])?;
+    ensure!(user == "ma-user", "it runs as `{user}`");
+    let home = printed(&["sh", "-c", "cd && pwd && touch a && mkdir b && rm -r a b && touch /tmp/c"])?;
+    ensure!(home == "/home/ma-user", "its home is `{home}`");
     Ok(())
 }
 
-fn base_untouched(world: &World, log: &Log, engine: &dyn Engine) -> anyhow::Result<()> {
-    let image = world.pushed(log)?;
-    engine.pull(log, &image, &world.login_folder())?;
-    let base = base_image(world, log)?;
-    engine.pull(log, &base, &world.login_folder())?;
-
-    let before = engine.files(log, &base)?.without_the_engines_own();
-    let after = engine.files(log, &image)?.without_the_engines_own();
+/// An engine sees the base as it was.
+pub fn base_untouched(world: &World, engine: &dyn Engine) -> anyhow::Result<()> {
+    let (image, base) = (world.pulled(engine)?, world.base_image()?);
+    engine.pull(&base, &world.login_folder())?;
+    let (before, after) = (engine.files(&base)?, engine.files(&image)?);
     for (path, mode, owner) in [("home/ma-user", 0o750, (1000, 100)), ("tmp", 0o1777, (0, 0)), ("root", 0o700, (0, 0))]
     {
         let entry = before.entries.get(path).with_context(|| format!("the base has no `/{path}`"))?;
@@ -73,34 +46,18 @@ fn base_untouched(world: &World, log: &Log, engine: &dyn Engine) -> anyhow::Resu
     }
     let changed = changes(&before, &after);
     ensure!(changed.is_empty(), "{} paths of the base changed:\n    {}", changed.len(), changed.join("\n    "));
-    log.say(&format!("{} paths of the base are as they were, of {}", before.entries.len(), after.entries.len()));
+    world.say(format!("{} paths of the base are as they were, of {}", before.entries.len(), after.entries.len()));
     Ok(())
-}
-
-/// The sample's base in the registry, copied there by skopeo, byte for byte.
-pub fn base_image(world: &World, log: &Log) -> anyhow::Result<String> {
-    let layout = world.base(log)?;
-    let base = format!("{}/base/python:3.9", world.registry(log)?.host());
-    log.command("skopeo")
-        .args(["copy", "--quiet", "--dest-tls-verify=false", "--preserve-digests", "--dest-authfile"])
-        .arg(world.login_folder().join("config.json"))
-        .arg(layout.to_string())
-        .arg(format!("docker://{base}"))
-        .run()?;
-    Ok(base)
 }
 
 /// What is not as it was: gone, or with another owner, mode, kind or contents.
 fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
-    let mut changed = Vec::new();
-    for (path, was) in &before.entries {
-        match after.entries.get(path) {
-            None => changed.push(format!("/{path} is gone")),
-            Some(is) if is != was => changed.push(format!("/{path}: {} became {}", show(was), show(is))),
-            Some(_) => {}
-        }
-    }
-    changed
+    let change = |(path, was): (&String, &Entry)| match after.entries.get(path) {
+        None => Some(format!("/{path} is gone")),
+        Some(is) if is != was => Some(format!("/{path}: {} became {}", show(was), show(is))),
+        Some(_) => None,
+    };
+    before.entries.iter().filter_map(change).collect()
 }
 
 /// An entry in the words of `ls`.
@@ -122,23 +79,12 @@ mod tests {
 
     #[test]
     fn a_changed_owner_a_changed_mode_and_a_missing_path_are_told() {
-        let folder = |mode, owner| Entry { kind: Kind::Folder, mode, owner, text: None };
-        let before = Snapshot {
-            entries: [("a", folder(0o755, (0, 0))), ("b", folder(0o755, (0, 0))), ("c", folder(0o755, (0, 0)))]
-                .map(|(path, entry)| (path.to_owned(), entry))
-                .into(),
-            ..Snapshot::default()
-        };
-        let after = Snapshot {
-            entries: [("a", folder(0o755, (1000, 100))), ("b", folder(0o1777, (0, 0)))]
-                .map(|(path, entry)| (path.to_owned(), entry))
-                .into(),
-            ..Snapshot::default()
-        };
+        let before = ["a", "b", "c"].map(|path| (path, Entry::folder(0o755, (0, 0))));
+        let after = [("a", Entry::folder(0o755, (1000, 100))), ("b", Entry::folder(0o1777, (0, 0)))];
         expect![[r#"
             /a: folder 0755 0:0 became folder 0755 1000:100
             /b: folder 0755 0:0 became folder 1777 0:0
             /c is gone"#]]
-        .assert_eq(&changes(&before, &after).join("\n"));
+        .assert_eq(&changes(&Snapshot::of(&before), &Snapshot::of(&after)).join("\n"));
     }
 }

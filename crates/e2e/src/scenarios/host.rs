@@ -4,105 +4,69 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 
-use super::world::{ORG, World};
-use crate::testbed::{self, Docker, Engine, Log, PATIENCE};
+use super::{
+    doctor_fix::questions,
+    world::{ORG, World},
+};
+use crate::testbed::{Docker, Engine, PATIENCE, copy_folder, data, names, read, write};
 
-/// Fixture roots: a name and the files of docker's package there, as its documentation has them.
-const ROOTS: &[(&str, &[(&str, &str)])] = &[
-    ("debian", &[("lib/systemd/system/docker.service", "[Service]\nExecStart=/usr/sbin/dockerd -H fd://\n")]),
-    (
-        "debian-configured",
-        &[
-            ("lib/systemd/system/docker.service", "[Service]\nExecStart=/usr/sbin/dockerd -H fd://\n"),
-            (
-                "etc/docker/daemon.json",
-                "{\n\t\"log-driver\": \"json-file\",\n\t\"insecure-registries\": [\"a.example\"]\n}\n",
-            ),
-        ],
-    ),
-    (
-        "euleros",
-        &[
-            (
-                "usr/lib/systemd/system/docker.service",
-                "[Service]\nEnvironmentFile=-/etc/sysconfig/docker\nExecStart=/usr/bin/dockerd $OPTIONS $INSECURE_REGISTRY\n",
-            ),
-            ("etc/sysconfig/docker", "OPTIONS='--live-restore'\nINSECURE_REGISTRY=''\n"),
-        ],
-    ),
-    ("ubuntu", &[("etc/init/docker.conf", "respawn\n"), ("etc/default/docker", "#DOCKER_OPTS=\"--dns 8.8.8.8\"\n")]),
-];
-
-/// Set up, a second time, and undone; docker itself reads what was made.
-pub fn setup(world: &World, log: &Log) -> anyhow::Result<()> {
-    for (name, files) in ROOTS {
-        let root = world.folder(&format!("root-{name}"))?;
-        for (path, text) in files.iter().chain(&[("etc/hosts", "127.0.0.1\tlocalhost\n")]) {
-            let path = root.join(path);
-            testbed::folder(path.parent().context("a file without a folder")?)?;
-            testbed::write(&path, text)?;
-        }
-        let command = |flags: &[&str]| {
-            let command = world.xtask(log).args(["host-setup", "--registry", "registry.example:5000", "--root"]);
-            command.arg(&root).args(flags)
+/// Set up, a second time, and undone, on hosts with the files of docker's packages there, as its documentation has them;
+/// docker itself reads what was made.
+pub fn setup(world: &World) -> anyhow::Result<()> {
+    let hosts = data("hosts");
+    for name in names(&hosts)? {
+        let root = world.folder("roots")?.join(&name);
+        copy_folder(&world.log, &hosts.join(&name), &root)?;
+        write(&root.join("etc/hosts"), "127.0.0.1\tlocalhost\n")?;
+        let setup = |flags: &str| {
+            let setup = world.xtask().words("host-setup --registry registry.example:5000").words(flags);
+            setup.arg("--root").arg(&root).run()
         };
-        let before = listed(log, &root)?;
-        let shown = command(&["--ip", "192.0.2.7", "--dry-run"]).run()?;
-        ensure!(shown.stdout.contains("registry.example:5000"), "{name}: no diff: {}", shown.stdout);
-        ensure!(listed(log, &root)? == before, "{name}: `--dry-run` changed something");
-        command(&["--ip", "192.0.2.7"]).run()?;
-        let after = listed(log, &root)?;
+        let before = listed(world, &root)?;
+        setup("--ip 192.0.2.7 --dry-run")?.prints(&["registry.example:5000"])?;
+        ensure!(listed(world, &root)? == before, "{name}: `--dry-run` changed something");
+        setup("--ip 192.0.2.7")?;
+        let after = listed(world, &root)?;
         ensure!(after != before, "{name}: nothing was changed");
-        command(&["--ip", "192.0.2.7"]).run()?;
-        ensure!(listed(log, &root)? == after, "{name}: a second run changed something");
+        setup("--ip 192.0.2.7")?;
+        ensure!(listed(world, &root)? == after, "{name}: a second run changed something");
         let config = root.join("etc/docker/daemon.json");
         if config.exists() {
-            let settings = testbed::read(&config)?;
-            let docker = Docker::start_with(log, &world.folder(&format!("docker-{name}"))?, true, &settings)?;
-            let info = docker.command(log).args(["info", "--format", "{{json .RegistryConfig}}"]).run()?.json()?;
+            let folder = world.folder(&format!("docker-{name}"))?;
+            let docker = Docker::start_with(&world.log, &folder, true, &read(&config)?)?;
+            let info = docker.command().args(["info", "--format", "{{json .RegistryConfig}}"]).run()?.json()?;
             let index = &info["IndexConfigs"]["registry.example:5000"];
             ensure!(index["Secure"] == false, "{name}: docker does not take it for insecure: {info}");
         }
-        command(&["--undo"]).run()?;
-        ensure!(listed(log, &root)? == before, "{name}: `--undo` left something");
+        setup("--undo")?;
+        ensure!(listed(world, &root)? == before, "{name}: `--undo` left something");
     }
     Ok(())
 }
 
 /// Every file below a folder with its digest.
-fn listed(log: &Log, root: &Path) -> anyhow::Result<String> {
+fn listed(world: &World, root: &Path) -> anyhow::Result<String> {
     let script = "cd \"$1\" && find . -type f | sort | xargs sha256sum";
-    Ok(log.command("sh").args(["-c", script, "sh"]).arg(root).run()?.stdout)
+    Ok(world.command("sh").args(["-c", script, "sh"]).arg(root).run()?.stdout)
 }
 
 /// A host on which all is well, and what is wrong on others.
-pub fn doctor(world: &World, log: &Log) -> anyhow::Result<()> {
-    let host = world.registry(log)?.host();
-    let base = world.base(log)?.to_string();
-    let pkg = world.folder("doctor-pkg")?;
-    let doctor = || {
-        let mut command = world.xtask(log).args(["doctor", "--insecure", "--registry", &host, "--format", "json"]);
-        for kind in ["cann", "moxing", "tuning-kit"] {
-            command = command.args(["--set", &format!("packages.{kind}.required=false")]);
-        }
-        command.args(["--set", "pypi.requirements=[]", "--base", &base, "--pkg"]).arg(&pkg)
+pub fn doctor(world: &World) -> anyhow::Result<()> {
+    let (questions, host) = (questions(world, false)?, world.host()?);
+    let doctor = |org: &str| {
+        let doctor = world.xtask().args(&questions).args(["--registry", &host, "--org", org]);
+        doctor.words("--format json")
     };
-    let well = doctor().args(["--org", ORG]).run()?;
+    let well = doctor(ORG).run()?;
     // How long a machine that is not busy takes is measured by `bench base`.
-    ensure!(well.time < PATIENCE, "it took {} s", well.time.as_secs_f32());
+    ensure!(well.seconds < PATIENCE.as_secs_f64(), "it took {} s", well.seconds);
 
-    let none = world.folder("doctor-no-login")?;
-    let ill = doctor().args(["--org", "Mindxsdk"]).env("DOCKER_CONFIG", &none).fails(1)?.json()?;
-    let wrong: Vec<&str> = ill
-        .as_array()
-        .context("`doctor` printed no list")?
-        .iter()
-        .filter(|finding| finding["state"] == "wrong")
-        .filter_map(|finding| finding["check"].as_str())
-        .collect();
+    let ill = doctor("Mindxsdk").env("DOCKER_CONFIG", world.folder("doctor-no-login")?).fails(1)?.json()?;
+    let findings = ill.as_array().context("`doctor` printed no list")?;
+    let wrong = findings.iter().filter(|finding| finding["state"] == "wrong");
+    let wrong: Vec<&str> = wrong.filter_map(|finding| finding["check"].as_str()).collect();
     ensure!(wrong == ["organisation", "login"], "found wrong were {wrong:?}");
-    let all = ill.as_array().into_iter().flatten();
-    let lost: Vec<_> = all.filter(|one| one["state"] != "good" && one["way_out"].is_null()).collect();
-    ensure!(lost.iter().all(|one| one["state"] == "unknown"), "without a way out: {lost:?}");
+    let lost: Vec<_> = findings.iter().filter(|one| one["state"] != "good" && one["way_out"].is_null()).collect();
+    ensure!(lost.iter().all(|one| one["state"] == "unknown"), "without a hint: {lost:?}");
     Ok(())
 }

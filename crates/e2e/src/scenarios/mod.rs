@@ -13,7 +13,6 @@ mod interrupted;
 mod launch_kit;
 mod launch_task;
 mod launcher;
-mod lazy;
 mod login;
 mod outputs;
 mod pip;
@@ -32,13 +31,13 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-
-use self::world::World;
-use crate::testbed::{Log, Requirement, require};
 use fmtk::terminal::{
     progress,
     report::{self, WithHint},
 };
+
+use self::{engines::base_untouched, world::World};
+use crate::testbed::require;
 
 /// Flags of `cargo xtask e2e`.
 #[derive(Debug, clap::Args)]
@@ -53,184 +52,102 @@ pub struct E2eArgs {
     pub pkg: Option<std::path::PathBuf>,
 }
 
-/// One thing that must work.
-struct Scenario {
-    name: &'static str,
-    about: &'static str,
-    run: fn(&World, &Log) -> anyhow::Result<()>,
-}
+/// One thing that must work: its name, what it is about, and what it does.
+type Scenario = (&'static str, &'static str, fn(&World) -> anyhow::Result<()>);
 
 /// All of them, in the order in which they run: what later ones build on comes first.
 const SCENARIOS: &[Scenario] = &[
-    scenario("sample-image", "fetch and build the sample; the second build makes nothing", sample_image::run),
-    scenario(
+    ("sample-image", "fetch and build the sample; the second build makes nothing", sample_image::run),
+    (
         "sample-base",
-        "the base is mmdebstrap's but for a table of differences, the same for every user, and dpkg knows it",
+        "the base is mmdebstrap's but for a table, the same for every user, known to dpkg",
         sample_base::run,
     ),
-    scenario("dry-run", "the plan is printed twice the same and nothing is written", sample_image::dry_run),
-    scenario(
-        "push",
-        "push with a password; skopeo sees arm64 and Docker v2 s2; the second push sends nothing",
-        push::run,
-    ),
-    scenario("mounted-base", "a base in the same registry is mounted and never downloaded", push::mounted_base),
-    scenario("docker", "docker pulls and runs the image for arm64", engines::docker),
-    scenario("podman", "podman pulls and runs the image for arm64", engines::podman),
-    scenario("base-untouched-docker", "docker sees every path of the base as it was", engines::base_docker),
-    scenario("base-untouched-podman", "podman sees every path of the base as it was", engines::base_podman),
-    scenario("same-as-pip", "every file is what pip leaves", pip::run),
-    scenario("gzip-readers", "five gzip readers read the largest layer whole", gzip_readers::run),
-    scenario("outputs", "OCI layout, docker archive and --load", outputs::run),
-    scenario("same-everywhere", "other umask, zone, locale, folder and store: same digest", reproducible::run),
-    scenario("two-at-once", "two builds at once in one store", reproducible::two_at_once),
-    scenario(
-        "ctrl-c",
-        "ctrl-C in the middle leaves no half blob; the next run finishes and clears up",
-        interrupted::ctrl_c,
-    ),
-    scenario("full-disk", "a full disk is an error; with room the next run finishes", interrupted::full_disk),
-    scenario("bad-packages", "packages that are missing, doubled, damaged, foreign or at odds", bad_packages::run),
-    scenario("requirements", "Requires-Dist that nothing satisfies", bad_packages::requirements),
-    scenario("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
-    scenario("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),
-    scenario("cann-interrupted", "ctrl-C while CANN is installed leaves no container", cann::interrupted),
-    scenario(
-        "cann-old-docker",
-        "CANN is installed by a docker that knows what 18.09 knows, and refuses --platform as it does",
-        cann::old_docker,
-    ),
-    scenario(
-        "conformance",
-        "what docker and podman build of the context is the image, file for file",
-        conformance::run,
-    ),
-    scenario(
+    ("dry-run", "the plan is printed twice the same and nothing is written", sample_image::dry_run),
+    ("push", "push with a password; skopeo sees arm64 and Docker v2 s2; a second push sends nothing", push::run),
+    ("mounted-base", "a base in the same registry is mounted and never downloaded", push::mounted_base),
+    ("docker", "docker pulls and runs the image for arm64", |world| engines::runs(world, world.docker()?)),
+    ("podman", "podman pulls and runs the image for arm64", |world| engines::runs(world, world.podman()?)),
+    ("base-untouched-docker", "docker sees the base as it was", |world| base_untouched(world, world.docker()?)),
+    ("base-untouched-podman", "podman sees the base as it was", |world| base_untouched(world, world.podman()?)),
+    ("same-as-pip", "every file is what pip leaves", pip::run),
+    ("gzip-readers", "five gzip readers read the largest layer whole", gzip_readers::run),
+    ("outputs", "OCI layout, docker archive and --load", outputs::run),
+    ("same-everywhere", "other umask, zone, locale, folder and store: same digest", reproducible::run),
+    ("two-at-once", "two builds at once in one store", reproducible::two_at_once),
+    ("ctrl-c", "ctrl-C in the middle leaves no half blob; the next run finishes and clears up", interrupted::ctrl_c),
+    ("full-disk", "a full disk is an error; with disk space the next run finishes", interrupted::full_disk),
+    ("bad-packages", "packages that are missing, duplicate, damaged, foreign or in conflict", bad_packages::run),
+    ("requirements", "Requires-Dist that nothing satisfies", bad_packages::requirements),
+    ("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
+    ("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),
+    ("cann-interrupted", "ctrl-C while CANN is installed leaves no container", cann::interrupted),
+    ("cann-old-docker", "CANN is installed by a docker that knows what 18.09 knows", cann::old_docker_installs),
+    ("conformance", "what docker and podman build of the context is the image, file for file", conformance::run),
+    (
         "context-pushed",
-        "docker builds the context upon a base in a registry, and what it made is pushed by hand",
+        "docker builds the context upon a base in a registry and pushes it",
         conformance::pushed_by_hand,
     ),
-    scenario("bad-base", "a base for amd64 is refused, one with zstd layers is taken", bad_base::run),
-    scenario(
-        "engine-base",
-        "a base out of docker and podman: streamed once, the same from both, pinned",
-        engine_base::run,
-    ),
-    scenario(
-        "scripts-of-base",
-        "the base's fmk.py is patched into a layer of its own, or stops the build",
-        scripts::of_base,
-    ),
-    scenario(
-        "scripts-behave",
-        "the image's Python runs the patched fmk.py, and it does what it is for",
-        scripts::behave,
-    ),
-    scenario("scripts-relative", "the scripts of the real relative on PyPI are patched", scripts::relative),
-    scenario(
-        "launch-task",
-        "the real mindpet is launched by the launch kit's parameters, with object storage that misbehaves",
-        launch_task::run,
-    ),
-    scenario(
-        "launch-kit",
-        "jobs of the manual boot in the image: launcher.py, run_ascend910.py, with ranks by either",
-        launch_kit::run,
-    ),
-    scenario("incremental", "docker builds a user's own scripts and code upon the pushed image", scripts::incremental),
-    scenario(
-        "launcher-old-kernel",
-        "the launcher passes its tests with every system call refused that Linux 4.19 lacks",
-        launcher::old_kernel,
-    ),
-    scenario(
-        "launcher-beside-vendor",
-        "what the vendor's launcher does wrong, ours does right, and ranks notice no other difference",
-        launcher::beside_vendor,
-    ),
-    scenario(
-        "launcher-in-image",
-        "the image's launcher runs, fails and stops ranks in every kind of container",
-        launcher::in_image,
-    ),
-    scenario("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", trial::whole),
-    scenario(
-        "local-job-ends",
-        "podman runs jobs that fail, are stopped, interrupted, late, or of another user",
-        trial::ends,
-    ),
-    scenario("login", "the console's line and a helper; then a push with what was stored", login::run),
-    scenario("app-config", "push writes the address into an app_config, and nothing else", login::app_config),
-    scenario("host-setup", "Debian, EulerOS and Ubuntu are set up, docker reads it, and it is undone", host::setup),
-    scenario("doctor", "a host on which all is well, and one without a login", host::doctor),
-    scenario("doctor-fix", "emulation, hosts file, Rust target and login are mended", doctor_fix::run),
-    scenario("tag-exists", "a tag with another digest is not moved unless told so", registry_faults::tag_exists),
-    scenario("registry-down", "a registry that is down, and organisations against the rules", registry_faults::down),
-    scenario("wrong-password", "a wrong password and none at all", registry_faults::password),
-    scenario(
-        "certificate",
-        "an untrusted certificate, trusted by --ca, ignored by --insecure",
-        registry_faults::certificate,
-    ),
+    ("bad-base", "a base for amd64 is refused, one with zstd layers is taken", bad_base::run),
+    ("engine-base", "a base out of docker and podman: streamed once, the same from both, pinned", engine_base::run),
+    ("scripts-of-base", "the base's fmk.py is patched into a layer of its own, or stops the build", scripts::of_base),
+    ("scripts-behave", "the image's Python runs the patched fmk.py, and it does what it is for", scripts::behave),
+    ("scripts-relative", "the scripts of the real relative on PyPI are patched", scripts::relative),
+    ("launch-task", "mindpet is launched by the launch kit's parameters; storage misbehaves", launch_task::run),
+    ("launch-kit", "jobs of the manual boot in the image, with ranks by our launcher or the scripts", launch_kit::run),
+    ("incremental", "docker builds a user's own scripts and code upon the pushed image", scripts::incremental),
+    ("launcher-old-kernel", "the launcher passes its tests without the calls Linux 4.19 lacks", launcher::old_kernel),
+    ("launcher-beside-vendor", "what the vendor's launcher does wrong, ours does right", launcher::beside_vendor),
+    ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
+    ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", trial::whole),
+    ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", trial::ends),
+    ("login", "the console's line and a helper; then a push with what was stored", login::run),
+    ("app-config", "push writes the address into an app_config, and nothing else", login::app_config),
+    ("host-setup", "Debian, EulerOS and Ubuntu are set up, docker reads it, and it is undone", host::setup),
+    ("doctor", "a host on which all is well, and one without a login", host::doctor),
+    ("doctor-fix", "emulation, hosts file, Rust target and login are fixed", doctor_fix::run),
+    ("tag-exists", "a tag with another digest is not moved unless told so", registry_faults::tag_exists),
+    ("registry-down", "a registry that is down, and organisations against the rules", registry_faults::down),
+    ("wrong-password", "a wrong password and none at all", registry_faults::password),
+    ("certificate", "an untrusted certificate, trusted by --ca, ignored by --insecure", registry_faults::certificate),
 ];
-
-const fn scenario(name: &'static str, about: &'static str, run: fn(&World, &Log) -> anyhow::Result<()>) -> Scenario {
-    Scenario { name, about, run }
-}
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
-const REQUIREMENTS: &[Requirement] = &[
-    Requirement::Root,
-    Requirement::Program("setpriv", "util-linux"),
-    Requirement::Program("docker", "docker.io"),
-    Requirement::Program("dockerd", "docker.io"),
-    Requirement::Program("podman", "podman"),
-    Requirement::Program("docker-registry", "docker-registry"),
-    Requirement::Program("skopeo", "skopeo"),
-    Requirement::Program("mmdebstrap", "mmdebstrap"),
-    Requirement::Program("makeself", "makeself"),
-    Requirement::Program("htpasswd", "apache2-utils"),
-    Requirement::Program("openssl", "openssl"),
-    Requirement::Program("script", "bsdutils"),
-    Requirement::Program("unpigz", "pigz"),
-    Requirement::Program("gunzip", "gzip"),
-    Requirement::Program("java", "default-jdk-headless"),
-    Requirement::Program("python3", "python3"),
-    Requirement::Arm64,
-];
+const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo mmdebstrap makeself htpasswd openssl \
+                     script unpigz gunzip java python3";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.
 pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
-    let wanted = |name: &str| args.filter.is_empty() || args.filter.iter().any(|part| name.contains(part.as_str()));
-    let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(|scenario| wanted(scenario.name)).collect();
+    let is_chosen = |name: &str| args.filter.is_empty() || args.filter.iter().any(|part| name.contains(part.as_str()));
+    let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(|(name, ..)| is_chosen(name)).collect();
     if args.list {
-        let lines: Vec<String> = chosen.iter().map(|one| format!("{:22} {}\n", one.name, one.about)).collect();
+        let lines: Vec<String> = chosen.iter().map(|(name, about, _)| format!("{name:22} {about}\n")).collect();
         return report::data(&lines.concat());
     }
     if chosen.is_empty() {
         return Err(anyhow!("no scenario is called like that")).hint("see `cargo xtask e2e --list`").input();
     }
-    require(REQUIREMENTS)?;
+    require(NEEDS)?;
 
     let world = World::new(store, args.pkg.as_deref())?;
     let mut outcomes = Vec::new();
-    for scenario in &chosen {
-        let log = Log::create(world.logs(), scenario.name)?;
-        log.say(scenario.about);
+    for (name, about, run) in chosen {
+        world.log.go_on_in(name)?;
+        world.say(about);
         let begin = Instant::now();
-        let result = (scenario.run)(&world, &log);
+        let why = run(&world).err().map(|error| report::render(&error));
         let time = begin.elapsed();
-        let why = result.err().map(|error| report::render(&error));
         match &why {
-            None => log.say(&format!("passed in {}", progress::seconds(time))),
-            Some(why) => log.say(&format!("FAILED\n{why}    log: {}", log.path().display())),
+            None => world.say(format!("passed in {}", progress::seconds(time))),
+            Some(why) => world.say(format!("FAILED\n{why}    log: {}", world.log.path().display())),
         }
-        outcomes.push((scenario.name, why, time));
+        outcomes.push((*name, why, time));
     }
     report::data(&table(&outcomes))?;
     let failed = outcomes.iter().filter(|(_, why, _)| why.is_some()).count();
     if failed > 0 {
-        bail!("{failed} of {} scenarios failed; their logs are in `{}`", outcomes.len(), world.logs().display());
+        bail!("{failed} of {} scenarios failed; their logs are in `target/e2e`", outcomes.len());
     }
     Ok(())
 }
@@ -240,19 +157,17 @@ const TOLD_AGAIN: usize = 12;
 
 /// The closing table, and below it why each that failed did: whoever keeps only the end of the output has it too.
 fn table(outcomes: &[(&str, Option<String>, Duration)]) -> String {
-    let mut text = String::new();
+    let (mut text, mut reasons, mut failed) = (String::new(), String::new(), 0);
     for (name, why, time) in outcomes {
         let verdict = if why.is_none() { "ok" } else { "FAILED" };
         text.push_str(&format!("{name:22} {verdict:6} {:>12}\n", progress::seconds(*time)));
+        if let Some(why) = why {
+            failed += 1;
+            reasons.push_str(&format!("{name}:\n"));
+            why.lines().take(TOLD_AGAIN).for_each(|line| reasons.push_str(&format!("    {line}\n")));
+        }
     }
-    let failed: Vec<(&str, &str)> =
-        outcomes.iter().filter_map(|(name, why, _)| Some((*name, why.as_deref()?))).collect();
-    text.push_str(&format!("{} passed, {} failed\n", outcomes.len() - failed.len(), failed.len()));
-    for (name, why) in failed {
-        text.push_str(&format!("{name}:\n"));
-        why.lines().take(TOLD_AGAIN).for_each(|line| text.push_str(&format!("    {line}\n")));
-    }
-    text
+    format!("{text}{} passed, {failed} failed\n{reasons}", outcomes.len() - failed)
 }
 
 #[cfg(test)]
@@ -280,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_scenario_has_a_name_of_its_own() {
-        let names: HashSet<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        let names: HashSet<&str> = SCENARIOS.iter().map(|(name, ..)| *name).collect();
         assert_eq!(names.len(), SCENARIOS.len());
     }
 }

@@ -2,97 +2,68 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::ensure;
 use fmtk::resolve::{front, place, tools};
 
-use super::{
-    engines::{base_image, show},
-    world::World,
-};
-use crate::testbed::{Engine, Entry, Kind, Log, Snapshot};
+use super::{engines::show, world::World};
+use crate::testbed::{Engine, Entry, Kind, PLATFORM, Snapshot, pip, wheel};
 
 /// Every file, folder and link is what pip leaves; scripts do the same.
-pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
-    let image = world.pushed(log)?;
-    let podman = world.podman(log)?;
-    podman.pull(log, &image, &world.login_folder())?;
-
-    log.say("pip installs the wheels into the base, run by the base's own Python");
-    let (said, reference) = reference(world, log)?;
-    let ours = podman.files(log, &image)?.without_the_engines_own();
+pub fn run(world: &World) -> anyhow::Result<()> {
+    let podman = world.podman()?;
+    let image = world.pulled(podman)?;
+    world.say("pip installs the wheels into the base, run by the base's own Python");
+    let (said, reference) = reference(world)?;
+    let ours = podman.files(&image)?;
 
     let scripts = generated_scripts(&reference);
     ensure!(!scripts.is_empty(), "pip generated no script");
     let differences = compare(&reference, &ours, &scripts);
     ensure!(differences.is_empty(), "{} differences:\n    {}", differences.len(), differences.join("\n    "));
-    log.say(&format!("{} paths equal pip's", reference.entries.len()));
+    world.say(format!("{} paths equal pip's", reference.entries.len()));
 
-    let loop_over = try_scripts(scripts.iter().map(|path| format!("/{path}")));
-    let done =
-        podman.run(log, &image, &["--user", "0", "--env", "PYTHONDONTWRITEBYTECODE=1"], &["sh", "-c", &loop_over])?;
+    let names: Vec<String> = scripts.iter().map(|path| format!("/{path}")).collect();
+    let options = ["--user", "0", "--env", "PYTHONDONTWRITEBYTECODE=1"];
+    let done = podman.container(&image, &options, &["sh", "-c", &try_scripts(&names.join(" "))])?.run()?;
     ensure!(done.stdout == said, "the scripts behave otherwise than pip's:\n{}\n-- pip's:\n{said}", done.stdout);
-    log.say(&format!("{} scripts behave as pip's", scripts.len()));
+    world.say(format!("{} scripts behave as pip's", scripts.len()));
     Ok(())
 }
 
-/// What pip's scripts print, and all files of the base after pip.
-fn reference(world: &World, log: &Log) -> anyhow::Result<(String, Snapshot)> {
-    let podman = world.podman(log)?;
-    let base = base_image(world, log)?;
-    podman.pull(log, &base, &world.login_folder())?;
-    let pip = pip_wheel(world, log)?;
-    let pip_name = pip.file_name().and_then(|name| name.to_str()).context("pip's wheel has no name")?;
+/// What pip's scripts print, and all files of the base after pip. It is the pip that is pinned in `ci/pip.txt`.
+fn reference(world: &World) -> anyhow::Result<(String, Snapshot)> {
+    let (podman, base) = (world.podman()?, world.base_image()?);
+    podman.pull(&base, &world.login_folder())?;
+    let folder = world.folder("pip")?;
+    let download = pip(&world.log, "download").words("--no-deps --python-version 3.9 --dest").arg(&folder);
+    download.arg("--requirement").arg(place::workspace().join("ci/pip.txt")).run()?;
     let script = format!(
-        "umask 022 && python3 /pip/{pip_name}/pip install --quiet --no-index --no-deps --no-compile \
+        "umask 022 && python3 /pip.whl/pip install --quiet --no-index --no-deps --no-compile \
          --no-warn-script-location --root-user-action=ignore /wheels/*.whl && {}",
-        try_scripts(["/usr/local/bin/*".to_owned()].into_iter())
+        try_scripts("/usr/local/bin/*")
     );
-    let options = podman.run_options(log, &base)?;
-    let done = podman
-        .command(log)
-        .args(["run", "--name", "pip-reference", "--network", "none", "--platform", "linux/arm64"])
-        .args(options)
-        .args(["--env", "PYTHONDONTWRITEBYTECODE=1", "--env", "HOME=/nonexistent"])
-        .args(["--volume", &format!("{}:/wheels:ro", world.wheels(log)?.display())])
-        .args(["--volume", &format!("{}:/pip:ro", pip.parent().unwrap_or(Path::new("/")).display())])
-        .args([&base, "sh", "-c", &script])
-        .run();
-    let files = podman.container_files(log, "pip-reference");
-    podman.command(log).args(["rm", "--force", "pip-reference"]).run()?;
-    let mut files = files?.without_the_engines_own();
+    let run = podman.command().words("run --name pip-reference --network none --platform").arg(PLATFORM);
+    let run = run.args(podman.run_options(&base)?).words("--env PYTHONDONTWRITEBYTECODE=1 --env HOME=/nonexistent");
+    let run = run.arg("--volume").arg(format!("{}:/wheels:ro", world.wheels()?.display()));
+    let run = run.arg("--volume").arg(format!("{}:/pip.whl:ro", wheel(&folder, "pip-")?.display()));
+    let done = run.args([&base, "sh", "-c", &script]).run();
+    let files = podman.container_files("pip-reference");
+    podman.command().words("rm --force pip-reference").run()?;
+    let mut files = files?;
     // Where the wheels and pip were mounted.
-    files.entries.retain(|path, _| path != "wheels" && path != "pip");
+    files.entries.retain(|path, _| path != "wheels" && path != "pip.whl");
     Ok((done?.stdout, files))
 }
 
 /// A shell loop that runs every script with `--help` and prints what it said on stdout and how it ended.
-fn try_scripts(names: impl Iterator<Item = String>) -> String {
-    let names: Vec<String> = names.collect();
+fn try_scripts(names: &str) -> String {
     format!(
-        "for script in {}; do case $script in */fm*) continue;; esac; \
-         echo \"== $script\"; (cd /tmp && \"$script\" --help </dev/null 2>/dev/null); echo \"-- $?\"; done",
-        names.join(" ")
+        "for script in {names}; do case $script in */fm*) continue;; esac; \
+         echo \"== $script\"; (cd /tmp && \"$script\" --help </dev/null 2>/dev/null); echo \"-- $?\"; done"
     )
-}
-
-/// The wheel of the pip that is pinned in `ci/pip.txt`.
-fn pip_wheel(world: &World, log: &Log) -> anyhow::Result<PathBuf> {
-    let folder = world.folder("pip")?;
-    log.command("python3")
-        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.9"])
-        .arg("--dest")
-        .arg(&folder)
-        .arg("--requirement")
-        .arg(place::workspace().join("ci/pip.txt"))
-        .run()?;
-    let mut wheels = std::fs::read_dir(&folder).context("failed to list pip's folder")?.flatten();
-    match (wheels.next(), wheels.next()) {
-        (Some(wheel), None) => Ok(wheel.path()),
-        _ => bail!("`{}` was to hold one wheel", folder.display()),
-    }
 }
 
 /// Paths of the scripts that pip wrote for the entry points of the wheels.
@@ -111,13 +82,8 @@ fn generated_scripts(reference: &Snapshot) -> BTreeSet<String> {
             }
         }
     }
-    let folder = "usr/local/bin/";
-    reference
-        .entries
-        .keys()
-        .filter(|path| path.strip_prefix(folder).is_some_and(|name| names.contains(name)))
-        .cloned()
-        .collect()
+    let is_one = |path: &&String| path.strip_prefix("usr/local/bin/").is_some_and(|name| names.contains(name));
+    reference.entries.keys().filter(is_one).cloned().collect()
 }
 
 /// Every way in which `ours` is not what pip left, apart from owners below the prefix, times and `direct_url.json`.
@@ -158,7 +124,7 @@ fn difference(path: &str, pip: &Entry, our: &Entry, scripts: &BTreeSet<String>) 
         return if first(our) == first(pip) { None } else { told("first line of the script") };
     }
     if both_files && path.ends_with(".dist-info/RECORD") {
-        let (our, pip) = (rows(our, path, scripts), rows(pip, path, scripts));
+        let (our, pip) = (rows(our, scripts), rows(pip, scripts));
         let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| -> Vec<String> {
             one.difference(other).take(3).cloned().collect()
         };
@@ -169,36 +135,18 @@ fn difference(path: &str, pip: &Entry, our: &Entry, scripts: &BTreeSet<String>) 
 }
 
 /// The rows of a RECORD but its own and that of `direct_url.json`; of generated scripts only the path.
-fn rows(entry: &Entry, record: &str, scripts: &BTreeSet<String>) -> BTreeSet<String> {
-    let folder = Path::new(record).parent().and_then(Path::parent).unwrap_or(Path::new(""));
-    let text = entry.text.as_deref().unwrap_or_default();
-    let mut rows = BTreeSet::new();
-    for row in text.lines() {
+fn rows(entry: &Entry, scripts: &BTreeSet<String>) -> BTreeSet<String> {
+    let row = |row: &str| {
         let path = match row.strip_prefix('"') {
-            Some(quoted) => quoted.split('"').next(),
-            None => row.split(',').next(),
+            Some(quoted) => quoted.split('"').next()?,
+            None => row.split(',').next()?,
         };
-        let path = path.unwrap_or_default();
-        if path.ends_with(".dist-info/RECORD") || path.ends_with(".dist-info/direct_url.json") {
-            continue;
-        }
-        let generated = scripts.contains(&normal(&folder.join(path)));
-        rows.insert(if generated { path.to_owned() } else { row.to_owned() });
-    }
-    rows
-}
-
-/// A path without `..`.
-fn normal(path: &Path) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.iter().filter_map(|part| part.to_str()) {
-        match part {
-            ".." => drop(parts.pop()),
-            "/" => {}
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
+        let script = path.strip_prefix("../../../bin/").map(|name| format!("usr/local/bin/{name}"));
+        let is_generated = script.is_some_and(|script| scripts.contains(&script));
+        let is_noted = path.ends_with(".dist-info/RECORD") || path.ends_with(".dist-info/direct_url.json");
+        (!is_noted).then(|| if is_generated { path.to_owned() } else { row.to_owned() })
+    };
+    entry.text.as_deref().unwrap_or_default().lines().filter_map(row).collect()
 }
 
 #[cfg(test)]
@@ -213,15 +161,10 @@ mod tests {
         Entry { kind: Kind::File(text.len() as u64, digest), mode, owner: (0, 0), text: Some(text.to_owned()) }
     }
 
-    fn snapshot(entries: &[(&str, Entry)]) -> Snapshot {
-        let entries = entries.iter().map(|(path, entry)| ((*path).to_owned(), entry.clone())).collect();
-        Snapshot { entries, ..Snapshot::default() }
-    }
-
     const INFO: &str = "usr/local/lib/python3.9/dist-packages/a-1.dist-info";
 
     fn pips() -> Snapshot {
-        snapshot(&[
+        Snapshot::of(&[
             ("usr/local/bin/a", file("#!/usr/bin/python3\npip's words\n", 0o755)),
             (
                 &format!("{INFO}/RECORD"),
@@ -235,7 +178,7 @@ mod tests {
 
     #[test]
     fn our_own_words_in_a_script_and_another_order_in_record_are_no_difference() {
-        let ours = snapshot(&[
+        let ours = Snapshot::of(&[
             ("usr/local/bin/a", file("#!/usr/bin/python3\nour words\n", 0o755)),
             ("usr/local/bin/fmtk-launch", file("elf", 0o755)),
             (&format!("{INFO}/RECORD"), file("a.py,sha256=x,1\n../../../bin/a,sha256=q,8\n", 0o644)),
@@ -249,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_other_difference_is_told() {
-        let ours = snapshot(&[
+        let ours = Snapshot::of(&[
             ("usr/local/bin/a", file("#!/usr/bin/python3.9\nour words\n", 0o755)),
             (&format!("{INFO}/RECORD"), file("a.py,sha256=y,1\n../../../bin/a,sha256=q,8\n", 0o644)),
             ("usr/local/lib/python3.9/dist-packages/a.py", file("x", 0o755)),

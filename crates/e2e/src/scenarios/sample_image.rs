@@ -1,79 +1,55 @@
 //! The sample image: fetched, planned, built, and not built twice.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::PathBuf, time::SystemTime};
 
 use anyhow::{Context, ensure};
 
-use super::world::{Built, World};
-use crate::testbed::Log;
+use super::world::{World, nothing_is_left};
+use crate::testbed::{list, names, paths};
 
 /// Fetch and build; the second build makes nothing anew and says the same.
-pub fn run(world: &World, log: &Log) -> anyhow::Result<()> {
-    let folder = world.wheels(log)?;
-    let wheels = files(&folder)?.into_keys().filter(|name| name.ends_with(".whl")).count();
+pub fn run(world: &World) -> anyhow::Result<()> {
+    let folder = world.wheels()?;
+    let wheels = names(&folder)?.iter().filter(|name| name.ends_with(".whl")).count();
     ensure!(wheels >= 14, "`{}` holds {wheels} wheels; the sample has 14", folder.display());
-    let image = world.image(log)?;
+    let image = world.image()?;
     let tag = "py_3.9-ms_1.8.1_cann_none-debian_11-aarch64-d910-20221028181325";
     ensure!(image.tag == tag, "the tag is `{}` instead of `{tag}`", image.tag);
-    nothing_is_left(world.store())?;
+    nothing_is_left(&world.store)?;
 
-    let blobs = world.store().join("blobs/sha256");
-    let before = files(&blobs)?;
-    let again = world.sample(log, world.store())?.args(["--format", "json"]).run()?;
-    ensure!(Built::of(&again.json()?)? == *image, "the second build made another image");
-    ensure!(files(&blobs)? == before, "the second build wrote blobs");
-    log.say(&format!(
-        "{wheels} wheels, {} blobs; the second build took {:.2} s",
-        before.len(),
-        again.time.as_secs_f64()
-    ));
+    let before = blobs(world)?;
+    let again = world.is_the_sample(world.sample(&world.store)?)?;
+    ensure!(blobs(world)? == before, "the second build wrote blobs");
+    world.say(format!("{wheels} wheels, {} blobs; the second build took {:.2} s", before.len(), again.seconds));
     Ok(())
 }
 
 /// The plan is printed twice the same, with no digest that only a build knows, and nothing is written.
-pub fn dry_run(world: &World, log: &Log) -> anyhow::Result<()> {
-    world.image(log)?;
-    let before = files(&world.store().join("blobs/sha256"))?;
-    let mut plans = Vec::new();
-    for format in ["human", "human", "json"] {
-        let plan = world.sample(log, world.store())?.args(["--dry-run", "--format", format]).run()?;
-        plans.push(plan.stdout);
+pub fn dry_run(world: &World) -> anyhow::Result<()> {
+    world.image()?;
+    let before = blobs(world)?;
+    let plan = |format: &str| world.sample(&world.store)?.args(["--dry-run", "--format", format]).run();
+    let (one, two, json) = (plan("human")?, plan("human")?, plan("json")?);
+    ensure!(one.stdout == two.stdout, "two plans of one input differ:\n{}\n--\n{}", one.stdout, two.stdout);
+    for plan in [&one, &json] {
+        plan.prints(&["mindspore", "mindpet", "numpy"])?;
     }
-    ensure!(plans[0] == plans[1], "two plans of one input differ:\n{}\n--\n{}", plans[0], plans[1]);
-    for wheel in ["mindspore", "mindpet", "numpy"] {
-        ensure!(plans[0].contains(wheel) && plans[2].contains(wheel), "the plan does not name `{wheel}`");
-    }
-    let plan: serde_json::Value = serde_json::from_str(&plans[2]).context("the plan for machines is no JSON")?;
-    ensure!(files(&world.store().join("blobs/sha256"))? == before, "a dry run wrote blobs");
+    ensure!(blobs(world)? == before, "a dry run wrote blobs");
 
-    let built = world.sample(log, world.store())?.args(["--format", "json"]).run()?.json()?;
-    let layers = |of: &serde_json::Value| of["layers"].as_array().cloned().context("there are no layers");
-    let planned = layers(&plan)?.into_iter().find(|layer| layer["name"] == "mindspore-ascend");
-    let of_mindspore = |layer: &serde_json::Value| layer["content"].to_string().contains("mindspore-ascend ");
-    let built = layers(&built)?.iter().filter(|layer| of_mindspore(layer)).count();
-    let planned = planned.context("the plan has no MindSpore")?["pieces"].clone();
-    ensure!(built > 1 && planned == built, "planned {planned} layers of MindSpore, and {built} were built");
+    let (plan, built) = (json.json()?, world.sample(&world.store)?.json()?);
+    let planned = list(&plan, "layers")?.iter().find(|layer| layer["name"] == "mindspore-ascend");
+    let planned = &planned.context("the plan has no MindSpore")?["pieces"];
+    let is_mindspore = |layer: &&serde_json::Value| layer["content"].to_string().contains("mindspore-ascend ");
+    let built = list(&built, "layers")?.iter().filter(is_mindspore).count();
+    ensure!(built > 1 && *planned == built, "planned {planned} layers of MindSpore, and {built} were built");
     Ok(())
 }
 
-/// Nothing half-written lies in the store.
-pub fn nothing_is_left(store: &Path) -> anyhow::Result<()> {
-    let left = files(&store.join("tmp"))?;
-    ensure!(left.is_empty(), "left in the store's `tmp`: {:?}", left.keys());
-    Ok(())
-}
-
-/// Names in a folder, with lengths and times: whatever is written anew differs.
-pub fn files(folder: &Path) -> anyhow::Result<BTreeMap<String, (u64, std::time::SystemTime)>> {
-    let failed = || format!("failed to list `{}`", folder.display());
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).with_context(failed)? {
-        let entry = entry.with_context(failed)?;
-        let meta = entry.metadata().with_context(failed)?;
-        found.insert(
-            entry.file_name().to_string_lossy().into_owned(),
-            (meta.len(), meta.modified().with_context(failed)?),
-        );
-    }
-    Ok(found)
+/// The store's blobs with lengths and times: whatever is written anew differs.
+fn blobs(world: &World) -> anyhow::Result<BTreeMap<PathBuf, (u64, SystemTime)>> {
+    let of = |path: PathBuf| {
+        let meta = path.metadata().with_context(|| format!("failed to look at `{}`", path.display()))?;
+        Ok((path, (meta.len(), meta.modified()?)))
+    };
+    paths(&world.store.join("blobs/sha256"))?.into_iter().map(of).collect()
 }

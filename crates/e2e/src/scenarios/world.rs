@@ -1,196 +1,295 @@
 //! What scenarios share: the program under test, its store, the packages, the image, registries and engines.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::OnceCell,
+    fmt::Display,
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, ensure};
-use fmtk::{resolve::place, sample};
+use anyhow::{Context, anyhow, bail, ensure};
+use fmtk::sample;
 use image_name::{Digest, ImageRef};
 use oci_image::Store;
+use serde_json::Value;
 
-use super::lazy::Lazy;
-use crate::testbed::{Access, Docker, Invocation, Log, PASSWORD, Podman, RegistryServer, Workplace, program};
+use crate::testbed::{
+    Access, Docker, Engine, Finished, Invocation, PASSWORD, Podman, RegistryServer, Workplace, field, write,
+};
 
 /// Timestamp of every image here.
 pub const TIMESTAMP: &str = "20221028181325";
-/// Organisation that images are pushed to.
 pub const ORG: &str = "mindxsdk";
 
-/// An image that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
-    /// Its tag.
     pub tag: String,
-    /// Digest of its manifest.
     pub digest: Digest,
+}
+
+impl Built {
+    /// Builds it, and reads what `image --format json` prints.
+    pub fn by(image: Invocation) -> anyhow::Result<Self> {
+        Self::of(&image.json()?)
+    }
+
+    /// Reads what `image --format json` has printed.
+    pub fn of(json: &Value) -> anyhow::Result<Self> {
+        Ok(Self { tag: field(json, "tag")?.to_owned(), digest: field(json, "digest")?.parse()? })
+    }
+}
+
+/// Made when it is first asked for; a failure is told to all who ask, and not tried again.
+type Shared<T> = OnceCell<Result<T, String>>;
+
+fn shared<T>(cell: &Shared<T>, make: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<&T> {
+    cell.get_or_init(|| make().map_err(|error| format!("{error:#}"))).as_ref().map_err(|text| anyhow!(text.clone()))
 }
 
 /// Shared by all scenarios of a run. Servers end and folders go with it: the fields are dropped in this order, and the
 /// folder last.
 #[derive(Debug)]
 pub struct World {
-    registry: Lazy<RegistryServer>,
-    docker: Lazy<Docker>,
-    podman: Lazy<Podman>,
-    packages: Lazy<PathBuf>,
-    image: Lazy<Built>,
-    program: PathBuf,
-    store: PathBuf,
-    logs: PathBuf,
+    registry: Shared<RegistryServer>,
+    docker: Shared<Docker>,
+    podman: Shared<Podman>,
+    packages: Shared<PathBuf>,
+    image: Shared<Built>,
+    pub store: PathBuf,
     pkg: Option<PathBuf>,
     workplace: Workplace,
 }
 
+impl Deref for World {
+    type Target = Workplace;
+
+    fn deref(&self) -> &Workplace {
+        &self.workplace
+    }
+}
+
 impl World {
-    /// A world around this very program. Without `store` it has a fresh one.
+    /// Without `store` it has a fresh one.
     pub fn new(store: Option<&Path>, pkg: Option<&Path>) -> anyhow::Result<Self> {
-        let workplace = Workplace::new()?;
+        let workplace = Workplace::new("e2e", "setup")?;
         let absolute = |path: &Path| std::path::absolute(path).context("no working folder");
-        let store = match store {
-            Some(path) => absolute(path)?,
-            None => workplace.path().join("store"),
-        };
         Ok(Self {
-            registry: Lazy::default(),
-            docker: Lazy::default(),
-            podman: Lazy::default(),
-            packages: Lazy::default(),
-            image: Lazy::default(),
-            program: program()?,
-            store,
-            logs: place::workspace().join("target/e2e"),
+            registry: Shared::new(),
+            docker: Shared::new(),
+            podman: Shared::new(),
+            packages: Shared::new(),
+            image: Shared::new(),
+            store: store.map_or_else(|| Ok(workplace.path("store")), absolute)?,
             pkg: pkg.map(absolute).transpose()?,
             workplace,
         })
     }
 
-    /// Where the logs are.
-    pub fn logs(&self) -> &Path {
-        &self.logs
+    /// A folder with this recipe, packages and a store of its own.
+    pub fn project(&self, name: &str, recipe: &str) -> anyhow::Result<Project<'_>> {
+        self.folder(&format!("{name}/pkg"))?;
+        let folder = self.folder(name)?;
+        let project = Project { world: self, store: folder.join("store"), folder };
+        write(&project.path("image.toml"), recipe)?;
+        Ok(project)
     }
 
-    /// The store of the shared image.
-    pub fn store(&self) -> &Path {
-        &self.store
+    pub fn xtask(&self) -> Invocation {
+        self.xtask_in(&self.store)
     }
 
-    /// The program under test.
-    pub fn program(&self) -> &Path {
-        &self.program
-    }
-
-    /// A folder of this name below the run's own.
-    pub fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
-        self.workplace.folder(name)
-    }
-
-    /// The program under test with the shared store.
-    pub fn xtask<'a>(&self, log: &'a Log) -> Invocation<'a> {
-        self.xtask_in(log, &self.store)
-    }
-
-    /// The program under test with another store, without what the caller's environment may tell it.
-    pub fn xtask_in<'a>(&self, log: &'a Log, store: &Path) -> Invocation<'a> {
-        let mut command = log.command(&self.program).arg("--store").arg(store).dir(&place::workspace());
-        for name in ["FMTK_STORE", "timestamp", "org_name", "DOCKER_BUILD_PATH", "DOCKER_HOST"] {
-            command = command.env_remove(name);
-        }
+    /// The program under test with another store.
+    pub fn xtask_in(&self, store: &Path) -> Invocation {
+        let command = self.workplace.xtask_in(store);
         // Engines that run under emulation beside other tests may be slow.
         command.env("DOCKER_CONFIG", self.login_folder()).env("FMTK_ENGINE_LIMIT", "120")
     }
 
     /// `image --sample` with the shared packages and timestamp.
-    pub fn sample<'a>(&self, log: &'a Log, store: &Path) -> anyhow::Result<Invocation<'a>> {
-        let command = self.xtask_in(log, store).args(["image", "--sample", "--timestamp", TIMESTAMP]);
-        Ok(command.arg("--pkg").arg(self.packages(log)?))
+    pub fn sample(&self, store: &Path) -> anyhow::Result<Invocation> {
+        let command = self.xtask_in(store).args(["image", "--sample", "--timestamp", TIMESTAMP]);
+        Ok(command.arg("--pkg").arg(self.packages()?))
+    }
+
+    /// An error unless this build makes the sample image.
+    pub fn is_the_sample(&self, build: Invocation) -> anyhow::Result<Finished> {
+        let done = build.words("--format json").run()?;
+        let (built, expected) = (Built::of(&done.json()?)?, self.image()?);
+        ensure!(built == *expected, "another image was built: {} instead of {}", built.digest, expected.digest);
+        Ok(done)
     }
 
     /// The package folder, as `fetch` leaves it: the sample's wheels and what they require are in its `pypi`.
-    pub fn packages(&self, log: &Log) -> anyhow::Result<&Path> {
-        let packages = self.packages.get(|| {
+    pub fn packages(&self) -> anyhow::Result<&Path> {
+        let packages = shared(&self.packages, || {
             if let Some(folder) = &self.pkg {
                 return Ok(folder.clone());
             }
             let folder = self.folder("pkg")?;
-            self.xtask(log).args(["fetch", "--sample", "--pkg"]).arg(&folder).run()?;
+            self.xtask().words("fetch --sample --pkg").arg(&folder).run()?;
             Ok(folder)
         });
         packages.map(PathBuf::as_path).context("the packages could not be fetched")
     }
 
-    /// The folder of the wheels themselves.
-    pub fn wheels(&self, log: &Log) -> anyhow::Result<PathBuf> {
-        Ok(fmtk::resolve::packages::pypi_folder(self.packages(log)?))
+    pub fn wheels(&self) -> anyhow::Result<PathBuf> {
+        Ok(fmtk::resolve::packages::pypi_folder(self.packages()?))
     }
 
-    /// The sample's base in the shared store.
-    pub fn base(&self, log: &Log) -> anyhow::Result<ImageRef> {
-        self.image(log)?;
+    pub fn image(&self) -> anyhow::Result<&Built> {
+        let image = shared(&self.image, || Built::by(self.sample(&self.store)?));
+        image.context("the sample image could not be built")
+    }
+
+    /// The sample's base in the shared store, as `--base` names it.
+    pub fn base(&self) -> anyhow::Result<ImageRef> {
+        self.image()?;
         let store = Store::open(&self.store).context("no shared store")?;
         ensure!(sample::is_made(&store)?, "the shared store has no base of the sample");
         sample::reference(&store)
     }
 
-    /// `--base` in place of the sample's own, and what the recipe must say of it.
-    pub fn base_options(&self, log: &Log, reference: &str) -> anyhow::Result<Vec<String>> {
-        let mut options = vec!["--base".to_owned(), reference.to_owned()];
-        self.base(log)?;
-        for setting in sample::RECIPE {
-            options.extend(["--set".to_owned(), setting.to_owned()]);
+    pub fn base_layout(&self) -> anyhow::Result<PathBuf> {
+        match self.base()? {
+            ImageRef::Layout { dir, .. } => Ok(dir),
+            base => bail!("`{base}` is no layout"),
         }
-        Ok(options)
     }
 
-    /// The sample image, in the shared store.
-    pub fn image(&self, log: &Log) -> anyhow::Result<&Built> {
-        let image = self.image.get(|| {
-            let built = self.sample(log, &self.store)?.args(["--format", "json"]).run()?;
-            Built::of(&built.json()?)
-        });
-        image.context("the sample image could not be built")
+    /// The sample on a base in place of its own, and what the recipe must say of it.
+    pub fn sample_on(&self, base: &str, store: &Path) -> anyhow::Result<Invocation> {
+        let settings = sample::RECIPE.iter().flat_map(|setting| ["--set", setting]);
+        Ok(self.sample(store)?.args(["--base", base]).args(settings))
+    }
+
+    /// That base in the registry, copied there by skopeo, byte for byte.
+    pub fn base_image(&self) -> anyhow::Result<String> {
+        let base = format!("{}/base/python:3.9", self.registry()?.host());
+        let copy = self.command("skopeo").words("copy --quiet --dest-tls-verify=false --preserve-digests");
+        let copy = copy.arg("--dest-authfile").arg(self.login_folder().join("config.json"));
+        copy.arg(self.base()?.to_string()).arg(format!("docker://{base}")).run()?;
+        Ok(base)
     }
 
     /// The registry that wants a password.
-    pub fn registry(&self, log: &Log) -> anyhow::Result<&RegistryServer> {
-        self.registry.get(|| {
-            let server = RegistryServer::start(log, &self.folder("registry")?, Access::Password)?;
+    pub fn registry(&self) -> anyhow::Result<&RegistryServer> {
+        shared(&self.registry, || {
+            let server = RegistryServer::start(&self.log, &self.folder("registry")?, Access::Password)?;
             server.login(&self.login_folder(), PASSWORD)?;
             Ok(server)
         })
     }
 
+    pub fn host(&self) -> anyhow::Result<String> {
+        Ok(self.registry()?.host())
+    }
+
     /// The folder of the password for that registry, as `DOCKER_CONFIG` names it.
     pub fn login_folder(&self) -> PathBuf {
-        self.workplace.path().join("login")
+        self.path("login")
+    }
+
+    /// `push` of the image in a store to a registry.
+    pub fn push_to(&self, store: &Path, org: &str, host: impl Display) -> Invocation {
+        let push = self.xtask_in(store).args(["push", "--org", org, "--registry", &host.to_string()]);
+        push.args(["--timestamp", TIMESTAMP])
+    }
+
+    /// `push` of the shared image to the registry that wants a password.
+    pub fn push(&self) -> anyhow::Result<Invocation> {
+        Ok(self.push_to(&self.store, ORG, self.host()?).arg("--insecure"))
     }
 
     /// The image in that registry: `host/org/repository:tag`.
-    pub fn pushed(&self, log: &Log) -> anyhow::Result<String> {
-        let image = self.image(log)?;
-        let host = self.registry(log)?.host();
-        self.xtask(log)
-            .args(["push", "--org", ORG, "--insecure", "--registry", &host, "--timestamp", TIMESTAMP])
-            .run()?;
-        Ok(format!("{host}/{ORG}/fmtk-ma:{}", image.tag))
+    pub fn pushed(&self) -> anyhow::Result<String> {
+        let image = self.image()?;
+        self.push()?.run()?;
+        Ok(format!("{}/{ORG}/fmtk-ma:{}", self.host()?, image.tag))
+    }
+
+    /// The same name, and the engine has pulled it.
+    pub fn pulled(&self, engine: &dyn Engine) -> anyhow::Result<String> {
+        let image = self.pushed()?;
+        engine.pull(&image, &self.login_folder())?;
+        Ok(image)
+    }
+
+    /// What skopeo says of an image in that registry.
+    pub fn skopeo_inspect(&self, image: &str, options: &[&str]) -> anyhow::Result<Finished> {
+        let inspect = self.command("skopeo").words("inspect --tls-verify=false --authfile");
+        inspect.arg(self.login_folder().join("config.json")).args(options).arg(format!("docker://{image}")).run()
     }
 
     /// docker, with Go's gzip reader.
-    pub fn docker(&self, log: &Log) -> anyhow::Result<&Docker> {
-        self.docker.get(|| Docker::start(log, &self.folder("docker")?, true))
+    pub fn docker(&self) -> anyhow::Result<&Docker> {
+        shared(&self.docker, || Docker::start(&self.log, &self.folder("docker")?, true))
     }
 
-    /// podman.
-    pub fn podman(&self, log: &Log) -> anyhow::Result<&Podman> {
-        self.podman.get(|| Podman::open(log, &self.folder("podman")?))
+    pub fn podman(&self) -> anyhow::Result<&Podman> {
+        shared(&self.podman, || Podman::open(&self.log, &self.folder("podman")?))
     }
 }
 
-impl Built {
-    /// Reads what `image --format json` prints.
-    pub fn of(json: &serde_json::Value) -> anyhow::Result<Self> {
-        let field = |name: &str| {
-            json[name].as_str().map(str::to_owned).with_context(|| format!("`image` printed no `{name}`: {json}"))
-        };
-        let digest = field("digest")?;
-        Ok(Self { tag: field("tag")?, digest: digest.parse().with_context(|| format!("`{digest}` is no digest"))? })
+/// A folder with a recipe `image.toml`, packages in `pkg` and a store of its own.
+#[derive(Debug, Clone)]
+pub struct Project<'w> {
+    world: &'w World,
+    folder: PathBuf,
+    pub store: PathBuf,
+}
+
+impl Project<'_> {
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub fn pkg(&self) -> PathBuf {
+        self.path("pkg")
+    }
+
+    /// The same with another store: one of this name in its folder, or any by its whole path.
+    pub fn with_store(&self, store: impl AsRef<Path>) -> Self {
+        Self { store: self.folder.join(store), ..self.clone() }
+    }
+
+    pub fn xtask(&self) -> Invocation {
+        self.world.xtask_in(&self.store)
+    }
+
+    /// A command about its recipe and packages.
+    pub fn command(&self, subcommand: &str) -> Invocation {
+        self.command_of(subcommand, "image.toml")
+    }
+
+    /// The same about another recipe in its folder.
+    pub fn command_of(&self, subcommand: &str, recipe: &str) -> Invocation {
+        let command = self.xtask().arg(subcommand).arg("--recipe").arg(self.path(recipe));
+        command.arg("--pkg").arg(self.pkg())
+    }
+
+    /// `image` upon this base.
+    pub fn image(&self, base: impl Display) -> Invocation {
+        self.command("image").args(["--timestamp", TIMESTAMP, "--base", &base.to_string()])
+    }
+}
+
+/// An error unless nothing half-written lies in a store.
+pub fn nothing_is_left(store: &Path) -> anyhow::Result<()> {
+    let left = crate::testbed::names(&store.join("tmp"))?;
+    ensure!(left.is_empty(), "left in the store's `tmp`: {left:?}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shared_is_made_once_and_fails_for_all() {
+        let (good, bad) = (Shared::new(), Shared::<u8>::new());
+        assert_eq!(*shared(&good, || Ok(1)).unwrap(), 1);
+        assert_eq!(*shared(&good, || Ok(2)).unwrap(), 1);
+        assert_eq!(shared(&bad, || Err(anyhow!("broken"))).unwrap_err().to_string(), "broken");
+        assert_eq!(shared(&bad, || Ok(1)).unwrap_err().to_string(), "broken");
     }
 }

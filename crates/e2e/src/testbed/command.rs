@@ -1,148 +1,172 @@
 //! Runs programs: one line on the console, everything they say in a log.
 
 use std::{
+    env,
     ffi::OsStr,
-    fmt::Write as _,
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::Mutex,
-    time::{Duration, Instant},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, ensure};
+use serde_json::Value;
 
-/// What one scenario says: prefixed lines on stderr, and all output of what it runs in a file.
+/// Prefixed lines on stderr, and all output of what is run in a file. Clones write to the same file.
+#[derive(Debug, Clone)]
+pub struct Log(Arc<Mutex<Open>>);
+
 #[derive(Debug)]
-pub struct Log {
+struct Open {
     name: String,
     path: PathBuf,
-    file: Mutex<File>,
+    file: File,
 }
 
 impl Log {
     /// Starts `<folder>/<name>.log` anew.
     pub fn create(folder: &Path, name: &str) -> anyhow::Result<Self> {
-        let path = folder.join(format!("{name}.log"));
-        let failed = || format!("failed to create `{}`", path.display());
-        fs::create_dir_all(folder).with_context(failed)?;
-        let file = File::create(&path).with_context(failed)?;
-        Ok(Self { name: name.to_owned(), path, file: Mutex::new(file) })
+        Ok(Self(Arc::new(Mutex::new(Open::new(folder, name)?))))
     }
 
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Goes on in a file of this name in the same folder, started anew; so do all clones.
+    pub fn go_on_in(&self, name: &str) -> anyhow::Result<()> {
+        let next = Open::new(self.path().parent().unwrap_or(Path::new(".")), name)?;
+        *self.open() = next;
+        Ok(())
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.open().path.clone()
     }
 
     /// A file that a daemon writes to beside this log.
     pub fn beside(&self, name: &str) -> anyhow::Result<File> {
-        let path = self.path.with_file_name(format!("{name}.log"));
+        let path = self.path().with_file_name(format!("{name}.log"));
         File::create(&path).with_context(|| format!("failed to create `{}`", path.display()))
     }
 
-    /// A line for people and for the log.
-    pub fn say(&self, text: &str) {
+    pub fn say(&self, text: impl AsRef<str>) {
+        let text = text.as_ref();
         // A closed stderr must not stop the work.
-        let _ = writeln!(std::io::stderr().lock(), "[{}] {text}", self.name);
+        let _ = writeln!(std::io::stderr().lock(), "[{}] {text}", self.open().name);
         self.note(&format!("## {text}\n"));
     }
 
-    /// Text for the log alone.
     pub fn note(&self, text: &str) {
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // A log that cannot be written is no reason to fail: the outcome does not depend on it.
-        let _ = file.write_all(text.as_bytes());
+        let _ = self.open().file.write_all(text.as_bytes());
     }
 
-    /// A program to run.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Invocation<'_> {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Invocation {
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Invocation { log: self, command, input: None }
+        Invocation { log: self.clone(), command, input: None }
     }
 }
 
-/// A program about to be run.
+impl Open {
+    fn new(folder: &Path, name: &str) -> anyhow::Result<Self> {
+        let path = folder.join(format!("{name}.log"));
+        let created = fs::create_dir_all(folder).and_then(|()| File::create(&path));
+        let file = created.with_context(|| format!("failed to create `{}`", path.display()))?;
+        Ok(Self { name: name.to_owned(), path, file })
+    }
+}
+
 #[derive(Debug)]
-pub struct Invocation<'a> {
-    log: &'a Log,
+pub struct Invocation {
+    log: Log,
     command: Command,
     input: Option<Vec<u8>>,
 }
 
-/// A program that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
     pub status: ExitStatus,
-    /// All of its stdout.
     pub stdout: String,
-    /// All of its stderr.
     pub stderr: String,
-    /// From start to end.
-    pub time: Duration,
+    pub seconds: f64,
     line: String,
 }
 
-impl Invocation<'_> {
-    /// Adds an argument.
+impl Invocation {
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
         self
     }
 
-    /// Adds arguments.
     pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Adds the words of a text as arguments. No quotes: what may have a blank in it is an [`Self::arg`].
+    pub fn words(self, text: &str) -> Self {
+        self.args(text.split_whitespace())
+    }
+
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
+    /// Has it find the programs of this folder before all others.
+    pub fn path_first(self, folder: &Path) -> Self {
+        let rest = env::var("PATH").unwrap_or_default();
+        self.env("PATH", format!("{}:{rest}", folder.display()))
+    }
+
     /// Runs it through a shell that sets this umask first: a process can change no other's.
     pub fn under_umask(self, umask: &str) -> Self {
-        self.under("sh", &["-c", "umask \"$1\"; shift; exec \"$@\"", "sh", umask].map(OsStr::new))
+        self.under("sh", &["-c", "umask \"$1\"; shift; exec \"$@\"", "sh", umask])
+    }
+
+    /// Has SIGINT end it: whoever starts us in the background of a script may have had it ignored, which is inherited.
+    pub fn interruptible(self) -> Self {
+        self.under("env", &["--default-signal=INT"])
     }
 
     /// Has another program run it, with these arguments before its own command line. What it was to read is dropped.
-    pub fn under(self, program: impl AsRef<OsStr>, arguments: &[&OsStr]) -> Self {
-        let mut outer = Command::new(program);
-        outer.args(arguments).arg(self.command.get_program()).args(self.command.get_args());
+    pub fn under(self, program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>]) -> Self {
+        let mut outer = self.log.command(program).args(arguments).arg(self.command.get_program());
+        outer.command.args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
+                Some(value) => outer.command.env(name, value),
+                None => outer.command.env_remove(name),
             };
         }
         if let Some(folder) = self.command.get_current_dir() {
-            outer.current_dir(folder);
+            outer.command.current_dir(folder);
         }
-        outer.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { command: outer, input: None, ..self }
+        outer
     }
 
-    /// Takes a variable from its environment.
-    pub fn env_remove(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
+    /// Takes variables from its environment.
+    pub fn without(mut self, names: &[&str]) -> Self {
+        for name in names {
+            self.command.env_remove(name);
+        }
         self
     }
 
-    /// Sets its working folder.
     pub fn dir(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self
     }
 
     /// Gives it this file to read, instead of nothing.
-    pub fn stdin(mut self, file: File) -> Self {
+    pub fn stdin(mut self, path: &Path) -> anyhow::Result<Self> {
+        let file = File::open(path).with_context(|| format!("failed to open `{}`", path.display()))?;
         self.command.stdin(file);
-        self
+        Ok(self)
     }
 
     /// Gives it this to read, instead of nothing.
@@ -154,21 +178,28 @@ impl Invocation<'_> {
 
     /// Starts it; its output goes to the log.
     pub fn spawn(mut self) -> anyhow::Result<Child> {
-        let line = self.line();
-        self.log.note(&format!("$ {line} &\n"));
-        let file = File::options().append(true).open(self.log.path()).context("failed to open the log")?;
-        let twin = file.try_clone().context("failed to open the log")?;
-        self.command.stdout(file).stderr(twin);
-        self.command.spawn().with_context(|| format!("failed to run `{line}`"))
+        self.command.stdout(self.log_file()?);
+        self.stream()
     }
 
     /// Starts it with its stdout as a pipe to read from; the rest goes to the log.
     pub fn stream(mut self) -> anyhow::Result<Child> {
         let line = self.line();
-        self.log.note(&format!("$ {line} |\n"));
-        let file = File::options().append(true).open(self.log.path()).context("failed to open the log")?;
-        self.command.stderr(file);
+        self.log.note(&format!("$ {line} &\n"));
+        self.command.stderr(self.log_file()?);
         self.command.spawn().with_context(|| format!("failed to run `{line}`"))
+    }
+
+    /// Runs it to its end and has `read` take its stdout as it comes; anything but success is an error.
+    pub fn read_by<T>(self, read: impl FnOnce(ChildStdout) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let line = self.line();
+        let mut child = self.stream()?;
+        let found = read(child.stdout.take().context("no pipe")?);
+        let status = child.wait().with_context(|| format!("failed to wait for `{line}`"))?;
+        // First: where it was not read to its end, the program fails too.
+        let found = found.with_context(|| format!("what `{line}` wrote can't be read"))?;
+        ensure!(status.success(), "`{line}` ended with {status}");
+        Ok(found)
     }
 
     /// Runs it to its end, however it ends.
@@ -176,18 +207,11 @@ impl Invocation<'_> {
         let line = self.line();
         self.log.note(&format!("$ {line}\n"));
         let begin = Instant::now();
-        let output = self.output().with_context(|| format!("failed to run `{line}`"))?;
-        let time = begin.elapsed();
-        let finished = Finished {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            time,
-            line,
-        };
-        let Finished { stdout, stderr, status, .. } = &finished;
-        self.log.note(&format!("{stdout}{stderr}-- {status}, {:.3} s\n", time.as_secs_f64()));
-        Ok(finished)
+        let Output { status, stdout, stderr } = self.output().with_context(|| format!("failed to run `{line}`"))?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        self.log.note(&format!("{stdout}{stderr}-- {status}, {seconds:.3} s\n"));
+        Ok(Finished { status, stdout, stderr, seconds, line })
     }
 
     /// Runs it; anything but success is an error with what it said last.
@@ -199,11 +223,14 @@ impl Invocation<'_> {
     /// Runs it; anything but this exit code is an error.
     pub fn fails(self, code: i32) -> anyhow::Result<Finished> {
         let finished = self.finish()?;
-        if finished.status.code() == Some(code) {
-            Ok(finished)
-        } else {
-            Err(finished.unexpected().context(format!("exit code {code} was expected")))
-        }
+        let is_expected = finished.status.code() == Some(code);
+        ensure!(is_expected, finished.unexpected().context(format!("exit code {code} was expected")));
+        Ok(finished)
+    }
+
+    /// Runs a command of ours with `--format json`, and gives what it printed.
+    pub fn json(self) -> anyhow::Result<Value> {
+        self.words("--format json").run()?.json()
     }
 
     fn output(&mut self) -> std::io::Result<Output> {
@@ -221,12 +248,13 @@ impl Invocation<'_> {
         })
     }
 
+    fn log_file(&self) -> anyhow::Result<File> {
+        File::options().append(true).open(self.log.path()).context("failed to open the log")
+    }
+
     fn line(&self) -> String {
-        let mut line = String::new();
-        for word in std::iter::once(self.command.get_program()).chain(self.command.get_args()) {
-            let _ = write!(line, "{}{}", if line.is_empty() { "" } else { " " }, word.to_string_lossy());
-        }
-        line
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -239,23 +267,36 @@ impl Finished {
         anyhow!("`{}` ended with {}\n    {last}", self.line, self.status)
     }
 
-    /// Its stdout without white space at the ends.
     pub fn text(&self) -> &str {
         self.stdout.trim()
     }
 
-    /// Its stdout as JSON.
-    pub fn json(&self) -> anyhow::Result<serde_json::Value> {
+    pub fn json(&self) -> anyhow::Result<Value> {
         serde_json::from_str(&self.stdout).with_context(|| format!("`{}` printed no JSON", self.line))
     }
 
     /// An error unless stderr holds all of these.
     pub fn says(&self, parts: &[&str]) -> anyhow::Result<()> {
+        self.holds("say", &self.stderr, parts)
+    }
+
+    /// An error unless stdout holds all of these.
+    pub fn prints(&self, parts: &[&str]) -> anyhow::Result<()> {
+        self.holds("print", &self.stdout, parts)
+    }
+
+    fn holds(&self, verb: &str, text: &str, parts: &[&str]) -> anyhow::Result<()> {
         for part in parts {
-            if !self.stderr.contains(part) {
-                bail!("`{}` was expected to say `{part}`; it said:\n    {}", self.line, self.stderr.trim_end());
-            }
+            let text = text.trim_end();
+            ensure!(text.contains(part), "`{}` was expected to {verb} `{part}`; it did:\n    {text}", self.line);
         }
+        Ok(())
+    }
+
+    /// An error if one of these is in its output.
+    pub fn keeps_silent_about(&self, secrets: &[&str]) -> anyhow::Result<()> {
+        let is_said = |secret: &&str| self.stdout.contains(*secret) || self.stderr.contains(*secret);
+        ensure!(!secrets.iter().any(is_said), "a password was printed");
         Ok(())
     }
 }

@@ -3,12 +3,11 @@
 use std::{
     fs::File,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 
-use super::wait::wait_while_running;
+use super::wait::{end_by, wait_while_running};
 
 /// A running server; dropped it is told to end, by its process id, and waited for.
 #[derive(Debug)]
@@ -21,16 +20,10 @@ impl Daemon {
     /// Starts it with its output in `log`. `setpriv` has the kernel end it should this process be killed.
     pub fn start(name: &'static str, arguments: &[String], env: &[(&str, &str)], log: File) -> anyhow::Result<Self> {
         let twin = log.try_clone().context("failed to open the log")?;
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", name])
-            .args(arguments)
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(twin)
-            .spawn()
-            .with_context(|| format!("failed to start `{name}`"))?;
-        Ok(Self { name, child })
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", name]).args(arguments).envs(env.iter().copied());
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(twin).spawn();
+        Ok(Self { name, child: child.with_context(|| format!("failed to start `{name}`"))? })
     }
 
     /// Waits until `ready` says so, and no longer than the server lives.
@@ -42,16 +35,10 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // A guard cannot report; whatever does not end within 20 s is killed.
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).stderr(Stdio::null()).status();
-        let begin = Instant::now();
-        while begin.elapsed() < Duration::from_secs(20) {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        // A guard cannot report; one that does not heed the signal is killed.
+        if end_by(&mut self.child, "TERM").is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -2,11 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Engine, Invocation, Log, daemon::Daemon, files};
+use super::{
+    Engine, Invocation, Log,
+    daemon::Daemon,
+    engine::PLATFORM,
+    files::{data, read, script, write},
+    requirements::on_path,
+};
 
-/// A running daemon.
 #[derive(Debug)]
 pub struct Docker {
+    log: Log,
     daemon: Daemon,
     socket: String,
     config: PathBuf,
@@ -21,50 +27,44 @@ impl Docker {
     /// The same with this text as its `daemon.json`.
     pub fn start_with(log: &Log, folder: &Path, go_gzip: bool, settings: &str) -> anyhow::Result<Self> {
         let config = folder.join("client");
-        files::folder(&config)?;
+        // A file of settings of its own, so that those of the machine are not read.
+        write(&folder.join("daemon.json"), settings)?;
         let place = |name: &str| folder.join(name).display().to_string();
         let socket = format!("unix://{}", place("docker.sock"));
-        let arguments = [
-            "--data-root".to_owned(),
-            place("data"),
-            "--exec-root".to_owned(),
-            place("exec"),
-            "--pidfile".to_owned(),
-            place("docker.pid"),
-            // A file of settings of its own, so that those of the machine are not read.
-            "--config-file".to_owned(),
-            place("daemon.json"),
-            "--host".to_owned(),
-            socket.clone(),
-            // No container here has a network, and the machine's firewall is not ours to change.
-            "--bridge=none".to_owned(),
-            "--iptables=false".to_owned(),
-            "--ip6tables=false".to_owned(),
-        ];
-        files::write(&folder.join("daemon.json"), settings)?;
+        let mut arguments = vec!["--host".to_owned(), socket.clone()];
+        let kept =
+            [("data-root", "data"), ("exec-root", "exec"), ("pidfile", "docker.pid"), ("config-file", "daemon.json")];
+        arguments.extend(kept.iter().map(|(flag, name)| format!("--{flag}={}", place(name))));
+        // No container here has a network, and the machine's firewall is not ours to change.
+        arguments.extend(["--bridge=none", "--iptables=false", "--ip6tables=false"].map(str::to_owned));
         let env: &[(&str, &str)] = if go_gzip { &[("MOBY_DISABLE_PIGZ", "1")] } else { &[] };
         let daemon = Daemon::start("dockerd", &arguments, env, log.beside("dockerd")?)?;
-        let mut docker = Self { daemon, socket, config };
+        let mut docker = Self { log: log.clone(), daemon, socket, config };
         let quiet = Log::create(folder, "docker-wait")?;
-        let (socket, config) = (docker.socket.clone(), docker.config.clone());
-        docker.daemon.wait_until(|| client(&quiet, &socket, &config).arg("info").run().is_ok())?;
+        let client = |log: &Log| client(log, &docker.socket, &docker.config);
+        docker.daemon.wait_until(|| client(&quiet).arg("info").run().is_ok())?;
         Ok(docker)
     }
 
     /// Its command line with credentials of another folder.
-    pub fn command_as<'a>(&self, log: &'a Log, login: &Path) -> Invocation<'a> {
-        client(log, &self.socket, login)
+    pub fn command_as(&self, login: &Path) -> Invocation {
+        client(&self.log, &self.socket, login)
     }
 
     /// Where it listens, as `DOCKER_HOST` wants it.
     pub fn host(&self) -> &str {
         &self.socket
     }
+
+    /// Builds with the oldest builder that users have, whatever plugins this machine has.
+    pub fn build(&self) -> Invocation {
+        self.command().env("DOCKER_BUILDKIT", "0").arg("build")
+    }
 }
 
-fn client<'a>(log: &'a Log, socket: &str, config: &Path) -> Invocation<'a> {
+fn client(log: &Log, socket: &str, config: &Path) -> Invocation {
     // By variable: a context of the user's own configuration must not win.
-    log.command("docker").env("DOCKER_HOST", socket).env("DOCKER_CONFIG", config).env_remove("DOCKER_CONTEXT")
+    log.command("docker").env("DOCKER_HOST", socket).env("DOCKER_CONFIG", config).without(&["DOCKER_CONTEXT"])
 }
 
 impl Engine for Docker {
@@ -72,16 +72,24 @@ impl Engine for Docker {
         "docker"
     }
 
-    fn command<'a>(&self, log: &'a Log) -> Invocation<'a> {
-        client(log, &self.socket, &self.config)
+    fn command(&self) -> Invocation {
+        self.command_as(&self.config)
     }
 
-    fn run_options(&self, _log: &Log, _image: &str) -> anyhow::Result<Vec<String>> {
+    fn run_options(&self, _image: &str) -> anyhow::Result<Vec<String>> {
         Ok(Vec::new())
     }
 
-    fn pull(&self, log: &Log, image: &str, login: &Path) -> anyhow::Result<()> {
-        self.command_as(log, login).args(["pull", "--platform", super::engine::PLATFORM, image]).run()?;
-        Ok(())
+    fn pull(&self, image: &str, login: &Path) -> anyhow::Result<()> {
+        self.command_as(login).args(["pull", "--platform", PLATFORM, image]).run().map(drop)
     }
+}
+
+/// Makes a folder with docker as users of old hosts have it: a program in front of the real one that takes what 18.09
+/// takes and refuses the rest in its words. The daemon behind it is told to speak the protocol of that time, API 1.39.
+/// The subcommands that it lets through are lines of `calls`, what it refuses lines of `refused`.
+pub fn old_docker(folder: &Path) -> anyhow::Result<PathBuf> {
+    let text = read(&data("old_docker.sh"))?.replace("@REAL@", &on_path("docker")?.to_string_lossy());
+    script(&folder.join("docker"), &text.replace("@FOLDER@", &folder.to_string_lossy()))?;
+    Ok(folder.to_owned())
 }

@@ -4,58 +4,61 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{Finished, Invocation, Log, Snapshot};
+use super::{Invocation, Snapshot};
 
-/// The platform of every image here.
 pub const PLATFORM: &str = "linux/arm64";
 
-/// A container engine with a storage of its own.
 pub trait Engine {
-    /// `docker` or `podman`.
     fn name(&self) -> &'static str;
 
-    /// Its command line, up to the subcommand.
-    fn command<'a>(&self, log: &'a Log) -> Invocation<'a>;
+    fn command(&self) -> Invocation;
 
     /// Options that `run` needs on this machine; `image` serves to find out.
-    fn run_options(&self, log: &Log, image: &str) -> anyhow::Result<Vec<String>>;
+    fn run_options(&self, image: &str) -> anyhow::Result<Vec<String>>;
 
     /// Fetches an image from a registry on loopback, with the credentials in the folder `login`.
-    fn pull(&self, log: &Log, image: &str, login: &Path) -> anyhow::Result<()>;
+    fn pull(&self, image: &str, login: &Path) -> anyhow::Result<()>;
 
-    /// Runs a program in the image, without a network, and gives what it said however it ended.
-    fn run(&self, log: &Log, image: &str, options: &[&str], program: &[&str]) -> anyhow::Result<Finished> {
-        let needed = self.run_options(log, image)?;
-        self.command(log)
-            .args(["run", "--rm", "--network", "none", "--platform", PLATFORM])
-            .args(needed)
-            .args(options)
-            .arg(image)
-            .args(program)
-            .finish()
+    /// A program about to be run in the image, without a network.
+    fn container(&self, image: &str, options: &[&str], program: &[&str]) -> anyhow::Result<Invocation> {
+        let run = self.command().words("run --rm --network none --platform").arg(PLATFORM);
+        Ok(run.args(self.run_options(image)?).args(options).arg(image).args(program))
     }
 
-    /// All files of the image, as a container of it sees them.
-    fn files(&self, log: &Log, image: &str) -> anyhow::Result<Snapshot> {
-        let created = self
-            .command(log)
-            .args(["create", "--network", "none", "--platform", PLATFORM, image, "/bin/true"])
-            .run()?;
-        let container = created.text().lines().last().unwrap_or_default();
-        let snapshot = self.container_files(log, container);
-        self.command(log).args(["rm", container]).run()?;
+    /// What a program that has to succeed prints in the image.
+    fn printed(&self, image: &str, program: &[&str]) -> anyhow::Result<String> {
+        Ok(self.container(image, &[], program)?.run()?.text().to_owned())
+    }
+
+    /// A container of the image that does not run; its id.
+    fn create(&self, image: &str) -> anyhow::Result<String> {
+        let create = self.command().words("create --network none --platform").args([PLATFORM, image, "/bin/true"]);
+        Ok(create.run()?.text().lines().last().unwrap_or_default().to_owned())
+    }
+
+    /// All files of the image as a container of it sees them, but those that an engine puts into every container.
+    fn files(&self, image: &str) -> anyhow::Result<Snapshot> {
+        let container = self.create(image)?;
+        let snapshot = self.container_files(&container);
+        self.command().args(["rm", &container]).run()?;
         snapshot
     }
 
-    /// All files of a container.
-    fn container_files(&self, log: &Log, container: &str) -> anyhow::Result<Snapshot> {
-        let mut child = self.command(log).args(["export", container]).stream()?;
-        let stdout = child.stdout.take().context("no pipe from the engine")?;
-        let snapshot = Snapshot::read(stdout);
-        let status = child.wait().context("failed to wait for the engine")?;
-        // First: where it was not read to its end, the engine fails too.
-        let snapshot = snapshot.with_context(|| format!("`{} export` wrote no readable archive", self.name()))?;
-        anyhow::ensure!(status.success(), "`{} export` ended with {status}", self.name());
-        Ok(snapshot)
+    /// The same of a container that is there already.
+    fn container_files(&self, container: &str) -> anyhow::Result<Snapshot> {
+        let snapshot = self.command().args(["export", container]).read_by(Snapshot::read)?;
+        Ok(snapshot.without_the_engines_own())
+    }
+
+    /// Loads an archive; the name of the image in it.
+    fn load(&self, archive: &Path) -> anyhow::Result<String> {
+        let loaded = self.command().words("load --input").arg(archive).run()?;
+        let name = loaded.stdout.lines().find_map(|line| line.strip_prefix("Loaded image: "));
+        Ok(name.with_context(|| format!("{} loaded no image with a name", self.name()))?.trim().to_owned())
+    }
+
+    /// What `image inspect` says by a template.
+    fn inspect(&self, image: &str, template: &str) -> anyhow::Result<serde_json::Value> {
+        self.command().args(["image", "inspect", "--format", &format!("{{{{json {template}}}}}"), image]).run()?.json()
     }
 }

@@ -1,4 +1,4 @@
-//! Files and folders that scenarios and measurements make; each failure names the path.
+//! Files and folders that scenarios and measurements make and read; each failure names the path.
 
 use std::{
     fs,
@@ -6,17 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use fmtk::resolve::place;
+use serde_json::Value;
 
 use super::Log;
 
-/// Makes a folder and those above it.
 pub fn folder(path: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(path).with_context(|| format!("failed to create folder `{}`", path.display()))
 }
 
-/// Writes a file.
+/// Writes a file, and makes the folders above it.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    folder(path.parent().unwrap_or(Path::new("/")))?;
     fs::write(path, content).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
@@ -27,28 +29,64 @@ pub fn script(path: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("failed to make `{}` a program", path.display()))
 }
 
-/// The text of a file.
-pub fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))
+pub fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))
 }
 
-/// Copies a folder with all that is in it.
+pub fn read(path: &Path) -> anyhow::Result<String> {
+    String::from_utf8(bytes(path)?).with_context(|| format!("`{}` is not UTF-8", path.display()))
+}
+
+pub fn read_json(path: &Path) -> anyhow::Result<Value> {
+    serde_json::from_slice(&bytes(path)?).with_context(|| format!("`{}` is not JSON", path.display()))
+}
+
+/// A text in a value of JSON.
+pub fn field<'j>(json: &'j Value, name: &str) -> anyhow::Result<&'j str> {
+    json[name].as_str().with_context(|| format!("there is no text `{name}` in {json}"))
+}
+
+/// A list in a value of JSON.
+pub fn list<'j>(json: &'j Value, name: &str) -> anyhow::Result<&'j Vec<Value>> {
+    json[name].as_array().with_context(|| format!("there is no list `{name}` in {json}"))
+}
+
+pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::copy(from, to).with_context(|| format!("failed to copy `{}` to `{}`", from.display(), to.display())).map(drop)
+}
+
 pub fn copy_folder(log: &Log, from: &Path, to: &Path) -> anyhow::Result<()> {
-    log.command("cp").args(["-r", "--"]).arg(from).arg(to).run()?;
-    Ok(())
+    log.command("cp").args(["-r", "--"]).arg(from).arg(to).run().map(drop)
+}
+
+pub fn paths(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let failed = || format!("failed to list `{}`", folder.display());
+    let entries = fs::read_dir(folder).with_context(failed)?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>().with_context(failed)?;
+    paths.sort();
+    Ok(paths)
+}
+
+pub fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
+    Ok(paths(folder)?.iter().map(|path| name(path)).collect())
+}
+
+pub fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The one wheel in a folder whose name begins like this.
 pub fn wheel(folder: &Path, prefix: &str) -> anyhow::Result<PathBuf> {
-    let entries = fs::read_dir(folder).with_context(|| format!("failed to list `{}`", folder.display()))?;
-    let named = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        name.starts_with(prefix) && name.ends_with(".whl")
-    };
-    let mut found = entries.flatten().map(|entry| entry.path()).filter(named);
-    match (found.next(), found.next()) {
-        (Some(wheel), None) => Ok(wheel),
-        (None, _) => anyhow::bail!("no `{prefix}*.whl` in `{}`", folder.display()),
-        (Some(_), Some(_)) => anyhow::bail!("several `{prefix}*.whl` in `{}`", folder.display()),
+    let is_it = |path: &PathBuf| name(path).starts_with(prefix) && name(path).ends_with(".whl");
+    let found: Vec<PathBuf> = paths(folder)?.into_iter().filter(is_it).collect();
+    match &found[..] {
+        [wheel] => Ok(wheel.clone()),
+        [] => bail!("no `{prefix}*.whl` in `{}`", folder.display()),
+        _ => bail!("several `{prefix}*.whl` in `{}`", folder.display()),
     }
+}
+
+/// A file of this crate that is no Rust: what stands for the vendor's programs, and what ranks do.
+pub fn data(name: &str) -> PathBuf {
+    place::workspace().join("crates/e2e/data").join(name)
 }

@@ -1,15 +1,16 @@
 //! Real engines and registries on this machine, started for one run of `e2e` or `bench` and gone after it.
 
-mod cann_double;
+mod blobs;
+mod cann_fake;
 mod command;
 mod daemon;
 mod docker;
 mod engine;
+mod family;
 mod files;
 mod mmdebstrap;
-mod old_docker;
 mod podman;
-mod program;
+pub mod rank_table;
 mod recipe;
 mod registry;
 mod relative;
@@ -19,20 +20,22 @@ mod wait;
 mod workplace;
 
 pub use self::{
-    cann_double::cann_double,
+    blobs::{blob, described, layer_files, manifest},
+    cann_fake::{CANN, cann_fake},
     command::{Finished, Invocation, Log},
-    docker::Docker,
-    engine::Engine,
-    files::{copy_folder, folder, read, script, wheel, write},
+    docker::{Docker, old_docker},
+    engine::{Engine, PLATFORM},
+    family::Family,
+    files::{
+        bytes, copy, copy_folder, data, field, folder, list, name, names, paths, read, read_json, script, wheel, write,
+    },
     mmdebstrap::mmdebstrap,
-    old_docker::OldDocker,
     podman::Podman,
-    program::program,
-    recipe::recipe,
+    recipe::{own_files, recipe},
     registry::{Access, PASSWORD, RegistryServer, free_port},
-    relative::{RELATIVE, unpack_relative, unpack_relative_launcher},
-    requirements::{Requirement, require},
+    relative::{pip, unpack_relative, unpack_relative_launcher},
+    requirements::require,
     snapshot::{Entry, Kind, Snapshot},
-    wait::{PATIENCE, end_by, wait_until, wait_while_running},
+    wait::{PATIENCE, end_by, signal, wait_until, wait_while_running},
     workplace::Workplace,
 };

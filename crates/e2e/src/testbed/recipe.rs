@@ -1,22 +1,28 @@
 //! Recipes for images of a few wheels on the sample's base.
 
+use std::collections::BTreeMap;
+
 use fmtk::sample;
 
-/// The text of a recipe whose packages are these, by kind and glob, and nothing else.
-pub fn recipe(packages: &[(&str, &str)]) -> String {
-    let mut text = String::from("scripts = \"keep\"\npypi.requirements = []\nversions.cann = \"none\"\n");
-    for setting in sample::RECIPE {
-        if let Some((key, value)) = setting.split_once('=') {
-            text.push_str(&format!("{key} = \"{value}\"\n"));
-        }
-    }
-    for kind in ["cann", "moxing", "tuning-kit"] {
-        text.push_str(&format!("packages.{kind}.required = false\n"));
-    }
-    for (kind, glob) in packages {
-        text.push_str(&format!("packages.{kind}.glob = \"{glob}\"\n"));
-    }
-    text
+/// The text of a recipe of nothing but the sample's base, with these settings changed or added: `packages.KIND.glob` and
+/// others. A value is a text, a list or `false`.
+pub fn recipe(changes: &[(&str, &str)]) -> String {
+    let mut settings: BTreeMap<&str, &str> =
+        [("scripts", "keep"), ("pypi.requirements", "[]"), ("versions.cann", "none")].into();
+    settings.extend(["packages.cann.required", "packages.moxing.required"].map(|key| (key, "false")));
+    settings.insert("packages.tuning-kit.required", "false");
+    settings.extend(sample::RECIPE.iter().filter_map(|setting| setting.split_once('=')));
+    settings.extend(changes.iter().copied());
+    let line = |(key, value): (&str, &str)| match value == "false" || value.starts_with(['[', '\'']) {
+        true => format!("{key} = {value}\n"),
+        false => format!("{key} = \"{value}\"\n"),
+    };
+    settings.into_iter().map(line).collect()
+}
+
+/// The lines of a recipe that put own files into the image; they come last.
+pub fn own_files(from: &str, to: &str, mode: &str) -> String {
+    format!("[[files]]\nfrom = \"{from}\"\nto = \"{to}\"\nmode = \"{mode}\"\n")
 }
 
 #[cfg(test)]
@@ -25,7 +31,8 @@ mod tests {
 
     #[test]
     fn it_is_a_recipe() {
-        let text = recipe(&[("alpha", "alpha-*.whl")]);
+        let text = recipe(&[("packages.alpha.glob", "alpha-*.whl"), ("scripts", "auto"), ("launch.front", "false")]);
+        let text = text + &own_files("a", "/b", "0640");
         let nothing = fmtk::recipe::Overrides { set: &[], base: None };
         let parsed = fmtk::recipe::Recipe::parse(&text, "image.toml", std::path::Path::new("/"), nothing);
         assert!(parsed.is_ok(), "{parsed:?}\n{text}");

@@ -1,6 +1,7 @@
 //! Debian's docker-registry on a free port of loopback.
 
 use std::{
+    cell::RefCell,
     fs,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -10,23 +11,23 @@ use std::{
 
 use anyhow::Context;
 
-use super::{Log, daemon::Daemon, files};
+use super::{
+    Log,
+    daemon::Daemon,
+    files::{folder, write},
+};
 
-/// The one user of a registry with a password.
 const USER: &str = "tester";
-/// That user's password.
 pub const PASSWORD: &str = "correct horse";
 
 /// What a self-signed certificate is for: loopback, and a name that is in no DNS (RFC 2606).
 const CERTIFIED: &str = "subjectAltName=IP:127.0.0.1,DNS:registry.example";
 
-/// Ports that are tried.
 const ATTEMPTS: u32 = 3;
 
 /// Who may use a registry, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Plain HTTP, anyone.
     Anyone,
     /// Plain HTTP, [`USER`] with [`PASSWORD`].
     Password,
@@ -34,107 +35,92 @@ pub enum Access {
     SelfSigned,
 }
 
-/// A running registry with a folder of its own.
 #[derive(Debug)]
 pub struct RegistryServer {
-    daemon: Option<Daemon>,
+    log: Log,
+    daemon: RefCell<Option<Daemon>>,
     folder: PathBuf,
     address: SocketAddr,
     access: Access,
 }
 
 impl RegistryServer {
-    /// Starts one that keeps everything in `folder`.
-    pub fn start(log: &Log, folder: &Path, access: Access) -> anyhow::Result<Self> {
-        files::folder(folder)?;
+    /// Starts one that keeps everything in `place`.
+    pub fn start(log: &Log, place: &Path, access: Access) -> anyhow::Result<Self> {
+        folder(place)?;
         let mut attempt = 1;
         loop {
-            let address = free_port()?;
-            let mut server = Self { daemon: None, folder: folder.to_owned(), address, access };
-            let config = server.configure(log)?;
-            match server.launch(log, &config) {
+            let (log, folder, address) = (log.clone(), place.to_owned(), free_port()?);
+            let server = Self { log, daemon: RefCell::new(None), folder, address, access };
+            match server.launch() {
                 Ok(()) => return Ok(server),
                 // Somebody else may have been given the port meanwhile.
-                Err(error) if attempt < ATTEMPTS => log.say(&format!("another port: {error:#}")),
+                Err(error) if attempt < ATTEMPTS => server.log.say(format!("another port: {error:#}")),
                 Err(error) => return Err(error),
             }
             attempt += 1;
         }
     }
 
-    /// `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
 
-    /// Its certificate, where it has one.
     pub fn certificate(&self) -> PathBuf {
         self.folder.join("cert.pem")
     }
 
-    /// Stops it, takes away all that was pushed, and starts it again at the same address.
-    pub fn empty(&mut self, log: &Log) -> anyhow::Result<()> {
-        self.daemon = None;
+    /// Stops it, removes all that was pushed, and starts it again at the same address.
+    pub fn empty(&self) -> anyhow::Result<()> {
+        self.daemon.replace(None);
         let data = self.folder.join("data");
         if data.exists() {
             fs::remove_dir_all(&data).with_context(|| format!("failed to empty `{}`", data.display()))?;
         }
-        let config = self.configure(log)?;
-        self.launch(log, &config)
+        self.launch()
     }
 
     /// A folder for Docker's `config.json` that holds this password for this registry.
     pub fn login(&self, folder: &Path, password: &str) -> anyhow::Result<()> {
-        files::folder(folder)?;
-        let path = folder.join("config.json");
-        let auth = base64(format!("{USER}:{password}").as_bytes());
-        let text = serde_json::json!({ "auths": { self.host(): { "auth": auth } } }).to_string();
-        files::write(&path, text)
+        let auth = self.log.command("base64").arg("--wrap=0").input(format!("{USER}:{password}")).run()?;
+        let text = serde_json::json!({ "auths": { self.host(): { "auth": auth.text() } } }).to_string();
+        write(&folder.join("config.json"), text)
     }
 
-    fn configure(&self, log: &Log) -> anyhow::Result<PathBuf> {
-        let folder = self.folder.display();
-        let mut text = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\n\
-             http:\n  addr: {}\n",
-            self.address
-        );
-        match self.access {
-            Access::Anyone => {}
+    fn configure(&self) -> anyhow::Result<String> {
+        let (folder, address) = (self.folder.display(), self.address);
+        let access = match self.access {
+            Access::Anyone => String::new(),
             Access::Password => {
                 // Its password file takes bcrypt only; 4 rounds of it, for the sake of time.
-                let entry = log.command("htpasswd").args(["-niBC", "4", USER]).input(PASSWORD).run()?;
-                let path = self.folder.join("htpasswd");
-                files::write(&path, entry.text())?;
-                text.push_str(&format!("auth:\n  htpasswd: {{realm: e2e, path: {}}}\n", path.display()));
+                let entry = self.log.command("htpasswd").args(["-niBC", "4", USER]).input(PASSWORD).run()?;
+                write(&self.folder.join("htpasswd"), entry.text())?;
+                format!("auth:\n  htpasswd: {{realm: e2e, path: {folder}/htpasswd}}\n")
             }
             Access::SelfSigned => {
-                let certificate = self.certificate();
-                let key = self.folder.join("key.pem");
+                let (certificate, key) = (self.certificate(), self.folder.join("key.pem"));
                 if !certificate.exists() {
-                    log.command("openssl")
-                        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
-                        .args(["-subj", "/CN=e2e", "-addext", CERTIFIED])
-                        .arg("-out")
-                        .arg(&certificate)
-                        .arg("-keyout")
-                        .arg(&key)
-                        .run()?;
+                    let made = self.log.command("openssl").words("req -x509 -newkey rsa:2048 -nodes -days 2");
+                    let made = made.args(["-subj", "/CN=e2e", "-addext", CERTIFIED]).arg("-out").arg(&certificate);
+                    made.arg("-keyout").arg(&key).run()?;
                 }
-                text.push_str(&format!("  tls: {{certificate: {}, key: {}}}\n", certificate.display(), key.display()));
+                format!("  tls: {{certificate: {folder}/cert.pem, key: {folder}/key.pem}}\n")
             }
-        }
-        let path = self.folder.join("config.yml");
-        files::write(&path, text)?;
-        Ok(path)
+        };
+        Ok(format!(
+            "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\n\
+             http:\n  addr: {address}\n{access}"
+        ))
     }
 
-    fn launch(&mut self, log: &Log, config: &Path) -> anyhow::Result<()> {
-        let output = log.beside(&format!("docker-registry-{}", self.address.port()))?;
+    fn launch(&self) -> anyhow::Result<()> {
+        let config = self.folder.join("config.yml");
+        write(&config, self.configure()?)?;
+        let output = self.log.beside(&format!("docker-registry-{}", self.address.port()))?;
         let arguments = ["serve".to_owned(), config.display().to_string()];
         let mut daemon = Daemon::start("docker-registry", &arguments, &[], output)?;
         daemon.wait_until(|| answers(self.address))?;
-        self.daemon = Some(daemon);
+        self.daemon.replace(Some(daemon));
         Ok(())
     }
 }
@@ -154,30 +140,4 @@ fn answers(address: SocketAddr) -> bool {
         stream.read(&mut [0; 1])
     });
     asked.is_ok_and(|count| count > 0)
-}
-
-/// Base64 (RFC 4648), as Docker's `config.json` has it.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..4 {
-            let index = (group >> (18 - 6 * digit)) & 63;
-            text.push(if digit > chunk.len() { '=' } else { DIGITS[index as usize] as char });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 }

@@ -2,22 +2,20 @@
 
 use std::path::Path;
 
-use super::{Log, files};
+use super::{Invocation, Log, files};
 
-/// The relative as pip names it.
-pub const RELATIVE: &str = "davincirunsdk==0.1.5";
+const RELATIVE: &str = "davincirunsdk==0.1.5";
 
-/// Unpacks the relative into a folder.
+/// pip, about to put wheels into a folder that follows. Only wheels: pip runs what a source archive holds.
+pub fn pip(log: &Log, subcommand: &str) -> Invocation {
+    log.command("python3").args(["-m", "pip", subcommand, "--quiet", "--only-binary=:all:"])
+}
+
 pub fn unpack_relative(log: &Log, folder: &Path) -> anyhow::Result<()> {
     let downloaded = folder.join("wheel");
-    // Only a wheel: pip runs what a source archive holds.
-    log.command("python3")
-        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", RELATIVE, "--dest"])
-        .arg(&downloaded)
-        .run()?;
+    pip(log, "download").args(["--no-deps", RELATIVE, "--dest"]).arg(&downloaded).run()?;
     let wheel = files::wheel(&downloaded, "davincirunsdk-")?;
-    log.command("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(folder).run()?;
-    Ok(())
+    log.command("python3").words("-m zipfile -e").args([&wheel, folder]).run().map(drop)
 }
 
 /// Unpacks what its launcher needs. Its part for notebooks, which wants packages that the wheel does not name, is not

@@ -1,63 +1,51 @@
-//! What must be on the machine; whatever is missing is told all at once, with what installs it.
+//! What must be on the machine; whatever is missing is told all at once.
 
-use std::path::Path;
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use fmtk::terminal::report::{Problems, WithHint};
 
-/// Something that scenarios or measurements need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Requirement {
-    /// A program and Debian's package that has it.
-    Program(&'static str, &'static str),
-    /// Root: engines and mounts of our own need it.
-    Root,
-    /// Programs for arm64 run here.
-    Arm64,
-}
-
-/// An error that names every requirement that is not met.
-pub fn require(requirements: &[Requirement]) -> anyhow::Result<()> {
+/// An error that names everything of this that is missing: `root` for engines and mounts of our own, `arm64` where its
+/// programs have to run, and programs.
+pub fn require(needs: &str) -> anyhow::Result<()> {
     let mut problems = Problems::default();
-    let mut packages = Vec::new();
-    for requirement in requirements {
-        match requirement {
-            Requirement::Program(program, package) => {
-                if !present(program) {
-                    problems.push(format!("`{program}` is not installed"), None);
-                    packages.push(*package);
-                }
+    let is_arm64 = cfg!(target_arch = "aarch64") || Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists();
+    for need in needs.split_whitespace() {
+        match need {
+            "root" if fmtk::terminal::machine::is_root() => {}
+            "root" => {
+                let hint = "run it as root: `sudo -E env \"PATH=$PATH\" cargo xtask …`";
+                problems.push("this needs root, for engines and mounts of its own", Some(hint.to_owned()));
             }
-            Requirement::Root => {
-                if !fmtk::terminal::machine::is_root() {
-                    let way_out = "run it as root: `sudo -E env \"PATH=$PATH\" cargo xtask …`";
-                    problems.push("this needs root, for engines and mounts of its own", Some(way_out.to_owned()));
-                }
+            "arm64" if is_arm64 => {}
+            "arm64" => {
+                let what = "programs for arm64 do not run here: qemu-aarch64 is not registered with the kernel";
+                problems.push(what, Some("run `ci/setup.sh`".to_owned()));
             }
-            Requirement::Arm64 => {
-                let native = cfg!(target_arch = "aarch64");
-                if !native && !Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists() {
-                    problems.push(
-                        "programs for arm64 do not run here: qemu-aarch64 is not registered with the kernel",
-                        Some("run `ci/setup.sh`".to_owned()),
-                    );
-                }
-            }
+            program if on_path(program).is_ok() => {}
+            program => problems.push(format!("`{program}` is not installed"), Some("run `ci/setup.sh`".to_owned())),
         }
     }
-    packages.sort_unstable();
-    packages.dedup();
-    let hint = format!("run `ci/setup.sh`, or `apt-get install {}`", packages.join(" "));
-    match problems.into_result() {
-        Err(error) if !packages.is_empty() => Err(error).hint(hint),
-        Err(error) => Err(anyhow!(error)),
-        Ok(()) => Ok(()),
+    problems.into_result().map_err(|error| anyhow!(error))
+}
+
+/// The built program, which cargo has put beside this one: `cargo xtask` starts both.
+pub fn under_test() -> anyhow::Result<PathBuf> {
+    let program = env::current_exe().context("the built program is not found")?.with_file_name("xtask");
+    match program.is_file() {
+        true => Ok(program),
+        false => Err(anyhow!("there is no built program `{}`", program.display()))
+            .hint("start this as `cargo xtask e2e` or `cargo xtask bench`, which builds it"),
     }
 }
 
-/// Whether a program of this name is on the path, or where daemons are kept.
-fn present(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
+/// A program by its name, on the path or where daemons are kept.
+pub fn on_path(name: &str) -> anyhow::Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/sbin", "/sbin"].map(Into::into);
-    std::env::split_paths(&path).chain(usual).any(|folder| folder.join(name).is_file())
+    let mut found = env::split_paths(&path).chain(usual).map(|folder: PathBuf| folder.join(name));
+    found.find(|file| file.is_file()).with_context(|| format!("`{name}` is not on PATH"))
 }

@@ -1,35 +1,23 @@
 //! Every file of a container or of a layer, with all that can be compared.
 
-use std::{
-    collections::BTreeMap,
-    io::{Read, Write},
-};
+use std::{collections::BTreeMap, io::Read};
 
 use anyhow::Context;
 use oci_image::Digest;
-use sha2::{Digest as _, Sha256};
 
-/// What lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// A folder.
     Folder,
     /// A file: its length in bytes and its digest.
     File(u64, Digest),
-    /// A symbolic link to this.
     Link(String),
-    /// A device or a pipe.
     Special,
 }
 
-/// One path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is.
     pub kind: Kind,
-    /// Permission bits.
     pub mode: u32,
-    /// Numeric owner and group.
     pub owner: (u64, u64),
     /// The text of a script, a `RECORD` or an `entry_points.txt`.
     pub text: Option<String>,
@@ -38,17 +26,28 @@ pub struct Entry {
 /// All paths, without slashes at either end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The entries by path.
     pub entries: BTreeMap<String, Entry>,
     /// When each was modified, seconds since 1970.
     pub times: BTreeMap<String, u64>,
 }
 
 /// Longer files are compared by digest alone.
-const TEXT_LIMIT: u64 = 4 * 1024 * 1024;
+const TEXT_LIMIT: usize = 4 * 1024 * 1024;
+
+#[cfg(test)]
+impl Entry {
+    pub fn folder(mode: u32, owner: (u64, u64)) -> Self {
+        Self { kind: Kind::Folder, mode, owner, text: None }
+    }
+}
 
 impl Snapshot {
-    /// Reads a tar archive to its end.
+    #[cfg(test)]
+    pub fn of(entries: &[(&str, Entry)]) -> Self {
+        let entries = entries.iter().map(|(path, entry)| ((*path).to_owned(), entry.clone()));
+        Self { entries: entries.collect(), ..Self::default() }
+    }
+
     pub fn read(archive: impl Read) -> anyhow::Result<Self> {
         let mut snapshot = Self::default();
         let mut reader = tar::Archive::new(archive);
@@ -73,13 +72,13 @@ impl Snapshot {
                     first.with_context(|| format!("`{path}` links to `{target}`, which is not there"))?.kind.clone()
                 }
                 tar::EntryType::Regular => {
-                    let size = entry.size();
                     let texts = ["/RECORD", "/entry_points.txt"].iter().any(|name| path.ends_with(name));
-                    let wanted = (texts || path.contains("/bin/")) && size <= TEXT_LIMIT;
-                    let mut hashing = Hashing { hash: Sha256::new(), kept: wanted.then(Vec::new) };
-                    std::io::copy(&mut entry, &mut hashing)?;
-                    text = hashing.kept.and_then(|bytes| String::from_utf8(bytes).ok());
-                    Kind::File(size, Digest::from_bytes(hashing.hash.finalize().into()))
+                    let mut bytes = Vec::new();
+                    entry.read_to_end(&mut bytes)?;
+                    let kind = Kind::File(bytes.len() as u64, Digest::of(&bytes));
+                    let is_kept = (texts || path.contains("/bin/")) && bytes.len() <= TEXT_LIMIT;
+                    text = Some(bytes).filter(|_| is_kept).and_then(|bytes| String::from_utf8(bytes).ok());
+                    kind
                 }
                 _ => Kind::Special,
             };
@@ -91,23 +90,10 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Takes away what container engines put into every container by themselves.
+    /// Removes what container engines put into every container by themselves.
     pub fn without_the_engines_own(mut self) -> Self {
-        const OWN: [&str; 10] = [
-            ".dockerenv",
-            "dev",
-            "etc/hostname",
-            "etc/hosts",
-            "etc/mtab",
-            "etc/resolv.conf",
-            "proc",
-            "run",
-            "sys",
-            "var/run",
-        ];
-        self.entries.retain(|path, _| {
-            !OWN.iter().any(|own| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-        });
+        const OWN: &str = ".dockerenv dev etc/hostname etc/hosts etc/mtab etc/resolv.conf proc run sys var/run";
+        self.entries.retain(|path, _| !OWN.split(' ').any(|own| oci_image::is_within(path, own)));
         self
     }
 
@@ -135,25 +121,6 @@ impl Snapshot {
     }
 }
 
-struct Hashing {
-    hash: Sha256,
-    kept: Option<Vec<u8>>,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.hash.update(bytes);
-        if let Some(kept) = &mut self.kept {
-            kept.extend_from_slice(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,43 +130,31 @@ mod tests {
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
-        header.set_size(2);
         header.set_uid(1000);
         header.set_gid(100);
+        header.set_size(2);
         builder.append_data(&mut header, "./bin/a", &b"hi"[..]).unwrap();
-        let mut link = tar::Header::new_gnu();
-        link.set_entry_type(tar::EntryType::Link);
-        link.set_mode(0o644);
-        link.set_uid(1000);
-        link.set_gid(100);
-        link.set_size(0);
-        builder.append_link(&mut link, "bin/b", "bin/a").unwrap();
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_size(0);
+        builder.append_link(&mut header, "bin/b", "bin/a").unwrap();
         let snapshot = Snapshot::read(&builder.into_inner().unwrap()[..]).unwrap();
         assert_eq!(snapshot.entries["bin/a"].kind, snapshot.entries["bin/b"].kind);
         assert_eq!(snapshot.entries["bin/a"].owner, (1000, 100));
     }
 
     #[test]
-    fn a_layer_replaces_and_takes_away() {
-        let of = |paths: &[&str], kind: Kind| {
-            let entry = |path: &&str| {
-                ((*path).to_owned(), Entry { kind: kind.clone(), mode: 0o755, owner: (0, 0), text: None })
-            };
-            Snapshot { entries: paths.iter().map(entry).collect(), ..Snapshot::default() }
+    fn layers_replace_and_remove_and_what_an_engine_adds_is_not_the_images() {
+        let folders = |paths: &[&str]| {
+            Snapshot::of(&paths.iter().map(|path| (*path, Entry::folder(0o755, (0, 0)))).collect::<Vec<_>>())
         };
-        let mut files = of(&["a", "a/b", "a/c", "ab", "d", "d/e"], Kind::Folder);
-        files.put_on(of(&["a", "a/.wh.b", "a/x", ".wh.d"], Kind::Folder));
+        let mut files = folders(&["a", "a/b", "a/c", "ab", "d", "d/e"]);
+        files.put_on(folders(&["a", "a/.wh.b", "a/x", ".wh.d"]));
         assert_eq!(files.entries.keys().collect::<Vec<_>>(), ["a", "a/c", "a/x", "ab"]);
-        files.put_on(of(&["a"], Kind::Link("ab".to_owned())));
+        let link = Entry { kind: Kind::Link("ab".to_owned()), ..Entry::folder(0o755, (0, 0)) };
+        files.put_on(Snapshot::of(&[("a", link)]));
         assert_eq!(files.entries.keys().collect::<Vec<_>>(), ["a", "ab"]);
-    }
-
-    #[test]
-    fn what_an_engine_adds_is_not_the_images() {
-        let entry = Entry { kind: Kind::Folder, mode: 0o755, owner: (0, 0), text: None };
         let paths = ["dev", "dev/null", "device", "etc/hosts", "etc/hosts.d", ".dockerenv", "run/x"];
-        let entries = paths.map(|path| (path.to_owned(), entry.clone())).into();
-        let left = Snapshot { entries, ..Snapshot::default() }.without_the_engines_own();
+        let left = folders(&paths).without_the_engines_own();
         assert_eq!(left.entries.keys().collect::<Vec<_>>(), ["device", "etc/hosts.d"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Waiting for what another process does. There is one bound, which is no promise: only what hangs is longer about it.
 
 use std::{
-    process::{Child, ExitStatus},
+    process::{Child, Command, ExitStatus},
     thread,
     time::{Duration, Instant},
 };
@@ -11,8 +11,7 @@ use anyhow::{Context, bail, ensure};
 /// Longer than anything here takes on a busy machine under emulation.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Asks again and again until it is so.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
@@ -35,13 +34,18 @@ pub fn wait_while_running(child: &mut Child, what: &str, mut is_so: impl FnMut()
     })
 }
 
+/// Sends a process this signal; an error where it is gone.
+pub fn signal(pid: u32, signal: &str) -> anyhow::Result<()> {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).output();
+    ensure!(sent.context("failed to run `kill`")?.status.success(), "SIG{signal} could not be sent to process {pid}");
+    Ok(())
+}
+
 /// Sends a process of ours this signal, and waits for its end.
-pub fn end_by(child: &mut Child, signal: &str) -> anyhow::Result<ExitStatus> {
-    let pid = child.id().to_string();
-    let sent = std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status();
-    ensure!(sent.context("failed to run `kill`")?.success(), "SIG{signal} could not be sent to process {pid}");
+pub fn end_by(child: &mut Child, name: &str) -> anyhow::Result<ExitStatus> {
+    signal(child.id(), name)?;
     let mut status = None;
-    wait_until(&format!("SIG{signal} ends process {pid}"), || {
+    wait_until(&format!("SIG{name} ends process {}", child.id()), || {
         status = child.try_wait().context("failed to look after a process")?;
         Ok(status.is_some())
     })?;

@@ -1,47 +1,61 @@
-//! The folder that a run works in, gone after it with all that is mounted below.
+//! What every run has: a folder, gone after it with all that is mounted below, a log, and the program under test.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::Context;
+use fmtk::resolve::place;
 
-use super::files;
+use super::{Invocation, Log, files, requirements::under_test};
 
-/// A folder in `/var/tmp`: on a disk, unlike `/tmp` on some machines, and short enough for the path of a socket.
+/// Its folder is in `/var/tmp`: on a disk, unlike `/tmp` on some machines, and short enough for the path of a socket.
 #[derive(Debug)]
 pub struct Workplace {
+    pub log: Log,
+    pub program: PathBuf,
     folder: PathBuf,
 }
 
 impl Workplace {
-    /// Makes the folder.
-    pub fn new() -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("fmtk-")
-            .tempdir_in("/var/tmp")
-            .context("failed to create a folder in `/var/tmp`")?
-            .keep();
-        Ok(Self { folder })
+    /// Its logs are in `target/<kind>`, the first one is called so.
+    pub fn new(kind: &str, name: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("fmtk-").tempdir_in("/var/tmp");
+        let folder = folder.context("failed to create a folder in `/var/tmp`")?.keep();
+        let log = Log::create(&place::workspace().join("target").join(kind), name)?;
+        Ok(Self { log, program: under_test()?, folder })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.folder
+    pub fn say(&self, text: impl AsRef<str>) {
+        self.log.say(text);
+    }
+
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Invocation {
+        self.log.command(program)
+    }
+
+    /// The program under test with this store, without what the caller's environment may tell it.
+    pub fn xtask_in(&self, store: &Path) -> Invocation {
+        let command = self.log.command(&self.program).arg("--store").arg(store).dir(&place::workspace());
+        command.without(&["FMTK_STORE", "timestamp", "org_name", "DOCKER_BUILD_PATH", "DOCKER_HOST"])
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// A folder of this name in it, made where it is not there.
     pub fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.folder.join(name);
-        files::folder(&path)?;
-        Ok(path)
+        files::folder(&self.path(name))?;
+        Ok(self.path(name))
     }
 
     /// A folder of this name in it, made anew.
     pub fn fresh(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.folder.join(name);
+        let path = self.path(name);
         if path.exists() {
             fs::remove_dir_all(&path).with_context(|| format!("failed to remove `{}`", path.display()))?;
         }

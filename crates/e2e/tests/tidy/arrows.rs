@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
 /// The path of a module from the root of its crate, which is empty.
 type Module = Vec<String>;
 
-/// One module uses another; both lie in the same folder, and the path is how the text says it.
+/// A path in a module, and what `use` makes its last part be called there.
+type Named = (Option<String>, Vec<String>);
+
+/// One module uses another; both lie in the same folder.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrow {
     /// Whose folder it is.
     pub folder: Module,
     /// Who uses, by the name in the folder: what lies below counts as its own.
     pub from: String,
-    /// Who is used.
     pub to: String,
     /// The module and the path in it, for people.
     pub said: String,
@@ -21,16 +25,12 @@ pub struct Arrow {
 /// What modules of a crate use of each other, its tests aside. A file is told by its path below `src`.
 pub fn arrows(files: &[(String, String)]) -> Vec<Arrow> {
     let is_test = |path: &str| path.split(['/', '.']).any(|part| part == "tests");
-    let texts: BTreeMap<Module, String> =
-        files.iter().filter(|(path, _)| !is_test(path)).map(|(path, text)| (module(path), code(text))).collect();
-    let sources = Sources {
-        imports: texts.iter().map(|(module, text)| (module.clone(), imports(text))).collect(),
-        modules: texts.keys().cloned().collect(),
-    };
+    let sources = files.iter().filter(|(path, _)| !is_test(path));
+    let modules: BTreeMap<Module, Vec<Named>> = sources.map(|(path, text)| (module(path), paths(text))).collect();
     let mut found = BTreeMap::new();
-    for (user, text) in &texts {
-        for path in paths(text) {
-            let Some(used) = sources.resolve(user, &path, 0) else { continue };
+    for (user, paths) in &modules {
+        for (_, path) in paths {
+            let Some(used) = resolve(&modules, user, path, 0) else { continue };
             let shared = user.iter().zip(&used).take_while(|(one, other)| one == other).count();
             // A module and those below it are one family.
             if let (Some(from), Some(to)) = (user.get(shared), used.get(shared)) {
@@ -67,153 +67,79 @@ fn module(path: &str) -> Module {
     module
 }
 
-struct Sources {
-    modules: BTreeSet<Module>,
-    /// What each module calls things by, and what they are.
-    imports: BTreeMap<Module, BTreeMap<String, Vec<String>>>,
-}
-
-impl Sources {
-    /// The module that a path in another leads to. What is only handed on there is looked for where it comes from.
-    fn resolve(&self, from: &Module, path: &[String], depth: usize) -> Option<Module> {
-        let supers = path.iter().take_while(|part| *part == "super").count();
-        let (mut module, mut rest) = match path.first()?.as_str() {
-            "crate" => (Module::new(), &path[1..]),
-            "self" => (from.clone(), &path[1..]),
-            "super" => (from[..from.len().checked_sub(supers)?].to_vec(), &path[supers..]),
-            child if self.modules.contains(&below(from, child)) => (from.clone(), path),
-            _ => return None,
-        };
-        while let [name, after @ ..] = rest
-            && self.modules.contains(&below(&module, name))
-        {
-            (module, rest) = (below(&module, name), after);
-        }
-        if let [name, after @ ..] = rest
-            && module != *from
-            && depth < 8
-            && let Some(import) = self.imports.get(&module).and_then(|imports| imports.get(name))
-        {
-            let handed_on = [import, after].concat();
-            return self.resolve(&module, &handed_on, depth + 1).or(Some(module));
-        }
-        Some(module)
+/// The module that a path in another leads to. What is only handed on there is looked for where it comes from.
+fn resolve(modules: &BTreeMap<Module, Vec<Named>>, from: &Module, path: &[String], depth: usize) -> Option<Module> {
+    let below = |module: &[String], name: &String| [module, std::slice::from_ref(name)].concat();
+    let supers = path.iter().take_while(|part| *part == "super").count();
+    let (mut module, mut rest) = match path.first()?.as_str() {
+        "crate" => (Module::new(), &path[1..]),
+        "self" => (from.clone(), &path[1..]),
+        "super" => (from[..from.len().checked_sub(supers)?].to_vec(), &path[supers..]),
+        _ if modules.contains_key(&below(from, &path[0])) => (from.clone(), path),
+        _ => return None,
+    };
+    while let [name, after @ ..] = rest
+        && modules.contains_key(&below(&module, name))
+    {
+        (module, rest) = (below(&module, name), after);
     }
+    if let [name, after @ ..] = rest
+        && module != *from
+        && depth < 8
+        && let Some((_, import)) = modules.get(&module)?.iter().find(|(called, _)| called.as_ref() == Some(name))
+    {
+        return resolve(modules, &module, &[import, after].concat(), depth + 1).or(Some(module));
+    }
+    Some(module)
 }
 
-fn below(module: &Module, name: &str) -> Module {
-    module.iter().cloned().chain([name.to_owned()]).collect()
-}
-
-/// The text without comments, without what literals hold and without the tests at its end.
-fn code(text: &str) -> String {
+/// Every path in a text, the tests at its end aside.
+fn paths(text: &str) -> Vec<Named> {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
-    let mut code = String::new();
-    let mut rest = text;
-    while let Some(letter) = rest.chars().next() {
-        let raw = rest.strip_prefix('r').map(|after| after.len() - after.trim_start_matches('#').len());
-        let length = match rest.as_bytes() {
-            [b'/', b'/', ..] => rest.find('\n').unwrap_or(rest.len()),
-            [b'"', ..] => quoted(rest),
-            [b'\'', b'\\', ..] => 3 + rest[3..].find('\'').unwrap_or(0),
-            [b'\'', ..] if rest.chars().nth(2) == Some('\'') => rest.chars().take(3).map(char::len_utf8).sum(),
-            _ => match raw {
-                Some(marks) if !ends_a_word(&code) && rest[1 + marks..].starts_with('"') => {
-                    let end = format!("\"{}", "#".repeat(marks));
-                    let begin = 2 + marks;
-                    rest[begin..].find(&end).map_or(rest.len(), |at| begin + at + end.len())
-                }
-                _ => {
-                    code.push(letter);
-                    rest = &rest[letter.len_utf8()..];
-                    continue;
-                }
-            },
-        };
-        code.push(' ');
-        rest = &rest[length..];
-    }
-    code
-}
-
-fn ends_a_word(code: &str) -> bool {
-    code.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_')
-}
-
-/// How long a string is, with its quotes.
-fn quoted(text: &str) -> usize {
-    let mut escaped = true;
-    for (at, letter) in text.char_indices() {
-        match letter {
-            '"' if !escaped => return at + 1,
-            '\\' if !escaped => escaped = true,
-            _ => escaped = false,
-        }
-    }
-    text.len()
-}
-
-/// Every path of `use`, and what it is called here.
-fn used(code: &str) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
-    for (at, _) in code.match_indices("use ") {
-        if !ends_a_word(&code[..at]) {
-            let statement = code[at + 4..].split(';').next().unwrap_or_default();
-            expand(&[], statement, &mut found);
-        }
-    }
+    collect(text.parse().unwrap(), &[], false, &mut found);
     found
 }
 
-/// Reads `a::{b, c::{self, d as e}}`.
-fn expand(before: &[String], text: &str, found: &mut Vec<(String, Vec<String>)>) {
-    let (head, group) = match text.split_once('{') {
-        Some((head, group)) => (head, Some(group.trim_end().strip_suffix('}').unwrap_or(group))),
-        None => (text, None),
-    };
-    let (head, name) = head.split_once(" as ").map_or((head, None), |(head, name)| (head, Some(name.trim())));
-    let parts = head.split("::").map(str::trim).filter(|part| !part.is_empty());
-    let mut path: Vec<String> = before.iter().cloned().chain(parts.map(str::to_owned)).collect();
-    let Some(group) = group else {
-        if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
-            path.pop();
-        }
-        if let Some(last) = path.last().cloned() {
-            found.push((name.map_or(last, str::to_owned), path));
-        }
-        return;
-    };
-    let (mut depth, mut begin) = (0, 0);
-    for (at, letter) in group.char_indices().chain([(group.len(), ',')]) {
-        match letter {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 0 => {
-                expand(&path, &group[begin..at], found);
-                begin = at + 1;
+/// Reads `a::b`, and in braces behind `::` what goes on with the path before them.
+fn collect(stream: TokenStream, before: &[String], mut is_use: bool, found: &mut Vec<Named>) {
+    let (mut path, mut colons, mut is_renamed) = (before.to_vec(), 0, false);
+    let end = TokenTree::Punct(proc_macro2::Punct::new(';', proc_macro2::Spacing::Alone));
+    for token in stream.into_iter().chain([end]) {
+        let goes_on = colons == 2 || path.len() == before.len();
+        match token {
+            TokenTree::Punct(mark) if mark.as_char() == ':' => {
+                colons += 1;
+                continue;
             }
-            _ => {}
-        }
-    }
-}
-
-fn imports(code: &str) -> BTreeMap<String, Vec<String>> {
-    used(code).into_iter().collect()
-}
-
-/// Every path that may lead to another module of the crate.
-fn paths(code: &str) -> Vec<Vec<String>> {
-    let mut found: Vec<Vec<String>> = used(code).into_iter().map(|(_, path)| path).collect();
-    for root in ["crate::", "super::", "self::"] {
-        for (at, _) in code.match_indices(root) {
-            if !ends_a_word(&code[..at]) && !code[..at].ends_with("::") {
-                let end = code[at..].find(|letter: char| !(letter.is_alphanumeric() || "_:".contains(letter)));
-                let path = &code[at..end.map_or(code.len(), |end| at + end)];
-                found.push(path.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect());
+            TokenTree::Ident(name) if is_use && name == "as" => is_renamed = true,
+            TokenTree::Ident(name) if is_renamed => {
+                found.push((Some(name.to_string()), std::mem::replace(&mut path, before.to_vec())));
+                is_renamed = false;
+            }
+            TokenTree::Ident(name) if goes_on && name != "use" => path.push(name.to_string()),
+            TokenTree::Group(group) if colons == 2 && group.delimiter() == Delimiter::Brace => {
+                collect(group.stream(), &std::mem::replace(&mut path, before.to_vec()), is_use, found);
+            }
+            token => {
+                if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
+                    path.pop();
+                }
+                if path.len() > before.len().max(1) || is_use && !path.is_empty() {
+                    found.push((path.last().filter(|_| is_use).cloned(), path));
+                }
+                path = before.to_vec();
+                match token {
+                    TokenTree::Ident(name) if name == "use" => is_use = true,
+                    TokenTree::Ident(name) => path.push(name.to_string()),
+                    TokenTree::Group(group) => collect(group.stream(), &[], false, found),
+                    TokenTree::Punct(mark) if mark.as_char() == ';' && before.is_empty() => is_use = false,
+                    _ => {}
+                }
             }
         }
+        colons = 0;
     }
-    found
 }
 
 #[cfg(test)]

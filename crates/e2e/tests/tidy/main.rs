@@ -28,14 +28,13 @@ fn files(endings: &[&str]) -> Vec<(String, String)> {
                 if !["target", ".git", "corpus", "artifacts"].contains(&name.as_str()) && relative != "pkg" {
                     walk(&path, root, endings, found);
                 }
-            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+            } else if endings.iter().any(|ending| format!("/{relative}").ends_with(ending)) {
                 found.push((relative, fs::read_to_string(&path).unwrap()));
             }
         }
     }
     let mut found = Vec::new();
     walk(&workspace(), &workspace(), endings, &mut found);
-    assert!(found.len() > 3, "the walk found next to nothing");
     found
 }
 
@@ -43,40 +42,38 @@ fn refuse(rule: &str, offenders: Vec<String>) {
     assert!(offenders.is_empty(), "{rule}:\n  {}", offenders.join("\n  "));
 }
 
+/// Refuses the lines of these files that hold one of these.
+fn refuse_lines(rule: &str, endings: &[&str], forbidden: &[&str]) {
+    let mut found = Vec::new();
+    for (path, text) in files(endings) {
+        let lines = text.lines().enumerate().filter(|(_, line)| forbidden.iter().any(|word| line.contains(word)));
+        found.extend(lines.map(|(number, line)| format!("{path}:{}: {}", number + 1, line.trim())));
+    }
+    refuse(rule, found);
+}
+
 #[test]
 fn every_file_says_what_it_is() {
+    assert!(files(&[".rs"]).len() > 300, "the walk found next to nothing");
     let mute = files(&[".rs"]).into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path);
     refuse("a Rust file starts with a `//!` line", mute.collect());
 }
 
 #[test]
 fn modules_are_named_for_what_they_are() {
-    let vague = ["utils.rs", "util.rs", "common.rs", "helpers.rs", "misc.rs"];
-    let named = files(&[".rs"]).into_iter().map(|(path, _)| path);
-    refuse(
-        "name what it is",
-        named.filter(|path| vague.iter().any(|name| path.ends_with(&format!("/{name}")))).collect(),
-    );
+    let vague = files(&["/utils.rs", "/util.rs", "/common.rs", "/helpers.rs", "/misc.rs"]);
+    refuse("name what it is", vague.into_iter().map(|(path, _)| path).collect());
 }
 
 #[test]
 fn nothing_is_left_for_later() {
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("#[ig", "nore")];
-    let mut found = Vec::new();
-    for (path, text) in files(&[".rs", ".sh", ".toml", ".py"]) {
-        for (number, line) in text.lines().enumerate() {
-            if marks.iter().any(|mark| line.contains(mark)) {
-                found.push(format!("{path}:{}: {line}", number + 1));
-            }
-        }
-    }
-    refuse("finish it or write an issue", found);
+    refuse_lines("finish it or write an issue", &[".rs", ".sh", ".toml", ".py"], &marks);
 }
 
 #[test]
 fn every_crate_keeps_the_lints_of_the_workspace() {
-    let manifests = files(&["Cargo.toml"]);
-    let lax = manifests.into_iter().filter(|(path, text)| {
+    let lax = files(&["Cargo.toml"]).into_iter().filter(|(path, text)| {
         path != "Cargo.toml" && !path.contains("fuzz") && !text.contains("[lints]\nworkspace = true")
     });
     refuse("add `[lints] workspace = true`", lax.map(|(path, _)| path).collect());
@@ -86,15 +83,8 @@ fn every_crate_keeps_the_lints_of_the_workspace() {
 fn no_path_of_a_machine_is_written_down() {
     // A user's home or a build machine's folder in a file means that it works there only.
     let homes = [concat!("/ro", "ot/."), concat!("/home/", "runner"), concat!("/wo", "rk/ma"), concat!("/Use", "rs/")];
-    let mut found = Vec::new();
-    for (path, text) in files(&[".rs", ".sh", ".toml", ".py", ".md", ".yml", ".java", "Dockerfile"]) {
-        for (number, line) in text.lines().enumerate() {
-            if homes.iter().any(|home| line.contains(home)) {
-                found.push(format!("{path}:{}: {}", number + 1, line.trim()));
-            }
-        }
-    }
-    refuse("name the folder relative to something the reader has", found);
+    let endings = [".rs", ".sh", ".toml", ".py", ".md", ".yml", ".java", "Dockerfile"];
+    refuse_lines("name the folder relative to something the reader has", &endings, &homes);
 }
 
 /// Names of the packages that a package of the lock file is built from, itself included.

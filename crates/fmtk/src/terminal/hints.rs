@@ -34,7 +34,7 @@ fn of_logins(error: &CredentialsError) -> Option<String> {
         CredentialsError::Garbled { .. } => {
             Some("fix the file or move it away, then log in again: `cargo xtask login`".to_owned())
         }
-        CredentialsError::Entry { host, .. } => Some(format!("log in again: `{}`", login(host))),
+        CredentialsError::Entry(_, host, _) => Some(format!("log in again: `{}`", login(host))),
         _ => error.hint(),
     }
 }

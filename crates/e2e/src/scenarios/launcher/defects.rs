@@ -1,257 +1,198 @@
 //! What the vendor's launcher does wrong, each in a situation that both launchers are put into.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{running::Ended, trial::Place};
+use super::{running::Ended, sandbox::Sandbox};
+use crate::testbed::rank_table::{v0, v1};
 
-/// A situation, and the judge of what a launcher does in it.
-pub struct Situation {
-    /// What happens.
-    pub name: &'static str,
-    /// Puts the launcher of a place into it.
-    pub run: fn(Place) -> anyhow::Result<Seen>,
-    /// Whether the vendor's script has the edits of the manual in it.
-    pub is_patched: bool,
-}
+/// Whether a launcher did what it should, and what it did, in a few words.
+type Seen = (bool, String);
 
-/// What a launcher did.
-pub struct Seen {
-    /// In a few words.
-    pub text: String,
-    /// Whether that is what it should do.
-    pub is_right: bool,
-}
+/// What happens; puts the launcher of a sandbox into it; whether the vendor's script has the edits of the manual in it.
+type Situation = (&'static str, fn(Sandbox) -> anyhow::Result<Seen>, bool);
 
-/// All of them.
 pub const SITUATIONS: &[Situation] = &[
-    situation("SIGTERM to the launcher", |place| stopped(&place, "TERM", 143)),
-    situation("SIGINT to the launcher", |place| stopped(&place, "INT", 130)),
-    situation("SIGHUP to the launcher", |place| stopped(&place, "HUP", 129)),
-    situation("SIGKILL to the launcher", |place| stopped(&place, "KILL", 137)),
-    situation("a rank is killed by SIGKILL", |place| {
-        fails(&place, 4, "[ $RANK_ID = 2 ] && kill -9 $$; exec sleep 1000", 137)
-    }),
-    situation("a grandchild ignores SIGTERM", |place| {
-        let stubborn = r#"sh -c 'trap "" TERM; : >"$OUT/up"; exec sleep 1000' & until [ -e "$OUT/up" ]; do sleep 0.02; done; exit 3"#;
-        fails(&place, 2, &format!("[ $RANK_ID = 1 ] || exec sleep 1000; {stubborn}"), 3)
-    }),
-    situation("a rank leaves a daemon", |place| fails(&place, 1, "setsid sleep 1000 & exit 0", 0)),
-    situation("8 ranks of `true`", quick),
-    situation("4 ranks write a lot", chatty),
-    situation("the rank table is not there yet", |place| late_table(&place, None)),
-    situation("the rank table is half-written", |place| late_table(&place, Some(&v0(1)[..40]))),
-    situation("the rank table never completes", never_complete),
-    situation("a rank starts the launcher again", twice),
-    situation("two servers, no MA_CURRENT_HOST_IP", several_servers),
-    situation("numbers in the table are no strings", integers),
-    situation("a rank table of version 1.2", newer_table),
-    situation("ASCEND_PROCESS_LOG_PATH is set", process_logs),
-    Situation { is_patched: true, ..situation("MODEL_TASK_CWD is empty", |place| code_folder(place, "")) },
-    Situation {
-        is_patched: true,
-        ..situation("MODEL_TASK_CWD is not there", |place| code_folder(place, "/not/there"))
-    },
+    ("SIGTERM to the launcher", |sandbox| stopped(&sandbox, "TERM", 143), false),
+    ("SIGINT to the launcher", |sandbox| stopped(&sandbox, "INT", 130), false),
+    ("SIGHUP to the launcher", |sandbox| stopped(&sandbox, "HUP", 129), false),
+    ("SIGKILL to the launcher", |sandbox| stopped(&sandbox, "KILL", 137), false),
+    (
+        "a rank is killed by SIGKILL",
+        |sandbox| fails(&sandbox, 4, "[ $RANK_ID = 2 ] && kill -9 $$; exec sleep 1000", 137),
+        false,
+    ),
+    ("a grandchild ignores SIGTERM", |sandbox| fails(&sandbox, 2, STUBBORN, 3), false),
+    ("a rank leaves a daemon", |sandbox| fails(&sandbox, 1, "setsid sleep 1000 & exit 0", 0), false),
+    ("8 ranks of `true`", quick, false),
+    ("4 ranks write a lot", chatty, false),
+    ("the rank table is not there yet", |sandbox| late_table(&sandbox, None), false),
+    ("the rank table is half-written", |sandbox| late_table(&sandbox, Some(40)), false),
+    ("the rank table never completes", never_complete, false),
+    ("a rank starts the launcher again", twice, false),
+    ("two servers, no MA_CURRENT_HOST_IP", several_servers, false),
+    ("numbers in the table are no strings", integers, false),
+    ("a rank table of version 1.2", newer_table, false),
+    ("ASCEND_PROCESS_LOG_PATH is set", process_logs, false),
+    ("MODEL_TASK_CWD is empty", |sandbox| code_folder(sandbox, ""), true),
+    ("MODEL_TASK_CWD is not there", |sandbox| code_folder(sandbox, "/not/there"), true),
 ];
 
-const fn situation(name: &'static str, run: fn(Place) -> anyhow::Result<Seen>) -> Situation {
-    Situation { name, run, is_patched: false }
+/// A rank that says that it is there.
+const TELLS: &str = ": >$OUT/$RANK_ID";
+/// Rank 1 fails once its child is there, which ignores SIGTERM.
+const STUBBORN: &str = r#"[ $RANK_ID = 1 ] || exec sleep 1000
+sh -c 'trap "" TERM; : >"$OUT/up"; exec sleep 1000' &
+until [ -e "$OUT/up" ]; do sleep 0.02; done; exit 3"#;
+
+fn one_server(devices: u32) -> Value {
+    v0(&[("job-0", "203.0.113.1", &(0..devices).collect::<Vec<_>>())])
 }
 
-/// A rank that says that it is there and then waits.
-const SLEEPER: &str = ": >$OUT/$RANK_ID; exec sleep 1000";
+fn as_text(number: usize) -> Value {
+    number.to_string().into()
+}
 
-fn stopped(place: &Place, signal: &str, code: i32) -> anyhow::Result<Seen> {
-    place.table(&v0(4))?;
-    let running = place.shell(SLEEPER)?;
+fn stopped(sandbox: &Sandbox, signal: &str, code: i32) -> anyhow::Result<Seen> {
+    sandbox.table(one_server(4))?;
+    let running = sandbox.start_shell(&format!("{TELLS}; exec sleep 1000"))?;
     running.until_told(4)?;
     if signal == "TERM" {
         // The vendor's sees to it only when it has started all ranks; before that it dies and they live.
-        running.until_it_minds(libc::SIGTERM)?;
+        running.until_it_minds(15)?;
     }
     running.signal(signal)?;
-    ends(place, running.end()?, code)
+    ends(sandbox, &running.end()?, code)
 }
 
-fn fails(place: &Place, ranks: u32, script: &str, code: i32) -> anyhow::Result<Seen> {
-    place.table(&v0(ranks))?;
-    ends(place, place.shell(script)?.end()?, code)
+fn fails(sandbox: &Sandbox, ranks: u32, script: &str, code: i32) -> anyhow::Result<Seen> {
+    sandbox.table(one_server(ranks))?;
+    ends(sandbox, &sandbox.shell(script)?, code)
 }
 
-fn ends(place: &Place, ended: Ended, code: i32) -> anyhow::Result<Seen> {
-    let left = place.survivors()?;
-    Ok(Seen {
-        text: format!("exit code {}, {left} processes left", ended.code),
-        is_right: ended.code == code && left == 0,
-    })
+fn ends(sandbox: &Sandbox, ended: &Ended, code: i32) -> anyhow::Result<Seen> {
+    let left = sandbox.survivors()?;
+    Ok((ended.code == code && left == 0, format!("exit code {}, {left} processes left", ended.code)))
 }
 
-fn quick(place: Place) -> anyhow::Result<Seen> {
-    place.table(&v0(8))?;
-    let (mut best, mut code) = (Duration::MAX, 0);
+/// The vendor's looks only each second whether its ranks have ended, and so is not gone before whoever does the same.
+fn quick(sandbox: Sandbox) -> anyhow::Result<Seen> {
+    sandbox.table(one_server(8))?;
+    let (mut is_first, mut code) = (false, 0);
     // A machine that is busy with something else takes long once, and not three times.
     for _ in 0..3 {
-        let begin = Instant::now();
-        let ended = place.start(&["true".into()])?.end()?;
-        (best, code) = (best.min(begin.elapsed()), code.max(ended.code));
+        let mut running = sandbox.start(&["true".into()])?;
+        is_first |= running.ends_before("sh", &["-c", "for rank in 0 1 2 3 4 5 6 7; do true & done; wait; sleep 1"])?;
+        code = code.max(running.end()?.code);
     }
-    // A second is what the vendor's polls at.
-    Ok(Seen { text: format!("{:.2} s", best.as_secs_f64()), is_right: code == 0 && best.as_millis() < 900 })
+    let told = if is_first { "ends with them" } else { "ends a second later" };
+    Ok((code == 0 && is_first, told.to_owned()))
 }
 
 /// Lines of each rank: enough for its pipe to fill many times.
 const LINES: usize = 20_000;
 
-fn chatty(mut place: Place) -> anyhow::Result<Seen> {
+fn chatty(mut sandbox: Sandbox) -> anyhow::Result<Seen> {
     // As in the image.
-    place.set("PYTHONUNBUFFERED", "1");
-    place.table(&v0(4))?;
+    sandbox.set("PYTHONUNBUFFERED", "1");
+    sandbox.table(one_server(4))?;
     let body = "x".repeat(100);
     let program =
         format!("import os\nfor n in range({LINES}): print('<' + os.environ['RANK_ID'], f'{{n:06}} {body}>')");
-    let ended = place.start(&["python3".into(), "-c".into(), program.into()])?.end()?;
+    let ended = sandbox.start(&["python3".into(), "-c".into(), program.into()])?.end()?;
     let code = ended.code;
     let console = ended.console()?;
     let is_whole = |line: &&str| {
         let line = line.strip_prefix("[rank ").and_then(|rest| rest.split_once("] ")).map_or(*line, |(_, line)| line);
-        line.strip_prefix('<')
-            .and_then(|rest| rest.strip_suffix(&format!(" {body}>")))
-            .is_some_and(|middle| middle.len() == 8)
+        let middle = line.strip_prefix('<').and_then(|rest| rest.strip_suffix(&format!(" {body}>")));
+        middle.is_some_and(|middle| middle.len() == 8)
     };
-    let (whole, torn) = (console.lines().filter(is_whole).count(), console.lines().filter(|it| !is_whole(it)).count());
-    Ok(Seen {
-        text: format!("{torn} torn lines, {whole} whole ones of {}", 4 * LINES),
-        is_right: code == 0 && torn == 0 && whole == 4 * LINES,
-    })
+    let whole = console.lines().filter(is_whole).count();
+    let torn = console.lines().count() - whole;
+    let told = format!("{torn} torn lines, {whole} whole ones of {}", 4 * LINES);
+    Ok((code == 0 && torn == 0 && whole == 4 * LINES, told))
 }
 
-fn late_table(place: &Place, first: Option<&str>) -> anyhow::Result<Seen> {
-    if let Some(text) = first {
-        place.table(text)?;
+fn late_table(sandbox: &Sandbox, first: Option<usize>) -> anyhow::Result<Seen> {
+    if let Some(length) = first {
+        sandbox.table(&one_server(1).to_string()[..length])?;
     }
-    let mut running = place.shell(": >$OUT/$RANK_ID")?;
+    let mut running = sandbox.start_shell(TELLS)?;
     let waits = running.until_it_says("waiting for the rank table")?;
-    place.table(&v0(1))?;
+    sandbox.table(one_server(1))?;
     let ended = running.end()?;
-    let text = match ended.crash() {
-        Some(error) => format!("crashes: {error}"),
-        None => format!("{}, exit code {}", if waits { "waits" } else { "does not wait" }, ended.code),
-    };
-    Ok(Seen { text, is_right: waits && ended.code == 0 && place.told()? == ["0"] })
+    let told = format!("{}, {}", if waits { "waits" } else { "does not wait" }, ended.how());
+    Ok((waits && ended.code == 0 && sandbox.told()? == ["0"], told))
 }
 
-fn never_complete(mut place: Place) -> anyhow::Result<Seen> {
-    place.launcher = place.launcher.with(&["--wait", "1s"]);
-    place.table(r#"{"status":"initializing"}"#)?;
-    Ok(match place.shell("exit 0")?.end_within(Duration::from_secs(5))? {
-        None => Seen { text: "waits for ever".to_owned(), is_right: false },
-        Some(ended) => Seen {
-            text: format!("gives up as told, exit code {}", ended.code),
-            is_right: ended.code == 125 && ended.stderr.contains("initializing"),
-        },
-    })
+/// Whoever was told to wait for a second gives up long before somebody who sleeps for ten.
+fn never_complete(mut sandbox: Sandbox) -> anyhow::Result<Seen> {
+    sandbox.set_flags(&["--wait", "1s"]);
+    sandbox.table(r#"{"status":"initializing"}"#)?;
+    let mut running = sandbox.start_shell("exit 0")?;
+    if !running.ends_before("sleep", &["10"])? {
+        return Ok((false, "waits for ever".to_owned()));
+    }
+    let ended = running.end()?;
+    let told = format!("gives up as told, exit code {}", ended.code);
+    Ok((ended.code == 125 && ended.stderr.contains("initializing"), told))
 }
 
-fn twice(place: Place) -> anyhow::Result<Seen> {
-    place.table(&v0(1))?;
-    let mut inner = place.launcher.command.clone();
-    inner.extend(["sh", "-c", ": >$OUT/$RANK_ID"].map(Into::into));
-    let ended = place.start(&inner)?.end()?;
-    let ran = place.told()?;
-    Ok(Seen {
-        text: format!("exit code {}, the inner ranks {}", ended.code, if ran.is_empty() { "never ran" } else { "ran" }),
-        is_right: ended.code == 0 && ran == ["0"],
-    })
+fn twice(sandbox: Sandbox) -> anyhow::Result<Seen> {
+    sandbox.table(one_server(1))?;
+    let mut inner = sandbox.launcher.command.clone();
+    inner.extend(["sh", "-c", TELLS].map(Into::into));
+    let ended = sandbox.start(&inner)?.end()?;
+    let ran = sandbox.told()?;
+    let told = if ran.is_empty() { "never ran" } else { "ran" };
+    Ok((ended.code == 0 && ran == ["0"], format!("exit code {}, the inner ranks {told}", ended.code)))
 }
 
-fn several_servers(mut place: Place) -> anyhow::Result<Seen> {
-    place.table_v1(&v1("1.0", &["203.0.113.1", "203.0.113.2"], |number| number.to_string().into()))?;
-    let ended = place.shell(": >$OUT/$RANK_ID")?.end()?;
-    let ran = place.told()?;
-    let text = match &ran[..] {
-        [] => format!("refuses, exit code {}", ended.code),
-        ran => format!("runs ranks {}, exit code {}", ran.join(" and "), ended.code),
-    };
-    Ok(Seen { text, is_right: ran.is_empty() && ended.code == 2 })
+fn several_servers(mut sandbox: Sandbox) -> anyhow::Result<Seen> {
+    sandbox.table_v1(&v1("1.0", &[("203.0.113.1", &[0, 1]), ("203.0.113.2", &[0, 1])], as_text))?;
+    let ended = sandbox.shell(TELLS)?;
+    let ran = sandbox.told()?;
+    let told = format!("runs the ranks {ran:?}, exit code {}", ended.code);
+    Ok((ran.is_empty() && ended.code == 2, told))
 }
 
-fn integers(mut place: Place) -> anyhow::Result<Seen> {
-    place.table_v1(&v1("1.0", &["203.0.113.1"], Value::from))?;
-    let ended = place.shell(": >$OUT/$RANK_ID")?.end()?;
-    let text = match ended.crash() {
-        Some(error) => format!("crashes: {error}"),
-        None => format!("exit code {}", ended.code),
-    };
-    Ok(Seen { text, is_right: ended.code == 0 && place.told()? == ["0", "1"] })
+fn integers(mut sandbox: Sandbox) -> anyhow::Result<Seen> {
+    sandbox.table_v1(&v1("1.0", &[("203.0.113.1", &[0, 1])], Value::from))?;
+    let ended = sandbox.shell(TELLS)?;
+    Ok((ended.code == 0 && sandbox.told()? == ["0", "1"], ended.how()))
 }
 
-fn newer_table(mut place: Place) -> anyhow::Result<Seen> {
-    place.table_v1(&v1("1.2", &["203.0.113.1"], |number| number.to_string().into()))?;
-    let ended = place.shell(": >$OUT/$RANK_ID")?.end()?;
-    let ran = place.told()?.len();
-    Ok(Seen {
-        text: format!("runs {ran} ranks, exit code {}", ended.code),
-        is_right: ran == 0 && ended.code == 2 && ended.stderr.contains("1.2"),
-    })
+fn newer_table(mut sandbox: Sandbox) -> anyhow::Result<Seen> {
+    sandbox.table_v1(&v1("1.2", &[("203.0.113.1", &[0, 1])], as_text))?;
+    let ended = sandbox.shell(TELLS)?;
+    let ran = sandbox.told()?.len();
+    let told = format!("runs {ran} ranks, exit code {}", ended.code);
+    Ok((ran == 0 && ended.code == 2 && ended.stderr.contains("1.2"), told))
 }
 
-fn process_logs(mut place: Place) -> anyhow::Result<Seen> {
-    place.table(&v0(2))?;
-    let own = place.path("own");
-    place.set("ASCEND_PROCESS_LOG_PATH", own);
-    let ended =
-        place.shell("[ -d $ASCEND_PROCESS_LOG_PATH ] && printf %s $ASCEND_PROCESS_LOG_PATH >$OUT/$RANK_ID")?.end()?;
-    let of = |rank: &str| fs::read_to_string(place.path("out").join(rank)).unwrap_or_default();
+fn process_logs(mut sandbox: Sandbox) -> anyhow::Result<Seen> {
+    sandbox.table(one_server(2))?;
+    let own = sandbox.path("own");
+    sandbox.set("ASCEND_PROCESS_LOG_PATH", own);
+    let tell = "[ -d $ASCEND_PROCESS_LOG_PATH ] && printf %s $ASCEND_PROCESS_LOG_PATH >$OUT/$RANK_ID";
+    let ended = sandbox.shell(tell)?;
+    let of = |rank: &str| fs::read_to_string(sandbox.path("out").join(rank)).unwrap_or_default();
     let is_shared = of("0") == of("1");
-    Ok(Seen {
-        text: if is_shared { "all ranks share it" } else { "a folder in it for each rank" }.to_owned(),
-        is_right: ended.code == 0 && !is_shared,
-    })
+    let told = if is_shared { "all ranks share it" } else { "a folder in it for each rank" };
+    Ok((ended.code == 0 && !is_shared, told.to_owned()))
 }
 
-fn code_folder(mut place: Place, value: &str) -> anyhow::Result<Seen> {
-    place.table(&v0(1))?;
-    place.set("MODEL_TASK_CWD", value);
-    let ended = place.shell("pwd >$OUT/cwd")?.end()?;
-    let cwd = fs::read_to_string(place.path("out/cwd")).unwrap_or_default();
-    let text = match ended.crash() {
-        Some(error) => format!("crashes: {error}"),
-        None if cwd.is_empty() => format!("says so, exit code {}", ended.code),
-        None => format!("runs in the current folder, exit code {}", ended.code),
-    };
+fn code_folder(mut sandbox: Sandbox, value: &str) -> anyhow::Result<Seen> {
+    sandbox.table(one_server(1))?;
+    sandbox.set("MODEL_TASK_CWD", value);
+    let ended = sandbox.shell("pwd >$OUT/cwd")?;
+    let cwd = fs::read_to_string(sandbox.path("out/cwd")).unwrap_or_default();
+    let told = format!("{}, ran in `{}`", ended.how(), cwd.trim_end());
     let is_right = match value {
-        "" => ended.code == 0 && cwd.trim_end() == place.path("code").to_string_lossy(),
+        "" => ended.code == 0 && cwd.trim_end() == sandbox.path("code").to_string_lossy(),
         // Another folder than the user's own would be a guess.
         _ => ended.code == 2 && ended.crash().is_none() && ended.stderr.contains(value) && cwd.is_empty(),
     };
-    Ok(Seen { text, is_right })
-}
-
-/// A table of one server.
-fn v0(devices: u32) -> String {
-    let device =
-        |number| json!({ "device_id": format!("{number}"), "device_ip": format!("198.51.100.{}", number + 1) });
-    let devices: Vec<Value> = (0..devices).map(device).collect();
-    json!({
-        "status": "completed", "group_count": "1",
-        "group_list": [{
-            "group_name": "job", "device_count": devices.len().to_string(), "instance_count": "1",
-            "instance_list": [{ "pod_name": "job-0", "server_id": "203.0.113.1", "devices": devices }],
-        }],
-    })
-    .to_string()
-}
-
-/// A table of servers with two devices each; `number` writes the numbers.
-fn v1(version: &str, servers: &[&str], number: fn(usize) -> Value) -> String {
-    let device = |rank: usize| json!({ "device_id": number(rank % 2), "device_ip": format!("198.51.100.{}", rank + 1), "rank_id": number(rank) });
-    let server =
-        |(index, id): (usize, &&str)| json!({ "server_id": id, "device": [device(2 * index), device(2 * index + 1)] });
-    let list: Vec<Value> = servers.iter().enumerate().map(server).collect();
-    json!({ "version": version, "status": "completed", "server_count": number(servers.len()), "server_list": list })
-        .to_string()
+    Ok((is_right, told))
 }

@@ -6,6 +6,6 @@ mod in_image;
 mod old_kernel;
 mod running;
 mod same;
-mod trial;
+mod sandbox;
 
 pub use self::{beside_vendor::run as beside_vendor, in_image::run as in_image, old_kernel::run as old_kernel};

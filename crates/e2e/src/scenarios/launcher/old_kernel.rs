@@ -4,31 +4,24 @@ use std::env;
 
 use anyhow::{Context, ensure};
 
-use crate::{
-    scenarios::world::World,
-    testbed::{Finished, Log},
-};
+use crate::{scenarios::world::World, testbed::Finished};
 use fmtk::resolve::{place, tools};
 
 /// How a kernel answers what it does not know, and how docker 18.09 answers for it.
 const ANSWERS: [&str; 2] = ["ENOSYS", "EPERM"];
 
 /// All tests pass, none is left out, whichever way new system calls are refused.
-pub fn run(_: &World, log: &Log) -> anyhow::Result<()> {
+pub fn run(world: &World) -> anyhow::Result<()> {
     let launcher = tools::own_launcher()?;
-    log.say(&format!("tests run against `{}`", launcher.display()));
+    world.say(format!("tests run against `{}`", launcher.display()));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     for answer in ANSWERS {
-        let tested = log
-            .command(&cargo)
-            .args(["test", "--locked", "--package", "launcher", "--test", "launcher"])
-            .dir(&place::workspace())
-            .env("FMTK_TEST_LAUNCHER", &launcher)
-            .env("FMTK_TEST_DENY", answer)
-            .finish()?;
+        let test = world.command(&cargo).words("test --locked --package launcher --test launcher");
+        let test = test.env("FMTK_TEST_LAUNCHER", &launcher).env("FMTK_TEST_DENY", answer);
+        let tested = test.dir(&place::workspace()).finish()?;
         ensure!(tested.status.success(), failures(&tested));
         let count = passed(&tested.stdout).with_context(|| format!("tests were left out:\n{}", tested.stdout))?;
-        log.say(&format!("{answer}: {count} tests pass in {:.1} s", tested.time.as_secs_f64()));
+        world.say(format!("{answer}: {count} tests pass in {:.1} s", tested.seconds));
     }
     Ok(())
 }

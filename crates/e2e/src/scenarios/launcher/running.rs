@@ -4,45 +4,45 @@ use std::{
     ffi::OsString,
     fs,
     io::Read,
+    os::unix::process::ExitStatusExt,
     process::{Child, Command, Stdio},
     thread::JoinHandle,
-    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 
-use super::trial::Place;
-use crate::testbed::{PATIENCE, wait_until};
+use super::sandbox::Sandbox;
+use crate::testbed::{signal, wait_until};
 
-/// A launcher that was started.
 #[derive(Debug)]
-pub struct Running<'a> {
-    place: &'a Place<'a>,
+pub struct Running<'p> {
+    sandbox: &'p Sandbox,
     child: Child,
     stdout: JoinHandle<Vec<u8>>,
 }
 
-/// One that has ended.
 #[derive(Debug)]
 pub struct Ended {
     /// Its exit code, or 128 + the signal that ended it.
     pub code: i32,
     /// From now on until all that could write to it has ended.
     stdout: JoinHandle<Vec<u8>>,
-    /// All of its stderr.
     pub stderr: String,
 }
 
-impl Place<'_> {
-    /// The launcher with a shell script as ranks. `$OUT` is the folder that they tell things in.
-    pub fn shell(&self, script: &str) -> anyhow::Result<Running<'_>> {
+impl Sandbox {
+    /// The launcher with a shell script as ranks, until its end. `$OUT` is the folder that they tell things in.
+    pub fn shell(&self, script: &str) -> anyhow::Result<Ended> {
+        self.start_shell(script)?.end()
+    }
+
+    pub fn start_shell(&self, script: &str) -> anyhow::Result<Running<'_>> {
         self.start(&["sh", "-c", script].map(OsString::from))
     }
 
     /// The launcher with this command, and with nothing of our own environment but PATH.
     pub fn start(&self, command: &[OsString]) -> anyhow::Result<Running<'_>> {
-        let stderr_path = self.path("stderr");
-        let stderr = fs::File::create(&stderr_path).context("failed to create the file for stderr")?;
+        let stderr = fs::File::create(self.path("stderr")).context("failed to create the file for stderr")?;
         let mut all = Command::new("env");
         // Whoever starts us in the background of a script may have had signals ignored, which is inherited.
         all.arg("--default-signal").args(&self.launcher.command).args(command);
@@ -61,7 +61,7 @@ impl Place<'_> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr);
-        self.log().note(&format!("$ {all:?}\n"));
+        self.log.note(&format!("$ {all:?}\n"));
         let mut child = all.spawn().context("failed to start the launcher")?;
         let mut pipe = child.stdout.take().context("no pipe from the launcher")?;
         let stdout = std::thread::spawn(move || {
@@ -70,14 +70,13 @@ impl Place<'_> {
             let _ = pipe.read_to_end(&mut text);
             text
         });
-        Ok(Running { place: self, child, stdout })
+        Ok(Running { sandbox: self, child, stdout })
     }
 }
 
-impl<'a> Running<'a> {
-    /// Waits until this many things are in `$OUT`.
+impl Running<'_> {
     pub fn until_told(&self, count: usize) -> anyhow::Result<()> {
-        self.until(&format!("{count} ranks started"), || Ok(self.place.told()?.len() >= count))
+        self.until(&format!("{count} ranks started"), || Ok(self.sandbox.told()?.len() >= count))
     }
 
     /// Waits until it has said this, or has ended. Tells whether it runs.
@@ -102,38 +101,36 @@ impl<'a> Running<'a> {
         })
     }
 
-    /// Sends it a signal.
+    /// Whether it is gone before another program is, which is started now.
+    pub fn ends_before(&mut self, program: &str, arguments: &[&str]) -> anyhow::Result<bool> {
+        let mut other = Command::new(program).args(arguments).stdin(Stdio::null()).spawn()?;
+        let mut is_first = false;
+        wait_until(&format!("the launcher or `{program}` ends"), || {
+            is_first = self.child.try_wait()?.is_some();
+            Ok(is_first || other.try_wait()?.is_some())
+        })?;
+        other.kill()?;
+        other.wait()?;
+        Ok(is_first)
+    }
+
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
-        self.place.log().command("kill").args([&format!("-{name}"), &self.child.id().to_string()]).run()?;
-        Ok(())
+        signal(self.child.id(), name)
     }
 
-    /// Waits for its end.
-    pub fn end(self) -> anyhow::Result<Ended> {
-        self.end_within(PATIENCE)?.context("the launcher did not end")
-    }
-
-    /// Waits for its end, but no longer than that.
-    pub fn end_within(mut self, time: Duration) -> anyhow::Result<Option<Ended>> {
-        use std::os::unix::process::ExitStatusExt;
-        let begin = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                let code = status.code().or_else(|| status.signal().map(|it| 128 + it)).context("it has not ended")?;
-                let stderr = self.said()?;
-                return Ok(Some(Ended { code, stdout: self.stdout, stderr }));
-            }
-            if begin.elapsed() > time {
-                self.child.kill()?;
-                self.child.wait()?;
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
+    pub fn end(mut self) -> anyhow::Result<Ended> {
+        let mut code = None;
+        wait_until("the launcher ends", || {
+            let status = self.child.try_wait()?;
+            code = status.and_then(|status| status.code().or(status.signal().map(|it| 128 + it)));
+            Ok(status.is_some())
+        })?;
+        let stderr = self.said()?;
+        Ok(Ended { code: code.context("it ended in no way")?, stdout: self.stdout, stderr })
     }
 
     fn said(&self) -> anyhow::Result<String> {
-        Ok(String::from_utf8_lossy(&fs::read(self.place.path("stderr"))?).into_owned())
+        Ok(String::from_utf8_lossy(&fs::read(self.sandbox.path("stderr"))?).into_owned())
     }
 
     fn until(&self, what: &str, is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
@@ -154,5 +151,12 @@ impl Ended {
             let last = self.stderr.trim_end().lines().last().unwrap_or_default();
             last.split(':').next().unwrap_or(last)
         })
+    }
+
+    pub fn how(&self) -> String {
+        match self.crash() {
+            Some(error) => format!("crashes: {error}"),
+            None => format!("exit code {}", self.code),
+        }
     }
 }

@@ -1,0 +1,5 @@
+from fmk import FMK
+
+
+class FMKManager:
+    ranks = [FMK]

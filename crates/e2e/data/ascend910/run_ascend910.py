@@ -1,0 +1,3 @@
+from manager import FMKManager
+
+print(FMKManager.ranks)

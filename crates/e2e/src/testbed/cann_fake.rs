@@ -1,0 +1,43 @@
+//! What stands for CANN's installer: a real archive of Debian's makeself that installs a small tree.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, ensure};
+use wheel_double::WheelDouble;
+
+use super::{
+    Log,
+    files::{data, read, script, write},
+};
+
+pub const CANN: &str = "5.1.RC2";
+
+/// makeself refuses flags that it does not know; CANN's archives hand them on.
+const REFUSAL: &str = "    -*)\n\techo Unrecognized flag : \"\\$1\" >&2\n\tMS_Help\n\texit 1\n\t;;\n";
+
+/// Where Debian's package has the script that archives begin with.
+const HEADER: &str = "/usr/share/makeself/makeself-header.sh";
+
+/// Makes `Ascend-cann-toolkit_<version>_linux-aarch64.run` in a folder, with the sums that makeself makes by itself and
+/// SHA-256; a wheel `te` is in it.
+pub fn cann_fake(log: &Log, folder: &Path) -> anyhow::Result<PathBuf> {
+    let content = folder.join("cann-content");
+    script(&content.join("install.sh"), &read(&data("cann_fake.sh"))?.replace("@VERSION@", CANN))?;
+    WheelDouble::new("te").write(&content)?;
+
+    let header = read(Path::new(HEADER))?;
+    ensure!(header.contains(REFUSAL), "`{HEADER}` is of another makeself than 2.4");
+    let own_header = folder.join("header.sh");
+    write(&own_header, header.replace(REFUSAL, "    -*)\n\tbreak ;;\n"))?;
+
+    let file = folder.join(format!("Ascend-cann-toolkit_{CANN}_linux-aarch64.run"));
+    let makeself = log.command("makeself").words("--quiet --sha256 --keep-umask --header");
+    let makeself = makeself.args([&own_header, &content, &file]).args(["a stand-in for CANN", "./install.sh"]);
+    makeself.run()?;
+    let removed = fs::remove_dir_all(&content).and_then(|()| fs::remove_file(&own_header));
+    removed.with_context(|| format!("failed to clear up in `{}`", folder.display()))?;
+    Ok(file)
+}
