@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 
 use super::world::World;
-use crate::testbed::{Engine, Entry, Kind, Snapshot};
+use crate::testbed::Engine;
 
 /// An engine pulls and runs the image.
 pub fn runs(world: &World, engine: &dyn Engine) -> anyhow::Result<()> {
@@ -44,47 +44,9 @@ pub fn base_untouched(world: &World, engine: &dyn Engine) -> anyhow::Result<()> 
         let entry = before.entries.get(path).with_context(|| format!("the base has no `/{path}`"))?;
         ensure!((entry.mode, entry.owner) == (mode, owner), "the base's `/{path}` is not what a real base has");
     }
-    let changed = changes(&before, &after);
+    let changed = before.differences(&after).filter(|one| one.here.is_some());
+    let changed: Vec<String> = changed.map(|one| one.to_string()).collect();
     ensure!(changed.is_empty(), "{} paths of the base changed:\n    {}", changed.len(), changed.join("\n    "));
     world.say(format!("{} paths of the base are as they were, of {}", before.entries.len(), after.entries.len()));
     Ok(())
-}
-
-/// What is not as it was: gone, or with another owner, mode, kind or contents.
-fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
-    let change = |(path, was): (&String, &Entry)| match after.entries.get(path) {
-        None => Some(format!("/{path} is gone")),
-        Some(is) if is != was => Some(format!("/{path}: {} became {}", show(was), show(is))),
-        Some(_) => None,
-    };
-    before.entries.iter().filter_map(change).collect()
-}
-
-/// An entry in the words of `ls`.
-pub fn show(entry: &Entry) -> String {
-    let kind = match &entry.kind {
-        Kind::Folder => "folder".to_owned(),
-        Kind::File(size, digest) => format!("file of {size} bytes {}", &digest.hex()[..12]),
-        Kind::Link(target) => format!("link to {target}"),
-        Kind::Special => "device".to_owned(),
-    };
-    format!("{kind} {:04o} {}:{}", entry.mode, entry.owner.0, entry.owner.1)
-}
-
-#[cfg(test)]
-mod tests {
-    use expect_test::expect;
-
-    use super::*;
-
-    #[test]
-    fn a_changed_owner_a_changed_mode_and_a_missing_path_are_told() {
-        let before = ["a", "b", "c"].map(|path| (path, Entry::folder(0o755, (0, 0))));
-        let after = [("a", Entry::folder(0o755, (1000, 100))), ("b", Entry::folder(0o1777, (0, 0)))];
-        expect![[r#"
-            /a: folder 0755 0:0 became folder 0755 1000:100
-            /b: folder 0755 0:0 became folder 1777 0:0
-            /c is gone"#]]
-        .assert_eq(&changes(&Snapshot::of(&before), &Snapshot::of(&after)).join("\n"));
-    }
 }

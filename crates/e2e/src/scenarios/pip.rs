@@ -8,8 +8,8 @@ use std::{
 use anyhow::ensure;
 use fmtk::resolve::{front, place, tools};
 
-use super::{engines::show, world::World};
-use crate::testbed::{Engine, Entry, Kind, PLATFORM, Snapshot, pip, wheel};
+use super::world::World;
+use crate::testbed::{Difference, Engine, Entry, Kind, PLATFORM, Snapshot, pip, wheel};
 
 /// Every file, folder and link is what pip leaves; scripts do the same.
 pub fn run(world: &World) -> anyhow::Result<()> {
@@ -88,27 +88,20 @@ fn generated_scripts(reference: &Snapshot) -> BTreeSet<String> {
 
 /// Every way in which `ours` is not what pip left, apart from owners below the prefix, times and `direct_url.json`.
 fn compare(pip: &Snapshot, ours: &Snapshot, scripts: &BTreeSet<String>) -> Vec<String> {
-    let mut differences = Vec::new();
-    // pip was given files, of which it notes where they lay.
-    let noted = |path: &str| path.ends_with(".dist-info/direct_url.json");
-    for (path, theirs) in pip.entries.iter().filter(|(path, _)| !noted(path)) {
-        match ours.entries.get(path) {
-            None => differences.push(format!("/{path} is missing: pip leaves a {}", show(theirs))),
-            Some(our) => differences.extend(difference(path, theirs, our, scripts)),
-        }
-    }
     let tools: Vec<&str> = tools::TOOLS.iter().map(|(_, _, path)| path.trim_start_matches('/')).collect();
-    for (path, entry) in &ours.entries {
-        let is_front = Path::new(front::PATH).starts_with(Path::new("/").join(path));
-        if !pip.entries.contains_key(path) && !tools.contains(&path.as_str()) && !is_front {
-            differences.push(format!("/{path} is too much: a {}", show(entry)));
-        }
-    }
-    differences
+    let told = |Difference { path, here, there }: Difference<'_>| match (here, there) {
+        // pip was given files, of which it notes where they lay.
+        (Some(_), _) if path.ends_with(".dist-info/direct_url.json") => None,
+        (Some(theirs), None) => Some(format!("/{path} is missing: pip leaves a {theirs}")),
+        (Some(theirs), Some(our)) => difference(path, theirs, our, scripts),
+        (None, _) if tools.contains(&path) || Path::new(front::PATH).starts_with(Path::new("/").join(path)) => None,
+        (None, our) => Some(format!("/{path} is too much: a {}", our?)),
+    };
+    pip.differences(ours).filter_map(told).collect()
 }
 
 fn difference(path: &str, pip: &Entry, our: &Entry, scripts: &BTreeSet<String>) -> Option<String> {
-    let told = |what: &str| Some(format!("/{path}: {what}: {} instead of {}", show(our), show(pip)));
+    let told = |what: &str| Some(format!("/{path}: {what}: {our} instead of {pip}"));
     if our.mode != pip.mode {
         return told("mode");
     }

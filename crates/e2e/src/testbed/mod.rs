@@ -35,7 +35,7 @@ pub use self::{
     registry::{Access, PASSWORD, RegistryServer, free_port},
     relative::{pip, unpack_relative, unpack_relative_launcher},
     requirements::require,
-    snapshot::{Entry, Kind, Snapshot},
+    snapshot::{Difference, Entry, Kind, Snapshot},
     wait::{PATIENCE, end_by, signal, wait_until, wait_while_running},
     workplace::Workplace,
 };

@@ -1,6 +1,10 @@
 //! Every file of a container or of a layer, with all that can be compared.
 
-use std::{collections::BTreeMap, io::Read};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Display, Formatter},
+    io::Read,
+};
 
 use anyhow::Context;
 use oci_image::Digest;
@@ -33,6 +37,37 @@ pub struct Snapshot {
 
 /// Longer files are compared by digest alone.
 const TEXT_LIMIT: usize = 4 * 1024 * 1024;
+
+/// In the words of `ls`.
+impl Display for Entry {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Folder => write!(out, "folder"),
+            Kind::File(size, digest) => write!(out, "file of {size} bytes {}", &digest.hex()[..12]),
+            Kind::Link(target) => write!(out, "link to {target}"),
+            Kind::Special => write!(out, "device"),
+        }?;
+        write!(out, " {:04o} {}:{}", self.mode, self.owner.0, self.owner.1)
+    }
+}
+
+/// What is at a path here and there, which differ.
+#[derive(Debug, Clone, Copy)]
+pub struct Difference<'s> {
+    pub path: &'s str,
+    pub here: Option<&'s Entry>,
+    pub there: Option<&'s Entry>,
+}
+
+impl Display for Difference<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match (self.here, self.there) {
+            (Some(here), Some(there)) => write!(out, "{}: {here} became {there}", self.path),
+            (Some(here), None) => write!(out, "{}: {here} is gone", self.path),
+            (None, there) => write!(out, "{}: {} is new", self.path, there.map(Entry::to_string).unwrap_or_default()),
+        }
+    }
+}
 
 #[cfg(test)]
 impl Entry {
@@ -88,6 +123,13 @@ impl Snapshot {
         // Who writes bytes behind the archive's end would else die of a closed pipe.
         std::io::copy(&mut reader.into_inner(), &mut std::io::sink())?;
         Ok(snapshot)
+    }
+
+    /// The paths that differ, times aside.
+    pub fn differences<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = Difference<'s>> {
+        let paths: BTreeSet<&String> = self.entries.keys().chain(other.entries.keys()).collect();
+        let both = paths.into_iter().map(|path| (path.as_str(), self.entries.get(path), other.entries.get(path)));
+        both.filter(|(_, here, there)| here != there).map(|(path, here, there)| Difference { path, here, there })
     }
 
     /// Removes what container engines put into every container by themselves.
@@ -156,5 +198,18 @@ mod tests {
         let paths = ["dev", "dev/null", "device", "etc/hosts", "etc/hosts.d", ".dockerenv", "run/x"];
         let left = folders(&paths).without_the_engines_own();
         assert_eq!(left.entries.keys().collect::<Vec<_>>(), ["device", "etc/hosts.d"]);
+    }
+
+    #[test]
+    fn a_changed_owner_a_changed_mode_a_missing_path_and_a_new_one_differ() {
+        let before = Snapshot::of(&["a", "b", "c", "e"].map(|path| (path, Entry::folder(0o755, (0, 0)))));
+        let after = [("a", 0o755, 1000), ("b", 0o1777, 0), ("d", 0o700, 0), ("e", 0o755, 0)];
+        let after = Snapshot::of(&after.map(|(path, mode, uid)| (path, Entry::folder(mode, (uid, 0)))));
+        expect_test::expect![[r#"
+            a: folder 0755 0:0 became folder 0755 1000:0
+            b: folder 0755 0:0 became folder 1777 0:0
+            c: folder 0755 0:0 is gone
+            d: folder 0700 0:0 is new"#]]
+        .assert_eq(&before.differences(&after).map(|one| one.to_string()).collect::<Vec<_>>().join("\n"));
     }
 }

@@ -39,6 +39,8 @@ pub const SITUATIONS: &[Situation] = &[
     ("MODEL_TASK_CWD is not there", |sandbox| code_folder(sandbox, "/not/there"), true),
 ];
 
+/// Its number (signal(7)).
+const SIGTERM: i32 = 15;
 /// A rank that says that it is there.
 const TELLS: &str = ": >$OUT/$RANK_ID";
 /// Rank 1 fails once its child is there, which ignores SIGTERM.
@@ -60,7 +62,7 @@ fn stopped(sandbox: &Sandbox, signal: &str, code: i32) -> anyhow::Result<Seen> {
     running.until_told(4)?;
     if signal == "TERM" {
         // The vendor's sees to it only when it has started all ranks; before that it dies and they live.
-        running.until_it_minds(15)?;
+        running.until_it_minds(SIGTERM)?;
     }
     running.signal(signal)?;
     ends(sandbox, &running.end()?, code)
