@@ -54,7 +54,13 @@ mod tests {
         for level in [3, 4] {
             for (length, scratch) in [(381_000, 65_536), (380_941, 191_494), (381_001, 10_007), (70_000, 1000), (0, 10)]
             {
-                let bytes: Vec<u8> = (0..length as u32).map(|at| (at.wrapping_mul(at) >> 9) as u8).collect();
+                // Noise: what does not compress fills the output.
+                let mut state = 1_u32;
+                let next = |_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 24) as u8
+                };
+                let bytes: Vec<u8> = (0..length).map(next).collect();
                 let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(level, 0, 0));
                 let (mut scratch, mut out) = (vec![0; scratch], Vec::new());
                 let (first, last) = bytes.split_at(length / 2);

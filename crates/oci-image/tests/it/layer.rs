@@ -278,7 +278,7 @@ fn a_tree_is_the_same_layer_in_any_order() {
     std::fs::write(&disk, vec![7; 300_000]).unwrap();
     let entry = |path: &str, kind| TreeEntry { path: path.to_owned(), attr: ATTR, kind };
     let mut entries = vec![
-        entry("/usr/local/bin/fmtk-launch", TreeKind::Known { sha256: Digest::of(&[7; 300_000]), file: disk }),
+        entry("/usr/local/bin/fmtk-launch", TreeKind::Known { sha256: Digest::of([7; 300_000]), file: disk }),
         entry("/usr/local/bin-more", TreeKind::Bytes(b"x".to_vec())),
         entry("/usr/local/lib/x", TreeKind::Symlink("../bin".to_owned())),
         entry("/usr/local/lib", TreeKind::Dir),
