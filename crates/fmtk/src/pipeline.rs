@@ -27,7 +27,10 @@ use crate::{
         scripts::{self, Origin, scripts_folder},
         setup,
     },
-    ship::output::{self, BuiltImage, Output},
+    ship::{
+        built_image::BuiltImage,
+        output::{self, Output},
+    },
     terminal::{
         clock,
         progress::{self, Progress},

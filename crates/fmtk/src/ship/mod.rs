@@ -1,5 +1,6 @@
 //! Images that were built: written, pushed, listed and inspected.
 
+pub(crate) mod built_image;
 pub(crate) mod context;
 pub mod images;
 pub mod inspect;

@@ -3,27 +3,13 @@
 use std::{fmt, fs, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, anyhow};
-use image_name::ImageRef;
-use oci_image::{ConfigEdits, Store, write_archive, write_layout};
+use oci_image::{Store, write_archive, write_layout};
 
 use crate::{
-    build::Built,
     engine::{self, Way},
-    record::BuildRecord,
-    resolve::base::{Fallback, OpenImage},
-    ship::context,
+    resolve::base::Fallback,
+    ship::{built_image::BuiltImage, context},
 };
-
-/// An image that was just built, for whatever writes it.
-pub struct BuiltImage<'a> {
-    pub record: &'a BuildRecord,
-    pub built: &'a Built,
-    /// What its config has that the base's has not.
-    pub config: &'a ConfigEdits,
-    /// The base as it was named.
-    pub reference: &'a ImageRef,
-    pub opened: &'a OpenImage,
-}
 
 /// A place to write the image to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use oci_image::{
 use self::{dockerfile::dockerfile, folder::ContextDir};
 use crate::{
     resolve::base::{self, Fallback},
-    ship::output::BuiltImage,
+    ship::built_image::BuiltImage,
     terminal::report::Problems,
 };
 
