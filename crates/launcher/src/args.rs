@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
-use crate::options::{Given, RUN, RunOptions, Wrong, typed};
+use crate::options::{Given, Problem, RUN, RunOptions, typed};
 use crate::show::TableCommand;
 use crate::storage::local::COPY_FILES;
 use crate::task::Request;
@@ -73,10 +73,10 @@ pub enum Invocation {
     CopyFiles,
 }
 
-pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Wrong> {
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Problem> {
     let mut parser = Parser::from_args(words);
     match parser.next()? {
-        None => Err(Wrong("no subcommand was given".to_owned())),
+        None => Err(Problem("no subcommand was given".to_owned())),
         Some(Arg::Short('h') | Arg::Long("help")) => alone(parser, Invocation::Help(TOP.to_owned())),
         Some(Arg::Short('V') | Arg::Long("version")) => alone(parser, Invocation::Version),
         Some(Arg::Value(word)) => match word.to_str() {
@@ -89,20 +89,20 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Wr
                 Some(request) => Invocation::Task(Box::new(request)),
             }),
             Some(COPY_FILES) => alone(parser, Invocation::CopyFiles),
-            _ => Err(Wrong(format!("unknown subcommand `{}`", word.to_string_lossy()))),
+            _ => Err(Problem(format!("unknown subcommand `{}`", word.to_string_lossy()))),
         },
         Some(other) => Err(other.unexpected().into()),
     }
 }
 
-fn alone(mut parser: Parser, invocation: Invocation) -> Result<Invocation, Wrong> {
+fn alone(mut parser: Parser, invocation: Invocation) -> Result<Invocation, Problem> {
     match parser.next()? {
         None => Ok(invocation),
         Some(extra) => Err(extra.unexpected().into()),
     }
 }
 
-fn run(mut parser: Parser) -> Result<Invocation, Wrong> {
+fn run(mut parser: Parser) -> Result<Invocation, Problem> {
     let (mut given, mut command) = (Given::default(), Vec::new());
     loop {
         // What follows `--` is the command, whatever it looks like.
@@ -126,12 +126,12 @@ fn run(mut parser: Parser) -> Result<Invocation, Wrong> {
     }
     let options = RunOptions { command, ..RunOptions::read(&given)? };
     if options.command.is_empty() {
-        return Err(Wrong("`run` was given no command".to_owned()));
+        return Err(Problem("`run` was given no command".to_owned()));
     }
     Ok(Invocation::Run(options))
 }
 
-fn env(mut parser: Parser) -> Result<Invocation, Wrong> {
+fn env(mut parser: Parser) -> Result<Invocation, Problem> {
     let mut given = Given::default();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -148,7 +148,7 @@ fn env(mut parser: Parser) -> Result<Invocation, Wrong> {
     Ok(Invocation::Env(options, rank))
 }
 
-fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
+fn table(mut parser: Parser) -> Result<Invocation, Problem> {
     let mut words = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -158,23 +158,23 @@ fn table(mut parser: Parser) -> Result<Invocation, Wrong> {
         }
     }
     let mut words = words.into_iter();
-    let command = words.next().ok_or_else(|| Wrong("`rank-table` needs `check`, `show` or `convert`".to_owned()))?;
+    let command = words.next().ok_or_else(|| Problem("`rank-table` needs `check`, `show` or `convert`".to_owned()))?;
     let command = match &*command.to_string_lossy() {
         "check" => TableCommand::Check,
         "show" => TableCommand::Show,
         "convert" => TableCommand::Convert,
-        other => return Err(Wrong(format!("`rank-table` knows `check`, `show` and `convert`, not `{other}`"))),
+        other => return Err(Problem(format!("`rank-table` knows `check`, `show` and `convert`, not `{other}`"))),
     };
     match (words.next(), words.next()) {
         (Some(file), None) => Ok(Invocation::Table(command, file.into())),
-        (None, _) => Err(Wrong("`rank-table` was given no file".to_owned())),
-        (_, Some(extra)) => Err(Wrong(format!("unexpected argument `{}`", extra.to_string_lossy()))),
+        (None, _) => Err(Problem("`rank-table` was given no file".to_owned())),
+        (_, Some(extra)) => Err(Problem(format!("unexpected argument `{}`", extra.to_string_lossy()))),
     }
 }
 
 /// Takes over a flag that one of the help texts has; any other is refused.
-fn known(given: &mut Given, helps: &[&'static str], flag: String, parser: &mut Parser) -> Result<(), Wrong> {
-    if given.take(helps, &flag, parser)? { Ok(()) } else { Err(Wrong(format!("unknown flag `{flag}`"))) }
+fn known(given: &mut Given, helps: &[&'static str], flag: String, parser: &mut Parser) -> Result<(), Problem> {
+    if given.take(helps, &flag, parser)? { Ok(()) } else { Err(Problem(format!("unknown flag `{flag}`"))) }
 }
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::options::Bind;
 
-    fn parsed(line: &str) -> Result<Invocation, Wrong> {
+    fn parsed(line: &str) -> Result<Invocation, Problem> {
         parse(line.split_whitespace().map(OsString::from))
     }
 
@@ -271,7 +271,7 @@ mod tests {
             "task --sync-timeout 0",
             "task --legacy-exit-codes=1",
         ] {
-            let Wrong(why) = parsed(line).expect_err(line);
+            let Problem(why) = parsed(line).expect_err(line);
             refusals += &format!("fmtk-launch {line}\n    {why}\n");
         }
         expect_test::expect_file!["../tests/refusals.txt"].assert_eq(&refusals);

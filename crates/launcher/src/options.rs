@@ -91,7 +91,7 @@ pub struct TaskRanks {
 
 impl RunOptions {
     /// Reads what was given. Errors: a value that means nothing, or two that exclude each other.
-    pub fn read(given: &Given) -> Result<RunOptions, Wrong> {
+    pub fn read(given: &Given) -> Result<RunOptions, Problem> {
         let options = RunOptions {
             rank_table: given.path("rank-table")?,
             devices: given.read("devices", units::numbers)?,
@@ -121,7 +121,7 @@ impl RunOptions {
         } else {
             return Ok(options);
         };
-        Err(Wrong(wrong.to_owned()))
+        Err(Problem(wrong.to_owned()))
     }
 
     /// How long to wait for a complete table: 30 minutes unless a flag says otherwise, and not at all where nothing will be
@@ -168,17 +168,17 @@ fn bind(text: &str) -> Result<Bind, String> {
 
 /// Why a command line is refused: one line, without the hint to the help.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wrong(pub String);
+pub struct Problem(pub String);
 
-impl fmt::Display for Wrong {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<lexopt::Error> for Wrong {
+impl From<lexopt::Error> for Problem {
     fn from(error: lexopt::Error) -> Self {
-        Wrong(error.to_string())
+        Problem(error.to_string())
     }
 }
 
@@ -191,7 +191,7 @@ impl Given {
     ///
     /// A help text has a flag on a line of its own that begins with two blanks and `--`; one blank before the next word makes
     /// that the name of its value.
-    pub fn take(&mut self, helps: &[&'static str], flag: &str, parser: &mut Parser) -> Result<bool, Wrong> {
+    pub fn take(&mut self, helps: &[&'static str], flag: &str, parser: &mut Parser) -> Result<bool, Problem> {
         let lines = helps.iter().flat_map(|help| help.lines()).filter_map(|line| line.strip_prefix("  --"));
         let mut rows = lines.map(|line| line.split_once(' ').unwrap_or((line, "")));
         let Some((name, rest)) = rows.find(|(name, _)| flag.strip_prefix("--") == Some(*name)) else {
@@ -211,14 +211,14 @@ impl Given {
     }
 
     /// The value of a flag as `read` understands it.
-    pub fn read<V>(&self, name: &str, read: fn(&str) -> Result<V, String>) -> Result<Option<V>, Wrong> {
+    pub fn read<V>(&self, name: &str, read: fn(&str) -> Result<V, String>) -> Result<Option<V>, Problem> {
         let Some(value) = self.value(name) else { return Ok(None) };
-        read(&value.to_owned().string()?).map(Some).map_err(|why| Wrong(format!("`--{name}`: {why}")))
+        read(&value.to_owned().string()?).map(Some).map_err(|why| Problem(format!("`--{name}`: {why}")))
     }
 
-    fn path(&self, name: &str) -> Result<Option<PathBuf>, Wrong> {
+    fn path(&self, name: &str) -> Result<Option<PathBuf>, Problem> {
         match self.value(name) {
-            Some(value) if value.is_empty() => Err(Wrong(format!("`--{name}`: an empty path"))),
+            Some(value) if value.is_empty() => Err(Problem(format!("`--{name}`: an empty path"))),
             value => Ok(value.map(PathBuf::from)),
         }
     }

@@ -163,7 +163,7 @@ fn attempts(
     }
 }
 
-/// A tenth of a minute is long for a test: a debug build divides the wait before another attempt by `FMTK_TEST_HURRY`, a
+/// Ten seconds are long for a test: a debug build divides the wait before another attempt by `FMTK_TEST_HURRY`, a
 /// release knows nothing of it.
 fn shortened_for_tests(backoff: Duration) -> Duration {
     let hurry = std::env::var("FMTK_TEST_HURRY").ok().filter(|_| cfg!(debug_assertions));

@@ -43,7 +43,7 @@ pub struct RankPlan {
 ///
 /// # Errors
 ///
-/// With exit code 2 if the code folder is not one: a folder that was named is the user's to mend. With 125 if there is no
+/// With exit code 2 if the code folder is not one: a folder that was named is the user's to fix. With 125 if there is no
 /// folder for something, or the v1 table can't be written.
 pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;

@@ -69,16 +69,7 @@ impl Teardown {
 
     /// To be called when children have ended, and at [`Teardown::deadline`].
     pub fn step(&mut self, now: Instant) -> Option<News> {
-        let next = match self.told {
-            None => News::Killed,
-            Some(News::Killed) => News::StillThere,
-            Some(_) => News::GivenUp,
-        };
-        let news = Some(next).filter(|_| self.deadline().is_some_and(|it| it <= now));
-        if news == Some(News::Killed) {
-            self.kill_at = now;
-        }
-        self.told = self.told.max(news);
+        let news = self.advance(now);
         let children = family::children().unwrap_or_default();
         if self.told.is_none() {
             for group in children.into_iter().filter_map(family::group_of) {
@@ -93,6 +84,21 @@ impl Teardown {
                 family::kill(pid);
             }
         }
+        news
+    }
+
+    /// What has to be told now, for the first time.
+    fn advance(&mut self, now: Instant) -> Option<News> {
+        let next = match self.told {
+            None => News::Killed,
+            Some(News::Killed) => News::StillThere,
+            Some(_) => News::GivenUp,
+        };
+        let news = Some(next).filter(|_| self.deadline().is_some_and(|it| it <= now));
+        if news == Some(News::Killed) {
+            self.kill_at = now;
+        }
+        self.told = self.told.max(news);
         news
     }
 
@@ -114,6 +120,34 @@ impl Teardown {
     fn ask(&mut self, group: c_int) {
         if Some(group) != family::group_of(0) && self.asked.insert(group) {
             family::ask(group, self.signal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_end_is_killed_told_of_and_left() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for (interrupted_at, expect) in [
+            (None, [(7, News::Killed), (17, News::StillThere), (67, News::GivenUp)]),
+            (Some(3), [(3, News::Killed), (13, News::StillThere), (63, News::GivenUp)]),
+            (Some(9), [(7, News::Killed), (17, News::StillThere), (67, News::GivenUp)]),
+        ] {
+            let (asked, signal, kill_at) = (BTreeSet::new(), libc::SIGINT, at(7));
+            let mut teardown = Teardown { asked, signal, is_interrupted: true, kill_at, told: None };
+            let mut told = Vec::new();
+            for second in 0..100 {
+                if interrupted_at == Some(second) {
+                    teardown.again(libc::SIGINT, at(second));
+                }
+                told.extend(teardown.advance(at(second)).map(|news| (second, news)));
+            }
+            assert_eq!(told, expect, "{interrupted_at:?}");
+            assert!(teardown.has_given_up() && teardown.deadline().is_none());
         }
     }
 }

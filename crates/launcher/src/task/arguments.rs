@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
-use crate::options::{Given, RUN, RunOptions, Wrong, typed};
+use crate::options::{Given, Problem, RUN, RunOptions, typed};
 use crate::storage::PERIOD;
 use crate::units;
 
@@ -85,12 +85,12 @@ pub struct Request {
 }
 
 /// Reads what follows `task`; `None` where that asks for help.
-pub fn parse(mut parser: Parser) -> Result<Option<Request>, Wrong> {
+pub fn parse(mut parser: Parser) -> Result<Option<Request>, Problem> {
     let (mut given, mut ignored) = (Given::default(), Vec::new());
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
-            Arg::Long("code-dir") => return Err(Wrong("`--code-dir`: `task` has `--code_path`".to_owned())),
+            Arg::Long("code-dir") => return Err(Problem("`--code-dir`: `task` has `--code_path`".to_owned())),
             Arg::Value(word) => ignored.push(word.to_string_lossy().into_owned()),
             flag => {
                 let flag = typed(flag);

@@ -51,9 +51,9 @@ const HELPER: &str = "FMTK_STORAGE_HELPER";
 ///
 /// # Errors
 ///
-/// All faults at once, each with its parameter's name.
+/// All problems at once, each with its parameter's name.
 pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), Failure> {
-    let mut check = Check { request, faults: Vec::new(), notes: Vec::new(), is_sfs: false };
+    let mut check = Check { request, problems: Vec::new(), notes: Vec::new(), is_sfs: false };
     let is_sfs = check.value("use_sfs").map(|it| it.to_ascii_lowercase());
     check.is_sfs = check.one_of("use_sfs", is_sfs, &["true", "false"], "neither `true` nor `false`") == Some("true");
     let action = check.demanded("task_type", "`finetune`, `evaluate` or `infer`");
@@ -87,7 +87,7 @@ pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), F
     let tool = ["tk", "mindpet"].into_iter().find(|it| on_path(it, lookup).is_some());
     if tool.is_none() {
         check
-            .faults
+            .problems
             .push("neither `tk` nor `mindpet` is on PATH: install the tuning kit, or `mindpet` from PyPI".into());
     }
     let all = [&config, &data, &output, &model, &logs];
@@ -95,12 +95,12 @@ pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), F
     let helper = is_stored.then(|| helper(lookup)).flatten();
     if is_stored && helper.is_none() {
         let why = "object storage needs MoXing, and neither `python3` nor `python` is on PATH";
-        check.faults.push(format!("{why}: add the folder of the image's Python to PATH"));
+        check.problems.push(format!("{why}: add the folder of the image's Python to PATH"));
     }
-    let scripts = scripts::wanted(request, lookup, &mut check.faults, &mut check.notes);
+    let scripts = scripts::wanted(request, lookup, &mut check.problems, &mut check.notes);
     check.loops(&output, [("data_path", &data), (model_name, &model)]);
-    let Check { faults, notes, .. } = check;
-    if faults.is_empty()
+    let Check { problems, notes, .. } = check;
+    if problems.is_empty()
         && let (Some(action), Some(code), Some(boot), Some(data)) = (action, code, boot, data)
         && let (Some(output), Some(node), Some(tool)) = (output, node, tool)
     {
@@ -122,17 +122,17 @@ pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), F
         };
         return Ok((task, notes));
     }
-    let faults: Vec<String> = faults.iter().map(|it| printable::line(it)).collect();
+    let problems: Vec<String> = problems.iter().map(|it| printable::line(it)).collect();
     let text = format!(
         "this task can't be run:\n  {}\nhint: `fmtk-launch task --help` lists the parameters",
-        faults.join("\n  ")
+        problems.join("\n  ")
     );
     Err(Failure::new(Exit::USAGE, text))
 }
 
 struct Check<'a> {
     request: &'a Request,
-    faults: Vec<String>,
+    problems: Vec<String>,
     notes: Vec<String>,
     is_sfs: bool,
 }
@@ -148,13 +148,13 @@ impl Check<'_> {
         let value = self.value(name);
         if value.is_none() {
             let what = if self.request.given.has(name) { "is empty" } else { "is missing" };
-            self.faults.push(format!("`{name}` {what}: give {about} as `--{name}=…`"));
+            self.problems.push(format!("`{name}` {what}: give {about} as `--{name}=…`"));
         }
         value
     }
 
     fn fault(&mut self, name: &str, value: &str, why: &str) {
-        self.faults.push(format!("`{name}`: `{value}` {why}"));
+        self.problems.push(format!("`{name}`: `{value}` {why}"));
     }
 
     /// What was found out about a value; a fault of it is noted.

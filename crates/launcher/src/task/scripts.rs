@@ -20,11 +20,11 @@ const FOLDER: &str = "/home/ma-user/ascend910";
 /// The one that is called, by the names that it has.
 const NAMES: [&str; 2] = ["run_ascend910.py", "run_ascend.py"];
 
-/// The scripts with their Python, if they are wanted; what is in their way becomes a fault.
+/// The scripts with their Python, if they are wanted; what is in their way becomes a problem.
 pub fn wanted(
     request: &Request,
     lookup: Lookup,
-    faults: &mut Vec<String>,
+    problems: &mut Vec<String>,
     notes: &mut Vec<String>,
 ) -> Option<Vec<OsString>> {
     let of_image = || lookup(RANKS).map(|it| is_scripts(&it.to_string_lossy()));
@@ -32,7 +32,7 @@ pub fn wanted(
         None | Some(Ok(false)) => return None,
         Some(Ok(true)) => {}
         Some(Err(why)) => {
-            faults.push(format!("`{RANKS}`: {why}"));
+            problems.push(format!("`{RANKS}`: {why}"));
             return None;
         }
     }
@@ -46,7 +46,7 @@ pub fn wanted(
         ("--console", options.console.as_ref().is_some_and(|it| !it.is_empty())),
     ];
     for (flag, _) in without.into_iter().filter(|(_, is_given)| *is_given) {
-        faults.push(format!("`{flag}`: the vendor's scripts start the ranks and know no such thing: leave it out, or give `--ranks=native`"));
+        problems.push(format!("`{flag}`: the vendor's scripts start the ranks and know no such thing: leave it out, or give `--ranks=native`"));
     }
     if request.parameter("device_num").is_some_and(|it| !it.is_empty()) {
         notes.push("`device_num` is not checked: the vendor's scripts take the devices of the rank table".to_owned());
@@ -55,7 +55,7 @@ pub fn wanted(
     let script = NAMES.iter().map(|name| folder.join(name)).find(|it| it.is_file());
     if script.is_none() {
         let folder = folder.display();
-        faults.push(format!(
+        problems.push(format!(
             "the vendor's scripts are to start the ranks, but `{folder}` has no `{}`: give `--ranks=native`",
             NAMES[0]
         ));
@@ -63,7 +63,7 @@ pub fn wanted(
     // The manual's, and the one that is there where that is not.
     let python = ["python", "python3"].into_iter().find_map(|it| on_path(it, lookup));
     if python.is_none() {
-        faults.push("the vendor's scripts need Python, and neither `python` nor `python3` is on PATH".to_owned());
+        problems.push("the vendor's scripts need Python, and neither `python` nor `python3` is on PATH".to_owned());
     }
     Some(vec![python?.into(), absolute(&script?).into()])
 }
