@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     capture::{Content, is_site},
-    listing::key,
-    python::in_package_cache,
+    listing::{Listed, key},
+    python::{in_package_cache, prefix_of},
     removal,
     tree::{Dir, Kind, Tree},
 };
@@ -54,9 +54,6 @@ pub(super) fn distributions(tree: &Tree) -> Vec<Distribution> {
     distributions
 }
 
-/// What the installer says belongs to a distribution, where it says so: paths without leading slash, which may not exist.
-pub(super) type Listed = Option<Vec<String>>;
-
 fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Option<(Distribution, Listed)> {
     let stem = ["dist-info", "egg-info", "egg"].iter().find_map(|end| name.strip_suffix(end)?.strip_suffix('.'))?;
     let (metadata, listed) = match kind {
@@ -96,17 +93,6 @@ fn listed(info: &Dir, name: &str, from: &str) -> Listed {
     }
 }
 
-/// The folder that a Python is installed below, of one of its `site-packages` folders: `<prefix>/lib/python3.9/
-/// site-packages`, on some systems `lib64`; Debian has `/usr/lib/python3/dist-packages`. Elsewhere the folder itself.
-pub(super) fn prefix_of(site: &str) -> &str {
-    let mut parts = site.rsplitn(4, '/');
-    let (python, lib) = (parts.nth(1), parts.next());
-    let prefix = parts.next().unwrap_or_default();
-    let regular =
-        python.is_some_and(|name| name.starts_with("python")) && lib.is_some_and(|name| name.starts_with("lib"));
-    if regular { prefix } else { site }
-}
-
 /// What conda knows of the packages below one prefix.
 struct Conda<'a> {
     prefix: &'a str,
@@ -136,23 +122,5 @@ impl<'a> Conda<'a> {
         let mut listed = listed.or_else(|| known().filter(|paths| !paths.is_empty()))?;
         listed.push(record.clone());
         Some(listed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_three_folders_up() {
-        for (site, prefix) in [
-            ("usr/local/lib/python3.9/dist-packages", "usr/local"),
-            ("usr/lib64/python3.9/site-packages", "usr"),
-            ("lib/python3/site-packages", ""),
-            ("opt/app/vendor/site-packages", "opt/app/vendor/site-packages"),
-            ("site-packages", "site-packages"),
-        ] {
-            assert_eq!(prefix_of(site), prefix);
-        }
     }
 }

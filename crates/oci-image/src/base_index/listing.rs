@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+/// What the installer says belongs to a distribution, where it says so: paths without leading slash, which may not exist.
+pub(super) type Listed = Option<Vec<String>>;
+
 /// Name and version of a METADATA or PKG-INFO file (Python's core metadata: headers as of a mail).
 pub(super) fn metadata(bytes: &[u8]) -> Option<(String, String)> {
     let text = String::from_utf8_lossy(bytes);

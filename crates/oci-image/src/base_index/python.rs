@@ -76,3 +76,32 @@ pub(super) fn in_package_cache(path: &str) -> bool {
     let mut parts = path.split('/').skip_while(|part| *part != "pkgs");
     parts.next().is_some() && parts.next().is_some()
 }
+
+/// The folder that a Python is installed below, of one of its `site-packages` folders: `<prefix>/lib/python3.9/
+/// site-packages`, on some systems `lib64`; Debian has `/usr/lib/python3/dist-packages`. Elsewhere the folder itself.
+pub(super) fn prefix_of(site: &str) -> &str {
+    let mut parts = site.rsplitn(4, '/');
+    let (python, lib) = (parts.nth(1), parts.next());
+    let prefix = parts.next().unwrap_or_default();
+    let regular =
+        python.is_some_and(|name| name.starts_with("python")) && lib.is_some_and(|name| name.starts_with("lib"));
+    if regular { prefix } else { site }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_three_folders_up() {
+        for (site, prefix) in [
+            ("usr/local/lib/python3.9/dist-packages", "usr/local"),
+            ("usr/lib64/python3.9/site-packages", "usr"),
+            ("lib/python3/site-packages", ""),
+            ("opt/app/vendor/site-packages", "opt/app/vendor/site-packages"),
+            ("site-packages", "site-packages"),
+        ] {
+            assert_eq!(prefix_of(site), prefix);
+        }
+    }
+}

@@ -3,7 +3,8 @@
 use std::{collections::HashMap, ops::Bound};
 
 use super::{
-    distributions::{Listed, prefix_of},
+    listing::Listed,
+    python::prefix_of,
     tree::{Dir, Kind, Tree},
 };
 use crate::{is_within, paths::split_name};

@@ -1,6 +1,6 @@
 //! Where a Python of a base looks for what is installed.
 
-use super::{BaseIndex, Interpreter, distributions::prefix_of};
+use super::{BaseIndex, Interpreter, python::prefix_of};
 
 impl BaseIndex {
     /// The folders that this Python looks into by itself, where they really are, the one that pip installs into first;
