@@ -1,5 +1,7 @@
 //! Tables of texts, and that whatever is pushed can be taken out again.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -170,8 +170,8 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 struct Names {
     fixed: Option<(String, IpAddr)>,
     system: DefaultResolver,
-    /// Addresses by host and port, each with when it was looked up.
-    known: Mutex<HashMap<(String, u16), (Instant, Vec<SocketAddr>)>>,
+    /// Addresses by `HOST:PORT`, each with when it was looked up.
+    known: Mutex<HashMap<String, (Instant, Vec<SocketAddr>)>>,
 }
 
 impl Resolver for Names {
@@ -185,7 +185,7 @@ impl Resolver for Names {
         }
         // Held while a name is looked up: other threads want the same one.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (name.to_owned(), port);
+        let key = format!("{name}:{port}");
         if let Some((_, found)) = known.get(&key).filter(|(at, _)| at.elapsed() < REMEMBERED) {
             found.iter().for_each(|address| addresses.push(*address));
             return Ok(addresses);

@@ -51,6 +51,9 @@ fn a_retry_after_is_followed_and_requests_come_slower_from_then_on() {
     let waits = waits.lock().unwrap();
     let long: Vec<_> = waits.iter().filter(|wait| **wait == Duration::from_secs(7)).collect();
     assert_eq!(long.len(), 2, "{waits:?}");
+    // The request after the second one had to wait for its turn.
+    let apart = |wait: &&Duration| !wait.is_zero() && **wait <= Duration::from_millis(100);
+    assert_eq!(waits.iter().filter(apart).count(), 1, "{waits:?}");
 }
 
 #[test]
