@@ -64,12 +64,12 @@ mod tests {
                 let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(level, 0, 0));
                 let (mut scratch, mut out) = (vec![0; scratch], Vec::new());
                 let (first, last) = bytes.split_at(length / 2);
-                for (piece, flush) in [(first, MZFlush::None), (last, MZFlush::Sync)] {
-                    let take = |piece: &[u8]| {
-                        out.extend_from_slice(piece);
+                for (part, flush) in [(first, MZFlush::None), (last, MZFlush::Sync)] {
+                    let take = |part: &[u8]| {
+                        out.extend_from_slice(part);
                         Ok::<_, Infallible>(())
                     };
-                    feed(&mut compressor, piece, &mut scratch, flush, take).unwrap();
+                    feed(&mut compressor, part, &mut scratch, flush, take).unwrap();
                 }
                 out.extend([3, 0]);
                 let mut found = Vec::new();

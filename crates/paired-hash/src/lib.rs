@@ -223,11 +223,11 @@ mod tests {
     use super::PairedHash;
 
     proptest! {
-        /// Files of every length, in pieces of every length, against the ordinary hash.
+        /// Files of every length, in parts of every length, against the ordinary hash.
         #[test]
         fn both_hashes_are_sha256(
             files in proptest::collection::vec((0..700_usize, any::<u8>(), any::<bool>()), 0..6),
-            piece in 1..300_usize,
+            part in 1..300_usize,
         ) {
             let mut paired = PairedHash::new();
             let mut archive = Vec::new();
@@ -237,7 +237,7 @@ mod tests {
                 if hashed {
                     paired.begin_file();
                 }
-                bytes.chunks(piece).for_each(|piece| paired.update(piece));
+                bytes.chunks(part).for_each(|part| paired.update(part));
                 if hashed {
                     prop_assert_eq!(paired.end_file(), <[u8; 32]>::from(Sha256::digest(&bytes)));
                 }

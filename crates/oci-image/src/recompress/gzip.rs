@@ -66,8 +66,8 @@ fn deflated(chunk: &[u8]) -> Vec<u8> {
     let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(3, 0, 0));
     let mut out = Vec::with_capacity(chunk.len() / 2);
     let mut scratch = vec![0; SCRATCH];
-    let take = |piece: &[u8]| {
-        out.extend_from_slice(piece);
+    let take = |part: &[u8]| {
+        out.extend_from_slice(part);
         Ok::<_, Infallible>(())
     };
     let Ok(()) = feed(&mut compressor, chunk, &mut scratch, MZFlush::Sync, take);

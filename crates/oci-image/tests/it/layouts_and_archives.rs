@@ -269,7 +269,8 @@ fn an_archive_of_an_older_docker_is_opened_without_reading_its_layers() {
             Made::File("c.json", config.as_bytes()),
             Made::File("1/layer.tar", &layers[0]),
             Made::File("2/layer.tar", &layers[1]),
-            Made::Link("3/layer.tar", "../1/layer.tar"),
+            Made::Link("3/layer.tar", "other.tar"),
+            Made::Link("3/other.tar", "../1/layer.tar"),
         ],
     );
     let (base, source) = open_archive(&store, &file, &arm64()).unwrap();
