@@ -4,7 +4,7 @@
 
 use std::io::Cursor;
 
-use debian_double::{Deb, Tar, archive, xz};
+use debian_fake::{Deb, Tar, archive, xz};
 use debian_package::{Error, Kind, read_each};
 use expect_test::expect;
 use proptest::prelude::*;

@@ -78,7 +78,7 @@ pub fn check_attribute(script: &Script<'_>, fmk: &Fmk<'_>, name: &str) -> Result
         };
         let is_int = |value: &Expr| matches!(value, Expr::Call(call) if is_dotted(&call.func, "int"));
         if let Some(value) = value.filter(|value| is_int(value) || value.is_number_literal_expr()) {
-            return Err(script.conflict(value.start(), format_args!("`self.{name}` is no string but a number")));
+            return Err(script.conflict(value.start(), format_args!("`self.{name}` is not a string but a number")));
         }
     }
     Ok(())

@@ -150,7 +150,7 @@ fn damaged(error: WheelError) -> anyhow::Error {
                 | LayerError::NotAFolder { .. }
                 | LayerError::Damaged { .. },
             ..
-        } => report::hinted(report::input(error.into()), "copy the file again from where it came"),
+        } => report::hinted(report::input(error.into()), "copy the file again from its source"),
         error => error.into(),
     }
 }

@@ -286,7 +286,7 @@ fn damaged(error: IndexError) -> anyhow::Error {
         IndexError::TooMuch { .. }
         | IndexError::Unpack(
             UnpackError::Refused { .. } | UnpackError::Tar { source: TarError::Malformed { .. }, .. },
-        ) => report::hinted(report::input(error.into()), "take another base, or make this one again"),
+        ) => report::hinted(report::input(error.into()), "use another base image, or rebuild this one"),
         error => error.into(),
     }
 }

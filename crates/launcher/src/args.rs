@@ -144,7 +144,7 @@ fn env(mut parser: Parser) -> Result<Invocation, Problem> {
         return Ok(Invocation::Variables);
     }
     let options = RunOptions { dry_run: true, ..RunOptions::read(&given)? };
-    let rank = given.read("rank", |text| text.parse().map_err(|_| format!("`{text}` is no rank")))?;
+    let rank = given.read("rank", |text| text.parse().map_err(|_| format!("`{text}` is not a rank")))?;
     Ok(Invocation::Env(options, rank))
 }
 

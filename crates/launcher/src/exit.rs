@@ -11,7 +11,7 @@ pub struct Exit(pub u8);
 /// What each of them says, for people.
 pub const CODES: &[(&str, &str)] = &[
     ("0", "every rank ended with 0, and the output of a task is where it belongs"),
-    ("1", "`rank-table check` found faults, or standard output is gone"),
+    ("1", "`rank-table check` found problems, or standard output is closed"),
     ("2", "wrong usage, a wrong path, or a rank table that can't be used: the input has to change"),
     ("124", "`--stall`: no rank had output or used its CPU for that long"),
     (

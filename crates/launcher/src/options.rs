@@ -146,7 +146,7 @@ pub enum Bind {
 const MIN_BACKOFF: Duration = Duration::from_secs(10);
 
 fn restarts(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("`{text}` is no number of restarts"))
+    text.parse().map_err(|_| format!("`{text}` is not a number of restarts"))
 }
 
 fn console(text: &str) -> Result<Option<Vec<u32>>, String> {

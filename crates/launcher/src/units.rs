@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// A duration: a number with `ms`, `s`, `m`, `h` or `d`, several of them in a row (`1h30m`), or a bare number of seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration: write `90`, `90s`, `1m30s`, `2h` or `500ms`");
+    let wrong = || format!("`{text}` is not a duration: write `90`, `90s`, `1m30s`, `2h` or `500ms`");
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
@@ -36,7 +36,7 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
 /// A size in bytes: a number with `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024), `KB`, `MB`, `GB`, `TB` (of 1000), `B` or
 /// nothing.
 pub fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no size: write `1073741824`, `512MiB` or `1GiB`");
+    let wrong = || format!("`{text}` is not a size: write `1073741824`, `512MiB` or `1GiB`");
     let (number, unit) = leading_number(text).ok_or_else(wrong)?;
     let unit = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -57,7 +57,7 @@ pub fn size(text: &str) -> Result<u64, String> {
 pub fn numbers(text: &str) -> Result<Vec<u32>, String> {
     /// Ranges are bounded before they are made: `0-4294967295` would not fit into memory.
     const MAX: usize = 1 << 20;
-    let wrong = || format!("`{text}` is no list of numbers: write `0,1,2` or `0-7`");
+    let wrong = || format!("`{text}` is not a list of numbers: write `0,1,2` or `0-7`");
     let mut seen = BTreeSet::new();
     let mut numbers = Vec::new();
     for part in text.split(',') {

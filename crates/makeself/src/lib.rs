@@ -93,11 +93,11 @@ impl Makeself {
 
     /// `start` is the beginning of a file of so many bytes.
     fn parse(start: &[u8], length: u64) -> Result<Self, String> {
-        let (read, whole) = script::parse(start).map_err(|why| format!("it is no archive of makeself: {why}"))?;
+        let (read, whole) = script::parse(start).map_err(|why| format!("not a makeself archive: {why}"))?;
         let expected = read.offset.saturating_add(read.payload());
         match whole {
             false if (start.len() as u64) < length => {
-                Err("it is no archive of makeself: its script has more than 4 MiB".to_owned())
+                Err("not a makeself archive: its script has more than 4 MiB".to_owned())
             }
             // The script itself is cut off, so that its length is not known.
             false => Err(format!("it is cut off: it must have more than {expected} bytes and has {length}")),

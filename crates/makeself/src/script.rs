@@ -30,7 +30,7 @@ pub(super) fn parse(start: &[u8]) -> Result<(Makeself, bool), &'static str> {
     let sizes = value("filesizes").ok_or("no line says how large the payload is (`filesizes=`)")?;
     let sizes: Option<Vec<u64>> = sizes.split_whitespace().map(|size| size.parse().ok()).collect();
     let sizes = sizes.filter(|sizes| (1..=MAX_PARTS).contains(&sizes.len()));
-    let sizes = sizes.ok_or("its `filesizes=` are no numbers")?;
+    let sizes = sizes.ok_or("its `filesizes=` are not numbers")?;
     let payload = sizes.iter().try_fold(0_u64, |sum, size| sum.checked_add(*size));
     if payload.is_none_or(|payload| payload > MAX_PAYLOAD) {
         return Err("its `filesizes=` are more than any file has");

@@ -114,15 +114,15 @@ fn other_files_are_no_archives() {
             &long,
         ],
         expect![[r#"
-            it is no archive of makeself: it does not begin with `#!` and an interpreter
-            it is no archive of makeself: no line says how many lines the script has (`skip=`, `head -n`)
-            it is no archive of makeself: no line says how many lines the script has (`skip=`, `head -n`)
-            it is no archive of makeself: it does not begin with `#!` and an interpreter
-            it is no archive of makeself: its `filesizes=` are no numbers
-            it is no archive of makeself: no line says how large the payload is (`filesizes=`)
-            it is no archive of makeself: it does not begin with `#!` and an interpreter
-            it is no archive of makeself: its `filesizes=` are more than any file has
-            it is no archive of makeself: its script has more than 4 MiB
+            not a makeself archive: it does not begin with `#!` and an interpreter
+            not a makeself archive: no line says how many lines the script has (`skip=`, `head -n`)
+            not a makeself archive: no line says how many lines the script has (`skip=`, `head -n`)
+            not a makeself archive: it does not begin with `#!` and an interpreter
+            not a makeself archive: its `filesizes=` are not numbers
+            not a makeself archive: no line says how large the payload is (`filesizes=`)
+            not a makeself archive: it does not begin with `#!` and an interpreter
+            not a makeself archive: its `filesizes=` are more than any file has
+            not a makeself archive: its script has more than 4 MiB
         "#]],
     );
 }

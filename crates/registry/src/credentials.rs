@@ -55,10 +55,10 @@ pub enum CredentialsError {
     #[error("failed to read logins from `{0}`")]
     Read(PathBuf, #[source] io::Error),
     /// The file is no JSON of the right shape, at this line and column, from 1.
-    #[error("logins in `{0}` are garbled at line {1}, column {2}")]
-    Garbled(PathBuf, usize, usize),
+    #[error("logins in `{0}` are malformed at line {1}, column {2}")]
+    Malformed(PathBuf, usize, usize),
     /// The entry of the file under this key is of no use.
-    #[error("the login for `{1}` in `{0}` is garbled: {2}")]
+    #[error("the login for `{1}` in `{0}` is malformed: {2}")]
     Entry(PathBuf, String, &'static str),
     /// This helper did not give what it should for this host.
     #[error("credential helper `{0}` {2}")]
@@ -79,7 +79,7 @@ impl CredentialsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Helper(program, host, _) => Some(format!("see what it says: `echo {host} | {program} get`")),
-            Self::Garbled(..) | Self::Entry(..) => Some("log in again: `docker login HOST`".to_owned()),
+            Self::Malformed(..) | Self::Entry(..) => Some("log in again: `docker login HOST`".to_owned()),
             _ => None,
         }
     }

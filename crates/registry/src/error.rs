@@ -227,7 +227,7 @@ impl Cause {
                 "SWR reads only Docker v2 manifests; build the image without asking for OCI"
             }
             Self::TagExists { .. } => "give the image another timestamp, or move the tag: `--overwrite`",
-            Self::TagLost { .. } => "somebody else pushed the same tag at the same time",
+            Self::TagLost { .. } => "another client pushed the same tag at the same time",
             Self::Damaged { .. } => "remove the blob from the store; the next build makes it again",
             Self::Busy { .. } => "SWR takes 20 requests a second from a tenant; try again in a moment",
             Self::Status(_, 413, _) => {

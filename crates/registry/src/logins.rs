@@ -86,8 +86,8 @@ impl Logins {
                 return Ok(Some(found));
             }
             let Some((key, entry)) = lookup(&config.auths, host) else { continue };
-            let garbled = |reason| CredentialsError::Entry(path.clone(), key.to_owned(), reason);
-            if let Some(found) = entry.credentials().map_err(garbled)? {
+            let malformed = |reason| CredentialsError::Entry(path.clone(), key.to_owned(), reason);
+            if let Some(found) = entry.credentials().map_err(malformed)? {
                 return Ok(Some(found));
             }
         }
@@ -186,7 +186,7 @@ fn read(path: &Path) -> Result<Option<ConfigFile>, CredentialsError> {
     // serde's own message could quote the file, that is a password.
     serde_json::from_slice(&bytes)
         .map(Some)
-        .map_err(|error| CredentialsError::Garbled(path.to_owned(), error.line(), error.column()))
+        .map_err(|error| CredentialsError::Malformed(path.to_owned(), error.line(), error.column()))
 }
 
 /// Sets the entry of `auths`.
@@ -249,7 +249,7 @@ mod tests {
     fn logins_are_found_by_host_whatever_form_the_key_has_and_never_quoted() {
         // base64 of `cn-1@AK:key:with:colons`
         let swr = r#"{"auths":{"swr.x.com":{"auth":"Y24tMUBBSzprZXk6d2l0aDpjb2xvbnM="}},"HttpHeaders":{}}"#;
-        let garbled = "the login for `r` in `FILE` is garbled:";
+        let malformed = "the login for `r` in `FILE` is malformed:";
         for (config, host, expected) in [
             (swr, "swr.x.com", "cn-1@AK / key:with:colons".to_owned()),
             (swr, "SWR.x.com", "cn-1@AK / key:with:colons".to_owned()),
@@ -263,12 +263,12 @@ mod tests {
             (r#"{"auths":null,"credHelpers":null,"credsStore":null}"#, "r", "none".to_owned()),
             ("{}", "r", "none".to_owned()),
             ("", "r", "none".to_owned()),
-            (r#"{"auths":{"r":"hunter2"}}"#, "r", "logins in `FILE` are garbled at line 1, column 23".to_owned()),
-            (r#"{"auths":{"r":{"auth":"hunter2!"}}}"#, "r", format!("{garbled} `auth` is not base64")),
+            (r#"{"auths":{"r":"hunter2"}}"#, "r", "logins in `FILE` are malformed at line 1, column 23".to_owned()),
+            (r#"{"auths":{"r":{"auth":"hunter2!"}}}"#, "r", format!("{malformed} `auth` is not base64")),
             (
                 r#"{"auths":{"r":{"auth":"aHVudGVy"}}}"#,
                 "r",
-                format!("{garbled} `auth` has no colon between name and password"),
+                format!("{malformed} `auth` has no colon between name and password"),
             ),
         ] {
             let folder = tempfile::tempdir().unwrap();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_garbled_file_is_not_touched_and_nothing_of_it_said() {
+    fn a_malformed_file_is_not_touched_and_nothing_of_it_said() {
         let folder = tempfile::tempdir().unwrap();
         let (logins, file) = logins(folder.path());
         fs::create_dir(folder.path().join("docker")).unwrap();

@@ -203,7 +203,7 @@ impl Registry {
                 Ok((answer.read(MANIFEST_LIMIT)?, next))
             })?;
             let page: Page = serde_json::from_slice(&bytes)
-                .map_err(|error| self.protocol(format!("its list of tags is garbled: {error}")))?;
+                .map_err(|error| self.protocol(format!("its list of tags is malformed: {error}")))?;
             let page = page.tags.unwrap_or_default();
             let empty = page.is_empty();
             if tags.len() + page.len() > MOST {

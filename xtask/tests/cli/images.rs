@@ -1,7 +1,7 @@
 //! `images` as it is run, against a registry in memory.
 
 use expect_test::expect;
-use registry_double::{Double, Fault, Options};
+use registry_fake::{FakeRegistry, Fault, Options};
 use serde_json::{Value, json};
 
 use crate::program::{program, run};
@@ -30,20 +30,20 @@ fn manifest(size: u64) -> Vec<u8> {
 
 #[test]
 fn every_page_is_listed_the_newest_first_with_digest_and_size() {
-    let double = Double::with(Options { page: 2, ..Options::default() });
+    let fake = FakeRegistry::with(Options { page: 2, ..Options::default() });
     for (tag, size) in [(OLD, 1_000), (NEW, 250_000_000), ("base", 7)] {
-        double.put_manifest("o/fmtk-ma", tag, DOCKER, &manifest(size));
+        fake.put_manifest("o/fmtk-ma", tag, DOCKER, &manifest(size));
     }
     let index = json!({ "schemaVersion": 2, "manifests": [] }).to_string();
-    double.put_manifest("o/fmtk-ma", "several", "application/vnd.oci.image.index.v1+json", index.as_bytes());
+    fake.put_manifest("o/fmtk-ma", "several", "application/vnd.oci.image.index.v1+json", index.as_bytes());
     expect![[r#"
         o/fmtk-ma:py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000     a943b58612e0   500.0 MB  2022-11-09T00:00:00Z
         o/fmtk-ma:py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325  e0ad7c57005e     2.0 kB  2022-10-28T18:13:25Z
         o/fmtk-ma:base                                                                  53756b49a088       14 B
         o/fmtk-ma:several                                                               bc5857ac9458
-    "#]].assert_eq(&images(&double.host(), &[]));
+    "#]].assert_eq(&images(&fake.host(), &[]));
 
-    let json: Value = serde_json::from_str(&images(&double.host(), &["--format", "json"])).unwrap();
+    let json: Value = serde_json::from_str(&images(&fake.host(), &["--format", "json"])).unwrap();
     let expected = json!({
         "user_image_url": format!("o/fmtk-ma:{NEW}"),
         "tag": NEW,
@@ -53,7 +53,7 @@ fn every_page_is_listed_the_newest_first_with_digest_and_size() {
         "os": "euler_2.8.3",
         "timestamp": "20221109000000",
         "created": "2022-11-09T00:00:00Z",
-        "digest": double.tag("o/fmtk-ma", NEW),
+        "digest": fake.tag("o/fmtk-ma", NEW),
         "size": 500_000_000,
     });
     assert_eq!(json[0], expected);
@@ -61,9 +61,9 @@ fn every_page_is_listed_the_newest_first_with_digest_and_size() {
 
 #[test]
 fn a_manifest_that_can_not_be_had_leaves_its_image_in_the_list() {
-    let double = Double::start();
-    double.put_manifest("o/fmtk-ma", OLD, DOCKER, &manifest(1));
-    double.plan(Fault::status("GET", "/manifests/", 404, "MANIFEST_UNKNOWN", "gone").always());
-    let line = images(&double.host(), &[]);
+    let fake = FakeRegistry::start();
+    fake.put_manifest("o/fmtk-ma", OLD, DOCKER, &manifest(1));
+    fake.plan(Fault::status("GET", "/manifests/", 404, "MANIFEST_UNKNOWN", "gone").always());
+    let line = images(&fake.host(), &[]);
     assert_eq!(line.split_whitespace().collect::<Vec<_>>(), [&format!("o/fmtk-ma:{OLD}"), "2022-10-28T18:13:25Z"]);
 }

@@ -24,7 +24,7 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
     let (code, missing) = say(folder.path(), &build);
     expect![[r#"
         error: no `tuning-kit` package: nothing in `pkg` is named `Ascend_mindxsdk_mxTuningKit-*.whl`
-        hint: copy the mxTuningKit wheel of MindX SDK to `pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements`, or take a base that has either, and give `--set packages.tuning-kit.required=false`
+        hint: copy the mxTuningKit wheel of MindX SDK to `pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements`, or use a base that has either, and give `--set packages.tuning-kit.required=false`
         hint: `cargo xtask image --sample` makes a small real image without the vendor's packages
         error: failed to open the base `oci:nowhere`
         caused by: `/nowhere` is not an OCI image layout: there is no file `oci-layout` in it
@@ -36,7 +36,7 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
     fs::write(folder.path().join("pkg/Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl"), "rubbish").unwrap();
     expect![[r#"
         error: wheel `pkg/Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)
-        hint: copy the file again from where it came
+        hint: copy the file again from its source
         error: failed to open the base `oci:nowhere`
         caused by: `/nowhere` is not an OCI image layout: there is no file `oci-layout` in it
     "#]]
@@ -44,7 +44,7 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
     // Whoever has to copy the base first is told of the packages before that.
     expect![[r#"
         error: wheel `pkg/Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)
-        hint: copy the file again from where it came
+        hint: copy the file again from its source
     "#]]
     .assert_eq(&say(folder.path(), &[&build[..], &["--base", "docker-archive:nowhere.tar"]].concat()).1);
 }
@@ -68,12 +68,12 @@ fn doctor_reads_the_packages() {
     expect![[r#"
         WRONG    packages       no `late` package: nothing in `pkg` is named `late-*.whl`
                  ->             copy it to `pkg`, or give `--set packages.late.required=false`
-        WRONG    packages       `pkg/Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run` can't be used: it is no archive of makeself: it does not begin with `#!` and an interpreter
-                 ->             copy the file again from where it came
+        WRONG    packages       `pkg/Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run` can't be used: not a makeself archive: it does not begin with `#!` and an interpreter
+                 ->             copy the file again from its source
         WRONG    packages       wheel `pkg/kit-1-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)
-                 ->             copy the file again from where it came
+                 ->             copy the file again from its source
         WRONG    packages       wheel `pkg/Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)
-                 ->             copy the file again from where it came
+                 ->             copy the file again from its source
     "#]]
     .assert_eq(&(lines.join("\n") + "\n"));
 }

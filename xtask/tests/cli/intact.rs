@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use oci_image::{Digest, Store};
-use registry_double::Double;
+use registry_fake::FakeRegistry;
 use serde_json::{Value, json};
 
 use crate::program::{program, run};
@@ -59,8 +59,8 @@ impl BuiltImage {
     }
 
     /// Pushes to a registry in memory; the exit code and what was said.
-    fn push(&self, double: &Double) -> (Option<i32>, String) {
-        self.run(&["push", "--org", "o", "--insecure", "--registry", &double.host()])
+    fn push(&self, fake: &FakeRegistry) -> (Option<i32>, String) {
+        self.run(&["push", "--org", "o", "--insecure", "--registry", &fake.host()])
     }
 
     /// Runs the program in the workspace.
@@ -72,28 +72,28 @@ impl BuiltImage {
 
 #[test]
 fn an_image_that_is_whole_is_pushed() {
-    let (image, double) = (BuiltImage::new(), Double::start());
-    let (code, said) = image.push(&double);
+    let (image, fake) = (BuiltImage::new(), FakeRegistry::start());
+    let (code, said) = image.push(&fake);
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(double.tag("o/fmtk-ma", TAG), Some(image.manifest.to_string()));
+    assert_eq!(fake.tag("o/fmtk-ma", TAG), Some(image.manifest.to_string()));
 }
 
 /// After a build that failed, or a sample, `push` took what was built last without a word.
 #[test]
 fn what_is_taken_though_it_was_not_named_is_said_where_another_may_be_meant() {
     let image = BuiltImage::new();
-    let (_, said) = image.push(&Double::start());
+    let (_, said) = image.push(&FakeRegistry::start());
     assert!(!said.contains("note: "), "{said}");
     let (code, said) = image.run(&["image", "--base", "oci:nowhere"]);
     assert_eq!(code, Some(2), "{said}");
-    let (code, said) = image.push(&Double::start());
+    let (code, said) = image.push(&FakeRegistry::start());
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("warning: this image is of 20221109000000; an `image` after it has failed"), "{said}");
     image.built_here(&image.manifest);
     let mut record: Value = image.store.record("image", &format!("fmtk-ma:{TAG}")).unwrap().unwrap();
     record["sample"] = json!(true);
     image.store.put_record("image", &format!("fmtk-ma:{TAG}"), &record).unwrap();
-    let (_, said) = image.push(&Double::start());
+    let (_, said) = image.push(&FakeRegistry::start());
     let sample = format!("warning: the image built last, `fmtk-ma:{TAG}`, is the sample\n");
     assert!(said.starts_with(&sample) && !said.contains("failed"), "{said}");
     let named = ["push", "--tag", TAG, "--org", "o", "--dry-run"];
@@ -110,7 +110,7 @@ fn what_the_store_has_lost_is_named_and_nothing_is_pushed() {
     ];
     for (blob, expected) in blobs {
         for content in [None, Some("other")] {
-            let (image, double) = (BuiltImage::new(), Double::start());
+            let (image, fake) = (BuiltImage::new(), FakeRegistry::start());
             let digest = blob(&image);
             let file = image.store.blob_path(&digest);
             match content {
@@ -118,52 +118,52 @@ fn what_the_store_has_lost_is_named_and_nothing_is_pushed() {
                 // A layer is read when it is sent; its length tells before.
                 Some(text) => fs::write(&file, [text, " and longer"].concat()).unwrap(),
             }
-            let (code, said) = image.push(&double);
+            let (code, said) = image.push(&fake);
             assert_eq!(code, Some(1), "{said}");
             for text in [expected, TAG, "hint: build the image again: `cargo xtask image --timestamp 20221109000000`"] {
                 assert!(said.contains(text), "no `{text}` in {said}");
             }
-            assert!(double.log().is_empty());
+            assert!(fake.log().is_empty());
         }
     }
 }
 
 #[test]
 fn a_layer_with_other_bytes_is_named_and_removed_so_that_the_next_build_makes_it() {
-    let (image, double) = (BuiltImage::new(), Double::start());
+    let (image, fake) = (BuiltImage::new(), FakeRegistry::start());
     let file = image.store.blob_path(&image.layer);
     fs::write(&file, "lager").unwrap();
-    let (code, said) = image.push(&double);
+    let (code, said) = image.push(&fake);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(&format!("layer `demo 1.0` of `fmtk-ma:{TAG}` was damaged in the store")), "{said}");
     assert!(said.contains("hint: build the image again"), "{said}");
     assert!(!file.exists());
-    assert_eq!(double.tag("o/fmtk-ma", TAG), None);
+    assert_eq!(fake.tag("o/fmtk-ma", TAG), None);
 }
 
 #[test]
 fn what_another_workspace_built_under_the_tag_is_not_taken_for_ones_own() {
-    let (image, double) = (BuiltImage::new(), Double::start());
+    let (image, fake) = (BuiltImage::new(), FakeRegistry::start());
     image.built_here(&image.layer);
-    let (code, said) = image.push(&double);
+    let (code, said) = image.push(&fake);
     assert_eq!(code, Some(2), "{said}");
     let now = format!("another build has made it {}", image.manifest);
     assert!(said.contains(&now) && said.contains(TAG) && said.contains("hint: build it again"), "{said}");
-    assert!(double.log().is_empty());
+    assert!(fake.log().is_empty());
 }
 
 #[test]
 fn a_record_that_is_not_the_manifests_is_not_pushed() {
-    let (image, double) = (BuiltImage::new(), Double::start());
+    let (image, fake) = (BuiltImage::new(), FakeRegistry::start());
     let key = format!("fmtk-ma:{TAG}");
     let mut record: Value = image.store.record("image", &key).unwrap().unwrap();
     let other = image.store.put_blob(b"other").unwrap();
     record["layers"][0]["blob"]["digest"] = json!(other);
     image.store.put_record("image", &key, &record).unwrap();
-    let (code, said) = image.push(&double);
+    let (code, said) = image.push(&fake);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("is not what its manifest says"), "{said}");
-    assert!(double.log().is_empty());
+    assert!(fake.log().is_empty());
 }
 
 /// A tag of the registry was shown as the store had it, without a word.

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write, path::Path, process::Stdio};
 
-use registry_double::{Auth, Double, Options};
+use registry_fake::{Auth, FakeRegistry, Options};
 
 use crate::program::program;
 
@@ -31,8 +31,8 @@ fn basic_and_bearer_registries_are_asked_before_anything_is_stored() {
     let basic = Auth::Basic { user: user.clone(), password: password.clone() };
     let bearer = Auth::Bearer { user, password, identity_token: "none".into() };
     for auth in [basic, bearer] {
-        let double = Double::with(Options { auth, ..Options::default() });
-        let host = double.host();
+        let fake = FakeRegistry::with(Options { auth, ..Options::default() });
+        let host = fake.host();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
 
@@ -53,9 +53,9 @@ fn basic_and_bearer_registries_are_asked_before_anything_is_stored() {
 fn the_long_term_key_is_made_of_the_secret_key() {
     // What `printf AK | openssl dgst -sha256 -hmac hunter2` prints.
     let password = "47f8cc9282431ef242cef2978d63f160faf115ba04e0c12aa5542f2cc98cf910".to_owned();
-    let double = Double::with(Options { auth: Auth::Basic { user: USER.into(), password }, ..Options::default() });
+    let fake = FakeRegistry::with(Options { auth: Auth::Basic { user: USER.into(), password }, ..Options::default() });
     let folder = tempfile::tempdir().unwrap();
-    let flags = ["--region", "cn-1", "--ak", "AK", "--registry", &double.host()];
+    let flags = ["--region", "cn-1", "--ak", "AK", "--registry", &fake.host()];
     let (code, said) = login(folder.path(), &flags, "hunter2\n");
     assert_eq!(code, Some(0), "{said}");
     assert!(!said.contains("24 hours"), "{said}");
@@ -65,9 +65,9 @@ fn the_long_term_key_is_made_of_the_secret_key() {
 #[test]
 fn only_the_line_of_the_console_is_said_to_end() {
     let (user, password) = ("alice".to_owned(), KEY.to_owned());
-    let double = Double::with(Options { auth: Auth::Basic { user, password }, ..Options::default() });
+    let fake = FakeRegistry::with(Options { auth: Auth::Basic { user, password }, ..Options::default() });
     let folder = tempfile::tempdir().unwrap();
-    let host = double.host();
+    let host = fake.host();
     let (code, said) = login(folder.path(), &["--username", "alice", "--registry", &host], "wrong\n");
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("hint: check the name and the password") && !said.contains("24 hours"), "{said}");

@@ -119,7 +119,7 @@ fn native(kit: &Kit) -> anyhow::Result<Vec<Row>> {
     let (folder, archive) = (bench.folder("links")?, bench.path("links.tar"));
     bench.command("sh").arg("-eu").arg(data("image_of_links.sh")).args([&folder, &archive]).run()?;
     let is_link = folder.join("lib").is_symlink();
-    ensure!(is_link, "on this machine `/lib` is no link to `/usr/lib`, as an image of links needs");
+    ensure!(is_link, "on this machine `/lib` is not a link to `/usr/lib`, as an image of links needs");
     let import = kit.docker.command().arg("import").arg(&archive).run()?;
     let stamp = format!("/bed/stamp-{}", tools::OWN_TARGET);
     let container = Container {

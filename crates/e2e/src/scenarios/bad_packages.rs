@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{bail, ensure};
-use wheel_double::{WheelDouble, x86_64_library};
+use wheel_fake::{FakeWheel, x86_64_library};
 
 use super::world::{Project, World, nothing_is_left};
 use crate::testbed::{bytes, recipe, wheel, write};
@@ -16,7 +16,7 @@ const CASES: &[Case] = &[
     (
         "two packages for one glob",
         |folder, _| {
-            WheelDouble::new("alpha").write(folder)?;
+            FakeWheel::new("alpha").write(folder)?;
             alpha(folder, |wheel| wheel.tag("py2.py3-none-any"))
         },
         &["alpha-1.0-py3-none-any.whl", "alpha-1.0-py2.py3-none-any.whl"],
@@ -25,14 +25,14 @@ const CASES: &[Case] = &[
     ("corrupt wheel", |folder, real| damaged(folder, real, |bytes| bytes[20_000] ^= 0x55), &["alpha-1.0"]),
     (
         "RECORD mismatch",
-        |folder, _| alpha(folder, WheelDouble::lying_record),
+        |folder, _| alpha(folder, FakeWheel::lying_record),
         &["alpha-1.0-py3-none-any.whl", "alpha.py", "RECORD"],
     ),
     (
         "RECORD mismatch in two wheels",
         |folder, _| {
-            WheelDouble::new("beta").lying_record().write(folder)?;
-            alpha(folder, WheelDouble::lying_record)
+            FakeWheel::new("beta").lying_record().write(folder)?;
+            alpha(folder, FakeWheel::lying_record)
         },
         &["alpha-1.0-py3-none-any.whl", "beta-1.0-py3-none-any.whl", "alpha.py", "beta"],
     ),
@@ -59,7 +59,7 @@ const CASES: &[Case] = &[
     (
         "one path in two wheels with different bytes",
         |folder, _| {
-            WheelDouble::new("beta").file("shared.py", b"A = 2\n").write(folder)?;
+            FakeWheel::new("beta").file("shared.py", b"A = 2\n").write(folder)?;
             alpha(folder, |wheel| wheel.file("shared.py", b"A = 1\n"))
         },
         &["shared.py", "alpha", "beta"],
@@ -97,13 +97,13 @@ pub fn run(world: &World) -> anyhow::Result<()> {
 /// target.
 pub fn requirements(world: &World) -> anyhow::Result<()> {
     let project = project(world, "requirements", &["alpha", "beta"])?;
-    WheelDouble::new("alpha")
+    FakeWheel::new("alpha")
         .requires("nowhere>=2; python_version < '4' and platform_machine == 'aarch64'")
         .requires("elsewhere; sys_platform == 'win32'")
         .requires("extras; extra == 'all'")
         .requires("Beta<1")
         .write(&project.pkg())?;
-    WheelDouble::new("beta").write(&project.pkg())?;
+    FakeWheel::new("beta").write(&project.pkg())?;
 
     let refused = project.image(world.base()?).fails(2)?;
     refused.says(&["nowhere", "alpha", "--allow-missing"])?;
@@ -124,8 +124,8 @@ fn project<'w>(world: &'w World, name: &str, kinds: &[&str]) -> anyhow::Result<P
     world.project(name, &recipe(&settings))
 }
 
-fn alpha(folder: &Path, change: impl FnOnce(WheelDouble) -> WheelDouble) -> anyhow::Result<()> {
-    change(WheelDouble::new("alpha")).write(folder)?;
+fn alpha(folder: &Path, change: impl FnOnce(FakeWheel) -> FakeWheel) -> anyhow::Result<()> {
+    change(FakeWheel::new("alpha")).write(folder)?;
     Ok(())
 }
 

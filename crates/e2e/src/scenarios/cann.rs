@@ -156,7 +156,7 @@ pub fn refused(world: &World) -> anyhow::Result<()> {
     let middle = changed.len() - 500;
     changed[middle] ^= 1;
     refuses(&run, &changed, &["part 1 of its payload is damaged", "CRC"])?;
-    refuses(&run, b"#!/bin/sh\necho hello\n", &["it is no archive of makeself"])?;
+    refuses(&run, b"#!/bin/sh\necho hello\n", &["not a makeself archive"])?;
     let other = run.with_file_name("Ascend-cann-toolkit_5.1.RC1_linux-x86_64.run");
     fs::remove_file(&run).context("failed to remove the stand-in")?;
     refuses(&other, &whole, &["is CANN `5.1.RC1`", "is for `x86_64`", "--set versions.cann=5.1.RC1"])?;

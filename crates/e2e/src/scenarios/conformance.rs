@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use wheel_double::WheelDouble;
+use wheel_fake::FakeWheel;
 
 use super::{
     scripts,
@@ -87,7 +87,7 @@ fn built_by(world: &World, engine: &dyn Engine, context: &Path) -> anyhow::Resul
 pub fn pushed_by_hand(world: &World) -> anyhow::Result<()> {
     let (docker, base) = (world.docker()?, world.base_image()?);
     let project = world.project("context-pushed", &recipe(&[("packages.alpha.glob", "alpha-*.whl")]))?;
-    WheelDouble::new("alpha").write(&project.pkg())?;
+    FakeWheel::new("alpha").write(&project.pkg())?;
     let context = project.path("context");
     let image = || {
         let image = project.command("image").args(["--insecure", "--timestamp", STAMP, "--base", &base]);
@@ -121,7 +121,7 @@ fn old_base(world: &World) -> anyhow::Result<String> {
     let scripts = own_files("ascend910", fmtk::resolve::scripts::FOLDER, "0640");
     let text = recipe(&[("packages.old.glob", "packaging-1.0-*.whl")]) + &scripts;
     let project = world.project("conformance/old-base", &text)?;
-    let old = WheelDouble::new("packaging").file("packaging/__init__.py", b"old\n");
+    let old = FakeWheel::new("packaging").file("packaging/__init__.py", b"old\n");
     old.file("packaging/old.py", b"old\n").write(&project.pkg())?;
     scripts::vendors(&world.log, &project.path("ascend910"), &scripts::look_alike()?)?;
     let base = format!("oci:{}", project.path("base").display());

@@ -41,7 +41,7 @@ pub fn full_disk(world: &World) -> anyhow::Result<()> {
     mount_with("size=90m").run()?;
     let store = with_base(world, &mount.join("store"))?;
     let failed = world.sample(&store)?.fails(1)?;
-    failed.says(&["error: failed to ", "No space left on device", "hint: make disk space", "--store DIR"])?;
+    failed.says(&["error: failed to ", "No space left on device", "hint: free disk space", "--store DIR"])?;
     nothing_is_left(&store)?;
     world.say("the full disk was told; now it grows");
     mount_with("remount,size=1g").run()?;

@@ -52,7 +52,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     boot.extend(PATHS.map(|(name, path)| format!("--{name}={path}")));
     let job = Job::new(world, &project, "native")?;
     let done = job.boot(&native, &boot)?.run()?;
-    done.says(&["`--backend=x` is no parameter", "SUCCEEDED", "all 2 ranks of this server succeeded"])?;
+    done.says(&["`--backend=x` is not a parameter", "SUCCEEDED", "all 2 ranks of this server succeeded"])?;
     job.check("out/modelarts-job-1/node_0", "mount/log")?;
     job.check("out/modelarts-job-1/node_0", "logs/modelarts-job-1/mxLaunchKit/node_0")?;
     world.say(format!("launcher.py with ranks of our own: {:.1} s", done.seconds));

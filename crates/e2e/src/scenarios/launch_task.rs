@@ -67,7 +67,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
 fn whole(tools: &Tools<'_>, fault: &str) -> anyhow::Result<()> {
     let case = Case::new(tools, fault)?;
     let done = case.command(&["--backend=ascend"]).env("FAULTS", fault).run()?;
-    done.says(&["`--backend=ascend` is no parameter"])?;
+    done.says(&["`--backend=ascend` is not a parameter"])?;
     let mut outputs = Vec::new();
     for run in paths(&case.path("buckets/b/out/modelarts-job-1/node_3"))? {
         for output in paths(&run)? {
@@ -106,7 +106,7 @@ fn shim(tools: &Tools<'_>) -> anyhow::Result<()> {
     };
     let wrong = ["--task_type=train", "--backend=ascend"].map(OsStr::new);
     let refused = call(&tools.program, &wrong).fails(2)?;
-    refused.says(&["`--backend=ascend` is no parameter", "`task_type`: `train` is not"])?;
+    refused.says(&["`--backend=ascend` is not a parameter", "`task_type`: `train` is not"])?;
     let gone = call(Path::new("/not/there"), &wrong).fails(127)?;
     gone.says(&["error: failed to start `/not/there`: No such file", "hint: "])?;
     let echo = tools.world.folder("launch-task")?.join("echo");

@@ -152,7 +152,7 @@ impl World {
     pub fn base_layout(&self) -> anyhow::Result<PathBuf> {
         match self.base()? {
             ImageRef::Layout { dir, .. } => Ok(dir),
-            base => bail!("`{base}` is no layout"),
+            base => bail!("`{base}` is not a layout"),
         }
     }
 

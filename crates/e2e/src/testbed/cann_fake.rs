@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use wheel_double::WheelDouble;
+use wheel_fake::FakeWheel;
 
 use super::{
     Log,
@@ -26,7 +26,7 @@ const HEADER: &str = "/usr/share/makeself/makeself-header.sh";
 pub fn cann_fake(log: &Log, folder: &Path) -> anyhow::Result<PathBuf> {
     let content = folder.join("cann-content");
     script(&content.join("install.sh"), &read(&data("cann_fake.sh"))?.replace("@VERSION@", CANN))?;
-    WheelDouble::new("te").write(&content)?;
+    FakeWheel::new("te").write(&content)?;
 
     let header = read(Path::new(HEADER))?;
     ensure!(header.contains(REFUSAL), "`{HEADER}` is of another makeself than 2.4");

@@ -158,7 +158,7 @@ fn no_stage_imports_from_one_above_it() {
     let mut found = Vec::new();
     for arrow in arrows::arrows(&crates()["crates/fmtk"]).into_iter().filter(|arrow| arrow.folder.is_empty()) {
         let [from, to] =
-            [&arrow.from, &arrow.to].map(|name| level(name).unwrap_or_else(|| panic!("`{name}` is no stage")));
+            [&arrow.from, &arrow.to].map(|name| level(name).unwrap_or_else(|| panic!("`{name}` is not a stage")));
         if from >= to {
             found.push(format!("{} > {} ({})", arrow.from, arrow.to, arrow.said));
         }
@@ -172,7 +172,7 @@ fn no_user_compiles_what_is_for_tests() {
     for (path, text) in files(&["Cargo.toml"]) {
         let needs = text.split_once("\n[dependencies]").map_or("", |(_, rest)| rest.split("\n[").next().unwrap());
         let names = needs.lines().map(|line| line.split(['.', ' ', '=']).next().unwrap());
-        let for_tests = names.filter(|name| *name == "e2e" || name.ends_with("-double"));
+        let for_tests = names.filter(|name| *name == "e2e" || name.ends_with("-fake"));
         if path != "crates/e2e/Cargo.toml" {
             found.extend(for_tests.map(|name| format!("{path}: {name}")));
         }

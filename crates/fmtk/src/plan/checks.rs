@@ -60,7 +60,7 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
     if account.parse::<u64>().is_err() && index.user(account).is_none() {
         let known: Vec<&str> = index.users.iter().map(|user| user.name.as_str()).collect();
         let hint = match known.is_empty() {
-            true => "set `user` to a number; its `/etc/passwd` names nobody".to_owned(),
+            true => "set `user` to a number; its `/etc/passwd` lists no users".to_owned(),
             false => format!("set `user` to a number or to one that it has: {}", known.join(", ")),
         };
         problems.push(format_args!("the base `{name}` has no user `{account}`"), Some(hint));
@@ -149,7 +149,7 @@ fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
     const BY_HAND: &str = "copy the wheel to the package folder and give it a kind in `[packages]`";
     let Missing { by, requirement, malformed, .. } = missing;
     if *malformed {
-        return "take another version of it, or give `--allow-missing`".to_owned();
+        return "use another version of it, or pass `--allow-missing`".to_owned();
     }
     let is_of_pypi = |wheel: &Wheel| {
         wheel.facts.name == *by && wheel.package.path.parent().is_some_and(|folder| folder.ends_with(PYPI))

@@ -58,7 +58,7 @@ fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, wa
                     "the base `{base}` has MindSpore `{version}` as `{name}`, which the wheel of `{other}` `{wanted}` \
                      would be mixed with: both are the module `mindspore`"
                 ),
-                format!("take a base without `{name}`, or leave out the wheel"),
+                format!("use a base without `{name}`, or leave out the wheel"),
             ),
         };
         problems.push(message, Some(hint));

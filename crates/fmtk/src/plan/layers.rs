@@ -114,7 +114,7 @@ pub(super) fn wheels(
                 progress::count(planned.len(), "wheel"),
                 progress::count(most - room, "other layer"),
             ),
-            Some("take a base with fewer layers, or a larger `layout.max_layer`".to_owned()),
+            Some("use a base with fewer layers, or a larger `layout.max_layer`".to_owned()),
         );
         return (Vec::new(), max_layer);
     };

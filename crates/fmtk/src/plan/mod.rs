@@ -244,7 +244,7 @@ impl Plan {
         if taken > MAX_LAYERS {
             problems.push(
                 format_args!("the image would have {taken} layers without any wheel, {MAX_LAYERS} can be stacked"),
-                Some("take a base with fewer layers".to_owned()),
+                Some("use a base with fewer layers".to_owned()),
             );
         }
         let (folders, attrs) = folders::of_files(inputs, &known, &of_wheel, &files);

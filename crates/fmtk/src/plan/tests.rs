@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use expect_test::expect_file;
 use oci_image::{Attr, Base, BaseIndex, Digest, Layer, MTIME, Store};
-use wheel_double::WheelDouble;
+use wheel_fake::FakeWheel;
 use wheel_layer::WheelFacts;
 
 use super::{CannInput, Inputs, Plan, PlannedLayer};
@@ -93,11 +93,11 @@ impl World {
             // Its requirements, and files of so many bytes.
             "wheel" => {
                 let name: &'static str = path.clone().leak();
-                let part = |wheel: WheelDouble, part: &str| match part.split_once(':') {
+                let part = |wheel: FakeWheel, part: &str| match part.split_once(':') {
                     Some((file, size)) => wheel.file(file, &vec![1; size.parse().unwrap()]),
                     None => wheel.requires(part),
                 };
-                self.wheel(&more.split_whitespace().fold(WheelDouble::new(name), part));
+                self.wheel(&more.split_whitespace().fold(FakeWheel::new(name), part));
             }
             "own" => {
                 let (owner, size) = more.split_once(' ').unwrap();
@@ -152,7 +152,7 @@ impl World {
         self
     }
 
-    fn wheel(&mut self, wheel: &WheelDouble) -> &mut Self {
+    fn wheel(&mut self, wheel: &FakeWheel) -> &mut Self {
         let path = wheel.write(self.folder.path()).unwrap();
         let (bytes, facts) = (std::fs::read(&path).unwrap(), Arc::new(WheelFacts::read(&path).unwrap()));
         self.wheels.push(Wheel { package: package(PYPI, path.file_name().unwrap().to_str().unwrap(), &bytes), facts });
@@ -276,7 +276,7 @@ fn base(store: &Store, tar: &[u8], architecture: &str) -> Base {
 #[test]
 fn the_same_inputs_give_the_same_plan() {
     let mut world = World::new(RECIPE);
-    world.wheel(&WheelDouble::new("one")).wheel(&WheelDouble::new("two"));
+    world.wheel(&FakeWheel::new("one")).wheel(&FakeWheel::new("two"));
     let plan = world.plan().unwrap();
     assert_eq!(plan, world.plan().unwrap());
     // In whatever order the packages were found.
@@ -293,7 +293,7 @@ fn folders_that_are_links_in_the_base_stay_links() {
         launch.front = false
     "#,
     );
-    let wheel = WheelDouble::new("one").file("one-1.0.data/scripts/x", b"");
+    let wheel = FakeWheel::new("one").file("one-1.0.data/scripts/x", b"");
     world.link("py", "opt/py").dir("usr/bin", 0o755, 0).link("usr/local", "bin").wheel(&wheel);
     let plan = world.plan().unwrap();
     let Some(PlannedLayer::Wheel(wheel)) = plan.layers.first() else { panic!("{plan}") };
@@ -313,7 +313,7 @@ fn folders_that_are_links_in_the_base_stay_links() {
 #[test]
 fn a_wheel_goes_behind_the_links_of_the_base() {
     let mut world = World::new(RECIPE);
-    let wheel = WheelDouble::new("one").file("one-1.0.data/data/man/man1/one.1", b"");
+    let wheel = FakeWheel::new("one").file("one-1.0.data/data/man/man1/one.1", b"");
     world.dir("opt/py/share/man", 0o700, 1000).link("opt/py/man", "share/man").wheel(&wheel);
     let plan = world.plan().unwrap();
     let Some(PlannedLayer::Wheel(wheel)) = plan.layers.first() else { panic!("{plan}") };
@@ -327,7 +327,7 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
     let world = |engine, installed| {
         let mut world = World::new(&format!("{RECIPE}\ncann = {{ user = true, drop = [\"/tmp\", \"*.pyc\"] }}\n"));
         world.dir("usr", 0o755, 0).dir("usr/local", 0o755, 0).dir("usr/local/bin", 0o711, 0);
-        world.wheel(&WheelDouble::new("alpha"));
+        world.wheel(&FakeWheel::new("alpha"));
         let file = "Ascend-cann-toolkit_none_linux-aarch64.run";
         let installer = Package { size: 1 << 30, ..package(CANN, file, b"run") };
         world.cann = Some(CannInput { installer, engine, installed });

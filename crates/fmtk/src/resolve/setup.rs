@@ -162,7 +162,7 @@ fn walk<'a>(
             Some(to) if path.is_symlink() && path.is_dir() => Err((
                 format!("`{}` of `[[files]]` is a link to a folder", path.display()),
                 Some(format!(
-                    "put the folder in its place, or take the link away and give the folder a `[[files]]` of its own with \
+                    "put the folder where the link is, or remove the link and give the folder a `[[files]]` of its own with \
                      `to = \"{to}\"`"
                 )),
             )),

@@ -31,7 +31,7 @@ pub fn of_registry(cause: &(dyn Error + 'static)) -> Option<String> {
 
 fn of_logins(error: &CredentialsError) -> Option<String> {
     match error {
-        CredentialsError::Garbled { .. } => {
+        CredentialsError::Malformed { .. } => {
             Some("fix the file or move it away, then log in again: `cargo xtask login`".to_owned())
         }
         CredentialsError::Entry(_, host, _) => Some(format!("log in again: `{}`", login(host))),
@@ -43,7 +43,7 @@ fn of_logins(error: &CredentialsError) -> Option<String> {
 pub(super) fn of_store(cause: &(dyn Error + 'static)) -> Option<String> {
     store_error(cause)
         .filter(|error| error.is_full())
-        .map(|_| "make disk space where the store is, or name another folder for it with `--store DIR`".to_owned())
+        .map(|_| "free disk space where the store is, or name another folder for it with `--store DIR`".to_owned())
 }
 
 /// The store's error, which libraries show as their own: it is not among their causes.
@@ -105,7 +105,7 @@ mod tests {
             error: failed to build
             caused by: failed to write to `/store`
             caused by: no storage space
-            hint: make disk space where the store is, or name another folder for it with `--store DIR`
+            hint: free disk space where the store is, or name another folder for it with `--store DIR`
         "#]]
         .assert_eq(&report::render(&wheel.unwrap_err()));
     }
@@ -122,10 +122,10 @@ mod tests {
     #[test]
     fn whoever_lacks_a_login_is_sent_to_ours() {
         use registry::{CredentialSource, Credentials, Logins, Registry, RegistryOptions, Secret};
-        use registry_double::{Auth, Double, Options};
+        use registry_fake::{Auth, FakeRegistry, Options};
         let auth = Auth::Basic { user: "u".to_owned(), password: "p".to_owned() };
-        let double = Double::with(Options { auth, ..Options::default() });
-        let host: Host = double.host().parse().unwrap();
+        let fake = FakeRegistry::with(Options { auth, ..Options::default() });
+        let host: Host = fake.host().parse().unwrap();
         let said = |credentials| {
             let options = RegistryOptions { credentials, insecure: true, ..RegistryOptions::default() };
             let error = Registry::new(host.clone(), options).ping().unwrap_err().into();

@@ -138,7 +138,7 @@ fn attend(watched: &Watched<'_>, node: usize, mut child: Child, sender: &Sender<
 }
 
 fn parsed(code: &str) -> anyhow::Result<i32> {
-    code.trim().parse().with_context(|| format!("the engine's exit code `{code}` is no number"))
+    code.trim().parse().with_context(|| format!("the engine's exit code `{code}` is not a number"))
 }
 
 /// Stops containers as the platform does: SIGTERM, and SIGKILL after the grace.

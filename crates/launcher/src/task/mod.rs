@@ -29,7 +29,7 @@ pub fn run(request: Request) -> Result<Exit, Failure> {
 
 fn obey(request: Request) -> Result<Exit, Failure> {
     for word in &request.ignored {
-        say(&format!("warning: `{word}` is no parameter of a task and is ignored"));
+        say(&format!("warning: `{word}` is not a parameter of a task and is ignored"));
     }
     let (checked, notes) = check::check(&request, &variables::own)?;
     notes.iter().for_each(|note| say(&format!("warning: {note}")));

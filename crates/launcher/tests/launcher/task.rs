@@ -131,7 +131,7 @@ fn all_faults_are_told_at_once() {
         "`data_path`: `data` is not an absolute path",
         "/wide.py/x` has '.' in it",
         "`use_sfs`: `maybe` is neither `true` nor `false`",
-        "`device_num`: `0` is no number of devices",
+        "`device_num`: `0` is not a number of devices",
         "`log_path`: `logs` is not an absolute path",
         "`model_config_path`: ",
         "hint: `fmtk-launch task --help`",
@@ -258,9 +258,9 @@ fn what_is_unknown_or_risky_is_warned_of() {
     let finished =
         finish(&mut place.task(&format!("{FINETUNE} --backend=ascend --new_one 5 --ckpt_path=@/ckpt"))).ends(0);
     finished.says(&[
-        "warning: `--backend=ascend` is no parameter of a task and is ignored\n",
-        "warning: `--new_one` is no parameter",
-        "warning: `5` is no parameter",
+        "warning: `--backend=ascend` is not a parameter of a task and is ignored\n",
+        "warning: `--new_one` is not a parameter",
+        "warning: `5` is not a parameter",
         "/data` has mode 0755, and the tuning kit wants 0750 at most: `chmod 0750` it",
         "warning: `ckpt_path` is ignored: `finetune` has no use for it",
     ]);

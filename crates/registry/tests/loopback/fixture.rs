@@ -12,7 +12,7 @@ use oci_image::{BlobSource, Descriptor};
 use registry::{
     CredentialSource, Error, Proxies, Push, PushBlob, PushReport, Registry, RegistryOptions, Retry, Timeouts,
 };
-use registry_double::Double;
+use registry_fake::FakeRegistry;
 
 /// Docker's manifest, version 2, schema 2.
 pub const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -30,12 +30,12 @@ pub fn options() -> RegistryOptions {
     }
 }
 
-pub fn client(double: &Double) -> Registry {
-    client_with(double, options())
+pub fn client(fake: &FakeRegistry) -> Registry {
+    client_with(fake, options())
 }
 
-pub fn client_with(double: &Double, options: RegistryOptions) -> Registry {
-    Registry::new(double.host().parse().unwrap(), options)
+pub fn client_with(fake: &FakeRegistry, options: RegistryOptions) -> Registry {
+    Registry::new(fake.host().parse().unwrap(), options)
 }
 
 /// Retries that note their waits.
@@ -71,7 +71,7 @@ pub fn bytes(seed: u64, size: usize) -> Vec<u8> {
 pub fn descriptor(bytes: &[u8]) -> Descriptor {
     Descriptor {
         media_type: "application/octet-stream".to_owned(),
-        digest: registry_double::digest(bytes).parse().unwrap(),
+        digest: registry_fake::digest(bytes).parse().unwrap(),
         size: bytes.len() as u64,
         urls: Vec::new(),
     }
@@ -116,7 +116,7 @@ impl Image {
     }
 
     pub fn digest(&self) -> String {
-        registry_double::digest(&self.manifest)
+        registry_fake::digest(&self.manifest)
     }
 
     /// A push to `o/r:t`.
@@ -141,7 +141,7 @@ impl Image {
 }
 
 /// Message, causes and hint, as people see them, without what differs from run to run.
-pub fn shown(error: &Error, double: &Double) -> String {
+pub fn shown(error: &Error, fake: &FakeRegistry) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -151,11 +151,11 @@ pub fn shown(error: &Error, double: &Double) -> String {
     if let Some(hint) = error.hint() {
         text.push_str(&format!("\nhint: {hint}"));
     }
-    text.replace(&double.host(), "HOST").replace(&double.port().to_string(), "PORT")
+    text.replace(&fake.host(), "HOST").replace(&fake.port().to_string(), "PORT")
 }
 
 /// The log as `METHOD path status` lines, without what the search for the scheme asks.
-pub fn asked(double: &Double) -> Vec<String> {
-    let log = double.log();
+pub fn asked(fake: &FakeRegistry) -> Vec<String> {
+    let log = fake.log();
     log.iter().filter(|entry| entry.path != "/v2/").map(ToString::to_string).collect()
 }

@@ -8,12 +8,12 @@ use std::{
 
 use expect_test::expect;
 use registry::{Cause, Proxies, Registry, RegistryOptions};
-use registry_double::Double;
+use registry_fake::FakeRegistry;
 
 use crate::fixture::{Image, bytes, client_with, options, shown};
 
-fn named(double: &Double, options: RegistryOptions) -> Registry {
-    Registry::new(format!("registry.test:{}", double.port()).parse().unwrap(), options)
+fn named(fake: &FakeRegistry, options: RegistryOptions) -> Registry {
+    Registry::new(format!("registry.test:{}", fake.port()).parse().unwrap(), options)
 }
 
 fn loopback() -> RegistryOptions {
@@ -22,16 +22,16 @@ fn loopback() -> RegistryOptions {
 
 #[test]
 fn a_registry_in_plain_http_is_refused_unless_called_insecure() {
-    let double = Double::start();
-    let error = named(&double, loopback()).ping().unwrap_err();
+    let fake = FakeRegistry::start();
+    let error = named(&fake, loopback()).ping().unwrap_err();
     expect![[r#"
         failed to reach registry `registry.test:PORT`
         caused by: `registry.test:PORT` answered in plain HTTP where HTTPS was expected
         hint: if this registry has no HTTPS: `--insecure`"#]]
-    .assert_eq(&shown(&error, &double));
-    let registry = named(&double, RegistryOptions { insecure: true, ..loopback() });
+    .assert_eq(&shown(&error, &fake));
+    let registry = named(&fake, RegistryOptions { insecure: true, ..loopback() });
     Image::new(&[bytes(1, 100)]).push(&registry).unwrap();
-    assert!(double.tag("o/r", "t").is_some());
+    assert!(fake.tag("o/r", "t").is_some());
 }
 
 #[test]
@@ -100,27 +100,27 @@ fn through(address: &str, except: &str) -> Proxies {
 
 #[test]
 fn a_proxy_is_used_for_names_that_only_it_knows() {
-    let double = Double::start();
-    let (address, served, stop) = proxy(double.port());
+    let fake = FakeRegistry::start();
+    let (address, served, stop) = proxy(fake.port());
     let options = RegistryOptions { insecure: true, proxies: through(&address, ""), ..options() };
-    let registry = named(&double, options);
+    let registry = named(&fake, options);
     Image::new(&[bytes(1, 2_000_000)]).push(&registry).unwrap();
-    assert!(double.tag("o/r", "t").is_some());
+    assert!(fake.tag("o/r", "t").is_some());
     stop();
     let asked = served.join().unwrap();
-    let line = format!("CONNECT registry.test:{} HTTP/1.1", double.port());
+    let line = format!("CONNECT registry.test:{} HTTP/1.1", fake.port());
     assert!(asked.contains(&line), "{asked:?}");
     assert!(asked.contains(&"Proxy-Authorization: Basic bWU6aHVudGVyMg==".to_owned()), "{asked:?}");
 }
 
 #[test]
 fn loopback_exceptions_and_given_addresses_go_past_the_proxy() {
-    let double = Double::start();
+    let fake = FakeRegistry::start();
     // Nothing listens on port 1: whoever goes there fails.
     let nowhere = through("127.0.0.1:1", "");
-    client_with(&double, RegistryOptions { proxies: nowhere.clone(), ..options() }).ping().unwrap();
-    named(&double, RegistryOptions { insecure: true, proxies: nowhere.clone(), ..loopback() }).ping().unwrap();
-    let error = named(&double, RegistryOptions { proxies: nowhere, ..options() }).ping().unwrap_err();
+    client_with(&fake, RegistryOptions { proxies: nowhere.clone(), ..options() }).ping().unwrap();
+    named(&fake, RegistryOptions { insecure: true, proxies: nowhere.clone(), ..loopback() }).ping().unwrap();
+    let error = named(&fake, RegistryOptions { proxies: nowhere, ..options() }).ping().unwrap_err();
     // It is the proxy that is not there, and not the registry.
     assert!(matches!(error.cause(), Cause::Proxy { .. }), "{error:?}");
     assert!(!format!("{error:?}").contains("hunter2"));
@@ -128,15 +128,15 @@ fn loopback_exceptions_and_given_addresses_go_past_the_proxy() {
 
 #[test]
 fn a_proxy_that_refuses_is_told_from_a_registry_that_does() {
-    let double = Double::start();
+    let fake = FakeRegistry::start();
     let (address, served, stop) = proxy(0);
     let options = RegistryOptions { proxies: through(&address, ""), ..options() };
-    let error = named(&double, options).ping().unwrap_err();
+    let error = named(&fake, options).ping().unwrap_err();
     expect![[r#"
         failed to reach registry `registry.test:PORT`
         caused by: the proxy did not connect to `registry.test:PORT`: proxy server responded 403/403
         hint: to go past the proxy, add `registry.test:PORT` to NO_PROXY"#]]
-    .assert_eq(&shown(&error, &double));
+    .assert_eq(&shown(&error, &fake));
     stop();
     served.join().unwrap();
 }

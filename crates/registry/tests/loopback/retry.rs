@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use registry::{Cause, RegistryOptions, Timeouts};
-use registry_double::{Double, Fault, What};
+use registry_fake::{FakeRegistry, Fault, What};
 
 use crate::fixture::{DOCKER, Image, asked, bytes, client, client_with, noting, options, repo, shown, tag};
 
@@ -27,27 +27,27 @@ fn passing_failures_of_every_step_of_a_push_are_survived() {
         ]
     };
     for at in 0..faults().len() {
-        let double = Double::start();
+        let fake = FakeRegistry::start();
         let fault = faults().remove(at);
         let told = format!("{fault:?}");
-        double.plan(fault);
+        fake.plan(fault);
         let image = Image::new(&[bytes(1, 1000), bytes(2, 17 << 20)]);
-        if let Err(error) = image.push(&client(&double)) {
-            panic!("{told}: {}", shown(&error, &double));
+        if let Err(error) = image.push(&client(&fake)) {
+            panic!("{told}: {}", shown(&error, &fake));
         }
-        assert_eq!(double.tag("o/r", "t"), Some(image.digest()), "{told}");
+        assert_eq!(fake.tag("o/r", "t"), Some(image.digest()), "{told}");
     }
 }
 
 #[test]
 fn a_retry_after_is_followed_and_requests_come_slower_from_then_on() {
-    let double = Double::start();
-    double.put_manifest("o/r", "t", DOCKER, b"{}");
+    let fake = FakeRegistry::start();
+    fake.put_manifest("o/r", "t", DOCKER, b"{}");
     let busy =
         Fault::status("HEAD", "/manifests/", 503, "TOOMANYREQUESTS", "slow down").with_header("Retry-After", "7");
-    double.plan(busy.times(2));
+    fake.plan(busy.times(2));
     let (options, waits) = noting();
-    client_with(&double, options).resolve(&repo("o/r"), &tag("t")).unwrap();
+    client_with(&fake, options).resolve(&repo("o/r"), &tag("t")).unwrap();
     let waits = waits.lock().unwrap();
     let long: Vec<_> = waits.iter().filter(|wait| **wait == Duration::from_secs(7)).collect();
     assert_eq!(long.len(), 2, "{waits:?}");
@@ -58,24 +58,24 @@ fn a_retry_after_is_followed_and_requests_come_slower_from_then_on() {
 
 #[test]
 fn a_registry_that_stays_busy_is_given_up_in_its_own_words() {
-    let double = Double::start();
-    double.plan(Fault::status("HEAD", "/manifests/", 503, "TOOMANYREQUESTS", "slow down").always());
-    let error = client(&double).resolve(&repo("o/r"), &tag("t")).unwrap_err();
+    let fake = FakeRegistry::start();
+    fake.plan(Fault::status("HEAD", "/manifests/", 503, "TOOMANYREQUESTS", "slow down").always());
+    let error = client(&fake).resolve(&repo("o/r"), &tag("t")).unwrap_err();
     // A HEAD has no words.
     expect![[r#"
         failed to read manifest `HOST/o/r:t`
         caused by: `HOST` is busy (status 503)
         hint: SWR takes 20 requests a second from a tenant; try again in a moment"#]]
-    .assert_eq(&shown(&error, &double));
-    assert_eq!(asked(&double).len(), 6);
+    .assert_eq(&shown(&error, &fake));
+    assert_eq!(asked(&fake).len(), 6);
 }
 
 #[test]
 fn waits_grow() {
-    let double = Double::start();
-    double.plan(Fault::status("HEAD", "/manifests/", 500, "UNKNOWN", "x").always());
+    let fake = FakeRegistry::start();
+    fake.plan(Fault::status("HEAD", "/manifests/", 500, "UNKNOWN", "x").always());
     let (options, waits) = noting();
-    client_with(&double, options).resolve(&repo("o/r"), &tag("t")).unwrap_err();
+    client_with(&fake, options).resolve(&repo("o/r"), &tag("t")).unwrap_err();
     let waits = waits.lock().unwrap();
     let bounds = [250, 500, 1000, 2000, 4000].map(Duration::from_millis);
     let within = |(wait, most): (&Duration, Duration)| *wait <= most && *wait >= most / 2;
@@ -85,22 +85,22 @@ fn waits_grow() {
 #[test]
 fn what_will_not_pass_is_not_tried_again() {
     for (status, code) in [(400, "NAME_INVALID"), (403, "DENIED"), (404, "NAME_UNKNOWN"), (413, "SIZE_INVALID")] {
-        let double = Double::start();
-        double.plan(Fault::status("POST", "/uploads/", status, code, "no").always());
-        Image::new(&[bytes(1, 10)]).push(&client(&double)).unwrap_err();
-        let posts = asked(&double).iter().filter(|entry| entry.starts_with("POST")).count();
+        let fake = FakeRegistry::start();
+        fake.plan(Fault::status("POST", "/uploads/", status, code, "no").always());
+        Image::new(&[bytes(1, 10)]).push(&client(&fake)).unwrap_err();
+        let posts = asked(&fake).iter().filter(|entry| entry.starts_with("POST")).count();
         assert_eq!(posts, 1, "{status}");
     }
 }
 
 #[test]
 fn a_blob_too_large_for_the_registry_is_refused_before_it_is_sent() {
-    let double = Double::start();
+    let fake = FakeRegistry::start();
     let page = What::Answer { status: 413, headers: Vec::new(), body: "<html>413</html>".into() };
-    double.plan(Fault::on("PATCH", "/uploads/", page).always());
-    let registry = client(&double);
+    fake.plan(Fault::on("PATCH", "/uploads/", page).always());
+    let registry = client(&fake);
     let error = Image::new(&[bytes(1, 20 << 20)]).push(&registry).unwrap_err();
-    let text = shown(&error, &double);
+    let text = shown(&error, &fake);
     assert!(
         text.ends_with(
             "caused by: `HOST` answered with status 413\n\
@@ -113,12 +113,12 @@ fn a_blob_too_large_for_the_registry_is_refused_before_it_is_sent() {
 
 #[test]
 fn a_registry_that_takes_no_bytes_is_given_up_after_the_time_out() {
-    let double = Double::start();
-    double.plan(Fault::on("PATCH", "/uploads/", What::Stall).always());
+    let fake = FakeRegistry::start();
+    fake.plan(Fault::on("PATCH", "/uploads/", What::Stall).always());
     let timeouts =
         Timeouts { progress: Duration::from_millis(200), commit: Duration::from_millis(400), ..options().timeouts };
     let mut options = RegistryOptions { timeouts, ..options() };
     options.retry.attempts = 2;
-    let error = Image::new(&[bytes(1, 20 << 20)]).push(&client_with(&double, options)).unwrap_err();
+    let error = Image::new(&[bytes(1, 20 << 20)]).push(&client_with(&fake, options)).unwrap_err();
     assert!(matches!(error.cause(), Cause::TimedOut { .. }), "{error:?}");
 }

@@ -5,7 +5,7 @@ use std::{fs, net::Ipv4Addr, path::PathBuf, sync::Arc};
 use expect_test::expect;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use registry::{Cause, CredentialSource, Credentials, Error, Registry, RegistryOptions, Secret};
-use registry_double::{Auth, Double, Options, Stream, Wrap};
+use registry_fake::{Auth, FakeRegistry, Options, Stream, Wrap};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     crypto::ring,
@@ -44,7 +44,7 @@ fn self_signed(name: &str) -> Identity {
     Identity { trust: certificate.pem(), certificate: certificate.der().clone(), key: key.into() }
 }
 
-fn serve(identity: &Identity, auth: Auth, realm: Option<String>) -> Double {
+fn serve(identity: &Identity, auth: Auth, realm: Option<String>) -> FakeRegistry {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -56,7 +56,7 @@ fn serve(identity: &Identity, auth: Auth, realm: Option<String>) -> Double {
         let connection = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
         Ok(Box::new(StreamOwned::new(connection, stream)) as Box<dyn Stream>)
     });
-    Double::with(Options { auth, realm, tls: Some(wrap), ..Options::default() })
+    FakeRegistry::with(Options { auth, realm, tls: Some(wrap), ..Options::default() })
 }
 
 /// A file with what is to be trusted, in a folder that is removed with it.
@@ -68,8 +68,8 @@ fn ca_file(pem: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// By name, which only the given address makes reachable.
-fn named(double: &Double, options: RegistryOptions) -> Registry {
-    let host = format!("{NAME}:{}", double.port());
+fn named(fake: &FakeRegistry, options: RegistryOptions) -> Registry {
+    let host = format!("{NAME}:{}", fake.port());
     Registry::new(host.parse().unwrap(), RegistryOptions { ip: Some(Ipv4Addr::LOCALHOST.into()), ..options })
 }
 
@@ -80,71 +80,71 @@ fn push(registry: &Registry) -> Result<(), Error> {
 #[test]
 fn an_untrusted_certificate_is_refused_with_the_way_to_trust_it() {
     for identity in [signed(), self_signed(NAME)] {
-        let double = serve(&identity, Auth::None, None);
-        let error = push(&named(&double, options())).unwrap_err();
+        let fake = serve(&identity, Auth::None, None);
+        let error = push(&named(&fake, options())).unwrap_err();
         expect![[r#"
             failed to push `registry.test:PORT/o/r:t`
             caused by: the certificate of `registry.test:PORT` is signed by an unknown authority (x509)
             hint: name its CA with `--ca FILE` or put it into `/etc/docker/certs.d/registry.test:PORT/ca.crt`, or do without checking: `--insecure`"#]]
-        .assert_eq(&shown(&error, &double));
-        assert!(double.log().is_empty(), "nothing was asked");
+        .assert_eq(&shown(&error, &fake));
+        assert!(fake.log().is_empty(), "nothing was asked");
     }
 }
 
 #[test]
 fn a_certificate_is_believed_whose_authority_or_self_is_named() {
     for identity in [signed(), self_signed(NAME)] {
-        let double = serve(&identity, Auth::None, None);
+        let fake = serve(&identity, Auth::None, None);
         let (_folder, file) = ca_file(&identity.trust);
-        push(&named(&double, RegistryOptions { ca_files: vec![file], ..options() })).unwrap();
-        assert!(double.tag("o/r", "t").is_some());
+        push(&named(&fake, RegistryOptions { ca_files: vec![file], ..options() })).unwrap();
+        assert!(fake.tag("o/r", "t").is_some());
     }
 }
 
 #[test]
 fn a_named_certificate_is_believed_for_its_name_only() {
     let identity = self_signed("other.test");
-    let double = serve(&identity, Auth::None, None);
+    let fake = serve(&identity, Auth::None, None);
     let (_folder, file) = ca_file(&identity.trust);
-    let error = push(&named(&double, RegistryOptions { ca_files: vec![file], ..options() })).unwrap_err();
+    let error = push(&named(&fake, RegistryOptions { ca_files: vec![file], ..options() })).unwrap_err();
     assert!(matches!(error.cause(), Cause::BadCertificate { .. }), "{:?}", error);
     assert!(error.cause().to_string().contains("not valid for name"), "{}", error.cause());
 }
 
 #[test]
 fn an_insecure_registry_may_have_any_certificate() {
-    let double = serve(&self_signed("other.test"), Auth::None, None);
-    push(&named(&double, RegistryOptions { insecure: true, ..options() })).unwrap();
-    assert!(double.tag("o/r", "t").is_some());
+    let fake = serve(&self_signed("other.test"), Auth::None, None);
+    push(&named(&fake, RegistryOptions { insecure: true, ..options() })).unwrap();
+    assert!(fake.tag("o/r", "t").is_some());
 }
 
 #[test]
 fn loopback_does_not_excuse_an_untrusted_certificate() {
-    let double = serve(&self_signed("127.0.0.1"), Auth::None, None);
-    let error = Registry::new(double.host().parse().unwrap(), options()).ping().unwrap_err();
+    let fake = serve(&self_signed("127.0.0.1"), Auth::None, None);
+    let error = Registry::new(fake.host().parse().unwrap(), options()).ping().unwrap_err();
     assert!(matches!(error.cause(), Cause::Untrusted { .. }), "{error:?}");
-    Registry::new(double.host().parse().unwrap(), RegistryOptions { insecure: true, ..options() }).ping().unwrap();
+    Registry::new(fake.host().parse().unwrap(), RegistryOptions { insecure: true, ..options() }).ping().unwrap();
 }
 
 #[test]
 fn a_password_is_not_sent_over_plain_http_to_the_realm_of_an_https_registry() {
-    let eavesdropper = Double::start();
+    let eavesdropper = FakeRegistry::start();
     let identity = signed();
     let auth = Auth::Bearer { user: "u".into(), password: "p".into(), identity_token: String::new() };
-    let double = serve(&identity, auth, Some(format!("http://{}/token", eavesdropper.host())));
+    let fake = serve(&identity, auth, Some(format!("http://{}/token", eavesdropper.host())));
     let (_folder, file) = ca_file(&identity.trust);
     let credentials = CredentialSource::Given(Credentials::Basic { user: "u".into(), password: Secret::new("p") });
     let options = RegistryOptions { ca_files: vec![file], credentials, ..options() };
-    let error = push(&named(&double, options)).unwrap_err();
+    let error = push(&named(&fake, options)).unwrap_err();
     assert!(error.cause().to_string().contains("wants the password sent unencrypted"), "{}", error.cause());
     assert!(eavesdropper.log().is_empty());
 }
 
 #[test]
 fn a_ca_file_that_is_none_is_named() {
-    let double = serve(&signed(), Auth::None, None);
+    let fake = serve(&signed(), Auth::None, None);
     let (_folder, file) = ca_file("no certificate");
-    let error = push(&named(&double, RegistryOptions { ca_files: vec![file.clone()], ..options() })).unwrap_err();
+    let error = push(&named(&fake, RegistryOptions { ca_files: vec![file.clone()], ..options() })).unwrap_err();
     let said = error.cause().to_string();
     assert!(
         said.contains(&file.display().to_string()) && said.ends_with("there is no PEM certificate in it"),

@@ -106,7 +106,7 @@ pub fn disk(patient: &Patient) -> Vec<Finding> {
     let says = format!("{free_bytes} free in `{}`; three times the packages are {needed_bytes}", root.display());
     vec![match free >= needed {
         true => Finding::good(says),
-        false => Finding::wrong(says, "make disk space, or name another folder with `--store DIR`"),
+        false => Finding::wrong(says, "free disk space, or name another folder with `--store DIR`"),
     }]
 }
 

@@ -1,7 +1,7 @@
 //! The folders that come to be by the user's own files.
 
 use oci_image::{Attr, MTIME};
-use wheel_double::WheelDouble;
+use wheel_fake::FakeWheel;
 
 use super::{RECIPE, SITE, World, check, own_file as file};
 
@@ -14,7 +14,7 @@ fn a_new_folder_belongs_to_the_file_that_brings_it() {
         layout.dirs."/home/ma-user" = { mode = "0777", owner = "0:0" }
     "#;
     let mut world = World::new(&format!("{RECIPE}{dirs}"));
-    world.link("link", "home/ma-user").wheel(&WheelDouble::new("one"));
+    world.link("link", "home/ma-user").wheel(&FakeWheel::new("one"));
     world.files = vec![
         file("/srv/named/zed", (0, 0), 1),
         file("/link/inner/x", (1000, 100), 1),

@@ -1,6 +1,6 @@
 //! In how many layers what is large is put.
 
-use wheel_double::WheelDouble;
+use wheel_fake::FakeWheel;
 
 use super::{RECIPE, World, own_file};
 use crate::plan::PlannedLayer;
@@ -10,7 +10,7 @@ fn layers_are_split_in_smaller_pieces_where_there_is_room() {
     let max_layer = |base_layers, recipe: &str| {
         let mut world = World::new(recipe);
         world.base_layers = base_layers;
-        let wheel = (0..20).fold(WheelDouble::new("a"), |wheel, file| wheel.file(&format!("{file}.bin"), &[1]));
+        let wheel = (0..20).fold(FakeWheel::new("a"), |wheel, file| wheel.file(&format!("{file}.bin"), &[1]));
         world.wheel(&wheel);
         world.large();
         world.plan().unwrap().max_layer >> 20

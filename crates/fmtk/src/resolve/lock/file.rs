@@ -53,7 +53,7 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(reading),
         };
-        Self::parse(&text).with_context(reading).hint("write it anew with `cargo xtask lock`").input().map(Some)
+        Self::parse(&text).with_context(reading).hint("write it again with `cargo xtask lock`").input().map(Some)
     }
 
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {

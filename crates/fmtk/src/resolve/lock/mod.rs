@@ -72,7 +72,7 @@ pub fn verify(
 
 /// The command that accepts what is there.
 pub fn accept(call: &Call) -> String {
-    format!("if that is what the image shall have, run `{}`", call.lock)
+    format!("to accept the change, run `{}`", call.lock)
 }
 
 fn base_apart(locked: Option<&LockedBase>, reference: &str, base: &Digest) -> Option<String> {

@@ -56,6 +56,6 @@ pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Resu
 fn again(package: &Package, call: &Call) -> String {
     match package.kind.as_str() {
         PYPI => format!("delete `{}` and run `{}`", package.path.display(), call.fetch),
-        _ => "copy the file again from where it came".to_owned(),
+        _ => "copy the file again from its source".to_owned(),
     }
 }

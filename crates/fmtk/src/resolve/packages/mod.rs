@@ -255,7 +255,7 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
     }
     for (distribution, paths) in wheels.iter().filter(|(_, paths)| paths.len() > 1) {
         let message = format!("{} wheels of `{distribution}`: {}", paths.len(), quoted(paths));
-        problems.push(message, Some("leave the one that the image shall have".to_owned()));
+        problems.push(message, Some("keep only the one for the image".to_owned()));
     }
 }
 
@@ -272,7 +272,7 @@ pub fn name_conflicts(recipe: &Recipe, file: &str) -> Vec<(String, Option<String
         found.push((message, Some(format!("give `--set versions.cann={}`, or another installer", name.version))));
     }
     if name.arch != arch.as_str() {
-        let hint = format!("take the installer whose name ends with `linux-{arch}.run`");
+        let hint = format!("use the installer whose name ends with `linux-{arch}.run`");
         found.push((format!("`{file}` is for `{}`, the image for `{arch}`", name.arch), Some(hint)));
     }
     found

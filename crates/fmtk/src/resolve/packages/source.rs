@@ -10,15 +10,15 @@ pub fn of(kind: &str, folder: &Path) -> String {
     match kind {
         CANN => format!(
             "copy the toolkit for aarch64 from https://www.hiascend.com/software/cann/community-history to `{folder}`; \
-             or take a base that has CANN, and give `--set packages.cann.required=false`"
+             or use a base that has CANN, and give `--set packages.cann.required=false`"
         ),
         "moxing" => format!(
             "copy the MoXing wheel that ModelArts gave you to `{folder}` (PyPI's `moxing` is not it); or, to do without \
-             or take a base that has it, give `--set packages.moxing.required=false`"
+             or use a base that has it, give `--set packages.moxing.required=false`"
         ),
         "tuning-kit" => format!(
             "copy the mxTuningKit wheel of MindX SDK to `{folder}`; or, for its open successor `mindpet`, add it to \
-             `pypi.requirements`, or take a base that has either, and give `--set packages.tuning-kit.required=false`"
+             `pypi.requirements`, or use a base that has either, and give `--set packages.tuning-kit.required=false`"
         ),
         _ => format!("copy it to `{folder}`, or give `--set packages.{kind}.required=false`"),
     }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use expect_test::{expect, expect_file};
 use oci_image::Digest;
 use registry::{Retry, Timeouts};
-use registry_double::{Auth, Double, Fault, Options, What};
+use registry_fake::{Auth, FakeRegistry, Fault, Options, What};
 
 use super::*;
 
-/// A mirror whose files are the double's blobs: their paths are their digests.
+/// A mirror whose files are the fake's blobs: their paths are their digests.
 struct Bed {
-    mirror: Double,
-    archive: Double,
+    mirror: FakeRegistry,
+    archive: FakeRegistry,
     store: Store,
     packages: Vec<Package>,
     _folder: tempfile::TempDir,
@@ -28,7 +28,7 @@ impl Bed {
     fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        let (mirror, archive) = (Double::with(options), Double::start());
+        let (mirror, archive) = (FakeRegistry::with(options), FakeRegistry::start());
         let package = |number: u8| {
             let path = mirror.put_blob(REPOSITORY, &contents(number));
             let digest: Digest = path.parse().unwrap();
@@ -39,7 +39,7 @@ impl Bed {
     }
 
     fn servers(&self) -> [FileServer; 2] {
-        [&self.mirror, &self.archive].map(|double| server(&format!("http://{}/v2/{REPOSITORY}/blobs", double.host())))
+        [&self.mirror, &self.archive].map(|fake| server(&format!("http://{}/v2/{REPOSITORY}/blobs", fake.host())))
     }
 
     fn fetch(&self) -> anyhow::Result<()> {
@@ -186,7 +186,7 @@ fn a_login_is_given_with_the_address() {
 fn a_mirror_that_is_not_there_is_asked_a_few_times_only() {
     let mut bed = Bed::new();
     let host = bed.mirror.host();
-    bed.mirror = Double::start();
+    bed.mirror = FakeRegistry::start();
     let servers = [server(&format!("http://{host}/debian")), server(&format!("http://{}/debian", bed.archive.host()))];
     let error = fetch(&bed.store, &bed.packages, &servers, &Progress::new(true)).unwrap_err();
     let shown = report::render(&error).replace(&host, "MIRROR");

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use debian_double::{Deb, Tar};
+use debian_fake::{Deb, Tar};
 use expect_test::{expect, expect_file};
 use oci_image::{Descriptor, Digest, EntryKind, TarReader, UnpackError, read_layer};
 

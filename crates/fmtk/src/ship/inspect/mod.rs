@@ -77,7 +77,7 @@ fn guessed(subject: &str) -> Option<ImageRef> {
         return Some(ImageRef::Layout { dir: path.to_owned(), tag: None });
     }
     let archive = path.is_file() || subject.ends_with(".tar");
-    // `docker-archive:image.tar` is no file of that name.
+    // `docker-archive:image.tar` is not a file of that name.
     (archive && !subject.contains(':')).then(|| ImageRef::Archive(path.to_owned()))
 }
 

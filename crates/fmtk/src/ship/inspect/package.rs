@@ -71,7 +71,7 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
         read => read
             .with_context(|| format!("`{}` can't be used", file.display()))
             .input()
-            .hint("copy the file again from where it came")?,
+            .hint("copy the file again from its source")?,
     };
     let named = name.parse::<InstallerName>();
     let problems: Vec<String> =
@@ -121,15 +121,15 @@ mod tests {
 
     use super::*;
     use crate::recipe::Overrides;
-    use wheel_double::{WheelDouble, x86_64_library};
+    use wheel_fake::{FakeWheel, x86_64_library};
 
     #[test]
     fn a_wheel_shows_what_it_is_and_what_conflicts_with_the_recipe() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         let recipe = Recipe::parse("", "image.toml", folder.path(), Overrides::default()).unwrap();
-        let double = WheelDouble::new("alpha").requires("beta>=2").file("alpha/fast.so", &x86_64_library());
-        let (rows, json) = wheel(&double.write(folder.path()).unwrap(), &recipe, &store).unwrap();
+        let fake = FakeWheel::new("alpha").requires("beta>=2").file("alpha/fast.so", &x86_64_library());
+        let (rows, json) = wheel(&fake.write(folder.path()).unwrap(), &recipe, &store).unwrap();
         expect![[r#"
             wheel    alpha 1.0
             file     alpha-1.0-py3-none-any.whl

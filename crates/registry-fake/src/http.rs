@@ -31,7 +31,7 @@ impl Request {
     }
 }
 
-/// What the double answers.
+/// What the fake answers.
 #[derive(Debug, Clone, Default)]
 pub struct Response {
     pub status: u16,

@@ -1,7 +1,7 @@
 //! A registry in memory that misbehaves on request, for tests.
 //!
 //! It serves the distribution protocol on a loopback port of its own until dropped: blobs, uploads, mounts, manifests,
-//! tags, basic and bearer auth. [`Fault`]s make it cut, stall, refuse or lie; [`Double::log`] tells what was asked.
+//! tags, basic and bearer auth. [`Fault`]s make it cut, stall, refuse or lie; [`FakeRegistry::log`] tells what was asked.
 
 mod auth;
 mod fault;
@@ -28,7 +28,7 @@ pub use http::Stream;
 /// Makes TLS, or whatever else is wanted, of an accepted connection.
 pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
 
-/// Who may talk to the double.
+/// Who may talk to the fake.
 #[derive(Debug, Clone, Default)]
 pub enum Auth {
     /// Everyone.
@@ -52,12 +52,12 @@ pub enum Auth {
     },
 }
 
-/// How the double behaves throughout.
+/// How the fake behaves throughout.
 #[derive(Clone, Default)]
 pub struct Options {
     /// Who may talk to it.
     pub auth: Auth,
-    /// The realm of bearer challenges, where it is not the double's own `/token`.
+    /// The realm of bearer challenges, where it is not the fake's own `/token`.
     pub realm: Option<String>,
     /// Prefixes of repositories that nobody may push to: 403.
     pub denied: Vec<String>,
@@ -139,21 +139,21 @@ impl Shared {
         self.serial.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The double as the request has called it.
+    /// The fake as the request has called it.
     pub(crate) fn origin(&self, request: &http::Request) -> String {
         let scheme = if self.options.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", request.header("host").unwrap_or_default())
     }
 }
 
-/// A running double.
-pub struct Double {
+/// A running fake.
+pub struct FakeRegistry {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
 
-impl Double {
+impl FakeRegistry {
     /// Starts one that lets everyone do everything.
     pub fn start() -> Self {
         Self::with(Options::default())
@@ -244,7 +244,7 @@ impl Double {
     }
 }
 
-impl Drop for Double {
+impl Drop for FakeRegistry {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         // Wakes the acceptor, which then sees that it is to stop.
@@ -258,9 +258,9 @@ impl Drop for Double {
     }
 }
 
-impl fmt::Debug for Double {
+impl fmt::Debug for FakeRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Double").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("FakeRegistry").field("address", &self.address).finish_non_exhaustive()
     }
 }
 

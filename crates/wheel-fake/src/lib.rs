@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 /// A wheel (PEP 427) with stored entries.
 #[derive(Debug, Clone)]
-pub struct WheelDouble {
+pub struct FakeWheel {
     name: &'static str,
     tag: String,
     requires: Vec<String>,
@@ -19,7 +19,7 @@ pub struct WheelDouble {
     true_record: bool,
 }
 
-impl WheelDouble {
+impl FakeWheel {
     /// Version 1.0 of a distribution for any Python, with one module of its name.
     pub fn new(name: &'static str) -> Self {
         let files = vec![(format!("{name}.py"), format!("NAME = '{name}'\n").into_bytes())];
@@ -141,8 +141,8 @@ mod tests {
 
     #[test]
     fn a_record_tells_every_file_and_lies_where_it_is_told_to() {
-        let record = |wheel: &WheelDouble| String::from_utf8(wheel.entries().pop().unwrap().1).unwrap();
-        let honest = WheelDouble::new("a").requires("b>=2");
+        let record = |wheel: &FakeWheel| String::from_utf8(wheel.entries().pop().unwrap().1).unwrap();
+        let honest = FakeWheel::new("a").requires("b>=2");
         expect![[r#"
             a.py,sha256=_s5nKewqj3-j0IIb9006C805mXwatmuXIAFSDmzQuek,11
             a-1.0.dist-info/METADATA,sha256=Zid-9KWtWKUqYlyt_CqGGZQvpQGgrWzVp_Wh8zebTJQ,63

@@ -1,4 +1,4 @@
-//! Who may do what: basic and bearer, with a token endpoint of the double's own (Docker's token specification).
+//! Who may do what: basic and bearer, with a token endpoint of the fake's own (Docker's token specification).
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ impl Shared {
         let challenge = match &self.options.auth {
             Auth::None => None,
             Auth::Basic { user, password } if given == basic(user, password) => None,
-            Auth::Basic { .. } => Some("Basic realm=\"double, of \\\"tests\\\"\"".to_owned()),
+            Auth::Basic { .. } => Some("Basic realm=\"fake, of \\\"tests\\\"\"".to_owned()),
             Auth::Bearer { .. } => {
                 let state = self.state();
                 let token = state.tokens.iter().find(|token| given == format!("Bearer {}", token.text));
@@ -52,7 +52,7 @@ impl Shared {
         let actions = if action == "push" { "pull,push" } else { "pull" };
         let scope =
             if repository.is_empty() { String::new() } else { format!(",scope=\"repository:{repository}:{actions}\"") };
-        format!("Bearer realm=\"{realm}\",service=\"double, inc\"{scope},error=\"{error}\"")
+        format!("Bearer realm=\"{realm}\",service=\"fake, inc\"{scope},error=\"{error}\"")
     }
 
     /// The token endpoint: `GET` with basic auth, or `POST` with a refresh token.
@@ -69,7 +69,7 @@ impl Shared {
             request.header("authorization") == Some(basic(user, password).as_str())
         };
         let anonymous = request.method == "GET" && request.header("authorization").is_none();
-        if field("service") != Some("double, inc") || !(known || anonymous) {
+        if field("service") != Some("fake, inc") || !(known || anonymous) {
             return Response::error(401, "UNAUTHORIZED", "wrong user or password");
         }
         let scopes = pairs.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));
