@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// An image to push.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Push<'a> {
     /// Where to.
     pub repository: &'a RepoPath,

@@ -4,7 +4,6 @@
 //! ones are sent as docker does it, before that: of such an upload the registry can be asked how far it got.
 
 use std::{
-    fmt,
     io::{self, Read},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -38,12 +37,6 @@ pub struct PushBlob<'a> {
     pub mount_from: Option<RepoPath>,
     /// Where its bytes are read from, should they be needed: a store, or another registry.
     pub source: &'a (dyn BlobSource + Sync),
-}
-
-impl fmt::Debug for PushBlob<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PushBlob").field("name", &self.name).field("digest", &self.descriptor.digest).finish()
-    }
 }
 
 /// What happens to a blob during a push. `name` is the blob's for people.

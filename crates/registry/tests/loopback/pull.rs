@@ -1,4 +1,4 @@
-//! Reading: nothing that is not what its digest says, nothing too large, and cuts are mended.
+//! Reading: nothing that is not what its digest says, nothing too large, and cut blobs are resumed.
 
 use std::{io::Read as _, time::Duration};
 
@@ -68,7 +68,7 @@ fn a_blob_of_another_size_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn a_cut_blob_is_mended_from_where_it_was_cut() {
+fn a_cut_blob_is_resumed_from_where_it_was_cut() {
     for ignore_ranges in [false, true] {
         let fake = FakeRegistry::with(Options { ignore_ranges, ..Options::default() });
         let blob = bytes(1, 1_000_000);

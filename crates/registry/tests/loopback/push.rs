@@ -171,7 +171,7 @@ fn blobs_that_the_registry_will_not_mount_are_streamed_from_where_they_are() {
     for layer in &mut push.layers {
         layer.mount_from = Some(repo("base/b"));
     }
-    // A cut of what is streamed is mended at the origin; the upload does not see it.
+    // A cut of what is streamed is resumed at the origin; the upload does not see it.
     origin.plan(Fault::on("GET", "/blobs/", What::CutAnswer(1_000_000)));
     let arrivals = Mutex::new(Vec::new());
     let note = |event: PushEvent<'_>| {
