@@ -173,7 +173,7 @@ fn package(name: &str, known: &BTreeMap<&str, Stanza<'_>>) -> anyhow::Result<Pac
         name: name.to_owned(),
         version: field("Version")?.to_owned(),
         path: field("Filename")?.to_owned(),
-        size: field("Size")?.parse().with_context(|| format!("`{name}` has a size that is no number"))?,
+        size: field("Size")?.parse().with_context(|| format!("`{name}` has a size that is not a number"))?,
         digest: format!("sha256:{}", field("SHA256")?).parse().with_context(|| format!("bad SHA256 of `{name}`"))?,
     })
 }

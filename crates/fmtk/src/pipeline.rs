@@ -18,13 +18,12 @@ use crate::{
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
         base::{self, OpenImage},
-        fetch, front,
+        fetch, front, inputs,
         lock::{self, Lock},
         own_file::PlannedFile,
         packages::{self, Package, Wheel},
         place,
         scripts::{self, Origin, scripts_folder},
-        setup,
     },
     ship::{
         built_image::BuiltImage,
@@ -114,21 +113,21 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     if !args.dry_run {
         record::begin(store, &place::workspace())?;
     }
-    let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
+    let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
-    let folder = setup::pkg_folder(&args.recipe);
+    let folder = inputs::pkg_folder(&args.recipe);
     let pypi_folder = packages::pypi_folder(&folder);
     if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folder)? {
         fetch::fetch(&recipe, &pypi_folder, store, progress)?;
     }
     let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
     let packages = || {
-        let found = setup::packages(&args.recipe, &recipe, call, store, progress)?;
+        let found = inputs::packages(&args.recipe, &recipe, call, store, progress)?;
         Ok((packages::contents(found.clone(), store, call)?, found))
     };
-    let found = report::both(packages(), setup::own_files(&recipe, store));
+    let found = report::both(packages(), inputs::own_files(&recipe, store));
     let found = report::both(found, scripts::packages(&origin));
-    let (found, opened) = setup::with_base(found, &recipe, &args.registry, store, progress)?;
+    let (found, opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
     let ((((wheels, installer), mut pinned), files), of_scripts) = found;
     if !args.recipe.sample {
         let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref()))?;

@@ -60,21 +60,21 @@ struct Latest {
     digest: Digest,
     /// Whether a build was begun since then, and did not come to its end.
     #[serde(default)]
-    outrun: bool,
+    newer_unfinished: bool,
 }
 
 /// Notes that a build begins: until it has saved its record, the last image of this workspace is from before it.
 pub fn begin(store: &Store, workspace: &Path) -> anyhow::Result<()> {
     let workspace = workspace.to_string_lossy();
     if let Some(latest) = store.record::<Latest>(LATEST, &workspace)? {
-        store.put_record(LATEST, &workspace, &Latest { outrun: true, ..latest })?;
+        store.put_record(LATEST, &workspace, &Latest { newer_unfinished: true, ..latest })?;
     }
     Ok(())
 }
 
 /// Whether a build of this workspace was begun after its last image.
-pub fn outrun(store: &Store, workspace: &Path) -> anyhow::Result<bool> {
-    Ok(store.record::<Latest>(LATEST, &workspace.to_string_lossy())?.is_some_and(|latest| latest.outrun))
+pub fn newer_unfinished(store: &Store, workspace: &Path) -> anyhow::Result<bool> {
+    Ok(store.record::<Latest>(LATEST, &workspace.to_string_lossy())?.is_some_and(|latest| latest.newer_unfinished))
 }
 
 impl BuildRecord {
@@ -82,7 +82,11 @@ impl BuildRecord {
     pub fn save(&self, store: &Store, workspace: &Path) -> anyhow::Result<()> {
         store.put_record(KIND, &key(&self.repository, &self.tag), self)?;
         let Self { repository, tag, digest, .. } = self.clone();
-        store.put_record(LATEST, &workspace.to_string_lossy(), &Latest { repository, tag, digest, outrun: false })?;
+        store.put_record(
+            LATEST,
+            &workspace.to_string_lossy(),
+            &Latest { repository, tag, digest, newer_unfinished: false },
+        )?;
         Ok(())
     }
 
@@ -193,11 +197,11 @@ pub fn all(store: &Store) -> anyhow::Result<Vec<BuildRecord>> {
 
 /// Which image was meant by a name that none has.
 pub fn meant(name: &str, built: &[BuildRecord]) -> String {
-    slip(name, built).map_or_else(|| listed(name, built), |nearest| format!("did you mean `{nearest}`?"))
+    closest_name(name, built).map_or_else(|| listed(name, built), |nearest| format!("did you mean `{nearest}`?"))
 }
 
 /// The name that this one is, but for a slip of the finger.
-pub fn slip(name: &str, built: &[BuildRecord]) -> Option<String> {
+pub fn closest_name(name: &str, built: &[BuildRecord]) -> Option<String> {
     let nearest = built.iter().rev().flat_map(names).min_by_key(|known| strsim::damerau_levenshtein(known, name));
     // More slips make another name.
     nearest.filter(|known| strsim::damerau_levenshtein(known, name) <= 3)

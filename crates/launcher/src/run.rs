@@ -15,8 +15,8 @@ use crate::job::{self, Job, Source, variables};
 use crate::options::{RunOptions, TaskRanks};
 use crate::output::{Options, Output};
 use crate::printable;
+use crate::ranks::background;
 use crate::ranks::guardian::{self, Side};
-use crate::ranks::idle;
 use crate::ranks::rank::{Ending, Outcome};
 use crate::ranks::signals::Signals;
 use crate::ranks::start;
@@ -151,7 +151,7 @@ fn attempts(
             let wait = units::shown(backoff);
             output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
             let until = wait::after(Instant::now(), shortened_for_tests(backoff));
-            if let (Some(signal), _) = idle::idle(signals, Some(output), storage, Some(until), |_| false)? {
+            if let (Some(signal), _) = background::wait(signals, Some(output), storage, Some(until), |_| false)? {
                 (attempt.ending, again) = (Ending::terminated(signal), false);
             }
         }
@@ -246,7 +246,7 @@ fn look(mut watcher: Watcher, signals: &Signals) -> Result<(Watcher, Step), Fail
 fn heed(signals: &Signals) -> Result<(), Failure> {
     match signals.heard().map_err(waiting_failed)?.stopping {
         None => Ok(()),
-        Some(signal) => Err(idle::stopped_before_start(signal)),
+        Some(signal) => Err(background::stopped_before_start(signal)),
     }
 }
 

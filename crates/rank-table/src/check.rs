@@ -190,7 +190,7 @@ impl Check {
             |ip: IpAddr| ip.is_unspecified() || ip.is_multicast() || matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
         match text.parse::<IpAddr>() {
             Err(_) => self.add(path, format!("is {}, which is not an IP address", quote(text))),
-            Ok(ip) if is_no_device(ip) => self.add(path, format!("is `{ip}`, which is no device's address")),
+            Ok(ip) if is_no_device(ip) => self.add(path, format!("is `{ip}`, which is not the address of a device")),
             Ok(ip) => self.addresses.push((ip, path)),
         }
         Some(text.to_owned())

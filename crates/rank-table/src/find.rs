@@ -100,7 +100,7 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
                 0 => {
                     // Servers may have names in place of addresses.
                     is_address_wrong = instances.iter().any(|it| address_of(it).is_some());
-                    format!("MA_CURRENT_HOST_IP is {}, which is no `server_id` of the table", quote(host))
+                    format!("MA_CURRENT_HOST_IP is {}, which is not a `server_id` of the table", quote(host))
                 }
                 1 => return Some((fitting[0], "its address in MA_CURRENT_HOST_IP".to_owned())),
                 count => {

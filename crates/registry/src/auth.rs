@@ -181,7 +181,7 @@ impl Auth {
 
     /// Asks the token endpoint. Its words are not passed on: they may quote what it was sent.
     fn fetch(&self, wire: &Wire, realm: &str, service: Option<&str>, scopes: &[String]) -> Result<Token, Cause> {
-        let realm = Url::parse(realm).ok_or_else(|| self.protocol("the realm for tokens is no URL"))?;
+        let realm = Url::parse(realm).ok_or_else(|| self.protocol("the realm for tokens is not a URL"))?;
         let credentials = self.credentials()?;
         if let Some(Credentials::RegistryToken(token)) = credentials {
             return Ok(Token { value: token.clone(), renew: Instant::now() + Duration::from_secs(3600) });

@@ -127,14 +127,14 @@ impl Registry {
         if !inner.options.insecure && !inner.host.is_loopback() {
             return Ok(origin.insert(secure).clone());
         }
-        let found = match self.knock(&secure) {
+        let found = match self.probe(&secure) {
             Ok(()) => secure,
             // On loopback a certificate that is wrong is not made good by trying without.
             Err(cause @ (Cause::Untrusted(_) | Cause::BadCertificate(..) | Cause::CaFile(_))) => return Err(cause),
             Err(cause) => {
                 let plain = Url::origin(false, authority);
                 // Where neither works, what HTTPS said is told, unless it was just that there is none.
-                self.knock(&plain).map_err(|plain| if matches!(cause, Cause::PlainHttp(_)) { plain } else { cause })?;
+                self.probe(&plain).map_err(|plain| if matches!(cause, Cause::PlainHttp(_)) { plain } else { cause })?;
                 plain
             }
         };
@@ -142,7 +142,7 @@ impl Registry {
     }
 
     /// Asks for `/v2/` as nobody; any answer will do.
-    fn knock(&self, origin: &Url) -> Result<(), Cause> {
+    fn probe(&self, origin: &Url) -> Result<(), Cause> {
         let inner = &*self.0;
         let patience = inner.options.timeouts.progress;
         let url = origin.at("/v2/".to_owned());

@@ -134,7 +134,7 @@ impl Wire {
             return Ok(None);
         }
         let proxy = self.proxies.of_scheme(url.https).map(|proxy| Proxy::new(proxy.reveal())).transpose();
-        proxy.map_err(|_| Cause::Proxy(url.authority.clone(), "its URL in the environment is no URL".to_owned()))
+        proxy.map_err(|_| Cause::Proxy(url.authority.clone(), "its URL in the environment is not valid".to_owned()))
     }
 
     fn cause(&self, url: &Url, through_proxy: bool, patience: Duration, error: ureq::Error) -> Cause {

@@ -12,8 +12,8 @@ use crate::{
     entry_points::{self, Command},
     fields::Fields,
     filename::{FileName, normalize},
+    generated_scripts::PLACEHOLDER,
     record::{self, Row},
-    scripts::PLACEHOLDER,
 };
 
 /// Raised where [`WheelFacts`] change their meaning or more is refused, so that older cached ones are not taken.

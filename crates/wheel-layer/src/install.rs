@@ -14,8 +14,8 @@ use crate::{
     Layout, WheelError, WheelFacts,
     archive::Entry,
     filename::normalize,
+    generated_scripts,
     record::{self, Row},
-    scripts,
 };
 
 /// Mode of an ordinary file under umask 022.
@@ -120,7 +120,7 @@ impl InstalledWheel {
         }
         let dist_info = format!("{}/{}", library(&facts, &layout), facts.dist_info);
         let made = |path, mode, bytes| InstalledFile { path, mode, content: FileContent::Made(bytes) };
-        let mut generated: Vec<InstalledFile> = scripts::generated(&facts.commands, &layout)
+        let mut generated: Vec<InstalledFile> = generated_scripts::generated(&facts.commands, &layout)
             .into_iter()
             .map(|(name, bytes)| made(format!("{}/{name}", layout.scripts), EXECUTABLE, bytes))
             .collect();

@@ -45,13 +45,13 @@ mod error;
 mod facts;
 mod fields;
 mod filename;
+mod generated_scripts;
 mod install;
 mod layers;
 mod layout;
 mod marker;
 mod record;
 mod requirement;
-mod scripts;
 mod tags;
 mod write;
 

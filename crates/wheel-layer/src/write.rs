@@ -12,8 +12,8 @@ use sha2::{Sha256, Sha384, Sha512, digest::DynDigest};
 use crate::{
     InstalledWheel, Layout, WheelError,
     archive::{self, RawReader},
+    generated_scripts,
     install::{Archived, FileContent, InstalledFile, hashed},
-    scripts,
 };
 
 /// A script that is changed is read whole.
@@ -107,7 +107,7 @@ fn checked(wheel: &InstalledWheel, there: &HashSet<&str>, layout: &Layout) -> Re
         if *unfinished {
             let script = archive::contents(&file, entry, SCRIPT).map_err(damaged)?;
             update(&script);
-            changed.insert(*number, hashed("", &scripts::with_interpreter(&script, &layout.interpreter)));
+            changed.insert(*number, hashed("", &generated_scripts::with_interpreter(&script, &layout.interpreter)));
         } else if there.contains(path.as_str()) {
             archive::read(&file, entry, update).map_err(damaged)?;
         } else {
@@ -171,7 +171,7 @@ fn write_item(
         // Read again where it is written, since all of a wheel's may be much.
         let script = archive::contents(file, entry, SCRIPT)
             .map_err(|reason| LayerError::Damaged { path: path.clone(), reason })?;
-        return writer.file(path, &attr, &scripts::with_interpreter(&script, &layout.interpreter));
+        return writer.file(path, &attr, &generated_scripts::with_interpreter(&script, &layout.interpreter));
     }
     let content = Content { size: entry.size, crc32: Some(entry.crc32), hash: archived.hash };
     let mut source = RawReader::new(file, entry);

@@ -239,7 +239,7 @@ impl Seen {
 /// is not there.
 fn flat(config: &Value, platform: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::from([("platform".to_owned(), platform.to_owned())]);
-    for (key, value) in config.as_object().context("a config is no object")? {
+    for (key, value) in config.as_object().context("a config is not an object")? {
         match (key.as_str(), value) {
             (_, Value::Null | Value::Bool(false)) => {}
             (_, Value::Array(list)) if list.is_empty() => {}

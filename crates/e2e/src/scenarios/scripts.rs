@@ -107,7 +107,7 @@ pub fn behave(world: &World) -> anyhow::Result<()> {
     for (case, expected) in expected {
         let line = lines.next().unwrap_or_default();
         let said = line.strip_prefix(case).with_context(|| format!("`{case}` was expected, not `{line}`"))?;
-        let said: Value = serde_json::from_str(said).with_context(|| format!("`{line}` is no JSON"))?;
+        let said: Value = serde_json::from_str(said).with_context(|| format!("`{line}` is not JSON"))?;
         ensure!(said == expected, "`{case}`: {said} instead of {expected}");
         world.say(format!("{case}: {said}"));
     }

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::way::{Way, asked, last};
+use super::command::{EngineCommand, asked, last};
 use crate::terminal::report::WithHint;
 
 /// How long an engine has for a short answer.
@@ -48,11 +48,11 @@ impl Answer {
 }
 
 /// Asks an engine. One that hangs is an error.
-pub fn ask(way: &Way, arguments: &[&str]) -> anyhow::Result<Answer> {
+pub fn ask(way: &EngineCommand, arguments: &[&str]) -> anyhow::Result<Answer> {
     ask_within(limit(env::var_os(LIMIT_VARIABLE))?, way, arguments)
 }
 
-impl Way {
+impl EngineCommand {
     /// Asks for the image's id, or for what else the format says.
     pub fn image(&self, format: &str, name: &str) -> anyhow::Result<Answer> {
         Ok(match ask(self, &["image", "inspect", "--format", format, name])? {
@@ -71,7 +71,7 @@ pub(super) fn limit(value: Option<OsString>) -> anyhow::Result<Duration> {
     limit.ok_or_else(|| anyhow!("`{LIMIT_VARIABLE}` is `{value}`, not a number of seconds"))
 }
 
-pub(super) fn ask_within(limit: Duration, way: &Way, arguments: &[&str]) -> anyhow::Result<Answer> {
+pub(super) fn ask_within(limit: Duration, way: &EngineCommand, arguments: &[&str]) -> anyhow::Result<Answer> {
     let asked = asked(way.program, arguments);
     let mut command = way.command();
     command.args(arguments);

@@ -8,10 +8,10 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use oci_image::{BlobSource, Image, StreamError, stream_archive};
 
-use super::Way;
+use super::EngineCommand;
 
 /// Loads an image through a pipe, and gives its id. By id no engine looks for it elsewhere, nor minds its platform.
-pub fn load(way: &Way, image: &Image, source: &dyn BlobSource, name: &str) -> anyhow::Result<String> {
+pub fn load(way: &EngineCommand, image: &Image, source: &dyn BlobSource, name: &str) -> anyhow::Result<String> {
     let program = way.program;
     let failed = || format!("failed to run `{program} load`");
     let mut child = way
@@ -59,7 +59,7 @@ mod tests {
         let image =
             Image { format, manifest: Vec::new(), digest, config: b"{}".to_vec(), config_descriptor: config, layers };
         let engine = "cat >/dev/null; echo unexpected EOF >&2; exit 1";
-        let way = Way { program: "sh", global: vec!["-c", engine, "docker"], create: Vec::new() };
+        let way = EngineCommand { program: "sh", global: vec!["-c", engine, "docker"], create: Vec::new() };
         let error = load(&way, &image, &store, "a:1").unwrap_err();
         assert_eq!(error.to_string(), format!("failed to read the layer {layer}"));
         assert!(format!("{error:#}").contains("is damaged: its digest is"), "{error:#}");

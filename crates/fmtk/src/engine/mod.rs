@@ -2,10 +2,10 @@
 
 mod ask;
 mod bound;
+mod command;
 mod guard;
 mod load;
 mod probe;
-mod way;
 
 use std::{env, path::Path, process::ExitStatus, time::Duration};
 
@@ -15,10 +15,10 @@ use oci_image::{Digest, Store};
 pub use self::{
     ask::{Answer, ask},
     bound::bound,
+    command::EngineCommand,
     guard::Guard,
     load::load,
     probe::probe,
-    way::Way,
 };
 
 use crate::{options::Engine, terminal::report::WithHint};
@@ -31,8 +31,8 @@ pub fn program(choice: Engine) -> anyhow::Result<&'static str> {
 /// The same where each engine that is asked has `limit`.
 pub fn program_within(choice: Engine, limit: Duration) -> anyhow::Result<&'static str> {
     let ask = |program, arguments: &[&str]| {
-        let answer = ask::ask_within(limit, &Way::plain(program), arguments)?;
-        let failed = |said| format!("`{}` failed: {said}", way::asked(program, arguments));
+        let answer = ask::ask_within(limit, &EngineCommand::plain(program), arguments)?;
+        let failed = |said| format!("`{}` failed: {said}", command::asked(program, arguments));
         anyhow::Ok(if let Answer::Refused(said) = answer { Answer::Refused(failed(said)) } else { answer })
     };
     // `version` of docker asks the daemon too; without one it fails.
@@ -93,7 +93,7 @@ pub fn here(store: &Store) -> String {
 /// Removes containers with a label: those of runs whose guard was killed too. A lock is to be held, so that none of them is
 /// in use.
 pub fn remove_leftovers(program: &'static str, label: &str) {
-    let (way, filter) = (Way::plain(program), format!("label={label}"));
+    let (way, filter) = (EngineCommand::plain(program), format!("label={label}"));
     let Ok(Answer::Said(listed)) = ask(&way, &["ps", "--all", "--quiet", "--filter", &filter]) else {
         return;
     };

@@ -7,14 +7,14 @@ use oci_image::{
 };
 use serde_json::json;
 
-use super::{Answer, Way, ask, load};
+use super::{Answer, EngineCommand, ask, load};
 use crate::terminal::report::{self, WithHint};
 
 const PROGRAM: &str = "/fmtk-launch";
 
 /// Finds the first way to run a container for arm64, with an image of this name, which is loaded: it holds
 /// the program with this digest, which the store has.
-pub fn probe(store: &Store, program: &'static str, name: &str, tool: &Digest) -> anyhow::Result<Way> {
+pub fn probe(store: &Store, program: &'static str, name: &str, tool: &Digest) -> anyhow::Result<EngineCommand> {
     let image = image(store, tool)?;
     let ways = ways(program);
     let plain = ways.first().context("no way to run an engine is known")?;
@@ -37,8 +37,8 @@ pub fn probe(store: &Store, program: &'static str, name: &str, tool: &Digest) ->
 }
 
 /// The ways to try, the plainest first.
-fn ways(program: &'static str) -> Vec<Way> {
-    let way = |global: &[&'static str], create: &[&'static str]| Way {
+fn ways(program: &'static str) -> Vec<EngineCommand> {
+    let way = |global: &[&'static str], create: &[&'static str]| EngineCommand {
         program,
         global: global.to_vec(),
         create: [create, platform(program)].concat(),
@@ -62,7 +62,7 @@ fn platform(program: &str) -> &'static [&'static str] {
     if program != "docker" {
         return &[];
     }
-    match ask(&Way::plain("docker"), &["version", "--format", "{{.Server.APIVersion}}"]) {
+    match ask(&EngineCommand::plain("docker"), &["version", "--format", "{{.Server.APIVersion}}"]) {
         Ok(Answer::Said(said)) if takes_platform(&said) => &["--platform", "linux/arm64"],
         _ => &[],
     }
@@ -74,7 +74,7 @@ fn takes_platform(api: &str) -> bool {
     version.is_some_and(|version: (u32, u32)| version >= (1, 41))
 }
 
-fn refused(program: &str, said: &[String]) -> anyhow::Result<Way> {
+fn refused(program: &str, said: &[String]) -> anyhow::Result<EngineCommand> {
     let all = said.join("\n");
     let last = said.last().map(String::as_str).unwrap_or_default();
     if all.to_lowercase().contains("exec format error") {

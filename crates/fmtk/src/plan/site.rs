@@ -32,7 +32,7 @@ pub(super) fn site(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
         )),
         // A `.pth` file or `sitecustomize` may lead there.
         (_, None) if is_there && others.is_empty() => warnings.push(format!(
-            "{wheels_go}, and it can't be seen that `{called}` looks there: it is no folder of a Python"
+            "{wheels_go}, and it can't be seen that `{called}` looks there: it is not in a folder of a Python"
         )),
         (None, None) => warnings.push(format!("{wheels_go}, which is not there; where `{called}` looks is not known")),
         (Some(sites), None) => {

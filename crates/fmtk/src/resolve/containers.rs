@@ -11,14 +11,14 @@ use anyhow::Context;
 use oci_image::Store;
 
 use crate::{
-    engine::{self, Guard, Way, probe},
+    engine::{self, EngineCommand, Guard, probe},
     resolve::tools,
     terminal::progress::Progress,
 };
 
 /// The containers of a command, which it creates and starts.
 pub struct Containers {
-    pub way: Way,
+    pub way: EngineCommand,
     /// Their names, by number.
     pub names: Vec<String>,
     /// Its value says which store they work for.
@@ -70,7 +70,7 @@ impl Containers {
 }
 
 fn arguments<'a>(
-    way: &'a Way,
+    way: &'a EngineCommand,
     name: &'a str,
     label: &'a str,
     options: &'a [String],
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_container_has_no_network_and_runs_the_command_whatever_its_image_runs() {
-        let way = Way { create: vec!["--platform", "linux/arm64"], ..Way::plain("docker") };
+        let way = EngineCommand { create: vec!["--platform", "linux/arm64"], ..EngineCommand::plain("docker") };
         let text = |text: &[&str]| text.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         let (options, command) = (text(&["--user", "7:8"]), text(&["python3", "/x/launcher.py", "--task_type=a"]));
         expect!["create --name box-1 --label fmtk.try=x --network none --security-opt label=disable --user 7:8 --platform linux/arm64 --entrypoint python3 sha256:1 /x/launcher.py --task_type=a"]

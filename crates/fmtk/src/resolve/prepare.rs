@@ -7,11 +7,10 @@ use serde_json::json;
 use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     resolve::{
-        fetch,
+        fetch, inputs,
         lock::{self, Lock},
         packages,
         scripts::{self, scripts_folder},
-        setup,
     },
     terminal::{
         progress::{self, Progress},
@@ -55,8 +54,8 @@ pub struct LockArgs {
 
 /// Runs `fetch`.
 pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
-    let recipe = setup::recipe(&args.recipe, None, store, progress)?;
-    let folder = packages::pypi_folder(&setup::pkg_folder(&args.recipe));
+    let recipe = inputs::recipe(&args.recipe, None, store, progress)?;
+    let folder = packages::pypi_folder(&inputs::pkg_folder(&args.recipe));
     if args.dry_run {
         let requirements: Vec<String> = recipe.pypi.requirements.iter().map(ToString::to_string).collect();
         let constraints: Vec<String> = recipe.pypi.constraints.iter().map(ToString::to_string).collect();
@@ -91,11 +90,11 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
         .hint("leave out `--sample`")
         .input();
     }
-    let recipe = setup::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
-    let packages = setup::packages(&args.recipe, &recipe, call, store, progress);
+    let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
+    let packages = inputs::packages(&args.recipe, &recipe, call, store, progress);
     let of_scripts = scripts::packages(&scripts::origin(&recipe, scripts_folder(&args.recipe)));
     let found = report::both(packages, of_scripts);
-    let ((mut packages, of_scripts), opened) = setup::with_base(found, &recipe, &args.registry, store, progress)?;
+    let ((mut packages, of_scripts), opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
     packages.extend(of_scripts);
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = lock::path(args.recipe.recipe.as_deref());
@@ -123,7 +122,7 @@ mod tests {
     #[test]
     fn the_sample_has_packages_of_its_own_and_scripts_of_all() {
         let folder = packages::folder(None);
-        assert_eq!(setup::pkg_folder(&args(true, None)), folder.join("sample"));
+        assert_eq!(inputs::pkg_folder(&args(true, None)), folder.join("sample"));
         assert_eq!(scripts_folder(&args(true, None)), folder.join("ascend910"));
         assert_eq!(scripts_folder(&args(true, Some("p"))), PathBuf::from("p/ascend910"));
     }

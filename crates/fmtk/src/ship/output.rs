@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use oci_image::{Store, write_archive, write_layout};
 
 use crate::{
-    engine::{self, Way},
+    engine::{self, EngineCommand},
     resolve::base::Fallback,
     ship::{built_image::BuiltImage, context},
 };
@@ -65,7 +65,7 @@ impl Output {
 /// Loads the image into an engine.
 pub fn load(image: &BuiltImage<'_>, store: &Store, program: &'static str) -> anyhow::Result<()> {
     let source = Fallback { store, other: image.opened };
-    let loaded = engine::load(&Way::plain(program), &image.built.image, &source, &image.record.name());
+    let loaded = engine::load(&EngineCommand::plain(program), &image.built.image, &source, &image.record.name());
     loaded.map(drop).map_err(|error| image.record.explained(error, store))
 }
 
@@ -101,7 +101,7 @@ mod tests {
         for (output, expected) in [
             ("oci:PATH/file", "`PATH/file` is there already and is not a folder"),
             ("context:PATH/file", "`PATH/file` is there already and is not a folder"),
-            ("context:PATH", "`PATH` is there already and is no build context that fmtk wrote: `file` is in it"),
+            ("context:PATH", "`PATH` is there already and is not a build context that fmtk wrote: `file` is in it"),
             ("docker-archive:PATH", "`PATH` is there already and is not a file"),
             ("docker-archive:/dev/null", "`/dev/null` is there already and is not a file"),
         ] {

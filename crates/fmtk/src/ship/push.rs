@@ -66,7 +66,7 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
         if record.sample {
             progress.warning(&format!("the image built last, `{name}`, is the sample"));
         }
-        if record::outrun(store, &workspace)? {
+        if record::newer_unfinished(store, &workspace)? {
             progress.warning(&format!("this image is of {time}; an `image` after it has failed or is not done yet"));
         }
     }

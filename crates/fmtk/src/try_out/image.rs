@@ -4,7 +4,7 @@ use anyhow::{Context, anyhow, bail};
 use oci_image::Store;
 
 use crate::{
-    engine::{self, Answer, Way},
+    engine::{self, Answer, EngineCommand},
     options::RegistryArgs,
     recipe::Recipe,
     record::{self, BuildRecord},
@@ -42,7 +42,7 @@ impl TriedImage {
     }
 
     /// Its id in the engine; none where that is to be given the image by [`Self::load`], which the store has whole.
-    pub fn known(&self, way: &Way, store: &Store) -> anyhow::Result<Option<String>> {
+    pub fn known(&self, way: &EngineCommand, store: &Store) -> anyhow::Result<Option<String>> {
         let name = match self {
             // An engine knows an image by the digest of its config. One that has another name for it is given it again.
             Self::Store(record) => {
@@ -71,7 +71,7 @@ impl TriedImage {
     /// Gives the image to the engine, and its id there.
     pub fn load(
         &self,
-        way: &Way,
+        way: &EngineCommand,
         store: &Store,
         args: &RegistryArgs,
         recipe: &Recipe,

@@ -28,7 +28,7 @@ use self::{
     watch::{Watched, watch},
 };
 use crate::{
-    engine::{self, Way},
+    engine::{self, EngineCommand},
     options::{Engine, Format, RegistryArgs},
     resolve::{containers::Containers, place},
     terminal::{
@@ -166,7 +166,7 @@ fn outcome(
     progress: &Progress,
 ) -> anyhow::Result<JobOutcome> {
     // Asked first: what is wrong with the image is said before anything is built or loaded.
-    let plain = Way::plain(program);
+    let plain = EngineCommand::plain(program);
     let known = image.known(&plain, store)?;
     let containers = Containers::new("try", job.nodes.len(), None, args.grace.as_secs(), program, store, progress)?;
     let recipe = place::recipe(args.recipe.as_deref())?;

@@ -10,7 +10,7 @@ use rank_table::FILE_NAME;
 use super::bind;
 use super::files::Folders;
 use super::places::{self, Surroundings};
-use super::variables::{self, Of};
+use super::variables::{self, RankContext};
 use super::{Job, Rank};
 use crate::exit::{Exit, Failure};
 use crate::options::RunOptions;
@@ -94,7 +94,7 @@ impl Setup {
         job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {
             let label = if job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
             let on_console = options.console.as_ref().is_none_or(|it| it.contains(&rank.rank));
-            let of = Of { job, rank, folders, task: options.task, attempt, lookup: &variables::own };
+            let of = RankContext { job, rank, folders, task: options.task, attempt, lookup: &variables::own };
             RankPlan {
                 rank: *rank,
                 sink: Sink { label, file: folders.log_file(job, rank, attempt), on_console },

@@ -23,7 +23,7 @@ pub struct Variable {
     /// What its ranks find in it; empty where they find what the launcher was given.
     about: &'static str,
     /// What that is for a rank.
-    value: fn(&Of<'_>) -> Value,
+    value: fn(&RankContext<'_>) -> Value,
     /// The vendor's scripts find it set, too: all others are theirs to set.
     for_scripts: bool,
 }
@@ -38,7 +38,7 @@ enum Value {
 use Value::{Is, Kept, Removed};
 
 #[derive(Clone, Copy)]
-pub struct Of<'a> {
+pub struct RankContext<'a> {
     pub job: &'a Job,
     pub rank: &'a Rank,
     pub folders: &'a Folders,
@@ -53,7 +53,12 @@ const fn read(name: &'static str, read: &'static str) -> Variable {
     Variable { name, read, about: "", value: |_| Kept, for_scripts: false }
 }
 
-const fn set(name: &'static str, read: &'static str, about: &'static str, value: fn(&Of<'_>) -> Value) -> Variable {
+const fn set(
+    name: &'static str,
+    read: &'static str,
+    about: &'static str,
+    value: fn(&RankContext<'_>) -> Value,
+) -> Variable {
     Variable { name, read, about, value, for_scripts: false }
 }
 
@@ -65,7 +70,7 @@ const fn for_scripts(variable: Variable) -> Variable {
 const VARIABLES: &[Variable] = &[
     read("MA_CURRENT_INSTANCE_NAME", "`pod_name` of this server in a v0 table"),
     read("MA_CURRENT_HOST_IP", "`server_id` of this server"),
-    read("VC_TASK_INDEX", "number of this server, from 0; a `task` with one that is no number is refused"),
+    read("VC_TASK_INDEX", "number of this server, from 0; a `task` with one that is not a number is refused"),
     read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
     read("VC_WORKER_NUM", "number of servers; of several each waits for a rank table"),
     read("MA_NUM_HOSTS", "the same, where VC_WORKER_NUM is not set"),
@@ -163,7 +168,7 @@ fn is(value: impl ToString) -> Value {
     Is(value.to_string().into())
 }
 
-impl Of<'_> {
+impl RankContext<'_> {
     /// What is set already, else `default`.
     fn set_or(&self, name: &str, default: &str) -> Value {
         Is((self.lookup)(name).unwrap_or_else(|| default.into()))
@@ -217,7 +222,7 @@ mod tests {
         let mut job = job("modelarts-job-1");
         job.by_scripts = task.is_some_and(|it| it.by_scripts);
         let lookup = of_test(variables);
-        let of = Of { job: &job, rank: &job.ranks[1], folders, task, attempt: 1, lookup: &lookup };
+        let of = RankContext { job: &job, rank: &job.ranks[1], folders, task, attempt: 1, lookup: &lookup };
         let line = |(name, value): (&str, Option<OsString>)| match value {
             Some(value) => format!("{name}={}\n", value.display()),
             None => format!("{name} is removed\n"),

@@ -334,3 +334,13 @@ fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// What the lines of a rank begin with: `[rank 3] `, coloured on a terminal.
+pub(super) fn prefix(label: &str, colour: bool) -> String {
+    if !colour {
+        return format!("[{label}] ");
+    }
+    // Red is left out: it looks like an error.
+    let number: u32 = label.bytes().map(u32::from).sum();
+    format!("\x1b[{}m[{label}]\x1b[0m ", 32 + number % 5)
+}

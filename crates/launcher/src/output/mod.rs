@@ -134,7 +134,7 @@ impl Output {
         for state in self.sinks.iter_mut().filter(|state| state.ended && state.label == sink.label) {
             state.tail = Tail::default();
         }
-        self.console.open(sink.on_console.then(|| prefix(&sink.label, self.colour)));
+        self.console.open(sink.on_console.then(|| console::prefix(&sink.label, self.colour)));
         self.files.open(sink.file);
         self.sinks.push(State { label: sink.label, ended: false, tail: Tail::default(), last_output: None });
         self.sinks.len() - 1
@@ -238,13 +238,4 @@ impl Output {
 
 fn own(line: &str) -> String {
     format!("fmtk-launch: {}", printable::line(line))
-}
-
-fn prefix(label: &str, colour: bool) -> String {
-    if !colour {
-        return format!("[{label}] ");
-    }
-    // Red is left out: it looks like an error.
-    let number: u32 = label.bytes().map(u32::from).sum();
-    format!("\x1b[{}m[{label}]\x1b[0m ", 32 + number % 5)
 }

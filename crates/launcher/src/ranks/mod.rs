@@ -1,9 +1,9 @@
 //! The processes of the ranks: started, watched and stopped, with all that descends from them.
 
+pub mod background;
 mod describe;
 pub mod family;
 pub mod guardian;
-pub mod idle;
 mod oom;
 mod proc;
 pub mod rank;

@@ -18,7 +18,7 @@ pub const PASSED_ON: [c_int; 2] = [libc::SIGUSR1, libc::SIGUSR2];
 pub const GUARDIAN_GONE: Signal = Signal::SIGPWR;
 
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct ReceivedSignals {
     /// A signal that stops the launcher; SIGTERM where its guardian is gone.
     pub stopping: Option<c_int>,
     pub passed_on: Vec<c_int>,
@@ -54,8 +54,8 @@ impl Signals {
     }
 
     /// Takes all that has arrived: what arrives together has happened at once.
-    pub fn heard(&self) -> io::Result<Heard> {
-        let mut heard = Heard::default();
+    pub fn heard(&self) -> io::Result<ReceivedSignals> {
+        let mut heard = ReceivedSignals::default();
         while let Some(signal) = self.next()? {
             match signal {
                 libc::SIGCHLD => heard.child_ended = true,

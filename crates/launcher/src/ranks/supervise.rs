@@ -9,16 +9,16 @@ use libc::c_int;
 
 use crate::job::setup::{RankPlan, Setup};
 use crate::output::{self, Output};
+use crate::ranks::background::Background;
 use crate::ranks::family;
-use crate::ranks::idle::Beside;
 use crate::ranks::oom::Counter;
 use crate::ranks::proc;
 use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched, first_of};
 use crate::ranks::reap::{End, reap};
-use crate::ranks::signals::{self, Heard, Signals};
+use crate::ranks::signals::{self, ReceivedSignals, Signals};
 use crate::ranks::stall::{Sample, Stall};
 use crate::ranks::start::{self, Starting};
-use crate::ranks::teardown::{News, Teardown};
+use crate::ranks::teardown::{Teardown, TeardownEvent};
 use crate::ranks::wait;
 use crate::units;
 
@@ -50,7 +50,7 @@ pub fn attempt(
     number: u32,
     signals: &Signals,
     output: &mut Output,
-    beside: &mut dyn Beside,
+    beside: &mut dyn Background,
 ) -> io::Result<Attempt> {
     let (started, begin) = (SystemTime::now(), Instant::now());
     let watch = setup.options.stall.map(|limit| Stall::new(limit, begin));
@@ -90,7 +90,7 @@ struct Supervisor<'a> {
     signals: &'a Signals,
     output: &'a mut Output,
     /// Goes on beside the ranks and ends after them.
-    beside: &'a mut dyn Beside,
+    beside: &'a mut dyn Background,
     ranks: Vec<Watched>,
     /// Known as soon as something other than success is.
     ending: Option<Ending>,
@@ -171,7 +171,7 @@ impl Supervisor<'_> {
     }
 
     fn take_signals(&mut self) -> io::Result<()> {
-        let Heard { mut stopping, passed_on, child_ended, guardian_gone } = self.signals.heard()?;
+        let ReceivedSignals { mut stopping, passed_on, child_ended, guardian_gone } = self.signals.heard()?;
         self.has_child_ended |= child_ended;
         for signal in passed_on {
             self.groups().for_each(|group| signals::send_to_group(group, signal));
@@ -257,12 +257,12 @@ impl Supervisor<'_> {
         let who = if live.is_empty() { "processes of the ranks".to_owned() } else { self.setup.job.who(&live) };
         match teardown.step(now) {
             None => {}
-            Some(News::Killed) => self.say(&format!("{who} did not end in time; killed by SIGKILL")),
-            Some(News::StillThere) => {
+            Some(TeardownEvent::Killed) => self.say(&format!("{who} did not end in time; killed by SIGKILL")),
+            Some(TeardownEvent::StillThere) => {
                 self.say(&format!("{who} can't be killed:"));
                 family::describe().iter().for_each(|line| self.say(line));
             }
-            Some(News::GivenUp) => self.say(&format!("{who} still can't be killed; ending without them")),
+            Some(TeardownEvent::GivenUp) => self.say(&format!("{who} still can't be killed; ending without them")),
         }
     }
 

@@ -27,11 +27,11 @@ pub struct Teardown {
     /// SIGKILL is sent from then on.
     kill_at: Instant,
     /// What was told so far.
-    told: Option<News>,
+    told: Option<TeardownEvent>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum News {
+pub enum TeardownEvent {
     /// The grace is over and SIGKILL was sent.
     Killed,
     /// They are still there 10 s after SIGKILL.
@@ -68,7 +68,7 @@ impl Teardown {
     }
 
     /// To be called when children have ended, and at [`Teardown::deadline`].
-    pub fn step(&mut self, now: Instant) -> Option<News> {
+    pub fn step(&mut self, now: Instant) -> Option<TeardownEvent> {
         let news = self.advance(now);
         let children = family::children().unwrap_or_default();
         if self.told.is_none() {
@@ -88,14 +88,14 @@ impl Teardown {
     }
 
     /// What has to be told now, for the first time.
-    fn advance(&mut self, now: Instant) -> Option<News> {
+    fn advance(&mut self, now: Instant) -> Option<TeardownEvent> {
         let next = match self.told {
-            None => News::Killed,
-            Some(News::Killed) => News::StillThere,
-            Some(_) => News::GivenUp,
+            None => TeardownEvent::Killed,
+            Some(TeardownEvent::Killed) => TeardownEvent::StillThere,
+            Some(_) => TeardownEvent::GivenUp,
         };
         let news = Some(next).filter(|_| self.deadline().is_some_and(|it| it <= now));
-        if news == Some(News::Killed) {
+        if news == Some(TeardownEvent::Killed) {
             self.kill_at = now;
         }
         self.told = self.told.max(news);
@@ -106,15 +106,15 @@ impl Teardown {
     pub fn deadline(&self) -> Option<Instant> {
         match self.told {
             None => Some(self.kill_at),
-            Some(News::Killed) => Some(self.kill_at + WARN_AFTER),
-            Some(News::StillThere) => Some(self.kill_at + GIVE_UP_AFTER),
-            Some(News::GivenUp) => None,
+            Some(TeardownEvent::Killed) => Some(self.kill_at + WARN_AFTER),
+            Some(TeardownEvent::StillThere) => Some(self.kill_at + GIVE_UP_AFTER),
+            Some(TeardownEvent::GivenUp) => None,
         }
     }
 
     /// Whether the launcher ends without those that are still there.
     pub fn has_given_up(&self) -> bool {
-        self.told == Some(News::GivenUp)
+        self.told == Some(TeardownEvent::GivenUp)
     }
 
     fn ask(&mut self, group: c_int) {
@@ -133,9 +133,9 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         for (interrupted_at, expect) in [
-            (None, [(7, News::Killed), (17, News::StillThere), (67, News::GivenUp)]),
-            (Some(3), [(3, News::Killed), (13, News::StillThere), (63, News::GivenUp)]),
-            (Some(9), [(7, News::Killed), (17, News::StillThere), (67, News::GivenUp)]),
+            (None, [(7, TeardownEvent::Killed), (17, TeardownEvent::StillThere), (67, TeardownEvent::GivenUp)]),
+            (Some(3), [(3, TeardownEvent::Killed), (13, TeardownEvent::StillThere), (63, TeardownEvent::GivenUp)]),
+            (Some(9), [(7, TeardownEvent::Killed), (17, TeardownEvent::StillThere), (67, TeardownEvent::GivenUp)]),
         ] {
             let (asked, signal, kill_at) = (BTreeSet::new(), libc::SIGINT, at(7));
             let mut teardown = Teardown { asked, signal, is_interrupted: true, kill_at, told: None };

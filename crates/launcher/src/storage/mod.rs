@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use self::helper::Helper;
-use crate::ranks::idle::Beside;
+use crate::ranks::background::Background;
 use crate::ranks::reap::End;
 use crate::units;
 
@@ -233,7 +233,7 @@ impl Storage {
     }
 }
 
-impl Beside for Storage {
+impl Background for Storage {
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.helper.fd()
     }

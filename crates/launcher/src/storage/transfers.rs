@@ -14,7 +14,7 @@ use crate::job::files;
 use crate::job::places;
 use crate::job::setup::Setup;
 use crate::output::Output;
-use crate::ranks::idle::{idle, stopped_before_start};
+use crate::ranks::background::{self, stopped_before_start};
 use crate::ranks::signals::Signals;
 use crate::units;
 
@@ -113,9 +113,10 @@ pub fn bring_in(
         output.say(&copy.to_string());
         storage.add(copy.clone(), None, transfers.copy_timeout, begin);
     }
-    let (stopped, _) =
-        idle(signals, Some(output), &mut storage, None, |it| it.is_settled() || it.given_up().next().is_some())
-            .map_err(|error| Failure { exit: Exit::LAUNCHER, text: format!("failed to wait for copies: {error}") })?;
+    let (stopped, _) = background::wait(signals, Some(output), &mut storage, None, |it| {
+        it.is_settled() || it.given_up().next().is_some()
+    })
+    .map_err(|error| Failure { exit: Exit::LAUNCHER, text: format!("failed to wait for copies: {error}") })?;
     let failed: Vec<String> = storage.given_up().map(|it| it.1).collect();
     let failure = match (stopped, failed.is_empty()) {
         (Some(signal), _) => stopped_before_start(signal),
@@ -159,7 +160,7 @@ pub fn bring_out(
     }
     let mut first = None;
     loop {
-        let (Some(signal), _) = idle(signals, Some(output), storage, None, Storage::is_settled)? else {
+        let (Some(signal), _) = background::wait(signals, Some(output), storage, None, Storage::is_settled)? else {
             return Ok(first);
         };
         // An interrupt by somebody who has interrupted before, or has stopped the ranks, means at once.
@@ -181,11 +182,11 @@ pub fn last_word(storage: &mut Storage, signals: &Signals) -> io::Result<Vec<Str
     let mut lines = Vec::new();
     if is_well {
         storage.settle(now + LAST_WORD, now);
-        (_, lines) = idle(signals, None, storage, None, Storage::is_settled)?;
+        (_, lines) = background::wait(signals, None, storage, None, Storage::is_settled)?;
     }
     for is_hard in [false, true] {
         storage.close(is_hard);
-        idle(signals, None, storage, Some(Instant::now() + FAREWELL), |it| !it.has_helper())?;
+        background::wait(signals, None, storage, Some(Instant::now() + FAREWELL), |it| !it.has_helper())?;
     }
     Ok(lines)
 }

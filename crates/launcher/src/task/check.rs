@@ -258,7 +258,7 @@ impl Check<'_> {
         const NAME: &str = "device_num";
         let value = self.value(NAME)?;
         let Some(count) = value.parse::<u32>().ok().filter(|it| (1..=65_536).contains(it)) else {
-            self.fault(NAME, &value, "is no number of devices");
+            self.fault(NAME, &value, "is not a number of devices");
             return None;
         };
         if let Some(named) = named.filter(|it| *it as u64 != u64::from(count)) {

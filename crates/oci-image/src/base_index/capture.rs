@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     listing::{CondaPackage, metadata, record_paths},
-    scan::{elf_machine, find_after, python_version_of},
+    python_version::python_version_of,
+    scan::{elf_machine, find_after},
 };
 use crate::{Attr, paths::split_name};
 

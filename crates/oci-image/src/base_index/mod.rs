@@ -5,6 +5,7 @@ mod distributions;
 mod lines;
 mod listing;
 mod python;
+mod python_version;
 mod removal;
 mod scan;
 mod sites;

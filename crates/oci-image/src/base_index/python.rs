@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     capture::{Content, PythonBinary},
-    scan::python_version_of,
+    python_version::python_version_of,
     tree::{Kind, Tree},
 };
 use crate::paths::split_name;

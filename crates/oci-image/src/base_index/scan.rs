@@ -49,13 +49,6 @@ pub(super) fn elf_machine(start: &[u8]) -> Option<u16> {
     Some(if header[5] == 2 { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
 }
 
-/// `(3, 9)` of `python3.9`.
-pub(super) fn python_version_of(name: &str) -> Option<(u32, u32)> {
-    let (major, minor) = name.strip_prefix("python")?.split_once('.')?;
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    Some((number(major)?, number(minor)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,11 +11,10 @@ use super::{
 use crate::{
     record::BuildRecord,
     resolve::{
-        fetch,
+        fetch, inputs,
         lock::{self, Lock},
         packages, place,
         scripts::{self, scripts_folder},
-        setup,
     },
     terminal::{
         progress::{self, bytes},
@@ -26,7 +25,7 @@ use crate::{
 /// The packages that the recipe asks for.
 pub fn packages(patient: &Patient) -> Vec<Finding> {
     let args = patient.args.recipe();
-    let folder = setup::pkg_folder(&args);
+    let folder = inputs::pkg_folder(&args);
     let hint = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
     let scripts = scripts::packages(&scripts::origin(&patient.recipe, scripts_folder(&args)));
     let call = &patient.call;
@@ -55,7 +54,7 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
 
 /// What the sample has of packages, or pip, which the build has fetch them.
 pub fn sample_packages(patient: &Patient) -> Vec<Finding> {
-    let folder = setup::pkg_folder(&patient.args.recipe());
+    let folder = inputs::pkg_folder(&patient.args.recipe());
     let state = fetch::state(&patient.recipe, &packages::pypi_folder(&folder));
     let by_hand = packages::by_hand(&patient.recipe, &folder);
     match (state, by_hand) {

@@ -15,7 +15,7 @@ use crate::{
     engine,
     options::Engine,
     recipe::CANN,
-    resolve::{packages, place, setup, tools::TARGET},
+    resolve::{inputs, packages, place, tools::TARGET},
     terminal::progress,
 };
 
@@ -95,7 +95,7 @@ pub fn disk(patient: &Patient) -> Vec<Finding> {
         let says = format!("the store `{}` can't be written: {error}", root.display());
         return vec![Finding::wrong(says, "name another folder with `--store DIR` or `FMTK_STORE`")];
     }
-    let folder = setup::pkg_folder(&patient.args.recipe());
+    let folder = inputs::pkg_folder(&patient.args.recipe());
     let packages = size_of(&folder) + size_of(&packages::pypi_folder(&folder));
     let needed = (3 * packages).max(1_000_000_000);
     // Bytes that a user may still write.

@@ -21,7 +21,7 @@ use self::finding::{Finding, State};
 use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     recipe::{Overrides, Recipe},
-    resolve::{packages::Package, place, setup},
+    resolve::{inputs::sample_recipe, packages::Package, place},
     terminal::progress::Progress,
 };
 
@@ -124,7 +124,7 @@ pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) ->
     let base = args.base.as_deref();
     let recipe = if args.sample {
         let own = crate::sample::reference(&store)?.to_string();
-        setup::sample_recipe(&args.recipe(), base.unwrap_or(&own))?
+        sample_recipe(&args.recipe(), base.unwrap_or(&own))?
     } else {
         place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base })?
     };

@@ -10,7 +10,7 @@ use oci_image::{Base, Digest, ImportedSource, Platform, Store};
 
 use super::{OpenImage, refused};
 use crate::{
-    engine::{self, Answer, Way, ask},
+    engine::{self, Answer, EngineCommand, ask},
     terminal::{
         progress::{self, Progress},
         report::{self, WithHint},
@@ -29,7 +29,7 @@ pub struct Found {
 
 /// Asks the engine for the image of this name, which has to be one for arm64.
 pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
-    let way = Way::plain(program);
+    let way = EngineCommand::plain(program);
     // Of a name that other images have too the engine's own platform may be meant; an id is told, and that is taken.
     let said = match way.image(FORMAT, name)? {
         Answer::Said(said) => said,
@@ -48,7 +48,7 @@ pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
 }
 
 /// Why the engine does not tell of the image: docker says so too where no daemon is there to be asked.
-fn missing(way: &Way, name: &str, said: String) -> anyhow::Error {
+fn missing(way: &EngineCommand, name: &str, said: String) -> anyhow::Error {
     let program = way.program;
     let version = match program {
         "docker" => ask(way, &["version", "--format", "{{.Server.Version}}"]),
@@ -115,7 +115,7 @@ pub fn open(
 /// By its id: a name could be given to another image in the meantime.
 fn save(program: &'static str, reference: &str, found: &Found, store: &Store) -> anyhow::Result<OpenImage> {
     let failed = || format!("failed to run `{program} save`");
-    let mut command = Way::plain(program).command();
+    let mut command = EngineCommand::plain(program).command();
     command.arg("save");
     if program == "podman" {
         command.arg("--quiet");

@@ -33,7 +33,7 @@ pub fn check(dir: &Path) -> anyhow::Result<()> {
     let Some(reason) = stranger(dir).with_context(|| format!("failed to read `{}`", dir.display()))? else {
         return Ok(());
     };
-    Err(anyhow!("`{}` is there already and is no build context that fmtk wrote: {reason}", dir.display()))
+    Err(anyhow!("`{}` is there already and is not a build context that fmtk wrote: {reason}", dir.display()))
         .hint("name a new or empty folder")
 }
 

@@ -281,7 +281,7 @@ fn a_folder_of_the_users_is_left_alone() {
             None => fs::remove_file(&path).unwrap(),
         }
     };
-    let prefix = "is no build context that fmtk wrote: ";
+    let prefix = "is not a build context that fmtk wrote: ";
     refused("notes.txt", "mine", &format!("{prefix}`notes.txt` is in it"));
     refused("layers/more.tar", "mine", &format!("{prefix}`layers/more.tar` is in it"));
     refused("Dockerfile", "FROM a:1\n", &format!("{prefix}`Dockerfile` in it was changed"));

@@ -83,7 +83,7 @@ fn guessed(subject: &str) -> Option<ImageRef> {
 
 /// None of the above. What looks like the name of an image of the store was meant as one.
 fn unknown(subject: &str, error: anyhow::Error, built: &[BuildRecord]) -> anyhow::Error {
-    if record::slip(subject, built).is_some() || !subject.contains([':', '/']) {
+    if record::closest_name(subject, built).is_some() || !subject.contains([':', '/']) {
         return report::hinted(anyhow!("no image `{subject}` in the store"), record::meant(subject, built));
     }
     error.context(format!("`{subject}` is neither a wheel nor an installer nor an image of the store nor a reference"))

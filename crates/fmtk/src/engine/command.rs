@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 
 /// How an engine is called on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
+pub struct EngineCommand {
     /// `docker` or `podman`.
     pub program: &'static str,
     /// Options before the subcommand.
@@ -15,7 +15,7 @@ pub struct Way {
     pub create: Vec<&'static str>,
 }
 
-impl Way {
+impl EngineCommand {
     /// The plainest, which does for all but containers.
     pub fn plain(program: &'static str) -> Self {
         Self { program, global: Vec::new(), create: Vec::new() }

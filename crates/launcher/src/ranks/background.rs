@@ -9,18 +9,18 @@ use libc::c_int;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::ranks::reap::{End, reap};
-use crate::ranks::signals::{self, Heard, Signals};
+use crate::ranks::signals::{self, ReceivedSignals, Signals};
 use crate::ranks::wait;
 
 /// What goes on beside the ranks in the same event loop, before they start and after they have ended, too.
-pub trait Beside {
+pub trait Background {
     /// To be polled for reading.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 
-    /// When [`Beside::turn`] has to be called at the latest.
+    /// When [`Background::turn`] has to be called at the latest.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Does what is due; `is_readable` tells of [`Beside::fd`]. Gives what has to be said.
+    /// Does what is due; `is_readable` tells of [`Background::fd`]. Gives what has to be said.
     fn turn(&mut self, is_readable: bool, now: Instant) -> Vec<String>;
 
     /// Takes a child that has ended; says whether it belonged to this.
@@ -29,7 +29,7 @@ pub trait Beside {
 
 /// Waits until `is_over` says so of what goes on beside, until `until` has come, or until a signal comes that stops the
 /// launcher. Gives that signal, and the lines that could not be said where there is no output any more.
-pub fn idle<B: Beside>(
+pub fn wait<B: Background>(
     signals: &Signals,
     mut output: Option<&mut Output>,
     beside: &mut B,
@@ -39,7 +39,7 @@ pub fn idle<B: Beside>(
     let mut lines = Vec::new();
     let mut is_readable = false;
     loop {
-        let Heard { stopping, child_ended, .. } = signals.heard()?;
+        let ReceivedSignals { stopping, child_ended, .. } = signals.heard()?;
         if child_ended {
             for (pid, end) in reap()?.ended {
                 beside.ended(pid, end);
