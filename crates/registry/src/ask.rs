@@ -20,18 +20,27 @@ const REDIRECTS: usize = 5;
 /// Logins tried for one request: with what is known, and with what the refusal asks for.
 const LOGINS: usize = 2;
 
+/// What is sent with a request.
+enum Payload<'a> {
+    Nothing,
+    /// Sent again after a login.
+    Bytes(&'a [u8]),
+    /// So many bytes, which are gone once they were read.
+    Reader(&'a mut dyn Read, u64),
+}
+
 /// A request to the registry.
 pub(crate) struct Ask<'a> {
     method: Method,
     url: Url,
     access: &'a Access,
     headers: HeaderMap,
-    body: Option<(&'a mut dyn Read, u64)>,
+    payload: Payload<'a>,
 }
 
 impl<'a> Ask<'a> {
     pub(crate) fn new(method: Method, url: Url, access: &'a Access) -> Self {
-        Self { method, url, access, headers: HeaderMap::new(), body: None }
+        Self { method, url, access, headers: HeaderMap::new(), payload: Payload::Nothing }
     }
 
     pub(crate) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
@@ -39,9 +48,14 @@ impl<'a> Ask<'a> {
         self
     }
 
+    /// With these bytes.
+    pub(crate) fn bytes(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Payload::Bytes(bytes), ..self }
+    }
+
     /// With so many bytes of a reader.
-    pub(crate) fn body(self, reader: &'a mut dyn Read, size: u64) -> Self {
-        Self { body: Some((reader, size)), ..self }
+    pub(crate) fn reader(self, reader: &'a mut dyn Read, size: u64) -> Self {
+        Self { payload: Payload::Reader(reader, size), ..self }
     }
 }
 
@@ -49,8 +63,13 @@ impl Registry {
     /// Asks whether the registry is there, speaks the protocol and accepts the login.
     pub fn ping(&self) -> Result<(), Error> {
         let ping = || {
-            let answer = self.ask(Ask::new(Method::GET, self.url("/v2/".to_owned())?, &Access::none()))?;
-            if answer.status == 200 { Ok(()) } else { Err(self.refusal(answer, "/v2/", "")) }
+            let mut answer = self.ask(Ask::new(Method::GET, self.url("/v2/".to_owned())?, &Access::none()))?;
+            if answer.status != 200 {
+                return Err(self.refusal(answer, "/v2/", ""));
+            }
+            // So that the connection can be used again.
+            let _ = answer.read(1 << 10);
+            Ok(())
         };
         self.attempts(ping).context(|| format!("reach registry `{}`", self.host()))
     }
@@ -59,10 +78,10 @@ impl Registry {
     /// answer.
     pub(crate) fn ask(&self, ask: Ask<'_>) -> Result<Answer, Cause> {
         let inner = &*self.0;
-        let Ask { method, mut url, access, headers, mut body } = ask;
+        let Ask { method, mut url, access, headers, mut payload } = ask;
         let home = self.origin()?;
         let timeouts = &inner.options.timeouts;
-        let patience = if body.is_some() { timeouts.commit } else { timeouts.progress };
+        let patience = if matches!(payload, Payload::Nothing) { timeouts.progress } else { timeouts.commit };
         let (mut redirects, mut logins) = (0, 0);
         loop {
             inner.pacer.turn(&inner.options.retry);
@@ -73,9 +92,17 @@ impl Registry {
             if let Some(login) = &login {
                 headers.insert(header::AUTHORIZATION, login.clone());
             }
-            let mut counted = body
-                .as_mut()
-                .map(|(reader, size)| (Counted { reader: &mut **reader, count: &inner.bodies, begun: false }, *size));
+            let mut unread: &[u8];
+            let source: Option<(&mut dyn Read, u64)> = match &mut payload {
+                Payload::Nothing => None,
+                Payload::Bytes(bytes) => {
+                    unread = bytes;
+                    Some((&mut unread, bytes.len() as u64))
+                }
+                Payload::Reader(reader, size) => Some((&mut **reader, *size)),
+            };
+            let mut counted =
+                source.map(|(reader, size)| (Counted { reader, count: &inner.bodies, begun: false }, size));
             let body = counted.as_mut().map(|(counted, size)| (counted as &mut dyn Read, *size));
             let answer = inner.wire.send(Outgoing { method: method.clone(), url: &url, headers, body, patience })?;
             inner.answered.store(true, Ordering::Relaxed);
@@ -94,7 +121,8 @@ impl Registry {
                     if !inner.auth.learn(&challenges, access, login.as_ref())? {
                         return Ok(answer);
                     }
-                    if counted.is_some_and(|(counted, _)| counted.begun) {
+                    let begun = counted.is_some_and(|(counted, _)| counted.begun);
+                    if begun && matches!(payload, Payload::Reader(..)) {
                         return Err(Cause::LoginRenewed(inner.host.to_string()));
                     }
                     logins += 1;

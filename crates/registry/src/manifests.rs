@@ -150,14 +150,14 @@ impl Registry {
         repository: &RepoPath,
         tag: &Tag,
         media_type: &str,
-        mut bytes: &[u8],
+        bytes: &[u8],
     ) -> Result<(), Cause> {
-        let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
+        let digest = Digest::of(bytes);
         let url = self.url(format!("/v2/{repository}/manifests/{tag}"))?;
         let content_type = HeaderValue::from_str(media_type)
             .map_err(|_| self.protocol(format!("media type `{}` fits no header field", media_type.escape_debug())))?;
         let access = Access::push(repository.as_str());
-        let ask = Ask::new(Method::PUT, url, &access).header(header::CONTENT_TYPE, content_type).body(&mut bytes, size);
+        let ask = Ask::new(Method::PUT, url, &access).header(header::CONTENT_TYPE, content_type).bytes(bytes);
         let answer = self.ask(ask)?;
         if !(200..=202).contains(&answer.status) {
             let cause = self.refusal(answer, &format!("{}/{repository}", self.host()), repository.as_str());

@@ -106,10 +106,10 @@ impl Upload<'_> {
             begun.into_iter().for_each(|location| self.cancel(location));
             return Ok(Arrival::Present);
         }
-        if begun.is_none() {
-            begun = self.begin(None)?;
-        }
-        let location = begun.ok_or_else(|| self.registry.protocol("it takes an upload before it is sent"))?;
+        let location = match begun {
+            Some(location) => location,
+            None => self.begin_alone()?,
+        };
         (self.progress)(PushEvent::Sending { name: &self.blob.name, size: self.blob.descriptor.size });
         self.send(location)?;
         Ok(Arrival::Sent)
@@ -144,12 +144,17 @@ impl Upload<'_> {
             url = url.with("mount", &self.blob.descriptor.digest.to_string()).with("from", from.as_str());
             access = Access::mount(self.repository.as_str(), from.as_str());
         }
-        let answer = self.registry.ask(Ask::new(Method::POST, url, &access).body(&mut io::empty(), 0))?;
+        let answer = self.registry.ask(Ask::new(Method::POST, url, &access).bytes(&[]))?;
         match answer.status {
             201 => Ok(None),
             202 => self.next_location(&answer).map(Some),
             _ => Err(self.refusal(answer)),
         }
+    }
+
+    /// Begins an upload that mounts nothing.
+    fn begin_alone(&self) -> Result<Url, Cause> {
+        self.begin(None)?.ok_or_else(|| self.registry.protocol("it takes an upload before it is sent"))
     }
 
     /// Sends all of the blob into an upload and completes it. On failure the upload is given up.
@@ -164,7 +169,7 @@ impl Upload<'_> {
             // It is the bytes' place that the registry does not like.
             Err(Cause::Status(_, 400 | 405 | 411 | 415 | 501, _)) if !alone => {
                 no_monolithic.store(true, Ordering::Relaxed);
-                self.begin(None)?.map_or(Ok(()), |location| self.send(location))
+                self.send(self.begin_alone()?)
             }
             sent => sent,
         }
@@ -196,7 +201,7 @@ impl Upload<'_> {
         let left = reader.left;
         let octets = HeaderValue::from_static("application/octet-stream");
         let access = self.access();
-        let ask = Ask::new(method, url, &access).header(header::CONTENT_TYPE, octets).body(reader, left);
+        let ask = Ask::new(method, url, &access).header(header::CONTENT_TYPE, octets).reader(reader, left);
         let answer = self.registry.ask(ask)?;
         if answer.status == hoped {
             return Ok(answer);

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Mutex};
 
 use expect_test::expect;
 use registry::{
-    Cause, CredentialSource, Credentials, Logins, Push, PushEvent, Registry, RegistryOptions, RegistrySource, Secret,
+    Cause, CredentialSource, Credentials, Logins, Push, PushEvent, Registry, RegistryOptions, RegistrySource, Retry,
+    Secret,
 };
 use registry_fake::{Auth, FakeRegistry, Fault, Options, What};
 
@@ -117,6 +118,30 @@ fn nobody_may_pull_with_a_token_but_not_push() {
         caused by: `HOST` wants a login (none is stored): authentication required (UNAUTHORIZED)
         hint: log in: `docker login HOST`"#]]
     .assert_eq(&shown(&error, &fake));
+}
+
+#[test]
+fn a_manifest_that_may_not_be_put_is_told_as_such() {
+    let fake = with(bearer());
+    let image = Image::new(&[]);
+    image.memory.0.values().for_each(|blob| drop(fake.put_blob("o/r", blob)));
+    let error = image.push(&client(&fake)).unwrap_err();
+    expect![[r#"
+        failed to push `HOST/o/r:t`
+        caused by: `HOST` wants a login (none is stored): authentication required (UNAUTHORIZED)
+        hint: log in: `docker login HOST`"#]]
+    .assert_eq(&shown(&error, &fake));
+
+    // Its bytes are there for another login: one that has run out costs no attempt.
+    let options = RegistryOptions { credentials: CredentialSource::Given(login("hunter2:x")), ..options() };
+    let once = RegistryOptions { retry: Retry { attempts: 1, ..options.retry.clone() }, ..options };
+    let expire = |event: PushEvent<'_>| {
+        if matches!(event, PushEvent::Done { .. }) {
+            fake.expire_tokens();
+        }
+    };
+    client_with(&fake, once).push_image(&image.to_push(), &expire).unwrap();
+    assert_eq!(fake.tag("o/r", "t"), Some(image.digest()));
 }
 
 #[test]
