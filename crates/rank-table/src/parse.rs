@@ -23,7 +23,8 @@ pub const MAX_BYTES: usize = 4 << 20;
 ///
 /// Checked are: each count against its list; `pod_name`s, devices of a server, addresses of devices, ranks and (v1)
 /// servers for duplicates; ranks for gaps; `device_ip` and what looks like an address in `server_id`; the limits of this
-/// crate. `device_ip` may be missing or empty where all devices are on one server.
+/// crate. `device_ip` may be missing or empty where all devices are on one server. JSON nested deeper than 127 levels, or
+/// with a number beyond a double, is not read.
 ///
 /// # Errors
 ///

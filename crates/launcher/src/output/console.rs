@@ -278,6 +278,7 @@ fn write_console(shared: &Shared<State>, mut out: File, mut err: File) {
             let is_news = error.is_some();
             is_closed |= is_news;
             let goes_on = shared.progress(|state| {
+                // Of a write that fails none count as shown: some may have been seen, and the report says skipped.
                 for Run { source, lines, .. } in written {
                     source.filter(|_| !is_closed).into_iter().for_each(|sink| state.lanes[sink].shown += lines);
                 }

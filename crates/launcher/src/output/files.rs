@@ -184,7 +184,9 @@ fn write_files(shared: &Shared<Queues>, max_size: u64, retry: Duration) {
             files.resize_with(sink + 1, || None);
         }
         let file = files[sink].get_or_insert_with(|| LogFile::new(path, max_size, retry));
-        file.append(&bytes, dropped, close);
+        file.append(&bytes, dropped, close, || {
+            shared.progress(|_| false);
+        });
         let mut messages = std::mem::take(&mut file.messages);
         let (parts, written, trouble) = (file.parts, file.written, file.trouble.clone());
         if close {

@@ -51,9 +51,11 @@ impl LogFile {
 
     /// Appends `bytes`; those that can't be written are counted as missing, as are `dropped` ones after them. What is missing
     /// at the end is noted there where some were dropped, and when `is_last`. The file is made for a rank that writes nothing.
-    pub(crate) fn append(&mut self, mut bytes: &[u8], dropped: u64, is_last: bool) {
+    /// `progress` is called for each part: small ones on a slow folder may take long together.
+    pub(crate) fn append(&mut self, mut bytes: &[u8], dropped: u64, is_last: bool, progress: impl Fn()) {
         let mut is_open = self.open();
         while !bytes.is_empty() && is_open && self.note() {
+            progress();
             let mut fitting = self.fitting(bytes);
             if fitting == 0 && self.rotate() {
                 is_open = self.open();
@@ -219,7 +221,7 @@ mod tests {
             fs::write(&path, before).unwrap();
         }
         let mut file = LogFile::new(path.clone(), max_size, Duration::ZERO);
-        chunks.iter().for_each(|chunk| file.append(chunk, 0, false));
+        chunks.iter().for_each(|chunk| file.append(chunk, 0, false, || ()));
         let numbered = (1..).map(|n| folder.path().join(format!("a.txt.{n}"))).take_while(|path| path.exists());
         let parts = numbered.chain([path.clone()]).map(|path| fs::read(path).unwrap_or_default()).collect();
         (parts, file)
@@ -279,7 +281,7 @@ mod tests {
         let mut file = LogFile::new(path.clone(), 0, Duration::ZERO);
         let mut append = |bytes: &[u8], retry| {
             file.retry = retry;
-            file.append(bytes, 0, false);
+            file.append(bytes, 0, false, || ());
             file.missing
         };
         assert_eq!(append(b"12345", Duration::ZERO), 5);
@@ -287,7 +289,7 @@ mod tests {
         fs::create_dir(folder.path().join("logs")).unwrap();
         assert_eq!(append(b"9", Duration::ZERO), 9, "tried again before its time");
         file.again = None;
-        file.append(b"a\n", 0, false);
+        file.append(b"a\n", 0, false, || ());
         assert_eq!(fs::read_to_string(&path).unwrap(), "[fmtk-launch] 9 bytes are missing here\na\n");
         assert_eq!(file.messages.len(), 2, "{:?}", file.messages);
         assert_eq!(file.written, 2);

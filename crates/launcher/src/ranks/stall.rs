@@ -169,6 +169,13 @@ mod tests {
             let stalled = times.iter().find(|second| watch.feed(at(**second), &[sample(**second)]));
             assert_eq!(stalled.copied(), expect, "{times:?}");
         }
+        // One that has ended after some work holds up nobody: the other was idle all along.
+        let mut watch = Stall::new(LIMIT, start);
+        let left = |second: u64| match second {
+            ..=30 => vec![quiet, Sample { rank: 1, last_output: start, ticks: second * 100 }],
+            _ => vec![quiet],
+        };
+        assert_eq!([0, 10, 20, 30, 40].into_iter().find(|&second| watch.feed(at(second), &left(second))), Some(40));
         // None is left: nothing can stall.
         let mut watch = Stall::new(LIMIT, start);
         assert!((0..9).all(|step| !watch.feed(at(step * 10), &[])));
