@@ -121,7 +121,9 @@ fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> 
             tree(store, plan, planned, scripts.iter().map(entry).collect())
         }
         PlannedLayer::Files { files, .. } => {
-            tree(store, plan, planned, files.iter().map(own_file).collect()).map_err(changed)
+            // Wherever they are on this machine.
+            let content: Vec<_> = files.iter().map(|it| (&it.to, it.mode, it.uid, it.gid, it.sha256)).collect();
+            tree(store, plan, content, files.iter().map(own_file).collect()).map_err(changed)
         }
         PlannedLayer::Tools { paths } => {
             let entry = |(tool, path): (&Tool, &String)| {

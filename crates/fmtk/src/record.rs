@@ -260,6 +260,18 @@ pub mod tests {
     }
 
     #[test]
+    fn a_build_that_is_saved_is_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let is_unfinished = || newer_unfinished(&store, folder.path()).unwrap();
+        example("a", "20221028181325").save(&store, folder.path()).unwrap();
+        begin(&store, folder.path()).unwrap();
+        assert!(is_unfinished());
+        example("b", "20221109000000").save(&store, folder.path()).unwrap();
+        assert!(!is_unfinished());
+    }
+
+    #[test]
     fn an_image_is_named_by_its_tag_its_url_or_its_timestamp() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();

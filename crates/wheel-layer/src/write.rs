@@ -79,9 +79,12 @@ pub(crate) fn write(
     if wrong.is_empty() {
         return Ok(layers);
     }
-    let of = |wheel: &&&InstalledWheel| wheel.files.iter().any(|file| wrong[0] == relative(&file.path));
-    let wheel = wheels.iter().find(of).unwrap_or(&wheels[0]);
-    wrong.retain(|path| wheel.files.iter().any(|file| *path == relative(&file.path)));
+    let files = |wheel: &InstalledWheel| -> HashSet<String> {
+        wheel.files.iter().map(|file| relative(&file.path).to_owned()).collect()
+    };
+    let wheel = wheels.iter().find(|wheel| files(wheel).contains(&wrong[0])).unwrap_or(&wheels[0]);
+    let own = files(wheel);
+    wrong.retain(|path| own.contains(path));
     Err(not_as_recorded(wheel, &wrong))
 }
 

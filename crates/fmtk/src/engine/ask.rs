@@ -99,11 +99,20 @@ fn answer(mut command: Command, limit: Duration) -> io::Result<Option<(ExitStatu
     let memory = || memfd_create("answer", MemfdFlags::CLOEXEC).map(File::from);
     let (out, err) = (memory()?, memory()?);
     let mut child = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?).spawn()?;
-    let Some(status) = end(&mut child, Instant::now() + limit)? else {
+    let is_too_long = |file: &File| file.metadata().is_ok_and(|metadata| metadata.len() > LONGEST);
+    let deadline = Instant::now() + limit;
+    let mut ended = child.try_wait()?;
+    while ended.is_none() && Instant::now() < deadline && !is_too_long(&out) && !is_too_long(&err) {
+        ended = end(&mut child, Instant::now() + PAUSE)?;
+    }
+    let Some(status) = ended else {
         // Failed where it has ended in this moment.
         let _ = child.kill();
         // Not waited for here: what hangs in the kernel can't be killed either.
         thread::spawn(move || child.wait());
+        if Instant::now() < deadline {
+            return Err(io::Error::other(format!("its answer has more than {LONGEST} bytes")));
+        }
         return Ok(None);
     };
     let text = |mut file: File| {
@@ -133,6 +142,12 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", text]);
         command
+    }
+
+    #[test]
+    fn an_answer_without_end_is_stopped() {
+        let error = answer(script("exec cat /dev/zero"), Duration::from_secs(600)).unwrap_err();
+        assert_eq!(error.to_string(), "its answer has more than 1048576 bytes");
     }
 
     #[test]

@@ -192,19 +192,21 @@ impl PlannedLayer {
         }
     }
 
-    /// The absolute paths in it; of CANN none, whose layers are made already, and of wheels the folders.
-    fn paths(&self) -> Vec<&str> {
+    /// The absolute paths in it; of CANN none, whose layers are made already, and of wheels the folders, each with a
+    /// slash at its end.
+    fn paths(&self) -> Vec<String> {
+        let of_wheel = |wheel: &PlannedWheel| -> Vec<String> {
+            wheel.installed.folders.iter().map(|folder| format!("{folder}/")).collect()
+        };
         match self {
-            Self::Whiteouts { paths, .. } | Self::Tools { paths } => paths.iter().map(String::as_str).collect(),
-            Self::Files { files, .. } => files.iter().map(|file| file.to.as_str()).collect(),
+            Self::Whiteouts { paths, .. } | Self::Tools { paths } => paths.clone(),
+            Self::Files { files, .. } => files.iter().map(|file| file.to.clone()).collect(),
             Self::Scripts { scripts: all } | Self::Front { files: all } => {
-                all.iter().map(|script| script.to.as_str()).collect()
+                all.iter().map(|script| script.to.clone()).collect()
             }
             Self::Cann(_) => Vec::new(),
-            Self::Wheel(wheel) => wheel.installed.folders.iter().map(String::as_str).collect(),
-            Self::SharedByWheels { wheels, .. } => {
-                wheels.iter().flat_map(|wheel| &wheel.installed.folders).map(String::as_str).collect()
-            }
+            Self::Wheel(wheel) => of_wheel(wheel),
+            Self::SharedByWheels { wheels, .. } => wheels.iter().flat_map(of_wheel).collect(),
         }
     }
 }
@@ -252,7 +254,8 @@ impl Plan {
         let (wheels, max_layer) = layers::wheels(inputs, installed, room, &mut problems);
         problems.into_result()?;
         let layers: Vec<PlannedLayer> = whiteouts.into_iter().chain(cann).chain(wheels).chain(above).collect();
-        let mut parents = folders::above(&known, layers.iter().flat_map(PlannedLayer::paths));
+        let paths: Vec<String> = layers.iter().flat_map(PlannedLayer::paths).collect();
+        let mut parents = folders::above(&known, paths.iter().map(String::as_str));
         parents.extend(attrs);
         Ok(Self {
             repository: recipe.registry.repository.clone(),

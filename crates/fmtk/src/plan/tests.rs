@@ -294,16 +294,23 @@ fn folders_that_are_links_in_the_base_stay_links() {
     "#,
     );
     let wheel = FakeWheel::new("one").file("one-1.0.data/scripts/x", b"");
-    world.link("py", "opt/py").dir("usr/bin", 0o755, 0).link("usr/local", "bin").wheel(&wheel);
+    world
+        .link("py", "opt/py")
+        .dir("opt/py/bin", 0o711, 0)
+        .dir("usr/bin", 0o755, 0)
+        .link("usr/local", "bin")
+        .wheel(&wheel);
     let plan = world.plan().unwrap();
     let Some(PlannedLayer::Wheel(wheel)) = plan.layers.first() else { panic!("{plan}") };
     let (bin, site) = ("/opt/py/bin", format!("/{SITE}"));
-    let known = ["/opt", "/opt/py", "/opt/py/lib", "/opt/py/lib/python3.9", &site];
+    let known = ["/opt", "/opt/py", bin, "/opt/py/lib", "/opt/py/lib/python3.9", &site];
     let info = format!("{site}/one-1.0.dist-info");
-    let mut folders = [&known[..], &[bin, &info]].concat();
+    let mut folders = [&known[..], &[&info]].concat();
     folders.sort();
     assert_eq!(wheel.installed.folders.iter().collect::<Vec<_>>(), folders);
     assert_eq!(plan.parents[&site].uid, 1000);
+    // A folder that nothing else goes through stays as the base has it, too.
+    assert_eq!((plan.parents[bin].mode, plan.parents[bin].uid), (0o711, 0));
     let tools = ["/usr/bin/bin/fmtk-launch", "/usr/bin/bin/fmk-patch"].map(str::to_owned).into();
     assert_eq!(plan.layers.last(), Some(&PlannedLayer::Tools { paths: tools }));
     assert_eq!(plan.parents.keys().collect::<Vec<_>>(), [&["/"], &known[..], &["/usr", "/usr/bin"]].concat());

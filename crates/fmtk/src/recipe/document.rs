@@ -39,6 +39,8 @@ pub struct Document {
 impl Document {
     /// Parses the file. The error is the parser's, which shows the line.
     pub fn parse(text: &str, file: &str, folder: &Path) -> Result<Self, toml_edit::TomlError> {
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         toml_edit::Document::parse(text)?;
         let mut document = Self {
             file: file.to_owned(),

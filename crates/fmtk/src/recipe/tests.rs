@@ -66,6 +66,9 @@ fn a_missing_file_is_an_empty_one_unless_it_was_named() {
     assert_eq!(Recipe::load(&file, false, Overrides::default()).unwrap(), default());
     let error = Recipe::load(&file, true, Overrides::default()).unwrap_err();
     assert_eq!(report::exit(&error), report::Exit::Input);
+    // Some editors begin a file with a byte order mark.
+    fs::write(&file, "\u{feff}user = \"root\"\n").unwrap();
+    assert_eq!(Recipe::load(&file, true, Overrides::default()).unwrap().user.to_string(), "root");
 }
 
 #[test]

@@ -71,7 +71,8 @@ fn change(bytes: &[u8], url: &str) -> anyhow::Result<Option<Splice>> {
     let document = Document::parse(text)?;
     let modelarts = document.modelarts()?;
     let found = document.member(modelarts.value, KEY)?;
-    if found.is_some_and(|found| document.parts[found.value].scalar() == Some(url)) {
+    let is_set = |event: &Event| matches!(event, Event::Scalar(text, _, 0, None) if text == url);
+    if found.is_some_and(|found| is_set(&document.parts[found.value].event)) {
         return Ok(None);
     }
     let splice = match found {

@@ -57,6 +57,14 @@ fn only_the_value_changes() {
 }
 
 #[test]
+fn a_value_with_a_tag_or_an_anchor_is_not_set_yet() {
+    for before in ["!x ", "&a "] {
+        let refused = Err("line 3: `user_image_url` is written in a way that is not understood".to_owned());
+        assert_eq!(set(&format!("scenario:\n  modelarts:\n    user_image_url: {before}{URL}\n")), refused);
+    }
+}
+
+#[test]
 fn an_empty_value_goes_behind_its_colon() {
     for (old, new) in [
         ("user_image_url:", format!("user_image_url: {URL}")),

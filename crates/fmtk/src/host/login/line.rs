@@ -65,17 +65,22 @@ fn one(arguments: &str) -> Result<LoginLine, &'static str> {
         }
     }
     // Of a quoted word with a blank only a part would be sent, and to a host that is another part.
-    let is_whole = |value: &&str| !value.is_empty() && !value.starts_with(['"', '\'']);
-    let set = |value: Option<&str>| value.map(unquoted).filter(is_whole).map(str::to_owned);
+    let set = |value: Option<&str>| value.and_then(unquoted).filter(|value| !value.is_empty()).map(str::to_owned);
     let user = set(user).ok_or(NO_USER)?;
     let password = set(password).ok_or(NO_PASSWORD)?;
-    let host = host.map(|host| bare(unquoted(host)).parse().map_err(|_| BAD_HOST)).transpose()?;
+    let host = host.map(|host| bare(unquoted(host).unwrap_or(host)).parse().map_err(|_| BAD_HOST)).transpose()?;
     Ok(LoginLine { user, password: Secret::new(password), host })
 }
 
-fn unquoted(word: &str) -> &str {
-    let quoted = |quote: char| word.strip_prefix(quote).and_then(|word| word.strip_suffix(quote));
-    quoted('"').or_else(|| quoted('\'')).unwrap_or(word)
+/// The word as a shell takes it; none where it has quotes or backslashes that mean something else.
+fn unquoted(word: &str) -> Option<&str> {
+    let within = |quote: char| word.strip_prefix(quote).and_then(|word| word.strip_suffix(quote));
+    let (text, special): (&str, &[char]) = match (within('\''), within('"')) {
+        (Some(text), _) => (text, &['\'']),
+        (_, Some(text)) => (text, &['"', '\\']),
+        _ => (word, &['\'', '"', '\\']),
+    };
+    (!text.contains(special)).then_some(text)
 }
 
 /// A host without scheme, path and what prose puts behind it.
@@ -144,6 +149,9 @@ mod tests {
             ("docker login -u u -p '' r.x", NO_PASSWORD),
             ("docker login -u u --password-stdin r.x", NO_PASSWORD),
             ("docker login -u u -p 'hunter2 b.x' r.x", NO_PASSWORD),
+            ("docker login -u u -p hun'ter'2 r.x", NO_PASSWORD),
+            ("docker login -u u -p hunter\\\"2 r.x", NO_PASSWORD),
+            ("docker login -u u -p hunter\"2 r.x", NO_PASSWORD),
             ("echo hunter2 | docker login -u u --password-stdin r.x", NO_PASSWORD),
             ("docker login -u u -p hunter2 -q .", BAD_HOST),
             ("docker login -u u -p a r.x\ndocker login -u u -p b r.x", SEVERAL),
@@ -159,7 +167,7 @@ mod tests {
         }
 
         #[test]
-        fn a_key_comes_back_as_it_was(key in "[#-&(-:<-_a-~é][!-:<-_a-~é]{0,20}") {
+        fn a_key_comes_back_as_it_was(key in "[#-&(-:<-_a-~é][!-&(-:<-_a-~é]{0,20}") {
             prop_assume!(!key.contains("login") && !key.ends_with('\\'));
             prop_assert_eq!(found(&format!("docker login -u u -p '{key}' r.x")), format!("u {key} r.x"));
         }
