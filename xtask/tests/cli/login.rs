@@ -50,6 +50,14 @@ fn basic_and_bearer_registries_are_asked_before_anything_is_stored() {
 }
 
 #[test]
+fn what_is_too_long_is_refused_and_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "#".repeat((64 << 10) - 20) + "\ndocker login -u u -p 0123456789abcdef r.example";
+    let (code, said) = login(folder.path(), &["--no-check"], &text);
+    assert!(code == Some(2) && said.contains("stdin has more than 64 KiB"), "{said}");
+}
+
+#[test]
 fn the_long_term_key_is_made_of_the_secret_key() {
     // What `printf AK | openssl dgst -sha256 -hmac hunter2` prints.
     let password = "47f8cc9282431ef242cef2978d63f160faf115ba04e0c12aa5542f2cc98cf910".to_owned();

@@ -223,6 +223,8 @@ impl Output {
         self.settle_files(patience);
         let mut summaries = self.files.results();
         let hangs = !self.console.worker.drain(started, patience);
+        // What the writers had to say in the meantime.
+        self.tick(Instant::now());
         for (summary, lost) in summaries.iter_mut().zip(self.console.results()) {
             summary.console_lines_lost = lost;
         }

@@ -187,6 +187,17 @@ fn a_closed_stdout_ends_the_console_but_not_the_files() {
 }
 
 #[test]
+fn a_stdout_that_closes_at_the_very_end_is_told_too() {
+    let (folder, mut output, out, err) = unread(patient());
+    let sink = open(&mut output, 0, folder.path());
+    drop(out);
+    output.take(sink, b"a line\n", Instant::now());
+    output.finish(LONG, |_| Vec::new());
+    let err = read_all(err).join().unwrap();
+    assert!(err.contains("fmtk-launch: failed to write to `stdout`: Broken pipe"), "{err}");
+}
+
+#[test]
 fn a_folder_that_hangs_is_told_and_noted_in_the_file() {
     let (folder, mut output, _out, err) = rig(Patience { hang: Duration::from_secs(2), ..patient() });
     let path = folder.path().join("0.txt");

@@ -19,12 +19,16 @@ pub fn text(what: &str) -> anyhow::Result<Secret> {
         // A closed stderr must not stop the work.
         let _ = write!(stderr(), "paste {what} (it is not shown) and press Enter: ");
         let quiet = Quiet::begin();
-        let read = stdin.lock().take(LIMIT).read_until(b'\n', &mut bytes);
+        let read = stdin.lock().take(LIMIT + 1).read_until(b'\n', &mut bytes);
         drop(quiet);
         let _ = writeln!(stderr());
         read.context("failed to read from the terminal")?;
     } else {
-        stdin.lock().take(LIMIT).read_to_end(&mut bytes).context("failed to read stdin")?;
+        stdin.lock().take(LIMIT + 1).read_to_end(&mut bytes).context("failed to read stdin")?;
+    }
+    if bytes.len() as u64 > LIMIT {
+        // What was cut off might end in a part of the key.
+        return Err(anyhow!("stdin has more than {} KiB, and {what} was expected there", LIMIT >> 10)).input();
     }
     let text = String::from_utf8(bytes).map_err(|_| anyhow!("stdin is not UTF-8")).input()?;
     if text.trim().is_empty() {
