@@ -16,20 +16,20 @@ const PRISTINE: &str = include_str!("shapes/pristine.py");
 const ALREADY_PATCHED: &str = include_str!("shapes/already_patched.py");
 
 /// A folder with some files, and runs of the program in it.
-struct Room {
+struct TestFolder {
     folder: TempDir,
     transcript: String,
 }
 
-impl Room {
-    fn with(files: &[(&str, &str)]) -> Room {
-        let room = Room { folder: tempfile::tempdir().unwrap(), transcript: String::new() };
+impl TestFolder {
+    fn with(files: &[(&str, &str)]) -> TestFolder {
+        let test = TestFolder { folder: tempfile::tempdir().unwrap(), transcript: String::new() };
         for (name, text) in files {
-            let path = room.path(name);
+            let path = test.path(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        room
+        test
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -75,92 +75,92 @@ impl Room {
 
 #[test]
 fn a_file_is_patched_once() {
-    let mut room = Room::with(&[("fmk.py", PRISTINE)]);
-    room.run(&["fmk.py"]);
-    let patched = room.read("fmk.py");
+    let mut test = TestFolder::with(&[("fmk.py", PRISTINE)]);
+    test.run(&["fmk.py"]);
+    let patched = test.read("fmk.py");
     assert!(patched.contains("os.makedirs(current_envs['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)"));
-    let before = fs::metadata(room.path("fmk.py")).unwrap();
-    room.run(&["fmk.py"]);
-    let after = fs::metadata(room.path("fmk.py")).unwrap();
+    let before = fs::metadata(test.path("fmk.py")).unwrap();
+    test.run(&["fmk.py"]);
+    let after = fs::metadata(test.path("fmk.py")).unwrap();
     assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
-    assert_eq!(room.names("."), ["fmk.py"]);
-    room.check(expect_file!["transcripts/once.txt"]);
+    assert_eq!(test.names("."), ["fmk.py"]);
+    test.check(expect_file!["transcripts/once.txt"]);
 }
 
 #[test]
 fn what_only_looks_writes_nothing() {
     let files = [("kit/fmk.py", PRISTINE), ("done/fmk.py", ALREADY_PATCHED), ("odd/fmk.py", "import os\n")];
-    let mut room = Room::with(&files);
-    room.run(&["--check", "kit", "done"]);
-    room.run(&["--check", "done"]);
-    room.run(&["--dry-run", "--backup", "kit"]);
-    room.run(&["--dry-run", "odd"]);
-    room.run(&["--diff", "kit", "done"]);
-    room.run(&["--format", "json", "--dry-run", "kit", "odd", "none"]);
-    room.check(expect_file!["transcripts/looks.txt"]);
+    let mut test = TestFolder::with(&files);
+    test.run(&["--check", "kit", "done"]);
+    test.run(&["--check", "done"]);
+    test.run(&["--dry-run", "--backup", "kit"]);
+    test.run(&["--dry-run", "odd"]);
+    test.run(&["--diff", "kit", "done"]);
+    test.run(&["--format", "json", "--dry-run", "kit", "odd", "none"]);
+    test.check(expect_file!["transcripts/looks.txt"]);
     for (name, text) in files {
-        assert_eq!(room.read(name), text);
+        assert_eq!(test.read(name), text);
     }
-    assert_eq!(room.names("kit"), ["fmk.py"]);
+    assert_eq!(test.names("kit"), ["fmk.py"]);
 }
 
 #[test]
 fn one_file_that_fails_does_not_stop_the_others() {
-    let mut room = Room::with(&[("a/fmk.py", PRISTINE), ("b/other.py", ""), ("c/fmk.py", "class FMK(:\n")]);
-    room.run(&["--only", "code-cwd", "b", "c", "missing", "a", "/dev/zero"]);
-    room.check(expect_file!["transcripts/failures.txt"]);
-    assert!(room.read("a/fmk.py").contains("MODEL_TASK_CWD"));
+    let mut test = TestFolder::with(&[("a/fmk.py", PRISTINE), ("b/other.py", ""), ("c/fmk.py", "class FMK(:\n")]);
+    test.run(&["--only", "code-cwd", "b", "c", "missing", "a", "/dev/zero"]);
+    test.check(expect_file!["transcripts/failures.txt"]);
+    assert!(test.read("a/fmk.py").contains("MODEL_TASK_CWD"));
 }
 
 #[test]
 fn usage() {
-    let mut room = Room::with(&[]);
-    room.run(&[]);
-    room.run(&["--only", "cwd", "x"]);
-    room.run(&["--version"]);
-    room.run(&["--help"]);
-    room.check(expect_file!["transcripts/usage.txt"]);
+    let mut test = TestFolder::with(&[]);
+    test.run(&[]);
+    test.run(&["--only", "cwd", "x"]);
+    test.run(&["--version"]);
+    test.run(&["--help"]);
+    test.check(expect_file!["transcripts/usage.txt"]);
 }
 
 #[test]
 fn mode_and_symbolic_link_stay() {
-    let room = Room::with(&[("real/script", PRISTINE), ("kit/note", "")]);
-    set_mode(&room.path("real/script"), 0o2751);
-    symlink("../real/script", room.path("kit/fmk.py")).unwrap();
-    assert!(room.command(&["kit"]).output().unwrap().status.success());
-    assert!(fs::symlink_metadata(room.path("kit/fmk.py")).unwrap().is_symlink());
-    assert!(room.read("real/script").contains("MODEL_TASK_CWD"));
-    assert_eq!(fs::metadata(room.path("real/script")).unwrap().mode() & 0o7777, 0o2751);
-    assert_eq!((room.names("real"), room.names("kit")), (vec!["script".into()], vec!["fmk.py".into(), "note".into()]));
+    let test = TestFolder::with(&[("real/script", PRISTINE), ("kit/note", "")]);
+    set_mode(&test.path("real/script"), 0o2751);
+    symlink("../real/script", test.path("kit/fmk.py")).unwrap();
+    assert!(test.command(&["kit"]).output().unwrap().status.success());
+    assert!(fs::symlink_metadata(test.path("kit/fmk.py")).unwrap().is_symlink());
+    assert!(test.read("real/script").contains("MODEL_TASK_CWD"));
+    assert_eq!(fs::metadata(test.path("real/script")).unwrap().mode() & 0o7777, 0o2751);
+    assert_eq!((test.names("real"), test.names("kit")), (vec!["script".into()], vec!["fmk.py".into(), "note".into()]));
 }
 
 #[test]
 fn a_backup_is_the_old_file_and_is_never_lost() {
-    let mut room = Room::with(&[("fmk.py", PRISTINE)]);
-    set_mode(&room.path("fmk.py"), 0o640);
-    let old = fs::metadata(room.path("fmk.py")).unwrap();
-    room.run(&["--backup", "fmk.py"]);
-    let kept = fs::metadata(room.path("fmk.py.orig")).unwrap();
-    assert_eq!(room.read("fmk.py.orig"), PRISTINE);
+    let mut test = TestFolder::with(&[("fmk.py", PRISTINE)]);
+    set_mode(&test.path("fmk.py"), 0o640);
+    let old = fs::metadata(test.path("fmk.py")).unwrap();
+    test.run(&["--backup", "fmk.py"]);
+    let kept = fs::metadata(test.path("fmk.py.orig")).unwrap();
+    assert_eq!(test.read("fmk.py.orig"), PRISTINE);
     assert_eq!((kept.mode(), kept.mtime(), kept.mtime_nsec()), (old.mode(), old.mtime(), old.mtime_nsec()));
 
     let changed = PRISTINE.replace("1800", "3600");
-    fs::write(room.path("fmk.py"), &changed).unwrap();
-    room.run(&["--backup", "fmk.py"]);
-    room.check(expect_file!["transcripts/backup.txt"]);
-    assert_eq!(room.read("fmk.py"), changed);
-    assert_eq!(room.names("."), ["fmk.py", "fmk.py.orig"]);
+    fs::write(test.path("fmk.py"), &changed).unwrap();
+    test.run(&["--backup", "fmk.py"]);
+    test.check(expect_file!["transcripts/backup.txt"]);
+    assert_eq!(test.read("fmk.py"), changed);
+    assert_eq!(test.names("."), ["fmk.py", "fmk.py.orig"]);
 }
 
 /// Runs as a user whom permissions bind: root would read and write regardless.
-fn bound(room: &Room, arguments: &[&str]) -> Output {
-    let program = room.path("program");
+fn bound(test: &TestFolder, arguments: &[&str]) -> Output {
+    let program = test.path("program");
     // Not by `fs::copy`: a test that starts its program just then would hold the copy open, and it could not be run.
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_fmk-patch")).arg(&program).status().unwrap();
     assert!(copied.success());
     let mut command = Command::new(program);
-    command.current_dir(room.folder.path()).args(arguments);
-    if fs::metadata(room.folder.path()).unwrap().uid() == 0 {
+    command.current_dir(test.folder.path()).args(arguments);
+    if fs::metadata(test.folder.path()).unwrap().uid() == 0 {
         command.uid(65534).gid(65534);
     }
     command.output().unwrap()
@@ -172,27 +172,27 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[test]
 fn what_is_read_only_stays_and_is_named() {
-    let mut room = Room::with(&[("kit/fmk.py", PRISTINE), ("locked/fmk.py", PRISTINE)]);
-    set_mode(room.folder.path(), 0o755);
-    set_mode(&room.path("kit"), 0o777);
-    set_mode(&room.path("kit/fmk.py"), 0o444);
-    set_mode(&room.path("locked/fmk.py"), 0o666);
-    set_mode(&room.path("locked"), 0o555);
-    let output = bound(&room, &["kit", "locked"]);
-    set_mode(&room.path("locked"), 0o755);
-    room.note(&["kit", "locked"], &output);
-    room.check(expect_file!["transcripts/read_only.txt"]);
+    let mut test = TestFolder::with(&[("kit/fmk.py", PRISTINE), ("locked/fmk.py", PRISTINE)]);
+    set_mode(test.folder.path(), 0o755);
+    set_mode(&test.path("kit"), 0o777);
+    set_mode(&test.path("kit/fmk.py"), 0o444);
+    set_mode(&test.path("locked/fmk.py"), 0o666);
+    set_mode(&test.path("locked"), 0o555);
+    let output = bound(&test, &["kit", "locked"]);
+    set_mode(&test.path("locked"), 0o755);
+    test.note(&["kit", "locked"], &output);
+    test.check(expect_file!["transcripts/read_only.txt"]);
     for folder in ["kit", "locked"] {
-        assert_eq!(room.read(&format!("{folder}/fmk.py")), PRISTINE);
-        assert_eq!(room.names(folder), ["fmk.py"]);
+        assert_eq!(test.read(&format!("{folder}/fmk.py")), PRISTINE);
+        assert_eq!(test.names(folder), ["fmk.py"]);
     }
 }
 
 #[test]
 fn a_closed_pipe_is_no_error() {
-    let room = Room::with(&[("fmk.py", PRISTINE)]);
+    let test = TestFolder::with(&[("fmk.py", PRISTINE)]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = room.command(&["--dry-run", "fmk.py"]).stdout(writer).output().unwrap();
+    let output = test.command(&["--dry-run", "fmk.py"]).stdout(writer).output().unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
 }

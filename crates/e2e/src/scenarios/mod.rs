@@ -22,7 +22,7 @@ mod reproducible;
 mod sample_base;
 mod sample_image;
 mod scripts;
-mod trial;
+mod try_job;
 mod world;
 
 use std::{
@@ -100,8 +100,8 @@ const SCENARIOS: &[Scenario] = &[
     ("launcher-old-kernel", "the launcher passes its tests without the calls Linux 4.19 lacks", launcher::old_kernel),
     ("launcher-beside-vendor", "what the vendor's launcher does wrong, ours does right", launcher::beside_vendor),
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
-    ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", trial::whole),
-    ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", trial::ends),
+    ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
+    ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
     ("login", "the console's line and a helper; then a push with what was stored", login::run),
     ("app-config", "push writes the address into an app_config, and nothing else", login::app_config),
     ("host-setup", "Debian, EulerOS and Ubuntu are set up, docker reads it, and it is undone", host::setup),

@@ -32,7 +32,7 @@ pub(super) struct Entry(Option<Value>);
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "must be text, or `false` to leave it out")]
 enum Written {
-    Wanted(bool),
+    LeftOut(bool),
     Text(String),
 }
 
@@ -41,8 +41,8 @@ impl TryFrom<Written> for Entry {
 
     fn try_from(written: Written) -> Result<Self, String> {
         match written {
-            Written::Wanted(false) => Ok(Self(None)),
-            Written::Wanted(true) => Err("must be text, or `false` to leave it out".to_owned()),
+            Written::LeftOut(false) => Ok(Self(None)),
+            Written::LeftOut(true) => Err("must be text, or `false` to leave it out".to_owned()),
             Written::Text(text) => text.parse().map(|value| Self(Some(value))),
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     resolve::{
         base::{self, OpenImage},
         own_file::PlannedFile,
-        packages::{self, Found, Package},
+        packages::{self, Package, PackageSet},
         place, wheels,
     },
     sample,
@@ -77,7 +77,7 @@ pub fn packages(
     progress: &Progress,
 ) -> anyhow::Result<Vec<Package>> {
     let folder = pkg_folder(args);
-    let Found { packages, unused, left_out } = packages::find(recipe, &folder, store, call)?;
+    let PackageSet { packages, unused, left_out } = packages::find(recipe, &folder, store, call)?;
     if left_out > 0 {
         let (wheels, folder) = (progress::count(left_out, "wheel"), packages::pypi_folder(&folder));
         progress.line(&format!(

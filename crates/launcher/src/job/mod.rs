@@ -2,7 +2,7 @@
 
 pub mod bind;
 pub mod files;
-pub mod places;
+pub mod paths;
 pub mod setup;
 pub mod variables;
 

@@ -9,7 +9,7 @@ use rank_table::FILE_NAME;
 
 use super::bind;
 use super::files::Folders;
-use super::places::{self, Surroundings};
+use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
 use super::{Job, Rank};
 use crate::exit::{Exit, Failure};
@@ -49,15 +49,15 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;
     let around = Surroundings::real(dry);
     let code = code_folder(&options)?;
-    let (logs, logs_note) = places::logs(&around, options.log_dir.as_deref())?;
+    let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
     let devices: Vec<u32> = job.ranks.iter().map(|it| it.device).collect();
-    let (work, work_note) = places::work(&around, &devices)?;
+    let (work, work_note) = paths::work(&around, &devices)?;
     let mut notes: Vec<String> = [logs_note, work_note].into_iter().flatten().collect();
     let table = match &job.table {
         None => None,
         Some(table) if !job.needs_conversion() => Some(absolute(&table.path)),
         Some(table) => {
-            let (folder, note) = places::rank_table(&around)?;
+            let (folder, note) = paths::rank_table(&around)?;
             notes.extend(note);
             let path = folder.join(FILE_NAME);
             if !dry {
@@ -66,8 +66,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
             Some(path)
         }
     };
-    let is_foreign = options.task.is_some() && !places::is_home_own(&around);
-    let replace_home = is_foreign || !places::is_home_usable(&around);
+    let is_foreign = options.task.is_some() && !paths::is_home_own(&around);
+    let replace_home = is_foreign || !paths::is_home_usable(&around);
     if replace_home {
         let why = if is_foreign { "is not this user's own" } else { "is not set or can't be written" };
         notes.push(format!("HOME {why}, so each rank gets its work folder as HOME"));

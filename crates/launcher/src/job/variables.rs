@@ -30,12 +30,12 @@ pub struct Variable {
 
 /// What becomes of a variable in the environment of a rank.
 enum Value {
-    Kept,
+    Unchanged,
     Removed,
     Is(OsString),
 }
 
-use Value::{Is, Kept, Removed};
+use Value::{Is, Removed, Unchanged};
 
 #[derive(Clone, Copy)]
 pub struct RankContext<'a> {
@@ -50,7 +50,7 @@ pub struct RankContext<'a> {
 }
 
 const fn read(name: &'static str, read: &'static str) -> Variable {
-    Variable { name, read, about: "", value: |_| Kept, for_scripts: false }
+    Variable { name, read, about: "", value: |_| Unchanged, for_scripts: false }
 }
 
 const fn set(
@@ -148,19 +148,19 @@ const VARIABLES: &[Variable] = &[
         "HOME",
         "whether it can be written to; by `task`: whether it is this user's own",
         "FMTK_WORK_DIR where HOME was not set or can't be written",
-        |of| if of.folders.replace_home { Is(of.folders.work_of(of.rank).into()) } else { Kept },
+        |of| if of.folders.replace_home { Is(of.folders.work_of(of.rank).into()) } else { Unchanged },
     )),
     for_scripts(set(
         "SERVER_ID",
         "",
         "of a `task` alone: number of this server: VC_TASK_INDEX, else VK_TASK_INDEX, else 0",
-        |of| of.task.map_or(Kept, |it| is(it.node)),
+        |of| of.task.map_or(Unchanged, |it| is(it.node)),
     )),
     for_scripts(set(
         "PYTHONUNBUFFERED",
         "by `task` alone: kept where it is set",
         "of a `task` alone: 1, unless it was set",
-        |of| if of.task.is_some() && (of.lookup)("PYTHONUNBUFFERED").is_none() { is(1) } else { Kept },
+        |of| if of.task.is_some() && (of.lookup)("PYTHONUNBUFFERED").is_none() { is(1) } else { Unchanged },
     )),
 ];
 
@@ -178,7 +178,7 @@ impl RankContext<'_> {
     pub fn changes(&self) -> Vec<(&'static str, Option<OsString>)> {
         let ours = VARIABLES.iter().filter(|it| !self.job.by_scripts || it.for_scripts);
         ours.filter_map(|it| match (it.value)(self) {
-            Kept => None,
+            Unchanged => None,
             Removed => Some((it.name, None)),
             Is(value) => Some((it.name, Some(value))),
         })

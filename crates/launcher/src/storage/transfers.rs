@@ -11,7 +11,7 @@ use super::{Copy, Storage};
 use crate::exit::{Exit, Failure};
 use crate::job::Job;
 use crate::job::files;
-use crate::job::places;
+use crate::job::paths;
 use crate::job::setup::Setup;
 use crate::output::Output;
 use crate::ranks::background::{self, stopped_before_start};
@@ -87,10 +87,10 @@ impl Transfers {
         };
         let homes: Vec<PathBuf> = match setup.folders.replace_home {
             true => setup.job.ranks.iter().map(|it| setup.folders.work_of(it)).collect(),
-            false => places::own_home().into_iter().collect(),
+            false => paths::own_home().into_iter().collect(),
         };
         let tool =
-            |home: &PathBuf| Copy::new("log_path", "sync", places::tool_logs(home), format!("{logs}/mxTuningKit"));
+            |home: &PathBuf| Copy::new("log_path", "sync", paths::tool_logs(home), format!("{logs}/mxTuningKit"));
         std::iter::once(own).chain(homes.iter().map(tool)).collect()
     }
 }

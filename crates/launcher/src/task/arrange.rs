@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::arguments::Request;
 use super::check::{Task, Where};
 use crate::exit::{Exit, Failure};
-use crate::job::places::{self, Surroundings};
+use crate::job::paths::{self, Surroundings};
 use crate::job::{self, Lookup, Source, variables};
 use crate::options::{RunOptions, TaskRanks};
 use crate::storage::Copy;
@@ -121,7 +121,7 @@ impl Arranged<'_> {
     }
 
     fn mirror(&self, name: &str) -> Result<PathBuf, Failure> {
-        places::mirror(self.around, name).map(|it| it.0)
+        paths::mirror(self.around, name).map(|it| it.0)
     }
 }
 

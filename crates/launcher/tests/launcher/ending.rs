@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{PATIENCE, Place, arranged, children_of, kill, launcher_of, start, stop, until, wait};
+use crate::harness::{PATIENCE, TestFolder, arranged, children_of, kill, launcher_of, start, stop, until, wait};
 
 #[test]
 fn exit_code_is_that_of_the_first_failure() {
@@ -19,7 +19,7 @@ fn exit_code_is_that_of_the_first_failure() {
         ("[ $RANK = 2 ] && exit 0; sleep 0.2; exit 0", 0),
     ] {
         println!("{script}");
-        let place = Place::new();
+        let place = TestFolder::new();
         place.run("--devices 0-3", script).ends(code);
         place.leaves_nothing();
     }
@@ -28,7 +28,7 @@ fn exit_code_is_that_of_the_first_failure() {
 #[test]
 fn a_stop_from_outside_is_no_success() {
     for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130), (libc::SIGHUP, 129), (libc::SIGQUIT, 131)] {
-        let place = Place::new();
+        let place = TestFolder::new();
         // Ranks that obey and end with 0 do not make it one.
         let script = "trap 'echo got; exit 0' TERM INT HUP QUIT; echo up; while :; do sleep 0.01; done";
         let child = place.running("--devices 0-3", script, 4);
@@ -40,7 +40,7 @@ fn a_stop_from_outside_is_no_success() {
 
 #[test]
 fn other_signals_only_pass_through() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "trap 'echo one' USR1; trap 'echo two; exit 4' USR2; echo up; while :; do sleep 0.01; done";
     let child = place.running("--devices 0-1", script, 2);
     kill(child.id() as i32, libc::SIGUSR1);
@@ -63,7 +63,7 @@ fn who_does_not_obey_is_killed() {
         "trap : TERM; echo up; while :; do setsid sleep 1000 & sleep 0.01; done",
     ] {
         println!("{script}");
-        let place = Place::new();
+        let place = TestFolder::new();
         let child = place.running("--devices 0-1 --grace 200ms", script, 2);
         stop(child, libc::SIGTERM).ends(143);
         place.leaves_nothing();
@@ -79,7 +79,7 @@ fn what_ranks_leave_behind_is_gone_before_the_launcher() {
         "sh -c 'setsid sleep 1000 & exit' & wait",
         "(setsid sh -c 'trap \"\" TERM; (sleep 1000 &); setsid sleep 1000' &)",
     ] {
-        let place = Place::new();
+        let place = TestFolder::new();
         let finished = place.run("--devices 0-1 --grace 200ms", script);
         assert_eq!(finished.code, 0, "{script}");
         place.leaves_nothing();
@@ -88,7 +88,7 @@ fn what_ranks_leave_behind_is_gone_before_the_launcher() {
 
 #[test]
 fn what_ranks_leave_behind_is_buried_while_they_run() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "i=0; while [ $i -lt 50 ]; do (sh -c : &); i=$((i+1)); done; echo up; exec sleep 1000";
     let child = place.running("--devices 0-1", script, 2);
     let launcher = launcher_of(&child);
@@ -111,7 +111,7 @@ fn all_that_a_rank_has_started_is_asked_first() {
         ("--grace 1s", format!("trap : TERM; setsid sh -c '{asked}' & while :; do sleep 0.01; done")),
     ] {
         println!("{script}");
-        let place = Place::new();
+        let place = TestFolder::new();
         let child = place.running(&format!("--devices 0 {flags}"), &script, 1);
         stop(child, libc::SIGTERM).ends(143);
         assert_eq!(place.own_words(0), "up\nasked\n");
@@ -120,7 +120,7 @@ fn all_that_a_rank_has_started_is_asked_first() {
 
 #[test]
 fn a_stopped_rank_is_asked_too() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "trap 'echo asked; exit 0' TERM; echo up; kill -STOP $$; while :; do sleep 0.01; done";
     let child = place.running("--devices 0 --grace 1h", script, 1);
     let rank = ranks_of(&place, launcher_of(&child))[0];
@@ -133,7 +133,7 @@ fn a_stopped_rank_is_asked_too() {
 fn a_second_interrupt_is_at_once() {
     let script = "trap 'echo asked' TERM; trap 'echo got' INT; echo up; while :; do sleep 0.01; done";
     for (first, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
-        let place = Place::new();
+        let place = TestFolder::new();
         let child = place.running("--devices 0 --grace 1h", script, 1);
         if first == libc::SIGTERM {
             kill(child.id() as i32, first);
@@ -147,7 +147,7 @@ fn a_second_interrupt_is_at_once() {
 
 #[test]
 fn hangups_that_nohup_ignores_stay_ignored() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.shell("--devices 0", "echo up; sleep 0.5; exit 3");
     #[allow(unsafe_code)]
     arranged(&mut command, || {
@@ -162,7 +162,7 @@ fn hangups_that_nohup_ignores_stay_ignored() {
 
 #[test]
 fn a_terminal_s_interrupt_arrives_once() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command =
         place.shell("--devices 0 --grace 5s", "trap 'echo got' INT; echo up; while :; do sleep 0.01; done");
     use std::os::unix::process::CommandExt;
@@ -182,7 +182,7 @@ fn a_terminal_s_interrupt_arrives_once() {
 
 #[test]
 fn deaths_that_are_noticed_together_are_one() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "echo up; trap 'kill -9 $$' USR1; trap 'exit 6' USR2; while :; do sleep 0.01; done";
     let child = place.running("--devices 0-3", script, 4);
     let launcher = launcher_of(&child);
@@ -203,7 +203,7 @@ fn deaths_that_are_noticed_together_are_one() {
 
 #[test]
 fn a_death_and_an_interrupt_at_once_are_one_interrupt() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "trap 'echo got; sleep 0.2; echo clean; exit 0' INT; echo up; while :; do sleep 0.01; done";
     let child = place.running("--devices 0-1 --grace 1h", script, 2);
     let launcher = launcher_of(&child);
@@ -218,7 +218,7 @@ fn a_death_and_an_interrupt_at_once_are_one_interrupt() {
 }
 
 /// Process ids of the ranks, by rank.
-pub fn ranks_of(place: &Place, launcher: i32) -> Vec<i32> {
+pub fn ranks_of(place: &TestFolder, launcher: i32) -> Vec<i32> {
     let mut ranks: Vec<(u32, i32)> = (children_of(launcher).into_iter())
         .filter_map(|pid| {
             let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).ok()?;
@@ -242,7 +242,7 @@ pub fn state(pid: i32) -> Option<char> {
 #[test]
 fn failures_one_after_the_other_are_told_in_order() {
     for _ in 0..3 {
-        let place = Place::new();
+        let place = TestFolder::new();
         let script =
             "[ $RANK = 3 ] && { : > gone; exit 43; }; until [ -e gone ]; do sleep 0.01; done; sleep 2; exit 4$RANK";
         place.run("--devices 0-3", script).ends(43);
@@ -253,7 +253,7 @@ fn failures_one_after_the_other_are_told_in_order() {
 fn ranks_that_do_nothing_take_no_time() {
     // No figure, that is the bench's; only that nothing waits for a clock.
     let begin = Instant::now();
-    let place = Place::new();
+    let place = TestFolder::new();
     place.run("--devices 0-7 --grace 1h", "exit 0").ends(0);
     // Nor does the end of the others, once one has failed.
     let script = "[ $RANK = 7 ] && exit 9; exec sleep 1000";

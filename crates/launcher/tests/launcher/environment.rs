@@ -3,11 +3,11 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 
-use crate::harness::{Place, arranged, finish};
+use crate::harness::{TestFolder, arranged, finish};
 
 #[test]
 fn folder_and_variables() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.shell("--devices 0-1 --code-dir ../work", "pwd; echo $MODEL_TASK_CWD $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $MASTER_ADDR:$MASTER_PORT; ls -d $ASCEND_PROCESS_LOG_PATH $FMTK_WORK_DIR");
     fs::create_dir(place.path("work")).unwrap();
     finish(&mut command).ends(0);
@@ -20,7 +20,7 @@ fn folder_and_variables() {
 
 #[test]
 fn the_code_folder_is_the_flag_s_the_variable_s_or_the_current_one() {
-    let place = Place::new();
+    let place = TestFolder::new();
     for name in ["flag", "variable"] {
         fs::create_dir(place.path(name)).unwrap();
     }
@@ -43,7 +43,7 @@ fn the_code_folder_is_the_flag_s_the_variable_s_or_the_current_one() {
 
 #[test]
 fn the_print_of_env_is_what_a_rank_has() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let printed = finish(&mut place.launcher(&["env", "--devices", "0-3", "--rank", "2"])).stdout;
     place.run("--devices 0-3 --console 2", "env").ends(0);
     let log = place.log(2);
@@ -58,7 +58,7 @@ fn the_print_of_env_is_what_a_rank_has() {
 #[test]
 #[allow(unsafe_code)]
 fn default_signals_and_an_empty_mask() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.shell("--devices 0", "exec grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status");
     arranged(&mut command, || {
         // SAFETY: sets dispositions and a mask.
@@ -82,7 +82,7 @@ fn default_signals_and_an_empty_mask() {
 #[test]
 #[allow(unsafe_code)]
 fn no_descriptors_but_three() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let file = fs::File::open("/").unwrap();
     let number = file.as_raw_fd();
     let mut command = place.shell("--devices 0-3", "ls /proc/self/fd");
@@ -98,7 +98,7 @@ fn no_descriptors_but_three() {
 
 #[test]
 fn standard_input_is_at_its_end() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.shell("--devices 0", "cat; echo done");
     // It stays open, and what comes by it is not for one of several ranks.
     let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
@@ -109,7 +109,7 @@ fn standard_input_is_at_its_end() {
 
 #[test]
 fn a_session_and_a_group_of_its_own() {
-    let place = Place::new();
+    let place = TestFolder::new();
     place.run("--devices 0-1", "cut -d ' ' -f 1,5,6 /proc/$$/stat").ends(0);
     for rank in 0..2 {
         let log = place.log(rank);
@@ -120,7 +120,7 @@ fn a_session_and_a_group_of_its_own() {
 
 #[test]
 fn cores_are_shared_evenly() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let count = std::thread::available_parallelism().unwrap().get();
     let mut command =
         place.shell(&format!("--bind even --devices 0-{}", count - 1), "grep Cpus_allowed_list /proc/self/status");

@@ -21,15 +21,15 @@ pub fn program() -> OsString {
 }
 
 /// A folder and an environment of its own for one launcher, or several.
-pub struct Place {
+pub struct TestFolder {
     pub folder: tempfile::TempDir,
     /// In the environment of every process of this test, and of no other.
     mark: String,
     program: OsString,
 }
 
-impl Place {
-    pub fn new() -> Place {
+impl TestFolder {
+    pub fn new() -> TestFolder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         // Without a dot, which the tuning kit refuses.
@@ -37,12 +37,12 @@ impl Place {
         for name in ["mount/log", "code", "home"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        Place { folder, mark: format!("FMTK_TEST_MARK={}-{number}", std::process::id()), program: program() }
+        TestFolder { folder, mark: format!("FMTK_TEST_MARK={}-{number}", std::process::id()), program: program() }
     }
 
     /// One that every user can enter and write to, with the launcher in it: the build's folder may be closed to others.
-    pub fn for_any_user() -> Place {
-        let mut place = Place::new();
+    pub fn for_any_user() -> TestFolder {
+        let mut place = TestFolder::new();
         let copy = place.path("fmtk-launch");
         // By a process of its own: none that another test starts has the copy open for writing then.
         assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
@@ -162,7 +162,7 @@ impl Place {
 }
 
 /// A test that has failed leaves nothing, either.
-impl Drop for Place {
+impl Drop for TestFolder {
     fn drop(&mut self) {
         self.survivors().into_iter().for_each(|pid| kill(pid, libc::SIGKILL));
     }

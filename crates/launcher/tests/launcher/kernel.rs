@@ -3,7 +3,7 @@
 use std::io;
 use std::process::Command;
 
-use crate::harness::{Place, arranged, finish};
+use crate::harness::{TestFolder, arranged, finish};
 
 /// pidfd_send_signal, of Linux 5.1: from there on all architectures number alike, and nothing of before is above it.
 const FIRST_NEW: u32 = 424;
@@ -84,7 +84,7 @@ fn new_calls_are_refused_where_that_is_asked_for() {
 
 #[test]
 fn an_old_kernel_is_enough() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.shell("--devices 0-7", "echo $RANK");
     deny(&mut command, libc::ENOSYS);
     let finished = finish(&mut command).ends(0);
@@ -94,7 +94,7 @@ fn an_old_kernel_is_enough() {
 
 #[test]
 fn no_subreaper_is_told_and_stops_nothing() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.shell("--devices 0-3", "[ $RANK = 2 ] && exit 7; sleep 1000");
     arranged(&mut command, refuse_subreapers);
     finish(&mut command).ends(7).says(&["daemons that ranks leave behind are not stopped"]);

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::ending::ranks_of;
-use crate::harness::{Place, kill, launcher_of, start, stop, until, wait};
+use crate::harness::{TestFolder, kill, launcher_of, start, stop, until, wait};
 
 /// What a rank does until it is stopped: a child in its group and a daemon beside it, and a stop that it notices.
 const BUSY: &str =
@@ -59,7 +59,7 @@ fn kill_matrix() {
         let what = format!("{victim:?} {phase:?} {signal}");
         // Shown where the test fails.
         println!("{what}");
-        let place = Place::new();
+        let place = TestFolder::new();
         let script = if phase == Stopping { DEAF } else { BUSY };
         // Nobody may be gone before he was killed.
         let grace = match (victim, phase) {
@@ -116,7 +116,7 @@ fn kill_matrix() {
 
 #[test]
 fn a_killed_launcher_leaves_a_report_where_one_was_asked_for() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let report = place.path("report.json");
     // Of an earlier run: it would be taken for this one's.
     let earlier = place.path("mount/log/job-report-rank-0.json");
@@ -132,7 +132,7 @@ fn a_killed_launcher_leaves_a_report_where_one_was_asked_for() {
 
 #[test]
 fn ranks_die_with_the_launcher_even_while_the_guardian_can_t_help() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let child = place.running("--devices 0-3", "echo up; exec sleep 1000", 4);
     let launcher = launcher_of(&child);
     let ranks = ranks_of(&place, launcher);
@@ -147,7 +147,7 @@ fn ranks_die_with_the_launcher_even_while_the_guardian_can_t_help() {
 
 #[test]
 fn a_stopped_launcher_hears_of_the_end() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let child = place.running("--devices 0", "echo up; exec sleep 1000", 1);
     let launcher = launcher_of(&child);
     kill(launcher, libc::SIGSTOP);
@@ -157,7 +157,7 @@ fn a_stopped_launcher_hears_of_the_end() {
 
 #[test]
 fn children_from_before_are_left_alone() {
-    let place = Place::new();
+    let place = TestFolder::new();
     // The shell becomes the guardian, so its first child was there before us.
     let script = format!(
         "setsid sleep 1000 & echo $! > before

@@ -11,7 +11,7 @@ mod kernel;
 mod kill_matrix;
 mod nodes;
 mod output;
-mod places;
+mod paths;
 mod report;
 mod restart;
 mod tables;

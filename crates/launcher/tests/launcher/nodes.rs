@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 
-use crate::harness::{Place, start, wait};
+use crate::harness::{TestFolder, start, wait};
 
 const SERVERS: u32 = 64;
 const DEVICES: u32 = 2;
 
 #[test]
 fn all_servers_of_a_job_at_once() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut servers = String::new();
     for server in 0..SERVERS {
         let mut devices = String::new();

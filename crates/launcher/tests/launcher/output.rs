@@ -4,11 +4,11 @@ use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 
-use crate::harness::{Place, finish, kill, start, until, wait};
+use crate::harness::{TestFolder, finish, kill, start, until, wait};
 
 #[test]
 fn lines_are_whole_and_files_are_complete() {
-    let place = Place::new();
+    let place = TestFolder::new();
     // Writes without regard for lines: `dd` cuts them anywhere.
     let script = "i=0; while [ $i -lt 2000 ]; do echo \"$RANK line $i of some length\"; i=$((i+1)); done | dd bs=7 status=none; printf 'no newline'";
     let finished = place.run("--devices 0-3", script).ends(0);
@@ -34,7 +34,7 @@ fn lines_are_whole_and_files_are_complete() {
 fn what_is_in_the_pipes_when_the_ranks_are_gone_is_not_lost() {
     // Several times: it was lost only where the console made room between two looks.
     for _ in 0..8 {
-        let place = Place::new();
+        let place = TestFolder::new();
         // Less than what a pipe holds, and more than the console takes at once.
         let script = "yes 'a line of some length, as a training script prints one in each of its steps' | head -n 3000";
         let finished = place.run("--devices 0-7", script);
@@ -45,7 +45,7 @@ fn what_is_in_the_pipes_when_the_ranks_are_gone_is_not_lost() {
 
 #[test]
 fn both_streams_are_in_the_file_in_order_and_bytes_stay_bytes() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let finished = finish(
         &mut place.shell("--devices 0 --console none", "echo a; echo b >&2; printf '\\377\\000\\r\\n'; echo c >&2"),
     );
@@ -56,7 +56,7 @@ fn both_streams_are_in_the_file_in_order_and_bytes_stay_bytes() {
 
 #[test]
 fn the_console_shows_the_ranks_that_it_is_asked_for() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let finished = place.run("--devices 0-3 --console 1,3", "echo x");
     let mut lines: Vec<&str> = finished.stdout.lines().collect();
     lines.sort_unstable();
@@ -66,7 +66,7 @@ fn the_console_shows_the_ranks_that_it_is_asked_for() {
 
 #[test]
 fn a_console_that_blocks_does_not_stop_the_ranks() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "i=0; while [ $i -lt 100000 ]; do echo \"$RANK line $i of some length that fills pipes\"; i=$((i+1)); done; echo done";
     let mut child = start(&mut place.shell("--devices 0-1", script));
     // Nobody reads standard output until the ranks are done.
@@ -93,7 +93,7 @@ fn a_console_that_blocks_does_not_stop_the_ranks() {
 
 #[test]
 fn a_console_that_is_gone_does_not_stop_the_ranks() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place
         .shell("--devices 0-1", "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i+1)); done; [ $RANK = 1 ] || exit 3");
     let mut child = start(&mut command);
@@ -104,7 +104,7 @@ fn a_console_that_is_gone_does_not_stop_the_ranks() {
 
 #[test]
 fn files_are_put_aside_at_their_size_and_nothing_is_lost() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done";
     place.run("--devices 0 --console none --log-max-size 4KiB", script).ends(0);
     let name = |part: u32| {
@@ -129,7 +129,7 @@ fn files_are_put_aside_at_their_size_and_nothing_is_lost() {
 
 #[test]
 fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
-    let place = Place::new();
+    let place = TestFolder::new();
     // A pipe that nobody reads: opening it takes for ever, as on a network folder that is gone.
     let log = place.path("mount/log/job-proc-rank-0-device-0.txt");
     assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
@@ -142,7 +142,7 @@ fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
 
 #[test]
 fn inherited_descriptors_stay_blocking() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let (reader, writer) = std::io::pipe().unwrap();
     let mut command = place.shell("--devices 0", "echo up; sleep 1000");
     let child = command.stdout(writer.try_clone().unwrap()).stderr(Stdio::null()).spawn().unwrap();
@@ -159,7 +159,7 @@ fn inherited_descriptors_stay_blocking() {
 
 #[test]
 fn no_colour_where_there_is_no_terminal() {
-    let place = Place::new();
+    let place = TestFolder::new();
     assert!(!place.run("--devices 0", "echo x").stdout.contains('\x1b'));
 }
 
@@ -169,7 +169,7 @@ const ESCAPED: &str = "job\\u{1b}[2J\\nfmtk-launch: SUCCEEDED";
 
 #[test]
 fn control_characters_of_names_and_paths_are_escaped_in_messages_and_ranks_print_what_they_like() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "printf '\\033[1mbold\\033[0m\\n'; exit 3";
     let mut command = place.shell("--devices 0", script);
     let finished = finish(command.env("BATCH_JOB_ID", NAME).env("MA_MOUNT_PATH", place.path("no\x1b[1m"))).ends(3);

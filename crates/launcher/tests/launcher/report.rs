@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use crate::harness::{Place, read_report};
+use crate::harness::{TestFolder, read_report};
 
 #[test]
 fn the_cause_comes_last_and_names_everything() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "[ $RANK = 1 ] || exec sleep 100; i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); done; echo 'ImportError: libge_runner.so: cannot open shared object file'; exit 9";
     let finished = place.run("--devices 0-3", script).ends(9);
     let log = place.path("mount/log/job-proc-rank-1-device-1.txt").display().to_string();
@@ -45,7 +45,7 @@ fn the_cause_comes_last_and_names_everything() {
 
 #[test]
 fn success_is_one_line_and_a_report() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let own = place.path("own.json");
     let finished = place.run(&format!("--devices 0-3 --report {}", own.display()), "true").ends(0);
     assert!(finished.last_line().starts_with("fmtk-launch: SUCCEEDED in "), "{}", finished.stderr);
@@ -55,14 +55,14 @@ fn success_is_one_line_and_a_report() {
 
 #[test]
 fn a_signal_is_told_by_name() {
-    let place = Place::new();
+    let place = TestFolder::new();
     place.run("--devices 0-1", "[ $RANK = 1 ] && kill -SEGV $$; sleep 100").ends(139).says(&["was killed by SIGSEGV"]);
     assert_eq!(place.report()["attempts"][0]["ranks"][1]["signal"], "SIGSEGV");
 }
 
 #[test]
 fn a_report_that_can_t_be_written_is_told() {
-    let place = Place::new();
+    let place = TestFolder::new();
     place
         .run("--devices 0 --report /not/there/report.json", "exit 5")
         .ends(5)
@@ -71,7 +71,7 @@ fn a_report_that_can_t_be_written_is_told() {
 
 #[test]
 fn a_report_takes_no_pipe_s_or_device_s_place() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let flags = |path: &Path| format!("--devices 0 --report {}", path.display());
     let pipe = place.path("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Place, children_of, finish, launcher_of, start, stop, until};
+use crate::harness::{TestFolder, children_of, finish, launcher_of, start, stop, until};
 
 #[test]
 fn all_ranks_are_started_again_after_a_failure() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let begin = Instant::now();
     // Rank 1 fails when rank 0 has said what it has to say.
     let script = "echo attempt $FMTK_ATTEMPT; [ $FMTK_ATTEMPT = 2 ] && exit 0; \
@@ -34,7 +34,7 @@ fn all_ranks_are_started_again_after_a_failure() {
 fn a_stop_between_two_attempts_is_a_stop() {
     // The second is more than any clock counts.
     for backoff in ["10s", "18446744073709551615"] {
-        let place = Place::new();
+        let place = TestFolder::new();
         let flags = format!("--devices 0 --max-restarts 1 --restart-backoff {backoff}");
         let child = place.running(&flags, "echo up; exit 6", 1);
         place.until_nothing_but_the_launcher_is_left(&child);
@@ -45,7 +45,7 @@ fn a_stop_between_two_attempts_is_a_stop() {
 
 #[test]
 fn a_stop_while_ranks_are_stopped_is_the_end() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "[ $RANK = 1 ] && { while [ ! -e up ]; do sleep 0.01; done; exit 6; }
                   trap 'echo asked' TERM; trap 'echo told; exit' INT; touch up; while :; do sleep 0.01; done";
     let child = start(&mut place.shell("--devices 0-1 --max-restarts 1", script));
@@ -57,7 +57,7 @@ fn a_stop_while_ranks_are_stopped_is_the_end() {
 
 #[test]
 fn ranks_that_get_nowhere_are_stopped_where_that_is_asked_for() {
-    let place = Place::new();
+    let place = TestFolder::new();
     place
         .run("--devices 0-1 --stall 2s", "echo up; sleep 1000")
         .ends(124)
@@ -67,12 +67,12 @@ fn ranks_that_get_nowhere_are_stopped_where_that_is_asked_for() {
 
 #[test]
 fn work_without_output_is_no_stall() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done";
     place.run("--devices 0-1 --stall 2s", script).ends(0);
 }
 
-impl Place {
+impl TestFolder {
     fn until_nothing_but_the_launcher_is_left(&self, child: &std::process::Child) {
         let launcher = launcher_of(child);
         let is_ours = |pid: &i32| *pid == launcher || *pid == child.id() as i32;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::harness::{Place, finish, kill, start, stop, until, wait};
+use crate::harness::{TestFolder, finish, kill, start, stop, until, wait};
 
 /// A v1 table of one server.
 const ONE: &str = r#"{"version":"1.0","status":"completed","server_count":"1","server_list":[{"server_id":"10.0.0.1",
@@ -21,7 +21,7 @@ const OLD: &str = r#"{"status":"completed","group_count":"1","group_list":[{"gro
 
 #[test]
 fn a_table_is_waited_for_through_all_that_happens_to_it() {
-    let place = Place::new();
+    let place = TestFolder::new();
     fs::create_dir_all(place.path("config/..1")).unwrap();
     let mut command = place.shell("", "echo $RANK of $RANK_SIZE");
     command.env("RANK_TABLE_FILE", place.path("config"));
@@ -52,7 +52,7 @@ fn a_table_is_waited_for_through_all_that_happens_to_it() {
 
 #[test]
 fn a_table_that_does_not_come_is_named() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.shell("--wait 100ms", "true");
     command.env("RANK_TABLE_FILE_V_1_0", place.path("nowhere"));
     finish(&mut command).ends(125).says(&[
@@ -65,7 +65,7 @@ fn a_table_that_does_not_come_is_named() {
 /// What shows the job looked once, and did not say that it could wait.
 #[test]
 fn a_look_that_came_too_early_is_told_how_to_wait() {
-    let place = Place::new();
+    let place = TestFolder::new();
     fs::write(place.path("table"), r#"{"status":"initializing"}"#).unwrap();
     let hint =
         "has the status `initializing`\nhint: `--wait 5m` waits until it is complete; `--devices` does without one\n";
@@ -82,7 +82,7 @@ fn a_look_that_came_too_early_is_told_how_to_wait() {
 
 #[test]
 fn a_stop_while_waiting_is_no_success() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let child = start(&mut place.shell("--rank-table nowhere", "true"));
     let launcher = crate::harness::launcher_of(&child);
     until("it sleeps", || crate::ending::state(launcher) == Some('S'));
@@ -91,7 +91,7 @@ fn a_stop_while_waiting_is_no_success() {
 
 #[test]
 fn a_server_that_can_t_be_told_is_refused() {
-    let place = Place::new();
+    let place = TestFolder::new();
     fs::write(place.path("table.json"), TWO).unwrap();
     let finished = place.run("--rank-table ../table.json", "echo started");
     assert_eq!((finished.code, finished.stdout.as_str()), (2, ""));
@@ -103,7 +103,7 @@ fn a_server_that_can_t_be_told_is_refused() {
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let place = Place::new();
+    let place = TestFolder::new();
     fs::write(place.path("table.json"), TWO.replace("192.1.0.2", "nowhere").replace("\"1\"}", "\"0\"}")).unwrap();
     let path = place.path("table.json");
     for finished in [
@@ -122,7 +122,7 @@ const F_SETSIG: i32 = 10;
 #[test]
 #[allow(unsafe_code)]
 fn a_table_that_hangs_while_it_is_read_does_not_keep_signals_from_being_heard() {
-    let place = Place::new();
+    let place = TestFolder::new();
     // Not every file system has leases; that in memory does.
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let path = folder.path().join("table.json");
@@ -143,7 +143,7 @@ fn a_table_that_hangs_while_it_is_read_does_not_keep_signals_from_being_heard() 
 
 #[test]
 fn twice_in_one_environment() {
-    let place = Place::new();
+    let place = TestFolder::new();
     fs::create_dir(place.path("config")).unwrap();
     fs::write(place.path("config/jobstart_hccl.json"), OLD).unwrap();
     let program = crate::harness::program();
@@ -162,7 +162,7 @@ fn twice_in_one_environment() {
 
 #[test]
 fn show_and_convert() {
-    let place = Place::new();
+    let place = TestFolder::new();
     fs::write(place.path("jobstart_hccl.json"), OLD).unwrap();
     let folder = place.path("");
     let mut command = place.launcher(&["rank-table", "show", folder.to_str().unwrap()]);
@@ -180,7 +180,7 @@ fn show_and_convert() {
 
 #[test]
 fn ranks_of_a_v1_table_get_it_as_it_is() {
-    let place = Place::new();
+    let place = TestFolder::new();
     fs::write(place.path("table.json"), ONE).unwrap();
     let mut command =
         place.shell("--rank-table ../table.json", "cmp $RANK_TABLE_FILE ../table.json && echo $DEVICE_ID");

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use crate::harness::{Place, arranged, finish, start};
+use crate::harness::{TestFolder, arranged, finish, start};
 
 /// Says how it was called and in what surroundings, then does what a test wants.
 const TK: &str = r#"#!/bin/sh
@@ -14,10 +14,10 @@ echo "env: SERVER_ID=$SERVER_ID PYTHONUNBUFFERED=$PYTHONUNBUFFERED"
 eval "$TK_SCRIPT"
 "#;
 
-impl Place {
+impl TestFolder {
     /// One with code, data and a tuning kit, as a task wants them.
-    pub fn furnished() -> Place {
-        let place = Place::new();
+    pub fn furnished() -> TestFolder {
+        let place = TestFolder::new();
         place.furnish();
         place
     }
@@ -56,7 +56,7 @@ pub const FINETUNE: &str = "--task_type=finetune --code_path=@/code --boot_file_
 
 #[test]
 fn the_command_and_its_surroundings_are_the_launch_kit_s() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     let mut command =
         place.task(&format!("{FINETUNE},1 --pretrained_model_path @/model --use_sfs=True --model_name=x"));
     command.env("MA_VJ_NAME", "ma-job-7").env("VC_TASK_INDEX", "3").env("VK_TASK_INDEX", "9").current_dir("/");
@@ -75,7 +75,7 @@ fn the_command_and_its_surroundings_are_the_launch_kit_s() {
 #[test]
 fn every_kind_of_task_has_its_model_and_its_configuration() {
     for kind in ["evaluate", "infer"] {
-        let place = Place::furnished();
+        let place = TestFolder::furnished();
         // As a config map is mounted: a link, and readable for all.
         symlink(place.path("conf.yaml"), place.path("link.yaml")).unwrap();
         // The boot file may be named below the code.
@@ -108,15 +108,15 @@ fn a_rank_s_own_code_comes_out_unless_the_old_one_is_wanted() {
         ("kill -SEGV $$", "--legacy-exit-codes", 1),
         ("exit 0", "--legacy-exit-codes", 0),
     ] {
-        let place = Place::furnished();
+        let place = TestFolder::furnished();
         finish(place.task(&format!("{FINETUNE},1 {flag}")).env("TK_SCRIPT", script)).ends(code);
     }
-    finish(&mut Place::new().launcher(&["task", "--legacy-exit-codes"])).ends(1);
+    finish(&mut TestFolder::new().launcher(&["task", "--legacy-exit-codes"])).ends(1);
 }
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     fs::create_dir_all(place.path("v1.0/code")).unwrap();
     place.write("wide.py", "", 0o644);
     place.write("bin/tk", "", 0o644);
@@ -183,7 +183,7 @@ fn each_fault_of_a_path_is_named() {
         ("=finetune", "=infer", "`ckpt_path` is missing: give its folder"),
         ("devices=0", "devices=0-3 --device_num=8", "`device_num`: `8` is not the 4 of `--devices`"),
     ] {
-        let place = Place::furnished();
+        let place = TestFolder::furnished();
         place.write("code/train.sh", "", 0o640);
         place.write("conf", "", 0o640);
         symlink(place.path("code"), place.path("link")).unwrap();
@@ -199,7 +199,7 @@ fn each_fault_of_a_path_is_named() {
 
 #[test]
 fn code_that_can_t_be_read_is_told() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o000)).unwrap();
     let mut command = place.task(FINETUNE);
     command.current_dir("/");
@@ -240,7 +240,7 @@ fn limit_file_size(bytes: u64) -> std::io::Result<()> {
 
 #[test]
 fn a_full_disk_below_the_logs_is_told_and_stops_no_training() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     let mut command = place.task(&format!("{FINETUNE} --log_path=@/logs"));
     command.env("TK_SCRIPT", "echo trained; exit 4");
     arranged(&mut command, || limit_file_size(1));
@@ -253,7 +253,7 @@ fn a_full_disk_below_the_logs_is_told_and_stops_no_training() {
 
 #[test]
 fn what_is_unknown_or_risky_is_warned_of() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     fs::set_permissions(place.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
     let finished =
         finish(&mut place.task(&format!("{FINETUNE} --backend=ascend --new_one 5 --ckpt_path=@/ckpt"))).ends(0);
@@ -269,7 +269,7 @@ fn what_is_unknown_or_risky_is_warned_of() {
 
 #[test]
 fn device_num_makes_ranks_or_is_checked() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     let parameters = FINETUNE.replace("--devices=0", "--device_num=3");
     finish(&mut place.task(&parameters)).ends(0);
     assert!((0..3).all(|rank| place.said(rank, "args").starts_with("finetune ")));
@@ -283,7 +283,7 @@ fn device_num_makes_ranks_or_is_checked() {
 
 #[test]
 fn mindpet_stands_in_for_the_kit() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     fs::rename(place.path("bin/tk"), place.path("bin/mindpet")).unwrap();
     let mut command = place.task(FINETUNE);
     command.env("PATH", format!("{}:/usr/bin:/bin", place.path("bin").display()));
@@ -292,7 +292,7 @@ fn mindpet_stands_in_for_the_kit() {
 
 #[test]
 fn a_home_of_somebody_else_is_replaced() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     let mut command = place.task(FINETUNE);
     command.env("TK_SCRIPT", "echo home: $HOME");
     // It can be written to, but the tuning kit would end with an error.
@@ -307,7 +307,7 @@ fn a_home_of_somebody_else_is_replaced() {
 
 #[test]
 fn a_dry_run_says_all_and_makes_nothing() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     let parameters = FINETUNE.replace("@/data", "obs://bucket/data/") + " --log_path=@/logs --dry-run";
     finish(place.task(&parameters).env("FMTK_STORAGE_HELPER", "/bin/false")).ends(0).prints(&[
         "tk finetune --quiet",
@@ -321,7 +321,7 @@ fn a_dry_run_says_all_and_makes_nothing() {
 
 #[test]
 fn a_stop_ends_the_task_with_143_and_its_logs_are_there() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     let script = "trap '' TERM; mkdir -p $HOME/.cache/Huawei/mxTuningKit/log/node_0; \
                   echo own > $HOME/.cache/Huawei/mxTuningKit/log/node_0/service.log; echo up; exec sleep 1000";
     let mut command = place.task(&format!("{FINETUNE} --grace=200ms --log_path=@/logs"));
@@ -338,7 +338,7 @@ fn a_stop_ends_the_task_with_143_and_its_logs_are_there() {
 
 #[test]
 fn local_paths_need_no_python() {
-    let place = Place::furnished();
+    let place = TestFolder::furnished();
     let mut command = place.task(&format!("{FINETUNE} --log_path=@/logs"));
     command.env("PATH", place.path("bin"));
     finish(&mut command).ends(0);
@@ -352,7 +352,7 @@ fn a_server_number_that_can_not_be_read_is_named_and_nothing_is_started() {
     for (name, value) in
         [("VC_TASK_INDEX", "x"), ("VC_TASK_INDEX", "-1"), ("VC_TASK_INDEX", "99999999999"), ("VK_TASK_INDEX", "1.0")]
     {
-        let place = Place::furnished();
+        let place = TestFolder::furnished();
         let mut command = place.task(FINETUNE);
         // The second is asked only where the first is not set.
         let finished = finish(command.env("VK_TASK_INDEX", "4").env(name, value)).ends(2);
@@ -365,7 +365,7 @@ fn a_server_number_that_can_not_be_read_is_named_and_nothing_is_started() {
 #[test]
 fn a_server_without_a_number_is_the_first() {
     for (name, value, number) in [("VC_TASK_INDEX", "", 0), ("VK_TASK_INDEX", " 4\n", 4), ("OTHER", "x", 0)] {
-        let place = Place::furnished();
+        let place = TestFolder::furnished();
         finish(place.task(&format!("{FINETUNE} --dry-run")).env(name, value))
             .ends(0)
             .prints(&[&format!("/default_model_task/node_{number}")]);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::{Place, finish, kill, start, stop, until, wait};
+use crate::harness::{TestFolder, finish, kill, start, stop, until, wait};
 use crate::task::FINETUNE;
 
 /// Starts two ranks with what the scripts set, each in a session of its own, waits for both, and ends with the first code
@@ -28,7 +28,7 @@ wait $second; last=$?
 exit $code
 "#;
 
-impl Place {
+impl TestFolder {
     /// A task whose ranks the look-alike starts.
     fn by_scripts(&self, parameters: &str) -> Command {
         self.furnish();
@@ -48,7 +48,7 @@ impl Place {
 
 #[test]
 fn the_scripts_get_the_command_and_the_platform_s_own_environment() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let finished = finish(&mut place.by_scripts("--backend=ascend --device_num=8")).ends(0);
     let log = place.log_of_scripts();
     let folder = place.folder.path().to_str().unwrap();
@@ -85,7 +85,7 @@ fn the_scripts_get_the_command_and_the_platform_s_own_environment() {
 #[test]
 fn the_scripts_code_comes_out() {
     for (flag, code) in [("", 9), ("--legacy-exit-codes", 1)] {
-        let place = Place::new();
+        let place = TestFolder::new();
         finish(place.by_scripts(flag).env("TK_SCRIPT", "[ $RANK_ID = 7 ] && exit 9; exit 0"))
             .ends(code)
             .says(&["FAILED with exit code 9 in ", "the vendor's scripts (host "]);
@@ -94,11 +94,11 @@ fn the_scripts_code_comes_out() {
 
 #[test]
 fn the_flag_comes_before_the_image_s_variable() {
-    let place = Place::new();
+    let place = TestFolder::new();
     finish(place.by_scripts("--ranks=native --devices=0").env_remove("RANK_TABLE_FILE")).ends(0);
     assert!(place.said(0, "args").starts_with("finetune "));
     assert_eq!(place.log_of_scripts(), "");
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.by_scripts("--ranks scripts");
     finish(command.env("FMTK_LAUNCH_RANKS", "native")).ends(0);
     assert!(place.log_of_scripts().contains("all up\n"));
@@ -106,7 +106,7 @@ fn the_flag_comes_before_the_image_s_variable() {
 
 #[test]
 fn a_stop_reaches_the_scripts_and_leaves_nothing_of_their_ranks() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.by_scripts("--grace=10s");
     let child = start(command.env("TK_SCRIPT", "(setsid sleep 1000 &); touch ../up-$RANK_ID; exec sleep 1000"));
     until("two ranks", || ["up-6", "up-7"].iter().all(|name| place.path(name).exists()));
@@ -119,7 +119,7 @@ fn a_stop_reaches_the_scripts_and_leaves_nothing_of_their_ranks() {
 
 #[test]
 fn ranks_of_scripts_that_were_killed_are_stopped() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let child = start(
         place
             .by_scripts("--grace=5s")
@@ -134,7 +134,7 @@ fn ranks_of_scripts_that_were_killed_are_stopped() {
 
 #[test]
 fn what_the_scripts_can_not_do_is_refused_at_once() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let flags = "--wait=1m --devices=0 --bind=even --stall=1m --console=6 --task_type=train";
     let mut command = place.by_scripts(flags);
     fs::remove_file(place.path("ascend910/run_ascend910.py")).unwrap();
@@ -147,7 +147,7 @@ fn what_the_scripts_can_not_do_is_refused_at_once() {
         "/ascend910` has no `run_ascend910.py`: give `--ranks=native`",
         "`task_type`: `train` is not",
     ]);
-    let place = Place::new();
+    let place = TestFolder::new();
     finish(place.by_scripts("").env("FMTK_LAUNCH_RANKS", "both"))
         .ends(2)
         .says(&["`FMTK_LAUNCH_RANKS`: `both` is neither `native` nor `scripts`"]);
@@ -155,7 +155,7 @@ fn what_the_scripts_can_not_do_is_refused_at_once() {
 
 #[test]
 fn a_dry_run_says_that_they_would_start_the_ranks() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.by_scripts("--dry-run");
     fs::rename(place.path("ascend910/run_ascend910.py"), place.path("ascend910/run_ascend.py")).unwrap();
     finish(&mut command).ends(0).prints(&[

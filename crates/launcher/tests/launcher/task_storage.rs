@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::harness::{Place, children_of, finish, kill, launcher_of, start, stop, until, wait};
+use crate::harness::{TestFolder, children_of, finish, kill, launcher_of, start, stop, until, wait};
 use crate::task::FINETUNE;
 
 /// Does what it is asked, or for the verbs in FAULT what that says: `sync=hang put=fail:2`.
@@ -35,7 +35,7 @@ while IFS=$tab read -r number verb from to prefix; do
 done
 "#;
 
-impl Place {
+impl TestFolder {
     /// A task with a bucket `b` that has data and models.
     fn stored(&self, parameters: &str, fault: &str) -> Command {
         self.furnish();
@@ -85,7 +85,7 @@ echo"#;
 
 #[test]
 fn what_is_stored_is_there_for_the_ranks_and_what_they_make_is_stored() {
-    let (place, begin) = (Place::new(), Instant::now());
+    let (place, begin) = (TestFolder::new(), Instant::now());
     finish(place.stored(STORED, "").env("TK_SCRIPT", TRAIN)).ends(0);
     assert!(begin.elapsed() < crate::harness::PATIENCE);
     assert_eq!(place.starts(), 1);
@@ -112,7 +112,7 @@ fn what_is_stored_is_there_for_the_ranks_and_what_they_make_is_stored() {
 
 #[test]
 fn a_stored_checkpoint_has_a_folder_of_its_own() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let parameters = STORED.replace("finetune", "infer").replace("pretrained_model_path", "ckpt_path");
     finish(&mut place.stored(&parameters, "")).ends(0);
     assert!(place.said(0, "args").contains(" --ckpt_path @/cache/fmtk_ckpt "), "{}", place.said(0, "args"));
@@ -122,7 +122,7 @@ fn a_stored_checkpoint_has_a_folder_of_its_own() {
 /// The rank does not end before its log was copied, which nothing but the period has asked for.
 #[test]
 fn logs_are_copied_while_the_ranks_run() {
-    let (place, begin) = (Place::new(), Instant::now());
+    let (place, begin) = (TestFolder::new(), Instant::now());
     let script =
         "echo up; until [ -e $BUCKETS/b/logs/*/mxLaunchKit/node_0/job-proc-rank-0-device-0.txt ]; do sleep 0.01; done";
     let parameters = format!("{STORED} --sync-interval=100ms");
@@ -133,7 +133,7 @@ fn logs_are_copied_while_the_ranks_run() {
 /// The rank goes on and ends while a copy of its log is under way, and that is waited for.
 #[test]
 fn a_slow_copy_does_not_hold_up_the_ranks() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "until [ -e $BUCKETS/at-gate ]; do sleep 0.01; done; echo went on; touch $BUCKETS/gate";
     let parameters = format!("{STORED} --sync-interval=100ms");
     finish(place.stored(&parameters, "sync=gate").env("TK_SCRIPT", script)).ends(0);
@@ -144,7 +144,7 @@ fn a_slow_copy_does_not_hold_up_the_ranks() {
 
 #[test]
 fn copies_that_fail_twice_are_tried_again() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let fault = "get-folder=fail:2 put=fail:2 sync=fail:2";
     finish(place.stored(STORED, fault).env("TK_SCRIPT", TRAIN))
         .ends(0)
@@ -154,7 +154,7 @@ fn copies_that_fail_twice_are_tried_again() {
 
 #[test]
 fn data_that_can_t_be_had_starts_no_rank() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let parameters = STORED.replace("b/data/", "b/none") + " --copy-timeout=2s";
     finish(&mut place.stored(&parameters, ""))
         .ends(125)
@@ -165,7 +165,7 @@ fn data_that_can_t_be_had_starts_no_rank() {
 
 #[test]
 fn a_hanging_copy_in_can_be_stopped() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let child = start(&mut place.stored(STORED, "get-folder=hang"));
     until("a copy", || place.asked("get-folder") > 0);
     stop(child, libc::SIGTERM).ends(143);
@@ -175,7 +175,7 @@ fn a_hanging_copy_in_can_be_stopped() {
 #[test]
 fn output_that_can_t_be_saved_is_no_success() {
     for fault in ["put=die", "put=hang"] {
-        let place = Place::new();
+        let place = TestFolder::new();
         let finished =
             finish(place.stored(&format!("{STORED} --copy-timeout=2s"), fault).env("TK_SCRIPT", TRAIN)).ends(125);
         let expected = "the ranks succeeded, but the output is not saved: copying `";
@@ -188,7 +188,7 @@ fn output_that_can_t_be_saved_is_no_success() {
 
 #[test]
 fn a_hanging_sync_is_given_up_in_time_and_told() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let begin = Instant::now();
     let parameters = format!("{FINETUNE} --log_path=obs://b/logs --sync-timeout=1s");
     let finished = finish(place.stored(&parameters, "sync=hang").env("TK_SCRIPT", "exit 5"));
@@ -206,7 +206,7 @@ fn a_hanging_sync_is_given_up_in_time_and_told() {
 
 #[test]
 fn a_stop_syncs_the_logs_after_the_ranks() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "trap '' TERM; echo up; exec sleep 1000";
     let mut command = place.stored(&format!("{STORED} --grace=300ms"), "");
     place.stop_when_up(start(command.env("TK_SCRIPT", script)));
@@ -220,7 +220,7 @@ fn a_stop_syncs_the_logs_after_the_ranks() {
 /// of strays.
 #[test]
 fn the_helper_and_the_ranks_do_not_touch_each_other() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = "(setsid sleep 1000 &); until [ -e ../go ]; do sleep 0.01; done; exit 0";
     let child = start(place.stored(STORED, "").env("TK_SCRIPT", format!("echo up; {script}")));
     place.until_log_has(0, "up");
@@ -241,7 +241,7 @@ fn the_helper_and_the_ranks_do_not_touch_each_other() {
 
 #[test]
 fn a_killed_launcher_leaves_no_helper() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let child = start(place.stored(STORED, "").env("TK_SCRIPT", "echo up; exec sleep 1000"));
     place.until_log_has(0, "up");
     kill(launcher_of(&child), libc::SIGKILL);

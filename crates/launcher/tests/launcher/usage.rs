@@ -1,10 +1,10 @@
 //! The command line as a whole.
 
-use crate::harness::{Place, finish};
+use crate::harness::{TestFolder, finish};
 
 #[test]
 fn version_is_one_line() {
-    let finished = finish(&mut Place::new().launcher(&["--version"]));
+    let finished = finish(&mut TestFolder::new().launcher(&["--version"]));
     assert_eq!(finished.stdout, format!("fmtk-launch {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(finished.code, 0);
 }
@@ -14,7 +14,7 @@ fn help_is_on_standard_output() {
     for arguments in
         [&["--help"][..], &["run", "--help"], &["env", "-h"], &["rank-table", "--help"], &["task", "--help"]]
     {
-        let finished = finish(&mut Place::new().launcher(arguments));
+        let finished = finish(&mut TestFolder::new().launcher(arguments));
         finished.prints(&["Usage: fmtk-launch "]);
         assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
     }
@@ -23,14 +23,14 @@ fn help_is_on_standard_output() {
 /// `UPDATE_EXPECT=1 cargo test -p launcher variables` writes it anew.
 #[test]
 fn the_page_of_variables_is_what_the_program_prints() {
-    let finished = finish(&mut Place::new().launcher(&["env", "--list"]));
+    let finished = finish(&mut TestFolder::new().launcher(&["env", "--list"]));
     expect_test::expect_file!["../../ENVIRONMENT.md"].assert_eq(&finished.stdout);
 }
 
 #[test]
 fn wrong_usage_is_two() {
     for arguments in [&[][..], &["run"], &["run", "--ranks"], &["stop"], &["rank-table", "check"]] {
-        let finished = finish(&mut Place::new().launcher(arguments));
+        let finished = finish(&mut TestFolder::new().launcher(arguments));
         assert_eq!(finished.code, 2, "{arguments:?}");
         finished.says(&["hint: run `fmtk-launch --help`"]);
     }
@@ -38,7 +38,7 @@ fn wrong_usage_is_two() {
 
 #[test]
 fn commands_that_do_not_start_are_named() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let plain = place.path("plain");
     std::fs::write(&plain, "not a program").unwrap();
     for (program, code) in [("/nonexistent/program", 127), (plain.to_str().unwrap(), 126)] {
@@ -55,7 +55,7 @@ fn commands_that_do_not_start_are_named() {
 
 #[test]
 fn the_last_words_say_why_nothing_was_started() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let script = place.path("script");
     place.write("script", "#!/bin/sh\r\nexit 0\r\n", 0o755);
     for (program, hint) in [
@@ -75,7 +75,7 @@ fn the_last_words_say_why_nothing_was_started() {
 
 #[test]
 fn a_dry_run_changes_nothing() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut command = place.launcher(&["run", "--devices", "0,1", "--bind", "even", "--dry-run", "python", "train.py"]);
     command.env("MA_MOUNT_PATH", place.path("mount"));
     finish(&mut command).ends(0).prints(&["python train.py", "rank-0-device-0.txt", "rank-1-device-1.txt", "cores"]);

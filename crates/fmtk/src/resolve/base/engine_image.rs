@@ -1,4 +1,4 @@
-//! An image that docker or podman has: found by its name, taken by its id, streamed once into the store.
+//! An image that docker or podman has: image by its name, taken by its id, streamed once into the store.
 
 use std::{
     io::{self, Read},
@@ -20,7 +20,7 @@ use crate::{
 
 /// An image as its engine knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct EngineImage {
     /// Digest of its config or manifest: whatever is in the image, it stands for it.
     pub id: Digest,
     /// Bytes that it takes up, as the engine says.
@@ -28,7 +28,7 @@ pub struct Found {
 }
 
 /// Asks the engine for the image of this name, which has to be one for arm64.
-pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
+pub fn find(program: &'static str, name: &str) -> anyhow::Result<EngineImage> {
     let way = EngineCommand::plain(program);
     // Of a name that other images have too the engine's own platform may be meant; an id is told, and that is taken.
     let said = match way.image(FORMAT, name)? {
@@ -36,7 +36,7 @@ pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
         Answer::Refused(said) => return Err(missing(&way, name, said)),
         Answer::Absent => return Err(anyhow!("{program} is not installed")).hint(other(program, name)),
     };
-    let (found, platform) = parse(&said)
+    let (image, platform) = parse(&said)
         .with_context(|| format!("`{program} image inspect` answered something else than id, platform and size"))?;
     let wanted = Platform::linux_arm64();
     if !platform.serves(&wanted) {
@@ -44,7 +44,7 @@ pub fn find(program: &'static str, name: &str) -> anyhow::Result<Found> {
             .hint(format!("`{program} pull --platform {wanted} {}` fetches the one for arm64", shell::word(name)))
             .input();
     }
-    Ok(found)
+    Ok(image)
 }
 
 /// Why the engine does not tell of the image: docker says so too where no daemon is there to be asked.
@@ -75,12 +75,12 @@ fn missing(way: &EngineCommand, name: &str, said: String) -> anyhow::Error {
 
 const FORMAT: &str = "{{.Id}} {{.Os}} {{.Architecture}} {{.Size}}";
 
-fn parse(said: &str) -> Option<(Found, Platform)> {
+fn parse(said: &str) -> Option<(EngineImage, Platform)> {
     let mut words = said.split_whitespace();
     let id = words.next()?;
     let id = format!("sha256:{}", id.strip_prefix("sha256:").unwrap_or(id)).parse().ok()?;
     let (os, architecture) = (words.next()?.to_owned(), words.next()?.to_owned());
-    Some((Found { id, size: words.next()?.parse().ok()? }, Platform { os, architecture, variant: None }))
+    Some((EngineImage { id, size: words.next()?.parse().ok()? }, Platform { os, architecture, variant: None }))
 }
 
 fn other(program: &str, name: &str) -> String {
@@ -89,8 +89,8 @@ fn other(program: &str, name: &str) -> String {
 }
 
 /// The image, if the store has taken it before.
-pub fn known(reference: &str, found: &Found, store: &Store) -> anyhow::Result<Option<OpenImage>> {
-    let known = oci_image::imported(store, reference, &found.id, &Platform::linux_arm64()).map_err(refused)?;
+pub fn known(reference: &str, image: &EngineImage, store: &Store) -> anyhow::Result<Option<OpenImage>> {
+    let known = oci_image::imported(store, reference, &image.id, &Platform::linux_arm64()).map_err(refused)?;
     Ok(known.map(opened))
 }
 
@@ -102,28 +102,28 @@ pub fn open(
     store: &Store,
     progress: &Progress,
 ) -> anyhow::Result<OpenImage> {
-    let found = find(program, name)?;
+    let image = find(program, name)?;
     // Two runs on one base: the second waits and finds it done.
-    let _lock = store.lock(&format!("engine-image-{}", found.id.hex()))?;
-    if let Some(image) = known(reference, &found, store)? {
+    let _lock = store.lock(&format!("engine-image-{}", image.id.hex()))?;
+    if let Some(image) = known(reference, &image, store)? {
         return Ok(image);
     }
-    progress.line(&format!("taking `{name}` out of {program}, once: {}", progress::bytes(found.size)));
-    save(program, reference, &found, store)
+    progress.line(&format!("taking `{name}` out of {program}, once: {}", progress::bytes(image.size)));
+    save(program, reference, &image, store)
 }
 
 /// By its id: a name could be given to another image in the meantime.
-fn save(program: &'static str, reference: &str, found: &Found, store: &Store) -> anyhow::Result<OpenImage> {
+fn save(program: &'static str, reference: &str, image: &EngineImage, store: &Store) -> anyhow::Result<OpenImage> {
     let failed = || format!("failed to run `{program} save`");
     let mut command = EngineCommand::plain(program).command();
     command.arg("save");
     if program == "podman" {
         command.arg("--quiet");
     }
-    command.arg(found.id.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.arg(image.id.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = engine::bound(&mut command).spawn().with_context(failed)?;
     let mut stdout = child.stdout.take().with_context(failed)?;
-    let imported = oci_image::import(store, reference, &found.id, &mut stdout, &Platform::linux_arm64());
+    let imported = oci_image::import(store, reference, &image.id, &mut stdout, &Platform::linux_arm64());
     // Where the stream is at its end the engine has ended it, and knows why; else we are the ones who stop.
     let ended = match &imported {
         // Bytes behind the archive's end would else block the engine.
@@ -153,10 +153,10 @@ mod tests {
     #[test]
     fn both_engines_tell_an_id_and_a_platform() {
         let hex = "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c";
-        let (found, platform) = parse(&format!("sha256:{hex} linux arm64 117\n")).unwrap();
-        assert_eq!((found.id.hex(), found.size), (hex.to_owned(), 117));
+        let (image, platform) = parse(&format!("sha256:{hex} linux arm64 117\n")).unwrap();
+        assert_eq!((image.id.hex(), image.size), (hex.to_owned(), 117));
         assert!(platform.serves(&Platform::linux_arm64()));
-        assert_eq!(parse(&format!("{hex} linux arm64 117")), Some((found, platform)));
+        assert_eq!(parse(&format!("{hex} linux arm64 117")), Some((image, platform)));
         assert_eq!(parse("<none> linux arm64 117"), None);
         assert_eq!(parse(&format!("{hex} linux")), None);
     }

@@ -5,12 +5,12 @@ use expect_test::expect_file;
 use super::*;
 use crate::{recipe::Overrides, terminal::report};
 
-struct Place {
+struct Folder {
     folder: tempfile::TempDir,
     store: Store,
 }
 
-impl Place {
+impl Folder {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
@@ -52,11 +52,11 @@ fn pip_is_asked_for_the_target() {
 /// A transcript: lines with `$` are done, and what follows them is what comes of it. `UPDATE_EXPECT=1` writes that anew.
 #[test]
 fn transcript() {
-    let (mut place, mut said) = (Place::new(), String::new());
+    let (mut place, mut said) = (Folder::new(), String::new());
     for line in include_str!("transcript.txt").lines().filter(|line| line.starts_with(['$', '#'])) {
         said += &format!("{line}\n");
         let Some(line) = line.strip_prefix("$ ") else {
-            place = Place::new();
+            place = Folder::new();
             continue;
         };
         let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -101,7 +101,7 @@ fn transcript() {
 
 #[test]
 fn a_machine_without_python_is_told_so() {
-    let place = Place::new();
+    let place = Folder::new();
     let none = Path::new("/nonexistent/python3");
     let error = fetch_by(none, &recipe(&["a==1"]), &place.wheels(), &place.store, &Progress::new(true)).unwrap_err();
     assert!(
@@ -111,7 +111,7 @@ fn a_machine_without_python_is_told_so() {
 
 #[test]
 fn a_moxing_that_a_requirement_pulls_in_is_refused() {
-    let place = Place::new();
+    let place = Folder::new();
     let wheels = place.folder.path().join("arrived");
     fs::create_dir(&wheels).unwrap();
     fs::write(wheels.join("moxing-1.0-py3-none-any.whl"), "").unwrap();
@@ -122,7 +122,7 @@ fn a_moxing_that_a_requirement_pulls_in_is_refused() {
 
 #[test]
 fn of_two_fetches_at_once_one_downloads() {
-    let place = Place::new();
+    let place = Folder::new();
     let fetched = std::thread::scope(|scope| {
         let both = [(); 2].map(|()| scope.spawn(|| place.fetch(&["a==1"]).unwrap().downloaded));
         both.map(|one| one.join().unwrap())
@@ -132,7 +132,7 @@ fn of_two_fetches_at_once_one_downloads() {
 
 #[test]
 fn a_fetch_that_fails_while_moving_in_is_left_open() {
-    let place = Place::new();
+    let place = Folder::new();
     place.fetch(&["a==1"]).unwrap();
     let old = Record::load(&place.wheels()).unwrap().unwrap();
     let known = old.files.values().next().unwrap().clone();

@@ -60,7 +60,7 @@ impl Package {
 
 /// All that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct PackageSet {
     /// By kind and file name.
     pub packages: Vec<Package>,
     /// Wheels and installers in the folder that nothing in the recipe asks for: likely a mistake.
@@ -89,10 +89,10 @@ pub fn pypi_folder(folder: &Path) -> PathBuf {
 
 /// Finds the recipe's packages in this folder and what was fetched below it. Whatever is missing, doubled or not what
 /// its name should say is reported together; nothing is read before that.
-pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyhow::Result<Found> {
+pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyhow::Result<PackageSet> {
     let (files, found, problems) = choose(recipe, folder, call)?;
     problems?;
-    Ok(Found { packages: identified(files, store)?, ..found })
+    Ok(PackageSet { packages: identified(files, store)?, ..found })
 }
 
 /// The same for whoever wants to know all at once: the packages that are there, and what [`find`] would say.
@@ -101,13 +101,13 @@ pub fn survey(
     folder: &Path,
     store: &Store,
     call: &Call,
-) -> anyhow::Result<(Found, anyhow::Result<()>)> {
+) -> anyhow::Result<(PackageSet, anyhow::Result<()>)> {
     let (files, found, problems) = choose(recipe, folder, call)?;
-    Ok((Found { packages: identified(files, store)?, ..found }, problems))
+    Ok((PackageSet { packages: identified(files, store)?, ..found }, problems))
 }
 
 /// Kinds and paths of the files that are packages by their names, none of them read; what else is there; what is wrong.
-type Chosen = (Vec<(String, PathBuf)>, Found, anyhow::Result<()>);
+type Chosen = (Vec<(String, PathBuf)>, PackageSet, anyhow::Result<()>);
 
 fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen> {
     let listed = list(folder)?;
@@ -154,7 +154,7 @@ fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen>
     let files = listed.iter().filter(|(_, is_file)| *is_file).map(|(name, _)| name);
     let looks_meant = |name: &&String| name.ends_with(".whl") || name.ends_with(".run");
     let unused = files.filter(looks_meant).filter(|name| !matched.contains(&name.as_str())).cloned().collect();
-    Ok((chosen, Found { packages: Vec::new(), unused, left_out }, problems))
+    Ok((chosen, PackageSet { packages: Vec::new(), unused, left_out }, problems))
 }
 
 /// What is named as a package and is none was meant as one: a build without it would be another than was wanted.

@@ -11,12 +11,12 @@ const KIT: &str = "Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl";
 const MINDSPORE: &str = "pypi/mindspore_ascend-1.8.1-cp39-none-any.whl";
 const ALL: [&str; 4] = [CANN_FILE, MOXING, KIT, MINDSPORE];
 
-struct Place {
+struct Folder {
     folder: tempfile::TempDir,
     store: Store,
 }
 
-impl Place {
+impl Folder {
     /// A package folder with these files, each of which holds its name.
     fn with(files: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -42,7 +42,7 @@ impl Place {
 
     fn said_to(&self, set: &[&str], call: &Call) -> String {
         let said = match find(&recipe(set), &self.pkg(), &self.store, call) {
-            Ok(Found { packages, unused, left_out }) => {
+            Ok(PackageSet { packages, unused, left_out }) => {
                 assert!(packages.iter().all(|one| one.path.ends_with(&one.file) && one.path.is_file()));
                 let shown = |one: &Package| format!("{} {} {} {}\n", one.kind, one.file, one.size, one.sha256.short());
                 let packages: String = packages.iter().map(shown).collect();
@@ -70,13 +70,13 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
         (["pypi.requirements=[]"], ["packages.cann.required=false", "packages.moxing.required=false"]);
     let kit_alone = [&no_cann[..], &none].concat();
     let of_nothing = [&kit_alone[..], &["packages.tuning-kit.required=false"]].concat();
-    let with = |more: &[&str]| Place::with(&[&ALL[..], more].concat());
+    let with = |more: &[&str]| Folder::with(&[&ALL[..], more].concat());
     let known = |size: u64| {
         let known = serde_json::json!({ "size": size, "sha256": Digest::from_bytes([0; 32]) });
         serde_json::json!({ "mindspore_ascend-1.8.1-cp39-none-any.whl": known })
     };
     let request = serde_json::to_value(fetch::Request::of(&recipe(&[]))).unwrap();
-    let belied = Place::with(&[
+    let belied = Folder::with(&[
         "Ascend-cann-toolkit_6.0.0_linux-x86_64.run",
         MOXING,
         KIT,
@@ -84,16 +84,16 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
         "pypi/no-wheel.whl",
     ]);
     // Wheels of an earlier fetch were complained about, and those that lay there by hand went in.
-    let by_hand = || Place::with(&[KIT, MINDSPORE, "pypi/numpy-1.0-py3-none-any.whl"]);
+    let by_hand = || Folder::with(&[KIT, MINDSPORE, "pypi/numpy-1.0-py3-none-any.whl"]);
     // A mistyped `--pkg` was answered with the lack of everything that the folder should have.
     let gone = || {
-        let place = Place::with(&[]);
+        let place = Folder::with(&[]);
         fs::remove_dir_all(place.pkg()).unwrap();
         place
     };
     // A link to a wheel that was moved away built an image without the wheel.
     let broken = || {
-        let place = Place::with(&[CANN_FILE, MOXING, MINDSPORE]);
+        let place = Folder::with(&[CANN_FILE, MOXING, MINDSPORE]);
         std::os::unix::fs::symlink("moved.whl", place.pkg().join(KIT)).unwrap();
         fs::create_dir(place.pkg().join("pypi/six-1.0-py3-none-any.whl")).unwrap();
         place
@@ -101,11 +101,11 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
     let mut said = String::new();
     for (title, place, set) in [
         ("the manual's", with(&["README.md", "notes.txt", "._hidden.whl", "stray-1.whl"]), &[][..]),
-        ("an empty folder", Place::with(&[]), &[]),
+        ("an empty folder", Folder::with(&[]), &[]),
         ("no folder", gone(), &[]),
         ("no folder, and nothing of the vendor wanted, as before the sample's first fetch", gone(), &of_nothing),
         ("two files for one glob", with(&["moxing_framework-2.1.0-py3-none-any.whl"]), &[]),
-        ("a package that may be missing", Place::with(&[KIT]), &kit_alone),
+        ("a package that may be missing", Folder::with(&[KIT]), &kit_alone),
         ("nothing of PyPI wanted", by_hand(), &kit_alone),
         ("nothing of PyPI wanted, and fetched", by_hand().fetched(&Null, &serde_json::json!({})), &kit_alone),
         ("wanted, and fetched for something else", by_hand().fetched(&Null, &serde_json::json!({})), &no_cann),
@@ -125,15 +125,15 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
 #[test]
 fn the_sample_is_not_sent_to_the_sample() {
     let call = Call { sample: true, fetch: "cargo xtask fetch --sample".to_owned(), ..Call::plain() };
-    let said = Place::with(&[]).said_to(&[], &call);
+    let said = Folder::with(&[]).said_to(&[], &call);
     assert!(said.contains("hint: run `cargo xtask fetch --sample`\n") && !said.contains("image --sample"), "{said}");
 }
 
 /// A machine without pip was told to put the wheels there by hand, and the sample asked for pip again.
 #[test]
 fn wheels_put_there_by_hand_need_no_fetch() {
-    let place = Place::with(&[MINDSPORE]);
-    let by_hand = |place: &Place, set: &str| by_hand(&recipe(&[set]), &place.pkg()).unwrap();
+    let place = Folder::with(&[MINDSPORE]);
+    let by_hand = |place: &Folder, set: &str| by_hand(&recipe(&[set]), &place.pkg()).unwrap();
     assert!(by_hand(&place, "user=me"));
     assert!(!by_hand(&place, "pypi.requirements=['mindspore-ascend', 'mindpet']"));
     let place = place.fetched(&serde_json::Value::Null, &serde_json::json!({}));

@@ -50,7 +50,7 @@ impl Machine {
     }
 }
 
-fn first(path: PathBuf) -> Place {
+fn first(path: PathBuf) -> ChosenPath {
     (path, None)
 }
 

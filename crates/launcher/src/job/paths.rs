@@ -1,7 +1,7 @@
 //! Where logs, the converted rank table and the work folders go: an ordered choice, made once, with the reasons said.
 //!
 //! A choice that doesn't apply (its variable is unset, or the vendor's rule wants a folder that isn't there) is no choice
-//! at all. One that applies and fails is passed over, and the note of a [`Place`] says so.
+//! at all. One that applies and fails is passed over, and the note of a [`ChosenPath`] says so.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -32,11 +32,11 @@ impl Surroundings<'_> {
 }
 
 /// The absolute path of a folder that can be written to, and a sentence on the choices before it that could not be used.
-pub type Place = (PathBuf, Option<String>);
+pub type ChosenPath = (PathBuf, Option<String>);
 
 /// The folder for logs: `given` and nothing else, or the vendor's two and our own fallbacks. It is made with mode 0755,
 /// because what collects logs may run under another uid.
-pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<Place, Failure> {
+pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<ChosenPath, Failure> {
     const WHAT: &str = "logs";
     if let Some(given) = given {
         // The ranks may have another working folder, so a relative path would mean another place to them.
@@ -55,20 +55,20 @@ pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<Place, Failur
     choose(around, WHAT, "give one with `--log-dir`", 0o755, choices, &[])
 }
 
-pub fn rank_table(around: &Surroundings) -> Result<Place, Failure> {
+pub fn rank_table(around: &Surroundings) -> Result<ChosenPath, Failure> {
     let named = below_var(around, "MA_MOUNT_PATH", "rank_table");
     scratch(around, "the converted rank table", named, "rank_table", &[])
 }
 
 /// The folder in which every one of `devices` has, or can have, its [`device_folder`]; they are made, mode 0750, since
 /// the tuning kit refuses wider ones.
-pub fn work(around: &Surroundings, devices: &[u32]) -> Result<Place, Failure> {
+pub fn work(around: &Surroundings, devices: &[u32]) -> Result<ChosenPath, Failure> {
     scratch(around, "the ranks' work", below_var(around, "MA_MOUNT_PATH", "workspace"), "", devices)
 }
 
 /// The folder for what comes from object storage or goes there, called `name`, below FMTK_CACHE or /cache; with an empty
 /// name the one above them.
-pub fn mirror(around: &Surroundings, name: &str) -> Result<Place, Failure> {
+pub fn mirror(around: &Surroundings, name: &str) -> Result<ChosenPath, Failure> {
     scratch(around, "what is copied", var(around, "FMTK_CACHE").map(|it| join(it, name)), name, &[])
 }
 
@@ -79,7 +79,7 @@ fn scratch(
     named: Option<PathBuf>,
     name: &str,
     devices: &[u32],
-) -> Result<Place, Failure> {
+) -> Result<ChosenPath, Failure> {
     let mut choices: Vec<Choice> = named.map(own).into_iter().collect();
     choices.extend(cache(around, name));
     choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, name)));
@@ -154,7 +154,7 @@ fn choose(
     mode: u32,
     choices: Vec<Choice>,
     devices: &[u32],
-) -> Result<Place, Failure> {
+) -> Result<ChosenPath, Failure> {
     let mut failed: Vec<String> = Vec::new();
     for (index, Choice { path, private }) in choices.iter().enumerate() {
         // `TMPDIR=/tmp` names one choice twice: once is enough.

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use crate::harness::{Place, arranged, finish};
+use crate::harness::{TestFolder, arranged, finish};
 
 #[test]
 fn a_log_folder_that_was_named_has_to_work() {
-    let place = Place::new();
+    let place = TestFolder::new();
     fs::write(place.path("file"), "").unwrap();
     place.run("--devices 0 --log-dir ../file", "true").ends(125).says(&["file"]);
     place.run("--devices 0 --log-dir ../logs/new", "true").ends(0);
@@ -15,7 +15,7 @@ fn a_log_folder_that_was_named_has_to_work() {
 
 #[test]
 fn home_is_set_where_it_is_of_no_use() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let work = place.path("mount/workspace/device1").display().to_string();
     for home in [None, Some(""), Some("/not/there"), Some("/proc")] {
         let mut command = place.shell("--devices 0-1 --console 1", "echo $HOME");
@@ -41,7 +41,7 @@ fn any_user() {
     }
     // 4242 has no entry in the passwd file.
     for uid in [1000, 4242] {
-        let place = Place::for_any_user();
+        let place = TestFolder::for_any_user();
         let mut command = place.shell(
             "--devices 0-1",
             "id -u; echo x > $FMTK_WORK_DIR/file && ls -d $ASCEND_PROCESS_LOG_PATH; [ $RANK = 1 ] || exit 3",
@@ -59,7 +59,7 @@ fn a_current_folder_that_this_user_can_t_enter_is_inherited() {
         return;
     }
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::for_any_user();
+    let place = TestFolder::for_any_user();
     fs::set_permissions(place.path("code"), fs::Permissions::from_mode(0o700)).unwrap();
     let mut command =
         place.shell("--devices 0", "echo $MODEL_TASK_CWD; [ $MODEL_TASK_CWD = $PWD ] || exit 4; echo here");
