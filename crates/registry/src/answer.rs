@@ -80,6 +80,11 @@ impl Answer {
         words(&self.text)
     }
 
+    /// Reads a short body to its end, so that the connection can be used again.
+    pub(crate) fn finish(mut self) {
+        let _ = self.read(1 << 10);
+    }
+
     /// Reads the whole body, of at most `limit` bytes.
     pub(crate) fn read(&mut self, limit: u64) -> Result<Vec<u8>, Cause> {
         let host = self.url.authority.clone();

@@ -63,12 +63,11 @@ impl Registry {
     /// Asks whether the registry is there, speaks the protocol and accepts the login.
     pub fn ping(&self) -> Result<(), Error> {
         let ping = || {
-            let mut answer = self.ask(Ask::new(Method::GET, self.url("/v2/".to_owned())?, &Access::none()))?;
+            let answer = self.ask(Ask::new(Method::GET, self.url("/v2/".to_owned())?, &Access::none()))?;
             if answer.status != 200 {
                 return Err(self.refusal(answer, "/v2/", ""));
             }
-            // So that the connection can be used again.
-            let _ = answer.read(1 << 10);
+            answer.finish();
             Ok(())
         };
         self.attempts(ping).context(|| format!("reach registry `{}`", self.host()))

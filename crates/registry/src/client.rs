@@ -147,13 +147,12 @@ impl Registry {
         let patience = inner.options.timeouts.progress;
         let url = origin.at("/v2/".to_owned());
         let headers = HeaderMap::new();
-        let mut answer = inner.wire.send(Outgoing { method: Method::GET, url: &url, headers, body: None, patience })?;
+        let answer = inner.wire.send(Outgoing { method: Method::GET, url: &url, headers, body: None, patience })?;
         inner.answered.store(true, Ordering::Relaxed);
         if answer.status == 401 {
             inner.auth.learn(&challenge::of(&answer.headers), &Access::none(), None)?;
         }
-        // So that the connection can be used again.
-        let _ = answer.read(1 << 10);
+        answer.finish();
         Ok(())
     }
 }

@@ -79,12 +79,10 @@ pub(crate) fn write(
     if wrong.is_empty() {
         return Ok(layers);
     }
-    let files = |wheel: &InstalledWheel| -> HashSet<String> {
-        wheel.files.iter().map(|file| relative(&file.path).to_owned()).collect()
-    };
-    let wheel = wheels.iter().find(|wheel| files(wheel).contains(&wrong[0])).unwrap_or(&wheels[0]);
-    let own = files(wheel);
-    wrong.retain(|path| own.contains(path));
+    let of = |wheel: &&&InstalledWheel| wheel.files.iter().any(|file| wrong[0] == relative(&file.path));
+    let wheel = wheels.iter().find(of).unwrap_or(&wheels[0]);
+    let own: HashSet<&str> = wheel.files.iter().map(|file| relative(&file.path)).collect();
+    wrong.retain(|path| own.contains(path.as_str()));
     Err(not_as_recorded(wheel, &wrong))
 }
 

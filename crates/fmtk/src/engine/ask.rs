@@ -100,17 +100,14 @@ fn answer(mut command: Command, limit: Duration) -> io::Result<Option<(ExitStatu
     let (out, err) = (memory()?, memory()?);
     let mut child = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?).spawn()?;
     let is_too_long = |file: &File| file.metadata().is_ok_and(|metadata| metadata.len() > LONGEST);
+    let is_too_much = || is_too_long(&out) || is_too_long(&err);
     let deadline = Instant::now() + limit;
-    let mut ended = child.try_wait()?;
-    while ended.is_none() && Instant::now() < deadline && !is_too_long(&out) && !is_too_long(&err) {
-        ended = end(&mut child, Instant::now() + PAUSE)?;
-    }
-    let Some(status) = ended else {
+    let Some(status) = end(&mut child, || Instant::now() >= deadline || is_too_much())? else {
         // Failed where it has ended in this moment.
         let _ = child.kill();
         // Not waited for here: what hangs in the kernel can't be killed either.
         thread::spawn(move || child.wait());
-        if Instant::now() < deadline {
+        if is_too_much() {
             return Err(io::Error::other(format!("its answer has more than {LONGEST} bytes")));
         }
         return Ok(None);
@@ -124,11 +121,11 @@ fn answer(mut command: Command, limit: Duration) -> io::Result<Option<(ExitStatu
     Ok(Some((status, text(out)?, text(err)?)))
 }
 
-/// How the program ended; none where it has not by the deadline.
-pub(super) fn end(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+/// How the program ended; none where it has not when that is no longer waited for.
+pub(super) fn end(child: &mut Child, is_given_up: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
     loop {
         match child.try_wait()? {
-            None if Instant::now() < deadline => thread::sleep(PAUSE),
+            None if !is_given_up() => thread::sleep(PAUSE),
             ended => return Ok(ended),
         }
     }

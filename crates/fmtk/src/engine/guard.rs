@@ -60,7 +60,8 @@ impl Drop for Guard {
         drop(self.shell.stdin.take());
         // A guard can't report; what is left is found by its label the next time. The shell lives on where an engine
         // does not answer, and does its work when it does.
-        let _ = ask::end(&mut self.shell, Instant::now() + self.patience);
+        let deadline = Instant::now() + self.patience;
+        let _ = ask::end(&mut self.shell, || Instant::now() >= deadline);
     }
 }
 
