@@ -143,7 +143,14 @@ fn wheel_layers(store: &Store, plan: &Plan, wheels: &[PlannedWheel]) -> anyhow::
 
 /// A wheel that turns out to be damaged while it is read is bad input, like one that was seen to be before.
 fn damaged(error: WheelError) -> anyhow::Error {
+    const AGAIN: &str = "copy the file again from its source";
     match error {
+        WheelError::Record { ref name, .. } => {
+            let hint = format!(
+                "{AGAIN}; if it is the same there, only RECORD is wrong: put \"{name}\" into `allow.wrong_record`"
+            );
+            report::hinted(report::input(error.into()), hint)
+        }
         WheelError::Refused(_)
         | WheelError::Layer {
             source:
@@ -152,7 +159,7 @@ fn damaged(error: WheelError) -> anyhow::Error {
                 | LayerError::NotAFolder { .. }
                 | LayerError::Damaged { .. },
             ..
-        } => report::hinted(report::input(error.into()), "copy the file again from its source"),
+        } => report::hinted(report::input(error.into()), AGAIN),
         error => error.into(),
     }
 }

@@ -201,7 +201,7 @@ impl World {
             Ok(plan) => plan,
             Err(error) => return report::render(&error),
         };
-        let ours = ["layer", "      +", "      -", "drop", "patch", "folder"];
+        let ours = ["layer", "      +", "      -", "drop", "patch", "folder", "label   fmtk.allow"];
         let text = plan.to_string();
         let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
         let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));
