@@ -181,9 +181,7 @@ fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
     if *malformed {
         return "use another version of it, or pass `--allow-missing`".to_owned();
     }
-    let is_of_pypi = |wheel: &Wheel| {
-        wheel.facts.name == *by && wheel.package.path.parent().is_some_and(|folder| folder.ends_with(PYPI))
-    };
+    let is_of_pypi = |wheel: &Wheel| wheel.facts.name == *by && wheel.package.kind == PYPI;
     let fetch = match inputs.wheels.iter().any(is_of_pypi) && !inputs.fetched {
         true => format!("run `{}`", inputs.call.fetch),
         // A marker has been found to apply; one about an extra would make pip leave it out.

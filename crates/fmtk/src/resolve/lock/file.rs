@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     recipe::Recipe,
-    resolve::{packages::Package, place},
+    resolve::{fetch::Request, packages::Package, place},
     terminal::report::WithHint,
 };
 
@@ -18,6 +18,9 @@ use crate::{
 pub struct Lock {
     version: u32,
     pub base: Option<LockedBase>,
+    /// What PyPI's wheels were fetched for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pypi: Option<LockedRequest>,
     /// The packages by kind and file name.
     #[serde(default, rename = "package", skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
@@ -32,6 +35,23 @@ pub struct LockedBase {
     pub digest: Digest,
 }
 
+/// What decides which of PyPI's wheels are wanted: as long as the recipe says the same, they are these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedRequest {
+    pub python: String,
+    pub requirements: Vec<String>,
+    pub constraints: Vec<String>,
+}
+
+impl LockedRequest {
+    /// What this recipe asks for.
+    pub fn of(recipe: &Recipe) -> Self {
+        let Request { requirements, constraints, python, .. } = Request::of(recipe);
+        Self { python, requirements, constraints }
+    }
+}
+
 const VERSION: u32 = 1;
 
 const HEAD: &str = "# The inputs of the image by content. Written by `cargo xtask lock`; keep it with the recipe.\n";
@@ -42,7 +62,8 @@ impl Lock {
         let mut packages = packages.to_vec();
         packages.sort();
         let base = LockedBase { reference: recipe.base.reference.to_string(), digest: base };
-        Self { version: VERSION, base: Some(base), packages }
+        let pypi = (!recipe.pypi.requirements.is_empty()).then(|| LockedRequest::of(recipe));
+        Self { version: VERSION, base: Some(base), pypi, packages }
     }
 
     /// The lock in this file, if there is one.
@@ -53,7 +74,11 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(reading),
         };
-        Self::parse(&text).with_context(reading).hint("write it again with `cargo xtask lock`").input().map(Some)
+        Self::parse(&text)
+            .with_context(reading)
+            .hint("write it again with `cargo xtask lock --upgrade`")
+            .input()
+            .map(Some)
     }
 
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {

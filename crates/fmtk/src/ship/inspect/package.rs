@@ -11,7 +11,7 @@ use super::Rows;
 use crate::{
     recipe::{Distribution, Recipe},
     resolve::{
-        packages,
+        fetch, packages,
         wheels::{self, InstallerName},
     },
     terminal::{
@@ -44,6 +44,9 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Row
     for machine in &machines {
         let files = facts.elf.iter().filter(|(_, elf)| elf.to_string() == *machine).count();
         rows.push(("code", format!("{} for {machine}", count(files, "file"))));
+    }
+    if let Some(fetched) = fetch::digest_when_fetched(file).filter(|fetched| *fetched != sha256) {
+        rows.push(("changed", format!("since it was fetched; its sha256 was {}", fetched.hex())));
     }
     rows.extend(facts.renamed(&target).map(|note| ("note", note)));
     rows.extend(verdict(&problems, "the recipe's target"));
