@@ -195,3 +195,20 @@ fn tree(store: &Store, plan: &Plan, content: impl Serialize, entries: Vec<TreeEn
     store.put_record("tree-layers", &key, &layer)?;
     Ok(vec![layer])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Copied again, it was as wrong as before, and nothing said what then.
+    #[test]
+    fn a_record_that_is_wrong_is_told_with_the_key_that_allows_it() {
+        let (wheel, name, files) = ("kit-1.whl".into(), "kit".to_owned(), vec!["opt/kit.py".to_owned()]);
+        let said = report::render(&damaged(WheelError::Record { wheel, name, files }));
+        expect_test::expect![[r#"
+            error: wheel `kit-1.whl` is damaged: its RECORD has other hashes of `opt/kit.py`
+            hint: copy the file again from its source; if it is the same there, only RECORD is wrong: put "kit" into `allow.wrong_record`
+        "#]]
+        .assert_eq(&said);
+    }
+}

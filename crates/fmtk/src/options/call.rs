@@ -114,6 +114,8 @@ mod tests {
         let fetch = |args: &RecipeArgs| Call::from(args).fetch;
         let plain = Call::from(&args(false, None, &[]));
         assert_eq!((plain.fetch.as_str(), plain.lock.as_str()), ("cargo xtask fetch", "cargo xtask lock"));
+        let torch = RecipeArgs { recipe: Some("recipes/torch.toml".into()), ..args(false, None, &[]) };
+        assert_eq!((plain.lock_file.as_str(), Call::from(&torch).lock_file.as_str()), ("image.lock", "torch.lock"));
         assert!(!plain.sample && !plain.requirements_given);
         assert!(Call::from(&args(false, None, &["pypi.requirements=[]"])).requirements_given);
         assert!(!Call::from(&args(false, None, &["pypi.constraints=[]"])).requirements_given);

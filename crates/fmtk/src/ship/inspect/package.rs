@@ -146,4 +146,19 @@ mod tests {
         .assert_eq(&super::super::text(rows));
         assert_eq!((&json["name"], &json["requires_dist"]), (&json!("alpha"), &json!(["beta>=2"])));
     }
+
+    /// Damaged without a change of its size, it looked as good as before.
+    #[test]
+    fn a_wheel_that_changed_since_it_was_fetched_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let recipe = Recipe::parse("", "image.toml", folder.path(), Overrides::default()).unwrap();
+        let file = FakeWheel::new("alpha").write(folder.path()).unwrap();
+        let known = json!({ "size": 5, "sha256": oci_image::Digest::of("other") });
+        let record = json!({ "request": null, "files": { "alpha-1.0-py3-none-any.whl": known } });
+        std::fs::write(folder.path().join("fetched.json"), record.to_string()).unwrap();
+        let (rows, _) = wheel(&file, &recipe, &store).unwrap();
+        let (_, said) = rows.iter().find(|(name, _)| *name == "changed").unwrap();
+        assert!(said.starts_with("since it was fetched; its sha256 was d9298a10"), "{said}");
+    }
 }
