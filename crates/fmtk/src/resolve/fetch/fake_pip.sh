@@ -16,7 +16,10 @@ while IFS= read -r line; do
     no-pip*) exit 97 ;;
     broken*) echo 'no matching distribution' >&2; exit 1 ;;
     source-alone*)
-        echo '2026-01-01T00:00:00,000   Skipping link: No sources permitted for source-alone: https://x/source-alone-1.tar.gz' >"$log"
+        {
+            echo '1 location(s) to search for versions of source-alone:'
+            echo 'Skipping link: No sources permitted for source-alone: https://x/source-alone-1.tar.gz'
+        } >"$log"
         exit 1
         ;;
     *==*) ;;

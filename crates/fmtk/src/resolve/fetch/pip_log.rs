@@ -17,23 +17,24 @@ pub struct PipLog {
 }
 
 impl PipLog {
-    /// Reads what `pip --log` writes, which has a line for each file that is taken or passed over (pip 20.3 to 26.0).
+    /// Reads what `pip --log` writes, which has a line for each distribution that is looked for, and one for each file
+    /// that is taken or passed over (pip 20.3 to 26.0).
     pub fn parse(log: &str) -> Self {
-        let (mut sources, mut wheels) = (BTreeSet::new(), BTreeSet::new());
+        let (mut wanted, mut sources, mut wheels) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for line in log.lines() {
-            if let Some((name, url)) =
-                line.split_once("No sources permitted for ").and_then(|(_, it)| it.split_once(": "))
-            {
-                let name = wheel_layer::normalize(name);
-                // It says so of every archive in a folder of links, whoever's it is.
-                if wheel_layer::normalize(&file_of(url)).starts_with(&format!("{name}-")) {
-                    sources.insert(name);
-                }
+            if let Some((_, name)) = line.split_once("location(s) to search for versions of ") {
+                wanted.insert(wheel_layer::normalize(name.trim_end_matches(':')));
+            } else if let Some((_, rest)) = line.split_once("No sources permitted for ") {
+                // Older ones say so of an archive in a folder of links once, to whoever looks there first.
+                let file = rest.split_once(": ").map(|(_, url)| file_of(url));
+                let name = file.as_deref().and_then(|file| file.rsplit_once('-'));
+                sources.extend(name.map(|(name, _)| wheel_layer::normalize(name)));
             } else if let Some((_, url)) = line.split_once("Found link ") {
                 wheels.extend(wheel_name(&file_of(url)).map(|(name, _)| name));
             }
         }
-        Self { sources_alone: sources.difference(&wheels).cloned().collect() }
+        let alone = sources.into_iter().filter(|name| wanted.contains(name) && !wheels.contains(name));
+        Self { sources_alone: alone.collect() }
     }
 
     /// The end of the sentence that pip could not download something.
@@ -59,16 +60,20 @@ impl PipLog {
 mod tests {
     use super::*;
 
-    /// Lines of pip 23.2.1 with an index, then of a folder of links.
+    /// Lines of pip 20.3.4 and 26.0.1.
     #[test]
     fn only_what_has_sources_and_no_wheel_is_told() {
         let log = "\
+2026-01-01T00:00:00,416 1 location(s) to search for versions of jieba:
 2026-01-01T00:00:00,416   Skipping link: No sources permitted for jieba: https://x/jieba-0.42.1.tar.gz#sha256=05 (from https://x/simple/jieba/)
+2026-01-01T00:00:00,416 1 location(s) to search for versions of Numpy:
 2026-01-01T00:00:00,416   Skipping link: No sources permitted for Numpy: https://x/numpy-1.0.zip#sha256=ab (from https://x/simple/numpy/)
 2026-01-01T00:00:00,417   Found link https://x/numpy-1.0+a-cp39-cp39-linux_aarch64.whl#sha256=cd (from https://x/simple/numpy/), version: 1.0+a
+2026-01-01T00:00:00,418 0 location(s) to search for versions of old_kit:
 2026-01-01T00:00:00,418   Skipping link: none of the wheel's tags (cp36-cp36m-linux_aarch64) are compatible: https://x/old_kit-1-cp36-cp36m-linux_aarch64.whl
-2026-01-01T00:00:00,418   Skipping link: No sources permitted for old_kit: https://x/old-kit-1.tar.gz
-2026-01-01T00:00:00,419   Skipping link: No sources permitted for gone: file:///links/jieba-0.42.1.tar.gz
+2026-01-01T00:00:00,418 Skipping link: No sources permitted for gone: file:///links/old-kit-1.tar.gz
+2026-01-01T00:00:00,419 Skipping link: No sources permitted for gone: file:///links/never-asked-1.tar.gz
+2026-01-01T00:00:00,419 0 location(s) to search for versions of gone:
 ";
         assert_eq!(PipLog::parse(log).sources_alone, ["jieba", "old-kit"]);
     }
