@@ -272,7 +272,7 @@ fn download(
             let log = fs::read(work.join(request::LOG)).unwrap_or_default();
             let log = pip_log::PipLog::parse(&String::from_utf8_lossy(&log));
             let failed = Err(anyhow!("pip could not download {wanted}{}{said}", log.lacking(&request.python)));
-            let failed = match log.way_out(&request.python, folder, &call.fetch) {
+            let failed = match log.hint(&request.python, folder, &call.fetch) {
                 Some(hint) => failed.hint(hint),
                 None => failed.hint("`pip config list` shows the index, proxy and find-links that pip uses"),
             };
