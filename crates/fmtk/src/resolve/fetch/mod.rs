@@ -83,7 +83,7 @@ fn lacking(files: &BTreeMap<String, FileRecord>, folder: &Path, store: &Store) -
     files.iter().filter(|file| !is_there(file)).map(|(file, _)| file.clone()).collect()
 }
 
-/// What is known of a file of the folder that the fetch which filled it found to be otherwise: the digest that it had.
+/// The digest that a file had when it was fetched, where a fetch brought it.
 pub fn digest_when_fetched(path: &Path) -> Option<Digest> {
     let record = Record::load(path.parent()?).ok()??;
     Some(record.files.get(path.file_name()?.to_str()?)?.sha256)
@@ -105,7 +105,7 @@ impl Pins {
     /// Whether these files of a folder are what comes by these pins.
     fn agree_with(&self, files: &BTreeMap<String, FileRecord>) -> bool {
         if self.exact {
-            return files.keys().all(|file| self.files.contains_key(file));
+            return files.iter().all(|(file, known)| self.files.get(file) == Some(known));
         }
         let pinned: BTreeMap<String, String> = self.files.keys().filter_map(|file| version_of(file)).collect();
         let mut versions = files.keys().filter_map(|file| version_of(file));
@@ -159,7 +159,7 @@ fn fetch_by(
     // Two fetches at once: the second waits and finds everything there.
     let _lock = lock(folder)?;
     let old = Record::load(folder)?.unwrap_or(Record { request: None, files: BTreeMap::new() });
-    let missing = if pins.exact { lacking(&pins.files, folder, store) } else { lacking(&old.files, folder, store) };
+    let missing = lacking(if pins.exact { &pins.files } else { &old.files }, folder, store);
     if !pins.upgrade && old.request.as_ref() == Some(&request) && missing.is_empty() && pins.agree_with(&old.files) {
         return Ok(outcome(&old, false));
     }
@@ -172,18 +172,22 @@ fn fetch_by(
     removed(&work, |path| fs::remove_dir_all(path))?;
     let wheels = work.join(request::WHEELS);
     fs::create_dir_all(&wheels).with_context(|| format!("failed to create folder `{}`", wheels.display()))?;
+    offer(&by_hand, folder, &work.join(request::OWN))?;
     let asked = request.with(pins, &missing, &by_hand);
-    let result = download(python, &asked, pins, &by_hand, call, &work, progress).and_then(|()| {
+    let result = download(python, &asked, pins, call, &work, progress).and_then(|()| {
         let mut arrived = arrived(&wheels, store)?;
-        // What pip took from them stays theirs.
+        // What pip took from those is still somebody's own.
         arrived.retain(|file, _| !by_hand.contains(file));
-        let (wheels_size, count) = (arrived.values().map(|known| known.size).sum(), arrived.len());
-        let kept = old.files.iter().filter(|(file, _)| pins.exact && pins.files.contains_key(*file));
-        let mut files: BTreeMap<String, FileRecord> = kept.map(|(file, known)| (file.clone(), known.clone())).collect();
+        let stays = |file: &String| pins.exact && old.files.contains_key(file);
+        let mut files = pins.files.clone();
+        files.retain(|file, _| stays(file));
         files.extend(arrived.clone());
         let fetched = settle(&old, Record { request: Some(request), files }, &arrived, &wheels, folder)?;
-        let (wheels, size) = (progress::count(count, "wheel"), progress::bytes(wheels_size));
-        progress.line(&format!("fetched {wheels}, {size}, into `{}`", folder.display()));
+        if fetched.downloaded {
+            let size = progress::bytes(arrived.values().map(|known| known.size).sum());
+            let wheels = progress::count(arrived.len(), "wheel");
+            progress.line(&format!("fetched {wheels}, {size}, into `{}`", folder.display()));
+        }
         Ok(fetched)
     });
     removed(&work, |path| fs::remove_dir_all(path))?;
@@ -201,6 +205,16 @@ fn by_hand(old: &Record, folder: &Path) -> anyhow::Result<BTreeSet<String>> {
         }
     }
     Ok(files)
+}
+
+/// Links to these wheels in a folder of their own, where pip finds them and nothing that an earlier fetch left.
+fn offer(by_hand: &BTreeSet<String>, folder: &Path, own: &Path) -> anyhow::Result<()> {
+    fs::create_dir(own).with_context(|| format!("failed to create folder `{}`", own.display()))?;
+    for file in by_hand {
+        let from = std::path::absolute(folder.join(file)).with_context(|| format!("bad path `{file}`"))?;
+        symlink(from, own.join(file)).with_context(|| format!("failed to link to `{file}`"))?;
+    }
+    Ok(())
 }
 
 /// A fetch does not replace what somebody put there, even by what the lock names.
@@ -234,7 +248,6 @@ fn download(
     python: &Path,
     request: &Request,
     pins: &Pins,
-    by_hand: &BTreeSet<String>,
     call: &Call,
     work: &Path,
     progress: &Progress,
@@ -248,13 +261,6 @@ fn download(
     for (name, text) in request.files() {
         let path = work.join(name);
         fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
-    }
-    // A folder of their own: of what earlier fetches left, pip is to take nothing.
-    let own = work.join(request::OWN);
-    fs::create_dir(&own).with_context(|| format!("failed to create folder `{}`", own.display()))?;
-    for file in by_hand {
-        let from = std::path::absolute(folder.join(file)).with_context(|| format!("bad path `{file}`"))?;
-        symlink(from, own.join(file)).with_context(|| format!("failed to link to `{file}`"))?;
     }
     progress.line(&format!("pip downloads {wanted}"));
     let mut command = Command::new(python);
