@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     text: String,
-    /// The distributions, either of which [`overwrite`] could have win.
+    /// The distributions, where [`overwrite`] can let either of them win.
     pub either: Option<[String; 2]>,
 }
 
@@ -63,8 +63,8 @@ pub fn conflicts(wheels: &[&InstalledWheel]) -> Vec<Conflict> {
     found
 }
 
-/// Has the wheels of these distributions overwrite what others put at the same paths, as if pip installed them last and
-/// in this order. No RECORD is overwritten. Gives what was, in a sentence for each two wheels.
+/// Lets the wheels of these distributions overwrite what others put at the same paths, as if pip installed them last and
+/// in this order. No RECORD is overwritten. Gives what is, in a sentence for each two wheels.
 pub fn overwrite(wheels: &mut [InstalledWheel], winners: &[String]) -> Vec<String> {
     let rank = |of: usize| winners.iter().position(|name| *name == wheels[of].facts.key());
     let mut at: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();

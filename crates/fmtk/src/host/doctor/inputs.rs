@@ -75,7 +75,7 @@ pub fn sample_packages(patient: &Patient) -> Vec<Finding> {
 /// The lock against packages and base, as far as both are known.
 pub fn lock(patient: &Patient) -> Vec<Finding> {
     let call = &patient.call;
-    let accept = lock::accept(call);
+    let accept = lock::accept(call, true);
     let lock = match Lock::load(&lock::path(patient.args.recipe.as_deref())) {
         Ok(Some(lock)) => lock,
         Ok(None) => {

@@ -1,9 +1,10 @@
 //! `image.lock`: the inputs of the image by content, so that a build with other bytes is a decision and no accident.
 //!
-//! The lock is written by `cargo xtask lock` alone, which moves what it has pinned only with `--upgrade`. Without one, a build goes on and says that nothing is pinned; so a
-//! first build needs no ceremony. With one, a build takes exactly what it lists: a package that is changed, new or gone,
-//! and a base that has another digest, are errors, each with both digests. A base that the command's arguments chose
-//! in place of the recipe's is another input, which the lock does not speak of: it is noted, not refused.
+//! The lock is written by `cargo xtask lock` alone, which moves what it has pinned only with `--upgrade`. Without a lock,
+//! a build goes on and says that nothing is pinned; so a first build needs no ceremony. With one, a build takes exactly
+//! what it lists: a package that is changed, new or gone, and a base that has another digest, are errors, each with both
+//! digests; and a fetch brings what it lists. A base that the command's arguments chose in place of the recipe's is
+//! another input, which the lock does not speak of: it is noted, not refused.
 
 mod file;
 
@@ -70,6 +71,7 @@ pub fn verify(
         }
         locked => differences.all.extend(base_apart(name, locked.as_ref(), &reference, base)),
     }
+    differences.moves = !moved(lock, &Lock::of(recipe, packages, *base)).all.is_empty();
     report::both(pinned, differences.into_result(call))?;
     Ok(notes)
 }
@@ -80,6 +82,8 @@ pub struct Differences {
     all: Vec<String>,
     /// Whether a wheel of PyPI is another, or gone, which `fetch` can bring back.
     of_pypi: bool,
+    /// Whether something that is pinned has other bytes, which `lock` accepts only if told to.
+    moves: bool,
 }
 
 impl Differences {
@@ -87,7 +91,7 @@ impl Differences {
     pub fn into_result(self, call: &Call) -> anyhow::Result<()> {
         let mut problems = Problems::default();
         self.all.into_iter().for_each(|message| problems.push(message, None));
-        let accept = accept(call);
+        let accept = accept(call, self.moves);
         problems.into_result().hint(match self.of_pypi {
             true => format!("to get the wheels of PyPI that are pinned, run `{}`; {accept}", call.fetch),
             false => accept,
@@ -95,9 +99,10 @@ impl Differences {
     }
 }
 
-/// The command that accepts what is there.
-pub fn accept(call: &Call) -> String {
-    format!("to accept the change, run `{} --upgrade`", call.lock)
+/// The command that accepts what is there, where that moves pins or not.
+pub fn accept(call: &Call, moves: bool) -> String {
+    let upgrade = if moves { " --upgrade" } else { "" };
+    format!("to accept the change, run `{}{upgrade}`", call.lock)
 }
 
 /// What a fetch for this recipe takes from the lock.
@@ -122,7 +127,7 @@ pub fn moved(old: &Lock, new: &Lock) -> Differences {
         _ if package.file.ends_with(".py") => package.file.clone(),
         _ => String::new(),
     };
-    let mut moved = Differences::default();
+    let mut moved = Differences { moves: true, ..Differences::default() };
     for package in &new.packages {
         let same = |other: &&Package| other.kind == package.kind && subject(other) == subject(package);
         for other in old.packages.iter().filter(same).filter(|other| other.sha256 != package.sha256) {
@@ -133,6 +138,12 @@ pub fn moved(old: &Lock, new: &Lock) -> Differences {
                 other.file, other.sha256
             ));
         }
+    }
+    // Where the recipe asks PyPI for the same as before, no wheel of it is to go.
+    let of_pypi = old.packages.iter().filter(|package| package.kind == PYPI && old.pypi == new.pypi);
+    for gone in of_pypi.filter(|old| !new.packages.iter().any(|new| new.kind == PYPI && subject(new) == subject(old))) {
+        moved.of_pypi = true;
+        moved.all.push(format!("`{}` with digest `{}` is pinned and was not found", gone.file, gone.sha256));
     }
     if let (Some(old), Some(new)) = (&old.base, &new.base)
         && old.reference == new.reference

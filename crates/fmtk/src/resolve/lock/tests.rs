@@ -123,8 +123,9 @@ fn a_pin_is_moved_only_where_that_is_asked_for() {
         let new = Lock::of(&recipe("", Some(base)), packages, digest(8));
         moved(&old, &new).into_result(&Call::plain()).map_err(|error| report::render(&error)).err().unwrap_or_default()
     };
-    // New, gone, and upon another base.
-    assert_eq!(moved(&[package("pypi", "scipy-1-py3-none-any.whl", 5)], "oci:other"), "");
+    // New, gone from the vendor's, and upon another base.
+    let added = [package("pypi", "scipy-1-py3-none-any.whl", 5), packages().swap_remove(1)];
+    assert_eq!(moved(&added, "oci:other"), "");
     let same = recipe("", None).base.reference.to_string();
     let changed = [package("pypi", "numpy-2-py3-none-any.whl", 4), package("tuning-kit", "kit-2.whl", 5)];
     expect_file!["moved.txt"].assert_eq(&format!("{}{}", moved(&changed, &same), moved(&changed[1..], "oci:other")));
