@@ -286,7 +286,7 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
             let version = found.replace('_', "+");
             for (key, requirement) in recipe.pypi.refusing(&distribution, &version, &recipe.python.target()) {
                 problems.push(
-                    format_args!("`{}` is not what `{requirement}` of `pypi.{key}` asks for", path.display()),
+                    format_args!("`{}` does not satisfy `{requirement}` of `pypi.{key}`", path.display()),
                     Some(format!("replace it by a wheel of another version, or change `pypi.{key}`")),
                 );
             }
