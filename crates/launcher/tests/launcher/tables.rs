@@ -115,6 +115,19 @@ fn all_faults_are_told_at_once() {
     }
 }
 
+/// The page and the help are text, and the program is not made from them.
+#[test]
+fn a_check_that_finds_faults_exits_as_the_page_and_the_help_say() {
+    let place = TestFolder::new();
+    fs::write(place.path("table.json"), "[]").unwrap();
+    let ask = |arguments: &[&str]| finish(&mut place.launcher(arguments));
+    let code = ask(&["rank-table", "check", "../table.json"]).code;
+    let page = ask(&["env", "--list"]).stdout;
+    let rows: Vec<&str> = page.lines().filter(|it| it.contains("`rank-table check`")).collect();
+    assert!(rows.len() == 1 && rows[0].starts_with(&format!("| {code} | ")), "{code}: {rows:?}");
+    ask(&["rank-table", "--help"]).prints(&[&format!("exits with {code} where something is")]);
+}
+
 /// Of fcntl(2): which signal tells of a lease that somebody waits for. The bindings lack it.
 const F_SETSIG: i32 = 10;
 
