@@ -102,13 +102,12 @@ impl Job {
                 format!("rank table `{path}`: the server `{}` has no devices, so no rank is its", server.server_id);
             return Err(Failure::new(Exit::USAGE, text));
         }
-        let rank = |(local, device): (u32, &rank_table::Device)| Rank {
-            rank: device.rank,
-            local,
-            device: local,
-            physical: device.id,
+        // LOCAL_RANK is DEVICE_ID: PyTorch's scripts take the one for the other.
+        let rank = |device: &rank_table::Device| {
+            let logical = server.logical_id(device);
+            Rank { rank: device.rank, local: logical, device: logical, physical: device.id }
         };
-        let ranks = (0..).zip(&server.devices).map(rank).collect();
+        let ranks = server.devices.iter().map(rank).collect();
         let master = ready.table.instance_of_rank_0().map_or(&server.server_id, |it| &it.server_id).clone();
         let (host, by) = (server.server_id.clone(), found.by);
         let size = ready.table.rank_count();
@@ -258,7 +257,8 @@ mod tests {
         let job = Job::of_table(ready.clone(), &of_test(&here), Vec::new()).expect("a job");
         assert_eq!(
             job.ranks,
-            [Rank { rank: 2, local: 0, device: 0, physical: 5 }, Rank { rank: 3, local: 1, device: 1, physical: 4 }]
+            [Rank { rank: 2, local: 1, device: 1, physical: 5 }, Rank { rank: 3, local: 0, device: 0, physical: 4 }],
+            "the driver's numbers follow the physical ones and not the order of the table"
         );
         assert_eq!((job.size, job.master.as_str(), job.host.as_str()), (4, "10.0.0.1", "10.0.0.2"));
         let lost = Job::of_table(ready, &|_| None, Vec::new()).expect_err("no clue").text;

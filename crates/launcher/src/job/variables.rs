@@ -99,7 +99,13 @@ const VARIABLES: &[Variable] = &[
         |of| is(of.rank.rank),
     ),
     set("RANK_SIZE", "", "ranks of the whole job", |of| is(of.job.size)),
-    set("DEVICE_ID", "", "logical number of the rank's device on its server", |of| is(of.rank.device)),
+    set(
+        "DEVICE_ID",
+        "",
+        "the driver's number of the rank's device, from 0: its place among those of this server by `device_id`, in whatever \
+         order the table has them; of `--devices` the number itself",
+        |of| is(of.rank.device),
+    ),
     set("ASCEND_DEVICE_ID", "", "the same", |of| is(of.rank.device)),
     set(
         "RANK_TABLE_FILE",
@@ -133,7 +139,9 @@ const VARIABLES: &[Variable] = &[
         |of| Is(of.folders.code.clone().into()),
     )),
     set("RANK", "", "RANK_ID, for PyTorch", |of| is(of.rank.rank)),
-    set("LOCAL_RANK", "", "the rank's number on its server, from 0", |of| is(of.rank.local)),
+    set("LOCAL_RANK", "", "the rank's number on its server, from 0; DEVICE_ID where there is a rank table", |of| {
+        is(of.rank.local)
+    }),
     set("WORLD_SIZE", "", "RANK_SIZE, for PyTorch", |of| is(of.job.size)),
     set("LOCAL_WORLD_SIZE", "", "ranks of this server", |of| is(of.job.ranks.len())),
     set("MASTER_ADDR", "kept where it is set", "server of rank 0, unless it was set", |of| {

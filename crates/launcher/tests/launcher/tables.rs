@@ -191,6 +191,20 @@ fn show_and_convert() {
     finished.prints(&["is a complete v0 table: servers 1, ranks 2"]);
 }
 
+/// A rank's entry in the table and the device that it opens have to be one device.
+#[test]
+fn devices_in_another_order_than_their_numbers_keep_them() {
+    let place = TestFolder::new();
+    let swapped = ONE.replacen("\"4\"", "\"6\"", 1);
+    fs::write(place.path("table.json"), swapped).unwrap();
+    let script = "echo $RANK $DEVICE_ID $ASCEND_DEVICE_ID $LOCAL_RANK ${FMTK_WORK_DIR##*/}";
+    let finished = place.run("--rank-table ../table.json", script).ends(0);
+    finished.prints(&["[rank 0] 0 1 1 1 device1\n", "[rank 1] 1 0 0 0 device0\n"]);
+    assert!(place.path("mount/log/job-proc-rank-0-device-1.txt").exists());
+    let shown = finish(&mut place.launcher(&["rank-table", "show", "../table.json"]));
+    shown.prints(&["rank 0     device 1 (physical 6, 192.1.0.1)", "rank 1     device 0 (physical 5, 192.1.0.2)"]);
+}
+
 #[test]
 fn ranks_of_a_v1_table_get_it_as_it_is() {
     let place = TestFolder::new();
