@@ -30,6 +30,13 @@ use crate::units;
 /// How long the log files and the console may take to swallow the last lines without getting any further.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Said where `--devices` meets a platform that has more servers for the job.
+const ALONE: &str = "`--devices` makes this server a job of its own, though it is one of several: \
+                     the ranks of the others have the same numbers";
+
+/// What to do where there is no rank table.
+const WITHOUT_TABLE: &str = "for a job of this server alone, `--devices 0-7` does without one";
+
 /// Said where [`Side::Launcher`] does not adopt.
 const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl: Invalid argument, as under qemu-user): \
                            daemons that ranks leave behind are not stopped";
@@ -176,21 +183,30 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
         return Ok(Job::of_scripts(node, lookup));
     }
     match job::source(options, lookup) {
-        Source::Devices(devices) => Ok(Job::of_devices(&devices, lookup)),
+        Source::Devices(devices) => {
+            if job::has_more_servers(lookup) {
+                say(ALONE);
+            }
+            Ok(Job::of_devices(&devices, lookup))
+        }
         Source::Table(location) => {
-            let ready = wait_for_table(location, options.patience(), signals, say)?;
+            let ready = wait_for_table(location, options, signals, say)?;
             Job::of_table(ready, lookup, job::local_addresses())
         }
     }
 }
 
-/// Waits until the table is complete, and says what is missing when that changes.
+/// Waits until the table is complete, and says what is missing when that changes, and what can be done about it.
 fn wait_for_table(
     location: Location,
-    patience: Duration,
+    options: &RunOptions,
     signals: &Signals,
     say: &mut dyn FnMut(&str),
 ) -> Result<Ready, Failure> {
+    let lookup = &variables::own;
+    let patience = options.patience(job::is_table_likely(&location, lookup));
+    // Servers that each did without one would have equal ranks.
+    let without = (!job::has_more_servers(lookup)).then_some(WITHOUT_TABLE);
     let mut watcher = Watcher::new(location, Instant::now(), patience);
     let mut has_said = false;
     loop {
@@ -205,17 +221,18 @@ fn wait_for_table(
             }
             Step::Failed { why, message } => {
                 let exit = if why.may_pass { Exit::LAUNCHER } else { Exit::USAGE };
-                // What only shows does not wait unasked.
-                let hint = match why.may_pass && patience.is_zero() {
-                    true => "\nhint: `--wait 5m` waits until it is complete; `--devices` does without one",
-                    false => "",
-                };
-                return Err(Failure::new(exit, message + hint));
+                let mut text = message;
+                // Who has said how long to wait knows that it can be said.
+                if why.may_pass && options.wait.is_none() {
+                    let without = without.map(|it| format!("; {it}")).unwrap_or_default();
+                    text += &format!("\nhint: `--wait 2h` waits longer{without}");
+                }
+                return Err(Failure::new(exit, text));
             }
             Step::NotYet { why, is_new, again } => {
                 // One that is wrong for good is only looked at twice; the error will say why.
                 if is_new && why.may_pass {
-                    let without = if has_said { "" } else { " (`--devices` does without one)" };
+                    let without = without.filter(|_| !has_said).map(|it| format!(" ({it})")).unwrap_or_default();
                     say(&format!("waiting for the rank table, {} at most{without}: {why}", units::shown(patience)));
                     has_said = true;
                 }

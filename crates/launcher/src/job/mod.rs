@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rank_table::{Clues, DEFAULT_PATH, Format, Location, RankTable, Ready};
+use rank_table::{Clues, DEFAULT_PATH, Format, Location, Origin, RankTable, Ready};
 
 use crate::exit::{Exit, Failure};
 use crate::options::RunOptions;
@@ -77,13 +77,24 @@ pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
         return Source::Table(Location::given(path));
     }
     let location = rank_table::locate(lookup);
-    let several =
-        ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| lookup(name).is_some_and(|it| it != "1" && it != "0"));
-    let is_expected = location.origin != rank_table::Origin::Default
-        || several
+    let is_expected = location.origin != Origin::Default
+        || has_more_servers(lookup)
         || lookup("MA_VJ_NAME").is_some()
         || Path::new(DEFAULT_PATH).parent().is_some_and(Path::exists);
     if is_expected { Source::Table(location) } else { Source::Devices(vec![0]) }
+}
+
+/// Whether the platform says that this server is not the whole job.
+pub fn has_more_servers(lookup: Lookup) -> bool {
+    ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| lookup(name).is_some_and(|it| it != "1" && it != "0"))
+}
+
+/// Whether a table that is not there yet is worth a long wait. The platform mounts its folder before the container starts,
+/// and mounts none for a job that needs no table, one of PyTorch on a single server for example.
+pub fn is_table_likely(location: &Location, lookup: Lookup) -> bool {
+    let path = &location.path;
+    let is_of_platform = location.origin != Origin::Given && lookup("MA_VJ_NAME").is_some();
+    !is_of_platform || has_more_servers(lookup) || path.exists() || path.parent().is_some_and(Path::exists)
 }
 
 impl Job {
@@ -224,6 +235,24 @@ mod tests {
         assert_eq!(location.path, Path::new("/tables"));
         let devices = RunOptions { devices: Some(vec![4, 5]), ..options };
         assert_eq!(source(&devices, &of_test(&named)), Source::Devices(vec![4, 5]));
+    }
+
+    #[test]
+    fn a_table_without_even_a_folder_is_not_likely_for_the_platform_s_single_server() {
+        const JOB: (&str, &str) = ("MA_VJ_NAME", "ma-job-1");
+        let folder = tempfile::tempdir().unwrap();
+        let of_variable = |name: &str| Location { path: folder.path().join(name), origin: Origin::RankTableFile };
+        for (location, variables, expected) in [
+            (of_variable("no/table.json"), &[JOB][..], false),
+            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "1")], false),
+            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "2")], true),
+            (of_variable("no/table.json"), &[JOB, ("MA_NUM_HOSTS", "2")], true),
+            (of_variable("no/table.json"), &[], true),
+            (of_variable("table.json"), &[JOB], true),
+            (Location::given(folder.path().join("no/table.json")), &[JOB], true),
+        ] {
+            assert_eq!(is_table_likely(&location, &of_test(variables)), expected, "{location:?} {variables:?}");
+        }
     }
 
     #[test]

@@ -74,7 +74,11 @@ const VARIABLES: &[Variable] = &[
     read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
     read("VC_WORKER_NUM", "number of servers; of several each waits for a rank table"),
     read("MA_NUM_HOSTS", "the same, where VC_WORKER_NUM is not set"),
-    read("MA_VJ_NAME", "name of the job; with it a rank table is waited for"),
+    read(
+        "MA_VJ_NAME",
+        "name of the job; with it a rank table is waited for, a minute where there is one server and not even the table's \
+         folder exists",
+    ),
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
     read("MA_MOUNT_PATH", "the platform's folder, with `log`, `rank_table` and `workspace` in it"),
     read("TMPDIR", "for folders that can be made nowhere else"),

@@ -67,8 +67,8 @@ fn a_table_that_does_not_come_is_named() {
 fn a_look_that_came_too_early_is_told_how_to_wait() {
     let place = TestFolder::new();
     fs::write(place.path("table"), r#"{"status":"initializing"}"#).unwrap();
-    let hint =
-        "has the status `initializing`\nhint: `--wait 5m` waits until it is complete; `--devices` does without one\n";
+    let hint = "has the status `initializing`\nhint: `--wait 2h` waits longer; for a job of this server alone, \
+                `--devices 0-7` does without one\n";
     let look = |arguments: &str| {
         let mut command = place.shell(arguments, "true");
         command.env("RANK_TABLE_FILE", place.path("table"));
@@ -78,6 +78,28 @@ fn a_look_that_came_too_early_is_told_how_to_wait() {
     // Who has waited knows that it can be done.
     let said = look("--wait 100ms");
     assert!(said.contains("has the status `initializing`") && !said.contains("hint: "), "{said}");
+}
+
+/// A job of PyTorch on one server of the platform gets no table, not even a folder for one.
+#[test]
+fn where_no_table_is_likely_the_wait_is_short_and_the_way_without_one_is_told() {
+    let place = TestFolder::new();
+    let first_words = |servers: &str, flags: &str| {
+        let mut command = place.shell(flags, "echo up");
+        command.env("MA_VJ_NAME", "ma-job-1").env("VC_WORKER_NUM", servers);
+        command.env("RANK_TABLE_FILE", place.path("no/folder"));
+        let stderr = place.path("stderr");
+        let child = command.stderr(fs::File::create(&stderr).unwrap()).spawn().unwrap();
+        until("first words", || fs::read_to_string(&stderr).unwrap().contains('\n'));
+        stop(child, libc::SIGTERM);
+        let said = fs::read_to_string(stderr).unwrap();
+        said.lines().next().unwrap().replace(place.path("").to_str().unwrap(), "@/")
+    };
+    expect_test::expect!["fmtk-launch: waiting for the rank table, 1 min 0 s at most (for a job of this server alone, `--devices 0-7` does without one): `@/no/folder` does not exist"].assert_eq(&first_words("1", ""));
+    // Each would be rank 0 without one.
+    expect_test::expect!["fmtk-launch: waiting for the rank table, 30 min 0 s at most: `@/no/folder` does not exist"]
+        .assert_eq(&first_words("2", ""));
+    expect_test::expect!["fmtk-launch: `--devices` makes this server a job of its own, though it is one of several: the ranks of the others have the same numbers"].assert_eq(&first_words("2", "--devices 0"));
 }
 
 #[test]
