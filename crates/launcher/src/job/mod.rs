@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod files;
+mod master_port;
 pub mod paths;
 pub mod setup;
 pub mod variables;
@@ -161,10 +162,13 @@ impl Job {
 
 /// JOB_ID, as the vendor's scripts have it.
 fn id(lookup: Lookup) -> String {
+    given_id(lookup).unwrap_or_else(host_name)
+}
+
+/// The id that all servers of the job are given.
+fn given_id(lookup: Lookup) -> Option<String> {
     let set = |name| lookup(name).map(|it| it.to_string_lossy().into_owned());
-    set("BATCH_JOB_ID")
-        .or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
-        .unwrap_or_else(host_name)
+    set("BATCH_JOB_ID").or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
 }
 
 fn host_name() -> String {

@@ -44,6 +44,8 @@ pub struct RankContext<'a> {
     pub folders: &'a Folders,
     /// Where the ranks are a task's.
     pub task: Option<TaskRanks>,
+    /// What MASTER_PORT is, unless it was set.
+    pub master_port: u16,
     /// How often the ranks have been started, this time included.
     pub attempt: u32,
     pub lookup: Lookup<'a>,
@@ -151,7 +153,13 @@ const VARIABLES: &[Variable] = &[
     set("MASTER_ADDR", "kept where it is set", "server of rank 0, unless it was set", |of| {
         of.set_or("MASTER_ADDR", &of.job.master)
     }),
-    set("MASTER_PORT", "kept where it is set", "29500, unless it was set", |of| of.set_or("MASTER_PORT", "29500")),
+    set(
+        "MASTER_PORT",
+        "kept where it is set",
+        "a free port from 29500 on; one of 29500 to 32499 by BATCH_JOB_ID, else MA_VJ_NAME, where there are several servers, \
+         and 29500 where neither is set; unless it was set",
+        |of| of.set_or("MASTER_PORT", &of.master_port.to_string()),
+    ),
     set("FMTK_WORK_DIR", "", "a folder of the rank's own for whatever it likes", |of| {
         Is(of.folders.work_of(of.rank).into())
     }),
@@ -234,7 +242,15 @@ mod tests {
         let mut job = job("modelarts-job-1");
         job.by_scripts = task.is_some_and(|it| it.by_scripts);
         let lookup = of_test(variables);
-        let of = RankContext { job: &job, rank: &job.ranks[1], folders, task, attempt: 1, lookup: &lookup };
+        let of = RankContext {
+            job: &job,
+            rank: &job.ranks[1],
+            folders,
+            task,
+            master_port: 29_503,
+            attempt: 1,
+            lookup: &lookup,
+        };
         let line = |(name, value): (&str, Option<OsString>)| match value {
             Some(value) => format!("{name}={}\n", value.display()),
             None => format!("{name} is removed\n"),
@@ -260,7 +276,7 @@ mod tests {
             WORLD_SIZE=16
             LOCAL_WORLD_SIZE=2
             MASTER_ADDR=10.0.0.9
-            MASTER_PORT=29500
+            MASTER_PORT=29503
             FMTK_WORK_DIR=/w/device1
             FMTK_ATTEMPT=1
         "#]]
