@@ -1,7 +1,7 @@
 //! `fmtk-launch run`: from the rank table to the exit code.
 
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rank_table::{Location, Ready, Step, Watcher};
 
 use crate::exit::{Exit, Failure};
+use crate::job::paths::{self, Surroundings};
 use crate::job::setup::{self, Setup};
 use crate::job::{self, Job, Source, variables};
 use crate::options::{RunOptions, TaskRanks};
@@ -45,17 +46,31 @@ const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl
 pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
     start::keep_descriptors_from_ranks().map_err(|error| Failure::system("list the open files", &error))?;
-    match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
+    // Decided before the two part, as the one that is left at the end removes what was made for this run.
+    let around = Surroundings::real(false);
+    let guardian = nix::unistd::getpid();
+    let (ended, is_last) = match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
         Side::Guardian { launcher, before } => {
             let report = |cause, exit| {
                 let path = options.report.as_deref();
                 path.map(|path| report::write_launcher_killed(path, cause, exit));
             };
-            guardian::guard(launcher, &before, &signals, report)
-                .map_err(|error| Failure::system("watch the launcher", &error))
+            let ended = guardian::guard(launcher, &before, &signals, report);
+            (ended.map_err(|error| Failure::system("watch the launcher", &error)), true)
         }
-        Side::Launcher { adopts } => launch(options, transfers.as_ref(), &signals, adopts),
+        Side::Launcher { adopts } => {
+            let ended = launch(options, transfers.as_ref(), &signals, adopts);
+            // The guardian may have been killed.
+            (ended, nix::unistd::getppid() != guardian)
+        }
+    };
+    if is_last {
+        for note in paths::remove_own(&around, matches!(ended, Ok(Exit::SUCCESS))) {
+            // Nobody is left to tell when stderr is closed.
+            let _ = writeln!(io::stderr(), "fmtk-launch: {}", printable::line(&note));
+        }
     }
+    ended
 }
 
 /// What would be started: all that is decided without starting anything.

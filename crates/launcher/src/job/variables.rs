@@ -82,8 +82,15 @@ const VARIABLES: &[Variable] = &[
          folder exists",
     ),
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
-    read("MA_MOUNT_PATH", "the platform's folder, with `log`, `rank_table` and `workspace` in it"),
-    read("TMPDIR", "for folders that can be made nowhere else"),
+    read(
+        "MA_MOUNT_PATH",
+        "the platform's folder, with `log`, `rank_table` and `workspace` in it; two jobs in one container need one each",
+    ),
+    read(
+        "TMPDIR",
+        "where there is no /cache: for a folder of this run alone, `fmtk-<job>-<number>`, which is removed at its end; \
+         without it /tmp",
+    ),
     read("PATH", "where programs are looked for"),
     read("NO_COLOR", "without colours on a terminal, too"),
     read("TERM", "`dumb` does the same"),
@@ -93,7 +100,11 @@ const VARIABLES: &[Variable] = &[
          `launch.ranks` of the recipe",
     ),
     read("FMTK_SCRIPTS", "by `task` alone: folder of the vendor's scripts, in place of `/home/ma-user/ascend910`"),
-    read("FMTK_CACHE", "by `task` alone: folder for copies from and to object storage, in place of `/cache`"),
+    read(
+        "FMTK_CACHE",
+        "by `task` alone: folder for copies from and to object storage, in place of `/cache`; two tasks in one container \
+         need one each",
+    ),
     read("FMTK_STORAGE_HELPER", "by `task` alone: program that copies, in place of the image's Python and MoXing"),
     set("JOB_ID", "", "BATCH_JOB_ID, else MA_VJ_NAME with `ma-job` as `modelarts-job`, else the host's name", |of| {
         is(&of.job.id)
@@ -160,9 +171,13 @@ const VARIABLES: &[Variable] = &[
          and 29500 where neither is set; unless it was set",
         |of| of.set_or("MASTER_PORT", &of.master_port.to_string()),
     ),
-    set("FMTK_WORK_DIR", "", "a folder of the rank's own for whatever it likes", |of| {
-        Is(of.folders.work_of(of.rank).into())
-    }),
+    set(
+        "FMTK_WORK_DIR",
+        "",
+        "a folder of the rank's own for whatever it likes: `workspace/device<D>` of MA_MOUNT_PATH, else one that is \
+         removed at the end",
+        |of| Is(of.folders.work_of(of.rank).into()),
+    ),
     set("FMTK_ATTEMPT", "", "1, and one more for each time the ranks were started again", |of| is(of.attempt)),
     for_scripts(set(
         "HOME",
