@@ -74,8 +74,8 @@ const VARIABLES: &[Variable] = &[
     read("MA_CURRENT_HOST_IP", "`server_id` of this server"),
     read("VC_TASK_INDEX", "number of this server, from 0; a `task` with one that is not a number is refused"),
     read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
-    read("VC_WORKER_NUM", "number of servers; of several each waits for a rank table"),
-    read("MA_NUM_HOSTS", "the same, where VC_WORKER_NUM is not set"),
+    read("VC_WORKER_NUM", "number of servers, which has to be that of the rank table; of several each waits for one"),
+    read("MA_NUM_HOSTS", "the same"),
     read(
         "MA_VJ_NAME",
         "name of the job; with it a rank table is waited for, a minute where there is one server and not even the table's \
@@ -225,7 +225,7 @@ impl RankContext<'_> {
 pub fn page() -> String {
     let mut page = String::from(
         "# Variables and exit codes of fmtk-launch\n\n\
-         `fmtk-launch env --list` prints this page, which a test compares with the code; `fmtk-launch env` prints what a rank would get.\n\
+         `fmtk-launch env --list` prints this page, which a test compares with the code; `fmtk-launch env` prints what a rank would get, but for MASTER_PORT and the folder of a run, which each run chooses.\n\
          A variable that is empty counts as not set.\n\n\
          | variable | what the launcher reads in it | what its ranks find in it |\n|---|---|---|\n",
     );
