@@ -145,3 +145,30 @@ fn a_fetch_is_told_in_one_line() {
     .assert_eq(&fetch());
     expect!["all that is wanted is in `pkg/pypi`: 1 wheel, 5 B\n"].assert_eq(&fetch());
 }
+
+#[test]
+fn a_value_of_the_environment_is_told_by_its_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str], variable: (&str, &str)| {
+        let mut command = program(folder.path(), arguments);
+        command.env(variable.0, variable.1);
+        let (code, _, said) = run(command);
+        assert_eq!(code, Some(2), "{said}");
+        said.lines().next().unwrap_or_default().to_owned() + "\n"
+    };
+    expect![[r#"
+        error: invalid value 'latest' for 'the environment variable timestamp': timestamp `latest` must hold only digits (character 1, `l`)
+        error: invalid value '' for 'the environment variable org_name': organisation `` must not be empty (character 1, the end)
+        error: a value is required for 'the environment variable FMTK_STORE' but none was supplied
+        error: invalid value 'latest' for '--timestamp <TS>': timestamp `latest` must hold only digits (character 1, `l`)
+    "#]]
+    .assert_eq(
+        &[
+            said(&["push", "--dry-run"], ("timestamp", "latest")),
+            said(&["push", "--dry-run"], ("org_name", "")),
+            said(&["image"], ("FMTK_STORE", "")),
+            said(&["push", "--timestamp=latest"], ("timestamp", "latest")),
+        ]
+        .concat(),
+    );
+}
