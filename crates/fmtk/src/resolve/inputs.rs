@@ -86,7 +86,11 @@ pub fn packages(
         ));
     }
     for file in unused {
-        progress.warning(&format!("`{file}` in `{}` is for no kind in `[packages]` and is left out", folder.display()));
+        let why = match file.ends_with(".run") && !recipe.versions.has_cann() {
+            true => "is left out because `versions.cann` is `none`",
+            false => "is for no kind in `[packages]` and is left out",
+        };
+        progress.warning(&format!("`{file}` in `{}` {why}", folder.display()));
     }
     Ok(packages)
 }
