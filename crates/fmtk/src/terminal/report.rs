@@ -143,7 +143,7 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
     let said = chain.iter().filter_map(|cause| cause.downcast_ref::<Diagnostic>()?.hint.clone());
     let mut found: Vec<String> = said.collect();
     if found.is_empty() {
-        found.extend(chain.iter().find_map(|cause| hints::of_registry(*cause)));
+        found.extend(chain.iter().find_map(|cause| hints::of_registry(*cause).or_else(|| hints::of_base(*cause))));
     }
     found.extend(chain.iter().find_map(|cause| hints::of_store(*cause)));
     found.dedup();
