@@ -112,7 +112,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         None => clock::now_local()?,
     };
     if !args.dry_run {
-        record::begin(store, &place::workspace())?;
+        record::begin(store, &place::recipe_file(args.recipe.recipe.as_deref())?)?;
     }
     let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
@@ -179,7 +179,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
     let built = build::build(store, &plan, &opened.base, &opened, progress)?;
-    let record = recorded(&plan, &built, &recipe, args.recipe.sample)?;
+    let record = recorded(&plan, &built, &recipe, args.recipe.overrides(args.base.as_deref()))?;
     let reference = &recipe.base.reference;
     let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened: &opened };
     for output in &outputs {
@@ -191,7 +191,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         output::load(&image, store, engine)?;
     }
     // Last, so that `push` does not take an image whose build is said to have failed.
-    record.save(store, &place::workspace())?;
+    record.save(store, &place::recipe_file(args.recipe.recipe.as_deref())?)?;
     progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
     say_built(&record, args.format)
 }
@@ -290,7 +290,7 @@ fn damaged(error: IndexError) -> anyhow::Error {
     }
 }
 
-fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, sample: bool) -> anyhow::Result<BuildRecord> {
+fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, arguments: String) -> anyhow::Result<BuildRecord> {
     let image = &built.image;
     let of_base = image.layers.len() - built.layers.len();
     let base = (1..=of_base).map(|number| progress::piece("base", number, of_base));
@@ -311,7 +311,7 @@ fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, sample: bool) -> anyhow
         layers: image.layers.iter().zip(contents).enumerate().map(layer).collect(),
         // For the push that comes later, from whatever folder.
         base: RecordedBase { reference: base::absolute(&recipe.base.source)?, digest: plan.base.digest },
-        sample,
+        arguments,
     })
 }
 

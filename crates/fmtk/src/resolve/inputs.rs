@@ -45,6 +45,12 @@ pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &P
     if !args.sample {
         return place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base });
     }
+    let file = place::recipe_file(args.recipe.as_deref())?;
+    if file.exists() {
+        let file = file.display();
+        progress
+            .line(&format!("note: the sample follows `{file}` too, but has packages, Python and system of its own"));
+    }
     let recipe = sample_recipe(args, base, store)?;
     if base.is_none() {
         sample::ensure_base(store, progress)?;
@@ -100,7 +106,11 @@ pub fn packages(
     }
     let folder = folders.vendor.display();
     for file in unused {
-        progress.warning(&format!("`{file}` in `{folder}` is for no kind in `[packages]` and is left out"));
+        let why = match file.ends_with(".run") && !recipe.versions.has_cann() {
+            true => "is left out because `versions.cann` is `none`",
+            false => "is for no kind in `[packages]` and is left out",
+        };
+        progress.warning(&format!("`{file}` in `{folder}` {why}"));
     }
     Ok(packages)
 }
