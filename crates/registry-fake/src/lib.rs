@@ -84,6 +84,8 @@ pub struct Options {
 pub struct Entry {
     /// The method.
     pub method: String,
+    /// The host that it was meant for.
+    pub host: String,
     /// The path without the query.
     pub path: String,
     /// The query's pairs as `key=value`, decoded, joined with `&`.

@@ -68,6 +68,7 @@ fn answer(
         let authorization = request.header("authorization").and_then(|value| value.split(' ').next());
         shared.state().log.push(Entry {
             method: request.method.clone(),
+            host: request.header("host").unwrap_or_default().to_owned(),
             path: request.path.clone(),
             query: query.join("&"),
             status,

@@ -158,7 +158,7 @@ impl Registry {
     pub(crate) fn again(&self, made: &mut u32, cause: Cause) -> Result<(), Cause> {
         let retry = &self.0.options.retry;
         let never_answered = !self.0.answered.load(Ordering::Relaxed);
-        let down = never_answered && matches!(cause, Cause::Refused(_) | Cause::TimedOut(..));
+        let down = never_answered && matches!(cause, Cause::Refused(_) | Cause::TimedOut(..) | Cause::Proxy { .. });
         if !cause.is_transient() || down || *made >= retry.attempts {
             return Err(cause);
         }

@@ -111,7 +111,7 @@ pub fn registry(patient: &Patient) -> Vec<Finding> {
     let host = &patient.host;
     let options = impatient(connect::options(host, &patient.args.registry_args, &patient.recipe.registry));
     let (name, transport, login) = ("registry name", "registry", "login");
-    let (address, is_reachable) = address(host, options.ip);
+    let (address, is_reachable) = address(host, &options);
     let mut findings = vec![address.named_by(name)];
     if !is_reachable {
         let unknown = |check| Finding::new(State::Unknown, "not asked: its name has no address").named_by(check);
@@ -142,7 +142,8 @@ pub fn registry(patient: &Patient) -> Vec<Finding> {
 }
 
 /// The address of the name, and whether there is one for a push.
-fn address(host: &Host, ip: Option<IpAddr>) -> (Finding, bool) {
+fn address(host: &Host, options: &RegistryOptions) -> (Finding, bool) {
+    let ip = options.ip;
     let setup = |ip: &str| format!("`sudo cargo xtask host-setup --registry {host} --ip {ip}`");
     match (ip, resolved(host)) {
         (Some(ip), None) if on_path("docker") => {
@@ -150,6 +151,9 @@ fn address(host: &Host, ip: Option<IpAddr>) -> (Finding, bool) {
             (Finding::warning(says, setup(&ip.to_string())).fixed_by(Fix::HostSetup), true)
         }
         (Some(ip), _) => (Finding::good(format!("`{}` is taken to be at {ip}", host.name())), true),
+        (None, None) if options.proxies.lead_to(host) => {
+            (Finding::good(format!("`{}` is looked up by the proxy", host.name())), true)
+        }
         (None, Some(found)) => (Finding::good(format!("`{}` is at {found}", host.name())), true),
         (None, None) => {
             let hint = format!("give `--resolve IP`, or `ip` under `[registry]`; for docker too: {}", setup("IP"));
