@@ -47,8 +47,17 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: HeaderMap,
     /// A reader and how many bytes it has.
     pub(crate) body: Option<(&'a mut dyn Read, u64)>,
+    /// Whether a large body may be announced.
+    pub(crate) announce: bool,
     /// How long to wait for the answer.
     pub(crate) patience: Duration,
+}
+
+impl<'a> Outgoing<'a> {
+    /// With nothing but this.
+    pub(crate) fn new(method: Method, url: &'a Url, patience: Duration) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: None, announce: false, patience }
+    }
 }
 
 /// Connections to hosts, kept and used again.
@@ -94,10 +103,10 @@ impl Wire {
 
     /// Sends a request and reads the head of its answer, whatever its status. Redirects are not followed.
     pub(crate) fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, Cause> {
-        let Outgoing { method, url, mut headers, body, patience } = outgoing;
+        let Outgoing { method, url, mut headers, body, announce, patience } = outgoing;
         if let Some((_, size)) = body {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
-            if size >= ANNOUNCE {
+            if size >= ANNOUNCE && announce {
                 headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
             }
         }

@@ -210,6 +210,19 @@ fn logins_are_read_from_dockers_file() {
 }
 
 #[test]
+fn a_password_does_not_follow_a_redirect_of_the_tokens_to_another_host() {
+    let other = with(bearer());
+    let fake = with(bearer());
+    let token = "{\"token\":\"abc\"}".to_owned();
+    let elsewhere = vec![("Location".to_owned(), format!("http://{}/token", other.host()))];
+    fake.plan(Fault::on("GET", "/token", What::Answer { status: 302, headers: elsewhere, body: String::new() }));
+    other.plan(Fault::on("GET", "/token", What::Answer { status: 200, headers: Vec::new(), body: token }));
+    Image::new(&[]).push(&user(&fake, login("hunter2:x"))).unwrap();
+    let asked: Vec<_> = other.log().into_iter().map(|entry| (entry.path, entry.authorization)).collect();
+    assert_eq!(asked, [("/token".to_owned(), None)]);
+}
+
+#[test]
 fn secrets_are_in_no_error_and_no_debug_text() {
     // base64 of `cn-1@AK:hunter2:x`
     let secrets = ["hunter2", "Y24tMUBBSzpodW50ZXIyOng=", "token-"];
