@@ -133,7 +133,7 @@ impl Auth {
         let found = match &self.source {
             CredentialSource::Anonymous => None,
             CredentialSource::Given(credentials) => Some(credentials.clone()),
-            CredentialSource::Logins(logins) => logins.find(&self.host)?,
+            CredentialSource::Logins(logins) => logins.find(&self.host, &access.repository)?,
         };
         known.insert(access.repository.clone(), found.clone());
         Ok(found)
