@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// Time-outs that never pass, so that a slow machine changes nothing.
 fn patient() -> Patience {
-    Patience { hang: LONG, pause: LONG, retry: LONG }
+    Patience { hang: LONG, pause: LONG, retry: LONG, update: LONG }
 }
 
 fn start(stdout: OwnedFd, stderr: OwnedFd, patience: Patience) -> Output {
@@ -116,7 +116,7 @@ fn our_own_lines_come_in_order_with_those_of_the_ranks() {
     output.end(sinks[0]);
     output.say("bye");
     output.finish(LONG, |_| Vec::new());
-    let expect = "[rank 3] one\nfmtk-launch: own\n[rank 4] a\rb\n[rank 3] two\n[rank 3] end\nfmtk-launch: bye\n";
+    let expect = "[rank 3] one\nfmtk-launch: own\n[rank 4] b\n[rank 3] two\n[rank 3] end\nfmtk-launch: bye\n";
     assert_eq!(read_all(reader).join().unwrap(), expect);
 }
 
@@ -251,8 +251,9 @@ fn a_folder_that_hangs_to_the_end_holds_nothing_up() {
 #[test]
 fn errors_of_files_are_told_once() {
     let (folder, mut output, _out, err) = rig(patient());
-    let missing = folder.path().join("no/a");
-    for (label, file) in [("rank 0", "/dev/full".into()), ("rank 1", missing)] {
+    let no_folder = folder.path().join("no");
+    fs::write(&no_folder, "").unwrap();
+    for (label, file) in [("rank 0", "/dev/full".into()), ("rank 1", no_folder.join("a"))] {
         let sink = output.open(Sink { label: label.into(), file, on_console: false });
         feed(&mut output, sink, &[b'x'; 300_000]);
     }

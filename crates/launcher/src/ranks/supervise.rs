@@ -378,7 +378,7 @@ mod tests {
         nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
         let stream = |name| File::create(folder.path().join(name)).unwrap().into();
         let long = Duration::from_secs(3600);
-        let patience = Patience { hang: long, pause: long, retry: long };
+        let patience = Patience { hang: long, pause: long, retry: long, update: long };
         let (stdout, stderr) = (stream("stdout"), stream("stderr"));
         let mut output = Output::start(Options { stdout, stderr, colour: false, log_max_size: 0, patience }).unwrap();
         let sink = output.open(Sink { label: "rank 0".into(), file: file.clone(), on_console: false });

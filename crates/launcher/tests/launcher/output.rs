@@ -1,6 +1,6 @@
 //! What ranks print: whole on the console, byte for byte in the files.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::process::Stdio;
 
@@ -20,6 +20,10 @@ fn lines_are_whole_and_files_are_complete() {
             2000 => "no newline".to_owned(),
             number => format!("{rank} line {number} of some length"),
         };
+        // On a busy machine `dd` may rest within a line, which is shown as far as it has come, and then whole.
+        if text.len() < expected.len() && expected.starts_with(text) {
+            continue;
+        }
         assert_eq!(text, expected);
         next[rank] += 1;
     }
@@ -52,6 +56,29 @@ fn both_streams_are_in_the_file_in_order_and_bytes_stay_bytes() {
     assert_eq!((finished.code, finished.stdout.as_str()), (0, ""));
     let bytes = fs::read(place.path("mount/log/job-proc-rank-0-device-0.txt")).unwrap();
     assert_eq!(bytes, b"a\nb\n\xff\0\r\nc\n");
+}
+
+#[test]
+fn a_progress_bar_and_a_prompt_are_seen_before_they_end() {
+    let place = TestFolder::new();
+    // Each rank goes on when its line was seen, which is when its file is there.
+    let script = "if [ $RANK = 0 ]; then printf '\\r 50%%|##  |'; else printf 'Continue? '; fi; \
+                  until [ -e seen-$RANK ]; do sleep 0.05; done; \
+                  if [ $RANK = 0 ]; then printf '\\r100%%|####|\\n'; else echo yes; fi";
+    let console = place.path("console");
+    let mut command = place.shell("--devices 0-1", script);
+    let child = command.stdout(File::create(&console).unwrap()).stderr(Stdio::piped()).spawn().unwrap();
+    for (rank, line) in [(0, "[rank 0]  50%|##  |\n"), (1, "[rank 1] Continue? \n")] {
+        until(line, || fs::read_to_string(&console).unwrap().contains(line));
+        File::create(place.path(&format!("code/seen-{rank}"))).unwrap();
+    }
+    wait(child).ends(0);
+    let text = fs::read_to_string(&console).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    let expected = ["[rank 0]  50%|##  |", "[rank 0] 100%|####|", "[rank 1] Continue? ", "[rank 1] Continue? yes"];
+    assert_eq!(lines, expected);
+    assert_eq!((place.log(0), place.log(1)), ("\r 50%|##  |\r100%|####|\n".into(), "Continue? yes\n".into()));
 }
 
 #[test]
