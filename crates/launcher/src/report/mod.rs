@@ -109,8 +109,8 @@ fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// The closing block, a line each.
-pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], started: Instant) -> Vec<String> {
+/// The closing block, a line each. `summaries` are in the order of [`report`]'s.
+pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summary], started: Instant) -> Vec<String> {
     let Some(attempt) = attempts.last() else { return Vec::new() };
     let lasted = units::shown(started.elapsed());
     let times = match attempts.len() {
@@ -119,7 +119,8 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], started: Instant)
     };
     let Ending { outcome, exit, text, .. } = ending;
     if *outcome == Outcome::Succeeded {
-        return vec![format!("SUCCEEDED in {lasted}{times}: {text}")];
+        let succeeded = format!("SUCCEEDED in {lasted}{times}: {text}");
+        return [succeeded].into_iter().chain(lost(job, attempts, summaries)).collect();
     }
     let mut block = vec![format!("FAILED with exit code {} in {lasted}{times}: {text}", exit.0)];
     if let (Outcome::Failed, Some(index)) = (outcome, ending.first) {
@@ -139,9 +140,20 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], started: Instant)
         }));
     }
     block.extend(stopped(attempt, job));
+    block.extend(lost(job, attempts, summaries));
     block.extend(attempt.survivors.iter().map(|it| format!("  still there: {it}")));
     block.extend(hint(attempt).map(|it| format!("  hint: {it}")));
     block
+}
+
+/// The log files that lack something.
+fn lost(job: &Job, attempts: &[Attempt], summaries: &[Summary]) -> impl Iterator<Item = String> {
+    let ranks = attempts.iter().flat_map(|it| &it.ranks).zip(summaries);
+    ranks.filter(|(_, log)| log.bytes_lost > 0).map(|(it, log)| {
+        let (bytes, whose) = (log.bytes_lost, job.who(&[it.rank.rank]));
+        let why = log.trouble.clone().unwrap_or_else(|| format!("see `{}`", log.file.display()));
+        format!("  lost     {bytes} bytes of the log of {whose}: {why}")
+    })
 }
 
 /// The ranks that the launcher stopped, those that ended in the same way on one line.

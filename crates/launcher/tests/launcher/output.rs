@@ -155,6 +155,25 @@ fn files_are_put_aside_at_their_size_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_log_folder_that_is_removed_is_made_again_and_what_it_had_is_told() {
+    let place = TestFolder::new();
+    let child = place.running("--devices 0-1", "echo up; until [ -e go ]; do sleep 0.05; done; echo again", 2);
+    fs::remove_dir_all(place.path("mount/log")).unwrap();
+    File::create(place.path("code/go")).unwrap();
+    let finished = wait(child).ends(0);
+    for rank in 0..2 {
+        let log = place.path(&format!("mount/log/job-proc-rank-{rank}-device-{rank}.txt"));
+        let removed = format!("`{}` was removed while a rank was writing to it", log.display());
+        finished.says(&[&format!("fmtk-launch: {removed}\n")]);
+        let (_, block) = finished.stderr.split_once("SUCCEEDED").unwrap();
+        let bytes = place.report()["attempts"][0]["ranks"][rank]["log_bytes_lost"].clone();
+        let lost = format!("  lost     {bytes} bytes of the log of rank {rank}: {removed}\n");
+        assert!(block.contains(&lost), "no `{lost}` in {block}");
+        assert!(place.log(rank as u32).contains(&format!("[fmtk-launch] {bytes} bytes are missing here\n")));
+    }
+}
+
+#[test]
 fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
     let place = TestFolder::new();
     // A pipe that nobody reads: opening it takes for ever, as on a network folder that is gone.
@@ -165,6 +184,14 @@ fn a_log_folder_that_hangs_does_not_hold_up_the_end() {
     assert!(begin.elapsed() < crate::harness::PATIENCE, "{:?}", begin.elapsed());
     finished.prints(&["[rank 0] up\n"]);
     assert_eq!(place.report()["attempts"][0]["ranks"][0]["log_bytes_lost"], 3);
+    let (_, block) = finished.stderr.split_once("FAILED").unwrap();
+    assert!(
+        block.contains(&format!(
+            "  lost     3 bytes of the log of rank 0: failed to write to `{}` in time\n",
+            log.display()
+        )),
+        "{block}"
+    );
 }
 
 #[test]
