@@ -99,9 +99,11 @@ fn rank((watched, log): (&Watched, &Summary)) -> Value {
 
 /// What may help.
 fn hint(attempt: &Attempt) -> Option<String> {
-    let first = &attempt.ranks[attempt.ending.first?];
-    let of_start = first.not_started.as_ref().and_then(|it| it.hint()).map(str::to_owned);
-    of_start.or_else(|| hints::hint(&first.last_lines))
+    let Ending { outcome, first, .. } = attempt.ending;
+    let first = first.map(|it| &attempt.ranks[it]);
+    let of_start = first.and_then(|it| it.not_started.as_ref()?.hint()).map(str::to_owned);
+    let of_memory = hints::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
+    of_start.or(of_memory).or_else(|| hints::hint(&first?.last_lines))
 }
 
 /// Seconds with three digits.
@@ -206,4 +208,44 @@ pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Resu
         "ended": clock::text(SystemTime::now()),
     });
     write(path, &killed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::job::Rank;
+
+    fn check(outcome: Outcome, first: Option<usize>, oom_kills: u64, last_line: &str, part: Option<&str>) {
+        let rank = Rank { rank: 0, local: 0, device: 0, physical: 0 };
+        let last_lines = vec![last_line.to_owned()];
+        let watched = Watched { last_lines, ..Watched::new(rank, PathBuf::new(), 0) };
+        let attempt = Attempt {
+            number: 1,
+            started: SystemTime::now(),
+            lasted: Duration::ZERO,
+            ending: Ending { outcome, exit: Exit::FAILURE, text: String::new(), first },
+            ranks: vec![watched],
+            survivors: Vec::new(),
+            told_to_stop: false,
+            oom_kills,
+        };
+        let hint = hint(&attempt);
+        assert_eq!(hint.is_some(), part.is_some(), "{outcome:?} {hint:?}");
+        assert!(part.is_none_or(|part| hint.as_ref().unwrap().contains(part)), "no `{part:?}` in {hint:?}");
+    }
+
+    #[test]
+    fn what_the_kernel_killed_is_the_hint_whatever_became_of_the_rank() {
+        let (module, worker) = ("ModuleNotFoundError: No module named 'x'", "DataLoader worker (pid 7) is killed");
+        check(Outcome::Failed, Some(0), 0, module, Some("no module `x`"));
+        check(Outcome::Failed, Some(0), 0, worker, None);
+        check(Outcome::Failed, Some(0), 1, worker, Some("the kernel killed a process in"));
+        check(Outcome::Failed, Some(0), 3, module, Some("the kernel killed 3 processes in"));
+        // A rank waits for ever for a data worker that is gone.
+        check(Outcome::Stalled, None, 1, "", Some("fewer data workers"));
+        check(Outcome::Terminated, None, 1, "", Some("fewer data workers"));
+        check(Outcome::Succeeded, None, 1, "", None);
+    }
 }
