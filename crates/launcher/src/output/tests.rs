@@ -147,6 +147,30 @@ fn a_console_that_is_not_read_is_skipped_and_says_what_it_skipped() {
 }
 
 #[test]
+fn half_a_line_is_not_shown_while_its_rank_waits_for_the_console() {
+    let (folder, mut output, out, _err) = unread(Patience { update: Duration::ZERO, ..patient() });
+    let sink = open(&mut output, 0, folder.path());
+    let text = "a line\n".repeat(20_000);
+    output.take(sink, text.as_bytes(), Instant::now());
+    // The writer takes that, and waits for a reader.
+    while output.console.room(sink) == 0 {
+        thread::yield_now();
+    }
+    output.take(sink, (text + "half").as_bytes(), Instant::now());
+    assert_eq!(output.wants(sink), 0);
+    output.tick(Instant::now());
+    assert!(
+        output.console.deadline().is_some_and(|it| it > Instant::now()),
+        "it is asked for a half line again and again"
+    );
+    let out = read_all(out);
+    output.take(sink, b" of it\n", Instant::now());
+    output.finish(LONG, |_| Vec::new());
+    let out = out.join().unwrap();
+    assert!(out.ends_with("[rank 0] a line\n[rank 0] half of it\n"), "{}", &out[out.len() - 50..]);
+}
+
+#[test]
 fn a_console_that_is_never_read_holds_nothing_up() {
     let (folder, mut output, mut out, _err) = unread(Patience { pause: Duration::from_millis(20), ..patient() });
     let sink = open(&mut output, 0, folder.path());
