@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use memchr::memrchr;
+use nix::unistd::geteuid;
 
 /// A log file, opened when first written to and again when that failed.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub(crate) struct LogFile {
     /// at the path: a stat for each line would cost as much as writing it.
     retry: Duration,
     file: Option<File>,
+    /// What its folder was when it was opened.
+    folder: Option<Folder>,
     looked: Option<Instant>,
     /// Bytes in the live part.
     size: u64,
@@ -131,8 +134,16 @@ impl LogFile {
         if self.again.is_some_and(|again| Instant::now() < again) {
             return false;
         }
-        match open_part(&self.path) {
+        // In a folder that all users share, a stranger can put a link or a folder of his own in the place of one that is gone.
+        let ours = Folder { owner: geteuid().as_raw(), is_real: true };
+        let is_trusted = |it: Folder| self.folder.is_none_or(|before| [before, ours].contains(&it));
+        let opened = match Folder::of(&self.path) {
+            Some(folder) if !is_trusted(folder) => Err(io::Error::other("its folder is now a link or another user's")),
+            _ => open_part(&self.path),
+        };
+        match opened {
             Ok((file, size)) => {
+                self.folder = Folder::of(&self.path);
                 (self.file, self.size, self.ends_line, self.again) = (Some(file), size, size == 0, None);
                 (self.parts, self.of_rank) = (self.parts + 1, 0);
                 true
@@ -232,6 +243,20 @@ impl LogFile {
             self.messages.push(trouble.clone());
         }
         self.trouble = Some(trouble);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Folder {
+    owner: u32,
+    /// Not a link to one.
+    is_real: bool,
+}
+
+impl Folder {
+    fn of(file: &Path) -> Option<Folder> {
+        let metadata = fs::symlink_metadata(file.parent()?).ok()?;
+        Some(Folder { owner: metadata.uid(), is_real: metadata.is_dir() })
     }
 }
 
@@ -422,6 +447,27 @@ mod tests {
         file.append(b"", 0, true, || ());
         assert_eq!(fs::read_to_string(&file.path).unwrap(), "[fmtk-launch] 8 bytes are missing here\n");
         assert_eq!(file.written, 0);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_removed_folder_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (logs, elsewhere) = (folder.path().join("logs"), folder.path().join("elsewhere"));
+        let mut file = LogFile::new(logs.join("a"), 0, Duration::ZERO);
+        file.append(b"one\n", 0, false, || ());
+        fs::remove_dir_all(&logs).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &logs).unwrap();
+        file.append(b"two\n", 0, false, || ());
+        assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
+        assert!(
+            file.trouble.as_ref().unwrap().ends_with("its folder is now a link or another user's"),
+            "{:?}",
+            file.trouble
+        );
+        fs::remove_file(&logs).unwrap();
+        file.append(b"three\n", 0, false, || ());
+        assert!(fs::read_to_string(logs.join("a")).unwrap().ends_with("8 bytes are missing here\nthree\n"));
     }
 
     #[test]

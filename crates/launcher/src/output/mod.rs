@@ -59,7 +59,7 @@ pub struct Patience {
     pub hang: Duration,
     /// For a full console, before lines are skipped.
     pub pause: Duration,
-    /// Before opening or renaming a file is tried again.
+    /// Before opening or renaming a file is tried again, and before it is looked whether it is still at its path.
     pub retry: Duration,
     /// Before the console shows what no newline has ended, and between two states of it.
     pub update: Duration,
