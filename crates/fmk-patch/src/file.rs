@@ -73,9 +73,7 @@ pub fn judge_file(path: &Path, which: Edits) -> Result<FileReport, FileError> {
 
 /// Judges `path`, a script or the folder of a `fmk.py`, and replaces the file when the judgement says so.
 ///
-/// The new text comes with the mode and the owner of the old one, by a rename, so that whoever opens the file has one or
-/// the other. A symbolic link stays and its target is replaced; of several hard links only the one named gets the new
-/// text. Access control lists and other extended attributes do not come along. A file that needs no change is not touched.
+/// See [`Original::replace`] for what stays. A file that needs no change is not touched.
 ///
 /// # Errors
 ///

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
-use fmk_patch::{Edit, FileError, FileReport, Status};
+use fmk_patch::{Edit, FileError, FileReport, Status, printable};
 use serde::Serialize;
 
 use crate::args::Mode;
@@ -32,15 +32,19 @@ pub fn human(entries: &[Entry<'_>]) -> String {
     for Entry { path, outcome } in entries {
         let Ok(file) = outcome else { continue };
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{}: {}", path.display(), verdict(file));
+        let _ = writeln!(text, "{}: {}", shown(path), verdict(file));
         for (edit, status) in &file.report.edits {
-            let _ = writeln!(text, "  {edit}: {}", sentence(status, file));
+            let _ = writeln!(text, "  {edit}: {}", printable(&sentence(status, file)));
         }
         if let Some(backup) = &file.backup {
-            let _ = writeln!(text, "  old text: {}", backup.display());
+            let _ = writeln!(text, "  old text: {}", shown(backup));
         }
     }
     text
+}
+
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
 }
 
 fn verdict(file: &FileReport) -> &'static str {
