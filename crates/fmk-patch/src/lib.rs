@@ -16,6 +16,7 @@ mod patch;
 mod refused;
 mod script;
 mod source;
+mod starts;
 
 pub use file_edit::{EditError, Splice, name_in_diff, printable, unified_diff};
 
