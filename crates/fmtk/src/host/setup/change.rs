@@ -9,11 +9,14 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use file_edit::{Original, Splice, apply, create, json::Json, unified_diff};
 
-use super::{hosts, options, system::KEY};
+use super::{hosts, options};
 use crate::terminal::report::WithHint;
 
 /// 4 MiB: hosts files that block advertisers reach some megabytes.
 pub const LIMIT: usize = 4 << 20;
+
+/// The key of docker's own file.
+pub const KEY: &str = "insecure-registries";
 
 /// What a file is to say.
 #[derive(Debug, Clone)]

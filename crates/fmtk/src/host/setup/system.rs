@@ -9,14 +9,12 @@ use anyhow::Context;
 use file_edit::{Original, json::Json};
 
 use super::{
-    change::{Edit, LIMIT},
+    change::{Edit, KEY, LIMIT},
     options,
     service::{Service, Word},
 };
 use crate::terminal::report::Problems;
 
-/// The key of docker's own file.
-pub const KEY: &str = "insecure-registries";
 /// Docker's own file.
 pub const DAEMON_JSON: &str = "etc/docker/daemon.json";
 
@@ -63,7 +61,7 @@ impl System {
             let (line, unit, own) = (word.line, word.file.display(), self.daemon_json.display());
             problems.push(
                 format!("docker would not start with insecure registries in `{own}` and at line {line} of `{unit}`"),
-                Some(format!("add `--insecure-registry {}` to that line", host())),
+                Some(format!("add `--insecure-registry {}` to that line and restart docker", host())),
             );
         }
         problems.into_result()?;
