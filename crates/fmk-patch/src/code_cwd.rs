@@ -53,7 +53,7 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
             lines.push(line);
         }
     }
-    check_starts(script, fmk, method, &switches)?;
+    check_starts(fmk, method, &switches)?;
     if splices.is_empty() {
         return Ok(Status::AlreadyApplied { lines: present }.into());
     }
@@ -62,15 +62,12 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
 }
 
 /// What `FMK.run` starts must be started in one of its `with`, and stay in that folder.
-fn check_starts(
-    script: &Script<'_>,
-    fmk: &Fmk<'_>,
-    method: &StmtFunctionDef,
-    switches: &[(&StmtWith, &ExprCall)],
-) -> Result<(), Status> {
+fn check_starts(fmk: &Fmk<'_>, method: &StmtFunctionDef, switches: &[(&StmtWith, &ExprCall)]) -> Result<(), Status> {
+    let conflict = |at: &ExprCall, what: &str| {
+        Err(fmk.script.conflict(at.start(), format_args!("{what} the `with self.{SWITCH}(…)`")))
+    };
     let exprs = expressions(&method.body);
     let starts = starts::starts(&exprs);
-    let with = format_args!("`with self.{SWITCH}(…)`");
     // What runs later, when the `with` may have ended.
     let later = exprs.iter().filter(|it| it.is_lambda_expr() || it.is_generator_expr()).map(Ranged::range);
     let functions = statements_of_scope(&method.body).into_iter().filter(|it| it.is_function_def_stmt());
@@ -80,12 +77,12 @@ fn check_starts(
             && !later.iter().any(|later| later.contains_range(start.range()))
     };
     if let Some(start) = starts.iter().find(|start| !is_in(start)) {
-        return Err(script.conflict(start.start(), format_args!("a process is started outside the {with}")));
+        return conflict(start, "a process is started outside");
     }
     if let ([], [(_, first), ..]) = (&starts[..], switches) {
-        return Err(script.conflict(first.start(), format_args!("nothing recognised starts a process in the {with}")));
+        return conflict(first, "nothing recognised starts a process in");
     }
-    starts::check_folder(script, fmk, method, &starts)
+    starts::check_folder(fmk, method, &starts)
 }
 
 /// The argument that is to be replaced, of which nothing else may be needed.
@@ -131,7 +128,7 @@ fn without_switch(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status>
         let what = format_args!("no `with self.{SWITCH}(…)` in `{CLASS}.{METHOD}`");
         return Err(script.not_found(method.name.start(), what));
     };
-    starts::check_folder(script, fmk, method, &starts::starts(&exprs))?;
+    starts::check_folder(fmk, method, &starts::starts(&exprs))?;
     let reason = format!("no `{SWITCH}` around Popen at line {}", script.line(at));
     Ok(Status::NotApplicable { reason }.into())
 }

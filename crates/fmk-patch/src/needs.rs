@@ -79,7 +79,10 @@ pub fn check_attribute(script: &Script<'_>, fmk: &Fmk<'_>, name: &str) -> Result
 /// environment gets it as it is, `in_environment`: no process would start with anything else.
 pub fn is_text(fmk: &Fmk<'_>, name: &str, in_environment: bool) -> bool {
     let everywhere = expressions(&fmk.class.body);
-    let in_environment = in_environment && !everywhere.iter().any(|expr| expr.is_dict_comp_expr());
+    // Annotated as it may be, or turned into text on the way.
+    let is_doubtful = everywhere.iter().any(|expr| expr.is_dict_comp_expr())
+        || !Bindings::of_module(&fmk.class.body).of(name).is_empty();
+    let in_environment = in_environment && !is_doubtful;
     let is_text = |value: &Expr| match value {
         Expr::StringLiteral(_) | Expr::FString(_) => true,
         Expr::Call(call) => is_dotted(&call.func, "str") || (in_environment && call.func.is_attribute_expr()),

@@ -12,7 +12,6 @@ use crate::args::Mode;
 
 /// One file that was named, and what became of it.
 pub struct Entry<'p> {
-    /// As it was named.
     pub path: &'p Path,
     /// What was found and done.
     pub outcome: Result<FileReport, FileError>,
@@ -66,10 +65,6 @@ fn sentence(status: &Status, file: &FileReport) -> String {
 }
 
 /// The whole as JSON, in one line.
-///
-/// # Errors
-///
-/// None that is known: a string or a number can always be written.
 pub fn json(entries: &[Entry<'_>]) -> io::Result<String> {
     let files: Vec<Value> = entries.iter().map(file_json).collect();
     let mut text = serde_json::to_string(&json!({ "files": files }))?;

@@ -77,7 +77,7 @@ fn syntax(text: &str, error: &ParseError) -> Refused {
 
 /// The class `FMK` of a script.
 pub struct Fmk<'a> {
-    script: &'a Script<'a>,
+    pub script: &'a Script<'a>,
     /// Its definition.
     pub class: &'a StmtClassDef,
     methods: BTreeMap<&'a str, Vec<&'a StmtFunctionDef>>,

@@ -1,11 +1,11 @@
 //! Where the process of a rank is started, and whether it begins in the folder that its parent is in then.
 
 use ruff_python_ast::{Expr, ExprCall, StmtFunctionDef};
-use ruff_text_size::Ranged;
+use ruff_text_size::{Ranged, TextRange};
 
 use crate::bindings::Bindings;
 use crate::edit::Status;
-use crate::script::{CLASS, Fmk, Script, expressions, is_dotted, named, statements_of_scope};
+use crate::script::{Fmk, Script, expressions, is_dotted, named, statements_of_scope};
 
 /// The calls among `exprs` that start a process, but for one that reads what another writes, as the `tee` of the logs.
 pub fn starts<'a>(exprs: &[&'a Expr]) -> Vec<&'a ExprCall> {
@@ -13,33 +13,32 @@ pub fn starts<'a>(exprs: &[&'a Expr]) -> Vec<&'a ExprCall> {
         let stdin = call.arguments.find_keyword("stdin");
         stdin.is_some_and(|it| matches!(&it.value, Expr::Attribute(it) if it.attr.as_str() == "stdout"))
     };
+    let others = ["subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output"];
+    let is_start = |func: &Expr| match func {
+        Expr::Attribute(it) if it.attr.as_str() == "Popen" => true,
+        func => is_dotted(func, "Popen") || others.iter().any(|name| is_dotted(func, name)),
+    };
     let calls = exprs.iter().filter_map(|expr| expr.as_call_expr());
     calls.filter(|call| is_start(&call.func) && !reads_another(call)).collect()
 }
 
-fn is_start(func: &Expr) -> bool {
-    const OTHERS: [&str; 4] = ["subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output"];
-    match func {
-        Expr::Attribute(it) if it.attr.as_str() == "Popen" => true,
-        func => is_dotted(func, "Popen") || OTHERS.iter().any(|name| is_dotted(func, name)),
-    }
-}
-
-/// No process that `starts` in the class may go to a folder of its own, nor may the class take it there. `run` is the
-/// method in which names of options are looked up.
-pub fn check_folder(
-    script: &Script<'_>,
-    fmk: &Fmk<'_>,
-    run: &StmtFunctionDef,
-    starts: &[&ExprCall],
-) -> Result<(), Status> {
+/// No process of `starts` may go to a folder of its own, nor may the script go there: classes that start none of them are
+/// none of our business. `run` is the method in which names of options are looked up.
+pub fn check_folder(fmk: &Fmk<'_>, run: &StmtFunctionDef, starts: &[&ExprCall]) -> Result<(), Status> {
+    let script = fmk.script;
     for call in starts {
         check_options(script, run, call)?;
     }
-    let methods = fmk.methods().filter(|method| method.name.as_str() != "switch_directory");
-    let exprs: Vec<&Expr> = methods.flat_map(|method| expressions(&method.body)).collect();
-    match named(&exprs, "chdir").first().or(named(&exprs, "fchdir").first()) {
-        Some(at) => Err(script.conflict(*at, format_args!("`{CLASS}` changes the folder by itself"))),
+    let is_other = |range: &TextRange| {
+        *range != fmk.class.range() && !starts.iter().any(|start| range.contains_range(start.range()))
+    };
+    let classes = script.body().iter().filter(|stmt| stmt.is_class_def_stmt()).map(Ranged::range).filter(is_other);
+    let switches = fmk.methods().filter(|method| method.name.as_str() == "switch_directory").map(Ranged::range);
+    let exempt: Vec<TextRange> = classes.chain(switches).collect();
+    let everywhere = expressions(script.body());
+    let mut changes = named(&everywhere, "chdir").into_iter().chain(named(&everywhere, "fchdir"));
+    match changes.find(|at| !exempt.iter().any(|range| range.contains(*at))) {
+        Some(at) => Err(script.conflict(at, "the folder is changed other than by `switch_directory`")),
         None => Ok(()),
     }
 }

@@ -134,6 +134,16 @@ fn without_any() {
         (WITH, quoted, "not-applicable 28"),
         (&all, "        return subprocess.Popen(command, cwd=self.get_working_dir())\n", "conflict 26"),
         (&all, "        os.chdir(self.get_working_dir())\n        return subprocess.Popen(command)\n", "conflict 26"),
+        (
+            &all,
+            "        with enter(work):\n            return subprocess.Popen(command)\n\n\ndef enter(it): os.chdir(it)\n",
+            "conflict 30",
+        ),
+        (
+            &all,
+            "        return subprocess.Popen(command)\n\n\nclass A:\n    def enter(it): os.chdir(it)\n",
+            "not-applicable 26",
+        ),
         (&with, &nothing, "not-found 24"),
         ("    def run(", elsewhere, "conflict 25"),
     ]);
