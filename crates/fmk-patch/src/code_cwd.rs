@@ -12,7 +12,7 @@ use crate::needs;
 use crate::script::{
     CLASS, Fmk, Script, expressions, expressions_in, is_dotted, is_string, named, statements_of_scope,
 };
-use crate::starts;
+use crate::starts::{self, Ranges};
 
 const METHOD: &str = "run";
 const SWITCH: &str = "switch_directory";
@@ -71,11 +71,9 @@ fn check_starts(fmk: &Fmk<'_>, method: &StmtFunctionDef, switches: &[(&StmtWith,
     // What runs later, when the `with` may have ended.
     let later = exprs.iter().filter(|it| it.is_lambda_expr() || it.is_generator_expr()).map(Ranged::range);
     let functions = statements_of_scope(&method.body).into_iter().filter(|it| it.is_function_def_stmt());
-    let later: Vec<TextRange> = later.chain(functions.map(Ranged::range)).collect();
-    let is_in = |start: &ExprCall| {
-        switches.iter().any(|(with, switch)| switch.end() <= start.start() && start.end() <= with.end())
-            && !later.iter().any(|later| later.contains_range(start.range()))
-    };
+    let later = Ranges::new(later.chain(functions.map(Ranged::range)));
+    let held = Ranges::new(switches.iter().map(|(with, switch)| TextRange::new(switch.end(), with.end())));
+    let is_in = |start: &ExprCall| held.contain(start.range()) && !later.contain(start.range());
     if let Some(start) = starts.iter().find(|start| !is_in(start)) {
         return conflict(start, "a process is started outside");
     }
