@@ -32,7 +32,7 @@ pub use layer::{
     Attr, Content, ContentHash, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, MTIME, ParentDirs,
     TreeEntry, TreeKind, split, tree_layer,
 };
-pub use layout::{LayoutSource, WriteError, open_layout, write_layout};
+pub use layout::{LayoutSource, WriteError, check_layout, open_layout, write_layout};
 pub use leftover::Scratch;
 pub use media::{Compression, Format, MAX_CONFIG, MAX_MANIFEST};
 pub use paths::is_within;

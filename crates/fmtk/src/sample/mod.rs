@@ -129,7 +129,8 @@ fn write(layer: &Layer, holds: &str, layers: &Store, dir: &Path) -> anyhow::Resu
     };
     let layer = NewLayer { layer: layer.clone(), holds: holds.to_owned() };
     let image = assemble(&nothing, &[layer], &edits, Format::Oci)?;
-    Ok(write_layout(&image, layers, dir, TAG)?)
+    write_layout(&image, layers, dir, TAG)?;
+    Ok(())
 }
 
 #[cfg(test)]
