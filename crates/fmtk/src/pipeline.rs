@@ -128,7 +128,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     };
     let found = report::both(packages(), inputs::own_files(&recipe, store));
     let found = report::both(found, scripts::packages(&origin));
-    let (found, opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
+    let (found, mut opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
     let ((((wheels, installer), mut pinned), files), of_scripts) = found;
     if !args.recipe.sample {
         let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref()))?;
@@ -139,6 +139,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     let needed = is_needed(&recipe, &origin, !wheels.is_empty(), &files);
     let index = index(args, &origin, needed, &recipe, &opened, store, progress)?;
+    if let Some(note) = index.as_ref().and_then(|index| opened.base.correct_labels(&index.compressions)) {
+        progress.line(&format!("note: {note}"));
+    }
     let mut inputs = Inputs {
         recipe: &recipe,
         timestamp,

@@ -19,7 +19,7 @@ mod store;
 mod unpack;
 
 pub use archive::{
-    ArchiveSource, ImportedSource, StreamError, import, imported, open_archive, stream_archive, write_archive,
+    ArchiveSource, ImportedSource, InPlace, StreamError, import, imported, open_archive, stream_archive, write_archive,
 };
 pub use assemble::{AssembleError, Image, MAX_LAYERS, NewLayer, assemble};
 pub use base::{Base, BaseError};

@@ -29,12 +29,17 @@ fn target(inputs: &Inputs<'_>) -> Target {
 /// Whether the base runs where the image is to run, and has the Python and the user of the recipe.
 pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
     let name = &inputs.recipe.base.reference;
-    let Platform { os, architecture, .. } = inputs.base.config.platform();
-    if (os.as_str(), architecture.as_str()) != ("linux", "arm64") {
+    let (found, wanted) = (inputs.base.config.platform(), Platform::linux_arm64());
+    if !found.serves(&wanted) {
         problems.push(
-            format_args!("the base `{name}` is for {os}/{architecture}, the image is for linux/arm64"),
+            format_args!("the base `{name}` is for {found}, the image is for {wanted}"),
             Some("name an arm64 base with `--base`".to_owned()),
         );
+    } else if found.architecture != wanted.architecture {
+        warnings.push(format!(
+            "the base `{name}` calls its architecture `{}`; the image says `{}`, which registries and engines compare",
+            found.architecture, wanted.architecture
+        ));
     }
     let Some(index) = inputs.index else {
         warnings.push(format!(

@@ -195,13 +195,17 @@ fn laid_out(taker: &Taker<'_>, members: &Members<Taken>, place: &Path, platform:
     let Taken::Waiting(index) = members.need("index.json")? else {
         return Err(refused(place, &format!("its `index.json` has more than {MAX_MANIFEST} bytes")));
     };
-    let base = image_in(index, taker.name, place, None, platform, &Documents(members))?;
+    let mut base = image_in(index, taker.name, place, None, platform, &Documents(members))?;
+    let mut found = Vec::new();
     for layer in &base.layers {
-        let found = taker.layer_of(members.need(&blob_name(&layer.digest))?)?;
-        if found.digest != layer.digest {
-            return Err(refused(place, &format!("its layer {} is {}", layer.digest, found.digest)));
+        let taken = taker.layer_of(members.need(&blob_name(&layer.digest))?)?;
+        if taken.digest != layer.digest {
+            return Err(refused(place, &format!("its layer {} is {}", layer.digest, taken.digest)));
         }
+        found.extend(Compression::of_media_type(&taken.media_type));
     }
+    // The store keeps each by what it is.
+    base.correct_labels(&found);
     Ok(base)
 }
 

@@ -17,14 +17,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attr, Base, BlobSource, Digest, ParentDirs, Platform, Store, StoreError, UnpackError, is_within};
+use crate::{
+    Attr, Base, BlobSource, Compression, Digest, ParentDirs, Platform, Store, StoreError, UnpackError, is_within,
+};
 
 pub use distributions::Distribution;
 pub use python::Interpreter;
 pub use system::{Group, User};
 
 /// Raised whenever the index comes to hold something else.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// The kind of its records in the store.
 const RECORDS: &str = "base-index";
 
@@ -58,6 +60,8 @@ pub struct BaseIndex {
     pub files: BTreeMap<String, Option<IndexedFile>>,
     /// Bytes of all layers' tar archives: what engines call the image's size.
     pub unpacked_size: u64,
+    /// How each layer is compressed, whatever its media type says.
+    pub compressions: Vec<Compression>,
 }
 
 /// A file of the base whose contents are in the store.

@@ -23,12 +23,13 @@ pub(super) fn build(
 ) -> Result<BaseIndex, IndexError> {
     let capture = Capture::new(files);
     let mut tree = Tree::new();
-    let mut unpacked_size: u64 = 0;
+    let (mut unpacked_size, mut compressions): (u64, _) = (0, Vec::new());
     for (layer, diff_id) in base.layers.iter().zip(base.config.diff_ids()) {
         tree.begin_layer();
         let put = |stream: &mut LayerStream| take_layer(&mut tree, &capture, stream, base, layer.digest);
         let ((), unpacked) = read_layer(source, layer, Some(*diff_id), put)?;
         unpacked_size = unpacked_size.saturating_add(unpacked.tar_size);
+        compressions.push(unpacked.compression);
     }
     let (dirs, links, setid) = walked(&tree);
     Ok(BaseIndex {
@@ -45,6 +46,7 @@ pub(super) fn build(
         setid,
         files: kept(store, &tree, files)?,
         unpacked_size,
+        compressions,
     })
 }
 
