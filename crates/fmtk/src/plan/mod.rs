@@ -243,13 +243,14 @@ impl Plan {
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings).unzip();
         let files = layers::own_files(inputs);
         let of_wheel = |folder: &str| installed.iter().any(|(_, wheel)| wheel.folders.contains(folder));
-        checks::files(inputs, &of_wheel, &known, &mut problems);
         let (scripts, patched) = scripts::scripts(inputs, &mut problems, &mut warnings);
         front::ranks(inputs, &mut problems);
         let front = front::front(inputs, &mut warnings);
         let of_vendor = patched.into_iter().chain(front);
         let above: Vec<PlannedLayer> =
             of_vendor.chain(layers::files(inputs, &files)).chain([layers::tools(inputs)]).collect();
+        let wheels: Vec<&InstalledWheel> = installed.iter().map(|(_, wheel)| wheel).collect();
+        checks::files(inputs, &wheels, &above, &known, &mut problems);
         let taken =
             base.layers.len() + whiteouts.iter().len() + cann_layers.unwrap_or(0) + opened.iter().len() + above.len();
         if taken > MAX_LAYERS {
