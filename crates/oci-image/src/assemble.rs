@@ -49,6 +49,15 @@ impl Image {
     }
 }
 
+impl Base {
+    /// The digest that its manifest has in this format. None where a layer is not gzip: it is recompressed before.
+    pub fn digest_in(&self, format: Format) -> Option<Digest> {
+        let is_gzip = |layer: &Descriptor| Compression::of_media_type(&layer.media_type) == Some(Compression::Gzip);
+        let layers = self.layers.iter().map(|layer| (layer.digest, layer.size));
+        self.layers.iter().all(is_gzip).then(|| Image::new(format, self.config_bytes.clone(), layers).digest)
+    }
+}
+
 /// Why an image can't be put together.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]

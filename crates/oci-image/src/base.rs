@@ -17,6 +17,8 @@ use crate::{
 pub struct Base {
     /// As people named it.
     pub name: String,
+    /// The names that it has in its layout or archive.
+    pub names: Vec<String>,
     /// SHA-256 of the manifest. Of a docker archive, which has none, of the one that its parts make.
     pub manifest_digest: Digest,
     /// Which format its manifest is written in.
@@ -105,7 +107,8 @@ impl Base {
         let config = ImageConfig::parse(&config_bytes).map_err(refused)?;
         check_lengths(name, layers.len(), &config)?;
         let manifest_digest = Digest::of(manifest);
-        Ok(Self { name: name.to_owned(), manifest_digest, format, layers, config_bytes, config })
+        let (name, names) = (name.to_owned(), Vec::new());
+        Ok(Self { name, names, manifest_digest, format, layers, config_bytes, config })
     }
 
     /// Follows a manifest or an index to the one image for `platform`. `fetch` gives the manifest that a descriptor

@@ -114,6 +114,7 @@ fn write(layer: &Layer, holds: &str, layers: &Store, dir: &Path) -> anyhow::Resu
     let config = br#"{"architecture":"arm64","os":"linux","config":{"Cmd":["/bin/bash"]},"rootfs":{"type":"layers"}}"#;
     let nothing = Base {
         name: "scratch".to_owned(),
+        names: Vec::new(),
         manifest_digest: Digest::of([]),
         format: Format::Oci,
         layers: Vec::new(),

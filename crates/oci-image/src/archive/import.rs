@@ -49,6 +49,8 @@ impl BlobSource for ImportedSource {
 /// What the store remembers of an engine's image.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
+    #[serde(default)]
+    names: Vec<String>,
     manifest_digest: Digest,
     format: Format,
     layers: Vec<Descriptor>,
@@ -75,8 +77,8 @@ pub fn imported(
     }
     let Ok(config_bytes) = store.read_blob(&found.config, MAX_CONFIG) else { return Ok(None) };
     let Ok(config) = ImageConfig::parse(&config_bytes) else { return Ok(None) };
-    let Remembered { manifest_digest, format, layers, .. } = found;
-    let base = Base { name: name.to_owned(), manifest_digest, format, layers, config_bytes, config };
+    let Remembered { names, manifest_digest, format, layers, .. } = found;
+    let base = Base { name: name.to_owned(), names, manifest_digest, format, layers, config_bytes, config };
     base.require(platform)?;
     Ok(Some((base, ImportedSource(store.clone()))))
 }
@@ -102,6 +104,7 @@ pub fn import(
     };
     base.require(platform)?;
     let remembered = Remembered {
+        names: base.names.clone(),
         manifest_digest: base.manifest_digest,
         format: base.format,
         layers: base.layers.clone(),

@@ -48,6 +48,8 @@ proptest! {
             let (base, source) = open_layout(&layout, tag, &arm64()).unwrap();
             prop_assert_eq!(base.manifest_digest, digest);
             prop_assert_eq!(&base.layers, &written.layers);
+            prop_assert_eq!(base.digest_in(image.format), Some(image.digest));
+            prop_assert_eq!(&base.names, &["tag"]);
             prop_assert_eq!(&base.config_bytes, &image.config);
             prop_assert_eq!(contents(&source, &base), contents(&blobs, &base));
             // What it gives is checked.
@@ -72,6 +74,9 @@ proptest! {
         let digests = |layers: &[Descriptor]| layers.iter().map(|layer| (layer.digest, layer.size)).collect::<Vec<_>>();
         prop_assert_eq!(digests(&base.layers), digests(&image.layers));
         prop_assert_eq!(&base.config_bytes, &image.config);
+        // It holds no manifest, but all that one is made of.
+        prop_assert_eq!(base.digest_in(Format::DockerV2), Some(image.digest));
+        prop_assert_eq!(&base.names, &["host/org/name:tag"]);
         prop_assert_eq!(contents(&source, &base), contents(&blobs, &base));
         // The digests of its layers come from the store this time.
         let (again, _) = open_archive(&store, &file, &arm64()).unwrap();

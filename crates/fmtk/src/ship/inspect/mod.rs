@@ -7,7 +7,7 @@ use std::{iter, path::Path};
 
 use anyhow::anyhow;
 use oci_image::{ImageConfig, Store};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     options::{Format, RegistryArgs},
@@ -99,7 +99,16 @@ fn elsewhere(args: &InspectArgs, recipe: &Recipe, store: &Store, progress: &Prog
     let contents = contents.iter().map(String::as_str).chain(iter::repeat(""));
     let layers: Vec<_> = base.layers.iter().zip(contents).collect();
     let media_type = base.format.manifest();
-    Ok(image::image(&reference.to_string(), &base.manifest_digest, media_type, &base.config, &layers))
+    let (mut rows, mut json) =
+        image::image(&reference.to_string(), &base.manifest_digest, media_type, &base.config, &layers);
+    rows.splice(1..1, base.names.iter().map(|name| ("name", name.clone())));
+    json["names"] = base.names.clone().into();
+    // A layout's manifest is OCI's, and an archive has none: `push` sends another.
+    if let Some(digest) = base.digest_in(oci_image::Format::DockerV2).filter(|it| *it != base.manifest_digest) {
+        rows.insert(base.names.len() + 2, ("pushed", format!("{digest} (as Docker's manifest)")));
+        json["docker_digest"] = json!(digest);
+    }
+    Ok((rows, json))
 }
 
 #[cfg(test)]
