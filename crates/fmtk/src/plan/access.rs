@@ -48,10 +48,10 @@ impl Runner {
     }
 
     fn may(&self, attr: &Attr, bits: u32) -> bool {
-        let class = match () {
-            () if self.uid == Some(attr.uid) => 6,
-            () if self.gids.contains(&attr.gid) => 3,
-            () => 0,
+        let class = match self.uid == Some(attr.uid) {
+            true => 6,
+            false if self.gids.contains(&attr.gid) => 3,
+            false => 0,
         };
         self.uid == Some(0) || (attr.mode >> class) & bits == bits
     }
@@ -80,9 +80,8 @@ fn needed(inputs: &Inputs<'_>, known: &ParentDirs) -> Vec<(String, bool)> {
 /// The first folder that ends the way to this one.
 fn closed<'a>(known: &'a ParentDirs, path: &str, searched: bool, runner: &Runner) -> Option<(&'a String, &'a Attr)> {
     let ends = path.match_indices('/').map(|(at, _)| at.max(1)).chain([path.len()]);
-    let way = ends.filter_map(|end| known.get_key_value(&path[..end]));
     let bits = |folder: &str| if searched && folder == path { READ | ENTER } else { ENTER };
-    way.into_iter().find(|(folder, attr)| !runner.may(attr, bits(folder)))
+    ends.filter_map(|end| known.get_key_value(&path[..end])).find(|(folder, attr)| !runner.may(attr, bits(folder)))
 }
 
 /// What has to be said of the image's folders. `known` are all of them.
@@ -123,8 +122,9 @@ fn shown(attr: &Attr) -> String {
     format!("{:04o} {}:{}", attr.mode, attr.uid, attr.gid)
 }
 
-/// A layer that opens the folders which CANN's installer closed by its umask: their owner may do everything in them, and
-/// others less than jobs need. Other modes were meant. They are changed in `known`, so that the layers above agree.
+/// A layer that opens the folders which CANN's installer made and closed: those on the way to what jobs need, and below
+/// it those whose owner may do everything, as its umask leaves them. Other modes there were meant. They are changed in
+/// `known`, so that the layers above agree.
 pub(super) fn opened(inputs: &Inputs<'_>, known: &mut ParentDirs, warnings: &mut Vec<String>) -> Option<PlannedLayer> {
     let installed = inputs.cann.as_ref()?.installed.as_ref()?;
     let other = Runner::of_image(inputs).of_pool();
@@ -135,9 +135,10 @@ pub(super) fn opened(inputs: &Inputs<'_>, known: &mut ParentDirs, warnings: &mut
         let is_above = needed.iter().any(|(needed, _)| is_within(needed, path));
         let is_searched = needed.iter().any(|(needed, searched)| *searched && is_within(path, needed));
         let bits = if is_searched { READ | ENTER } else { ENTER };
-        let by_umask = attr.mode & 0o700 == 0o700 && of_base(path) != Some(attr.mode);
-        if (is_above || is_searched) && by_umask && !other.may(attr, bits) {
-            let attr = Attr { mode: attr.mode | 0o755, ..*attr };
+        let by_umask = attr.mode & 0o700 == 0o700;
+        let is_needed = is_above || is_searched && by_umask;
+        if is_needed && of_base(path) != Some(attr.mode) && !other.may(attr, bits) {
+            let attr = Attr { mode: attr.mode | 0o555, ..*attr };
             folders.push(PlannedFolder { path: path.clone(), mode: attr.mode, uid: attr.uid, gid: attr.gid });
             known.insert(path.clone(), attr);
         }

@@ -367,7 +367,7 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
         ("/usr/local/bin", 0o700),
         ("/usr/local/Ascend", 0o700),
         ("/usr/local/Ascend/x", 0o750),
-        ("/etc/Ascend", 0o700),
+        ("/etc/Ascend", 0o500),
         ("/usr/local/Ascend/opp", 0o550),
         ("/opt/x", 0o700),
     ];
