@@ -76,7 +76,8 @@ fn guessed(subject: &str) -> Option<ImageRef> {
     if path.join("oci-layout").is_file() {
         return Some(ImageRef::Layout { dir: path.to_owned(), tag: None });
     }
-    let archive = path.is_file() || subject.ends_with(".tar");
+    let named = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst"].iter().any(|end| subject.ends_with(end));
+    let archive = path.is_file() || named;
     // `docker-archive:image.tar` is not a file of that name.
     (archive && !subject.contains(':')).then(|| ImageRef::Archive(path.to_owned()))
 }
@@ -146,7 +147,9 @@ mod tests {
         fs::write(&archive, "").unwrap();
         assert_eq!(guessed(&path(&archive)), Some(ImageRef::Archive(archive)));
         // Not there: the error shall name the file, not the registry `missing.tar`.
-        assert_eq!(guessed("missing.tar"), Some(ImageRef::Archive("missing.tar".into())));
+        for missing in ["missing.tar", "missing.tar.gz"] {
+            assert_eq!(guessed(missing), Some(ImageRef::Archive(missing.into())));
+        }
         for other in ["docker-archive:missing.tar", "registry.example/a/b.tar:1", "podman:a", "a/b"] {
             assert_eq!(guessed(other), None, "{other}");
         }
