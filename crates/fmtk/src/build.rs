@@ -11,7 +11,7 @@ use serde::Serialize;
 use wheel_layer::{InstalledWheel, WheelError};
 
 use crate::{
-    plan::{Plan, PlannedLayer, PlannedScript, PlannedWheel, above},
+    plan::{Plan, PlannedFolder, PlannedLayer, PlannedScript, PlannedWheel, above},
     resolve::{
         own_file::PlannedFile,
         tools::{self, Tool},
@@ -106,6 +106,12 @@ fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> 
         PlannedLayer::Cann(cann) => {
             ensure!(!cann.layers.is_empty(), "CANN's installer `{}` was not run", cann.path.display());
             Ok(cann.layers.clone())
+        }
+        PlannedLayer::Opened { folders } => {
+            let entry = |PlannedFolder { path, mode, uid, gid }: &PlannedFolder| {
+                tree_entry(path, *mode, *uid, *gid, TreeKind::Dir)
+            };
+            tree(store, plan, planned, folders.iter().map(entry).collect())
         }
         PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel)),
         PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels),

@@ -73,7 +73,7 @@ const SCENARIOS: &[Scenario] = &[
     ("base-untouched-podman", "podman sees the base as it was", |world| base_untouched(world, world.podman()?)),
     ("same-as-pip", "every file is what pip leaves", pip::run),
     ("gzip-readers", "five gzip readers read the largest layer whole", gzip_readers::run),
-    ("outputs", "OCI layout, docker archive and --load", outputs::run),
+    ("outputs", "OCI layout for skopeo and umoci, docker archive and --load", outputs::run),
     ("same-everywhere", "other umask, zone, locale, folder and store: same digest", reproducible::run),
     ("two-at-once", "two builds at once in one store", reproducible::two_at_once),
     ("ctrl-c", "ctrl-C in the middle leaves no half blob; the next run finishes and clears up", interrupted::ctrl_c),
@@ -117,7 +117,7 @@ const SCENARIOS: &[Scenario] = &[
 ];
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
-const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo mmdebstrap makeself htpasswd openssl \
+const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself htpasswd openssl \
                      script unpigz gunzip java python3";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.

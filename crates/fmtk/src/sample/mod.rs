@@ -117,6 +117,7 @@ fn write(layer: &Layer, holds: &str, layers: &Store, dir: &Path) -> anyhow::Resu
     let config = br#"{"architecture":"arm64","os":"linux","config":{"Cmd":["/bin/bash"]},"rootfs":{"type":"layers"}}"#;
     let nothing = Base {
         name: "scratch".to_owned(),
+        names: Vec::new(),
         manifest_digest: Digest::of([]),
         format: Format::Oci,
         layers: Vec::new(),
@@ -132,7 +133,8 @@ fn write(layer: &Layer, holds: &str, layers: &Store, dir: &Path) -> anyhow::Resu
     };
     let layer = NewLayer { layer: layer.clone(), holds: holds.to_owned() };
     let image = assemble(&nothing, &[layer], &edits, Format::Oci)?;
-    Ok(write_layout(&image, layers, dir, TAG)?)
+    write_layout(&image, layers, dir, TAG)?;
+    Ok(())
 }
 
 #[cfg(test)]
