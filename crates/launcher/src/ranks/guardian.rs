@@ -12,6 +12,7 @@ use nix::errno::Errno;
 
 use crate::exit::Exit;
 use crate::ranks::family;
+use crate::ranks::name;
 use crate::ranks::reap::{End, reap};
 use crate::ranks::signals::{self, Signals};
 use crate::ranks::wait;
@@ -53,6 +54,7 @@ pub fn split() -> io::Result<Side> {
             if nix::unistd::getppid() != guardian {
                 signals::send(nix::unistd::getpid().as_raw(), libc::SIGKILL);
             }
+            name::change();
             Ok(Side::Launcher { adopts })
         }
         launcher => Ok(Side::Guardian { launcher, before }),

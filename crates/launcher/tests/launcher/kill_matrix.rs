@@ -130,6 +130,28 @@ fn a_killed_launcher_leaves_a_report_where_one_was_asked_for() {
     assert!(!earlier.exists());
 }
 
+/// What `pkill -9 NAME` and `pkill -9 -f WORD` do hits one of the two processes, whatever else it hits.
+#[test]
+fn killing_by_name_leaves_nothing() {
+    for (file, name, ranks_are_hit) in
+        [("comm", "fmtk-launch", false), ("cmdline", "fmtk-launch", false), ("cmdline", "echo stopping", true)]
+    {
+        println!("{file} {name}");
+        let place = TestFolder::new();
+        let child = place.running("--devices 0-1", BUSY, 2);
+        let is_called = |pid: &i32| {
+            let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            String::from_utf8_lossy(&text).contains(name)
+        };
+        let called: Vec<i32> = place.survivors().into_iter().filter(is_called).collect();
+        assert!(called.contains(&(child.id() as i32)) && !called.contains(&launcher_of(&child)), "{called:?}");
+        assert_eq!(called.len() > 1, ranks_are_hit, "{called:?}");
+        called.into_iter().for_each(|pid| kill(pid, libc::SIGKILL));
+        wait(child).ends(137);
+        place.until_nothing_is_left(name);
+    }
+}
+
 #[test]
 fn ranks_die_with_the_launcher_even_while_the_guardian_can_t_help() {
     let place = TestFolder::new();
