@@ -97,6 +97,10 @@ pub fn guard(launcher: i32, before: &[i32], signals: &Signals, report: impl FnOn
                         // One that is stopped would never hear of it.
                         signals::send(launcher, libc::SIGCONT);
                     }
+                    if signal == libc::SIGTSTP {
+                        // For the shell that waits for this process. As the first process of a container it goes on.
+                        signals::send(nix::unistd::getpid().as_raw(), libc::SIGSTOP);
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! One start of the ranks, from the first process to the last: an event loop over signals, the ranks' output and time.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -73,6 +74,9 @@ pub fn attempt(
         buffer: vec![0; output::AT_ONCE],
     };
     supervisor.start(number);
+    if signals.is_paused() {
+        supervisor.pass_on(libc::SIGSTOP);
+    }
     supervisor.reap(None)?;
     while !supervisor.none_left && !supervisor.teardown.as_ref().is_some_and(Teardown::has_given_up) {
         supervisor.turn()?;
@@ -169,15 +173,14 @@ impl Supervisor<'_> {
 
     fn deadline(&self) -> Option<Instant> {
         let teardown = self.teardown.as_ref().and_then(Teardown::deadline);
-        let watch = self.watch.as_ref().filter(|_| self.teardown.is_none()).map(Stall::due);
-        [self.output.deadline(), self.beside.deadline(), teardown, watch].into_iter().flatten().min()
+        [self.output.deadline(), self.beside.deadline(), teardown, self.watch_due()].into_iter().flatten().min()
     }
 
     fn take_signals(&mut self) -> io::Result<()> {
         let ReceivedSignals { mut stopping, passed_on, child_ended, guardian_gone } = self.signals.heard()?;
         self.has_child_ended |= child_ended;
         for signal in passed_on {
-            self.groups().for_each(|group| signals::send_to_group(group, signal));
+            self.pass_on(signal);
         }
         if guardian_gone {
             self.say("the guardian of the launcher was killed");
@@ -196,6 +199,31 @@ impl Supervisor<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Passes a signal on to the ranks; what makes processes stand still or go on, to everything below.
+    fn pass_on(&mut self, signal: c_int) {
+        if signal == libc::SIGSTOP && self.teardown.is_some() {
+            // What is asked to end has to hear of it.
+            return;
+        }
+        let mut told = BTreeSet::new();
+        let mut groups: BTreeSet<c_int> = self.groups().collect();
+        // What leaves its group meanwhile is found by another look.
+        while let Some(group) = groups.pop_first() {
+            signals::send_to_group(group, signal);
+            told.insert(group);
+            if groups.is_empty() && [libc::SIGSTOP, libc::SIGCONT].contains(&signal) {
+                groups = family::groups().unwrap_or_default().difference(&told).copied().collect();
+            }
+        }
+        // Nobody is to blame for the time in between.
+        if signal == libc::SIGCONT {
+            self.watch = self.setup.options.stall.map(|limit| Stall::new(limit, Instant::now()));
+        }
+        if signal == libc::SIGSTOP {
+            self.say("paused by SIGTSTP until SIGCONT");
+        }
     }
 
     /// Takes the dead. `stopping` is a signal that arrived at the same time.
@@ -269,9 +297,14 @@ impl Supervisor<'_> {
         }
     }
 
+    /// When the ranks have to be looked at: not while they are stopped or paused.
+    fn watch_due(&self) -> Option<Instant> {
+        let is_watched = self.teardown.is_none() && !self.signals.is_paused();
+        self.watch.as_ref().filter(|_| is_watched).map(Stall::due)
+    }
+
     fn look_for_stall(&mut self, now: Instant) {
-        let is_due = self.watch.as_ref().is_some_and(|it| self.teardown.is_none() && now >= it.due());
-        if !is_due {
+        if self.watch_due().is_none_or(|it| now < it) {
             return;
         }
         // Without /proc nobody knows who works: then only output counts.
