@@ -12,7 +12,7 @@ use crate::ranks::proc::{self, Process};
 use crate::ranks::signals;
 
 /// Where the kernel tells of processes.
-pub const PROC: &str = "/proc";
+const PROC: &str = "/proc";
 
 /// The child that is no rank's and ends after them; 0 where there is none.
 static SPARED: AtomicI32 = AtomicI32::new(0);
@@ -39,6 +39,12 @@ pub fn groups() -> io::Result<BTreeSet<i32>> {
     let own = group_of(own_pid());
     let descendants = proc::descendants(&list()?, &[own_pid()]);
     Ok(descendants.into_iter().filter_map(group_of).filter(|it| Some(*it) != own).collect())
+}
+
+/// CPU time, in ticks, of all that belongs to each of `ranks`, and at last of whatever else is below this process: daemons, of
+/// which nobody can tell whose they are. Zeros where nobody can see them.
+pub fn ticks(ranks: &[i32]) -> Vec<u64> {
+    proc::ticks(&list().unwrap_or_default(), own_pid(), ranks)
 }
 
 /// The group of a process, if that is still there and to be seen; 0 is this one.

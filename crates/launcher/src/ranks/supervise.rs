@@ -13,7 +13,6 @@ use crate::output::{self, Output};
 use crate::ranks::background::Background;
 use crate::ranks::family;
 use crate::ranks::oom::Counter;
-use crate::ranks::proc;
 use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched, first_of};
 use crate::ranks::reap::{End, reap};
 use crate::ranks::signals::{self, ReceivedSignals, Signals};
@@ -307,15 +306,15 @@ impl Supervisor<'_> {
         if self.watch_due().is_none_or(|it| now < it) {
             return;
         }
-        // Without /proc nobody knows who works: then only output counts.
-        let processes = proc::list(Path::new(family::PROC)).unwrap_or_default();
-        let live = self.ranks.iter().enumerate().filter(|(_, it)| it.runs());
-        let sample = |(rank, it): (usize, &Watched)| Sample {
-            rank,
-            last_output: self.output.last_output(it.sink).unwrap_or(it.started),
-            ticks: it.pid.map_or(0, |pid| proc::of_session(&processes, pid).iter().map(|it| it.ticks).sum()),
-        };
-        let samples: Vec<Sample> = live.map(sample).collect();
+        let live: Vec<(usize, &Watched)> = self.ranks.iter().enumerate().filter(|(_, it)| it.runs()).collect();
+        // One that could not be started, and so has no process, does not run.
+        let pids: Vec<c_int> = live.iter().filter_map(|(_, it)| it.pid).collect();
+        let ticks = family::ticks(&pids);
+        let outputs = live.iter().map(|(rank, it)| (*rank, self.output.last_output(it.sink).unwrap_or(it.started)));
+        // Daemons at work are work of the ranks, though what they write is not known.
+        let daemons = self.ranks.first().map(|it| (self.ranks.len(), it.started));
+        let sample = |((rank, last_output), ticks)| Sample { rank, last_output, ticks };
+        let samples: Vec<Sample> = outputs.chain(daemons).zip(ticks).map(sample).collect();
         if self.watch.as_mut().is_some_and(|it| it.feed(now, &samples)) {
             family::describe().iter().for_each(|line| self.say(line));
             self.stop(Ending::stalled(self.setup.options.stall.unwrap_or_default()), libc::SIGTERM);
