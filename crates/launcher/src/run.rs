@@ -17,6 +17,7 @@ use crate::options::{RunOptions, TaskRanks};
 use crate::output::{Options, Output};
 use crate::printable;
 use crate::ranks::background;
+use crate::ranks::family;
 use crate::ranks::guardian::{self, Side};
 use crate::ranks::rank::{Ending, Outcome};
 use crate::ranks::signals::Signals;
@@ -41,6 +42,10 @@ const WITHOUT_TABLE: &str = "for a job of this server alone, `--devices 0-7` doe
 /// Said where [`Side::Launcher`] does not adopt.
 const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl: Invalid argument, as under qemu-user): \
                            daemons that ranks leave behind are not stopped";
+
+/// Said where /proc is of no use.
+const NO_PROC: &str = "/proc does not show the processes of this pid namespace: stopping them takes longer, and `--stall` goes \
+                       by output alone";
 
 /// Runs the ranks of this server in a process of its own, below a guardian; those of a task with its copies.
 pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Failure> {
@@ -118,6 +123,9 @@ fn launch(
     };
     if !adopts {
         output.say(NO_ADOPTION);
+    }
+    if !family::is_seen() {
+        output.say(NO_PROC);
     }
     output.say(&greeting(&setup));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);

@@ -44,6 +44,16 @@ impl Process {
     }
 }
 
+/// Whether `proc` shows this process by the number that it has here. In a pid namespace without a mount of its own, /proc
+/// shows those of another namespace, and each number there is somebody else's here.
+pub fn is_own(proc: &Path) -> bool {
+    let status = fs::read(proc.join("self/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    // One number for each namespace from the mount's to ours; kernels without namespaces have but the plain one.
+    field("NSpid:").or(field("Pid:")).is_some_and(|it| it.trim() == std::process::id().to_string())
+}
+
 /// Every process, zombies too (see [`Process::is_alive`]). `proc` is where procfs is mounted.
 ///
 /// Those that end meanwhile, and what can't be read or understood, are left out.
@@ -227,6 +237,25 @@ mod tests {
             assert_eq!(ticks(&all, 2, ranks), expect);
         }
         assert_eq!(ticks(&[], 2, &[3]), [0, 0]);
+    }
+
+    #[test]
+    fn only_a_proc_that_knows_us_by_our_number_is_our_own() {
+        assert!(is_own(Path::new("/proc")) && !is_own(Path::new("/nowhere")));
+        let (proc, us) = (tempfile::tempdir().unwrap(), std::process::id());
+        fs::create_dir(proc.path().join("self")).unwrap();
+        for (status, expect) in [
+            (format!("Name:\ta\nPid:\t{us}\nNSpid:\t{us}\n"), true),
+            // One of before 4.1.
+            (format!("Pid:\t{us}\n"), true),
+            (format!("Pid:\t{}\n", us + 1), false),
+            // Of a namespace above, where we have the same number by chance.
+            (format!("Pid:\t{us}\nNSpid:\t{us}\t{us}\n"), false),
+            (String::new(), false),
+        ] {
+            fs::write(proc.path().join("self/status"), &status).unwrap();
+            assert_eq!(is_own(proc.path()), expect, "{status}");
+        }
     }
 
     #[test]

@@ -280,7 +280,7 @@ impl Supervisor<'_> {
     fn step_teardown(&mut self, now: Instant) {
         let has_child_ended = std::mem::take(&mut self.has_child_ended);
         let Some(teardown) = &mut self.teardown else { return };
-        if !has_child_ended && teardown.deadline().is_none_or(|it| now < it) {
+        if self.none_left || !has_child_ended && teardown.deadline().is_none_or(|it| now < it) {
             return;
         }
         let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
