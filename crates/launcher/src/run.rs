@@ -55,12 +55,12 @@ pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Fa
     let around = Surroundings::real(false);
     let guardian = nix::unistd::getpid();
     let (ended, is_last) = match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
-        Side::Guardian { launcher, before } => {
+        Side::Guardian(guardian) => {
             let report = |cause, exit| {
                 let path = options.report.as_deref();
                 path.map(|path| report::write_launcher_killed(path, cause, exit));
             };
-            let ended = guardian::guard(launcher, &before, &signals, report);
+            let ended = guardian.guard(&signals, options.grace, report);
             (ended.map_err(|error| Failure::system("watch the launcher", &error)), true)
         }
         Side::Launcher { adopts } => {
@@ -180,7 +180,7 @@ fn attempts(
             let backoff = setup.options.restart_backoff;
             let wait = units::shown(backoff);
             output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
-            let until = wait::after(Instant::now(), shortened_for_tests(backoff));
+            let until = wait::after(Instant::now(), wait::shortened_for_tests(backoff));
             if let (Some(signal), _) = background::wait(signals, Some(output), storage, Some(until), |_| false)? {
                 (attempt.ending, again) = (Ending::terminated(signal), false);
             }
@@ -191,13 +191,6 @@ fn attempts(
             return Ok((attempts, ending));
         }
     }
-}
-
-/// Ten seconds are long for a test: a debug build divides the wait before another attempt by `FMTK_TEST_HURRY`, a
-/// release knows nothing of it.
-fn shortened_for_tests(backoff: Duration) -> Duration {
-    let hurry = std::env::var("FMTK_TEST_HURRY").ok().filter(|_| cfg!(debug_assertions));
-    backoff / hurry.and_then(|it| it.parse().ok()).unwrap_or(1)
 }
 
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {

@@ -12,6 +12,7 @@ use crate::job::setup::{RankPlan, Setup};
 use crate::output::{self, Output};
 use crate::ranks::background::Background;
 use crate::ranks::family;
+use crate::ranks::guardian;
 use crate::ranks::oom::Counter;
 use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched, first_of};
 use crate::ranks::reap::{End, reap};
@@ -285,15 +286,11 @@ impl Supervisor<'_> {
         }
         let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
         let who = if live.is_empty() { "processes of the ranks".to_owned() } else { self.setup.job.who(&live) };
-        match teardown.step(now) {
-            None => {}
-            Some(TeardownEvent::Killed) => self.say(&format!("{who} did not end in time; killed by SIGKILL")),
-            Some(TeardownEvent::StillThere) => {
-                self.say(&format!("{who} can't be killed:"));
-                family::describe().iter().for_each(|line| self.say(line));
-            }
-            Some(TeardownEvent::GivenUp) => self.say(&format!("{who} still can't be killed; ending without them")),
+        let event = teardown.step(now);
+        if event == Some(TeardownEvent::GivenUp) {
+            guardian::do_not_wait_for(&family::children().unwrap_or_default());
         }
+        event.iter().flat_map(|it| it.lines(&who)).for_each(|line| self.say(&line));
     }
 
     /// When the ranks have to be looked at: not while they are stopped or paused.
