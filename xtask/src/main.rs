@@ -1,5 +1,6 @@
 //! The commands of the project: their names, and who does them.
 
+mod completions;
 #[cfg(test)]
 mod documents;
 
@@ -61,10 +62,11 @@ enum Command {
     /// Renew the pinned list of the Debian packages that the sample's base is made of, for developers
     #[command(disable_help_flag = true)]
     SamplePackages(Elsewhere),
-    /// Print the completion script of a shell
+    /// Print the script by which a shell completes `cargo xtask`
     Completions {
         /// Which shell
-        shell: clap_complete::Shell,
+        #[arg(value_enum)]
+        shell: completions::Shell,
     },
 }
 
@@ -97,12 +99,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Doctor(args) => doctor::run(args, &(&args.recipe()).into(), store()?, &progress),
         Command::Try(args) => try_out::run(args, &store()?, &progress),
         Command::E2e(_) | Command::Bench(_) | Command::SamplePackages(_) => elsewhere(),
-        Command::Completions { shell } => {
-            // Into memory: it would panic where stdout is closed or full.
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), "cargo-xtask", &mut script);
-            report::data(&String::from_utf8_lossy(&script))
-        }
+        Command::Completions { shell } => report::data(&completions::script(*shell, Args::command())),
     }
 }
 
