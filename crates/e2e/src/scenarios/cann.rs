@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::world::{Project, World, nothing_is_left};
 use crate::testbed::{
-    CANN, Engine, Invocation, Snapshot, bytes, cann_fake, end_by, field, list, old_docker, read, recipe, wait_until,
-    wait_while_running, write,
+    CANN, Engine, Invocation, Snapshot, bytes, cann_fake, cann_fake_of, end_by, field, list, old_docker, read, recipe,
+    wait_until, wait_while_running, write,
 };
 
 const KIT: &str = "usr/local/Ascend/ascend-toolkit/5.1.RC2";
@@ -66,7 +66,21 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     plan.prints(&["      + /opt/outside/kept", "      + /etc/profile", "      - /etc/issue", " te 1.0"])?;
     nothing_is_left(&project.store)?;
     nothing_is_left(&other.store)?;
-    in_podman(world, &archive)
+    in_podman(world, &archive)?;
+    fails(world)
+}
+
+/// An installer that fails: why, what was run, and where all that it said is.
+fn fails(world: &World) -> anyhow::Result<()> {
+    let project = world.project("cann-fails", &recipe(&[("versions.cann", CANN)]))?;
+    let error = "[Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists";
+    cann_fake_of(&world.log, &project.pkg(), &format!("#!/bin/sh\necho '{error}'\necho bye\nexit 7\n"))?;
+    let failed = by_podman(world, project.image(world.base()?))?.fails(1)?;
+    let log = project.store.join("logs/cann-installer.log");
+    let run = format!("Ascend-cann-toolkit_{CANN}_linux-aarch64.run --quiet --install");
+    failed.says(&[&format!("exit status: 7: {error}\n"), &run, "    bye\n", &log.to_string_lossy()])?;
+    ensure!(read(&log)?.ends_with("bye\n"), "the log is not whole");
+    nothing_is_left(&project.store)
 }
 
 /// A docker that knows no more than 18.09 without its experimental features: no `--platform`, no newer flag.

@@ -1,7 +1,7 @@
 //! Runs the installer in a container of the base: packages read-only, no network, nothing built by the engine.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     path::Path,
     process::{ChildStdout, Stdio},
     time::Instant,
@@ -56,10 +56,10 @@ pub fn install(
     let source = base::Fallback { store, other: opened };
     let id = engine::load(&containers.way, &image, &source, &base_name)?;
 
-    create(&containers, &id, key, installer)?;
+    let command = create(&containers, &id, key, installer)?;
     let before = export(&containers, |export| Ok(changes::snapshot(export)?))?;
     progress.line("running CANN's installer for arm64; under emulation that takes minutes");
-    run(store, &containers)?;
+    run(store, &containers, &command)?;
     progress.line(&format!("reading what it wrote, after {}", progress::seconds(started.elapsed())));
     let after = export(&containers, |export| Ok(changes::snapshot(export)?))?;
     let changes = changes::compare(&before, &after, &key.cann.drop.matcher(), key.dirs)?;
@@ -74,25 +74,36 @@ pub fn install(
     Ok(installed)
 }
 
-fn create(containers: &Containers, image: &str, key: &CannKey<'_>, installer: &Installer<'_>) -> anyhow::Result<()> {
+/// Creates the container, and gives the command line that it will run.
+fn create(
+    containers: &Containers,
+    image: &str,
+    key: &CannKey<'_>,
+    installer: &Installer<'_>,
+) -> anyhow::Result<String> {
     let path = installer.path.canonicalize();
     let path = path.with_context(|| format!("failed to find `{}`", installer.path.display()))?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let script = script::script(key.cann, installer.interpreter, &file);
+    let command = script::command(installer.interpreter, &file);
+    let script = script::script(key.cann, &command);
     let mount = engine::mount(path.parent().unwrap_or(Path::new("/")), MOUNT, true);
     let options = ["--user", "0:0", "--workdir", "/", "--hostname", "fmtk", "--mount", &mount];
     // Languages and zones change what programs write; compiled files would be dropped anyway.
     let surroundings = ["LC_ALL=C", "TZ=UTC", "PYTHONDONTWRITEBYTECODE=1"].into_iter().flat_map(|one| ["--env", one]);
     let options: Vec<String> = options.into_iter().chain(surroundings).map(str::to_owned).collect();
-    containers.create(0, &options, image, &["/bin/sh", "-c", &script].map(str::to_owned))
+    containers.create(0, &options, image, &["/bin/sh", "-c", &script].map(str::to_owned))?;
+    Ok(command)
 }
 
-/// Runs the installer; what it says goes to a file, of which the end is told when it fails.
-fn run(store: &Store, containers: &Containers) -> anyhow::Result<()> {
-    let scratch = store.scratch()?;
-    let path = scratch.path().join("installer.log");
+/// Bytes of the installer's output in which a failure is looked for.
+const TAIL: u64 = 64 << 10;
+
+/// Runs the installer. What it says goes to a file, which stays in the store until the next one is run.
+fn run(store: &Store, containers: &Containers, command: &str) -> anyhow::Result<()> {
+    let path = store.root().join("logs/cann-installer.log");
     let failed = || format!("failed to write `{}`", path.display());
-    let log = File::create_new(&path).with_context(failed)?;
+    fs::create_dir_all(store.root().join("logs")).with_context(failed)?;
+    let log = File::create(&path).with_context(failed)?;
     let status = containers
         .start(0)
         .stdout(log.try_clone().with_context(failed)?)
@@ -102,14 +113,36 @@ fn run(store: &Store, containers: &Containers) -> anyhow::Result<()> {
     if status.success() {
         return Ok(());
     }
-    let said = tail(&path, 4000).with_context(failed)?;
-    let lines: Vec<&str> = said.trim().lines().collect();
-    let last = match lines.len() {
-        0 => " and said nothing".to_owned(),
-        many => format!("\n    {}", lines[many.saturating_sub(20)..].join("\n    ")),
+    let said = tail(&path, TAIL).with_context(|| format!("failed to read `{}`", path.display()))?;
+    Err(anyhow!("CANN's installer ended with {status}{}", explained(&said, command))).hint(format!(
+        "all that it said is in `{}`; where it asks for a user HwHiAiUser: `--set cann.user=true`",
+        path.display()
+    ))
+}
+
+/// The lines of what a program said; one that it wrote over is one too.
+fn lines(said: &str) -> Vec<&str> {
+    said.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty()).collect()
+}
+
+/// Why an installer failed, as far as it says: the line that decides, what was run, and its last lines.
+fn explained(said: &str, command: &str) -> String {
+    let lines = lines(said);
+    // What CANN's installers mark as an error comes before the errors that follow from it.
+    let is_marked = |line: &&&str| line.contains("[ERROR]") || line.contains("ERR_NO");
+    let is_like_one = |line: &&&str| {
+        let line = line.to_lowercase();
+        ["error", "fail", "cannot", "can't", "denied", "no such", "not found", "no space"]
+            .iter()
+            .any(|word| line.contains(word))
     };
-    Err(anyhow!("CANN's installer ended with {status}{last}"))
-        .hint("where it asks for a user HwHiAiUser: `--set cann.user=true`")
+    let decisive = lines.iter().find(is_marked).or_else(|| lines.iter().rev().find(is_like_one)).or(lines.last());
+    let last = match decisive {
+        None => return format!(" and said nothing\nit was run in a container of the base:\n    {command}"),
+        Some(_) => lines[lines.len().saturating_sub(20)..].join("\n    "),
+    };
+    let decisive = decisive.map(|line| format!(": {}", line.trim_start())).unwrap_or_default();
+    format!("{decisive}\nit was run in a container of the base:\n    {command}\nit said last:\n    {last}")
 }
 
 /// Streams the container's files through `consume`.
@@ -161,5 +194,32 @@ fn described(changes: Changes) -> Installed {
         dirs: changes.parents.iter().map(|(path, attr)| (path.clone(), *attr)).chain(folders).collect(),
         removed: changes.removed,
         dropped: changes.dropped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn a_failing_installer_is_told_with_the_line_that_decides_and_what_was_run() {
+        let said = |said: &str| explained(said, "/bin/sh /x.run --quiet");
+        expect![[r"
+            : [Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists!
+            it was run in a container of the base:
+                /bin/sh /x.run --quiet
+            it said last:
+                Uncompressing 100%
+                [Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists!
+                [Toolkit] [ERROR]: install failed
+                cleaning up"]]
+        .assert_eq(&said("Uncompressing 100%\r\n[Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists!\n\n[Toolkit] [ERROR]: install failed\ncleaning up\n"));
+        let first = |text: &str| said(text).lines().next().unwrap_or_default().to_owned();
+        assert_eq!(first("cp: No space left on device\nbye"), ": cp: No space left on device");
+        assert_eq!(first("one\ntwo\n"), ": two");
+        assert_eq!(first("\r\n"), " and said nothing");
+        assert_eq!(said(&"line\n".repeat(100)).matches("    line").count(), 20);
     }
 }
