@@ -4,7 +4,13 @@ mod completions;
 #[cfg(test)]
 mod documents;
 
-use std::{env, os::unix::process::CommandExt, path::PathBuf, process, process::ExitCode};
+use std::{
+    env,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{self, ExitCode},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -13,7 +19,7 @@ use fmtk::{
     pipeline,
     resolve::{place, prepare},
     ship::{images, inspect, push},
-    terminal::{progress::Progress, report},
+    terminal::{interrupt, progress::Progress, report},
     try_out,
 };
 
@@ -70,6 +76,19 @@ enum Command {
     },
 }
 
+impl Command {
+    /// What people know of an interrupted command, where it has something to tell.
+    fn stays(&self) -> Option<&'static str> {
+        match self {
+            Self::Image(_) => Some("what is finished stays in the store; run the same command again to continue"),
+            Self::Push(_) => Some("what the registry has is not sent again; run the same command again to continue"),
+            Self::Fetch(_) | Self::Lock(_) | Self::Inspect(_) => Some("run the same command again to continue"),
+            Self::Try(_) => Some("the containers are being removed"),
+            _ => None,
+        }
+    }
+}
+
 /// What the crate of end-to-end tests and benches reads: no user has to compile it.
 #[derive(Debug, clap::Args)]
 struct Elsewhere {
@@ -86,14 +105,24 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let progress = Progress::new(args.quiet);
-    let store = || place::store(args.store.as_deref());
+    let store = || {
+        let store = place::store(args.store.as_deref(), &progress)?;
+        let own = store.clone();
+        interrupt::before_end(Arc::new(move || own.abandon()));
+        if let Some(stays) = args.command.stays() {
+            let progress = progress.clone();
+            interrupt::watch(move || progress.last_line(&format!("interrupted: {stays}")))
+                .context("failed to watch for ctrl-C")?;
+        }
+        anyhow::Ok(store)
+    };
     match &args.command {
         Command::Image(args) => pipeline::run(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Push(args) => push::run(args, &store()?, &progress),
         Command::Fetch(args) => prepare::fetch(args, &store()?, &progress),
         Command::Lock(args) => prepare::lock(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Inspect(args) => inspect::run(args, &store()?, &progress),
-        Command::Images(args) => images::run(args),
+        Command::Images(args) => images::run(args, &progress),
         Command::Login(args) => login::run(args, &store()?, &progress),
         Command::HostSetup(args) => setup::run(args, &progress),
         Command::Doctor(args) => doctor::run(args, &(&args.recipe()).into(), store()?, &progress),
@@ -107,7 +136,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 fn elsewhere() -> anyhow::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = process::Command::new(&cargo);
-    command.args(["run", "--quiet", "--profile", "xtask", "--package", "e2e", "--manifest-path"]);
+    command.args(["run", "--profile", "xtask", "--package", "e2e", "--manifest-path"]);
     command.arg(place::workspace().join("Cargo.toml")).arg("--").args(env::args_os().skip(1));
     // What cargo says to a program that it runs would have it build dependencies again, now and the next time.
     let told = |name: &str| name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_");

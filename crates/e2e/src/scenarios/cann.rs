@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::world::{Project, World, nothing_is_left};
 use crate::testbed::{
-    CANN, Engine, Invocation, Snapshot, bytes, cann_fake, cann_fake_of, end_by, field, list, old_docker, read, recipe,
-    wait_until, wait_while_running, write,
+    CANN, Engine, Invocation, Snapshot, bytes, cann_fake, cann_fake_of, end_by, field, list, names, old_docker, read,
+    recipe, wait_while_running, write,
 };
 
 const KIT: &str = "usr/local/Ascend/ascend-toolkit/5.1.RC2";
@@ -182,8 +182,9 @@ pub fn refused(world: &World) -> anyhow::Result<()> {
     world.command("sh").arg(&run).arg("--check").run().map(drop)
 }
 
-/// ctrl-C while podman gives out the base's files, and while the installer runs: the container goes, and so does the image
-/// that it was made from. SIGINT for this program alone, as from a script: on a terminal the engine's client has it too.
+/// ctrl-C while podman gives out the base's files, and while the installer runs: when the prompt is back the container is
+/// gone, and so are the image that it was made from and the scratch files. SIGINT for this program alone, as from a script:
+/// on a terminal the engine's client has it too.
 pub fn interrupted(world: &World) -> anyhow::Result<()> {
     let project = project(world, "cann-interrupted")?;
     for status in ["created", "running"] {
@@ -192,10 +193,12 @@ pub fn interrupted(world: &World) -> anyhow::Result<()> {
         let podman = world.podman()?;
         let is_there = || podman.command().words(&ours).run().is_ok_and(|found| !found.text().is_empty());
         wait_while_running(&mut build, "a container is made", is_there)?;
-        ensure!(!end_by(&mut build, "INT")?.success(), "an interrupted build says that it succeeded");
         let begin = Instant::now();
-        wait_until("the container is gone", || Ok(nothing_runs(world).is_ok()))?;
-        world.say(format!("{status}: gone {:.1} s after ctrl-C", begin.elapsed().as_secs_f64()));
+        ensure!(!end_by(&mut build, "INT")?.success(), "an interrupted build says that it succeeded");
+        let seconds = begin.elapsed().as_secs_f64();
+        nothing_runs(world).context("the prompt was back too early")?;
+        ensure!(names(&project.store.join("tmp"))?.is_empty(), "scratch files are left");
+        world.say(format!("{status}: the prompt was back {seconds:.1} s after ctrl-C, and nothing is left"));
     }
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::{
     fs::{self, File},
+    io::Read,
     path::Path,
-    process::{ChildStdout, Stdio},
+    process::Stdio,
     time::Instant,
 };
 
@@ -23,7 +24,7 @@ use crate::{
         containers::{Containers, tail},
     },
     terminal::{
-        progress::{self, Progress},
+        progress::{self, Progress, Step},
         report::{self, WithHint},
     },
 };
@@ -54,20 +55,22 @@ pub fn install(
     progress.line(&format!("loading the base into {program}, for CANN's installer"));
     let image = base::as_image(store, opened)?;
     let source = base::Fallback { store, other: opened };
-    let id = engine::load(&containers.way, &image, &source, &base_name)?;
+    let id = engine::load(&containers.way, &image, &source, &base_name, progress)?;
 
     let command = create(&containers, &id, key, installer)?;
-    let before = export(&containers, |export| Ok(changes::snapshot(export)?))?;
+    let before = export(&containers, &progress.step("reading the base's files"), |export| changes::snapshot(export))?;
     progress.line("running CANN's installer for arm64; under emulation that takes minutes");
-    run(store, &containers, &command)?;
+    run(store, &containers, &command, progress)?;
     progress.line(&format!("reading what it wrote, after {}", progress::seconds(started.elapsed())));
-    let after = export(&containers, |export| Ok(changes::snapshot(export)?))?;
+    let after = export(&containers, &progress.step("reading all files"), |export| changes::snapshot(export))?;
     let changes = changes::compare(&before, &after, &key.cann.drop.matcher(), key.dirs)?;
     drop((before, after));
     wrote_something(&changes)?;
     let wheels = key.cann.wheels.matcher();
+    let step = progress.step("making layers of what it wrote");
     let (layers, wheels) =
-        export(&containers, |export| layers::write(store, &changes, export, &wheels, key.max_layer))?;
+        export(&containers, &step, |export| layers::write(store, &changes, export, &wheels, key.max_layer))?;
+    drop(step);
     let installed = Installed { layers, wheels, ..described(changes) };
     remember(store, key, &installed)?;
     progress.line(&format!("installed CANN in {}", progress::seconds(started.elapsed())));
@@ -99,17 +102,23 @@ fn create(
 const TAIL: u64 = 64 << 10;
 
 /// Runs the installer. What it says goes to a file, which stays in the store until the next one is run.
-fn run(store: &Store, containers: &Containers, command: &str) -> anyhow::Result<()> {
+fn run(store: &Store, containers: &Containers, command: &str, progress: &Progress) -> anyhow::Result<()> {
     let path = store.root().join("logs/cann-installer.log");
     let failed = || format!("failed to write `{}`", path.display());
     fs::create_dir_all(store.root().join("logs")).with_context(failed)?;
     let log = File::create(&path).with_context(failed)?;
+    let last = {
+        let path = path.clone();
+        move || lines(&tail(&path, 1000).unwrap_or_default()).last().copied().unwrap_or_default().to_owned()
+    };
+    let step = progress.told_by("CANN's installer", last);
     let status = containers
         .start(0)
         .stdout(log.try_clone().with_context(failed)?)
         .stderr(log)
         .status()
         .with_context(|| format!("failed to run `{} start`", containers.way.program))?;
+    drop(step);
     if status.success() {
         return Ok(());
     }
@@ -146,16 +155,17 @@ fn explained(said: &str, command: &str) -> String {
 }
 
 /// Streams the container's files through `consume`.
-fn export<T>(
+fn export<T, E: Into<anyhow::Error>>(
     Containers { way, names, .. }: &Containers,
-    consume: impl FnOnce(&mut ChildStdout) -> anyhow::Result<T>,
+    step: &Step,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T, E>,
 ) -> anyhow::Result<T> {
     let failed = || format!("failed to run `{} export`", way.program);
     let mut command = way.command();
     command.arg("export").args(names).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = engine::bound(&mut command).spawn().with_context(failed)?;
     let mut stdout = child.stdout.take().with_context(failed)?;
-    let consumed = consume(&mut stdout);
+    let consumed = consume(&mut step.count(&mut stdout));
     // Bytes behind the archive's end would else block the engine.
     let rest = std::io::copy(&mut stdout, &mut std::io::sink());
     drop(stdout);
@@ -163,7 +173,7 @@ fn export<T>(
     let said = || engine::said(output.status, &output.stderr);
     ensure!(output.status.success(), "`{} export` failed: {}", way.program, said());
     rest.with_context(failed)?;
-    consumed.context("failed to read what CANN's installer wrote")
+    consumed.map_err(Into::into).context("failed to read what CANN's installer wrote")
 }
 
 /// An installer that says it succeeded and wrote nothing has not.

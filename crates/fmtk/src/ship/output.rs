@@ -9,6 +9,7 @@ use crate::{
     engine::{self, EngineCommand},
     resolve::base::Fallback,
     ship::{built_image::BuiltImage, context},
+    terminal::progress::Progress,
 };
 
 /// A place to write the image to.
@@ -63,9 +64,10 @@ impl Output {
 }
 
 /// Loads the image into an engine.
-pub fn load(image: &BuiltImage<'_>, store: &Store, program: &'static str) -> anyhow::Result<()> {
+pub fn load(image: &BuiltImage<'_>, store: &Store, program: &'static str, progress: &Progress) -> anyhow::Result<()> {
     let source = Fallback { store, other: image.opened };
-    let loaded = engine::load(&EngineCommand::plain(program), &image.built.image, &source, &image.record.name());
+    let (way, name) = (EngineCommand::plain(program), image.record.name());
+    let loaded = engine::load(&way, &image.built.image, &source, &name, progress);
     loaded.map(drop).map_err(|error| image.record.explained(error, store))
 }
 
