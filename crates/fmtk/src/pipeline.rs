@@ -169,12 +169,16 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         None => None,
     };
     let mut plan = Plan::new(&inputs)?;
+    let mut with_base = None;
     // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
     if !args.dry_run
         && let Some((package, read, engine)) = unfinished
     {
         let run = Installer { path: &package.path, interpreter: &read.interpreter };
-        let installed = cann::install(store, &cann_key(&inputs, package), &run, &opened, engine, progress)?;
+        let (installed, containers) =
+            cann::install(store, &cann_key(&inputs, package), &run, &opened, engine, progress)?;
+        // Kept where it saves the engine to be given the base once more.
+        with_base = containers.filter(|containers| load_into == Some(containers.way.program));
         set_installed(&mut inputs, package, installed, store)?;
         plan = Plan::new(&inputs)?;
     }
@@ -195,9 +199,11 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         output.write(&image, store)?;
     }
     if let Some(engine) = load_into {
-        progress.line(&format!("loading {} into {engine}", record.name()));
-        output::load(&image, store, engine, progress)?;
+        let there = if with_base.is_some() { ", which has its base" } else { "" };
+        progress.line(&format!("loading {} into {engine}{there}", record.name()));
+        output::load(&image, store, engine, with_base.is_some(), progress)?;
     }
+    drop(with_base);
     // Last, so that `push` does not take an image whose build is said to have failed.
     record.save(store, &place::workspace())?;
     progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));

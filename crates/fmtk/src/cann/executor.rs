@@ -36,7 +36,7 @@ pub struct Installer<'a> {
     pub interpreter: &'a str,
 }
 
-/// Installs CANN, unless another run has done so in the meantime.
+/// Installs CANN, unless another run has done so in the meantime. The engine has the base as long as the containers are kept.
 pub fn install(
     store: &Store,
     key: &CannKey<'_>,
@@ -44,11 +44,11 @@ pub fn install(
     opened: &OpenImage,
     program: &'static str,
     progress: &Progress,
-) -> anyhow::Result<Installed> {
+) -> anyhow::Result<(Installed, Option<Containers>)> {
     let started = Instant::now();
     let _lock = store.lock("cann")?;
     if let Some(installed) = cached(store, key)? {
-        return Ok(installed);
+        return Ok((installed, None));
     }
     let base_name = format!("localhost/fmtk-base:{}", engine::here(store));
     let containers = Containers::new("cann", 1, Some(&base_name), 0, program, store, progress)?;
@@ -74,7 +74,7 @@ pub fn install(
     let installed = Installed { layers, wheels, ..described(changes) };
     remember(store, key, &installed)?;
     progress.line(&format!("installed CANN in {}", progress::seconds(started.elapsed())));
-    Ok(installed)
+    Ok((installed, Some(containers)))
 }
 
 /// Creates the container, and gives the command line that it will run.

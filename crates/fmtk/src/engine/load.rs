@@ -1,12 +1,13 @@
 //! An image is loaded through a pipe: nothing is written beside it, and no engine pulls or builds.
 
 use std::{
-    io::{self, BufWriter},
+    collections::BTreeMap,
+    io::{self, BufWriter, Read},
     process::Stdio,
 };
 
 use anyhow::{Context, anyhow, ensure};
-use oci_image::{BlobSource, Image, StreamError, stream_archive};
+use oci_image::{BlobSource, Descriptor, Digest, Image, StreamError, stream_archive};
 
 use super::EngineCommand;
 use crate::terminal::progress::Progress;
@@ -53,11 +54,53 @@ pub fn load(
     way.say(&["image", "inspect", "--format", "{{.Id}}", name])
 }
 
+/// The same where the engine has the lowest layers, `there` of them, by an image loaded before: they are not sent again.
+/// In place of each is a blob that is no layer; an engine that has the layer does not open it. One that does refuses the
+/// image, because a layer has to have its digest, and is then given all of it.
+pub fn load_upon(
+    there: usize,
+    way: &EngineCommand,
+    image: &Image,
+    source: &dyn BlobSource,
+    name: &str,
+    progress: &Progress,
+) -> anyhow::Result<String> {
+    if there == 0 {
+        return load(way, image, source, name, progress);
+    }
+    let mut short = image.clone();
+    let mut stubs = BTreeMap::new();
+    for (number, layer) in short.layers.iter_mut().take(there).enumerate() {
+        // podman wants a file for each layer.
+        let stub = format!("layer {number} is there").into_bytes();
+        (layer.digest, layer.size) = (Digest::of(&stub), stub.len() as u64);
+        stubs.insert(layer.digest, stub);
+    }
+    load(way, &short, &Stubs { stubs, other: source }, name, progress).or_else(|_| {
+        progress.line(&format!("{} wants the base once more", way.program));
+        load(way, image, source, name, progress)
+    })
+}
+
+struct Stubs<'a> {
+    stubs: BTreeMap<Digest, Vec<u8>>,
+    other: &'a dyn BlobSource,
+}
+
+impl BlobSource for Stubs<'_> {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        match self.stubs.get(&blob.digest) {
+            Some(stub) => Ok(Box::new(stub.as_slice())),
+            None => self.other.open(blob),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use oci_image::{Descriptor, Digest, Format, Store};
+    use oci_image::{Format, Store};
 
     use super::*;
 
@@ -80,5 +123,34 @@ mod tests {
         let error = load(&way, &image(&[layer]), &store, "a:1", &Progress::new(true)).unwrap_err();
         assert_eq!(error.to_string(), format!("failed to read the layer {layer}"));
         assert!(format!("{error:#}").contains("is damaged: its digest is"), "{error:#}");
+    }
+
+    /// What an engine is given that answers `load` in such a way, archive by archive.
+    fn given(answer: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let layers = [b"base1", b"base2", b"wheel"].map(|layer| store.put_blob(layer).unwrap());
+        // The last argument is the subcommand, or the name of the image that is asked for.
+        let script = format!(
+            "cd {}; case $1 in load) n=$(($(ls | wc -l))); cat >archive$n; {answer} ;; *) echo sha256:1 ;; esac",
+            folder.path().display()
+        );
+        let way = EngineCommand { program: "sh", global: vec!["-c", script.leak(), "docker"], create: Vec::new() };
+        let id = load_upon(2, &way, &image(&layers), &store, "a:1", &Progress::new(true)).unwrap();
+        assert_eq!(id, "sha256:1");
+        let mut archives: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        archives.retain(|path| path.is_file());
+        archives.sort();
+        let text = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        archives.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn layers_that_the_engine_has_are_not_sent_unless_it_wants_them() {
+        let holds = |archive: &String| ["base1", "base2", "wheel"].map(|layer| archive.contains(layer));
+        let takes: Vec<_> = given("true").iter().map(holds).collect();
+        assert_eq!(takes, [[false, false, true]]);
+        let refuses: Vec<_> = given("grep -q base1 archive$n").iter().map(holds).collect();
+        assert_eq!(refuses, [[false, false, true], [true, true, true]]);
     }
 }

@@ -17,7 +17,7 @@ pub use self::{
     bound::bound,
     command::EngineCommand,
     guard::Guard,
-    load::load,
+    load::{load, load_upon},
     probe::probe,
 };
 

@@ -63,11 +63,18 @@ impl Output {
     }
 }
 
-/// Loads the image into an engine.
-pub fn load(image: &BuiltImage<'_>, store: &Store, program: &'static str, progress: &Progress) -> anyhow::Result<()> {
+/// Loads the image into an engine, which may have its base.
+pub fn load(
+    image: &BuiltImage<'_>,
+    store: &Store,
+    program: &'static str,
+    has_base: bool,
+    progress: &Progress,
+) -> anyhow::Result<()> {
     let source = Fallback { store, other: image.opened };
     let (way, name) = (EngineCommand::plain(program), image.record.name());
-    let loaded = engine::load(&way, &image.built.image, &source, &name, progress);
+    let there = if has_base { image.opened.base.layers.len() } else { 0 };
+    let loaded = engine::load_upon(there, &way, &image.built.image, &source, &name, progress);
     loaded.map(drop).map_err(|error| image.record.explained(error, store))
 }
 
