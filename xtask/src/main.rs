@@ -6,6 +6,7 @@ mod documents;
 
 use std::{
     env,
+    ffi::OsString,
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{self, ExitCode},
@@ -13,7 +14,10 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{
+    CommandFactory, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use fmtk::{
     host::{doctor, login, setup},
     pipeline,
@@ -93,14 +97,32 @@ impl Command {
 #[derive(Debug, clap::Args)]
 struct Elsewhere {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    arguments: Vec<std::ffi::OsString>,
+    arguments: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::try_parse().unwrap_or_else(|error| variable_named(error, env::args_os()).exit());
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report::failure(&error),
     }
+}
+
+/// The error of a value that is in no argument, but in an environment variable: it names that, not a flag that nobody gave.
+fn variable_named(mut error: clap::Error, mut words: impl Iterator<Item = OsString>) -> clap::Error {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return error };
+    // As in `--timestamp <TS>`.
+    let flag = shown.split(' ').next().unwrap_or_default().to_owned();
+    let commands = Args::command();
+    let mut all = commands.get_subcommands().flat_map(clap::Command::get_arguments).chain(commands.get_arguments());
+    let argument = all.find(|one| flag.strip_prefix("--") == one.get_long() && one.get_env().is_some());
+    if let Some(variable) = argument.and_then(clap::Arg::get_env)
+        && !words.any(|word| word.to_string_lossy().split('=').next() == Some(&flag))
+    {
+        let named = format!("the environment variable {}", variable.to_string_lossy());
+        error.insert(ContextKind::InvalidArg, ContextValue::String(named));
+    }
+    error
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {

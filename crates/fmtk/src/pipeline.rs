@@ -117,7 +117,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         None => clock::now_local()?,
     };
     if !args.dry_run {
-        record::begin(store, &place::workspace())?;
+        record::begin(store, &place::recipe_file(args.recipe.recipe.as_deref())?)?;
     }
     let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
@@ -190,7 +190,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
     let built = build::build(store, &plan, &opened.base, &opened, begun, progress)?;
-    let record = recorded(&plan, &built, &recipe, args.recipe.sample)?;
+    let record = recorded(&plan, &built, &recipe, args.recipe.overrides(args.base.as_deref()))?;
     let reference = &recipe.base.reference;
     let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened: &opened };
     for output in &outputs {
@@ -205,18 +205,23 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     drop(with_base);
     // Last, so that `push` does not take an image whose build is said to have failed.
-    record.save(store, &place::workspace())?;
+    record.save(store, &place::recipe_file(args.recipe.recipe.as_deref())?)?;
     progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
     say_built(&record, args.format)?;
-    progress.line(&next(args, &recipe, store));
+    progress.line(&next(args, &recipe, &record, store));
     Ok(())
 }
 
-/// What people do with an image that was just built.
-fn next(args: &ImageArgs, recipe: &Recipe, store: &Store) -> String {
-    let store = place::store_flag(store);
-    let recipe_flag = args.recipe.recipe.as_ref().map(|file| format!(" --recipe {}", shell::word(file.display())));
-    let same = recipe_flag.unwrap_or_default() + &store;
+/// What people do with an image that was just built. One that arguments made other than the recipe says has to be named.
+fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) -> String {
+    let mut same = String::new();
+    if !record.arguments.is_empty() {
+        same.push_str(&format!(" {}", record.timestamp));
+    }
+    if let Some(file) = &args.recipe.recipe {
+        same.push_str(&format!(" --recipe {}", shell::word(file.display())));
+    }
+    same.push_str(&place::store_flag(store));
     let has_org = recipe.registry.org.is_some() || env::var_os("org_name").is_some();
     let org = if has_org { "" } else { " --org ORG" };
     format!("next: `cargo xtask push{org}{same}` pushes it; `cargo xtask try{same}` runs a job in it on this machine")
@@ -329,7 +334,7 @@ fn damaged(error: IndexError) -> anyhow::Error {
     }
 }
 
-fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, sample: bool) -> anyhow::Result<BuildRecord> {
+fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, arguments: String) -> anyhow::Result<BuildRecord> {
     let image = &built.image;
     let of_base = image.layers.len() - built.layers.len();
     let base = (1..=of_base).map(|number| progress::piece("base", number, of_base));
@@ -350,7 +355,7 @@ fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, sample: bool) -> anyhow
         layers: image.layers.iter().zip(contents).enumerate().map(layer).collect(),
         // For the push that comes later, from whatever folder.
         base: RecordedBase { reference: base::absolute(&recipe.base.source)?, digest: plan.base.digest },
-        sample,
+        arguments,
     })
 }
 

@@ -25,8 +25,9 @@ pub struct BuildRecord {
     pub layers: Vec<RecordedLayer>,
     /// The base as it was named, with its digest.
     pub base: RecordedBase,
+    /// The arguments that chose other than the recipe does, as a shell reads them: `--sample`. Empty where none did.
     #[serde(default)]
-    pub sample: bool,
+    pub arguments: String,
 }
 
 /// A layer of a built image.
@@ -51,46 +52,46 @@ pub struct RecordedBase {
 const KIND: &str = "image";
 const LATEST: &str = "latest-image";
 
-/// The image that was built last from a workspace.
+/// The image that was built last from a recipe.
 #[derive(Debug, Serialize, Deserialize)]
 struct Latest {
     repository: Repository,
     tag: Tag,
-    /// Digest of its manifest: another workspace may build another image of the same tag.
+    /// Digest of its manifest: another recipe may build another image of the same tag.
     digest: Digest,
     /// Whether a build was begun since then, and did not come to its end.
     #[serde(default)]
     newer_unfinished: bool,
 }
 
-/// Notes that a build begins: until it has saved its record, the last image of this workspace is from before it.
-pub fn begin(store: &Store, workspace: &Path) -> anyhow::Result<()> {
-    let workspace = workspace.to_string_lossy();
-    if let Some(latest) = store.record::<Latest>(LATEST, &workspace)? {
-        store.put_record(LATEST, &workspace, &Latest { newer_unfinished: true, ..latest })?;
+/// Notes that a build begins: until it has saved its record, the last image of this recipe is from before it.
+pub fn begin(store: &Store, recipe: &Path) -> anyhow::Result<()> {
+    let recipe = recipe.to_string_lossy();
+    if let Some(latest) = store.record::<Latest>(LATEST, &recipe)? {
+        store.put_record(LATEST, &recipe, &Latest { newer_unfinished: true, ..latest })?;
     }
     Ok(())
 }
 
-/// Whether a build of this workspace was begun after its last image.
-pub fn newer_unfinished(store: &Store, workspace: &Path) -> anyhow::Result<bool> {
-    Ok(store.record::<Latest>(LATEST, &workspace.to_string_lossy())?.is_some_and(|latest| latest.newer_unfinished))
+/// Whether a build of this recipe was begun after its last image.
+pub fn newer_unfinished(store: &Store, recipe: &Path) -> anyhow::Result<bool> {
+    Ok(store.record::<Latest>(LATEST, &recipe.to_string_lossy())?.is_some_and(|latest| latest.newer_unfinished))
 }
 
 impl BuildRecord {
-    /// Keeps the record under the image's tag, and as the last one built from this workspace.
-    pub fn save(&self, store: &Store, workspace: &Path) -> anyhow::Result<()> {
+    /// Keeps the record under the image's tag, and as the last one built from the recipe in this file.
+    pub fn save(&self, store: &Store, recipe: &Path) -> anyhow::Result<()> {
         store.put_record(KIND, &key(&self.repository, &self.tag), self)?;
         let Self { repository, tag, digest, .. } = self.clone();
         store.put_record(
             LATEST,
-            &workspace.to_string_lossy(),
+            &recipe.to_string_lossy(),
             &Latest { repository, tag, digest, newer_unfinished: false },
         )?;
         Ok(())
     }
 
-    pub fn load(store: &Store, repository: &Repository, tag: &Tag) -> anyhow::Result<Self> {
+    fn load(store: &Store, repository: &Repository, tag: &Tag) -> anyhow::Result<Self> {
         store
             .record(KIND, &key(repository, tag))?
             .ok_or_else(|| anyhow!("no image `{repository}:{tag}` in the store `{}`", store.root().display()))
@@ -98,12 +99,19 @@ impl BuildRecord {
             .input()
     }
 
-    /// The record of the last image built from this workspace.
-    pub fn latest(store: &Store, workspace: &Path) -> anyhow::Result<Self> {
-        let latest: Option<Latest> = store.record(LATEST, &workspace.to_string_lossy())?;
+    /// The record of the last image built from the recipe in this file.
+    pub fn latest(store: &Store, recipe: &Path) -> anyhow::Result<Self> {
+        let latest: Option<Latest> = store.record(LATEST, &recipe.to_string_lossy())?;
         let Latest { repository, tag, digest, .. } = latest
-            .ok_or_else(|| anyhow!("no image was built from `{}` yet", workspace.display()))
-            .hint("run `cargo xtask image` first; one that was built from another folder is named by its tag, as `--help` says")
+            .ok_or_else(|| {
+                let (recipe, store) = (recipe.display(), store.root().display());
+                anyhow!("the store `{store}` has no image that was built from `{recipe}`")
+            })
+            .hint(match &all(store)?[..] {
+                [] => "run `cargo xtask image` first; if it was built into another store, name that with `--store DIR`"
+                    .to_owned(),
+                built => format!("{}; name the one you want", newest(built)),
+            })
             .input()?;
         let record = Self::load(store, &repository, &tag)?;
         if record.digest == digest {
@@ -112,10 +120,10 @@ impl BuildRecord {
         let now = record.digest;
         Err(anyhow!(
             "`{repository}:{tag}` was built as {digest} from `{}`; since then another build has made it {now}",
-            workspace.display()
+            recipe.display()
         ))
         .hint(format!(
-            "build it again: `cargo xtask image --timestamp {}`; or push the existing image by its full tag",
+            "build it again: `cargo xtask image --timestamp {0}`; or name the existing image: `cargo xtask push {0}`",
             record.timestamp
         ))
         .input()
@@ -137,6 +145,14 @@ impl BuildRecord {
                     .input()
             }
         }
+    }
+
+    /// The image that is meant by a name, as [`Self::named`] knows them; there has to be one.
+    pub fn existing(store: &Store, name: &str) -> anyhow::Result<Self> {
+        Self::named(store, name)?
+            .ok_or_else(|| anyhow!("no image `{name}` in the store `{}`", store.root().display()))
+            .hint(meant(name, &all(store)?))
+            .input()
     }
 
     /// The image in the store that is meant by its tag, with or without the repository, or by its timestamp.
@@ -216,8 +232,20 @@ pub fn listed(name: &str, built: &[BuildRecord]) -> String {
     nearest.sort_by_cached_key(|record| {
         names(record).iter().map(|known| strsim::damerau_levenshtein(known, name)).min().unwrap_or_default()
     });
-    let tags: Vec<String> = nearest.iter().take(5).map(|record| format!("`{}`", record.tag)).collect();
-    format!("built are: {}", tags.join(", "))
+    format!("built are: {}", shown(nearest))
+}
+
+/// Those that were built last, with how each was built.
+pub fn newest(built: &[BuildRecord]) -> String {
+    format!("in the store, newest first: {}", shown(built.iter().rev()))
+}
+
+fn shown<'a>(records: impl IntoIterator<Item = &'a BuildRecord>) -> String {
+    let show = |record: &BuildRecord| match &record.arguments[..] {
+        "" => format!("`{}`", record.tag),
+        arguments => format!("`{}` (built with `{arguments}`)", record.tag),
+    };
+    records.into_iter().take(5).map(show).collect::<Vec<_>>().join(", ")
 }
 
 /// What people call it.
@@ -255,7 +283,7 @@ pub mod tests {
             config: Descriptor { media_type: String::new(), digest, size: 0, urls: Vec::new() },
             layers: Vec::new(),
             base: RecordedBase { reference: "oci:base".parse().unwrap(), digest },
-            sample: false,
+            arguments: String::new(),
         }
     }
 

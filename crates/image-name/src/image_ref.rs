@@ -71,9 +71,19 @@ impl FromStr for ImageRef {
             };
         }
         text.parse().map(Self::Registry).map_err(|source| {
-            let why = "is not `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, \
-                       `docker-daemon:NAME` or `podman:NAME`";
-            ImageRefError { text: text.to_owned(), why: why.to_owned(), source: Some(source) }
+            // Docker puts its own registry before such a name; here it could be any.
+            let on_hub = format!("docker.io/{}{text}", if text.contains('/') { "" } else { "library/" });
+            let (why, source) = match on_hub.parse::<Reference>() {
+                Ok(_) => {
+                    (format!("names no registry: write `HOST/{text}`, or `{on_hub}` for Docker Hub's image"), None)
+                }
+                Err(_) => {
+                    let kinds = "`host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, \
+                                 `docker-daemon:NAME` or `podman:NAME`";
+                    (format!("is not {kinds}"), Some(source))
+                }
+            };
+            ImageRefError { text: text.to_owned(), why, source }
         })
     }
 }
@@ -122,6 +132,11 @@ mod tests {
             (&["oci:", "oci::tag", "oci:dir:"][..], "is not `oci:DIR` or `oci:DIR:tag`"),
             (&["docker-archive:"], "names no file after `docker-archive:`"),
             (&["docker-daemon:"], "names no image after `docker-daemon:`"),
+            (
+                &["ubuntu:22.04"],
+                "names no registry: write `HOST/ubuntu:22.04`, or `docker.io/library/ubuntu:22.04` for Docker Hub's image",
+            ),
+            (&["a/b:1"], "names no registry: write `HOST/a/b:1`, or `docker.io/a/b:1` for Docker Hub's image"),
             (&["podman:-a", "podman:a b"], "names no image after `podman:`"),
             (
                 &["", "UPPER/x"],

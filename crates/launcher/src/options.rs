@@ -19,7 +19,8 @@ Which ranks:
   --rank-table PATH      Rank table, or its folder [default: $RANK_TABLE_FILE_V_1_0,
                          $RANK_TABLE_FILE, /user/config/jobstart_hccl.json]
   --devices LIST         No table: one rank for each of these devices (0,1 or 0-7)
-  --wait DURATION        How long to wait for a complete table [default: 30m]
+  --wait DURATION        How long to wait for a complete table [default: 30m; 1m for
+                         a job of one server that has not even the table's folder]
 Without a table, and where nothing says that there should be one, one rank.
 
 Life and death:
@@ -124,10 +125,17 @@ impl RunOptions {
         Err(Problem(wrong.to_owned()))
     }
 
-    /// How long to wait for a complete table: 30 minutes unless a flag says otherwise, and not at all where nothing will be
-    /// started.
-    pub fn patience(&self) -> Duration {
-        self.wait.unwrap_or(if self.dry_run { Duration::ZERO } else { Duration::from_secs(30 * 60) })
+    /// How long to wait for a complete table unless a flag says it: 30 minutes, one where none `is_likely` to come, and not
+    /// at all where nothing will be started.
+    pub fn patience(&self, is_likely: bool) -> Duration {
+        let minutes = if self.dry_run {
+            0
+        } else if is_likely {
+            30
+        } else {
+            1
+        };
+        self.wait.unwrap_or(Duration::from_secs(minutes * 60))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `fmtk-launch run`: from the rank table to the exit code.
 
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rank_table::{Location, Ready, Step, Watcher};
 
 use crate::exit::{Exit, Failure};
+use crate::job::paths::{self, Surroundings};
 use crate::job::setup::{self, Setup};
 use crate::job::{self, Job, Source, variables};
 use crate::options::{RunOptions, TaskRanks};
@@ -30,6 +31,13 @@ use crate::units;
 /// How long the log files and the console may take to swallow the last lines without getting any further.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Said where `--devices` meets a platform that has more servers for the job.
+const ALONE: &str = "`--devices` makes this server a job of its own, though it is one of several: \
+                     the ranks of the others have the same numbers";
+
+/// What to do where there is no rank table.
+const WITHOUT_TABLE: &str = "for a job of this server alone, `--devices 0-7` does without one";
+
 /// Said where [`Side::Launcher`] does not adopt.
 const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl: Invalid argument, as under qemu-user): \
                            daemons that ranks leave behind are not stopped";
@@ -38,17 +46,31 @@ const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl
 pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
     start::keep_descriptors_from_ranks().map_err(|error| Failure::system("list the open files", &error))?;
-    match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
+    // Decided before the two part, as the one that is left at the end removes what was made for this run.
+    let around = Surroundings::real(false);
+    let guardian = nix::unistd::getpid();
+    let (ended, is_last) = match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
         Side::Guardian { launcher, before } => {
             let report = |cause, exit| {
                 let path = options.report.as_deref();
                 path.map(|path| report::write_launcher_killed(path, cause, exit));
             };
-            guardian::guard(launcher, &before, &signals, report)
-                .map_err(|error| Failure::system("watch the launcher", &error))
+            let ended = guardian::guard(launcher, &before, &signals, report);
+            (ended.map_err(|error| Failure::system("watch the launcher", &error)), true)
         }
-        Side::Launcher { adopts } => launch(options, transfers.as_ref(), &signals, adopts),
+        Side::Launcher { adopts } => {
+            let ended = launch(options, transfers.as_ref(), &signals, adopts);
+            // The guardian may have been killed.
+            (ended, nix::unistd::getppid() != guardian)
+        }
+    };
+    if is_last {
+        for note in paths::remove_own(&around, matches!(ended, Ok(Exit::SUCCESS))) {
+            // Nobody is left to tell when stderr is closed.
+            let _ = writeln!(io::stderr(), "fmtk-launch: {}", printable::line(&note));
+        }
     }
+    ended
 }
 
 /// What would be started: all that is decided without starting anything.
@@ -176,21 +198,30 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
         return Ok(Job::of_scripts(node, lookup));
     }
     match job::source(options, lookup) {
-        Source::Devices(devices) => Ok(Job::of_devices(&devices, lookup)),
+        Source::Devices(devices) => {
+            if job::has_more_servers(lookup) {
+                say(ALONE);
+            }
+            Ok(Job::of_devices(&devices, lookup))
+        }
         Source::Table(location) => {
-            let ready = wait_for_table(location, options.patience(), signals, say)?;
+            let ready = wait_for_table(location, options, signals, say)?;
             Job::of_table(ready, lookup, job::local_addresses())
         }
     }
 }
 
-/// Waits until the table is complete, and says what is missing when that changes.
+/// Waits until the table is complete, and says what is missing when that changes, and what can be done about it.
 fn wait_for_table(
     location: Location,
-    patience: Duration,
+    options: &RunOptions,
     signals: &Signals,
     say: &mut dyn FnMut(&str),
 ) -> Result<Ready, Failure> {
+    let lookup = &variables::own;
+    let patience = options.patience(job::is_table_likely(&location, lookup));
+    // Servers that each did without one would have equal ranks.
+    let without = (!job::has_more_servers(lookup)).then_some(WITHOUT_TABLE);
     let mut watcher = Watcher::new(location, Instant::now(), patience);
     let mut has_said = false;
     loop {
@@ -205,17 +236,18 @@ fn wait_for_table(
             }
             Step::Failed { why, message } => {
                 let exit = if why.may_pass { Exit::LAUNCHER } else { Exit::USAGE };
-                // What only shows does not wait unasked.
-                let hint = match why.may_pass && patience.is_zero() {
-                    true => "\nhint: `--wait 5m` waits until it is complete; `--devices` does without one",
-                    false => "",
-                };
-                return Err(Failure::new(exit, message + hint));
+                let mut text = message;
+                // Who has said how long to wait knows that it can be said.
+                if why.may_pass && options.wait.is_none() {
+                    let without = without.map(|it| format!("; {it}")).unwrap_or_default();
+                    text += &format!("\nhint: `--wait 2h` waits longer{without}");
+                }
+                return Err(Failure::new(exit, text));
             }
             Step::NotYet { why, is_new, again } => {
                 // One that is wrong for good is only looked at twice; the error will say why.
                 if is_new && why.may_pass {
-                    let without = if has_said { "" } else { " (`--devices` does without one)" };
+                    let without = without.filter(|_| !has_said).map(|it| format!(" ({it})")).unwrap_or_default();
                     say(&format!("waiting for the rank table, {} at most{without}: {why}", units::shown(patience)));
                     has_said = true;
                 }

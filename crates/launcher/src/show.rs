@@ -120,9 +120,9 @@ fn servers(table: &RankTable) -> String {
         let mark = if here == Some(position) { "  ← this server" } else { "" };
         // Writing to memory does not fail.
         let _ = writeln!(text, "{}{name}{mark}", server.server_id);
-        for (local, device) in server.devices.iter().enumerate() {
-            let ip = device.ip.as_deref().unwrap_or("-");
-            let _ = writeln!(text, "  rank {:<5} device {local} (physical {}, {ip})", device.rank, device.id);
+        for device in &server.devices {
+            let (logical, ip) = (server.logical_id(device), device.ip.as_deref().unwrap_or("-"));
+            let _ = writeln!(text, "  rank {:<5} device {logical} (physical {}, {ip})", device.rank, device.id);
         }
     }
     match found {

@@ -21,8 +21,8 @@ pub struct Clues {
     pub local_addresses: Vec<IpAddr>,
     /// VC_TASK_INDEX, else VK_TASK_INDEX: the number of the pod, from 0.
     pub task_index: Option<String>,
-    /// VC_WORKER_NUM, else MA_NUM_HOSTS: how many pods there are. The index is believed only where the table has as many.
-    pub worker_count: Option<String>,
+    /// VC_WORKER_NUM and MA_NUM_HOSTS, those that are set: how many pods there are.
+    pub counts: Vec<(&'static str, String)>,
 }
 
 impl Clues {
@@ -34,7 +34,7 @@ impl Clues {
             host_ip: set("MA_CURRENT_HOST_IP"),
             local_addresses,
             task_index: set("VC_TASK_INDEX").or_else(|| set("VK_TASK_INDEX")),
-            worker_count: set("VC_WORKER_NUM").or_else(|| set("MA_NUM_HOSTS")),
+            counts: ["VC_WORKER_NUM", "MA_NUM_HOSTS"].into_iter().filter_map(|it| Some((it, set(it)?))).collect(),
         }
     }
 }
@@ -54,18 +54,76 @@ pub struct OwnInstance<'t> {
 /// MA_CURRENT_HOST_IP, the addresses of the machine, VC_TASK_INDEX, and last that there is no other instance.
 ///
 /// Addresses that fit several pods of one server leave the choice between these to the index. An index fits any table, so
-/// it is believed only where no name and no host address speaks against it and the number of pods, if known, is that of the
-/// table. The only instance is not this server where an instance name or an index above 0 says so. Looks nothing up itself.
+/// it is believed only where no name and no host address speaks against it. The only instance is not this server where an
+/// instance name or an index above 0 says so. Looks nothing up itself.
 ///
 /// # Errors
 ///
-/// [`Error`] where it can't be told, on several lines: what was tried, what the table has, a hint. There is no default.
+/// [`Error`], on several lines: every contradiction between the clues, or with the number of servers in the table; or, where
+/// it can't be told, what was tried, what the table has, a hint. There is no default.
 pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<OwnInstance<'t>, Error> {
+    let wrong = contradictions(table, clues);
+    if !wrong.is_empty() {
+        let wrong = wrong.join("\n  ");
+        let hint = "correct or unset the variable that is wrong, or give the table of this job";
+        return Err(Error::lasting(format!("the environment contradicts it or itself\n  {wrong}\nhint: {hint}")));
+    }
     let mut tried = Vec::new();
     match decide(table, clues, &mut tried) {
         Some((position, by)) => Ok(OwnInstance { position, instance: &table.instances[position], by }),
         None => Err(not_found(table, &tried)),
     }
+}
+
+/// Clues of which one at least is another server's, or another job's: ranks that are started twice, or not at all.
+fn contradictions(table: &RankTable, clues: &Clues) -> Vec<String> {
+    let count = table.instances.len();
+    let is_count = |said: &str| {
+        let said = said.trim().parse();
+        // The platform may count the pods that have no devices, too; 0 is what it writes for a single one.
+        [0, count, count + table.without_devices.len()].into_iter().any(|it| said == Ok(it))
+    };
+    let miscounted = clues.counts.iter().filter(|(_, said)| !is_count(said));
+    let servers = if count == 1 { "server" } else { "servers" };
+    let mut wrong: Vec<String> = miscounted
+        .map(|(name, said)| format!("{name} is {}, but the table has {count} {servers}", quote(said)))
+        .collect();
+
+    let host = clues.host_ip.as_deref();
+    let number = clues.task_index.as_ref().and_then(|it| it.parse().ok());
+    // Each says which instances it fits: none where it is of another network or another count. The servers of a v1 table
+    // have no numbers, and nobody promises that they are in the order of the pods.
+    let says = [
+        ("MA_CURRENT_INSTANCE_NAME", &clues.instance_name, fitting(table, |it| it.name == clues.instance_name)),
+        ("MA_CURRENT_HOST_IP", &clues.host_ip, fitting(table, |it| host.is_some_and(|host| is_on(it, host)))),
+        (
+            "VC_TASK_INDEX",
+            &clues.task_index,
+            fitting(table, |it| number.is_some() && it.name.as_deref().and_then(pod_index) == number),
+        ),
+    ];
+    for (at, (name, value, fits)) in says.iter().enumerate() {
+        for (other, said, others) in &says[at + 1..] {
+            if let (Some(value), Some(said), false, false) = (value, said, fits.is_empty(), others.is_empty())
+                && !fits.iter().any(|it| others.contains(it))
+            {
+                let (value, said) = (quote(value), quote(said));
+                wrong.push(format!("{name} is {value}, but {other} is {said}, which is another server of the table"));
+            }
+        }
+    }
+    wrong
+}
+
+/// Positions of the instances that are so.
+fn fitting(table: &RankTable, is_so: impl Fn(&Instance) -> bool) -> Vec<usize> {
+    (0..).zip(&table.instances).filter(|(_, it)| is_so(it)).map(|(position, _)| position).collect()
+}
+
+/// Whether an instance is on a server of that address or name.
+fn is_on(instance: &Instance, host: &str) -> bool {
+    let address: Option<IpAddr> = host.parse().ok();
+    instance.server_id == host || address.is_some() && address_of(instance) == address
 }
 
 /// The instance and what decided. `tried` gets a sentence for each clue that did not.
@@ -81,10 +139,13 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
             if let Some(position) = instances.iter().position(|it| it.name.as_ref() == Some(name)) {
                 return Some((position, "its name in MA_CURRENT_INSTANCE_NAME".to_owned()));
             }
+            if table.without_devices.contains(name) {
+                // Whoever is on the same server.
+                tried.push(format!("MA_CURRENT_INSTANCE_NAME is {}, which is in a group without devices", quote(name)));
+                return None;
+            }
             is_name_wrong = true;
-            let is_idle = table.without_devices.contains(name);
-            let why = if is_idle { "in a group without devices" } else { "no `pod_name` of the table" };
-            format!("MA_CURRENT_INSTANCE_NAME is {}, which is {why}", quote(name))
+            format!("MA_CURRENT_INSTANCE_NAME is {}, which is no `pod_name` of the table", quote(name))
         }
     });
 
@@ -93,9 +154,7 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
     tried.push(match &clues.host_ip {
         None => "MA_CURRENT_HOST_IP is not set".to_owned(),
         Some(host) => {
-            let address: Option<IpAddr> = host.parse().ok();
-            let fits = |it: &Instance| it.server_id == *host || address.is_some() && address_of(it) == address;
-            let fitting: Vec<usize> = candidates.iter().copied().filter(|n| fits(&instances[*n])).collect();
+            let fitting = fitting(table, |it| is_on(it, host));
             match fitting.len() {
                 0 => {
                     // Servers may have names in place of addresses.
@@ -130,17 +189,13 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
 
     let count = instances.len();
     let index = clues.task_index.as_ref().map(|text| text.parse::<u64>().map_err(|_| quote(text)));
-    let workers = clues.worker_count.as_ref().filter(|text| text.parse() != Ok(count));
-    tried.push(match (&index, workers) {
-        (None, _) => "VC_TASK_INDEX is not set".to_owned(),
-        (Some(Err(text)), _) => format!("VC_TASK_INDEX is {text}, which is not a number"),
-        (Some(Ok(index)), _) if is_name_wrong || is_address_wrong => {
+    tried.push(match &index {
+        None => "VC_TASK_INDEX is not set".to_owned(),
+        Some(Err(text)) => format!("VC_TASK_INDEX is {text}, which is not a number"),
+        Some(Ok(index)) if is_name_wrong || is_address_wrong => {
             format!("VC_TASK_INDEX is `{index}`, but an index fits any table, and the above does not")
         }
-        (Some(Ok(index)), Some(workers)) => {
-            format!("VC_TASK_INDEX is `{index}` of {}, but the table has {count}", quote(workers))
-        }
-        (Some(Ok(index)), None) => {
+        Some(Ok(index)) => {
             // The number of the pod in a v0 table, the position in a v1 one.
             candidates.retain(|n| match &instances[*n].name {
                 Some(name) => pod_index(name) == Some(*index),

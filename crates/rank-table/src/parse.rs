@@ -24,7 +24,7 @@ pub const MAX_BYTES: usize = 4 << 20;
 /// Checked are: each count against its list; `pod_name`s, devices of a server, addresses of devices, ranks and (v1)
 /// servers for duplicates; ranks for gaps; `device_ip` and what looks like an address in `server_id`; the limits of this
 /// crate. `device_ip` may be missing or empty where all devices are on one server. JSON nested deeper than 127 levels, or
-/// with a number beyond a double, is not read.
+/// with a number beyond a double, is not read. A byte order mark of UTF-8 is passed over.
 ///
 /// # Errors
 ///
@@ -36,7 +36,11 @@ pub fn parse(bytes: &[u8]) -> Result<RankTable, Error> {
     if bytes.is_empty() {
         return Err(Error::passing("is empty"));
     }
-    let top = match serde_json::from_str(utf8(bytes)?).map_err(syntax)? {
+    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{', 0, ..] | [0, b'{', ..] = bytes {
+        return Err(Error::lasting("is UTF-16, not UTF-8"));
+    }
+    let text = utf8(bytes)?;
+    let top = match serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(syntax)? {
         Value::Object(top) => top,
         other => return Err(Error::lasting(format!("is {}, not a JSON object", kind(&other)))),
     };
@@ -115,6 +119,7 @@ fn breaks_off(line: usize, column: usize) -> Error {
     Error::passing(format!("breaks off in line {line}, column {column}, as if it were half-written"))
 }
 
+/// No more bytes will make it right.
 fn not_json(message: &str, line: usize, column: usize) -> Error {
-    Error::passing(format!("is not valid JSON: {message} in line {line}, column {column}"))
+    Error::lasting(format!("is not valid JSON: {message} in line {line}, column {column}"))
 }

@@ -16,8 +16,7 @@ pub enum Format {
 /// One device of the job. Written as in a v1 file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Device {
-    /// `device_id`: the physical number on its server. What ranks get as DEVICE_ID is another number: the position of this
-    /// device in [`Instance::devices`].
+    /// `device_id`: the physical number on its server. What ranks get as DEVICE_ID is another one: [`Instance::logical_id`].
     #[serde(rename = "device_id", serialize_with = "as_text")]
     pub id: u32,
     /// `device_ip`, as it was written. `None` where a table of one server leaves it out.
@@ -37,6 +36,15 @@ pub struct Instance {
     pub server_id: String,
     /// Its devices in the order of the file. May be empty.
     pub devices: Vec<Device>,
+}
+
+impl Instance {
+    /// The driver's number of a device in the instance's container, from 0: the driver counts the devices that a container
+    /// has by their physical numbers, whatever their order in the table is.
+    pub fn logical_id(&self, device: &Device) -> u32 {
+        // Bounded to far less by the limits of a table.
+        u32::try_from(self.devices.iter().filter(|it| it.id < device.id).count()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A complete table without faults.

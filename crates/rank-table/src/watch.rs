@@ -20,6 +20,9 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(1);
 /// of two for a moment.
 pub const CONFIRM: Duration = Duration::from_secs(1);
 
+/// Linux's error number for links that lead in a circle, on all processors that Ascend servers have.
+const ELOOP: i32 = 40;
+
 /// A complete table, and where it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
@@ -143,7 +146,10 @@ fn unread(path: &Path, error: &io::Error) -> Error {
             Error::passing(format!("`{shown}` is a link to `{}`, which does not exist", target.display()))
         }
         (io::ErrorKind::NotFound, Err(_)) => Error::passing(format!("`{shown}` does not exist")),
-        (io::ErrorKind::PermissionDenied, _) => Error::lasting(format!("`{shown}` can't be read: {error}")),
+        (io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename, _) => {
+            Error::lasting(format!("`{shown}` can't be read: {error}"))
+        }
+        _ if error.raw_os_error() == Some(ELOOP) => Error::lasting(format!("`{shown}` is a link that leads to itself")),
         _ => Error::passing(format!("`{shown}` can't be read: {error}")),
     }
 }

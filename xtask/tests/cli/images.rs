@@ -67,3 +67,19 @@ fn a_manifest_that_can_not_be_had_leaves_its_image_in_the_list() {
     let line = images(&fake.host(), &[]);
     assert_eq!(line.split_whitespace().collect::<Vec<_>>(), [&format!("o/fmtk-ma:{OLD}"), "2022-10-28T18:13:25Z"]);
 }
+
+#[test]
+fn an_organisation_that_nobody_pushed_to_is_told_so() {
+    let fake = FakeRegistry::start();
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["images", "--org", "nobody", "--registry", &fake.host(), "--insecure"];
+    let (code, listed, said) = run(program(folder.path(), &arguments));
+    assert_eq!((code, listed.as_str()), (Some(1), ""), "{said}");
+    expect![[r#"
+        error: failed to list the images of `nobody` on `HOST`
+        caused by: failed to list tags of `HOST/nobody/fmtk-ma`
+        caused by: `HOST/nobody/fmtk-ma` is not there: repository name not known to registry (NAME_UNKNOWN)
+        hint: nothing was pushed as `nobody/fmtk-ma` yet, or the organisation has another name
+    "#]]
+    .assert_eq(&said.replace(&fake.host(), "HOST"));
+}

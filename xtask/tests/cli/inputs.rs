@@ -27,7 +27,9 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
         hint: copy the mxTuningKit wheel of MindX SDK to `pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements`, or use a base that has either, and give `--set packages.tuning-kit.required=false`
         hint: `cargo xtask image --sample` makes a small real image without the vendor's packages
         error: failed to open the base `oci:nowhere`
-        caused by: `/nowhere` is not an OCI image layout: there is no file `oci-layout` in it
+        caused by: failed to read `/nowhere/oci-layout`
+        caused by: No such file or directory (os error 2)
+        hint: check the path; one in a recipe begins at the recipe's folder, one in an argument where you are
     "#]]
     .assert_eq(&missing);
     assert_eq!(code, Some(2));
@@ -38,7 +40,9 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
         error: wheel `pkg/Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl` is damaged: it is not a whole zip archive (Missing end of central directory)
         hint: copy the file again from its source
         error: failed to open the base `oci:nowhere`
-        caused by: `/nowhere` is not an OCI image layout: there is no file `oci-layout` in it
+        caused by: failed to read `/nowhere/oci-layout`
+        caused by: No such file or directory (os error 2)
+        hint: check the path; one in a recipe begins at the recipe's folder, one in an argument where you are
     "#]]
     .assert_eq(&say(folder.path(), &build).1);
     // Whoever has to copy the base first is told of the packages before that.
@@ -109,8 +113,8 @@ fn doctor_knows_what_the_sample_needs() {
     expect![[r#"
         WRONG    packages     PyPI's are not there, and `python3` has no pip
                  ->           install Python's pip, as by `apt-get install python3-pip`
-        WRONG    base         `nowhere` is not an OCI image layout: there is no file `oci-layout` in it
-                 ->           name another with `--base`
+        WRONG    base         failed to read `nowhere/oci-layout`: No such file or directory (os error 2)
+                 ->           check the path; one in a recipe begins at the recipe's folder, one in an argument where you are
     "#]]
     .assert_eq(&examine());
     // Wheels that are there need no pip; they are read.
@@ -144,4 +148,31 @@ fn a_fetch_is_told_in_one_line() {
     "#]]
     .assert_eq(&fetch());
     expect!["all that is wanted is in `pkg/pypi`: 1 wheel, 5 B\n"].assert_eq(&fetch());
+}
+
+#[test]
+fn a_value_of_the_environment_is_told_by_its_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str], variable: (&str, &str)| {
+        let mut command = program(folder.path(), arguments);
+        command.env(variable.0, variable.1);
+        let (code, _, said) = run(command);
+        assert_eq!(code, Some(2), "{said}");
+        said.lines().next().unwrap_or_default().to_owned() + "\n"
+    };
+    expect![[r#"
+        error: invalid value 'latest' for 'the environment variable timestamp': timestamp `latest` must hold only digits (character 1, `l`)
+        error: invalid value '' for 'the environment variable org_name': organisation `` must not be empty (character 1, the end)
+        error: a value is required for 'the environment variable FMTK_STORE' but none was supplied
+        error: invalid value 'latest' for '--timestamp <TS>': timestamp `latest` must hold only digits (character 1, `l`)
+    "#]]
+    .assert_eq(
+        &[
+            said(&["push", "--dry-run"], ("timestamp", "latest")),
+            said(&["push", "--dry-run"], ("org_name", "")),
+            said(&["image"], ("FMTK_STORE", "")),
+            said(&["push", "--timestamp=latest"], ("timestamp", "latest")),
+        ]
+        .concat(),
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use expect_test::expect;
 use oci_image::{Digest, Store};
 use registry_fake::FakeRegistry;
 use serde_json::{Value, json};
@@ -52,10 +53,11 @@ impl BuiltImage {
         self.folder.path()
     }
 
-    /// Has the store remember that this was built last from the workspace.
+    /// Has the store remember that this was built last from the recipe of the workspace.
     fn built_here(&self, digest: &Digest) {
         let latest = json!({ "repository": "fmtk-ma", "tag": TAG, "digest": digest });
-        self.store.put_record("latest-image", self.workspace().to_str().unwrap(), &latest).unwrap();
+        let recipe = self.workspace().join("image.toml");
+        self.store.put_record("latest-image", recipe.to_str().unwrap(), &latest).unwrap();
     }
 
     /// Pushes to a registry in memory; the exit code and what was said.
@@ -78,9 +80,9 @@ fn an_image_that_is_whole_is_pushed() {
     assert_eq!(fake.tag("o/fmtk-ma", TAG), Some(image.manifest.to_string()));
 }
 
-/// After a build that failed, or a sample, `push` took what was built last without a word.
+/// `push` took what was built last without a word: after a build that failed, and a trial with other packages.
 #[test]
-fn what_is_taken_though_it_was_not_named_is_said_where_another_may_be_meant() {
+fn an_image_that_may_not_be_the_one_meant_is_told_or_has_to_be_named() {
     let image = BuiltImage::new();
     let (_, said) = image.push(&FakeRegistry::start());
     assert!(!said.contains("note: "), "{said}");
@@ -91,13 +93,40 @@ fn what_is_taken_though_it_was_not_named_is_said_where_another_may_be_meant() {
     assert!(said.contains("warning: this image is of 20221109000000; an `image` after it has failed"), "{said}");
     image.built_here(&image.manifest);
     let mut record: Value = image.store.record("image", &format!("fmtk-ma:{TAG}")).unwrap().unwrap();
-    record["sample"] = json!(true);
+    record["arguments"] = json!("--pkg 'my pkg'");
     image.store.put_record("image", &format!("fmtk-ma:{TAG}"), &record).unwrap();
-    let (_, said) = image.push(&FakeRegistry::start());
-    let sample = format!("warning: the image built last, `fmtk-ma:{TAG}`, is the sample\n");
-    assert!(said.starts_with(&sample) && !said.contains("failed"), "{said}");
-    let named = ["push", "--tag", TAG, "--org", "o", "--dry-run"];
-    assert!(!image.run(&named).1.contains("note: "));
+    let (code, said) = image.push(&FakeRegistry::start());
+    assert_eq!(code, Some(2), "{said}");
+    expect![[r#"
+        error: the last image of `FOLDER/image.toml` was built with `--pkg 'my pkg'`
+        hint: if that is the one to push, name it: `cargo xtask push 20221109000000`; in the store, newest first: `TAG` (built with `--pkg 'my pkg'`)
+    "#]]
+    .assert_eq(&said.replace(image.workspace().to_str().unwrap(), "FOLDER").replace(TAG, "TAG"));
+    for name in [TAG, "20221109000000", &format!("fmtk-ma:{TAG}")] {
+        let (code, said) = image.run(&["push", name, "--org", "o", "--dry-run"]);
+        assert_eq!((code, said.as_str()), (Some(0), ""), "{name}");
+    }
+    let (code, said) = image.run(&["push", "20221109000001", "--org", "o", "--dry-run"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("no image with timestamp `20221109000001` in the store `"), "{said}");
+}
+
+/// A build into another store was answered as if there had been none.
+#[test]
+fn a_store_without_an_image_of_the_recipe_is_named() {
+    let image = BuiltImage::new();
+    let store = image.workspace().join("other");
+    let (_, said) = image.run(&["push", "--org", "o", "--store", store.to_str().unwrap()]);
+    let recipe = image.workspace().join("other.toml");
+    fs::write(&recipe, "").unwrap();
+    let (_, other) = image.run(&["push", "--org", "o", "--recipe", recipe.to_str().unwrap()]);
+    expect![[r#"
+        error: the store `FOLDER/other` has no image that was built from `FOLDER/image.toml`
+        hint: run `cargo xtask image` first; if it was built into another store, name that with `--store DIR`
+        error: the store `FOLDER/store` has no image that was built from `FOLDER/other.toml`
+        hint: in the store, newest first: `TAG`; name the one you want
+    "#]]
+    .assert_eq(&(said + &other).replace(image.workspace().to_str().unwrap(), "FOLDER").replace(TAG, "TAG"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The call as hints name it: the commands that help it, with the arguments of this very call.
 
+use std::fmt::Display;
+
 use super::RecipeArgs;
 use crate::terminal::shell;
 
@@ -18,15 +20,8 @@ pub struct Call {
 
 impl From<&RecipeArgs> for Call {
     fn from(args: &RecipeArgs) -> Self {
-        let mut arguments = String::new();
-        let mut add = |flag: &str, value: &str| arguments.push_str(&format!(" {flag} {}", shell::word(value)));
-        if let Some(recipe) = &args.recipe {
-            add("--recipe", &recipe.to_string_lossy());
-        }
-        if let Some(pkg) = &args.pkg {
-            add("--pkg", &pkg.to_string_lossy());
-        }
-        args.set.iter().for_each(|set| add("--set", set));
+        let recipe = args.recipe.as_ref().map(|recipe| flag("--recipe", recipe.to_string_lossy()));
+        let arguments = recipe.unwrap_or_default() + &args.inputs();
         let sample = if args.sample { " --sample" } else { "" };
         Self {
             fetch: format!("cargo xtask fetch{sample}{arguments}"),
@@ -38,6 +33,24 @@ impl From<&RecipeArgs> for Call {
             }),
         }
     }
+}
+
+impl RecipeArgs {
+    /// The arguments that choose other than the recipe does, as a shell reads them.
+    pub fn overrides(&self, base: Option<&str>) -> String {
+        let sample = if self.sample { " --sample" } else { "" };
+        let base = base.map(|base| flag("--base", base)).unwrap_or_default();
+        format!("{sample}{base}{}", self.inputs()).trim_start().to_owned()
+    }
+
+    fn inputs(&self) -> String {
+        let pkg = self.pkg.iter().map(|pkg| flag("--pkg", pkg.to_string_lossy()));
+        pkg.chain(self.set.iter().map(|set| flag("--set", set))).collect()
+    }
+}
+
+fn flag(name: &str, value: impl Display) -> String {
+    format!(" {name} {}", shell::word(value))
 }
 
 impl Call {

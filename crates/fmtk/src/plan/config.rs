@@ -6,14 +6,19 @@ use oci_image::ConfigEdits;
 
 use super::{Inputs, PlannedScripts};
 use crate::{
-    recipe::{RANKS, Recipe, resolve_environment},
+    recipe::{RANKS, Recipe, environment_doubts, resolve_environment},
     resolve::tools,
 };
 use image_name::ImageRef;
 
-pub(super) fn config(inputs: &Inputs<'_>, scripts: Option<&PlannedScripts>) -> anyhow::Result<ConfigEdits> {
+pub(super) fn config(
+    inputs: &Inputs<'_>,
+    scripts: Option<&PlannedScripts>,
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<ConfigEdits> {
     let Recipe { user, workdir, environment, labels, versions, launch, .. } = inputs.recipe;
     let base_env = inputs.base.config.env().into_iter().collect();
+    warnings.extend(environment_doubts(environment, &base_env));
     let title = inputs.recipe.registry.repository.to_string();
     let mut all: BTreeMap<String, String> = [
         ("org.opencontainers.image.title", title),

@@ -271,7 +271,7 @@ impl Plan {
             },
             layers,
             folders,
-            config: config::config(inputs, scripts.as_ref())?,
+            config: config::config(inputs, scripts.as_ref(), &mut warnings)?,
             scripts,
             parents,
             max_layer,

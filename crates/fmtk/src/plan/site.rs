@@ -19,7 +19,9 @@ pub(super) fn site(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
     let real = index.real_path(folder.as_str());
     let is_there = index.dirs.contains_key(&real);
     let sites = index.sites(interpreter);
-    if sites.as_ref().is_some_and(|sites| sites.contains(&real)) || is_on(inputs, index, "PYTHONPATH", &real) {
+    let at = sites.iter().flatten().position(|site| *site == real);
+    if at.is_some() || is_on(inputs, index, "PYTHONPATH", &real) {
+        shadowed(inputs, index, &sites.unwrap_or_default()[..at.unwrap_or(0)], warnings);
         return prefix(inputs, index, warnings);
     }
     let wheels_go = format!("wheels would go to `{folder}` of the base `{base}`");
@@ -42,6 +44,19 @@ pub(super) fn site(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
             let hint = sites.first().map(|site| way_out(index, python, site));
             let message = format!("{wheels_go}, into which its `{called}` does not look; it looks into {list}");
             problems.push(message, hint);
+        }
+    }
+}
+
+/// Warns of the base's copies of what wheels bring, in the folders that Python looks into `before` theirs.
+fn shadowed(inputs: &Inputs<'_>, index: &BaseIndex, before: &[String], warnings: &mut Vec<String>) {
+    for old in index.distributions.iter().filter(|old| before.contains(&old.location)) {
+        if inputs.wheels.iter().any(|wheel| wheel.facts.key() == old.key) {
+            let (name, version, location) = (&old.name, &old.version, &old.location);
+            warnings.push(format!(
+                "jobs would still find {name} {version} of the base: Python looks into its `{location}` before `{}`",
+                inputs.recipe.python.site_packages
+            ));
         }
     }
 }

@@ -14,7 +14,7 @@ use serde::{
 };
 use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value, de::from_document};
 
-use crate::terminal::report::Problems;
+use crate::terminal::{report::Problems, shell};
 
 /// Every key that has a default.
 const DEFAULTS: &str = include_str!("defaults.toml");
@@ -122,13 +122,23 @@ impl Document {
                 let hint = self.nearest::<T>(&path, &names);
                 self.note(span.start, format!("unknown key `{}`", keys(&path)), Some(hint));
             } else if !message.starts_with("missing key") || !removed.iter().any(is_known) {
-                self.note(span.start, format!("`{}`: {message}", keys(&path)), None);
+                let hint = self.as_array(span.start, &path, &message);
+                self.note(span.start, format!("`{}`: {message}", keys(&path)), hint);
             }
             remove(&mut self.written, &path);
             // The next element of an array is now where this one was.
             removed.retain(|one| !one.starts_with(&path));
             removed.extend(Some(path).filter(|path| matches!(path.last(), Some(Step::Key(_)))));
         }
+    }
+
+    /// How an argument gives a list; shells take the quotes of one that is not quoted as a whole.
+    fn as_array(&self, at: usize, path: &[Step], message: &str) -> Option<String> {
+        let (_, text) = self.argument(at)?.split_once('=').filter(|_| message.ends_with("expected an array"))?;
+        let items = text.trim().trim_matches(['[', ']', '"', '\'']).split(',').map(|item| Value::from(item.trim()));
+        let items: Vec<String> = items.map(|item| item.to_string()).collect();
+        let set = shell::word(format!("{}=[{}]", keys(path), items.join(", ")));
+        Some(format!("write a list: `--set {set}`"))
     }
 
     /// Whether an argument has the key.

@@ -81,6 +81,25 @@ pub fn resolve(environment: &Environment, base: &BTreeMap<String, String>) -> Ve
     environment.iter().map(|(name, value)| (name.clone(), value.resolve(base))).collect()
 }
 
+/// What is legal but likely a mistake: a reference to what the base does not set, and a shell's `$NAME`.
+pub fn doubts(environment: &Environment, base: &BTreeMap<String, String>) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for (name, Value(text)) in environment {
+        let used = text.split("${").skip(1).filter_map(|part| Some(part.split_once('}')?.0));
+        // What is put before the base's own list is often the first of it.
+        let empty = used.filter(|used| used != name && *used != "PATH" && !base.contains_key(*used));
+        doubts.extend(empty.map(|used| {
+            format!("`${{{used}}}` in `environment.{name}` stands for nothing: the base sets no such variable")
+        }));
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let literal = text.split('$').skip(1).map(|part| part.split(|c| !plain(c)).next().unwrap_or_default());
+        doubts.extend(literal.filter(|name| !name.is_empty()).map(|used| {
+            format!("`${used}` in `environment.{name}` stays as it is written; `${{{used}}}` is the base's value")
+        }));
+    }
+    doubts
+}
+
 impl Value {
     fn resolve(&self, base: &BTreeMap<String, String>) -> String {
         let of_base = |name: &str| match (base.get(name), name) {
@@ -157,6 +176,21 @@ mod tests {
         assert_eq!(resolved("/a/${X}/b", &[("X", "m")]), "/a/m/b");
         assert_eq!(resolved("${X}", &[("X", "plain text")]), "plain text");
         assert_eq!(resolved("$X $", &[("X", "no")]), "$X $");
+    }
+
+    #[test]
+    fn references_that_may_be_mistakes_are_told() {
+        let environment =
+            toml_edit::de::from_str("A = '${TYPO}/a:${A}:${B}'\nPATH = '/x:$PATH:${PATH}'\nC = '$ $1,'").unwrap();
+        let base = [("B".to_owned(), String::new())].into();
+        expect_test::expect![[r#"
+            `${TYPO}` in `environment.A` stands for nothing: the base sets no such variable
+            `$1` in `environment.C` stays as it is written; `${1}` is the base's value
+            `$PATH` in `environment.PATH` stays as it is written; `${PATH}` is the base's value
+        "#]]
+        .assert_eq(&(doubts(&environment, &base).join("\n") + "\n"));
+        let of_cann: Environment = toml_edit::de::from_str(OF_CANN).unwrap();
+        assert_eq!(doubts(&of_cann, &BTreeMap::new()), [""; 0]);
     }
 
     #[test]

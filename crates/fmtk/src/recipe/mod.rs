@@ -19,7 +19,12 @@ mod versions;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use anyhow::{Context, anyhow};
 use image_name::{Digest, ImageTag, NameError, Timestamp};
@@ -32,7 +37,7 @@ pub use self::{
     base::Base,
     cann::{Cann, Matcher},
     distribution::{Distribution, Requirement},
-    environment::{Environment, resolve as resolve_environment},
+    environment::{Environment, doubts as environment_doubts, resolve as resolve_environment},
     files::OwnFile,
     layout::{Dir, Layout},
     packages::{CANN, PYPI, PackageSpec, Pypi},
@@ -81,6 +86,16 @@ pub struct Recipe {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Bytes of a recipe, far above what anybody writes.
+const LIMIT: u64 = 1 << 20;
+
+/// The text of a file, which may be a pipe of the shell's, `<(…)`.
+fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let length = File::open(file)?.take(LIMIT + 1).read_to_string(&mut text)? as u64;
+    if length > LIMIT { Err(io::Error::other(format!("it has more than {LIMIT} bytes"))) } else { Ok(text) }
+}
+
 /// What the command's arguments change of the recipe.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Overrides<'a> {
@@ -93,7 +108,7 @@ pub struct Overrides<'a> {
 impl Recipe {
     /// Reads the recipe from its file. Where `required` is false, a file that is not there is an empty one.
     pub fn load(file: &Path, required: bool, overrides: Overrides<'_>) -> anyhow::Result<Self> {
-        let text = match fs::read_to_string(file) {
+        let text = match read(file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !required => String::new(),
             Err(error) => {

@@ -1,6 +1,6 @@
 //! The recipe as people write it: defaults, layers of settings, and every way to get it wrong.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use expect_test::expect_file;
 
@@ -66,6 +66,9 @@ fn a_missing_file_is_an_empty_one_unless_it_was_named() {
     assert_eq!(Recipe::load(&file, false, Overrides::default()).unwrap(), default());
     let error = Recipe::load(&file, true, Overrides::default()).unwrap_err();
     assert_eq!(report::exit(&error), report::Exit::Input);
+    // One that never ends.
+    let endless = report::render(&Recipe::load(Path::new("/dev/zero"), true, Overrides::default()).unwrap_err());
+    assert!(endless.contains("it has more than 1048576 bytes"), "{endless}");
     // Some editors begin a file with a byte order mark.
     fs::write(&file, "\u{feff}user = \"root\"\n").unwrap();
     assert_eq!(Recipe::load(&file, true, Overrides::default()).unwrap().user.to_string(), "root");

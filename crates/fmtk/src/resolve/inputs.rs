@@ -45,6 +45,12 @@ pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &P
     if !args.sample {
         return place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base });
     }
+    let file = place::recipe_file(args.recipe.as_deref())?;
+    if file.exists() {
+        let file = file.display();
+        progress
+            .line(&format!("note: the sample follows `{file}` too, but has packages, Python and system of its own"));
+    }
     match base {
         Some(base) => sample_recipe(args, base),
         None => sample_recipe(args, &sample::ensure_base(store, progress)?.to_string()),
@@ -86,7 +92,11 @@ pub fn packages(
         ));
     }
     for file in unused {
-        progress.warning(&format!("`{file}` in `{}` is for no kind in `[packages]` and is left out", folder.display()));
+        let why = match file.ends_with(".run") && !recipe.versions.has_cann() {
+            true => "is left out because `versions.cann` is `none`",
+            false => "is for no kind in `[packages]` and is left out",
+        };
+        progress.warning(&format!("`{file}` in `{}` {why}", folder.display()));
     }
     Ok(packages)
 }

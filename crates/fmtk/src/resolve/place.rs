@@ -71,6 +71,12 @@ pub fn store_flag(store: &Store) -> String {
     }
 }
 
+/// Where the recipe is: the file that is named, else `image.toml` of the workspace, which need not exist.
+pub fn recipe_file(file: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let file = file.map_or_else(|| workspace().join("image.toml"), Path::to_owned);
+    std::path::absolute(&file).with_context(|| format!("bad recipe `{}`", file.display()))
+}
+
 /// The recipe: the file that is named, else `image.toml` of the workspace where there is one.
 pub fn recipe(file: Option<&Path>) -> anyhow::Result<Recipe> {
     recipe_with(file, Overrides::default())

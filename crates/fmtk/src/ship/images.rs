@@ -34,7 +34,13 @@ pub fn run(args: &ImagesArgs, progress: &Progress) -> anyhow::Result<()> {
     let path = RepoPath::of(org, &recipe.registry.repository);
     let registry = connect::registry(host, &args.target.registry_args, &recipe.registry);
     let step = progress.step(format!("asking {host}"));
-    let tags = registry.tags(&path).with_context(|| format!("failed to list the images of `{org}` on `{host}`"))?;
+    let hinted = |error: registry::Error| {
+        let is_missing = matches!(error.cause(), registry::Cause::NotFound(..));
+        let hint = format!("nothing was pushed as `{path}` yet, or the organisation has another name");
+        report::hinted_if(error.into(), is_missing.then_some(hint))
+    };
+    let tags = registry.tags(&path).map_err(hinted);
+    let tags = tags.with_context(|| format!("failed to list the images of `{org}` on `{host}`"))?;
     // A request a tag.
     let images = side_by_side::map(&newest_first(tags), AT_ONCE, |(tag, parsed)| listed(&registry, &path, tag, parsed));
     let document: Vec<_> = images.iter().map(|image| image.json(&path)).collect();

@@ -7,8 +7,8 @@ use std::{
     time::Instant,
 };
 
-use anyhow::Context;
-use image_name::{Host, ImageRef, OrgName, RepoPath, Tag, Timestamp, user_image_url};
+use anyhow::{Context, anyhow};
+use image_name::{Host, ImageRef, OrgName, RepoPath, Timestamp, user_image_url};
 use oci_image::Store;
 use registry::{Arrival, Push, PushBlob, PushEvent, PushReport};
 use serde_json::json;
@@ -29,15 +29,14 @@ use crate::{
 /// Flags of `push`.
 #[derive(Debug, clap::Args)]
 pub struct PushArgs {
+    /// A tag or timestamp in the store [default: the last image of the recipe]
+    pub image: Option<String>,
     /// Where the image goes to.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Push the image with this timestamp [default: the last one built from this workspace]
+    /// Push the image with this timestamp, where none is named
     #[arg(long, value_name = "TS", env = "timestamp")]
     pub timestamp: Option<Timestamp>,
-    /// Push the image with this whole tag
-    #[arg(long, value_name = "TAG", conflicts_with = "timestamp")]
-    pub tag: Option<Tag>,
     /// Move the tag though it exists with another digest
     #[arg(long)]
     pub overwrite: bool,
@@ -54,22 +53,12 @@ pub struct PushArgs {
 
 /// Runs the command.
 pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
-    let workspace = place::workspace();
     let recipe = args.target.recipe()?;
-    let record = match (&args.tag, &args.timestamp) {
-        (Some(tag), _) => BuildRecord::load(store, &recipe.registry.repository, tag)?,
+    let record = match (&args.image, &args.timestamp) {
+        (Some(name), _) => BuildRecord::existing(store, name)?,
         (None, Some(timestamp)) => BuildRecord::with_timestamp(store, timestamp)?,
-        (None, None) => BuildRecord::latest(store, &workspace)?,
+        (None, None) => last_of_recipe(args, store, progress)?,
     };
-    if args.tag.is_none() && args.timestamp.is_none() {
-        let (name, time) = (record.name(), record.timestamp);
-        if record.sample {
-            progress.warning(&format!("the image built last, `{name}`, is the sample"));
-        }
-        if record::newer_unfinished(store, &workspace)? {
-            progress.warning(&format!("this image is of {time}; an `image` after it has failed or is not done yet"));
-        }
-    }
     {
         let _step = progress.step("checking the image in the store");
         intact::check(&record, store)?;
@@ -97,6 +86,25 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
         progress.line("next: put `user_image_url` into the job's app_config.yaml; `--app-config FILE` does that");
     }
     Ok(())
+}
+
+/// The last image of the recipe. One that arguments made other than the recipe says may have been a trial, so it has to
+/// be named.
+fn last_of_recipe(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<BuildRecord> {
+    let recipe = place::recipe_file(args.target.recipe.as_deref())?;
+    let record = BuildRecord::latest(store, &recipe)?;
+    if !record.arguments.is_empty() {
+        let message = format!("the last image of `{}` was built with `{}`", recipe.display(), record.arguments);
+        let (newest, timestamp) = (record::newest(&record::all(store)?), record.timestamp);
+        return Err(anyhow!(message))
+            .hint(format!("if that is the one to push, name it: `cargo xtask push {timestamp}`; {newest}"))
+            .input();
+    }
+    if record::newer_unfinished(store, &recipe)? {
+        let time = record.timestamp;
+        progress.warning(&format!("this image is of {time}; an `image` after it has failed or is not done yet"));
+    }
+    Ok(record)
 }
 
 fn set_url(file: &Path, url: &str, progress: &Progress) -> anyhow::Result<Planned> {

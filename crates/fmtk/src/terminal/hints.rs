@@ -39,11 +39,29 @@ fn of_logins(error: &CredentialsError) -> Option<String> {
     }
 }
 
-/// What to do about a store that is full: it is at fault, whatever was being written into it.
+/// What to do about a base in a file or folder that is not there.
+pub(super) fn of_base(cause: &(dyn Error + 'static)) -> Option<String> {
+    match cause.downcast_ref()? {
+        BaseError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
+            "check the path; one in a recipe begins at the recipe's folder, one in an argument where you are"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// What to do about a store that can't be written: it is at fault, whatever was being written into it.
 pub(super) fn of_store(cause: &(dyn Error + 'static)) -> Option<String> {
-    store_error(cause)
-        .filter(|error| error.is_full())
-        .map(|_| "free disk space where the store is, or name another folder for it with `--store DIR`".to_owned())
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match store_error(cause)? {
+        error if error.is_full() => {
+            Some("free disk space where the store is, or name another folder for it with `--store DIR`".to_owned())
+        }
+        StoreError::Io { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            Some("make the store writable for you, or name another folder for it with `--store DIR`".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// The store's error, which libraries show as their own: it is not among their causes.
@@ -113,9 +131,14 @@ mod tests {
     #[test]
     fn another_disk_and_another_error_have_hints_of_their_own() {
         let other = anyhow!(io::Error::from(io::ErrorKind::StorageFull)).context("failed to write `oci:/media/stick`");
-        for error in [other, full(io::ErrorKind::PermissionDenied).into()] {
+        for error in [other, full(io::ErrorKind::Interrupted).into()] {
             assert!(!report::render(&error).contains("hint"));
         }
+        let locked = report::render(&full(io::ErrorKind::PermissionDenied).into());
+        assert!(
+            locked
+                .ends_with("hint: make the store writable for you, or name another folder for it with `--store DIR`\n")
+        );
     }
 
     /// `push` named docker, which this host need not have, and `doctor` named us.

@@ -146,7 +146,7 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
     let said = chain.iter().filter_map(|cause| cause.downcast_ref::<Diagnostic>()?.hint.clone());
     let mut found: Vec<String> = said.collect();
     if found.is_empty() {
-        found.extend(chain.iter().find_map(|cause| hints::of_registry(*cause)));
+        found.extend(chain.iter().find_map(|cause| hints::of_registry(*cause).or_else(|| hints::of_base(*cause))));
     }
     found.extend(chain.iter().find_map(|cause| hints::of_store(*cause)));
     found.dedup();
@@ -167,12 +167,14 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// A message, printable and not longer than anybody reads.
+/// A message, printable and not longer than anybody reads. Its further lines are indented, so that none can look like a
+/// cause or a hint of ours.
 fn bounded(message: &str) -> String {
-    match message.char_indices().nth(LETTERS) {
+    let shown = match message.char_indices().nth(LETTERS) {
         Some((end, _)) => printable(&message[..end]) + " …",
         None => printable(message),
-    }
+    };
+    shown.trim_end().replace('\n', "\n  ")
 }
 
 /// The text that stderr shows for an error.
@@ -293,6 +295,8 @@ mod tests {
         let text = render(&hinted(error, "pull `\x1b`"));
         assert!(text.ends_with("caused by: `de\\u{1b}[31mmo\\u{9b}2J`\tü\nhint: pull `\\u{1b}`\n"), "{text}");
         assert_eq!(text.lines().next().unwrap().chars().count(), "error: ".len() + LETTERS + 2);
+        let text = render(&anyhow!("no layout in `x\nhint: run `rm -r /`"));
+        assert_eq!(text, "error: no layout in `x\n  hint: run `rm -r /`\n");
         let mut problems = Problems::default();
         (0..1000).for_each(|number| problems.push(number, None));
         let text = render(&problems.into_result().unwrap_err());

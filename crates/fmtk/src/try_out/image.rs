@@ -3,12 +3,14 @@
 use anyhow::{Context, anyhow, bail};
 use oci_image::Store;
 
+use std::path::Path;
+
 use crate::{
     engine::{self, Answer, EngineCommand},
     options::RegistryArgs,
     recipe::Recipe,
     record::{self, BuildRecord},
-    resolve::{base::Fallback, place},
+    resolve::base::Fallback,
     ship::{intact, lazy::LazyBase},
     terminal::{progress::Progress, report::WithHint, shell},
 };
@@ -24,10 +26,10 @@ pub enum TriedImage {
 
 impl TriedImage {
     /// The image of this name: a tag or timestamp in the store, with or without the repository, else a reference of the
-    /// engine's. Without a name, the last one built from this workspace.
-    pub fn new(name: Option<&str>, store: &Store) -> anyhow::Result<Self> {
+    /// engine's. Without a name, the last one built from the recipe in this file.
+    pub fn new(name: Option<&str>, recipe: &Path, store: &Store) -> anyhow::Result<Self> {
         let record = match name {
-            None => Some(BuildRecord::latest(store, &place::workspace())?),
+            None => Some(BuildRecord::latest(store, recipe)?),
             Some(name) => BuildRecord::named(store, name)?,
         };
         let by_name = || Self::Engine(name.unwrap_or_default().to_owned());

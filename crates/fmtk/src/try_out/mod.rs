@@ -45,7 +45,7 @@ Exit codes: 0 all nodes ended with 0; 1 one did not, and the table and the repor
 The containers have no network: ranks of several nodes can't talk to each other.
 ctrl-C stops the containers and removes them; what they wrote stays in the output folder.")]
 pub struct TryArgs {
-    /// A tag or timestamp in the store, or an image that the engine has [default: the last one built from this workspace]
+    /// A tag or timestamp in the store, or an image that the engine has [default: the last image of the recipe]
     pub image: Option<String>,
     /// Nodes of the job, a container each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -120,7 +120,7 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 
 /// Runs the command.
 pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
-    let image = TriedImage::new(args.image.as_deref(), store)?;
+    let image = TriedImage::new(args.image.as_deref(), &place::recipe_file(args.recipe.as_deref())?, store)?;
     if let Some(code) = args.code.as_deref().filter(|code| !code.is_dir()) {
         return Err(anyhow!("`{}` is not a directory", code.display()))
             .hint("name the folder of the training code with `--code`")

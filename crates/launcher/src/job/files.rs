@@ -68,6 +68,11 @@ pub fn file_name(id: &str) -> String {
     if name == "." || name == ".." { name.replace('.', "_") } else { name }
 }
 
+/// A name with those characters alone that the tuning kit allows in a folder's.
+pub fn plain(name: &str) -> String {
+    name.chars().map(|it| if it.is_ascii_alphanumeric() || "-_".contains(it) { it } else { '_' }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use crate::job::tests::{folders, job, of_test};

@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod files;
+mod master_port;
 pub mod paths;
 pub mod setup;
 pub mod variables;
@@ -10,7 +11,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rank_table::{Clues, DEFAULT_PATH, Format, Location, RankTable, Ready};
+use rank_table::{Clues, DEFAULT_PATH, Format, Location, Origin, RankTable, Ready};
 
 use crate::exit::{Exit, Failure};
 use crate::options::RunOptions;
@@ -77,13 +78,24 @@ pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
         return Source::Table(Location::given(path));
     }
     let location = rank_table::locate(lookup);
-    let several =
-        ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| lookup(name).is_some_and(|it| it != "1" && it != "0"));
-    let is_expected = location.origin != rank_table::Origin::Default
-        || several
+    let is_expected = location.origin != Origin::Default
+        || has_more_servers(lookup)
         || lookup("MA_VJ_NAME").is_some()
         || Path::new(DEFAULT_PATH).parent().is_some_and(Path::exists);
     if is_expected { Source::Table(location) } else { Source::Devices(vec![0]) }
+}
+
+/// Whether the platform says that this server is not the whole job.
+pub fn has_more_servers(lookup: Lookup) -> bool {
+    ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| lookup(name).is_some_and(|it| it != "1" && it != "0"))
+}
+
+/// Whether a table that is not there yet is worth a long wait. The platform mounts its folder before the container starts,
+/// and mounts none for a job that needs no table, one of PyTorch on a single server for example.
+pub fn is_table_likely(location: &Location, lookup: Lookup) -> bool {
+    let path = &location.path;
+    let is_of_platform = location.origin != Origin::Given && lookup("MA_VJ_NAME").is_some();
+    !is_of_platform || has_more_servers(lookup) || path.exists() || path.parent().is_some_and(Path::exists)
 }
 
 impl Job {
@@ -102,13 +114,12 @@ impl Job {
                 format!("rank table `{path}`: the server `{}` has no devices, so no rank is its", server.server_id);
             return Err(Failure::new(Exit::USAGE, text));
         }
-        let rank = |(local, device): (u32, &rank_table::Device)| Rank {
-            rank: device.rank,
-            local,
-            device: local,
-            physical: device.id,
+        // LOCAL_RANK is DEVICE_ID: PyTorch's scripts take the one for the other.
+        let rank = |device: &rank_table::Device| {
+            let logical = server.logical_id(device);
+            Rank { rank: device.rank, local: logical, device: logical, physical: device.id }
         };
-        let ranks = (0..).zip(&server.devices).map(rank).collect();
+        let ranks = server.devices.iter().map(rank).collect();
         let master = ready.table.instance_of_rank_0().map_or(&server.server_id, |it| &it.server_id).clone();
         let (host, by) = (server.server_id.clone(), found.by);
         let size = ready.table.rank_count();
@@ -151,10 +162,13 @@ impl Job {
 
 /// JOB_ID, as the vendor's scripts have it.
 fn id(lookup: Lookup) -> String {
+    given_id(lookup).unwrap_or_else(host_name)
+}
+
+/// The id that all servers of the job are given.
+fn given_id(lookup: Lookup) -> Option<String> {
     let set = |name| lookup(name).map(|it| it.to_string_lossy().into_owned());
-    set("BATCH_JOB_ID")
-        .or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
-        .unwrap_or_else(host_name)
+    set("BATCH_JOB_ID").or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
 }
 
 fn host_name() -> String {
@@ -228,6 +242,24 @@ mod tests {
     }
 
     #[test]
+    fn a_table_without_even_a_folder_is_not_likely_for_the_platform_s_single_server() {
+        const JOB: (&str, &str) = ("MA_VJ_NAME", "ma-job-1");
+        let folder = tempfile::tempdir().unwrap();
+        let of_variable = |name: &str| Location { path: folder.path().join(name), origin: Origin::RankTableFile };
+        for (location, variables, expected) in [
+            (of_variable("no/table.json"), &[JOB][..], false),
+            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "1")], false),
+            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "2")], true),
+            (of_variable("no/table.json"), &[JOB, ("MA_NUM_HOSTS", "2")], true),
+            (of_variable("no/table.json"), &[], true),
+            (of_variable("table.json"), &[JOB], true),
+            (Location::given(folder.path().join("no/table.json")), &[JOB], true),
+        ] {
+            assert_eq!(is_table_likely(&location, &of_test(variables)), expected, "{location:?} {variables:?}");
+        }
+    }
+
+    #[test]
     fn job_ids() {
         for (variables, expected) in [
             (&[("MA_VJ_NAME", "ma-job-12")][..], "modelarts-job-12"),
@@ -258,7 +290,8 @@ mod tests {
         let job = Job::of_table(ready.clone(), &of_test(&here), Vec::new()).expect("a job");
         assert_eq!(
             job.ranks,
-            [Rank { rank: 2, local: 0, device: 0, physical: 5 }, Rank { rank: 3, local: 1, device: 1, physical: 4 }]
+            [Rank { rank: 2, local: 1, device: 1, physical: 5 }, Rank { rank: 3, local: 0, device: 0, physical: 4 }],
+            "the driver's numbers follow the physical ones and not the order of the table"
         );
         assert_eq!((job.size, job.master.as_str(), job.host.as_str()), (4, "10.0.0.1", "10.0.0.2"));
         let lost = Job::of_table(ready, &|_| None, Vec::new()).expect_err("no clue").text;

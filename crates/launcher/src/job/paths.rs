@@ -4,21 +4,28 @@
 //! at all. One that applies and fails is passed over, and the note of a [`ChosenPath`] says so.
 
 use std::fs::{self, DirBuilder, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use nix::unistd::{AccessFlags, access, mkstemp};
 
-use super::files::device_folder;
+use super::files::{self, device_folder};
 use super::{Lookup, variables};
 use crate::exit::{Exit, Failure};
+
+/// Name of a mirror: what a task makes, until it is copied to object storage.
+pub const OUTPUT: &str = "fmtk_output";
 
 /// What the choice depends on.
 pub struct Surroundings<'a> {
     pub lookup: Lookup<'a>,
-    /// Our effective uid: names the private folder below `/tmp`, and must own it.
+    /// Our effective uid: a guarded folder has to belong to it.
     pub uid: u32,
+    /// Name of the folder that this run has for itself below a shared one.
+    pub own: &'a str,
     /// What fixed paths such as `/tmp` and `/cache` are below: `/`, but in tests.
     pub root: &'a Path,
     /// Make nothing and judge by permissions alone, as `--dry-run` must.
@@ -27,8 +34,20 @@ pub struct Surroundings<'a> {
 
 impl Surroundings<'_> {
     pub fn real(dry: bool) -> Surroundings<'static> {
-        Surroundings { lookup: &variables::own, uid: nix::unistd::geteuid().as_raw(), root: Path::new("/"), dry }
+        let uid = nix::unistd::geteuid().as_raw();
+        Surroundings { lookup: &variables::own, uid, own: own_name(), root: Path::new("/"), dry }
     }
+}
+
+/// With the job's id, so that people see whose it is, and a number that no other run has: neither of this job, nor in
+/// another container. The same in the launcher and its guardian, once one of them was asked before they part.
+fn own_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        // Short, as a socket's path has 108 bytes at most.
+        let job: String = files::plain(&super::id(&variables::own)).chars().take(40).collect();
+        format!("fmtk-{job}-{:08x}", RandomState::new().hash_one(job.as_str()) as u32)
+    })
 }
 
 /// The absolute path of a folder that can be written to, and a sentence on the choices before it that could not be used.
@@ -41,50 +60,83 @@ pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<ChosenPath, F
     if let Some(given) = given {
         // The ranks may have another working folder, so a relative path would mean another place to them.
         let path = std::path::absolute(given).unwrap_or_else(|_| given.into());
-        return choose(around, WHAT, "`--log-dir` takes a folder that can be written to", 0o755, vec![own(path)], &[]);
+        return choose(around, WHAT, "`--log-dir` takes a folder that can be written to", 0o755, vec![open(path)], &[]);
     }
     let mut choices = Vec::new();
     // The vendor's rule: only where the platform has made it.
     if let Some(log) = below_var(around, "MA_MOUNT_PATH", "log").filter(|log| !is_missing(log)) {
-        choices.push(own(log));
+        choices.push(open(log));
     }
-    choices.push(own(around.root.join("tmp/log")));
-    choices.extend(cache(around, "log"));
-    choices.extend(below_var(around, "TMPDIR", "log").map(own));
-    choices.push(private(around.root.join("tmp"), around.uid, "log"));
+    let tmp = around.root.join("tmp");
+    choices.push(guarded(tmp.join("log")));
+    choices.extend(cache(around).map(|it| guarded(it.join("log"))));
+    choices.extend(below_var(around, "TMPDIR", "log").map(guarded));
+    // What outlives the run can't be in a folder of its own.
+    let ours = tmp.join(format!("fmtk-{}", around.uid));
+    choices.push(Choice { path: ours.join("log"), guard: Some(ours) });
     choose(around, WHAT, "give one with `--log-dir`", 0o755, choices, &[])
 }
 
 pub fn rank_table(around: &Surroundings) -> Result<ChosenPath, Failure> {
-    let named = below_var(around, "MA_MOUNT_PATH", "rank_table");
-    scratch(around, "the converted rank table", named, "rank_table", &[])
+    let named = below_var(around, "MA_MOUNT_PATH", "rank_table").map(open);
+    scratch(around, "the converted rank table", named.into_iter().collect(), "rank_table", &[])
 }
 
 /// The folder in which every one of `devices` has, or can have, its [`device_folder`]; they are made, mode 0750, since
 /// the tuning kit refuses wider ones.
 pub fn work(around: &Surroundings, devices: &[u32]) -> Result<ChosenPath, Failure> {
-    scratch(around, "the ranks' work", below_var(around, "MA_MOUNT_PATH", "workspace"), "", devices)
+    let named = below_var(around, "MA_MOUNT_PATH", "workspace").map(open);
+    scratch(around, "the ranks' work", named.into_iter().collect(), "", devices)
 }
 
 /// The folder for what comes from object storage or goes there, called `name`, below FMTK_CACHE or /cache; with an empty
 /// name the one above them.
 pub fn mirror(around: &Surroundings, name: &str) -> Result<ChosenPath, Failure> {
-    scratch(around, "what is copied", var(around, "FMTK_CACHE").map(|it| join(it, name)), name, &[])
+    let mut named: Vec<Choice> = var(around, "FMTK_CACHE").map(|it| open(join(it, name))).into_iter().collect();
+    let in_cache = if name.is_empty() { open } else { guarded };
+    named.extend(cache(around).map(|it| in_cache(join(it, name))));
+    scratch(around, "what is copied", named, name, &[])
 }
 
-/// A folder that need not outlive the container: the one that is named, else `name` in the cache, else in a folder of our own.
+/// A folder that need not outlive the job: one that is named, else `name` in the folder of this run.
+///
+/// What MA_MOUNT_PATH and FMTK_CACHE name, and what the launch kit has in /cache, keeps its name, as scripts rely on it: each
+/// container has its own. Whatever else jobs may share has a folder for each run.
 fn scratch(
     around: &Surroundings,
     what: &'static str,
-    named: Option<PathBuf>,
+    mut choices: Vec<Choice>,
     name: &str,
     devices: &[u32],
 ) -> Result<ChosenPath, Failure> {
-    let mut choices: Vec<Choice> = named.map(own).into_iter().collect();
-    choices.extend(cache(around, name));
-    choices.extend(var(around, "TMPDIR").map(|tmp| private(tmp, around.uid, name)));
-    choices.push(private(around.root.join("tmp"), around.uid, name));
+    let of_run = own_folders(around).into_iter();
+    choices.extend(of_run.map(|own| Choice { path: join(own.clone(), name), guard: Some(own) }));
     choose(around, what, "set `TMPDIR` to a folder that can be written to", 0o750, choices, devices)
+}
+
+/// Where the folder of this run may be.
+fn own_folders(around: &Surroundings) -> Vec<PathBuf> {
+    let shared = cache(around).into_iter().chain(var(around, "TMPDIR")).chain([around.root.join("tmp")]);
+    shared.map(|it| it.join(around.own)).collect()
+}
+
+/// Removes the folder of this run with all that is in it, but not a task's output that may not be saved yet. Gives what has
+/// to be said.
+pub fn remove_own(around: &Surroundings, is_success: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    for own in own_folders(around) {
+        if trusted(&own, around.uid).is_err() {
+            continue;
+        }
+        let output = own.join(OUTPUT);
+        let has_output = fs::read_dir(&output).is_ok_and(|mut it| it.next().is_some());
+        if has_output && !is_success {
+            notes.push(format!("the output of this task is kept in `{}`", output.display()));
+        } else if let Err(error) = fs::remove_dir_all(&own) {
+            notes.push(format!("failed to remove `{}`: {error}", own.display()));
+        }
+    }
+    notes
 }
 
 pub fn is_home_usable(around: &Surroundings) -> bool {
@@ -107,26 +159,21 @@ pub fn own_home() -> Option<PathBuf> {
 
 struct Choice {
     path: PathBuf,
-    /// The folder on the way to `path` that must be ours alone, as others can write to what holds it.
-    private: Option<PathBuf>,
+    /// The folder, `path` or one above it, that must be ours alone, as others can write to what holds it.
+    guard: Option<PathBuf>,
 }
 
-fn own(path: PathBuf) -> Choice {
-    Choice { path, private: None }
+fn open(path: PathBuf) -> Choice {
+    Choice { path, guard: None }
+}
+
+fn guarded(path: PathBuf) -> Choice {
+    Choice { guard: Some(path.clone()), path }
 }
 
 /// The platform's disk for a job; elsewhere there is none, and root should not put one at the top of the machine.
-fn cache(around: &Surroundings, name: &str) -> Option<Choice> {
-    let cache = around.root.join("cache");
-    if is_missing(&cache) {
-        return None;
-    }
-    Some(own(join(cache, name)))
-}
-
-fn private(tmp: PathBuf, uid: u32, name: &str) -> Choice {
-    let ours = tmp.join(format!("fmtk-{uid}"));
-    Choice { path: join(ours.clone(), name), private: Some(ours) }
+fn cache(around: &Surroundings) -> Option<PathBuf> {
+    Some(around.root.join("cache")).filter(|it| !is_missing(it))
 }
 
 /// Joining an empty name would add a slash to the path.
@@ -156,7 +203,7 @@ fn choose(
     devices: &[u32],
 ) -> Result<ChosenPath, Failure> {
     let mut failed: Vec<String> = Vec::new();
-    for (index, Choice { path, private }) in choices.iter().enumerate() {
+    for (index, Choice { path, guard }) in choices.iter().enumerate() {
         // `TMPDIR=/tmp` names one choice twice: once is enough.
         if choices[..index].iter().any(|before| before.path == *path) {
             continue;
@@ -166,7 +213,7 @@ fn choose(
             folders.push(path.clone());
         }
         let wrong = folders.iter().find_map(|folder| {
-            let error = usable(around, folder, mode, private.as_deref()).err()?;
+            let error = usable(around, folder, mode, guard.as_deref()).err()?;
             Some(format!("`{}`: {error}", folder.display()))
         });
         let Some(wrong) = wrong else {
@@ -183,22 +230,20 @@ fn choose(
 /// Makes the folder where it is missing and writes a file to it, which is removed again: access(2) says yes to root in places
 /// that root can't write to either. A dry run asks that nevertheless, of the folder or the nearest one above it.
 ///
-/// `private` is the folder or one above it, and has to be a real one that only we can write to.
-fn usable(around: &Surroundings, folder: &Path, mode: u32, private: Option<&Path>) -> io::Result<()> {
+/// `guard` is the folder or one above it, and has to be a real one that only we can write to.
+fn usable(around: &Surroundings, folder: &Path, mode: u32, guard: Option<&Path>) -> io::Result<()> {
     // It would mean one place to the launcher and another to ranks, which start in the code folder.
     if !folder.is_absolute() {
         return Err(io::Error::other("not an absolute path"));
     }
-    if let Some(private) = private {
-        if !around.dry {
-            // 0700: the launcher and its ranks are one uid, and nobody else has any business in it.
-            let made = DirBuilder::new().mode(0o700).create(private);
-            made.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
-        }
-        match trusted(private, around.uid) {
-            // Only the folder itself would be made, so what holds it must be there.
-            Err(error) if around.dry && error.kind() == io::ErrorKind::NotFound => {
-                return ask(private.parent().unwrap_or(Path::new("/")));
+    if let Some(guard) = guard {
+        match trusted(guard, around.uid) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && around.dry => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // 0700: the launcher and its ranks are one uid, and nobody else has any business in it.
+                let mode = if guard == folder { mode } else { 0o700 };
+                DirBuilder::new().recursive(true).mode(mode).create(guard)?;
+                trusted(guard, around.uid)?;
             }
             checked => checked?,
         }

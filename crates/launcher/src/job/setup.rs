@@ -9,6 +9,7 @@ use rank_table::FILE_NAME;
 
 use super::bind;
 use super::files::Folders;
+use super::master_port::{self, MasterPort};
 use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
 use super::{Job, Rank};
@@ -25,6 +26,7 @@ pub struct Setup {
     pub folders: Folders,
     /// What the user should know about these choices, a sentence each.
     pub notes: Vec<String>,
+    master_port: MasterPort,
     /// Cores of each rank; none for all.
     cpus: Vec<Vec<u32>>,
 }
@@ -84,7 +86,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
             }
         }
     }
-    Ok(Setup { options, job, folders, notes, cpus })
+    let master_port = master_port::choose(&job, &variables::own);
+    Ok(Setup { options, job, folders, notes, master_port, cpus })
 }
 
 impl Setup {
@@ -94,7 +97,15 @@ impl Setup {
         job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {
             let label = if job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
             let on_console = options.console.as_ref().is_none_or(|it| it.contains(&rank.rank));
-            let of = RankContext { job, rank, folders, task: options.task, attempt, lookup: &variables::own };
+            let of = RankContext {
+                job,
+                rank,
+                folders,
+                task: options.task,
+                master_port: self.master_port.number,
+                attempt,
+                lookup: &variables::own,
+            };
             RankPlan {
                 rank: *rank,
                 sink: Sink { label, file: folders.log_file(job, rank, attempt), on_console },

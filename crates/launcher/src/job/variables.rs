@@ -44,6 +44,8 @@ pub struct RankContext<'a> {
     pub folders: &'a Folders,
     /// Where the ranks are a task's.
     pub task: Option<TaskRanks>,
+    /// What MASTER_PORT is, unless it was set.
+    pub master_port: u16,
     /// How often the ranks have been started, this time included.
     pub attempt: u32,
     pub lookup: Lookup<'a>,
@@ -72,12 +74,23 @@ const VARIABLES: &[Variable] = &[
     read("MA_CURRENT_HOST_IP", "`server_id` of this server"),
     read("VC_TASK_INDEX", "number of this server, from 0; a `task` with one that is not a number is refused"),
     read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
-    read("VC_WORKER_NUM", "number of servers; of several each waits for a rank table"),
-    read("MA_NUM_HOSTS", "the same, where VC_WORKER_NUM is not set"),
-    read("MA_VJ_NAME", "name of the job; with it a rank table is waited for"),
+    read("VC_WORKER_NUM", "number of servers, which has to be that of the rank table; of several each waits for one"),
+    read("MA_NUM_HOSTS", "the same"),
+    read(
+        "MA_VJ_NAME",
+        "name of the job; with it a rank table is waited for, a minute where there is one server and not even the table's \
+         folder exists",
+    ),
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
-    read("MA_MOUNT_PATH", "the platform's folder, with `log`, `rank_table` and `workspace` in it"),
-    read("TMPDIR", "for folders that can be made nowhere else"),
+    read(
+        "MA_MOUNT_PATH",
+        "the platform's folder, with `log`, `rank_table` and `workspace` in it; two jobs in one container need one each",
+    ),
+    read(
+        "TMPDIR",
+        "where there is no /cache: for a folder of this run alone, `fmtk-<job>-<number>`, which is removed at its end; \
+         without it /tmp",
+    ),
     read("PATH", "where programs are looked for"),
     read("NO_COLOR", "without colours on a terminal, too"),
     read("TERM", "`dumb` does the same"),
@@ -87,7 +100,11 @@ const VARIABLES: &[Variable] = &[
          `launch.ranks` of the recipe",
     ),
     read("FMTK_SCRIPTS", "by `task` alone: folder of the vendor's scripts, in place of `/home/ma-user/ascend910`"),
-    read("FMTK_CACHE", "by `task` alone: folder for copies from and to object storage, in place of `/cache`"),
+    read(
+        "FMTK_CACHE",
+        "by `task` alone: folder for copies from and to object storage, in place of `/cache`; two tasks in one container \
+         need one each",
+    ),
     read("FMTK_STORAGE_HELPER", "by `task` alone: program that copies, in place of the image's Python and MoXing"),
     set("JOB_ID", "", "BATCH_JOB_ID, else MA_VJ_NAME with `ma-job` as `modelarts-job`, else the host's name", |of| {
         is(&of.job.id)
@@ -99,7 +116,13 @@ const VARIABLES: &[Variable] = &[
         |of| is(of.rank.rank),
     ),
     set("RANK_SIZE", "", "ranks of the whole job", |of| is(of.job.size)),
-    set("DEVICE_ID", "", "logical number of the rank's device on its server", |of| is(of.rank.device)),
+    set(
+        "DEVICE_ID",
+        "",
+        "the driver's number of the rank's device, from 0: its place among those of this server by `device_id`, in whatever \
+         order the table has them; of `--devices` the number itself",
+        |of| is(of.rank.device),
+    ),
     set("ASCEND_DEVICE_ID", "", "the same", |of| is(of.rank.device)),
     set(
         "RANK_TABLE_FILE",
@@ -133,16 +156,28 @@ const VARIABLES: &[Variable] = &[
         |of| Is(of.folders.code.clone().into()),
     )),
     set("RANK", "", "RANK_ID, for PyTorch", |of| is(of.rank.rank)),
-    set("LOCAL_RANK", "", "the rank's number on its server, from 0", |of| is(of.rank.local)),
+    set("LOCAL_RANK", "", "the rank's number on its server, from 0; DEVICE_ID where there is a rank table", |of| {
+        is(of.rank.local)
+    }),
     set("WORLD_SIZE", "", "RANK_SIZE, for PyTorch", |of| is(of.job.size)),
     set("LOCAL_WORLD_SIZE", "", "ranks of this server", |of| is(of.job.ranks.len())),
     set("MASTER_ADDR", "kept where it is set", "server of rank 0, unless it was set", |of| {
         of.set_or("MASTER_ADDR", &of.job.master)
     }),
-    set("MASTER_PORT", "kept where it is set", "29500, unless it was set", |of| of.set_or("MASTER_PORT", "29500")),
-    set("FMTK_WORK_DIR", "", "a folder of the rank's own for whatever it likes", |of| {
-        Is(of.folders.work_of(of.rank).into())
-    }),
+    set(
+        "MASTER_PORT",
+        "kept where it is set",
+        "a free port from 29500 on; one of 29500 to 32499 by BATCH_JOB_ID, else MA_VJ_NAME, where there are several servers, \
+         and 29500 where neither is set; unless it was set",
+        |of| of.set_or("MASTER_PORT", &of.master_port.to_string()),
+    ),
+    set(
+        "FMTK_WORK_DIR",
+        "",
+        "a folder of the rank's own for whatever it likes: `workspace/device<D>` of MA_MOUNT_PATH, else one that is \
+         removed at the end",
+        |of| Is(of.folders.work_of(of.rank).into()),
+    ),
     set("FMTK_ATTEMPT", "", "1, and one more for each time the ranks were started again", |of| is(of.attempt)),
     for_scripts(set(
         "HOME",
@@ -190,7 +225,7 @@ impl RankContext<'_> {
 pub fn page() -> String {
     let mut page = String::from(
         "# Variables and exit codes of fmtk-launch\n\n\
-         `fmtk-launch env --list` prints this page, which a test compares with the code; `fmtk-launch env` prints what a rank would get.\n\
+         `fmtk-launch env --list` prints this page, which a test compares with the code; `fmtk-launch env` prints what a rank would get, but for MASTER_PORT and the folder of a run, which each run chooses.\n\
          A variable that is empty counts as not set.\n\n\
          | variable | what the launcher reads in it | what its ranks find in it |\n|---|---|---|\n",
     );
@@ -215,14 +250,22 @@ pub fn page() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Exit;
+    use crate::exit::{Code, Exit};
     use crate::job::tests::{folders, job, of_test};
 
     fn of_second(folders: &Folders, variables: &[(&str, &str)], task: Option<TaskRanks>) -> String {
         let mut job = job("modelarts-job-1");
         job.by_scripts = task.is_some_and(|it| it.by_scripts);
         let lookup = of_test(variables);
-        let of = RankContext { job: &job, rank: &job.ranks[1], folders, task, attempt: 1, lookup: &lookup };
+        let of = RankContext {
+            job: &job,
+            rank: &job.ranks[1],
+            folders,
+            task,
+            master_port: 29_503,
+            attempt: 1,
+            lookup: &lookup,
+        };
         let line = |(name, value): (&str, Option<OsString>)| match value {
             Some(value) => format!("{name}={}\n", value.display()),
             None => format!("{name} is removed\n"),
@@ -248,7 +291,7 @@ mod tests {
             WORLD_SIZE=16
             LOCAL_WORLD_SIZE=2
             MASTER_ADDR=10.0.0.9
-            MASTER_PORT=29500
+            MASTER_PORT=29503
             FMTK_WORK_DIR=/w/device1
             FMTK_ATTEMPT=1
         "#]]
@@ -286,8 +329,8 @@ mod tests {
     #[test]
     fn every_code_of_the_launcher_s_own_is_in_the_table() {
         let own = [Exit::SUCCESS, Exit::FAILURE, Exit::USAGE, Exit::STALLED, Exit::LAUNCHER];
-        for Exit(code) in own.into_iter().chain([Exit::NOT_EXECUTABLE, Exit::NOT_FOUND]) {
-            assert!(exit::CODES.iter().any(|it| it.0 == code.to_string()), "{code}");
+        for exit in own.into_iter().chain([Exit::NOT_EXECUTABLE, Exit::NOT_FOUND]) {
+            assert!(exit::CODES.iter().any(|it| it.0 == Code::Own(exit)), "{exit:?}");
         }
     }
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::arguments::Request;
 use super::check::{Task, Where};
 use crate::exit::{Exit, Failure};
-use crate::job::paths::{self, Surroundings};
+use crate::job::files;
+use crate::job::paths::{self, OUTPUT, Surroundings};
 use crate::job::{self, Lookup, Source, variables};
 use crate::options::{RunOptions, TaskRanks};
 use crate::storage::Copy;
@@ -37,7 +38,7 @@ pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Transfers), 
             (path, None)
         }
         Where::Storage(url) => {
-            let path = arranged.mirror("fmtk_output")?;
+            let path = arranged.mirror(OUTPUT)?;
             let copy = Copy::new("output_path", "put", &path, format!("{url}/{own}"));
             (path, Some(copy))
         }
@@ -126,13 +127,11 @@ impl Arranged<'_> {
 }
 
 /// What the task is called in folders of its output and logs.
-///
-/// The tuning kit refuses folders with other characters, so those become `_`.
 fn name(lookup: Lookup) -> String {
     let name = lookup("MA_VJ_NAME");
     let name = name
         .map_or_else(|| "default_model_task".into(), |it| it.to_string_lossy().replacen("ma-job", "modelarts-job", 1));
-    name.chars().map(|it| if it.is_ascii_alphanumeric() || "-_".contains(it) { it } else { '_' }).collect()
+    files::plain(&name)
 }
 
 /// Makes a folder as the tuning kit wants it.

@@ -12,6 +12,7 @@ use std::io::Write;
 pub use arguments::Request;
 
 use crate::exit::{Exit, Failure};
+use crate::job::paths::{self, Surroundings};
 use crate::job::variables;
 use crate::printable;
 use crate::run;
@@ -34,7 +35,8 @@ fn obey(request: Request) -> Result<Exit, Failure> {
     let (checked, notes) = check::check(&request, &variables::own)?;
     notes.iter().for_each(|note| say(&format!("warning: {note}")));
     let is_dry = request.options.dry_run;
-    let (options, transfers) = arrange::arrange(request, checked)?;
+    let arranged = arrange::arrange(request, checked);
+    let (options, transfers) = arranged.inspect_err(|_| drop(paths::remove_own(&Surroundings::real(is_dry), false)))?;
     if !is_dry {
         return run::run(options, Some(transfers));
     }

@@ -3,19 +3,19 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 
-use crate::harness::{TestFolder, arranged, finish};
+use crate::harness::{TestFolder, arranged, finish, start, stop, until};
 
 #[test]
 fn folder_and_variables() {
     let place = TestFolder::new();
-    let mut command = place.shell("--devices 0-1 --code-dir ../work", "pwd; echo $MODEL_TASK_CWD $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $MASTER_ADDR:$MASTER_PORT; ls -d $ASCEND_PROCESS_LOG_PATH $FMTK_WORK_DIR");
+    let mut command = place.shell("--devices 0-1 --code-dir ../work", "pwd; echo $MODEL_TASK_CWD $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $MASTER_ADDR; ls -d $ASCEND_PROCESS_LOG_PATH $FMTK_WORK_DIR");
     fs::create_dir(place.path("work")).unwrap();
     finish(&mut command).ends(0);
     let code = place.path("code/../work").display().to_string();
     let log = place.path("mount/log/job/ascend/process_log/rank_1").display().to_string();
     let work = place.path("mount/workspace/device1").display().to_string();
     let real = place.path("work").display().to_string();
-    assert_eq!(place.log(1), format!("{real}\n{code} 1 1 2 2 127.0.0.1:29500\n{log}\n{work}\n"));
+    assert_eq!(place.log(1), format!("{real}\n{code} 1 1 2 2 127.0.0.1\n{log}\n{work}\n"));
 }
 
 #[test]
@@ -48,11 +48,35 @@ fn the_print_of_env_is_what_a_rank_has() {
     place.run("--devices 0-3 --console 2", "env").ends(0);
     let log = place.log(2);
     assert!(printed.lines().count() > 12, "{printed}");
-    for line in printed.lines() {
+    // Each takes a port that is free.
+    for line in printed.lines().filter(|it| !it.starts_with("MASTER_PORT=")) {
         assert!(log.lines().any(|it| it == line), "{line}\n{log}");
     }
     let refused = finish(&mut place.launcher(&["env", "--devices", "0-3", "--rank", "4"]));
     assert_eq!((refused.code, refused.stderr.as_str()), (2, "error: rank 4 is not on this server, which has 0-3\n"));
+}
+
+#[test]
+fn launchers_side_by_side_have_a_port_each() {
+    let place = TestFolder::new();
+    let launchers = ["one", "other"].map(|job| {
+        start(place.shell("--devices 0-1", "echo $MASTER_PORT; echo up; exec sleep 60").env("BATCH_JOB_ID", job))
+    });
+    let ports = ["one", "other"].map(|job| {
+        let of = |rank| {
+            let log = place.path(&format!("mount/log/{job}-proc-rank-{rank}-device-{rank}.txt"));
+            until("a port", || fs::read_to_string(&log).is_ok_and(|it| it.ends_with("up\n")));
+            fs::read_to_string(log).unwrap().lines().next().unwrap().parse::<u16>().unwrap()
+        };
+        assert_eq!(of(0), of(1), "{job}");
+        of(0)
+    });
+    assert!(ports[0] != ports[1] && ports.iter().all(|it| (29_500..32_500).contains(it)), "{ports:?}");
+    for launcher in launchers {
+        stop(launcher, libc::SIGTERM).ends(143);
+    }
+    let mut set = place.shell("--devices 0", "echo $MASTER_PORT");
+    assert_eq!(finish(set.env("MASTER_PORT", "7")).stdout, "[rank 0] 7\n");
 }
 
 #[test]
@@ -103,7 +127,7 @@ fn standard_input_is_at_its_end() {
     // It stays open, and what comes by it is not for one of several ranks.
     let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"not for you\n").unwrap();
-    crate::harness::until("an end", || child.try_wait().unwrap().is_some());
+    until("an end", || child.try_wait().unwrap().is_some());
     assert_eq!(place.log(0), "done\n");
 }
 

@@ -1,8 +1,9 @@
 //! Folders: an ordered choice, told once, for any user.
 
 use std::fs;
+use std::path::PathBuf;
 
-use crate::harness::{TestFolder, arranged, finish};
+use crate::harness::{TestFolder, arranged, finish, kill, launcher_of, start, stop, until, wait};
 
 #[test]
 fn a_log_folder_that_was_named_has_to_work() {
@@ -31,6 +32,54 @@ fn home_is_set_where_it_is_of_no_use() {
     let finished = finish(&mut command);
     assert_eq!(finished.stdout, format!("[rank 0] {}\n", place.path("home").display()));
     assert!(!finished.stderr.contains("HOME"), "{}", finished.stderr);
+}
+
+/// A v0 table of one server with a device of that address.
+fn table(address: &str) -> String {
+    format!(
+        r#"{{"status":"completed","group_count":1,"group_list":[{{"device_count":1,"instance_count":1,"instance_list":[
+        {{"pod_name":"x-0","server_id":"10.0.0.1","devices":[{{"device_id":"0","device_ip":"{address}"}}]}}]}}]}}"#
+    )
+}
+
+/// Two jobs of one user on one machine, with nothing of the platform: neither sees anything of the other's, and neither
+/// leaves anything, even where one of its processes is killed.
+#[test]
+fn jobs_side_by_side_have_a_folder_each() {
+    let place = TestFolder::new();
+    fs::create_dir(place.path("tmp")).unwrap();
+    let addresses = ["192.1.0.1", "192.1.0.2", "192.1.0.3"];
+    let script = "until [ -e ../all-are-up ]; do echo up; sleep 0.01; done; cat $RANK_TABLE_FILE; echo $FMTK_WORK_DIR; \
+                  [ $HOME = $FMTK_WORK_DIR ] && ls $HOME; touch $HOME/of-$$; stat -c %a $FMTK_WORK_DIR/..; exec sleep 60";
+    let launchers = addresses.map(|address| {
+        fs::write(place.path(address), table(address)).unwrap();
+        let mut command = place.shell(&format!("--rank-table ../{address} --log-dir ../log-{address}"), script);
+        start(command.env_remove("MA_MOUNT_PATH").env_remove("HOME").env("TMPDIR", place.path("tmp")))
+    });
+    let log = |address: &str| {
+        fs::read_to_string(place.path(&format!("log-{address}/job-proc-rank-0-device-0.txt"))).unwrap_or_default()
+    };
+    until("all are up", || addresses.iter().all(|it| log(it).starts_with("up\n")));
+    fs::write(place.path("all-are-up"), "").unwrap();
+    let mut folders = Vec::new();
+    for address in addresses {
+        until("the rank has said all", || log(address).ends_with("\n700\n"));
+        let said = log(address).replace("up\n", "");
+        let [table, folder, mode] = said.lines().collect::<Vec<_>>()[..] else {
+            panic!("a file of the other's: {said}")
+        };
+        assert!(table.contains(address) && mode == "700", "{said}");
+        folders.push(PathBuf::from(folder));
+    }
+    assert!(folders.iter().all(|it| it.is_dir()), "{folders:?}");
+    let [stopped, killed, without_guardian] = launchers;
+    stop(stopped, libc::SIGTERM).ends(143);
+    kill(launcher_of(&killed), libc::SIGKILL);
+    wait(killed).ends(137);
+    stop(without_guardian, libc::SIGKILL).ends(137);
+    place.until_nothing_is_left("the end of the launcher without a guardian");
+    assert!(folders.iter().all(|it| !it.parent().unwrap().exists()), "{folders:?}");
+    assert_eq!(fs::read_dir(place.path("tmp")).unwrap().count(), 0);
 }
 
 /// The platform may run the container under any uid. Only root can try that; the end-to-end tests are run as root.

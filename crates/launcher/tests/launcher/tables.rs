@@ -67,8 +67,8 @@ fn a_table_that_does_not_come_is_named() {
 fn a_look_that_came_too_early_is_told_how_to_wait() {
     let place = TestFolder::new();
     fs::write(place.path("table"), r#"{"status":"initializing"}"#).unwrap();
-    let hint =
-        "has the status `initializing`\nhint: `--wait 5m` waits until it is complete; `--devices` does without one\n";
+    let hint = "has the status `initializing`\nhint: `--wait 2h` waits longer; for a job of this server alone, \
+                `--devices 0-7` does without one\n";
     let look = |arguments: &str| {
         let mut command = place.shell(arguments, "true");
         command.env("RANK_TABLE_FILE", place.path("table"));
@@ -78,6 +78,28 @@ fn a_look_that_came_too_early_is_told_how_to_wait() {
     // Who has waited knows that it can be done.
     let said = look("--wait 100ms");
     assert!(said.contains("has the status `initializing`") && !said.contains("hint: "), "{said}");
+}
+
+/// A job of PyTorch on one server of the platform gets no table, not even a folder for one.
+#[test]
+fn where_no_table_is_likely_the_wait_is_short_and_the_way_without_one_is_told() {
+    let place = TestFolder::new();
+    let first_words = |servers: &str, flags: &str| {
+        let mut command = place.shell(flags, "echo up");
+        command.env("MA_VJ_NAME", "ma-job-1").env("VC_WORKER_NUM", servers);
+        command.env("RANK_TABLE_FILE", place.path("no/folder"));
+        let stderr = place.path("stderr");
+        let child = command.stderr(fs::File::create(&stderr).unwrap()).spawn().unwrap();
+        until("first words", || fs::read_to_string(&stderr).unwrap().contains('\n'));
+        stop(child, libc::SIGTERM);
+        let said = fs::read_to_string(stderr).unwrap();
+        said.lines().next().unwrap().replace(place.path("").to_str().unwrap(), "@/")
+    };
+    expect_test::expect!["fmtk-launch: waiting for the rank table, 1 min 0 s at most (for a job of this server alone, `--devices 0-7` does without one): `@/no/folder` does not exist"].assert_eq(&first_words("1", ""));
+    // Each would be rank 0 without one.
+    expect_test::expect!["fmtk-launch: waiting for the rank table, 30 min 0 s at most: `@/no/folder` does not exist"]
+        .assert_eq(&first_words("2", ""));
+    expect_test::expect!["fmtk-launch: `--devices` makes this server a job of its own, though it is one of several: the ranks of the others have the same numbers"].assert_eq(&first_words("2", "--devices 0"));
 }
 
 #[test]
@@ -113,6 +135,19 @@ fn all_faults_are_told_at_once() {
         assert_eq!(finished.code, 2);
         finished.says(&["`$.server_list[1].device[0].device_ip`", "`$.server_list[1].device[0].rank_id`"]);
     }
+}
+
+/// The page and the help are text, and the program is not made from them.
+#[test]
+fn a_check_that_finds_faults_exits_as_the_page_and_the_help_say() {
+    let place = TestFolder::new();
+    fs::write(place.path("table.json"), "[]").unwrap();
+    let ask = |arguments: &[&str]| finish(&mut place.launcher(arguments));
+    let code = ask(&["rank-table", "check", "../table.json"]).code;
+    let page = ask(&["env", "--list"]).stdout;
+    let rows: Vec<&str> = page.lines().filter(|it| it.contains("`rank-table check`")).collect();
+    assert!(rows.len() == 1 && rows[0].starts_with(&format!("| {code} | ")), "{code}: {rows:?}");
+    ask(&["rank-table", "--help"]).prints(&[&format!("exits with {code} where something is")]);
 }
 
 /// Of fcntl(2): which signal tells of a lease that somebody waits for. The bindings lack it.
@@ -176,6 +211,20 @@ fn show_and_convert() {
     assert_eq!(v1["server_list"][0]["device"][1]["rank_id"], "1");
     let finished = finish(&mut place.launcher(&["rank-table", "check", folder.to_str().unwrap()]));
     finished.prints(&["is a complete v0 table: servers 1, ranks 2"]);
+}
+
+/// A rank's entry in the table and the device that it opens have to be one device.
+#[test]
+fn devices_in_another_order_than_their_numbers_keep_them() {
+    let place = TestFolder::new();
+    let swapped = ONE.replacen("\"4\"", "\"6\"", 1);
+    fs::write(place.path("table.json"), swapped).unwrap();
+    let script = "echo $RANK $DEVICE_ID $ASCEND_DEVICE_ID $LOCAL_RANK ${FMTK_WORK_DIR##*/}";
+    let finished = place.run("--rank-table ../table.json", script).ends(0);
+    finished.prints(&["[rank 0] 0 1 1 1 device1\n", "[rank 1] 1 0 0 0 device0\n"]);
+    assert!(place.path("mount/log/job-proc-rank-0-device-1.txt").exists());
+    let shown = finish(&mut place.launcher(&["rank-table", "show", "../table.json"]));
+    shown.prints(&["rank 0     device 1 (physical 6, 192.1.0.1)", "rank 1     device 0 (physical 5, 192.1.0.2)"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub fn open_layout(dir: &Path, tag: Option<&str>, platform: &Platform) -> Result
     let refused = |reason: &str| BaseError::is_not(dir, "an OCI image layout", reason);
     // 4 KiB: it holds one short key.
     let marker = match read_file(&dir.join("oci-layout"), 4096) {
-        Err(BaseError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+        Err(BaseError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && dir.exists() => {
             return Err(refused("there is no file `oci-layout` in it"));
         }
         marker => marker?,

@@ -53,6 +53,7 @@ fn bytes_that_are_no_text_of_a_table() {
         (b"{\"a\":\0}", "is not valid JSON: expected value in line 1, column 6"),
         (b"{\n\"a\":\"\xff\"}", "is not valid JSON: a byte that is not UTF-8 in line 2, column 6"),
         (&"{\"a\":\"ä".as_bytes()[..7], "breaks off in line 1, column 7, as if it were half-written"),
+        (b"\xfe\xff\0{", "is UTF-16, not UTF-8"),
         (&[b'['; 100_000], "is not valid JSON: recursion limit exceeded in line 1, column 128"),
         (&[b' '; MAX_BYTES + 1], "is larger than the 4194304 bytes allowed"),
     ] {
@@ -97,8 +98,8 @@ fn what_works_today_is_accepted() {
             r#"{"status":"completed","group_count":1,"group_list":[{"device_count":1,"instance_count":2,"instance_list":[{"pod_name":"x-0","server_id":"a","devices":null},{"pod_name":"x-1","server_id":"b","devices":[{"device_id":"0","device_ip":"fd00::1"}]}]}]}"#,
         ),
         (
-            "escapes and space around it",
-            "\n {\"status\":\"completed\",\"server_list\":[{\"server_id\":\"\\u0061\",\"device\":[{\"device_id\":\"0\",\"device_ip\":\"192.1.0.1\",\"rank_id\":\"0\"}]}]}\n ",
+            "escapes, space around it and a byte order mark",
+            "\u{feff}\n {\"status\":\"completed\",\"server_list\":[{\"server_id\":\"\\u0061\",\"device\":[{\"device_id\":\"0\",\"device_ip\":\"192.1.0.1\",\"rank_id\":\"0\"}]}]}\n ",
         ),
     ] {
         let table = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{what}: {error}"));

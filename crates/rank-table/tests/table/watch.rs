@@ -156,7 +156,8 @@ fn the_end_of_the_time_says_what_was_missing() {
     for (text, said) in [
         (None, "does not exist"),
         (Some(r#"{"status":"initializing"}"#), "has the status `initializing`"),
-        (Some("{\"status\": completed}"), "is not valid JSON: expected value in line 1, column 12"),
+        (Some("{\"status\": \"comp"), "breaks off in line 1, column 16, as if it were half-written"),
+        (Some("\u{feff}"), "breaks off in line 1, column 0, as if it were half-written"),
     ] {
         let mut wait = Wait::on(NAME);
         text.into_iter().for_each(|text| fs::write(wait.path(NAME), text).unwrap());
@@ -203,10 +204,25 @@ fn what_does_not_pass_is_given_up_once_it_is_certain() {
     fixed.check("8 ranks in `<folder>/jobstart_hccl.json`");
 
     type Make = fn(&Path) -> std::io::Result<()>;
+    // What no further byte makes right.
+    let comma: Make = |path| fs::write(path, "{\"status\": \"completed\",}");
+    let word: Make = |path| fs::write(path, "{\"status\": completed}");
+    let deep: Make = |path| fs::write(path, "[".repeat(500));
+    let absurd: Make = |path| fs::write(path, "{\"group_count\": 1e999}");
+    let latin: Make = |path| fs::write(path, b"{\"group_name\": \"\xe4\"}");
+    let wide: Make = |path| fs::write(path, GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+    let circle: Make = |path| symlink(path, path);
     let newer: Make = |path| fs::write(path, r#"{"version":"1.2","status":"initializing"}"#);
     let device: Make = |path| symlink("/dev/null", path);
     let large: Make = |path| fs::File::create(path)?.set_len(5 << 20);
     for (make, said) in [
+        (comma, "is not valid JSON: trailing comma in line 1, column 24"),
+        (word, "is not valid JSON: expected value in line 1, column 12"),
+        (deep, "is not valid JSON: recursion limit exceeded in line 1, column 128"),
+        (absurd, "is not valid JSON: number out of range in line 1, column 21"),
+        (latin, "is not valid JSON: a byte that is not UTF-8 in line 1, column 17"),
+        (wide, "is UTF-16, not UTF-8"),
+        (circle, "is a link that leads to itself"),
         (
             newer,
             "is a super-pod table (its version is `1.2`), which is not supported: v0 (`group_list`) and version 1.0 (`server_list`) are",

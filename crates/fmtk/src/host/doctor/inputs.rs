@@ -119,8 +119,9 @@ const LAYER: u64 = 10_000_000_000;
 
 /// The image built last against the platform's limits.
 pub fn sizes(patient: &Patient) -> Vec<Finding> {
-    let Ok(record) = BuildRecord::latest(&patient.store, &place::workspace()) else {
-        return vec![Finding::new(State::Unknown, "no image was built from this workspace yet")];
+    let recipe = place::recipe_file(patient.args.recipe.as_deref());
+    let Ok(record) = recipe.and_then(|recipe| BuildRecord::latest(&patient.store, &recipe)) else {
+        return vec![Finding::new(State::Unknown, "no image was built from the recipe yet")];
     };
     judge_sizes(record.layers.iter().map(|layer| (layer.blob.size, layer.content.as_str())).collect())
 }

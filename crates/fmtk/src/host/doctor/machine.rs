@@ -103,7 +103,7 @@ pub fn disk(patient: &Patient) -> Vec<Finding> {
         return vec![Finding::new(State::Unknown, "the free disk space is not known")];
     };
     let [free_bytes, needed_bytes] = [free, needed].map(progress::bytes);
-    let says = format!("{free_bytes} free in `{}`; three times the packages are {needed_bytes}", root.display());
+    let says = format!("{free_bytes} free in `{}`; a build takes up to {needed_bytes}", root.display());
     vec![match free >= needed {
         true => Finding::good(says),
         false => Finding::wrong(says, "free disk space, or name another folder with `--store DIR`"),

@@ -1,8 +1,9 @@
 //! The lock as a file: TOML, sorted, written whole.
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context, anyhow};
+use file_edit::Original;
 use image_name::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,9 @@ pub struct LockedBase {
 
 const VERSION: u32 = 1;
 
+/// Bytes of a lock: it has some 200 for a package.
+const LIMIT: usize = 16 << 20;
+
 const HEAD: &str = "# The inputs of the image by content. Written by `cargo xtask lock`; keep it with the recipe.\n";
 
 impl Lock {
@@ -48,11 +52,8 @@ impl Lock {
     /// The lock in this file, if there is one.
     pub fn load(path: &Path) -> anyhow::Result<Option<Self>> {
         let reading = || format!("failed to read lock `{}`", path.display());
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(reading),
-        };
+        let Some(found) = Original::find(path, LIMIT).with_context(reading).input()? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&found.bytes);
         Self::parse(&text).with_context(reading).hint("write it again with `cargo xtask lock`").input().map(Some)
     }
 

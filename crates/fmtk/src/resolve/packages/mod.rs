@@ -118,8 +118,11 @@ fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen>
     if !folder.exists() && recipe.packages.values().any(|spec| spec.required) {
         let hint = "name another with `--pkg`, or with `$DOCKER_BUILD_PATH`, whose `pkg` it is; or make it";
         problems.push(format_args!("no such folder for packages: `{}`", folder.display()), Some(hint.to_owned()));
+        // All else that is missing is missing for this.
+        let none = PackageSet { packages: Vec::new(), unused: Vec::new(), left_out: 0 };
+        return Ok((Vec::new(), none, sample_offered(problems.into_result(), call)));
     }
-    for (kind, spec) in &recipe.packages {
+    for (kind, spec) in recipe.packages.iter().filter(|(kind, _)| *kind != CANN || recipe.versions.has_cann()) {
         // The recipe has parsed the glob already.
         let Ok(pattern) = Pattern::new(&spec.glob) else { continue };
         let named = listed.iter().filter(|(name, _)| pattern.matches(name));
@@ -148,13 +151,20 @@ fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen>
     chosen.extend(of_pypi.into_iter().map(|path| (PYPI.to_owned(), path)));
     check_names(recipe, &chosen, &mut problems);
     let mut problems = problems.into_result();
-    if lacking_vendor && !call.sample {
-        problems = problems.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages");
+    if lacking_vendor {
+        problems = sample_offered(problems, call);
     }
     let files = listed.iter().filter(|(_, is_file)| *is_file).map(|(name, _)| name);
     let looks_meant = |name: &&String| name.ends_with(".whl") || name.ends_with(".run");
     let unused = files.filter(looks_meant).filter(|name| !matched.contains(&name.as_str())).cloned().collect();
     Ok((chosen, PackageSet { packages: Vec::new(), unused, left_out }, problems))
+}
+
+fn sample_offered(problems: anyhow::Result<()>, call: &Call) -> anyhow::Result<()> {
+    match call.sample {
+        true => problems,
+        false => problems.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages"),
+    }
 }
 
 /// What is named as a package and is none was meant as one: a build without it would be another than was wanted.

@@ -105,6 +105,7 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
         ("no folder", gone(), &[]),
         ("no folder, and nothing of the vendor wanted, as before the sample's first fetch", gone(), &of_nothing),
         ("two files for one glob", with(&["moxing_framework-2.1.0-py3-none-any.whl"]), &[]),
+        ("an installer, and no CANN wanted", with(&[]), &["versions.cann=none"]),
         ("a package that may be missing", Folder::with(&[KIT]), &kit_alone),
         ("nothing of PyPI wanted", by_hand(), &kit_alone),
         ("nothing of PyPI wanted, and fetched", by_hand().fetched(&Null, &serde_json::json!({})), &kit_alone),

@@ -123,7 +123,7 @@ mod tests {
         "#]]
         .assert_eq(&said("py_3.9-d910-2022102818132"));
         // What was meant as a reference is still told how one is written.
-        assert!(said("org/repo:tag").contains("`host/org/repo:tag[@digest]`"), "{}", said("org/repo:tag"));
+        assert!(said("org/repo:tag").contains("write `HOST/org/repo:tag`"), "{}", said("org/repo:tag"));
     }
 
     #[test]

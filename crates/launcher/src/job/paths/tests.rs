@@ -7,6 +7,9 @@ use std::os::unix::fs::MetadataExt;
 
 use super::*;
 
+/// The folder of the run.
+const OWN: &str = "fmtk-job-1";
+
 /// A root with a `tmp` and a `cache`, and nothing else.
 struct Machine {
     root: tempfile::TempDir,
@@ -42,11 +45,7 @@ impl Machine {
 
     fn ask<T>(&self, question: impl Fn(&Surroundings) -> T) -> T {
         let lookup = |name: &str| self.vars.get(name).cloned().filter(|it| !it.is_empty());
-        question(&Surroundings { lookup: &lookup, uid: self.uid, root: self.root.path(), dry: self.dry })
-    }
-
-    fn ours(&self, name: &str) -> PathBuf {
-        self.path("tmp").join(format!("fmtk-{}", self.uid)).join(name)
+        question(&Surroundings { lookup: &lookup, uid: self.uid, own: OWN, root: self.root.path(), dry: self.dry })
     }
 }
 
@@ -80,8 +79,45 @@ fn logs_fall_back_in_order_and_say_why() {
     let scratch = machine.set("TMPDIR", "scratch");
     assert_eq!(machine.ask(|a| logs(a, None)).unwrap().0, scratch.join("log"));
     machine.vars.remove("TMPDIR");
-    assert_eq!(machine.ask(|a| logs(a, None)).unwrap().0, machine.ours("log"));
-    assert_eq!(machine.ours("").metadata().unwrap().mode() & 0o077, 0);
+    // Logs outlive the run.
+    let ours = machine.path("tmp").join(format!("fmtk-{}", machine.uid));
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap().0, ours.join("log"));
+    assert_eq!(ours.metadata().unwrap().mode() & 0o077, 0);
+}
+
+/// Whoever owns it, or can write to it, can put links into it.
+#[test]
+fn folders_of_somebody_else_in_a_shared_one_are_passed_over() {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    type Plant = fn(&Path);
+    let plant: [(&str, Plant); 3] = [
+        ("it isn't a real folder", |path| symlink("elsewhere", path).unwrap()),
+        ("its mode 0777 lets others write", |path| {
+            fs::create_dir(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        }),
+        ("it belongs to uid 54321, not 0", |path| {
+            fs::create_dir(path).unwrap();
+            chown(path, Some(54_321), None).unwrap();
+        }),
+    ];
+    for (why, plant) in plant {
+        let mut machine = Machine::new();
+        // Only root can give a folder away.
+        if why.contains("uid") && machine.uid != 0 {
+            continue;
+        }
+        for name in ["tmp/log", "cache/log", "cache/fmtk_data"] {
+            plant(&machine.path(name));
+        }
+        fs::create_dir(machine.path("tmp/elsewhere")).unwrap();
+        let scratch = machine.set("TMPDIR", "scratch");
+        let (chosen, note) = machine.ask(|a| logs(a, None)).unwrap();
+        assert_eq!(chosen, scratch.join("log"));
+        assert_eq!(note.unwrap().matches(&format!("log`: not trusted: {why}")).count(), 2);
+        assert_eq!(machine.ask(|a| mirror(a, "fmtk_data")).unwrap().0, machine.path("cache/fmtk-job-1/fmtk_data"));
+        assert_eq!(fs::read_dir(machine.path("tmp/elsewhere")).unwrap().count(), 0);
+    }
 }
 
 #[test]
@@ -99,17 +135,42 @@ fn a_given_log_folder_is_made_or_refused() {
 #[test]
 fn rank_table_falls_back_in_order() {
     let mut machine = Machine::new();
-    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/rank_table")));
+    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/fmtk-job-1/rank_table")));
     let mount = machine.set("MA_MOUNT_PATH", "mount");
     assert_eq!(machine.ask(rank_table).unwrap(), first(mount.join("rank_table")));
     fs::remove_dir_all(&mount).unwrap();
     machine.block("mount");
     machine.block("cache");
-    assert_eq!(machine.ask(rank_table).unwrap().0, machine.ours("rank_table"));
+    assert_eq!(machine.ask(rank_table).unwrap().0, machine.path("tmp/fmtk-job-1/rank_table"));
     let scratch = machine.set("TMPDIR", "scratch");
-    fs::create_dir(&scratch).unwrap();
-    let expected = scratch.join(format!("fmtk-{}/rank_table", machine.uid));
-    assert_eq!(machine.ask(rank_table).unwrap().0, expected);
+    assert_eq!(machine.ask(rank_table).unwrap().0, scratch.join("fmtk-job-1/rank_table"));
+    let mode = scratch.join(OWN).metadata().unwrap().mode() & 0o7777;
+    assert_eq!(mode, 0o700, "nobody else's business");
+}
+
+#[test]
+fn the_folder_of_a_run_goes_at_its_end() {
+    let mut machine = Machine::new();
+    machine.set("TMPDIR", "scratch");
+    let made = |machine: &Machine| {
+        let of_work = machine.ask(|a| work(a, &[0])).unwrap().0;
+        fs::write(of_work.join("device0/file"), "").unwrap();
+        machine.block("cache");
+        machine.ask(rank_table).unwrap();
+        machine.ask(|a| mirror(a, OUTPUT)).unwrap().0
+    };
+    let own = ["cache", "scratch", "tmp"].map(|it| machine.path(it).join(OWN));
+    let output = made(&machine);
+    fs::write(output.join("model"), "").unwrap();
+    let notes = machine.ask(|a| remove_own(a, false));
+    assert_eq!(notes, [format!("the output of this task is kept in `{}`", output.display())]);
+    assert!(output.join("model").exists(), "it may not be saved yet");
+    assert_eq!(machine.ask(|a| remove_own(a, true)), [] as [&str; 0]);
+    assert!(own.iter().all(|it| !it.exists()));
+    // What is not ours is left alone.
+    std::os::unix::fs::symlink(machine.path("tmp"), &own[1]).unwrap();
+    assert_eq!(machine.ask(|a| remove_own(a, true)), [] as [&str; 0]);
+    assert!(own[1].is_symlink() && machine.path("tmp").exists());
 }
 
 #[test]
@@ -125,21 +186,21 @@ fn one_base_for_all_devices() {
     fs::remove_dir(mount.join("workspace/device7")).unwrap();
     machine.block("mount/workspace/device7");
     let place = machine.ask(|a| work(a, &devices)).unwrap();
-    assert_eq!(place.0, machine.path("cache"));
+    assert_eq!(place.0, machine.path("cache/fmtk-job-1"));
     assert!(place.1.unwrap().contains("workspace/device7`: "));
-    assert!(machine.path("cache/device7").is_dir());
+    assert!(machine.path("cache/fmtk-job-1/device7").is_dir());
     machine.block("cache");
     let place = machine.ask(|a| work(a, &devices)).unwrap();
-    assert_eq!(place.0, machine.path(&format!("tmp/fmtk-{}", machine.uid)));
-    assert!(machine.ours("device0").is_dir());
+    assert_eq!(place.0, machine.path("tmp/fmtk-job-1"));
+    assert!(machine.path("tmp/fmtk-job-1/device0").is_dir());
 }
 
 #[test]
 fn a_machine_without_a_cache_gets_none() {
     let machine = Machine::new();
     fs::remove_dir(machine.path("cache")).unwrap();
-    assert_eq!(machine.ask(|a| work(a, &[0])).unwrap(), first(machine.path(&format!("tmp/fmtk-{}", machine.uid))));
-    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.ours("rank_table")));
+    assert_eq!(machine.ask(|a| work(a, &[0])).unwrap(), first(machine.path("tmp/fmtk-job-1")));
+    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("tmp/fmtk-job-1/rank_table")));
     assert!(!machine.path("cache").exists());
 }
 
@@ -150,7 +211,7 @@ fn no_place_lists_each_with_its_reason() {
     machine.vars.insert("TMPDIR", machine.path("tmp").into());
     machine.block("mount");
     machine.block("cache");
-    fs::write(machine.path(&format!("tmp/fmtk-{}", machine.uid)), "").unwrap();
+    fs::write(machine.path("tmp/fmtk-job-1"), "").unwrap();
     for dry in [false, true] {
         machine.dry = dry;
         let error = machine.ask(rank_table).unwrap_err().text;
@@ -200,10 +261,10 @@ fn a_relative_or_an_empty_variable_is_no_place() {
     let mut machine = Machine::new();
     machine.vars.insert("MA_MOUNT_PATH", "mount".into());
     let place = machine.ask(rank_table).unwrap();
-    assert_eq!(place.0, machine.path("cache/rank_table"));
+    assert_eq!(place.0, machine.path("cache/fmtk-job-1/rank_table"));
     assert!(place.1.unwrap().contains("`mount/rank_table`: not an absolute path"));
     machine.vars.insert("MA_MOUNT_PATH", "".into());
-    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/rank_table")));
+    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/fmtk-job-1/rank_table")));
 }
 
 #[test]

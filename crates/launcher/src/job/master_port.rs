@@ -1,0 +1,87 @@
+//! MASTER_PORT: where rank 0 listens for the others. Jobs that share a host have one each.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use super::{Job, Lookup, given_id};
+
+/// PyTorch's default, and the first that is tried.
+const FIRST: u16 = 29_500;
+
+/// Ports from the first on: all below 32,768, from where the kernel takes its own for outgoing connections.
+const COUNT: u16 = 3_000;
+
+#[derive(Debug)]
+pub struct MasterPort {
+    pub number: u16,
+    /// Keeps other launchers from taking the same one until rank 0 listens.
+    _reserved: Option<UnixDatagram>,
+}
+
+/// The port of a job: a free one where all ranks are on this server. Servers of a larger job can't ask each other, so they
+/// derive it from what all of them are given, the job's id.
+pub fn choose(job: &Job, lookup: Lookup) -> MasterPort {
+    if job.ranks.len() == job.size as usize {
+        return free().unwrap_or(MasterPort { number: FIRST, _reserved: None });
+    }
+    let number = given_id(lookup).map_or(FIRST, |id| FIRST + hash(&id) % COUNT);
+    MasterPort { number, _reserved: None }
+}
+
+fn free() -> Option<MasterPort> {
+    let is_in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    (FIRST..FIRST + COUNT).find_map(|number| {
+        let reserved = reserve(number);
+        if reserved.as_ref().is_err_and(is_in_use) {
+            return None;
+        }
+        // One after the other: the first listens for both families as a rule.
+        let any = [IpAddr::from(Ipv6Addr::UNSPECIFIED), Ipv4Addr::UNSPECIFIED.into()];
+        let is_taken = any.into_iter().any(|ip| TcpListener::bind((ip, number)).is_err_and(|it| is_in_use(&it)));
+        (!is_taken).then(|| MasterPort { number, _reserved: reserved.ok() })
+    })
+}
+
+/// A name that one process of a network namespace can have, and that is free again when the process has ended. The port
+/// itself can't be kept: rank 0 could not listen there.
+fn reserve(number: u16) -> io::Result<UnixDatagram> {
+    UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(format!("fmtk-launch/master-port/{number}"))?)
+}
+
+/// FNV-1a, the same in every build.
+fn hash(id: &str) -> u16 {
+    let hash =
+        id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, it| (hash ^ u64::from(it)).wrapping_mul(0x100_0000_01b3));
+    // The upper half is mixed best; any 16 bits of it fit.
+    u16::try_from(hash >> 48).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::tests::{job, of_test};
+
+    #[test]
+    fn one_server_has_a_port_that_nobody_listens_on_and_no_other_launcher_has() {
+        let job = Job::of_devices(&[0, 1], &|_| None);
+        let choose = || choose(&job, &of_test(&[("BATCH_JOB_ID", "j")]));
+        let (one, other) = (choose(), choose());
+        assert_ne!(one.number, other.number);
+        for any in ["0.0.0.0", "127.0.0.1"] {
+            let taken = choose();
+            let listener = TcpListener::bind((any, taken.number)).expect("a free port");
+            drop(taken);
+            assert_ne!(choose().number, listener.local_addr().expect("an address").port(), "{any}");
+        }
+    }
+
+    #[test]
+    fn servers_of_a_larger_job_agree() {
+        let of = |variables: &[(&str, &str)]| choose(&job("j"), &of_test(variables)).number;
+        assert_eq!(of(&[]), 29_500, "no id that all of them have");
+        let numbers = [of(&[("MA_VJ_NAME", "ma-job-1")]), of(&[("BATCH_JOB_ID", "ma-job-2")])];
+        assert_eq!(numbers, [30_602, 31_719], "for ever the same");
+    }
+}
