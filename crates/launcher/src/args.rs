@@ -95,6 +95,14 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Pr
     }
 }
 
+/// What prints the help for a command line: that of its subcommand, if it has one.
+pub fn help_of(words: &[OsString]) -> String {
+    match words.first().and_then(|it| it.to_str()) {
+        Some(subcommand @ ("run" | "env" | "rank-table" | "task")) => format!("fmtk-launch {subcommand} --help"),
+        _ => "fmtk-launch --help".to_owned(),
+    }
+}
+
 fn alone(mut parser: Parser, invocation: Invocation) -> Result<Invocation, Problem> {
     match parser.next()? {
         None => Ok(invocation),

@@ -15,6 +15,7 @@ mod storage;
 mod task;
 mod units;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -23,9 +24,10 @@ use exit::{Exit, Failure};
 use show::print;
 
 fn main() -> ExitCode {
-    let exit = match args::parse(std::env::args_os().skip(1)) {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let exit = match args::parse(words.iter().cloned()) {
         Ok(invocation) => obey(invocation).unwrap_or_else(|failure| complain(&failure.text, failure.exit)),
-        Err(wrong) => complain(&format!("{wrong}\nhint: run `fmtk-launch --help`"), Exit::USAGE),
+        Err(wrong) => complain(&format!("{wrong}\nhint: run `{}`", args::help_of(&words)), Exit::USAGE),
     };
     ExitCode::from(exit.0)
 }

@@ -136,7 +136,7 @@ fn launch(
     output.finish(PATIENCE, |summaries| {
         let sync = (!storage.is_empty()).then(|| storage.report());
         let report = report::report(&setup.job, &ending, &attempts, summaries, started, sync);
-        let block = report::block(&setup.job, &ending, &attempts, started.1);
+        let block = report::block(&setup.job, &ending, &attempts, summaries, started.1);
         let mut lines = write_reports(&setup, &report);
         lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
         lines.into_iter().chain(block).collect()

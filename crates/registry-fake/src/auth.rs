@@ -69,7 +69,8 @@ impl Shared {
             request.header("authorization") == Some(basic(user, password).as_str())
         };
         let anonymous = request.method == "GET" && request.header("authorization").is_none();
-        if field("service") != Some("fake, inc") || !(known || anonymous) {
+        let untold = self.options.quirk.is_some() && field("service").is_none();
+        if !(untold || field("service") == Some("fake, inc")) || !(known || anonymous) {
             return Response::error(401, "UNAUTHORIZED", "wrong user or password");
         }
         let scopes = pairs.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));

@@ -89,6 +89,9 @@ impl Connection {
         let mut lines = text.lines();
         let mut first = lines.next().unwrap_or_default().split(' ');
         let (method, target) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+        // A proxy is asked for whole URLs, and hands them on.
+        let target =
+            target.strip_prefix("http://").map_or(target, |rest| &rest[rest.find('/').unwrap_or(rest.len())..]);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let headers = lines
             .filter_map(|line| line.split_once(':'))

@@ -1,11 +1,13 @@
 //! A registry in memory that misbehaves on request, for tests.
 //!
 //! It serves the distribution protocol on a loopback port of its own until dropped: blobs, uploads, mounts, manifests,
-//! tags, basic and bearer auth. [`Fault`]s make it cut, stall, refuse or lie; [`FakeRegistry::log`] tells what was asked.
+//! tags, basic and bearer auth. [`Fault`]s make it cut, stall, refuse or lie, each of the [`QUIRKS`] answer as some registry
+//! does; [`FakeRegistry::log`] tells what was asked.
 
 mod auth;
 mod fault;
 mod http;
+mod quirk;
 mod routes;
 mod serve;
 
@@ -24,6 +26,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use fault::{Fault, What};
 pub use http::Stream;
+pub use quirk::{QUIRKS, Quirk};
 
 /// Makes TLS, or whatever else is wanted, of an accepted connection.
 pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
@@ -73,6 +76,8 @@ pub struct Options {
     pub refuse_monolithic: bool,
     /// `Location` of uploads is an absolute URL.
     pub absolute_locations: bool,
+    /// In what its answers are odd.
+    pub quirk: Option<&'static Quirk>,
     /// Most tags on a page; 0 is all.
     pub page: usize,
     /// Makes TLS of connections.
@@ -84,6 +89,8 @@ pub struct Options {
 pub struct Entry {
     /// The method.
     pub method: String,
+    /// The host that it was meant for.
+    pub host: String,
     /// The path without the query.
     pub path: String,
     /// The query's pairs as `key=value`, decoded, joined with `&`.

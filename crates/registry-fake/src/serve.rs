@@ -68,6 +68,7 @@ fn answer(
         let authorization = request.header("authorization").and_then(|value| value.split(' ').next());
         shared.state().log.push(Entry {
             method: request.method.clone(),
+            host: request.header("host").unwrap_or_default().to_owned(),
             path: request.path.clone(),
             query: query.join("&"),
             status,
@@ -95,7 +96,8 @@ fn answer(
         }
         _ => {}
     }
-    if let Some(response) = shared.early(request) {
+    if let Some(mut response) = shared.early(request) {
+        shared.oddly(request, &mut response);
         log(response.status, 0);
         // What the client sends on is not wanted: as nginx does, answer and hang up.
         let has_body = request.header("content-length").is_some_and(|length| length != "0");
@@ -105,6 +107,7 @@ fn answer(
     let body = connection.body(request, u64::MAX)?;
     let sent = body.len() as u64;
     let mut response = shared.route(request, body);
+    shared.oddly(request, &mut response);
     log(response.status, sent);
     let mut cut = None;
     match &fault {

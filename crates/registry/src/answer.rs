@@ -3,6 +3,7 @@
 use std::{
     error,
     io::{self, Read as _},
+    mem,
     time::Duration,
 };
 
@@ -17,6 +18,9 @@ use crate::{error::Cause, url::Url};
 /// 16 KiB of an error's body are read; of a message 300 characters are shown.
 const ERROR_LIMIT: u64 = 16 << 10;
 const MESSAGE_LIMIT: usize = 300;
+
+/// Redirects followed of one request, as many as Go's client follows.
+pub(crate) const REDIRECTS: usize = 10;
 
 /// An answer. The body of a 200 or 206 has not been read.
 pub(crate) struct Answer {
@@ -75,6 +79,19 @@ impl Answer {
         self.url.join(self.header("location")?)
     }
 
+    /// What the answer to a read redirects to; `None` where it does not, or to nowhere.
+    pub(crate) fn redirect(&self) -> Option<Url> {
+        self.location().filter(|_| matches!(self.status, 301 | 302 | 303 | 307 | 308))
+    }
+
+    /// Whether what came through a proxy is the proxy's own answer: its status may be one, and nothing in it is of a
+    /// registry. To be asked of what may have a body.
+    pub(crate) fn is_from_proxy(&self) -> bool {
+        let may_be = matches!(self.status, 403 | 502 | 503 | 504);
+        let is_json = self.text.trim_ascii_start().starts_with(b"{");
+        self.status == 407 || (may_be && !is_json && self.header("docker-distribution-api-version").is_none())
+    }
+
     /// The registry's own words about an error, on one line.
     pub(crate) fn message(&self) -> String {
         words(&self.text)
@@ -87,6 +104,9 @@ impl Answer {
 
     /// Reads the whole body, of at most `limit` bytes.
     pub(crate) fn read(&mut self, limit: u64) -> Result<Vec<u8>, Cause> {
+        if !matches!(self.status, 200 | 206) {
+            return Ok(mem::take(&mut self.text));
+        }
         let host = self.url.authority.clone();
         let mut bytes = Vec::new();
         match self.body.as_reader().take(limit + 1).read_to_end(&mut bytes) {

@@ -5,7 +5,7 @@ use std::{io::Read, sync::atomic::Ordering};
 use ureq::http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, REDIRECTS},
     auth::Access,
     challenge::{self, Challenge},
     client::Registry,
@@ -13,9 +13,6 @@ use crate::{
     url::Url,
     wire::{Counted, Outgoing},
 };
-
-/// Redirects followed of one request.
-const REDIRECTS: usize = 5;
 
 /// Logins tried for one request: with what is known, and with what the refusal asks for.
 const LOGINS: usize = 2;
@@ -73,14 +70,15 @@ impl Registry {
         self.attempts(ping).context(|| format!("reach registry `{}`", self.host()))
     }
 
-    /// Sends one request, logs in where that is wanted, follows redirects of reads. Any status but 429 and 503 is an
-    /// answer.
+    /// Sends one request, logs in where that is wanted, follows redirects, save of a body that is gone. Any status but
+    /// 429 and 503 is an answer.
     pub(crate) fn ask(&self, ask: Ask<'_>) -> Result<Answer, Cause> {
         let inner = &*self.0;
         let Ask { method, mut url, access, headers, mut payload } = ask;
         let home = self.origin()?;
         let timeouts = &inner.options.timeouts;
         let patience = if matches!(payload, Payload::Nothing) { timeouts.progress } else { timeouts.commit };
+        let is_read = matches!(method, Method::GET | Method::HEAD);
         let (mut redirects, mut logins) = (0, 0);
         loop {
             inner.pacer.turn(&inner.options.retry);
@@ -103,34 +101,41 @@ impl Registry {
             let mut counted =
                 source.map(|(reader, size)| (Counted { reader, count: &inner.bodies, begun: false }, size));
             let body = counted.as_mut().map(|(counted, size)| (counted as &mut dyn Read, *size));
-            let answer = inner.wire.send(Outgoing { method: method.clone(), url: &url, headers, body, patience })?;
+            let announce = !inner.no_announcing.load(Ordering::Relaxed);
+            let outgoing = Outgoing { method: method.clone(), url: &url, headers, body, announce, patience };
+            let answer = inner.wire.send(outgoing)?;
             inner.answered.store(true, Ordering::Relaxed);
+            let gone = counted.is_some_and(|(counted, _)| counted.begun) && matches!(payload, Payload::Reader(..));
             match answer.status {
                 401 if at_home && logins < LOGINS => {
-                    let challenges = challenge::of(&answer.headers);
+                    let challenges = challenge::of(&answer);
                     // A token fetched for this very scope a moment ago, and it does not cover it.
-                    if logins > 0 && inner.auth.has_credentials() && challenges.iter().any(wants_more) {
+                    let may_log_in = inner.auth.has_credentials(&access.repository);
+                    if logins > 0 && may_log_in && challenges.iter().any(wants_more) {
                         return Err(match self.refusal(answer, "", "") {
                             Cause::Unauthorized { host, message, .. } => {
-                                Cause::Denied { host, repository: access.repository().to_owned(), message }
+                                Cause::Denied { host, repository: access.repository.clone(), message }
                             }
                             cause => cause,
                         });
                     }
-                    if !inner.auth.learn(&challenges, access, login.as_ref())? {
+                    inner.auth.learn(&challenges, access, login.as_ref());
+                    if inner.auth.authorization(&inner.wire, access)? == login {
                         return Ok(answer);
                     }
-                    let begun = counted.is_some_and(|(counted, _)| counted.begun);
-                    if begun && matches!(payload, Payload::Reader(..)) {
+                    if gone {
                         return Err(Cause::LoginRenewed(inner.host.to_string()));
                     }
                     logins += 1;
                 }
+                // Nothing of the body was taken: some proxies know no `Expect`.
+                417 if announce && !gone => inner.no_announcing.store(true, Ordering::Relaxed),
                 429 | 503 => {
                     inner.pacer.slow_down();
                     return Err(self.refusal(answer, "", ""));
                 }
-                301 | 302 | 303 | 307 | 308 if matches!(method, Method::GET | Method::HEAD) => {
+                // The last two keep the method.
+                301 | 302 | 303 | 307 | 308 if is_read || (answer.status >= 307 && !gone) => {
                     redirects += 1;
                     url = match answer.location() {
                         Some(target) if redirects <= REDIRECTS => target,
@@ -158,7 +163,7 @@ impl Registry {
     pub(crate) fn again(&self, made: &mut u32, cause: Cause) -> Result<(), Cause> {
         let retry = &self.0.options.retry;
         let never_answered = !self.0.answered.load(Ordering::Relaxed);
-        let down = never_answered && matches!(cause, Cause::Refused(_) | Cause::TimedOut(..));
+        let down = never_answered && matches!(cause, Cause::Refused(_) | Cause::TimedOut(..) | Cause::Proxy { .. });
         if !cause.is_transient() || down || *made >= retry.attempts {
             return Err(cause);
         }

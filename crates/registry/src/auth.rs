@@ -4,15 +4,17 @@
 use std::{
     collections::BTreeMap,
     io::Read,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use image_name::Host;
 use serde::Deserialize;
+use serde_json::Value;
 use ureq::http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
+    answer::{Answer, REDIRECTS},
     challenge::Challenge,
     credentials::{Credentials, Secret},
     error::Cause,
@@ -22,31 +24,33 @@ use crate::{
     wire::{Outgoing, Wire},
 };
 
-/// What a request needs leave for: scopes of the token specification, none for `/v2/` itself.
+/// What a request needs leave for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Access(Vec<String>);
+pub(crate) struct Access {
+    /// Whose login counts; empty for `/v2/` itself.
+    pub(crate) repository: String,
+    /// Scopes of the token specification.
+    scopes: Vec<String>,
+}
 
 impl Access {
     pub(crate) fn none() -> Self {
-        Self(Vec::new())
+        Self { repository: String::new(), scopes: Vec::new() }
     }
 
     pub(crate) fn pull(repository: &str) -> Self {
-        Self(vec![format!("repository:{repository}:pull")])
+        Self { repository: repository.to_owned(), scopes: vec![format!("repository:{repository}:pull")] }
     }
 
     pub(crate) fn push(repository: &str) -> Self {
-        Self(vec![format!("repository:{repository}:pull,push")])
+        Self { repository: repository.to_owned(), scopes: vec![format!("repository:{repository}:pull,push")] }
     }
 
     /// To push to one repository what another has.
     pub(crate) fn mount(repository: &str, from: &str) -> Self {
-        Self(vec![format!("repository:{repository}:pull,push"), format!("repository:{from}:pull")])
-    }
-
-    /// The repository that the first scope is about.
-    pub(crate) fn repository(&self) -> &str {
-        self.0.first().and_then(|scope| scope.split(':').nth(1)).unwrap_or_default()
+        let mut access = Self::push(repository);
+        access.scopes.push(format!("repository:{from}:pull"));
+        access
     }
 }
 
@@ -57,7 +61,8 @@ pub(crate) struct Auth {
     unencrypted: bool,
     timeout: Duration,
     source: CredentialSource,
-    found: OnceLock<Option<Credentials>>,
+    /// The logins that were looked up, by repository.
+    found: Mutex<BTreeMap<String, Option<Credentials>>>,
     known: Mutex<Known>,
 }
 
@@ -73,12 +78,23 @@ struct Token {
     renew: Instant,
 }
 
-/// What a token endpoint answers.
+/// What a token endpoint answers. Some give an empty `token` beside the other, and any kind of value as the seconds.
 #[derive(Deserialize)]
 struct Issued {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    #[serde(default)]
+    expires_in: Value,
+}
+
+impl Issued {
+    fn token(self) -> Option<Token> {
+        let value = [self.token, self.access_token].into_iter().flatten().find(|token| !token.is_empty())?;
+        let seconds = self.expires_in.as_f64().or_else(|| self.expires_in.as_str()?.trim().parse().ok());
+        // 60 s where nothing useful is said, as the specification has it. Renewed a little early, for what is under way.
+        let seconds = seconds.filter(|seconds| *seconds >= 1.0).unwrap_or(60.0).min(86_400.0);
+        Some(Token { value: Secret::new(value), renew: Instant::now() + Duration::from_secs_f64(seconds * 0.9) })
+    }
 }
 
 /// 1 MiB: tokens that list many scopes reach some ten thousand bytes.
@@ -91,7 +107,7 @@ impl Auth {
             unencrypted: options.insecure || host.is_loopback(),
             timeout: options.timeouts.progress,
             source: options.credentials.clone(),
-            found: OnceLock::new(),
+            found: Mutex::default(),
             known: Mutex::default(),
         }
     }
@@ -100,21 +116,27 @@ impl Auth {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is anything to log in with. Known only after the registry has asked.
-    pub(crate) fn has_credentials(&self) -> bool {
-        matches!(self.found.get(), Some(Some(_)))
+    fn found(&self) -> MutexGuard<'_, BTreeMap<String, Option<Credentials>>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn credentials(&self) -> Result<Option<&Credentials>, Cause> {
-        if let Some(found) = self.found.get() {
-            return Ok(found.as_ref());
+    /// Whether there is anything to log in with for a repository. Known only after the registry has asked.
+    pub(crate) fn has_credentials(&self, repository: &str) -> bool {
+        matches!(self.found().get(repository), Some(Some(_)))
+    }
+
+    fn credentials(&self, access: &Access) -> Result<Option<Credentials>, Cause> {
+        let mut known = self.found();
+        if let Some(found) = known.get(&access.repository) {
+            return Ok(found.clone());
         }
         let found = match &self.source {
             CredentialSource::Anonymous => None,
             CredentialSource::Given(credentials) => Some(credentials.clone()),
-            CredentialSource::Logins(logins) => logins.find(&self.host)?,
+            CredentialSource::Logins(logins) => logins.find(&self.host, &access.repository)?,
         };
-        Ok(self.found.get_or_init(|| found).as_ref())
+        known.insert(access.repository.clone(), found.clone());
+        Ok(found)
     }
 
     /// The `Authorization` for a request, as far as the registry is known to want one.
@@ -123,15 +145,17 @@ impl Auth {
         let mut known = self.known();
         match known.challenge.clone() {
             None => Ok(None),
-            Some(Challenge::Basic) => self.basic(),
+            Some(Challenge::Basic) => self.basic(access),
             Some(Challenge::Bearer { realm, service, scope, .. }) => {
                 let valid = known.tokens.get(access).filter(|token| token.renew > Instant::now());
                 if let Some(token) = valid {
                     return self.value("Bearer", &token.value).map(Some);
                 }
                 // What the registry asks for counts where the request itself needs nothing in particular.
-                let scopes = if access.0.is_empty() { scope.into_iter().collect() } else { access.0.clone() };
-                let token = self.fetch(wire, &realm, service.as_deref(), &scopes)?;
+                let asked: Vec<_> = scope.into_iter().collect();
+                let scopes = if access.scopes.is_empty() { &asked } else { &access.scopes };
+                let realm = realm.ok_or_else(|| self.protocol("the realm for tokens is not a URL"))?;
+                let token = self.fetch(wire, realm, service.as_deref(), scopes, access)?;
                 let value = self.value("Bearer", &token.value)?;
                 known.tokens.insert(access.clone(), token);
                 Ok(Some(value))
@@ -139,37 +163,24 @@ impl Auth {
         }
     }
 
-    /// Takes note of a 401: what it asks for, and that `used` is worth nothing. Whether it makes sense to ask again with
-    /// a new [`Auth::authorization`].
-    pub(crate) fn learn(
-        &self,
-        challenges: &[Challenge],
-        access: &Access,
-        used: Option<&HeaderValue>,
-    ) -> Result<bool, Cause> {
-        let credentials = self.credentials()?;
+    /// Takes note of a 401: what it asks for, and that `used` is worth nothing.
+    pub(crate) fn learn(&self, challenges: &[Challenge], access: &Access, used: Option<&HeaderValue>) {
         let bearer = challenges.iter().find(|challenge| matches!(challenge, Challenge::Bearer { .. }));
-        let basic = challenges.contains(&Challenge::Basic) && matches!(credentials, Some(Credentials::Basic { .. }));
         let mut known = self.known();
-        if let Some(challenge) = bearer {
-            let stale = known.tokens.get(access).and_then(|token| self.value("Bearer", &token.value).ok());
-            // Where another thread has renewed it since, that one is good.
-            if stale.as_ref() == used {
-                known.tokens.remove(access);
-            }
+        let stale = known.tokens.get(access).and_then(|token| self.value("Bearer", &token.value).ok());
+        // Where another thread has renewed it since, that one is good.
+        if stale.as_ref() == used {
+            known.tokens.remove(access);
+        }
+        // Some say only at `/v2/` what they want.
+        if let Some(challenge) = bearer.or(challenges.first()) {
             known.challenge = Some(challenge.clone());
-            return Ok(true);
         }
-        let first = known.challenge != Some(Challenge::Basic) || used.is_none();
-        if basic {
-            known.challenge = Some(Challenge::Basic);
-        }
-        Ok(basic && first)
     }
 
-    fn basic(&self) -> Result<Option<HeaderValue>, Cause> {
-        let Some(Credentials::Basic { user, password }) = self.credentials()? else { return Ok(None) };
-        self.value("Basic", &password.encoded(user)).map(Some)
+    fn basic(&self, access: &Access) -> Result<Option<HeaderValue>, Cause> {
+        let Some(Credentials::Basic { user, password }) = self.credentials(access)? else { return Ok(None) };
+        self.value("Basic", &password.encoded(&user)).map(Some)
     }
 
     fn value(&self, scheme: &str, secret: &Secret) -> Result<HeaderValue, Cause> {
@@ -180,36 +191,30 @@ impl Auth {
     }
 
     /// Asks the token endpoint. Its words are not passed on: they may quote what it was sent.
-    fn fetch(&self, wire: &Wire, realm: &str, service: Option<&str>, scopes: &[String]) -> Result<Token, Cause> {
-        let realm = Url::parse(realm).ok_or_else(|| self.protocol("the realm for tokens is not a URL"))?;
-        let credentials = self.credentials()?;
+    fn fetch(
+        &self,
+        wire: &Wire,
+        realm: Url,
+        service: Option<&str>,
+        scopes: &[String],
+        access: &Access,
+    ) -> Result<Token, Cause> {
+        let credentials = self.credentials(access)?;
         if let Some(Credentials::RegistryToken(token)) = credentials {
-            return Ok(Token { value: token.clone(), renew: Instant::now() + Duration::from_secs(3600) });
+            return Ok(Token { value: token, renew: Instant::now() + Duration::from_secs(3600) });
         }
         if credentials.is_some() && !realm.https && !self.unencrypted {
             return Err(self.protocol(&format!("it wants the password sent unencrypted to `{realm}`")));
         }
-        let (mut url, mut headers, form) = (realm.clone(), HeaderMap::new(), self.form(service, scopes)?);
-        let mut bytes = form.as_deref().unwrap_or_default().as_bytes();
-        let size = bytes.len() as u64;
-        if form.is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        } else {
-            let parameters = service.map(|service| ("service", service)).into_iter();
-            for (name, value) in parameters.chain(scopes.iter().map(|scope| ("scope", scope.as_str()))) {
-                url = url.with(name, value);
-            }
-            headers.extend(self.basic()?.map(|value| (header::AUTHORIZATION, value)));
-        }
-        let method = if form.is_some() { Method::POST } else { Method::GET };
-        let body = form.is_some().then_some((&mut bytes as &mut dyn Read, size));
-        let mut answer = wire.send(Outgoing { method, url: &url, headers, body, patience: self.timeout })?;
-
-        let (host, message) = (realm.authority, String::new());
+        let mut answer = match &credentials {
+            Some(Credentials::IdentityToken(token)) => self.exchange(wire, &realm, service, scopes, token)?,
+            _ => self.request_token(wire, realm, service, scopes, self.basic(access)?)?,
+        };
+        let (host, message) = (answer.url.authority.clone(), String::new());
         match answer.status {
-            200 => {}
+            200..=299 => {}
             400 | 401 | 403 => {
-                let (host, had_credentials) = (self.host.clone(), self.has_credentials());
+                let (host, had_credentials) = (self.host.clone(), credentials.is_some());
                 return Err(Cause::Unauthorized { host, had_credentials, message });
             }
             status @ (429 | 503) => {
@@ -217,20 +222,48 @@ impl Auth {
             }
             status => return Err(Cause::Status(host, status, "it is asked for tokens".to_owned())),
         }
-        let issued = serde_json::from_slice(&answer.read(LIMIT)?).ok();
-        let issued = issued.and_then(|Issued { token, access_token, expires_in }| {
-            Some((token.or(access_token).filter(|token| !token.is_empty())?, expires_in))
-        });
-        let (token, expires_in) =
-            issued.ok_or_else(|| Cause::Protocol(host, "its answer holds no token".to_owned()))?;
-        // 60 s where nothing is said, as the specification has it. Renewed a little early, for what is under way.
-        let valid = Duration::from_secs(expires_in.unwrap_or(60).clamp(1, 86_400));
-        Ok(Token { value: Secret::new(token), renew: Instant::now() + valid.mul_f32(0.9) })
+        let issued: Option<Issued> = serde_json::from_slice(&answer.read(LIMIT)?).ok();
+        let token = issued.and_then(Issued::token);
+        token.ok_or_else(|| Cause::Protocol(host, "its answer holds no token".to_owned()))
     }
 
-    /// The form by which an identity token is exchanged, for who has one.
-    fn form(&self, service: Option<&str>, scopes: &[String]) -> Result<Option<String>, Cause> {
-        let Some(Credentials::IdentityToken(token)) = self.credentials()? else { return Ok(None) };
+    /// Asks for a token with name and password, or as nobody.
+    fn request_token(
+        &self,
+        wire: &Wire,
+        realm: Url,
+        service: Option<&str>,
+        scopes: &[String],
+        login: Option<HeaderValue>,
+    ) -> Result<Answer, Cause> {
+        let parameters = service.map(|service| ("service", service)).into_iter();
+        let parameters = parameters.chain(scopes.iter().map(|scope| ("scope", scope.as_str())));
+        let mut url = parameters.fold(realm, |url, (name, value)| url.with(name, value));
+        let mut headers = HeaderMap::new();
+        headers.extend(login.map(|value| (header::AUTHORIZATION, value)));
+        for _ in 0..REDIRECTS {
+            let outgoing = Outgoing { headers: headers.clone(), ..Outgoing::new(Method::GET, &url, self.timeout) };
+            let answer = wire.send(outgoing)?;
+            let Some(next) = answer.redirect() else { return Ok(answer) };
+            // The password goes nowhere else, save from HTTP to HTTPS.
+            let is_upgrade = next.https && next.name().eq_ignore_ascii_case(url.name());
+            if !is_upgrade && !next.same_origin(&url) {
+                headers.remove(header::AUTHORIZATION);
+            }
+            url = next;
+        }
+        Err(self.protocol("it is asked for tokens and redirects in a circle"))
+    }
+
+    /// Exchanges an identity token for one of access (RFC 6749, section 6).
+    fn exchange(
+        &self,
+        wire: &Wire,
+        realm: &Url,
+        service: Option<&str>,
+        scopes: &[String],
+        token: &Secret,
+    ) -> Result<Answer, Cause> {
         let fields = [
             ("grant_type", "refresh_token"),
             ("service", service.unwrap_or_default()),
@@ -238,21 +271,22 @@ impl Auth {
             ("scope", &scopes.join(" ")),
             ("refresh_token", token.reveal()),
         ];
-        Ok(Some(fields.map(|(name, value)| format!("{name}={}", encode(value))).join("&")))
+        let form = fields.map(|(name, value)| format!("{name}={}", encode(value))).join("&");
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let body = Some((&mut form.as_bytes() as &mut dyn Read, form.len() as u64));
+        wire.send(Outgoing { headers, body, ..Outgoing::new(Method::POST, realm, self.timeout) })
     }
 
     /// A registry's words without our secrets, should it quote them. Taking out what is shorter than four characters
     /// would spoil every word and so tell it.
     pub(crate) fn scrub(&self, message: String) -> String {
         let mut secrets: Vec<_> = self.known().tokens.values().map(|token| token.value.clone()).collect();
-        match self.found.get() {
-            Some(Some(Credentials::Basic { user, password })) => {
-                secrets.extend([password.clone(), password.encoded(user)]);
+        for found in self.found().values().flatten() {
+            match found {
+                Credentials::Basic { user, password } => secrets.extend([password.clone(), password.encoded(user)]),
+                Credentials::IdentityToken(token) | Credentials::RegistryToken(token) => secrets.push(token.clone()),
             }
-            Some(Some(Credentials::IdentityToken(token) | Credentials::RegistryToken(token))) => {
-                secrets.push(token.clone());
-            }
-            _ => {}
         }
         let shown = secrets.iter().map(Secret::reveal).filter(|secret| secret.len() > 3);
         shown.fold(message, |message, secret| message.replace(secret, "…"))

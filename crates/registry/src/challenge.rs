@@ -1,24 +1,28 @@
 //! `WWW-Authenticate` (RFC 9110, 11.6.1): what a registry wants to see before it answers.
 
-use ureq::http::{HeaderMap, header};
+use ureq::http::header;
+
+use crate::{answer::Answer, url::Url};
 
 /// One challenge that we can meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Challenge {
     /// User and password with every request.
     Basic,
-    /// A token from `realm` (Docker's token authentication specification).
-    Bearer { realm: String, service: Option<String>, scope: Option<String>, error: Option<String> },
+    /// A token from `realm` (Docker's token authentication specification), which is `None` where it is no URL.
+    Bearer { realm: Option<Url>, service: Option<String>, scope: Option<String>, error: Option<String> },
 }
 
-/// All challenges of a 401 with these fields.
-pub(crate) fn of(headers: &HeaderMap) -> Vec<Challenge> {
-    let fields = headers.get_all(header::WWW_AUTHENTICATE);
-    fields.iter().filter_map(|field| field.to_str().ok()).flat_map(parse).collect()
+/// All challenges of a 401. A realm is resolved like a `Location`: a registry behind a proxy that ends TLS may call
+/// itself `http`, and some give a path alone.
+pub(crate) fn of(answer: &Answer) -> Vec<Challenge> {
+    let fields = answer.headers.get_all(header::WWW_AUTHENTICATE);
+    // Names of realms are for people, in whatever script and encoding.
+    fields.iter().flat_map(|field| parse(&String::from_utf8_lossy(field.as_bytes()), &answer.url)).collect()
 }
 
 /// The challenges of a field's value, in order; schemes that we do not know are left out.
-fn parse(field: &str) -> Vec<Challenge> {
+fn parse(field: &str, from: &Url) -> Vec<Challenge> {
     let mut rest = field;
     let mut found = Vec::new();
     loop {
@@ -31,7 +35,8 @@ fn parse(field: &str) -> Vec<Challenge> {
         let (parameters, tail) = parameters(tail);
         rest = tail;
         let get = |name: &str| {
-            parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+            let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
         };
         if scheme.eq_ignore_ascii_case("basic") {
             found.push(Challenge::Basic);
@@ -39,7 +44,7 @@ fn parse(field: &str) -> Vec<Challenge> {
             && let Some(realm) = get("realm")
         {
             let (service, scope, error) = (get("service"), get("scope"), get("error"));
-            found.push(Challenge::Bearer { realm, service, scope, error });
+            found.push(Challenge::Bearer { realm: from.join(&realm), service, scope, error });
         }
     }
 }
@@ -88,7 +93,11 @@ mod tests {
 
     fn bearer(realm: &str, service: &str, scope: &str, error: &str) -> Challenge {
         let set = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Challenge::Bearer { realm: realm.to_owned(), service: set(service), scope: set(scope), error: set(error) }
+        Challenge::Bearer { realm: Url::parse(realm), service: set(service), scope: set(scope), error: set(error) }
+    }
+
+    fn registry() -> Url {
+        Url::origin(true, "r.x")
     }
 
     #[test]
@@ -106,18 +115,24 @@ mod tests {
             ("Negotiate, Basic", vec![Challenge::Basic]),
             ("Digest realm=\"x\", nonce=\"Basic\"", vec![]),
             ("Bearer service=\"no realm\"", vec![]),
-            ("Bearer realm=\"never closed", vec![bearer("never closed", "", "", "")]),
+            ("Bearer realm=\"https://never.closed", vec![bearer("https://never.closed", "", "", "")]),
+            ("Bearer realm=\"/token?account=x\",service=\"\"", vec![bearer("https://r.x/token?account=x", "", "", "")]),
+            ("Bearer realm=\"http://r.x/token\"", vec![bearer("https://r.x/token", "", "", "")]),
+            ("Bearer realm=\"http://auth.x/token\"", vec![bearer("http://auth.x/token", "", "", "")]),
+            ("Bearer realm=\"ftp://auth.x\"", vec![bearer("", "", "", "")]),
+            ("Basic realm=\"私有仓库, 请登录\"", vec![Challenge::Basic]),
+            ("Basic realm=/", vec![Challenge::Basic]),
             ("", vec![]),
             (",,=,\"", vec![]),
         ] {
-            assert_eq!(parse(field), expected, "{field}");
+            assert_eq!(parse(field, &registry()), expected, "{field}");
         }
     }
 
     proptest! {
         #[test]
         fn any_field_is_read_to_its_end(field in "\\PC{0,64}") {
-            parse(&field);
+            parse(&field, &registry());
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use image_name::Host;
 use serde::Serialize;
-use ureq::http::{HeaderMap, Method};
+use ureq::http::Method;
 
 use crate::{
     answer::Answer,
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) answered: AtomicBool,
     /// Whether it has refused a blob in the request that completes its upload.
     pub(crate) no_monolithic: AtomicBool,
+    /// Whether it, or a proxy before it, has refused to say beforehand whether it takes a body.
+    pub(crate) no_announcing: AtomicBool,
 }
 
 impl fmt::Debug for Registry {
@@ -76,6 +78,7 @@ impl Registry {
             bodies: AtomicU64::default(),
             answered: AtomicBool::default(),
             no_monolithic: AtomicBool::default(),
+            no_announcing: AtomicBool::default(),
         }))
     }
 
@@ -97,7 +100,7 @@ impl Registry {
     /// What an answer that was not hoped for means. `object` is what was asked for, `repository` where it is.
     pub(crate) fn refusal(&self, answer: Answer, object: &str, repository: &str) -> Cause {
         let auth = &self.0.auth;
-        let (host, had_credentials) = (answer.url.authority.clone(), auth.has_credentials());
+        let (host, had_credentials) = (answer.url.authority.clone(), auth.has_credentials(repository));
         let message = auth.scrub(answer.message());
         match answer.status {
             401 => Cause::Unauthorized { host, had_credentials, message },
@@ -113,7 +116,8 @@ impl Registry {
         Ok(self.origin()?.at(target))
     }
 
-    /// HTTPS, unless the registry may do without and does.
+    /// HTTPS, unless the registry may do without and does. What login it wants is found out as well, as docker does it:
+    /// some registries tell that only here, and answer 403 or 404 to whoever asks for more without one.
     pub(crate) fn origin(&self) -> Result<Url, Cause> {
         let inner = &*self.0;
         // Held while the registry is tried: other threads want to know the same.
@@ -124,11 +128,9 @@ impl Registry {
         // Docker Hub's API is not where its name is.
         let authority = if inner.host.as_str() == "docker.io" { "registry-1.docker.io" } else { inner.host.as_str() };
         let secure = Url::origin(true, authority);
-        if !inner.options.insecure && !inner.host.is_loopback() {
-            return Ok(origin.insert(secure).clone());
-        }
         let found = match self.probe(&secure) {
             Ok(()) => secure,
+            Err(cause) if !inner.options.insecure && !inner.host.is_loopback() => return Err(cause),
             // On loopback a certificate that is wrong is not made good by trying without.
             Err(cause @ (Cause::Untrusted(_) | Cause::BadCertificate(..) | Cause::CaFile(_))) => return Err(cause),
             Err(cause) => {
@@ -144,13 +146,11 @@ impl Registry {
     /// Asks for `/v2/` as nobody; any answer will do.
     fn probe(&self, origin: &Url) -> Result<(), Cause> {
         let inner = &*self.0;
-        let patience = inner.options.timeouts.progress;
         let url = origin.at("/v2/".to_owned());
-        let headers = HeaderMap::new();
-        let answer = inner.wire.send(Outgoing { method: Method::GET, url: &url, headers, body: None, patience })?;
+        let answer = inner.wire.send(Outgoing::new(Method::GET, &url, inner.options.timeouts.progress))?;
         inner.answered.store(true, Ordering::Relaxed);
         if answer.status == 401 {
-            inner.auth.learn(&challenge::of(&answer.headers), &Access::none(), None)?;
+            inner.auth.learn(&challenge::of(&answer), &Access::none(), None);
         }
         answer.finish();
         Ok(())

@@ -76,9 +76,20 @@ pub enum Cause {
     /// The two sides can't agree on TLS.
     #[error("TLS with `{0}` failed: {1}")]
     Tls(String, String),
-    /// The proxy did not connect to the host.
-    #[error("the proxy did not connect to `{0}`: {1}")]
-    Proxy(String, String),
+    /// The proxy can't be reached, or refuses to lead to the host.
+    #[error("the proxy `{proxy}` does not lead to `{host}`")]
+    Proxy {
+        /// The proxy, with its port.
+        proxy: String,
+        /// Where it should lead to.
+        host: String,
+        /// What is wrong with the proxy.
+        #[source]
+        cause: Box<Cause>,
+    },
+    /// The environment names a proxy for the host that can't be one.
+    #[error("the address of the proxy for `{0}` is not valid")]
+    ProxyUrl(String),
     /// 401: no login, or one that the registry does not know.
     #[error("`{host}` wants a login ({}){}", if *.had_credentials { "what is stored was refused" } else { "none is stored" }, detail(.message))]
     Unauthorized {
@@ -189,6 +200,9 @@ fn detail(message: &str) -> String {
 impl Cause {
     /// Whether the same may work in a moment.
     pub(crate) fn is_transient(&self) -> bool {
+        if let Self::Proxy { cause, .. } = self {
+            return cause.is_transient();
+        }
         matches!(
             self,
             Self::Refused(_)
@@ -196,7 +210,7 @@ impl Cause {
                 | Self::TimedOut(..)
                 | Self::Busy { .. }
                 | Self::LoginRenewed(_)
-                | Self::Status(_, 408 | 500 | 502 | 504, _)
+                | Self::Status(_, 408 | 500 | 502..=504, _)
         )
     }
 
@@ -213,7 +227,18 @@ impl Cause {
                      checking: `--insecure`"
                 ));
             }
-            Self::Proxy(host, _) => return Some(format!("to go past the proxy, add `{host}` to NO_PROXY")),
+            Self::Proxy { proxy, cause, .. } if matches!(**cause, Self::Status(_, 407, _)) => {
+                return Some(format!(
+                    "give the proxy's login with its address in `HTTP_PROXY` and `HTTPS_PROXY`: \
+                     `http://USER:PASSWORD@{proxy}`"
+                ));
+            }
+            Self::Proxy { host, .. } => {
+                return Some(format!(
+                    "check `HTTP_PROXY` and `HTTPS_PROXY`; to go past the proxy, add `{host}` to `NO_PROXY`"
+                ));
+            }
+            Self::ProxyUrl(_) => "write it as `http://HOST:PORT` in `HTTP_PROXY` and `HTTPS_PROXY`",
             Self::Unauthorized { host, had_credentials: true, .. } => {
                 return Some(format!("SWR's temporary logins end after 24 hours; log in again: `docker login {host}`"));
             }

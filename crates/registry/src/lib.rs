@@ -8,6 +8,7 @@ mod client;
 mod credentials;
 mod error;
 mod file_server;
+mod forward;
 mod helper;
 mod logins;
 mod manifests;

@@ -4,9 +4,9 @@ use std::{
     collections::BTreeMap,
     env,
     ffi::OsString,
-    fs::{DirBuilder, File},
+    fs::{self, DirBuilder, File},
     io::{self, Read as _},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -43,6 +43,8 @@ impl Default for CredentialSource {
 pub struct Logins {
     /// The files, best first; those that are not there are passed over.
     pub files: Vec<PathBuf>,
+    /// Where a login goes that none of them has yet.
+    pub new: Option<PathBuf>,
     /// Folders to look for `docker-credential-*` in, as in `PATH`.
     pub path: Option<OsString>,
     /// How long a helper may take: some ask on a terminal.
@@ -59,33 +61,47 @@ pub enum Stored {
 }
 
 impl Logins {
-    /// Docker's file (`$DOCKER_CONFIG`, else `~/.docker`), then podman's (`$REGISTRY_AUTH_FILE`, else that below
-    /// `$XDG_RUNTIME_DIR`, else that of the user).
+    /// The files that podman and skopeo look into, in their order (containers-auth.json(5)); docker's is the last.
     pub fn from_env() -> Self {
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = set("HOME");
-        let below_home = |path| home.as_ref().map(|home| home.join(path));
-        let docker = set("DOCKER_CONFIG").or_else(|| below_home(".docker")).map(|folder| folder.join("config.json"));
-        let runtime = set("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json"));
-        let user = set("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
-        let podman = match set("REGISTRY_AUTH_FILE") {
-            Some(file) => vec![file],
-            None => runtime.into_iter().chain(user.map(|folder| folder.join("containers/auth.json"))).collect(),
-        };
-        let files = docker.into_iter().chain(podman).collect();
-        Self { files, path: env::var_os("PATH"), helper_timeout: Duration::from_secs(60) }
+        // The user, without a system call of C's.
+        let uid = fs::metadata("/proc/self").ok().map(|process| process.uid());
+        let mut logins = Self::from_lookup(|name| env::var_os(name), uid);
+        // Root's folders may be closed to us, and after `su` those of the other session.
+        logins.files.retain(|file| !file.starts_with("/run") || file.exists());
+        logins
     }
 
-    /// The login for this registry host (with its port), if there is one.
-    pub fn find(&self, host: &str) -> Result<Option<Credentials>, CredentialsError> {
+    /// The same from anywhere else: `lookup` gives the value of a variable.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>, uid: Option<u32>) -> Self {
+        let set = |name| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = set("HOME");
+        let below_home = |path| home.as_ref().map(|home| home.join(path));
+        // One that is named counts instead of those that end with the session, or with the machine.
+        let session = match set("REGISTRY_AUTH_FILE") {
+            Some(file) => [Some(file), None],
+            None => [
+                set("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+                uid.map(|uid| format!("/run/containers/{uid}/auth.json").into()),
+            ],
+        };
+        let user = set("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
+        let user = user.map(|folder| folder.join("containers/auth.json"));
+        let docker = set("DOCKER_CONFIG").or_else(|| below_home(".docker")).map(|folder| folder.join("config.json"));
+        let files = session.into_iter().flatten().chain(user).chain(docker.clone()).collect();
+        Self { files, new: docker, path: lookup("PATH"), helper_timeout: Duration::from_secs(60) }
+    }
+
+    /// The login for a repository on this registry host (with its port), if there is one. An organisation stands for all
+    /// that is in it, nothing for the whole registry.
+    pub fn find(&self, host: &str, repository: &str) -> Result<Option<Credentials>, CredentialsError> {
         for path in &self.files {
             let Some(config) = read(path)? else { continue };
-            if let Some(helper) = config.helper(self, host)
+            if let Some(helper) = config.helper(self, host, repository)
                 && let Some(found) = helper.get()?
             {
                 return Ok(Some(found));
             }
-            let Some((key, entry)) = lookup(&config.auths, host) else { continue };
+            let Some((key, entry)) = lookup(&config.auths, host, repository) else { continue };
             let malformed = |reason| CredentialsError::Entry(path.clone(), key.to_owned(), reason);
             if let Some(found) = entry.credentials().map_err(malformed)? {
                 return Ok(Some(found));
@@ -94,13 +110,35 @@ impl Logins {
         Ok(None)
     }
 
-    /// Stores the login for this registry host (with its port) as docker does: with the helper that its file names for
-    /// the host or for all, else under `auths` of the file itself, which nobody but its owner may then read. The file is
-    /// replaced whole; what else is in it stays byte for byte. On an error what was stored before is so still.
+    /// Logins for parts of this registry host, which count there and not the host's own: key and file.
+    pub fn for_parts(&self, host: &str) -> Result<Vec<(String, PathBuf)>, CredentialsError> {
+        let mut found = Vec::new();
+        for path in &self.files {
+            let auths = read(path)?.and_then(|config| config.auths).unwrap_or_default();
+            let parts = auths.into_keys().filter(|key| place(key, host).is_some_and(|place| !place.is_empty()));
+            found.extend(parts.map(|key| (key, path.clone())));
+        }
+        Ok(found)
+    }
+
+    /// Stores the login for this registry host (with its port) where it is then found: in the file that has one for it,
+    /// else in docker's, and as docker does: with the helper that the file names for the host or for all, else under
+    /// `auths` of the file itself, which nobody but its owner may then read. The file is replaced whole; what else is in
+    /// it stays byte for byte. On an error what was stored before is so still.
     pub fn store(&self, host: &str, user: &str, password: &Secret) -> Result<Stored, CredentialsError> {
-        let file = self.files.first().ok_or(CredentialsError::NoFile)?;
-        let config = read(file)?;
-        let Some(helper) = config.as_ref().and_then(|config| config.helper(self, host)) else {
+        let new = self.new.as_ref().ok_or(CredentialsError::NoFile)?;
+        let mut kept = None;
+        for path in &self.files {
+            let keeps = |config: &ConfigFile| {
+                config.helper(self, host, "").is_some() || lookup(&config.auths, host, "").is_some()
+            };
+            kept = read(path)?.filter(keeps).map(|config| (path, config));
+            if kept.is_some() {
+                break;
+            }
+        }
+        let file = kept.as_ref().map_or(new, |(path, _)| path);
+        let Some(helper) = kept.as_ref().and_then(|(_, config)| config.helper(self, host, "")) else {
             write(file, host, &json!({ "auth": password.encoded(user).reveal() }))?;
             return Ok(Stored::File(file.clone()));
         };
@@ -121,9 +159,9 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// The helper that keeps the login for a host.
-    fn helper<'a>(&'a self, logins: &'a Logins, host: &'a str) -> Option<Helper<'a>> {
-        let own = lookup(&self.cred_helpers, host).map(|(_, name)| name);
+    /// The helper that keeps the login for a repository on a host.
+    fn helper<'a>(&'a self, logins: &'a Logins, host: &'a str, repository: &str) -> Option<Helper<'a>> {
+        let own = lookup(&self.cred_helpers, host, repository).map(|(_, name)| name);
         let name = own.or(self.creds_store.as_ref()).filter(|name| !name.is_empty())?;
         Some(Helper { name, server: server(host), path: logins.path.as_deref(), timeout: logins.helper_timeout })
     }
@@ -157,7 +195,9 @@ impl Entry {
             let login = set(&self.username).zip(secret(&self.password));
             return Ok(login.map(|(user, password)| Credentials::Basic { user, password }));
         };
-        let bytes = BASE64_STANDARD.decode(auth.trim()).map_err(|_| "`auth` is not base64")?;
+        // Some tools wrap it, as base64(1) does every 76 characters.
+        let auth: String = auth.split_ascii_whitespace().collect();
+        let bytes = BASE64_STANDARD.decode(auth).map_err(|_| "`auth` is not base64")?;
         let text = String::from_utf8(bytes).map_err(|_| "`auth` is not UTF-8")?;
         let (user, password) = text.split_once(':').ok_or("`auth` has no colon between name and password")?;
         // Docker, too, drops the NULs that some tools pad with.
@@ -184,9 +224,11 @@ fn read(path: &Path) -> Result<Option<ConfigFile>, CredentialsError> {
         return Ok(None);
     }
     // serde's own message could quote the file, that is a password.
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| CredentialsError::Malformed(path.to_owned(), error.line(), error.column()))
+    let mut config: ConfigFile = serde_json::from_slice(&bytes)
+        .map_err(|error| CredentialsError::Malformed(path.to_owned(), error.line(), error.column()))?;
+    // What is left empty is kept elsewhere, by a helper say.
+    config.auths.iter_mut().for_each(|auths| auths.retain(|_, entry| !matches!(entry.credentials(), Ok(None))));
+    Ok(Some(config))
 }
 
 /// Sets the entry of `auths`.
@@ -212,17 +254,27 @@ fn write(file: &Path, host: &str, entry: &Value) -> Result<(), CredentialsError>
     written.map_err(CredentialsError::Write)
 }
 
-/// The entry for a host. Keys may be URLs: `https://host/v2/` is what some logins leave.
-fn lookup<'m, V>(map: &'m Option<BTreeMap<String, V>>, host: &str) -> Option<(&'m str, &'m V)> {
-    let map = map.as_ref()?;
-    let host = host.to_ascii_lowercase();
-    let is_it = |key: &str| {
-        let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
-        let key = key.split('/').next().unwrap_or(key).to_ascii_lowercase();
-        key == host || (is_hub(&key) && is_hub(&host))
-    };
-    let found = map.get_key_value(&host).or_else(|| map.iter().find(|(key, _)| is_it(key)));
-    found.map(|(key, value)| (key.as_str(), value))
+/// The entry for a repository: of all that it is below, the one with the longest path.
+fn lookup<'m, V>(map: &'m Option<BTreeMap<String, V>>, host: &str, repository: &str) -> Option<(&'m str, &'m V)> {
+    let fitting = map.as_ref()?.iter().filter_map(|(key, value)| {
+        let place = place(key, host)?;
+        let rest = repository.strip_prefix(place)?;
+        let is_below = place.is_empty() || rest.is_empty() || rest.starts_with('/');
+        is_below.then_some((key.as_str(), value, place.len()))
+    });
+    let best = fitting.max_by_key(|(key, _, length)| (*length, *key == host));
+    best.map(|(key, value, _)| (key, value))
+}
+
+/// The path on this host that a key is for; `None` where it is another host's. Keys may be URLs, as `https://host/v2/` is
+/// what some logins leave: those are for the whole host.
+fn place<'k>(key: &'k str, host: &str) -> Option<&'k str> {
+    let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
+    let (name, path) = bare.unwrap_or(key).split_once('/').unwrap_or((bare.unwrap_or(key), ""));
+    let (name, host) = (name.to_ascii_lowercase(), host.to_ascii_lowercase());
+    let is_it = name == host || (is_hub(&name) && is_hub(&host));
+    let is_address = bare.is_some() || matches!(path, "v1/" | "v2/");
+    is_it.then_some(if is_address { "" } else { path.trim_end_matches('/') })
 }
 
 fn is_hub(host: &str) -> bool {
@@ -237,8 +289,8 @@ mod tests {
 
     fn logins(folder: &Path) -> (Logins, PathBuf) {
         let file = folder.join("docker/config.json");
-        let logins = Logins { files: vec![file.clone()], path: Some(folder.into()), ..Logins::default() };
-        (logins, file)
+        let (files, new) = (vec![file.clone()], Some(file.clone()));
+        (Logins { files, new, path: Some(folder.into()), ..Logins::default() }, file)
     }
 
     fn secret() -> Secret {
@@ -250,16 +302,35 @@ mod tests {
         // base64 of `cn-1@AK:key:with:colons`
         let swr = r#"{"auths":{"swr.x.com":{"auth":"Y24tMUBBSzprZXk6d2l0aDpjb2xvbnM="}},"HttpHeaders":{}}"#;
         let malformed = "the login for `r` in `FILE` is malformed:";
-        for (config, host, expected) in [
+        let parts =
+            r#"{"auths":{"r":{"auth":"YTpi"},"r/aaa":{"auth":"YTph"},"r/o":{"auth":"YTpv"},"r/o/x/":{"auth":"YTp4"}}}"#;
+        let aaa = r#"{"auths":{"r/aaa":{"auth":"YTph"},"r/v2/":{"auth":"YTpi"}}}"#;
+        for (config, name, expected) in [
             (swr, "swr.x.com", "cn-1@AK / key:with:colons".to_owned()),
             (swr, "SWR.x.com", "cn-1@AK / key:with:colons".to_owned()),
             (swr, "swr.x.com:5000", "none".to_owned()),
-            (r#"{"auths":{"https://r.x:5000/v2/":{"auth":"YTpi"}}}"#, "r.x:5000", "a / b".to_owned()),
-            (r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"}}}"#, "docker.io", "a / b".to_owned()),
+            // That of another organisation is sent to none.
+            (parts, "r", "a / b".to_owned()),
+            (parts, "r/o", "a / o".to_owned()),
+            (parts, "r/o/r", "a / o".to_owned()),
+            (parts, "r/o/x/y", "a / x".to_owned()),
+            (parts, "r/other/r", "a / b".to_owned()),
+            (aaa, "r/o/r", "a / b".to_owned()),
+            (r#"{"auths":{"r/aaa":{"auth":"YTph"}}}"#, "r/o/r", "none".to_owned()),
+            (r#"{"auths":{"r/o":{"auth":"YTph"}}}"#, "r/other", "none".to_owned()),
+            (r#"{"auths":{"r/O":{"auth":"YTph"}}}"#, "r/o", "none".to_owned()),
+            (r#"{"auths":{"https://r.x:5000/v2/":{"auth":"YTpi"}}}"#, "r.x:5000/o/r", "a / b".to_owned()),
+            (r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"}}}"#, "docker.io/o", "a / b".to_owned()),
             (r#"{"auths":{"r":{"username":"u","password":"p"}}}"#, "r", "u / p".to_owned()),
             (r#"{"auths":{"r":{"auth":"YTpi","identitytoken":"t"}}}"#, "r", "identity t".to_owned()),
             (r#"{"auths":{"r":{"registrytoken":"t"}}}"#, "r", "token t".to_owned()),
+            (
+                r#"{"auths":{"r":{"auth":"Y24tMUBBSzprZXk6\nd2l0aDpjb2xvbnM=\r\n"}}}"#,
+                "r",
+                "cn-1@AK / key:with:colons".to_owned(),
+            ),
             (r#"{"auths":{"r":{}}}"#, "r", "none".to_owned()),
+            (r#"{"auths":{"r/o":{},"r":{"auth":"YTpi"}}}"#, "r/o/r", "a / b".to_owned()),
             (r#"{"auths":null,"credHelpers":null,"credsStore":null}"#, "r", "none".to_owned()),
             ("{}", "r", "none".to_owned()),
             ("", "r", "none".to_owned()),
@@ -275,15 +346,56 @@ mod tests {
             let file = folder.path().join("config.json");
             fs::write(&file, config).unwrap();
             let logins = Logins { files: vec![folder.path().join("absent.json"), file.clone()], ..Logins::default() };
-            let found = match logins.find(host) {
+            let (host, repository) = name.split_once('/').unwrap_or((name, ""));
+            let found = match logins.find(host, repository) {
                 Ok(Some(Credentials::Basic { user, password })) => format!("{user} / {}", password.reveal()),
                 Ok(Some(Credentials::IdentityToken(token))) => format!("identity {}", token.reveal()),
                 Ok(Some(Credentials::RegistryToken(token))) => format!("token {}", token.reveal()),
                 Ok(None) => "none".to_owned(),
                 Err(error) => error.to_string().replace(&file.display().to_string(), "FILE"),
             };
-            assert_eq!(found, expected, "{config} {host}");
+            assert_eq!(found, expected, "{config} {name}");
         }
+    }
+
+    #[test]
+    fn files_are_read_in_podmans_order() {
+        let all =
+            [("HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/user/7"), ("XDG_CONFIG_HOME", "/c"), ("DOCKER_CONFIG", "/d")];
+        let named = [("HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/user/7"), ("REGISTRY_AUTH_FILE", "/a.json")];
+        for (variables, files) in [
+            (
+                &all[..],
+                "/run/user/7/containers/auth.json /run/containers/7/auth.json /c/containers/auth.json /d/config.json",
+            ),
+            (&all[..1], "/run/containers/7/auth.json /h/.config/containers/auth.json /h/.docker/config.json"),
+            (&named[..], "/a.json /h/.config/containers/auth.json /h/.docker/config.json"),
+            (&[("HOME", "")][..], "/run/containers/7/auth.json"),
+        ] {
+            let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+            let logins = Logins::from_lookup(find, Some(7));
+            let found: Vec<_> = logins.files.iter().map(|file| file.display().to_string()).collect();
+            assert_eq!(found.join(" "), files, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_stored_where_it_is_then_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let [podman, docker] = ["auth.json", "config.json"].map(|name| folder.path().join(name));
+        let logins =
+            Logins { files: vec![podman.clone(), docker.clone()], new: Some(docker.clone()), ..Logins::default() };
+        for (stale, file) in
+            [("{}", &docker), (r#"{"auths":{"r":{}}}"#, &docker), (r#"{"auths":{"r":{"auth":"?"}}}"#, &podman)]
+        {
+            fs::write(&podman, stale).unwrap();
+            assert_eq!(logins.store("r", "u", &secret()).unwrap(), Stored::File(file.clone()), "{stale}");
+            let stored = Some(Credentials::Basic { user: "u".into(), password: secret() });
+            assert_eq!(logins.find("r", "o/r").unwrap(), stored);
+        }
+        fs::write(&podman, r#"{"auths":{"r/o":{"auth":"YTpi"},"r":{"auth":"YTpi"},"r/p":{},"x/y":{"auth":"YTpi"}}}"#)
+            .unwrap();
+        assert_eq!(logins.for_parts("r").unwrap(), [("r/o".to_owned(), podman)]);
     }
 
     #[test]
@@ -292,7 +404,7 @@ mod tests {
         let (logins, file) = logins(folder.path());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(logins.store("r.x:5000", "cn@AK", &secret()).unwrap(), Stored::File(file.clone()));
-        let found = logins.find("r.x:5000").unwrap();
+        let found = logins.find("r.x:5000", "").unwrap();
         assert_eq!(found, Some(Credentials::Basic { user: "cn@AK".into(), password: secret() }));
         assert_eq!((mode(&file), mode(&folder.path().join("docker"))), (0o600, 0o700));
 

@@ -134,13 +134,18 @@ impl Registry {
         tag: &Tag,
         access: &Access,
     ) -> Result<Option<Digest>, Cause> {
-        let Some(answer) = self.ask_manifest(Method::HEAD, repository, ManifestRef::Tag(tag), access)? else {
-            return Ok(None);
-        };
-        if let Some(digest) = told_digest(&answer) {
-            return Ok(Some(digest));
+        match self.ask_manifest(Method::HEAD, repository, ManifestRef::Tag(tag), access) {
+            Ok(None) => return Ok(None),
+            Ok(Some(answer)) => {
+                if let Some(digest) = told_digest(&answer) {
+                    return Ok(Some(digest));
+                }
+            }
+            // Many registries, and what is before them, know no HEAD and say so in some way; and where it is really a
+            // refusal, a GET brings the reason.
+            Err(Cause::Denied { .. } | Cause::Status(_, 400..=499 | 501, _)) => {}
+            Err(cause) => return Err(cause),
         }
-        // A registry that does not tell: read it.
         Ok(self.manifest_once(repository, ManifestRef::Tag(tag), access)?.map(|manifest| manifest.digest))
     }
 
@@ -159,7 +164,7 @@ impl Registry {
         let access = Access::push(repository.as_str());
         let ask = Ask::new(Method::PUT, url, &access).header(header::CONTENT_TYPE, content_type).bytes(bytes);
         let answer = self.ask(ask)?;
-        if !(200..=202).contains(&answer.status) {
+        if !(200..=204).contains(&answer.status) {
             let cause = self.refusal(answer, &format!("{}/{repository}", self.host()), repository.as_str());
             return Err(match cause {
                 Cause::Status(_, 400 | 415 | 422, message) => Cause::ManifestRefused(media_type.to_owned(), message),
@@ -199,7 +204,9 @@ impl Registry {
                 if answer.status != 200 {
                     return Err(self.refusal(answer, &format!("{}/{repository}", self.host()), repository.as_str()));
                 }
+                // Of its origin nothing is taken: behind a proxy it is one of the inside.
                 let next = answer.header("link").and_then(next_page).and_then(|next| answer.url.join(next));
+                let next = next.map(|next| url.at(next.target().to_owned()));
                 Ok((answer.read(MANIFEST_LIMIT)?, next))
             })?;
             let page: Page = serde_json::from_slice(&bytes)
@@ -225,11 +232,15 @@ fn told_digest(answer: &Answer) -> Option<Digest> {
     answer.header("docker-content-digest")?.trim().parse().ok()
 }
 
-/// The target of `Link: </v2/…>; rel="next"` (RFC 8288).
+/// The target of `Link: </v2/…>; rel="next"` (RFC 8288); one without a relation is the next page, too.
 fn next_page(field: &str) -> Option<&str> {
-    let (target, parameters) = field.trim_start().strip_prefix('<')?.split_once('>')?;
-    let next = parameters.split(';').any(|parameter| matches!(parameter.trim(), r#"rel="next""# | "rel=next"));
-    next.then_some(target)
+    let mut links = field.split('<').skip(1).filter_map(|link| link.split_once('>'));
+    let is_next = |parameters: &str| {
+        let mut relations = parameters.split([';', ',', ' ', '\t']).filter_map(|parameter| parameter.split_once('='));
+        let relation = relations.find(|(name, _)| name.eq_ignore_ascii_case("rel"));
+        relation.is_none_or(|(_, value)| value.trim_matches('"').eq_ignore_ascii_case("next"))
+    };
+    links.find(|(_, parameters)| is_next(parameters)).map(|(target, _)| target)
 }
 
 #[cfg(test)]
@@ -238,9 +249,16 @@ mod tests {
 
     #[test]
     fn the_next_page_is_the_link_of_that_relation() {
-        assert_eq!(next_page(r#"</v2/a/tags/list?n=2&last=b>; rel="next""#), Some("/v2/a/tags/list?n=2&last=b"));
-        assert_eq!(next_page("<x>;rel=next"), Some("x"));
-        assert_eq!(next_page(r#"<x>; rel="prev""#), None);
-        assert_eq!(next_page("x"), None);
+        for (field, next) in [
+            (r#"</v2/a/tags/list?n=2&last=b>; rel="next""#, Some("/v2/a/tags/list?n=2&last=b")),
+            ("<x>;rel=next", Some("x")),
+            ("<x> ; Rel=\"NEXT\"", Some("x")),
+            ("<x>", Some("x")),
+            (r#"<x>; rel="prev""#, None),
+            (r#"<w?a,b>; rel="prev", <x?c,d>; title="t"; rel="next""#, Some("x?c,d")),
+            ("x", None),
+        ] {
+            assert_eq!(next_page(field), next, "{field}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{env, net::IpAddr};
 
+use image_name::Host;
+
 use crate::credentials::Secret;
 
 /// The proxies of the environment. Their URLs may hold passwords, so `Debug` shows none.
@@ -33,6 +35,11 @@ impl Proxies {
             http: secret(get("HTTP_PROXY")),
             except: except.filter(|entry| !entry.is_empty()).collect(),
         }
+    }
+
+    /// Whether a registry is reached through one of them, which then looks its name up.
+    pub fn lead_to(&self, host: &Host) -> bool {
+        (self.https.is_some() || self.http.is_some()) && !self.is_direct(host.name(), host.port().unwrap_or(443))
     }
 
     /// The proxy for requests of this scheme, whatever the host.
@@ -127,5 +134,7 @@ mod tests {
         assert_eq!(rules.of_scheme(false).map(Secret::reveal), Some("http://all"));
         assert!(proxies(&[("HTTPS_PROXY", " ")]).of_scheme(true).is_none());
         assert!(!format!("{rules:?}").contains("one"));
+        assert!(rules.lead_to(&"r.x".parse().unwrap()) && !rules.lead_to(&"127.0.0.1".parse().unwrap()));
+        assert!(!Proxies::default().lead_to(&"r.x".parse().unwrap()));
     }
 }

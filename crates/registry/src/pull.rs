@@ -94,7 +94,7 @@ impl BlobReader {
                 }
                 0
             }
-            _ => return Err(self.registry.refusal(answer, &self.name, self.access.repository())),
+            _ => return Err(self.registry.refusal(answer, &self.name, &self.access.repository)),
         };
         let whole = answer.length().map(|length| length.saturating_add(self.offset - skip));
         if let Some(found) = whole.filter(|whole| *whole != self.blob.size) {

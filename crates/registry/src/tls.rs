@@ -20,7 +20,7 @@ use ureq::{
     },
 };
 
-use crate::trust::Verifier;
+use crate::{forward::is_http, trust::Verifier};
 
 /// The last connector of the chain: it wraps a connection in TLS where the URL asks for it.
 #[derive(Debug)]
@@ -67,7 +67,9 @@ impl<In: Transport> Connector<In> for Tls {
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Connection>, Error> {
         let Some(transport) = chained else { return Ok(None) };
-        let sent = self.sent.clone();
+        // A proxy's own connection has come through here already and counts.
+        let has_own = details.config.proxy().is_some_and(is_http);
+        let sent = if has_own { Arc::default() } else { self.sent.clone() };
         if !details.needs_tls() || transport.is_tls() {
             return Ok(Some(Connection { stream: Stream::Plain(transport.boxed()), sent }));
         }

@@ -79,14 +79,15 @@ impl Upload<'_> {
     pub(crate) fn run(&self) -> Result<Arrival, Error> {
         let Self { registry, repository, blob, .. } = self;
         let mut mount_from = blob.mount_from.as_ref().filter(|from| from != repository);
-        let arrival = registry.attempts(|| self.attempt(&mut mount_from));
+        let mut mount_again = true;
+        let arrival = registry.attempts(|| self.attempt(&mut mount_from, &mut mount_again));
         let (name, digest) = (&blob.name, blob.descriptor.digest);
         let how = arrival.context(|| format!("push blob `{name}` ({digest}) to `{}/{repository}`", registry.host()))?;
         (self.progress)(PushEvent::Done { name, how });
         Ok(how)
     }
 
-    fn attempt(&self, mount_from: &mut Option<&RepoPath>) -> Result<Arrival, Cause> {
+    fn attempt(&self, mount_from: &mut Option<&RepoPath>, mount_again: &mut bool) -> Result<Arrival, Cause> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Cause::Cancelled);
         }
@@ -96,8 +97,14 @@ impl Upload<'_> {
             match self.begin(Some(from)) {
                 Ok(None) => return Ok(Arrival::Mounted),
                 Ok(location) => begun = location,
-                // A login that may not read the other repository may still push to this one.
-                Err(Cause::Unauthorized { .. } | Cause::Denied { .. } | Cause::NotFound(..)) => {}
+                // An upload may cost gigabytes: what may pass is waited for once.
+                Err(cause @ Cause::Status(..)) if cause.is_transient() && *mount_again => {
+                    *mount_again = false;
+                    return Err(cause);
+                }
+                // A login that may not read the other repository may still push to this one, and some registries know
+                // no mounts at all.
+                Err(Cause::Unauthorized { .. } | Cause::Denied { .. } | Cause::NotFound(..) | Cause::Status(..)) => {}
                 Err(cause) => return Err(cause),
             }
             *mount_from = None;
@@ -131,7 +138,8 @@ impl Upload<'_> {
         let answer = self.registry.ask(Ask::new(Method::HEAD, url, &self.access()))?;
         match answer.status {
             200 => Ok(answer.length().is_none_or(|length| length == *size)),
-            404 => Ok(false),
+            // Who can't be asked is sent it: storage that is redirected to may answer 403 to a HEAD.
+            400 | 403..=428 | 501 => Ok(false),
             _ => Err(self.refusal(answer)),
         }
     }
@@ -147,7 +155,14 @@ impl Upload<'_> {
         let answer = self.registry.ask(Ask::new(Method::POST, url, &access).bytes(&[]))?;
         match answer.status {
             201 => Ok(None),
-            202 => self.next_location(&answer).map(Some),
+            202 => {
+                let by_id = || {
+                    let id = answer.header("docker-upload-uuid")?;
+                    answer.url.join(&format!("/v2/{}/blobs/uploads/{id}", self.repository))
+                };
+                let missing = || self.registry.protocol("it takes an upload but gives no `Location` to send it to");
+                answer.location().or_else(by_id).ok_or_else(missing).map(Some)
+            }
             _ => Err(self.refusal(answer)),
         }
     }
@@ -184,40 +199,35 @@ impl Upload<'_> {
         let sent = match left {
             // An empty blob has nothing to send, and so no last read that would find it wrong.
             0 => reader.check().map_err(unreadable),
-            _ if alone => self.put(Method::PATCH, location.clone(), &mut reader, 202).and_then(|answer| {
-                *location = self.next_location(&answer)?;
-                Ok(())
+            // Every answer gives a new place, or leaves it where it is.
+            _ if alone => self.put(Method::PATCH, location.clone(), &mut reader).map(|answer| {
+                *location = answer.location().unwrap_or(location.clone());
             }),
             _ => Ok(()),
         };
         let complete = location.clone().with("digest", &self.blob.descriptor.digest.to_string());
-        let done = sent.and_then(|()| self.put(Method::PUT, complete, &mut reader, 201));
+        let done = sent.and_then(|()| self.put(Method::PUT, complete, &mut reader));
         // Where reading failed, what the connection says is only a consequence.
         reader.problem.map_or(done.map(drop), Err)
     }
 
     /// Sends what has not been sent.
-    fn put(&self, method: Method, url: Url, reader: &mut Checked<'_>, hoped: u16) -> Result<Answer, Cause> {
+    fn put(&self, method: Method, url: Url, reader: &mut Checked<'_>) -> Result<Answer, Cause> {
         let left = reader.left;
         let octets = HeaderValue::from_static("application/octet-stream");
         let access = self.access();
         let ask = Ask::new(method, url, &access).header(header::CONTENT_TYPE, octets).reader(reader, left);
         let answer = self.registry.ask(ask)?;
-        if answer.status == hoped {
-            return Ok(answer);
+        match answer.status {
+            // 202 after a PATCH and 201 after a PUT by the specification, which has once said 204.
+            200..=204 => Ok(answer),
+            _ => Err(self.registry.refusal(answer, "upload", self.repository.as_str())),
         }
-        Err(self.registry.refusal(answer, "upload", self.repository.as_str()))
     }
 
     /// Tells the registry that an upload is given up. Where that fails, it will find out by itself.
     fn cancel(&self, location: Url) {
         let _ = self.registry.ask(Ask::new(Method::DELETE, location, &self.access()));
-    }
-
-    /// Where the upload's next bytes go; every answer gives a new place.
-    fn next_location(&self, answer: &Answer) -> Result<Url, Cause> {
-        let missing = || self.registry.protocol("it takes an upload but gives no `Location` to send it to");
-        answer.location().ok_or_else(missing)
     }
 }
 

@@ -25,6 +25,7 @@ use ureq::{
 use crate::{
     answer::{Answer, io_cause, tls_cause},
     error::Cause,
+    forward::{Forwarder, forwards},
     options::{RegistryOptions, Timeouts},
     proxy::Proxies,
     tls::Tls,
@@ -46,8 +47,17 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: HeaderMap,
     /// A reader and how many bytes it has.
     pub(crate) body: Option<(&'a mut dyn Read, u64)>,
+    /// Whether a large body may be announced.
+    pub(crate) announce: bool,
     /// How long to wait for the answer.
     pub(crate) patience: Duration,
+}
+
+impl<'a> Outgoing<'a> {
+    /// With nothing but this.
+    pub(crate) fn new(method: Method, url: &'a Url, patience: Duration) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: None, announce: false, patience }
+    }
 }
 
 /// Connections to hosts, kept and used again.
@@ -83,7 +93,8 @@ impl Wire {
             config: Mutex::new(None),
             sent: sent.clone(),
         };
-        let chain = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
+        let forwarder = Forwarder { config: config.clone() };
+        let chain = ().chain(SocksConnector::default()).chain(forwarder).chain(ConnectProxyConnector::default());
         let chain = chain.chain(TcpConnector::default()).chain(tls);
         let names = Names { fixed: fixed.clone(), system: DefaultResolver::default(), known: Mutex::default() };
         let agent = Agent::with_parts(config, chain, names);
@@ -92,26 +103,31 @@ impl Wire {
 
     /// Sends a request and reads the head of its answer, whatever its status. Redirects are not followed.
     pub(crate) fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, Cause> {
-        let Outgoing { method, url, mut headers, body, patience } = outgoing;
+        let Outgoing { method, url, mut headers, body, announce, patience } = outgoing;
         if let Some((_, size)) = body {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
-            if size >= ANNOUNCE {
+            if size >= ANNOUNCE && announce {
                 headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
             }
         }
+        let has_words = method != Method::HEAD;
         let mut head = Request::builder().method(method).uri(url.full());
         if let Some(all) = head.headers_mut() {
             *all = headers;
         }
         let proxy = self.proxy(url)?;
-        let through_proxy = proxy.is_some();
         let answer = match body {
-            None => self.run(head, (), proxy, patience),
-            Some((reader, _)) => self.run(head, SendBody::from_reader(reader), proxy, patience),
+            None => self.run(head, (), proxy.clone(), patience),
+            Some((reader, _)) => self.run(head, SendBody::from_reader(reader), proxy.clone(), patience),
         };
-        match answer {
-            Ok(answer) => Ok(Answer::new(answer, url.clone(), patience)),
-            Err(error) => Err(self.cause(url, through_proxy, patience, error)),
+        let answer = answer.map_err(|error| self.cause(url, proxy.as_ref(), patience, error))?;
+        let answer = Answer::new(answer, url.clone(), patience);
+        match proxy {
+            Some(proxy) if forwards(&proxy, url.https) && has_words && answer.is_from_proxy() => {
+                let status = |proxy| Cause::Status(proxy, answer.status, answer.message());
+                Err(of_proxy(&proxy, url, status))
+            }
+            _ => Ok(answer),
         }
     }
 
@@ -134,20 +150,16 @@ impl Wire {
             return Ok(None);
         }
         let proxy = self.proxies.of_scheme(url.https).map(|proxy| Proxy::new(proxy.reveal())).transpose();
-        proxy.map_err(|_| Cause::Proxy(url.authority.clone(), "its URL in the environment is not valid".to_owned()))
+        proxy.map_err(|_| Cause::ProxyUrl(url.authority.clone()))
     }
 
-    fn cause(&self, url: &Url, through_proxy: bool, patience: Duration, error: ureq::Error) -> Cause {
-        let host = url.authority.clone();
-        match error {
+    fn cause(&self, url: &Url, proxy: Option<&Proxy>, patience: Duration, error: ureq::Error) -> Cause {
+        let proxy = proxy.filter(|proxy| is_about(proxy, url, &error));
+        let cause = |host: String| match error {
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => Cause::TimedOut(host, self.timeouts.connect),
             ureq::Error::Timeout(Timeout::PerRead) => Cause::TimedOut(host, patience),
             ureq::Error::Timeout(_) => Cause::TimedOut(host, self.timeouts.progress),
-            ureq::Error::ConnectProxyFailed(reason) => Cause::Proxy(host, reason),
-            // Nothing but the proxy was asked for a connection.
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused && through_proxy => {
-                Cause::Proxy(host, "nothing listens at the proxy's address".to_owned())
-            }
+            ureq::Error::ConnectProxyFailed(reason) => refusal(host, reason),
             ureq::Error::Io(error) => io_cause(host, patience, error),
             ureq::Error::Other(error) => match error.downcast::<Cause>() {
                 Ok(cause) => *cause,
@@ -157,8 +169,41 @@ impl Wire {
                 },
             },
             error => Cause::Protocol(host, error.to_string()),
+        };
+        match proxy {
+            Some(proxy) => of_proxy(proxy, url, cause),
+            None => cause(url.authority.clone()),
         }
     }
+}
+
+/// Whether an error is about the proxy, and not about the host behind it: nothing but the proxy is looked up and connected
+/// to, and it forwards plain HTTP on a connection of its own.
+fn is_about(proxy: &Proxy, url: &Url, error: &ureq::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    match error {
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::ConnectProxyFailed(_) => true,
+        ureq::Error::Io(error) => {
+            let is_connecting = matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable);
+            is_connecting || forwards(proxy, url.https)
+        }
+        ureq::Error::Other(error) => {
+            matches!(error.downcast_ref(), Some(Cause::NoSuchHost(name)) if name == proxy.host())
+        }
+        _ => false,
+    }
+}
+
+/// A cause, told its host, as one of the proxy.
+fn of_proxy(proxy: &Proxy, url: &Url, cause: impl FnOnce(String) -> Cause) -> Cause {
+    let named = format!("{}:{}", proxy.host(), proxy.port());
+    Cause::Proxy { proxy: named.clone(), host: url.authority.clone(), cause: Box::new(cause(named)) }
+}
+
+/// What a proxy has said to a tunnel. The HTTP client tells the status as words: `proxy server responded 403/403`.
+fn refusal(proxy: String, reason: String) -> Cause {
+    let status = reason.rsplit(['/', ' ']).next().and_then(|status| status.parse().ok());
+    status.map_or(Cause::Protocol(proxy.clone(), reason), |status| Cause::Status(proxy, status, String::new()))
 }
 
 /// How long an address is used again without being looked up: the HTTP client asks for it before every request, and name

@@ -44,9 +44,24 @@ fn basic_and_bearer_registries_are_asked_before_anything_is_stored() {
         let (code, said) = login(folder.path(), &[], &format!("sudo docker login -u {USER} -p {KEY} {host}\r\n"));
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("24 hours") && said.contains("config.json"), "{said}");
+        assert!(!said.contains("a login of its own"), "{said}");
         // base64 of `cn-1@AK:hunter2`
         assert!(fs::read_to_string(&file).unwrap().contains("\"auth\": \"Y24tMUBBSzpodW50ZXIy\""));
     }
+}
+
+/// Logging in again changed nothing for the organisation, and nothing was said.
+#[test]
+fn the_login_of_a_part_of_the_registry_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    fs::write(&file, r#"{"auths":{"r.x/o":{"auth":"YTpi"},"r.x":{"auth":"YTpi"},"q.x/o":{}}}"#).unwrap();
+    let flags = ["--no-check", "--username", "u", "--registry", "r.x"];
+    let (code, said) = login(folder.path(), &flags, KEY);
+    assert_eq!(code, Some(0), "{said}");
+    let told =
+        format!("`r.x/o` has a login of its own in `{}`, which counts there instead of this one", file.display());
+    assert!(said.contains(&told) && !said.contains("q.x"), "{said}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt::Display, io};
 
+use image_name::Host;
 use oci_image::{BaseError, IndexError, LayerError, RecompressError, StoreError};
 use registry::{Cause, CredentialsError};
 use wheel_layer::WheelError;
@@ -33,6 +34,10 @@ fn of_logins(error: &CredentialsError) -> Option<String> {
     match error {
         CredentialsError::Malformed { .. } => {
             Some("fix the file or move it away, then log in again: `cargo xtask login`".to_owned())
+        }
+        // `login` stores none for a part of a registry.
+        CredentialsError::Entry(_, key, _) if key.parse::<Host>().is_err() => {
+            Some("fix the entry or remove it from the file".to_owned())
         }
         CredentialsError::Entry(_, host, _) => Some(format!("log in again: `{}`", login(host))),
         _ => error.hint(),
@@ -90,7 +95,6 @@ fn store_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
 mod tests {
     use anyhow::{Context, anyhow};
     use expect_test::expect;
-    use image_name::Host;
 
     use super::*;
     use crate::terminal::report;
@@ -162,11 +166,14 @@ mod tests {
         );
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
-        std::fs::write(&file, "{").unwrap();
-        let logins = Logins { files: vec![file], ..Logins::default() };
-        assert_eq!(
-            said(CredentialSource::Logins(logins)),
-            "hint: fix the file or move it away, then log in again: `cargo xtask login`"
-        );
+        for (text, hint) in [
+            ("{", "fix the file or move it away, then log in again: `cargo xtask login`"),
+            (r#"{"auths":{"HOST":{"auth":"?"}}}"#, "log in again: `cargo xtask login --registry HOST`"),
+            (r#"{"auths":{"https://HOST/v2/":{"auth":"?"}}}"#, "fix the entry or remove it from the file"),
+        ] {
+            std::fs::write(&file, text.replace("HOST", host.as_str())).unwrap();
+            let logins = Logins { files: vec![file.clone()], ..Logins::default() };
+            assert_eq!(said(CredentialSource::Logins(logins)), format!("hint: {hint}"), "{text}");
+        }
     }
 }

@@ -193,9 +193,10 @@ const VARIABLES: &[Variable] = &[
     )),
     for_scripts(set(
         "PYTHONUNBUFFERED",
-        "by `task` alone: kept where it is set",
-        "of a `task` alone: 1, unless it was set",
-        |of| if of.task.is_some() && (of.lookup)("PYTHONUNBUFFERED").is_none() { is(1) } else { Unchanged },
+        "kept where it is set",
+        // Prints that wait in a pipe's buffer are lost when a rank is killed.
+        "1, unless it was set",
+        |of| of.set_or("PYTHONUNBUFFERED", "1"),
     )),
 ];
 
@@ -294,6 +295,7 @@ mod tests {
             MASTER_PORT=29503
             FMTK_WORK_DIR=/w/device1
             FMTK_ATTEMPT=1
+            PYTHONUNBUFFERED=1
         "#]]
         .assert_eq(&of_second(&folders(), &[], None));
     }
@@ -302,7 +304,7 @@ mod tests {
     fn variables_of_a_task_and_of_the_scripts() {
         let task = Some(TaskRanks { node: 3, by_scripts: false });
         let lines = of_second(&folders(), &[("PYTHONUNBUFFERED", "x")], task);
-        assert!(lines.ends_with("FMTK_ATTEMPT=1\nSERVER_ID=3\n"), "{lines}");
+        assert!(lines.ends_with("FMTK_ATTEMPT=1\nSERVER_ID=3\nPYTHONUNBUFFERED=x\n"), "{lines}");
         let task = Some(TaskRanks { node: 3, by_scripts: true });
         let lines = of_second(&Folders { replace_home: true, ..folders() }, &[], task);
         assert_eq!(lines, "MODEL_TASK_CWD=/code\nHOME=/w/device1\nSERVER_ID=3\nPYTHONUNBUFFERED=1\n");
@@ -311,6 +313,7 @@ mod tests {
     #[test]
     fn what_was_set_counts() {
         let set = [
+            ("PYTHONUNBUFFERED", "x"),
             ("HCCL_CONNECT_TIMEOUT", "600"),
             ("MASTER_ADDR", "m"),
             ("MASTER_PORT", "7"),
@@ -318,9 +321,15 @@ mod tests {
             ("RANK", "3"),
         ];
         let lines = of_second(&Folders { table: None, replace_home: true, ..folders() }, &set, None);
-        for line in
-            ["HCCL_CONNECT_TIMEOUT=600", "MASTER_ADDR=m", "MASTER_PORT=7", "RANK_ID=9", "RANK=9", "HOME=/w/device1"]
-        {
+        for line in [
+            "HCCL_CONNECT_TIMEOUT=600",
+            "MASTER_ADDR=m",
+            "MASTER_PORT=7",
+            "RANK_ID=9",
+            "RANK=9",
+            "HOME=/w/device1",
+            "PYTHONUNBUFFERED=x",
+        ] {
             assert!(lines.contains(&format!("{line}\n")), "{lines}");
         }
         assert!(lines.contains("RANK_TABLE_FILE is removed\n"), "{lines}");

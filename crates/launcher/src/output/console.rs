@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::LEAST;
 use super::lines::Splitter;
 use super::worker::{Shared, Wake, Worker};
+use super::{LEAST, Patience};
 
 /// Bytes that wait for the console, shared out to the ranks; as many again are in the writer's hands.
 ///
@@ -36,6 +36,8 @@ pub(crate) struct State {
     waiting: Batch,
     /// How long a rank waits for the console when its share is used up.
     pause: Duration,
+    /// How long what no newline has ended waits to be shown.
+    update: Duration,
     /// The console took longer than that for the last batch: no rank waits for it again.
     is_slow: bool,
     /// When the writer took the batch that it has in hand.
@@ -100,6 +102,14 @@ impl Batch {
     }
 }
 
+impl Lane {
+    /// When something is to be shown that no newline has ended. Not while the rank is not read, or lines are skipped: the
+    /// newline may have been written long ago.
+    fn due(&self) -> Option<Instant> {
+        self.splitter.due().filter(|_| self.full_until.is_none())
+    }
+}
+
 impl State {
     /// Bytes that may wait of each rank.
     fn share(&self) -> usize {
@@ -157,17 +167,19 @@ impl State {
 
 impl Console {
     /// Starts the writer. Errors: no thread to be had.
-    pub(crate) fn start(out: OwnedFd, err: OwnedFd, pause: Duration, wake: Wake) -> io::Result<Console> {
+    pub(crate) fn start(out: OwnedFd, err: OwnedFd, patience: &Patience, wake: Wake) -> io::Result<Console> {
         let (out, err) = (File::from(out), File::from(err));
         let own = err.try_clone()?;
         let write = move |shared: &Shared<State>| write_console(shared, out, err);
-        let worker = Worker::start("console", State { pause, ..State::default() }, wake, write)?;
+        let state = State { pause: patience.pause, update: patience.update, ..State::default() };
+        let worker = Worker::start("console", state, wake, write)?;
         Ok(Console { worker, err: own })
     }
 
     /// A lane whose lines begin with `prefix`, or one that is never shown; numbered from 0.
     pub(crate) fn open(&mut self, prefix: Option<String>) {
-        self.worker.lock().buffer.lanes.push(Lane { prefix, ..Lane::default() });
+        let state = &mut self.worker.lock().buffer;
+        state.lanes.push(Lane { prefix, splitter: Splitter::new(state.update), ..Lane::default() });
     }
 
     /// Bytes that there is room for; no limit where nothing is shown or lines are skipped.
@@ -186,7 +198,7 @@ impl Console {
         }
         let buffer = &mut state.buffer;
         let mut splitter = std::mem::take(&mut buffer.lanes[sink].splitter);
-        splitter.feed(bytes, |line| buffer.push(sink, line));
+        splitter.feed(bytes, now, |line| buffer.push(sink, line));
         let (share, is_slow, pause) = (buffer.share(), buffer.is_slow, buffer.pause);
         let lane = &mut buffer.lanes[sink];
         lane.splitter = splitter;
@@ -203,11 +215,9 @@ impl Console {
     /// Takes over the unfinished line of a rank that writes nothing more.
     pub(crate) fn end(&mut self, sink: usize) {
         let mut state = self.worker.lock();
-        let rest = state.buffer.lanes[sink].splitter.finish();
-        if !rest.is_empty() {
-            state.buffer.push(sink, &rest);
-            state.todo = true;
-        }
+        let mut splitter = std::mem::take(&mut state.buffer.lanes[sink].splitter);
+        splitter.finish(|line| state.buffer.push(sink, line));
+        state.todo = true;
         state.buffer.lanes[sink].ended = true;
     }
 
@@ -222,8 +232,15 @@ impl Console {
     /// Wakes the writer if there is work, and reconsiders who waits and who skips. Returns what people should be told.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<String> {
         let mut state = self.worker.lock();
-        for lane in &mut state.buffer.lanes {
+        for sink in 0..state.buffer.lanes.len() {
+            let lane = &mut state.buffer.lanes[sink];
             lane.skipping |= lane.full_until.is_some_and(|until| until <= now);
+            if lane.due().is_some_and(|due| due <= now)
+                && let Some(line) = lane.splitter.show(now)
+            {
+                state.buffer.push(sink, &line);
+                state.todo = true;
+            }
         }
         self.worker.rouse(&mut state, now);
         state.buffer.message.take()
@@ -232,7 +249,8 @@ impl Console {
     /// When [`Console::tick`] has something to do although nothing happens.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let state = self.worker.lock();
-        state.buffer.lanes.iter().filter(|lane| !lane.skipping).filter_map(|lane| lane.full_until).min()
+        let lanes = state.buffer.lanes.iter();
+        lanes.filter_map(|lane| lane.due().or(lane.full_until.filter(|_| !lane.skipping))).min()
     }
 
     /// Lines that the console did not get, by number; that it did not is told. To be called when nothing more is to come.

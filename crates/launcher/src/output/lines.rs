@@ -1,6 +1,8 @@
 //! A stream of bytes as lines: those that the console shows, the same however the stream was chunked, and the last ones.
 
-use memchr::memchr;
+use std::time::{Duration, Instant};
+
+use memchr::memchr2;
 
 /// Bytes of a console line without its newline; what is longer is shown as several lines.
 ///
@@ -9,7 +11,7 @@ pub(crate) const LONGEST: usize = 16 * 1024;
 
 /// Bytes of the first piece; `None` while its end can't be known.
 fn first_piece(bytes: &[u8]) -> Option<usize> {
-    match memchr(b'\n', &bytes[..bytes.len().min(LONGEST + 1)]) {
+    match memchr2(b'\n', b'\r', &bytes[..bytes.len().min(LONGEST + 1)]) {
         Some(at) => Some(at + 1),
         None if bytes.len() > LONGEST => Some(cut(bytes)),
         None => None,
@@ -22,38 +24,134 @@ fn cut(bytes: &[u8]) -> usize {
     (LONGEST - 3..=LONGEST).rev().find(|&at| bytes[at] & 0xC0 != 0x80).unwrap_or(LONGEST)
 }
 
-/// Keeps the unfinished line of a stream.
+/// Cuts a stream into console lines at newlines. What follows the last newline may overwrite itself by `\r`, as a progress
+/// bar does, or wait for an answer, as a prompt does. So its newest state becomes a line of its own when it is due.
 #[derive(Default)]
 pub(crate) struct Splitter {
-    /// At most [`LONGEST`] bytes between calls.
+    /// How long a state waits for a newer one before it is shown.
+    pause: Duration,
+    /// What follows the last newline or `\r`: at most [`LONGEST`] bytes between calls.
     unfinished: Vec<u8>,
+    /// Bytes of it that were shown.
+    shown: usize,
+    /// What the last `\r` ended and nothing has overwritten yet; empty once it was shown.
+    state: Vec<u8>,
+    /// A state was shown since the last newline.
+    has_shown: bool,
+    /// When the newest state is to be shown.
+    due: Option<Instant>,
+    /// The pause, twice as long each time that the same unfinished line is shown: dots that come one by one make few lines.
+    wait: Duration,
 }
 
 impl Splitter {
+    pub(crate) fn new(pause: Duration) -> Splitter {
+        Splitter { pause, wait: pause, ..Splitter::default() }
+    }
+
     /// Calls `each` with all lines that `bytes` end, newlines included, and with what is cut off lines over [`LONGEST`].
-    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], now: Instant, mut each: impl FnMut(&[u8])) {
         while !self.unfinished.is_empty() && !bytes.is_empty() {
-            // Up to the newline, or as much as it takes to know where to cut.
+            // Up to the end of the line, or as much as it takes to know where to cut.
             let most = bytes.len().min(LONGEST + 1 - self.unfinished.len());
-            let length = memchr(b'\n', &bytes[..most]).map_or(most, |at| at + 1);
+            let length = memchr2(b'\n', b'\r', &bytes[..most]).map_or(most, |at| at + 1);
             self.unfinished.extend_from_slice(&bytes[..length]);
             bytes = &bytes[length..];
             if let Some(length) = first_piece(&self.unfinished) {
-                each(&self.unfinished[..length]);
-                self.unfinished.drain(..length);
+                let mut unfinished = std::mem::take(&mut self.unfinished);
+                self.end(&unfinished[..length], &mut each);
+                unfinished.drain(..length);
+                self.unfinished = unfinished;
             }
         }
         while let Some(length) = first_piece(bytes) {
-            each(&bytes[..length]);
+            self.end(&bytes[..length], &mut each);
             bytes = &bytes[length..];
         }
         self.unfinished.extend_from_slice(bytes);
+        self.due = self.has_news().then(|| self.due.unwrap_or(now + self.wait));
     }
 
-    /// The unfinished line, at the end of the stream; empty where there is none.
-    pub(crate) fn finish(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.unfinished)
+    /// Takes over a piece of the stream, up to a newline or `\r`, to where it is cut, or to its end.
+    fn end(&mut self, piece: &[u8], each: &mut impl FnMut(&[u8])) {
+        let shown = std::mem::take(&mut self.shown);
+        self.wait = self.pause;
+        if let Some(state) = state_of(piece) {
+            // Blanks erase a bar before other text is printed. They are no news.
+            if !is_blank(state) {
+                self.state.clear();
+                self.state.extend_from_slice(if shown < state.len() { state } else { b"" });
+            }
+            return;
+        }
+        self.due = None;
+        let state = std::mem::take(&mut self.state);
+        let has_shown = std::mem::take(&mut self.has_shown);
+        let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+        if state.is_empty() && !has_shown {
+            each(piece);
+        } else if !is_blank(text) {
+            // All of a prompt may have been shown by now.
+            if shown < text.len() {
+                each(piece);
+            }
+        } else if !state.is_empty() {
+            each(&state);
+        }
     }
+
+    /// When [`Splitter::show`] is to be called.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Something was not shown yet.
+    fn has_news(&self) -> bool {
+        !self.state.is_empty() || self.shown < self.unfinished.len()
+    }
+
+    /// The newest state that is whole, else the unfinished line as far as it has come.
+    pub(crate) fn show(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let mut line = std::mem::take(&mut self.state);
+        if line.is_empty() {
+            line.extend_from_slice(before_moving_up(&self.unfinished));
+            self.shown = self.unfinished.len();
+            self.wait *= 2;
+        }
+        self.due = self.has_news().then(|| now + self.wait);
+        let is_text = !is_blank(&line);
+        self.has_shown |= is_text;
+        Some(line).filter(|_| is_text)
+    }
+
+    /// At the end of the stream, calls `each` with what was not shown yet.
+    pub(crate) fn finish(&mut self, mut each: impl FnMut(&[u8])) {
+        if self.has_news() {
+            let unfinished = std::mem::take(&mut self.unfinished);
+            self.end(&unfinished, &mut each);
+        }
+        self.due = None;
+    }
+}
+
+/// The text of a piece that something will overwrite: it ends in `\r`, or the cursor is moved back up, as between tqdm's bars
+/// of nested loops.
+fn state_of(piece: &[u8]) -> Option<&[u8]> {
+    let line = piece.strip_suffix(b"\r").or_else(|| piece.strip_suffix(b"\n"))?;
+    let state = before_moving_up(line);
+    (piece.ends_with(b"\r") || state.len() < line.len()).then_some(state)
+}
+
+/// A line without a "cursor up" at its end, which would make the console's next line overwrite it.
+fn before_moving_up(mut line: &[u8]) -> &[u8] {
+    while let Some(rest) = line.strip_suffix(b"\x1b[A") {
+        line = rest;
+    }
+    line
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    visible(line).trim().is_empty()
 }
 
 /// Lines that a report shows.
@@ -114,18 +212,20 @@ fn visible(line: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::{Expect, expect};
     use proptest::prelude::*;
 
     use super::*;
 
+    /// Without any that becomes due.
     fn shown(chunks: &[&[u8]]) -> Vec<Vec<u8>> {
-        let mut splitter = Splitter::default();
+        let (mut splitter, now) = (Splitter::new(Duration::from_secs(1)), Instant::now());
         let mut lines = Vec::new();
         for chunk in chunks {
-            splitter.feed(chunk, |line| lines.push(line.to_vec()));
+            splitter.feed(chunk, now, |line| lines.push(line.to_vec()));
             assert!(splitter.unfinished.len() <= LONGEST);
         }
-        lines.extend(Some(splitter.finish()).filter(|it| !it.is_empty()));
+        splitter.finish(|line| lines.push(line.to_vec()));
         lines
     }
 
@@ -136,7 +236,7 @@ mod tests {
     #[test]
     fn lines_are_cut_at_newlines_and_when_too_long() {
         check(b"", &[]);
-        check(b"a\rb\rc\n\nd", &[6, 1, 1]);
+        check(b"abc\n\nd", &[4, 1, 1]);
         check(&[b'x'; LONGEST], &[LONGEST]);
         check(&[&[b'x'; LONGEST][..], b"\n"].concat(), &[LONGEST + 1]);
         check(&[&[b'x'; LONGEST][..], b"x\n"].concat(), &[LONGEST, 2]);
@@ -146,9 +246,9 @@ mod tests {
 
     /// Runs of one byte, so that lines get near and over the limit.
     fn stream() -> impl Strategy<Value = Vec<u8>> {
-        let byte = prop_oneof![Just(b'\n'), Just(b'x'), Just(0x80), Just(0xC3)];
+        let byte = prop_oneof![Just(b'\n'), Just(b'\r'), Just(b' '), Just(b'x'), Just(0x80), Just(0xC3)];
         let length = prop_oneof![1..4usize, LONGEST - 3..LONGEST + 3, 1..3 * LONGEST];
-        let run = (byte, length).prop_map(|(byte, n)| vec![byte; if byte == b'\n' { n % 7 } else { n }]);
+        let run = (byte, length).prop_map(|(byte, n)| vec![byte; if b"\r\n".contains(&byte) { n % 7 } else { n }]);
         prop::collection::vec(run, 0..12).prop_map(|runs| runs.concat())
     }
 
@@ -165,8 +265,167 @@ mod tests {
                 rest = after;
             }
             prop_assert_eq!(shown(&chunks), shown(&[&bytes]));
-            prop_assert_eq!(shown(&chunks).concat(), bytes);
+            if !bytes.contains(&b'\r') {
+                prop_assert_eq!(shown(&chunks).concat(), bytes);
+            }
         }
+    }
+
+    /// What is shown of a stream that comes in pieces, and when, in milliseconds. The pause is 500 ms.
+    fn timed(pieces: &[(u64, &str)]) -> String {
+        let (mut splitter, begin) = (Splitter::new(Duration::from_millis(500)), Instant::now());
+        let mut shown = String::new();
+        let mut put = |at: Instant, line: &[u8]| {
+            let text = String::from_utf8_lossy(line);
+            shown += &format!("{} {:?}\n", (at - begin).as_millis(), text.trim_end_matches('\n'));
+        };
+        // Long enough for everything to become due.
+        for &(at, piece) in pieces.iter().chain(&[(99_999, "")]) {
+            let now = begin + Duration::from_millis(at);
+            while let Some(due) = splitter.due().filter(|due| *due <= now) {
+                splitter.show(due).into_iter().for_each(|line| put(due, &line));
+            }
+            splitter.feed(piece.as_bytes(), now, |line| put(now, line));
+        }
+        splitter.finish(|line| put(begin + Duration::from_millis(99_999), line));
+        shown
+    }
+
+    fn check_timed(pieces: &[(u64, &str)], expect: Expect) {
+        expect.assert_eq(&timed(pieces));
+    }
+
+    /// The bytes are those that tqdm 4.70 writes to a pipe for `for i in tqdm(range(N))`.
+    #[test]
+    fn a_progress_bar_is_shown_as_it_goes_on() {
+        let updates: Vec<_> = (0..=20).map(|n| (n * 100, format!("\r{:3}%|     | {n}/20", n * 5))).collect();
+        let end = [(2001, "\r100%|█████| 20/20"), (2002, "\n")];
+        let fast: Vec<_> = updates.iter().map(|(at, piece)| (*at, piece.as_str())).chain(end).collect();
+        check_timed(
+            &fast,
+            expect![[r#"
+                500 " 15%|     | 3/20"
+                1000 " 40%|     | 8/20"
+                1500 " 65%|     | 13/20"
+                2000 " 90%|     | 18/20"
+                2002 "100%|█████| 20/20"
+            "#]],
+        );
+        let slow = [
+            (0, "\r  0%|          | 0/2 [00:00<?, ?it/s]"),
+            (3000, "\r 50%|█████     | 1/2 [00:03<00:03,  3.00s/it]"),
+            (6000, "\r100%|██████████| 2/2 [00:06<00:00,  3.00s/it]"),
+            (6001, "\r100%|██████████| 2/2 [00:06<00:00,  3.00s/it]"),
+            (6002, "\n"),
+        ];
+        check_timed(
+            &slow,
+            expect![[r#"
+                500 "  0%|          | 0/2 [00:00<?, ?it/s]"
+                3500 " 50%|█████     | 1/2 [00:03<00:03,  3.00s/it]"
+                6002 "100%|██████████| 2/2 [00:06<00:00,  3.00s/it]"
+            "#]],
+        );
+        // `tqdm.write("step 0")`, and a bar that `leave=False` erases.
+        let erased = [
+            (0, "\r  0%|          | 0/3 [00:00<?, ?it/s]"),
+            (700, "\r                                     \rstep 0\n\r  0%|          | 0/3 [00:00<?, ?it/s]"),
+            (701, "\r 33%|███▎      | 1/3 [00:00<00:00,  4.99it/s]"),
+            (720, "\r                                             \r"),
+        ];
+        check_timed(
+            &erased,
+            expect![[r#"
+                500 "  0%|          | 0/3 [00:00<?, ?it/s]"
+                700 "step 0"
+                1200 " 33%|███▎      | 1/3 [00:00<00:00,  4.99it/s]"
+            "#]],
+        );
+        let nested = [
+            (0, "\repoch:   0%|          | 0/2 [00:00<?, ?it/s]\n\rstep:   0%|          | 0/2 [00:00<?, ?it/s]\x1b[A"),
+            (150, "\n\rstep:  50%|█████     | 1/2 [00:00<00:00,  6.66it/s]\x1b[A"),
+            (700, "\n\rstep: 100%|██████████| 2/2 [00:00<00:00,  6.65it/s]"),
+            (701, "\x1b[A\n\r                                                   \x1b[A"),
+            (702, "\repoch:  50%|█████     | 1/2 [00:00<00:00,  3.32it/s]\n"),
+        ];
+        check_timed(
+            &nested,
+            expect![[r#"
+                0 "epoch:   0%|          | 0/2 [00:00<?, ?it/s]"
+                500 "step:   0%|          | 0/2 [00:00<?, ?it/s]"
+                702 "epoch:  50%|█████     | 1/2 [00:00<00:00,  3.32it/s]"
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_no_newline_ends_is_shown_when_it_is_due() {
+        // A prompt, whose line is shown whole when its answer ends it.
+        check_timed(
+            &[(0, "one\nContinue? "), (700, "yes\n")],
+            expect![[r#"
+                0 "one"
+                500 "Continue? "
+                700 "Continue? yes"
+            "#]],
+        );
+        check_timed(
+            &[(0, "Continue? "), (700, "\nnext\n")],
+            expect![[r#"
+                500 "Continue? "
+                700 "next"
+            "#]],
+        );
+        check_timed(
+            &[(0, "Continue? ")],
+            expect![[r#"
+                500 "Continue? "
+            "#]],
+        );
+        // Each line has its own time.
+        check_timed(
+            &[(0, "a"), (400, "\nb"), (800, "\nc"), (1200, "\n")],
+            expect![[r#"
+                400 "a"
+                800 "b"
+                1200 "c"
+            "#]],
+        );
+        let dots = [(0, "."), (1000, "."), (2000, "."), (3000, "."), (4000, "."), (5000, "."), (6000, "\n")];
+        check_timed(
+            &dots,
+            expect![[r#"
+                500 "."
+                2000 ".."
+                4000 "...."
+                6000 "......"
+            "#]],
+        );
+        check_timed(
+            &[(0, "1%\r"), (100, "2%\r"), (900, "3%\r"), (2000, "\n\n")],
+            expect![[r#"
+                500 "2%"
+                1400 "3%"
+                2000 ""
+            "#]],
+        );
+        check_timed(
+            &[(0, "1%\r2%\rlast")],
+            expect![[r#"
+                500 "2%"
+                1000 "last"
+            "#]],
+        );
+        // Windows line ends are line ends, and what nobody would see is not shown.
+        check_timed(
+            &[(0, "dos\r\n\r"), (1, "\nline\r"), (2, "\n")],
+            expect![[r#"
+                  0 "dos"
+                  1 ""
+                  2 "line"
+            "#]],
+        );
+        check_timed(&[(0, "\x1b[2K\r  \r\x1b[1m\r")], expect![[""]]);
     }
 
     fn last_lines(chunks: &[&[u8]]) -> Vec<String> {

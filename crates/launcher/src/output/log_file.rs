@@ -3,15 +3,21 @@
 //! A full part `x.txt` is renamed to `x.txt.1`, the next one to `x.txt.2`, and so on: a higher number is younger, a
 //! number that is taken is passed over, and nothing is ever deleted. The parts in that order, then `x.txt`, are what
 //! the rank wrote.
+//!
+//! Others may move the live part, as logrotate does, or remove it. Then it is begun again at its path, and what was removed
+//! counts as missing.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use memchr::memrchr;
+use nix::unistd::geteuid;
 
 /// A log file, opened when first written to and again when that failed.
 #[derive(Default)]
@@ -19,11 +25,17 @@ pub(crate) struct LogFile {
     path: PathBuf,
     /// Bytes of a part at most; 0 for no limit.
     max_size: u64,
-    /// Time between two attempts at what failed without touching the bytes: open, rename.
+    /// Time between two attempts at what failed without touching the bytes: open, rename. Also between two looks at what is
+    /// at the path: a stat for each line would cost as much as writing it.
     retry: Duration,
     file: Option<File>,
+    /// What its folder was when it was opened.
+    folder: Option<Folder>,
+    looked: Option<Instant>,
     /// Bytes in the live part.
     size: u64,
+    /// Those of the rank.
+    of_rank: u64,
     /// The live part ends in a newline or is empty.
     ends_line: bool,
     /// Bytes since the last one that got written, to be noted in the file.
@@ -53,6 +65,9 @@ impl LogFile {
     /// at the end is noted there where some were dropped, and when `is_last`. The file is made for a rank that writes nothing.
     /// `progress` is called for each part: small ones on a slow folder may take long together.
     pub(crate) fn append(&mut self, mut bytes: &[u8], dropped: u64, is_last: bool, progress: impl Fn()) {
+        if is_last || self.looked.is_none_or(|it| it.elapsed() >= self.retry) {
+            self.look();
+        }
         let mut is_open = self.open();
         while !bytes.is_empty() && is_open && self.note() {
             progress();
@@ -66,7 +81,7 @@ impl LogFile {
                 fitting = bytes.len();
             }
             let written = self.write(&bytes[..fitting]);
-            self.written += written as u64;
+            (self.written, self.of_rank) = (self.written + written as u64, self.of_rank + written as u64);
             bytes = &bytes[written..];
             if written < fitting {
                 break;
@@ -78,6 +93,40 @@ impl LogFile {
         }
     }
 
+    /// Leaves the live part if it is no longer at its path, and counts what is no longer in it.
+    fn look(&mut self) {
+        self.looked = Some(Instant::now());
+        let Some(file) = &self.file else { return };
+        let (open, at_path) = (file.metadata(), fs::symlink_metadata(&self.path));
+        let id = |it: &Metadata| (it.dev(), it.ino());
+        match (&open, &at_path) {
+            (Ok(open), Ok(at_path)) if id(open) == id(at_path) => {
+                if open.is_file() && open.len() < self.size {
+                    let lost = (self.size - open.len()).min(self.of_rank);
+                    self.size = open.len();
+                    self.lose(lost, "truncated");
+                }
+                return;
+            }
+            // What can't be told is left as it is.
+            (_, Err(error)) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return,
+            _ => {}
+        }
+        if !open.is_ok_and(|it| it.nlink() > 0) || is_removed_by_nfs(file) {
+            self.parts -= 1;
+            self.lose(self.of_rank, "removed");
+        }
+        self.file = None;
+    }
+
+    fn lose(&mut self, lost: u64, how: &'static str) {
+        (self.missing, self.written, self.of_rank) = (self.missing + lost, self.written - lost, self.of_rank - lost);
+        if lost > 0 {
+            let trouble = format!("`{}` was {how} while a rank was writing to it", self.path.display());
+            self.tell((how, None), trouble);
+        }
+    }
+
     fn open(&mut self) -> bool {
         if self.file.is_some() {
             return true;
@@ -85,10 +134,18 @@ impl LogFile {
         if self.again.is_some_and(|again| Instant::now() < again) {
             return false;
         }
-        match open_part(&self.path) {
+        // In a folder that all users share, a stranger can put a link or a folder of his own in the place of one that is gone.
+        let ours = Folder { owner: geteuid().as_raw(), is_real: true };
+        let is_trusted = |it: Folder| self.folder.is_none_or(|before| [before, ours].contains(&it));
+        let opened = match Folder::of(&self.path) {
+            Some(folder) if !is_trusted(folder) => Err(io::Error::other("its folder is now a link or another user's")),
+            _ => open_part(&self.path),
+        };
+        match opened {
             Ok((file, size)) => {
+                self.folder = Folder::of(&self.path);
                 (self.file, self.size, self.ends_line, self.again) = (Some(file), size, size == 0, None);
-                self.parts += 1;
+                (self.parts, self.of_rank) = (self.parts + 1, 0);
                 true
             }
             Err(error) => {
@@ -136,6 +193,11 @@ impl LogFile {
         if self.again.is_some_and(|again| Instant::now() < again) {
             return false;
         }
+        // Another file must not be renamed in its place.
+        self.look();
+        if self.file.is_none() {
+            return true;
+        }
         match rename_to_free_number(&self.path, self.last_number) {
             Ok(number) => {
                 (self.last_number, self.file, self.again) = (number, None, None);
@@ -172,7 +234,10 @@ impl LogFile {
 
     fn fail(&mut self, operation: &'static str, error: &io::Error) {
         let trouble = format!("failed to {operation} `{}`: {error}", self.path.display());
-        let kind = (operation, error.raw_os_error());
+        self.tell((operation, error.raw_os_error()), trouble);
+    }
+
+    fn tell(&mut self, kind: (&'static str, Option<i32>), trouble: String) {
         if !self.told.contains(&kind) {
             self.told.push(kind);
             self.messages.push(trouble.clone());
@@ -181,16 +246,40 @@ impl LogFile {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Folder {
+    owner: u32,
+    /// Not a link to one.
+    is_real: bool,
+}
+
+impl Folder {
+    fn of(file: &Path) -> Option<Folder> {
+        let metadata = fs::symlink_metadata(file.parent()?).ok()?;
+        Some(Folder { owner: metadata.uid(), is_real: metadata.is_dir() })
+    }
+}
+
+/// Opens a part, in a folder that is made where it is missing.
 fn open_part(path: &Path) -> io::Result<(File, u64)> {
     // No link is followed: in a folder that others may write to, it could point to a file of ours.
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY)
-        .open(path)?;
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o644).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY);
+    let file = options.open(path).or_else(|error| match path.parent() {
+        Some(folder) if error.kind() == ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+            options.open(path)
+        }
+        _ => Err(error),
+    })?;
     let size = file.metadata()?.len();
     Ok((file, size))
+}
+
+/// NFS keeps a file that is removed while it is open, under a name that begins so, until it is closed.
+fn is_removed_by_nfs(file: &File) -> bool {
+    let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    path.is_ok_and(|path| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".nfs")))
 }
 
 /// Renames `path` to `<path>.<number>` with the lowest free number over `last`, and returns that number.
@@ -278,6 +367,7 @@ mod tests {
     fn a_folder_that_comes_back_is_written_to_with_a_note() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("logs/a");
+        fs::write(folder.path().join("logs"), "").unwrap();
         let mut file = LogFile::new(path.clone(), 0, Duration::ZERO);
         let mut append = |bytes: &[u8], retry| {
             file.retry = retry;
@@ -286,13 +376,98 @@ mod tests {
         };
         assert_eq!(append(b"12345", Duration::ZERO), 5);
         assert_eq!(append(b"678", Duration::from_secs(3600)), 8);
-        fs::create_dir(folder.path().join("logs")).unwrap();
+        fs::remove_file(folder.path().join("logs")).unwrap();
         assert_eq!(append(b"9", Duration::ZERO), 9, "tried again before its time");
         file.again = None;
         file.append(b"a\n", 0, false, || ());
         assert_eq!(fs::read_to_string(&path).unwrap(), "[fmtk-launch] 9 bytes are missing here\na\n");
         assert_eq!(file.messages.len(), 2, "{:?}", file.messages);
         assert_eq!(file.written, 2);
+    }
+
+    /// What somebody does to the live log `logs/a`, in which a rank has written `one\n`, and what is there when it has written
+    /// `two\n` and ended: the live log, the bytes lost, the number of files, and what is told.
+    fn check_gone(what: impl Fn(&Path), live: &str, lost: u64, parts: u32, told: &[&str]) {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = folder.path().join("logs");
+        let mut file = LogFile::new(logs.join("a"), 0, Duration::ZERO);
+        file.append(b"one\n", 0, false, || ());
+        what(&logs);
+        file.append(b"two\n", 0, false, || ());
+        file.append(b"", 0, true, || ());
+        assert_eq!(fs::read_to_string(logs.join("a")).unwrap(), live);
+        assert_eq!((8 - file.written, file.parts), (lost, parts));
+        assert_eq!(
+            file.messages,
+            told.iter().map(|it| it.replace("LOG", &logs.join("a").display().to_string())).collect::<Vec<_>>()
+        );
+        assert_eq!(file.trouble.is_some(), lost > 0);
+    }
+
+    #[test]
+    fn a_file_that_is_moved_removed_or_emptied_is_begun_again() {
+        let anew = "[fmtk-launch] 4 bytes are missing here\ntwo\n";
+        let again = "`LOG` is written again, 4 bytes are missing in it";
+        let removed = ["`LOG` was removed while a rank was writing to it", again];
+        check_gone(|logs| fs::remove_file(logs.join("a")).unwrap(), anew, 4, 1, &removed);
+        check_gone(|logs| fs::remove_dir_all(logs).unwrap(), anew, 4, 1, &removed);
+        // As NFS removes a file that is open.
+        check_gone(|logs| fs::rename(logs.join("a"), logs.join(".nfs0001")).unwrap(), anew, 4, 1, &removed);
+        let emptied = ["`LOG` was truncated while a rank was writing to it", again];
+        check_gone(|logs| drop(File::create(logs.join("a")).unwrap()), anew, 4, 1, &emptied);
+        // What was moved is still there.
+        check_gone(|logs| fs::rename(logs.join("a"), logs.join("a-1")).unwrap(), "two\n", 0, 2, &[]);
+        check_gone(|logs| fs::rename(logs, logs.with_extension("old")).unwrap(), "two\n", 0, 2, &[]);
+        let rotate = |logs: &Path| {
+            fs::rename(logs.join("a"), logs.join("a-1")).unwrap();
+            fs::write(logs.join("a"), "").unwrap();
+        };
+        check_gone(rotate, "two\n", 0, 2, &[]);
+    }
+
+    #[test]
+    fn a_file_that_is_removed_before_it_is_full_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = LogFile::new(folder.path().join("a"), 50, Duration::from_secs(3600));
+        file.append(&[&[b'x'; 48][..], b"\n"].concat(), 0, false, || ());
+        fs::remove_file(folder.path().join("a")).unwrap();
+        file.append(b"two\n", 0, false, || ());
+        assert_eq!(fs::read_to_string(&file.path).unwrap(), "[fmtk-launch] 49 bytes are missing here\ntwo\n");
+        assert_eq!((file.written, file.parts), (4, 1));
+    }
+
+    #[test]
+    fn a_file_that_is_removed_in_the_end_is_noticed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = LogFile::new(folder.path().join("a"), 0, Duration::from_secs(3600));
+        file.append(b"one\n", 0, false, || ());
+        fs::remove_file(folder.path().join("a")).unwrap();
+        file.append(b"two\n", 0, false, || ());
+        assert!(!folder.path().join("a").exists(), "looked again before its time");
+        file.append(b"", 0, true, || ());
+        assert_eq!(fs::read_to_string(&file.path).unwrap(), "[fmtk-launch] 8 bytes are missing here\n");
+        assert_eq!(file.written, 0);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_removed_folder_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (logs, elsewhere) = (folder.path().join("logs"), folder.path().join("elsewhere"));
+        let mut file = LogFile::new(logs.join("a"), 0, Duration::ZERO);
+        file.append(b"one\n", 0, false, || ());
+        fs::remove_dir_all(&logs).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &logs).unwrap();
+        file.append(b"two\n", 0, false, || ());
+        assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
+        assert!(
+            file.trouble.as_ref().unwrap().ends_with("its folder is now a link or another user's"),
+            "{:?}",
+            file.trouble
+        );
+        fs::remove_file(&logs).unwrap();
+        file.append(b"three\n", 0, false, || ());
+        assert!(fs::read_to_string(logs.join("a")).unwrap().ends_with("8 bytes are missing here\nthree\n"));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! - *Files* lose nothing while their folder works. When the buffer is full the rank is not read from, so it waits. A
 //!   write that hangs for 10 s, and errors, are told; from then on bytes are dropped and counted until it works again.
 //! - *The console* loses nothing while it keeps up. When its buffer is full the ranks wait for at most 1 s, and for one
-//!   that was slow before they don't wait at all; then lines are skipped whole and counted.
+//!   that was slow before they don't wait at all; then lines are skipped whole and counted. What no newline has ended,
+//!   a progress bar or a prompt, is shown as a line of its own at most twice a second for each rank.
 //!
 //! While nothing is written nobody wakes up, but for one look after a second.
 
@@ -58,13 +59,20 @@ pub struct Patience {
     pub hang: Duration,
     /// For a full console, before lines are skipped.
     pub pause: Duration,
-    /// Before opening or renaming a file is tried again.
+    /// Before opening or renaming a file is tried again, and before it is looked whether it is still at its path.
     pub retry: Duration,
+    /// Before the console shows what no newline has ended, and between two states of it.
+    pub update: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { hang: Duration::from_secs(10), pause: Duration::from_secs(1), retry: Duration::from_secs(1) }
+        Patience {
+            hang: Duration::from_secs(10),
+            pause: Duration::from_secs(1),
+            retry: Duration::from_secs(1),
+            update: Duration::from_millis(500),
+        }
     }
 }
 
@@ -124,7 +132,7 @@ impl Output {
         let Options { stdout, stderr, colour, log_max_size, patience } = options;
         let wake = Wake::new()?;
         let files = Files::start(log_max_size, patience.hang, patience.retry, wake.clone())?;
-        let console = Console::start(stdout, stderr, patience.pause, wake.clone())?;
+        let console = Console::start(stdout, stderr, &patience, wake.clone())?;
         Ok(Output { wake, files, console, colour, sinks: Vec::new(), now: Instant::now() })
     }
 

@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// Time-outs that never pass, so that a slow machine changes nothing.
 fn patient() -> Patience {
-    Patience { hang: LONG, pause: LONG, retry: LONG }
+    Patience { hang: LONG, pause: LONG, retry: LONG, update: LONG }
 }
 
 fn start(stdout: OwnedFd, stderr: OwnedFd, patience: Patience) -> Output {
@@ -116,7 +116,7 @@ fn our_own_lines_come_in_order_with_those_of_the_ranks() {
     output.end(sinks[0]);
     output.say("bye");
     output.finish(LONG, |_| Vec::new());
-    let expect = "[rank 3] one\nfmtk-launch: own\n[rank 4] a\rb\n[rank 3] two\n[rank 3] end\nfmtk-launch: bye\n";
+    let expect = "[rank 3] one\nfmtk-launch: own\n[rank 4] b\n[rank 3] two\n[rank 3] end\nfmtk-launch: bye\n";
     assert_eq!(read_all(reader).join().unwrap(), expect);
 }
 
@@ -144,6 +144,30 @@ fn a_console_that_is_not_read_is_skipped_and_says_what_it_skipped() {
     assert!(told(err.split("caught up").next().unwrap()) > 0, "told when it is over, not at the end: {err}");
     assert!(out.ends_with("seen\n"));
     assert!(summaries.iter().all(|summary| fs::read_to_string(&summary.file).unwrap() == text.clone() + "seen\n"));
+}
+
+#[test]
+fn half_a_line_is_not_shown_while_its_rank_waits_for_the_console() {
+    let (folder, mut output, out, _err) = unread(Patience { update: Duration::ZERO, ..patient() });
+    let sink = open(&mut output, 0, folder.path());
+    let text = "a line\n".repeat(20_000);
+    output.take(sink, text.as_bytes(), Instant::now());
+    // The writer takes that, and waits for a reader.
+    while output.console.room(sink) == 0 {
+        thread::yield_now();
+    }
+    output.take(sink, (text + "half").as_bytes(), Instant::now());
+    assert_eq!(output.wants(sink), 0);
+    output.tick(Instant::now());
+    assert!(
+        output.console.deadline().is_some_and(|it| it > Instant::now()),
+        "it is asked for a half line again and again"
+    );
+    let out = read_all(out);
+    output.take(sink, b" of it\n", Instant::now());
+    output.finish(LONG, |_| Vec::new());
+    let out = out.join().unwrap();
+    assert!(out.ends_with("[rank 0] a line\n[rank 0] half of it\n"), "{}", &out[out.len() - 50..]);
 }
 
 #[test]
@@ -251,8 +275,9 @@ fn a_folder_that_hangs_to_the_end_holds_nothing_up() {
 #[test]
 fn errors_of_files_are_told_once() {
     let (folder, mut output, _out, err) = rig(patient());
-    let missing = folder.path().join("no/a");
-    for (label, file) in [("rank 0", "/dev/full".into()), ("rank 1", missing)] {
+    let no_folder = folder.path().join("no");
+    fs::write(&no_folder, "").unwrap();
+    for (label, file) in [("rank 0", "/dev/full".into()), ("rank 1", no_folder.join("a"))] {
         let sink = output.open(Sink { label: label.into(), file, on_console: false });
         feed(&mut output, sink, &[b'x'; 300_000]);
     }

@@ -38,6 +38,8 @@ pub struct Attempt {
     pub survivors: Vec<String>,
     /// A signal from outside wanted an end, be it after something else had begun one.
     pub told_to_stop: bool,
+    /// Processes that the kernel killed for want of memory, the ranks' children among them.
+    pub oom_kills: u64,
 }
 
 /// Starts the ranks and comes back when all of them and all that they have started are gone.
@@ -77,12 +79,13 @@ pub fn attempt(
     }
     drain(&mut supervisor.ranks, supervisor.output, &mut supervisor.buffer, DRAIN)?;
     let survivors = if supervisor.none_left { Vec::new() } else { family::describe() };
+    let oom_kills = supervisor.oom_kills();
     let Supervisor { mut ranks, ending, told_to_stop, .. } = supervisor;
     for failed in ranks.iter_mut().filter(|it| it.outcome() == RankOutcome::Failed) {
         failed.last_lines = output.tail(failed.sink);
     }
     let ending = ending.unwrap_or_else(|| Ending::succeeded(&setup.job));
-    Ok(Attempt { number, started, lasted: begin.elapsed(), ending, ranks, survivors, told_to_stop })
+    Ok(Attempt { number, started, lasted: begin.elapsed(), ending, ranks, survivors, told_to_stop, oom_kills })
 }
 
 struct Supervisor<'a> {
@@ -207,7 +210,7 @@ impl Supervisor<'_> {
             let Some(index) = self.ranks.iter().position(|it| it.pid == Some(pid) && it.ended.is_none()) else {
                 continue;
             };
-            let out_of_memory = end == End::Signal(libc::SIGKILL) && !were_stopped && self.has_memory_run_out();
+            let out_of_memory = end == End::Signal(libc::SIGKILL) && !were_stopped && self.oom_kills() > 0;
             let ended = Ended { end, at: now, wall, stopped: were_stopped, out_of_memory };
             self.ranks[index].ended = Some(ended);
             if end != End::Code(0) && !were_stopped {
@@ -286,8 +289,8 @@ impl Supervisor<'_> {
         }
     }
 
-    fn has_memory_run_out(&self) -> bool {
-        self.oom.as_ref().and_then(Counter::kills).is_some_and(|it| it > 0)
+    fn oom_kills(&self) -> u64 {
+        self.oom.as_ref().and_then(Counter::kills).unwrap_or(0)
     }
 
     /// Groups of the ranks that run: theirs as long as they are not reaped.
@@ -378,7 +381,7 @@ mod tests {
         nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
         let stream = |name| File::create(folder.path().join(name)).unwrap().into();
         let long = Duration::from_secs(3600);
-        let patience = Patience { hang: long, pause: long, retry: long };
+        let patience = Patience { hang: long, pause: long, retry: long, update: long };
         let (stdout, stderr) = (stream("stdout"), stream("stderr"));
         let mut output = Output::start(Options { stdout, stderr, colour: false, log_max_size: 0, patience }).unwrap();
         let sink = output.open(Sink { label: "rank 0".into(), file: file.clone(), on_console: false });

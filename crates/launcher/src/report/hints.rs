@@ -6,6 +6,21 @@ pub fn hint<S: AsRef<str>>(lines: &[S]) -> Option<String> {
     SIGNATURES.iter().find_map(|signature| lines.iter().rev().find_map(|line| signature(line, &lines)))
 }
 
+/// What processes mean that the kernel killed for want of memory. A rank whose data worker is one of them fails in a way of
+/// its own, or waits for ever.
+pub fn out_of_memory(kills: u64) -> Option<String> {
+    let what = match kills {
+        0 => return None,
+        1 => "a process".to_owned(),
+        kills => format!("{kills} processes"),
+    };
+    Some(format!(
+        "the kernel killed {what} in the launcher's cgroup because the server's memory (not the device's) ran out: {LESS_MEMORY}"
+    ))
+}
+
+const LESS_MEMORY: &str = "use fewer data workers or smaller batches, or a larger flavour";
+
 /// Looks at one line, knowing those around it.
 type Signature = fn(&str, &[&str]) -> Option<String>;
 
@@ -65,11 +80,8 @@ fn device_initialisation(line: &str, _: &[&str]) -> Option<String> {
 fn host_memory(line: &str, _: &[&str]) -> Option<String> {
     let shell_says = line.trim_end() == "Killed" || line.trim_end().ends_with(" Killed");
     let allocator_says = line.starts_with("MemoryError") || line.contains("std::bad_alloc");
-    (shell_says || allocator_says || line.contains("Cannot allocate memory")).then(|| {
-        "the server's memory (not the device's) seems to have run out: use fewer data workers or smaller batches, or a \
-         larger flavour"
-            .into()
-    })
+    (shell_says || allocator_says || line.contains("Cannot allocate memory"))
+        .then(|| format!("the server's memory (not the device's) seems to have run out: {LESS_MEMORY}"))
 }
 
 fn collective(line: &str, _: &[&str]) -> Option<String> {

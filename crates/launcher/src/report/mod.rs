@@ -99,9 +99,11 @@ fn rank((watched, log): (&Watched, &Summary)) -> Value {
 
 /// What may help.
 fn hint(attempt: &Attempt) -> Option<String> {
-    let first = &attempt.ranks[attempt.ending.first?];
-    let of_start = first.not_started.as_ref().and_then(|it| it.hint()).map(str::to_owned);
-    of_start.or_else(|| hints::hint(&first.last_lines))
+    let Ending { outcome, first, .. } = attempt.ending;
+    let first = first.map(|it| &attempt.ranks[it]);
+    let of_start = first.and_then(|it| it.not_started.as_ref()?.hint()).map(str::to_owned);
+    let of_memory = hints::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
+    of_start.or(of_memory).or_else(|| hints::hint(&first?.last_lines))
 }
 
 /// Seconds with three digits.
@@ -109,8 +111,8 @@ fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// The closing block, a line each.
-pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], started: Instant) -> Vec<String> {
+/// The closing block, a line each. `summaries` are in the order of [`report`]'s.
+pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summary], started: Instant) -> Vec<String> {
     let Some(attempt) = attempts.last() else { return Vec::new() };
     let lasted = units::shown(started.elapsed());
     let times = match attempts.len() {
@@ -119,7 +121,8 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], started: Instant)
     };
     let Ending { outcome, exit, text, .. } = ending;
     if *outcome == Outcome::Succeeded {
-        return vec![format!("SUCCEEDED in {lasted}{times}: {text}")];
+        let succeeded = format!("SUCCEEDED in {lasted}{times}: {text}");
+        return [succeeded].into_iter().chain(lost(job, attempts, summaries)).collect();
     }
     let mut block = vec![format!("FAILED with exit code {} in {lasted}{times}: {text}", exit.0)];
     if let (Outcome::Failed, Some(index)) = (outcome, ending.first) {
@@ -139,9 +142,20 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], started: Instant)
         }));
     }
     block.extend(stopped(attempt, job));
+    block.extend(lost(job, attempts, summaries));
     block.extend(attempt.survivors.iter().map(|it| format!("  still there: {it}")));
     block.extend(hint(attempt).map(|it| format!("  hint: {it}")));
     block
+}
+
+/// The log files that lack something.
+fn lost(job: &Job, attempts: &[Attempt], summaries: &[Summary]) -> impl Iterator<Item = String> {
+    let ranks = attempts.iter().flat_map(|it| &it.ranks).zip(summaries);
+    ranks.filter(|(_, log)| log.bytes_lost > 0).map(|(it, log)| {
+        let (bytes, whose) = (log.bytes_lost, job.who(&[it.rank.rank]));
+        let why = log.trouble.clone().unwrap_or_else(|| format!("see `{}`", log.file.display()));
+        format!("  lost     {bytes} bytes of the log of {whose}: {why}")
+    })
 }
 
 /// The ranks that the launcher stopped, those that ended in the same way on one line.
@@ -194,4 +208,44 @@ pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Resu
         "ended": clock::text(SystemTime::now()),
     });
     write(path, &killed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::job::Rank;
+
+    fn check(outcome: Outcome, first: Option<usize>, oom_kills: u64, last_line: &str, part: Option<&str>) {
+        let rank = Rank { rank: 0, local: 0, device: 0, physical: 0 };
+        let last_lines = vec![last_line.to_owned()];
+        let watched = Watched { last_lines, ..Watched::new(rank, PathBuf::new(), 0) };
+        let attempt = Attempt {
+            number: 1,
+            started: SystemTime::now(),
+            lasted: Duration::ZERO,
+            ending: Ending { outcome, exit: Exit::FAILURE, text: String::new(), first },
+            ranks: vec![watched],
+            survivors: Vec::new(),
+            told_to_stop: false,
+            oom_kills,
+        };
+        let hint = hint(&attempt);
+        assert_eq!(hint.is_some(), part.is_some(), "{outcome:?} {hint:?}");
+        assert!(part.is_none_or(|part| hint.as_ref().unwrap().contains(part)), "no `{part:?}` in {hint:?}");
+    }
+
+    #[test]
+    fn what_the_kernel_killed_is_the_hint_whatever_became_of_the_rank() {
+        let (module, worker) = ("ModuleNotFoundError: No module named 'x'", "DataLoader worker (pid 7) is killed");
+        check(Outcome::Failed, Some(0), 0, module, Some("no module `x`"));
+        check(Outcome::Failed, Some(0), 0, worker, None);
+        check(Outcome::Failed, Some(0), 1, worker, Some("the kernel killed a process in"));
+        check(Outcome::Failed, Some(0), 3, module, Some("the kernel killed 3 processes in"));
+        // A rank waits for ever for a data worker that is gone.
+        check(Outcome::Stalled, None, 1, "", Some("fewer data workers"));
+        check(Outcome::Terminated, None, 1, "", Some("fewer data workers"));
+        check(Outcome::Succeeded, None, 1, "", None);
+    }
 }

@@ -29,10 +29,20 @@ fn the_page_of_variables_is_what_the_program_prints() {
 
 #[test]
 fn wrong_usage_is_two() {
-    for arguments in [&[][..], &["run"], &["run", "--ranks"], &["stop"], &["rank-table", "check"]] {
+    for (arguments, help) in [
+        (&[][..], ""),
+        (&["stop"], ""),
+        (&["--devices", "0"], ""),
+        (&["run"], "run "),
+        (&["run", "--ranks"], "run "),
+        (&["run", "--devices", "0,0", "true"], "run "),
+        (&["env", "--rank", "x"], "env "),
+        (&["rank-table", "check"], "rank-table "),
+        (&["task", "--grace", "x"], "task "),
+    ] {
         let finished = finish(&mut TestFolder::new().launcher(arguments));
         assert_eq!(finished.code, 2, "{arguments:?}");
-        finished.says(&["hint: run `fmtk-launch --help`"]);
+        finished.says(&[&format!("hint: run `fmtk-launch {help}--help`\n")]);
     }
 }
 

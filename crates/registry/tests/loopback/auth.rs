@@ -209,6 +209,47 @@ fn logins_are_read_from_dockers_file() {
     .assert_eq(&text);
 }
 
+/// docker itself takes the entry of any organisation on the host.
+#[test]
+fn the_login_of_another_organisation_is_sent_to_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    // base64 of `cn-1@AK:hunter2:x`, `other:secret`.
+    let (right, wrong) = (r#"{"auth":"Y24tMUBBSzpodW50ZXIyOng="}"#, r#"{"auth":"b3RoZXI6c2VjcmV0"}"#);
+    for (entries, has_sent, is_pushed) in [
+        (vec![("/aaa", wrong), ("/o", right)], true, true),
+        (vec![("", wrong), ("/o", right)], true, true),
+        (vec![("", right), ("/o/x", wrong)], true, true),
+        (vec![("/aaa", right), ("/oo", right)], false, false),
+    ] {
+        for auth in [basic(), bearer()] {
+            let fake = with(auth);
+            let entry = |(path, entry): &(&str, &str)| format!("\"{}{path}\":{entry}", fake.host());
+            let entries: Vec<_> = entries.iter().map(entry).collect();
+            std::fs::write(&file, format!("{{\"auths\":{{{}}}}}", entries.join(","))).unwrap();
+            let logins = Logins { files: vec![file.clone()], ..Logins::default() };
+            let options = RegistryOptions { credentials: CredentialSource::Logins(logins), ..options() };
+            let pushed = Image::new(&[]).push(&client_with(&fake, options));
+            assert_eq!(pushed.is_ok(), is_pushed, "{entries:?}: {pushed:?}");
+            let is_basic = |entry: &registry_fake::Entry| entry.authorization.as_deref() == Some("Basic");
+            assert_eq!(fake.log().iter().any(is_basic), has_sent, "{entries:?}");
+        }
+    }
+}
+
+#[test]
+fn a_password_does_not_follow_a_redirect_of_the_tokens_to_another_host() {
+    let other = with(bearer());
+    let fake = with(bearer());
+    let token = "{\"token\":\"abc\"}".to_owned();
+    let elsewhere = vec![("Location".to_owned(), format!("http://{}/token", other.host()))];
+    fake.plan(Fault::on("GET", "/token", What::Answer { status: 302, headers: elsewhere, body: String::new() }));
+    other.plan(Fault::on("GET", "/token", What::Answer { status: 200, headers: Vec::new(), body: token }));
+    Image::new(&[]).push(&user(&fake, login("hunter2:x"))).unwrap();
+    let asked: Vec<_> = other.log().into_iter().map(|entry| (entry.path, entry.authorization)).collect();
+    assert_eq!(asked, [("/token".to_owned(), None)]);
+}
+
 #[test]
 fn secrets_are_in_no_error_and_no_debug_text() {
     // base64 of `cn-1@AK:hunter2:x`

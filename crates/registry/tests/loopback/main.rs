@@ -7,6 +7,7 @@ mod files;
 mod fixture;
 mod pull;
 mod push;
+mod quirks;
 mod reach;
 mod retry;
 mod tls;

@@ -133,7 +133,7 @@ fn redirects_in_a_circle_end() {
     let what = What::Answer { status: 307, headers: vec![("Location".into(), "?again".into())], body: String::new() };
     fake.plan(Fault::on("GET", "/blobs/", what).always());
     let error = read(&fake, options(), b"x").unwrap_err();
-    assert!(error.contains("redirects more than 5 times"), "{error}");
+    assert!(error.contains("redirects more than 10 times"), "{error}");
 }
 
 #[test]

@@ -122,3 +122,14 @@ fn a_registry_that_takes_no_bytes_is_given_up_after_the_time_out() {
     let error = Image::new(&[bytes(1, 20 << 20)]).push(&client_with(&fake, options)).unwrap_err();
     assert!(matches!(error.cause(), Cause::TimedOut { .. }), "{error:?}");
 }
+
+#[test]
+fn a_mount_that_fails_for_a_moment_is_tried_again() {
+    let fake = FakeRegistry::start();
+    fake.put_blob("base/b", &bytes(1, 1000));
+    fake.plan(Fault::status("POST", "/uploads/", 502, "UNKNOWN", "x"));
+    let image = Image::new(&[bytes(1, 1000)]);
+    let mut push = image.to_push();
+    push.layers[0].mount_from = Some(repo("base/b"));
+    assert_eq!(client(&fake).push_image(&push, &|_| {}).unwrap().mounted_blobs, 1);
+}

@@ -5,7 +5,7 @@ use std::{fs, net::Ipv4Addr, path::PathBuf, sync::Arc};
 use expect_test::expect;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use registry::{Cause, CredentialSource, Credentials, Error, Registry, RegistryOptions, Secret};
-use registry_fake::{Auth, FakeRegistry, Options, Stream, Wrap};
+use registry_fake::{Auth, FakeRegistry, Options, QUIRKS, Stream, Wrap};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     crypto::ring,
@@ -45,6 +45,10 @@ fn self_signed(name: &str) -> Identity {
 }
 
 fn serve(identity: &Identity, auth: Auth, realm: Option<String>) -> FakeRegistry {
+    serve_with(identity, Options { auth, realm, ..Options::default() })
+}
+
+fn serve_with(identity: &Identity, options: Options) -> FakeRegistry {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -56,7 +60,7 @@ fn serve(identity: &Identity, auth: Auth, realm: Option<String>) -> FakeRegistry
         let connection = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
         Ok(Box::new(StreamOwned::new(connection, stream)) as Box<dyn Stream>)
     });
-    FakeRegistry::with(Options { auth, realm, tls: Some(wrap), ..Options::default() })
+    FakeRegistry::with(Options { tls: Some(wrap), ..options })
 }
 
 /// A file with what is to be trusted, in a folder that is removed with it.
@@ -138,6 +142,28 @@ fn a_password_is_not_sent_over_plain_http_to_the_realm_of_an_https_registry() {
     let error = push(&named(&fake, options)).unwrap_err();
     assert!(error.cause().to_string().contains("wants the password sent unencrypted"), "{}", error.cause());
     assert!(eavesdropper.log().is_empty());
+}
+
+/// Nobody was told that there is a login, where the scheme is known and `/v2/` need not be asked for it.
+#[test]
+fn a_registry_that_wants_a_login_and_tells_it_at_its_root_alone_gets_it() {
+    let identity = signed();
+    let (_folder, file) = ca_file(&identity.trust);
+    let odd = QUIRKS.iter().filter(|quirk| quirk.name.ends_with("to nobody") || quirk.name.contains("`/v2/` alone"));
+    for quirk in odd {
+        let auth = Auth::Basic { user: "u".into(), password: "p".into() };
+        let fake = serve_with(&identity, Options { auth, quirk: Some(quirk), ..Options::default() });
+        let credentials = CredentialSource::Given(Credentials::Basic { user: "u".into(), password: Secret::new("p") });
+        let options = RegistryOptions { ca_files: vec![file.clone()], credentials, ..options() };
+        if let Err(error) = push(&named(&fake, options)) {
+            panic!("{}: {}", quirk.name, shown(&error, &fake));
+        }
+        assert!(
+            fake.log().iter().filter(|entry| entry.status >= 400 && entry.status != 404).count() <= 1,
+            "{}",
+            quirk.name
+        );
+    }
 }
 
 #[test]

@@ -8,14 +8,18 @@ use std::{
 };
 
 use image_name::{Host, ImageRef};
-use registry::{Cause, Error, Logins, ManifestRef, Registry, RegistryOptions, Retry, Timeouts};
+use registry::{
+    Cause, CredentialSource, Credentials, CredentialsError, Error, Logins, ManifestRef, Registry, RegistryOptions,
+    Retry, Timeouts,
+};
 
 use super::{
-    Patient,
+    DoctorArgs, Patient,
     finding::{Finding, Fix, State, problems},
 };
 use crate::{
     host::login::LoginRecord,
+    recipe,
     resolve::{
         base::{self, engine_image},
         connect,
@@ -109,9 +113,16 @@ pub fn sample_base(patient: &Patient) -> Vec<Finding> {
 /// The registry that a push goes to: its name, whether it answers, and the login.
 pub fn registry(patient: &Patient) -> Vec<Finding> {
     let host = &patient.host;
-    let options = impatient(connect::options(host, &patient.args.registry_args, &patient.recipe.registry));
+    let recipe = &patient.recipe.registry;
+    let stored = Logins::from_env().find(host.as_str(), &destination(&patient.args, recipe));
+    let credentials = match &stored {
+        Ok(Some(found)) => CredentialSource::Given(found.clone()),
+        _ => CredentialSource::Anonymous,
+    };
+    let options = impatient(connect::options(host, &patient.args.registry_args, recipe));
+    let options = RegistryOptions { credentials, ..options };
     let (name, transport, login) = ("registry name", "registry", "login");
-    let (address, is_reachable) = address(host, options.ip);
+    let (address, is_reachable) = address(host, &options);
     let mut findings = vec![address.named_by(name)];
     if !is_reachable {
         let unknown = |check| Finding::new(State::Unknown, "not asked: its name has no address").named_by(check);
@@ -135,14 +146,21 @@ pub fn registry(patient: &Patient) -> Vec<Finding> {
                 false => "with `--insecure`: its certificate is not believed here, or it has no HTTPS",
             };
             let good = Finding::good(format!("`{host}` answers, {how}"));
-            [good.named_by(transport), check_login(patient, answer.is_ok()).named_by(login)]
+            [good.named_by(transport), check_login(patient, stored, answer.is_ok()).named_by(login)]
         }
     });
     findings
 }
 
+/// The repository that a push goes to, as far as it is known: on one host, organisations may have logins of their own.
+fn destination(args: &DoctorArgs, recipe: &recipe::Registry) -> String {
+    let org = args.org.clone().or_else(|| recipe.org.as_ref().map(ToString::to_string));
+    org.map_or_else(String::new, |org| format!("{org}/{}", recipe.repository))
+}
+
 /// The address of the name, and whether there is one for a push.
-fn address(host: &Host, ip: Option<IpAddr>) -> (Finding, bool) {
+fn address(host: &Host, options: &RegistryOptions) -> (Finding, bool) {
+    let ip = options.ip;
     let setup = |ip: &str| format!("`sudo cargo xtask host-setup --registry {host} --ip {ip}`");
     match (ip, resolved(host)) {
         (Some(ip), None) if on_path("docker") => {
@@ -150,6 +168,9 @@ fn address(host: &Host, ip: Option<IpAddr>) -> (Finding, bool) {
             (Finding::warning(says, setup(&ip.to_string())).fixed_by(Fix::HostSetup), true)
         }
         (Some(ip), _) => (Finding::good(format!("`{}` is taken to be at {ip}", host.name())), true),
+        (None, None) if options.proxies.lead_to(host) => {
+            (Finding::good(format!("`{}` is looked up by the proxy", host.name())), true)
+        }
         (None, Some(found)) => (Finding::good(format!("`{}` is at {found}", host.name())), true),
         (None, None) => {
             let hint = format!("give `--resolve IP`, or `ip` under `[registry]`; for docker too: {}", setup("IP"));
@@ -175,10 +196,10 @@ fn has_answered(error: &Error) -> bool {
     matches!(error.cause(), Cause::Unauthorized { .. } | Cause::Denied { .. })
 }
 
-fn check_login(patient: &Patient, accepted: bool) -> Finding {
+fn check_login(patient: &Patient, stored: Result<Option<Credentials>, CredentialsError>, accepted: bool) -> Finding {
     let host = &patient.host;
     let hint = format!("`{}`, with the console's line on stdin", hints::login(host));
-    let stored = match Logins::from_env().find(host.as_str()) {
+    let stored = match stored {
         Ok(stored) => stored.is_some(),
         Err(error) => return Finding::wrong(report::one_line(&error), hints::of_registry(&error).unwrap_or(hint)),
     };

@@ -80,7 +80,8 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     } else {
         check(&given, args, &recipe.registry)?;
     }
-    let stored = Logins::from_env().store(host.as_str(), user, password)?;
+    let logins = Logins::from_env();
+    let stored = logins.store(host.as_str(), user, password)?;
     LoginRecord::save(*temporary, store, host)?;
     let place = match stored {
         Stored::Helper(program) => format!("with `{program}`"),
@@ -88,6 +89,12 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     };
     let said = if args.no_check { "stored the login" } else { "logged in" };
     progress.line(&format!("{said} to {host} as {}; it is kept {place}", report::printable(user)));
+    // A file that can't be read was no hindrance.
+    for (key, file) in logins.for_parts(host.as_str()).unwrap_or_default() {
+        let file = file.display();
+        progress
+            .warning(&format!("`{key}` has a login of its own in `{file}`, which counts there instead of this one"));
+    }
     if *temporary {
         progress.warning(
             "a login made by the console ends after 24 hours; `cargo xtask login --region R --ak AK` stores one that lasts",
