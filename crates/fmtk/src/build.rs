@@ -168,7 +168,14 @@ fn wheel_layers(store: &Store, plan: &Plan, wheels: &[PlannedWheel]) -> anyhow::
 
 /// A wheel that turns out to be damaged while it is read is bad input, like one that was seen to be before.
 fn damaged(error: WheelError) -> anyhow::Error {
+    const AGAIN: &str = "copy the file again from its source";
     match error {
+        WheelError::Record { ref name, .. } => {
+            let hint = format!(
+                "{AGAIN}; if it is the same there, only RECORD is wrong: put \"{name}\" into `allow.wrong_record`"
+            );
+            report::hinted(report::input(error.into()), hint)
+        }
         WheelError::Refused(_)
         | WheelError::Layer {
             source:
@@ -177,7 +184,7 @@ fn damaged(error: WheelError) -> anyhow::Error {
                 | LayerError::NotAFolder { .. }
                 | LayerError::Damaged { .. },
             ..
-        } => report::hinted(report::input(error.into()), "copy the file again from its source"),
+        } => report::hinted(report::input(error.into()), AGAIN),
         error => error.into(),
     }
 }
@@ -212,4 +219,21 @@ fn tree(store: &Store, plan: &Plan, content: impl Serialize, entries: Vec<TreeEn
     let layer = oci_image::tree_layer(store, entries, options)?;
     store.put_record("tree-layers", &key, &layer)?;
     Ok(vec![layer])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Copied again, it was as wrong as before, and nothing said what then.
+    #[test]
+    fn a_record_that_is_wrong_is_told_with_the_key_that_allows_it() {
+        let (wheel, name, files) = ("kit-1.whl".into(), "kit".to_owned(), vec!["opt/kit.py".to_owned()]);
+        let said = report::render(&damaged(WheelError::Record { wheel, name, files }));
+        expect_test::expect![[r#"
+            error: wheel `kit-1.whl` is damaged: its RECORD has other hashes of `opt/kit.py`
+            hint: copy the file again from its source; if it is the same there, only RECORD is wrong: put "kit" into `allow.wrong_record`
+        "#]]
+        .assert_eq(&said);
+    }
 }

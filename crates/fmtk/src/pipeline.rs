@@ -23,7 +23,8 @@ use crate::{
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
         base::{self, OpenImage},
-        fetch, front, inputs,
+        fetch::{self, Pins},
+        front, inputs,
         lock::{self, Lock},
         own_file::PlannedFile,
         packages::{self, Package, Wheel},
@@ -121,10 +122,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
-    let folder = inputs::pkg_folder(&args.recipe);
-    let pypi_folder = packages::pypi_folder(&folder);
-    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folder)? {
-        fetch::fetch(&recipe, &pypi_folder, store, progress)?;
+    let folders = inputs::folders(&args.recipe);
+    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folders)? {
+        fetch::fetch(&recipe, &folders.pypi, &Pins::default(), call, store, progress)?;
     }
     let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
     let packages = || {
@@ -158,7 +158,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         index: index.as_ref(),
         allow_missing: args.allow_missing,
         call,
-        fetched: fetch::was_here(&pypi_folder),
+        fetched: fetch::was_here(&folders.pypi),
         scripts_folder: scripts_folder(&args.recipe),
         oci: args.media_types == MediaTypes::Oci,
     };

@@ -8,6 +8,7 @@ mod conformance;
 mod doctor_fix;
 mod engine_base;
 mod engines;
+mod fetch;
 mod gzip_readers;
 mod host;
 mod interrupted;
@@ -79,6 +80,8 @@ const SCENARIOS: &[Scenario] = &[
     ("ctrl-c", "ctrl-C in the middle leaves no half blob; the next run finishes and clears up", interrupted::ctrl_c),
     ("full-disk", "a full disk is an error; with disk space the next run finishes", interrupted::full_disk),
     ("bad-packages", "packages that are missing, duplicate, damaged, foreign or in conflict", bad_packages::run),
+    ("fetch-locked", "pip brings what the lock names, by version and hash", fetch::locked),
+    ("fetch-source", "what has no wheel is named, and pip takes one that was made by hand", fetch::source_alone),
     ("requirements", "Requires-Dist that nothing satisfies", bad_packages::requirements),
     ("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
     ("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),

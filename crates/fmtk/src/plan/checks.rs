@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oci_image::{BaseIndex, ParentDirs, Platform};
+use oci_image::{BaseIndex, Interpreter, ParentDirs, Platform};
 use wheel_layer::{Missing, Target};
 
 use super::{Inputs, folders};
@@ -18,12 +18,12 @@ const AARCH64: u16 = 183;
 /// What wheels are checked against.
 fn target(inputs: &Inputs<'_>) -> Target {
     let python = &inputs.recipe.python;
-    let said = (python.glibc.major, python.glibc.minor);
+    let said = python.target();
     // What the base really has counts more than what the recipe says of it.
-    let glibc = inputs.index.and_then(|index| index.glibc).unwrap_or(said);
+    let glibc = inputs.index.and_then(|index| index.glibc).unwrap_or(said.glibc);
     let found = inputs.index.and_then(|index| index.interpreter(python.interpreter.as_str()));
     let python_micro = found.and_then(|found| found.micro);
-    Target { python_micro, ..Target::aarch64(python.version, glibc) }
+    Target { python_micro, glibc, ..said }
 }
 
 /// Whether the base runs where the image is to run, and has the Python and the user of the recipe.
@@ -103,7 +103,7 @@ fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
         let found = if found.is_empty() { "no Python at all".to_owned() } else { found.join(", ") };
         problems.push(
             format_args!("the base `{name}` has no Python {wanted} at `{interpreter}`; it has {found}"),
-            Some("set `python.interpreter`, `python.prefix` and `versions.python` to what the base has".to_owned()),
+            Some(way_to_python(index, python.version)),
         );
     } else if let Some(machine) = index.interpreter(interpreter).and_then(|found| found.machine)
         && machine != AARCH64
@@ -115,15 +115,38 @@ fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
     }
 }
 
+/// The keys that name a Python of the base, one of the recipe's version where there is one.
+fn way_to_python(index: &BaseIndex, version: (u32, u32)) -> String {
+    let exact = |one: &&Interpreter| one.path.ends_with(&format!("python{}.{}", one.version.0, one.version.1));
+    let best = index.interpreters.iter().filter(exact).max_by_key(|one| (one.version == version, one.version));
+    let Some(Interpreter { path, prefix, version: (major, minor), .. }) = best else {
+        return "use a base that has a Python".to_owned();
+    };
+    format!(
+        "give `--set versions.python={major}.{minor} --set python.prefix={prefix} --set python.interpreter={path}`, or set \
+         these keys in the recipe to another Python of the base"
+    )
+}
+
 /// Whether each wheel fits the target, and whether all that they require is there.
 pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
-    let target = target(inputs);
+    let (target, allow) = (target(inputs), &inputs.recipe.allow);
     for Wheel { package, facts } in &inputs.wheels {
-        let mut push =
-            |problem: &str, hint| problems.push(format_args!("wheel `{}`: {problem}", package.path.display()), hint);
+        let wheel = format!("wheel `{}`", package.path.display());
+        let mut push = |problem: &str, hint| problems.push(format_args!("{wheel}: {problem}"), hint);
         facts.check(&target).iter().for_each(|problem| push(problem, None));
+        warnings.extend(facts.renamed(&target).map(|note| format!("{wheel}: {note}")));
         let key = facts.key();
-        if !inputs.recipe.allow.elf.iter().any(|name| name.as_str() == key) {
+        if allow.wrong_record.iter().any(|name| name.as_str() == key) {
+            warnings.push(format!("{wheel}: its files are not held against its RECORD (`allow.wrong_record`)"));
+        } else {
+            let hint = format!(
+                "use another build of it; if the files are right and only RECORD is wrong, put \"{key}\" into \
+                 `allow.wrong_record`"
+            );
+            facts.check_record().iter().for_each(|problem| push(problem, Some(hint.clone())));
+        }
+        if !allow.elf.iter().any(|name| name.as_str() == key) {
             let hint = format!(
                 "take the wheel for aarch64; if it holds several architectures on purpose, put \"{key}\" into `allow.elf`"
             );
@@ -131,8 +154,15 @@ pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mu
         }
     }
     let installed = inputs.index.map(|index| installed(inputs, index));
-    for one in wheel_layer::unsatisfied(inputs.wheels.iter().map(|wheel| &*wheel.facts), installed.as_deref(), &target)
-    {
+    let of_recipe = inputs.recipe.pypi.requirements.iter().filter_map(|one| one.on(&target));
+    let extras: Vec<(String, String)> =
+        of_recipe.flat_map(|one| one.extras.into_iter().map(move |extra| (one.name.clone(), extra))).collect();
+    for one in wheel_layer::unsatisfied(
+        inputs.wheels.iter().map(|wheel| &*wheel.facts),
+        installed.as_deref(),
+        &extras,
+        &target,
+    ) {
         match &installed {
             Some(_) if !inputs.allow_missing => {
                 problems.push(&one, Some(way_to(&one, inputs)));
@@ -151,9 +181,7 @@ fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
     if *malformed {
         return "use another version of it, or pass `--allow-missing`".to_owned();
     }
-    let is_of_pypi = |wheel: &Wheel| {
-        wheel.facts.name == *by && wheel.package.path.parent().is_some_and(|folder| folder.ends_with(PYPI))
-    };
+    let is_of_pypi = |wheel: &Wheel| wheel.facts.name == *by && wheel.package.kind == PYPI;
     let fetch = match inputs.wheels.iter().any(is_of_pypi) && !inputs.fetched {
         true => format!("run `{}`", inputs.call.fetch),
         // A marker has been found to apply; one about an extra would make pip leave it out.

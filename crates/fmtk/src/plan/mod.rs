@@ -231,7 +231,7 @@ impl Plan {
         let whiteouts = layers::whiteouts(inputs, &mut problems);
         let removed = whiteouts.as_ref().map_or(&[][..], PlannedLayer::removes);
         let known = folders::known(inputs, removed);
-        let installed = layers::installed(inputs, removed, &mut problems);
+        let installed = layers::installed(inputs, removed, &mut problems, &mut warnings);
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings).unzip();
         let files = layers::own_files(inputs);
         let of_wheel = |folder: &str| installed.iter().any(|(_, wheel)| wheel.folders.contains(folder));

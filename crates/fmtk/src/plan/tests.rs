@@ -16,7 +16,7 @@ use super::{CannInput, Inputs, Plan, PlannedLayer};
 use crate::{
     cann::Installed,
     options::Call,
-    recipe::{CANN, Overrides, PYPI, Recipe},
+    recipe::{CANN, Overrides, Recipe},
     resolve::{
         front as launch_front,
         own_file::PlannedFile,
@@ -104,11 +104,8 @@ impl World {
                 let (uid, gid) = owner.split_once(':').unwrap();
                 self.files.push(own_file(path, (uid.parse().unwrap(), gid.parse().unwrap()), size.parse().unwrap()));
             }
-            // In which folder the last wheel lies.
-            "in" => self
-                .wheels
-                .iter_mut()
-                .for_each(|wheel| wheel.package.path = format!("{path}/{}", wheel.package.file).into()),
+            // Of which kind the wheels are.
+            "kind" => self.wheels.iter_mut().for_each(|wheel| wheel.package.kind.clone_from(path)),
             "large" => self.large(),
             "machine" => self.architecture.clone_from(path),
             "layers" => self.base_layers = path.parse().unwrap(),
@@ -155,7 +152,7 @@ impl World {
     fn wheel(&mut self, wheel: &FakeWheel) -> &mut Self {
         let path = wheel.write(self.folder.path()).unwrap();
         let (bytes, facts) = (std::fs::read(&path).unwrap(), Arc::new(WheelFacts::read(&path).unwrap()));
-        self.wheels.push(Wheel { package: package(PYPI, path.file_name().unwrap().to_str().unwrap(), &bytes), facts });
+        self.wheels.push(Wheel { package: package("kit", path.file_name().unwrap().to_str().unwrap(), &bytes), facts });
         self
     }
 
@@ -201,7 +198,7 @@ impl World {
             Ok(plan) => plan,
             Err(error) => return report::render(&error),
         };
-        let ours = ["layer", "      +", "      -", "drop", "patch", "folder"];
+        let ours = ["layer", "      +", "      -", "drop", "patch", "folder", "label   fmtk.allow"];
         let text = plan.to_string();
         let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
         let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));

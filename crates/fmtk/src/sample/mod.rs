@@ -36,6 +36,9 @@ const VERSION: u32 = 3;
 /// Date of the base: its files are not younger.
 const CREATED: &str = "1980-01-01T00:00:00Z";
 
+/// The Python of the base.
+pub const PYTHON: (u32, u32) = (3, 9);
+
 /// What the recipe must say for this base, as `KEY=VALUE`. Debian's Python has pip install below `/usr/local`, into
 /// `dist-packages`, with `/usr/bin/python3` as the scripts' interpreter (seen by running pip 26.0.1 there).
 pub const RECIPE: [&str; 6] = [
