@@ -32,7 +32,7 @@ pub fn load(
         .with_context(failed)?;
     let size = image.layers.iter().map(|layer| layer.size).sum();
     let written = {
-        let step = progress.transfer(format!("giving the image to {program}"), size);
+        let step = progress.transfer(format!("sending the image to {program}"), size);
         let pipe = step.count(child.stdin.take().with_context(failed)?);
         let mut pipe = BufWriter::with_capacity(256 << 10, pipe);
         stream_archive(image, source, &mut pipe, name)
