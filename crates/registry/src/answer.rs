@@ -85,11 +85,13 @@ impl Answer {
     }
 
     /// Whether what came through a proxy is the proxy's own answer: its status may be one, and nothing in it is of a
-    /// registry. To be asked of what may have a body.
+    /// registry or of a busy server. To be asked of what may have a body.
     pub(crate) fn is_from_proxy(&self) -> bool {
         let may_be = matches!(self.status, 403 | 502 | 503 | 504);
         let is_json = self.text.trim_ascii_start().starts_with(b"{");
-        self.status == 407 || (may_be && !is_json && self.header("docker-distribution-api-version").is_none())
+        let is_servers =
+            ["docker-distribution-api-version", "retry-after"].iter().any(|name| self.header(name).is_some());
+        self.status == 407 || (may_be && !is_json && !is_servers)
     }
 
     /// The registry's own words about an error, on one line.
