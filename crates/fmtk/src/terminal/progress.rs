@@ -36,7 +36,7 @@ impl Progress {
 
     /// Something the user should know; shown with `--quiet` too.
     pub fn warning(&self, text: &str) {
-        self.write(&format!("{}warning: {}\n", self.clear(), report::printable(text)));
+        self.write(&format!("{}warning: {}\n", self.clear(), report::bounded(text)));
     }
 
     /// The state of a long step, redrawn in place at most ten times a second.
