@@ -25,7 +25,7 @@ pub struct BuildRecord {
     pub layers: Vec<RecordedLayer>,
     /// The base as it was named, with its digest.
     pub base: RecordedBase,
-    /// The arguments that chose other than the recipe does, as a shell reads them: `--sample`. Empty where none did.
+    /// The arguments that made it different from the recipe, as in a shell: `--sample`. Empty if there were none.
     #[serde(default)]
     pub arguments: String,
 }

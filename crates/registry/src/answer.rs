@@ -79,13 +79,13 @@ impl Answer {
         self.url.join(self.header("location")?)
     }
 
-    /// What the answer to a read redirects to; `None` where it does not, or to nowhere.
+    /// Where the answer to a read redirects to, if it does.
     pub(crate) fn redirect(&self) -> Option<Url> {
         self.location().filter(|_| matches!(self.status, 301 | 302 | 303 | 307 | 308))
     }
 
-    /// Whether what came through a proxy is the proxy's own answer: its status may be one, and nothing in it is of a
-    /// registry or of a busy server. To be asked of what may have a body.
+    /// Whether an answer through a proxy is the proxy's own: it has a status that proxies use, and nothing that a registry
+    /// or a busy server adds. The answer to a HEAD has no body that would tell.
     pub(crate) fn is_from_proxy(&self) -> bool {
         let may_be = matches!(self.status, 403 | 502 | 503 | 504);
         let is_json = self.text.trim_ascii_start().starts_with(b"{");

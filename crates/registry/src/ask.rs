@@ -70,8 +70,8 @@ impl Registry {
         self.attempts(ping).context(|| format!("reach registry `{}`", self.host()))
     }
 
-    /// Sends one request, logs in where that is wanted, follows redirects, save of a body that is gone. Any status but
-    /// 429 and 503 is an answer.
+    /// Sends one request, logs in where that is wanted, and follows redirects unless the body is already sent. Any status
+    /// but 429 and 503 is an answer.
     pub(crate) fn ask(&self, ask: Ask<'_>) -> Result<Answer, Cause> {
         let inner = &*self.0;
         let Ask { method, mut url, access, headers, mut payload } = ask;
@@ -128,7 +128,7 @@ impl Registry {
                     }
                     logins += 1;
                 }
-                // Nothing of the body was taken: some proxies know no `Expect`.
+                // Some proxies do not support `Expect`.
                 417 if announce && !gone => inner.no_announcing.store(true, Ordering::Relaxed),
                 429 | 503 => {
                     inner.pacer.slow_down();

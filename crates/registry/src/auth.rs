@@ -27,7 +27,7 @@ use crate::{
 /// What a request needs leave for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Access {
-    /// Whose login counts; empty for `/v2/` itself.
+    /// The repository whose login is used; empty for `/v2/` itself.
     pub(crate) repository: String,
     /// Scopes of the token specification.
     scopes: Vec<String>,

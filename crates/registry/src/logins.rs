@@ -61,7 +61,7 @@ pub enum Stored {
 impl Logins {
     /// The files that podman and skopeo look into, in their order (containers-auth.json(5)); docker's is the last.
     pub fn from_env() -> Self {
-        // The user, without a system call of C's.
+        // The user; std has no call for it.
         let uid = fs::metadata("/proc/self").ok().map(|process| process.uid());
         let mut logins = Self::from_lookup(|name| env::var_os(name), uid);
         // Root's folders may be closed to us, and after `su` those of the other session.
@@ -74,7 +74,7 @@ impl Logins {
         let set = |name| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("HOME");
         let below_home = |path| home.as_ref().map(|home| home.join(path));
-        // One that is named counts instead of those that end with the session, or with the machine.
+        // A file that is named replaces those that vanish with the session or at a reboot.
         let session = match set("REGISTRY_AUTH_FILE") {
             Some(file) => [Some(file), None],
             None => [
@@ -223,7 +223,7 @@ fn read(path: &Path) -> Result<Option<ConfigFile>, CredentialsError> {
     // serde's own message could quote the file, that is a password.
     let mut config: ConfigFile = serde_json::from_slice(&bytes)
         .map_err(|error| CredentialsError::Malformed(path.to_owned(), error.line(), error.column()))?;
-    // What is left empty is kept elsewhere, by a helper say.
+    // An empty entry means that the login is elsewhere, such as in a helper.
     config.auths.iter_mut().for_each(|auths| auths.retain(|_, entry| !matches!(entry.credentials(), Ok(None))));
     Ok(Some(config))
 }
