@@ -1,6 +1,6 @@
 //! What a build leaves for the push: the image's digest, its blobs and where each can be had.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use anyhow::{Context, anyhow};
 use image_name::{Digest, ImageRef, OrgName, Repository, Tag, Timestamp};
@@ -25,7 +25,7 @@ pub struct BuildRecord {
     pub layers: Vec<RecordedLayer>,
     /// The base as it was named, with its digest.
     pub base: RecordedBase,
-    /// The arguments that chose other than the recipe does, as a shell reads them: `--sample`. Empty where none did.
+    /// The arguments that made it different from the recipe, as in a shell: `--sample`. Empty if there were none.
     #[serde(default)]
     pub arguments: String,
 }
@@ -66,7 +66,7 @@ struct Latest {
 
 /// Notes that a build begins: until it has saved its record, the last image of this recipe is from before it.
 pub fn begin(store: &Store, recipe: &Path) -> anyhow::Result<()> {
-    let recipe = recipe.to_string_lossy();
+    let recipe = file_key(recipe);
     if let Some(latest) = store.record::<Latest>(LATEST, &recipe)? {
         store.put_record(LATEST, &recipe, &Latest { newer_unfinished: true, ..latest })?;
     }
@@ -75,7 +75,12 @@ pub fn begin(store: &Store, recipe: &Path) -> anyhow::Result<()> {
 
 /// Whether a build of this recipe was begun after its last image.
 pub fn newer_unfinished(store: &Store, recipe: &Path) -> anyhow::Result<bool> {
-    Ok(store.record::<Latest>(LATEST, &recipe.to_string_lossy())?.is_some_and(|latest| latest.newer_unfinished))
+    Ok(store.record::<Latest>(LATEST, &file_key(recipe))?.is_some_and(|latest| latest.newer_unfinished))
+}
+
+/// A recipe is one file, whatever path leads to it.
+fn file_key(recipe: &Path) -> String {
+    fs::canonicalize(recipe).as_deref().unwrap_or(recipe).to_string_lossy().into_owned()
 }
 
 impl BuildRecord {
@@ -83,11 +88,7 @@ impl BuildRecord {
     pub fn save(&self, store: &Store, recipe: &Path) -> anyhow::Result<()> {
         store.put_record(KIND, &key(&self.repository, &self.tag), self)?;
         let Self { repository, tag, digest, .. } = self.clone();
-        store.put_record(
-            LATEST,
-            &recipe.to_string_lossy(),
-            &Latest { repository, tag, digest, newer_unfinished: false },
-        )?;
+        store.put_record(LATEST, &file_key(recipe), &Latest { repository, tag, digest, newer_unfinished: false })?;
         Ok(())
     }
 
@@ -101,7 +102,7 @@ impl BuildRecord {
 
     /// The record of the last image built from the recipe in this file.
     pub fn latest(store: &Store, recipe: &Path) -> anyhow::Result<Self> {
-        let latest: Option<Latest> = store.record(LATEST, &recipe.to_string_lossy())?;
+        let latest: Option<Latest> = store.record(LATEST, &file_key(recipe))?;
         let Latest { repository, tag, digest, .. } = latest
             .ok_or_else(|| {
                 let (recipe, store) = (recipe.display(), store.root().display());
@@ -291,7 +292,7 @@ pub mod tests {
     fn a_build_that_is_saved_is_the_newest() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        let is_unfinished = || newer_unfinished(&store, folder.path()).unwrap();
+        let is_unfinished = || newer_unfinished(&store, &folder.path().join("store/..")).unwrap();
         example("a", "20221028181325").save(&store, folder.path()).unwrap();
         begin(&store, folder.path()).unwrap();
         assert!(is_unfinished());

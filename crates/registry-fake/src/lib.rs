@@ -76,7 +76,7 @@ pub struct Options {
     pub refuse_monolithic: bool,
     /// `Location` of uploads is an absolute URL.
     pub absolute_locations: bool,
-    /// In what its answers are odd.
+    /// Which of its answers are odd.
     pub quirk: Option<&'static Quirk>,
     /// Most tags on a page; 0 is all.
     pub page: usize,

@@ -79,17 +79,19 @@ impl Answer {
         self.url.join(self.header("location")?)
     }
 
-    /// What the answer to a read redirects to; `None` where it does not, or to nowhere.
+    /// Where the answer to a read redirects to, if it does.
     pub(crate) fn redirect(&self) -> Option<Url> {
         self.location().filter(|_| matches!(self.status, 301 | 302 | 303 | 307 | 308))
     }
 
-    /// Whether what came through a proxy is the proxy's own answer: its status may be one, and nothing in it is of a
-    /// registry. To be asked of what may have a body.
+    /// Whether an answer through a proxy is the proxy's own: it has a status that proxies use, and nothing that a registry
+    /// or a busy server adds. The answer to a HEAD has no body that would tell.
     pub(crate) fn is_from_proxy(&self) -> bool {
         let may_be = matches!(self.status, 403 | 502 | 503 | 504);
         let is_json = self.text.trim_ascii_start().starts_with(b"{");
-        self.status == 407 || (may_be && !is_json && self.header("docker-distribution-api-version").is_none())
+        let is_servers =
+            ["docker-distribution-api-version", "retry-after"].iter().any(|name| self.header(name).is_some());
+        self.status == 407 || (may_be && !is_json && !is_servers)
     }
 
     /// The registry's own words about an error, on one line.

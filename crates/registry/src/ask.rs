@@ -70,8 +70,8 @@ impl Registry {
         self.attempts(ping).context(|| format!("reach registry `{}`", self.host()))
     }
 
-    /// Sends one request, logs in where that is wanted, follows redirects, save of a body that is gone. Any status but
-    /// 429 and 503 is an answer.
+    /// Sends one request, logs in where that is wanted, and follows redirects unless the body is already sent. Any status
+    /// but 429 and 503 is an answer.
     pub(crate) fn ask(&self, ask: Ask<'_>) -> Result<Answer, Cause> {
         let inner = &*self.0;
         let Ask { method, mut url, access, headers, mut payload } = ask;
@@ -109,18 +109,18 @@ impl Registry {
             match answer.status {
                 401 if at_home && logins < LOGINS => {
                     let challenges = challenge::of(&answer);
-                    // A token fetched for this very scope a moment ago, and it does not cover it.
-                    let may_log_in = inner.auth.has_credentials(&access.repository);
-                    if logins > 0 && may_log_in && challenges.iter().any(wants_more) {
-                        return Err(match self.refusal(answer, "", "") {
-                            Cause::Unauthorized { host, message, .. } => {
-                                Cause::Denied { host, repository: access.repository.clone(), message }
-                            }
-                            cause => cause,
-                        });
-                    }
+                    let wants_more =
+                        inner.auth.has_credentials(&access.repository) && challenges.iter().any(wants_more);
                     inner.auth.learn(&challenges, access, login.as_ref());
-                    if inner.auth.authorization(&inner.wire, access)? == login {
+                    // A token that was fetched for this very scope a moment ago does not cover it.
+                    let is_fresh = wants_more && logins > 0;
+                    let is_same = is_fresh || inner.auth.authorization(&inner.wire, access)? == login;
+                    if is_same && wants_more {
+                        let (host, repository) = (answer.url.authority.clone(), access.repository.clone());
+                        let message = inner.auth.scrub(answer.message());
+                        return Err(Cause::Denied { host, repository, message });
+                    }
+                    if is_same {
                         return Ok(answer);
                     }
                     if gone {
@@ -128,7 +128,7 @@ impl Registry {
                     }
                     logins += 1;
                 }
-                // Nothing of the body was taken: some proxies know no `Expect`.
+                // Some proxies do not support `Expect`.
                 417 if announce && !gone => inner.no_announcing.store(true, Ordering::Relaxed),
                 429 | 503 => {
                     inner.pacer.slow_down();

@@ -27,7 +27,7 @@ use crate::{
 /// What a request needs leave for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Access {
-    /// Whose login counts; empty for `/v2/` itself.
+    /// The repository whose login is used; empty for `/v2/` itself.
     pub(crate) repository: String,
     /// Scopes of the token specification.
     scopes: Vec<String>,
@@ -206,9 +206,13 @@ impl Auth {
         if credentials.is_some() && !realm.https && !self.unencrypted {
             return Err(self.protocol(&format!("it wants the password sent unencrypted to `{realm}`")));
         }
-        let mut answer = match &credentials {
-            Some(Credentials::IdentityToken(token)) => self.exchange(wire, &realm, service, scopes, token)?,
-            _ => self.request_token(wire, realm, service, scopes, self.basic(access)?)?,
+        let mut answer = if let Some(Credentials::IdentityToken(token)) = &credentials {
+            self.exchange(wire, &realm, service.unwrap_or_default(), &scopes.join(" "), token)?
+        } else {
+            let parameters = service.map(|service| ("service", service)).into_iter();
+            let parameters = parameters.chain(scopes.iter().map(|scope| ("scope", scope.as_str())));
+            let url = parameters.fold(realm, |url, (name, value)| url.with(name, value));
+            self.request_token(wire, url, self.basic(access)?)?
         };
         let (host, message) = (answer.url.authority.clone(), String::new());
         match answer.status {
@@ -228,17 +232,7 @@ impl Auth {
     }
 
     /// Asks for a token with name and password, or as nobody.
-    fn request_token(
-        &self,
-        wire: &Wire,
-        realm: Url,
-        service: Option<&str>,
-        scopes: &[String],
-        login: Option<HeaderValue>,
-    ) -> Result<Answer, Cause> {
-        let parameters = service.map(|service| ("service", service)).into_iter();
-        let parameters = parameters.chain(scopes.iter().map(|scope| ("scope", scope.as_str())));
-        let mut url = parameters.fold(realm, |url, (name, value)| url.with(name, value));
+    fn request_token(&self, wire: &Wire, mut url: Url, login: Option<HeaderValue>) -> Result<Answer, Cause> {
         let mut headers = HeaderMap::new();
         headers.extend(login.map(|value| (header::AUTHORIZATION, value)));
         for _ in 0..REDIRECTS {
@@ -252,23 +246,16 @@ impl Auth {
             }
             url = next;
         }
-        Err(self.protocol("it is asked for tokens and redirects in a circle"))
+        Err(self.protocol("it redirects requests for tokens in a circle"))
     }
 
     /// Exchanges an identity token for one of access (RFC 6749, section 6).
-    fn exchange(
-        &self,
-        wire: &Wire,
-        realm: &Url,
-        service: Option<&str>,
-        scopes: &[String],
-        token: &Secret,
-    ) -> Result<Answer, Cause> {
+    fn exchange(&self, wire: &Wire, realm: &Url, service: &str, scope: &str, token: &Secret) -> Result<Answer, Cause> {
         let fields = [
             ("grant_type", "refresh_token"),
-            ("service", service.unwrap_or_default()),
+            ("service", service),
             ("client_id", "fmtk"),
-            ("scope", &scopes.join(" ")),
+            ("scope", scope),
             ("refresh_token", token.reveal()),
         ];
         let form = fields.map(|(name, value)| format!("{name}={}", encode(value))).join("&");

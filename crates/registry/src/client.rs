@@ -50,7 +50,7 @@ pub(crate) struct Inner {
     pub(crate) answered: AtomicBool,
     /// Whether it has refused a blob in the request that completes its upload.
     pub(crate) no_monolithic: AtomicBool,
-    /// Whether it, or a proxy before it, has refused to say beforehand whether it takes a body.
+    /// Whether it, or a proxy before it, has refused `Expect: 100-continue`.
     pub(crate) no_announcing: AtomicBool,
 }
 

@@ -76,12 +76,12 @@ pub enum Cause {
     /// The two sides can't agree on TLS.
     #[error("TLS with `{0}` failed: {1}")]
     Tls(String, String),
-    /// The proxy can't be reached, or refuses to lead to the host.
-    #[error("the proxy `{proxy}` does not lead to `{host}`")]
+    /// The proxy can't be reached, or refuses to connect to the host.
+    #[error("can't reach `{host}` through the proxy `{proxy}`")]
     Proxy {
         /// The proxy, with its port.
         proxy: String,
-        /// Where it should lead to.
+        /// What is behind it.
         host: String,
         /// What is wrong with the proxy.
         #[source]

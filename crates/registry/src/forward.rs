@@ -5,7 +5,6 @@ use std::{io, mem};
 use ureq::{
     Error, Proxy, ProxyProtocol,
     config::Config,
-    http::Uri,
     unversioned::transport::{Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport},
 };
 
@@ -50,35 +49,11 @@ impl<In: Transport> Connector<In> for Forwarder {
             register_shutdown: details.register_shutdown.clone(),
         };
         let to_proxy = (details.run_connector)(&proxied)?;
-        Ok(Some(Either::B(Forwarded { to_proxy, target: Target::new(details.uri, proxy), at_head: true })))
-    }
-}
-
-/// What the proxy has to be told and the host itself has not.
-#[derive(Debug)]
-struct Target {
-    /// Scheme and authority.
-    origin: String,
-    login: Option<Secret>,
-}
-
-impl Target {
-    fn new(uri: &Uri, proxy: &Proxy) -> Self {
-        let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+        let origin =
+            format!("http://{}", details.uri.authority().map(|authority| authority.as_str()).unwrap_or_default());
         let password = Secret::new(proxy.password().unwrap_or_default());
-        Self { origin: format!("http://{authority}"), login: proxy.username().map(|user| password.encoded(user)) }
-    }
-
-    /// The head of a request to the host as one to the proxy.
-    fn head(&self, head: &[u8]) -> Option<Vec<u8>> {
-        let method = head.iter().position(|byte| *byte == b' ')? + 1;
-        let line = head.windows(2).position(|bytes| bytes == b"\r\n")? + 2;
-        let mut new = [&head[..method], self.origin.as_bytes(), &head[method..line]].concat();
-        if let Some(login) = &self.login {
-            new.extend(format!("Proxy-Authorization: Basic {}\r\n", login.reveal()).bytes());
-        }
-        new.extend(&head[line..]);
-        Some(new)
+        let login = proxy.username().map(|user| password.encoded(user));
+        Ok(Some(Either::B(Forwarded { to_proxy, origin, login, at_head: true })))
     }
 }
 
@@ -86,9 +61,24 @@ impl Target {
 #[derive(Debug)]
 pub(crate) struct Forwarded {
     to_proxy: Box<dyn Transport>,
-    target: Target,
+    /// The host's scheme and authority.
+    origin: String,
+    /// The proxy's.
+    login: Option<Secret>,
     /// What is sent next is the head of a request. It is sent at once: the buffer for it is larger than a head may be.
     at_head: bool,
+}
+
+/// The head of a request to a host as one to the proxy.
+fn whole(head: &[u8], origin: &str, login: Option<&Secret>) -> Option<Vec<u8>> {
+    let method = head.iter().position(|byte| *byte == b' ')? + 1;
+    let line = head.windows(2).position(|bytes| bytes == b"\r\n")? + 2;
+    let mut new = [&head[..method], origin.as_bytes(), &head[method..line]].concat();
+    if let Some(login) = login {
+        new.extend(format!("Proxy-Authorization: Basic {}\r\n", login.reveal()).bytes());
+    }
+    new.extend(&head[line..]);
+    Some(new)
 }
 
 impl Transport for Forwarded {
@@ -99,7 +89,7 @@ impl Transport for Forwarded {
     fn transmit_output(&mut self, mut amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         if mem::take(&mut self.at_head) {
             let output = self.to_proxy.buffers().output();
-            let head = self.target.head(&output[..amount]);
+            let head = whole(&output[..amount], &self.origin, self.login.as_ref());
             let too_long = || Error::Io(io::Error::other("the head of a request is too long for a proxy"));
             let head = head.filter(|head| head.len() <= output.len()).ok_or_else(too_long)?;
             amount = head.len();

@@ -130,8 +130,7 @@ mod tests {
         let path = env::join_paths(["/nonexistent".as_ref(), folder.path(), "/usr/bin".as_ref(), "/bin".as_ref()]);
         // On a machine that is busy, too.
         let helper_timeout = Duration::from_secs(20);
-        let logins =
-            Logins { files: vec![file.clone()], new: Some(file.clone()), path: Some(path.unwrap()), helper_timeout };
+        let logins = Logins { files: vec![file.clone()], path: Some(path.unwrap()), helper_timeout };
         let echo = r#"read -r host; echo "{\"ServerURL\":\"\",\"Username\":\"$1\",\"Secret\":\"for $host\"}""#;
         for (name, text, expected) in [
             ("echo", echo, "get / for r.x:5000"),

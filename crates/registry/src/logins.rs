@@ -41,10 +41,8 @@ impl Default for CredentialSource {
 /// Files of docker's `config.json` shape and where their helpers are.
 #[derive(Debug, Clone, Default)]
 pub struct Logins {
-    /// The files, best first; those that are not there are passed over.
+    /// The files, best first; those that are not there are passed over. A login that none of them has goes to the last.
     pub files: Vec<PathBuf>,
-    /// Where a login goes that none of them has yet.
-    pub new: Option<PathBuf>,
     /// Folders to look for `docker-credential-*` in, as in `PATH`.
     pub path: Option<OsString>,
     /// How long a helper may take: some ask on a terminal.
@@ -63,7 +61,7 @@ pub enum Stored {
 impl Logins {
     /// The files that podman and skopeo look into, in their order (containers-auth.json(5)); docker's is the last.
     pub fn from_env() -> Self {
-        // The user, without a system call of C's.
+        // The user; std has no call for it.
         let uid = fs::metadata("/proc/self").ok().map(|process| process.uid());
         let mut logins = Self::from_lookup(|name| env::var_os(name), uid);
         // Root's folders may be closed to us, and after `su` those of the other session.
@@ -76,7 +74,7 @@ impl Logins {
         let set = |name| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("HOME");
         let below_home = |path| home.as_ref().map(|home| home.join(path));
-        // One that is named counts instead of those that end with the session, or with the machine.
+        // A file that is named replaces those that vanish with the session or at a reboot.
         let session = match set("REGISTRY_AUTH_FILE") {
             Some(file) => [Some(file), None],
             None => [
@@ -87,12 +85,12 @@ impl Logins {
         let user = set("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
         let user = user.map(|folder| folder.join("containers/auth.json"));
         let docker = set("DOCKER_CONFIG").or_else(|| below_home(".docker")).map(|folder| folder.join("config.json"));
-        let files = session.into_iter().flatten().chain(user).chain(docker.clone()).collect();
-        Self { files, new: docker, path: lookup("PATH"), helper_timeout: Duration::from_secs(60) }
+        let files = session.into_iter().flatten().chain(user).chain(docker).collect();
+        Self { files, path: lookup("PATH"), helper_timeout: Duration::from_secs(60) }
     }
 
-    /// The login for a repository on this registry host (with its port), if there is one. An organisation stands for all
-    /// that is in it, nothing for the whole registry.
+    /// The login for a repository on this registry host (with its port), if there is one. An empty repository stands for
+    /// the registry as a whole.
     pub fn find(&self, host: &str, repository: &str) -> Result<Option<Credentials>, CredentialsError> {
         for path in &self.files {
             let Some(config) = read(path)? else { continue };
@@ -110,7 +108,7 @@ impl Logins {
         Ok(None)
     }
 
-    /// Logins for parts of this registry host, which count there and not the host's own: key and file.
+    /// Logins for parts of this registry host, where they count instead of the host's own: key and file.
     pub fn for_parts(&self, host: &str) -> Result<Vec<(String, PathBuf)>, CredentialsError> {
         let mut found = Vec::new();
         for path in &self.files {
@@ -126,19 +124,18 @@ impl Logins {
     /// `auths` of the file itself, which nobody but its owner may then read. The file is replaced whole; what else is in
     /// it stays byte for byte. On an error what was stored before is so still.
     pub fn store(&self, host: &str, user: &str, password: &Secret) -> Result<Stored, CredentialsError> {
-        let new = self.new.as_ref().ok_or(CredentialsError::NoFile)?;
-        let mut kept = None;
+        let mut file = self.files.last().ok_or(CredentialsError::NoFile)?;
+        let mut config = None;
         for path in &self.files {
             let keeps = |config: &ConfigFile| {
                 config.helper(self, host, "").is_some() || lookup(&config.auths, host, "").is_some()
             };
-            kept = read(path)?.filter(keeps).map(|config| (path, config));
-            if kept.is_some() {
+            if let Some(found) = read(path)?.filter(keeps) {
+                (file, config) = (path, Some(found));
                 break;
             }
         }
-        let file = kept.as_ref().map_or(new, |(path, _)| path);
-        let Some(helper) = kept.as_ref().and_then(|(_, config)| config.helper(self, host, "")) else {
+        let Some(helper) = config.as_ref().and_then(|config| config.helper(self, host, "")) else {
             write(file, host, &json!({ "auth": password.encoded(user).reveal() }))?;
             return Ok(Stored::File(file.clone()));
         };
@@ -226,7 +223,7 @@ fn read(path: &Path) -> Result<Option<ConfigFile>, CredentialsError> {
     // serde's own message could quote the file, that is a password.
     let mut config: ConfigFile = serde_json::from_slice(&bytes)
         .map_err(|error| CredentialsError::Malformed(path.to_owned(), error.line(), error.column()))?;
-    // What is left empty is kept elsewhere, by a helper say.
+    // An empty entry means that the login is elsewhere, such as in a helper.
     config.auths.iter_mut().for_each(|auths| auths.retain(|_, entry| !matches!(entry.credentials(), Ok(None))));
     Ok(Some(config))
 }
@@ -289,8 +286,8 @@ mod tests {
 
     fn logins(folder: &Path) -> (Logins, PathBuf) {
         let file = folder.join("docker/config.json");
-        let (files, new) = (vec![file.clone()], Some(file.clone()));
-        (Logins { files, new, path: Some(folder.into()), ..Logins::default() }, file)
+        let logins = Logins { files: vec![file.clone()], path: Some(folder.into()), ..Logins::default() };
+        (logins, file)
     }
 
     fn secret() -> Secret {
@@ -383,8 +380,7 @@ mod tests {
     fn a_login_is_stored_where_it_is_then_found() {
         let folder = tempfile::tempdir().unwrap();
         let [podman, docker] = ["auth.json", "config.json"].map(|name| folder.path().join(name));
-        let logins =
-            Logins { files: vec![podman.clone(), docker.clone()], new: Some(docker.clone()), ..Logins::default() };
+        let logins = Logins { files: vec![podman.clone(), docker.clone()], ..Logins::default() };
         for (stale, file) in
             [("{}", &docker), (r#"{"auths":{"r":{}}}"#, &docker), (r#"{"auths":{"r":{"auth":"?"}}}"#, &podman)]
         {

@@ -141,8 +141,8 @@ impl Registry {
                     return Ok(Some(digest));
                 }
             }
-            // Many registries, and what is before them, know no HEAD and say so in some way; and where it is really a
-            // refusal, a GET brings the reason.
+            // Some registries and proxies have no HEAD, and say so by various statuses. If it is a refusal after all, GET
+            // brings the reason.
             Err(Cause::Denied { .. } | Cause::Status(_, 400..=499 | 501, _)) => {}
             Err(cause) => return Err(cause),
         }
@@ -204,7 +204,7 @@ impl Registry {
                 if answer.status != 200 {
                     return Err(self.refusal(answer, &format!("{}/{repository}", self.host()), repository.as_str()));
                 }
-                // Of its origin nothing is taken: behind a proxy it is one of the inside.
+                // Only path and query count: behind a proxy the origin is an internal one.
                 let next = answer.header("link").and_then(next_page).and_then(|next| answer.url.join(next));
                 let next = next.map(|next| url.at(next.target().to_owned()));
                 Ok((answer.read(MANIFEST_LIMIT)?, next))

@@ -37,9 +37,10 @@ impl Proxies {
         }
     }
 
-    /// Whether a registry is reached through one of them, which then looks its name up.
-    pub fn lead_to(&self, host: &Host) -> bool {
-        (self.https.is_some() || self.http.is_some()) && !self.is_direct(host.name(), host.port().unwrap_or(443))
+    /// Whether a registry, which may do without HTTPS, is reached through one of them, which then looks its name up.
+    pub fn lead_to(&self, host: &Host, insecure: bool) -> bool {
+        let has_proxy = self.https.is_some() || (insecure && self.http.is_some());
+        has_proxy && !self.is_direct(host.name(), host.port().unwrap_or(443))
     }
 
     /// The proxy for requests of this scheme, whatever the host.
@@ -134,7 +135,9 @@ mod tests {
         assert_eq!(rules.of_scheme(false).map(Secret::reveal), Some("http://all"));
         assert!(proxies(&[("HTTPS_PROXY", " ")]).of_scheme(true).is_none());
         assert!(!format!("{rules:?}").contains("one"));
-        assert!(rules.lead_to(&"r.x".parse().unwrap()) && !rules.lead_to(&"127.0.0.1".parse().unwrap()));
-        assert!(!Proxies::default().lead_to(&"r.x".parse().unwrap()));
+        let host = |name: &str| name.parse().unwrap();
+        assert!(rules.lead_to(&host("r.x"), false) && !rules.lead_to(&host("127.0.0.1"), false));
+        let http = proxies(&[("HTTP_PROXY", "http://one")]);
+        assert!(http.lead_to(&host("r.x"), true) && !http.lead_to(&host("r.x"), false));
     }
 }

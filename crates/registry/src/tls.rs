@@ -67,7 +67,7 @@ impl<In: Transport> Connector<In> for Tls {
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Connection>, Error> {
         let Some(transport) = chained else { return Ok(None) };
-        // A proxy's own connection has come through here already and counts.
+        // The connection to a proxy came through here already and is counted there.
         let has_own = details.config.proxy().is_some_and(is_http);
         let sent = if has_own { Arc::default() } else { self.sent.clone() };
         if !details.needs_tls() || transport.is_tls() {

@@ -97,7 +97,7 @@ impl Upload<'_> {
             match self.begin(Some(from)) {
                 Ok(None) => return Ok(Arrival::Mounted),
                 Ok(location) => begun = location,
-                // An upload may cost gigabytes: what may pass is waited for once.
+                // A mount may save gigabytes, so a failure that may pass is retried once.
                 Err(cause @ Cause::Status(..)) if cause.is_transient() && *mount_again => {
                     *mount_again = false;
                     return Err(cause);
@@ -138,7 +138,7 @@ impl Upload<'_> {
         let answer = self.registry.ask(Ask::new(Method::HEAD, url, &self.access()))?;
         match answer.status {
             200 => Ok(answer.length().is_none_or(|length| length == *size)),
-            // Who can't be asked is sent it: storage that is redirected to may answer 403 to a HEAD.
+            // Some registries have no HEAD, and storage behind a redirect may answer 403 to it: then the blob is sent.
             400 | 403..=428 | 501 => Ok(false),
             _ => Err(self.refusal(answer)),
         }
@@ -199,7 +199,7 @@ impl Upload<'_> {
         let sent = match left {
             // An empty blob has nothing to send, and so no last read that would find it wrong.
             0 => reader.check().map_err(unreadable),
-            // Every answer gives a new place, or leaves it where it is.
+            // The next request goes to the new `Location`, if there is one.
             _ if alone => self.put(Method::PATCH, location.clone(), &mut reader).map(|answer| {
                 *location = answer.location().unwrap_or(location.clone());
             }),
@@ -219,7 +219,7 @@ impl Upload<'_> {
         let ask = Ask::new(method, url, &access).header(header::CONTENT_TYPE, octets).reader(reader, left);
         let answer = self.registry.ask(ask)?;
         match answer.status {
-            // 202 after a PATCH and 201 after a PUT by the specification, which has once said 204.
+            // The specification says 202 after a PATCH and 201 after a PUT; docker's first one said 204.
             200..=204 => Ok(answer),
             _ => Err(self.registry.refusal(answer, "upload", self.repository.as_str())),
         }

@@ -47,14 +47,14 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: HeaderMap,
     /// A reader and how many bytes it has.
     pub(crate) body: Option<(&'a mut dyn Read, u64)>,
-    /// Whether a large body may be announced.
+    /// Whether a large body is announced by `Expect: 100-continue`.
     pub(crate) announce: bool,
     /// How long to wait for the answer.
     pub(crate) patience: Duration,
 }
 
 impl<'a> Outgoing<'a> {
-    /// With nothing but this.
+    /// Without header fields and body.
     pub(crate) fn new(method: Method, url: &'a Url, patience: Duration) -> Self {
         Self { method, url, headers: HeaderMap::new(), body: None, announce: false, patience }
     }

@@ -60,7 +60,7 @@ fn the_login_of_a_part_of_the_registry_is_told() {
     let (code, said) = login(folder.path(), &flags, KEY);
     assert_eq!(code, Some(0), "{said}");
     let told =
-        format!("`r.x/o` has a login of its own in `{}`, which counts there instead of this one", file.display());
+        format!("`r.x/o` has a login of its own in `{}`, which is used there instead of this one", file.display());
     assert!(said.contains(&told) && !said.contains("q.x"), "{said}");
 }
 

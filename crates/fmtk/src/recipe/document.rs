@@ -138,8 +138,16 @@ impl Document {
     /// How an argument gives a list; shells take the quotes of one that is not quoted as a whole.
     fn as_array(&self, at: usize, path: &[Step], message: &str) -> Option<String> {
         let (_, text) = self.argument(at)?.split_once('=').filter(|_| message.ends_with("expected an array"))?;
-        let items = text.trim().trim_matches(['[', ']', '"', '\'']).split(',').map(|item| Value::from(item.trim()));
-        let items: Vec<String> = items.map(|item| item.to_string()).collect();
+        let text = text.trim().trim_start_matches('[').trim_end_matches(']');
+        let mut items: Vec<String> = Vec::new();
+        for part in text.split(',').map(|part| part.trim().trim_matches(['"', '\''])) {
+            match items.last_mut() {
+                // One more condition of a requirement, as in `numpy>=1.20,<1.24`.
+                Some(item) if part.starts_with(['<', '>', '=', '!', '~']) => item.push_str(&format!(",{part}")),
+                _ => items.push(part.to_owned()),
+            }
+        }
+        let items: Vec<String> = items.into_iter().map(|item| Value::from(item).to_string()).collect();
         let set = shell::word(format!("{}=[{}]", keys(path), items.join(", ")));
         Some(format!("write a list: `--set {set}`"))
     }

@@ -93,7 +93,9 @@ pub fn doubts(environment: &Environment, base: &BTreeMap<String, String>) -> Vec
         }));
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let literal = text.split('$').skip(1).map(|part| part.split(|c| !plain(c)).next().unwrap_or_default());
-        doubts.extend(literal.filter(|name| !name.is_empty()).map(|used| {
+        // `$` and a number is money or a pattern.
+        let literal = literal.filter(|name| !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()));
+        doubts.extend(literal.map(|used| {
             format!("`${used}` in `environment.{name}` stays as it is written; `${{{used}}}` is the base's value")
         }));
     }
@@ -185,7 +187,6 @@ mod tests {
         let base = [("B".to_owned(), String::new())].into();
         expect_test::expect![[r#"
             `${TYPO}` in `environment.A` stands for nothing: the base sets no such variable
-            `$1` in `environment.C` stays as it is written; `${1}` is the base's value
             `$PATH` in `environment.PATH` stays as it is written; `${PATH}` is the base's value
         "#]]
         .assert_eq(&(doubts(&environment, &base).join("\n") + "\n"));

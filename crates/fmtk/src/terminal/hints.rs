@@ -48,7 +48,7 @@ fn of_logins(error: &CredentialsError) -> Option<String> {
 pub(super) fn of_base(cause: &(dyn Error + 'static)) -> Option<String> {
     match cause.downcast_ref()? {
         BaseError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
-            "check the path; one in a recipe begins at the recipe's folder, one in an argument where you are"
+            "check the path: in a recipe it is relative to the recipe's folder, in an argument to the current folder"
                 .to_owned(),
         ),
         _ => None,
@@ -63,7 +63,7 @@ pub(super) fn of_store(cause: &(dyn Error + 'static)) -> Option<String> {
             Some("free disk space where the store is, or name another folder for it with `--store DIR`".to_owned())
         }
         StoreError::Io { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
-            Some("make the store writable for you, or name another folder for it with `--store DIR`".to_owned())
+            Some("make the store writable, or name another folder for it with `--store DIR`".to_owned())
         }
         _ => None,
     }
@@ -139,10 +139,7 @@ mod tests {
             assert!(!report::render(&error).contains("hint"));
         }
         let locked = report::render(&full(io::ErrorKind::PermissionDenied).into());
-        assert!(
-            locked
-                .ends_with("hint: make the store writable for you, or name another folder for it with `--store DIR`\n")
-        );
+        assert!(locked.ends_with("hint: make the store writable, or name another folder for it with `--store DIR`\n"));
     }
 
     /// `push` named docker, which this host need not have, and `doctor` named us.

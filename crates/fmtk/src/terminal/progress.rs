@@ -82,7 +82,7 @@ impl Progress {
     /// Something the user should know; shown with `--quiet` too.
     pub fn warning(&self, text: &str) {
         let label = style::for_stderr(Look::Warning, "warning:");
-        self.0.line(&format!("{label} {}\n", report::printable(text)));
+        self.0.line(&format!("{label} {}\n", report::bounded(text)));
     }
 
     /// Begins what may take longer than people like to wait without a word.

@@ -169,7 +169,7 @@ pub fn printable(text: &str) -> String {
 
 /// A message, printable and not longer than anybody reads. Its further lines are indented, so that none can look like a
 /// cause or a hint of ours.
-fn bounded(message: &str) -> String {
+pub(super) fn bounded(message: &str) -> String {
     let shown = match message.char_indices().nth(LETTERS) {
         Some((end, _)) => printable(&message[..end]) + " …",
         None => printable(message),

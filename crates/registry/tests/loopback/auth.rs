@@ -179,12 +179,20 @@ fn refusals_say_whose_fault_it_is() {
 
 #[test]
 fn a_token_that_does_not_cover_what_was_asked_is_a_denial() {
-    let fake = with(bearer());
-    let challenge = "Bearer realm=\"http://HOST/token\",service=\"fake, inc\",error=\"insufficient_scope\"";
-    let refusal = Fault::status("POST", "/uploads/", 401, "UNAUTHORIZED", "more scope");
-    fake.plan(refusal.with_header("WWW-Authenticate", &challenge.replace("HOST", &fake.host())).always());
-    let error = Image::new(&[]).push(&user(&fake, login("hunter2:x"))).unwrap_err();
-    assert!(matches!(error.cause(), Cause::Denied { repository, .. } if repository == "o/r"), "{error:?}");
+    // Some registries give a new token each time, some the same.
+    for token in [None, Some("{\"token\":\"same\"}".to_owned())] {
+        let fake = with(bearer());
+        let challenge = "Bearer realm=\"http://HOST/token\",service=\"fake, inc\",error=\"insufficient_scope\"";
+        for (method, path) in [("HEAD", "/manifests/"), ("GET", "/manifests/"), ("POST", "/uploads/")] {
+            let refusal = Fault::status(method, path, 401, "UNAUTHORIZED", "more scope");
+            fake.plan(refusal.with_header("WWW-Authenticate", &challenge.replace("HOST", &fake.host())).always());
+        }
+        if let Some(body) = token {
+            fake.plan(Fault::on("GET", "/token", What::Answer { status: 200, headers: Vec::new(), body }).always());
+        }
+        let error = Image::new(&[]).push(&user(&fake, login("hunter2:x"))).unwrap_err();
+        assert!(matches!(error.cause(), Cause::Denied { repository, .. } if repository == "o/r"), "{error:?}");
+    }
 }
 
 #[test]

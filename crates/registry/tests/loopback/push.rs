@@ -236,11 +236,11 @@ fn the_first_failure_stops_the_others() {
     let fake = FakeRegistry::start();
     let layers: Vec<_> = (0..30).map(|seed| bytes(seed, 1000 + seed as usize)).collect();
     let mut image = Image::new(&layers);
-    // The largest is tried first.
+    // The largest is tried first, and alone: how much of the others a busy machine has sent by then varies.
     image.memory.0.remove(&image.layers[29].digest.to_string());
-    let error = image.push(&client(&fake)).unwrap_err();
+    let error = client(&fake).push_image(&Push { parallel: 1, ..image.to_push() }, &|_| {}).unwrap_err();
     assert!(error.to_string().contains("layer 29"), "{error}");
-    assert!(fake.blob_count("o/r") < 25, "{}", fake.blob_count("o/r"));
+    assert_eq!(fake.blob_count("o/r"), 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use oci_image::BlobSource as _;
 use registry::{CredentialSource, Credentials, RegistryOptions, RegistrySource, Secret};
-use registry_fake::{Auth, FakeRegistry, Options, QUIRKS, Quirk};
+use registry_fake::{Auth, FakeRegistry, Options, QUIRKS};
 
 use crate::fixture::{Image, bytes, client_with, options, repo, shown, tag};
 
@@ -48,12 +48,4 @@ fn transfer(fake: &FakeRegistry) -> Result<(), String> {
     let mut reader = source.open(&image.layers[1]).map_err(|error| error.to_string())?;
     reader.read_to_end(&mut read).map_err(|error| error.to_string())?;
     Ok(())
-}
-
-#[test]
-fn no_quirk_has_the_name_of_another() {
-    let mut names: Vec<_> = QUIRKS.iter().map(|Quirk { name, .. }| name).collect();
-    names.sort();
-    names.dedup();
-    assert_eq!(names.len(), QUIRKS.len());
 }

@@ -3,14 +3,15 @@
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::Arc,
     thread,
 };
 
 use expect_test::expect;
-use registry::{CredentialSource, Credentials, FileServer, Proxies, Registry, RegistryOptions, Secret};
-use registry_fake::{Auth, FakeRegistry, Options};
+use registry::{CredentialSource, Credentials, FileServer, Proxies, Registry, RegistryOptions, Retry, Secret};
+use registry_fake::{Auth, FakeRegistry, Fault, Options, What};
 
-use crate::fixture::{Image, bytes, client_with, options, shown};
+use crate::fixture::{Image, bytes, client_with, noting, options, shown};
 
 fn named(fake: &FakeRegistry, options: RegistryOptions) -> Registry {
     Registry::new(format!("registry.test:{}", fake.port()).parse().unwrap(), options)
@@ -18,6 +19,12 @@ fn named(fake: &FakeRegistry, options: RegistryOptions) -> Registry {
 
 fn loopback() -> RegistryOptions {
     RegistryOptions { ip: Some(Ipv4Addr::LOCALHOST.into()), ..options() }
+}
+
+/// Nothing is tried a second time. Port 1, which nothing gets by itself, is one where nothing listens.
+fn impatient() -> RegistryOptions {
+    let retry = Retry { sleep: Arc::new(|_| panic!("waited")), ..Retry::default() };
+    RegistryOptions { retry, ..loopback() }
 }
 
 #[test]
@@ -36,12 +43,9 @@ fn a_registry_in_plain_http_is_refused_unless_called_insecure() {
 
 #[test]
 fn a_registry_that_is_down_is_told_at_once() {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    for host in [format!("127.0.0.1:{port}"), format!("registry.test:{port}")] {
+    for host in ["127.0.0.1:1", "registry.test:1"] {
         for insecure in [false, true] {
-            let slept = std::sync::Arc::new(|_| panic!("waited"));
-            let mut options = RegistryOptions { insecure, ..loopback() };
-            options.retry.sleep = slept;
+            let options = RegistryOptions { insecure, ..impatient() };
             let error = Registry::new(host.parse().unwrap(), options).ping().unwrap_err();
             assert_eq!(error.cause().to_string(), format!("connection refused by `{host}`"));
             assert!(error.hint().is_some());
@@ -164,6 +168,20 @@ fn loopback_exceptions_and_given_addresses_go_past_the_proxy() {
     assert!(!format!("{error:?}").contains("hunter2"));
 }
 
+/// What is behind a proxy may be busy, too, and say it in words of its own.
+#[test]
+fn a_server_that_is_busy_is_waited_for_through_a_proxy() {
+    let fake = FakeRegistry::start();
+    let proxy = Proxy::start(fake.port(), None, None);
+    let headers = vec![("Retry-After".to_owned(), "7".to_owned())];
+    fake.plan(Fault::on("GET", "/v2/", What::Answer { status: 503, headers, body: "<html>".to_owned() }));
+    let (options, waits) = noting();
+    let options = RegistryOptions { proxies: through(&proxy.address, ""), ..options };
+    FileServer::new("http://registry.test/v2", options).unwrap().unchecked("", 100).unwrap();
+    assert_eq!(waits.lock().unwrap().len(), 1);
+    proxy.stop();
+}
+
 /// It is the proxy that is not there, is not known or refuses, and not the registry.
 #[test]
 fn a_proxy_that_fails_is_named() {
@@ -171,38 +189,30 @@ fn a_proxy_that_fails_is_named() {
     let denied = "HTTP/1.1 403 Forbidden\r\nContent-Length: 12\r\n\r\n<html></html";
     let wants_login = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
     let unreachable = "HTTP/1.1 503 Service Unavailable\r\nX-Squid-Error: ERR_DNS_FAIL 0\r\nContent-Length: 0\r\n\r\n";
-    let nothing = "";
-    let dead = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().to_string();
     let mut said = String::new();
     for (what, answer, address) in [
         ("refuses", denied, ""),
         ("wants a login", wants_login, ""),
         ("finds nobody", unreachable, ""),
-        ("hangs up", nothing, ""),
-        ("is down", "", dead.as_str()),
+        ("hangs up", "", ""),
+        ("is down", "", "127.0.0.1:1"),
         // Two dots: no name server is asked.
         ("is unknown", "", "proxy..invalid:3128"),
         ("is no address", "", "a b"),
     ] {
         let proxy = Proxy::start(0, Some(answer), Some(answer));
         let address = if address.is_empty() { &proxy.address } else { address };
-        let slept = std::sync::Arc::new(|_| panic!("waited"));
-        for (scheme, insecure) in [("https", false), ("http", true)] {
-            // For the second the way by HTTPS is given up at once: nothing listens there.
-            let url = format!("http://me:hunter2@{address}");
-            let proxies = Proxies::from_lookup(|name| match name {
-                "HTTPS_PROXY" if !insecure => Some(url.clone()),
-                "HTTP_PROXY" => Some(url.clone()),
-                _ => None,
-            });
-            let mut options = RegistryOptions { proxies, ..options() };
-            options.retry.sleep = slept.clone();
-            let server = FileServer::new(&format!("{scheme}://registry.test/x"), options.clone()).unwrap();
+        let [https, http] = ["https", "http"].map(|scheme| {
+            let options = RegistryOptions { proxies: through(address, ""), ip: None, ..impatient() };
+            let server = FileServer::new(&format!("{scheme}://registry.test/x"), options).unwrap();
             let error = server.unchecked("file", 100).unwrap_err();
             assert!(!format!("{error:?}").contains("hunter2"));
-            let shown =
-                shown(&error, &fake).replace(address, "PROXY").replace(address.split(':').next().unwrap(), "PROXY");
-            said.push_str(&format!("# {what}, {scheme}\n{shown}\n"));
+            let shown = shown(&error, &fake).replace(address, "PROXY").replace("proxy..invalid", "PROXY");
+            shown.replace(&format!("{scheme}://registry.test"), "URL")
+        });
+        said.push_str(&format!("# {what}\n{https}\n"));
+        if http != https {
+            said.push_str(&format!("# {what}, without TLS\n{http}\n"));
         }
         proxy.stop();
     }

@@ -168,7 +168,7 @@ fn address(host: &Host, options: &RegistryOptions) -> (Finding, bool) {
             (Finding::warning(says, setup(&ip.to_string())).fixed_by(Fix::HostSetup), true)
         }
         (Some(ip), _) => (Finding::good(format!("`{}` is taken to be at {ip}", host.name())), true),
-        (None, None) if options.proxies.lead_to(host) => {
+        (None, None) if options.proxies.lead_to(host, options.insecure) => {
             (Finding::good(format!("`{}` is looked up by the proxy", host.name())), true)
         }
         (None, Some(found)) => (Finding::good(format!("`{}` is at {found}", host.name())), true),

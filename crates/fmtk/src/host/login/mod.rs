@@ -93,7 +93,7 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     for (key, file) in logins.for_parts(host.as_str()).unwrap_or_default() {
         let file = file.display();
         progress
-            .warning(&format!("`{key}` has a login of its own in `{file}`, which counts there instead of this one"));
+            .warning(&format!("`{key}` has a login of its own in `{file}`, which is used there instead of this one"));
     }
     if *temporary {
         progress.warning(
