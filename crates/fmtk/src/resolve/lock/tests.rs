@@ -111,6 +111,9 @@ fn a_lock_says_what_a_fetch_brings() {
     assert_eq!(brings(&asks("'alpha>1', 'beta'", "")), (false, named(&["beta"])));
     assert_eq!(brings(&asks("'alpha'", "'beta<2'")), (false, named(&["alpha"])));
     assert_eq!(brings(&asks("'alpha>1; python_version > \"3.9\"'", "")), (false, named(&["alpha", "beta"])));
+    // Other files fit an older glibc.
+    let older = Recipe { python: recipe("python.glibc = '2.17'", None).python, ..asks("'alpha', 'beta'", "") };
+    assert_eq!(brings(&older), (false, named(&["alpha", "beta"])));
     let mut old = lock.clone();
     old.pypi = None;
     assert!(!pins(&old, &asks("'alpha', 'beta'", "")).exact);
