@@ -164,9 +164,7 @@ fn fetch_by(
         return Ok(outcome(&old, false));
     }
     let by_hand = by_hand(&old, folder)?;
-    if pins.exact {
-        not_by_hand(&missing, &by_hand, folder, call)?;
-    }
+    let (kept, missing): (Vec<_>, Vec<_>) = missing.into_iter().partition(|file| by_hand.contains(file));
     // The lock is ours: what lies here is left from a fetch that was interrupted.
     let work = folder.join(PARTIAL);
     removed(&work, |path| fs::remove_dir_all(path))?;
@@ -178,9 +176,8 @@ fn fetch_by(
         let mut arrived = arrived(&wheels, store)?;
         // What pip took from those is still somebody's own.
         arrived.retain(|file, _| !by_hand.contains(file));
-        let stays = |file: &String| pins.exact && old.files.contains_key(file);
-        let mut files = pins.files.clone();
-        files.retain(|file, _| stays(file));
+        let mut files = if pins.exact { pins.files.clone() } else { BTreeMap::new() };
+        files.retain(|file, _| old.files.contains_key(file));
         files.extend(arrived.clone());
         let fetched = settle(&old, Record { request: Some(request), files }, &arrived, &wheels, folder)?;
         if fetched.downloaded {
@@ -191,7 +188,9 @@ fn fetch_by(
         Ok(fetched)
     });
     removed(&work, |path| fs::remove_dir_all(path))?;
-    result
+    let fetched = result?;
+    not_replaced(&kept, folder, call)?;
+    Ok(fetched)
 }
 
 /// The wheels of the folder that no fetch brought.
@@ -217,10 +216,11 @@ fn offer(by_hand: &BTreeSet<String>, folder: &Path, own: &Path) -> anyhow::Resul
     Ok(())
 }
 
-/// A fetch does not replace what somebody put there, even by what the lock names.
-fn not_by_hand(missing: &[String], by_hand: &BTreeSet<String>, folder: &Path, call: &Call) -> anyhow::Result<()> {
+/// A fetch does not replace what somebody put there, even by what the lock names. All else is there by now, so that it
+/// can be locked.
+fn not_replaced(kept: &[String], folder: &Path, call: &Call) -> anyhow::Result<()> {
     let mut problems = Problems::default();
-    for file in missing.iter().filter(|file| by_hand.contains(*file)) {
+    for file in kept {
         let message = format!("`{file}` in `{}` is not the one that `{}` names", folder.display(), call.lock_file);
         let hint = format!("delete it, to have the other fetched; or, to keep it, run `{} --upgrade`", call.lock);
         problems.push(message, Some(hint));
