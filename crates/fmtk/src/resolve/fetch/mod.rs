@@ -28,7 +28,7 @@ use anyhow::{Context, Error, anyhow, bail};
 use image_name::Digest;
 use oci_image::Store;
 
-use self::record::Record;
+use self::{pip_log::Unfit, record::Record};
 pub use self::{
     record::{FileRecord, was_here},
     request::Request,
@@ -113,11 +113,10 @@ impl Pins {
     }
 }
 
-/// The distribution and the version of a wheel, as a requirement has them: the `+` of a local version is `_` in some
-/// names.
+/// The distribution and the version of a wheel, as a requirement has them.
 pub fn version_of(file: &str) -> Option<(String, String)> {
     let (name, parts) = wheel_name(file).ok()?;
-    Some((name, parts.version.replace('_', "+")))
+    Some((name, parts.version))
 }
 
 /// What a fetch did.
@@ -276,19 +275,18 @@ fn download(
         Some(NO_PIP) => Err(anyhow!("the `python3` of this machine has no pip")).hint(install),
         _ => {
             let log = fs::read(work.join(request::LOG)).unwrap_or_default();
-            let log = pip_log::PipLog::parse(&String::from_utf8_lossy(&log));
-            let failed = Err(anyhow!("pip could not download {wanted}{}{said}", log.lacking(&request.python)));
-            let failed = match log.hint(&request.python, folder, &call.fetch) {
-                Some(hint) => failed.hint(hint),
-                None => failed.hint("`pip config list` shows the index, proxy and find-links that pip uses"),
-            };
-            match pins.files.is_empty() {
-                true => failed,
-                false => failed.hint(format!(
-                    "`{}` decides which versions come; for those that PyPI has now, run `{} --upgrade`",
-                    call.lock_file, call.fetch
-                )),
+            let unfit = Unfit::parse(&String::from_utf8_lossy(&log));
+            let hint = unfit.hint(&request.python, folder, &call.fetch);
+            let asked = "`pip config list` shows the index, proxy and find-links that pip uses";
+            let failed = Err(anyhow!("pip could not download {wanted}{}{said}", unfit.lacking(&request.python)))
+                .hint(hint.unwrap_or_else(|| asked.to_owned()));
+            if pins.files.is_empty() {
+                return failed;
             }
+            failed.hint(format!(
+                "`{}` decides which versions come; for those that PyPI has now, run `{} --upgrade`",
+                call.lock_file, call.fetch
+            ))
         }
     }
 }

@@ -292,9 +292,7 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
             let message = format!("`{file}` is MindSpore `{found}`, but the image's tag would say `{wanted}`");
             problems.push(message, Some(format!("give `--set versions.mindspore={found}`, or another wheel")));
         } else if kind == PYPI {
-            // The `+` of a local version is `_` in some names.
-            let version = found.replace('_', "+");
-            for (key, requirement) in recipe.pypi.refusing(&distribution, &version, &recipe.python.target()) {
+            for (key, requirement) in recipe.pypi.refusing(&distribution, &found, &recipe.python.target()) {
                 problems.push(
                     format_args!("`{}` does not satisfy `{requirement}` of `pypi.{key}`", path.display()),
                     Some(format!("replace it by a wheel of another version, or change `pypi.{key}`")),
