@@ -48,12 +48,8 @@ use crate::{
 pub enum State {
     /// Nothing was ever fetched into it.
     Never,
-    /// A fetch was interrupted; these files are the fetch's own.
-    Unfinished(Vec<String>),
-    /// It was fetched for something else, in words; these files are the fetch's own.
-    Other(Vec<String>, String),
-    /// It was fetched for this recipe, but these files are gone or changed.
-    Lacking(Vec<String>),
+    /// The next fetch replaces these files, and why.
+    Stale(Vec<String>, String),
     /// It was fetched for this recipe.
     Complete,
 }
@@ -61,26 +57,35 @@ pub enum State {
 /// What the folder is to the recipe.
 pub fn state(recipe: &Recipe, folder: &Path, store: &Store) -> anyhow::Result<State> {
     let Some(record) = Record::load(folder)? else { return Ok(State::Never) };
-    let wanted = Request::of(recipe);
-    match &record.request {
-        None => Ok(State::Unfinished(record.files.into_keys().collect())),
-        Some(other) if *other != wanted => {
-            let apart = wanted.apart_from(other);
-            Ok(State::Other(record.files.into_keys().collect(), apart))
+    let (wanted, shown) = (Request::of(recipe), folder.display());
+    let lacking = match &record.request {
+        Some(request) if *request == wanted => lacking(&record.files, folder, store),
+        other => {
+            let why = match other {
+                Some(other) => {
+                    let apart = wanted.apart_from(other);
+                    format!("`{shown}` was fetched for other requirements than the recipe's: {apart}")
+                }
+                None => format!("a fetch into `{shown}` was interrupted"),
+            };
+            return Ok(State::Stale(record.files.into_keys().collect(), why));
         }
-        Some(_) => {
-            let lacking = lacking(&record.files, folder, store);
-            Ok(if lacking.is_empty() { State::Complete } else { State::Lacking(lacking) })
-        }
+    };
+    if lacking.is_empty() {
+        return Ok(State::Complete);
     }
+    let why = format!("files fetched into `{shown}` are gone or changed: `{}`", lacking.join("`, `"));
+    Ok(State::Stale(lacking, why))
 }
 
 /// Those of the files that are not there with this content: the store remembers digests, so this is quick.
 fn lacking(files: &BTreeMap<String, FileRecord>, folder: &Path, store: &Store) -> Vec<String> {
-    let is_there = |(file, known): &(&String, &FileRecord)| {
-        digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256))
-    };
-    files.iter().filter(|file| !is_there(file)).map(|(file, _)| file.clone()).collect()
+    let files: Vec<_> = files.iter().collect();
+    let lacking = side_by_side::map(&files, side_by_side::cores(), |(file, known)| {
+        let is_there = digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256));
+        (!is_there).then(|| String::clone(file))
+    });
+    lacking.into_iter().flatten().collect()
 }
 
 /// The digest that a file had when it was fetched, where a fetch brought it.
@@ -276,10 +281,11 @@ fn download(
         _ => {
             let log = fs::read(work.join(request::LOG)).unwrap_or_default();
             let unfit = Unfit::parse(&String::from_utf8_lossy(&log));
-            let hint = unfit.hint(&request.python, folder, &call.fetch);
-            let asked = "`pip config list` shows the index, proxy and find-links that pip uses";
-            let failed = Err(anyhow!("pip could not download {wanted}{}{said}", unfit.lacking(&request.python)))
-                .hint(hint.unwrap_or_else(|| asked.to_owned()));
+            let failed = Err(anyhow!("pip could not download {wanted}{}{said}", unfit.lacking(&request.python)));
+            if let Some(hint) = unfit.hint(&request.python, folder, &call.fetch) {
+                return failed.hint(hint);
+            }
+            let failed = failed.hint("`pip config list` shows the index, proxy and find-links that pip uses");
             if pins.files.is_empty() {
                 return failed;
             }
