@@ -117,9 +117,10 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
     packages.extend(of_scripts);
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = lock::path(args.recipe.recipe.as_deref());
-    let old = if args.upgrade { None } else { Lock::load(&file)? };
-    if let Some(old) = &old {
-        lock::moved(old, &lock).into_result(call)?;
+    if !args.upgrade
+        && let Some(old) = Lock::load(&file)?
+    {
+        lock::moves_nothing(&old, &lock, call)?;
     }
     if args.dry_run {
         let text = lock.to_toml()?;
