@@ -226,7 +226,7 @@ fn not_replaced(kept: &[String], folder: &Path, call: &Call) -> anyhow::Result<(
     let mut problems = Problems::default();
     for file in kept {
         let message = format!("`{file}` in `{}` is not the one that `{}` names", folder.display(), call.lock_file);
-        let hint = format!("delete it, to have the other fetched; or, to keep it, run `{} --upgrade`", call.lock);
+        let hint = format!("delete it and run `{}` again; or, to keep it, run `{} --upgrade`", call.fetch, call.lock);
         problems.push(message, Some(hint));
     }
     problems.into_result()

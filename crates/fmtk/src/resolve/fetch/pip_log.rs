@@ -68,7 +68,7 @@ impl Unfit {
         let of_source: String = of_source.map(|(name, _)| format!(" {name}")).collect();
         let make = || {
             format!(
-                "on a machine with {ARCH} and Python {python} run `python{python} -m pip wheel --no-deps{of_source}`, copy \
+                "on an {ARCH} machine with Python {python}, run `python{python} -m pip wheel --no-deps{of_source}`, copy \
                  what it makes to `{}` and run `{fetch}` again",
                 folder.display()
             )

@@ -78,7 +78,7 @@ impl Lock {
         let text = String::from_utf8_lossy(&found.bytes);
         Self::parse(&text)
             .with_context(reading)
-            .hint("restore it; or write it again with `cargo xtask fetch --upgrade` and `cargo xtask lock --upgrade`")
+            .hint("restore it, or write it again with `cargo xtask fetch --upgrade` and `cargo xtask lock --upgrade`")
             .input()
             .map(Some)
     }
