@@ -107,6 +107,11 @@ impl InstalledWheel {
         }
     }
 
+    /// Whether one of its files lies at this absolute path.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.path == path)
+    }
+
     /// About how many compressed bytes each file of its layer has, in their order: what [`oci_image::split`] is to
     /// know. No file is larger, so that there are no more pieces than it says.
     pub fn sizes(&self) -> impl Iterator<Item = u64> {

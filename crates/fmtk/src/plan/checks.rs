@@ -1,11 +1,11 @@
 //! Checks base, wheels and own files against the recipe.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oci_image::{BaseIndex, Interpreter, ParentDirs, Platform};
-use wheel_layer::{Missing, Target};
+use wheel_layer::{InstalledWheel, Missing, Target};
 
-use super::{Inputs, folders};
+use super::{Inputs, PlannedLayer, folders, scripts};
 use crate::{
     recipe::PYPI,
     resolve::{own_file::PlannedFile, packages::Wheel},
@@ -29,12 +29,17 @@ fn target(inputs: &Inputs<'_>) -> Target {
 /// Whether the base runs where the image is to run, and has the Python and the user of the recipe.
 pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
     let name = &inputs.recipe.base.reference;
-    let Platform { os, architecture, .. } = inputs.base.config.platform();
-    if (os.as_str(), architecture.as_str()) != ("linux", "arm64") {
+    let (found, wanted) = (inputs.base.config.platform(), Platform::linux_arm64());
+    if !found.serves(&wanted) {
         problems.push(
-            format_args!("the base `{name}` is for {os}/{architecture}, the image is for linux/arm64"),
+            format_args!("the base `{name}` is for {found}, the image is for {wanted}"),
             Some("name an arm64 base with `--base`".to_owned()),
         );
+    } else if found.architecture != wanted.architecture {
+        warnings.push(format!(
+            "the base `{name}` calls its architecture `{}`; the image says `{}`, which registries and engines compare",
+            found.architecture, wanted.architecture
+        ));
     }
     let Some(index) = inputs.index else {
         warnings.push(format!(
@@ -193,15 +198,42 @@ fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
     format!("{fetch}, or {BY_HAND}, or give `--allow-missing`")
 }
 
-/// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it.
-pub(super) fn files(inputs: &Inputs<'_>, of_wheel: &dyn Fn(&str) -> bool, known: &ParentDirs, problems: &mut Problems) {
+/// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it, and a
+/// folder the file in its place. `above` are the layers above those of the wheels.
+pub(super) fn files(
+    inputs: &Inputs<'_>,
+    wheels: &[&InstalledWheel],
+    above: &[PlannedLayer],
+    known: &ParentDirs,
+    problems: &mut Problems,
+) {
     let places: BTreeSet<&str> = inputs.files.iter().map(|file| file.to.as_str()).collect();
+    let of_wheel = |folder: &str| wheels.iter().any(|wheel| wheel.folders.contains(folder));
     let whose = |to: &str| {
         let real = folders::real(inputs, to);
         let link = inputs.index.is_some_and(|index| index.links.contains_key(&real));
         let of_base = (link || known.contains_key(&real)).then_some("the base");
         of_base.or_else(|| of_wheel(&real).then_some("a wheel"))
     };
+    let mut ours = BTreeMap::new();
+    for layer in above {
+        let hint = match layer {
+            PlannedLayer::Files { .. } => continue,
+            PlannedLayer::Scripts { .. } => format!("put it into {}", scripts::place(inputs)),
+            PlannedLayer::Front { .. } => "set `launch.front=false`, or give the file another path".to_owned(),
+            _ => "give the file another path".to_owned(),
+        };
+        ours.extend(layer.paths().into_iter().map(|path| (path, hint.clone())));
+    }
+    let file_of = |path: &str| {
+        let of_wheel = || {
+            wheels.iter().find(|wheel| wheel.has_file(path)).map(|wheel| format!("the wheel `{}`", wheel.facts.name))
+        };
+        let of_base = || inputs.index.is_some_and(|index| index.has_file(path)).then(|| "the base".to_owned());
+        ours.contains_key(path).then(|| "fmtk".to_owned()).or_else(of_wheel).or_else(of_base)
+    };
+    // Each folder once: there may be thousands of files below it.
+    let mut seen = BTreeSet::new();
     for PlannedFile { from, to, .. } in &inputs.files {
         if let Some(whose) = whose(to) {
             let name = from.file_name().unwrap_or_default().to_string_lossy();
@@ -210,10 +242,23 @@ pub(super) fn files(inputs: &Inputs<'_>, of_wheel: &dyn Fn(&str) -> bool, known:
                 Some(format!("give the file's own path: `to = \"{to}/{name}\"`")),
             );
         }
-        let above = to.match_indices('/').map(|(end, _)| &to[..end]).find(|above| places.contains(above));
+        if let Some(hint) = ours.get(&folders::real(inputs, to)) {
+            let message = format_args!("`{}` of `[[files]]` would go to `{to}`, which fmtk writes", from.display());
+            problems.push(message, Some(hint.clone()));
+        }
+        let folders_above = || to.match_indices('/').skip(1).map(|(end, _)| &to[..end]);
+        let above = folders_above().find(|above| places.contains(above));
         // That one is no place for a file is said of itself, with the way out.
         if let Some(above) = above.filter(|above| whose(above).is_none()) {
             problems.push(format_args!("`{above}` of `[[files]]` is a file, and `{to}` would lie in it"), None);
+        }
+        for above in folders_above().filter(|above| seen.insert(*above) && whose(above).is_none()) {
+            if let Some(whose) = file_of(&folders::real(inputs, above)) {
+                problems.push(
+                    format_args!("`{above}` is a file of {whose}, and `{to}` of `[[files]]` would lie in it"),
+                    Some("give the file another path".to_owned()),
+                );
+            }
         }
         if to.split('/').any(|name| name.starts_with(".wh.")) {
             problems.push(

@@ -68,6 +68,7 @@ pub fn ensure_base(store: &Store, progress: &Progress) -> anyhow::Result<ImageRe
         let (count, size) = (progress::count(set.packages.len(), "package"), progress::bytes(set.size()));
         progress.line(&format!("making the sample's base from {count} of Debian {} for arm64 ({size})", set.suite));
         mirror::fetch(store, &set.packages, &servers()?, progress)?;
+        let _step = progress.step("unpacking Debian's packages");
         make(store, &set).context("failed to make the sample's base")?;
     }
     Ok(layout(store, &set))
@@ -117,6 +118,7 @@ fn write(layer: &Layer, holds: &str, layers: &Store, dir: &Path) -> anyhow::Resu
     let config = br#"{"architecture":"arm64","os":"linux","config":{"Cmd":["/bin/bash"]},"rootfs":{"type":"layers"}}"#;
     let nothing = Base {
         name: "scratch".to_owned(),
+        names: Vec::new(),
         manifest_digest: Digest::of([]),
         format: Format::Oci,
         layers: Vec::new(),
@@ -132,7 +134,8 @@ fn write(layer: &Layer, holds: &str, layers: &Store, dir: &Path) -> anyhow::Resu
     };
     let layer = NewLayer { layer: layer.clone(), holds: holds.to_owned() };
     let image = assemble(&nothing, &[layer], &edits, Format::Oci)?;
-    Ok(write_layout(&image, layers, dir, TAG)?)
+    write_layout(&image, layers, dir, TAG)?;
+    Ok(())
 }
 
 #[cfg(test)]
