@@ -215,7 +215,11 @@ fn offer(by_hand: &BTreeSet<String>, folder: &Path, own: &Path) -> anyhow::Resul
     fs::create_dir(own).with_context(|| format!("failed to create folder `{}`", own.display()))?;
     for file in by_hand {
         let from = std::path::absolute(folder.join(file)).with_context(|| format!("bad path `{file}`"))?;
-        symlink(from, own.join(file)).with_context(|| format!("failed to link to `{file}`"))?;
+        let to = own.join(file);
+        // Folders that a virtual machine shares often know no links.
+        symlink(&from, &to)
+            .or_else(|_| fs::copy(&from, &to).map(drop))
+            .with_context(|| format!("failed to offer `{file}` to pip"))?;
     }
     Ok(())
 }
