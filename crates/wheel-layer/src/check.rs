@@ -57,20 +57,18 @@ impl WheelFacts {
     /// What is strange about the tags of WHEEL, as such a sentence: none of them is for the target. pip goes by those of
     /// the file name, and so is the wheel installed; but somebody renamed it, or built it for another machine.
     pub fn renamed(&self, target: &Target) -> Option<String> {
-        let FileName { pythons, abis, platforms, .. } = &self.file;
         let named = |tag: &String| FileName::parse(&format!("{}-{}-{tag}.whl", self.file.name, self.file.version));
         let misfits: Option<Vec<String>> =
             self.tags.iter().map(|tag| tags::misfit(&named(tag).ok()?, target)).collect();
         let reason = misfits?.into_iter().next()?;
-        let tags = [pythons, abis, platforms].map(|tags| tags.join(".")).join("-");
-        Some(format!("its file name says `{tags}`, its WHEEL says `{}`: {reason}", self.tags.join("`, `")))
+        let (ours, theirs) = (self.file.tags(), self.tags.join("`, `"));
+        Some(format!("its file name says `{ours}`, its WHEEL says `{theirs}`: {reason}"))
     }
 
     /// What RECORD does not say as it has to, as such sentences. That each file has a hash is checked here, the hash
     /// itself when the layer is made.
     pub fn check_record(&self) -> Vec<String> {
         let mut problems = Vec::new();
-
         let rows: HashMap<&str, &Row> = self.record.iter().map(|row| (row.path.as_str(), row)).collect();
         // RECORD can't list its own hash, nor can its signatures be in it.
         let own = ["RECORD", "RECORD.jws", "RECORD.p7s"].map(|name| format!("{}/{name}", self.dist_info));

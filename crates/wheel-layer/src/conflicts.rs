@@ -42,7 +42,7 @@ pub fn conflicts(wheels: &[&InstalledWheel]) -> Vec<Conflict> {
             let (other, theirs) = *files.entry(&file.path).or_insert((wheel, file));
             if !is_alike(other, theirs, wheel, file) {
                 let (one, two) = (&other.facts.name, &wheel.facts.name);
-                if [theirs, file].iter().any(|file| matches!(file.content, FileContent::Record { .. })) {
+                if is_record(theirs) || is_record(file) {
                     refuse(format!("`{one}` and `{two}` put different files at `{}`", file.path));
                 } else {
                     apart.entry((one.clone(), two.clone())).or_default().push(&file.path);
@@ -66,35 +66,30 @@ pub fn conflicts(wheels: &[&InstalledWheel]) -> Vec<Conflict> {
 /// Lets the wheels of these distributions overwrite what others put at the same paths, as if pip installed them last and
 /// in this order. No RECORD is overwritten. Gives what is, in a sentence for each two wheels.
 pub fn overwrite(wheels: &mut [InstalledWheel], winners: &[String]) -> Vec<String> {
-    let rank = |of: usize| winners.iter().position(|name| *name == wheels[of].facts.key());
-    let mut at: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
-    for (of, wheel) in wheels.iter().enumerate() {
-        for (number, file) in wheel.files.iter().enumerate() {
-            at.entry(&file.path).or_default().push((of, number));
-        }
-    }
-    let (mut gone, mut told) = (Vec::new(), BTreeMap::<(usize, usize), Vec<&str>>::new());
-    for (path, files) in at {
-        let Some(&(winner, kept)) = files.iter().max_by_key(|(of, _)| rank(*of)) else { continue };
-        for (of, number) in files.into_iter().filter(|(of, _)| rank(*of) < rank(winner)) {
-            let (loser, winning) = (&wheels[of], &wheels[winner]);
-            let file = &loser.files[number];
-            let is_record = matches!(file.content, FileContent::Record { .. });
-            if !is_record && !is_alike(loser, file, winning, &winning.files[kept]) {
-                gone.push((of, number));
-                told.entry((winner, of)).or_default().push(path);
+    let mut said = Vec::new();
+    // From the last on, which nothing overwrites.
+    for (order, name) in winners.iter().enumerate().rev() {
+        let Some(winner) = wheels.iter().find(|wheel| wheel.facts.key() == *name).cloned() else { continue };
+        let kept = winner.files.iter().filter(|file| !file.overwritten);
+        let kept: HashMap<&str, &InstalledFile> = kept.map(|file| (file.path.as_str(), file)).collect();
+        for loser in wheels.iter_mut().filter(|wheel| !winners[order..].contains(&wheel.facts.key())) {
+            let is_lost = |file: &InstalledFile| {
+                let winning = kept.get(file.path.as_str()).filter(|_| !file.overwritten && !is_record(file));
+                winning.is_some_and(|winning| !is_alike(loser, file, &winner, winning))
+            };
+            let lost: Vec<usize> = (0..loser.files.len()).filter(|number| is_lost(&loser.files[*number])).collect();
+            lost.iter().for_each(|number| loser.files[*number].overwritten = true);
+            let paths: Vec<&str> = lost.iter().map(|number| loser.files[*number].path.as_str()).collect();
+            if !paths.is_empty() {
+                said.push(format!("`{}` overwrites {} of `{}`", winner.facts.name, first_of(&paths), loser.facts.name));
             }
         }
     }
-    let said = told.iter().map(|((winner, of), paths)| {
-        let (one, other) = (&wheels[*winner].facts.name, &wheels[*of].facts.name);
-        format!("`{one}` overwrites {} of `{other}`", first_of(paths))
-    });
-    let said = said.collect();
-    for (of, number) in gone {
-        wheels[of].files[number].overwritten = true;
-    }
     said
+}
+
+fn is_record(file: &InstalledFile) -> bool {
+    matches!(file.content, FileContent::Record { .. })
 }
 
 fn first_of(paths: &[&str]) -> String {

@@ -54,6 +54,11 @@ impl FileName {
             platforms: split(tags[2]),
         })
     }
+
+    /// Its tags as it has them.
+    pub fn tags(&self) -> String {
+        [&self.pythons, &self.abis, &self.platforms].map(|tags| tags.join(".")).join("-")
+    }
 }
 
 /// The name by which a distribution is compared (PEP 503): lower case, runs of `-`, `_` and `.` become one `-`.

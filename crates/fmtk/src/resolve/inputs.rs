@@ -63,8 +63,10 @@ pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> an
     // What the user sets comes last and wins.
     let own = SAMPLE.into_iter().chain(sample::RECIPE).map(str::to_owned);
     let set: Vec<String> = own.chain(args.set.iter().cloned()).collect();
-    let reference =
-        base.map_or_else(|| sample::reference(store).map(|own| own.to_string()), |base| Ok(base.to_owned()))?;
+    let reference = match base {
+        Some(base) => base.to_owned(),
+        None => sample::reference(store)?.to_string(),
+    };
     let recipe = place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(&reference) })?;
     let (major, minor) = sample::PYTHON;
     if base.is_none() && recipe.python.version != (major, minor) {

@@ -68,21 +68,20 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
         true => None,
         false => Lock::load(&lock::path(args.recipe.recipe.as_deref()))?,
     };
-    let pins =
-        lock.map_or_else(|| Pins { upgrade: args.upgrade, ..Pins::default() }, |lock| lock::pins(&lock, &recipe));
+    let pins = lock.map(|lock| lock::pins(&lock, &recipe)).unwrap_or_default();
+    let pins = Pins { upgrade: args.upgrade, ..pins };
     if args.dry_run {
         let requirements: Vec<String> = recipe.pypi.requirements.iter().map(ToString::to_string).collect();
         let constraints: Vec<String> = recipe.pypi.constraints.iter().map(ToString::to_string).collect();
-        let pinned: Vec<&String> = pins.files.keys().collect();
+        let pinned: Vec<String> = pins.files.into_keys().collect();
         let document =
             json!({ "folder": folder, "requirements": requirements, "constraints": constraints, "pinned": pinned });
         let text = || {
             let lines = |what: &str, list: &[String]| -> String {
                 list.iter().map(|one| format!("{what:<13}{one}\n")).collect()
             };
-            let pinned: String = pinned.iter().map(|one| format!("pinned       {one}\n")).collect();
             let asked = lines("requirement", &requirements) + &lines("constraint", &constraints);
-            format!("{asked}{pinned}folder       {}\n", folder.display())
+            format!("{asked}{}folder       {}\n", lines("pinned", &pinned), folder.display())
         };
         return args.format.print(text, &document);
     }
@@ -120,9 +119,10 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
     packages.extend(of_scripts);
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = lock::path(args.recipe.recipe.as_deref());
-    let old = if args.upgrade { None } else { Lock::load(&file)? };
-    if let Some(old) = &old {
-        lock::moved(old, &lock).into_result(call)?;
+    if !args.upgrade
+        && let Some(old) = Lock::load(&file)?
+    {
+        lock::moves_nothing(&old, &lock, call)?;
     }
     if args.dry_run {
         let text = lock.to_toml()?;

@@ -28,7 +28,7 @@ use anyhow::{Context, Error, anyhow, bail};
 use image_name::Digest;
 use oci_image::Store;
 
-use self::record::Record;
+use self::{pip_log::Unfit, record::Record};
 pub use self::{
     record::{FileRecord, was_here},
     request::Request,
@@ -48,12 +48,8 @@ use crate::{
 pub enum State {
     /// Nothing was ever fetched into it.
     Never,
-    /// A fetch was interrupted; these files are the fetch's own.
-    Unfinished(Vec<String>),
-    /// It was fetched for something else, in words; these files are the fetch's own.
-    Other(Vec<String>, String),
-    /// It was fetched for this recipe, but these files are gone or changed.
-    Lacking(Vec<String>),
+    /// The next fetch replaces these files, and why.
+    Stale(Vec<String>, String),
     /// It was fetched for this recipe.
     Complete,
 }
@@ -61,26 +57,35 @@ pub enum State {
 /// What the folder is to the recipe.
 pub fn state(recipe: &Recipe, folder: &Path, store: &Store) -> anyhow::Result<State> {
     let Some(record) = Record::load(folder)? else { return Ok(State::Never) };
-    let wanted = Request::of(recipe);
-    match &record.request {
-        None => Ok(State::Unfinished(record.files.into_keys().collect())),
-        Some(other) if *other != wanted => {
-            let apart = wanted.apart_from(other);
-            Ok(State::Other(record.files.into_keys().collect(), apart))
+    let (wanted, shown) = (Request::of(recipe), folder.display());
+    let lacking = match &record.request {
+        Some(request) if *request == wanted => lacking(&record.files, folder, store),
+        other => {
+            let why = match other {
+                Some(other) => {
+                    let apart = wanted.apart_from(other);
+                    format!("`{shown}` was fetched for other requirements than the recipe's: {apart}")
+                }
+                None => format!("a fetch into `{shown}` was interrupted"),
+            };
+            return Ok(State::Stale(record.files.into_keys().collect(), why));
         }
-        Some(_) => {
-            let lacking = lacking(&record.files, folder, store);
-            Ok(if lacking.is_empty() { State::Complete } else { State::Lacking(lacking) })
-        }
+    };
+    if lacking.is_empty() {
+        return Ok(State::Complete);
     }
+    let why = format!("files fetched into `{shown}` are gone or changed: `{}`", lacking.join("`, `"));
+    Ok(State::Stale(lacking, why))
 }
 
 /// Those of the files that are not there with this content: the store remembers digests, so this is quick.
 fn lacking(files: &BTreeMap<String, FileRecord>, folder: &Path, store: &Store) -> Vec<String> {
-    let is_there = |(file, known): &(&String, &FileRecord)| {
-        digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256))
-    };
-    files.iter().filter(|file| !is_there(file)).map(|(file, _)| file.clone()).collect()
+    let files: Vec<_> = files.iter().collect();
+    let lacking = side_by_side::map(&files, side_by_side::cores(), |(file, known)| {
+        let is_there = digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256));
+        (!is_there).then(|| String::clone(file))
+    });
+    lacking.into_iter().flatten().collect()
 }
 
 /// The digest that a file had when it was fetched, where a fetch brought it.
@@ -113,11 +118,10 @@ impl Pins {
     }
 }
 
-/// The distribution and the version of a wheel, as a requirement has them: the `+` of a local version is `_` in some
-/// names.
+/// The distribution and the version of a wheel, as a requirement has them.
 pub fn version_of(file: &str) -> Option<(String, String)> {
     let (name, parts) = wheel_name(file).ok()?;
-    Some((name, parts.version.replace('_', "+")))
+    Some((name, parts.version))
 }
 
 /// What a fetch did.
@@ -164,9 +168,7 @@ fn fetch_by(
         return Ok(outcome(&old, false));
     }
     let by_hand = by_hand(&old, folder)?;
-    if pins.exact {
-        not_by_hand(&missing, &by_hand, folder, call)?;
-    }
+    let (kept, missing): (Vec<_>, Vec<_>) = missing.into_iter().partition(|file| by_hand.contains(file));
     // The lock is ours: what lies here is left from a fetch that was interrupted.
     let work = folder.join(PARTIAL);
     removed(&work, |path| fs::remove_dir_all(path))?;
@@ -178,9 +180,8 @@ fn fetch_by(
         let mut arrived = arrived(&wheels, store)?;
         // What pip took from those is still somebody's own.
         arrived.retain(|file, _| !by_hand.contains(file));
-        let stays = |file: &String| pins.exact && old.files.contains_key(file);
-        let mut files = pins.files.clone();
-        files.retain(|file, _| stays(file));
+        let mut files = if pins.exact { pins.files.clone() } else { BTreeMap::new() };
+        files.retain(|file, _| old.files.contains_key(file));
         files.extend(arrived.clone());
         let fetched = settle(&old, Record { request: Some(request), files }, &arrived, &wheels, folder)?;
         if fetched.downloaded {
@@ -191,7 +192,9 @@ fn fetch_by(
         Ok(fetched)
     });
     removed(&work, |path| fs::remove_dir_all(path))?;
-    result
+    let fetched = result?;
+    not_replaced(&kept, folder, call)?;
+    Ok(fetched)
 }
 
 /// The wheels of the folder that no fetch brought.
@@ -212,17 +215,22 @@ fn offer(by_hand: &BTreeSet<String>, folder: &Path, own: &Path) -> anyhow::Resul
     fs::create_dir(own).with_context(|| format!("failed to create folder `{}`", own.display()))?;
     for file in by_hand {
         let from = std::path::absolute(folder.join(file)).with_context(|| format!("bad path `{file}`"))?;
-        symlink(from, own.join(file)).with_context(|| format!("failed to link to `{file}`"))?;
+        let to = own.join(file);
+        // Folders that a virtual machine shares often know no links.
+        symlink(&from, &to)
+            .or_else(|_| fs::copy(&from, &to).map(drop))
+            .with_context(|| format!("failed to offer `{file}` to pip"))?;
     }
     Ok(())
 }
 
-/// A fetch does not replace what somebody put there, even by what the lock names.
-fn not_by_hand(missing: &[String], by_hand: &BTreeSet<String>, folder: &Path, call: &Call) -> anyhow::Result<()> {
+/// A fetch does not replace what somebody put there, even by what the lock names. All else is there by now, so that it
+/// can be locked.
+fn not_replaced(kept: &[String], folder: &Path, call: &Call) -> anyhow::Result<()> {
     let mut problems = Problems::default();
-    for file in missing.iter().filter(|file| by_hand.contains(*file)) {
+    for file in kept {
         let message = format!("`{file}` in `{}` is not the one that `{}` names", folder.display(), call.lock_file);
-        let hint = format!("delete it, to have the other fetched; or, to keep it, run `{} --upgrade`", call.lock);
+        let hint = format!("delete it and run `{}` again; or, to keep it, run `{} --upgrade`", call.fetch, call.lock);
         problems.push(message, Some(hint));
     }
     problems.into_result()
@@ -276,19 +284,19 @@ fn download(
         Some(NO_PIP) => Err(anyhow!("the `python3` of this machine has no pip")).hint(install),
         _ => {
             let log = fs::read(work.join(request::LOG)).unwrap_or_default();
-            let log = pip_log::PipLog::parse(&String::from_utf8_lossy(&log));
-            let failed = Err(anyhow!("pip could not download {wanted}{}{said}", log.lacking(&request.python)));
-            let failed = match log.hint(&request.python, folder, &call.fetch) {
-                Some(hint) => failed.hint(hint),
-                None => failed.hint("`pip config list` shows the index, proxy and find-links that pip uses"),
-            };
-            match pins.files.is_empty() {
-                true => failed,
-                false => failed.hint(format!(
-                    "`{}` decides which versions come; for those that PyPI has now, run `{} --upgrade`",
-                    call.lock_file, call.fetch
-                )),
+            let unfit = Unfit::parse(&String::from_utf8_lossy(&log));
+            let failed = Err(anyhow!("pip could not download {wanted}{}{said}", unfit.lacking(&request.python)));
+            if let Some(hint) = unfit.hint(&request.python, folder, &call.fetch) {
+                return failed.hint(hint);
             }
+            let failed = failed.hint("`pip config list` shows the index, proxy and find-links that pip uses");
+            if pins.files.is_empty() {
+                return failed;
+            }
+            failed.hint(format!(
+                "`{}` decides which versions come; for those that PyPI has now, run `{} --upgrade`",
+                call.lock_file, call.fetch
+            ))
         }
     }
 }

@@ -10,47 +10,47 @@ use crate::{recipe::ARCH, resolve::wheels::wheel_name};
 /// Of so many kinds of wheels the tags are told.
 const TOLD: usize = 4;
 
-/// What pip wrote of the files that it found on its index.
-pub struct PipLog {
-    /// Distributions that have no wheel which fits, normalised, and the tags of those that they have.
-    unfit: BTreeMap<String, BTreeSet<String>>,
-    /// Distributions that have a source distribution.
-    sources: BTreeSet<String>,
+/// Distributions that have no wheel which fits, normalised, and what they have.
+pub struct Unfit(BTreeMap<String, Files>);
+
+#[derive(Default)]
+struct Files {
+    /// Tags of its wheels.
+    tags: BTreeSet<String>,
+    has_source: bool,
 }
 
-impl PipLog {
+impl Unfit {
     /// Reads what `pip --log` writes, which has a line for each distribution that is looked for, and one for each file
     /// that is taken or passed over (pip 20.3 to 26.0).
     pub fn parse(log: &str) -> Self {
-        let (mut wanted, mut taken, mut sources) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut unfit: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let (mut wanted, mut fits) = (BTreeSet::new(), BTreeSet::new());
+        let mut unfit: BTreeMap<String, Files> = BTreeMap::new();
         for line in log.lines() {
             if let Some((_, name)) = line.split_once("location(s) to search for versions of ") {
                 wanted.insert(wheel_layer::normalize(name.trim_end_matches(':')));
             }
             let Some(file) = file_of(line) else { continue };
             // Of a folder of links older ones name an archive once, to whoever looks there first.
-            if line.contains("No sources permitted for ") {
-                sources.extend(file.rsplit_once('-').map(|(name, _)| wheel_layer::normalize(name)));
+            if line.contains("No sources permitted for ")
+                && let Some((name, _)) = file.rsplit_once('-')
+            {
+                unfit.entry(wheel_layer::normalize(name)).or_default().has_source = true;
             } else if let Ok((name, parts)) = wheel_name(&file) {
                 if line.contains("Found link ") {
-                    taken.insert(name);
+                    fits.insert(name);
                 } else if line.contains("none of the wheel's tags") {
-                    let tags = [parts.pythons, parts.abis, parts.platforms].map(|tags| tags.join("."));
-                    unfit.entry(name).or_default().insert(tags.join("-"));
+                    unfit.entry(name).or_default().tags.insert(parts.tags());
                 }
             }
         }
-        for name in &sources {
-            unfit.entry(String::clone(name)).or_default();
-        }
-        unfit.retain(|name, _| wanted.contains(name) && !taken.contains(name));
-        Self { unfit, sources }
+        unfit.retain(|name, _| wanted.contains(name) && !fits.contains(name));
+        Self(unfit)
     }
 
     /// The end of the sentence that pip could not download something.
     pub fn lacking(&self, python: &str) -> String {
-        let lack = |(name, tags): (&String, &BTreeSet<String>)| {
+        let lack = |(name, Files { tags, .. }): (&String, &Files)| {
             let mut others: Vec<&str> = tags.iter().take(TOLD).map(String::as_str).collect();
             if tags.is_empty() {
                 others.push("its source");
@@ -59,25 +59,25 @@ impl PipLog {
             }
             format!("\n`{name}` has no wheel for Python {python} on {ARCH}, only {}", others.join(", "))
         };
-        self.unfit.iter().map(lack).collect()
+        self.0.iter().map(lack).collect()
     }
 
     /// What to do, where wheels are lacking.
     pub fn hint(&self, python: &str, folder: &Path, fetch: &str) -> Option<String> {
-        const OTHER: &str = "ask for another version, or set `versions.python` to one that there are wheels for";
-        let (of_source, others): (Vec<_>, Vec<_>) = self.unfit.keys().partition(|name| self.sources.contains(*name));
+        let of_source = self.0.iter().filter(|(_, files)| files.has_source);
+        let of_source: String = of_source.map(|(name, _)| format!(" {name}")).collect();
         let make = || {
-            let names: String = of_source.iter().map(|name| format!(" {name}")).collect();
             format!(
-                "on a machine with {ARCH} and Python {python} run `python{python} -m pip wheel --no-deps{names}`, copy what \
-                 it makes to `{}` and run `{fetch}` again",
+                "on an {ARCH} machine with Python {python}, run `python{python} -m pip wheel --no-deps{of_source}`, copy \
+                 what it makes to `{}` and run `{fetch}` again",
                 folder.display()
             )
         };
-        match (of_source.is_empty(), others.is_empty()) {
-            (true, true) => None,
-            (true, false) => Some(OTHER.to_owned()),
-            (false, _) => Some(make()),
+        let other = "ask for another version, or set `versions.python` to one that there are wheels for";
+        match (self.0.is_empty(), of_source.is_empty()) {
+            (true, _) => None,
+            (_, true) => Some(other.to_owned()),
+            _ => Some(make()),
         }
     }
 }
@@ -111,16 +111,16 @@ mod tests {
 2026-01-01T00:00:00,419 Skipping link: No sources permitted for gone: file:///links/never-asked-1.tar.gz
 2026-01-01T00:00:00,419 0 location(s) to search for versions of gone:
 ";
-        let log = PipLog::parse(log);
+        let unfit = Unfit::parse(log);
         expect![[r#"
 
             `jieba` has no wheel for Python 3.9 on aarch64, only its source
             `old-kit` has no wheel for Python 3.9 on aarch64, only cp36-none-any, cp37-none-any"#]]
-        .assert_eq(&log.lacking("3.9"));
-        assert!(log.hint("3.9", Path::new("pkg/pypi"), "fetch").unwrap().contains(" jieba old-kit`, copy"));
-        let unfit =
+        .assert_eq(&unfit.lacking("3.9"));
+        assert!(unfit.hint("3.9", Path::new("pkg/pypi"), "fetch").unwrap().contains(" jieba old-kit`, copy"));
+        let log =
             "2 location(s) to search for versions of a:\n none of the wheel's tags: http://x/a-1-cp36-none-any.whl";
-        assert!(PipLog::parse(unfit).hint("3.9", Path::new(""), "").unwrap().starts_with("ask for another version"));
-        assert_eq!(PipLog::parse("").hint("3.9", Path::new(""), ""), None);
+        assert!(Unfit::parse(log).hint("3.9", Path::new(""), "").unwrap().starts_with("ask for another version"));
+        assert_eq!(Unfit::parse("").hint("3.9", Path::new(""), ""), None);
     }
 }

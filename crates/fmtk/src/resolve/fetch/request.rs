@@ -61,7 +61,7 @@ impl Request {
             apart.push(format!("Python was {}", other.python));
         }
         if self.platforms != other.platforms {
-            apart.push("glibc was another".to_owned());
+            apart.push("glibc was different".to_owned());
         }
         apart.join(", ")
     }

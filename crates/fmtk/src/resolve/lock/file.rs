@@ -41,6 +41,7 @@ pub struct LockedBase {
 #[serde(deny_unknown_fields)]
 pub struct LockedRequest {
     pub python: String,
+    pub glibc: String,
     pub requirements: Vec<String>,
     pub constraints: Vec<String>,
 }
@@ -49,7 +50,7 @@ impl LockedRequest {
     /// What this recipe asks for.
     pub fn of(recipe: &Recipe) -> Self {
         let Request { requirements, constraints, python, .. } = Request::of(recipe);
-        Self { python, requirements, constraints }
+        Self { python, glibc: recipe.python.glibc.to_string(), requirements, constraints }
     }
 }
 
@@ -77,7 +78,7 @@ impl Lock {
         let text = String::from_utf8_lossy(&found.bytes);
         Self::parse(&text)
             .with_context(reading)
-            .hint("write it again with `cargo xtask lock --upgrade`")
+            .hint("restore it, or write it again with `cargo xtask fetch --upgrade` and `cargo xtask lock --upgrade`")
             .input()
             .map(Some)
     }

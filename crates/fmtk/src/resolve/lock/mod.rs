@@ -22,7 +22,7 @@ use crate::{
     resolve::{
         fetch::{self, FileRecord, Pins},
         packages::Package,
-        place,
+        place, scripts,
     },
     terminal::{
         progress,
@@ -50,53 +50,46 @@ pub fn verify(
         let message = format!("base `{reference}` has digest `{base}`, and the recipe pins `{pin}`");
         pinned.push(message, Some("change `base.digest` of the recipe if the new base is meant".to_owned()));
     }
-    let (name, mut differences) = (&call.lock_file, Differences::default());
     let pinned = pinned.into_result();
+    let name = &call.lock_file;
     let Some(lock) = lock else {
         pinned?;
         return Ok(vec![format!("no `{name}`: nothing pins the packages and the base; `{}` does", call.lock)]);
     };
-    let mut notes = Vec::new();
+    let (mut lock, found, mut notes) = (lock.clone(), Lock::of(recipe, packages, *base), Vec::new());
     // To want nothing of PyPI is said in so many words: a build upon one's own image, which has it all.
-    let wanted = |locked: &&Package| locked.kind != PYPI || !recipe.pypi.requirements.is_empty();
-    let (checked, left): (Vec<_>, Vec<_>) = lock.packages.iter().partition(wanted);
-    packages_apart(name, checked, packages, &mut differences);
-    if !left.is_empty() {
-        let left = progress::count(left.len(), "file");
-        notes.push(format!("`pypi.requirements` is empty, which leaves {left} of PyPI in `{name}` unchecked"));
-    }
-    match &lock.base {
-        Some(locked) if recipe.base.overridden && locked.reference != reference => {
-            notes.push(format!("base `{reference}` is not the one that `{name}` pins, and so is not checked"));
+    if recipe.pypi.requirements.is_empty() {
+        let left = lock.packages.extract_if(.., |locked| locked.kind == PYPI).count();
+        if left > 0 {
+            let left = progress::count(left, "file");
+            notes.push(format!("`pypi.requirements` is empty, which leaves {left} of PyPI in `{name}` unchecked"));
         }
-        locked => differences.all.extend(base_apart(name, locked.as_ref(), &reference, base)),
     }
-    differences.moves = !moved(lock, &Lock::of(recipe, packages, *base)).all.is_empty();
-    report::both(pinned, differences.into_result(call))?;
+    if recipe.base.overridden && lock.base.as_ref().is_some_and(|locked| locked.reference != reference) {
+        notes.push(format!("base `{reference}` is not the one that `{name}` pins, and so is not checked"));
+        lock.base.clone_from(&found.base);
+    }
+    report::both(pinned, refused(differences(&lock, &found, name), call))?;
     Ok(notes)
 }
 
-/// In what inputs are not those of the lock.
-#[derive(Default)]
-pub struct Differences {
-    all: Vec<String>,
-    /// Whether a wheel of PyPI is another, or gone, which `fetch` can bring back.
-    of_pypi: bool,
-    /// Whether something that is pinned has other bytes, which `lock` accepts only if told to.
-    moves: bool,
+/// Refuses to lock `new` inputs if that moved what is pinned.
+pub fn moves_nothing(old: &Lock, new: &Lock, call: &Call) -> anyhow::Result<()> {
+    let mut differences = differences(old, new, &call.lock_file);
+    differences.retain(|difference| difference.moves);
+    refused(differences, call)
 }
 
-impl Differences {
-    /// The error that holds them, if there are any, with the commands that undo and accept them.
-    pub fn into_result(self, call: &Call) -> anyhow::Result<()> {
-        let mut problems = Problems::default();
-        self.all.into_iter().for_each(|message| problems.push(message, None));
-        let accept = accept(call, self.moves);
-        problems.into_result().hint(match self.of_pypi {
-            true => format!("to get the wheels of PyPI that are pinned, run `{}`; {accept}", call.fetch),
-            false => accept,
-        })
-    }
+/// All of these as one error, with the commands that undo and accept them.
+fn refused(differences: Vec<Difference>, call: &Call) -> anyhow::Result<()> {
+    let accept = accept(call, differences.iter().any(|difference| difference.moves));
+    let hint = match differences.iter().any(|difference| difference.of_pypi) {
+        true => format!("to get the wheels of PyPI that are pinned, run `{}`; {accept}", call.fetch),
+        false => accept,
+    };
+    let mut problems = Problems::default();
+    differences.into_iter().for_each(|difference| problems.push(difference.message, None));
+    problems.into_result().hint(hint)
 }
 
 /// The command that accepts what is there, where that moves pins or not.
@@ -118,68 +111,62 @@ pub fn pins(lock: &Lock, recipe: &Recipe) -> Pins {
     Pins { files: of_pypi.filter(is_allowed).map(file).collect(), exact, upgrade: false }
 }
 
-/// What of the old lock the new one would move: other bytes for the same base or package. What is new in the recipe,
-/// or gone from it, moves nothing.
-pub fn moved(old: &Lock, new: &Lock) -> Differences {
-    // One file of a kind, but of PyPI one for each distribution; of the vendor's scripts each is a kind of its own.
-    let subject = |package: &Package| match fetch::version_of(&package.file) {
+/// Something in which inputs are not those of a lock.
+struct Difference {
+    message: String,
+    /// Whether a wheel of PyPI is another, or gone, which `fetch` can bring back.
+    of_pypi: bool,
+    /// Whether what is pinned has other bytes, or is gone though it is still asked for: `lock` accepts that only if told
+    /// to. What is new in the recipe, or gone from it, moves nothing.
+    moves: bool,
+}
+
+fn differences(old: &Lock, new: &Lock, name: &str) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let mut differ = |message, of_pypi, moves| differences.push(Difference { message, of_pypi, moves });
+    for package in &new.packages {
+        let Package { kind, file, sha256, .. } = package;
+        match counterpart(old, package) {
+            Some(locked) if locked.sha256 == *sha256 && locked.file == *file => {}
+            Some(locked) => {
+                let other = if locked.file == *file { String::new() } else { format!("`{}` with ", locked.file) };
+                let message = format!("`{file}` has digest `{sha256}`, and `{name}` has {other}`{}`", locked.sha256);
+                differ(message, kind == PYPI, locked.sha256 != *sha256);
+            }
+            None => differ(format!("`{file}` of `{kind}` with digest `{sha256}` is not in `{name}`"), false, false),
+        }
+    }
+    for gone in old.packages.iter().filter(|locked| counterpart(new, locked).is_none()) {
+        let Package { kind, file, sha256, .. } = gone;
+        let message = format!("`{file}` of `{kind}` with digest `{sha256}` is in `{name}` and was not found");
+        differ(message, kind == PYPI, kind == PYPI && old.pypi == new.pypi);
+    }
+    match (&old.base, &new.base) {
+        (Some(old), Some(new)) if old.reference != new.reference => {
+            let message = format!("the base is `{}`, and `{name}` has `{}`", new.reference, old.reference);
+            differ(message, false, false);
+        }
+        (Some(old), Some(LockedBase { reference, digest })) if old.digest != *digest => {
+            let message = format!("base `{reference}` has digest `{digest}`, and `{name}` has `{}`", old.digest);
+            differ(message, false, true);
+        }
+        (None, Some(new)) => differ(format!("base `{}` is not in `{name}`", new.reference), false, false),
+        _ => {}
+    }
+    differences
+}
+
+/// What a lock has in the place of a package.
+fn counterpart<'a>(lock: &'a Lock, package: &Package) -> Option<&'a Package> {
+    lock.packages.iter().find(|other| subject(other) == subject(package))
+}
+
+/// Of what a lock has one: a file of a kind, but of PyPI one for each distribution, and each of the vendor's scripts.
+fn subject(package: &Package) -> (&str, String) {
+    let of_kind = match fetch::version_of(&package.file) {
         Some((name, _)) if package.kind == PYPI => name,
-        _ if package.file.ends_with(".py") => package.file.clone(),
+        _ if package.kind == scripts::KIND => package.file.clone(),
         _ => String::new(),
     };
-    let mut moved = Differences { moves: true, ..Differences::default() };
-    for package in &new.packages {
-        let same = |other: &&Package| other.kind == package.kind && subject(other) == subject(package);
-        for other in old.packages.iter().filter(same).filter(|other| other.sha256 != package.sha256) {
-            let Package { file, sha256, .. } = package;
-            moved.of_pypi |= package.kind == PYPI;
-            moved.all.push(format!(
-                "`{file}` has digest `{sha256}`, and pinned is `{}` with `{}`",
-                other.file, other.sha256
-            ));
-        }
-    }
-    // Where the recipe asks PyPI for the same as before, no wheel of it is to go.
-    let of_pypi = old.packages.iter().filter(|package| package.kind == PYPI && old.pypi == new.pypi);
-    for gone in of_pypi.filter(|old| !new.packages.iter().any(|new| new.kind == PYPI && subject(new) == subject(old))) {
-        moved.of_pypi = true;
-        moved.all.push(format!("`{}` with digest `{}` is pinned and was not found", gone.file, gone.sha256));
-    }
-    if let (Some(old), Some(new)) = (&old.base, &new.base)
-        && old.reference == new.reference
-        && old.digest != new.digest
-    {
-        moved.all.push(format!("base `{}` has digest `{}`, and pinned is `{}`", new.reference, new.digest, old.digest));
-    }
-    moved
-}
-
-fn base_apart(name: &str, locked: Option<&LockedBase>, reference: &str, base: &Digest) -> Option<String> {
-    let Some(locked) = locked else { return Some(format!("base `{reference}` is not in `{name}`")) };
-    if locked.reference != reference {
-        return Some(format!("the base is `{reference}`, and `{name}` has `{}`", locked.reference));
-    }
-    let digest = locked.digest;
-    (digest != *base).then(|| format!("base `{reference}` has digest `{base}`, and `{name}` has `{digest}`"))
-}
-
-fn packages_apart(name: &str, locked: Vec<&Package>, packages: &[Package], differences: &mut Differences) {
-    for package in packages {
-        let Package { kind, file, sha256, .. } = package;
-        differences.all.extend(match locked.iter().find(|locked| locked.kind == *kind && locked.file == *file) {
-            Some(locked) if locked.sha256 == *sha256 => None,
-            Some(locked) => Some(format!("`{file}` has digest `{sha256}`, and `{name}` has `{}`", locked.sha256)),
-            None => Some(format!("`{file}` of `{kind}` with digest `{sha256}` is not in `{name}`")),
-        });
-    }
-    for locked in locked {
-        let Package { kind, file, sha256, .. } = locked;
-        let found = packages.iter().find(|package| package.kind == *kind && package.file == *file);
-        differences.of_pypi |= kind == PYPI && found.is_none_or(|found| found.sha256 != *sha256);
-        if found.is_none() {
-            differences
-                .all
-                .push(format!("`{file}` of `{kind}` with digest `{sha256}` is in `{name}` and was not found"));
-        }
-    }
+    (&package.kind, of_kind)
 }

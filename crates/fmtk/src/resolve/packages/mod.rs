@@ -231,25 +231,15 @@ fn fetched(
         return Ok(paths);
     }
     others.iter().for_each(|(name, _)| unusable(&folder.join(name), problems));
-    let shown = folder.display();
-    // What the next fetch removes is not judged: its hints would contradict this one.
-    let mut leave_out = |files: &[String]| paths.retain(|path| !files.iter().any(|file| path.ends_with(file)));
     let messages: Vec<String> = match fetch::state(recipe, folder, store)? {
         State::Never => {
             let unmet = unmet(recipe, &wheels).into_iter();
-            unmet.map(|requirement| format!("`{requirement}` of PyPI is not in `{shown}`")).collect()
+            unmet.map(|requirement| format!("`{requirement}` of PyPI is not in `{}`", folder.display())).collect()
         }
-        State::Unfinished(files) => {
-            leave_out(&files);
-            vec![format!("a fetch into `{shown}` was interrupted")]
-        }
-        State::Other(files, apart) => {
-            leave_out(&files);
-            vec![format!("`{shown}` was fetched for other requirements than the recipe's: {apart}")]
-        }
-        State::Lacking(files) => {
-            leave_out(&files);
-            vec![format!("files fetched into `{shown}` are gone or changed: {}", quoted(&files))]
+        State::Stale(files, why) => {
+            // What the next fetch replaces is not judged: its hints would contradict this one.
+            paths.retain(|path| !files.iter().any(|file| path.ends_with(file)));
+            vec![why]
         }
         State::Complete => Vec::new(),
     };
@@ -292,9 +282,7 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
             let message = format!("`{file}` is MindSpore `{found}`, but the image's tag would say `{wanted}`");
             problems.push(message, Some(format!("give `--set versions.mindspore={found}`, or another wheel")));
         } else if kind == PYPI {
-            // The `+` of a local version is `_` in some names.
-            let version = found.replace('_', "+");
-            for (key, requirement) in recipe.pypi.refusing(&distribution, &version, &recipe.python.target()) {
+            for (key, requirement) in recipe.pypi.refusing(&distribution, &found, &recipe.python.target()) {
                 problems.push(
                     format_args!("`{}` does not satisfy `{requirement}` of `pypi.{key}`", path.display()),
                     Some(format!("replace it by a wheel of another version, or change `pypi.{key}`")),

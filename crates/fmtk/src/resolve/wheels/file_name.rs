@@ -6,8 +6,10 @@ use wheel_layer::FileName;
 
 /// The parts of a wheel's file name, and its distribution, normalised.
 pub fn wheel_name(file: &str) -> Result<(String, FileName), String> {
-    let name = FileName::parse(file)
+    let mut name = FileName::parse(file)
         .map_err(|_| format!("`{file}` is not named as a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl"))?;
+    // Some builders write the `+` of a local version so.
+    name.version = name.version.replace('_', "+");
     Ok((wheel_layer::normalize(&name.name), name))
 }
 
@@ -46,6 +48,7 @@ mod tests {
             ("moxing_framework-2.0.0.rc2.4b57a67b-py2.py3-none-any.whl", "moxing-framework 2.0.0.rc2.4b57a67b"),
             ("mindspore_ascend-1.8.1-cp39-none-any.whl", "mindspore-ascend 1.8.1"),
             ("Ascend_mindxsdk_mxTuningKit-1.0-1-py3-none-any.whl", "ascend-mindxsdk-mxtuningkit 1.0"),
+            ("local-1.2_cpu-py3-none-any.whl", "local 1.2+cpu"),
             ("a.whl", "`a.whl` is not named as a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl"),
         ] {
             let said = wheel_name(file).map_or_else(|error| error, |(key, name)| format!("{key} {}", name.version));
