@@ -75,9 +75,7 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>, own: Body<'_>, mention: TextSiz
             && stmt.is_expr_stmt()
             && folder_created_by(created).is_some_and(|folder| body.is_entry(folder))
         {
-            return Err(conflict(
-                "looked up in an environment that is no copy of `os.environ` and lacks it where it is preset,",
-            ));
+            return Err(conflict("looked up in a new dictionary, which lacks it if it was set before,"));
         }
         let mut lines = vec![script.line(stmt.start()), script.line(created.start())];
         lines.sort_unstable();

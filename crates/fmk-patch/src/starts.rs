@@ -37,7 +37,7 @@ fn is_start(call: &ExprCall) -> bool {
 /// which is at `first`, and stay in that folder.
 pub fn check(fmk: &Fmk<'_>, run: &StmtFunctionDef, instance: &str, first: TextSize) -> Result<(), Status> {
     let conflict = |at, what: &str| Err(fmk.script.conflict(at, format_args!("{what} the `with self.{SWITCH}(…)`")));
-    let mut calls = Calls { switch: format!("{instance}.{SWITCH}"), is_held: false, found: Vec::new() };
+    let mut calls = Calls::default();
     calls.visit_body(&run.body);
     let others = fmk.methods().filter(|method| method.name != run.name).map(|method| {
         let exprs = expressions(&method.body);
@@ -71,8 +71,8 @@ pub fn check(fmk: &Fmk<'_>, run: &StmtFunctionDef, instance: &str, first: TextSi
 }
 
 /// The calls of a method, each with whether it is surely made in a `with` that switches.
+#[derive(Default)]
 struct Calls<'a> {
-    switch: String,
     is_held: bool,
     found: Vec<(&'a ExprCall, bool)>,
 }
@@ -88,7 +88,8 @@ impl<'a> Visitor<'a> for Calls<'a> {
 
     fn visit_with_item(&mut self, item: &'a WithItem) {
         visitor::walk_with_item(self, item);
-        self.is_held |= item.context_expr.as_call_expr().is_some_and(|call| is_dotted(&call.func, &self.switch));
+        let func = item.context_expr.as_call_expr().and_then(|call| call.func.as_attribute_expr());
+        self.is_held |= func.is_some_and(|func| func.attr.as_str() == SWITCH);
     }
 
     fn visit_expr(&mut self, expr: &'a Expr) {
