@@ -9,10 +9,8 @@ use ruff_text_size::{Ranged, TextSize};
 use crate::bindings::Bindings;
 use crate::edit::{Status, Verdict};
 use crate::needs;
-use crate::script::{
-    CLASS, Fmk, Script, expressions, expressions_in, is_dotted, is_string, named, statements_of_scope,
-};
-use crate::starts::{self, SWITCH};
+use crate::script::{CLASS, Fmk, Script, expressions, expressions_in, is_dotted, named, statements_of_scope};
+use crate::starts::{self, SWITCH, is_code_cwd};
 
 const METHOD: &str = "run";
 
@@ -74,18 +72,6 @@ fn only_argument<'a>(script: &Script<'_>, call: &'a ExprCall) -> Result<&'a Expr
         return Err(script.conflict(call.start(), what));
     }
     Ok(argument)
-}
-
-/// Whether `expr` is [`ARGUMENT`], by its functions and constants.
-pub fn is_code_cwd(expr: &Expr) -> bool {
-    let Expr::Call(call) = expr else { return false };
-    let reads = is_dotted(&call.func, "os.getenv") || is_dotted(&call.func, "os.environ.get");
-    let is_cwd =
-        |expr: &Expr| matches!(expr, Expr::Call(it) if is_dotted(&it.func, "os.getcwd") && it.arguments.is_empty());
-    match (&*call.arguments.args, &*call.arguments.keywords) {
-        ([key, default], []) => reads && is_string(key, "MODEL_TASK_CWD") && is_cwd(default),
-        _ => false,
-    }
 }
 
 /// The status of a script whose `FMK.run` switches to no folder.

@@ -7,9 +7,8 @@ use ruff_python_ast::{DictItem, Expr, ExprCall, Stmt, StmtFunctionDef, WithItem}
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::bindings::Bindings;
-use crate::code_cwd::is_code_cwd;
 use crate::edit::Status;
-use crate::script::{Fmk, expressions, expressions_in, is_dotted, named, self_of, statements_of_scope};
+use crate::script::{Fmk, expressions, expressions_in, is_dotted, is_string, named, self_of, statements_of_scope};
 
 /// The method that changes the folder for the length of a `with`.
 pub const SWITCH: &str = "switch_directory";
@@ -178,4 +177,16 @@ fn displays(method: &StmtFunctionDef) -> HashMap<&str, &[DictItem]> {
         _ => None,
     });
     displays.filter(|(name, _)| bindings.of(name).len() == 1 && !changed.contains(name)).collect()
+}
+
+/// Whether `expr` is the folder of the code as edit *code-cwd* has it, by its functions and constants.
+pub fn is_code_cwd(expr: &Expr) -> bool {
+    let Expr::Call(call) = expr else { return false };
+    let reads = is_dotted(&call.func, "os.getenv") || is_dotted(&call.func, "os.environ.get");
+    let is_cwd =
+        |expr: &Expr| matches!(expr, Expr::Call(it) if is_dotted(&it.func, "os.getcwd") && it.arguments.is_empty());
+    match (&*call.arguments.args, &*call.arguments.keywords) {
+        ([key, default], []) => reads && is_string(key, "MODEL_TASK_CWD") && is_cwd(default),
+        _ => false,
+    }
 }
