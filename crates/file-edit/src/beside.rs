@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, Metadata, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::{
         ffi::OsStrExt,
@@ -17,7 +17,7 @@ use crate::{attributes, error::EditError};
 pub(crate) struct Beside {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
-    renamed: bool,
+    is_gone: bool,
 }
 
 impl Beside {
@@ -34,9 +34,11 @@ impl Beside {
     /// One that [`remove_left`] spares as long as it is open.
     fn create_locked(target: &Path) -> io::Result<Self> {
         loop {
-            let beside = Self::create(target, 0o600)?;
-            let is_locked_by_other = matches!(beside.file.try_lock(), Err(TryLockError::WouldBlock));
-            if !is_locked_by_other && beside.file.metadata()?.nlink() > 0 {
+            let mut beside = Self::create(target, 0o600)?;
+            // One that is not locked yet may be taken for left over: then it is for the other run to remove.
+            let is_taken = matches!(beside.file.try_lock(), Err(TryLockError::WouldBlock));
+            beside.is_gone = is_taken || !is_at(&beside.path, &beside.file);
+            if !beside.is_gone {
                 return Ok(beside);
             }
         }
@@ -51,7 +53,7 @@ impl Beside {
             name.push(format!("{}-{attempt}", std::process::id()));
             let path = folder(target).join(name);
             match OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
-                Ok(file) => return Ok(Self { path, file, renamed: false }),
+                Ok(file) => return Ok(Self { path, file, is_gone: false }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 10_000 => attempt += 1,
                 Err(error) => return Err(error),
             }
@@ -78,7 +80,7 @@ impl Beside {
     /// Takes the place of whatever is at `to`.
     pub(crate) fn rename(mut self, to: &Path) -> io::Result<()> {
         fs::rename(&self.path, to)?;
-        self.renamed = true;
+        self.is_gone = true;
         Ok(())
     }
 
@@ -97,7 +99,7 @@ impl Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        if !self.renamed {
+        if !self.is_gone {
             // Nothing more can be done about a file that can't be removed.
             let _ = fs::remove_file(&self.path);
         }
@@ -138,10 +140,17 @@ fn remove_left(target: &Path) {
         // One that can't be opened, locked or removed stays: it is not for this run to judge.
         if let Ok(file) = File::open(entry.path())
             && file.try_lock().is_ok()
+            && is_at(&entry.path(), &file)
         {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Whether `path` names this file still, and not a newer one.
+fn is_at(path: &Path, file: &File) -> bool {
+    let number = |metadata: io::Result<Metadata>| metadata.map(|it| it.ino()).ok();
+    number(file.metadata()).is_some_and(|own| number(fs::symlink_metadata(path)) == Some(own))
 }
 
 fn folder(of: &Path) -> &Path {
@@ -176,6 +185,19 @@ mod tests {
         names.sort();
         let own = at_work.path.file_name().unwrap().to_owned();
         assert_eq!(names, [own, ".a.fmtk-notes".into(), ".ab.fmtk-77-0".into(), "a".into()]);
+    }
+
+    #[test]
+    fn those_who_work_at_once_remove_nothing_of_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a");
+        let write = || Beside::write(&target, b"new", None, 0o600).unwrap().rename(&target).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..50).for_each(|_| write()));
+            }
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -179,7 +179,10 @@ mod tests {
 
     /// A folder with `file` in it, which holds `old` and was read.
     fn original() -> (tempfile::TempDir, PathBuf, Original) {
-        let folder = tempfile::tempdir().unwrap();
+        original_in(tempfile::tempdir().unwrap())
+    }
+
+    fn original_in(folder: tempfile::TempDir) -> (tempfile::TempDir, PathBuf, Original) {
         let path = folder.path().join("file");
         fs::write(&path, "old").unwrap();
         let original = Original::read(&path, 100).unwrap();
@@ -234,12 +237,17 @@ mod tests {
             let mut value = [0; 100];
             getxattr(path, name, &mut value[..]).ok().map(|length| value[..length].to_vec())
         };
-        let (folder, path, original) = original();
+        // Not every file system of a temporary folder has attributes, but ext4, XFS and Linux 6.6's tmpfs have.
+        let has_attributes = |folder: &tempfile::TempDir| {
+            set(folder.path(), "user.note", b"").and_then(|()| set(folder.path(), ACCESS, &access_list(6))).is_ok()
+        };
+        let folders = [&*std::env::temp_dir(), Path::new("/var/tmp"), Path::new("/dev/shm"), Path::new(".")];
+        let mut folders = folders.into_iter().filter_map(|folder| tempfile::tempdir_in(folder).ok());
+        let folder = folders.find(has_attributes).expect("set TMPDIR to a folder whose file system has attributes");
+        let (folder, path, original) = original_in(folder);
         let backup = folder.path().join("backup");
-        // Not every file system of a temporary folder has attributes.
-        if set(&path, "user.note", b"kept").is_err() || set(&path, ACCESS, &access_list(6)).is_err() {
-            return;
-        }
+        set(&path, "user.note", b"kept").unwrap();
+        set(&path, ACCESS, &access_list(6)).unwrap();
         set(folder.path(), "system.posix_acl_default", &access_list(6)).unwrap();
         original.replace(b"new", Some(&backup)).unwrap();
         for file in [&path, &backup] {

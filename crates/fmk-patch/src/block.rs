@@ -71,10 +71,11 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>, own: Body<'_>, mention: TextSiz
         };
         let created = body.steps().find(creates);
         let created = created.ok_or_else(|| conflict("set, but nothing recognised there creates its folder,"))?;
-        if !is_copy && stmt.is_expr_stmt() && folder_created_by(created).is_some_and(|folder| body.is_entry(folder)) {
-            return Err(conflict(
-                "looked up in an environment that is no copy of `os.environ` and lacks it where it is preset,",
-            ));
+        if is_copy == Some(false)
+            && stmt.is_expr_stmt()
+            && folder_created_by(created).is_some_and(|folder| body.is_entry(folder))
+        {
+            return Err(conflict("looked up in a new dictionary, which lacks it if it was set before,"));
         }
         let mut lines = vec![script.line(stmt.start()), script.line(created.start())];
         lines.sort_unstable();
@@ -166,17 +167,25 @@ impl<'a> Body<'a> {
         matches!(expr, Expr::Subscript(it) if is_dotted(&it.value, self.environment) && is_string(&it.slice, KEY))
     }
 
-    /// Whether the environment begins as a copy of the process's own.
-    pub fn is_copy(&self) -> bool {
+    /// Whether the environment has all of the process's own, be it at once or by a later `update`; `None` where another
+    /// function makes it.
+    pub fn is_copy(&self) -> Option<bool> {
+        const COPIES: [&str; 3] = ["dict", "copy.copy", "copy.deepcopy"];
         let is_environ = |expr: &Expr| is_dotted(expr, "os.environ");
-        match self.assigned.get(self.environment) {
-            Some(Expr::Call(call)) => {
-                let copies = ["dict", "copy.copy", "copy.deepcopy"].iter().any(|name| is_dotted(&call.func, name));
-                is_dotted(&call.func, "os.environ.copy")
-                    || (copies && call.arguments.args.first().is_some_and(is_environ))
-            }
-            Some(Expr::Dict(dict)) => dict.items.iter().any(|item| item.key.is_none() && is_environ(&item.value)),
-            value => value.copied().is_some_and(is_environ),
+        let takes_it = |call: &ExprCall| {
+            let unpacked = call.arguments.keywords.iter().filter(|it| it.arg.is_none()).map(|it| &it.value);
+            call.arguments.args.iter().chain(unpacked).any(is_environ)
+        };
+        let update = format!("{}.update", self.environment);
+        if self.steps().filter_map(as_call).any(|call| is_dotted(&call.func, &update) && takes_it(call)) {
+            return Some(true);
+        }
+        match *self.assigned.get(self.environment)? {
+            Expr::Call(call) if is_dotted(&call.func, "os.environ.copy") => Some(true),
+            Expr::Call(call) if COPIES.iter().any(|name| is_dotted(&call.func, name)) => Some(takes_it(call)),
+            Expr::Dict(dict) => Some(dict.items.iter().any(|it| it.key.is_none() && is_environ(&it.value))),
+            Expr::DictComp(_) => Some(false),
+            value => is_environ(value).then_some(true),
         }
     }
 

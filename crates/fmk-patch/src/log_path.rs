@@ -28,7 +28,7 @@ fn statements(fmk: &Fmk<'_>, instance: &str, body: &Body<'_>) -> [String; 4] {
     [
         "log_dir = FMK.get_log_dir()".to_owned(),
         format!("process_log_path = os.path.join(log_dir, {job}, 'ascend', 'process_log', 'rank_' + {rank})"),
-        match body.is_copy() {
+        match body.is_copy() == Some(true) {
             true => format!("FMK.set_env_if_not_exist({environment}, '{KEY}', process_log_path)"),
             false => format!("{environment}['{KEY}'] = os.environ.get('{KEY}', process_log_path)"),
         },

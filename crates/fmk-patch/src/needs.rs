@@ -5,7 +5,7 @@ use ruff_text_size::{Ranged, TextSize};
 
 use crate::bindings::Bindings;
 use crate::edit::Status;
-use crate::script::{CLASS, Fmk, Script, expressions, is_decorated, is_dotted, statements_of_scope};
+use crate::script::{CLASS, Fmk, Script, expressions, is_decorated, is_dotted, named, statements_of_scope};
 
 /// None of `names` may be bound more often in `function` than it says.
 pub fn check_bindings(
@@ -81,6 +81,7 @@ pub fn is_text(fmk: &Fmk<'_>, name: &str, in_environment: bool) -> bool {
     let everywhere = expressions(&fmk.class.body);
     // Annotated as it may be, or turned into text on the way.
     let is_doubtful = everywhere.iter().any(|expr| expr.is_dict_comp_expr())
+        || !named(&everywhere, "items").is_empty()
         || !Bindings::of_module(&fmk.class.body).of(name).is_empty();
     let in_environment = in_environment && !is_doubtful;
     let is_text = |value: &Expr| match value {

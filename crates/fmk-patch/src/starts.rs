@@ -1,61 +1,142 @@
 //! Where the process of a rank is started, and whether it begins in the folder that its parent is in then.
 
-use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use ruff_python_ast::{DictItem, Expr, ExprCall, StmtFunctionDef};
-use ruff_text_size::{Ranged, TextRange};
+use ruff_python_ast::visitor::{self, Visitor};
+use ruff_python_ast::{DictItem, Expr, ExprCall, Stmt, StmtFunctionDef, WithItem};
+use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::bindings::Bindings;
 use crate::edit::Status;
-use crate::script::{Fmk, Script, expressions, is_dotted, named, statements_of_scope};
+use crate::script::{Fmk, expressions, expressions_in, is_dotted, is_string, named, self_of, statements_of_scope};
 
-/// The calls among `exprs` that start a process, but for one that reads what another writes, as the `tee` of the logs.
+/// The method that changes the folder for the length of a `with`.
+pub const SWITCH: &str = "switch_directory";
+
+/// The calls among `exprs` that start the process of a rank.
 pub fn starts<'a>(exprs: &[&'a Expr]) -> Vec<&'a ExprCall> {
-    let reads_another = |call: &ExprCall| {
-        let stdin = call.arguments.find_keyword("stdin");
-        stdin.is_some_and(|it| matches!(&it.value, Expr::Attribute(it) if it.attr.as_str() == "stdout"))
-    };
-    let others = ["subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output"];
-    let is_start = |func: &Expr| match func {
-        Expr::Attribute(it) if it.attr.as_str() == "Popen" => true,
-        func => is_dotted(func, "Popen") || others.iter().any(|name| is_dotted(func, name)),
-    };
-    let calls = exprs.iter().filter_map(|expr| expr.as_call_expr());
-    calls.filter(|call| is_start(&call.func) && !reads_another(call)).collect()
+    exprs.iter().filter_map(|expr| expr.as_call_expr()).filter(|call| is_start(call)).collect()
 }
 
-/// No process of `starts` may go to a folder of its own, nor may the script go there: classes that start none of them are
-/// none of our business. `run` is the method in which names of options are looked up.
-pub fn check_folder(fmk: &Fmk<'_>, run: &StmtFunctionDef, starts: &[&ExprCall]) -> Result<(), Status> {
-    let script = fmk.script;
-    check_options(script, run, starts)?;
-    let is_other = |range: &TextRange| {
-        let after = starts.partition_point(|start| start.start() < range.start());
-        *range != fmk.class.range() && starts.get(after).is_none_or(|start| range.end() <= start.start())
+fn is_start(call: &ExprCall) -> bool {
+    if is_dotted(&call.func, "Popen") || matches!(&*call.func, Expr::Attribute(it) if it.attr.as_str() == "Popen") {
+        // One that reads what another writes is the `tee` of the logs.
+        let stdin = call.arguments.find_keyword("stdin");
+        return !stdin.is_some_and(|it| matches!(&it.value, Expr::Attribute(it) if it.attr.as_str() == "stdout"));
+    }
+    // What is waited for is a rank only where it is not spelled out, as in `call(['mkdir', folder])`.
+    let is_spelled = |command: &Expr| command.is_list_expr() || command.is_string_literal_expr();
+    ["run", "call", "check_call", "check_output"]
+        .iter()
+        .any(|name| is_dotted(&call.func, &format!("subprocess.{name}")))
+        && !call.arguments.args.first().is_some_and(is_spelled)
+}
+
+/// What `run` starts, by itself or by another method of the class, must be started in a `with` that switches, the first of
+/// which is at `first`, and stay in that folder.
+pub fn check(fmk: &Fmk<'_>, run: &StmtFunctionDef, instance: &str, first: TextSize) -> Result<(), Status> {
+    let conflict = |at, what: &str| Err(fmk.script.conflict(at, format_args!("{what} the `with self.{SWITCH}(…)`")));
+    let mut calls = Calls::default();
+    calls.visit_body(&run.body);
+    let others = fmk.methods().filter(|method| method.name != run.name).map(|method| {
+        let exprs = expressions(&method.body);
+        // One that switches itself may do so for its process.
+        let starts = if named(&exprs, SWITCH).is_empty() { starts(&exprs) } else { Vec::new() };
+        (method.name.as_str(), (method, starts))
+    });
+    let mut others: HashMap<_, _> = others.filter(|(_, (_, starts))| !starts.is_empty()).collect();
+    let (mut starts, mut by_others) = (Vec::new(), Vec::new());
+    for (call, is_held) in calls.found {
+        let own = call.func.as_attribute_expr().filter(|func| is_dotted(&func.value, instance));
+        match own.and_then(|func| others.get_mut(func.attr.as_str())) {
+            Some((method, inner)) => {
+                check_options(fmk, method, inner)?;
+                by_others.append(inner);
+            }
+            None if is_start(call) => starts.push(call),
+            None => continue,
+        }
+        if !is_held {
+            return conflict(call.start(), "a process is started outside");
+        }
+    }
+    check_options(fmk, run, &starts)?;
+    starts.append(&mut by_others);
+    if starts.is_empty() {
+        return conflict(first, "nothing recognised starts a process in");
+    }
+    starts.sort_by_key(|start| start.start());
+    check_folder(fmk, &starts)
+}
+
+/// The calls of a method, each with whether it is surely made in a `with` that switches.
+#[derive(Default)]
+struct Calls<'a> {
+    is_held: bool,
+    found: Vec<(&'a ExprCall, bool)>,
+}
+
+impl<'a> Visitor<'a> for Calls<'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        let is_held = self.is_held;
+        // What is defined here runs later, when the `with` may have ended.
+        self.is_held &= !(stmt.is_function_def_stmt() || stmt.is_class_def_stmt());
+        visitor::walk_stmt(self, stmt);
+        self.is_held = is_held;
+    }
+
+    fn visit_with_item(&mut self, item: &'a WithItem) {
+        visitor::walk_with_item(self, item);
+        let func = item.context_expr.as_call_expr().and_then(|call| call.func.as_attribute_expr());
+        self.is_held |= func.is_some_and(|func| func.attr.as_str() == SWITCH);
+    }
+
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        let is_held = self.is_held;
+        self.found.extend(expr.as_call_expr().map(|call| (call, is_held)));
+        self.is_held &= !(expr.is_lambda_expr() || expr.is_generator_expr());
+        visitor::walk_expr(self, expr);
+        self.is_held = is_held;
+    }
+}
+
+/// The script may not change the folder other than by `switch_directory`. Other classes that have none of `starts`, which
+/// are in order, are none of our business.
+pub fn check_folder(fmk: &Fmk<'_>, starts: &[&ExprCall]) -> Result<(), Status> {
+    let matters = |stmt: &&Stmt| {
+        let after = starts.partition_point(|start| start.start() < stmt.start());
+        let has_start = starts.get(after).is_some_and(|start| start.start() < stmt.end());
+        !stmt.is_class_def_stmt() || stmt.range() == fmk.class.range() || has_start
     };
-    let classes = script.body().iter().filter(|stmt| stmt.is_class_def_stmt()).map(Ranged::range).filter(is_other);
-    let switches = fmk.methods().filter(|method| method.name.as_str() == "switch_directory").map(Ranged::range);
-    let exempt = Ranges::new(classes.chain(switches));
-    let everywhere = expressions(script.body());
-    let mut changes = named(&everywhere, "chdir").into_iter().chain(named(&everywhere, "fchdir"));
-    match changes.find(|at| !exempt.contain(TextRange::empty(*at))) {
+    let script = fmk.script;
+    let exprs = script.body().iter().filter(matters).flat_map(|stmt| expressions(std::slice::from_ref(stmt)));
+    let exprs: Vec<&Expr> = exprs.collect();
+    let switch = fmk.method(SWITCH).map_or(TextRange::default(), Ranged::range);
+    let mut changes = named(&exprs, "chdir").into_iter().chain(named(&exprs, "fchdir"));
+    match changes.find(|at| !switch.contains(*at)) {
         Some(at) => Err(script.conflict(at, "the folder is changed other than by `switch_directory`")),
         None => Ok(()),
     }
 }
 
-fn check_options(script: &Script<'_>, run: &StmtFunctionDef, starts: &[&ExprCall]) -> Result<(), Status> {
-    let conflict = |at: &dyn Ranged, what: &str| Err(script.conflict(at.start(), what));
-    let is_harmless = |value: &Expr| ["os.setsid", "os.setpgrp"].iter().any(|it| is_dotted(value, it));
+/// None of `starts` may go to a folder of its own. Names of options are looked up in `method`.
+pub fn check_options(fmk: &Fmk<'_>, method: &StmtFunctionDef, starts: &[&ExprCall]) -> Result<(), Status> {
+    let conflict = |at: &dyn Ranged, what: &str| Err(fmk.script.conflict(at.start(), what));
+    // A change of the folder in functions of the script itself is found elsewhere.
+    let functions =
+        fmk.script.body().iter().chain(statements_of_scope(&method.body)).filter_map(Stmt::as_function_def_stmt);
+    let known: HashSet<&str> = functions.map(|it| it.name.as_str()).chain(self_of(method)).chain(["os"]).collect();
+    let is_known = |expr: &Expr| expr.as_name_expr().is_none_or(|name| known.contains(name.id.as_str()));
     let check = |name: Option<&str>, value: &Expr| match name {
         _ if value.is_none_literal_expr() => Ok(()),
         None => conflict(value, "a process is started with options that are not recognised"),
-        Some("cwd") => conflict(value, "`cwd` gives the process another folder"),
-        Some("preexec_fn") if !is_harmless(value) => conflict(value, "`preexec_fn` may go to another folder"),
+        Some("cwd") if !is_code_cwd(value) => conflict(value, "`cwd` gives the process another folder"),
+        Some("preexec_fn") if !expressions_in(value).into_iter().all(is_known) => {
+            conflict(value, "`preexec_fn` may go to another folder")
+        }
         Some(_) => Ok(()),
     };
-    let mut displays = displays(run);
+    let mut displays = displays(method);
     for call in starts {
         // The tenth parameter is `cwd`.
         if call.arguments.args.len() > 9 || call.arguments.args.iter().any(Expr::is_starred_expr) {
@@ -80,17 +161,17 @@ fn check_options(script: &Script<'_>, run: &StmtFunctionDef, starts: &[&ExprCall
     Ok(())
 }
 
-/// The displays of `run` by the names that stand for them and nothing else.
-fn displays(run: &StmtFunctionDef) -> HashMap<&str, &[DictItem]> {
-    let bindings = Bindings::of_function(run);
-    let in_run = expressions(&run.body);
-    let owners = in_run.iter().filter_map(|expr| match expr {
+/// The displays of `method` by the names that stand for them and nothing else.
+fn displays(method: &StmtFunctionDef) -> HashMap<&str, &[DictItem]> {
+    let bindings = Bindings::of_function(method);
+    let exprs = expressions(&method.body);
+    let owners = exprs.iter().filter_map(|expr| match expr {
         Expr::Subscript(it) => it.value.as_name_expr(),
         Expr::Attribute(it) => it.value.as_name_expr(),
         _ => None,
     });
     let changed: HashSet<&str> = owners.map(|name| name.id.as_str()).collect();
-    let assigned = statements_of_scope(&run.body).into_iter().filter_map(|stmt| stmt.as_assign_stmt());
+    let assigned = statements_of_scope(&method.body).into_iter().filter_map(|stmt| stmt.as_assign_stmt());
     let displays = assigned.filter_map(|it| match (&it.targets[..], &*it.value) {
         ([Expr::Name(name)], Expr::Dict(dict)) => Some((name.id.as_str(), &dict.items[..])),
         _ => None,
@@ -98,20 +179,14 @@ fn displays(run: &StmtFunctionDef) -> HashMap<&str, &[DictItem]> {
     displays.filter(|(name, _)| bindings.of(name).len() == 1 && !changed.contains(name)).collect()
 }
 
-/// Parts of a text, which may be nested.
-pub struct Ranges(Vec<TextRange>);
-
-impl Ranges {
-    pub fn new(ranges: impl Iterator<Item = TextRange>) -> Ranges {
-        let mut outermost: Vec<TextRange> = ranges.collect();
-        outermost.sort_by_key(|range| (range.start(), Reverse(range.end())));
-        outermost.dedup_by(|next, outer| next.start() < outer.end());
-        Ranges(outermost)
-    }
-
-    /// Whether one of them has all of `range`.
-    pub fn contain(&self, range: TextRange) -> bool {
-        let after = self.0.partition_point(|it| it.end() < range.end());
-        self.0.get(after).is_some_and(|it| it.contains_range(range))
+/// Whether `expr` is the folder of the code as edit *code-cwd* has it, by its functions and constants.
+pub fn is_code_cwd(expr: &Expr) -> bool {
+    let Expr::Call(call) = expr else { return false };
+    let reads = is_dotted(&call.func, "os.getenv") || is_dotted(&call.func, "os.environ.get");
+    let is_cwd =
+        |expr: &Expr| matches!(expr, Expr::Call(it) if is_dotted(&it.func, "os.getcwd") && it.arguments.is_empty());
+    match (&*call.arguments.args, &*call.arguments.keywords) {
+        ([key, default], []) => reads && is_string(key, "MODEL_TASK_CWD") && is_cwd(default),
+        _ => false,
     }
 }

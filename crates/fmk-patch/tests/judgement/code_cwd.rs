@@ -79,6 +79,11 @@ fn the_process_is_started_in_the_with_and_stays_there() {
     let body = |lines: &str| lines.lines().map(|line| format!("        {line}\n")).collect::<String>();
     let tee =
         "            process = subprocess.Popen(command)\n        subprocess.Popen(['tee'], stdin=process.stdout)\n";
+    let method = |arguments: &str| {
+        format!(
+            "            return self.start(command)\n\n    def start(self, command):\n        return Popen({arguments}\n"
+        )
+    };
     let own = |text: &str| format!("{START}\n    def enter(self):\n        {text}\n");
     check(&[
         (START, &start("run(command, check=True)"), "applied 26"),
@@ -86,6 +91,12 @@ fn the_process_is_started_in_the_with_and_stays_there() {
         (START, &start("Popen(command, **{'env': envs})"), "applied 26"),
         (START, tee, "applied 26"),
         (CALL, &format!("{CALL}, subprocess.Popen(command) as process"), "applied 26"),
+        (START, &start("Popen(command, cwd=os.getenv('MODEL_TASK_CWD', os.getcwd()))"), "applied 26"),
+        (START, &start("Popen(command, preexec_fn=lambda: os.setpgid(0, 0))"), "applied 26"),
+        (START, &start("Popen(command, preexec_fn=self.lead)"), "applied 26"),
+        (START, &start("Popen(command, preexec_fn=lead)\n\n\ndef lead(): os.setsid()"), "applied 26"),
+        (START, &method("command)"), "applied 26"),
+        (WITH, &format!("        subprocess.call(['mkdir', work])\n{WITH}"), "applied 27"),
         // Somewhere else, or nobody knows where.
         (START, "            pass\n        return subprocess.Popen(command, env=envs)\n", "conflict 28"),
         (CALL, &format!("subprocess.Popen(command) as process, {CALL}"), "conflict 26"),
@@ -97,7 +108,19 @@ fn the_process_is_started_in_the_with_and_stays_there() {
             &body("if rank_size == 1:\n    return subprocess.call(command)\nwith self.switch_directory(1):"),
             "conflict 27",
         ),
+        (
+            WITH,
+            &format!("        self.start(1)\n{WITH}            pass\n\n    def start(self, it):\n        with lock:\n"),
+            "conflict 26",
+        ),
+        (START, &method("command)\n        with self.switch_directory(work): pass"), "conflict 26"),
         // A folder of its own.
+        (START, &method("command, cwd=work)"), "conflict 30"),
+        (
+            START,
+            &method("command, **envs)").replace("    return self", "    envs = {}\n            return self"),
+            "conflict 31",
+        ),
         (START, &start("Popen(command, env=envs,\n                cwd=self.get_working_dir())"), "conflict 28"),
         (START, &start("Popen(command, -1, None, None, None, None, None, True, False, work)"), "conflict 27"),
         (START, &start("Popen(*command)"), "conflict 27"),

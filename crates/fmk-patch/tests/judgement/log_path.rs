@@ -214,7 +214,9 @@ fn what_is_not_certainly_text_becomes_text() {
     ] {
         check(set, filled, "", expected);
     }
+    let in_place = "\n    def convert(self, envs):\n        for k, v in envs.items(): envs[k] = str(v)\n";
     check("self.rank_id = device.rank_id", passed_on, convert, "str(self.rank_id)");
+    check("self.rank_id = device.rank_id", passed_on, in_place, "str(self.rank_id)");
     check("self.rank_id = device.rank_id", passed_on, "\n    rank_id: int\n", "str(self.rank_id)");
     check("pass", passed_on, "\n    rank_id: int = 0\n", "str(self.rank_id)");
     check("pass", passed_on, "\n    @property\n    def rank_id(self):\n        return 1\n", "str(self.rank_id)");
@@ -230,20 +232,24 @@ fn a_preset_variable_is_honoured_whatever_the_environment_is() {
         "current_envs['ASCEND_PROCESS_LOG_PATH'] = os.environ.get('ASCEND_PROCESS_LOG_PATH', process_log_path)";
     let by_hand =
         format!("        process_log_path = {}\n        {MANUAL}\n        {}\n{RETURN}", PATHS[0], CREATORS[0]);
-    for (environment, is_copy) in [
-        ("os.environ.copy()", true),
-        ("dict(os.environ, X='1')", true),
-        ("{**os.environ, 'X': '1'}", true),
-        ("os.environ", true),
-        ("{}", false),
-        ("dict(X='1')", false),
-        ("{'PATH': os.environ['PATH']}", false),
-        ("{k: v for k, v in os.environ.items() if k != 'X'}", false),
+    const DONE: &str = "already-applied 14 15";
+    for (environment, line, expected) in [
+        ("os.environ.copy()", MANUAL, DONE),
+        ("dict(os.environ, X='1')", MANUAL, DONE),
+        ("dict(**os.environ)", MANUAL, DONE),
+        ("{**os.environ, 'X': '1'}", MANUAL, DONE),
+        ("{}; current_envs.update(os.environ)", MANUAL, DONE),
+        ("os.environ", MANUAL, DONE),
+        ("{}", DIRECT, "conflict 14"),
+        ("dict(X='1')", DIRECT, "conflict 14"),
+        ("{'PATH': os.environ['PATH']}", DIRECT, "conflict 14"),
+        ("{k: v for k, v in os.environ.items() if k != 'X'}", DIRECT, "conflict 14"),
+        // It may be a copy: what is there stays, and what is added works with either.
+        ("super().gen_env_for_fmk(rank_size)", DIRECT, DONE),
     ] {
         let text = short_with(&[("os.environ.copy()", environment)]);
         let output = String::from_utf8(judge(&text).output.unwrap()).unwrap();
-        assert!(output.contains(if is_copy { MANUAL } else { DIRECT }), "{environment}");
-        let expected = if is_copy { "already-applied 14 15" } else { "conflict 14" };
+        assert!(output.contains(line), "{environment}");
         assert_eq!(brief(&judge(text.replace(RETURN, &by_hand)).edits[0].1), expected, "{environment}");
     }
 }

@@ -103,10 +103,13 @@ pub fn run(args: &HostSetupArgs, progress: &Progress) -> anyhow::Result<()> {
     }
     problems.into_result()?;
     for (before, change) in needed.iter().enumerate() {
-        change.write(&stamp, args.undo).with_context(|| match &needed[..before] {
-            [] => "nothing was changed".to_owned(),
-            [first, ..] => format!("`{}` is changed already; `--undo` takes that back", first.path().display()),
-        })?;
+        let written = change.write(&stamp, args.undo);
+        match &needed[..before] {
+            [] => written?,
+            [first, ..] => written.with_context(|| {
+                format!("`{}` is changed already; `--undo` takes that back", first.path().display())
+            })?,
+        }
         progress.line(&format!("changed `{}`", change.path().display()));
     }
     if needed.iter().any(|change| !change.path().ends_with(HOSTS)) {

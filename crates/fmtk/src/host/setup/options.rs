@@ -85,7 +85,10 @@ pub fn assignments(text: &str) -> Vec<Assignment<'_>> {
             let (range, quoted) = match quote.and_then(|quote| value[1..].find(quote)) {
                 Some(length) => (at + 1..at + 1 + length, true),
                 // A service takes all of the line, a shell the first word: more of them are meant for the service.
-                None => (at..at + value.find(" #").unwrap_or(value.len()), false),
+                None => {
+                    let comment = [" #", "\t#"].into_iter().filter_map(|it| value.find(it)).min();
+                    (at..at + comment.unwrap_or(value.len()), false)
+                }
             };
             found.push(Assignment { name, range, quoted, line });
         }
@@ -108,6 +111,7 @@ mod tests {
             ("V=''\nW=1\n", "V='--insecure-registry r.x'\nW=1\n"),
             ("V=\nW=1\n", "V=\"--insecure-registry r.x\"\nW=1\n"),
             ("V=\"-H fd:// --x\" # why\n", "V=\"-H fd:// --x --insecure-registry r.x\" # why\n"),
+            ("V=--x\t# why\n", "V=\"--x --insecure-registry r.x\"\t# why\n"),
             ("V=--x --y\n", "V=\"--x --y --insecure-registry r.x\"\n"),
             ("V=--x\n", "V=\"--x --insecure-registry r.x\"\n"),
             ("V='a'\nV='b'\n", "V='a'\nV='b --insecure-registry r.x'\n"),
