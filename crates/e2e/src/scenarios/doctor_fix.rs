@@ -136,7 +136,7 @@ fn login(world: &World) -> anyhow::Result<()> {
     let line = format!("'{}'", words.join("' '"));
     let terminal = world.command("script").args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     let typed = format!("docker login -u tester -p '{PASSWORD}' {host}\n");
-    let terminal = terminal.env("DOCKER_CONFIG", &folder).dir(&fmtk::resolve::place::workspace());
+    let terminal = terminal.env("DOCKER_CONFIG", &folder).env("NO_COLOR", "1").dir(&fmtk::resolve::place::workspace());
     let fixed = terminal.input(typed).run()?;
     fixed.prints(&[&format!("running `cargo xtask login --registry {host}`")])?;
     ensure!(fixed.stdout.lines().any(|line| line.starts_with("ok       login ")), fixed.unexpected());

@@ -114,7 +114,8 @@ impl Bed<'_> {
     /// Tries the image that was built last, and gives the folder of it.
     fn job(&self, name: &str, options: &str) -> anyhow::Result<(Invocation, PathBuf)> {
         let out = self.project.path(name);
-        let job = self.project.xtask().words("try --engine podman --format json --out").arg(&out).words(options);
+        let job = self.project.xtask().words("try --recipe").arg(self.project.path("image.toml"));
+        let job = job.words("--engine podman --format json --out").arg(&out).words(options);
         Ok((self.podman.as_the_users(job)?, out))
     }
 
