@@ -171,6 +171,25 @@ fn half_a_line_is_not_shown_while_its_rank_waits_for_the_console() {
 }
 
 #[test]
+fn half_a_line_that_uses_up_the_room_is_waited_for_like_a_whole_one() {
+    let (folder, mut output, _out, _err) = unread(Patience { update: Duration::ZERO, ..patient() });
+    let sink = open(&mut output, 0, folder.path());
+    output.take(sink, "a line\n".repeat(20_000).as_bytes(), Instant::now());
+    // The writer takes that, and waits for a reader.
+    while output.console.room(sink) == 0 {
+        thread::yield_now();
+    }
+    while output.console.room(sink) > 2 * LEAST {
+        output.take(sink, b"a line\n", Instant::now());
+    }
+    output.take(sink, &[b'x'; 2 * LEAST], Instant::now());
+    assert!(output.wants(sink) > 0);
+    output.tick(Instant::now());
+    assert_eq!(output.wants(sink), 0);
+    assert!(output.console.deadline().is_some(), "nobody calls the loop when there is room again");
+}
+
+#[test]
 fn a_console_that_is_never_read_holds_nothing_up() {
     let (folder, mut output, mut out, _err) = unread(Patience { pause: Duration::from_millis(20), ..patient() });
     let sink = open(&mut output, 0, folder.path());
