@@ -37,6 +37,7 @@ runc             runc
 catatonit        catatonit
 docker-registry  docker-registry
 skopeo           skopeo
+umoci            umoci
 buildah          buildah
 qemu-aarch64-static qemu-user-static
 update-binfmts   binfmt-support

@@ -109,7 +109,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Image(args) => pipeline::run(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Push(args) => push::run(args, &store()?, &progress),
-        Command::Fetch(args) => prepare::fetch(args, &store()?, &progress),
+        Command::Fetch(args) => prepare::fetch(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Lock(args) => prepare::lock(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Inspect(args) => inspect::run(args, &store()?, &progress),
         Command::Images(args) => images::run(args),

@@ -2,13 +2,16 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    },
     path::{Path, PathBuf},
 };
 
-use crate::error::EditError;
+use crate::{attributes, error::EditError};
 
 /// A complete file in the folder of another; removed when it is dropped without a rename.
 pub(crate) struct Beside {
@@ -18,12 +21,25 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// `bytes` with this mode and the owner of another file, safely on the disk.
-    pub(crate) fn write(target: &Path, bytes: &[u8], owner: Option<&Metadata>, mode: u32) -> Result<Self, EditError> {
+    /// `bytes`, safely on the disk, with this mode. With `like`, a file, it has that one's owner and attributes, and only
+    /// those bits of `mode` that it has too.
+    pub(crate) fn write(target: &Path, bytes: &[u8], like: Option<&File>, mode: u32) -> Result<Self, EditError> {
+        remove_left(target);
         let mut beside =
-            Self::create(target, 0o600).map_err(|error| EditError::ReadOnlyFolder(folder(target).to_owned(), error))?;
-        beside.fill(bytes, owner, mode).map_err(|error| failed(target, error))?;
+            Self::create_locked(target).map_err(|error| EditError::ReadOnlyFolder(folder(target).to_owned(), error))?;
+        beside.fill(bytes, like, mode).map_err(|error| failed(target, error))?;
         Ok(beside)
+    }
+
+    /// One that [`remove_left`] spares as long as it is open.
+    fn create_locked(target: &Path) -> io::Result<Self> {
+        loop {
+            let beside = Self::create(target, 0o600)?;
+            let is_locked_by_other = matches!(beside.file.try_lock(), Err(TryLockError::WouldBlock));
+            if !is_locked_by_other && beside.file.metadata()?.nlink() > 0 {
+                return Ok(beside);
+            }
+        }
     }
 
     fn create(target: &Path, mode: u32) -> io::Result<Self> {
@@ -31,9 +47,8 @@ impl Beside {
         // job that share a file system tend to have the same process id, each in its own container.
         let mut attempt = 0;
         loop {
-            let mut name = OsString::from(".");
-            name.push(target.file_name().unwrap_or_default());
-            name.push(format!(".fmtk-{}-{attempt}", std::process::id()));
+            let mut name = passing_name(target);
+            name.push(format!("{}-{attempt}", std::process::id()));
             let path = folder(target).join(name);
             match OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
                 Ok(file) => return Ok(Self { path, file, renamed: false }),
@@ -43,25 +58,25 @@ impl Beside {
         }
     }
 
-    fn fill(&mut self, bytes: &[u8], owner: Option<&Metadata>, mode: u32) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        let own = self.file.metadata()?;
-        if let Some(owner) = owner.filter(|owner| (own.uid(), own.gid()) != (owner.uid(), owner.gid())) {
-            fchown(&self.file, Some(owner.uid()), Some(owner.gid()))?;
+    fn fill(&mut self, bytes: &[u8], like: Option<&File>, mut mode: u32) -> io::Result<()> {
+        if let Some(like) = like {
+            let (own, theirs) = (self.file.metadata()?, like.metadata()?);
+            if (own.uid(), own.gid()) != (theirs.uid(), theirs.gid()) {
+                fchown(&self.file, Some(theirs.uid()), Some(theirs.gid()))?;
+            }
+            attributes::copy(like, &self.file)?;
+            mode &= theirs.mode();
         }
-        // After the owner, because changing that takes setuid and setgid away.
+        // An access control list may have let others in, who are not to read a secret.
+        self.file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        self.file.write_all(bytes)?;
+        // Last: another owner takes setuid and setgid away, and the mask of such a list is part of the mode.
         self.file.set_permissions(fs::Permissions::from_mode(mode & 0o7777))?;
         self.file.sync_all()
     }
 
     /// Takes the place of whatever is at `to`.
-    pub(crate) fn rename(self, to: &Path) -> Result<(), EditError> {
-        self.take_place(to).map_err(|error| failed(to, error))?;
-        sync_folder(to);
-        Ok(())
-    }
-
-    fn take_place(mut self, to: &Path) -> io::Result<()> {
+    pub(crate) fn rename(mut self, to: &Path) -> io::Result<()> {
         fs::rename(&self.path, to)?;
         self.renamed = true;
         Ok(())
@@ -97,7 +112,36 @@ impl Drop for Beside {
 pub fn replace(target: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut beside = Beside::create(target, mode)?;
     fill(&mut beside.file)?;
-    beside.take_place(target)
+    beside.rename(target)
+}
+
+/// The start of the names of files beside `target`.
+fn passing_name(target: &Path) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(".fmtk-");
+    name
+}
+
+/// Removes what runs that were killed have left beside `target`: whoever still works has locked theirs. Process ids would
+/// not tell, because the folder may be shared by containers.
+fn remove_left(target: &Path) {
+    let start = passing_name(target);
+    let Ok(entries) = fs::read_dir(folder(target)) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let rest = name.as_bytes().strip_prefix(start.as_bytes());
+        let is_ours = rest.is_some_and(|rest| rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-')));
+        if !is_ours || !entry.file_type().is_ok_and(|it| it.is_file()) {
+            continue;
+        }
+        // One that can't be opened, locked or removed stays: it is not for this run to judge.
+        if let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn folder(of: &Path) -> &Path {
@@ -109,7 +153,7 @@ pub(crate) fn failed(path: &Path, error: io::Error) -> EditError {
 }
 
 /// Some file systems can't sync a folder; the rename is done either way, only a power cut could undo it.
-fn sync_folder(of: &Path) {
+pub(crate) fn sync_folder(of: &Path) {
     if let Some(folder) = of.parent() {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
@@ -118,6 +162,21 @@ fn sync_folder(of: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_run_has_left_goes_and_what_another_works_on_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a");
+        for name in [".a.fmtk-77-0", ".a.fmtk-notes", ".ab.fmtk-77-0"] {
+            fs::write(folder.path().join(name), "left").unwrap();
+        }
+        let at_work = Beside::write(&target, b"one", None, 0o600).unwrap();
+        Beside::write(&target, b"two", None, 0o600).unwrap().rename(&target).unwrap();
+        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        let own = at_work.path.file_name().unwrap().to_owned();
+        assert_eq!(names, [own, ".a.fmtk-notes".into(), ".ab.fmtk-77-0".into(), "a".into()]);
+    }
 
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {

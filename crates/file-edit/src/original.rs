@@ -3,13 +3,14 @@
 use std::{
     fs::{self, File, FileTimes, Metadata, OpenOptions},
     io::{self, Read},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    beside::{Beside, failed},
+    beside::{Beside, failed, sync_folder},
     error::EditError,
+    signals::Held,
 };
 
 /// A file as it was read.
@@ -31,6 +32,10 @@ impl Original {
         if !fs::metadata(&target).map_err(failed)?.is_file() {
             return Err(EditError::NotAFile(target));
         }
+        let old_text = old_text(&target);
+        if fs::symlink_metadata(&old_text).is_ok() {
+            return Err(EditError::HalfWritten(target, old_text));
+        }
         let (bytes, _) = read(&target, limit).map_err(failed)?;
         if bytes.len() > limit {
             return Err(EditError::TooLarge(target, limit));
@@ -48,8 +53,9 @@ impl Original {
 
     /// Whether [`Original::replace`] may do its work, as far as that can be known before.
     pub fn check_writable(&self) -> Result<(), EditError> {
-        self.open_for_writing()?;
-        Beside::write(&self.target, b"", None, 0o600).map(drop)
+        let _held = Held::back();
+        let file = self.open_for_writing()?;
+        Beside::write(&self.target, b"", Some(&file), 0o600).map(drop)
     }
 
     fn open_for_writing(&self) -> Result<File, EditError> {
@@ -60,12 +66,14 @@ impl Original {
 
     /// Puts `new` in place of the file, and the old text to `backup` where one is named.
     ///
-    /// The new text comes with the mode and the owner of the old one, by a rename, so that whoever opens the file has one
-    /// or the other. A symbolic link stays and its target is replaced; of several hard links only the one named gets the
-    /// new text. Access control lists and other extended attributes do not come along. The backup has mode, owner and
-    /// times of the file; one that is there already must be the same text.
+    /// The new text comes with mode, owner and extended attributes of the old one, by a rename, so that whoever opens the
+    /// file has one or the other. A symbolic link stays and its target is replaced; of several hard links only the one
+    /// named gets the new text. A file that is a mount point can't be replaced: it is overwritten, and while that lasts the
+    /// old text is beside it as `NAME.fmtk-old`. The backup has mode, owner, attributes and times of the file; one that is
+    /// there already must be the same text.
     ///
-    /// On an error the file is as it was, also where it has changed since it was read.
+    /// SIGHUP, SIGINT and SIGTERM wait until it is done. On an error the file is as it was, also where it has changed since
+    /// it was read.
     pub fn replace(&self, new: &[u8], backup: Option<&Path>) -> Result<(), EditError> {
         self.put(new, backup, 0o7777)
     }
@@ -76,35 +84,60 @@ impl Original {
     }
 
     fn put(&self, new: &[u8], backup: Option<&Path>, modes: u32) -> Result<(), EditError> {
+        let _held = Held::back();
         let target = &self.target;
         // A rename would succeed on a file that may not be written; whoever made it so did not expect that.
-        self.open_for_writing()?;
+        let file = self.open_for_writing()?;
         // Only now is it known which file it is: opened for writing, one of a lower layer of an overlay file system, as
         // in every container, is copied to the upper one and has another device, number and time of change from then on.
         let (bytes, metadata) = read(target, self.limit).map_err(|error| EditError::Read(target.clone(), error))?;
         if bytes != self.bytes {
             return Err(EditError::ChangedMeanwhile(target.clone()));
         }
-        let new = Beside::write(target, new, Some(&metadata), metadata.mode() & modes)?;
-        let copy = backup.map(|backup| self.copy(backup, &metadata)).transpose()?.flatten();
+        let beside = Beside::write(target, new, Some(&file), modes)?;
+        let copy = backup.map(|backup| self.copy(backup, &file)).transpose()?.flatten();
         if !fs::metadata(target).is_ok_and(|now| is_same(&now, &metadata)) {
             return Err(EditError::ChangedMeanwhile(target.clone()));
         }
         if let (Some(copy), Some(backup)) = (copy, backup) {
-            copy.rename(backup)?;
+            copy.rename(backup).map_err(|error| failed(backup, error))?;
         }
-        new.rename(target)
+        match beside.rename(target) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => self.overwrite(&file, new, modes),
+            renamed => renamed.map_err(|error| failed(target, error)),
+        }?;
+        sync_folder(target);
+        Ok(())
+    }
+
+    /// Writes `new` into the file itself.
+    fn overwrite(&self, file: &File, new: &[u8], modes: u32) -> Result<(), EditError> {
+        let old_text = old_text(&self.target);
+        Beside::write(&self.target, &self.bytes, Some(file), modes)?.link(&old_text)?;
+        let write = |bytes: &[u8]| {
+            file.write_all_at(bytes, 0)?;
+            file.set_len(bytes.len() as u64)?;
+            file.sync_all()
+        };
+        let allow = || file.set_permissions(fs::Permissions::from_mode(file.metadata()?.mode() & modes));
+        if let Err(error) = allow().and_then(|()| write(new)) {
+            write(&self.bytes).map_err(|_| EditError::HalfWritten(self.target.clone(), old_text.clone()))?;
+            // Whole again; the copy is not needed.
+            let _ = fs::remove_file(&old_text);
+            return Err(failed(&self.target, error));
+        }
+        fs::remove_file(&old_text).map_err(|_| EditError::HalfWritten(self.target.clone(), old_text))
     }
 
     /// The copy that is to become the backup, unless that is there.
-    fn copy(&self, backup: &Path, metadata: &Metadata) -> Result<Option<Beside>, EditError> {
+    fn copy(&self, backup: &Path, file: &File) -> Result<Option<Beside>, EditError> {
         if fs::symlink_metadata(backup).is_ok() {
             let is_file = fs::metadata(backup).is_ok_and(|it| it.is_file());
             let same = is_file && read(backup, self.limit).is_ok_and(|(old, _)| old == self.bytes);
             return if same { Ok(None) } else { Err(EditError::BackupInTheWay(backup.to_owned())) };
         }
-        let copy = Beside::write(&self.target, &self.bytes, Some(metadata), metadata.mode())?;
-        let times = metadata.modified().map(|time| FileTimes::new().set_modified(time));
+        let copy = Beside::write(&self.target, &self.bytes, Some(file), 0o7777)?;
+        let times = file.metadata().and_then(|it| it.modified()).map(|time| FileTimes::new().set_modified(time));
         times.and_then(|times| copy.file.set_times(times)).map_err(|error| failed(&copy.path, error))?;
         Ok(Some(copy))
     }
@@ -112,7 +145,15 @@ impl Original {
 
 /// Makes the file `path` with these bytes and this mode, where nothing is yet.
 pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), EditError> {
+    let _held = Held::back();
     Beside::write(path, bytes, None, mode)?.link(path)
+}
+
+/// Where the old text of the file is while the file is overwritten.
+fn old_text(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".fmtk-old");
+    name.into()
 }
 
 /// The bytes of a file, one more than `limit` at most, and what it was when they were read.
@@ -132,7 +173,7 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use rustix::fs::{XattrFlags, getxattr, removexattr, setxattr};
 
     use super::*;
 
@@ -169,6 +210,75 @@ mod tests {
         fs::rename(folder.path().join("copied"), &path).unwrap();
         original.replace(b"new", None).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    /// An access control list as the kernel has it: what owner, user 1000, group, mask and others may do.
+    fn access_list(mask: u8) -> Vec<u8> {
+        let entry = |tag: u8, may: u8, id: u32| [&[tag, 0, may, 0][..], &id.to_le_bytes()].concat();
+        let of_nobody = u32::MAX;
+        let entries = [
+            entry(0x01, 6, of_nobody),
+            entry(0x02, 6, 1000),
+            entry(0x04, 4, of_nobody),
+            entry(0x10, mask, of_nobody),
+            entry(0x20, 0, of_nobody),
+        ];
+        [&2u32.to_le_bytes()[..], &entries.concat()].concat()
+    }
+
+    #[test]
+    fn attributes_and_access_control_lists_stay_and_no_list_comes_from_the_folder() {
+        const ACCESS: &str = "system.posix_acl_access";
+        let set = |path: &Path, name: &str, value: &[u8]| setxattr(path, name, value, XattrFlags::empty());
+        let value = |path: &Path, name: &str| {
+            let mut value = [0; 100];
+            getxattr(path, name, &mut value[..]).ok().map(|length| value[..length].to_vec())
+        };
+        let (folder, path, original) = original();
+        let backup = folder.path().join("backup");
+        // Not every file system of a temporary folder has attributes.
+        if set(&path, "user.note", b"kept").is_err() || set(&path, ACCESS, &access_list(6)).is_err() {
+            return;
+        }
+        set(folder.path(), "system.posix_acl_default", &access_list(6)).unwrap();
+        original.replace(b"new", Some(&backup)).unwrap();
+        for file in [&path, &backup] {
+            assert_eq!(value(file, "user.note"), Some(b"kept".to_vec()));
+            assert_eq!((value(file, ACCESS), mode(file)), (Some(access_list(6)), 0o660));
+        }
+        Original::read(&path, 100).unwrap().replace_private(b"secret").unwrap();
+        assert_eq!((value(&path, ACCESS), mode(&path)), (Some(access_list(0)), 0o600));
+
+        let plain = folder.path().join("plain");
+        fs::write(&plain, "old").unwrap();
+        removexattr(&plain, ACCESS).unwrap();
+        fs::set_permissions(&plain, fs::Permissions::from_mode(0o640)).unwrap();
+        Original::read(&plain, 100).unwrap().replace(b"new", None).unwrap();
+        assert_eq!((value(&plain, ACCESS), mode(&plain)), (None, 0o640));
+    }
+
+    #[test]
+    fn a_mount_point_is_overwritten_and_one_that_was_left_half_written_is_named() {
+        let (folder, path, original) = original();
+        let (inode, old_text) = (fs::metadata(&path).unwrap().ino(), folder.path().join("file.fmtk-old"));
+        let file = original.open_for_writing().unwrap();
+        for new in [&b"a longer text"[..], b"ab"] {
+            original.overwrite(&file, new, 0o7777).unwrap();
+            assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino()), (new.to_vec(), inode));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+        original.overwrite(&file, b"secret", 0o700).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        // Neither text can be written: what was read is kept, and no run takes the rest for the file.
+        let error = original.overwrite(&File::open(&path).unwrap(), b"new", 0o7777).unwrap_err();
+        assert_eq!(
+            error.to_string().replace(folder.path().to_str().unwrap(), ""),
+            "`/file` may be half-written; its old text is `/file.fmtk-old`: move that back"
+        );
+        assert_eq!(fs::read(&old_text).unwrap(), b"old");
+        assert!(matches!(Original::read(&path, 100), Err(EditError::HalfWritten(..))));
+        assert!(matches!(original.overwrite(&file, b"new", 0o7777), Err(EditError::ChangedMeanwhile(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"secret");
     }
 
     #[test]

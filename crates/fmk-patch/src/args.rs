@@ -9,14 +9,10 @@ use lexopt::{Arg, Parser, ValueExt};
 /// What `--help` says.
 pub const HELP: &str = include_str!("help.txt");
 
-/// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Invocation {
-    /// The text above.
     Help,
-    /// The version.
     Version,
-    /// Work on files.
     Run(Work),
 }
 
@@ -25,13 +21,11 @@ pub enum Invocation {
 pub struct Work {
     /// Scripts and folders, at least one.
     pub paths: Vec<PathBuf>,
-    /// The edits to make.
     pub edits: Edits,
     /// Whether anything is written.
     pub mode: Mode,
     /// Whether old texts are kept.
     pub backup: Backup,
-    /// How the report looks.
     pub format: Format,
 }
 
@@ -44,24 +38,16 @@ pub enum Mode {
     Check,
     /// The changes are printed.
     Diff,
-    /// It is reported.
     DryRun,
 }
 
-/// How a report looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
     Human,
-    /// For programs.
     Json,
 }
 
-/// Reads the arguments that follow the program's name.
-///
-/// # Errors
-///
-/// A message about the first argument that is wrong.
+/// Reads the arguments that follow the program's name. The error is about the first that is wrong.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, lexopt::Error> {
     let mut parser = Parser::from_args(arguments);
     let mut work =

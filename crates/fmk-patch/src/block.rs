@@ -56,6 +56,7 @@ pub fn mentions(script: &Script<'_>) -> Vec<TextSize> {
 /// The lines of a block that does what the edit would, `mention` being the only place that names the variable.
 pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>, own: Body<'_>, mention: TextSize) -> Result<Vec<usize>, Status> {
     let conflict = |what: &str| script.conflict(mention, format_args!("{KEY} is {what}"));
+    let is_copy = own.is_copy();
     for body in own.with_helpers(script, fmk) {
         let Some(stmt) = body.steps().find(|stmt| stmt.range().contains(mention)) else { continue };
         let Some(path) = body.path_set_by(stmt) else { break };
@@ -70,6 +71,11 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>, own: Body<'_>, mention: TextSiz
         };
         let created = body.steps().find(creates);
         let created = created.ok_or_else(|| conflict("set, but nothing recognised there creates its folder,"))?;
+        if !is_copy && stmt.is_expr_stmt() && folder_created_by(created).is_some_and(|folder| body.is_entry(folder)) {
+            return Err(conflict(
+                "looked up in an environment that is no copy of `os.environ` and lacks it where it is preset,",
+            ));
+        }
         let mut lines = vec![script.line(stmt.start()), script.line(created.start())];
         lines.sort_unstable();
         return Ok(lines);
@@ -83,7 +89,7 @@ pub struct Body<'a> {
     /// What it calls the instance, if it has one.
     instance: Option<&'a str>,
     /// What it calls the environment, and where that begins.
-    environment: &'a str,
+    pub environment: &'a str,
     begins: TextSize,
     /// What is assigned to the names that are bound just once, by a statement outside all blocks.
     assigned: HashMap<&'a str, &'a Expr>,
@@ -99,11 +105,16 @@ impl<'a> Body<'a> {
             needs::check_bindings(script, function, &bindings, &[(instance, 1)])?;
         }
         let mut assigned = HashMap::new();
-        for assign in function.body.iter().filter_map(Stmt::as_assign_stmt) {
-            if let [Expr::Name(name)] = &assign.targets[..]
+        for stmt in &function.body {
+            let (targets, value) = match stmt {
+                Stmt::Assign(it) => (&it.targets[..], Some(&it.value)),
+                Stmt::AnnAssign(it) => (std::slice::from_ref(&*it.target), it.value.as_ref()),
+                _ => continue,
+            };
+            if let ([Expr::Name(name)], Some(value)) = (targets, value)
                 && bindings.of(&name.id).len() == 1
             {
-                assigned.insert(name.id.as_str(), &*assign.value);
+                assigned.insert(name.id.as_str(), &**value);
             }
         }
         let begins = bindings.of(environment).first().copied().unwrap_or(function.start());
@@ -155,10 +166,40 @@ impl<'a> Body<'a> {
         matches!(expr, Expr::Subscript(it) if is_dotted(&it.value, self.environment) && is_string(&it.slice, KEY))
     }
 
-    /// What `stmt` sets [`KEY`] to.
+    /// Whether the environment begins as a copy of the process's own.
+    pub fn is_copy(&self) -> bool {
+        let is_environ = |expr: &Expr| is_dotted(expr, "os.environ");
+        match self.assigned.get(self.environment) {
+            Some(Expr::Call(call)) => {
+                let copies = ["dict", "copy.copy", "copy.deepcopy"].iter().any(|name| is_dotted(&call.func, name));
+                is_dotted(&call.func, "os.environ.copy")
+                    || (copies && call.arguments.args.first().is_some_and(is_environ))
+            }
+            Some(Expr::Dict(dict)) => dict.items.iter().any(|item| item.key.is_none() && is_environ(&item.value)),
+            value => value.copied().is_some_and(is_environ),
+        }
+    }
+
+    /// Whether some variable of the environment is just `self.name`.
+    pub fn is_in_environment(&self, name: &str) -> bool {
+        let is_variable =
+            |target: &Expr| matches!(target, Expr::Subscript(it) if is_dotted(&it.value, self.environment));
+        let is_it = |value: &Expr| matches!(value, Expr::Attribute(it) if it.attr.as_str() == name);
+        self.steps().filter_map(Stmt::as_assign_stmt).any(|it| it.targets.iter().all(is_variable) && is_it(&it.value))
+    }
+
+    /// What `stmt` sets [`KEY`] to, unless it is preset.
     fn path_set_by<'s>(&self, stmt: &'s Stmt) -> Option<&'s Expr> {
         if let Stmt::Assign(assign) = stmt {
-            return matches!(&assign.targets[..], [target] if self.is_entry(target)).then_some(&*assign.value);
+            let mut path = &*assign.value;
+            if let Expr::Call(call) = path
+                && is_dotted(&call.func, "os.environ.get")
+                && let [key, default] = &*call.arguments.args
+                && is_string(key, KEY)
+            {
+                path = default;
+            }
+            return matches!(&assign.targets[..], [target] if self.is_entry(target)).then_some(path);
         }
         let call = as_call(stmt)?;
         match (self.own_method(call)?, &*call.arguments.args, &*call.arguments.keywords) {

@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 
 use file_edit::Splice;
-use ruff_python_ast::{Expr, ExprCall};
-use ruff_text_size::{Ranged, TextSize};
+use ruff_python_ast::{Expr, ExprCall, StmtFunctionDef, StmtWith};
+use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::bindings::Bindings;
 use crate::edit::{Status, Verdict};
 use crate::needs;
-use crate::script::{CLASS, Fmk, Script, expressions, expressions_in, is_dotted, is_string, statements_of_scope};
+use crate::script::{
+    CLASS, Fmk, Script, expressions, expressions_in, is_dotted, is_string, named, statements_of_scope,
+};
+use crate::starts::{self, Ranges};
 
 const METHOD: &str = "run";
 const SWITCH: &str = "switch_directory";
@@ -27,9 +30,11 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
     let instance = fmk.instance_in(method)?;
     needs::check_bindings(script, method, &Bindings::of_function(method), &[(instance, 1), ("os", 0)])?;
     let withs = statements_of_scope(&method.body).into_iter().filter_map(|stmt| stmt.as_with_stmt());
-    let items = withs.flat_map(|with| &with.items).filter_map(|item| item.context_expr.as_call_expr());
-    let calls: Vec<&ExprCall> = items.filter(|call| is_dotted(&call.func, &format!("{instance}.{SWITCH}"))).collect();
-    let known: HashSet<TextSize> = calls.iter().map(|call| call.func.start()).collect();
+    let items = withs.flat_map(|with| with.items.iter().map(move |item| (with, item.context_expr.as_call_expr())));
+    let is_switch = |call: &&ExprCall| is_dotted(&call.func, &format!("{instance}.{SWITCH}"));
+    let switches: Vec<(&StmtWith, &ExprCall)> =
+        items.filter_map(|(with, call)| Some((with, call.filter(is_switch)?))).collect();
+    let known: HashSet<TextSize> = switches.iter().map(|(_, call)| call.func.start()).collect();
     if let Some(stray) = uses.iter().find(|at| !known.contains(at)) {
         let what =
             format_args!("`{SWITCH}` is used other than in a `with {instance}.{SWITCH}(…)` of `{CLASS}.{METHOD}`");
@@ -38,7 +43,7 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
     let mut present = Vec::new();
     let mut lines = Vec::new();
     let mut splices = Vec::new();
-    for call in calls {
+    for (_, call) in &switches {
         let line = script.line(call.start());
         let argument = only_argument(script, call)?;
         if is_code_cwd(argument) {
@@ -48,6 +53,7 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
             lines.push(line);
         }
     }
+    check_starts(fmk, method, &switches)?;
     if splices.is_empty() {
         return Ok(Status::AlreadyApplied { lines: present }.into());
     }
@@ -55,14 +61,26 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
     Ok(Verdict { status: Status::Applied { lines }, splices })
 }
 
-/// Where `name` is used, be it as a name or as an attribute.
-fn named(exprs: &[&Expr], name: &str) -> Vec<TextSize> {
-    let is_it = |expr: &&&Expr| match expr {
-        Expr::Attribute(it) => it.attr.as_str() == name,
-        Expr::Name(it) => it.id == name,
-        _ => false,
+/// What `FMK.run` starts must be started in one of its `with`, and stay in that folder.
+fn check_starts(fmk: &Fmk<'_>, method: &StmtFunctionDef, switches: &[(&StmtWith, &ExprCall)]) -> Result<(), Status> {
+    let conflict = |at: &ExprCall, what: &str| {
+        Err(fmk.script.conflict(at.start(), format_args!("{what} the `with self.{SWITCH}(…)`")))
     };
-    exprs.iter().filter(is_it).map(|expr| expr.start()).collect()
+    let exprs = expressions(&method.body);
+    let starts = starts::starts(&exprs);
+    // What runs later, when the `with` may have ended.
+    let later = exprs.iter().filter(|it| it.is_lambda_expr() || it.is_generator_expr()).map(Ranged::range);
+    let functions = statements_of_scope(&method.body).into_iter().filter(|it| it.is_function_def_stmt());
+    let later = Ranges::new(later.chain(functions.map(Ranged::range)));
+    let held = Ranges::new(switches.iter().map(|(with, switch)| TextRange::new(switch.end(), with.end())));
+    let is_in = |start: &ExprCall| held.contain(start.range()) && !later.contain(start.range());
+    if let Some(start) = starts.iter().find(|start| !is_in(start)) {
+        return conflict(start, "a process is started outside");
+    }
+    if let ([], [(_, first), ..]) = (&starts[..], switches) {
+        return conflict(first, "nothing recognised starts a process in");
+    }
+    starts::check_folder(fmk, method, &starts)
 }
 
 /// The argument that is to be replaced, of which nothing else may be needed.
@@ -101,15 +119,14 @@ fn without_switch(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status>
     if let Some(at) = named(&everywhere, SWITCH).first() {
         return Err(script.conflict(*at, format_args!("`{SWITCH}` is used outside `{CLASS}.{METHOD}`")));
     }
-    let in_class = named(&expressions(&fmk.class.body), "Popen");
-    match in_class.first().or(named(&everywhere, "Popen").first()) {
-        Some(at) => {
-            let reason = format!("no `{SWITCH}` around Popen at line {}", script.line(*at));
-            Ok(Status::NotApplicable { reason }.into())
-        }
-        None => {
-            let what = format_args!("no `with self.{SWITCH}(…)` in `{CLASS}.{METHOD}`");
-            Err(script.not_found(fmk.method(METHOD)?.name.start(), what))
-        }
-    }
+    let in_class = expressions(&fmk.class.body);
+    let method = fmk.method(METHOD)?;
+    let exprs = if named(&in_class, "Popen").is_empty() { everywhere } else { in_class };
+    let Some(at) = named(&exprs, "Popen").first().copied() else {
+        let what = format_args!("no `with self.{SWITCH}(…)` in `{CLASS}.{METHOD}`");
+        return Err(script.not_found(method.name.start(), what));
+    };
+    starts::check_folder(fmk, method, &starts::starts(&exprs))?;
+    let reason = format!("no `{SWITCH}` around Popen at line {}", script.line(at));
+    Ok(Status::NotApplicable { reason }.into())
 }

@@ -73,19 +73,13 @@ pub fn judge_file(path: &Path, which: Edits) -> Result<FileReport, FileError> {
 
 /// Judges `path`, a script or the folder of a `fmk.py`, and replaces the file when the judgement says so.
 ///
-/// The new text comes with the mode and the owner of the old one, by a rename, so that whoever opens the file has one or
-/// the other. A symbolic link stays and its target is replaced; of several hard links only the one named gets the new
-/// text. Access control lists and other extended attributes do not come along. A file that needs no change is not touched.
+/// See [`Original::replace`] for what stays. A file that needs no change is not touched.
 ///
 /// # Errors
 ///
 /// [`FileError`] if the file can't be read, its text is refused, or it can't be replaced; the file is as it was then.
 pub fn patch_file(path: &Path, which: Edits, backup: Backup) -> Result<FileReport, FileError> {
-    replace(judge(path, which)?, backup)
-}
-
-/// Puts the output of `judged` in place of the file.
-fn replace((original, mut judged): (Original, FileReport), backup: Backup) -> Result<FileReport, FileError> {
+    let (original, mut judged) = judge(path, which)?;
     let Some(output) = &judged.report.output else { return Ok(judged) };
     let mut name = judged.target.as_os_str().to_owned();
     name.push(BACKUP_SUFFIX);
@@ -111,23 +105,4 @@ fn judge(path: &Path, which: Edits) -> Result<(Original, FileReport), FileError>
     let report = patch(&original.bytes, which).map_err(|reason| refused(&original.target, reason))?;
     let (target, source) = (original.target.clone(), original.bytes.clone());
     Ok((original, FileReport { target, source, report, written: false, backup: None }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = include_str!("../tests/shapes/pristine.py");
-
-    #[test]
-    fn a_change_by_someone_else_is_not_lost() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(SCRIPT_NAME);
-        fs::write(&path, TEXT).unwrap();
-        let judged = judge(folder.path(), Edits::ALL).unwrap();
-        fs::write(&path, "import os\n").unwrap();
-        let error = replace(judged, Backup::Keep).unwrap_err();
-        assert!(matches!(error, FileError::Edit(EditError::ChangedMeanwhile(_))), "{error}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
 }

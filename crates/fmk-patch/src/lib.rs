@@ -16,8 +16,9 @@ mod patch;
 mod refused;
 mod script;
 mod source;
+mod starts;
 
-pub use file_edit::{EditError, Splice, name_in_diff, unified_diff};
+pub use file_edit::{EditError, Splice, name_in_diff, printable, unified_diff};
 
 pub use edit::{Edit, Edits, Status, UnknownEdit};
 pub use file::{BACKUP_SUFFIX, Backup, FileError, FileReport, SCRIPT_NAME, judge_file, patch_file};

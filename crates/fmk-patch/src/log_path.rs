@@ -16,15 +16,23 @@ const METHOD: &str = "gen_env_for_fmk";
 /// The variables that the new statements assign.
 const VARIABLES: [&str; 2] = ["log_dir", "process_log_path"];
 
-/// Appendix B of the manual, word for word but for the names of the instance and of the environment.
-fn statements(instance: &str, environment: &str) -> [String; 4] {
+/// Appendix B of the manual, word for word but for the names of the instance and of the environment where its words are
+/// right: they add the rank's id to text, and leave an environment that is not a copy without a variable that is preset.
+fn statements(fmk: &Fmk<'_>, instance: &str, body: &Body<'_>) -> [String; 4] {
+    let environment = body.environment;
+    let text = |name: &str| match needs::is_text(fmk, name, body.is_in_environment(name)) {
+        true => format!("{instance}.{name}"),
+        false => format!("str({instance}.{name})"),
+    };
+    let (job, rank) = (text("job_id"), text("rank_id"));
     [
         "log_dir = FMK.get_log_dir()".to_owned(),
-        format!(
-            "process_log_path = os.path.join(log_dir, {instance}.job_id, 'ascend', 'process_log', 'rank_' + {instance}.rank_id)"
-        ),
-        format!("FMK.set_env_if_not_exist({environment}, 'ASCEND_PROCESS_LOG_PATH', process_log_path)"),
-        format!("os.makedirs({environment}['ASCEND_PROCESS_LOG_PATH'], exist_ok=True)"),
+        format!("process_log_path = os.path.join(log_dir, {job}, 'ascend', 'process_log', 'rank_' + {rank})"),
+        match body.is_copy() {
+            true => format!("FMK.set_env_if_not_exist({environment}, '{KEY}', process_log_path)"),
+            false => format!("{environment}['{KEY}'] = os.environ.get('{KEY}', process_log_path)"),
+        },
+        format!("os.makedirs({environment}['{KEY}'], exist_ok=True)"),
     ]
 }
 
@@ -48,7 +56,7 @@ pub fn judge<'a>(script: &'a Script<'a>, fmk: &Fmk<'a>) -> Result<Verdict, Statu
     needs::check_attribute(script, fmk, "job_id")?;
     needs::check_attribute(script, fmk, "rank_id")?;
     needs::check_os(script, fmk)?;
-    let insertion = insertion(script, stmt, instance, environment)?;
+    let insertion = insertion(script, stmt, &statements(fmk, instance, &body))?;
     let lines = vec![script.line(stmt.start())];
     Ok(Verdict { status: Status::Applied { lines }, splices: vec![insertion] })
 }
@@ -88,7 +96,7 @@ fn check_variables(script: &Script<'_>, method: &StmtFunctionDef) -> Result<(), 
     }
 }
 
-fn insertion(script: &Script<'_>, stmt: &StmtReturn, instance: &str, environment: &str) -> Result<Splice, Status> {
+fn insertion(script: &Script<'_>, stmt: &StmtReturn, statements: &[String]) -> Result<Splice, Status> {
     let text = script.text.as_bytes();
     let at = stmt.start().to_usize();
     let start = start_of_line(text, at);
@@ -102,7 +110,7 @@ fn insertion(script: &Script<'_>, stmt: &StmtReturn, instance: &str, environment
         ending => ending,
     };
     let mut new = Vec::new();
-    for statement in statements(instance, environment) {
+    for statement in statements {
         new.extend_from_slice(indentation);
         new.extend_from_slice(statement.as_bytes());
         new.extend_from_slice(ending);

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Format, Invocation, Mode, Work};
-use fmk_patch::{judge_file, name_in_diff, patch_file, unified_diff};
+use fmk_patch::{judge_file, name_in_diff, patch_file, printable, unified_diff};
 use report::Entry;
 
 /// Exit code for an edit that is not applied, or would change something under `--check`.
@@ -22,7 +22,8 @@ fn main() -> ExitCode {
         Ok(Invocation::Version) => print(concat!("fmk-patch ", env!("CARGO_PKG_VERSION"), "\n").as_bytes(), 0),
         Ok(Invocation::Run(work)) => run(&work),
         Err(wrong) => {
-            complain(&format!("{wrong}\nhint: run `fmk-patch --help`"));
+            complain(&wrong.to_string());
+            let _ = writeln!(io::stderr(), "hint: run `fmk-patch --help`");
             Ok(USAGE)
         }
     };
@@ -69,7 +70,7 @@ fn run(work: &Work) -> io::Result<u8> {
 
 fn complain(message: &str) {
     // Nobody is left to tell when stderr is closed; the exit code still says it.
-    let _ = writeln!(io::stderr(), "error: {message}");
+    let _ = writeln!(io::stderr(), "error: {}", printable(message));
 }
 
 /// `code` once `bytes` are written.

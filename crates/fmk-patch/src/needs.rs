@@ -62,24 +62,38 @@ pub fn check_static_method(script: &Script<'_>, fmk: &Fmk<'_>, name: &str, count
     Err(script.conflict(method.name.start(), what))
 }
 
-/// `self.name` must be something that the class assigns, and no number, as a path is made of it.
+/// `self.name` must be something that the class sets, be it a field or a property.
 pub fn check_attribute(script: &Script<'_>, fmk: &Fmk<'_>, name: &str) -> Result<(), Status> {
-    let is_it = |expr: &Expr| matches!(expr, Expr::Attribute(it) if it.attr.as_str() == name && it.ctx.is_store());
-    if !expressions(&fmk.class.body).into_iter().any(is_it) {
-        return Err(
-            script.conflict(fmk.class.name.start(), format_args!("`self.{name}` is never set in class `{CLASS}`"))
-        );
+    let plain = fmk.methods().find(|method| method.name.as_str() == name && method.decorator_list.is_empty());
+    if let Some(method) = plain {
+        return Err(script.conflict(method.name.start(), format_args!("`{CLASS}.{name}` is a method")));
     }
-    for stmt in fmk.methods().flat_map(|method| statements_of_scope(&method.body)) {
-        let value = match stmt {
-            Stmt::Assign(it) if it.targets.iter().any(is_it) => Some(&*it.value),
-            Stmt::AnnAssign(it) if is_it(&it.target) => it.value.as_deref(),
-            _ => None,
-        };
-        let is_int = |value: &Expr| matches!(value, Expr::Call(call) if is_dotted(&call.func, "int"));
-        if let Some(value) = value.filter(|value| is_int(value) || value.is_number_literal_expr()) {
-            return Err(script.conflict(value.start(), format_args!("`self.{name}` is not a string but a number")));
-        }
+    let is_field = !Bindings::of_module(&fmk.class.body).of(name).is_empty();
+    if is_field || expressions(&fmk.class.body).into_iter().any(|expr| is_set(expr, name)) {
+        return Ok(());
     }
-    Ok(())
+    Err(script.conflict(fmk.class.name.start(), format_args!("`self.{name}` is never set in class `{CLASS}`")))
+}
+
+/// Whether `self.name` is certainly text: all that is assigned to it is. What methods of others return is, too, where the
+/// environment gets it as it is, `in_environment`: no process would start with anything else.
+pub fn is_text(fmk: &Fmk<'_>, name: &str, in_environment: bool) -> bool {
+    let everywhere = expressions(&fmk.class.body);
+    // Annotated as it may be, or turned into text on the way.
+    let is_doubtful = everywhere.iter().any(|expr| expr.is_dict_comp_expr())
+        || !Bindings::of_module(&fmk.class.body).of(name).is_empty();
+    let in_environment = in_environment && !is_doubtful;
+    let is_text = |value: &Expr| match value {
+        Expr::StringLiteral(_) | Expr::FString(_) => true,
+        Expr::Call(call) => is_dotted(&call.func, "str") || (in_environment && call.func.is_attribute_expr()),
+        value => in_environment && value.is_attribute_expr(),
+    };
+    let assigned = fmk.methods().flat_map(|method| statements_of_scope(&method.body)).filter_map(Stmt::as_assign_stmt);
+    let texts = assigned.filter(|it| is_text(&it.value) && it.targets.iter().any(|target| is_set(target, name)));
+    let count = everywhere.into_iter().filter(|expr| is_set(expr, name)).count();
+    count > 0 && texts.count() == count
+}
+
+fn is_set(expr: &Expr, name: &str) -> bool {
+    matches!(expr, Expr::Attribute(it) if it.attr.as_str() == name && it.ctx.is_store())
 }

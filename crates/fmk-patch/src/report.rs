@@ -4,14 +4,14 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
-use fmk_patch::{Edit, FileError, FileReport, Status};
+use fmk_patch::{Edit, FileError, FileReport, Status, printable};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::args::Mode;
 
 /// One file that was named, and what became of it.
 pub struct Entry<'p> {
-    /// As it was named.
     pub path: &'p Path,
     /// What was found and done.
     pub outcome: Result<FileReport, FileError>,
@@ -32,15 +32,19 @@ pub fn human(entries: &[Entry<'_>]) -> String {
     for Entry { path, outcome } in entries {
         let Ok(file) = outcome else { continue };
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{}: {}", path.display(), verdict(file));
+        let _ = writeln!(text, "{}: {}", shown(path), verdict(file));
         for (edit, status) in &file.report.edits {
-            let _ = writeln!(text, "  {edit}: {}", sentence(status, file));
+            let _ = writeln!(text, "  {edit}: {}", printable(&sentence(status, file)));
         }
         if let Some(backup) = &file.backup {
-            let _ = writeln!(text, "  old text: {}", backup.display());
+            let _ = writeln!(text, "  old text: {}", shown(backup));
         }
     }
     text
+}
+
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
 }
 
 fn verdict(file: &FileReport) -> &'static str {
@@ -61,56 +65,32 @@ fn sentence(status: &Status, file: &FileReport) -> String {
 }
 
 /// The whole as JSON, in one line.
-///
-/// # Errors
-///
-/// None that is known: a string or a number can always be written.
 pub fn json(entries: &[Entry<'_>]) -> io::Result<String> {
-    let files = entries.iter().map(FileJson::of).collect();
-    let mut text = serde_json::to_string(&RunJson { files })?;
+    let files: Vec<Value> = entries.iter().map(file_json).collect();
+    let mut text = serde_json::to_string(&json!({ "files": files }))?;
     text.push('\n');
     Ok(text)
 }
 
 #[derive(Serialize)]
-struct RunJson {
-    files: Vec<FileJson>,
-}
-
-#[derive(Serialize)]
-struct FileJson {
-    path: String,
-    /// Whether the file differs from what it should be; known also where nothing is written.
-    change: bool,
-    written: bool,
-    good: bool,
-    edits: Vec<EditJson>,
-    backup: Option<String>,
-    error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct EditJson {
+struct EditJson<'e> {
     edit: Edit,
     #[serde(flatten)]
-    status: Status,
+    status: &'e Status,
 }
 
-impl FileJson {
-    fn of(entry: &Entry<'_>) -> FileJson {
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        let edits = |file: &FileReport| {
-            file.report.edits.iter().map(|(edit, status)| EditJson { edit: *edit, status: status.clone() }).collect()
-        };
-        let file = entry.outcome.as_ref().ok();
-        FileJson {
-            path: text(entry.path),
-            change: file.is_some_and(|file| file.report.output.is_some()),
-            written: file.is_some_and(|file| file.written),
-            good: file.is_some_and(|file| file.report.is_good()),
-            edits: file.map(edits).unwrap_or_default(),
-            backup: file.and_then(|file| file.backup.as_deref()).map(text),
-            error: entry.outcome.as_ref().err().map(ToString::to_string),
-        }
-    }
+fn file_json(entry: &Entry<'_>) -> Value {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let file = entry.outcome.as_ref().ok();
+    let edits = file.map_or(&[][..], |file| &file.report.edits);
+    json!({
+        "path": text(entry.path),
+        // Whether the file differs from what it should be; known also where nothing is written.
+        "change": file.is_some_and(|file| file.report.output.is_some()),
+        "written": file.is_some_and(|file| file.written),
+        "good": file.is_some_and(|file| file.report.is_good()),
+        "edits": edits.iter().map(|(edit, status)| EditJson { edit: *edit, status }).collect::<Vec<_>>(),
+        "backup": file.and_then(|file| file.backup.as_deref()).map(text),
+        "error": entry.outcome.as_ref().err().map(ToString::to_string),
+    })
 }

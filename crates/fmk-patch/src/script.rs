@@ -77,7 +77,7 @@ fn syntax(text: &str, error: &ParseError) -> Refused {
 
 /// The class `FMK` of a script.
 pub struct Fmk<'a> {
-    script: &'a Script<'a>,
+    pub script: &'a Script<'a>,
     /// Its definition.
     pub class: &'a StmtClassDef,
     methods: BTreeMap<&'a str, Vec<&'a StmtFunctionDef>>,
@@ -152,6 +152,16 @@ pub fn is_dotted(expr: &Expr, name: &str) -> bool {
 /// Whether `expr` is the string `text`.
 pub fn is_string(expr: &Expr, text: &str) -> bool {
     matches!(expr, Expr::StringLiteral(it) if it.value.to_str() == text)
+}
+
+/// Where `name` is used, be it as a name or as an attribute.
+pub fn named(exprs: &[&Expr], name: &str) -> Vec<TextSize> {
+    let is_it = |expr: &&&Expr| match expr {
+        Expr::Attribute(it) => it.attr.as_str() == name,
+        Expr::Name(it) => it.id == name,
+        _ => false,
+    };
+    exprs.iter().filter(is_it).map(|expr| expr.start()).collect()
 }
 
 /// The statements of one scope, blocks included, but nothing of the functions and classes defined in it.

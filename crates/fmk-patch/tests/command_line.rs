@@ -57,8 +57,10 @@ impl TestFolder {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(folder.to_str().unwrap(), "ROOM");
         let code = output.status.code().unwrap();
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        self.transcript
-            .push_str(&format!("$ fmk-patch {}\n{stdout}--- stderr\n{stderr}--- exit {code}\n\n", arguments.join(" ")));
+        self.transcript.push_str(&format!(
+            "$ fmk-patch {}\n{stdout}--- stderr\n{stderr}--- exit {code}\n\n",
+            arguments.join(" ").escape_debug()
+        ));
     }
 
     fn check(&self, expected: ExpectFile) {
@@ -110,6 +112,14 @@ fn one_file_that_fails_does_not_stop_the_others() {
     test.run(&["--only", "code-cwd", "b", "c", "missing", "a", "/dev/zero"]);
     test.check(expect_file!["transcripts/failures.txt"]);
     assert!(test.read("a/fmk.py").contains("MODEL_TASK_CWD"));
+}
+
+#[test]
+fn names_do_not_move_the_cursor_or_pass_for_lines() {
+    let mut test = TestFolder::with(&[("a\u{1b}[2Jb\nhint: c/fmk.py", PRISTINE), ("d/fmk.py", "\u{7f}\n")]);
+    test.run(&["--backup", "a\u{1b}[2Jb\nhint: c", "d", "e\rf"]);
+    test.run(&["--\u{1b}"]);
+    test.check(expect_file!["transcripts/names.txt"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use wheel_layer::{InstalledWheel, WheelError};
 
 use crate::{
-    plan::{Plan, PlannedLayer, PlannedScript, PlannedWheel, above},
+    plan::{Plan, PlannedFolder, PlannedLayer, PlannedScript, PlannedWheel, above},
     resolve::{
         own_file::PlannedFile,
         tools::{self, Tool},
@@ -107,6 +107,12 @@ fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> 
             ensure!(!cann.layers.is_empty(), "CANN's installer `{}` was not run", cann.path.display());
             Ok(cann.layers.clone())
         }
+        PlannedLayer::Opened { folders } => {
+            let entry = |PlannedFolder { path, mode, uid, gid }: &PlannedFolder| {
+                tree_entry(path, *mode, *uid, *gid, TreeKind::Dir)
+            };
+            tree(store, plan, planned, folders.iter().map(entry).collect())
+        }
         PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel)),
         PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels),
         PlannedLayer::Whiteouts { paths, .. } => {
@@ -143,7 +149,14 @@ fn wheel_layers(store: &Store, plan: &Plan, wheels: &[PlannedWheel]) -> anyhow::
 
 /// A wheel that turns out to be damaged while it is read is bad input, like one that was seen to be before.
 fn damaged(error: WheelError) -> anyhow::Error {
+    const AGAIN: &str = "copy the file again from its source";
     match error {
+        WheelError::Record { ref name, .. } => {
+            let hint = format!(
+                "{AGAIN}; if it is the same there, only RECORD is wrong: put \"{name}\" into `allow.wrong_record`"
+            );
+            report::hinted(report::input(error.into()), hint)
+        }
         WheelError::Refused(_)
         | WheelError::Layer {
             source:
@@ -152,7 +165,7 @@ fn damaged(error: WheelError) -> anyhow::Error {
                 | LayerError::NotAFolder { .. }
                 | LayerError::Damaged { .. },
             ..
-        } => report::hinted(report::input(error.into()), "copy the file again from its source"),
+        } => report::hinted(report::input(error.into()), AGAIN),
         error => error.into(),
     }
 }
@@ -187,4 +200,21 @@ fn tree(store: &Store, plan: &Plan, content: impl Serialize, entries: Vec<TreeEn
     let layer = oci_image::tree_layer(store, entries, options)?;
     store.put_record("tree-layers", &key, &layer)?;
     Ok(vec![layer])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Copied again, it was as wrong as before, and nothing said what then.
+    #[test]
+    fn a_record_that_is_wrong_is_told_with_the_key_that_allows_it() {
+        let (wheel, name, files) = ("kit-1.whl".into(), "kit".to_owned(), vec!["opt/kit.py".to_owned()]);
+        let said = report::render(&damaged(WheelError::Record { wheel, name, files }));
+        expect_test::expect![[r#"
+            error: wheel `kit-1.whl` is damaged: its RECORD has other hashes of `opt/kit.py`
+            hint: copy the file again from its source; if it is the same there, only RECORD is wrong: put "kit" into `allow.wrong_record`
+        "#]]
+        .assert_eq(&said);
+    }
 }

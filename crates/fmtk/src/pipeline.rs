@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::Context;
-use image_name::{ImageRef, Timestamp};
+use image_name::{Digest, ImageRef, Timestamp};
 use oci_image::{BaseIndex, Descriptor, IndexError, Store, TarError, UnpackError};
 use serde_json::json;
 use wheel_layer::WheelFacts;
@@ -18,7 +18,8 @@ use crate::{
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
         base::{self, OpenImage},
-        fetch, front, inputs,
+        fetch::{self, Pins},
+        front, inputs,
         lock::{self, Lock},
         own_file::PlannedFile,
         packages::{self, Package, Wheel},
@@ -104,7 +105,8 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     // Wrong arguments are said before anything is downloaded.
     let outputs: Vec<Output> =
         args.output.iter().map(|text| text.parse()).collect::<anyhow::Result<_>>().context("bad `--output`").input()?;
-    outputs.iter().try_for_each(Output::check).context("bad `--output`").input()?;
+    let obstacles = outputs.iter().filter_map(|output| output.check().err()).collect();
+    report::all(obstacles).context("bad `--output`").input()?;
     let engine = args.load.then(|| engine::program(args.engine)).transpose()?;
     let timestamp = match args.timestamp {
         Some(timestamp) => timestamp,
@@ -115,10 +117,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
-    let folder = inputs::pkg_folder(&args.recipe);
-    let pypi_folder = packages::pypi_folder(&folder);
-    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folder)? {
-        fetch::fetch(&recipe, &pypi_folder, store, progress)?;
+    let folders = inputs::folders(&args.recipe);
+    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folders)? {
+        fetch::fetch(&recipe, &folders.pypi, &Pins::default(), call, store, progress)?;
     }
     let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
     let packages = || {
@@ -127,7 +128,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     };
     let found = report::both(packages(), inputs::own_files(&recipe, store));
     let found = report::both(found, scripts::packages(&origin));
-    let (found, opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
+    let (found, mut opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
     let ((((wheels, installer), mut pinned), files), of_scripts) = found;
     if !args.recipe.sample {
         let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref()))?;
@@ -138,6 +139,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     let needed = is_needed(&recipe, &origin, !wheels.is_empty(), &files);
     let index = index(args, &origin, needed, &recipe, &opened, store, progress)?;
+    if let Some(note) = index.as_ref().and_then(|index| opened.base.correct_labels(&index.compressions)) {
+        progress.line(&format!("note: {note}"));
+    }
     let mut inputs = Inputs {
         recipe: &recipe,
         timestamp,
@@ -151,7 +155,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         index: index.as_ref(),
         allow_missing: args.allow_missing,
         call,
-        fetched: fetch::was_here(&pypi_folder),
+        fetched: fetch::was_here(&folders.pypi),
         scripts_folder: scripts_folder(&args.recipe),
         oci: args.media_types == MediaTypes::Oci,
     };
@@ -182,9 +186,10 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     let record = recorded(&plan, &built, &recipe, args.recipe.overrides(args.base.as_deref()))?;
     let reference = &recipe.base.reference;
     let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened: &opened };
+    let mut layout_digest = None;
     for output in &outputs {
         progress.line(&format!("writing {output}"));
-        output.write(&image, store)?;
+        layout_digest = output.write(&image, store)?.or(layout_digest);
     }
     if let Some(engine) = engine {
         progress.line(&format!("loading {} into {engine}", record.name()));
@@ -193,7 +198,10 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     // Last, so that `push` does not take an image whose build is said to have failed.
     record.save(store, &place::recipe_file(args.recipe.recipe.as_deref())?)?;
     progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
-    say_built(&record, args.format)
+    if let Some(digest) = layout_digest.filter(|digest| *digest != record.digest) {
+        progress.line(&format!("its manifest in the OCI layout is {digest}; `push` sends {}", record.digest));
+    }
+    say_built(&record, layout_digest, args.format)
 }
 
 /// What the layers of CANN depend on.
@@ -315,7 +323,8 @@ fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, arguments: String) -> a
     })
 }
 
-fn say_built(record: &BuildRecord, format: Format) -> anyhow::Result<()> {
+/// `layout_digest` is that of the manifest in an OCI layout, where one was written.
+fn say_built(record: &BuildRecord, layout_digest: Option<Digest>, format: Format) -> anyhow::Result<()> {
     let name = record.name();
     let document = json!({
         "image": name,
@@ -323,6 +332,7 @@ fn say_built(record: &BuildRecord, format: Format) -> anyhow::Result<()> {
         "tag": record.tag,
         "timestamp": record.timestamp,
         "digest": record.digest,
+        "layout_digest": layout_digest,
         "media_type": record.media_type,
         "layers": record.layers,
         "base": record.base,
@@ -332,8 +342,6 @@ fn say_built(record: &BuildRecord, format: Format) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use image_name::Digest;
-
     use super::*;
 
     #[test]

@@ -17,6 +17,7 @@ use crate::options::{RunOptions, TaskRanks};
 use crate::output::{Options, Output};
 use crate::printable;
 use crate::ranks::background;
+use crate::ranks::family;
 use crate::ranks::guardian::{self, Side};
 use crate::ranks::rank::{Ending, Outcome};
 use crate::ranks::signals::Signals;
@@ -42,6 +43,10 @@ const WITHOUT_TABLE: &str = "for a job of this server alone, `--devices 0-7` doe
 const NO_ADOPTION: &str = "this system makes nobody the parent of orphans (prctl: Invalid argument, as under qemu-user): \
                            daemons that ranks leave behind are not stopped";
 
+/// Said where /proc is of no use.
+const NO_PROC: &str = "/proc does not show the processes of this pid namespace: stopping them takes longer, and `--stall` goes \
+                       by output alone";
+
 /// Runs the ranks of this server in a process of its own, below a guardian; those of a task with its copies.
 pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
@@ -50,12 +55,12 @@ pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Fa
     let around = Surroundings::real(false);
     let guardian = nix::unistd::getpid();
     let (ended, is_last) = match guardian::split().map_err(|error| Failure::system("start a second process", &error))? {
-        Side::Guardian { launcher, before } => {
+        Side::Guardian(guardian) => {
             let report = |cause, exit| {
                 let path = options.report.as_deref();
                 path.map(|path| report::write_launcher_killed(path, cause, exit));
             };
-            let ended = guardian::guard(launcher, &before, &signals, report);
+            let ended = guardian.guard(&signals, options.grace, report);
             (ended.map_err(|error| Failure::system("watch the launcher", &error)), true)
         }
         Side::Launcher { adopts } => {
@@ -119,6 +124,9 @@ fn launch(
     if !adopts {
         output.say(NO_ADOPTION);
     }
+    if !family::is_seen() {
+        output.say(NO_PROC);
+    }
     output.say(&greeting(&setup));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
     let (attempts, mut ending) = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
@@ -172,7 +180,7 @@ fn attempts(
             let backoff = setup.options.restart_backoff;
             let wait = units::shown(backoff);
             output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
-            let until = wait::after(Instant::now(), shortened_for_tests(backoff));
+            let until = wait::after(Instant::now(), wait::shortened_for_tests(backoff));
             if let (Some(signal), _) = background::wait(signals, Some(output), storage, Some(until), |_| false)? {
                 (attempt.ending, again) = (Ending::terminated(signal), false);
             }
@@ -183,13 +191,6 @@ fn attempts(
             return Ok((attempts, ending));
         }
     }
-}
-
-/// Ten seconds are long for a test: a debug build divides the wait before another attempt by `FMTK_TEST_HURRY`, a
-/// release knows nothing of it.
-fn shortened_for_tests(backoff: Duration) -> Duration {
-    let hurry = std::env::var("FMTK_TEST_HURRY").ok().filter(|_| cfg!(debug_assertions));
-    backoff / hurry.and_then(|it| it.parse().ok()).unwrap_or(1)
 }
 
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {

@@ -33,6 +33,31 @@ pub struct Image {
     pub layers: Vec<Descriptor>,
 }
 
+impl Image {
+    fn new(format: Format, config: Vec<u8>, layers: impl Iterator<Item = (Digest, u64)>) -> Self {
+        let layers = layers.map(|(digest, size)| Descriptor::new(format.layer(), digest, size)).collect();
+        let manifest = Manifest { format, config: Descriptor::of(format.config(), &config), layers };
+        let bytes = manifest.to_json();
+        let digest = Digest::of(&bytes);
+        let Manifest { config: config_descriptor, layers, .. } = manifest;
+        Self { format, manifest: bytes, digest, config, config_descriptor, layers }
+    }
+
+    /// The same config and layers with the manifest in this format, which gives it another digest.
+    pub fn in_format(&self, format: Format) -> Self {
+        Self::new(format, self.config.clone(), self.layers.iter().map(|layer| (layer.digest, layer.size)))
+    }
+}
+
+impl Base {
+    /// The digest that its manifest has in this format. None where a layer is not gzip: it is recompressed before.
+    pub fn digest_in(&self, format: Format) -> Option<Digest> {
+        let is_gzip = |layer: &Descriptor| Compression::of_media_type(&layer.media_type) == Some(Compression::Gzip);
+        let layers = self.layers.iter().map(|layer| (layer.digest, layer.size));
+        self.layers.iter().all(is_gzip).then(|| Image::new(format, self.config_bytes.clone(), layers).digest)
+    }
+}
+
 /// Why an image can't be put together.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
@@ -54,10 +79,6 @@ pub fn assemble(base: &Base, layers: &[NewLayer], edits: &ConfigEdits, format: F
             )));
         }
     }
-    let of_base = base.layers.iter().map(|layer| (layer.digest, layer.size));
-    let ours = layers.iter().map(|new| (new.layer.digest, new.layer.size));
-    let blobs = of_base.chain(ours).map(|(digest, size)| Descriptor::new(format.layer(), digest, size));
-
     let told: Vec<(Digest, &str)> = layers.iter().map(|new| (new.layer.diff_id, new.holds.as_str())).collect();
     let config = base.config.edited(edits, &told).to_json();
     let length = config.len() as u64;
@@ -66,10 +87,7 @@ pub fn assemble(base: &Base, layers: &[NewLayer], edits: &ConfigEdits, format: F
             "the image's config would have {length} bytes; engines read at most {MAX_CONFIG}"
         )));
     }
-    let config_descriptor = Descriptor::of(format.config(), &config);
-    let manifest = Manifest { format, config: config_descriptor, layers: blobs.collect() };
-    let bytes = manifest.to_json();
-    let digest = Digest::of(&bytes);
-    let Manifest { config: config_descriptor, layers, .. } = manifest;
-    Ok(Image { format, manifest: bytes, digest, config, config_descriptor, layers })
+    let of_base = base.layers.iter().map(|layer| (layer.digest, layer.size));
+    let ours = layers.iter().map(|new| (new.layer.digest, new.layer.size));
+    Ok(Image::new(format, config, of_base.chain(ours)))
 }

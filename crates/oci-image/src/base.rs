@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    BlobSource, CheckedReader, Descriptor, Digest, Document, DocumentError, Format, ImageConfig, Manifest, Platform,
-    StoreError,
+    BlobSource, CheckedReader, Compression, Descriptor, Digest, Document, DocumentError, Format, ImageConfig, Manifest,
+    Platform, StoreError,
     checked::{read_full, read_small},
     media::MAX_CONFIG,
 };
@@ -17,6 +17,8 @@ use crate::{
 pub struct Base {
     /// As people named it.
     pub name: String,
+    /// The names that it has in its layout or archive.
+    pub names: Vec<String>,
     /// SHA-256 of the manifest. Of a docker archive, which has none, of the one that its parts make.
     pub manifest_digest: Digest,
     /// Which format its manifest is written in.
@@ -105,7 +107,8 @@ impl Base {
         let config = ImageConfig::parse(&config_bytes).map_err(refused)?;
         check_lengths(name, layers.len(), &config)?;
         let manifest_digest = Digest::of(manifest);
-        Ok(Self { name: name.to_owned(), manifest_digest, format, layers, config_bytes, config })
+        let (name, names) = (name.to_owned(), Vec::new());
+        Ok(Self { name, names, manifest_digest, format, layers, config_bytes, config })
     }
 
     /// Follows a manifest or an index to the one image for `platform`. `fetch` gives the manifest that a descriptor
@@ -137,6 +140,20 @@ impl Base {
         let base = Self::new(name, bytes, media_type.as_deref(), config)?;
         base.require(platform)?;
         Ok(base)
+    }
+
+    /// Gives each layer the media type that its contents turned out to have, where its own says something else; then
+    /// a note about it. Some tools change the one without the other.
+    pub fn correct_labels(&mut self, found: &[Compression]) -> Option<String> {
+        let mut corrected = Vec::new();
+        for (layer, found) in self.layers.iter_mut().zip(found) {
+            if Compression::of_media_type(&layer.media_type) != Some(*found) {
+                corrected.push(format!("{} is `{}` and holds {}", layer.digest, layer.media_type, found.name()));
+                layer.media_type = found.oci_layer().to_owned();
+            }
+        }
+        let (count, first) = (corrected.len(), corrected.first()?);
+        Some(format!("{count} of the base's layers are taken by their contents, not by their media type: {first}"))
     }
 
     /// Refuses an image that does not run on this platform.

@@ -19,7 +19,7 @@ mod store;
 mod unpack;
 
 pub use archive::{
-    ArchiveSource, ImportedSource, StreamError, import, imported, open_archive, stream_archive, write_archive,
+    ArchiveSource, ImportedSource, InPlace, StreamError, import, imported, open_archive, stream_archive, write_archive,
 };
 pub use assemble::{AssembleError, Image, MAX_LAYERS, NewLayer, assemble};
 pub use base::{Base, BaseError};
@@ -32,7 +32,7 @@ pub use layer::{
     Attr, Content, ContentHash, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, MTIME, ParentDirs,
     TreeEntry, TreeKind, split, tree_layer,
 };
-pub use layout::{LayoutSource, WriteError, open_layout, write_layout};
+pub use layout::{LayoutSource, WriteError, check_layout, open_layout, write_layout};
 pub use leftover::Scratch;
 pub use media::{Compression, Format, MAX_CONFIG, MAX_MANIFEST};
 pub use paths::is_within;

@@ -22,11 +22,19 @@ impl Platform {
         Self { os: "linux".to_owned(), architecture: "arm64".to_owned(), variant: None }
     }
 
+    /// The architecture as Go names it; some builders write the kernel's name into configs.
+    pub fn go_architecture(&self) -> &str {
+        match self.architecture.as_str() {
+            "aarch64" => "arm64",
+            other => other,
+        }
+    }
+
     /// Whether an image for `self` runs where `wanted` is asked for. A variant counts only where both name one.
     pub fn serves(&self, wanted: &Self) -> bool {
         let variants = self.variant.as_deref().zip(wanted.variant.as_deref());
         self.os == wanted.os
-            && self.architecture == wanted.architecture
+            && self.go_architecture() == wanted.go_architecture()
             && variants.is_none_or(|(ours, theirs)| ours == theirs)
     }
 }

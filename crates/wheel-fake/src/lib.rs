@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 #[derive(Debug, Clone)]
 pub struct FakeWheel {
     name: &'static str,
+    version: &'static str,
     tag: String,
     requires: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
@@ -23,7 +24,13 @@ impl FakeWheel {
     /// Version 1.0 of a distribution for any Python, with one module of its name.
     pub fn new(name: &'static str) -> Self {
         let files = vec![(format!("{name}.py"), format!("NAME = '{name}'\n").into_bytes())];
-        Self { name, tag: "py3-none-any".to_owned(), requires: Vec::new(), files, true_record: true }
+        Self { name, version: "1.0", tag: "py3-none-any".to_owned(), requires: Vec::new(), files, true_record: true }
+    }
+
+    /// Gives it another version.
+    pub fn version(mut self, version: &'static str) -> Self {
+        self.version = version;
+        self
     }
 
     /// Gives it another tag.
@@ -52,16 +59,16 @@ impl FakeWheel {
 
     /// Writes it under its proper name.
     pub fn write(&self, folder: &Path) -> anyhow::Result<PathBuf> {
-        let Self { name, tag, .. } = self;
-        let path = folder.join(format!("{name}-1.0-{tag}.whl"));
+        let Self { name, version, tag, .. } = self;
+        let path = folder.join(format!("{name}-{version}-{tag}.whl"));
         fs::write(&path, zip(&self.entries())).with_context(|| format!("failed to write `{}`", path.display()))?;
         Ok(path)
     }
 
     fn entries(&self) -> Vec<(String, Vec<u8>)> {
-        let Self { name, tag, .. } = self;
-        let info = format!("{name}-1.0.dist-info");
-        let mut metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n");
+        let Self { name, version, tag, .. } = self;
+        let info = format!("{name}-{version}.dist-info");
+        let mut metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
         for requirement in &self.requires {
             metadata.push_str(&format!("Requires-Dist: {requirement}\n"));
         }

@@ -8,7 +8,7 @@ use std::{
 use pep440_rs::Version;
 
 use crate::{
-    Elf, Target, WheelFacts,
+    Elf, FileName, Target, WheelFacts,
     filename::normalize,
     marker::full_version,
     record::{self, Row},
@@ -17,9 +17,8 @@ use crate::{
 };
 
 impl WheelFacts {
-    /// All that speaks against installing the wheel for `target`, its machine code aside: each the end of a sentence
-    /// that begins with the wheel's name and a colon. The hashes of RECORD are checked when the layer is made, that each
-    /// file has one is checked here.
+    /// All that speaks against installing the wheel for `target`, RECORD and machine code aside: each the end of a
+    /// sentence that begins with the wheel's name and a colon.
     pub fn check(&self, target: &Target) -> Vec<String> {
         let mut problems = Vec::new();
         let same_name = normalize(&self.file.name) == self.key();
@@ -45,7 +44,6 @@ impl WheelFacts {
                 problems.push(format!("it requires Python {wanted}, the target is {target}"));
             }
         }
-        self.check_record(&mut problems);
         problems
     }
 
@@ -56,7 +54,23 @@ impl WheelFacts {
         foreign.map(|(file, found)| format!("`{file}` holds {found} code, the target is aarch64")).collect()
     }
 
-    fn check_record(&self, problems: &mut Vec<String>) {
+    /// What is strange about the tags of WHEEL, as such a sentence: none of them is for the target. pip goes by those of
+    /// the file name, and so is the wheel installed; but somebody renamed it, or built it for another machine.
+    pub fn renamed(&self, target: &Target) -> Option<String> {
+        let FileName { pythons, abis, platforms, .. } = &self.file;
+        let named = |tag: &String| FileName::parse(&format!("{}-{}-{tag}.whl", self.file.name, self.file.version));
+        let misfits: Option<Vec<String>> =
+            self.tags.iter().map(|tag| tags::misfit(&named(tag).ok()?, target)).collect();
+        let reason = misfits?.into_iter().next()?;
+        let tags = [pythons, abis, platforms].map(|tags| tags.join(".")).join("-");
+        Some(format!("its file name says `{tags}`, its WHEEL says `{}`: {reason}", self.tags.join("`, `")))
+    }
+
+    /// What RECORD does not say as it has to, as such sentences. That each file has a hash is checked here, the hash
+    /// itself when the layer is made.
+    pub fn check_record(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+
         let rows: HashMap<&str, &Row> = self.record.iter().map(|row| (row.path.as_str(), row)).collect();
         // RECORD can't list its own hash, nor can its signatures be in it.
         let own = ["RECORD", "RECORD.jws", "RECORD.p7s"].map(|name| format!("{}/{name}", self.dist_info));
@@ -80,6 +94,7 @@ impl WheelFacts {
         // A row without a hash, of a folder say, promises nothing.
         let absent = self.record.iter().filter(|row| !row.hash.is_empty() && !files.contains(row.path.as_str()));
         problems.extend(absent.map(|row| format!("RECORD lists `{}`, which is not there", row.path)));
+        problems
     }
 }
 

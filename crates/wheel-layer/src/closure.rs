@@ -25,10 +25,12 @@ impl std::fmt::Display for Missing {
 }
 
 /// What these wheels require and neither they nor the base's distributions (name, version) provide. Where the base's
-/// are not known (`None`), what it may well have is listed too. Extras count where one of the wheels asks for them.
+/// are not known (`None`), what it may well have is listed too. Extras count where one of the wheels asks for them, or the
+/// user, who is to have `asked` for these (distribution and extra).
 pub fn unsatisfied<'a>(
     wheels: impl Iterator<Item = &'a WheelFacts>,
     base: Option<&[(String, String)]>,
+    asked: &[(String, String)],
     target: &Target,
 ) -> Vec<Missing> {
     let by_name: BTreeMap<String, &WheelFacts> = wheels.map(|facts| (facts.key(), facts)).collect();
@@ -37,7 +39,8 @@ pub fn unsatisfied<'a>(
     versions.extend(by_name.iter().map(|(name, facts)| (name.clone(), facts.version.as_str())));
 
     let mut missing = BTreeSet::new();
-    let mut todo: Vec<(String, String)> = by_name.keys().map(|name| (name.clone(), String::new())).collect();
+    let plain = by_name.keys().map(|name| (name.clone(), String::new()));
+    let mut todo: Vec<(String, String)> = plain.chain(asked.iter().cloned()).collect();
     let mut seen: BTreeSet<(String, String)> = todo.iter().cloned().collect();
     while let Some((name, extra)) = todo.pop() {
         let Some(facts) = by_name.get(&name) else {

@@ -4,38 +4,102 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     InstalledWheel,
+    filename::normalize,
     install::{FileContent, InstalledFile},
 };
 
+/// What keeps two wheels from being installed together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    text: String,
+    /// The distributions, where [`overwrite`] can let either of them win.
+    pub either: Option<[String; 2]>,
+}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
 /// What keeps these wheels from being installed together. Two wheels that put the same bytes at one path get along.
-pub fn conflicts(wheels: &[&InstalledWheel]) -> Vec<String> {
+pub fn conflicts(wheels: &[&InstalledWheel]) -> Vec<Conflict> {
     let mut found = Vec::new();
+    let mut refuse = |text| found.push(Conflict { text, either: None });
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
     for InstalledWheel { facts, .. } in wheels {
         let (name, version) = (facts.key(), &facts.version);
         if let Some(other) = names.insert(name.clone(), version) {
-            found.push(format!("there are two wheels of `{name}`: {other} and {version}"));
+            refuse(format!("there are two wheels of `{name}`: {other} and {version}"));
         }
     }
     let mut files: BTreeMap<&str, (&InstalledWheel, &InstalledFile)> = BTreeMap::new();
     let mut folders: HashMap<&str, &InstalledWheel> = HashMap::new();
+    let mut apart: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
     for wheel in wheels {
         folders.extend(wheel.folders.iter().map(|folder| (folder.as_str(), *wheel)));
-        for file in &wheel.files {
+        for file in wheel.files.iter().filter(|file| !file.overwritten) {
             let (other, theirs) = *files.entry(&file.path).or_insert((wheel, file));
             if !is_alike(other, theirs, wheel, file) {
-                let (one, other) = (&other.facts.name, &wheel.facts.name);
-                found.push(format!("`{one}` and `{other}` put different files at `{}`", file.path));
+                let (one, two) = (&other.facts.name, &wheel.facts.name);
+                if [theirs, file].iter().any(|file| matches!(file.content, FileContent::Record { .. })) {
+                    refuse(format!("`{one}` and `{two}` put different files at `{}`", file.path));
+                } else {
+                    apart.entry((one.clone(), two.clone())).or_default().push(&file.path);
+                }
             }
         }
     }
     for (path, (wheel, _)) in &files {
         if let Some(other) = folders.get(path) {
             let (one, other) = (&wheel.facts.name, &other.facts.name);
-            found.push(format!("`{one}` puts a file at `{path}`, where `{other}` has a folder"));
+            refuse(format!("`{one}` puts a file at `{path}`, where `{other}` has a folder"));
         }
     }
+    found.extend(apart.into_iter().map(|((one, two), paths)| Conflict {
+        text: format!("`{one}` and `{two}` put different files at {}", first_of(&paths)),
+        either: Some([normalize(&one), normalize(&two)]),
+    }));
     found
+}
+
+/// Lets the wheels of these distributions overwrite what others put at the same paths, as if pip installed them last and
+/// in this order. No RECORD is overwritten. Gives what is, in a sentence for each two wheels.
+pub fn overwrite(wheels: &mut [InstalledWheel], winners: &[String]) -> Vec<String> {
+    let rank = |of: usize| winners.iter().position(|name| *name == wheels[of].facts.key());
+    let mut at: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
+    for (of, wheel) in wheels.iter().enumerate() {
+        for (number, file) in wheel.files.iter().enumerate() {
+            at.entry(&file.path).or_default().push((of, number));
+        }
+    }
+    let (mut gone, mut told) = (Vec::new(), BTreeMap::<(usize, usize), Vec<&str>>::new());
+    for (path, files) in at {
+        let Some(&(winner, kept)) = files.iter().max_by_key(|(of, _)| rank(*of)) else { continue };
+        for (of, number) in files.into_iter().filter(|(of, _)| rank(*of) < rank(winner)) {
+            let (loser, winning) = (&wheels[of], &wheels[winner]);
+            let file = &loser.files[number];
+            let is_record = matches!(file.content, FileContent::Record { .. });
+            if !is_record && !is_alike(loser, file, winning, &winning.files[kept]) {
+                gone.push((of, number));
+                told.entry((winner, of)).or_default().push(path);
+            }
+        }
+    }
+    let said = told.iter().map(|((winner, of), paths)| {
+        let (one, other) = (&wheels[*winner].facts.name, &wheels[*of].facts.name);
+        format!("`{one}` overwrites {} of `{other}`", first_of(paths))
+    });
+    let said = said.collect();
+    for (of, number) in gone {
+        wheels[of].files[number].overwritten = true;
+    }
+    said
+}
+
+fn first_of(paths: &[&str]) -> String {
+    let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
+    format!("`{}`{more}", paths[0])
 }
 
 /// Whether two files are the same, as far as it can be told without reading them.
@@ -44,7 +108,9 @@ fn is_alike(of_one: &InstalledWheel, one: &InstalledFile, of_other: &InstalledWh
         (FileContent::Archived(one), FileContent::Archived(other)) => {
             let entries = (of_one.entry(one), of_other.entry(other));
             let content = |entry: &crate::Entry| (entry.size, entry.crc32);
-            content(entries.0) == content(entries.1) && (one.hash, one.unfinished) == (other.hash, other.unfinished)
+            // Where RECORD is not believed there is no hash.
+            let hash = one.hash.is_none() || other.hash.is_none() || one.hash == other.hash;
+            content(entries.0) == content(entries.1) && hash && one.unfinished == other.unfinished
         }
         (FileContent::Made(one), FileContent::Made(other)) => one == other,
         // Two of one distribution are told as such.

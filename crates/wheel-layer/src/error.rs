@@ -22,6 +22,16 @@ pub enum WheelError {
     /// It is not a wheel that can be installed, or not beside the others: the whole sentence.
     #[error("{0}")]
     Refused(String),
+    /// RECORD has other hashes than these of its files have.
+    #[error("wheel `{}` is damaged: its RECORD has other hashes of `{}`", wheel.display(), files.join("`, `"))]
+    Record {
+        /// The file.
+        wheel: PathBuf,
+        /// Name of the distribution, normalised.
+        name: String,
+        /// Where the files are installed.
+        files: Vec<String>,
+    },
     /// A layer could not be written.
     #[error("failed to make a layer of wheel `{wheel}`")]
     Layer {

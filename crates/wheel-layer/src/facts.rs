@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Raised where [`WheelFacts`] change their meaning or more is refused, so that older cached ones are not taken.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Bytes that METADATA, WHEEL or `entry_points.txt` may have; the longest known METADATA have some 300 KiB.
 const METADATA: u64 = 2 << 20;
 /// Bytes that RECORD may have: 250,000 rows of 100 bytes.
@@ -33,6 +33,8 @@ pub struct WheelFacts {
     pub version: String,
     pub(crate) wheel_version: (u32, u32),
     pub(crate) root_is_purelib: bool,
+    /// `Tag` of WHEEL, one for each line.
+    pub(crate) tags: Vec<String>,
     /// `Requires-Python`.
     pub requires_python: Option<String>,
     /// `Requires-Dist`, one requirement each.
@@ -119,6 +121,7 @@ impl WheelFacts {
             version: field("Version")?,
             wheel_version: wheel_version(wheel.first("Wheel-Version")).map_err(malformed("WHEEL"))?,
             root_is_purelib: wheel.first("Root-Is-Purelib").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            tags: wheel.all("Tag").map(str::to_owned).collect(),
             requires_python: metadata.first("Requires-Python").map(str::to_owned),
             requires_dist: metadata.all("Requires-Dist").map(str::to_owned).collect(),
             file: file_name,

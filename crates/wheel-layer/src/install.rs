@@ -39,6 +39,10 @@ pub struct InstalledWheel {
     /// Every folder that its files lie in, directly or below, as absolute paths without the root: those that the base
     /// may have already.
     pub folders: BTreeSet<String>,
+    /// Files that another of its own replaces, each a sentence: pip says nothing of it.
+    pub twice: Vec<String>,
+    /// Whether files are held against RECORD's hashes.
+    pub(crate) believes_record: bool,
     /// Its files in the order of the archive, then those that the installer makes, RECORD last.
     pub(crate) files: Vec<InstalledFile>,
     pub(crate) layout: Arc<Layout>,
@@ -52,6 +56,8 @@ pub(crate) struct InstalledFile {
     pub path: String,
     pub mode: u32,
     pub content: FileContent,
+    /// Another wheel's file is there in its place. RECORD lists it all the same.
+    pub overwritten: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,15 +91,36 @@ impl InstalledWheel {
         real: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, WheelError> {
         let (folders, files, links) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
-        let mut wheel = Self { facts, path, digest, folders, files, layout, links };
+        let (twice, believes_record) = (Vec::new(), true);
+        let mut wheel = Self { facts, path, digest, folders, twice, believes_record, files, layout, links };
         wheel.place(real).map_err(|reason| WheelError::damaged(&wheel.path, reason))?;
         Ok(wheel)
+    }
+
+    /// Has its files be what they are, whatever RECORD says of them.
+    pub fn ignore_record(&mut self) {
+        self.believes_record = false;
+        for file in &mut self.files {
+            if let FileContent::Archived(archived) = &mut file.content {
+                archived.hash = None;
+            }
+        }
+    }
+
+    /// Whether one of its files lies at this absolute path.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.path == path)
     }
 
     /// About how many compressed bytes each file of its layer has, in their order: what [`oci_image::split`] is to
     /// know. No file is larger, so that there are no more pieces than it says.
     pub fn sizes(&self) -> impl Iterator<Item = u64> {
-        self.files.iter().map(|file| self.size(file))
+        self.files.iter().filter(|file| !file.overwritten).map(|file| self.size(file))
+    }
+
+    /// Paths of its files that another wheel's are there for.
+    pub(crate) fn overwritten(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().filter(|file| file.overwritten).map(|file| file.path.as_str())
     }
 
     pub(crate) fn size(&self, file: &InstalledFile) -> u64 {
@@ -119,7 +146,8 @@ impl InstalledWheel {
             }
         }
         let dist_info = format!("{}/{}", library(&facts, &layout), facts.dist_info);
-        let made = |path, mode, bytes| InstalledFile { path, mode, content: FileContent::Made(bytes) };
+        let made =
+            |path, mode, bytes| InstalledFile { path, mode, content: FileContent::Made(bytes), overwritten: false };
         let mut generated: Vec<InstalledFile> = generated_scripts::generated(&facts.commands, &layout)
             .into_iter()
             .map(|(name, bytes)| made(format!("{}/{name}", layout.scripts), EXECUTABLE, bytes))
@@ -127,10 +155,15 @@ impl InstalledWheel {
         generated.push(made(format!("{dist_info}/INSTALLER"), PLAIN, b"pip\n".to_vec()));
         generated.push(made(format!("{dist_info}/REQUESTED"), PLAIN, Vec::new()));
         let content = FileContent::Record { at_most: 0 };
-        generated.push(InstalledFile { path: format!("{dist_info}/RECORD"), mode: PLAIN, content });
+        generated.push(InstalledFile { path: format!("{dist_info}/RECORD"), mode: PLAIN, content, overwritten: false });
 
-        let mut owners: HashMap<&str, usize> =
-            stages.iter().flatten().map(|(path, number)| (path.as_str(), *number)).collect();
+        let mut owners: HashMap<&str, usize> = HashMap::new();
+        for (path, number) in stages.iter().flatten() {
+            if let Some(earlier) = owners.insert(path, *number) {
+                let [one, other] = [*number, earlier].map(|number| &facts.files[number].name);
+                self.twice.push(format!("its `{one}` overwrites its `{other}` at `{path}`"));
+            }
+        }
         for file in &generated {
             owners.remove(file.path.as_str());
         }
@@ -148,7 +181,8 @@ impl InstalledWheel {
             let mode = if entry.executable { EXECUTABLE } else { PLAIN };
             // RECORD has the path as it is called, as pip's does.
             let path = self.behind_links(path, &real);
-            placed.push((entry.offset, InstalledFile { path, mode, content: FileContent::Archived(archived) }));
+            let content = FileContent::Archived(archived);
+            placed.push((entry.offset, InstalledFile { path, mode, content, overwritten: false }));
         }
         placed.sort_by_key(|(offset, _)| *offset);
         self.files = placed.into_iter().map(|(_, file)| file).chain(generated).collect();

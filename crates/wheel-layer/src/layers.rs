@@ -20,6 +20,12 @@ struct Key<'a> {
     wheels: Vec<&'a Digest>,
     layout: &'a Layout,
     links: BTreeMap<&'a String, &'a String>,
+    /// Files of which wheel, by its number, another's are there for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overwritten: Vec<(usize, &'a str)>,
+    /// Which of the wheels are not held against their RECORD.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unbelieved: Vec<usize>,
     /// Those parent folders only that lie above files of the wheels.
     parents: &'a ParentDirs,
     max_layer: u64,
@@ -52,6 +58,12 @@ pub fn layers(
         wheels: wheels.iter().map(|wheel| &wheel.digest).collect(),
         layout,
         links: wheels.iter().flat_map(|wheel| &wheel.links).filter(|(from, to)| from != to).collect(),
+        overwritten: wheels
+            .iter()
+            .enumerate()
+            .flat_map(|(of, wheel)| wheel.overwritten().map(move |path| (of, path)))
+            .collect(),
+        unbelieved: (0..wheels.len()).filter(|of| !wheels[*of].believes_record).collect(),
         parents: &parents,
         max_layer,
     };
@@ -68,6 +80,7 @@ pub fn layers(
     // Of what two wheels put at one path the upper layer's would silently win.
     let conflicts = if wheels.len() > 1 { conflicts(wheels) } else { Vec::new() };
     if !conflicts.is_empty() {
+        let conflicts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
         return Err(WheelError::Refused(format!("the wheels can't share a layer: {}", conflicts.join("; "))));
     }
     let layers = write(wheels, store, layout, &parents, max_layer)?;

@@ -15,7 +15,7 @@
 //! | `#!python` in scripts | `#!python` or `#!pythonw` replaced, arguments kept | the whole first line replaced where it begins with `#!python` |
 //! | wrappers of setuptools | nothing said | a script in `*.data/scripts` named like a command (also with `.exe`, `-script.py`, `.pya`) is left out; its row stays in RECORD |
 //! | `*.data` of another name | only the distribution's own | any folder at the root that ends in `.data` |
-//! | one path twice | nothing said | the later wins: root, then schemes, then scripts, then what is generated |
+//! | one path twice | nothing said | the later wins: root, then schemes, then scripts, then what is generated; [`InstalledWheel::twice`] tells |
 //! | headers | "headers" of the scheme | below it, a folder with the normalised name of the distribution |
 //! | names without the UTF-8 flag | UTF-8 (PEP 427) | code page 437, as Python's zipfile reads them |
 //! | commands of pip and easy_install | as `entry_points.txt` says | with the target's version in their names |
@@ -57,7 +57,7 @@ mod write;
 
 pub use archive::{Entry, entries};
 pub use closure::{Missing, unsatisfied};
-pub use conflicts::conflicts;
+pub use conflicts::{Conflict, conflicts, overwrite};
 pub use elf::Elf;
 pub use entry_points::Command;
 pub use error::WheelError;
@@ -66,4 +66,4 @@ pub use filename::{FileName, normalize};
 pub use install::InstalledWheel;
 pub use layers::layers;
 pub use layout::{Layout, Target};
-pub use requirement::version_satisfies;
+pub use requirement::{Requirement, version_satisfies};

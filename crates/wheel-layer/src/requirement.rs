@@ -1,4 +1,4 @@
-//! One line of `Requires-Dist` (PEP 508).
+//! A requirement (PEP 508): a line of `Requires-Dist`, or what a user asks for.
 
 use std::str::FromStr;
 
@@ -13,7 +13,7 @@ use crate::{
 
 /// A requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Requirement {
+pub struct Requirement {
     /// Normalised name.
     pub name: String,
     /// Normalised extras that are asked for.

@@ -48,7 +48,8 @@ pub(crate) fn write(
     let (mut ready, mut items) = (Vec::new(), Vec::new());
     for (of, wheel) in wheels.iter().enumerate() {
         ready.push(Ready { wheel, record: checked(wheel, &there, layout)? });
-        items.extend(wheel.files.iter().filter(|file| there.insert(&file.path)).map(|file| Item { of, file }));
+        let kept = wheel.files.iter().filter(|file| !file.overwritten && there.insert(&file.path));
+        items.extend(kept.map(|file| Item { of, file }));
     }
     let size = |item: &Item<'_>| match item.file.content {
         FileContent::Record { .. } => ready[item.of].record.len() as u64,
@@ -79,15 +80,16 @@ pub(crate) fn write(
     if wrong.is_empty() {
         return Ok(layers);
     }
-    let of = |wheel: &&&InstalledWheel| wheel.files.iter().any(|file| wrong[0] == relative(&file.path));
+    let of =
+        |wheel: &&&InstalledWheel| wheel.files.iter().any(|file| !file.overwritten && wrong[0] == relative(&file.path));
     let wheel = wheels.iter().find(of).unwrap_or(&wheels[0]);
     let own: HashSet<&str> = wheel.files.iter().map(|file| relative(&file.path)).collect();
     wrong.retain(|path| own.contains(path.as_str()));
-    Err(not_as_recorded(wheel, &wrong))
+    Err(not_as_recorded(wheel, wrong))
 }
 
-fn not_as_recorded(wheel: &InstalledWheel, files: &[String]) -> WheelError {
-    WheelError::damaged(&wheel.path, format_args!("its RECORD has other hashes of `{}`", files.join("`, `")))
+fn not_as_recorded(wheel: &InstalledWheel, files: Vec<String>) -> WheelError {
+    WheelError::Record { wheel: wheel.path.clone(), name: wheel.facts.key(), files }
 }
 
 /// Where a file is installed, without the leading slash.
@@ -95,12 +97,12 @@ fn relative(path: &str) -> &str {
     path.trim_start_matches('/')
 }
 
-/// The wheel's RECORD. Checks its files that are `there` already, of an earlier wheel: a damaged wheel is not to pass.
+/// The wheel's RECORD. Checks its files that no layer gets, as another wheel's are `there`: a damaged wheel is not to pass.
 fn checked(wheel: &InstalledWheel, there: &HashSet<&str>, layout: &Layout) -> Result<Vec<u8>, WheelError> {
     let file = File::open(&wheel.path).map_err(WheelError::read(&wheel.path))?;
     let damaged = |reason| WheelError::damaged(&wheel.path, reason);
     let (mut changed, mut wrong) = (HashMap::new(), Vec::new());
-    for InstalledFile { path, content, .. } in &wheel.files {
+    for InstalledFile { path, content, overwritten, .. } in &wheel.files {
         let FileContent::Archived(archived @ Archived { hash, unfinished, number }) = content else { continue };
         let entry = wheel.entry(archived);
         let mut hasher = hash.as_ref().map(hasher);
@@ -109,7 +111,7 @@ fn checked(wheel: &InstalledWheel, there: &HashSet<&str>, layout: &Layout) -> Re
             let script = archive::contents(&file, entry, SCRIPT).map_err(damaged)?;
             update(&script);
             changed.insert(*number, hashed("", &generated_scripts::with_interpreter(&script, &layout.interpreter)));
-        } else if there.contains(path.as_str()) {
+        } else if *overwritten || there.contains(path.as_str()) {
             archive::read(&file, entry, update).map_err(damaged)?;
         } else {
             continue;
@@ -118,7 +120,7 @@ fn checked(wheel: &InstalledWheel, there: &HashSet<&str>, layout: &Layout) -> Re
             wrong.push(relative(path).to_owned());
         }
     }
-    if wrong.is_empty() { Ok(wheel.record(&changed)) } else { Err(not_as_recorded(wheel, &wrong)) }
+    if wrong.is_empty() { Ok(wheel.record(&changed)) } else { Err(not_as_recorded(wheel, wrong)) }
 }
 
 /// What takes a hash of this kind, and what it must come to.
@@ -156,7 +158,7 @@ fn write_piece(
 
 fn write_item(
     writer: &mut LayerWriter<'_>,
-    InstalledFile { path, mode, content }: &InstalledFile,
+    InstalledFile { path, mode, content, .. }: &InstalledFile,
     Ready { wheel, record }: &Ready<'_>,
     file: &File,
     layout: &Layout,

@@ -150,6 +150,34 @@ fn a_fetch_is_told_in_one_line() {
     expect!["all that is wanted is in `pkg/pypi`: 1 wheel, 5 B\n"].assert_eq(&fetch());
 }
 
+/// pip was blamed: PyPI has no MindSpore of the sample for another Python.
+#[test]
+fn the_sample_has_one_python() {
+    let folder = tempfile::tempdir().unwrap();
+    let of_310 = ["--sample", "--pkg", "pkg", "--set", "versions.python=3.10"];
+    for command in ["fetch", "image", "doctor"] {
+        let (code, said) = say(folder.path(), &[&[command], &of_310[..]].concat());
+        expect![[r#"
+            error: the sample's base has Python 3.9, and `versions.python` is set to `3.10`
+            hint: leave it out, or name a base that has Python 3.10 with `--base`
+        "#]]
+        .assert_eq(&said);
+        assert_eq!(code, Some(2), "{command}");
+    }
+}
+
+#[test]
+fn a_lock_offers_no_sample_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, help, _) = run(program(folder.path(), &["lock", "--help"]));
+    assert!(help.contains("--upgrade") && !help.contains("--sample"), "{help}");
+    expect![[r#"
+        error: the sample is not pinned: `image.lock` is for the packages and the base of your own image
+        hint: leave out `--sample`
+    "#]]
+    .assert_eq(&say(folder.path(), &["lock", "--sample"]).1);
+}
+
 #[test]
 fn a_value_of_the_environment_is_told_by_its_variable() {
     let folder = tempfile::tempdir().unwrap();

@@ -124,7 +124,8 @@ pub fn layer(image: &Image) -> anyhow::Result<Vec<Row>> {
     let target = Target::aarch64((3, 9), (2, 31));
     let layout = Arc::new(Layout::posix_prefix("/usr/local", (3, 9), 315_532_800));
     let facts = Arc::new(WheelFacts::read(&wheel)?);
-    ensure!(facts.check(&target).is_empty() && facts.foreign_code().is_empty(), "the wheel has problems");
+    let problems = [facts.check(&target), facts.check_record(), facts.foreign_code()].concat();
+    ensure!(problems.is_empty(), "the wheel has problems");
 
     let bench = &image.bench;
     let mut faster = "";

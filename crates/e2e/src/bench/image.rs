@@ -43,7 +43,7 @@ impl Image {
         }
         let packages = bench.folder("packages")?;
         for prefix in ["mindspore_ascend-", "mindpet-"] {
-            let wheel = wheel(&packages::pypi_folder(&fetched), prefix)?;
+            let wheel = wheel(&packages::Folders::of(fetched.clone(), None).pypi, prefix)?;
             copy(&wheel, &packages.join(name(&wheel)))?;
         }
         let globs = [("mindspore", "mindspore_ascend-*.whl"), ("mindpet", "mindpet-*.whl")];

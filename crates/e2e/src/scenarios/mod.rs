@@ -7,6 +7,7 @@ mod conformance;
 mod doctor_fix;
 mod engine_base;
 mod engines;
+mod fetch;
 mod gzip_readers;
 mod host;
 mod interrupted;
@@ -72,12 +73,14 @@ const SCENARIOS: &[Scenario] = &[
     ("base-untouched-podman", "podman sees the base as it was", |world| base_untouched(world, world.podman()?)),
     ("same-as-pip", "every file is what pip leaves", pip::run),
     ("gzip-readers", "five gzip readers read the largest layer whole", gzip_readers::run),
-    ("outputs", "OCI layout, docker archive and --load", outputs::run),
+    ("outputs", "OCI layout for skopeo and umoci, docker archive and --load", outputs::run),
     ("same-everywhere", "other umask, zone, locale, folder and store: same digest", reproducible::run),
     ("two-at-once", "two builds at once in one store", reproducible::two_at_once),
     ("ctrl-c", "ctrl-C in the middle leaves no half blob; the next run finishes and clears up", interrupted::ctrl_c),
     ("full-disk", "a full disk is an error; with disk space the next run finishes", interrupted::full_disk),
     ("bad-packages", "packages that are missing, duplicate, damaged, foreign or in conflict", bad_packages::run),
+    ("fetch-locked", "pip brings what the lock names, by version and hash", fetch::locked),
+    ("fetch-source", "what has no wheel is named, and pip takes one that was made by hand", fetch::source_alone),
     ("requirements", "Requires-Dist that nothing satisfies", bad_packages::requirements),
     ("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
     ("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),
@@ -114,7 +117,7 @@ const SCENARIOS: &[Scenario] = &[
 ];
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
-const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo mmdebstrap makeself htpasswd openssl \
+const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself htpasswd openssl \
                      script unpigz gunzip java python3";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.

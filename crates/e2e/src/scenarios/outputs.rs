@@ -3,16 +3,25 @@
 use anyhow::{Context, ensure};
 
 use super::world::World;
-use crate::testbed::Engine;
+use crate::testbed::{Engine, field};
 
-/// An OCI layout that skopeo reads, a docker archive that docker loads, and `--load`.
+/// An OCI layout that skopeo and umoci read, a docker archive that docker loads, and `--load`.
 pub fn run(world: &World) -> anyhow::Result<()> {
     let (docker, folder) = (world.docker()?, world.folder("outputs")?);
     let layout = format!("oci:{}", folder.join("layout").display());
     let archive = folder.join("image.tar");
     let outputs = ["--output".to_owned(), layout.clone(), "--output".to_owned()];
     let build = world.sample(&world.store)?.args(outputs);
-    world.is_the_sample(build.arg(format!("docker-archive:{}", archive.display())))?;
+    let built = world.is_the_sample(build.arg(format!("docker-archive:{}", archive.display())))?.json()?;
+
+    let tagged = format!("{layout}:{}", world.image()?.tag);
+    let found = world.command("skopeo").args(["inspect", &tagged]).run()?.json()?;
+    let (found, said) = (field(&found, "Digest")?, field(&built, "layout_digest")?);
+    ensure!(found == said, "the layout's manifest is {found}, `image` said {said}");
+    let bundle = folder.join("bundle");
+    let unpack = world.command("umoci").args(["unpack", "--rootless", "--image", tagged.trim_start_matches("oci:")]);
+    unpack.arg(&bundle).run()?;
+    ensure!(bundle.join("rootfs/usr/local/bin/fmtk-launch").is_file(), "umoci unpacked no launcher");
 
     let seen = world.command("skopeo").args(["inspect", "--config", &layout]).run()?.json()?;
     ensure!(seen["architecture"] == "arm64", "the layout is for {}", seen["architecture"]);

@@ -133,7 +133,7 @@ impl World {
     }
 
     pub fn wheels(&self) -> anyhow::Result<PathBuf> {
-        Ok(fmtk::resolve::packages::pypi_folder(self.packages()?))
+        Ok(fmtk::resolve::packages::Folders::of(self.packages()?.to_owned(), None).pypi)
     }
 
     pub fn image(&self) -> anyhow::Result<&Built> {

@@ -73,15 +73,77 @@ fn uses_that_are_not_understood() {
 }
 
 #[test]
+fn the_process_is_started_in_the_with_and_stays_there() {
+    const START: &str = "            return subprocess.Popen(command, env=envs)\n";
+    let start = |text: &str| format!("            return subprocess.{text}\n");
+    let body = |lines: &str| lines.lines().map(|line| format!("        {line}\n")).collect::<String>();
+    let tee =
+        "            process = subprocess.Popen(command)\n        subprocess.Popen(['tee'], stdin=process.stdout)\n";
+    let own = |text: &str| format!("{START}\n    def enter(self):\n        {text}\n");
+    check(&[
+        (START, &start("run(command, check=True)"), "applied 26"),
+        (START, &start("Popen(command, preexec_fn=os.setsid, cwd=None)"), "applied 26"),
+        (START, &start("Popen(command, **{'env': envs})"), "applied 26"),
+        (START, tee, "applied 26"),
+        (CALL, &format!("{CALL}, subprocess.Popen(command) as process"), "applied 26"),
+        // Somewhere else, or nobody knows where.
+        (START, "            pass\n        return subprocess.Popen(command, env=envs)\n", "conflict 28"),
+        (CALL, &format!("subprocess.Popen(command) as process, {CALL}"), "conflict 26"),
+        (START, "            self.start(command, envs)\n", "conflict 26"),
+        (START, "            return lambda: subprocess.Popen(command)\n", "conflict 27"),
+        (START, "            def start(): return subprocess.Popen(command)\n", "conflict 27"),
+        (
+            WITH,
+            &body("if rank_size == 1:\n    return subprocess.call(command)\nwith self.switch_directory(1):"),
+            "conflict 27",
+        ),
+        // A folder of its own.
+        (START, &start("Popen(command, env=envs,\n                cwd=self.get_working_dir())"), "conflict 28"),
+        (START, &start("Popen(command, -1, None, None, None, None, None, True, False, work)"), "conflict 27"),
+        (START, &start("Popen(*command)"), "conflict 27"),
+        (START, &start("Popen(command, **self.options)"), "conflict 27"),
+        (START, &start("Popen(command, **{'cwd': work})"), "conflict 27"),
+        (START, &start("Popen(command, preexec_fn=enter)"), "conflict 27"),
+        (START, &start("Popen(command, preexec_fn=lambda: os.chdir(work))"), "conflict 27"),
+        (START, &own("os.chdir(self.get_working_dir())"), "conflict 30"),
+        (WITH, &format!("{WITH}            os.chdir(self.get_working_dir())\n"), "conflict 27"),
+    ]);
+    // Options by a name: lines 26 to 29, the process in the last.
+    for (value, more, expected) in [
+        ("{'env': envs, 'preexec_fn': os.setsid}", "pass", "applied 28"),
+        ("{'cwd': work}", "pass", "conflict 26"),
+        ("{'env': envs}", "options['cwd'] = work", "conflict 29"),
+        ("self.options", "pass", "conflict 29"),
+    ] {
+        let before = format!("        options = {value}\n        {more}\n{WITH}");
+        let text = short_with(&[(WITH, &before), ("(command, env=envs)", "(command, **options)")]);
+        assert_eq!(brief(&judge(text).edits[1].1), expected, "{value} {more}");
+    }
+}
+
+#[test]
 fn without_any() {
     const POPEN: &str = "            return subprocess.Popen(";
     let with = format!("{WITH}{POPEN}");
+    let all = format!("{with}command, env=envs)\n");
     let nothing = format!("        if True:\n{}", POPEN.replace("subprocess.Popen", "start"));
     let elsewhere = "    def walk(self):\n        with self.switch_directory(''): pass\n\n    def run(self): pass\n\n    def start(";
     let quoted = "        '''with self.switch_directory(1):'''  # with self.switch_directory(2):\n        if True:\n";
     check(&[
         (WITH, "        if True:\n", "not-applicable 27"),
         (WITH, quoted, "not-applicable 28"),
+        (&all, "        return subprocess.Popen(command, cwd=self.get_working_dir())\n", "conflict 26"),
+        (&all, "        os.chdir(self.get_working_dir())\n        return subprocess.Popen(command)\n", "conflict 26"),
+        (
+            &all,
+            "        with enter(work):\n            return subprocess.Popen(command)\n\n\ndef enter(it): os.chdir(it)\n",
+            "conflict 30",
+        ),
+        (
+            &all,
+            "        return subprocess.Popen(command)\n\n\nclass A:\n    def enter(it): os.chdir(it)\n",
+            "not-applicable 26",
+        ),
         (&with, &nothing, "not-found 24"),
         ("    def run(", elsewhere, "conflict 25"),
     ]);

@@ -29,8 +29,8 @@ import subprocess
 
 class FMK:
     def __init__(self, index, device):
-        self.job_id = get_job_id()
-        self.rank_id = device.rank_id
+        self.job_id = str(get_job_id())
+        self.rank_id = str(device.rank_id)
 
     def gen_env_for_fmk(self, rank_size):
         current_envs = os.environ.copy()

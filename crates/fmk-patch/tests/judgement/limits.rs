@@ -95,9 +95,11 @@ fn many_of_anything_take_no_longer() {
         in_gen_env("        os.makedirs(p, exist_ok=True)\n").replace("        return current_envs\n", set),
         in_gen_env("        self.get_log_dir(current_envs)\n").replace("        return current_envs\n", set),
         in_gen_env("        if x: a = b\n"),
-        in_run("        with self.switch_directory(self.folder_of_the_code(of=the, user=s).code): pass\n"),
+        in_run("        with self.switch_directory(self.folder_of_the_code(of=the, user=s).code): Popen(lambda: 1)\n"),
         in_run("        def f(self): self.switch_directory(1)\n"),
         in_run("        with a: os = 1\n"),
+        in_run("        o = {}; Popen(**o)\n"),
+        format!("{}{SHORT}", fill("class A: Popen(os.chdir)\n")),
         SHORT.replace(
             "        return current_envs\n",
             &format!("        p0 = ''\n{doubled}{}", set.replace("p)", "p9999)")),

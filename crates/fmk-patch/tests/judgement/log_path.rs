@@ -184,10 +184,68 @@ fn what_the_new_statements_need() {
         (STATIC, "    @classmethod\n    def get_log_dir(cls):", "conflict 16"),
         (STATIC, "    @property\n    def get_log_dir():", "conflict 16"),
         ("(envs, env_name, env_value)", "(envs, **more)", "conflict 20"),
-        ("self.job_id = get_job_id()", "pass", "conflict 5"),
-        ("self.rank_id = device.rank_id", "self.rank_id = int(device.rank_id)", "conflict 8"),
-        ("self.rank_id = device.rank_id", "self.rank_id: int = 0", "conflict 8"),
+        ("self.job_id = str(get_job_id())", "pass", "conflict 5"),
+        ("    def run(", "    def rank_id(self):\n        return 1\n\n    def run(", "conflict 24"),
     ]);
+}
+
+#[test]
+fn what_is_not_certainly_text_becomes_text() {
+    const SET: &str = "        self.rank_id = str(device.rank_id)\n";
+    let check = |set: &str, filled: &str, text: &str, expected: &str| {
+        let set: String = set.lines().map(|line| format!("        {line}\n")).collect();
+        let text = short_with(&[(SET, &set), (FILL, &format!("        {filled}\n{FILL}"))]) + text;
+        let output = String::from_utf8(judge(&text).output.unwrap()).unwrap();
+        assert!(output.contains(&format!("'process_log', 'rank_' + {expected})\n")), "{set}{filled}: {output}");
+    };
+    let passed_on = "current_envs['RANK_ID'] = self.rank_id";
+    let convert = "\n    def convert(self, envs):\n        return {k: str(v) for k, v in envs.items()}\n";
+    for (set, filled, expected) in [
+        ("self.rank_id = str(device.rank_id)", "pass", "self.rank_id"),
+        ("self.rank_id = f'{index}'", "pass", "self.rank_id"),
+        ("self.rank_id = device.rank_id", passed_on, "self.rank_id"),
+        ("self.rank_id = device.rank_id", "pass", "str(self.rank_id)"),
+        ("self.rank_id: int = device.rank_id", passed_on, "str(self.rank_id)"),
+        ("self.rank_id = index", passed_on, "str(self.rank_id)"),
+        ("self.rank_id = index + 2", passed_on, "str(self.rank_id)"),
+        ("self.rank_id = int(device.rank_id)", passed_on, "str(self.rank_id)"),
+        ("self.rank_id = '0'\nself.rank_id += 1", passed_on, "str(self.rank_id)"),
+        ("self.rank_id, self.device_id = '0', 1", passed_on, "str(self.rank_id)"),
+    ] {
+        check(set, filled, "", expected);
+    }
+    check("self.rank_id = device.rank_id", passed_on, convert, "str(self.rank_id)");
+    check("self.rank_id = device.rank_id", passed_on, "\n    rank_id: int\n", "str(self.rank_id)");
+    check("pass", passed_on, "\n    rank_id: int = 0\n", "str(self.rank_id)");
+    check("pass", passed_on, "\n    @property\n    def rank_id(self):\n        return 1\n", "str(self.rank_id)");
+    let job = short_with(&[("str(get_job_id())", "get_job_id()")]);
+    let output = String::from_utf8(judge(job).output.unwrap()).unwrap();
+    assert!(output.contains("os.path.join(log_dir, str(self.job_id), 'ascend'"), "{output}");
+}
+
+#[test]
+fn a_preset_variable_is_honoured_whatever_the_environment_is() {
+    const MANUAL: &str = "FMK.set_env_if_not_exist(current_envs, 'ASCEND_PROCESS_LOG_PATH', process_log_path)";
+    const DIRECT: &str =
+        "current_envs['ASCEND_PROCESS_LOG_PATH'] = os.environ.get('ASCEND_PROCESS_LOG_PATH', process_log_path)";
+    let by_hand =
+        format!("        process_log_path = {}\n        {MANUAL}\n        {}\n{RETURN}", PATHS[0], CREATORS[0]);
+    for (environment, is_copy) in [
+        ("os.environ.copy()", true),
+        ("dict(os.environ, X='1')", true),
+        ("{**os.environ, 'X': '1'}", true),
+        ("os.environ", true),
+        ("{}", false),
+        ("dict(X='1')", false),
+        ("{'PATH': os.environ['PATH']}", false),
+        ("{k: v for k, v in os.environ.items() if k != 'X'}", false),
+    ] {
+        let text = short_with(&[("os.environ.copy()", environment)]);
+        let output = String::from_utf8(judge(&text).output.unwrap()).unwrap();
+        assert!(output.contains(if is_copy { MANUAL } else { DIRECT }), "{environment}");
+        let expected = if is_copy { "already-applied 14 15" } else { "conflict 14" };
+        assert_eq!(brief(&judge(text.replace(RETURN, &by_hand)).edits[0].1), expected, "{environment}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The call as hints name it: the commands that help it, with the arguments of this very call.
 
-use std::fmt::Display;
+use std::{fmt::Display, path::Path};
 
 use super::RecipeArgs;
 use crate::terminal::shell;
@@ -12,6 +12,8 @@ pub struct Call {
     pub fetch: String,
     /// The command that pins what this call found; the base, if an argument chose it, is no input of the recipe.
     pub lock: String,
+    /// Name of the lock's file: `torch.lock` of the recipe `torch.toml`.
+    pub lock_file: String,
     /// Whether it makes the sample.
     pub sample: bool,
     /// Whether an argument says what is wanted of PyPI, so that the recipe's file does not.
@@ -23,7 +25,10 @@ impl From<&RecipeArgs> for Call {
         let recipe = args.recipe.as_ref().map(|recipe| flag("--recipe", recipe.to_string_lossy()));
         let arguments = recipe.unwrap_or_default() + &args.inputs();
         let sample = if args.sample { " --sample" } else { "" };
+        let recipe = args.recipe.as_deref().unwrap_or(Path::new("image.toml"));
+        let lock_file = recipe.with_extension("lock").file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self {
+            lock_file,
             fetch: format!("cargo xtask fetch{sample}{arguments}"),
             lock: format!("cargo xtask lock{arguments}"),
             sample: args.sample,
@@ -76,8 +81,8 @@ impl Call {
 impl Call {
     /// One without arguments.
     pub fn plain() -> Self {
-        let (fetch, lock) = ("cargo xtask fetch".to_owned(), "cargo xtask lock".to_owned());
-        Self { fetch, lock, sample: false, requirements_given: false }
+        let [fetch, lock, lock_file] = ["cargo xtask fetch", "cargo xtask lock", "image.lock"].map(str::to_owned);
+        Self { fetch, lock, lock_file, sample: false, requirements_given: false }
     }
 }
 
@@ -120,6 +125,8 @@ mod tests {
         let fetch = |args: &RecipeArgs| Call::from(args).fetch;
         let plain = Call::from(&args(false, None, &[]));
         assert_eq!((plain.fetch.as_str(), plain.lock.as_str()), ("cargo xtask fetch", "cargo xtask lock"));
+        let torch = RecipeArgs { recipe: Some("recipes/torch.toml".into()), ..args(false, None, &[]) };
+        assert_eq!((plain.lock_file.as_str(), Call::from(&torch).lock_file.as_str()), ("image.lock", "torch.lock"));
         assert!(!plain.sample && !plain.requirements_given);
         assert!(Call::from(&args(false, None, &["pypi.requirements=[]"])).requirements_given);
         assert!(!Call::from(&args(false, None, &["pypi.constraints=[]"])).requirements_given);

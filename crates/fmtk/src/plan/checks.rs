@@ -1,11 +1,11 @@
 //! Checks base, wheels and own files against the recipe.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use oci_image::{BaseIndex, ParentDirs, Platform};
-use wheel_layer::{Missing, Target};
+use oci_image::{BaseIndex, Interpreter, ParentDirs, Platform};
+use wheel_layer::{InstalledWheel, Missing, Target};
 
-use super::{Inputs, folders};
+use super::{Inputs, PlannedLayer, folders, scripts};
 use crate::{
     recipe::PYPI,
     resolve::{own_file::PlannedFile, packages::Wheel},
@@ -18,23 +18,28 @@ const AARCH64: u16 = 183;
 /// What wheels are checked against.
 fn target(inputs: &Inputs<'_>) -> Target {
     let python = &inputs.recipe.python;
-    let said = (python.glibc.major, python.glibc.minor);
+    let said = python.target();
     // What the base really has counts more than what the recipe says of it.
-    let glibc = inputs.index.and_then(|index| index.glibc).unwrap_or(said);
+    let glibc = inputs.index.and_then(|index| index.glibc).unwrap_or(said.glibc);
     let found = inputs.index.and_then(|index| index.interpreter(python.interpreter.as_str()));
     let python_micro = found.and_then(|found| found.micro);
-    Target { python_micro, ..Target::aarch64(python.version, glibc) }
+    Target { python_micro, glibc, ..said }
 }
 
 /// Whether the base runs where the image is to run, and has the Python and the user of the recipe.
 pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
     let name = &inputs.recipe.base.reference;
-    let Platform { os, architecture, .. } = inputs.base.config.platform();
-    if (os.as_str(), architecture.as_str()) != ("linux", "arm64") {
+    let (found, wanted) = (inputs.base.config.platform(), Platform::linux_arm64());
+    if !found.serves(&wanted) {
         problems.push(
-            format_args!("the base `{name}` is for {os}/{architecture}, the image is for linux/arm64"),
+            format_args!("the base `{name}` is for {found}, the image is for {wanted}"),
             Some("name an arm64 base with `--base`".to_owned()),
         );
+    } else if found.architecture != wanted.architecture {
+        warnings.push(format!(
+            "the base `{name}` calls its architecture `{}`; the image says `{}`, which registries and engines compare",
+            found.architecture, wanted.architecture
+        ));
     }
     let Some(index) = inputs.index else {
         warnings.push(format!(
@@ -103,7 +108,7 @@ fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
         let found = if found.is_empty() { "no Python at all".to_owned() } else { found.join(", ") };
         problems.push(
             format_args!("the base `{name}` has no Python {wanted} at `{interpreter}`; it has {found}"),
-            Some("set `python.interpreter`, `python.prefix` and `versions.python` to what the base has".to_owned()),
+            Some(way_to_python(index, python.version)),
         );
     } else if let Some(machine) = index.interpreter(interpreter).and_then(|found| found.machine)
         && machine != AARCH64
@@ -115,15 +120,38 @@ fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
     }
 }
 
+/// The keys that name a Python of the base, one of the recipe's version where there is one.
+fn way_to_python(index: &BaseIndex, version: (u32, u32)) -> String {
+    let exact = |one: &&Interpreter| one.path.ends_with(&format!("python{}.{}", one.version.0, one.version.1));
+    let best = index.interpreters.iter().filter(exact).max_by_key(|one| (one.version == version, one.version));
+    let Some(Interpreter { path, prefix, version: (major, minor), .. }) = best else {
+        return "use a base that has a Python".to_owned();
+    };
+    format!(
+        "give `--set versions.python={major}.{minor} --set python.prefix={prefix} --set python.interpreter={path}`, or set \
+         these keys in the recipe to another Python of the base"
+    )
+}
+
 /// Whether each wheel fits the target, and whether all that they require is there.
 pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
-    let target = target(inputs);
+    let (target, allow) = (target(inputs), &inputs.recipe.allow);
     for Wheel { package, facts } in &inputs.wheels {
-        let mut push =
-            |problem: &str, hint| problems.push(format_args!("wheel `{}`: {problem}", package.path.display()), hint);
+        let wheel = format!("wheel `{}`", package.path.display());
+        let mut push = |problem: &str, hint| problems.push(format_args!("{wheel}: {problem}"), hint);
         facts.check(&target).iter().for_each(|problem| push(problem, None));
+        warnings.extend(facts.renamed(&target).map(|note| format!("{wheel}: {note}")));
         let key = facts.key();
-        if !inputs.recipe.allow.elf.iter().any(|name| name.as_str() == key) {
+        if allow.wrong_record.iter().any(|name| name.as_str() == key) {
+            warnings.push(format!("{wheel}: its files are not held against its RECORD (`allow.wrong_record`)"));
+        } else {
+            let hint = format!(
+                "use another build of it; if the files are right and only RECORD is wrong, put \"{key}\" into \
+                 `allow.wrong_record`"
+            );
+            facts.check_record().iter().for_each(|problem| push(problem, Some(hint.clone())));
+        }
+        if !allow.elf.iter().any(|name| name.as_str() == key) {
             let hint = format!(
                 "take the wheel for aarch64; if it holds several architectures on purpose, put \"{key}\" into `allow.elf`"
             );
@@ -131,8 +159,15 @@ pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mu
         }
     }
     let installed = inputs.index.map(|index| installed(inputs, index));
-    for one in wheel_layer::unsatisfied(inputs.wheels.iter().map(|wheel| &*wheel.facts), installed.as_deref(), &target)
-    {
+    let of_recipe = inputs.recipe.pypi.requirements.iter().filter_map(|one| one.on(&target));
+    let extras: Vec<(String, String)> =
+        of_recipe.flat_map(|one| one.extras.into_iter().map(move |extra| (one.name.clone(), extra))).collect();
+    for one in wheel_layer::unsatisfied(
+        inputs.wheels.iter().map(|wheel| &*wheel.facts),
+        installed.as_deref(),
+        &extras,
+        &target,
+    ) {
         match &installed {
             Some(_) if !inputs.allow_missing => {
                 problems.push(&one, Some(way_to(&one, inputs)));
@@ -151,9 +186,7 @@ fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
     if *malformed {
         return "use another version of it, or pass `--allow-missing`".to_owned();
     }
-    let is_of_pypi = |wheel: &Wheel| {
-        wheel.facts.name == *by && wheel.package.path.parent().is_some_and(|folder| folder.ends_with(PYPI))
-    };
+    let is_of_pypi = |wheel: &Wheel| wheel.facts.name == *by && wheel.package.kind == PYPI;
     let fetch = match inputs.wheels.iter().any(is_of_pypi) && !inputs.fetched {
         true => format!("run `{}`", inputs.call.fetch),
         // A marker has been found to apply; one about an extra would make pip leave it out.
@@ -165,15 +198,42 @@ fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
     format!("{fetch}, or {BY_HAND}, or give `--allow-missing`")
 }
 
-/// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it.
-pub(super) fn files(inputs: &Inputs<'_>, of_wheel: &dyn Fn(&str) -> bool, known: &ParentDirs, problems: &mut Problems) {
+/// Whether the user's own files can lie where they are to lie: a file replaces a whole folder of what is below it, and a
+/// folder the file in its place. `above` are the layers above those of the wheels.
+pub(super) fn files(
+    inputs: &Inputs<'_>,
+    wheels: &[&InstalledWheel],
+    above: &[PlannedLayer],
+    known: &ParentDirs,
+    problems: &mut Problems,
+) {
     let places: BTreeSet<&str> = inputs.files.iter().map(|file| file.to.as_str()).collect();
+    let of_wheel = |folder: &str| wheels.iter().any(|wheel| wheel.folders.contains(folder));
     let whose = |to: &str| {
         let real = folders::real(inputs, to);
         let link = inputs.index.is_some_and(|index| index.links.contains_key(&real));
         let of_base = (link || known.contains_key(&real)).then_some("the base");
         of_base.or_else(|| of_wheel(&real).then_some("a wheel"))
     };
+    let mut ours = BTreeMap::new();
+    for layer in above {
+        let hint = match layer {
+            PlannedLayer::Files { .. } => continue,
+            PlannedLayer::Scripts { .. } => format!("put it into {}", scripts::place(inputs)),
+            PlannedLayer::Front { .. } => "set `launch.front=false`, or give the file another path".to_owned(),
+            _ => "give the file another path".to_owned(),
+        };
+        ours.extend(layer.paths().into_iter().map(|path| (path, hint.clone())));
+    }
+    let file_of = |path: &str| {
+        let of_wheel = || {
+            wheels.iter().find(|wheel| wheel.has_file(path)).map(|wheel| format!("the wheel `{}`", wheel.facts.name))
+        };
+        let of_base = || inputs.index.is_some_and(|index| index.has_file(path)).then(|| "the base".to_owned());
+        ours.contains_key(path).then(|| "fmtk".to_owned()).or_else(of_wheel).or_else(of_base)
+    };
+    // Each folder once: there may be thousands of files below it.
+    let mut seen = BTreeSet::new();
     for PlannedFile { from, to, .. } in &inputs.files {
         if let Some(whose) = whose(to) {
             let name = from.file_name().unwrap_or_default().to_string_lossy();
@@ -182,10 +242,23 @@ pub(super) fn files(inputs: &Inputs<'_>, of_wheel: &dyn Fn(&str) -> bool, known:
                 Some(format!("give the file's own path: `to = \"{to}/{name}\"`")),
             );
         }
-        let above = to.match_indices('/').map(|(end, _)| &to[..end]).find(|above| places.contains(above));
+        if let Some(hint) = ours.get(&folders::real(inputs, to)) {
+            let message = format_args!("`{}` of `[[files]]` would go to `{to}`, which fmtk writes", from.display());
+            problems.push(message, Some(hint.clone()));
+        }
+        let folders_above = || to.match_indices('/').skip(1).map(|(end, _)| &to[..end]);
+        let above = folders_above().find(|above| places.contains(above));
         // That one is no place for a file is said of itself, with the way out.
         if let Some(above) = above.filter(|above| whose(above).is_none()) {
             problems.push(format_args!("`{above}` of `[[files]]` is a file, and `{to}` would lie in it"), None);
+        }
+        for above in folders_above().filter(|above| seen.insert(*above) && whose(above).is_none()) {
+            if let Some(whose) = file_of(&folders::real(inputs, above)) {
+                problems.push(
+                    format_args!("`{above}` is a file of {whose}, and `{to}` of `[[files]]` would lie in it"),
+                    Some("give the file another path".to_owned()),
+                );
+            }
         }
         if to.split('/').any(|name| name.starts_with(".wh.")) {
             problems.push(

@@ -6,7 +6,7 @@ use oci_image::ConfigEdits;
 
 use super::{Inputs, PlannedScripts};
 use crate::{
-    recipe::{RANKS, Recipe, environment_doubts, resolve_environment},
+    recipe::{Allow, Distribution, RANKS, Recipe, environment_doubts, resolve_environment},
     resolve::tools,
 };
 use image_name::ImageRef;
@@ -16,7 +16,7 @@ pub(super) fn config(
     scripts: Option<&PlannedScripts>,
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<ConfigEdits> {
-    let Recipe { user, workdir, environment, labels, versions, launch, .. } = inputs.recipe;
+    let Recipe { user, workdir, environment, labels, versions, launch, allow, .. } = inputs.recipe;
     let base_env = inputs.base.config.env().into_iter().collect();
     warnings.extend(environment_doubts(environment, &base_env));
     let title = inputs.recipe.registry.repository.to_string();
@@ -39,6 +39,16 @@ pub(super) fn config(
     }
     for edit in scripts.iter().flat_map(|scripts| &scripts.edits) {
         all.insert(format!("fmtk.patch.{}", edit.edit), edit.status.word().to_owned());
+    }
+    let Allow { overwrite, wrong_record, .. } = allow;
+    let allowed =
+        [("overwrite", overwrite.iter().collect()), ("wrong_record", wrong_record.iter().collect::<Vec<_>>())];
+    for (name, allowed) in allowed {
+        let in_image = |name: &&&Distribution| inputs.wheels.iter().any(|wheel| wheel.facts.key() == name.as_str());
+        let names: Vec<&str> = allowed.iter().filter(in_image).map(|name| name.as_str()).collect();
+        if !names.is_empty() {
+            all.insert(format!("fmtk.allow.{name}"), names.join(","));
+        }
     }
     all.extend(labels.clone());
     let mut env = resolve_environment(environment, &base_env);

@@ -73,19 +73,38 @@ pub(super) fn installed(
     inputs: &Inputs<'_>,
     removed: &[String],
     problems: &mut Problems,
+    warnings: &mut Vec<String>,
 ) -> Vec<(u64, InstalledWheel)> {
+    let allow = &inputs.recipe.allow;
     let layout = Arc::new(folders::layout(inputs));
     let index = |folder: &str| inputs.index.filter(|_| !folders::is_gone(folder, removed));
     let real = |folder: &str| index(folder).map(|index| index.real_path(folder));
-    let mut installed = Vec::new();
+    let (mut sizes, mut wheels) = (Vec::new(), Vec::new());
     for Wheel { package, facts } in &inputs.wheels {
         match InstalledWheel::new(facts.clone(), package.path.clone(), package.sha256, layout.clone(), real) {
-            Ok(wheel) => installed.push((package.size, wheel)),
+            Ok(mut wheel) => {
+                if allow.wrong_record.iter().any(|name| name.as_str() == facts.key()) {
+                    wheel.ignore_record();
+                }
+                warnings.extend(wheel.twice.iter().map(|said| format!("wheel `{}`: {said}", package.path.display())));
+                sizes.push(package.size);
+                wheels.push(wheel);
+            }
             Err(error) => problems.push(error, None),
         }
     }
-    let wheels: Vec<&InstalledWheel> = installed.iter().map(|(_, wheel)| wheel).collect();
-    wheel_layer::conflicts(&wheels).into_iter().for_each(|conflict| problems.push(conflict, None));
+    let winners: Vec<String> = allow.overwrite.iter().map(ToString::to_string).collect();
+    warnings.extend(wheel_layer::overwrite(&mut wheels, &winners));
+    for conflict in wheel_layer::conflicts(&wheels.iter().collect::<Vec<_>>()) {
+        let hint = conflict.either.as_ref().map(|[one, two]| {
+            format!(
+                "leave one of them out; or put \"{one}\" or \"{two}\" into `allow.overwrite`, to have its files replace \
+                 the other's as if pip installed it last"
+            )
+        });
+        problems.push(conflict, hint);
+    }
+    let mut installed: Vec<(u64, InstalledWheel)> = sizes.into_iter().zip(wheels).collect();
     installed.sort_by(|(a, of_a), (b, of_b)| b.cmp(a).then_with(|| of_a.facts.key().cmp(&of_b.facts.key())));
     installed
 }

@@ -3,6 +3,7 @@
 //! A pure function of recipe, packages and base: no clock, no file, no network. `--dry-run` prints it, the build
 //! executes it and nothing else.
 
+mod access;
 mod cann;
 mod checks;
 mod claims;
@@ -120,6 +121,10 @@ pub enum PlannedLayer {
     },
     /// CANN as its installer leaves it; it becomes several where it is larger than `max_layer`.
     Cann(Box<PlannedCann>),
+    /// Folders that CANN's installer left closed, as jobs need them.
+    Opened {
+        folders: Vec<PlannedFolder>,
+    },
     Wheel(Box<PlannedWheel>),
     /// The smallest wheels, largest first, where there is no room for a layer each; how many layers that is at most.
     SharedByWheels {
@@ -168,6 +173,7 @@ impl PlannedLayer {
         match self {
             Self::Whiteouts { distributions, .. } => format!("without the base's {}", distributions.join(", ")),
             Self::Cann(cann) => format!("CANN {}", cann.version),
+            Self::Opened { .. } => "folders of CANN, opened".to_owned(),
             Self::Wheel(wheel) => wheel.content(),
             Self::SharedByWheels { wheels, .. } => {
                 wheels.iter().map(PlannedWheel::content).collect::<Vec<String>>().join(", ")
@@ -200,6 +206,7 @@ impl PlannedLayer {
         };
         match self {
             Self::Whiteouts { paths, .. } | Self::Tools { paths } => paths.clone(),
+            Self::Opened { folders } => folders.iter().map(|folder| folder.path.clone()).collect(),
             Self::Files { files, .. } => files.iter().map(|file| file.to.clone()).collect(),
             Self::Scripts { scripts: all } | Self::Front { files: all } => {
                 all.iter().map(|script| script.to.clone()).collect()
@@ -230,19 +237,22 @@ impl Plan {
 
         let whiteouts = layers::whiteouts(inputs, &mut problems);
         let removed = whiteouts.as_ref().map_or(&[][..], PlannedLayer::removes);
-        let known = folders::known(inputs, removed);
-        let installed = layers::installed(inputs, removed, &mut problems);
+        let mut known = folders::known(inputs, removed);
+        let opened = access::opened(inputs, &mut known, &mut warnings);
+        let installed = layers::installed(inputs, removed, &mut problems, &mut warnings);
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings).unzip();
         let files = layers::own_files(inputs);
         let of_wheel = |folder: &str| installed.iter().any(|(_, wheel)| wheel.folders.contains(folder));
-        checks::files(inputs, &of_wheel, &known, &mut problems);
         let (scripts, patched) = scripts::scripts(inputs, &mut problems, &mut warnings);
         front::ranks(inputs, &mut problems);
         let front = front::front(inputs, &mut warnings);
         let of_vendor = patched.into_iter().chain(front);
         let above: Vec<PlannedLayer> =
             of_vendor.chain(layers::files(inputs, &files)).chain([layers::tools(inputs)]).collect();
-        let taken = base.layers.len() + whiteouts.iter().len() + cann_layers.unwrap_or(0) + above.len();
+        let wheels: Vec<&InstalledWheel> = installed.iter().map(|(_, wheel)| wheel).collect();
+        checks::files(inputs, &wheels, &above, &known, &mut problems);
+        let taken =
+            base.layers.len() + whiteouts.iter().len() + cann_layers.unwrap_or(0) + opened.iter().len() + above.len();
         if taken > MAX_LAYERS {
             problems.push(
                 format_args!("the image would have {taken} layers without any wheel, {MAX_LAYERS} can be stacked"),
@@ -250,10 +260,13 @@ impl Plan {
             );
         }
         let (folders, attrs) = folders::of_files(inputs, &known, &of_wheel, &files);
+        let all: ParentDirs = known.iter().chain(&attrs).map(|(path, attr)| (path.clone(), *attr)).collect();
+        access::check(inputs, &all, &mut problems, &mut warnings);
         let room = MAX_LAYERS.saturating_sub(taken);
         let (wheels, max_layer) = layers::wheels(inputs, installed, room, &mut problems);
         problems.into_result()?;
-        let layers: Vec<PlannedLayer> = whiteouts.into_iter().chain(cann).chain(wheels).chain(above).collect();
+        let layers: Vec<PlannedLayer> =
+            whiteouts.into_iter().chain(cann).chain(opened).chain(wheels).chain(above).collect();
         let paths: Vec<String> = layers.iter().flat_map(PlannedLayer::paths).collect();
         let mut parents = folders::above(&known, paths.iter().map(String::as_str));
         parents.extend(attrs);

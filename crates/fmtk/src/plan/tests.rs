@@ -16,7 +16,7 @@ use super::{CannInput, Inputs, Plan, PlannedLayer};
 use crate::{
     cann::Installed,
     options::Call,
-    recipe::{CANN, Overrides, PYPI, Recipe},
+    recipe::{CANN, Overrides, Recipe},
     resolve::{
         front as launch_front,
         own_file::PlannedFile,
@@ -86,9 +86,13 @@ impl World {
                 *self = Self::new(&(usual.to_owned() + &rest.replace('|', "\n")));
             }
             "set" => self.set.push(rest.to_owned()),
-            "dir" => drop(self.dir(path, u32::from_str_radix(more, 8).unwrap_or(0o755), 0)),
+            // Its mode and the user it belongs to.
+            "dir" => {
+                let (mode, uid) = more.split_once(' ').unwrap_or((more, "0"));
+                self.dir(path, u32::from_str_radix(mode, 8).unwrap_or(0o755), uid.parse().unwrap());
+            }
             "file" => drop(self.file(path, more.replace("\\n", "\n").as_bytes())),
-            "program" => drop(self.program(path)),
+            "program" => drop(self.program_of(path, u32::from_str_radix(more, 8).unwrap_or(0o755))),
             "link" => drop(self.link(path, more)),
             // Its requirements, and files of so many bytes.
             "wheel" => {
@@ -104,11 +108,8 @@ impl World {
                 let (uid, gid) = owner.split_once(':').unwrap();
                 self.files.push(own_file(path, (uid.parse().unwrap(), gid.parse().unwrap()), size.parse().unwrap()));
             }
-            // In which folder the last wheel lies.
-            "in" => self
-                .wheels
-                .iter_mut()
-                .for_each(|wheel| wheel.package.path = format!("{path}/{}", wheel.package.file).into()),
+            // Of which kind the wheels are.
+            "kind" => self.wheels.iter_mut().for_each(|wheel| wheel.package.kind.clone_from(path)),
             "large" => self.large(),
             "machine" => self.architecture.clone_from(path),
             "layers" => self.base_layers = path.parse().unwrap(),
@@ -137,11 +138,15 @@ impl World {
         self.entry(path, tar::EntryType::Regular, 0o755, 0, bytes)
     }
 
-    /// An ELF program for aarch64.
     fn program(&mut self, path: &str) -> &mut Self {
+        self.program_of(path, 0o755)
+    }
+
+    /// An ELF program for aarch64.
+    fn program_of(&mut self, path: &str, mode: u32) -> &mut Self {
         let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0".to_vec();
         elf.resize(80, 0);
-        self.file(path, &elf)
+        self.entry(path, tar::EntryType::Regular, mode, 0, &elf)
     }
 
     fn link(&mut self, path: &str, target: &str) -> &mut Self {
@@ -155,7 +160,7 @@ impl World {
     fn wheel(&mut self, wheel: &FakeWheel) -> &mut Self {
         let path = wheel.write(self.folder.path()).unwrap();
         let (bytes, facts) = (std::fs::read(&path).unwrap(), Arc::new(WheelFacts::read(&path).unwrap()));
-        self.wheels.push(Wheel { package: package(PYPI, path.file_name().unwrap().to_str().unwrap(), &bytes), facts });
+        self.wheels.push(Wheel { package: package("kit", path.file_name().unwrap().to_str().unwrap(), &bytes), facts });
         self
     }
 
@@ -201,7 +206,7 @@ impl World {
             Ok(plan) => plan,
             Err(error) => return report::render(&error),
         };
-        let ours = ["layer", "      +", "      -", "drop", "patch", "folder"];
+        let ours = ["layer", "      +", "      -", "drop", "patch", "folder", "label   fmtk.allow"];
         let text = plan.to_string();
         let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
         let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));
@@ -341,7 +346,7 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
         world
     };
     let layer = |size| Layer { digest: Digest::of("layer"), size, diff_id: Digest::of("tar"), tar_size: size };
-    let changed = Attr { mode: 0o700, uid: 0, gid: 0, mtime: MTIME };
+    let dir = |mode| Attr { mode, uid: 0, gid: 0, mtime: MTIME };
     let installed = Installed {
         layers: vec![layer(400_000_000), layer(1000)],
         entries: 3,
@@ -351,13 +356,27 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
         removed: vec!["/etc/issue".to_owned()],
         dropped: 7,
         latest: false,
-        dirs: [("/usr/local/bin".to_owned(), changed)].into(),
+        dirs: [("/usr/local/bin".to_owned(), dir(0o775))].into(),
     };
+    // As one with umask 077 leaves them; the last two were meant so, or are needed by no job.
+    let closed = [
+        ("/usr/local", 0o755),
+        ("/usr/local/bin", 0o700),
+        ("/usr/local/Ascend", 0o700),
+        ("/usr/local/Ascend/x", 0o750),
+        ("/etc/Ascend", 0o500),
+        ("/usr/local/Ascend/opp", 0o550),
+        ("/opt/x", 0o700),
+    ];
+    let dirs = closed.map(|(path, mode)| (path.to_owned(), dir(mode))).into();
+    let closed = world(None, Some(Installed { dirs, ..installed.clone() }));
+    assert_eq!(closed.plan().unwrap().parents["/usr/local/bin"].mode, 0o755);
     let after = world(None, Some(installed));
     // A layer above CANN's must not take back what the installer made of a folder.
-    assert_eq!(after.plan().unwrap().parents["/usr/local/bin"].mode, 0o700);
+    assert_eq!(after.plan().unwrap().parents["/usr/local/bin"].mode, 0o775);
     // Before it is known how many layers they are, there has to be room for the most.
     let mut high = world(Some("podman"), None);
     high.base_layers = 118;
-    check("cann", &[("before", world(Some("podman"), None)), ("after", after), ("above 118 layers", high)]);
+    let before = world(Some("podman"), None);
+    check("cann", &[("before", before), ("after", after), ("folders left closed", closed), ("above 118 layers", high)]);
 }

@@ -14,6 +14,10 @@ fn wheel_line(start: &str, wheel: &PlannedWheel) -> String {
     format!("{start:<7} {content:<32} {size:>9}  {digest} {file}\n{}", in_pieces(wheel.pieces))
 }
 
+fn folder_line(start: &str, PlannedFolder { path, mode, uid, gid }: &PlannedFolder) -> String {
+    format!("{start:<7} {path} {mode:04o} {uid}:{gid}\n")
+}
+
 /// How small the files of a layer will be is known beforehand where they are taken over as they are.
 fn in_pieces(pieces: usize) -> String {
     if pieces > 1 { format!("      + in up to {}\n", count(pieces, "layer")) } else { String::new() }
@@ -43,6 +47,7 @@ fn cann_lines(content: &str, cann: &PlannedCann) -> String {
 fn layer_lines(layer: &PlannedLayer) -> String {
     match layer {
         PlannedLayer::Cann(cann) => cann_lines(&layer.content(), cann),
+        PlannedLayer::Opened { folders } => folders.iter().map(|folder| folder_line("layer", folder)).collect(),
         PlannedLayer::Wheel(wheel) => wheel_line("layer", wheel),
         PlannedLayer::SharedByWheels { wheels, pieces } => {
             let size = bytes(wheels.iter().map(|wheel| wheel.size).sum());
@@ -74,9 +79,7 @@ impl fmt::Display for Plan {
         writeln!(f, "image   {repository}:{tag}\nbase    {}", base.reference)?;
         writeln!(f, "        {of_base}, {size}, {}, {looked}", base.digest)?;
         layers.iter().try_for_each(|layer| f.write_str(&layer_lines(layer)))?;
-        for PlannedFolder { path, mode, uid, gid } in &self.folders {
-            writeln!(f, "folder  {path} {mode:04o} {uid}:{gid}")?;
-        }
+        self.folders.iter().try_for_each(|folder| f.write_str(&folder_line("folder", folder)))?;
         for PlannedEdit { edit, status } in self.scripts.iter().flat_map(|scripts| &scripts.edits) {
             writeln!(f, "patch   {edit}: {status}")?;
         }

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use wheel_layer::Target;
+
 use super::document::as_text;
 
 /// A distribution's name, normalised as PEP 503 has it: lowercase, runs of `-`, `_` and `.` one `-`.
@@ -35,8 +37,8 @@ impl fmt::Display for Distribution {
     }
 }
 
-/// What pip is asked for: a name, then what PEP 508 lets follow it, `mindspore-ascend==1.8.1`. Only pip reads the rest,
-/// so here it must merely be unable to pass for an option or another line of a requirements file.
+/// What pip is asked for: a name, then what PEP 508 lets follow it, `mindspore-ascend==1.8.1`. It can't pass for an
+/// option or another line of a requirements file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Requirement {
     text: String,
@@ -47,6 +49,11 @@ impl Requirement {
     /// The distribution that is required.
     pub fn name(&self) -> &Distribution {
         &self.name
+    }
+
+    /// What it asks for in an image for this target; none where its marker says that it asks for nothing there.
+    pub fn on(&self, target: &Target) -> Option<wheel_layer::Requirement> {
+        wheel_layer::Requirement::parse(&self.text, target, "").ok().filter(|read| read.applies)
     }
 }
 
@@ -60,13 +67,12 @@ impl FromStr for Requirement {
         let (name, rest) = text.split_at(end);
         let name: Distribution =
             name.parse().map_err(|_| format!("`{text}` does not begin with a distribution name"))?;
-        let rest = rest.trim_start();
-        if !rest.is_empty() && !rest.starts_with(['[', '(', '=', '<', '>', '!', '~', ';', ',']) {
-            return Err(format!("`{text}` has no version, extra or marker after its name"));
+        if rest.contains(char::is_control) || rest.contains(['#', '@']) || rest.contains("--") || rest.ends_with('\\') {
+            return Err(format!("`{text}` must be one requirement without options, URLs or comments"));
         }
-        if rest.contains(char::is_control) || rest.contains('#') || rest.contains("--") || rest.ends_with('\\') {
-            return Err(format!("`{text}` must be one requirement without options or comments"));
-        }
+        // Whether it can be read does not depend on the target.
+        wheel_layer::Requirement::parse(text, &Target::aarch64((3, 9), (2, 28)), "")
+            .map_err(|reason| format!("`{text}` is not a requirement: {reason}"))?;
         // An unrelated project of that name is on PyPI; MoXing itself is only had from its maker.
         if name.as_str() == "moxing" {
             return Err(format!("`{text}`: PyPI's `moxing` is not MoXing, whose wheel goes into the package folder"));
@@ -108,7 +114,7 @@ mod tests {
     fn requirements_can_not_smuggle_options_into_pip() {
         let bad =
             ["", "-r x", "--index-url=http://x", "a\n-r x", "a --hash=sha256:0", "a @ http://x", "./a.whl", "a==1 # b"];
-        for text in bad.into_iter().chain(["a==1 \\", "a b"]) {
+        for text in bad.into_iter().chain(["a==1 \\", "a b", "a=1", "a; python = '3'"]) {
             assert!(text.parse::<Requirement>().is_err(), "{text}");
         }
     }

@@ -19,6 +19,9 @@ use crate::terminal::{report::Problems, shell};
 /// Every key that has a default.
 const DEFAULTS: &str = include_str!("defaults.toml");
 
+/// Typing errors in a word; more is another word.
+const TYPOS: usize = 2;
+
 /// What is written, and every problem found in it so far.
 #[derive(Debug)]
 pub struct Document {
@@ -122,7 +125,7 @@ impl Document {
                 let hint = self.nearest::<T>(&path, &names);
                 self.note(span.start, format!("unknown key `{}`", keys(&path)), Some(hint));
             } else if !message.starts_with("missing key") || !removed.iter().any(is_known) {
-                let hint = self.as_array(span.start, &path, &message);
+                let hint = self.as_array(span.start, &path, &message).or_else(|| self.misspelt(&path));
                 self.note(span.start, format!("`{}`: {message}", keys(&path)), hint);
             }
             remove(&mut self.written, &path);
@@ -167,8 +170,10 @@ impl Document {
 
     /// Notes what is wrong with what has this span.
     pub fn fault(&mut self, span: Range<usize>, message: impl Display) {
-        let keys = path_of(&self.written, &span).map(|path| format!("`{}`: ", keys(&path)));
-        self.note(span.start, format!("{}{message}", keys.unwrap_or_default()), None);
+        let path = path_of(&self.written, &span);
+        let keys = path.as_ref().map(|path| format!("`{}`: ", keys(path)));
+        let hint = path.and_then(|path| self.misspelt(&path));
+        self.note(span.start, format!("{}{message}", keys.unwrap_or_default()), hint);
     }
 
     /// Notes a problem that no single line has.
@@ -196,6 +201,19 @@ impl Document {
         problems.into_result()
     }
 
+    /// The default that was most likely meant by a name in a table that takes any, as `[packages]` does.
+    fn misspelt(&self, path: &[Step]) -> Option<String> {
+        let (Step::Key(name), parents) = path.split_last()? else { return None };
+        let table = parents.iter().try_fold(&self.defaults, |table, step| match step {
+            Step::Key(key) => table.get(key)?.as_table(),
+            Step::Index(_) => None,
+        })?;
+        let names = table.iter().map(|(known, _)| known).filter(|_| !table.contains_key(name));
+        let (distance, known) = names.map(|known| (strsim::damerau_levenshtein(known, name), known)).min()?;
+        let full = keys(&[parents, &[Step::Key(known.to_owned())]].concat());
+        (distance <= TYPOS).then(|| format!("did you mean `{full}`?"))
+    }
+
     /// The key that was most likely meant by an unknown one: the most alike of the names beside it, else one of the same
     /// name in another section.
     fn nearest<T: DeserializeOwned>(&self, path: &[Step], beside: &[String]) -> String {
@@ -203,8 +221,7 @@ impl Document {
         let distance = |known: &&String| strsim::damerau_levenshtein(known, name);
         let nearest = beside.iter().min_by_key(distance);
         let full = |known: &String| keys(&[parents, &[Step::Key(known.clone())]].concat());
-        // Two typing errors in a word; more is another word.
-        if let Some(known) = nearest.filter(|known| distance(known) <= 2) {
+        if let Some(known) = nearest.filter(|known| distance(known) <= TYPOS) {
             return format!("did you mean `{}`?", full(known));
         }
         // Serde tells the names of a section to who asks for one that there is not.

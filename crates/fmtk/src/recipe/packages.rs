@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
+use wheel_layer::Target;
 
 use super::{
     distribution::Requirement,
@@ -75,6 +76,21 @@ pub struct Pypi {
     /// Constraints on whatever these need. Default: `numpy<1.24` and `protobuf<3.21`, since pip would else take majors
     /// that are years younger than MindSpore 1.8.
     pub constraints: Vec<Requirement>,
+}
+
+impl Pypi {
+    /// What does not allow this version of a distribution (normalised) on this target, and under which key.
+    pub fn refusing<'a>(
+        &'a self,
+        name: &'a str,
+        version: &'a str,
+        target: &'a Target,
+    ) -> impl Iterator<Item = (&'static str, &'a Requirement)> {
+        let all = [("requirements", &self.requirements), ("constraints", &self.constraints)];
+        let all = all.into_iter().flat_map(|(key, list)| list.iter().map(move |one| (key, one)));
+        let of_it = all.filter(move |(_, one)| one.name().as_str() == name);
+        of_it.filter(move |(_, one)| one.on(target).is_some_and(|one| !one.allows(version)))
+    }
 }
 
 #[derive(Deserialize)]

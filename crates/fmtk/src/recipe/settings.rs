@@ -115,4 +115,10 @@ pub struct Allow {
     pub elf: BTreeSet<Distribution>,
     /// May be replaced though the base has no `RECORD` of its files, so that the old ones stay.
     pub no_record: BTreeSet<Distribution>,
+    /// Their files replace those of other wheels, as if pip installed them last and in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overwrite: Vec<Distribution>,
+    /// May be installed though their own `RECORD` is wrong.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub wrong_record: BTreeSet<Distribution>,
 }

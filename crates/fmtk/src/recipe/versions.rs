@@ -2,6 +2,7 @@
 
 use image_name::{ImageTag, NameError, Platform, Timestamp, Version};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use wheel_layer::Target;
 
 use super::{
     amounts::{Glibc, number},
@@ -139,6 +140,11 @@ impl WrittenPython {
 }
 
 impl Python {
+    /// What wheels are chosen for, as far as the recipe knows it.
+    pub fn target(&self) -> Target {
+        Target::aarch64(self.version, (self.glibc.major, self.glibc.minor))
+    }
+
     /// The ABI tag of wheels for it (PEP 425): `cp39`; up to 3.7 with the `m` of pymalloc.
     pub fn abi(&self) -> String {
         let (major, minor) = self.version;

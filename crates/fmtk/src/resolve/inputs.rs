@@ -18,7 +18,7 @@ use crate::{
     resolve::{
         base::{self, OpenImage},
         own_file::PlannedFile,
-        packages::{self, Package, PackageSet},
+        packages::{self, Folders, Package, PackageSet},
         place, wheels,
     },
     sample,
@@ -51,27 +51,41 @@ pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &P
         progress
             .line(&format!("note: the sample follows `{file}` too, but has packages, Python and system of its own"));
     }
-    match base {
-        Some(base) => sample_recipe(args, base),
-        None => sample_recipe(args, &sample::ensure_base(store, progress)?.to_string()),
+    let recipe = sample_recipe(args, base, store)?;
+    if base.is_none() {
+        sample::ensure_base(store, progress)?;
     }
+    Ok(recipe)
 }
 
-/// The recipe of the sample upon this base: its own, or most likely one that was made of that.
-pub fn sample_recipe(args: &RecipeArgs, base: &str) -> anyhow::Result<Recipe> {
+/// The recipe of the sample upon this base: most likely one that was made of its own, which is taken where none is given.
+pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> anyhow::Result<Recipe> {
     // What the user sets comes last and wins.
     let own = SAMPLE.into_iter().chain(sample::RECIPE).map(str::to_owned);
     let set: Vec<String> = own.chain(args.set.iter().cloned()).collect();
-    place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(base) })
+    let reference =
+        base.map_or_else(|| sample::reference(store).map(|own| own.to_string()), |base| Ok(base.to_owned()))?;
+    let recipe = place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(&reference) })?;
+    let (major, minor) = sample::PYTHON;
+    if base.is_none() && recipe.python.version != (major, minor) {
+        let python = &recipe.versions.python;
+        return Err(anyhow!(
+            "the sample's base has Python {major}.{minor}, and `versions.python` is set to `{python}`"
+        ))
+        .hint(format!("leave it out, or name a base that has Python {python} with `--base`"))
+        .input();
+    }
+    Ok(recipe)
 }
 
-/// The package folder of this command. The sample's packages have one of their own, so that they do not mix with the
+/// The package folders of this command. The sample's packages have some of their own, so that they do not mix with the
 /// recipe's.
-pub fn pkg_folder(args: &RecipeArgs) -> PathBuf {
-    match (&args.pkg, args.sample) {
+pub fn folders(args: &RecipeArgs) -> Folders {
+    let vendor = match (&args.pkg, args.sample) {
         (None, true) => packages::folder(None).join("sample"),
         (folder, _) => packages::folder(folder.as_deref()),
-    }
+    };
+    Folders::of(vendor, args.recipe.as_deref())
 }
 
 /// Every package of the recipe, or all that is wrong with them.
@@ -82,21 +96,21 @@ pub fn packages(
     store: &Store,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Package>> {
-    let folder = pkg_folder(args);
-    let PackageSet { packages, unused, left_out } = packages::find(recipe, &folder, store, call)?;
+    let folders = folders(args);
+    let PackageSet { packages, unused, left_out } = packages::find(recipe, &folders, store, call)?;
     if left_out > 0 {
-        let (wheels, folder) = (progress::count(left_out, "wheel"), packages::pypi_folder(&folder));
+        let (wheels, folder) = (progress::count(left_out, "wheel"), folders.pypi.display());
         progress.line(&format!(
-            "note: `pypi.requirements` is empty, so the image is made without the {wheels} in `{}`",
-            folder.display()
+            "note: `pypi.requirements` is empty, so the image is made without the {wheels} in `{folder}`"
         ));
     }
+    let folder = folders.vendor.display();
     for file in unused {
         let why = match file.ends_with(".run") && !recipe.versions.has_cann() {
             true => "is left out because `versions.cann` is `none`",
             false => "is for no kind in `[packages]` and is left out",
         };
-        progress.warning(&format!("`{file}` in `{}` {why}", folder.display()));
+        progress.warning(&format!("`{file}` in `{folder}` {why}"));
     }
     Ok(packages)
 }

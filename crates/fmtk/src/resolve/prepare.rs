@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     resolve::{
-        fetch, inputs,
+        fetch::{self, Pins},
+        inputs,
         lock::{self, Lock},
-        packages,
         scripts::{self, scripts_folder},
     },
     terminal::{
@@ -24,6 +24,9 @@ pub struct FetchArgs {
     /// Where the recipe and the packages are.
     #[command(flatten)]
     pub recipe: RecipeArgs,
+    /// Take the newest that the recipe allows, whatever the lock names
+    #[arg(long)]
+    pub upgrade: bool,
     /// Print what pip would be asked for and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -34,6 +37,8 @@ pub struct FetchArgs {
 
 /// Flags of `lock`.
 #[derive(Debug, clap::Args)]
+// It has the flag only to say why it does not take it.
+#[command(mut_arg("sample", |sample| sample.hide(true)))]
 pub struct LockArgs {
     /// Where the recipe and the packages are.
     #[command(flatten)]
@@ -44,6 +49,9 @@ pub struct LockArgs {
     /// Base image to pin [default: the recipe's]
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
+    /// Pin what is there though something else is pinned
+    #[arg(long)]
+    pub upgrade: bool,
     /// Print the lock and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -53,21 +61,32 @@ pub struct LockArgs {
 }
 
 /// Runs `fetch`.
-pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let recipe = inputs::recipe(&args.recipe, None, store, progress)?;
-    let folder = packages::pypi_folder(&inputs::pkg_folder(&args.recipe));
+    let folder = inputs::folders(&args.recipe).pypi;
+    let lock = match args.upgrade || args.recipe.sample {
+        true => None,
+        false => Lock::load(&lock::path(args.recipe.recipe.as_deref()))?,
+    };
+    let pins =
+        lock.map_or_else(|| Pins { upgrade: args.upgrade, ..Pins::default() }, |lock| lock::pins(&lock, &recipe));
     if args.dry_run {
         let requirements: Vec<String> = recipe.pypi.requirements.iter().map(ToString::to_string).collect();
         let constraints: Vec<String> = recipe.pypi.constraints.iter().map(ToString::to_string).collect();
-        let document = json!({ "folder": folder, "requirements": requirements, "constraints": constraints });
+        let pinned: Vec<&String> = pins.files.keys().collect();
+        let document =
+            json!({ "folder": folder, "requirements": requirements, "constraints": constraints, "pinned": pinned });
         let text = || {
-            let text: Vec<String> = requirements.iter().map(|one| format!("requirement  {one}\n")).collect();
-            let limits: Vec<String> = constraints.iter().map(|one| format!("constraint   {one}\n")).collect();
-            format!("{}{}folder       {}\n", text.concat(), limits.concat(), folder.display())
+            let lines = |what: &str, list: &[String]| -> String {
+                list.iter().map(|one| format!("{what:<13}{one}\n")).collect()
+            };
+            let pinned: String = pinned.iter().map(|one| format!("pinned       {one}\n")).collect();
+            let asked = lines("requirement", &requirements) + &lines("constraint", &constraints);
+            format!("{asked}{pinned}folder       {}\n", folder.display())
         };
         return args.format.print(text, &document);
     }
-    let fetched = fetch::fetch(&recipe, &folder, store, progress)?;
+    let fetched = fetch::fetch(&recipe, &folder, &pins, call, store, progress)?;
     if recipe.pypi.requirements.is_empty() {
         progress.line(&format!(
             "nothing to fetch: `pypi.requirements` is empty; what is in `{}` stays there",
@@ -85,7 +104,8 @@ pub fn fetch(args: &FetchArgs, store: &Store, progress: &Progress) -> anyhow::Re
 pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     if args.recipe.sample {
         return Err(anyhow!(
-            "the sample is not pinned: `image.lock` is for the packages and the base of your own image"
+            "the sample is not pinned: `{}` is for the packages and the base of your own image",
+            call.lock_file
         ))
         .hint("leave out `--sample`")
         .input();
@@ -98,6 +118,10 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
     packages.extend(of_scripts);
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = lock::path(args.recipe.recipe.as_deref());
+    let old = if args.upgrade { None } else { Lock::load(&file)? };
+    if let Some(old) = &old {
+        lock::moved(old, &lock).into_result(call)?;
+    }
     if args.dry_run {
         let text = lock.to_toml()?;
         return args.format.print(|| text, &lock);
@@ -113,6 +137,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::resolve::packages;
 
     fn args(sample: bool, pkg: Option<&str>) -> RecipeArgs {
         RecipeArgs { recipe: None, set: Vec::new(), pkg: pkg.map(PathBuf::from), sample }
@@ -122,7 +147,7 @@ mod tests {
     #[test]
     fn the_sample_has_packages_of_its_own_and_scripts_of_all() {
         let folder = packages::folder(None);
-        assert_eq!(inputs::pkg_folder(&args(true, None)), folder.join("sample"));
+        assert_eq!(inputs::folders(&args(true, None)).vendor, folder.join("sample"));
         assert_eq!(scripts_folder(&args(true, None)), folder.join("ascend910"));
         assert_eq!(scripts_folder(&args(true, Some("p"))), PathBuf::from("p/ascend910"));
     }

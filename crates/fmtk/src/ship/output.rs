@@ -1,14 +1,19 @@
 //! What an image is written as: an OCI layout, a docker archive, a build context, an engine.
 
-use std::{fmt, fs, path::PathBuf, str::FromStr};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use anyhow::{Context, anyhow};
-use oci_image::{Store, write_archive, write_layout};
+use oci_image::{Digest, Store, check_layout, write_archive, write_layout};
 
 use crate::{
     engine::{self, EngineCommand},
     resolve::base::Fallback,
     ship::{built_image::BuiltImage, context},
+    terminal::{report::WithHint, shell},
 };
 
 /// A place to write the image to.
@@ -26,37 +31,66 @@ impl FromStr for Output {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        match text.split_once(':') {
-            Some(("oci", dir)) if !dir.is_empty() => Ok(Self::Layout(dir.into())),
-            Some(("docker-archive", file)) if !file.is_empty() => Ok(Self::Archive(file.into())),
-            Some(("context", dir)) if !dir.is_empty() => Ok(Self::Context(dir.into())),
-            _ => Err(anyhow!("`{text}` is not `oci:DIR`, `docker-archive:FILE` or `context:DIR`")),
+        let output = match text.split_once(':') {
+            Some(("oci", dir)) if !dir.is_empty() => Self::Layout(dir.into()),
+            Some(("docker-archive", file)) if !file.is_empty() => Self::Archive(file.into()),
+            Some(("context", dir)) if !dir.is_empty() => Self::Context(dir.into()),
+            _ => return Err(anyhow!("`{text}` is not `oci:DIR`, `docker-archive:FILE` or `context:DIR`")),
+        };
+        // Other tools take a name after the path. `oci:/a:b/c` is a path, as it is for a base.
+        let path = output.path().to_string_lossy().into_owned();
+        let file = path.rfind('/').map_or(0, |slash| slash + 1);
+        match path[file..].find(':') {
+            Some(colon) => {
+                Err(anyhow!("`{text}` names an image after the path; the image is written under its own name"))
+                    .hint(format!("write `{}`", &text[..text.len() - path.len() + file + colon]))
+            }
+            None => Ok(output),
         }
     }
 }
 
 impl Output {
-    /// Whether something else is where it is to be: said before the build, not after it.
+    fn path(&self) -> &Path {
+        let (Self::Layout(path) | Self::Archive(path) | Self::Context(path)) = self;
+        path
+    }
+
+    /// What keeps it from being written, said before the build and not after it.
     pub fn check(&self) -> anyhow::Result<()> {
-        let (path, wrong) = match self {
-            Self::Layout(dir) => (dir, fs::metadata(dir).is_ok_and(|meta| !meta.is_dir()).then_some("a folder")),
-            Self::Archive(file) => (file, fs::metadata(file).is_ok_and(|meta| !meta.is_file()).then_some("a file")),
-            Self::Context(dir) => return context::check(dir),
-        };
-        match wrong {
-            Some(kind) => Err(anyhow!("`{}` is there already and is not {kind}", path.display())),
-            None => Ok(()),
+        if let Some(above) =
+            self.path().ancestors().skip(1).find(|above| above.exists()).filter(|above| !above.is_dir())
+        {
+            return Err(anyhow!("`{}` is not a folder", above.display())).hint("name another path");
+        }
+        match self {
+            Self::Layout(dir) => check_layout(dir).hint("name a new or empty folder, or that of another layout"),
+            Self::Archive(file) if fs::metadata(file).is_ok_and(|meta| !meta.is_file()) => {
+                Err(anyhow!("`{}` is there already and is not a file", file.display())).hint("name another file")
+            }
+            Self::Archive(file) => match file.parent() {
+                Some(folder) if folder != Path::new("") && !folder.exists() => {
+                    Err(anyhow!("there is no folder `{}`", folder.display()))
+                        .hint(format!("make it: `mkdir -p {}`", shell::word(folder.display())))
+                }
+                _ => Ok(()),
+            },
+            Self::Context(dir) => context::check(dir),
         }
     }
 
-    /// Writes the image, whole or not at all.
-    pub fn write(&self, image: &BuiltImage<'_>, store: &Store) -> anyhow::Result<()> {
+    /// Writes the image, whole or not at all. Gives the digest of its manifest there, where that has one.
+    pub fn write(&self, image: &BuiltImage<'_>, store: &Store) -> anyhow::Result<Option<Digest>> {
         let BuiltImage { record, built, opened, .. } = image;
         let source = Fallback { store, other: *opened };
         let written = match self {
-            Self::Layout(dir) => write_layout(&built.image, &source, dir, record.tag.as_str()).map_err(Into::into),
-            Self::Archive(file) => write_archive(&built.image, &source, file, &record.name()).map_err(Into::into),
-            Self::Context(dir) => context::write(image, store, dir),
+            Self::Layout(dir) => {
+                write_layout(&built.image, &source, dir, record.tag.as_str()).map(Some).map_err(Into::into)
+            }
+            Self::Archive(file) => {
+                write_archive(&built.image, &source, file, &record.name()).map(|()| None).map_err(Into::into)
+            }
+            Self::Context(dir) => context::write(image, store, dir).map(|()| None),
         };
         written.with_context(|| format!("failed to write `{self}`")).map_err(|error| record.explained(error, store))
     }
@@ -81,32 +115,82 @@ impl fmt::Display for Output {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use expect_test::expect;
 
+    use super::*;
+    use crate::terminal::report;
+
+    /// Some were found only after the build, and one made a folder with a colon in its name.
     #[test]
-    fn what_is_in_the_way_is_said() {
+    fn what_is_in_the_way_is_said_with_a_hint() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().display();
+        let path = folder.path().display().to_string();
         fs::write(folder.path().join("file"), "").unwrap();
-        let wrong = |output: &str| {
-            let output = output.replace("PATH", &path.to_string());
-            let error = output.parse::<Output>().unwrap().check().err()?;
-            Some(error.to_string().replace(&path.to_string(), "PATH"))
+        let said = |output: &str| {
+            let output = output.replace("PATH", &path).parse::<Output>();
+            let error = output.and_then(|output| output.check()).err()?;
+            Some(report::render(&error).replace(&path, "PATH"))
         };
-        for output in
-            ["docker-archive:PATH/file", "docker-archive:PATH/new", "oci:PATH", "oci:PATH/new", "context:PATH/new/er"]
-        {
-            assert_eq!(wrong(output), None, "{output}");
-        }
-        for (output, expected) in [
-            ("oci:PATH/file", "`PATH/file` is there already and is not a folder"),
-            ("context:PATH/file", "`PATH/file` is there already and is not a folder"),
-            ("context:PATH", "`PATH` is there already and is not a build context that fmtk wrote: `file` is in it"),
-            ("docker-archive:PATH", "`PATH` is there already and is not a file"),
-            ("docker-archive:/dev/null", "`/dev/null` is there already and is not a file"),
+        for output in [
+            "docker-archive:PATH/file",
+            "docker-archive:PATH/new",
+            "docker-archive:new",
+            "oci:PATH/new/er",
+            "oci:PATH/a:b/c",
+            "context:PATH/new/er",
         ] {
-            assert_eq!(wrong(output).as_deref(), Some(expected), "{output}");
+            assert_eq!(said(output), None, "{output}");
         }
+        let table = [
+            "oci:PATH",
+            "oci:PATH/file",
+            "oci:PATH/file/x",
+            "oci:PATH/new:1",
+            "docker-archive:PATH",
+            "docker-archive:/dev/null",
+            "docker-archive:PATH/new folder/x.tar",
+            "docker-archive:PATH/x.tar:name:1",
+            "context:PATH",
+            "context:PATH/file",
+            "context:PATH/file/x",
+        ]
+        .map(|output| format!("# {output}\n{}", said(output).unwrap()));
+        expect![[r#"
+            # oci:PATH
+            error: `PATH` is there already and is not an OCI image layout
+            hint: name a new or empty folder, or that of another layout
+            # oci:PATH/file
+            error: `PATH/file` is there already and is not a folder
+            hint: name a new or empty folder, or that of another layout
+            # oci:PATH/file/x
+            error: `PATH/file` is not a folder
+            hint: name another path
+            # oci:PATH/new:1
+            error: `oci:PATH/new:1` names an image after the path; the image is written under its own name
+            hint: write `oci:PATH/new`
+            # docker-archive:PATH
+            error: `PATH` is there already and is not a file
+            hint: name another file
+            # docker-archive:/dev/null
+            error: `/dev/null` is there already and is not a file
+            hint: name another file
+            # docker-archive:PATH/new folder/x.tar
+            error: there is no folder `PATH/new folder`
+            hint: make it: `mkdir -p 'PATH/new folder'`
+            # docker-archive:PATH/x.tar:name:1
+            error: `docker-archive:PATH/x.tar:name:1` names an image after the path; the image is written under its own name
+            hint: write `docker-archive:PATH/x.tar`
+            # context:PATH
+            error: `PATH` is there already and is not a build context that fmtk wrote: `file` is in it
+            hint: name a new or empty folder
+            # context:PATH/file
+            error: `PATH/file` is there already and is not a folder
+            hint: name a new or empty folder
+            # context:PATH/file/x
+            error: `PATH/file` is not a folder
+            hint: name another path
+        "#]]
+        .assert_eq(&table.concat());
     }
 
     #[test]

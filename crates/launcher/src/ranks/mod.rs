@@ -4,6 +4,7 @@ pub mod background;
 mod describe;
 pub mod family;
 pub mod guardian;
+mod name;
 mod oom;
 mod proc;
 pub mod rank;

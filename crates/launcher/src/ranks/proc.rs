@@ -44,6 +44,16 @@ impl Process {
     }
 }
 
+/// Whether `proc` shows this process by the number that it has here. In a pid namespace without a mount of its own, /proc
+/// shows those of another namespace, and each number there is somebody else's here.
+pub fn is_own(proc: &Path) -> bool {
+    let status = fs::read(proc.join("self/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    // One number for each namespace from the mount's to ours; kernels without namespaces have but the plain one.
+    field("NSpid:").or(field("Pid:")).is_some_and(|it| it.trim() == std::process::id().to_string())
+}
+
 /// Every process, zombies too (see [`Process::is_alive`]). `proc` is where procfs is mounted.
 ///
 /// Those that end meanwhile, and what can't be read or understood, are left out.
@@ -104,11 +114,24 @@ pub fn descendants(processes: &[Process], ancestors: &[pid_t]) -> Vec<pid_t> {
 /// What belongs to the rank that `leader` leads: its session, and all that descends from a member of it.
 ///
 /// Double forks that left the session have another parent by then and are not found here.
-pub fn of_session(processes: &[Process], leader: pid_t) -> Vec<&Process> {
+fn of_session(processes: &[Process], leader: pid_t) -> Vec<&Process> {
     let is_member = |it: &&Process| it.session == leader || it.pid == leader;
     let members: Vec<pid_t> = processes.iter().filter(is_member).map(|it| it.pid).collect();
     let all: HashSet<pid_t> = descendants(processes, &members).into_iter().chain(members).collect();
     processes.iter().filter(|it| all.contains(&it.pid)).collect()
+}
+
+/// CPU time of what belongs to each of `leaders` (see [`of_session`]), and at last of all others below `ancestor`.
+pub fn ticks(processes: &[Process], ancestor: pid_t, leaders: &[pid_t]) -> Vec<u64> {
+    let mut others: HashSet<pid_t> = descendants(processes, &[ancestor]).into_iter().collect();
+    let mut ticks = Vec::new();
+    for leader in leaders {
+        let its = of_session(processes, *leader);
+        others.retain(|pid| its.iter().all(|it| it.pid != *pid));
+        ticks.push(its.iter().map(|it| it.ticks).sum());
+    }
+    ticks.push(processes.iter().filter(|it| others.contains(&it.pid)).map(|it| it.ticks).sum());
+    ticks
 }
 
 /// A pid or thread id from the name of its folder.
@@ -202,6 +225,37 @@ mod tests {
         let proc = fake(&[(1, 0, 1), (2, 1, 2), (6, 1, 2), (7, 6, 7), (8, 7, 7), (3, 1, 3)]);
         let all = list(proc.path()).unwrap();
         assert_eq!(sorted(of_session(&all, 2).iter().map(|it| it.pid)), [2, 6, 7, 8]);
+    }
+
+    #[test]
+    fn time_is_that_of_each_rank_and_of_the_daemons() {
+        // The launcher is 2 and has ranks 3 and 4, a daemon 6 of one of them with a child, and a stranger 9 beside it. Each has
+        // 10 ticks.
+        let proc = fake(&[(2, 1, 2), (3, 2, 3), (4, 2, 4), (5, 4, 4), (6, 2, 6), (7, 6, 6), (9, 1, 9)]);
+        let all = list(proc.path()).unwrap();
+        for (ranks, expect) in [(&[3, 4][..], &[10, 20, 20][..]), (&[3], &[10, 40]), (&[], &[50])] {
+            assert_eq!(ticks(&all, 2, ranks), expect);
+        }
+        assert_eq!(ticks(&[], 2, &[3]), [0, 0]);
+    }
+
+    #[test]
+    fn only_a_proc_that_knows_us_by_our_number_is_our_own() {
+        assert!(is_own(Path::new("/proc")) && !is_own(Path::new("/nowhere")));
+        let (proc, us) = (tempfile::tempdir().unwrap(), std::process::id());
+        fs::create_dir(proc.path().join("self")).unwrap();
+        for (status, expect) in [
+            (format!("Name:\ta\nPid:\t{us}\nNSpid:\t{us}\n"), true),
+            // One of before 4.1.
+            (format!("Pid:\t{us}\n"), true),
+            (format!("Pid:\t{}\n", us + 1), false),
+            // Of a namespace above, where we have the same number by chance.
+            (format!("Pid:\t{us}\nNSpid:\t{us}\t{us}\n"), false),
+            (String::new(), false),
+        ] {
+            fs::write(proc.path().join("self/status"), &status).unwrap();
+            assert_eq!(is_own(proc.path()), expect, "{status}");
+        }
     }
 
     #[test]

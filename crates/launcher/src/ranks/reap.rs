@@ -47,7 +47,7 @@ impl fmt::Display for End {
 pub struct Reaped {
     /// Process ids and how they ended, in no order that means anything.
     pub ended: Vec<(i32, End)>,
-    /// Whether no child is left, alive or dead, but for the one that is spared.
+    /// Whether no child is left, alive or dead, but for those that are spared.
     pub none_left: bool,
 }
 
@@ -60,8 +60,8 @@ pub fn reap() -> io::Result<Reaped> {
         // SAFETY: the pointer is to a live local. The binding of `nix` loses a child that a real-time signal has ended.
         match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) } {
             0 => {
-                // Where one is spared, that there is a child says nothing.
-                reaped.none_left = family::spared().is_some() && family::children().is_ok_and(|it| it.is_empty());
+                // Where some are spared, that there is a child says nothing.
+                reaped.none_left = family::spares_any() && family::children().is_ok_and(|it| it.is_empty());
                 return Ok(reaped);
             }
             pid if pid > 0 => reaped.ended.push((pid, end(status))),

@@ -1,5 +1,6 @@
 //! Signals: blocked and read from a descriptor, so that no handler runs and nothing is asynchronous.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -11,11 +12,15 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 /// What stops the ranks when the launcher gets it.
 pub const STOPPING: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
 
-/// What is only passed on to the ranks.
-pub const PASSED_ON: [c_int; 2] = [libc::SIGUSR1, libc::SIGUSR2];
+/// What is only passed on to the ranks; SIGTSTP as SIGSTOP.
+const PASSED_ON: [c_int; 4] = [libc::SIGUSR1, libc::SIGUSR2, libc::SIGTSTP, libc::SIGCONT];
 
 /// What the launcher gets when its guardian is gone: a signal that nobody sends for anything else and that can be caught.
-pub const GUARDIAN_GONE: Signal = Signal::SIGPWR;
+pub const GUARDIAN_GONE: Signal = Signal::SIGSTKFLT;
+
+/// What containers are told to stop by besides SIGTERM: lxc sends SIGPWR, systemd-nspawn SIGRTMIN+3 as glibc counts, which is
+/// not what musl would make of it.
+const CONTAINER_STOPS: [c_int; 2] = [libc::SIGPWR, 34 + 3];
 
 #[derive(Debug, Default)]
 pub struct ReceivedSignals {
@@ -28,29 +33,32 @@ pub struct ReceivedSignals {
 
 /// Signals that are kept back until [`Signals::next`] takes them.
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub struct Signals {
+    waiting: SignalFd,
+    is_paused: Cell<bool>,
+}
 
 impl Signals {
-    /// Blocks [`STOPPING`], [`PASSED_ON`], [`GUARDIAN_GONE`] and SIGCHLD in this thread and those that it will start.
+    /// Blocks all signals that mean something to the launcher in this thread and those that it will start.
     ///
     /// A blocked signal is queued even where it was ignored, as `cmd &` of a shell has it with SIGINT. Only an ignored SIGHUP
-    /// stays ignored: that is what `nohup` is for.
+    /// stays ignored, which is what `nohup` is for, and an ignored SIGTSTP, after which nobody would send SIGCONT.
     pub fn block() -> io::Result<Signals> {
-        let mut set = SigSet::empty();
-        for signal in STOPPING.into_iter().chain(PASSED_ON) {
-            if signal != libc::SIGHUP || !is_ignored(libc::SIGHUP) {
-                set.add(Signal::try_from(signal)?);
-            }
-        }
-        set.add(GUARDIAN_GONE);
-        set.add(Signal::SIGCHLD);
+        let others = [GUARDIAN_GONE as c_int, libc::SIGCHLD];
+        let set = set_of(STOPPING.into_iter().chain(PASSED_ON).chain(CONTAINER_STOPS).chain(others));
         // A log file that has reached the limit of `ulimit -f` is a write that fails, not the end of the training. The ranks
         // get the default again.
         dispose(libc::SIGXFSZ, libc::SIG_IGN);
         // A parent that ignored it would have the kernel reap our children for us, exit codes and all.
         dispose(libc::SIGCHLD, libc::SIG_DFL);
         set.thread_block()?;
-        Ok(Signals(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+        let waiting = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Signals { waiting, is_paused: Cell::new(false) })
+    }
+
+    /// Whether the last of SIGTSTP and SIGCONT that [`Signals::heard`] took was the former: then ranks are to stand still.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused.get()
     }
 
     /// Takes all that has arrived: what arrives together has happened at once.
@@ -59,6 +67,14 @@ impl Signals {
         while let Some(signal) = self.next()? {
             match signal {
                 libc::SIGCHLD => heard.child_ended = true,
+                libc::SIGTSTP => {
+                    self.is_paused.set(true);
+                    heard.passed_on.push(libc::SIGSTOP);
+                }
+                libc::SIGCONT => {
+                    self.is_paused.set(false);
+                    heard.passed_on.push(libc::SIGCONT);
+                }
                 _ if STOPPING.contains(&signal) => heard.stopping = Some(signal),
                 _ if PASSED_ON.contains(&signal) => heard.passed_on.push(signal),
                 _ => heard.guardian_gone = true,
@@ -70,12 +86,15 @@ impl Signals {
         Ok(heard)
     }
 
-    /// The next one that has arrived; `None` if there is none so far.
+    /// The next one that has arrived; `None` if there is none so far. What stops containers is given as SIGTERM.
     pub fn next(&self) -> io::Result<Option<c_int>> {
         loop {
-            match self.0.read_signal() {
-                // The numbers are 1..=64.
-                Ok(info) => return Ok(info.and_then(|it| c_int::try_from(it.ssi_signo).ok())),
+            match self.waiting.read_signal() {
+                Ok(info) => {
+                    // The numbers are 1..=64.
+                    let signal = info.and_then(|it| c_int::try_from(it.ssi_signo).ok());
+                    return Ok(signal.map(|it| if CONTAINER_STOPS.contains(&it) { libc::SIGTERM } else { it }));
+                }
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -85,7 +104,7 @@ impl Signals {
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.waiting.as_fd()
     }
 }
 
@@ -123,6 +142,20 @@ pub fn send_to_all(signal: c_int) {
 fn kill(pid: i32, signal: c_int) {
     // SAFETY: kill takes no pointers.
     unsafe { libc::kill(pid, signal) };
+}
+
+/// A set of these, but for SIGHUP and SIGTSTP where they are ignored.
+#[allow(unsafe_code)]
+fn set_of(signals: impl Iterator<Item = c_int>) -> SigSet {
+    // SAFETY: `set` is large enough for any set and is initialised before use. The binding knows no real-time signals.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in signals.filter(|it| ![libc::SIGHUP, libc::SIGTSTP].contains(it) || !is_ignored(*it)) {
+            libc::sigaddset(&mut set, signal);
+        }
+        SigSet::from_sigset_t_unchecked(set)
+    }
 }
 
 #[allow(unsafe_code)]

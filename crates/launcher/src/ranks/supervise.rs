@@ -1,5 +1,6 @@
 //! One start of the ranks, from the first process to the last: an event loop over signals, the ranks' output and time.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -11,8 +12,8 @@ use crate::job::setup::{RankPlan, Setup};
 use crate::output::{self, Output};
 use crate::ranks::background::Background;
 use crate::ranks::family;
+use crate::ranks::guardian;
 use crate::ranks::oom::Counter;
-use crate::ranks::proc;
 use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched, first_of};
 use crate::ranks::reap::{End, reap};
 use crate::ranks::signals::{self, ReceivedSignals, Signals};
@@ -73,6 +74,9 @@ pub fn attempt(
         buffer: vec![0; output::AT_ONCE],
     };
     supervisor.start(number);
+    if signals.is_paused() {
+        supervisor.pass_on(libc::SIGSTOP);
+    }
     supervisor.reap(None)?;
     while !supervisor.none_left && !supervisor.teardown.as_ref().is_some_and(Teardown::has_given_up) {
         supervisor.turn()?;
@@ -169,15 +173,14 @@ impl Supervisor<'_> {
 
     fn deadline(&self) -> Option<Instant> {
         let teardown = self.teardown.as_ref().and_then(Teardown::deadline);
-        let watch = self.watch.as_ref().filter(|_| self.teardown.is_none()).map(Stall::due);
-        [self.output.deadline(), self.beside.deadline(), teardown, watch].into_iter().flatten().min()
+        [self.output.deadline(), self.beside.deadline(), teardown, self.watch_due()].into_iter().flatten().min()
     }
 
     fn take_signals(&mut self) -> io::Result<()> {
         let ReceivedSignals { mut stopping, passed_on, child_ended, guardian_gone } = self.signals.heard()?;
         self.has_child_ended |= child_ended;
         for signal in passed_on {
-            self.groups().for_each(|group| signals::send_to_group(group, signal));
+            self.pass_on(signal);
         }
         if guardian_gone {
             self.say("the guardian of the launcher was killed");
@@ -196,6 +199,31 @@ impl Supervisor<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Passes a signal on to the ranks; what makes processes stand still or go on, to everything below.
+    fn pass_on(&mut self, signal: c_int) {
+        if signal == libc::SIGSTOP && self.teardown.is_some() {
+            // What is asked to end has to hear of it.
+            return;
+        }
+        let mut told = BTreeSet::new();
+        let mut groups: BTreeSet<c_int> = self.groups().collect();
+        // What leaves its group meanwhile is found by another look.
+        while let Some(group) = groups.pop_first() {
+            signals::send_to_group(group, signal);
+            told.insert(group);
+            if groups.is_empty() && [libc::SIGSTOP, libc::SIGCONT].contains(&signal) {
+                groups = family::groups().unwrap_or_default().difference(&told).copied().collect();
+            }
+        }
+        // Nobody is to blame for the time in between.
+        if signal == libc::SIGCONT {
+            self.watch = self.setup.options.stall.map(|limit| Stall::new(limit, Instant::now()));
+        }
+        if signal == libc::SIGSTOP {
+            self.say("paused by SIGTSTP until SIGCONT");
+        }
     }
 
     /// Takes the dead. `stopping` is a signal that arrived at the same time.
@@ -253,36 +281,37 @@ impl Supervisor<'_> {
     fn step_teardown(&mut self, now: Instant) {
         let has_child_ended = std::mem::take(&mut self.has_child_ended);
         let Some(teardown) = &mut self.teardown else { return };
-        if !has_child_ended && teardown.deadline().is_none_or(|it| now < it) {
+        if self.none_left || !has_child_ended && teardown.deadline().is_none_or(|it| now < it) {
             return;
         }
         let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
         let who = if live.is_empty() { "processes of the ranks".to_owned() } else { self.setup.job.who(&live) };
-        match teardown.step(now) {
-            None => {}
-            Some(TeardownEvent::Killed) => self.say(&format!("{who} did not end in time; killed by SIGKILL")),
-            Some(TeardownEvent::StillThere) => {
-                self.say(&format!("{who} can't be killed:"));
-                family::describe().iter().for_each(|line| self.say(line));
-            }
-            Some(TeardownEvent::GivenUp) => self.say(&format!("{who} still can't be killed; ending without them")),
+        let event = teardown.step(now);
+        if event == Some(TeardownEvent::GivenUp) {
+            guardian::do_not_wait_for(&family::children().unwrap_or_default());
         }
+        event.iter().flat_map(|it| it.lines(&who)).for_each(|line| self.say(&line));
+    }
+
+    /// When the ranks have to be looked at: not while they are stopped or paused.
+    fn watch_due(&self) -> Option<Instant> {
+        let is_watched = self.teardown.is_none() && !self.signals.is_paused();
+        self.watch.as_ref().filter(|_| is_watched).map(Stall::due)
     }
 
     fn look_for_stall(&mut self, now: Instant) {
-        let is_due = self.watch.as_ref().is_some_and(|it| self.teardown.is_none() && now >= it.due());
-        if !is_due {
+        if self.watch_due().is_none_or(|it| now < it) {
             return;
         }
-        // Without /proc nobody knows who works: then only output counts.
-        let processes = proc::list(Path::new(family::PROC)).unwrap_or_default();
-        let live = self.ranks.iter().enumerate().filter(|(_, it)| it.runs());
-        let sample = |(rank, it): (usize, &Watched)| Sample {
-            rank,
-            last_output: self.output.last_output(it.sink).unwrap_or(it.started),
-            ticks: it.pid.map_or(0, |pid| proc::of_session(&processes, pid).iter().map(|it| it.ticks).sum()),
-        };
-        let samples: Vec<Sample> = live.map(sample).collect();
+        let live: Vec<(usize, &Watched)> = self.ranks.iter().enumerate().filter(|(_, it)| it.runs()).collect();
+        // One that could not be started, and so has no process, does not run.
+        let pids: Vec<c_int> = live.iter().filter_map(|(_, it)| it.pid).collect();
+        let ticks = family::ticks(&pids);
+        let outputs = live.iter().map(|(rank, it)| (*rank, self.output.last_output(it.sink).unwrap_or(it.started)));
+        // Daemons at work are work of the ranks, though what they write is not known.
+        let daemons = self.ranks.first().map(|it| (self.ranks.len(), it.started));
+        let sample = |((rank, last_output), ticks)| Sample { rank, last_output, ticks };
+        let samples: Vec<Sample> = outputs.chain(daemons).zip(ticks).map(sample).collect();
         if self.watch.as_mut().is_some_and(|it| it.feed(now, &samples)) {
             family::describe().iter().for_each(|line| self.say(line));
             self.stop(Ending::stalled(self.setup.options.stall.unwrap_or_default()), libc::SIGTERM);

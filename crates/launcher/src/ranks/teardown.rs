@@ -1,4 +1,4 @@
-//! Bringing everything below the launcher to an end: asked first, killed after the grace, known to be gone at the end.
+//! Bringing everything below a process, the launcher or its guardian, to an end: asked first, killed after the grace, known to be gone at the end.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,11 +8,12 @@ use libc::c_int;
 use crate::ranks::family;
 use crate::ranks::signals;
 use crate::ranks::wait;
+use crate::units;
 
 /// After SIGKILL, before it is told who is still there: a process that hangs in the driver does not die.
 const WARN_AFTER: Duration = Duration::from_secs(10);
 
-/// After SIGKILL, before the launcher ends without them.
+/// After SIGKILL, before it is ended without them.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 
 /// How far it is.
@@ -38,6 +39,22 @@ pub enum TeardownEvent {
     StillThere,
     /// They are still there 60 s after SIGKILL: there is nothing more to be done.
     GivenUp,
+}
+
+impl TeardownEvent {
+    /// What is said of it, and for how long `who` will be waited for.
+    pub fn lines(self, who: &str) -> Vec<String> {
+        match self {
+            TeardownEvent::Killed => vec![format!("{who} did not end in time; killed by SIGKILL")],
+            TeardownEvent::StillThere => {
+                let left = units::shown(GIVE_UP_AFTER - WARN_AFTER);
+                let first =
+                    format!("{who} can't be killed; waiting for {left} more, in case a driver lets go of them:");
+                [first].into_iter().chain(family::describe()).collect()
+            }
+            TeardownEvent::GivenUp => vec![format!("{who} still can't be killed; ending without them")],
+        }
+    }
 }
 
 impl Teardown {
@@ -106,8 +123,8 @@ impl Teardown {
     pub fn deadline(&self) -> Option<Instant> {
         match self.told {
             None => Some(self.kill_at),
-            Some(TeardownEvent::Killed) => Some(self.kill_at + WARN_AFTER),
-            Some(TeardownEvent::StillThere) => Some(self.kill_at + GIVE_UP_AFTER),
+            Some(TeardownEvent::Killed) => Some(self.kill_at + wait::shortened_for_tests(WARN_AFTER)),
+            Some(TeardownEvent::StillThere) => Some(self.kill_at + wait::shortened_for_tests(GIVE_UP_AFTER)),
             Some(TeardownEvent::GivenUp) => None,
         }
     }

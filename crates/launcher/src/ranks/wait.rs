@@ -31,3 +31,10 @@ pub fn readable(descriptors: &[BorrowedFd<'_>], until: Option<Instant>) -> io::R
 pub fn after(now: Instant, duration: Duration) -> Instant {
     now.checked_add(duration).unwrap_or(now + Duration::from_secs(1 << 30))
 }
+
+/// Ten seconds are long for a test: a debug build divides what it waits for in vain by `FMTK_TEST_HURRY`, a release knows
+/// nothing of it.
+pub fn shortened_for_tests(duration: Duration) -> Duration {
+    let hurry = std::env::var("FMTK_TEST_HURRY").ok().filter(|_| cfg!(debug_assertions));
+    duration / hurry.and_then(|it| it.parse().ok()).unwrap_or(1)
+}

@@ -145,7 +145,7 @@ impl Helper {
             }
             // What it has left behind is a stray like any other.
             signals::send_to_group(pid, libc::SIGKILL);
-            family::spare(None);
+            family::spare([]);
         }
         is_it
     }
@@ -169,7 +169,7 @@ fn start(program: &[OsString], log: &PathBuf) -> io::Result<Process> {
         command.pre_exec(move || signals::settle_child(parent));
     }
     let pid = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;
-    family::spare(Some(pid));
+    family::spare([pid]);
     Ok(Process { pid, requests: Some(requests), answers, text: Vec::new(), is_killed: false })
 }
 

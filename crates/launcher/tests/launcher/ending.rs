@@ -27,7 +27,15 @@ fn exit_code_is_that_of_the_first_failure() {
 
 #[test]
 fn a_stop_from_outside_is_no_success() {
-    for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130), (libc::SIGHUP, 129), (libc::SIGQUIT, 131)] {
+    for (signal, code) in [
+        (libc::SIGTERM, 143),
+        (libc::SIGINT, 130),
+        (libc::SIGHUP, 129),
+        (libc::SIGQUIT, 131),
+        // What lxc and systemd-nspawn stop a container by.
+        (libc::SIGPWR, 143),
+        (37, 143),
+    ] {
         let place = TestFolder::new();
         // Ranks that obey and end with 0 do not make it one.
         let script = "trap 'echo got; exit 0' TERM INT HUP QUIT; echo up; while :; do sleep 0.01; done";
@@ -46,6 +54,29 @@ fn other_signals_only_pass_through() {
     kill(child.id() as i32, libc::SIGUSR1);
     (0..2).for_each(|rank| place.until_log_has(rank, "one"));
     stop(child, libc::SIGUSR2).ends(4);
+}
+
+#[test]
+fn ranks_and_their_daemons_stand_still_until_they_are_continued() {
+    let place = TestFolder::new();
+    let daemon = "echo $$ > daemon; exec sleep 1000";
+    let script =
+        format!("(setsid sh -c '{daemon}' &); until [ -s daemon ]; do sleep 0.01; done; echo up; exec sleep 1000");
+    let child = place.running("--devices 0 --stall 1h", &script, 1);
+    let (guardian, launcher) = (child.id() as i32, launcher_of(&child));
+    let mut stopped = ranks_of(&place, launcher);
+    stopped.extend([std::fs::read_to_string(place.path("code/daemon")).unwrap().trim().parse().unwrap(), guardian]);
+    kill(guardian, libc::SIGTSTP);
+    until("all are stopped", || stopped.iter().all(|pid| state(*pid) == Some('T')));
+    kill(guardian, libc::SIGCONT);
+    until("all go on", || stopped.iter().all(|pid| state(*pid) != Some('T')));
+    // Whoever is stopped when the end comes has to hear of it.
+    kill(guardian, libc::SIGTSTP);
+    until("all are stopped again", || stopped.iter().all(|pid| state(*pid) == Some('T')));
+    kill(launcher, libc::SIGTERM);
+    until("the end of the launcher", || state(launcher) == Some('Z'));
+    stop(child, libc::SIGCONT).ends(143).says(&["paused by SIGTSTP until SIGCONT"]);
+    place.leaves_nothing();
 }
 
 #[test]

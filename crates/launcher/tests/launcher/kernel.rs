@@ -3,7 +3,7 @@
 use std::io;
 use std::process::Command;
 
-use crate::harness::{TestFolder, arranged, finish};
+use crate::harness::{TestFolder, arranged, finish, start, stop};
 
 /// pidfd_send_signal, of Linux 5.1: from there on all architectures number alike, and nothing of before is above it.
 const FIRST_NEW: u32 = 424;
@@ -101,4 +101,34 @@ fn no_subreaper_is_told_and_stops_nothing() {
     // What a rank has started got the signal too, but is init's child now: nobody here can wait for its end.
     place.until_nothing_is_left("the end of what the ranks have started");
     assert!(!place.run("--devices 0", "true").stderr.contains("daemons"));
+}
+
+/// In a pid namespace without a mount of its own, /proc has other processes. A release knows nothing of the variable.
+#[test]
+fn the_proc_of_others_is_not_believed() {
+    let foreign = tempfile::tempdir().unwrap();
+    std::fs::create_dir(foreign.path().join("self")).unwrap();
+    std::fs::write(foreign.path().join("self/status"), "Name:\tx\nPid:\t4711\nNSpid:\t4711\t7\n").unwrap();
+    for (flags, script, code) in [
+        ("", "[ $RANK = 1 ] && exit 7; exec sleep 1000", 7),
+        ("", "setsid sh -c 'sleep 1000 & exit' & wait", 0),
+        ("--grace 200ms", "setsid sh -c 'trap \"\" TERM; (setsid sleep 1000 &); sleep 1000' & sleep 0.1; exit 7", 7),
+        ("--stall 1s", "sleep 1000", 124),
+    ] {
+        println!("{script}");
+        let place = TestFolder::new();
+        let mut command = place.shell(&format!("--devices 0-3 {flags}"), script);
+        let finished = finish(command.env("FMTK_TEST_PROC", foreign.path())).ends(code);
+        if std::env::var_os("FMTK_TEST_LAUNCHER").is_none() {
+            finished.says(&["/proc does not show the processes of this pid namespace"]);
+        }
+        place.leaves_nothing();
+    }
+    let place = TestFolder::new();
+    let mut command =
+        place.shell("--devices 0 --grace 200ms", "(setsid sleep 1000 &); trap '' TERM; echo up; sleep 1000");
+    let child = start(command.env("FMTK_TEST_PROC", foreign.path()));
+    place.until_log_has(0, "up");
+    stop(child, libc::SIGTERM).ends(143);
+    place.leaves_nothing();
 }

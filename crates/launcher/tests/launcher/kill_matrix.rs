@@ -130,6 +130,67 @@ fn a_killed_launcher_leaves_a_report_where_one_was_asked_for() {
     assert!(!earlier.exists());
 }
 
+/// What `pkill -9 NAME` and `pkill -9 -f WORD` do hits one of the two processes, whatever else it hits.
+#[test]
+fn killing_by_name_leaves_nothing() {
+    for (file, name, ranks_are_hit) in
+        [("comm", "fmtk-launch", false), ("cmdline", "fmtk-launch", false), ("cmdline", "echo stopping", true)]
+    {
+        println!("{file} {name}");
+        let place = TestFolder::new();
+        let child = place.running("--devices 0-1", BUSY, 2);
+        let is_called = |pid: &i32| {
+            let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            String::from_utf8_lossy(&text).contains(name)
+        };
+        let called: Vec<i32> = place.survivors().into_iter().filter(is_called).collect();
+        assert!(called.contains(&(child.id() as i32)) && !called.contains(&launcher_of(&child)), "{called:?}");
+        assert_eq!(called.len() > 1, ranks_are_hit, "{called:?}");
+        called.into_iter().for_each(|pid| kill(pid, libc::SIGKILL));
+        wait(child).ends(137);
+        place.until_nothing_is_left(name);
+    }
+}
+
+#[test]
+fn what_a_killed_launcher_leaves_is_asked_first() {
+    let place = TestFolder::new();
+    // Nobody reads from it any more, so a word of the shell's about its `sleep` would be its end.
+    let daemon = "trap 'echo asked > asked; exit' TERM; echo up; exec 2> /dev/null; while :; do sleep 0.01; done";
+    let child = place.running("--devices 0", &format!("setsid sh -c \"{daemon}\" & sleep 1000"), 1);
+    kill(launcher_of(&child), libc::SIGKILL);
+    wait(child).ends(137).says(&["stopping all that it had started by SIGTERM, by SIGKILL after 15.0 s"]);
+    assert!(place.path("code/asked").exists());
+    place.leaves_nothing();
+}
+
+/// One that its tracer does not bury has not ended for its parent, either: as good as one that hangs in a driver.
+#[test]
+#[allow(unsafe_code)]
+fn what_can_t_be_killed_is_waited_for_once() {
+    // A release can't be hurried, and waits for a minute.
+    if std::env::var_os("FMTK_TEST_LAUNCHER").is_some() {
+        return;
+    }
+    let place = TestFolder::new();
+    let mut command = place.shell("--devices 0-1 --grace 100ms", "echo up; exec sleep 1000");
+    let child = start(command.env("FMTK_TEST_HURRY", "20"));
+    (0..2).for_each(|rank| place.until_log_has(rank, "up"));
+    let rank = ranks_of(&place, launcher_of(&child))[1];
+    let none = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the call takes no pointers of ours.
+    assert_eq!(unsafe { libc::ptrace(libc::PTRACE_SEIZE, rank, none, none) }, 0, "{}", std::io::Error::last_os_error());
+    stop(child, libc::SIGTERM).ends(143).says(&[
+        "rank 1 did not end in time; killed by SIGKILL",
+        "rank 1 can't be killed; waiting for 50.0 s more",
+        "rank 1 still can't be killed; ending without them",
+    ]);
+    assert_eq!(place.report()["outcome"], "terminated");
+    // SAFETY: as above. Its death sets it free.
+    unsafe { libc::waitpid(rank, std::ptr::null_mut(), libc::__WALL) };
+    place.leaves_nothing();
+}
+
 #[test]
 fn ranks_die_with_the_launcher_even_while_the_guardian_can_t_help() {
     let place = TestFolder::new();
@@ -158,22 +219,12 @@ fn a_stopped_launcher_hears_of_the_end() {
 #[test]
 fn children_from_before_are_left_alone() {
     let place = TestFolder::new();
-    // The shell becomes the guardian, so its first child was there before us.
-    let script = format!(
+    become_launcher(
+        &place,
         "setsid sleep 1000 & echo $! > before
-         (while [ ! -e up ]; do sleep 0.01; done; sleep 1001 & echo $! > orphan) &
-         exec {} run --devices 0-1 -- sh -c 'touch up; while [ ! -s orphan ]; do sleep 0.01; done'",
-        crate::harness::program().to_string_lossy()
+         (while [ ! -e up ]; do sleep 0.01; done; sleep 1001 & echo $! > orphan) &",
+        "run --devices 0-1 -- sh -c 'touch up; while [ ! -s orphan ]; do sleep 0.01; done'",
     );
-    let command = place.launcher(&[]);
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", &script]).current_dir(place.path("code")).env_clear();
-    for (name, value) in command.get_envs() {
-        shell.env(name, value.unwrap());
-    }
-    crate::kernel::deny_if_asked(&mut shell);
-    let status = shell.status().unwrap();
-    assert!(status.success());
     let pid = |name| -> i32 { fs::read_to_string(place.path(name)).unwrap().trim().parse().unwrap() };
     // What they leave behind meanwhile is not ours either.
     let (before, orphan) = (pid("code/before"), pid("code/orphan"));
@@ -182,4 +233,36 @@ fn children_from_before_are_left_alone() {
     assert_eq!(survivors, [before, orphan]);
     survivors.into_iter().for_each(|it| kill(it, libc::SIGKILL));
     place.until_nothing_is_left("the child from before");
+}
+
+/// Another's daemon becomes the guardian's child, but has not done anything wrong.
+#[test]
+fn daemons_from_before_are_asked_before_they_are_killed() {
+    for (trap, is_asked) in [("echo asked > asked; exit", true), ("", false)] {
+        let place = TestFolder::new();
+        // It is up when the guardian has become its parent.
+        let adopted =
+            "until read pid name state parent rest < /proc/$$/stat; [ $parent = $GUARDIAN ]; do sleep 0.01; done";
+        let daemon = format!("trap \"{trap}\" TERM; {adopted}; echo > daemon; while :; do sleep 0.01; done");
+        become_launcher(
+            &place,
+            &format!("export GUARDIAN=$$; (until [ -e up ]; do sleep 0.01; done; setsid sh -c '{daemon}' &) &"),
+            "run --devices 0 --grace 200ms -- sh -c 'touch up; until [ -e daemon ]; do sleep 0.01; done'",
+        );
+        assert_eq!(place.path("code/asked").exists(), is_asked);
+        place.leaves_nothing();
+    }
+}
+
+/// Runs `before` in a shell that becomes the guardian of a launcher, so that its children were there before; to a good end.
+fn become_launcher(place: &TestFolder, before: &str, arguments: &str) {
+    let script = format!("{before}\nexec {} {arguments}", crate::harness::program().to_string_lossy());
+    let command = place.launcher(&[]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script]).current_dir(place.path("code")).env_clear();
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    crate::kernel::deny_if_asked(&mut shell);
+    assert!(shell.status().unwrap().success());
 }

@@ -72,6 +72,14 @@ fn work_without_output_is_no_stall() {
     place.run("--devices 0-1 --stall 2s", script).ends(0);
 }
 
+#[test]
+fn the_work_of_a_daemon_is_no_stall() {
+    let place = TestFolder::new();
+    // Its rank waits without a sound.
+    let daemon = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done; echo > pipe";
+    place.run("--devices 0 --stall 2s", &format!("mkfifo pipe; (setsid sh -c '{daemon}' &); read line < pipe")).ends(0);
+}
+
 impl TestFolder {
     fn until_nothing_but_the_launcher_is_left(&self, child: &std::process::Child) {
         let launcher = launcher_of(child);

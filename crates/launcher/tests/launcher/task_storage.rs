@@ -110,6 +110,18 @@ fn what_is_stored_is_there_for_the_ranks_and_what_they_make_is_stored() {
     place.leaves_nothing();
 }
 
+/// The helper is left when the ranks have ended, and is not theirs.
+#[test]
+fn copies_need_no_proc() {
+    let place = TestFolder::new();
+    let mut command = place.stored(STORED, "");
+    command.env("TK_SCRIPT", format!("sleep 0.2\n{TRAIN}")).env("FMTK_TEST_PROC", place.path("nowhere"));
+    finish(&mut command).ends(0);
+    let saved = fs::read_to_string(place.bucket("b/out/default_model_task/node_0/run/model.ckpt"));
+    assert_eq!(saved.unwrap(), "trained\n");
+    place.leaves_nothing();
+}
+
 #[test]
 fn a_stored_checkpoint_has_a_folder_of_its_own() {
     let place = TestFolder::new();

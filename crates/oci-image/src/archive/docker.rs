@@ -52,5 +52,6 @@ pub(super) fn image<F>(
         layers.push(layer(file, member, *diff_id)?);
     }
     let manifest = Manifest { format: Format::Oci, config: Descriptor::of(OCI_CONFIG, &config_bytes), layers };
-    Base::new(name, &manifest.to_json(), None, config_bytes)
+    let names = image.repo_tags.clone().unwrap_or_default();
+    Ok(Base { names, ..Base::new(name, &manifest.to_json(), None, config_bytes)? })
 }

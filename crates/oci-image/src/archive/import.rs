@@ -49,6 +49,8 @@ impl BlobSource for ImportedSource {
 /// What the store remembers of an engine's image.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
+    #[serde(default)]
+    names: Vec<String>,
     manifest_digest: Digest,
     format: Format,
     layers: Vec<Descriptor>,
@@ -75,8 +77,8 @@ pub fn imported(
     }
     let Ok(config_bytes) = store.read_blob(&found.config, MAX_CONFIG) else { return Ok(None) };
     let Ok(config) = ImageConfig::parse(&config_bytes) else { return Ok(None) };
-    let Remembered { manifest_digest, format, layers, .. } = found;
-    let base = Base { name: name.to_owned(), manifest_digest, format, layers, config_bytes, config };
+    let Remembered { names, manifest_digest, format, layers, .. } = found;
+    let base = Base { name: name.to_owned(), names, manifest_digest, format, layers, config_bytes, config };
     base.require(platform)?;
     Ok(Some((base, ImportedSource(store.clone()))))
 }
@@ -102,6 +104,7 @@ pub fn import(
     };
     base.require(platform)?;
     let remembered = Remembered {
+        names: base.names.clone(),
         manifest_digest: base.manifest_digest,
         format: base.format,
         layers: base.layers.clone(),
@@ -195,13 +198,17 @@ fn laid_out(taker: &Taker<'_>, members: &Members<Taken>, place: &Path, platform:
     let Taken::Waiting(index) = members.need("index.json")? else {
         return Err(refused(place, &format!("its `index.json` has more than {MAX_MANIFEST} bytes")));
     };
-    let base = image_in(index, taker.name, place, None, platform, &Documents(members))?;
+    let mut base = image_in(index, taker.name, place, None, platform, &Documents(members))?;
+    let mut found = Vec::new();
     for layer in &base.layers {
-        let found = taker.layer_of(members.need(&blob_name(&layer.digest))?)?;
-        if found.digest != layer.digest {
-            return Err(refused(place, &format!("its layer {} is {}", layer.digest, found.digest)));
+        let taken = taker.layer_of(members.need(&blob_name(&layer.digest))?)?;
+        if taken.digest != layer.digest {
+            return Err(refused(place, &format!("its layer {} is {}", layer.digest, taken.digest)));
         }
+        found.extend(Compression::of_media_type(&taken.media_type));
     }
+    // The store keeps each by what it is.
+    base.correct_labels(&found);
     Ok(base)
 }
 

@@ -3,13 +3,16 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, BufReader, Read, Seek, SeekFrom, Take},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take},
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
+use lzma_rust2::XzReader;
+
 use super::{
     docker,
+    import::{ImportedSource, import, imported},
     members::{Members, refused},
 };
 use crate::{
@@ -17,7 +20,11 @@ use crate::{
     checked::{digest_of, open_regular, read_full},
     layout::image_in,
     media::MAX_MANIFEST,
+    unpack::decoder,
 };
+
+/// What xz may take of the memory: 128 MiB, as zstd. `xz -9` asks for 65.
+const MAX_XZ_KIB: u32 = 128 << 10;
 
 /// Where a file lies in the archive.
 #[derive(Debug, Clone, Copy)]
@@ -28,12 +35,30 @@ struct Extent {
 
 /// The blobs of an archive.
 #[derive(Debug, Clone)]
-pub struct ArchiveSource {
+pub enum ArchiveSource {
+    /// They are read where they lie in the file.
+    InPlace(InPlace),
+    /// The file is compressed as a whole, and the store has them.
+    Taken(ImportedSource),
+}
+
+/// The blobs of an archive that is not compressed, and where they lie.
+#[derive(Debug, Clone)]
+pub struct InPlace {
     path: PathBuf,
     blobs: BTreeMap<Digest, Extent>,
 }
 
 impl BlobSource for ArchiveSource {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        match self {
+            Self::InPlace(archive) => archive.open(blob),
+            Self::Taken(taken) => taken.open(blob),
+        }
+    }
+}
+
+impl BlobSource for InPlace {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
         let missing = || format!("`{}` has no blob {}", self.path.display(), blob.digest);
         let extent = *self.blobs.get(&blob.digest).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, missing()))?;
@@ -53,17 +78,36 @@ fn compression_of(source: &mut dyn Read) -> io::Result<Compression> {
     read_full(source, &mut start).map(|length| Compression::of_magic(&start[..length]))
 }
 
+/// What is in a file that is compressed as a whole; none where it is not.
+fn decompressed(file: &File) -> io::Result<Option<Box<dyn Read>>> {
+    let mut file = BufReader::new(file.try_clone()?);
+    // The buffer's first fill is more than any magic number.
+    if file.fill_buf()?.starts_with(b"\xfd7zXZ\0") {
+        return Ok(Some(Box::new(XzReader::new_mem_limit(file, true, MAX_XZ_KIB))));
+    }
+    match decoder(file)? {
+        (Compression::None, _) => Ok(None),
+        (_, archive) => Ok(Some(archive)),
+    }
+}
+
 /// Opens the one image of an archive, in any form that there is: that of `docker save` and `podman save`
 /// (`manifest.json`, a tar archive a layer), that of docker 25 and later (an OCI layout beside it), a plain OCI layout
 /// in a tar archive. The contents of layers are not read, except that compressed ones without a digest are hashed,
-/// once, remembered in `store`.
+/// once, remembered in `store`. An archive that is compressed as a whole can't be read at any place: it is taken into
+/// the store, once, as one that an engine streams.
 pub fn open_archive(store: &Store, path: &Path, platform: &Platform) -> Result<(Base, ArchiveSource), BaseError> {
     let io_error = BaseError::io(path);
+    let name = format!("docker-archive:{}", path.display());
     let mut file = open_regular(path).map_err(&io_error)?;
-    let compression = compression_of(&mut file).map_err(&io_error)?;
-    if compression != Compression::None {
-        let name = compression.name();
-        return Err(refused(path, &format!("it is compressed as a whole with {name}; decompress it first")));
+    if let Some(archive) = decompressed(&file).map_err(&io_error)? {
+        let size = file.metadata().map_err(&io_error)?.len();
+        let id = remembered_digest(store, path, Extent { offset: 0, size })?;
+        let image = match imported(store, &name, &id, platform)? {
+            Some(image) => image,
+            None => import(store, &name, &id, archive, platform)?,
+        };
+        return Ok((image.0, ArchiveSource::Taken(image.1)));
     }
     file.rewind().map_err(&io_error)?;
     let extent = |offset, size| Ok(Extent { offset, size });
@@ -78,11 +122,10 @@ pub fn open_archive(store: &Store, path: &Path, platform: &Platform) -> Result<(
         open(path, extent).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(&io_error)?;
         Ok(bytes)
     };
-    let name = format!("docker-archive:{}", path.display());
     if members.is_layout() {
         let blob = |(hex, extent): (&str, &Extent)| Some((format!("sha256:{hex}").parse().ok()?, *extent));
         let blobs = members.below("blobs/sha256/").filter_map(blob).collect();
-        let source = ArchiveSource { path: path.to_owned(), blobs };
+        let source = ArchiveSource::InPlace(InPlace { path: path.to_owned(), blobs });
         let base = image_in(&read("index.json", MAX_MANIFEST)?, &name, path, None, platform, &source)?;
         return Ok((base, source));
     }
@@ -99,7 +142,7 @@ pub fn open_archive(store: &Store, path: &Path, platform: &Platform) -> Result<(
     };
     let base = docker::image(&name, path, &members, read, layer)?;
     base.require(platform)?;
-    Ok((base, ArchiveSource { path: path.to_owned(), blobs }))
+    Ok((base, ArchiveSource::InPlace(InPlace { path: path.to_owned(), blobs })))
 }
 
 /// SHA-256 of a file in the archive, computed once as long as the archive's time and length stay the same.

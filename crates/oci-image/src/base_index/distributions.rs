@@ -46,8 +46,8 @@ pub(super) fn distributions(tree: &Tree) -> Vec<Distribution> {
         (location.clone(), key.clone(), version.clone())
     });
     let (mut distributions, listed): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    let folders: Vec<&str> = distributions.iter().map(|one| &one.location[1..]).collect();
-    let removals = removal::removals(tree, &folders, &listed);
+    let names: Vec<(&str, &str)> = distributions.iter().map(|one| (&one.location[1..], &*one.key)).collect();
+    let removals = removal::removals(tree, &names, &listed);
     for (one, removal) in distributions.iter_mut().zip(removals) {
         one.removal = removal;
     }
@@ -56,9 +56,14 @@ pub(super) fn distributions(tree: &Tree) -> Vec<Distribution> {
 
 fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Option<(Distribution, Listed)> {
     let stem = ["dist-info", "egg-info", "egg"].iter().find_map(|end| name.strip_suffix(end)?.strip_suffix('.'))?;
+    // pip renames what it uninstalls so, and leaves it there where it is interrupted.
+    if name.starts_with('~') {
+        return None;
+    }
+    // Without metadata it is a remnant too: neither Python nor pip knows its name.
     let (metadata, listed) = match kind {
-        Kind::File(Some(fact)) => (Some(&fact.content), None),
-        Kind::Dir(dir) if name.ends_with(".egg") => (dir.dir("EGG-INFO")?.content("PKG-INFO"), None),
+        Kind::File(Some(fact)) => (&fact.content, None),
+        Kind::Dir(dir) if name.ends_with(".egg") => (dir.dir("EGG-INFO")?.content("PKG-INFO")?, None),
         Kind::Dir(info) => {
             let folder = format!("{site}/{name}");
             // RECORD's paths begin at the folder that holds `*.dist-info`, those of setuptools inside `*.egg-info`.
@@ -68,7 +73,7 @@ fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Optio
                 paths.extend(info.children.keys().map(|file| format!("{folder}/{file}")));
                 paths
             };
-            (info.content("METADATA").or_else(|| info.content("PKG-INFO")), listed.map(whole))
+            (info.content("METADATA").or_else(|| info.content("PKG-INFO"))?, listed.map(whole))
         }
         _ => return None,
     };
@@ -78,7 +83,7 @@ fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Optio
         Some((name.to_owned(), rest.split("-py").next().unwrap_or(rest).to_owned()))
     };
     let (name, version) = match metadata {
-        Some(Content::Metadata(Some(both))) => both.clone(),
+        Content::Metadata(Some(both)) => both.clone(),
         _ => by_name()?,
     };
     let key = key(&name);

@@ -17,14 +17,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attr, Base, BlobSource, Digest, ParentDirs, Platform, Store, StoreError, UnpackError, is_within};
+use crate::{
+    Attr, Base, BlobSource, Compression, Digest, ParentDirs, Platform, Store, StoreError, UnpackError, is_within,
+    paths::split_name,
+};
 
 pub use distributions::Distribution;
 pub use python::Interpreter;
 pub use system::{Group, User};
 
 /// Raised whenever the index comes to hold something else.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// The kind of its records in the store.
 const RECORDS: &str = "base-index";
 
@@ -48,6 +51,8 @@ pub struct BaseIndex {
     pub dirs: ParentDirs,
     /// Every symbolic link that leads to a folder, with where that really is.
     pub links: BTreeMap<String, String>,
+    /// All that is no folder: lines of a folder's absolute path, each above those with the names of what is in it.
+    names: String,
     /// The lines of `/etc/passwd`.
     pub users: Vec<User>,
     /// The lines of `/etc/group`.
@@ -58,6 +63,8 @@ pub struct BaseIndex {
     pub files: BTreeMap<String, Option<IndexedFile>>,
     /// Bytes of all layers' tar archives: what engines call the image's size.
     pub unpacked_size: u64,
+    /// How each layer is compressed, whatever its media type says.
+    pub compressions: Vec<Compression>,
 }
 
 /// A file of the base whose contents are in the store.
@@ -181,6 +188,19 @@ impl BaseIndex {
     pub fn dirs_without(&self, removed: &[String]) -> ParentDirs {
         let gone = |path: &str| removed.iter().any(|removed| is_within(path, removed));
         self.dirs.iter().filter(|(path, _)| !gone(path)).map(|(path, attr)| (path.clone(), *attr)).collect()
+    }
+
+    /// Whether something that is no folder lies at exactly this absolute path.
+    pub fn has_file(&self, path: &str) -> bool {
+        let (folder, name) = split_name(path);
+        let mut inside = false;
+        self.names.lines().any(|line| {
+            if line.starts_with('/') {
+                inside = line.trim_end_matches('/') == folder;
+                return false;
+            }
+            inside && line == name
+        })
     }
 
     /// The user of this name.

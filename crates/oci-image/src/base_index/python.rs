@@ -7,7 +7,7 @@ use super::{
     python_version::python_version_of,
     tree::{Kind, Tree},
 };
-use crate::paths::split_name;
+use crate::{Attr, paths::split_name};
 
 /// A Python interpreter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Interpreter {
     pub prefix: String,
     /// The program's own path: what `path` leads to in the end.
     pub real: String,
+    /// The program's owner and mode.
+    pub attr: Option<Attr>,
     /// Major and minor number.
     pub version: (u32, u32),
     /// The third number, where the program or its library tells it.
@@ -43,7 +45,7 @@ pub(super) fn interpreters(tree: &Tree) -> Vec<Interpreter> {
 }
 
 fn interpreter(tree: &Tree, path: &str) -> Option<Interpreter> {
-    let (real, _) = tree.file(path)?;
+    let (real, fact) = tree.file(path)?;
     let name = |path: &str| python_version_of(split_name(path).1);
     let version = name(&real).or_else(|| name(path))?;
     let binary = |path: &str| match tree.content(path) {
@@ -63,6 +65,7 @@ fn interpreter(tree: &Tree, path: &str) -> Option<Interpreter> {
         path: format!("/{path}"),
         prefix: format!("/{prefix}"),
         real: format!("/{real}"),
+        attr: fact.map(|fact| fact.attr),
         version,
         micro: micro.or_else(beside),
         is_venv,

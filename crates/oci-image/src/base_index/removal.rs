@@ -20,12 +20,16 @@ enum Owner {
     Others,
 }
 
-/// The removal of every distribution whose files are known, given the folders that they are installed in (sorted) and
-/// what they list. A file that two distributions list stays, as the other one needs it; so does what is not in the base,
-/// and what lies outside the distribution's Python.
-pub(super) fn removals(tree: &Tree, folders: &[&str], listed: &[Listed]) -> Vec<Option<Vec<String>>> {
+/// The removal of every distribution whose files are known, given the folders that they are installed in with their
+/// names (sorted) and what they list. A file that two distributions list stays, as the other one needs it; so does what
+/// is not in the base, and what lies outside the distribution's Python. Two versions of one in one folder, which a
+/// broken installation leaves, go together.
+pub(super) fn removals(tree: &Tree, names: &[(&str, &str)], listed: &[Listed]) -> Vec<Option<Vec<String>>> {
+    let folders: Vec<&str> = names.iter().map(|(folder, _)| *folder).collect();
+    let first = |number: usize| names.partition_point(|name| *name < names[number]);
     let mut owners: HashMap<String, Owner> = HashMap::new();
     for (number, (folder, listed)) in folders.iter().zip(listed).enumerate() {
+        let number = first(number);
         let below = prefix_of(folder);
         let existing = listed.iter().flatten().flat_map(|path| existing(tree, path));
         for path in existing.filter(|path| is_within(path, below)) {
@@ -36,7 +40,7 @@ pub(super) fn removals(tree: &Tree, folders: &[&str], listed: &[Listed]) -> Vec<
         }
     }
     let mut removals: Vec<Vec<String>> = vec![Vec::new(); folders.len()];
-    let mut sites = folders.to_vec();
+    let mut sites = folders.clone();
     sites.dedup();
     for site in &sites {
         if let Some(dir) = tree.exact_dir(site) {
@@ -48,12 +52,12 @@ pub(super) fn removals(tree: &Tree, folders: &[&str], listed: &[Listed]) -> Vec<
     // Commands, headers, data: single files, since other things live beside them.
     let elsewhere = owners.into_iter().filter(|(path, _)| !sites.iter().any(|site| is_within(path, site)));
     give(elsewhere, &mut removals);
-    let absolute = |(mut removal, listed): (Vec<String>, &Listed)| {
+    removals.iter_mut().for_each(|removal| removal.sort());
+    let absolute = |(number, listed): (usize, &Listed)| {
         listed.as_ref()?;
-        removal.sort();
-        Some(removal.into_iter().map(|path| format!("/{path}")).collect())
+        Some(removals[first(number)].iter().map(|path| format!("/{path}")).collect())
     };
-    removals.into_iter().zip(listed).map(absolute).collect()
+    listed.iter().enumerate().map(absolute).collect()
 }
 
 /// The file itself, where it is there, and what Python compiled of it, each where it really is.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Attr, Base, BlobSource, Digest, Entry, EntryKind, LayerStream, ParentDirs, Store, StoreError, TarReader,
-    UnpackError, read_layer,
+    UnpackError, paths::split_name, read_layer,
 };
 
 /// Reads every layer and puts together what is known of the base then.
@@ -23,14 +23,15 @@ pub(super) fn build(
 ) -> Result<BaseIndex, IndexError> {
     let capture = Capture::new(files);
     let mut tree = Tree::new();
-    let mut unpacked_size: u64 = 0;
+    let (mut unpacked_size, mut compressions): (u64, _) = (0, Vec::new());
     for (layer, diff_id) in base.layers.iter().zip(base.config.diff_ids()) {
         tree.begin_layer();
         let put = |stream: &mut LayerStream| take_layer(&mut tree, &capture, stream, base, layer.digest);
         let ((), unpacked) = read_layer(source, layer, Some(*diff_id), put)?;
         unpacked_size = unpacked_size.saturating_add(unpacked.tar_size);
+        compressions.push(unpacked.compression);
     }
-    let (dirs, links, setid) = walked(&tree);
+    let Walked { dirs, links, names, setid } = walked(&tree);
     Ok(BaseIndex {
         manifest_digest: base.manifest_digest,
         platform: base.config.platform(),
@@ -40,11 +41,13 @@ pub(super) fn build(
         distributions: distributions(&tree),
         dirs,
         links,
+        names,
         users: system::users(&tree),
         groups: system::groups(&tree),
         setid,
         files: kept(store, &tree, files)?,
         unpacked_size,
+        compressions,
     })
 }
 
@@ -89,26 +92,41 @@ fn is_setid(attr: &Attr) -> bool {
     attr.mode & 0o6000 != 0
 }
 
-type Walked = (ParentDirs, BTreeMap<String, String>, BTreeMap<String, Attr>);
+/// What is known of a base by the paths in it alone.
+struct Walked {
+    dirs: ParentDirs,
+    links: BTreeMap<String, String>,
+    names: String,
+    setid: BTreeMap<String, Attr>,
+}
 
-/// Folders, links to folders, files with the set-id bits.
 fn walked(tree: &Tree) -> Walked {
     let mut dirs = ParentDirs::from([("/".to_owned(), tree.root.attr)]);
-    let (mut links, mut setid) = (Vec::new(), BTreeMap::new());
+    let (mut links, mut names, mut setid) = (Vec::new(), String::new(), BTreeMap::new());
+    let mut last = None;
     tree.walk(&mut |path, kind| {
         // Nobody's layer goes into a folder with such a name, and the index keeps a line for each.
         if path.contains(['\n', '\r']) {
             return;
         }
+        let (folder, name) = split_name(path);
         match kind {
-            Kind::Dir(dir) => drop(dirs.insert(format!("/{path}"), dir.attr)),
+            Kind::Dir(dir) => {
+                dirs.insert(format!("/{path}"), dir.attr);
+                return;
+            }
             Kind::Link(_) => links.push(path.to_owned()),
             Kind::File(Some(fact)) if is_setid(&fact.attr) => drop(setid.insert(format!("/{path}"), fact.attr)),
             Kind::File(_) => {}
         }
+        if last.as_deref() != Some(folder) {
+            names.extend(["/", folder, "\n"]);
+            last = Some(folder.to_owned());
+        }
+        names.extend([name, "\n"]);
     });
     let to_folder = |path: String| Some((format!("/{path}"), format!("/{}", tree.dir(&path)?.0)));
-    (dirs, links.into_iter().filter_map(to_folder).collect(), setid)
+    Walked { dirs, links: links.into_iter().filter_map(to_folder).collect(), names, setid }
 }
 
 fn kept(store: &Store, tree: &Tree, files: &[String]) -> Result<BTreeMap<String, Option<IndexedFile>>, StoreError> {

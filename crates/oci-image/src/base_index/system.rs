@@ -23,6 +23,7 @@ pub struct User {
 pub struct Group {
     pub name: String,
     pub gid: u64,
+    pub members: Vec<String>,
 }
 
 /// The keys of `os-release` (os-release(5)), quotes taken off.
@@ -48,8 +49,10 @@ pub(super) fn users(tree: &Tree) -> Vec<User> {
 
 pub(super) fn groups(tree: &Tree) -> Vec<Group> {
     let group = |line: &str| {
-        let mut fields = line.split(':');
-        Some(Group { name: fields.next()?.to_owned(), gid: fields.nth(1)?.parse().ok()? })
+        let fields: Vec<&str> = line.split(':').collect();
+        let [name, _, gid, members, ..] = fields[..] else { return None };
+        let members = members.split(',').map(str::to_owned).collect();
+        Some(Group { name: name.to_owned(), gid: gid.parse().ok()?, members })
     };
     text(tree, "etc/group").lines().filter_map(group).collect()
 }

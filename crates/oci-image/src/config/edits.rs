@@ -27,12 +27,14 @@ pub struct ConfigEdits {
 }
 
 impl ImageConfig {
-    /// The config of an image with these layers more on top, each a diff id and what it holds, in words.
+    /// The config of an image with these layers more on top, each a diff id and what it holds, in words. The
+    /// architecture gets Go's name, which registries and engines compare.
     pub fn edited(&self, edits: &ConfigEdits, layers: &[(Digest, &str)]) -> Self {
         let mut config = self.clone();
         config.diff_ids.extend(layers.iter().map(|(diff_id, _)| *diff_id));
         let json = &mut config.json;
         json.insert("created".to_owned(), edits.created.clone().into());
+        json.insert("architecture".to_owned(), self.platform().go_architecture().into());
 
         let inner = object(json, "config");
         if !edits.env.is_empty() {

@@ -5,5 +5,5 @@ mod write;
 
 pub(crate) use open::image_in;
 pub use open::{LayoutSource, open_layout};
-pub use write::{WriteError, write_layout};
+pub use write::{WriteError, check_layout, write_layout};
 pub(crate) use write::{io_error, name};

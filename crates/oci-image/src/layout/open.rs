@@ -66,7 +66,8 @@ pub(crate) fn image_in(
     let manifest = |blob: &Descriptor| read_small(source, blob, MAX_MANIFEST);
     let document = manifest(&entry.descriptor).map_err(BaseError::blob("manifest", name))?;
     let media_type = Some(entry.descriptor.media_type.as_str());
-    Base::resolve(name, &document, media_type, platform, &mut { manifest }, source)
+    let base = Base::resolve(name, &document, media_type, platform, &mut { manifest }, source)?;
+    Ok(Base { names: entry.names().map(str::to_owned).collect(), ..base })
 }
 
 fn entry_of<'a>(

@@ -9,8 +9,8 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    BlobSource, CheckedReader, Descriptor, Digest, Image, ImageConfig, checked::open_regular, document::REF_NAME,
-    leftover, media::MAX_MANIFEST,
+    BlobSource, CheckedReader, Descriptor, Digest, Format, Image, ImageConfig, checked::open_regular,
+    document::REF_NAME, leftover, media::MAX_MANIFEST,
 };
 
 /// What names of files begin with that are not yet whole.
@@ -42,17 +42,29 @@ pub(crate) fn io_error(action: &str, path: &Path) -> impl FnOnce(io::Error) -> W
     move |source| WriteError { message, source: Some(source) }
 }
 
-/// Writes the image into the layout at `dir` under `tag`; the layout is made where there is none, other images in it
-/// stay, one of the same tag gives its name up. Layers come from `source`. `index.json` changes last and at once, so
-/// that whoever reads the layout meanwhile sees it before or after.
-pub fn write_layout(image: &Image, source: &dyn BlobSource, dir: &Path, tag: &str) -> Result<(), WriteError> {
+/// Whether an image can be written into a layout at `dir`, as far as what is there tells.
+pub fn check_layout(dir: &Path) -> Result<(), WriteError> {
+    if fs::metadata(dir).is_ok_and(|meta| !meta.is_dir()) {
+        return Err(WriteError::occupied(dir, "is not a folder"));
+    }
+    let marker = dir.join("oci-layout");
+    // Asked again: another run may have made the layout meanwhile.
+    if !marker.exists() && has_other_things(dir) && !marker.exists() {
+        return Err(WriteError::occupied(dir, "is not an OCI image layout"));
+    }
+    read_index(&dir.join("index.json")).map(drop)
+}
+
+/// Writes the image into the layout at `dir` under `tag`, and gives the digest of its manifest there; the layout is
+/// made where there is none, other images in it stay, one of the same tag gives its name up. The manifest is OCI's
+/// whatever the image's own format is: tools that read layouts take no other. Layers come from `source`. `index.json`
+/// changes last and at once, so that whoever reads the layout meanwhile sees it before or after.
+pub fn write_layout(image: &Image, source: &dyn BlobSource, dir: &Path, tag: &str) -> Result<Digest, WriteError> {
+    check_layout(dir)?;
+    let image = &image.in_format(Format::Oci);
     let blobs = dir.join("blobs/sha256");
     let marker = dir.join("oci-layout");
     let fresh = !marker.exists();
-    // Asked again: another run may have made the layout meanwhile.
-    if fresh && has_other_things(dir) && !marker.exists() {
-        return Err(WriteError::occupied(dir, "is not an OCI image layout; name a new or empty folder"));
-    }
     fs::create_dir_all(&blobs).map_err(io_error("create folder", &blobs))?;
     if fresh {
         let mut file = temporary(dir)?;
@@ -76,7 +88,8 @@ pub fn write_layout(image: &Image, source: &dyn BlobSource, dir: &Path, tag: &st
     put(&blobs, &blobs.join(image.digest.hex()), &image.manifest)?;
     let index = dir.join("index.json");
     let named = named(&index, image, tag)?;
-    put(dir, &index, named.to_string().as_bytes())
+    put(dir, &index, named.to_string().as_bytes())?;
+    Ok(image.digest)
 }
 
 /// Whether the folder holds what neither a layout that is being made nor one that was given up half-made holds.
@@ -85,8 +98,8 @@ fn has_other_things(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_str().is_none_or(other)))
 }
 
-/// The layout's index with the image in it under its tag; all else is kept as it is.
-fn named(path: &Path, image: &Image, tag: &str) -> Result<Value, WriteError> {
+/// The layout's index, with a list of manifests in it; an empty one where there is none yet.
+fn read_index(path: &Path) -> Result<Map<String, Value>, WriteError> {
     let mut old = Vec::new();
     match open_regular(path).and_then(|file| file.take(MAX_MANIFEST).read_to_end(&mut old)) {
         Ok(_) => {}
@@ -97,9 +110,16 @@ fn named(path: &Path, image: &Image, tag: &str) -> Result<Value, WriteError> {
         serde_json::from_slice(&old).map_err(|error| WriteError::occupied(path, &format!("can't be read: {error}")))?;
     index.insert("schemaVersion".to_owned(), 2.into());
     index.entry("mediaType").or_insert(crate::media::OCI_INDEX.into());
-    let Value::Array(entries) = index.entry("manifests").or_insert(Value::Array(Vec::new())) else {
-        return Err(WriteError::occupied(path, "its `manifests` is not a list"));
-    };
+    match index.entry("manifests").or_insert(Value::Array(Vec::new())) {
+        Value::Array(_) => Ok(index),
+        _ => Err(WriteError::occupied(path, "its `manifests` is not a list")),
+    }
+}
+
+/// The layout's index with the image in it under its tag; all else is kept as it is.
+fn named(path: &Path, image: &Image, tag: &str) -> Result<Value, WriteError> {
+    let mut index = read_index(path)?;
+    let Some(Value::Array(entries)) = index.get_mut("manifests") else { unreachable!("made a list when it was read") };
     entries.retain(|entry| entry["annotations"][REF_NAME] != tag);
     let mut entry = json!({
         "mediaType": image.format.manifest(),

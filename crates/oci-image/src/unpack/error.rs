@@ -20,10 +20,10 @@ pub enum TarError {
 #[allow(missing_docs, reason = "the messages say what the fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
-    /// The blob could not be had, or it is damaged, or it is not compressed as it should be.
+    /// The blob could not be had, or it is damaged.
     #[error("failed to read layer {digest}")]
     Read { digest: Digest, source: io::Error },
-    /// Compressed in another way than its media type says, or it holds something else than the config says.
+    /// It holds something else than the config says.
     #[error("refused layer {digest}: {reason}")]
     Refused { digest: Digest, reason: String },
     /// Its tar archive can't be read.

@@ -113,12 +113,26 @@ fn links_to_folders_are_known() {
 }
 
 #[test]
+fn what_is_no_folder_is_known_by_its_path() {
+    let index = look(&[
+        tar(&[File("usr/bin/x", b""), Dir("usr/bin/y", 0o755), File("usr/z", b""), File("top", b""), Link("l", "top")]),
+        tar(&[File("usr/bin/a", b""), Whiteout("usr/z")]),
+    ]);
+    for path in ["/usr/bin/x", "/usr/bin/a", "/top", "/l"] {
+        assert!(index.has_file(path), "{path}");
+    }
+    for path in ["/usr/bin", "/usr/bin/y", "/usr/z", "/x", "/", "/usr/bin/x/y", "/usr/bin/top"] {
+        assert!(!index.has_file(path), "{path}");
+    }
+}
+
+#[test]
 fn the_system_is_recognised() {
     let old = [
         File("usr/lib/os-release", b"NAME=\"EulerOS\"\nVERSION='2.0 (SP8)'\n# no\nID=euleros\nbad\nX=\"a\\\"b\"\n"),
         Link("etc/os-release", "../usr/lib/os-release"),
         File("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nma-user:x:1000:100::/home/ma-user:/bin/bash\nbad\n"),
-        File("etc/group", b"root:x:0:\nma-group:x:100:\n"),
+        File("etc/group", b"root:x:0:\nma-group:x:100:a,ma-user\n"),
         File("usr/lib64/libc-2.28.so", b"ELF"),
         Link("usr/lib64/libc.so.6", "libc-2.28.so"),
         Link("lib64", "usr/lib64"),
@@ -134,7 +148,7 @@ fn the_system_is_recognised() {
     assert_eq!(index.glibc, Some((2, 28)));
     assert_eq!((index.user("ma-user").unwrap().uid, index.user("ma-user").unwrap().gid), (1000, 100));
     assert_eq!(index.user("ma-user").unwrap().home, "/home/ma-user");
-    assert_eq!(index.groups[1].gid, 100);
+    assert_eq!((index.groups[1].gid, &*index.groups[1].members), (100, &["a".to_owned(), "ma-user".to_owned()][..]));
     assert_eq!(index.setid.keys().collect::<Vec<_>>(), ["/usr/bin/su", "/usr/bin/su2", "/usr/bin/wall"]);
     assert_eq!(index.platform.to_string(), "linux/arm64");
 

@@ -7,7 +7,7 @@ use oci_image::{ConfigEdits, ImageConfig};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value, json};
 
-use crate::made::digest;
+use crate::made::{arm64, digest};
 
 fn edits() -> ConfigEdits {
     ConfigEdits {
@@ -50,11 +50,15 @@ fn a_config_of_the_least_there_can_be_is_taken() {
         json!({ "architecture": "arm64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": null } }),
         json!({ "architecture": "arm64", "os": "linux", "rootfs": {}, "config": null, "history": null }),
         json!({ "architecture": "arm64", "os": "linux", "rootfs": {}, "config": { "Env": null, "Labels": null } }),
+        // The kernel's name of it, which some builders write.
+        json!({ "architecture": "aarch64", "os": "linux", "rootfs": {} }),
     ] {
         let base = ImageConfig::parse(bare.to_string().as_bytes()).unwrap();
+        assert!(base.platform().serves(&arm64()));
         let edited = base.edited(&edits(), &[(digest(b"1"), "x")]);
         assert_eq!(edited.env(), [("PATH", "/new/bin:/bin"), ("A", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())));
         assert_eq!(edited.labels(), [("base.name".to_owned(), "x".to_owned())]);
+        assert_eq!(edited.platform(), arm64());
         assert_eq!(ImageConfig::parse(&edited.to_json()).unwrap(), edited);
     }
 }

@@ -87,6 +87,24 @@ fn a_stream_gives_the_image_of_the_same_archive_in_a_file() {
     }
 }
 
+/// It was to be decompressed by hand.
+#[test]
+fn an_archive_that_is_compressed_as_a_whole_is_read_as_it_is() {
+    let layers = layers();
+    let archive = by_old_docker(&layers, &config(&layers));
+    let (dir, store) = store();
+    let file = dir.path().join("saved");
+    fs::write(&file, &archive).unwrap();
+    let (plain, _) = open_archive(&store, &file, &arm64()).unwrap();
+    for packed in [gzip(&archive), zstd(&archive), xz(&archive)] {
+        fs::write(&file, packed).unwrap();
+        let (base, source) = open_archive(&store, &file, &arm64()).unwrap();
+        assert_eq!(base, plain);
+        assert_eq!(contents(&source, &base), layers);
+        assert_eq!(open_archive(&store, &file, &arm64()).unwrap().0, plain);
+    }
+}
+
 #[test]
 fn what_streams_and_can_not_be_used_is_refused_and_not_remembered() {
     let layers = layers();

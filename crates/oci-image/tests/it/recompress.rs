@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use expect_test::expect_file;
-use oci_image::{Descriptor, Format, Store, assemble, recompress};
+use expect_test::{expect, expect_file};
+use oci_image::{BaseIndex, Descriptor, Format, Store, assemble, recompress};
 
 use crate::made::*;
 
@@ -85,6 +85,23 @@ fn a_mixed_base_becomes_one_that_can_be_built_upon() {
     assert_eq!(recompress(&store, &normal, &Blobs::default()).unwrap(), normal);
 }
 
+/// A layer in gzip that is not gzip would be taken over as it is.
+#[test]
+fn what_a_layer_holds_counts_more_than_its_media_type() {
+    let (_dir, store) = store();
+    let archives = ["1", "2", "3"].map(archive);
+    let layers = [(OCI_GZIP, archives[0].clone()), (OCI_TAR, gzip(&archives[1])), (OCI_GZIP, gzip(&archives[2]))];
+    let mut blobs = Blobs::default();
+    let mut base = base_of(&mut blobs, &layers, &archives);
+    let index = BaseIndex::build(&store, &base, &blobs, &[]).unwrap();
+    let said = base.correct_labels(&index.compressions).unwrap().replace(&base.layers[0].digest.to_string(), "LAYER");
+    expect!["2 of the base's layers are taken by their contents, not by their media type: LAYER is `application/vnd.oci.image.layer.v1.tar+gzip` and holds an uncompressed tar archive"].assert_eq(&said);
+    assert_eq!(base.correct_labels(&index.compressions), None);
+    let normal = recompress(&store, &base, &blobs).unwrap();
+    assert!(unpacked(&store, &normal.layers[0]) == archives[0]);
+    assert_eq!(normal.layers[1].digest, base.layers[1].digest);
+}
+
 #[test]
 fn a_layer_is_recompressed_once_whatever_base_it_is_in() {
     let (_dir, store) = store();
@@ -145,7 +162,7 @@ fn a_layer_that_is_not_what_it_should_be_leaves_nothing() {
         ("changed", refusal(OCI_TAR, &archive, right, |bytes| bytes[2000] ^= 1)),
         ("longer", refusal(OCI_TAR, &archive, right, |bytes| bytes.push(0))),
         ("damaged zstd", refusal(OCI_ZSTD, &packed[..packed.len() - 9], right, |_| {})),
-        ("zstd that is gzip", refusal(OCI_ZSTD, &gzip(b""), right, |_| {})),
+        ("zstd that is gzip of nothing", refusal(OCI_ZSTD, &gzip(b""), right, |_| {})),
     ]
     .map(|(what, text)| format!("{what}: {text}\n"));
     expect_file!["snapshots/recompress.txt"].assert_eq(&table.concat());

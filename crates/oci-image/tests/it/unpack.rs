@@ -43,6 +43,10 @@ fn every_compression_gives_the_same_archive() {
         (OCI_ZSTD, zstd(&archive)),
         (OCI_ZSTD, [zstd(one), zstd(two)].concat()),
         (OCI_ZSTD, [skippable.clone(), skippable[..11].to_vec()].concat()),
+        // Labelled as something else: skopeo writes such layouts with `--dest-oci-accept-uncompressed-layers`.
+        (OCI_TAR, gzip(&archive)),
+        (OCI_GZIP, archive.clone()),
+        (OCI_GZIP, zstd(&archive)),
     ] {
         let mut blobs = Blobs::default();
         let layer = blobs.put(media_type, &bytes);
@@ -67,9 +71,6 @@ fn what_is_wrong_with_a_layer_is_said() {
     let window = [0x28, 0xb5, 0x2f, 0xfd, 0, 0xf8, 1, 0, 0];
     let mut text = String::new();
     for (media_type, bytes, diff_id) in [
-        (OCI_TAR, good.clone(), None),
-        (OCI_GZIP, archive.clone(), None),
-        (OCI_GZIP, zstd(&archive), None),
         (OCI_GZIP, good.clone(), Some(digest(b"other"))),
         (OCI_GZIP, front.to_vec(), None),
         (OCI_GZIP, [front, &[0xff; 9], back].concat(), None),

@@ -24,6 +24,7 @@ fn problems_are_named() {
         let wheel = WheelFile::demo();
         WheelFile { wheel: wheel.wheel.replace("1.0", version), ..wheel }
     };
+    let tagged = |wheel: WheelFile, tags: &str| WheelFile { wheel: format!("Wheel-Version: 1.0\n{tags}"), ..wheel };
     // Four hundred empty stored blocks, then the contents in one.
     let hidden = elf(2, 62);
     let mut raw = [0, 0, 0, 0xff, 0xff].repeat(400);
@@ -56,6 +57,12 @@ fn problems_are_named() {
         ("and another", telling(moxing(), "Name: moxing-framework\nVersion: 2.0.0.rc2.other\n")),
         ("tags as mindspore-ascend 1.8.1 has them", named("cp39-none-any")),
         ("another Python", named("cp38-cp38-linux_aarch64")),
+        ("a wheel that was renamed", tagged(named("cp39-cp39-linux_aarch64"), "Tag: cp38-cp38-linux_x86_64\n")),
+        (
+            "one for two Pythons",
+            tagged(named("cp39-cp39-linux_aarch64"), "Tag: cp38-cp38-any\nTag: py2.py3-none-any\n"),
+        ),
+        ("tags that mean nothing", tagged(WheelFile::demo(), "Tag: cp38\n")),
         ("other platforms", named("py3-none-manylinux2014_x86_64.win_amd64")),
         ("a newer glibc", named("cp39-cp39-manylinux_2_34_aarch64")),
         ("Requires-Python", demo("Name: demo\nVersion: 1.0\nRequires-Python: >=3.10\n")),
@@ -67,9 +74,10 @@ fn problems_are_named() {
     for (title, wheel) in rows {
         let facts = wheel.facts();
         text += &format!("{title}:\n");
-        for problem in facts.check(&target()).iter().chain(&facts.foreign_code()) {
+        for problem in facts.check(&target()).iter().chain(&facts.check_record()).chain(&facts.foreign_code()) {
             text += &format!("  {problem}\n");
         }
+        text.extend(facts.renamed(&target()).map(|note| format!("  note: {note}\n")));
     }
     expect_file!["said/problems.txt"].assert_eq(&text);
 }

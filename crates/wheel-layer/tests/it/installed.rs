@@ -106,3 +106,15 @@ fn record_keeps_strange_rows_and_files() {
     );
     check("strange_rows_and_files", &wheel, &setup(), &["RECORD", "INSTALLER"]);
 }
+
+/// The later wins, as with pip, which says nothing of it.
+#[test]
+fn one_path_twice_is_told() {
+    let wheel = WheelFile::demo().file("demo.py", b"1").file("demo-1.0.data/purelib/demo.py", b"2");
+    let folder = tempfile::tempdir().unwrap();
+    let installed = setup().install(&wheel.write(folder.path())).unwrap();
+    let path = "/opt/py/lib/python3.9/site-packages/demo.py";
+    assert_eq!(installed.twice, [format!("its `demo-1.0.data/purelib/demo.py` overwrites its `demo.py` at `{path}`")]);
+    let plain = setup().install(&WheelFile::demo().commands("[console_scripts]\nrun = a:b\n").write(folder.path()));
+    assert_eq!(plain.unwrap().twice, [""; 0]);
+}

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, error::Error, fs, path::Path};
 
 use expect_test::{expect, expect_file};
 use oci_image::{Attr, Digest};
-use wheel_layer::{InstalledWheel, WheelError, conflicts};
+use wheel_layer::{InstalledWheel, WheelError, conflicts, overwrite};
 
 use crate::{
     wheel_file::{MTIME, Setup, WheelFile, noise, setup, store, unpack},
@@ -141,7 +141,9 @@ fn no_wheel_replaces_the_record_of_another() {
     let other = |path: &str| WheelFile::new("other", "1").file(&format!("other-1.data/platlib/{path}"), b"");
     let between = |one: &WheelFile, two: &WheelFile| {
         let folder = tempfile::tempdir().unwrap();
-        let said = conflicts(&[&installed(folder.path(), one), &installed(folder.path(), two)]).join("; ");
+        let found = conflicts(&[&installed(folder.path(), one), &installed(folder.path(), two)]);
+        assert!(found.iter().all(|one| one.either.is_none()));
+        let said = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         assert_eq!(refused(&[one.clone(), two.clone()], |_| {}), format!("the wheels can't share a layer: {said}"));
         said
     };
@@ -183,4 +185,59 @@ fn other_hashes_are_told_of_the_wheel_that_has_them() {
     script.record = Some("script-1.data/scripts/run,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,\n".to_owned());
     expect!["wheel `script-1-py3-none-any.whl` is damaged: its RECORD has other hashes of `opt/py/bin/run`"]
         .assert_eq(&refused(&[script], |_| {}));
+}
+
+/// pip's outcome: the path has the bytes of the one installed last, and both RECORDs are as if nothing had happened.
+#[test]
+fn what_is_overwritten_is_in_no_layer_and_in_its_record() {
+    let (folder, store) = store();
+    let wheel = |name: &str, bytes: &[u8]| {
+        let script = [b"#!python\n", bytes].concat();
+        WheelFile::new(name, "1").file("same.py", bytes).file(&format!("{name}-1.data/scripts/run"), &script)
+    };
+    let [one, two] = [wheel("one", b"1"), wheel("two", b"2")];
+    let mut wheels = vec![installed(folder.path(), &one), installed(folder.path(), &two)];
+    let alone =
+        wheels.iter().flat_map(|one| unpack(&store, &setup().share(&store, std::slice::from_ref(one)).unwrap()[0]));
+    let alone: BTreeSet<_> = alone.collect();
+    assert_eq!(overwrite(&mut wheels, &["one".to_owned()]).len(), 1);
+    let apart =
+        wheels.iter().flat_map(|one| unpack(&store, &setup().share(&store, std::slice::from_ref(one)).unwrap()[0]));
+    let apart: BTreeSet<_> = apart.collect();
+    let lost: Vec<_> = alone.difference(&apart).map(|(path, _, bytes)| (path.as_str(), bytes.last())).collect();
+    assert_eq!(lost, [("opt/py/bin/run", Some(&b'2')), (&format!("{SITE}/same.py"), Some(&b'2'))]);
+    let shared = unpack(&store, &setup().share(&store, &wheels).unwrap()[0]);
+    assert_eq!(shared.into_iter().collect::<BTreeSet<_>>(), apart);
+    // Had the other won, it would be another layer.
+    let mut other = vec![installed(folder.path(), &one), installed(folder.path(), &two)];
+    overwrite(&mut other, &["two".to_owned()]);
+    assert_ne!(setup().share(&store, &other).unwrap(), setup().share(&store, &wheels).unwrap());
+}
+
+#[test]
+fn a_record_that_is_not_believed_is_kept_as_it_is() {
+    let (folder, store) = store();
+    let mut lying = WheelFile::new("lying", "1").file("lying.py", b"x").file("unlisted.py", b"y");
+    let row = "lying.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,7";
+    lying.record = Some(format!("{row}\n{row}\nlying\\gone.py,sha256=abc,1\n"));
+    let believed = installed(folder.path(), &lying);
+    assert!(believed.facts.check_record().len() > 4);
+    let mut wheel = believed.clone();
+    wheel.ignore_record();
+    let entries = unpack(&store, &setup().share(&store, &[wheel]).unwrap()[0]);
+    let record = entries.iter().find(|(path, ..)| path.ends_with("RECORD")).unwrap();
+    expect![[r#"
+        lying-1.dist-info/INSTALLER,sha256=zuuue4knoyJ-UwPPXg8fezS7VCrXJQrAP7zeNuwvFQg,4
+        lying-1.dist-info/METADATA,,
+        lying-1.dist-info/RECORD,,
+        lying-1.dist-info/REQUESTED,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0
+        lying-1.dist-info/WHEEL,,
+        lying.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,7
+        lying.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,7
+        lying\gone.py,sha256=abc,1
+        unlisted.py,,
+    "#]]
+    .assert_eq(&String::from_utf8_lossy(&record.2).replace('\r', ""));
+    // Its layer is not that of a wheel whose RECORD was found right.
+    assert!(setup().share(&store, &[believed]).unwrap_err().to_string().contains("has other hashes"));
 }

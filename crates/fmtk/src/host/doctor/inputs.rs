@@ -25,11 +25,11 @@ use crate::{
 /// The packages that the recipe asks for.
 pub fn packages(patient: &Patient) -> Vec<Finding> {
     let args = patient.args.recipe();
-    let folder = inputs::pkg_folder(&args);
+    let folders = inputs::folders(&args);
     let hint = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
     let scripts = scripts::packages(&scripts::origin(&patient.recipe, scripts_folder(&args)));
     let call = &patient.call;
-    let (found, missing) = match packages::survey(&patient.recipe, &folder, &patient.store, call) {
+    let (found, missing) = match packages::survey(&patient.recipe, &folders, &patient.store, call) {
         Ok(surveyed) => surveyed,
         Err(error) => return problems(&error, hint),
     };
@@ -54,9 +54,9 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
 
 /// What the sample has of packages, or pip, which the build has fetch them.
 pub fn sample_packages(patient: &Patient) -> Vec<Finding> {
-    let folder = inputs::pkg_folder(&patient.args.recipe());
-    let state = fetch::state(&patient.recipe, &packages::pypi_folder(&folder));
-    let by_hand = packages::by_hand(&patient.recipe, &folder);
+    let folders = inputs::folders(&patient.args.recipe());
+    let state = fetch::state(&patient.recipe, &folders.pypi, &patient.store);
+    let by_hand = packages::by_hand(&patient.recipe, &folders);
     match (state, by_hand) {
         (Ok(fetch::State::Complete), _) | (_, Ok(true)) => return packages(patient),
         (Err(error), _) | (_, Err(error)) => return problems(&error, "see whether the folder can be read"),
@@ -75,7 +75,7 @@ pub fn sample_packages(patient: &Patient) -> Vec<Finding> {
 /// The lock against packages and base, as far as both are known.
 pub fn lock(patient: &Patient) -> Vec<Finding> {
     let call = &patient.call;
-    let accept = lock::accept(call);
+    let accept = lock::accept(call, true);
     let lock = match Lock::load(&lock::path(patient.args.recipe.as_deref())) {
         Ok(Some(lock)) => lock,
         Ok(None) => {

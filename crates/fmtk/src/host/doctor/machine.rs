@@ -15,7 +15,7 @@ use crate::{
     engine,
     options::Engine,
     recipe::CANN,
-    resolve::{inputs, packages, place, tools::TARGET},
+    resolve::{inputs, place, tools::TARGET},
     terminal::progress,
 };
 
@@ -95,8 +95,8 @@ pub fn disk(patient: &Patient) -> Vec<Finding> {
         let says = format!("the store `{}` can't be written: {error}", root.display());
         return vec![Finding::wrong(says, "name another folder with `--store DIR` or `FMTK_STORE`")];
     }
-    let folder = inputs::pkg_folder(&patient.args.recipe());
-    let packages = size_of(&folder) + size_of(&packages::pypi_folder(&folder));
+    let folders = inputs::folders(&patient.args.recipe());
+    let packages = size_of(&folders.vendor) + size_of(&folders.pypi);
     let needed = (3 * packages).max(1_000_000_000);
     // Bytes that a user may still write.
     let Ok(free) = rustix::fs::statvfs(root).map(|found| found.f_bavail * found.f_frsize) else {

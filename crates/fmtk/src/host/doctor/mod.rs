@@ -123,8 +123,7 @@ impl DoctorArgs {
 pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) -> anyhow::Result<()> {
     let base = args.base.as_deref();
     let recipe = if args.sample {
-        let own = crate::sample::reference(&store)?.to_string();
-        sample_recipe(&args.recipe(), base.unwrap_or(&own))?
+        sample_recipe(&args.recipe(), base, &store)?
     } else {
         place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base })?
     };

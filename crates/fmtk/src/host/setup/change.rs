@@ -1,19 +1,22 @@
 //! What is done to one file of the host, and undone again.
 
 use std::{
-    fs,
+    fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use file_edit::{Original, Splice, apply, create, json::Json, unified_diff};
 
-use super::{hosts, options, system::KEY};
+use super::{hosts, options};
 use crate::terminal::report::WithHint;
 
 /// 4 MiB: hosts files that block advertisers reach some megabytes.
-const LIMIT: usize = 4 << 20;
+pub const LIMIT: usize = 4 << 20;
+
+/// The key of docker's own file.
+pub const KEY: &str = "insecure-registries";
 
 /// What a file is to say.
 #[derive(Debug, Clone)]
@@ -21,7 +24,7 @@ pub enum Edit {
     /// docker's own file names the insecure registry.
     Daemon { host: String },
     /// A variable of options does.
-    Options { variable: &'static str, host: String },
+    Options { variable: String, host: String },
     /// The hosts file has the names at the address; without one they can only be taken out.
     Hosts { ip: Option<IpAddr>, names: Vec<String> },
 }
@@ -34,7 +37,12 @@ impl Edit {
                 let there = json.strings(&[KEY])?.unwrap_or_default().contains(host);
                 if there { Vec::new() } else { vec![json.push(&[KEY], host)?] }
             }
-            Self::Options { variable, host } => options::set(text(old)?, variable, host).into_iter().collect(),
+            Self::Options { variable, host } => {
+                let splices: Vec<Splice> = options::set(text(old)?, variable, host).into_iter().collect();
+                let value = options::value(text(&apply(old, &splices))?, variable).unwrap_or_default();
+                ensure!(options::names(&value, Some(host)), "`{variable}` is written in a way that is not understood");
+                splices
+            }
             Self::Hosts { ip: None, .. } => Vec::new(),
             Self::Hosts { ip: Some(ip), names } => hosts::set(old, *ip, names)
                 .hint("if that line is wrong, remove it; only lines marked `# fmtk` are changed")?,
@@ -180,14 +188,26 @@ impl Change {
             .into_owned()
     }
 
+    /// Whether [`Change::write`] may do its work, as far as that can be known before.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if let Some(original) = &self.original {
+            return Ok(original.check_writable()?);
+        }
+        let folder = self.path.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+        let made = tempfile::tempfile_in(folder);
+        made.map(drop).with_context(|| format!("can't write to the folder `{}`; nothing was changed", folder.display()))
+    }
+
     /// Writes it, with a backup beside the file unless there is one: `stamp` ends its name.
     pub fn write(&self, stamp: &str, undo: bool) -> anyhow::Result<()> {
         let doing = |path: &Path| format!("failed to write `{}`", path.display());
         let backup = self.path.with_file_name(backup_name(&self.path) + stamp);
         match &self.original {
-            Some(original) if self.is_removed() => {
-                fs::remove_file(&original.target).with_context(|| doing(&original.target))?;
-            }
+            Some(original) if self.is_removed() => match fs::remove_file(&original.target) {
+                // A mount point can't be removed.
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => original.replace(b"", None)?,
+                removed => removed.with_context(|| doing(&original.target))?,
+            },
             Some(original) => {
                 let backup = (!undo && self.backup.is_none()).then_some(&*backup);
                 original.replace(&apply(&original.bytes, &self.splices), backup)?;

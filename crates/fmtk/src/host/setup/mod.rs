@@ -3,6 +3,7 @@
 mod change;
 mod hosts;
 mod options;
+mod service;
 mod system;
 
 #[cfg(test)]
@@ -15,12 +16,11 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use file_edit::Original;
 use image_name::Host;
 
 use self::{
     change::{Change, Edit},
-    system::{DAEMON_JSON, System},
+    system::System,
 };
 use crate::{
     host::say_and_run,
@@ -97,8 +97,16 @@ pub fn run(args: &HostSetupArgs, progress: &Progress) -> anyhow::Result<()> {
         return Err(anyhow!("changing `/etc` needs root; nothing was changed")).hint(format!("run `{}`", with_sudo()));
     }
     let stamp = clock::now_local()?.to_string();
-    for change in &needed {
-        change.write(&stamp, args.undo)?;
+    let mut problems = Problems::default();
+    for error in needed.iter().filter_map(|change| change.check().err()) {
+        problems.push(error, None);
+    }
+    problems.into_result()?;
+    for (before, change) in needed.iter().enumerate() {
+        change.write(&stamp, args.undo).with_context(|| match &needed[..before] {
+            [] => "nothing was changed".to_owned(),
+            [first, ..] => format!("`{}` is changed already; `--undo` takes that back", first.path().display()),
+        })?;
         progress.line(&format!("changed `{}`", change.path().display()));
     }
     if needed.iter().any(|change| !change.path().ends_with(HOSTS)) {
@@ -125,21 +133,15 @@ fn plan(
             }
         }
     };
-    let daemon_json = args.root.join(DAEMON_JSON);
-    let found = Original::find(&daemon_json, 4 << 20).map_err(anyhow::Error::from).and_then(|original| {
-        let bytes = original.map_or(Vec::new(), |original| original.bytes);
-        system::look(&args.root, &bytes).with_context(|| format!("can't change `{}`", daemon_json.display()))
-    });
     let mut system = System::default();
-    let host = host.to_owned();
-    match found {
+    match system::look(&args.root, host) {
         Err(error) => add(Err(error)),
         Ok(found) => {
             system = found;
-            add(match system.options {
-                None => make(&daemon_json, &Edit::Daemon { host }),
-                Some((file, variable)) => make(&args.root.join(file), &Edit::Options { variable, host }),
-            });
+            match system.edits(host, args.undo) {
+                Err(error) => add(Err(error)),
+                Ok(edits) => edits.iter().for_each(|(path, edit)| add(make(path, edit))),
+            }
         }
     }
     if !names.is_empty() && (ip.is_some() || args.undo) {

@@ -8,28 +8,32 @@ const FLAG: &str = "--insecure-registry";
 
 /// The value of a variable, where it is set.
 pub fn value(text: &str, variable: &str) -> Option<String> {
-    assignment(text, variable).map(|(range, _)| text[range].to_owned())
+    assignment(text, variable).map(|it| text[it.range].to_owned())
+}
+
+/// The insecure registries that options name, each with the number of the word that begins to do so.
+pub fn registries<'w>(words: impl IntoIterator<Item = &'w str>) -> Vec<(usize, &'w str)> {
+    let mut words = words.into_iter().enumerate();
+    let mut found = Vec::new();
+    while let Some((at, word)) = words.next() {
+        let registry = match word.strip_prefix(FLAG) {
+            Some("") => words.next().map(|(_, next)| next),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        };
+        found.extend(registry.map(|registry| (at, registry)));
+    }
+    found
 }
 
 /// Whether options name an insecure registry, this one or any.
 pub fn names(options: &str, host: Option<&str>) -> bool {
-    let mut words = options.split_ascii_whitespace();
-    while let Some(word) = words.next() {
-        let found = match word.strip_prefix(FLAG) {
-            Some("") => words.next(),
-            Some(rest) => rest.strip_prefix('='),
-            None => None,
-        };
-        if found.is_some_and(|found| host.is_none_or(|host| host == found)) {
-            return true;
-        }
-    }
-    false
+    registries(options.split_ascii_whitespace()).iter().any(|(_, found)| host.is_none_or(|host| host == *found))
 }
 
 /// The change after which the variable names this insecure registry.
 pub fn set(text: &str, variable: &str, host: &str) -> Option<Splice> {
-    let Some((range, quoted)) = assignment(text, variable) else {
+    let Some(Assignment { range, quoted, .. }) = assignment(text, variable) else {
         let before = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
         return Some(Splice::insert(text.len(), format!("{before}{variable}=\"{FLAG} {host}\"\n")));
     };
@@ -44,7 +48,7 @@ pub fn set(text: &str, variable: &str, host: &str) -> Option<Splice> {
 
 /// The change that takes this insecure registry out of the variable.
 pub fn unset(text: &str, variable: &str, host: &str) -> Option<Splice> {
-    let (range, _) = assignment(text, variable)?;
+    let range = assignment(text, variable)?.range;
     let (value, flag) = (&text[range.clone()], format!("{FLAG} {host}"));
     let (at, _) = value.match_indices(&flag).find(|(at, _)| {
         let (before, after) = (&value[..*at], &value[at + flag.len()..]);
@@ -55,22 +59,37 @@ pub fn unset(text: &str, variable: &str, host: &str) -> Option<Splice> {
     Some(Splice { range: start - usize::from(at > 0)..end, text: Vec::new() })
 }
 
-/// The value of the last assignment of a variable, within quotes where there are some, and whether there are.
-fn assignment(text: &str, variable: &str) -> Option<(Range<usize>, bool)> {
-    let (mut start, mut found) = (0, None);
-    for line in text.split_inclusive('\n') {
-        let body = line.trim_end_matches(['\n', '\r']);
+/// A line that sets a variable.
+pub struct Assignment<'t> {
+    pub name: &'t str,
+    /// Of the value, within quotes where there are some.
+    pub range: Range<usize>,
+    quoted: bool,
+    /// From 1.
+    pub line: usize,
+}
+
+fn assignment<'t>(text: &'t str, variable: &str) -> Option<Assignment<'t>> {
+    assignments(text).into_iter().rfind(|it| it.name == variable)
+}
+
+/// What a file of variables sets, in its order.
+pub fn assignments(text: &str) -> Vec<Assignment<'_>> {
+    let (mut start, mut found) = (0, Vec::new());
+    for (line, whole) in (1..).zip(text.split_inclusive('\n')) {
+        let body = whole.trim_end();
         let trimmed = body.trim_start();
-        let rest = trimmed.strip_prefix("export ").unwrap_or(trimmed).strip_prefix(variable);
-        if let Some(value) = rest.and_then(|rest| rest.strip_prefix('=')) {
+        if let Some((name, value)) = trimmed.strip_prefix("export ").unwrap_or(trimmed).split_once('=') {
             let at = start + body.len() - value.len();
             let quote = value.chars().next().filter(|letter| matches!(letter, '"' | '\''));
-            found = Some(match quote.and_then(|quote| value[1..].find(quote)) {
+            let (range, quoted) = match quote.and_then(|quote| value[1..].find(quote)) {
                 Some(length) => (at + 1..at + 1 + length, true),
-                None => (at..at + value.find([' ', '\t', '#']).unwrap_or(value.len()), false),
-            });
+                // A service takes all of the line, a shell the first word: more of them are meant for the service.
+                None => (at..at + value.find(" #").unwrap_or(value.len()), false),
+            };
+            found.push(Assignment { name, range, quoted, line });
         }
-        start += line.len();
+        start += whole.len();
     }
     found
 }
@@ -89,6 +108,7 @@ mod tests {
             ("V=''\nW=1\n", "V='--insecure-registry r.x'\nW=1\n"),
             ("V=\nW=1\n", "V=\"--insecure-registry r.x\"\nW=1\n"),
             ("V=\"-H fd:// --x\" # why\n", "V=\"-H fd:// --x --insecure-registry r.x\" # why\n"),
+            ("V=--x --y\n", "V=\"--x --y --insecure-registry r.x\"\n"),
             ("V=--x\n", "V=\"--x --insecure-registry r.x\"\n"),
             ("V='a'\nV='b'\n", "V='a'\nV='b --insecure-registry r.x'\n"),
         ] {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::*;
+use super::{system::DAEMON_JSON, *};
 
 /// As `cargo xtask host-setup` reads them.
 #[derive(Debug, Parser)]
@@ -165,6 +165,99 @@ fn each_system_gets_it_where_its_service_reads_it() {
     assert_eq!(host.read(DAEMON_JSON), made);
     host.undo();
     assert_eq!(host.files(), [(host.path("etc/hosts").display().to_string(), HOSTS_TEXT.to_owned())]);
+}
+
+const UNIT: &str = "lib/systemd/system/docker.service";
+const DROPPED: &str = "etc/systemd/system/docker.service.d/registry.conf";
+
+/// Units that say it themselves: what is in the way, or the file that is changed.
+#[test]
+fn what_systemd_gives_docker_is_read_by_its_rules() {
+    const MADE: &str = "{\n    \"insecure-registries\": [\n        \"swr.x.com\"\n    ]\n}\n";
+    let start = |options: &str| format!("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -H fd:// {options}\n");
+    let conflict = |line: usize| {
+        format!(
+            "docker would not start with insecure registries in `/{DAEMON_JSON}` and at line {line} of `/{DROPPED}`"
+        )
+    };
+    let doubled = |key: &str, word: &str| {
+        format!(
+            "docker does not start again: `{key}` is in `/{DAEMON_JSON}` and, as `{word}`, at line 3 of `/{DROPPED}`"
+        )
+    };
+    let env = "etc/docker/docker.env";
+    for (dropped, other, expected) in [
+        (start("--insecure-registry=a:5000"), ("x", ""), conflict(3)),
+        (start("--insecure-registry a:5000"), ("x", ""), conflict(3)),
+        (start("\\\n  # why\n  --insecure-registry=a:5000"), ("x", ""), conflict(5)),
+        ("[Service]\nEnvironment=A=1 \"DOCKER_OPTS=--x --insecure-registry=a\"\n".to_owned(), ("x", ""), conflict(2)),
+        (start("--insecure-registry=a --insecure-registry=swr.x.com"), ("x", ""), "nothing".to_owned()),
+        // What is taken back or in the shadow of another counts for nothing.
+        (start("--insecure-registry=a") + &start(""), ("x", ""), format!("{DAEMON_JSON}: {MADE}")),
+        (
+            start(""),
+            ("run/systemd/system/docker.service.d/registry.conf", &*start("--insecure-registry=a")),
+            format!("{DAEMON_JSON}: {MADE}"),
+        ),
+        (
+            start("--insecure-registry=a"),
+            ("etc/systemd/system/docker.service.d/z.conf", &*start("")),
+            format!("{DAEMON_JSON}: {MADE}"),
+        ),
+        // Files that take more.
+        (
+            start("$MORE") + "EnvironmentFile=-/etc/docker/docker.env\n",
+            (env, "MORE=--x --insecure-registry=a\n"),
+            format!("{env}: MORE=\"--x --insecure-registry=a --insecure-registry swr.x.com\"\n"),
+        ),
+        (
+            start("$MORE") + "EnvironmentFile=/etc/docker/docker.env\n",
+            (env, "MORE=\"--insecure-registry=a \\\n--x\"\n"),
+            format!("can't change `/{env}`: `MORE` is written in a way that is not understood"),
+        ),
+        (
+            start("--config-file=/etc/docker/own.json"),
+            ("etc/docker/own.json", "{}"),
+            format!("etc/docker/own.json: {}", MADE.trim_end()),
+        ),
+        // What is in both places already would keep docker from starting again.
+        (start(""), (DAEMON_JSON, "{\"hosts\": []}"), doubled("hosts", "-H")),
+        (start("--log-opt=a=b"), (DAEMON_JSON, "{\"log-opts\": {}}"), doubled("log-opts", "--log-opt=a=b")),
+        (
+            start("--insecure-registry=swr.x.com"),
+            (DAEMON_JSON, MADE),
+            doubled("insecure-registries", "--insecure-registry=swr.x.com"),
+        ),
+    ] {
+        let host = Host::new(&[(UNIT, DEBIAN_UNIT), (DROPPED, &dropped), other]);
+        let before = host.files();
+        let said = match host.run(&[]) {
+            Err(error) => report::problems(&error)[0].0.replace(host.0.path().to_str().unwrap(), ""),
+            Ok(()) => {
+                let changed = host.files().into_iter().find(|file| !before.contains(file) && !file.1.is_empty());
+                changed.map_or("nothing".to_owned(), |(path, text)| {
+                    format!("{}: {text}", path.strip_prefix(&format!("{}/", host.0.path().display())).unwrap())
+                })
+            }
+        };
+        assert_eq!(said.split("; nothing was").next().unwrap(), expected, "{dropped}");
+        host.undo();
+        assert_eq!(host.files(), before, "{dropped}");
+    }
+    // An undo looks in both places.
+    let host = Host::new(&[(UNIT, DEBIAN_UNIT)]);
+    host.run(&[]).unwrap();
+    fs::create_dir_all(host.path(DROPPED).parent().unwrap()).unwrap();
+    fs::write(host.path(DROPPED), start("--insecure-registry=a")).unwrap();
+    host.undo();
+    assert_eq!(host.read(DAEMON_JSON), "absent");
+}
+
+#[test]
+fn what_can_not_be_written_is_known_before_the_first_change() {
+    let edit = Edit::Daemon { host: "swr.x.com".to_owned() };
+    let error = Change::plan(Path::new("/proc/fmtk/daemon.json"), &edit).unwrap().check().unwrap_err();
+    assert_eq!(error.to_string(), "can't write to the folder `/proc`; nothing was changed");
 }
 
 #[test]

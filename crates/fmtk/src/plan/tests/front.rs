@@ -6,7 +6,7 @@ use crate::resolve::front::{PATH, TEXT};
 /// A base with this file where ours goes.
 fn world(bytes: &[u8]) -> World {
     let mut world = World::new(&RECIPE.replace("front = false", "front = true"));
-    world.dir("home/ma-user/mxLaunchKit", 0o700, 7).dir("home/ma-user/mxLaunchKit/ma", 0o711, 7);
+    world.dir("home/ma-user/mxLaunchKit", 0o751, 7).dir("home/ma-user/mxLaunchKit/ma", 0o711, 7);
     world.entry(&PATH[1..], tar::EntryType::Regular, 0o700, 7, bytes);
     world
 }

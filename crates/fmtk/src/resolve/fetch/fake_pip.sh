@@ -1,16 +1,32 @@
 #!/bin/sh
-# Stands for `python3 -c pip.py` in the tests: every requirement NAME==VERSION becomes a file named as its wheel.
+# Stands for `python3 -c pip.py` in the tests: every requirement NAME==VERSION becomes a file named as its wheel. The
+# version of one that has none is what a constraint says, else 9.
 while [ $# -gt 0 ]; do
     case $1 in
     --requirement) requirements=$2 ;;
+    --constraint) constraints=$2 ;;
+    --log) log=$2 ;;
     --dest) wheels=$2 ;;
     esac
     shift
 done
 while IFS= read -r line; do
+    line=${line%% *}
     case $line in
     no-pip*) exit 97 ;;
     broken*) echo 'no matching distribution' >&2; exit 1 ;;
+    source-alone*)
+        {
+            echo '1 location(s) to search for versions of source-alone:'
+            echo 'Skipping link: No sources permitted for source-alone: https://x/source-alone-1.tar.gz'
+        } >"$log"
+        exit 1
+        ;;
+    *==*) ;;
+    *)
+        pin=$(grep "^$line==" "$constraints")
+        line=${pin:-$line==9}
+        ;;
     esac
     name=${line%%==*}
     printf '%s\n' "$line" >"$wheels/$(printf '%s' "$name" | tr - _)-${line##*==}-py3-none-any.whl"

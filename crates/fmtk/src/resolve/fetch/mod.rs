@@ -3,8 +3,12 @@
 //! The wheels go to `pypi/` of the package folder, with a record of what was asked for: a second fetch with the same
 //! recipe finds everything there and needs no network. pip's index, proxies, certificates and find-links are what its
 //! own configuration and environment say. An interrupted fetch leaves the folder marked as unfinished; the next one
-//! begins anew. Wheels that someone else put there are left alone.
+//! begins anew. Wheels that someone else put there are left alone, and pip may take what it needs from them.
+//!
+//! Where there is a lock, it decides what comes ([`Pins`]): the very files that it names, so that a clone of the
+//! repository builds the same image; or, where the recipe has changed since, the versions that it names.
 
+mod pip_log;
 mod record;
 mod request;
 
@@ -12,25 +16,30 @@ mod request;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io,
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::fs::symlink},
     path::Path,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Error, anyhow, bail};
+use image_name::Digest;
 use oci_image::Store;
 
-use self::record::{FileRecord, Record};
-pub use self::{record::was_here, request::Request};
+use self::record::Record;
+pub use self::{
+    record::{FileRecord, was_here},
+    request::Request,
+};
 use crate::{
+    options::Call,
     recipe::Recipe,
     resolve::wheels::{digest, wheel_name},
     terminal::{
         progress::{self, Progress},
-        report::WithHint,
+        report::{Problems, WithHint},
     },
 };
 
@@ -39,25 +48,76 @@ use crate::{
 pub enum State {
     /// Nothing was ever fetched into it.
     Never,
-    /// It was fetched for something else, or a fetch was interrupted; these files are the fetch's own.
-    Other(Vec<String>),
-    /// It was fetched for this recipe, but these files are gone or not as long as they were.
+    /// A fetch was interrupted; these files are the fetch's own.
+    Unfinished(Vec<String>),
+    /// It was fetched for something else, in words; these files are the fetch's own.
+    Other(Vec<String>, String),
+    /// It was fetched for this recipe, but these files are gone or changed.
     Lacking(Vec<String>),
     /// It was fetched for this recipe.
     Complete,
 }
 
-/// What the folder is to the recipe; sizes are compared, contents are not read.
-pub fn state(recipe: &Recipe, folder: &Path) -> anyhow::Result<State> {
+/// What the folder is to the recipe.
+pub fn state(recipe: &Recipe, folder: &Path, store: &Store) -> anyhow::Result<State> {
     let Some(record) = Record::load(folder)? else { return Ok(State::Never) };
-    if record.request != Some(Request::of(recipe)) {
-        return Ok(State::Other(record.files.into_keys().collect()));
+    let wanted = Request::of(recipe);
+    match &record.request {
+        None => Ok(State::Unfinished(record.files.into_keys().collect())),
+        Some(other) if *other != wanted => {
+            let apart = wanted.apart_from(other);
+            Ok(State::Other(record.files.into_keys().collect(), apart))
+        }
+        Some(_) => {
+            let lacking = lacking(&record.files, folder, store);
+            Ok(if lacking.is_empty() { State::Complete } else { State::Lacking(lacking) })
+        }
     }
-    let there = |(file, known): &(&String, &FileRecord)| {
-        fs::metadata(folder.join(file)).is_ok_and(|meta| meta.is_file() && meta.len() == known.size)
+}
+
+/// Those of the files that are not there with this content: the store remembers digests, so this is quick.
+fn lacking(files: &BTreeMap<String, FileRecord>, folder: &Path, store: &Store) -> Vec<String> {
+    let is_there = |(file, known): &(&String, &FileRecord)| {
+        digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256))
     };
-    let lacking: Vec<String> = record.files.iter().filter(|file| !there(file)).map(|(file, _)| file.clone()).collect();
-    Ok(if lacking.is_empty() { State::Complete } else { State::Lacking(lacking) })
+    files.iter().filter(|file| !is_there(file)).map(|(file, _)| file.clone()).collect()
+}
+
+/// The digest that a file had when it was fetched, where a fetch brought it.
+pub fn digest_when_fetched(path: &Path) -> Option<Digest> {
+    let record = Record::load(path.parent()?).ok()??;
+    Some(record.files.get(path.file_name()?.to_str()?)?.sha256)
+}
+
+/// What a lock says of PyPI's wheels. By default there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pins {
+    /// The wheels that it names.
+    pub files: BTreeMap<String, FileRecord>,
+    /// Whether it is of the very requirements of the recipe, so that these files are all that is wanted. Else they say
+    /// which versions stay.
+    pub exact: bool,
+    /// Whether the newest is wanted, though the folder has what was asked for.
+    pub upgrade: bool,
+}
+
+impl Pins {
+    /// Whether these files of a folder are what comes by these pins.
+    fn agree_with(&self, files: &BTreeMap<String, FileRecord>) -> bool {
+        if self.exact {
+            return files.iter().all(|(file, known)| self.files.get(file) == Some(known));
+        }
+        let pinned: BTreeMap<String, String> = self.files.keys().filter_map(|file| version_of(file)).collect();
+        let mut versions = files.keys().filter_map(|file| version_of(file));
+        versions.all(|(name, version)| pinned.get(&name).is_none_or(|pin| *pin == version))
+    }
+}
+
+/// The distribution and the version of a wheel, as a requirement has them: the `+` of a local version is `_` in some
+/// names.
+pub fn version_of(file: &str) -> Option<(String, String)> {
+    let (name, parts) = wheel_name(file).ok()?;
+    Some((name, parts.version.replace('_', "+")))
 }
 
 /// What a fetch did.
@@ -70,14 +130,23 @@ pub struct Fetched {
 }
 
 /// Fetches what PyPI has of the recipe into this folder.
-pub fn fetch(recipe: &Recipe, folder: &Path, store: &Store, progress: &Progress) -> anyhow::Result<Fetched> {
-    fetch_by(Path::new("python3"), recipe, folder, store, progress)
+pub fn fetch(
+    recipe: &Recipe,
+    folder: &Path,
+    pins: &Pins,
+    call: &Call,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<Fetched> {
+    fetch_by(Path::new("python3"), recipe, folder, pins, call, store, progress)
 }
 
 fn fetch_by(
     python: &Path,
     recipe: &Recipe,
     folder: &Path,
+    pins: &Pins,
+    call: &Call,
     store: &Store,
     progress: &Progress,
 ) -> anyhow::Result<Fetched> {
@@ -90,23 +159,73 @@ fn fetch_by(
     // Two fetches at once: the second waits and finds everything there.
     let _lock = lock(folder)?;
     let old = Record::load(folder)?.unwrap_or(Record { request: None, files: BTreeMap::new() });
-    if old.request.as_ref() == Some(&request) && intact(&old, folder, store) {
+    let missing = lacking(if pins.exact { &pins.files } else { &old.files }, folder, store);
+    if !pins.upgrade && old.request.as_ref() == Some(&request) && missing.is_empty() && pins.agree_with(&old.files) {
         return Ok(outcome(&old, false));
+    }
+    let by_hand = by_hand(&old, folder)?;
+    if pins.exact {
+        not_by_hand(&missing, &by_hand, folder, call)?;
     }
     // The lock is ours: what lies here is left from a fetch that was interrupted.
     let work = folder.join(PARTIAL);
     removed(&work, |path| fs::remove_dir_all(path))?;
-    let wheels = work.join("wheels");
+    let wheels = work.join(request::WHEELS);
     fs::create_dir_all(&wheels).with_context(|| format!("failed to create folder `{}`", wheels.display()))?;
-    let result = download(python, &request, &work, &wheels, progress)
-        .and_then(|()| arrived(&wheels, store))
-        .and_then(|files| settle(&old, Record { request: Some(request.clone()), files }, &wheels, folder));
+    offer(&by_hand, folder, &work.join(request::OWN))?;
+    let asked = request.with(pins, &missing, &by_hand);
+    let result = download(python, &asked, pins, call, &work, progress).and_then(|()| {
+        let mut arrived = arrived(&wheels, store)?;
+        // What pip took from those is still somebody's own.
+        arrived.retain(|file, _| !by_hand.contains(file));
+        let stays = |file: &String| pins.exact && old.files.contains_key(file);
+        let mut files = pins.files.clone();
+        files.retain(|file, _| stays(file));
+        files.extend(arrived.clone());
+        let fetched = settle(&old, Record { request: Some(request), files }, &arrived, &wheels, folder)?;
+        if fetched.downloaded {
+            let size = progress::bytes(arrived.values().map(|known| known.size).sum());
+            let wheels = progress::count(arrived.len(), "wheel");
+            progress.line(&format!("fetched {wheels}, {size}, into `{}`", folder.display()));
+        }
+        Ok(fetched)
+    });
     removed(&work, |path| fs::remove_dir_all(path))?;
-    if let Ok(fetched) = &result {
-        let (wheels, size) = (progress::count(fetched.files.len(), "wheel"), progress::bytes(fetched.size));
-        progress.line(&format!("fetched {wheels}, {size}, into `{}`", folder.display()));
-    }
     result
+}
+
+/// The wheels of the folder that no fetch brought.
+fn by_hand(old: &Record, folder: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let reading = || format!("failed to list `{}`", folder.display());
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(folder).with_context(reading)? {
+        let file = entry.with_context(reading)?.file_name().to_string_lossy().into_owned();
+        if wheel_name(&file).is_ok() && !old.files.contains_key(&file) {
+            files.insert(file);
+        }
+    }
+    Ok(files)
+}
+
+/// Links to these wheels in a folder of their own, where pip finds them and nothing that an earlier fetch left.
+fn offer(by_hand: &BTreeSet<String>, folder: &Path, own: &Path) -> anyhow::Result<()> {
+    fs::create_dir(own).with_context(|| format!("failed to create folder `{}`", own.display()))?;
+    for file in by_hand {
+        let from = std::path::absolute(folder.join(file)).with_context(|| format!("bad path `{file}`"))?;
+        symlink(from, own.join(file)).with_context(|| format!("failed to link to `{file}`"))?;
+    }
+    Ok(())
+}
+
+/// A fetch does not replace what somebody put there, even by what the lock names.
+fn not_by_hand(missing: &[String], by_hand: &BTreeSet<String>, folder: &Path, call: &Call) -> anyhow::Result<()> {
+    let mut problems = Problems::default();
+    for file in missing.iter().filter(|file| by_hand.contains(*file)) {
+        let message = format!("`{file}` in `{}` is not the one that `{}` names", folder.display(), call.lock_file);
+        let hint = format!("delete it, to have the other fetched; or, to keep it, run `{} --upgrade`", call.lock);
+        problems.push(message, Some(hint));
+    }
+    problems.into_result()
 }
 
 /// How to come by pip.
@@ -125,35 +244,51 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// Whether every file is what was fetched, by content: the store remembers digests, so this is quick.
-fn intact(record: &Record, folder: &Path, store: &Store) -> bool {
-    record
-        .files
-        .iter()
-        .all(|(file, known)| digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256)))
-}
-
-fn download(python: &Path, request: &Request, work: &Path, wheels: &Path, progress: &Progress) -> anyhow::Result<()> {
+fn download(
+    python: &Path,
+    request: &Request,
+    pins: &Pins,
+    call: &Call,
+    work: &Path,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let folder = work.parent().unwrap_or(work);
+    let wanted = match &request.requirements[..] {
+        [] => return Ok(()),
+        some if pins.exact => format!("{} of `{}`", progress::count(some.len(), "wheel"), call.lock_file),
+        some => format!("{} and what they need", some.join(", ")),
+    };
     for (name, text) in request.files() {
         let path = work.join(name);
         fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
     }
-    progress.line(&format!("pip downloads {} and what they need", request.requirements.join(", ")));
+    progress.line(&format!("pip downloads {wanted}"));
     let mut command = Command::new(python);
     command.args(["-c", include_str!("pip.py")]).arg(request.marker_environment());
-    command.args(request.arguments(work, wheels));
+    command.args(request.arguments(work, pins.exact));
     // Nothing is installed on this machine, so that a rule against installing outside an environment says nothing here.
     command.env("PIP_REQUIRE_VIRTUALENV", "0").stdin(Stdio::null());
-    let folder = work.parent().unwrap_or(work).display();
-    let install = format!("{INSTALL_PIP}; or put the wheels into `{folder}` by hand");
+    let install = format!("{INSTALL_PIP}; or put the wheels into `{}` by hand", folder.display());
     let (status, said) =
         run(&mut command, progress).context("failed to run `python3`, which pip needs").hint(install.clone())?;
     match status.code() {
         Some(0) => Ok(()),
         Some(NO_PIP) => Err(anyhow!("the `python3` of this machine has no pip")).hint(install),
         _ => {
-            let message = format!("pip could not download {}{said}", request.requirements.join(", "));
-            Err(anyhow!(message)).hint("`pip config list` shows the index, proxy and find-links that pip uses")
+            let log = fs::read(work.join(request::LOG)).unwrap_or_default();
+            let log = pip_log::PipLog::parse(&String::from_utf8_lossy(&log));
+            let failed = Err(anyhow!("pip could not download {wanted}{}{said}", log.lacking(&request.python)));
+            let failed = match log.hint(&request.python, folder, &call.fetch) {
+                Some(hint) => failed.hint(hint),
+                None => failed.hint("`pip config list` shows the index, proxy and find-links that pip uses"),
+            };
+            match pins.files.is_empty() {
+                true => failed,
+                false => failed.hint(format!(
+                    "`{}` decides which versions come; for those that PyPI has now, run `{} --upgrade`",
+                    call.lock_file, call.fetch
+                )),
+            }
         }
     }
 }
@@ -191,11 +326,17 @@ fn arrived(wheels: &Path, store: &Store) -> anyhow::Result<BTreeMap<String, File
     Ok(files)
 }
 
-/// Moves the new files in and takes out what an earlier fetch left and this one no longer wants.
-fn settle(old: &Record, new: Record, wheels: &Path, folder: &Path) -> anyhow::Result<Fetched> {
+/// Moves the files in that arrived and takes out what an earlier fetch left and this one no longer wants.
+fn settle(
+    old: &Record,
+    new: Record,
+    arrived: &BTreeMap<String, FileRecord>,
+    wheels: &Path,
+    folder: &Path,
+) -> anyhow::Result<Fetched> {
     let both = old.files.iter().chain(&new.files).map(|(file, known)| (file.clone(), known.clone())).collect();
     Record { request: None, files: both }.save(folder)?;
-    for file in new.files.keys() {
+    for file in arrived.keys() {
         let (from, to) = (wheels.join(file), folder.join(file));
         fs::rename(from, &to).with_context(|| format!("failed to move a wheel to `{}`", to.display()))?;
     }
@@ -203,7 +344,7 @@ fn settle(old: &Record, new: Record, wheels: &Path, folder: &Path) -> anyhow::Re
         removed(&folder.join(file), |path| fs::remove_file(path))?;
     }
     new.save(folder)?;
-    Ok(outcome(&new, true))
+    Ok(outcome(&new, !arrived.is_empty()))
 }
 
 fn outcome(record: &Record, downloaded: bool) -> Fetched {

@@ -1,9 +1,10 @@
 //! What pip is asked for: the recipe's requirements for the Python and the machine of the image.
 
-use std::{ffi::OsString, path::Path};
+use std::{collections::BTreeSet, ffi::OsString, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use super::{Pins, version_of};
 use crate::recipe::{ARCH, Glibc, Recipe};
 
 /// All that decides which wheels come: a folder that was filled for an equal one is not filled again.
@@ -32,9 +33,42 @@ impl Request {
         }
     }
 
-    /// pip's arguments, with the files of requirements and constraints in `work` and the wheels to be put in `wheels`.
-    /// Index, proxies, certificates and find-links are left to pip's own configuration.
-    pub fn arguments(&self, work: &Path, wheels: &Path) -> Vec<OsString> {
+    /// What pip is asked for so that these pins hold. Of a lock of the same requirements that is what is `missing`, each
+    /// by version and hash. Wheels that lie there by hand are pinned by lying there.
+    pub fn with(&self, pins: &Pins, missing: &[String], by_hand: &BTreeSet<String>) -> Self {
+        let pin = |file: &String| version_of(file).map(|(name, version)| format!("{name}=={version}"));
+        if !pins.exact {
+            let pinned = pins.files.keys().filter(|file| !by_hand.contains(*file)).filter_map(pin);
+            let constraints = self.constraints.iter().cloned().chain(pinned).collect();
+            return Self { constraints, ..self.clone() };
+        }
+        let pinned = |file: &String| Some(format!("{} --hash={}", pin(file)?, pins.files.get(file)?.sha256));
+        let requirements = missing.iter().filter_map(pinned).collect();
+        Self { requirements, constraints: Vec::new(), ..self.clone() }
+    }
+
+    /// In what this one is not the other, of which a folder was filled.
+    pub fn apart_from(&self, other: &Self) -> String {
+        let mut apart = Vec::new();
+        for (what, ours, theirs) in
+            [("", &self.requirements, &other.requirements), ("constraint ", &self.constraints, &other.constraints)]
+        {
+            let lack = |from: &[String], one: &&String| !from.contains(one);
+            apart.extend(ours.iter().filter(|one| lack(theirs, one)).map(|one| format!("{what}`{one}` is new")));
+            apart.extend(theirs.iter().filter(|one| lack(ours, one)).map(|one| format!("{what}`{one}` is gone")));
+        }
+        if self.python != other.python {
+            apart.push(format!("Python was {}", other.python));
+        }
+        if self.platforms != other.platforms {
+            apart.push("glibc was another".to_owned());
+        }
+        apart.join(", ")
+    }
+
+    /// pip's arguments, with everything that they name in `work`; `exact` where each requirement has its hash. Index,
+    /// proxies, certificates and find-links are left to pip's own configuration.
+    pub fn arguments(&self, work: &Path, exact: bool) -> Vec<OsString> {
         // An sdist would be built for, and by, this machine.
         let fixed =
             ["download", "--disable-pip-version-check", "--no-input", "--only-binary=:all:", "--implementation=cp"];
@@ -42,12 +76,17 @@ impl Request {
         let platforms = self.platforms.iter().map(|platform| format!("--platform={platform}"));
         let mut arguments: Vec<OsString> = fixed.iter().map(OsString::from).collect();
         arguments.extend(target.into_iter().chain(platforms).map(OsString::from));
-        for (flag, path) in [
-            ("--requirement", work.join(REQUIREMENTS)),
-            ("--constraint", work.join(CONSTRAINTS)),
-            ("--dest", wheels.into()),
+        if exact {
+            arguments.extend(["--no-deps", "--require-hashes"].map(OsString::from));
+        }
+        for (flag, file) in [
+            ("--requirement", REQUIREMENTS),
+            ("--constraint", CONSTRAINTS),
+            ("--find-links", OWN),
+            ("--log", LOG),
+            ("--dest", WHEELS),
         ] {
-            arguments.extend([flag.into(), path.into()]);
+            arguments.extend([flag.into(), work.join(file).into()]);
         }
         arguments
     }
@@ -79,6 +118,10 @@ impl Request {
 
 const REQUIREMENTS: &str = "requirements.txt";
 const CONSTRAINTS: &str = "constraints.txt";
+/// Where pip finds the wheels that lie there by hand, what it did, and what it brought.
+pub const OWN: &str = "own";
+pub const LOG: &str = "pip.log";
+pub const WHEELS: &str = "wheels";
 
 /// Platform tags of wheels that run with this glibc: every manylinux down to 2.17, the first for aarch64 (PEP 600),
 /// whose older name is manylinux2014 (PEP 599), and plain Linux.

@@ -8,13 +8,14 @@ use crate::{recipe::Overrides, terminal::report};
 struct Folder {
     folder: tempfile::TempDir,
     store: Store,
+    pins: Pins,
 }
 
 impl Folder {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        Self { folder, store }
+        Self { folder, store, pins: Pins::default() }
     }
 
     fn wheels(&self) -> std::path::PathBuf {
@@ -23,7 +24,12 @@ impl Folder {
 
     fn fetch(&self, requirements: &[&str]) -> anyhow::Result<Fetched> {
         let pip = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/resolve/fetch/fake_pip.sh");
-        fetch_by(&pip, &recipe(requirements), &self.wheels(), &self.store, &Progress::new(true))
+        self.fetch_by(&pip, requirements)
+    }
+
+    fn fetch_by(&self, python: &Path, requirements: &[&str]) -> anyhow::Result<Fetched> {
+        let (recipe, progress) = (recipe(requirements), Progress::new(true));
+        fetch_by(python, &recipe, &self.wheels(), &self.pins, &Call::plain(), &self.store, &progress)
     }
 }
 
@@ -36,12 +42,14 @@ fn recipe(requirements: &[&str]) -> Recipe {
 fn pip_is_asked_for_the_target() {
     let recipe = Recipe::parse("python.glibc = \"2.19\"", "", Path::new("/"), Overrides::default()).unwrap();
     let request = Request::of(&recipe);
-    let arguments = request.arguments(Path::new("/build"), Path::new("/build/wheels"));
+    let arguments = request.arguments(Path::new("/build"), false);
     let lines: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
     expect_file!["arguments.txt"].assert_eq(&lines.join("\n"));
     let [requirements, constraints] = request.files();
     assert_eq!(requirements, ("requirements.txt", "mindspore-ascend==1.8.1\n".to_owned()));
     assert_eq!(constraints, ("constraints.txt", "numpy<1.24\nprotobuf<3.21\n".to_owned()));
+    let exact: Vec<_> = request.arguments(Path::new("/build"), true);
+    assert!(["--no-deps", "--require-hashes"].iter().all(|flag| exact.contains(&flag.into())));
     let markers: serde_json::Value = serde_json::from_str(&request.marker_environment()).unwrap();
     assert_eq!((&markers["python_version"], &markers["platform_machine"]), (&"3.9".into(), &"aarch64".into()));
     // An older glibc takes no manylinux.
@@ -65,10 +73,21 @@ fn transcript() {
         let path = place.wheels().join(file);
         match what {
             "fetch" => {
-                let fetched = place.fetch(&requirements).map_err(|error| report::render(&error));
+                let shown = |error: Error| report::render(&error).replace(place.folder.path().to_str().unwrap(), "");
+                let fetched = place.fetch(&requirements).map_err(shown);
                 said += &fetched.map_or_else(|error| error, |fetched| format!("{fetched:?}\n"));
             }
-            "state" => said += &format!("{:?}\n", state(&recipe(&requirements), &place.wheels()).unwrap()),
+            "state" => {
+                said += &format!("{:?}\n", state(&recipe(&requirements), &place.wheels(), &place.store).unwrap());
+            }
+            // What the lock names, and whether it is of the recipe's requirements.
+            "lock" | "stale-lock" => {
+                let known = |one: &str| FileRecord { size: 5, sha256: Digest::of(format!("{one}\n")) };
+                let file = |one: &str| format!("{}-py3-none-any.whl", one.replace("==", "-"));
+                let files = requirements.iter().map(|one| (file(one), known(one))).collect();
+                place.pins = Pins { files, exact: what == "lock", upgrade: false };
+            }
+            "upgrade" => place.pins = Pins { upgrade: true, ..Pins::default() },
             // What is in the folder, but for the lock.
             "list" => {
                 let names = fs::read_dir(place.wheels()).into_iter().flatten().map(|entry| entry.unwrap().file_name());
@@ -77,7 +96,7 @@ fn transcript() {
                 said += &format!("{names:?} {}\n", if was_here(&place.wheels()) { "fetched" } else { "never fetched" });
             }
             "remove" => fs::remove_file(path).unwrap(),
-            "show" => said += &fs::read_to_string(path).unwrap(),
+            "show" => said += &format!("{}\n", fs::read_to_string(path).unwrap().trim_end()),
             "write" => fs::write(path, text).unwrap(),
             // As the power leaves it: some wheels moved in, the rest still in the work folder, the record open.
             "interrupt" => {
@@ -96,14 +115,14 @@ fn transcript() {
             _ => panic!("{line}"),
         }
     }
-    expect_file!["transcript.txt"].assert_eq(&said.replace(place.folder.path().to_str().unwrap(), ""));
+    expect_file!["transcript.txt"].assert_eq(&said);
 }
 
 #[test]
 fn a_machine_without_python_is_told_so() {
     let place = Folder::new();
     let none = Path::new("/nonexistent/python3");
-    let error = fetch_by(none, &recipe(&["a==1"]), &place.wheels(), &place.store, &Progress::new(true)).unwrap_err();
+    let error = place.fetch_by(none, &["a==1"]).unwrap_err();
     assert!(
         report::render(&error).starts_with("error: failed to run `python3`, which pip needs\ncaused by: No such file")
     );
@@ -139,9 +158,10 @@ fn a_fetch_that_fails_while_moving_in_is_left_open() {
     let files = [("a-1-py3-none-any.whl".to_owned(), known.clone()), ("gone-1-py3-none-any.whl".to_owned(), known)];
     let new = Record { request: Some(Request::of(&recipe(&["gone==1"]))), files: files.into() };
     let nowhere = place.folder.path().join("nowhere");
-    assert!(settle(&old, new, &nowhere, &place.wheels()).is_err());
+    let arrived = new.files.clone();
+    assert!(settle(&old, new, &arrived, &nowhere, &place.wheels()).is_err());
     for wanted in ["a==1", "gone==1"] {
-        assert!(matches!(state(&recipe(&[wanted]), &place.wheels()).unwrap(), State::Other(_)));
+        assert!(matches!(state(&recipe(&[wanted]), &place.wheels(), &place.store).unwrap(), State::Unfinished(_)));
     }
     assert!(place.fetch(&["a==1"]).unwrap().downloaded);
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     recipe::Recipe,
-    resolve::{packages::Package, place},
+    resolve::{fetch::Request, packages::Package, place},
     terminal::report::WithHint,
 };
 
@@ -19,6 +19,9 @@ use crate::{
 pub struct Lock {
     version: u32,
     pub base: Option<LockedBase>,
+    /// What PyPI's wheels were fetched for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pypi: Option<LockedRequest>,
     /// The packages by kind and file name.
     #[serde(default, rename = "package", skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
@@ -31,6 +34,23 @@ pub struct LockedBase {
     /// As the recipe names it.
     pub reference: String,
     pub digest: Digest,
+}
+
+/// What decides which of PyPI's wheels are wanted: as long as the recipe says the same, they are these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedRequest {
+    pub python: String,
+    pub requirements: Vec<String>,
+    pub constraints: Vec<String>,
+}
+
+impl LockedRequest {
+    /// What this recipe asks for.
+    pub fn of(recipe: &Recipe) -> Self {
+        let Request { requirements, constraints, python, .. } = Request::of(recipe);
+        Self { python, requirements, constraints }
+    }
 }
 
 const VERSION: u32 = 1;
@@ -46,7 +66,8 @@ impl Lock {
         let mut packages = packages.to_vec();
         packages.sort();
         let base = LockedBase { reference: recipe.base.reference.to_string(), digest: base };
-        Self { version: VERSION, base: Some(base), packages }
+        let pypi = (!recipe.pypi.requirements.is_empty()).then(|| LockedRequest::of(recipe));
+        Self { version: VERSION, base: Some(base), pypi, packages }
     }
 
     /// The lock in this file, if there is one.
@@ -54,7 +75,11 @@ impl Lock {
         let reading = || format!("failed to read lock `{}`", path.display());
         let Some(found) = Original::find(path, LIMIT).with_context(reading).input()? else { return Ok(None) };
         let text = String::from_utf8_lossy(&found.bytes);
-        Self::parse(&text).with_context(reading).hint("write it again with `cargo xtask lock`").input().map(Some)
+        Self::parse(&text)
+            .with_context(reading)
+            .hint("write it again with `cargo xtask lock --upgrade`")
+            .input()
+            .map(Some)
     }
 
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {

@@ -20,7 +20,11 @@ fn recipe(text: &str, base: Option<&str>) -> Recipe {
 }
 
 fn packages() -> Vec<Package> {
-    vec![package("tuning-kit", "kit-1.whl", 2), package("pypi", "numpy-1.whl", 3), package("cann", "cann.run", 1)]
+    vec![
+        package("tuning-kit", "kit-1.whl", 2),
+        package("pypi", "numpy-1-py3-none-any.whl", 3),
+        package("cann", "cann.run", 1),
+    ]
 }
 
 fn locked() -> Lock {
@@ -42,8 +46,11 @@ fn the_file_is_sorted_and_reads_back() {
 fn inputs_are_held_against_the_lock() {
     let (lock, all) = (locked(), packages());
     let without_pypi: Vec<Package> = packages().into_iter().filter(|package| package.kind != "pypi").collect();
-    let changed =
-        vec![package("cann", "cann.run", 4), package("tuning-kit", "kit-2.whl", 5), package("pypi", "numpy-1.whl", 3)];
+    let changed = vec![
+        package("cann", "cann.run", 4),
+        package("tuning-kit", "kit-2.whl", 5),
+        package("pypi", "numpy-1-py3-none-any.whl", 3),
+    ];
     let other = "[base]\nreference = \"oci:other\"";
     let pinned = format!("[base]\ndigest = \"{}\"", digest(9));
     // Named by an argument, the pinned base is still the pinned one.
@@ -84,6 +91,44 @@ fn it_is_written_whole_once_and_lies_beside_the_recipe() {
     assert_eq!(Lock::load(&file).unwrap(), Some(locked()));
     let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["image.lock"]);
+}
+
+/// A colleague's clone got other wheels than the lock's, and the next hint threw the pins away.
+#[test]
+fn a_lock_says_what_a_fetch_brings() {
+    let wheels = ["alpha-1.0", "beta-2.0+cpu"].map(|name| package("pypi", &format!("{name}-py3-none-any.whl"), 3));
+    let asks = |requirements: &str, constraints: &str| {
+        recipe(&format!("pypi.requirements = [{requirements}]\npypi.constraints = [{constraints}]"), None)
+    };
+    let lock = Lock::of(&asks("'alpha', 'beta'", ""), &[&wheels[..], &packages()[..1]].concat(), digest(9));
+    let brings = |recipe: &Recipe| {
+        let pins = pins(&lock, recipe);
+        (pins.exact, pins.files.into_keys().map(|file| file[..5].trim_end_matches('-').to_owned()).collect::<Vec<_>>())
+    };
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(brings(&asks("'alpha', 'beta'", "")), (true, named(&["alpha", "beta"])));
+    // What the recipe no longer allows may move, and the rest stays.
+    assert_eq!(brings(&asks("'alpha>1', 'beta'", "")), (false, named(&["beta"])));
+    assert_eq!(brings(&asks("'alpha'", "'beta<2'")), (false, named(&["alpha"])));
+    assert_eq!(brings(&asks("'alpha>1; python_version > \"3.9\"'", "")), (false, named(&["alpha", "beta"])));
+    let mut old = lock.clone();
+    old.pypi = None;
+    assert!(!pins(&old, &asks("'alpha', 'beta'", "")).exact);
+}
+
+#[test]
+fn a_pin_is_moved_only_where_that_is_asked_for() {
+    let old = locked();
+    let moved = |packages: &[Package], base: &str| {
+        let new = Lock::of(&recipe("", Some(base)), packages, digest(8));
+        moved(&old, &new).into_result(&Call::plain()).map_err(|error| report::render(&error)).err().unwrap_or_default()
+    };
+    // New, gone from the vendor's, and upon another base.
+    let added = [package("pypi", "scipy-1-py3-none-any.whl", 5), packages().swap_remove(1)];
+    assert_eq!(moved(&added, "oci:other"), "");
+    let same = recipe("", None).base.reference.to_string();
+    let changed = [package("pypi", "numpy-2-py3-none-any.whl", 4), package("tuning-kit", "kit-2.whl", 5)];
+    expect_file!["moved.txt"].assert_eq(&format!("{}{}", moved(&changed, &same), moved(&changed[1..], "oci:other")));
 }
 
 #[test]

@@ -69,6 +69,28 @@ pub struct PackageSet {
     pub left_out: usize,
 }
 
+/// Where the packages of a recipe lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    /// Those of the vendor, and whatever else is given a kind in `[packages]`.
+    pub vendor: PathBuf,
+    /// What `fetch` gets of PyPI, beside what somebody put there.
+    pub pypi: PathBuf,
+}
+
+impl Folders {
+    /// Those of this recipe below the package folder: the wheels of `torch.toml` are in `pypi/torch`, so that recipes
+    /// do not replace each other's; those of `image.toml`, which most have alone, in `pypi`.
+    pub fn of(vendor: PathBuf, recipe: Option<&Path>) -> Self {
+        let pypi = vendor.join(PYPI);
+        let pypi = match recipe.and_then(Path::file_stem) {
+            Some(name) if name != "image" => pypi.join(name),
+            _ => pypi,
+        };
+        Self { vendor, pypi }
+    }
+}
+
 /// The package folder: the argument, else `pkg` of `$DOCKER_BUILD_PATH` as the original build had it, else `pkg` of the
 /// workspace.
 pub fn folder(argument: Option<&Path>) -> PathBuf {
@@ -82,15 +104,10 @@ fn folder_from(argument: Option<&Path>, build_path: Option<PathBuf>, workspace: 
     }
 }
 
-/// Where below the package folder `fetch` puts what PyPI has.
-pub fn pypi_folder(folder: &Path) -> PathBuf {
-    folder.join(PYPI)
-}
-
-/// Finds the recipe's packages in this folder and what was fetched below it. Whatever is missing, doubled or not what
-/// its name should say is reported together; nothing is read before that.
-pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyhow::Result<PackageSet> {
-    let (files, found, problems) = choose(recipe, folder, call)?;
+/// Finds the recipe's packages in these folders. Whatever is missing, doubled, changed since it was fetched or not what
+/// its name should say is reported together.
+pub fn find(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> anyhow::Result<PackageSet> {
+    let (files, found, problems) = choose(recipe, folders, store, call)?;
     problems?;
     Ok(PackageSet { packages: identified(files, store)?, ..found })
 }
@@ -98,18 +115,19 @@ pub fn find(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> anyho
 /// The same for whoever wants to know all at once: the packages that are there, and what [`find`] would say.
 pub fn survey(
     recipe: &Recipe,
-    folder: &Path,
+    folders: &Folders,
     store: &Store,
     call: &Call,
 ) -> anyhow::Result<(PackageSet, anyhow::Result<()>)> {
-    let (files, found, problems) = choose(recipe, folder, call)?;
+    let (files, found, problems) = choose(recipe, folders, store, call)?;
     Ok((PackageSet { packages: identified(files, store)?, ..found }, problems))
 }
 
-/// Kinds and paths of the files that are packages by their names, none of them read; what else is there; what is wrong.
+/// Kinds and paths of the files that are packages by their names; what else is there; what is wrong.
 type Chosen = (Vec<(String, PathBuf)>, PackageSet, anyhow::Result<()>);
 
-fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen> {
+fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> anyhow::Result<Chosen> {
+    let folder = &folders.vendor;
     let listed = list(folder)?;
     let mut problems = Problems::default();
     let mut chosen: Vec<(String, PathBuf)> = Vec::new();
@@ -146,7 +164,7 @@ fn choose(recipe: &Recipe, folder: &Path, call: &Call) -> anyhow::Result<Chosen>
             }
         }
     }
-    let mut of_pypi = fetched(recipe, folder, call, &mut problems)?;
+    let mut of_pypi = fetched(recipe, &folders.pypi, store, call, &mut problems)?;
     let left_out = if recipe.pypi.requirements.is_empty() { of_pypi.drain(..).len() } else { 0 };
     chosen.extend(of_pypi.into_iter().map(|path| (PYPI.to_owned(), path)));
     check_names(recipe, &chosen, &mut problems);
@@ -198,9 +216,14 @@ fn list(folder: &Path) -> anyhow::Result<Vec<(String, bool)>> {
 }
 
 /// The wheels of PyPI, those that were fetched and those that someone put there.
-fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems) -> anyhow::Result<Vec<PathBuf>> {
-    let folder = pypi_folder(folder);
-    let mut listed = list(&folder)?;
+fn fetched(
+    recipe: &Recipe,
+    folder: &Path,
+    store: &Store,
+    call: &Call,
+    problems: &mut Problems,
+) -> anyhow::Result<Vec<PathBuf>> {
+    let mut listed = list(folder)?;
     listed.retain(|(name, _)| name.ends_with(".whl"));
     let (wheels, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(_, is_file)| *is_file);
     let mut paths: Vec<PathBuf> = wheels.iter().map(|(name, _)| folder.join(name)).collect();
@@ -208,18 +231,25 @@ fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems)
         return Ok(paths);
     }
     others.iter().for_each(|(name, _)| unusable(&folder.join(name), problems));
-    let messages: Vec<String> = match fetch::state(recipe, &folder)? {
+    let shown = folder.display();
+    // What the next fetch removes is not judged: its hints would contradict this one.
+    let mut leave_out = |files: &[String]| paths.retain(|path| !files.iter().any(|file| path.ends_with(file)));
+    let messages: Vec<String> = match fetch::state(recipe, folder, store)? {
         State::Never => {
             let unmet = unmet(recipe, &wheels).into_iter();
-            unmet.map(|requirement| format!("`{requirement}` of PyPI is not in `{}`", folder.display())).collect()
+            unmet.map(|requirement| format!("`{requirement}` of PyPI is not in `{shown}`")).collect()
         }
-        State::Other(files) => {
-            // What the next fetch removes is not judged: its hints would contradict this one.
-            paths.retain(|path| !files.iter().any(|file| path.ends_with(file)));
-            vec![format!("`{}` was fetched for other requirements than the recipe's", folder.display())]
+        State::Unfinished(files) => {
+            leave_out(&files);
+            vec![format!("a fetch into `{shown}` was interrupted")]
+        }
+        State::Other(files, apart) => {
+            leave_out(&files);
+            vec![format!("`{shown}` was fetched for other requirements than the recipe's: {apart}")]
         }
         State::Lacking(files) => {
-            vec![format!("files fetched into `{}` are gone or changed: {}", folder.display(), quoted(&files))]
+            leave_out(&files);
+            vec![format!("files fetched into `{shown}` are gone or changed: {}", quoted(&files))]
         }
         State::Complete => Vec::new(),
     };
@@ -230,17 +260,18 @@ fn fetched(recipe: &Recipe, folder: &Path, call: &Call, problems: &mut Problems)
 /// The requirements that none of these wheels is for, by name.
 fn unmet<'a>(recipe: &'a Recipe, wheels: &[(String, bool)]) -> Vec<&'a Requirement> {
     let names: Vec<String> = wheels.iter().filter_map(|(file, _)| Some(wheel_name(file).ok()?.0)).collect();
-    recipe.pypi.requirements.iter().filter(|one| !names.iter().any(|name| name == one.name().as_str())).collect()
+    let target = recipe.python.target();
+    let wanted = recipe.pypi.requirements.iter().filter(|one| one.on(&target).is_some());
+    wanted.filter(|one| !names.iter().any(|name| name == one.name().as_str())).collect()
 }
 
 /// Whether somebody put a wheel for each requirement there and nothing was ever fetched: a machine without pip.
-pub fn by_hand(recipe: &Recipe, folder: &Path) -> anyhow::Result<bool> {
-    let folder = pypi_folder(folder);
-    let never = fetch::state(recipe, &folder)? == State::Never;
-    Ok(never && unmet(recipe, &list(&folder)?).is_empty())
+pub fn by_hand(recipe: &Recipe, folders: &Folders) -> anyhow::Result<bool> {
+    Ok(!fetch::was_here(&folders.pypi) && unmet(recipe, &list(&folders.pypi)?).is_empty())
 }
 
-/// Checks what file names say: one wheel a distribution, and the versions that the image's tag will claim.
+/// Checks what file names say: one wheel a distribution, the versions that the image's tag will claim and, of PyPI, those
+/// that the recipe asks for, whoever put the wheel there.
 fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Problems) {
     let mut wheels: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (kind, path) in chosen {
@@ -260,6 +291,15 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
         if matches!(distribution.as_str(), "mindspore" | "mindspore-ascend") && found != wanted {
             let message = format!("`{file}` is MindSpore `{found}`, but the image's tag would say `{wanted}`");
             problems.push(message, Some(format!("give `--set versions.mindspore={found}`, or another wheel")));
+        } else if kind == PYPI {
+            // The `+` of a local version is `_` in some names.
+            let version = found.replace('_', "+");
+            for (key, requirement) in recipe.pypi.refusing(&distribution, &version, &recipe.python.target()) {
+                problems.push(
+                    format_args!("`{}` does not satisfy `{requirement}` of `pypi.{key}`", path.display()),
+                    Some(format!("replace it by a wheel of another version, or change `pypi.{key}`")),
+                );
+            }
         }
         wheels.entry(distribution).or_default().push(path.display().to_string());
     }

@@ -40,8 +40,12 @@ impl Folder {
         self
     }
 
+    fn folders(&self) -> Folders {
+        Folders::of(self.pkg(), None)
+    }
+
     fn said_to(&self, set: &[&str], call: &Call) -> String {
-        let said = match find(&recipe(set), &self.pkg(), &self.store, call) {
+        let said = match find(&recipe(set), &self.folders(), &self.store, call) {
             Ok(PackageSet { packages, unused, left_out }) => {
                 assert!(packages.iter().all(|one| one.path.ends_with(&one.file) && one.path.is_file()));
                 let shown = |one: &Package| format!("{} {} {} {}\n", one.kind, one.file, one.size, one.sha256.short());
@@ -71,10 +75,13 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
     let kit_alone = [&no_cann[..], &none].concat();
     let of_nothing = [&kit_alone[..], &["packages.tuning-kit.required=false"]].concat();
     let with = |more: &[&str]| Folder::with(&[&ALL[..], more].concat());
-    let known = |size: u64| {
-        let known = serde_json::json!({ "size": size, "sha256": Digest::from_bytes([0; 32]) });
+    let known = |content: &str| {
+        let known = serde_json::json!({ "size": content.len(), "sha256": Digest::of(content) });
         serde_json::json!({ "mindspore_ascend-1.8.1-cp39-none-any.whl": known })
     };
+    let other =
+        fetch::Request::of(&recipe(&["pypi.requirements=['a', 'b']", "versions.python=3.8", "python.glibc=2.17"]));
+    let other = serde_json::to_value(other).unwrap();
     let request = serde_json::to_value(fetch::Request::of(&recipe(&[]))).unwrap();
     let belied = Folder::with(&[
         "Ascend-cann-toolkit_6.0.0_linux-x86_64.run",
@@ -85,6 +92,10 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
     ]);
     // Wheels of an earlier fetch were complained about, and those that lay there by hand went in.
     let by_hand = || Folder::with(&[KIT, MINDSPORE, "pypi/numpy-1.0-py3-none-any.whl"]);
+    let versions = || {
+        let wheels = ["alpha-1.0", "beta-2.0", "local-1.2+cpu"].map(|name| format!("pypi/{name}-py3-none-any.whl"));
+        Folder::with(&[&ALL[..3], &wheels.each_ref().map(String::as_str)].concat())
+    };
     // A mistyped `--pkg` was answered with the lack of everything that the folder should have.
     let gone = || {
         let place = Folder::with(&[]);
@@ -109,12 +120,32 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
         ("a package that may be missing", Folder::with(&[KIT]), &kit_alone),
         ("nothing of PyPI wanted", by_hand(), &kit_alone),
         ("nothing of PyPI wanted, and fetched", by_hand().fetched(&Null, &serde_json::json!({})), &kit_alone),
-        ("wanted, and fetched for something else", by_hand().fetched(&Null, &serde_json::json!({})), &no_cann),
+        ("wanted, and a fetch was interrupted", by_hand().fetched(&Null, &serde_json::json!({})), &no_cann),
+        ("wanted, and fetched for something else", by_hand().fetched(&other, &serde_json::json!({})), &no_cann),
         ("names that belie the tag", belied, &[]),
         ("two wheels of one distribution", with(&["pypi/Moxing.Framework-1-py3-none-any.whl"]), &[]),
         // Who asked for another version was told to fetch, and in the next line to take the old one.
-        ("what the next fetch removes", with(&[]).fetched(&Null, &known(45)), &["versions.mindspore=1.9.0"]),
-        ("a fetched wheel that was cut short", with(&[]).fetched(&request, &known(46)), &[]),
+        ("what the next fetch removes", with(&[]).fetched(&Null, &known(MINDSPORE)), &["versions.mindspore=1.9.0"]),
+        ("what was fetched", with(&[]).fetched(&request, &known(MINDSPORE)), &[]),
+        ("a fetched wheel that was cut short", with(&[]).fetched(&request, &known("longer than it is")), &[]),
+        // Only the build found it, and its hint did not help.
+        (
+            "a fetched wheel that was damaged, and is as long as before",
+            with(&[]).fetched(&request, &known(&MINDSPORE.to_uppercase())),
+            &[],
+        ),
+        ("another version than required, by hand", versions(), &["pypi.requirements=['alpha==2.0', 'beta']"]),
+        (
+            "another than a constraint allows",
+            versions(),
+            &["pypi.requirements=['alpha']", "pypi.constraints=['beta<1']"],
+        ),
+        ("a local version", versions(), &["pypi.requirements=['local==1.2', 'alpha~=1.0']"]),
+        (
+            "requirements and constraints for another Python",
+            versions(),
+            &["pypi.requirements=['gone; python_version<\"3.8\"', 'alpha==2;os_name==\"nt\"']"],
+        ),
         ("links to nothing", broken(), &["packages.tuning-kit.required=false"]),
         ("links to nothing, for what is required", broken(), &[]),
     ] {
@@ -134,7 +165,7 @@ fn the_sample_is_not_sent_to_the_sample() {
 #[test]
 fn wheels_put_there_by_hand_need_no_fetch() {
     let place = Folder::with(&[MINDSPORE]);
-    let by_hand = |place: &Folder, set: &str| by_hand(&recipe(&[set]), &place.pkg()).unwrap();
+    let by_hand = |place: &Folder, set: &str| by_hand(&recipe(&[set]), &place.folders()).unwrap();
     assert!(by_hand(&place, "user=me"));
     assert!(!by_hand(&place, "pypi.requirements=['mindspore-ascend', 'mindpet']"));
     let place = place.fetched(&serde_json::Value::Null, &serde_json::json!({}));
@@ -150,4 +181,13 @@ fn the_folder_is_the_argument_s_the_environment_s_or_the_workspace_s() {
     assert_eq!(from(None, Some("/d")), "/d/pkg");
     assert_eq!(from(None, Some("")), "/w/pkg");
     assert_eq!(from(None, None), "/w/pkg");
+}
+
+/// A fetch for one recipe removed what another's had brought.
+#[test]
+fn each_recipe_has_a_folder_for_its_wheels() {
+    let pypi = |recipe: Option<&str>| Folders::of("pkg".into(), recipe.map(Path::new)).pypi;
+    assert_eq!(pypi(None), Path::new("pkg/pypi"));
+    assert_eq!(pypi(Some("a/image.toml")), Path::new("pkg/pypi"));
+    assert_eq!(pypi(Some("a/torch.toml")), Path::new("pkg/pypi/torch"));
 }

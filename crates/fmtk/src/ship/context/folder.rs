@@ -26,7 +26,10 @@ const TEXT_LIMIT: u64 = 1 << 20;
 pub fn check(dir: &Path) -> anyhow::Result<()> {
     match fs::metadata(dir) {
         Ok(meta) if meta.is_dir() => {}
-        Ok(_) => return Err(anyhow!("`{}` is there already and is not a folder", dir.display())),
+        Ok(_) => {
+            return Err(anyhow!("`{}` is there already and is not a folder", dir.display()))
+                .hint("name a new or empty folder");
+        }
         // Not there, most often; else creating it says more.
         Err(_) => return Ok(()),
     }

@@ -60,6 +60,7 @@ fn fixture(inner: Value) -> Fixture {
     let media_type = Format::DockerV2.layer().to_owned();
     let base = BaseImage {
         name: "base".to_owned(),
+        names: Vec::new(),
         manifest_digest: Digest::from_bytes([0; 32]),
         format: Format::DockerV2,
         layers: vec![Descriptor { media_type, digest: first.digest, size: first.size, urls: Vec::new() }],

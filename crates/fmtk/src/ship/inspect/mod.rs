@@ -7,7 +7,7 @@ use std::{iter, path::Path};
 
 use anyhow::anyhow;
 use oci_image::{ImageConfig, Store};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     options::{Format, RegistryArgs},
@@ -76,7 +76,8 @@ fn guessed(subject: &str) -> Option<ImageRef> {
     if path.join("oci-layout").is_file() {
         return Some(ImageRef::Layout { dir: path.to_owned(), tag: None });
     }
-    let archive = path.is_file() || subject.ends_with(".tar");
+    let named = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst"].iter().any(|end| subject.ends_with(end));
+    let archive = path.is_file() || named;
     // `docker-archive:image.tar` is not a file of that name.
     (archive && !subject.contains(':')).then(|| ImageRef::Archive(path.to_owned()))
 }
@@ -99,7 +100,16 @@ fn elsewhere(args: &InspectArgs, recipe: &Recipe, store: &Store, progress: &Prog
     let contents = contents.iter().map(String::as_str).chain(iter::repeat(""));
     let layers: Vec<_> = base.layers.iter().zip(contents).collect();
     let media_type = base.format.manifest();
-    Ok(image::image(&reference.to_string(), &base.manifest_digest, media_type, &base.config, &layers))
+    let (mut rows, mut json) =
+        image::image(&reference.to_string(), &base.manifest_digest, media_type, &base.config, &layers);
+    rows.splice(1..1, base.names.iter().map(|name| ("name", name.clone())));
+    json["names"] = base.names.clone().into();
+    // A layout's manifest is OCI's, and an archive has none: `push` sends another.
+    if let Some(digest) = base.digest_in(oci_image::Format::DockerV2).filter(|it| *it != base.manifest_digest) {
+        rows.insert(base.names.len() + 2, ("pushed", format!("{digest} (as Docker's manifest)")));
+        json["docker_digest"] = json!(digest);
+    }
+    Ok((rows, json))
 }
 
 #[cfg(test)]
@@ -137,7 +147,9 @@ mod tests {
         fs::write(&archive, "").unwrap();
         assert_eq!(guessed(&path(&archive)), Some(ImageRef::Archive(archive)));
         // Not there: the error shall name the file, not the registry `missing.tar`.
-        assert_eq!(guessed("missing.tar"), Some(ImageRef::Archive("missing.tar".into())));
+        for missing in ["missing.tar", "missing.tar.gz"] {
+            assert_eq!(guessed(missing), Some(ImageRef::Archive(missing.into())));
+        }
         for other in ["docker-archive:missing.tar", "registry.example/a/b.tar:1", "podman:a", "a/b"] {
             assert_eq!(guessed(other), None, "{other}");
         }

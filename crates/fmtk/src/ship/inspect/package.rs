@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, path::Path};
 use anyhow::Context;
 use oci_image::{Store, StoreError};
 use serde_json::{Value, json};
-use wheel_layer::{Target, WheelFacts};
+use wheel_layer::WheelFacts;
 
 use super::Rows;
 use crate::{
-    recipe::Recipe,
+    recipe::{Distribution, Recipe},
     resolve::{
-        packages,
+        fetch, packages,
         wheels::{self, InstallerName},
     },
     terminal::{
@@ -24,11 +24,11 @@ use crate::{
 pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Rows, Value)> {
     let (size, sha256) = wheels::digest(store, file).input()?;
     let facts = WheelFacts::read(file).input()?;
-    let python = &recipe.python;
-    let target = Target::aarch64(python.version, (python.glibc.major, python.glibc.minor));
-    let is_allowed = recipe.allow.elf.iter().any(|name| name.as_str() == facts.key());
-    let foreign = if is_allowed { Vec::new() } else { facts.foreign_code() };
-    let problems: Vec<String> = facts.check(&target).into_iter().chain(foreign).collect();
+    let target = recipe.python.target();
+    let is_allowed = |names: &BTreeSet<Distribution>| names.iter().any(|name| name.as_str() == facts.key());
+    let foreign = if is_allowed(&recipe.allow.elf) { Vec::new() } else { facts.foreign_code() };
+    let record = if is_allowed(&recipe.allow.wrong_record) { Vec::new() } else { facts.check_record() };
+    let problems = [facts.check(&target), record, foreign].concat();
     let unpacked: u64 = facts.files.iter().map(|entry| entry.size).sum();
     let commands: Vec<&String> = facts.commands.iter().map(|one| &one.name).collect();
     let machines: BTreeSet<String> = facts.elf.iter().map(|(_, elf)| elf.to_string()).collect();
@@ -45,6 +45,10 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Row
         let files = facts.elf.iter().filter(|(_, elf)| elf.to_string() == *machine).count();
         rows.push(("code", format!("{} for {machine}", count(files, "file"))));
     }
+    if let Some(fetched) = fetch::digest_when_fetched(file).filter(|fetched| *fetched != sha256) {
+        rows.push(("changed", format!("since it was fetched; its sha256 was {}", fetched.hex())));
+    }
+    rows.extend(facts.renamed(&target).map(|note| ("note", note)));
     rows.extend(verdict(&problems, "the recipe's target"));
     let json = json!({
         "name": facts.name,
@@ -141,5 +145,20 @@ mod tests {
         "#]]
         .assert_eq(&super::super::text(rows));
         assert_eq!((&json["name"], &json["requires_dist"]), (&json!("alpha"), &json!(["beta>=2"])));
+    }
+
+    /// Damaged without a change of its size, it looked as good as before.
+    #[test]
+    fn a_wheel_that_changed_since_it_was_fetched_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let recipe = Recipe::parse("", "image.toml", folder.path(), Overrides::default()).unwrap();
+        let file = FakeWheel::new("alpha").write(folder.path()).unwrap();
+        let known = json!({ "size": 5, "sha256": oci_image::Digest::of("other") });
+        let record = json!({ "request": null, "files": { "alpha-1.0-py3-none-any.whl": known } });
+        std::fs::write(folder.path().join("fetched.json"), record.to_string()).unwrap();
+        let (rows, _) = wheel(&file, &recipe, &store).unwrap();
+        let (_, said) = rows.iter().find(|(name, _)| *name == "changed").unwrap();
+        assert!(said.starts_with("since it was fetched; its sha256 was d9298a10"), "{said}");
     }
 }
