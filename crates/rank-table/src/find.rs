@@ -1,5 +1,6 @@
 //! Which instance of a table this server is.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::IpAddr;
 
@@ -66,7 +67,9 @@ pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<OwnInstance<'t>, 
     if !wrong.is_empty() {
         let wrong = wrong.join("\n  ");
         let hint = "correct or unset the variable that is wrong, or give the table of this job";
-        return Err(Error::lasting(format!("the environment contradicts it or itself\n  {wrong}\nhint: {hint}")));
+        return Err(Error::lasting(format!(
+            "the platform's variables contradict it or each other\n  {wrong}\nhint: {hint}"
+        )));
     }
     let mut tried = Vec::new();
     match decide(table, clues, &mut tried) {
@@ -78,11 +81,11 @@ pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<OwnInstance<'t>, 
 /// Clues of which one at least is another server's, or another job's: ranks that are started twice, or not at all.
 fn contradictions(table: &RankTable, clues: &Clues) -> Vec<String> {
     let count = table.instances.len();
-    let is_count = |said: &str| {
-        let said = said.trim().parse();
-        // The platform may count the pods that have no devices, too; 0 is what it writes for a single one.
-        [0, count, count + table.without_devices.len()].into_iter().any(|it| said == Ok(it))
-    };
+    let machines = table.instances.iter().map(|it| &it.server_id).collect::<BTreeSet<_>>().len();
+    // The platform may count the pods that have no devices, too, or the machines under the pods; 0 is what it writes for a
+    // single one.
+    let counts = [0, count, count + table.without_devices.len(), machines];
+    let is_count = |said: &str| said.trim().parse().is_ok_and(|it| counts.contains(&it));
     let miscounted = clues.counts.iter().filter(|(_, said)| !is_count(said));
     let servers = if count == 1 { "server" } else { "servers" };
     let mut wrong: Vec<String> = miscounted
