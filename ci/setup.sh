@@ -52,6 +52,9 @@ script           bsdutils
 cc               gcc
 java             default-jdk-headless
 python3          python3
+bash             bash
+zsh              zsh
+fish             fish
 '
 
 has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
@@ -64,6 +67,8 @@ done <<<"$tools"
 # Debian's own keys, which other Debian-like systems do not have; libc headers, for the bench's C library.
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+# cargo's completion for bash is written with it.
+[ -e /usr/share/bash-completion/bash_completion ] || missing+=(bash-completion)
 # The system's Python, which other users have too.
 for python in python3 /usr/bin/python3; do
     "$python" -m pip --version >/dev/null 2>&1 || { missing+=(python3-pip); break; }

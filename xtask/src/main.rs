@@ -1,9 +1,17 @@
 //! The commands of the project: their names, and who does them.
 
+mod completions;
 #[cfg(test)]
 mod documents;
 
-use std::{env, ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process, process::ExitCode};
+use std::{
+    env,
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{self, ExitCode},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::{
@@ -15,7 +23,7 @@ use fmtk::{
     pipeline,
     resolve::{place, prepare},
     ship::{images, inspect, push},
-    terminal::{progress::Progress, report},
+    terminal::{interrupt, progress::Progress, report},
     try_out,
 };
 
@@ -64,11 +72,25 @@ enum Command {
     /// Renew the pinned list of the Debian packages that the sample's base is made of, for developers
     #[command(disable_help_flag = true)]
     SamplePackages(Elsewhere),
-    /// Print the completion script of a shell
+    /// Print the script by which a shell completes `cargo xtask`
     Completions {
         /// Which shell
-        shell: clap_complete::Shell,
+        #[arg(value_enum)]
+        shell: completions::Shell,
     },
+}
+
+impl Command {
+    /// What people know of an interrupted command, where it has something to tell.
+    fn stays(&self) -> Option<&'static str> {
+        match self {
+            Self::Image(_) => Some("what is finished stays in the store; run the same command again to continue"),
+            Self::Push(_) => Some("what the registry has is not sent again; run the same command again to continue"),
+            Self::Fetch(_) | Self::Lock(_) | Self::Inspect(_) => Some("run the same command again to continue"),
+            Self::Try(_) => Some("the containers are being removed"),
+            _ => None,
+        }
+    }
 }
 
 /// What the crate of end-to-end tests and benches reads: no user has to compile it.
@@ -105,25 +127,30 @@ fn variable_named(mut error: clap::Error, mut words: impl Iterator<Item = OsStri
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let progress = Progress::new(args.quiet);
-    let store = || place::store(args.store.as_deref());
+    let store = || {
+        let store = place::store(args.store.as_deref(), &progress)?;
+        let own = store.clone();
+        interrupt::before_end(Arc::new(move || own.abandon()));
+        if let Some(stays) = args.command.stays() {
+            let progress = progress.clone();
+            interrupt::watch(move || progress.last_line(&format!("interrupted: {stays}")))
+                .context("failed to watch for ctrl-C")?;
+        }
+        anyhow::Ok(store)
+    };
     match &args.command {
         Command::Image(args) => pipeline::run(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Push(args) => push::run(args, &store()?, &progress),
         Command::Fetch(args) => prepare::fetch(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Lock(args) => prepare::lock(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Inspect(args) => inspect::run(args, &store()?, &progress),
-        Command::Images(args) => images::run(args),
+        Command::Images(args) => images::run(args, &progress),
         Command::Login(args) => login::run(args, &store()?, &progress),
         Command::HostSetup(args) => setup::run(args, &progress),
         Command::Doctor(args) => doctor::run(args, &(&args.recipe()).into(), store()?, &progress),
         Command::Try(args) => try_out::run(args, &store()?, &progress),
         Command::E2e(_) | Command::Bench(_) | Command::SamplePackages(_) => elsewhere(),
-        Command::Completions { shell } => {
-            // Into memory: it would panic where stdout is closed or full.
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), "cargo-xtask", &mut script);
-            report::data(&String::from_utf8_lossy(&script))
-        }
+        Command::Completions { shell } => report::data(&completions::script(*shell, Args::command())),
     }
 }
 
@@ -131,7 +158,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 fn elsewhere() -> anyhow::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = process::Command::new(&cargo);
-    command.args(["run", "--quiet", "--profile", "xtask", "--package", "e2e", "--manifest-path"]);
+    command.args(["run", "--profile", "xtask", "--package", "e2e", "--manifest-path"]);
     command.arg(place::workspace().join("Cargo.toml")).arg("--").args(env::args_os().skip(1));
     // What cargo says to a program that it runs would have it build dependencies again, now and the next time.
     let told = |name: &str| name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_");

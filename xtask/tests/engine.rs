@@ -7,11 +7,14 @@ mod program;
 
 use std::{
     env, fs,
-    os::unix::fs::PermissionsExt,
+    io::{BufRead, BufReader},
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
+
+use oci_image::Store;
 
 use crate::program::{program, run};
 
@@ -94,4 +97,23 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
         assert!(said.contains(text), "{said}");
     }
     assert!(!said.contains("building") && !out.exists(), "{said}");
+
+    waits_for_another_run(folder);
+}
+
+/// Who waits says for which process, and can be interrupted.
+fn waits_for_another_run(folder: &Path) {
+    put(folder, "docker", "echo 20.10");
+    let store = Store::open(&folder.join("store")).unwrap();
+    let _lock = store.lock("try").unwrap();
+    let mut waiting = command(folder, "60", &["try", "x:1"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let expected = format!("waiting for process {}, which works on the same in this store", std::process::id());
+    assert_eq!(lines.next(), Some(expected));
+    // SIGINT may be ignored in the background of a script.
+    assert!(Command::new("kill").arg(waiting.id().to_string()).status().unwrap().success());
+    assert_eq!(waiting.wait().unwrap().signal(), Some(15));
+    // Nothing of it moves the cursor of what is no terminal.
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(rest, ["interrupted: the containers are being removed"]);
 }

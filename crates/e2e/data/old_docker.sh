@@ -34,6 +34,7 @@ start) values=' ' plain=' --attach ' ;;
 export) values=' --output ' plain=' ' ;;
 ps) values=' --filter --format ' plain=' --all --quiet ' ;;
 rm) values=' ' plain=' --force --volumes ' ;;
+kill) values=' --signal ' plain=' ' ;;
 rmi) values=' ' plain=' --force ' ;;
 version) values=' --format ' plain=' ' ;;
 *) refuse "docker: '$subcommand' is not a docker command." ;;

@@ -1,6 +1,15 @@
 //! Executes a plan: layers into the store, side by side, then the image.
 
-use std::{ops::ControlFlow, time::Instant};
+use std::{
+    fs,
+    ops::ControlFlow,
+    os::unix::fs::MetadataExt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use anyhow::{Context, ensure};
 use oci_image::{
@@ -43,29 +52,44 @@ pub struct BuiltLayer {
     pub removes: Vec<String>,
 }
 
-/// Makes every layer that the store lacks, then the image.
+/// Makes every layer that the store lacks, then the image. A layer that is older than `begun`, in seconds since 1970, is
+/// shown as one that was there.
 pub fn build(
     store: &Store,
     plan: &Plan,
     base: &Base,
     source: &(dyn BlobSource + Sync),
+    begun: u64,
     progress: &Progress,
 ) -> anyhow::Result<Built> {
     let tools = tools::build(store, progress)?;
-    let base = oci_image::recompress(store, base, source).context("failed to read the base's layers")?;
+    let base = {
+        let _step = progress.step("reading the base's layers");
+        oci_image::recompress(store, base, source).context("failed to read the base's layers")?
+    };
+    let (total, done) = (plan.layers.len(), Arc::new(AtomicUsize::new(0)));
+    let tell = {
+        let done = done.clone();
+        move || format!("{} of {total} done", done.load(Ordering::Relaxed))
+    };
+    let step = progress.told_by("building layers", tell);
     let made = side_by_side::until(&plan.layers, workers(), |planned| {
         let started = Instant::now();
         let layers = layer(store, plan, planned, &tools);
+        done.fetch_add(1, Ordering::Relaxed);
         match &layers {
             Ok(layers) => {
                 let size = layers.iter().map(|layer| layer.size).sum();
                 let pieces = if layers.len() > 1 { format!(" in {} layers", layers.len()) } else { String::new() };
-                progress.line(&format!(
-                    "layer  {:<32} {:>9}{pieces}  {}",
-                    planned.content(),
-                    progress::bytes(size),
-                    progress::seconds(started.elapsed())
-                ));
+                let was_there = |layer: &Layer| {
+                    fs::metadata(store.blob_path(&layer.digest)).is_ok_and(|meta| meta.mtime() < begun as i64)
+                };
+                let time = match layers.iter().all(was_there) {
+                    true => "cached".to_owned(),
+                    false => progress::seconds(started.elapsed()),
+                };
+                let (content, size) = (planned.content(), progress::bytes(size));
+                progress.line(&format!("layer  {content:<32} {size:>9}{pieces}  {time}"));
             }
             // Damaged packages are told together. Nothing else is made where the disk or the store does not take it.
             Err(error) if report::exit(error) == Exit::Input => {}
@@ -73,6 +97,7 @@ pub fn build(
         }
         ControlFlow::Continue(layers)
     });
+    drop(step);
     let (mut new, mut built, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (planned, made) in plan.layers.iter().zip(made) {
         // Empty only where another layer failed first, and that one's error comes out of this loop.

@@ -1,10 +1,15 @@
 //! `image`: from recipe, packages and base to an image in the store.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    env,
+    io::{self, Read},
+    sync::Arc,
+    time::Instant,
+};
 
 use anyhow::Context;
 use image_name::{Digest, ImageRef, Timestamp};
-use oci_image::{BaseIndex, Descriptor, IndexError, Store, TarError, UnpackError};
+use oci_image::{BaseIndex, BlobSource, Descriptor, IndexError, Store, TarError, UnpackError};
 use serde_json::json;
 use wheel_layer::WheelFacts;
 
@@ -32,8 +37,9 @@ use crate::{
     },
     terminal::{
         clock,
-        progress::{self, Progress},
+        progress::{self, Progress, Step},
         report::{self, WithHint},
+        shell,
     },
 };
 
@@ -101,13 +107,13 @@ pub enum Inspect {
 
 /// Runs the command.
 pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<()> {
-    let started = Instant::now();
+    let (started, begun) = (Instant::now(), clock::unix_seconds());
     // Wrong arguments are said before anything is downloaded.
     let outputs: Vec<Output> =
         args.output.iter().map(|text| text.parse()).collect::<anyhow::Result<_>>().context("bad `--output`").input()?;
     let obstacles = outputs.iter().filter_map(|output| output.check().err()).collect();
     report::all(obstacles).context("bad `--output`").input()?;
-    let engine = args.load.then(|| engine::program(args.engine)).transpose()?;
+    let load_into = args.load.then(|| engine::program(args.engine)).transpose()?;
     let timestamp = match args.timestamp {
         Some(timestamp) => timestamp,
         None => clock::now_local()?,
@@ -123,6 +129,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
     let packages = || {
+        let _step = progress.step("reading the packages");
         let found = inputs::packages(&args.recipe, &recipe, call, store, progress)?;
         Ok((packages::contents(found.clone(), store, call)?, found))
     };
@@ -166,12 +173,16 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         None => None,
     };
     let mut plan = Plan::new(&inputs)?;
+    let mut with_base = None;
     // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
     if !args.dry_run
         && let Some((package, read, engine)) = unfinished
     {
         let run = Installer { path: &package.path, interpreter: &read.interpreter };
-        let installed = cann::install(store, &cann_key(&inputs, package), &run, &opened, engine, progress)?;
+        let (installed, containers) =
+            cann::install(store, &cann_key(&inputs, package), &run, &opened, engine, progress)?;
+        // Kept where it saves the engine to be given the base once more.
+        with_base = containers.filter(|containers| load_into == Some(containers.way.program));
         set_installed(&mut inputs, package, installed, store)?;
         plan = Plan::new(&inputs)?;
     }
@@ -182,26 +193,46 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         return args.format.print(|| plan.to_string(), &plan);
     }
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
-    let built = build::build(store, &plan, &opened.base, &opened, progress)?;
+    let built = build::build(store, &plan, &opened.base, &opened, begun, progress)?;
     let record = recorded(&plan, &built, &recipe, args.recipe.overrides(args.base.as_deref()))?;
     let reference = &recipe.base.reference;
     let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened: &opened };
     let mut layout_digest = None;
     for output in &outputs {
         progress.line(&format!("writing {output}"));
+        let _step = progress.step(format!("writing {output}"));
         layout_digest = output.write(&image, store)?.or(layout_digest);
     }
-    if let Some(engine) = engine {
-        progress.line(&format!("loading {} into {engine}", record.name()));
-        output::load(&image, store, engine)?;
+    if let Some(engine) = load_into {
+        let there = if with_base.is_some() { ", which has its base" } else { "" };
+        progress.line(&format!("loading {} into {engine}{there}", record.name()));
+        output::load(&image, store, engine, with_base.is_some(), progress)?;
     }
+    drop(with_base);
     // Last, so that `push` does not take an image whose build is said to have failed.
     record.save(store, &place::recipe_file(args.recipe.recipe.as_deref())?)?;
     progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
     if let Some(digest) = layout_digest.filter(|digest| *digest != record.digest) {
         progress.line(&format!("its manifest in the OCI layout is {digest}; `push` sends {}", record.digest));
     }
-    say_built(&record, layout_digest, args.format)
+    say_built(&record, layout_digest, args.format)?;
+    progress.line(&next(args, &recipe, &record, store));
+    Ok(())
+}
+
+/// What people do with an image that was just built. One that arguments made other than the recipe says has to be named.
+fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) -> String {
+    let mut same = String::new();
+    if !record.arguments.is_empty() {
+        same.push_str(&format!(" {}", record.timestamp));
+    }
+    if let Some(file) = &args.recipe.recipe {
+        same.push_str(&format!(" --recipe {}", shell::word(file.display())));
+    }
+    same.push_str(&place::store_flag(store));
+    let has_org = recipe.registry.org.is_some() || env::var_os("org_name").is_some();
+    let org = if has_org { "" } else { " --org ORG" };
+    format!("next: `cargo xtask push{org}{same}` pushes it; `cargo xtask try{same}` runs a job in it on this machine")
 }
 
 /// What the layers of CANN depend on.
@@ -284,7 +315,20 @@ fn index(
     }
     let (layers, size) = (progress::count(base.layers.len(), "layer"), progress::bytes(base.size()));
     progress.line(&format!("inspecting the base, once: {layers}, {size}"));
-    BaseIndex::build(store, base, opened, &paths).map_err(damaged).context("failed to inspect the base").map(Some)
+    let counted = CountedBase { opened, step: progress.transfer("inspecting the base", base.size()) };
+    BaseIndex::build(store, base, &counted, &paths).map_err(damaged).context("failed to inspect the base").map(Some)
+}
+
+/// A base of which a step counts what is read.
+struct CountedBase<'a> {
+    opened: &'a OpenImage,
+    step: Step,
+}
+
+impl BlobSource for CountedBase<'_> {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(self.step.count(self.opened.open(blob)?)))
+    }
 }
 
 /// Layers that come whole but can't be used will be the same the next time.
@@ -362,7 +406,7 @@ mod tests {
         let much = IndexError::TooMuch { base: "oci:base".to_owned(), reason };
         assert_eq!(report::exit(&damaged(much)), report::Exit::Input);
         let digest = Digest::from_bytes([0; 32]);
-        let read = UnpackError::Read { digest, source: std::io::ErrorKind::TimedOut.into() };
+        let read = UnpackError::Read { digest, source: io::ErrorKind::TimedOut.into() };
         assert_eq!(report::exit(&damaged(read.into())), report::Exit::Work);
     }
 }

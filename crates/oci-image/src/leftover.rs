@@ -76,6 +76,17 @@ pub(crate) fn clear(folder: &Path, prefixes: &[&str]) {
     }
 }
 
+/// Removes what this process has open in the folder: all that it writes there, whose locks it holds.
+pub(crate) fn clear_own(folder: &Path) {
+    let Ok(folder) = folder.canonicalize() else { return };
+    for open in fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {
+        let Ok(path) = fs::read_link(open.path()) else { continue };
+        if path.parent() == Some(&folder) {
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+    }
+}
+
 fn clear_one(entry: &fs::DirEntry) -> io::Result<()> {
     let meta = entry.metadata()?;
     // A time ahead of the clock's is no age.

@@ -4,10 +4,14 @@
 //! renamed to its name.
 
 use std::{
+    any::Any,
+    fmt,
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    process,
+    sync::Arc,
     thread::JoinHandle,
 };
 
@@ -28,6 +32,18 @@ const EIO: i32 = 5;
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    waiting: Option<Waiting>,
+}
+
+type Tell = dyn Fn(Option<u32>) -> Box<dyn Any> + Send + Sync;
+
+#[derive(Clone)]
+struct Waiting(Arc<Tell>);
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waiting")
+    }
 }
 
 /// Why the store could not do it.
@@ -79,7 +95,17 @@ impl Store {
             fs::create_dir_all(&path).map_err(io_error("create folder", &path))?;
         }
         leftover::clear(&root.join("tmp"), &[BLOB, RECORD, SCRATCH]);
-        Ok(Self { root: root.to_owned() })
+        Ok(Self { root: root.to_owned(), waiting: None })
+    }
+
+    /// The store, which tells of the process that it waits for, as far as it is known, when it begins to; what `tell` gives is kept until that has an end.
+    pub fn telling(self, tell: impl Fn(Option<u32>) -> Box<dyn Any> + Send + Sync + 'static) -> Self {
+        Self { waiting: Some(Waiting(Arc::new(tell))), ..self }
+    }
+
+    /// Removes what this process is writing half-way, for one that is about to be ended.
+    pub fn abandon(&self) {
+        leftover::clear_own(&self.root.join("tmp"));
     }
 
     /// The folder of the store.
@@ -209,25 +235,21 @@ impl Store {
 
     /// Waits for and takes the lock of this name; two processes that make the same thing take turns.
     pub fn lock(&self, name: &str) -> Result<Lock, StoreError> {
-        let (path, file) = self.lock_file(name)?;
-        file.lock().map_err(io_error("lock", &path))?;
-        Ok(Lock { _file: file })
-    }
-
-    /// Takes the lock of this name; none where another process has it.
-    pub fn try_lock(&self, name: &str) -> Result<Option<Lock>, StoreError> {
-        let (path, file) = self.lock_file(name)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(io_error("lock", &path)(error)),
-        }
-    }
-
-    fn lock_file(&self, name: &str) -> Result<(PathBuf, File), StoreError> {
         let path = self.root.join("locks").join(name);
-        let file = File::create(&path).map_err(io_error("create", &path))?;
-        Ok((path, file))
+        let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = options.map_err(io_error("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+                let _told = self.waiting.as_ref().map(|Waiting(tell)| tell(holder));
+                file.lock().map_err(io_error("lock", &path))?;
+            }
+            Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
+        }
+        // Only for who waits to say it; a full disk is no reason not to work.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", process::id()));
+        Ok(Lock { _file: file })
     }
 }
 
@@ -319,6 +341,8 @@ pub(crate) fn full(store: &Store) -> BlobWriter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, mpsc};
+
     use super::*;
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -350,12 +374,31 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_held_is_not_waited_for() {
+    fn who_waits_for_a_lock_knows_for_whom() {
         let (_folder, store) = store();
-        let held = store.lock("a").unwrap();
-        assert!(store.try_lock("a").unwrap().is_none());
-        assert!(store.try_lock("b").unwrap().is_some());
-        drop(held);
-        assert!(store.try_lock("a").unwrap().is_some());
+        let held = Mutex::new(Some(store.lock("a").unwrap()));
+        let (sender, told) = mpsc::channel();
+        let store = store.telling(move |holder| {
+            sender.send(holder).unwrap();
+            drop(held.lock().unwrap().take());
+            Box::new(())
+        });
+        let _other = store.lock("b").unwrap();
+        let _lock = store.lock("a").unwrap();
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [Some(process::id())]);
+    }
+
+    #[test]
+    fn what_this_process_writes_goes_with_it_and_what_others_write_stays() {
+        let (_folder, store) = store();
+        let tmp = store.root().join("tmp");
+        fs::write(tmp.join("blob-of-another"), "").unwrap();
+        let (scratch, mut blob) = (store.scratch().unwrap(), store.blob_writer().unwrap());
+        fs::write(scratch.path().join("x"), "x").unwrap();
+        blob.write_all(b"x").unwrap();
+        assert_eq!(fs::read_dir(&tmp).unwrap().count(), 3);
+        store.abandon();
+        let left: Vec<_> = fs::read_dir(&tmp).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["blob-of-another"]);
     }
 }

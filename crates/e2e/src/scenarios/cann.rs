@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::world::{Project, World, nothing_is_left};
 use crate::testbed::{
-    CANN, Engine, Invocation, Snapshot, bytes, cann_fake, end_by, field, list, old_docker, read, recipe, wait_until,
-    wait_while_running, write,
+    CANN, Engine, Invocation, Snapshot, bytes, cann_fake, cann_fake_of, end_by, field, list, names, old_docker, read,
+    recipe, wait_while_running, write,
 };
 
 const KIT: &str = "usr/local/Ascend/ascend-toolkit/5.1.RC2";
@@ -39,8 +39,9 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     plan.prints(&["CANN 5.1.RC2", "by podman", "drop    /.dockerenv /dev"])?;
     let archive = project.path("image.tar");
     let first = by_podman(world, project.image(&base))?.words("--format json --output");
-    let first = first.arg(format!("docker-archive:{}", archive.display())).run()?;
-    first.says(&[&format!("{KIT}/bin/helper")])?;
+    let first = first.arg(format!("docker-archive:{}", archive.display())).arg("--load").run()?;
+    first.says(&[&format!("{KIT}/bin/helper"), "into podman, which has its base"])?;
+    ensure!(!first.stderr.contains("once more"), "podman was given the base twice:\n{}", first.stderr);
     world.say(format!("podman: {:.1} s", first.seconds));
     let first = first.json()?;
     // Somebody else's surroundings, and a store of their own.
@@ -66,7 +67,21 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     plan.prints(&["      + /opt/outside/kept", "      + /etc/profile", "      - /etc/issue", " te 1.0"])?;
     nothing_is_left(&project.store)?;
     nothing_is_left(&other.store)?;
-    in_podman(world, &archive)
+    in_podman(world, &archive)?;
+    fails(world)
+}
+
+/// An installer that fails: why, what was run, and where all that it said is.
+fn fails(world: &World) -> anyhow::Result<()> {
+    let project = world.project("cann-fails", &recipe(&[("versions.cann", CANN)]))?;
+    let error = "[Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists";
+    cann_fake_of(&world.log, &project.pkg(), &format!("#!/bin/sh\necho '{error}'\necho bye\nexit 7\n"))?;
+    let failed = by_podman(world, project.image(world.base()?))?.fails(1)?;
+    let log = project.store.join("logs/cann-installer.log");
+    let run = format!("Ascend-cann-toolkit_{CANN}_linux-aarch64.run --quiet --install");
+    failed.says(&[&format!("exit status: 7: {error}\n"), &run, "    bye\n", &log.to_string_lossy()])?;
+    ensure!(read(&log)?.ends_with("bye\n"), "the log is not whole");
+    nothing_is_left(&project.store)
 }
 
 /// A docker that knows no more than 18.09 without its experimental features: no `--platform`, no newer flag.
@@ -75,7 +90,9 @@ pub fn old_docker_installs(world: &World) -> anyhow::Result<()> {
     let (docker, old) = (world.docker()?, old_docker(&project.path("old"))?);
     let archive = format!("docker-archive:{}", project.path("image.tar").display());
     let build = by_docker(docker.host(), project.image(world.base()?)).path_first(&old);
-    build.args(["--load", "--output", &archive]).run()?;
+    let build = build.args(["--load", "--output", &archive]).run()?;
+    build.says(&["into docker, which has its base"])?;
+    ensure!(!build.stderr.contains("once more"), "docker was given the base twice:\n{}", build.stderr);
     let calls = read(&old.join("calls"))?;
     for call in ["load", "run", "create", "start", "export", "rm", "rmi"] {
         ensure!(calls.lines().any(|one| one == call), "`docker {call}` was not called:\n{calls}");
@@ -168,8 +185,9 @@ pub fn refused(world: &World) -> anyhow::Result<()> {
     world.command("sh").arg(&run).arg("--check").run().map(drop)
 }
 
-/// ctrl-C while podman gives out the base's files, and while the installer runs: the container goes, and so does the image
-/// that it was made from. SIGINT for this program alone, as from a script: on a terminal the engine's client has it too.
+/// ctrl-C while podman gives out the base's files, and while the installer runs: when the prompt is back the container is
+/// gone, and so are the image that it was made from and the scratch files. SIGINT for this program alone, as from a script:
+/// on a terminal the engine's client has it too.
 pub fn interrupted(world: &World) -> anyhow::Result<()> {
     let project = project(world, "cann-interrupted")?;
     for status in ["created", "running"] {
@@ -178,10 +196,12 @@ pub fn interrupted(world: &World) -> anyhow::Result<()> {
         let podman = world.podman()?;
         let is_there = || podman.command().words(&ours).run().is_ok_and(|found| !found.text().is_empty());
         wait_while_running(&mut build, "a container is made", is_there)?;
-        ensure!(!end_by(&mut build, "INT")?.success(), "an interrupted build says that it succeeded");
         let begin = Instant::now();
-        wait_until("the container is gone", || Ok(nothing_runs(world).is_ok()))?;
-        world.say(format!("{status}: gone {:.1} s after ctrl-C", begin.elapsed().as_secs_f64()));
+        ensure!(!end_by(&mut build, "INT")?.success(), "an interrupted build says that it succeeded");
+        let seconds = begin.elapsed().as_secs_f64();
+        nothing_runs(world).context("the prompt was back too early")?;
+        ensure!(names(&project.store.join("tmp"))?.is_empty(), "scratch files are left");
+        world.say(format!("{status}: the prompt was back {seconds:.1} s after ctrl-C, and nothing is left"));
     }
     Ok(())
 }

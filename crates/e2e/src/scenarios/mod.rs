@@ -3,6 +3,7 @@
 mod bad_base;
 mod bad_packages;
 mod cann;
+mod completions;
 mod conformance;
 mod doctor_fix;
 mod engine_base;
@@ -105,6 +106,7 @@ const SCENARIOS: &[Scenario] = &[
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
+    ("completions", "a Tab at the prompt of bash, zsh and fish completes `cargo xtask`", completions::run),
     ("login", "the console's line and a helper; then a push with what was stored", login::run),
     ("app-config", "push writes the address into an app_config, and nothing else", login::app_config),
     ("host-setup", "Debian, EulerOS and Ubuntu are set up, docker reads it, and it is undone", host::setup),
@@ -118,7 +120,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
 const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself htpasswd openssl \
-                     script unpigz gunzip java python3";
+                     script unpigz gunzip java python3 bash zsh fish";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.
 pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {

@@ -24,8 +24,13 @@ const HEADER: &str = "/usr/share/makeself/makeself-header.sh";
 /// Makes `Ascend-cann-toolkit_<version>_linux-aarch64.run` in a folder, with the sums that makeself makes by itself and
 /// SHA-256; a wheel `te` is in it.
 pub fn cann_fake(log: &Log, folder: &Path) -> anyhow::Result<PathBuf> {
+    cann_fake_of(log, folder, &read(&data("cann_fake.sh"))?.replace("@VERSION@", CANN))
+}
+
+/// The same that does as this script says.
+pub fn cann_fake_of(log: &Log, folder: &Path, install: &str) -> anyhow::Result<PathBuf> {
     let content = folder.join("cann-content");
-    script(&content.join("install.sh"), &read(&data("cann_fake.sh"))?.replace("@VERSION@", CANN))?;
+    script(&content.join("install.sh"), install)?;
     FakeWheel::new("te").write(&content)?;
 
     let header = read(Path::new(HEADER))?;

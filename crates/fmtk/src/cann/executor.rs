@@ -1,9 +1,10 @@
 //! Runs the installer in a container of the base: packages read-only, no network, nothing built by the engine.
 
 use std::{
-    fs::File,
+    fs::{self, File},
+    io::Read,
     path::Path,
-    process::{ChildStdout, Stdio},
+    process::Stdio,
     time::Instant,
 };
 
@@ -23,7 +24,7 @@ use crate::{
         containers::{Containers, tail},
     },
     terminal::{
-        progress::{self, Progress},
+        progress::{self, Progress, Step},
         report::{self, WithHint},
     },
 };
@@ -35,7 +36,7 @@ pub struct Installer<'a> {
     pub interpreter: &'a str,
 }
 
-/// Installs CANN, unless another run has done so in the meantime.
+/// Installs CANN, unless another run has done so in the meantime. The engine has the base as long as the containers are kept.
 pub fn install(
     store: &Store,
     key: &CannKey<'_>,
@@ -43,86 +44,128 @@ pub fn install(
     opened: &OpenImage,
     program: &'static str,
     progress: &Progress,
-) -> anyhow::Result<Installed> {
+) -> anyhow::Result<(Installed, Option<Containers>)> {
     let started = Instant::now();
     let _lock = store.lock("cann")?;
     if let Some(installed) = cached(store, key)? {
-        return Ok(installed);
+        return Ok((installed, None));
     }
     let base_name = format!("localhost/fmtk-base:{}", engine::here(store));
     let containers = Containers::new("cann", 1, Some(&base_name), 0, program, store, progress)?;
     progress.line(&format!("loading the base into {program}, for CANN's installer"));
     let image = base::as_image(store, opened)?;
     let source = base::Fallback { store, other: opened };
-    let id = engine::load(&containers.way, &image, &source, &base_name)?;
+    let id = engine::load(&containers.way, &image, &source, &base_name, progress)?;
 
-    create(&containers, &id, key, installer)?;
-    let before = export(&containers, |export| Ok(changes::snapshot(export)?))?;
+    let command = create(&containers, &id, key, installer)?;
+    let before = export(&containers, &progress.step("reading the base's files"), |export| changes::snapshot(export))?;
     progress.line("running CANN's installer for arm64; under emulation that takes minutes");
-    run(store, &containers)?;
+    run(store, &containers, &command, progress)?;
     progress.line(&format!("reading what it wrote, after {}", progress::seconds(started.elapsed())));
-    let after = export(&containers, |export| Ok(changes::snapshot(export)?))?;
+    let after = export(&containers, &progress.step("reading all files"), |export| changes::snapshot(export))?;
     let changes = changes::compare(&before, &after, &key.cann.drop.matcher(), key.dirs)?;
     drop((before, after));
     wrote_something(&changes)?;
     let wheels = key.cann.wheels.matcher();
+    let step = progress.step("making layers of what it wrote");
     let (layers, wheels) =
-        export(&containers, |export| layers::write(store, &changes, export, &wheels, key.max_layer))?;
+        export(&containers, &step, |export| layers::write(store, &changes, export, &wheels, key.max_layer))?;
+    drop(step);
     let installed = Installed { layers, wheels, ..described(changes) };
     remember(store, key, &installed)?;
     progress.line(&format!("installed CANN in {}", progress::seconds(started.elapsed())));
-    Ok(installed)
+    Ok((installed, Some(containers)))
 }
 
-fn create(containers: &Containers, image: &str, key: &CannKey<'_>, installer: &Installer<'_>) -> anyhow::Result<()> {
+/// Creates the container, and gives the command line that it will run.
+fn create(
+    containers: &Containers,
+    image: &str,
+    key: &CannKey<'_>,
+    installer: &Installer<'_>,
+) -> anyhow::Result<String> {
     let path = installer.path.canonicalize();
     let path = path.with_context(|| format!("failed to find `{}`", installer.path.display()))?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let script = script::script(key.cann, installer.interpreter, &file);
+    let command = script::command(installer.interpreter, &file);
+    let script = script::script(key.cann, &command);
     let mount = engine::mount(path.parent().unwrap_or(Path::new("/")), MOUNT, true);
     let options = ["--user", "0:0", "--workdir", "/", "--hostname", "fmtk", "--mount", &mount];
     // Languages and zones change what programs write; compiled files would be dropped anyway.
     let surroundings = ["LC_ALL=C", "TZ=UTC", "PYTHONDONTWRITEBYTECODE=1"].into_iter().flat_map(|one| ["--env", one]);
     let options: Vec<String> = options.into_iter().chain(surroundings).map(str::to_owned).collect();
-    containers.create(0, &options, image, &["/bin/sh", "-c", &script].map(str::to_owned))
+    containers.create(0, &options, image, &["/bin/sh", "-c", &script].map(str::to_owned))?;
+    Ok(command)
 }
 
-/// Runs the installer; what it says goes to a file, of which the end is told when it fails.
-fn run(store: &Store, containers: &Containers) -> anyhow::Result<()> {
-    let scratch = store.scratch()?;
-    let path = scratch.path().join("installer.log");
+/// Bytes of the installer's output in which a failure is looked for.
+const TAIL: u64 = 64 << 10;
+
+/// Runs the installer. What it says goes to a file, which stays in the store until the next one is run.
+fn run(store: &Store, containers: &Containers, command: &str, progress: &Progress) -> anyhow::Result<()> {
+    let path = store.root().join("logs/cann-installer.log");
     let failed = || format!("failed to write `{}`", path.display());
-    let log = File::create_new(&path).with_context(failed)?;
+    fs::create_dir_all(store.root().join("logs")).with_context(failed)?;
+    let log = File::create(&path).with_context(failed)?;
+    let last = {
+        let path = path.clone();
+        move || lines(&tail(&path, 1000).unwrap_or_default()).last().copied().unwrap_or_default().to_owned()
+    };
+    let step = progress.told_by("CANN's installer", last);
     let status = containers
         .start(0)
         .stdout(log.try_clone().with_context(failed)?)
         .stderr(log)
         .status()
         .with_context(|| format!("failed to run `{} start`", containers.way.program))?;
+    drop(step);
     if status.success() {
         return Ok(());
     }
-    let said = tail(&path, 4000).with_context(failed)?;
-    let lines: Vec<&str> = said.trim().lines().collect();
-    let last = match lines.len() {
-        0 => " and said nothing".to_owned(),
-        many => format!("\n    {}", lines[many.saturating_sub(20)..].join("\n    ")),
+    let said = tail(&path, TAIL).with_context(|| format!("failed to read `{}`", path.display()))?;
+    Err(anyhow!("CANN's installer ended with {status}{}", explained(&said, command))).hint(format!(
+        "all that it said is in `{}`; where it asks for a user HwHiAiUser: `--set cann.user=true`",
+        path.display()
+    ))
+}
+
+/// The lines of what a program said; one that it wrote over is one too.
+fn lines(said: &str) -> Vec<&str> {
+    said.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty()).collect()
+}
+
+/// Why an installer failed, as far as it says: the line that decides, what was run, and its last lines.
+fn explained(said: &str, command: &str) -> String {
+    let lines = lines(said);
+    // What CANN's installers mark as an error comes before the errors that follow from it.
+    let is_marked = |line: &&&str| line.contains("[ERROR]") || line.contains("ERR_NO");
+    let is_like_one = |line: &&&str| {
+        let line = line.to_lowercase();
+        ["error", "fail", "cannot", "can't", "denied", "no such", "not found", "no space"]
+            .iter()
+            .any(|word| line.contains(word))
     };
-    Err(anyhow!("CANN's installer ended with {status}{last}"))
-        .hint("where it asks for a user HwHiAiUser: `--set cann.user=true`")
+    let decisive = lines.iter().find(is_marked).or_else(|| lines.iter().rev().find(is_like_one)).or(lines.last());
+    let last = match decisive {
+        None => return format!(" and said nothing\nit was run in a container of the base:\n    {command}"),
+        Some(_) => lines[lines.len().saturating_sub(20)..].join("\n    "),
+    };
+    let decisive = decisive.map(|line| format!(": {}", line.trim_start())).unwrap_or_default();
+    format!("{decisive}\nit was run in a container of the base:\n    {command}\nit said last:\n    {last}")
 }
 
 /// Streams the container's files through `consume`.
-fn export<T>(
+fn export<T, E: Into<anyhow::Error>>(
     Containers { way, names, .. }: &Containers,
-    consume: impl FnOnce(&mut ChildStdout) -> anyhow::Result<T>,
+    step: &Step,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T, E>,
 ) -> anyhow::Result<T> {
     let failed = || format!("failed to run `{} export`", way.program);
     let mut command = way.command();
     command.arg("export").args(names).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = engine::bound(&mut command).spawn().with_context(failed)?;
     let mut stdout = child.stdout.take().with_context(failed)?;
-    let consumed = consume(&mut stdout);
+    let consumed = consume(&mut step.count(&mut stdout));
     // Bytes behind the archive's end would else block the engine.
     let rest = std::io::copy(&mut stdout, &mut std::io::sink());
     drop(stdout);
@@ -130,7 +173,7 @@ fn export<T>(
     let said = || engine::said(output.status, &output.stderr);
     ensure!(output.status.success(), "`{} export` failed: {}", way.program, said());
     rest.with_context(failed)?;
-    consumed.context("failed to read what CANN's installer wrote")
+    consumed.map_err(Into::into).context("failed to read what CANN's installer wrote")
 }
 
 /// An installer that says it succeeded and wrote nothing has not.
@@ -161,5 +204,32 @@ fn described(changes: Changes) -> Installed {
         dirs: changes.parents.iter().map(|(path, attr)| (path.clone(), *attr)).chain(folders).collect(),
         removed: changes.removed,
         dropped: changes.dropped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn a_failing_installer_is_told_with_the_line_that_decides_and_what_was_run() {
+        let said = |said: &str| explained(said, "/bin/sh /x.run --quiet");
+        expect![[r"
+            : [Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists!
+            it was run in a container of the base:
+                /bin/sh /x.run --quiet
+            it said last:
+                Uncompressing 100%
+                [Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists!
+                [Toolkit] [ERROR]: install failed
+                cleaning up"]]
+        .assert_eq(&said("Uncompressing 100%\r\n[Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists!\n\n[Toolkit] [ERROR]: install failed\ncleaning up\n"));
+        let first = |text: &str| said(text).lines().next().unwrap_or_default().to_owned();
+        assert_eq!(first("cp: No space left on device\nbye"), ": cp: No space left on device");
+        assert_eq!(first("one\ntwo\n"), ": two");
+        assert_eq!(first("\r\n"), " and said nothing");
+        assert_eq!(said(&"line\n".repeat(100)).matches("    line").count(), 20);
     }
 }

@@ -30,15 +30,16 @@ if ! there; then
 fi
 "#;
 
-/// The text for `/bin/sh -c`. The installer is called by its interpreter, as its own bits may not let it run.
-pub fn script(cann: &Cann, interpreter: &str, file: &str) -> String {
+/// The command line of the installer. It is called by its interpreter, as its own bits may not let it run.
+pub fn command(interpreter: &str, file: &str) -> String {
+    let file = format!("{MOUNT}/{file}");
+    shell::line([interpreter, &file].into_iter().chain(OPTIONS))
+}
+
+/// The text for `/bin/sh -c`.
+pub fn script(cann: &Cann, command: &str) -> String {
     let user = if cann.user { USER } else { "" };
-    let options = OPTIONS.join(" ");
-    format!(
-        "set -eu\numask 0022\n{user}exec {} {} {options}\n",
-        shell::word(interpreter),
-        shell::word(format!("{MOUNT}/{file}"))
-    )
+    format!("set -eu\numask 0022\n{user}exec {command}\n")
 }
 
 #[cfg(test)]
@@ -56,6 +57,6 @@ mod tests {
             umask 0022
             exec /bin/bash '/tmp/.fmtk-packages/it'\''s $(x).run' --quiet --install --install-path=/usr/local/Ascend --install-for-all
         "#]]
-        .assert_eq(&script(&recipe.cann, "/bin/bash", "it's $(x).run"));
+        .assert_eq(&script(&recipe.cann, &command("/bin/bash", "it's $(x).run")));
     }
 }

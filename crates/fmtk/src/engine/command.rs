@@ -4,6 +4,8 @@ use std::{fmt, process::Command};
 
 use anyhow::{Context, ensure};
 
+use crate::terminal::interrupt;
+
 /// How an engine is called on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineCommand {
@@ -31,6 +33,8 @@ impl EngineCommand {
 
     /// The command line up to the subcommand.
     pub fn command(&self) -> Command {
+        // After ctrl-C nothing is made any more that would have to be removed.
+        interrupt::wait_if_pending();
         let mut command = Command::new(self.program);
         command.args(&self.global);
         if self.program == "podman" {

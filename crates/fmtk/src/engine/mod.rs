@@ -17,7 +17,7 @@ pub use self::{
     bound::bound,
     command::EngineCommand,
     guard::Guard,
-    load::load,
+    load::{load, load_upon},
     probe::probe,
 };
 
@@ -98,6 +98,8 @@ pub fn remove_leftovers(program: &'static str, label: &str) {
         return;
     };
     for id in listed.split_whitespace() {
+        // podman would give one that runs ten seconds to end; most are dead.
+        let _ = way.say(&["kill", id]);
         // What can't be removed is in nobody's way: each run's container has a name of its own.
         let _ = way.say(&["rm", "--force", "--volumes", id]);
     }

@@ -8,17 +8,27 @@ use oci_image::{
 use serde_json::json;
 
 use super::{Answer, EngineCommand, ask, load};
-use crate::terminal::report::{self, WithHint};
+use crate::terminal::{
+    progress::Progress,
+    report::{self, WithHint},
+};
 
 const PROGRAM: &str = "/fmtk-launch";
 
 /// Finds the first way to run a container for arm64, with an image of this name, which is loaded: it holds
 /// the program with this digest, which the store has.
-pub fn probe(store: &Store, program: &'static str, name: &str, tool: &Digest) -> anyhow::Result<EngineCommand> {
+pub fn probe(
+    store: &Store,
+    program: &'static str,
+    name: &str,
+    tool: &Digest,
+    progress: &Progress,
+) -> anyhow::Result<EngineCommand> {
+    let _step = progress.step(format!("running a small program for arm64 in {program}"));
     let image = image(store, tool)?;
     let ways = ways(program);
     let plain = ways.first().context("no way to run an engine is known")?;
-    let id = load(plain, &image, store, name)?;
+    let id = load(plain, &image, store, name, progress)?;
     let mut said = Vec::new();
     for way in ways {
         let output = way

@@ -50,7 +50,7 @@ impl Containers {
         let probe_name = format!("localhost/fmtk-probe:{here}");
         let images: Vec<&str> = base.into_iter().chain([probe_name.as_str()]).collect();
         let guard = Guard::new(program, grace, &all, &images)?;
-        let way = probe(store, program, &probe_name, &tool.sha256)
+        let way = probe(store, program, &probe_name, &tool.sha256, progress)
             .map_err(|error| tools::damaged(error, store, std::slice::from_ref(tool)))?;
         Ok(Self { way, names, label, _guard: guard })
     }

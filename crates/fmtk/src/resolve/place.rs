@@ -6,6 +6,8 @@ use std::{
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::{Context, anyhow};
@@ -13,7 +15,7 @@ use oci_image::Store;
 
 use crate::{
     recipe::{Overrides, Recipe},
-    terminal::report::WithHint,
+    terminal::{progress::Progress, report::WithHint, shell},
 };
 
 /// The folder of the workspace's `Cargo.toml`.
@@ -25,8 +27,27 @@ pub fn workspace() -> PathBuf {
     manifest.ancestors().nth(levels).unwrap_or(&manifest).to_owned()
 }
 
-/// Opens the store: the flag or `FMTK_STORE`, else `fmtk` in the user's cache folder (XDG base directories).
-pub fn store(flag: Option<&Path>) -> anyhow::Result<Store> {
+/// Opens the store: the flag or `FMTK_STORE`, else `fmtk` in the user's cache folder (XDG base directories). Who waits there
+/// for another process says so.
+pub fn store(flag: Option<&Path>, progress: &Progress) -> anyhow::Result<Store> {
+    let root = root(flag)?;
+    let store = Store::open(&root)
+        .with_context(|| format!("failed to open the store `{}`", root.display()))
+        .hint("name another folder with `--store DIR`")?;
+    // Each process is told once: two builds meet at many locks. Threads of ours meet too, for a moment.
+    let (progress, told) = (progress.clone(), AtomicU32::new(process::id()));
+    Ok(store.telling(move |holder| {
+        let other = holder.map_or("another process".to_owned(), |id| format!("process {id}"));
+        let text = format!("waiting for {other}, which works on the same in this store");
+        let id = holder.unwrap_or(0);
+        if id != process::id() && told.swap(id, Ordering::Relaxed) != id {
+            progress.line(&text);
+        }
+        Box::new(progress.step(text))
+    }))
+}
+
+fn root(flag: Option<&Path>) -> anyhow::Result<PathBuf> {
     let root = match flag {
         Some(path) => path.to_owned(),
         None => {
@@ -38,10 +59,16 @@ pub fn store(flag: Option<&Path>) -> anyhow::Result<Store> {
                 .join("fmtk")
         }
     };
-    let root = std::path::absolute(&root).with_context(|| format!("bad store folder `{}`", root.display()))?;
-    Store::open(&root)
-        .with_context(|| format!("failed to open the store `{}`", root.display()))
-        .hint("name another folder with `--store DIR`")
+    std::path::absolute(&root).with_context(|| format!("bad store folder `{}`", root.display()))
+}
+
+/// ` --store DIR` for a command that is to find this store, where it would take another without the flag.
+pub fn store_flag(store: &Store) -> String {
+    let named = env::var_os("FMTK_STORE").map(PathBuf::from);
+    match root(named.as_deref()) {
+        Ok(root) if root == store.root() => String::new(),
+        _ => format!(" --store {}", shell::word(store.root().display())),
+    }
 }
 
 /// Where the recipe is: the file that is named, else `image.toml` of the workspace, which need not exist.

@@ -111,7 +111,9 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
         .input();
     }
     let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
+    let step = progress.step("reading the packages");
     let packages = inputs::packages(&args.recipe, &recipe, call, store, progress);
+    drop(step);
     let of_scripts = scripts::packages(&scripts::origin(&recipe, scripts_folder(&args.recipe)));
     let found = report::both(packages, of_scripts);
     let ((mut packages, of_scripts), opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;

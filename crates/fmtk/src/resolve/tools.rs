@@ -60,7 +60,7 @@ pub fn build(store: &Store, progress: &Progress) -> anyhow::Result<Vec<Tool>> {
     {
         return Ok(tools);
     }
-    let target_dir = workspace.join("target/artifact");
+    let target_dir = target_dir(&workspace)?;
     let tools = match compiled(store, &target_dir, &key) {
         Some(tools) => tools,
         None => {
@@ -91,9 +91,18 @@ pub fn damaged(error: anyhow::Error, store: &Store, tools: &[Tool]) -> anyhow::E
 /// The launcher as the image has it, but for this machine: where it is.
 pub fn own_launcher() -> anyhow::Result<PathBuf> {
     let workspace = place::workspace();
-    let target_dir = workspace.join("target/artifact");
+    let target_dir = target_dir(&workspace)?;
     compile(&workspace, &target_dir, OWN_TARGET, &["launcher"], true)?;
     Ok(target_dir.join(OWN_TARGET).join("artifact/fmtk-launch"))
+}
+
+/// Where the programs are compiled: in a folder of their own below the one of `cargo xtask`, whose running build must not
+/// wait for this one's lock, nor this one for it.
+fn target_dir(workspace: &Path) -> anyhow::Result<PathBuf> {
+    let named = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().find_map(env::var_os);
+    // Cargo reads a relative one from the user's folder, in which it starts us.
+    let folder = named.map_or_else(|| Ok(workspace.join("target")), std::path::absolute);
+    Ok(folder.context("bad `CARGO_TARGET_DIR`")?.join("artifact"))
 }
 
 /// Says of the target folder what was compiled last into it, and from what: another store can take it without asking
@@ -123,8 +132,7 @@ fn place_of(target_dir: &Path, program: &str) -> PathBuf {
     target_dir.join(TARGET).join("artifact").join(program)
 }
 
-/// Compiles the programs into a folder of their own: a running `cargo xtask` build must not wait for this one's lock,
-/// nor this one for it. Cargo says itself how far it is, unless it is to be quiet.
+/// Compiles the programs. Cargo says itself how far it is, unless it is to be quiet.
 fn compile(workspace: &Path, target_dir: &Path, target: &str, packages: &[&str], quiet: bool) -> anyhow::Result<()> {
     // The standard library of the target is a rustup component that a fresh machine lacks.
     let has_rustup = add_target(workspace, target)?;

@@ -5,7 +5,6 @@ use std::{
     io::{self, Read as _, Write as _},
     ops::ControlFlow,
     process::Command,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use anyhow::{Context, anyhow};
@@ -14,7 +13,7 @@ use registry::{Cause, CredentialSource, FileServer, Proxies, RegistryOptions};
 
 use super::packages::Package;
 use crate::terminal::{
-    progress::{self, Progress},
+    progress::Progress,
     report::{self, WithHint},
 };
 
@@ -125,13 +124,8 @@ pub fn fetch(
 ) -> anyhow::Result<()> {
     let wanted: Vec<&Package> = packages.iter().filter(|package| !store.has(&package.digest, package.size)).collect();
     let total: u64 = wanted.iter().map(|package| package.size).sum();
-    let received = AtomicU64::new(0);
-    let said = |bytes: usize| {
-        let received = received.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        progress.moving(|| {
-            format!("downloading Debian's packages: {} of {}", progress::bytes(received), progress::bytes(total))
-        });
-    };
+    let step = progress.transfer("downloading Debian's packages", total);
+    let said = |bytes: usize| step.moved(bytes as u64);
     let [mirror, archive] = servers;
     let from_any = |package: &&Package| {
         let Err(error) = download(mirror, store, package, said) else { return ControlFlow::Continue(Ok(())) };

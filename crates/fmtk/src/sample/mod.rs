@@ -68,6 +68,7 @@ pub fn ensure_base(store: &Store, progress: &Progress) -> anyhow::Result<ImageRe
         let (count, size) = (progress::count(set.packages.len(), "package"), progress::bytes(set.size()));
         progress.line(&format!("making the sample's base from {count} of Debian {} for arm64 ({size})", set.suite));
         mirror::fetch(store, &set.packages, &servers()?, progress)?;
+        let _step = progress.step("unpacking Debian's packages");
         make(store, &set).context("failed to make the sample's base")?;
     }
     Ok(layout(store, &set))

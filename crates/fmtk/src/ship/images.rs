@@ -10,7 +10,10 @@ use crate::{
     options::Format,
     resolve::connect,
     ship::target::TargetArgs,
-    terminal::{progress::bytes, report},
+    terminal::{
+        progress::{Progress, bytes},
+        report,
+    },
 };
 
 /// Flags of `images`.
@@ -25,11 +28,12 @@ pub struct ImagesArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &ImagesArgs) -> anyhow::Result<()> {
+pub fn run(args: &ImagesArgs, progress: &Progress) -> anyhow::Result<()> {
     let recipe = args.target.recipe()?;
     let (host, org) = args.target.names(&recipe, "no organisation to list")?;
     let path = RepoPath::of(org, &recipe.registry.repository);
     let registry = connect::registry(host, &args.target.registry_args, &recipe.registry);
+    let step = progress.step(format!("asking {host}"));
     let hinted = |error: registry::Error| {
         let is_missing = matches!(error.cause(), registry::Cause::NotFound(..));
         let hint = format!("nothing was pushed as `{path}` yet, or the organisation has another name");
@@ -40,6 +44,7 @@ pub fn run(args: &ImagesArgs) -> anyhow::Result<()> {
     // A request a tag.
     let images = side_by_side::map(&newest_first(tags), AT_ONCE, |(tag, parsed)| listed(&registry, &path, tag, parsed));
     let document: Vec<_> = images.iter().map(|image| image.json(&path)).collect();
+    drop(step);
     args.format.print(|| report::printable(&table(&path, &images)), &document)
 }
 

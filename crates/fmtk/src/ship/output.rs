@@ -13,7 +13,7 @@ use crate::{
     engine::{self, EngineCommand},
     resolve::base::Fallback,
     ship::{built_image::BuiltImage, context},
-    terminal::{report::WithHint, shell},
+    terminal::{progress::Progress, report::WithHint, shell},
 };
 
 /// A place to write the image to.
@@ -96,10 +96,18 @@ impl Output {
     }
 }
 
-/// Loads the image into an engine.
-pub fn load(image: &BuiltImage<'_>, store: &Store, program: &'static str) -> anyhow::Result<()> {
+/// Loads the image into an engine, which may have its base.
+pub fn load(
+    image: &BuiltImage<'_>,
+    store: &Store,
+    program: &'static str,
+    has_base: bool,
+    progress: &Progress,
+) -> anyhow::Result<()> {
     let source = Fallback { store, other: image.opened };
-    let loaded = engine::load(&EngineCommand::plain(program), &image.built.image, &source, &image.record.name());
+    let (way, name) = (EngineCommand::plain(program), image.record.name());
+    let there = if has_base { image.opened.base.layers.len() } else { 0 };
+    let loaded = engine::load_upon(there, &way, &image.built.image, &source, &name, progress);
     loaded.map(drop).map_err(|error| image.record.explained(error, store))
 }
 

@@ -1,7 +1,7 @@
 //! `push`: a built image to a registry, under the organisation, and its `user_image_url` to stdout.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Instant,
@@ -21,7 +21,7 @@ use crate::{
     resolve::{base::Fallback, connect, place},
     ship::{intact, lazy::LazyBase, target::TargetArgs},
     terminal::{
-        progress::{self, Progress},
+        progress::{self, Progress, Step},
         report::{self, WithHint},
     },
 };
@@ -59,7 +59,10 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
         (None, Some(timestamp)) => BuildRecord::with_timestamp(store, timestamp)?,
         (None, None) => last_of_recipe(args, store, progress)?,
     };
-    intact::check(&record, store)?;
+    {
+        let _step = progress.step("checking the image in the store");
+        intact::check(&record, store)?;
+    }
     let (host, org) = args.target.names(&recipe, "no organisation to push to")?;
     let path = RepoPath::of(org, &record.repository);
     let reference = format!("{host}/{path}:{}", record.tag);
@@ -78,7 +81,11 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
         Some(file) => Some(set_url(file, url, progress)?),
         None => None,
     };
-    say(&target, Some(&report), app_config.as_ref(), args.format)
+    say(&target, Some(&report), app_config.as_ref(), args.format)?;
+    if app_config.is_none() {
+        progress.line("next: put `user_image_url` into the job's app_config.yaml; `--app-config FILE` does that");
+    }
+    Ok(())
 }
 
 /// The last image of the recipe. One that arguments made other than the recipe says may have been a trial, so it has to
@@ -162,13 +169,12 @@ fn push(
         parallel: 0,
     };
     let started = Instant::now();
-    let sizes = Mutex::default();
-    let report = registry.push_image(&push, &|event| show(event, &sizes, started, progress)).map_err(|error| {
-        match error.cause() {
-            registry::Cause::Damaged { .. } => record.explained(error.into(), store),
-            _ => hinted(error, target),
-        }
+    let shown = Shown::new(push.layers.iter().chain([&push.config]), progress);
+    let report = registry.push_image(&push, &|event| shown.show(event)).map_err(|error| match error.cause() {
+        registry::Cause::Damaged { .. } => record.explained(error.into(), store),
+        _ => hinted(error, target),
     })?;
+    drop(shown);
     let counts =
         format!("{} sent, {} mounted, {} already there", report.sent_blobs, report.mounted_blobs, report.present_blobs);
     progress.line(&match report.unchanged {
@@ -234,31 +240,80 @@ fn say(
     format.print(text, &document)
 }
 
-/// Shows a line a blob, and on a terminal the bytes that went out; `sizes` has what was sent of how much of each blob.
-fn show(event: PushEvent<'_>, sizes: &Mutex<BTreeMap<String, (u64, u64)>>, started: Instant, progress: &Progress) {
-    let mut sizes = sizes.lock().unwrap_or_else(PoisonError::into_inner);
-    match event {
-        // Anew, where it was begun before.
-        PushEvent::Sending { name, size } => drop(sizes.insert(name.to_owned(), (0, size))),
-        PushEvent::Sent { name, bytes } => {
-            if let Some((sent, _)) = sizes.get_mut(name) {
+/// What is shown of a push: a line for each blob, and the bytes of all of them.
+struct Shown<'a> {
+    progress: &'a Progress,
+    step: Step,
+    /// How large each blob is, and how much of it was sent.
+    blobs: Mutex<BTreeMap<&'a str, (u64, u64)>>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(blobs: impl Iterator<Item = &'a PushBlob<'a>>, progress: &'a Progress) -> Self {
+        // A layer that the image has twice is pushed once.
+        let mut seen = BTreeSet::new();
+        let blobs = blobs.filter(|blob| seen.insert(blob.descriptor.digest));
+        let blobs: BTreeMap<_, _> = blobs.map(|blob| (blob.name.as_str(), (blob.descriptor.size, 0))).collect();
+        let total = blobs.values().map(|(size, _)| size).sum();
+        Self { progress, step: progress.transfer("pushing", total), blobs: Mutex::new(blobs) }
+    }
+
+    fn show(&self, event: PushEvent<'_>) {
+        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let (PushEvent::Sending { name, .. } | PushEvent::Sent { name, .. } | PushEvent::Done { name, .. }) = event;
+        let Some((size, sent)) = blobs.get_mut(name) else { return };
+        match event {
+            // Anew, where it was begun before.
+            PushEvent::Sending { .. } => self.step.lost(std::mem::take(sent)),
+            PushEvent::Sent { bytes, .. } => {
                 *sent += bytes;
+                self.step.moved(bytes);
             }
-            let (sent, all) = sizes.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-            drop(sizes);
-            progress.moving(|| {
-                let rate = (sent as f64 / started.elapsed().as_secs_f64().max(0.001)) as u64;
-                format!("sent {} of {} ({}/s)", progress::bytes(sent), progress::bytes(all), progress::bytes(rate))
-            });
+            PushEvent::Done { how, .. } => {
+                let how = match how {
+                    Arrival::Present => "there",
+                    Arrival::Mounted => "mounted",
+                    Arrival::Sent => "sent",
+                };
+                self.step.spared(size.saturating_sub(*sent));
+                self.progress.line(&format!("{how:<8} {name}"));
+            }
         }
-        PushEvent::Done { name, how } => {
-            let how = match how {
-                Arrival::Present => "there",
-                Arrival::Mounted => "mounted",
-                Arrival::Sent => "sent",
-            };
-            drop(sizes);
-            progress.line(&format!("{how:<8} {name}"));
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image_name::Digest;
+    use oci_image::Descriptor;
+
+    use super::*;
+
+    /// The total grew with every layer that was begun, so that nobody knew how long a push would take.
+    #[test]
+    fn the_total_of_a_push_is_known_from_the_begin() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let blob = |name: &str, size| {
+            let digest = Digest::of(name);
+            let descriptor = Descriptor { media_type: String::new(), digest, size, urls: Vec::new() };
+            PushBlob { descriptor, name: name.to_owned(), mount_from: None, source: &store }
+        };
+        let blobs = [blob("base", 147_000_000), blob("wheel", 100_000_000), blob("wheel", 100_000_000)];
+        let progress = Progress::new(true);
+        let shown = Shown::new(blobs.iter(), &progress);
+        let after = |seconds, event| {
+            shown.show(event);
+            shown.step.state(seconds)
+        };
+        let sent = |bytes| PushEvent::Sent { name: "wheel", bytes };
+        let begun = PushEvent::Sending { name: "wheel", size: 100_000_000 };
+        let done = PushEvent::Done { name: "base", how: Arrival::Present };
+        assert_eq!(after(1, begun), "1 s");
+        assert_eq!(after(10, sent(40_000_000)), "10 s, 40.0 MB of 247.0 MB (4.0 MB/s, 51 s left)");
+        assert_eq!(after(10, done), "10 s, 187.0 MB of 247.0 MB (4.0 MB/s, 15 s left)");
+        // The connection was cut.
+        assert_eq!(after(10, begun), "10 s, 147.0 MB of 247.0 MB (4.0 MB/s, 25 s left)");
+        assert_eq!(after(35, sent(100_000_000)), "35 s, 247.0 MB of 247.0 MB (4.0 MB/s, 0 s left)");
     }
 }

@@ -2,13 +2,16 @@
 
 use std::{
     fmt,
-    io::{self, Write, stdout},
+    io::{self, Write, stderr, stdout},
     process::ExitCode,
 };
 
 use anyhow::{Context, anyhow};
 
-use super::hints;
+use super::{
+    hints, interrupt,
+    style::{self, Look, Paint},
+};
 
 /// Exit codes of every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,13 +179,17 @@ fn bounded(message: &str) -> String {
 
 /// The text that stderr shows for an error.
 pub fn render(error: &anyhow::Error) -> String {
+    painted(error, style::plain)
+}
+
+fn painted(error: &anyhow::Error, paint: Paint) -> String {
     let mut text = String::new();
     let mut said = String::new();
     for cause in chain(error).into_iter().filter(|cause| !cause.is::<Diagnostic>()) {
         if let Some(Problems(errors)) = cause.downcast_ref() {
-            text.extend(errors.iter().take(SHOWN).map(render));
+            text.extend(errors.iter().take(SHOWN).map(|error| painted(error, paint)));
             if errors.len() > SHOWN {
-                text.push_str(&format!("error: and {} more\n", errors.len() - SHOWN));
+                text.push_str(&format!("{} and {} more\n", paint(Look::Error, "error:"), errors.len() - SHOWN));
             }
             continue;
         }
@@ -191,11 +198,12 @@ pub fn render(error: &anyhow::Error) -> String {
         if !text.is_empty() && said.ends_with(&message) {
             continue;
         }
-        let label = if text.is_empty() { "error" } else { "caused by" };
-        text.push_str(&format!("{label}: {}\n", bounded(&message)));
+        let label = if text.is_empty() { paint(Look::Error, "error:") } else { paint(Look::Cause, "caused by:") };
+        text.push_str(&format!("{label} {}\n", bounded(&message)));
         said = message;
     }
-    text.extend(hints(error).iter().map(|hint| format!("hint: {}\n", bounded(hint))));
+    let label = paint(Look::Hint, "hint:");
+    text.extend(hints(error).iter().map(|hint| format!("{label} {}\n", bounded(hint))));
     text
 }
 
@@ -228,7 +236,10 @@ pub fn exit(error: &anyhow::Error) -> Exit {
 
 /// Prints the error to stderr and gives the process's exit code.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
-    eprint!("{}", render(error));
+    // Programs that ctrl-C has ended too are no failure of ours.
+    interrupt::wait_if_pending();
+    // A closed stderr must not hide the exit code.
+    let _ = stderr().lock().write_all(painted(error, style::for_stderr).as_bytes());
     ExitCode::from(exit(error) as u8)
 }
 

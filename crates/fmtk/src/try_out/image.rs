@@ -83,7 +83,7 @@ impl TriedImage {
         let Self::Store(record) = self else { bail!("`{name}` is not in the store") };
         progress.line(&format!("loading {name} into {}, once", way.program));
         let base = LazyBase::new(record, args, &recipe.registry, store, progress);
-        engine::load(way, &record.image(store)?, &Fallback { store, other: &base }, &name)
+        engine::load(way, &record.image(store)?, &Fallback { store, other: &base }, &name, progress)
             .map_err(|error| record.explained(error, store))
     }
 }

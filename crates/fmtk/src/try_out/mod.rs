@@ -137,13 +137,7 @@ pub fn run(args: &TryArgs, store: &Store, progress: &Progress) -> anyhow::Result
     }
     let program = engine::program(args.engine)?;
     // Emulated jobs side by side only take longer, and leftover containers are told from those in use.
-    let _lock = match store.try_lock("try")? {
-        Some(lock) => lock,
-        None => {
-            progress.line("waiting for another `try` with this store to end");
-            store.lock("try")?
-        }
-    };
+    let _lock = store.lock("try")?;
     // The other job may have taken the folder.
     let job = job()?;
     let outcome = outcome(args, &job, &image, program, store, progress)?;

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::terminal::report;
+use crate::terminal::{
+    report,
+    style::{Look, Paint},
+};
 
 /// How things are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,6 +28,16 @@ impl State {
             Self::Unknown => "-",
             Self::Warning => "warning",
             Self::Wrong => "WRONG",
+        }
+    }
+
+    fn painted(self, paint: Paint) -> String {
+        let word = format!("{:<8}", self.word());
+        match self {
+            Self::Good => paint(Look::Good, &word),
+            Self::Unknown => word,
+            Self::Warning => paint(Look::Warning, &word),
+            Self::Wrong => paint(Look::Error, &word),
         }
     }
 }
@@ -102,17 +115,17 @@ pub fn problems(error: &anyhow::Error, hint: &str) -> Vec<Finding> {
 }
 
 /// All findings as text: one a line, the hint below.
-pub fn table(findings: &[Finding]) -> String {
+pub fn table(findings: &[Finding], paint: Paint) -> String {
     let width = findings.iter().map(|one| one.check.len()).max().unwrap_or_default();
     let line = |one: &Finding| {
-        let says = one.says.replace('\n', "; ");
-        let mut text = format!("{:<8} {:<width$}  {}\n", one.state.word(), one.check, says);
+        let says = report::printable(&one.says.replace('\n', "; "));
+        let mut text = format!("{} {:<width$}  {says}\n", one.state.painted(paint), one.check);
         if let Some(hint) = &one.hint {
-            text.push_str(&format!("{:>8} {:<width$}  {hint}\n", "", "->"));
+            text.push_str(&format!("{:>8} {:<width$}  {}\n", "", "->", report::printable(hint)));
         }
         text
     };
-    report::printable(&findings.iter().map(line).collect::<String>())
+    findings.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -120,6 +133,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::terminal::style;
 
     #[test]
     fn the_table_has_each_command_below_its_problem() {
@@ -134,6 +148,6 @@ mod tests {
                      ->           `rustup target add x`
             -        login        no answer
         "#]]
-        .assert_eq(&table(&findings));
+        .assert_eq(&table(&findings, style::plain));
     }
 }

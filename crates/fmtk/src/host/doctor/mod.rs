@@ -22,7 +22,7 @@ use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     recipe::{Overrides, Recipe},
     resolve::{inputs::sample_recipe, packages::Package, place},
-    terminal::progress::Progress,
+    terminal::{progress::Progress, style},
 };
 
 /// What the checks look at, and what some learn for others.
@@ -141,7 +141,7 @@ pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) ->
     if args.fix && fix::run(&patient, &findings, progress) {
         findings = examine(&patient);
     }
-    args.format.print(|| finding::table(&findings), &findings)?;
+    args.format.print(|| finding::table(&findings, style::for_stdout), &findings)?;
     match findings.iter().filter(|finding| finding.state == State::Wrong).count() {
         0 => Ok(()),
         1 => Err(anyhow!("1 thing is wrong")),

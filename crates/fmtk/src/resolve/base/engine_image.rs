@@ -12,7 +12,7 @@ use super::{OpenImage, refused};
 use crate::{
     engine::{self, Answer, EngineCommand, ask},
     terminal::{
-        progress::{self, Progress},
+        progress::{self, Progress, Step},
         report::{self, WithHint},
         shell,
     },
@@ -109,11 +109,18 @@ pub fn open(
         return Ok(image);
     }
     progress.line(&format!("taking `{name}` out of {program}, once: {}", progress::bytes(image.size)));
-    save(program, reference, &image, store)
+    let step = progress.transfer(format!("taking the image out of {program}"), image.size);
+    save(program, reference, &image, store, &step)
 }
 
 /// By its id: a name could be given to another image in the meantime.
-fn save(program: &'static str, reference: &str, image: &EngineImage, store: &Store) -> anyhow::Result<OpenImage> {
+fn save(
+    program: &'static str,
+    reference: &str,
+    image: &EngineImage,
+    store: &Store,
+    step: &Step,
+) -> anyhow::Result<OpenImage> {
     let failed = || format!("failed to run `{program} save`");
     let mut command = EngineCommand::plain(program).command();
     command.arg("save");
@@ -123,7 +130,8 @@ fn save(program: &'static str, reference: &str, image: &EngineImage, store: &Sto
     command.arg(image.id.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = engine::bound(&mut command).spawn().with_context(failed)?;
     let mut stdout = child.stdout.take().with_context(failed)?;
-    let imported = oci_image::import(store, reference, &image.id, &mut stdout, &Platform::linux_arm64());
+    let imported =
+        oci_image::import(store, reference, &image.id, &mut step.count(&mut stdout), &Platform::linux_arm64());
     // Where the stream is at its end the engine has ended it, and knows why; else we are the ones who stop.
     let ended = match &imported {
         // Bytes behind the archive's end would else block the engine.

@@ -44,6 +44,7 @@ pub struct InspectArgs {
 /// Runs the command.
 pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let recipe = place::recipe(None)?;
+    let step = progress.step(format!("reading `{}`", args.subject));
     let file = Path::new(&args.subject);
     let (rows, json) = if args.subject.ends_with(".whl") {
         package::wheel(file, &recipe, store)?
@@ -60,6 +61,7 @@ pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Re
     } else {
         elsewhere(args, &recipe, store, progress)?
     };
+    drop(step);
     args.format.print(|| report::printable(&text(rows)), &json)
 }
 
