@@ -88,8 +88,8 @@ const VARIABLES: &[Variable] = &[
     ),
     read(
         "TMPDIR",
-        "where there is no /cache: for a folder of this run alone, `fmtk-<job>-<number>`, which is removed at its end; \
-         without it /tmp",
+        "where there is no /cache, this run has a folder of its own below it, `fmtk-<job>-<number>`, which is removed at the \
+         end; without it below /tmp",
     ),
     read("PATH", "where programs are looked for"),
     read("NO_COLOR", "without colours on a terminal, too"),
