@@ -92,26 +92,24 @@ fn contradictions(table: &RankTable, clues: &Clues) -> Vec<String> {
         .map(|(name, said)| format!("{name} is {}, but the table has {count} {servers}", quote(said)))
         .collect();
 
-    let host = clues.host_ip.as_deref();
-    let number = clues.task_index.as_ref().and_then(|it| it.parse().ok());
+    let (name, host, index) = (&clues.instance_name, &clues.host_ip, &clues.task_index);
+    let number: Option<u64> = index.as_ref().and_then(|it| it.parse().ok());
+    let has_number = |it: &Instance| number.is_some() && it.name.as_deref().and_then(pod_index) == number;
     // Each says which instances it fits: none where it is of another network or another count. The servers of a v1 table
     // have no numbers, and nobody promises that they are in the order of the pods.
-    let says = [
-        ("MA_CURRENT_INSTANCE_NAME", &clues.instance_name, fitting(table, |it| it.name == clues.instance_name)),
-        ("MA_CURRENT_HOST_IP", &clues.host_ip, fitting(table, |it| host.is_some_and(|host| is_on(it, host)))),
-        (
-            "VC_TASK_INDEX",
-            &clues.task_index,
-            fitting(table, |it| number.is_some() && it.name.as_deref().and_then(pod_index) == number),
-        ),
-    ];
-    for (at, (name, value, fits)) in says.iter().enumerate() {
+    let says: Vec<(&str, String, Vec<usize>)> = [
+        ("MA_CURRENT_INSTANCE_NAME", name, fitting(table, |it| it.name == *name)),
+        ("MA_CURRENT_HOST_IP", host, fitting(table, |it| host.as_ref().is_some_and(|host| is_on(it, host)))),
+        ("VC_TASK_INDEX", index, fitting(table, has_number)),
+    ]
+    .into_iter()
+    .filter_map(|(variable, value, fits)| Some((variable, quote(value.as_ref()?), fits)))
+    .filter(|(_, _, fits)| !fits.is_empty())
+    .collect();
+    for (at, (one, value, fits)) in says.iter().enumerate() {
         for (other, said, others) in &says[at + 1..] {
-            if let (Some(value), Some(said), false, false) = (value, said, fits.is_empty(), others.is_empty())
-                && !fits.iter().any(|it| others.contains(it))
-            {
-                let (value, said) = (quote(value), quote(said));
-                wrong.push(format!("{name} is {value}, but {other} is {said}, which is another server of the table"));
+            if !fits.iter().any(|it| others.contains(it)) {
+                wrong.push(format!("{one} is {value}, but {other} is {said}, which is another server of the table"));
             }
         }
     }
