@@ -336,7 +336,7 @@ fn one_write(runs: &[Run], limit: usize) -> usize {
 }
 
 #[allow(unsafe_code)]
-fn unread(pipe: &File) -> usize {
+pub(super) fn unread(pipe: &impl AsRawFd) -> usize {
     let mut count: libc::c_int = 0;
     // SAFETY: FIONREAD writes one int, to a live local.
     let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) };

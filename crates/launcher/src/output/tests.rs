@@ -194,8 +194,11 @@ fn a_console_that_is_never_read_holds_nothing_up() {
     let (folder, mut output, mut out, _err) = unread(Patience { pause: Duration::from_millis(20), ..patient() });
     let sink = open(&mut output, 0, folder.path());
     feed(&mut output, sink, lines(0, 20_000).as_bytes());
-    // A disk may take longer than a console that nobody reads is waited for.
+    // A disk may take longer than a console that nobody reads is waited for, and so may the turn of the writer's thread.
     output.settle_files(LONG);
+    while console::unread(&out) < 60_000 {
+        thread::yield_now();
+    }
     let summary = output.finish(Duration::from_millis(50), |_| Vec::new()).remove(0);
     assert_eq!(summary.bytes_lost, 0);
     let mut text = vec![0; 60_000];
