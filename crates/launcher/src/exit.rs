@@ -1,6 +1,5 @@
 //! What the exit code says.
 
-use std::fmt;
 use std::io;
 
 use libc::c_int;
@@ -9,46 +8,27 @@ use libc::c_int;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit(pub u8);
 
-/// What each code says, for people: the launcher's own, and those that it passes on.
-pub const CODES: &[(Code, &str)] = &[
-    (Code::Own(Exit::SUCCESS), "every rank ended with 0, and the output of a task is where it belongs"),
-    (Code::Own(Exit::FAILURE), "standard output can't be written to"),
+/// What each of them says, for people.
+pub const CODES: &[(&str, &str)] = &[
+    ("0", "every rank ended with 0, and the output of a task is where it belongs"),
+    ("1", "standard output can't be written to"),
     (
-        Code::Own(Exit::USAGE),
+        "2",
         "wrong usage, a wrong path, or a rank table that can't be used, also for `rank-table check`: the input has to change",
     ),
-    (Code::Own(Exit::STALLED), "`--stall`: no rank had output or used its CPU for that long"),
+    ("124", "`--stall`: no rank had output or used its CPU for that long"),
     (
-        Code::Own(Exit::LAUNCHER),
+        "125",
         "the launcher failed: no rank table in time, no folder, no process, data that can't be copied in or output that can't be copied out",
     ),
-    (Code::Own(Exit::NOT_EXECUTABLE), "the command can't be executed"),
-    (Code::Own(Exit::NOT_FOUND), "the command was not found; of `launcher.py`: `fmtk-launch` was not"),
+    ("126", "the command can't be executed"),
+    ("127", "the command was not found; of `launcher.py`: `fmtk-launch` was not"),
     (
-        Code::Others("128 + n"),
+        "128 + n",
         "signal n ended the rank that failed first, or stopped the launcher: 143 is SIGTERM, 130 SIGINT, 129 SIGHUP",
     ),
-    (
-        Code::Others("any other"),
-        "that of the rank that failed first, or of the vendor's scripts where they start the ranks",
-    ),
+    ("any other", "that of the rank that failed first, or of the vendor's scripts where they start the ranks"),
 ];
-
-/// A row's code in [`CODES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    Own(Exit),
-    Others(&'static str),
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Code::Own(Exit(code)) => write!(f, "{code}"),
-            Code::Others(what) => f.write_str(what),
-        }
-    }
-}
 
 impl Exit {
     pub const SUCCESS: Exit = Exit(0);

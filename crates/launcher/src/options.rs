@@ -128,12 +128,10 @@ impl RunOptions {
     /// How long to wait for a complete table unless a flag says it: 30 minutes, one where none `is_likely` to come, and not
     /// at all where nothing will be started.
     pub fn patience(&self, is_likely: bool) -> Duration {
-        let minutes = if self.dry_run {
-            0
-        } else if is_likely {
-            30
-        } else {
-            1
+        let minutes = match is_likely {
+            _ if self.dry_run => 0,
+            true => 30,
+            false => 1,
         };
         self.wait.unwrap_or(Duration::from_secs(minutes * 60))
     }

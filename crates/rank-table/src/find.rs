@@ -1,5 +1,6 @@
 //! Which instance of a table this server is.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::IpAddr;
 
@@ -66,7 +67,9 @@ pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<OwnInstance<'t>, 
     if !wrong.is_empty() {
         let wrong = wrong.join("\n  ");
         let hint = "correct or unset the variable that is wrong, or give the table of this job";
-        return Err(Error::lasting(format!("the environment contradicts it or itself\n  {wrong}\nhint: {hint}")));
+        return Err(Error::lasting(format!(
+            "the platform's variables contradict it or each other\n  {wrong}\nhint: {hint}"
+        )));
     }
     let mut tried = Vec::new();
     match decide(table, clues, &mut tried) {
@@ -78,37 +81,35 @@ pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<OwnInstance<'t>, 
 /// Clues of which one at least is another server's, or another job's: ranks that are started twice, or not at all.
 fn contradictions(table: &RankTable, clues: &Clues) -> Vec<String> {
     let count = table.instances.len();
-    let is_count = |said: &str| {
-        let said = said.trim().parse();
-        // The platform may count the pods that have no devices, too; 0 is what it writes for a single one.
-        [0, count, count + table.without_devices.len()].into_iter().any(|it| said == Ok(it))
-    };
+    let machines = table.instances.iter().map(|it| &it.server_id).collect::<BTreeSet<_>>().len();
+    // The platform may count the pods that have no devices, too, or the machines under the pods; 0 is what it writes for a
+    // single one.
+    let counts = [0, count, count + table.without_devices.len(), machines];
+    let is_count = |said: &str| said.trim().parse().is_ok_and(|it| counts.contains(&it));
     let miscounted = clues.counts.iter().filter(|(_, said)| !is_count(said));
     let servers = if count == 1 { "server" } else { "servers" };
     let mut wrong: Vec<String> = miscounted
         .map(|(name, said)| format!("{name} is {}, but the table has {count} {servers}", quote(said)))
         .collect();
 
-    let host = clues.host_ip.as_deref();
-    let number = clues.task_index.as_ref().and_then(|it| it.parse().ok());
+    let (name, host, index) = (&clues.instance_name, &clues.host_ip, &clues.task_index);
+    let number: Option<u64> = index.as_ref().and_then(|it| it.parse().ok());
+    let has_number = |it: &Instance| number.is_some() && it.name.as_deref().and_then(pod_index) == number;
     // Each says which instances it fits: none where it is of another network or another count. The servers of a v1 table
     // have no numbers, and nobody promises that they are in the order of the pods.
-    let says = [
-        ("MA_CURRENT_INSTANCE_NAME", &clues.instance_name, fitting(table, |it| it.name == clues.instance_name)),
-        ("MA_CURRENT_HOST_IP", &clues.host_ip, fitting(table, |it| host.is_some_and(|host| is_on(it, host)))),
-        (
-            "VC_TASK_INDEX",
-            &clues.task_index,
-            fitting(table, |it| number.is_some() && it.name.as_deref().and_then(pod_index) == number),
-        ),
-    ];
-    for (at, (name, value, fits)) in says.iter().enumerate() {
+    let says: Vec<(&str, String, Vec<usize>)> = [
+        ("MA_CURRENT_INSTANCE_NAME", name, fitting(table, |it| it.name == *name)),
+        ("MA_CURRENT_HOST_IP", host, fitting(table, |it| host.as_ref().is_some_and(|host| is_on(it, host)))),
+        ("VC_TASK_INDEX", index, fitting(table, has_number)),
+    ]
+    .into_iter()
+    .filter_map(|(variable, value, fits)| Some((variable, quote(value.as_ref()?), fits)))
+    .filter(|(_, _, fits)| !fits.is_empty())
+    .collect();
+    for (at, (one, value, fits)) in says.iter().enumerate() {
         for (other, said, others) in &says[at + 1..] {
-            if let (Some(value), Some(said), false, false) = (value, said, fits.is_empty(), others.is_empty())
-                && !fits.iter().any(|it| others.contains(it))
-            {
-                let (value, said) = (quote(value), quote(said));
-                wrong.push(format!("{name} is {value}, but {other} is {said}, which is another server of the table"));
+            if !fits.iter().any(|it| others.contains(it)) {
+                wrong.push(format!("{one} is {value}, but {other} is {said}, which is another server of the table"));
             }
         }
     }

@@ -79,22 +79,22 @@ pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<ChosenPath, F
 
 pub fn rank_table(around: &Surroundings) -> Result<ChosenPath, Failure> {
     let named = below_var(around, "MA_MOUNT_PATH", "rank_table").map(open);
-    scratch(around, "the converted rank table", named.into_iter().collect(), "rank_table", &[])
+    scratch(around, "the converted rank table", named, "rank_table", &[])
 }
 
 /// The folder in which every one of `devices` has, or can have, its [`device_folder`]; they are made, mode 0750, since
 /// the tuning kit refuses wider ones.
 pub fn work(around: &Surroundings, devices: &[u32]) -> Result<ChosenPath, Failure> {
     let named = below_var(around, "MA_MOUNT_PATH", "workspace").map(open);
-    scratch(around, "the ranks' work", named.into_iter().collect(), "", devices)
+    scratch(around, "the ranks' work", named, "", devices)
 }
 
 /// The folder for what comes from object storage or goes there, called `name`, below FMTK_CACHE or /cache; with an empty
 /// name the one above them.
 pub fn mirror(around: &Surroundings, name: &str) -> Result<ChosenPath, Failure> {
-    let mut named: Vec<Choice> = var(around, "FMTK_CACHE").map(|it| open(join(it, name))).into_iter().collect();
+    let named = var(around, "FMTK_CACHE").map(|it| open(join(it, name)));
     let in_cache = if name.is_empty() { open } else { guarded };
-    named.extend(cache(around).map(|it| in_cache(join(it, name))));
+    let named = named.into_iter().chain(cache(around).map(|it| in_cache(join(it, name))));
     scratch(around, "what is copied", named, name, &[])
 }
 
@@ -105,12 +105,12 @@ pub fn mirror(around: &Surroundings, name: &str) -> Result<ChosenPath, Failure> 
 fn scratch(
     around: &Surroundings,
     what: &'static str,
-    mut choices: Vec<Choice>,
+    named: impl IntoIterator<Item = Choice>,
     name: &str,
     devices: &[u32],
 ) -> Result<ChosenPath, Failure> {
-    let of_run = own_folders(around).into_iter();
-    choices.extend(of_run.map(|own| Choice { path: join(own.clone(), name), guard: Some(own) }));
+    let of_run = own_folders(around).into_iter().map(|own| Choice { path: join(own.clone(), name), guard: Some(own) });
+    let choices = named.into_iter().chain(of_run).collect();
     choose(around, what, "set `TMPDIR` to a folder that can be written to", 0o750, choices, devices)
 }
 

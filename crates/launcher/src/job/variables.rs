@@ -88,8 +88,8 @@ const VARIABLES: &[Variable] = &[
     ),
     read(
         "TMPDIR",
-        "where there is no /cache: for a folder of this run alone, `fmtk-<job>-<number>`, which is removed at its end; \
-         without it /tmp",
+        "where there is no /cache, this run has a folder of its own below it, `fmtk-<job>-<number>`, which is removed at the \
+         end; without it below /tmp",
     ),
     read("PATH", "where programs are looked for"),
     read("NO_COLOR", "without colours on a terminal, too"),
@@ -251,7 +251,7 @@ pub fn page() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::{Code, Exit};
+    use crate::exit::Exit;
     use crate::job::tests::{folders, job, of_test};
 
     fn of_second(folders: &Folders, variables: &[(&str, &str)], task: Option<TaskRanks>) -> String {
@@ -338,8 +338,8 @@ mod tests {
     #[test]
     fn every_code_of_the_launcher_s_own_is_in_the_table() {
         let own = [Exit::SUCCESS, Exit::FAILURE, Exit::USAGE, Exit::STALLED, Exit::LAUNCHER];
-        for exit in own.into_iter().chain([Exit::NOT_EXECUTABLE, Exit::NOT_FOUND]) {
-            assert!(exit::CODES.iter().any(|it| it.0 == Code::Own(exit)), "{exit:?}");
+        for Exit(code) in own.into_iter().chain([Exit::NOT_EXECUTABLE, Exit::NOT_FOUND]) {
+            assert!(exit::CODES.iter().any(|it| it.0 == code.to_string()), "{code}");
         }
     }
 }

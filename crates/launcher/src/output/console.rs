@@ -133,6 +133,17 @@ impl State {
         lane.used += self.waiting.text.len() - before;
     }
 
+    /// Begins the rank's wait for the console, or its skipping, where its share is used up. To be called after
+    /// [`State::push`].
+    fn look_for_room(&mut self, sink: usize, now: Instant) {
+        let (share, is_slow, pause) = (self.share(), self.is_slow, self.pause);
+        let lane = &mut self.lanes[sink];
+        if lane.used + LEAST > share && lane.full_until.is_none() {
+            lane.full_until = Some(if is_slow { now } else { now + pause });
+            lane.skipping = is_slow;
+        }
+    }
+
     /// Says that lines were lost, if it was not said of all of them.
     fn tell(&mut self, lost: u64) {
         let count = lost.saturating_sub(std::mem::replace(&mut self.told, lost));
@@ -199,13 +210,8 @@ impl Console {
         let buffer = &mut state.buffer;
         let mut splitter = std::mem::take(&mut buffer.lanes[sink].splitter);
         splitter.feed(bytes, now, |line| buffer.push(sink, line));
-        let (share, is_slow, pause) = (buffer.share(), buffer.is_slow, buffer.pause);
-        let lane = &mut buffer.lanes[sink];
-        lane.splitter = splitter;
-        if lane.used + LEAST > share && lane.full_until.is_none() {
-            lane.full_until = Some(if is_slow { now } else { now + pause });
-            lane.skipping = is_slow;
-        }
+        buffer.lanes[sink].splitter = splitter;
+        buffer.look_for_room(sink, now);
         state.todo = true;
         if state.buffer.waiting.text.len() >= BUFFERED / 8 {
             self.worker.rouse(&mut state, now);
@@ -239,6 +245,7 @@ impl Console {
                 && let Some(line) = lane.splitter.show(now)
             {
                 state.buffer.push(sink, &line);
+                state.buffer.look_for_room(sink, now);
                 state.todo = true;
             }
         }
@@ -329,7 +336,7 @@ fn one_write(runs: &[Run], limit: usize) -> usize {
 }
 
 #[allow(unsafe_code)]
-fn unread(pipe: &File) -> usize {
+pub(super) fn unread(pipe: &impl AsRawFd) -> usize {
     let mut count: libc::c_int = 0;
     // SAFETY: FIONREAD writes one int, to a live local.
     let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) };

@@ -46,13 +46,6 @@ struct Queue {
     summary: Summary,
 }
 
-impl Queue {
-    /// What was dropped comes before what would be taken now, but after what is pending.
-    fn has_gap(&self) -> bool {
-        self.dropped > 0 && !self.pending.is_empty()
-    }
-}
-
 impl Queues {
     /// Bytes that may wait for each file.
     fn share(&self) -> usize {
@@ -103,7 +96,8 @@ impl Files {
         let state = &self.worker.lock().buffer;
         match &state.queues[sink] {
             _ if state.hung => AT_ONCE,
-            queue if queue.has_gap() => 0,
+            // The note of what was dropped comes before what would be taken now.
+            queue if queue.dropped > 0 => 0,
             queue => state.share().saturating_sub(queue.pending.len()),
         }
     }
@@ -115,7 +109,7 @@ impl Files {
         let (hung, share) = (state.buffer.hung, state.buffer.share());
         let queue = &mut state.buffer.queues[sink];
         queue.taken += bytes.len() as u64;
-        if hung || queue.has_gap() {
+        if hung || queue.dropped > 0 {
             queue.dropped += bytes.len() as u64;
             queue.starved = true;
             return;

@@ -29,8 +29,8 @@ pub(crate) struct LogFile {
     /// at the path: a stat for each line would cost as much as writing it.
     retry: Duration,
     file: Option<File>,
-    /// What its folder was when it was opened.
-    folder: Option<Folder>,
+    /// What [`folder_of`] said when it was opened.
+    folder: Option<(u32, bool)>,
     looked: Option<Instant>,
     /// Bytes in the live part.
     size: u64,
@@ -135,15 +135,16 @@ impl LogFile {
             return false;
         }
         // In a folder that all users share, a stranger can put a link or a folder of his own in the place of one that is gone.
-        let ours = Folder { owner: geteuid().as_raw(), is_real: true };
-        let is_trusted = |it: Folder| self.folder.is_none_or(|before| [before, ours].contains(&it));
-        let opened = match Folder::of(&self.path) {
-            Some(folder) if !is_trusted(folder) => Err(io::Error::other("its folder is now a link or another user's")),
-            _ => open_part(&self.path),
+        let ours = (geteuid().as_raw(), true);
+        let is_trusted = |it| self.folder.is_none_or(|before| [before, ours].contains(&it));
+        let opened = if folder_of(&self.path).is_none_or(is_trusted) {
+            open_part(&self.path)
+        } else {
+            Err(io::Error::other("its folder is now a link or another user's"))
         };
         match opened {
             Ok((file, size)) => {
-                self.folder = Folder::of(&self.path);
+                self.folder = folder_of(&self.path);
                 (self.file, self.size, self.ends_line, self.again) = (Some(file), size, size == 0, None);
                 (self.parts, self.of_rank) = (self.parts + 1, 0);
                 true
@@ -246,18 +247,10 @@ impl LogFile {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Folder {
-    owner: u32,
-    /// Not a link to one.
-    is_real: bool,
-}
-
-impl Folder {
-    fn of(file: &Path) -> Option<Folder> {
-        let metadata = fs::symlink_metadata(file.parent()?).ok()?;
-        Some(Folder { owner: metadata.uid(), is_real: metadata.is_dir() })
-    }
+/// The owner of a file's folder, and whether it is a real one and no link.
+fn folder_of(file: &Path) -> Option<(u32, bool)> {
+    let metadata = fs::symlink_metadata(file.parent()?).ok()?;
+    Some((metadata.uid(), metadata.is_dir()))
 }
 
 /// Opens a part, in a folder that is made where it is missing.

@@ -171,12 +171,34 @@ fn half_a_line_is_not_shown_while_its_rank_waits_for_the_console() {
 }
 
 #[test]
+fn half_a_line_that_uses_up_the_room_is_waited_for_like_a_whole_one() {
+    let (folder, mut output, _out, _err) = unread(Patience { update: Duration::ZERO, ..patient() });
+    let sink = open(&mut output, 0, folder.path());
+    output.take(sink, "a line\n".repeat(20_000).as_bytes(), Instant::now());
+    // The writer takes that, and waits for a reader.
+    while output.console.room(sink) == 0 {
+        thread::yield_now();
+    }
+    while output.console.room(sink) > 2 * LEAST {
+        output.take(sink, b"a line\n", Instant::now());
+    }
+    output.take(sink, &[b'x'; 2 * LEAST], Instant::now());
+    assert!(output.console.room(sink) >= LEAST);
+    output.tick(Instant::now());
+    assert!(output.console.room(sink) < LEAST);
+    assert!(output.console.deadline().is_some(), "nobody calls the loop when there is room again");
+}
+
+#[test]
 fn a_console_that_is_never_read_holds_nothing_up() {
     let (folder, mut output, mut out, _err) = unread(Patience { pause: Duration::from_millis(20), ..patient() });
     let sink = open(&mut output, 0, folder.path());
     feed(&mut output, sink, lines(0, 20_000).as_bytes());
-    // A disk may take longer than a console that nobody reads is waited for.
+    // A disk may take longer than a console that nobody reads is waited for, and so may the turn of the writer's thread.
     output.settle_files(LONG);
+    while console::unread(&out) < 60_000 {
+        thread::yield_now();
+    }
     let summary = output.finish(Duration::from_millis(50), |_| Vec::new()).remove(0);
     assert_eq!(summary.bytes_lost, 0);
     let mut text = vec![0; 60_000];

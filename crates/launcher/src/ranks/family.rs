@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -21,16 +21,16 @@ static SPARED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// Leaves these sessions, and all below their processes, out of what the functions here find; in place of earlier ones.
 pub fn spare(sessions: impl IntoIterator<Item = i32>) {
-    *SPARED.lock().unwrap_or_else(PoisonError::into_inner) = sessions.into_iter().collect();
+    *spared() = sessions.into_iter().collect();
 }
 
 /// Whether any session is spared.
 pub fn spares_any() -> bool {
-    !SPARED.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    !spared().is_empty()
 }
 
-fn is_spared(session: i32) -> bool {
-    SPARED.lock().unwrap_or_else(PoisonError::into_inner).contains(&session)
+fn spared() -> MutexGuard<'static, BTreeSet<i32>> {
+    SPARED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where the kernel tells of our processes; `None` where nothing does: /proc is not mounted, or is another pid namespace's.
@@ -51,7 +51,7 @@ pub fn is_seen() -> bool {
 /// Process ids of this process's children, adopted ones too, alive or dead.
 pub fn children() -> io::Result<Vec<i32>> {
     let mut children = own_proc().map_or_else(|| Ok(children_by_number()), |it| proc::children(it, own_pid()))?;
-    children.retain(|it| !session_of(*it).is_some_and(is_spared));
+    children.retain(|it| !session_of(*it).is_some_and(|session| spared().contains(&session)));
     Ok(children)
 }
 
@@ -120,7 +120,7 @@ pub fn describe() -> Vec<String> {
 /// Every process but the spared ones, by which those below them are not found, either.
 fn list() -> io::Result<Vec<Process>> {
     let mut processes = proc::list(own_proc().ok_or(io::ErrorKind::Unsupported)?)?;
-    processes.retain(|it| !is_spared(it.session));
+    processes.retain(|it| !spared().contains(&it.session));
     Ok(processes)
 }
 

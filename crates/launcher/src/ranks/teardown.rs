@@ -1,4 +1,5 @@
-//! Bringing everything below a process, the launcher or its guardian, to an end: asked first, killed after the grace, known to be gone at the end.
+//! Bringing everything below the launcher or its guardian to an end: asked first, killed after the grace, known to be gone at
+//! the end.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::units;
 /// After SIGKILL, before it is told who is still there: a process that hangs in the driver does not die.
 const WARN_AFTER: Duration = Duration::from_secs(10);
 
-/// After SIGKILL, before it is ended without them.
+/// After SIGKILL, before the launcher or its guardian ends without them.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 
 /// How far it is.
@@ -129,7 +130,7 @@ impl Teardown {
         }
     }
 
-    /// Whether the launcher ends without those that are still there.
+    /// Whether those that are still there are not waited for any longer.
     pub fn has_given_up(&self) -> bool {
         self.told == Some(TeardownEvent::GivenUp)
     }

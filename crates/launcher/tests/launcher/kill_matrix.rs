@@ -238,7 +238,7 @@ fn children_from_before_are_left_alone() {
 /// Another's daemon becomes the guardian's child, but has not done anything wrong.
 #[test]
 fn daemons_from_before_are_asked_before_they_are_killed() {
-    for (trap, is_asked) in [("echo asked > asked; exit", true), ("", false)] {
+    for (trap, grace, is_asked) in [("echo asked > asked; exit", "1m", true), ("", "200ms", false)] {
         let place = TestFolder::new();
         // It is up when the guardian has become its parent.
         let adopted =
@@ -247,7 +247,7 @@ fn daemons_from_before_are_asked_before_they_are_killed() {
         become_launcher(
             &place,
             &format!("export GUARDIAN=$$; (until [ -e up ]; do sleep 0.01; done; setsid sh -c '{daemon}' &) &"),
-            "run --devices 0 --grace 200ms -- sh -c 'touch up; until [ -e daemon ]; do sleep 0.01; done'",
+            &format!("run --devices 0 --grace {grace} -- sh -c 'touch up; until [ -e daemon ]; do sleep 0.01; done'"),
         );
         assert_eq!(place.path("code/asked").exists(), is_asked);
         place.leaves_nothing();
