@@ -29,7 +29,7 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
         error: failed to open the base `oci:nowhere`
         caused by: failed to read `/nowhere/oci-layout`
         caused by: No such file or directory (os error 2)
-        hint: check the path; one in a recipe begins at the recipe's folder, one in an argument where you are
+        hint: check the path: in a recipe it is relative to the recipe's folder, in an argument to the current folder
     "#]]
     .assert_eq(&missing);
     assert_eq!(code, Some(2));
@@ -42,7 +42,7 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
         error: failed to open the base `oci:nowhere`
         caused by: failed to read `/nowhere/oci-layout`
         caused by: No such file or directory (os error 2)
-        hint: check the path; one in a recipe begins at the recipe's folder, one in an argument where you are
+        hint: check the path: in a recipe it is relative to the recipe's folder, in an argument to the current folder
     "#]]
     .assert_eq(&say(folder.path(), &build).1);
     // Whoever has to copy the base first is told of the packages before that.
@@ -114,7 +114,7 @@ fn doctor_knows_what_the_sample_needs() {
         WRONG    packages     PyPI's are not there, and `python3` has no pip
                  ->           install Python's pip, as by `apt-get install python3-pip`
         WRONG    base         failed to read `nowhere/oci-layout`: No such file or directory (os error 2)
-                 ->           check the path; one in a recipe begins at the recipe's folder, one in an argument where you are
+                 ->           check the path: in a recipe it is relative to the recipe's folder, in an argument to the current folder
     "#]]
     .assert_eq(&examine());
     // Wheels that are there need no pip; they are read.

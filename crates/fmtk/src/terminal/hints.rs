@@ -48,7 +48,7 @@ fn of_logins(error: &CredentialsError) -> Option<String> {
 pub(super) fn of_base(cause: &(dyn Error + 'static)) -> Option<String> {
     match cause.downcast_ref()? {
         BaseError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
-            "check the path; one in a recipe begins at the recipe's folder, one in an argument where you are"
+            "check the path: in a recipe it is relative to the recipe's folder, in an argument to the current folder"
                 .to_owned(),
         ),
         _ => None,
