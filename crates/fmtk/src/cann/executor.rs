@@ -163,7 +163,7 @@ fn run(store: &Store, containers: &Containers, command: &str, progress: &Progres
     }
     let said = tail(&path, TAIL).with_context(|| format!("failed to read `{}`", path.display()))?;
     Err(anyhow!("CANN's installer ended with {status}{}", explained(&said, command))).hint(format!(
-        "all that it said is in `{}`; where it asks for a user HwHiAiUser: `--set cann.user=true`",
+        "its whole output is in `{}`; where it asks for a user HwHiAiUser: `--set cann.user=true`",
         path.display()
     ))
 }
