@@ -88,6 +88,7 @@ impl Command {
             Self::Push(_) => Some("what the registry has is not sent again; run the same command again to continue"),
             Self::Fetch(_) | Self::Lock(_) | Self::Inspect(_) => Some("run the same command again to continue"),
             Self::Try(_) => Some("the containers are being removed"),
+            Self::Login(_) => Some("log in again"),
             _ => None,
         }
     }
@@ -102,7 +103,10 @@ struct Elsewhere {
 
 fn main() -> ExitCode {
     let args = Args::try_parse().unwrap_or_else(|error| variable_named(error, env::args_os()).exit());
-    match run(&args) {
+    let done = run(&args);
+    // Programs that ctrl-C has ended too are no failure of ours, and what is being removed then is waited for.
+    interrupt::wait_if_pending();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report::failure(&error),
     }

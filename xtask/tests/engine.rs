@@ -108,7 +108,7 @@ fn waits_for_another_run(folder: &Path) {
     let _lock = store.lock("try").unwrap();
     let mut waiting = command(folder, "60", &["try", "x:1"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let expected = format!("waiting for process {}, which works on the same in this store", std::process::id());
+    let expected = format!("waiting for process {}, which is doing the same work in this store", std::process::id());
     assert_eq!(lines.next(), Some(expected));
     // SIGINT may be ignored in the background of a script.
     assert!(Command::new("kill").arg(waiting.id().to_string()).status().unwrap().success());

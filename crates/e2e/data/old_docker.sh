@@ -36,7 +36,7 @@ ps) values=' --filter --format ' plain=' --all --quiet ' ;;
 rm) values=' ' plain=' --force --volumes ' ;;
 kill) values=' --signal ' plain=' ' ;;
 rmi) values=' ' plain=' --force ' ;;
-version) values=' --format ' plain=' ' ;;
+version | info) values=' --format ' plain=' ' ;;
 *) refuse "docker: '$subcommand' is not a docker command." ;;
 esac
 

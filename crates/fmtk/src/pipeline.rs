@@ -179,10 +179,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         && let Some((package, read, engine)) = unfinished
     {
         let run = Installer { path: &package.path, interpreter: &read.interpreter };
-        let (installed, containers) =
-            cann::install(store, &cann_key(&inputs, package), &run, &opened, engine, progress)?;
-        // Kept where it saves the engine to be given the base once more.
-        with_base = containers.filter(|containers| load_into == Some(containers.way.program));
+        let (installed, kept) = cann::install(store, &cann_key(&inputs, package), &run, &opened, engine, progress)?;
+        // Saves the engine to be given the base once more.
+        with_base = kept.filter(|_| load_into == Some(engine));
         set_installed(&mut inputs, package, installed, store)?;
         plan = Plan::new(&inputs)?;
     }

@@ -29,20 +29,17 @@ use crate::{
 const EIO: i32 = 5;
 
 /// A folder of blobs and records.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
     root: PathBuf,
-    waiting: Option<Waiting>,
+    waiting: Option<Arc<Tell>>,
 }
 
 type Tell = dyn Fn(Option<u32>) -> Box<dyn Any> + Send + Sync;
 
-#[derive(Clone)]
-struct Waiting(Arc<Tell>);
-
-impl fmt::Debug for Waiting {
+impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Waiting")
+        f.debug_tuple("Store").field(&self.root).finish()
     }
 }
 
@@ -98,9 +95,10 @@ impl Store {
         Ok(Self { root: root.to_owned(), waiting: None })
     }
 
-    /// The store, which tells of the process that it waits for, as far as it is known, when it begins to; what `tell` gives is kept until that has an end.
+    /// The store, which calls `tell` when it begins to wait for a lock, with the process that holds it, if known. What that
+    /// gives is kept until the wait ends.
     pub fn telling(self, tell: impl Fn(Option<u32>) -> Box<dyn Any> + Send + Sync + 'static) -> Self {
-        Self { waiting: Some(Waiting(Arc::new(tell))), ..self }
+        Self { waiting: Some(Arc::new(tell)), ..self }
     }
 
     /// Removes what this process is writing half-way, for one that is about to be ended.
@@ -242,7 +240,7 @@ impl Store {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-                let _told = self.waiting.as_ref().map(|Waiting(tell)| tell(holder));
+                let _told = self.waiting.as_ref().map(|tell| tell(holder));
                 file.lock().map_err(io_error("lock", &path))?;
             }
             Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),

@@ -41,7 +41,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let first = by_podman(world, project.image(&base))?.words("--format json --output");
     let first = first.arg(format!("docker-archive:{}", archive.display())).arg("--load").run()?;
     first.says(&[&format!("{KIT}/bin/helper"), "into podman, which has its base"])?;
-    ensure!(!first.stderr.contains("once more"), "podman was given the base twice:\n{}", first.stderr);
+    ensure!(!first.stderr.contains("sending all of it"), "podman was given the base twice:\n{}", first.stderr);
     world.say(format!("podman: {:.1} s", first.seconds));
     let first = first.json()?;
     // Somebody else's surroundings, and a store of their own.
@@ -92,7 +92,7 @@ pub fn old_docker_installs(world: &World) -> anyhow::Result<()> {
     let build = by_docker(docker.host(), project.image(world.base()?)).path_first(&old);
     let build = build.args(["--load", "--output", &archive]).run()?;
     build.says(&["into docker, which has its base"])?;
-    ensure!(!build.stderr.contains("once more"), "docker was given the base twice:\n{}", build.stderr);
+    ensure!(!build.stderr.contains("sending all of it"), "docker was given the base twice:\n{}", build.stderr);
     let calls = read(&old.join("calls"))?;
     for call in ["load", "run", "create", "start", "export", "rm", "rmi"] {
         ensure!(calls.lines().any(|one| one == call), "`docker {call}` was not called:\n{calls}");

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, ensure};
-use oci_image::{Store, is_within};
+use oci_image::{Lock, Store, is_within};
 
 use super::{
     CannKey, Installed, LATEST, ROOTS, cached,
@@ -24,6 +24,7 @@ use crate::{
         containers::{Containers, tail},
     },
     terminal::{
+        machine::free_space,
         progress::{self, Progress, Step},
         report::{self, WithHint},
     },
@@ -36,7 +37,14 @@ pub struct Installer<'a> {
     pub interpreter: &'a str,
 }
 
-/// Installs CANN, unless another run has done so in the meantime. The engine has the base as long as the containers are kept.
+/// What the engine has as long as this is kept: the container, and the base under a name that other runs would use too.
+pub struct Kept {
+    // Dropped in this order: the name is free before its lock is.
+    _containers: Containers,
+    _lock: Lock,
+}
+
+/// Installs CANN, unless another run has done so in the meantime.
 pub fn install(
     store: &Store,
     key: &CannKey<'_>,
@@ -44,12 +52,14 @@ pub fn install(
     opened: &OpenImage,
     program: &'static str,
     progress: &Progress,
-) -> anyhow::Result<(Installed, Option<Containers>)> {
+) -> anyhow::Result<(Installed, Option<Kept>)> {
     let started = Instant::now();
-    let _lock = store.lock("cann")?;
+    let lock = store.lock("cann")?;
     if let Some(installed) = cached(store, key)? {
         return Ok((installed, None));
     }
+    let size = installer.path.metadata().map_or(0, |metadata| metadata.len());
+    check_disks(store.root(), engine::storage(program).as_deref(), size, opened.base.size(), free_space)?;
     let base_name = format!("localhost/fmtk-base:{}", engine::here(store));
     let containers = Containers::new("cann", 1, Some(&base_name), 0, program, store, progress)?;
     progress.line(&format!("loading the base into {program}, for CANN's installer"));
@@ -74,7 +84,36 @@ pub fn install(
     let installed = Installed { layers, wheels, ..described(changes) };
     remember(store, key, &installed)?;
     progress.line(&format!("installed CANN in {}", progress::seconds(started.elapsed())));
-    Ok((installed, Some(containers)))
+    Ok((installed, Some(Kept { _containers: containers, _lock: lock })))
+}
+
+/// Refuses what would fill a disk after minutes. The store gets what is installed, in layers, and the engine that and the
+/// base. What is not known is no obstacle.
+fn check_disks(
+    store: &Path,
+    engine: Option<&Path>,
+    installer: u64,
+    base: u64,
+    free: impl Fn(&Path) -> Option<u64>,
+) -> anyhow::Result<()> {
+    let of_engine = base.saturating_mul(3).saturating_add(installer.saturating_mul(4));
+    for (folder, needed, other) in [
+        (Some(store), installer.saturating_mul(3), "name another folder with `--store DIR`"),
+        (engine, of_engine, "choose the other engine with `--engine`"),
+    ] {
+        if let Some(folder) = folder
+            && let Some(free) = free(folder)
+            && free < needed
+        {
+            let [free, needed] = [free, needed].map(progress::bytes);
+            return Err(anyhow!(
+                "`{}` has {free} of free disk space, and CANN's installation takes up to {needed} there",
+                folder.display()
+            ))
+            .hint(format!("free disk space there, or {other}"));
+        }
+    }
+    Ok(())
 }
 
 /// Creates the container, and gives the command line that it will run.
@@ -124,7 +163,7 @@ fn run(store: &Store, containers: &Containers, command: &str, progress: &Progres
     }
     let said = tail(&path, TAIL).with_context(|| format!("failed to read `{}`", path.display()))?;
     Err(anyhow!("CANN's installer ended with {status}{}", explained(&said, command))).hint(format!(
-        "all that it said is in `{}`; where it asks for a user HwHiAiUser: `--set cann.user=true`",
+        "its whole output is in `{}`; where it asks for a user HwHiAiUser: `--set cann.user=true`",
         path.display()
     ))
 }
@@ -146,12 +185,10 @@ fn explained(said: &str, command: &str) -> String {
             .any(|word| line.contains(word))
     };
     let decisive = lines.iter().find(is_marked).or_else(|| lines.iter().rev().find(is_like_one)).or(lines.last());
-    let last = match decisive {
-        None => return format!(" and said nothing\nit was run in a container of the base:\n    {command}"),
-        Some(_) => lines[lines.len().saturating_sub(20)..].join("\n    "),
-    };
-    let decisive = decisive.map(|line| format!(": {}", line.trim_start())).unwrap_or_default();
-    format!("{decisive}\nit was run in a container of the base:\n    {command}\nit said last:\n    {last}")
+    let run = format!("it was run in a container of the base:\n    {command}");
+    let Some(decisive) = decisive else { return format!(" and said nothing\n{run}") };
+    let last = lines[lines.len().saturating_sub(20)..].join("\n    ");
+    format!(": {}\n{run}\nit said last:\n    {last}", decisive.trim_start())
 }
 
 /// Streams the container's files through `consume`.
@@ -212,6 +249,30 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+
+    #[test]
+    fn a_disk_that_is_too_small_is_told_before_anything_is_run() {
+        let (store, engine) = (Path::new("/store"), Path::new("/engine"));
+        let said = |of_store, of_engine, engine| {
+            let free = |folder: &Path| if folder == store { of_store } else { of_engine };
+            let checked = check_disks(store, engine, 1_000_000_000, 5_000_000_000, free);
+            checked.map_err(|error| report::render(&error)).err().unwrap_or_default()
+        };
+        let (store_needs, engine_needs) = (Some(3_000_000_000), Some(19_000_000_000));
+        assert_eq!(said(store_needs, engine_needs, Some(engine)), "");
+        // An engine elsewhere, or a folder that is not known.
+        assert_eq!(said(store_needs, Some(0), None) + &said(None, None, Some(engine)), "");
+        expect![[r#"
+            error: `/store` has 3.0 GB of free disk space, and CANN's installation takes up to 3.0 GB there
+            hint: free disk space there, or name another folder with `--store DIR`
+            error: `/engine` has 2.0 GB of free disk space, and CANN's installation takes up to 19.0 GB there
+            hint: free disk space there, or choose the other engine with `--engine`
+        "#]]
+        .assert_eq(
+            &(said(Some(2_999_999_999), engine_needs, Some(engine))
+                + &said(store_needs, Some(2_000_000_000), Some(engine))),
+        );
+    }
 
     #[test]
     fn a_failing_installer_is_told_with_the_line_that_decides_and_what_was_run() {

@@ -7,7 +7,12 @@ mod guard;
 mod load;
 mod probe;
 
-use std::{env, path::Path, process::ExitStatus, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use oci_image::{Digest, Store};
@@ -71,6 +76,16 @@ pub fn program_within(choice: Engine, limit: Duration) -> anyhow::Result<&'stati
             Err(unusable(answer, "neither a docker daemon answers nor can podman be run"))
                 .hint("install podman or docker; `--load` can be replaced by `--output docker-archive:FILE`, CANN's installer has to be run")
         }
+    }
+}
+
+/// Where the engine keeps its images and containers, if it says so: a folder of this machine, or of its own where it runs
+/// elsewhere.
+pub fn storage(program: &'static str) -> Option<PathBuf> {
+    let format = if program == "docker" { "{{.DockerRootDir}}" } else { "{{.Store.GraphRoot}}" };
+    match ask(&EngineCommand::plain(program), &["info", "--format", format]) {
+        Ok(Answer::Said(folder)) if !folder.is_empty() => Some(folder.into()),
+        _ => None,
     }
 }
 

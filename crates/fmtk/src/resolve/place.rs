@@ -38,7 +38,7 @@ pub fn store(flag: Option<&Path>, progress: &Progress) -> anyhow::Result<Store> 
     let (progress, told) = (progress.clone(), AtomicU32::new(process::id()));
     Ok(store.telling(move |holder| {
         let other = holder.map_or("another process".to_owned(), |id| format!("process {id}"));
-        let text = format!("waiting for {other}, which works on the same in this store");
+        let text = format!("waiting for {other}, which is doing the same work in this store");
         let id = holder.unwrap_or(0);
         if id != process::id() && told.swap(id, Ordering::Relaxed) != id {
             progress.line(&text);

@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, getpgid, getpgrp, kill_process};
 static LAST: Mutex<Vec<Arc<dyn Fn() + Send + Sync>>> = Mutex::new(Vec::new());
 /// Whether a signal came.
 static PENDING: AtomicBool = AtomicBool::new(false);
-/// Where the handler writes the signal's number.
+/// Where the handler writes the signal's number, and whether the terminal sent it.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
 /// Has this done before the end, what was asked for last first. It may have been done by then.
@@ -25,26 +25,31 @@ pub fn before_end(work: Arc<dyn Fn() + Send + Sync>) {
     LAST.lock().unwrap_or_else(PoisonError::into_inner).push(work);
 }
 
-/// From now on SIGINT, SIGTERM and SIGHUP end the program by way of [`before_end`], which begins with `say`. The second of a kind ends it at once. One that is ignored, as in the background of a script or below `nohup`, stays so.
+/// From now on SIGINT, SIGTERM and SIGHUP end the program by way of [`before_end`], after `say`. The second of a kind ends
+/// it at once. One that is ignored, as in the background of a script or below `nohup`, stays so.
 pub fn watch(say: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let (mut reader, writer) = io::pipe()?;
     // Kept open to the end, as the handler may come at any time.
     PIPE.store(writer.into_raw_fd(), Ordering::Relaxed);
     thread::Builder::new().spawn(move || {
-        let mut signal = [0];
-        if reader.read_exact(&mut signal).is_ok() {
+        let mut noted = [0; 2];
+        if reader.read_exact(&mut noted).is_ok() {
+            let signal = i32::from(noted[0]);
             say();
-            pass_on(i32::from(signal[0]));
+            // Twice would mean to end at once, to pip too, which has files of its own to remove.
+            if noted[1] == 0 {
+                pass_on(signal);
+            }
             let last = std::mem::take(&mut *LAST.lock().unwrap_or_else(PoisonError::into_inner));
             last.iter().rev().for_each(|work| work());
-            raise(i32::from(signal[0]));
+            raise(signal);
         }
     })?;
     [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().try_for_each(handle)
 }
 
-/// Ends the programs of our process group that we have started: a terminal would have done so, and engines hold on to a
-/// container that they export. Those with a group of their own are left to [`before_end`].
+/// Ends the programs of our process group that we have started, as a terminal does: engines hold on to a container that
+/// they export. Those with a group of their own are left to [`before_end`].
 fn pass_on(signal: i32) {
     let (Some(signal), own) = (Signal::from_named_raw(signal), getpgrp()) else { return };
     for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
@@ -65,9 +70,12 @@ pub fn wait_if_pending() {
     }
 }
 
-extern "C" fn note(signal: libc::c_int) {
+#[allow(unsafe_code)]
+extern "C" fn note(signal: libc::c_int, info: *const libc::siginfo_t, _: *const libc::c_void) {
     PENDING.store(true, Ordering::Relaxed);
-    write(PIPE.load(Ordering::Relaxed), &[signal as u8]);
+    // SAFETY: the kernel gives a handler with SA_SIGINFO a valid one.
+    let is_of_terminal = unsafe { (*info).si_code } == libc::SI_KERNEL;
+    write(PIPE.load(Ordering::Relaxed), &[signal as u8, u8::from(is_of_terminal)]);
 }
 
 /// All that the handler calls, and async-signal-safe; what it interrupts finds its `errno` again.
@@ -83,7 +91,7 @@ fn write(pipe: libc::c_int, bytes: &[u8]) {
 
 #[allow(unsafe_code)]
 fn handle(signal: libc::c_int) -> io::Result<()> {
-    // SAFETY: all zeros are a valid `sigaction`; the pointers are valid for the calls, and the handler takes a number.
+    // SAFETY: all zeros are a valid `sigaction`; the pointers are valid for the calls, and the handler is one for SA_SIGINFO.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         let mut old: libc::sigaction = std::mem::zeroed();
@@ -95,7 +103,7 @@ fn handle(signal: libc::c_int) -> io::Result<()> {
         }
         action.sa_sigaction = note as *const () as libc::sighandler_t;
         // Calls that it comes into go on, and the second one does what the system does by itself.
-        action.sa_flags = libc::SA_RESTART | libc::SA_RESETHAND;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_RESETHAND;
         match libc::sigaction(signal, &raw const action, std::ptr::null_mut()) {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),

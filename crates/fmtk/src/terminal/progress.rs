@@ -74,9 +74,13 @@ impl Progress {
 
     /// The last line of all; a terminal shows `^C` before it.
     pub fn last_line(&self, text: &str) {
-        self.0.lock().drawn = self.0.live;
-        self.line(text);
-        self.0.lock().ended = true;
+        let mut drawing = self.0.lock();
+        if !self.0.quiet {
+            drawing.drawn = self.0.live;
+            drawing.clear();
+            drawing.write(&format!("{text}\n"));
+        }
+        drawing.ended = true;
     }
 
     /// Something the user should know; shown with `--quiet` too.
@@ -109,7 +113,8 @@ impl Progress {
         if !screen.quiet {
             let (screen, work) = (screen.clone(), work.clone());
             let pause = if screen.live { REDRAW } else { REPEAT };
-            thread::spawn(move || {
+            // Without a thread nothing is shown, and the work goes on.
+            let _ = thread::Builder::new().spawn(move || {
                 while ended.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                     screen.show(&work);
                 }

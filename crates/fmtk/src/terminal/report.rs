@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow};
 
 use super::{
-    hints, interrupt,
+    hints,
     style::{self, Look, Paint},
 };
 
@@ -236,8 +236,6 @@ pub fn exit(error: &anyhow::Error) -> Exit {
 
 /// Prints the error to stderr and gives the process's exit code.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
-    // Programs that ctrl-C has ended too are no failure of ours.
-    interrupt::wait_if_pending();
     // A closed stderr must not hide the exit code.
     let _ = stderr().lock().write_all(painted(error, style::for_stderr).as_bytes());
     ExitCode::from(exit(error) as u8)

@@ -1,9 +1,9 @@
 //! The image to be tried: one of the store, which is loaded where the engine lacks it, or one that the engine has.
 
+use std::path::Path;
+
 use anyhow::{Context, anyhow, bail};
 use oci_image::Store;
-
-use std::path::Path;
 
 use crate::{
     engine::{self, Answer, EngineCommand},

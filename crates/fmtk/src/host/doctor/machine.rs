@@ -16,7 +16,7 @@ use crate::{
     options::Engine,
     recipe::CANN,
     resolve::{inputs, place, tools::TARGET},
-    terminal::progress,
+    terminal::{machine::free_space, progress},
 };
 
 /// For the answer of an engine: with docker silent, podman still has time for its own.
@@ -98,8 +98,7 @@ pub fn disk(patient: &Patient) -> Vec<Finding> {
     let folders = inputs::folders(&patient.args.recipe());
     let packages = size_of(&folders.vendor) + size_of(&folders.pypi);
     let needed = (3 * packages).max(1_000_000_000);
-    // Bytes that a user may still write.
-    let Ok(free) = rustix::fs::statvfs(root).map(|found| found.f_bavail * found.f_frsize) else {
+    let Some(free) = free_space(root) else {
         return vec![Finding::new(State::Unknown, "the free disk space is not known")];
     };
     let [free_bytes, needed_bytes] = [free, needed].map(progress::bytes);

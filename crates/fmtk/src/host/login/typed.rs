@@ -1,12 +1,18 @@
 //! What comes in on stdin. On a terminal it is asked for, one line, and not shown.
 
-use std::io::{BufRead, IsTerminal, Read, Write, stderr, stdin};
+use std::{
+    io::{BufRead, IsTerminal, Read, Write, stderr, stdin},
+    sync::Arc,
+};
 
 use anyhow::{Context, anyhow, ensure};
 use registry::Secret;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::{
+    process::getpgrp,
+    termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr},
+};
 
-use crate::terminal::report::WithHint;
+use crate::terminal::{interrupt, report::WithHint};
 
 /// 64 KiB: more than any key with prose around it.
 const LIMIT: u64 = 64 << 10;
@@ -49,7 +55,7 @@ fn one_line(text: &str, what: &str) -> anyhow::Result<Secret> {
     Ok(Secret::new(text))
 }
 
-/// A terminal that does not show what is typed, until this is dropped.
+/// A terminal that does not show what is typed, until this is dropped or the program is interrupted.
 struct Quiet(Termios);
 
 impl Quiet {
@@ -58,20 +64,88 @@ impl Quiet {
         let old = tcgetattr(stdin()).ok()?;
         let mut quiet = old.clone();
         quiet.local_modes.remove(LocalModes::ECHO);
+        let before = old.clone();
+        interrupt::before_end(Arc::new(move || {
+            // In the background it would be stopped instead, and the shell has the terminal.
+            if tcgetpgrp(stdin()) == Ok(getpgrp()) {
+                show(&before);
+            }
+        }));
         tcsetattr(stdin(), OptionalActions::Now, &quiet).ok().map(|()| Self(old))
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        // Nothing more can be done about a terminal that does not take its own modes.
-        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
+        show(&self.0);
     }
+}
+
+fn show(modes: &Termios) {
+    // Nothing more can be done about a terminal that does not take its own modes.
+    let _ = tcsetattr(stdin(), OptionalActions::Now, modes);
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        env,
+        ffi::OsStr,
+        fs::File,
+        os::unix::{ffi::OsStrExt, fs::OpenOptionsExt, process::ExitStatusExt},
+        process::{Command, Stdio},
+        thread,
+        time::{Duration, Instant},
+    };
+
+    use rustix::{
+        process::{ioctl_tiocsctty, setsid},
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    };
+
     use super::*;
+
+    const ASKS: &str = "host::login::typed::tests::asks_at_its_terminal";
+    const VARIABLE: &str = "FMTK_TEST_ASKS";
+
+    /// Runs as the child of the test below.
+    #[test]
+    fn asks_at_its_terminal() {
+        if env::var_os(VARIABLE).is_some() {
+            setsid().unwrap();
+            ioctl_tiocsctty(stdin()).unwrap();
+            interrupt::watch(|| ()).unwrap();
+            drop(text("a key"));
+        }
+    }
+
+    #[test]
+    fn a_terminal_shows_what_is_typed_after_an_interruption() {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let mut options = File::options();
+        let own = options.read(true).write(true).custom_flags(libc::O_NOCTTY).open(OsStr::from_bytes(name.as_bytes()));
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", ASKS, "--nocapture"])
+            .env(VARIABLE, "")
+            .stdin(own.unwrap())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let shows = || tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while shows() && Instant::now() < deadline {
+            thread::yield_now();
+        }
+        assert!(!shows());
+        // SIGINT may be ignored in the background of a script.
+        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+        assert!(shows());
+    }
 
     #[test]
     fn a_secret_is_one_line_and_keeps_its_blanks() {
