@@ -98,7 +98,8 @@ impl Store {
         Ok(Self { root: root.to_owned(), waiting: None })
     }
 
-    /// The store, which tells of the process that it waits for, as far as it is known, when it begins to; what `tell` gives is kept until that has an end.
+    /// The store with `tell` called whenever it begins to wait for another process, whose number it may know. What `tell`
+    /// gives is dropped when the wait is over.
     pub fn telling(self, tell: impl Fn(Option<u32>) -> Box<dyn Any> + Send + Sync + 'static) -> Self {
         Self { waiting: Some(Waiting(Arc::new(tell))), ..self }
     }
