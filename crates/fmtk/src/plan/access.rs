@@ -87,7 +87,8 @@ fn closed<'a>(known: &'a ParentDirs, path: &str, searched: bool, runner: &Runner
 /// What has to be said of the image's folders. `known` are all of them.
 pub(super) fn check(inputs: &Inputs<'_>, known: &ParentDirs, problems: &mut Problems, warnings: &mut Vec<String>) {
     let user = &inputs.recipe.user;
-    let (own, other) = (Runner::of_image(inputs), Runner::of_image(inputs).of_pool());
+    let own = Runner::of_image(inputs);
+    let other = own.of_pool();
     let mut said = BTreeSet::new();
     for (path, searched) in needed(inputs, known) {
         if let Some((folder, attr)) = closed(known, &path, searched, &own) {
