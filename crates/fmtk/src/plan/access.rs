@@ -36,8 +36,9 @@ impl Runner {
         };
         let owner = inputs.recipe.layout.owner;
         let joined = groups.iter().filter(|group| known.is_some_and(|user| group.members.contains(&user.name)));
+        let root = || (name == "root").then_some(0);
         Self {
-            uid: Some(name.parse().ok().or(known.map(|user| user.uid)).unwrap_or(owner.uid)),
+            uid: Some(name.parse().ok().or(known.map(|user| user.uid)).or_else(root).unwrap_or(owner.uid)),
             gids: [gid.unwrap_or(owner.gid)].into_iter().chain(joined.map(|group| group.gid)).collect(),
         }
     }
