@@ -28,12 +28,12 @@ impl Digest {
 
     /// The 64 hex digits without the algorithm.
     pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0)
     }
 
     /// The first 12 hex digits, as people read them.
     pub fn short(&self) -> String {
-        self.hex()[..12].to_owned()
+        hex(&self.0[..6])
     }
 
     pub(crate) fn read(text: &str) -> Result<Self, Broken> {
@@ -62,4 +62,8 @@ impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

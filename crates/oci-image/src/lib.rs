@@ -18,9 +18,7 @@ mod recompress;
 mod store;
 mod unpack;
 
-pub use archive::{
-    ArchiveSource, ImportedSource, InPlace, StreamError, import, imported, open_archive, stream_archive, write_archive,
-};
+pub use archive::{ImportedSource, StreamError, import, imported, open_archive, stream_archive, write_archive};
 pub use assemble::{AssembleError, Image, MAX_LAYERS, NewLayer, assemble};
 pub use base::{Base, BaseError};
 pub use base_index::{BaseIndex, Distribution, Group, IndexError, IndexedFile, Interpreter, NotRecorded, User};

@@ -36,8 +36,9 @@ impl Runner {
         };
         let owner = inputs.recipe.layout.owner;
         let joined = groups.iter().filter(|group| known.is_some_and(|user| group.members.contains(&user.name)));
+        let root = || (name == "root").then_some(0);
         Self {
-            uid: Some(name.parse().ok().or(known.map(|user| user.uid)).unwrap_or(owner.uid)),
+            uid: Some(name.parse().ok().or(known.map(|user| user.uid)).or_else(root).unwrap_or(owner.uid)),
             gids: [gid.unwrap_or(owner.gid)].into_iter().chain(joined.map(|group| group.gid)).collect(),
         }
     }
@@ -87,7 +88,8 @@ fn closed<'a>(known: &'a ParentDirs, path: &str, searched: bool, runner: &Runner
 /// What has to be said of the image's folders. `known` are all of them.
 pub(super) fn check(inputs: &Inputs<'_>, known: &ParentDirs, problems: &mut Problems, warnings: &mut Vec<String>) {
     let user = &inputs.recipe.user;
-    let (own, other) = (Runner::of_image(inputs), Runner::of_image(inputs).of_pool());
+    let own = Runner::of_image(inputs);
+    let other = own.of_pool();
     let mut said = BTreeSet::new();
     for (path, searched) in needed(inputs, known) {
         if let Some((folder, attr)) = closed(known, &path, searched, &own) {

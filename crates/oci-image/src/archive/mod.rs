@@ -7,5 +7,5 @@ mod open;
 mod write;
 
 pub use import::{ImportedSource, import, imported};
-pub use open::{ArchiveSource, InPlace, open_archive};
+pub use open::open_archive;
 pub use write::{StreamError, stream_archive, write_archive};

@@ -12,7 +12,7 @@ use lzma_rust2::XzReader;
 
 use super::{
     docker,
-    import::{ImportedSource, import, imported},
+    import::{import, imported},
     members::{Members, refused},
 };
 use crate::{
@@ -33,32 +33,13 @@ struct Extent {
     size: u64,
 }
 
-/// The blobs of an archive.
-#[derive(Debug, Clone)]
-pub enum ArchiveSource {
-    /// They are read where they lie in the file.
-    InPlace(InPlace),
-    /// The file is compressed as a whole, and the store has them.
-    Taken(ImportedSource),
-}
-
-/// The blobs of an archive that is not compressed, and where they lie.
-#[derive(Debug, Clone)]
-pub struct InPlace {
+/// The blobs of an archive that is not compressed as a whole, and where they lie.
+struct ArchiveSource {
     path: PathBuf,
     blobs: BTreeMap<Digest, Extent>,
 }
 
 impl BlobSource for ArchiveSource {
-    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
-        match self {
-            Self::InPlace(archive) => archive.open(blob),
-            Self::Taken(taken) => taken.open(blob),
-        }
-    }
-}
-
-impl BlobSource for InPlace {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
         let missing = || format!("`{}` has no blob {}", self.path.display(), blob.digest);
         let extent = *self.blobs.get(&blob.digest).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, missing()))?;
@@ -96,18 +77,22 @@ fn decompressed(file: &File) -> io::Result<Option<Box<dyn Read>>> {
 /// in a tar archive. The contents of layers are not read, except that compressed ones without a digest are hashed,
 /// once, remembered in `store`. An archive that is compressed as a whole can't be read at any place: it is taken into
 /// the store, once, as one that an engine streams.
-pub fn open_archive(store: &Store, path: &Path, platform: &Platform) -> Result<(Base, ArchiveSource), BaseError> {
+pub fn open_archive(
+    store: &Store,
+    path: &Path,
+    platform: &Platform,
+) -> Result<(Base, Box<dyn BlobSource + Send + Sync>), BaseError> {
     let io_error = BaseError::io(path);
     let name = format!("docker-archive:{}", path.display());
     let mut file = open_regular(path).map_err(&io_error)?;
     if let Some(archive) = decompressed(&file).map_err(&io_error)? {
         let size = file.metadata().map_err(&io_error)?.len();
         let id = remembered_digest(store, path, Extent { offset: 0, size })?;
-        let image = match imported(store, &name, &id, platform)? {
+        let (base, source) = match imported(store, &name, &id, platform)? {
             Some(image) => image,
             None => import(store, &name, &id, archive, platform)?,
         };
-        return Ok((image.0, ArchiveSource::Taken(image.1)));
+        return Ok((base, Box::new(source)));
     }
     file.rewind().map_err(&io_error)?;
     let extent = |offset, size| Ok(Extent { offset, size });
@@ -125,9 +110,9 @@ pub fn open_archive(store: &Store, path: &Path, platform: &Platform) -> Result<(
     if members.is_layout() {
         let blob = |(hex, extent): (&str, &Extent)| Some((format!("sha256:{hex}").parse().ok()?, *extent));
         let blobs = members.below("blobs/sha256/").filter_map(blob).collect();
-        let source = ArchiveSource::InPlace(InPlace { path: path.to_owned(), blobs });
+        let source = ArchiveSource { path: path.to_owned(), blobs };
         let base = image_in(&read("index.json", MAX_MANIFEST)?, &name, path, None, platform, &source)?;
-        return Ok((base, source));
+        return Ok((base, Box::new(source)));
     }
     let mut blobs = BTreeMap::new();
     // An uncompressed layer's digest is its diff id, which whoever reads it checks.
@@ -142,7 +127,7 @@ pub fn open_archive(store: &Store, path: &Path, platform: &Platform) -> Result<(
     };
     let base = docker::image(&name, path, &members, read, layer)?;
     base.require(platform)?;
-    Ok((base, ArchiveSource::InPlace(InPlace { path: path.to_owned(), blobs })))
+    Ok((base, Box::new(ArchiveSource { path: path.to_owned(), blobs })))
 }
 
 /// SHA-256 of a file in the archive, computed once as long as the archive's time and length stay the same.

@@ -60,10 +60,10 @@ fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Optio
     if name.starts_with('~') {
         return None;
     }
-    // Without metadata it is a remnant too: neither Python nor pip knows its name.
+    // A folder without metadata is a remnant too. A link to them, and a hard link to a cache, are not read.
     let (metadata, listed) = match kind {
-        Kind::File(Some(fact)) => (&fact.content, None),
-        Kind::Dir(dir) if name.ends_with(".egg") => (dir.dir("EGG-INFO")?.content("PKG-INFO")?, None),
+        Kind::File(Some(fact)) => (Some(&fact.content), None),
+        Kind::Dir(dir) if name.ends_with(".egg") => (metadata(dir.dir("EGG-INFO")?)?, None),
         Kind::Dir(info) => {
             let folder = format!("{site}/{name}");
             // RECORD's paths begin at the folder that holds `*.dist-info`, those of setuptools inside `*.egg-info`.
@@ -73,7 +73,7 @@ fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Optio
                 paths.extend(info.children.keys().map(|file| format!("{folder}/{file}")));
                 paths
             };
-            (info.content("METADATA").or_else(|| info.content("PKG-INFO"))?, listed.map(whole))
+            (metadata(info)?, listed.map(whole))
         }
         _ => return None,
     };
@@ -83,12 +83,17 @@ fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Optio
         Some((name.to_owned(), rest.split("-py").next().unwrap_or(rest).to_owned()))
     };
     let (name, version) = match metadata {
-        Content::Metadata(Some(both)) => both.clone(),
+        Some(Content::Metadata(Some(both))) => both.clone(),
         _ => by_name()?,
     };
     let key = key(&name);
     let listed = conda.complete(&key, listed);
     Some((Distribution { name, version, key, location: format!("/{site}"), removal: None }, listed))
+}
+
+/// What was read of the metadata in this folder, where it has any.
+fn metadata(info: &Dir) -> Option<Option<&Content>> {
+    ["METADATA", "PKG-INFO"].into_iter().find(|name| info.children.contains_key(*name)).map(|name| info.content(name))
 }
 
 fn listed(info: &Dir, name: &str, from: &str) -> Listed {

@@ -15,11 +15,11 @@ mod tree;
 
 use std::collections::BTreeMap;
 
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Attr, Base, BlobSource, Compression, Digest, ParentDirs, Platform, Store, StoreError, UnpackError, is_within,
-    paths::split_name,
 };
 
 pub use distributions::Distribution;
@@ -27,7 +27,7 @@ pub use python::Interpreter;
 pub use system::{Group, User};
 
 /// Raised whenever the index comes to hold something else.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// The kind of its records in the store.
 const RECORDS: &str = "base-index";
 
@@ -51,7 +51,8 @@ pub struct BaseIndex {
     pub dirs: ParentDirs,
     /// Every symbolic link that leads to a folder, with where that really is.
     pub links: BTreeMap<String, String>,
-    /// All that is no folder: lines of a folder's absolute path, each above those with the names of what is in it.
+    /// The path of everything that is not a folder, each as 12 digits of its SHA-256: written out they would be most of
+    /// the index.
     names: String,
     /// The lines of `/etc/passwd`.
     pub users: Vec<User>,
@@ -190,17 +191,10 @@ impl BaseIndex {
         self.dirs.iter().filter(|(path, _)| !gone(path)).map(|(path, attr)| (path.clone(), *attr)).collect()
     }
 
-    /// Whether something that is no folder lies at exactly this absolute path.
+    /// Whether something that is not a folder lies at exactly this absolute path.
     pub fn has_file(&self, path: &str) -> bool {
-        let (folder, name) = split_name(path);
-        let mut inside = false;
-        self.names.lines().any(|line| {
-            if line.starts_with('/') {
-                inside = line.trim_end_matches('/') == folder;
-                return false;
-            }
-            inside && line == name
-        })
+        let name = Digest::of(path).short();
+        memmem::find_iter(self.names.as_bytes(), &name).any(|at| at % name.len() == 0)
     }
 
     /// The user of this name.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Attr, Base, BlobSource, Digest, Entry, EntryKind, LayerStream, ParentDirs, Store, StoreError, TarReader,
-    UnpackError, paths::split_name, read_layer,
+    UnpackError, read_layer,
 };
 
 /// Reads every layer and puts together what is known of the base then.
@@ -103,27 +103,22 @@ struct Walked {
 fn walked(tree: &Tree) -> Walked {
     let mut dirs = ParentDirs::from([("/".to_owned(), tree.root.attr)]);
     let (mut links, mut names, mut setid) = (Vec::new(), String::new(), BTreeMap::new());
-    let mut last = None;
     tree.walk(&mut |path, kind| {
         // Nobody's layer goes into a folder with such a name, and the index keeps a line for each.
         if path.contains(['\n', '\r']) {
             return;
         }
-        let (folder, name) = split_name(path);
+        let absolute = format!("/{path}");
         match kind {
             Kind::Dir(dir) => {
-                dirs.insert(format!("/{path}"), dir.attr);
+                dirs.insert(absolute, dir.attr);
                 return;
             }
             Kind::Link(_) => links.push(path.to_owned()),
-            Kind::File(Some(fact)) if is_setid(&fact.attr) => drop(setid.insert(format!("/{path}"), fact.attr)),
+            Kind::File(Some(fact)) if is_setid(&fact.attr) => drop(setid.insert(absolute.clone(), fact.attr)),
             Kind::File(_) => {}
         }
-        if last.as_deref() != Some(folder) {
-            names.extend(["/", folder, "\n"]);
-            last = Some(folder.to_owned());
-        }
-        names.extend([name, "\n"]);
+        names.push_str(&Digest::of(absolute).short());
     });
     let to_folder = |path: String| Some((format!("/{path}"), format!("/{}", tree.dir(&path)?.0)));
     Walked { dirs, links: links.into_iter().filter_map(to_folder).collect(), names, setid }

@@ -234,6 +234,10 @@ fn a_removal_takes_what_is_a_distributions_own() {
     let mut entries: Vec<Made<'_>> = files.iter().map(|(path, text)| File(path, text.as_bytes())).collect();
     let broken = format!("{SITE}/broken-9.dist-info/METADATA");
     entries.push(File(&broken, b"\xff"));
+    // uv links what it installs with its cache, of which nothing is read.
+    let cache = "opt/env/cache/metadata";
+    let [hard, soft] = ["hard-3", "soft-4"].map(|name| format!("{SITE}/{name}.dist-info/METADATA"));
+    entries.extend([File(cache, b"Name: linked\n"), Hard(&hard, cache), Link(&soft, "/opt/env/cache/metadata")]);
     let old = format!("{SITE}/replaced-1.dist-info/METADATA");
     entries.push(File(&old, b"Name: replaced\nVersion: 1\n"));
     let second = format!("{SITE}/replaced-1.dist-info");

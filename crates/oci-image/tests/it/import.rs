@@ -100,7 +100,7 @@ fn an_archive_that_is_compressed_as_a_whole_is_read_as_it_is() {
         fs::write(&file, packed).unwrap();
         let (base, source) = open_archive(&store, &file, &arm64()).unwrap();
         assert_eq!(base, plain);
-        assert_eq!(contents(&source, &base), layers);
+        assert_eq!(contents(&*source, &base), layers);
         assert_eq!(open_archive(&store, &file, &arm64()).unwrap().0, plain);
     }
 }

@@ -56,7 +56,7 @@ pub fn open(
                 let layout = || format!("is it an OCI image layout? That is `oci:{}`", file.display());
                 report::hinted_if(refused(error), file.is_dir().then(layout))
             })?;
-            Ok(OpenImage { base, source: Box::new(source) })
+            Ok(OpenImage { base, source })
         }
         ImageRef::Registry(reference) => pulled(reference, args, registry, &platform),
         ImageRef::Engine { program, name } => {

@@ -6,7 +6,7 @@ mod package;
 use std::{iter, path::Path};
 
 use anyhow::anyhow;
-use oci_image::{ImageConfig, Store};
+use oci_image::{Base, Digest, ImageConfig, Store};
 use serde_json::{Value, json};
 
 use crate::{
@@ -106,12 +106,18 @@ fn elsewhere(args: &InspectArgs, recipe: &Recipe, store: &Store, progress: &Prog
         image::image(&reference.to_string(), &base.manifest_digest, media_type, &base.config, &layers);
     rows.splice(1..1, base.names.iter().map(|name| ("name", name.clone())));
     json["names"] = base.names.clone().into();
-    // A layout's manifest is OCI's, and an archive has none: `push` sends another.
-    if let Some(digest) = base.digest_in(oci_image::Format::DockerV2).filter(|it| *it != base.manifest_digest) {
+    if let Some(digest) = pushed(&reference, &base) {
         rows.insert(base.names.len() + 2, ("pushed", format!("{digest} (as Docker's manifest)")));
         json["docker_digest"] = json!(digest);
     }
     Ok((rows, json))
+}
+
+/// The digest that `push` gives an image, where it has another here: a layout's manifest is OCI's, and an archive has
+/// none. What a registry has was pushed already.
+fn pushed(reference: &ImageRef, base: &Base) -> Option<Digest> {
+    let is_local = !matches!(reference, ImageRef::Registry(_));
+    base.digest_in(oci_image::Format::DockerV2).filter(|digest| is_local && *digest != base.manifest_digest)
 }
 
 #[cfg(test)]
@@ -155,5 +161,23 @@ mod tests {
         for other in ["docker-archive:missing.tar", "registry.example/a/b.tar:1", "podman:a", "a/b"] {
             assert_eq!(guessed(other), None, "{other}");
         }
+    }
+    /// Docker indents what it pushes, so that its digest is not the one that we would have made.
+    #[test]
+    fn an_image_of_a_registry_is_not_said_to_be_pushed_under_another_digest() {
+        let config = json!({ "os": "linux", "architecture": "arm64", "rootfs": { "diff_ids": [] } }).to_string();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "config": {
+                "mediaType": "application/vnd.docker.container.image.v1+json",
+                "digest": Digest::of(&config),
+                "size": config.len(),
+            },
+            "layers": [],
+        });
+        let base = Base::new("base", format!("{manifest:#}").as_bytes(), None, config.into_bytes()).unwrap();
+        let known = |reference: &str| pushed(&reference.parse().unwrap(), &base).is_some();
+        assert!(known("oci:layout") && known("docker-archive:image.tar") && !known("registry.example/a/b:1"));
     }
 }
