@@ -84,7 +84,7 @@ fn fetched(project: &Project<'_>) -> anyhow::Result<Vec<String>> {
 /// Writes the lock that `lock` would, which needs a base besides.
 fn lock(project: &Project<'_>, index: &Path) -> anyhow::Result<()> {
     let mut text =
-        "version = 1\n[pypi]\npython = '3.9'\nglibc = '2.28'\nrequirements = ['alpha']\nconstraints = ['beta<2']\n"
+        "version = 1\n[pypi]\npython = '3.9'\nglibc = '2.31'\nrequirements = ['alpha']\nconstraints = ['beta<2']\n"
             .to_owned();
     for file in [ALPHA, OLD] {
         let bytes = bytes(&index.join(file))?;
