@@ -25,5 +25,10 @@ pub fn script(shell: Shell, command: Command) -> String {
     let mut script = Vec::new();
     // A blank in the name would be one in zsh's patterns, and the script for bash loses subcommands of a name with a hyphen.
     generate(generator, &mut command.name(NAME), NAME, &mut script);
-    String::from_utf8_lossy(&script).into_owned() + hook
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if let Shell::Zsh = shell {
+        // A colon in the name of a value would end it.
+        script = script.replace(":KIND:PATH:", ":KIND\\:PATH:").replace(":HOST[:PORT]:", ":HOST[\\:PORT]:");
+    }
+    script + hook
 }

@@ -75,6 +75,8 @@ impl Wire {
         let (timeouts, sent) = (options.timeouts, Arc::<AtomicU64>::default());
         let fixed = options.ip.map(|ip| (host.name().to_owned(), ip));
         let config = Agent::config_builder()
+            // That of the environment otherwise. Each request names its own, and the one to a proxy has none.
+            .proxy(None)
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("fmtk/", env!("CARGO_PKG_VERSION")))

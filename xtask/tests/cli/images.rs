@@ -83,3 +83,15 @@ fn an_organisation_that_nobody_pushed_to_is_told_so() {
     "#]]
     .assert_eq(&said.replace(&fake.host(), "HOST"));
 }
+
+/// The HTTP client took the environment's proxy for the way to the proxy itself, and so on until the stack was full.
+#[test]
+fn a_proxy_of_the_environment_is_asked_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program(folder.path(), &["images", "--org", "o", "--registry", "reg.invalid:5000", "--insecure"]);
+    command.env_remove("NO_PROXY").env_remove("no_proxy").env("HTTP_PROXY", "http://127.0.0.1:1");
+    command.env("HTTPS_PROXY", "http://127.0.0.1:1");
+    let (code, _, said) = run(command);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("through the proxy `127.0.0.1:1`"), "{said}");
+}

@@ -99,7 +99,7 @@ fn an_image_that_may_not_be_the_one_meant_is_told_or_has_to_be_named() {
     assert_eq!(code, Some(2), "{said}");
     expect![[r#"
         error: the last image of `FOLDER/image.toml` was built with `--pkg 'my pkg'`
-        hint: if that is the one to push, name it: `cargo xtask push 20221109000000`; in the store, newest first: `TAG` (built with `--pkg 'my pkg'`)
+        hint: if that is the one to push, name it, as in `cargo xtask push 20221109000000`, with the same flags; in the store, newest first: `TAG` (built with `--pkg 'my pkg'`)
     "#]]
     .assert_eq(&said.replace(image.workspace().to_str().unwrap(), "FOLDER").replace(TAG, "TAG"));
     for name in [TAG, "20221109000000", &format!("fmtk-ma:{TAG}")] {

@@ -209,12 +209,6 @@ pub(super) fn files(
 ) {
     let places: BTreeSet<&str> = inputs.files.iter().map(|file| file.to.as_str()).collect();
     let of_wheel = |folder: &str| wheels.iter().any(|wheel| wheel.folders.contains(folder));
-    let whose = |to: &str| {
-        let real = folders::real(inputs, to);
-        let link = inputs.index.is_some_and(|index| index.links.contains_key(&real));
-        let of_base = (link || known.contains_key(&real)).then_some("the base");
-        of_base.or_else(|| of_wheel(&real).then_some("a wheel"))
-    };
     let mut ours = BTreeMap::new();
     for layer in above {
         let hint = match layer {
@@ -225,6 +219,14 @@ pub(super) fn files(
         };
         ours.extend(layer.paths().into_iter().map(|path| (path, hint.clone())));
     }
+    let below = |folder: &str| format!("{}/", folder.trim_end_matches('/'));
+    let of_fmtk = |folder: &str| ours.keys().any(|path: &String| path.starts_with(&below(folder)));
+    let whose = |to: &str| {
+        let real = folders::real(inputs, to);
+        let link = inputs.index.is_some_and(|index| index.links.contains_key(&real));
+        let of_base = (link || known.contains_key(&real)).then_some("the base");
+        of_base.or_else(|| of_wheel(&real).then_some("a wheel")).or_else(|| of_fmtk(&real).then_some("fmtk"))
+    };
     let file_of = |path: &str| {
         let of_wheel = || {
             wheels.iter().find(|wheel| wheel.has_file(path)).map(|wheel| format!("the wheel `{}`", wheel.facts.name))

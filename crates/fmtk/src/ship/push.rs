@@ -97,7 +97,7 @@ fn last_of_recipe(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow
         let message = format!("the last image of `{}` was built with `{}`", recipe.display(), record.arguments);
         let (newest, timestamp) = (record::newest(&record::all(store)?), record.timestamp);
         return Err(anyhow!(message))
-            .hint(format!("if that is the one to push, name it: `cargo xtask push {timestamp}`; {newest}"))
+            .hint(format!("if that is the one to push, name it, as in `cargo xtask push {timestamp}`, with the same flags; {newest}"))
             .input();
     }
     if record::newer_unfinished(store, &recipe)? {
