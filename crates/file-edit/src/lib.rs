@@ -14,5 +14,5 @@ pub use beside::replace;
 pub use diff::{name_in_diff, unified_diff};
 pub use error::EditError;
 pub use original::{Original, create};
-pub use printable::printable;
+pub use printable::{escaped, printable};
 pub use splice::{Splice, apply};

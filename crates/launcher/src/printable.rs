@@ -1,5 +1,7 @@
 //! Text as a terminal may have it: names, paths and variables in messages can't move its cursor, nor look like another line.
 
+use file_edit::escaped;
+
 /// A line: control characters are escaped, tabs stay.
 pub fn line(text: &str) -> String {
     escaped(text, &['\t'])
@@ -19,17 +21,6 @@ pub fn message(text: &str) -> String {
     let (first, rest) = text.split_once('\n').map_or((text.as_str(), None), |(first, rest)| (first, Some(rest)));
     let rest = rest.into_iter().flat_map(str::lines).map(indented);
     std::iter::once(first.to_owned()).chain(rest).collect::<Vec<_>>().join("\n")
-}
-
-fn escaped(text: &str, kept: &[char]) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter.is_control() && !kept.contains(&letter) {
-            true => escaped.extend(letter.escape_default()),
-            false => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Why there is no table, or no place in it.
 
+use file_edit::printable;
+
 /// Why something is not so. Displayed as a sentence, of several lines where there are several faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -22,9 +24,6 @@ impl Error {
 /// Foreign text for a message: in backticks, on one line, control characters escaped, cut at 64 characters.
 pub(crate) fn quote(text: &str) -> String {
     const MAX: usize = 64;
-    let mut shown = String::from("`");
-    for it in text.chars().take(MAX) {
-        if it.is_control() { shown.extend(it.escape_default()) } else { shown.push(it) }
-    }
-    shown + if text.chars().nth(MAX).is_some() { "…`" } else { "`" }
+    let start: String = text.chars().take(MAX).collect();
+    format!("`{}{}`", printable(&start), if start.len() < text.len() { "…" } else { "" })
 }

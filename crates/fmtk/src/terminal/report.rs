@@ -160,11 +160,7 @@ const LETTERS: usize = 4000;
 
 /// Text as a terminal may have it: what foreign files say can't move its cursor.
 pub fn printable(text: &str) -> String {
-    let shown = |letter: char| match letter {
-        letter if letter.is_control() && !matches!(letter, '\n' | '\t') => letter.escape_default().to_string(),
-        letter => letter.to_string(),
-    };
-    text.chars().map(shown).collect()
+    file_edit::escaped(text, &['\n', '\t'])
 }
 
 /// A message, printable and not longer than anybody reads. Its further lines are indented, so that none can look like a
