@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oci_image::{BaseIndex, Interpreter, ParentDirs, Platform};
+use oci_image::{BaseIndex, Interpreter, ParentDirs, Platform, is_within};
 use wheel_layer::{InstalledWheel, Missing, Target};
 
 use super::{Inputs, PlannedLayer, folders, scripts};
@@ -219,8 +219,7 @@ pub(super) fn files(
         };
         ours.extend(layer.paths().into_iter().map(|path| (path, hint.clone())));
     }
-    let below = |folder: &str| format!("{}/", folder.trim_end_matches('/'));
-    let of_fmtk = |folder: &str| ours.keys().any(|path: &String| path.starts_with(&below(folder)));
+    let of_fmtk = |folder: &str| ours.keys().any(|path: &String| path != folder && is_within(path, folder));
     let whose = |to: &str| {
         let real = folders::real(inputs, to);
         let link = inputs.index.is_some_and(|index| index.links.contains_key(&real));
