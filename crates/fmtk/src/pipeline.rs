@@ -39,7 +39,6 @@ use crate::{
         clock,
         progress::{self, Progress, Step},
         report::{self, WithHint},
-        shell,
     },
 };
 
@@ -118,8 +117,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         Some(timestamp) => timestamp,
         None => clock::now_local()?,
     };
+    let recipe_file = place::recipe_file(args.recipe.recipe.as_deref())?;
     if !args.dry_run {
-        record::begin(store, &place::recipe_file(args.recipe.recipe.as_deref())?)?;
+        record::begin(store, &recipe_file)?;
     }
     let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
@@ -209,7 +209,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     drop(with_base);
     // Last, so that `push` does not take an image whose build is said to have failed.
-    record.save(store, &place::recipe_file(args.recipe.recipe.as_deref())?)?;
+    record.save(store, &recipe_file)?;
     progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
     if let Some(digest) = layout_digest.filter(|digest| *digest != record.digest) {
         progress.line(&format!("its manifest in the OCI layout is {digest}; `push` sends {}", record.digest));
@@ -225,9 +225,7 @@ fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) 
     if !record.arguments.is_empty() {
         same.push_str(&format!(" {}", record.timestamp));
     }
-    if let Some(file) = &args.recipe.recipe {
-        same.push_str(&format!(" --recipe {}", shell::word(file.display())));
-    }
+    same.push_str(&args.recipe.named_recipe());
     same.push_str(&place::store_flag(store));
     let has_org = recipe.registry.org.is_some() || env::var_os("org_name").is_some();
     let org = if has_org { "" } else { " --org ORG" };

@@ -22,8 +22,7 @@ pub struct Call {
 
 impl From<&RecipeArgs> for Call {
     fn from(args: &RecipeArgs) -> Self {
-        let recipe = args.recipe.as_ref().map(|recipe| flag("--recipe", recipe.to_string_lossy()));
-        let arguments = recipe.unwrap_or_default() + &args.inputs();
+        let arguments = args.named_recipe() + &args.inputs();
         let sample = if args.sample { " --sample" } else { "" };
         let recipe = args.recipe.as_deref().unwrap_or(Path::new("image.toml"));
         let lock_file = recipe.with_extension("lock").file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -41,6 +40,11 @@ impl From<&RecipeArgs> for Call {
 }
 
 impl RecipeArgs {
+    /// The flag that names the recipe, where one does.
+    pub fn named_recipe(&self) -> String {
+        self.recipe.iter().map(|recipe| flag("--recipe", recipe.to_string_lossy())).collect()
+    }
+
     /// The arguments that choose other than the recipe does, as a shell reads them.
     pub fn overrides(&self, base: Option<&str>) -> String {
         let sample = if self.sample { " --sample" } else { "" };
@@ -54,7 +58,8 @@ impl RecipeArgs {
     }
 }
 
-fn flag(name: &str, value: impl Display) -> String {
+/// A flag and its value as a shell reads them, after a blank.
+pub fn flag(name: &str, value: impl Display) -> String {
     format!(" {name} {}", shell::word(value))
 }
 

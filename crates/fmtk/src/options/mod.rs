@@ -11,7 +11,7 @@ use clap::{
 
 use serde::Serialize;
 
-pub use self::call::Call;
+pub use self::call::{Call, flag};
 use crate::terminal::report;
 
 /// What stdout looks like.

@@ -14,8 +14,9 @@ use anyhow::{Context, anyhow};
 use oci_image::Store;
 
 use crate::{
+    options::flag,
     recipe::{Overrides, Recipe},
-    terminal::{progress::Progress, report::WithHint, shell},
+    terminal::{progress::Progress, report::WithHint},
 };
 
 /// The folder of the workspace's `Cargo.toml`.
@@ -67,7 +68,7 @@ pub fn store_flag(store: &Store) -> String {
     let named = env::var_os("FMTK_STORE").map(PathBuf::from);
     match root(named.as_deref()) {
         Ok(root) if root == store.root() => String::new(),
-        _ => format!(" --store {}", shell::word(store.root().display())),
+        _ => flag("--store", store.root().display()),
     }
 }
 
