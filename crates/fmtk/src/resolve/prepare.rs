@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     resolve::{
-        fetch::{self, Pins},
+        fetch::{self, Pins, Request},
         inputs,
         lock::{self, Lock},
         scripts::{self, scripts_folder},
@@ -24,7 +24,7 @@ pub struct FetchArgs {
     /// Where the recipe and the packages are.
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Take the newest that the recipe allows, whatever the lock names
+    /// Move to the newest versions that the recipe allows, whatever the lock pins
     #[arg(long)]
     pub upgrade: bool,
     /// Print what pip would be asked for and stop
@@ -49,7 +49,7 @@ pub struct LockArgs {
     /// Base image to pin [default: the recipe's]
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
-    /// Pin what is there though something else is pinned
+    /// Pin what is there now, even if other things are pinned
     #[arg(long)]
     pub upgrade: bool,
     /// Print the lock and stop
@@ -73,15 +73,19 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
     if args.dry_run {
         let requirements: Vec<String> = recipe.pypi.requirements.iter().map(ToString::to_string).collect();
         let constraints: Vec<String> = recipe.pypi.constraints.iter().map(ToString::to_string).collect();
+        let command = (!requirements.is_empty()).then(|| Request::of(&recipe).bash_line(&pins));
         let pinned: Vec<String> = pins.files.into_keys().collect();
-        let document =
-            json!({ "folder": folder, "requirements": requirements, "constraints": constraints, "pinned": pinned });
+        let command = command.as_deref();
+        let document = json!({
+            "folder": folder, "requirements": requirements, "constraints": constraints, "pinned": pinned, "command": command,
+        });
         let text = || {
             let lines = |what: &str, list: &[String]| -> String {
                 list.iter().map(|one| format!("{what:<13}{one}\n")).collect()
             };
             let asked = lines("requirement", &requirements) + &lines("constraint", &constraints);
-            format!("{asked}{}folder       {}\n", lines("pinned", &pinned), folder.display())
+            let command = command.map(|line| format!("command      {line}\n")).unwrap_or_default();
+            format!("{asked}{}folder       {}\n{command}", lines("pinned", &pinned), folder.display())
         };
         return args.format.print(text, &document);
     }
@@ -94,7 +98,7 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
     } else if !fetched.downloaded {
         // What was downloaded has been said.
         let (wheels, size) = (progress::count(fetched.files.len(), "wheel"), progress::bytes(fetched.size));
-        progress.line(&format!("all that is wanted is in `{}`: {wheels}, {size}", folder.display()));
+        progress.line(&format!("everything is already in `{}`: {wheels}, {size}", folder.display()));
     }
     args.format.print(|| fetched.files.iter().map(|file| format!("{file}\n")).collect(), &fetched)
 }

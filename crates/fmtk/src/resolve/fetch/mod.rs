@@ -210,7 +210,8 @@ fn by_hand(old: &Record, folder: &Path) -> anyhow::Result<BTreeSet<String>> {
     Ok(files)
 }
 
-/// Links to these wheels in a folder of their own, where pip finds them and nothing that an earlier fetch left.
+/// Links to these wheels in a folder of their own, where pip finds them. What an earlier fetch left would be of no use
+/// there: of equal wheels pip takes the one of the index (23.2).
 fn offer(by_hand: &BTreeSet<String>, folder: &Path, own: &Path) -> anyhow::Result<()> {
     fs::create_dir(own).with_context(|| format!("failed to create folder `{}`", own.display()))?;
     for file in by_hand {
@@ -237,7 +238,7 @@ fn not_replaced(kept: &[String], folder: &Path, call: &Call) -> anyhow::Result<(
 }
 
 /// How to come by pip.
-pub const INSTALL_PIP: &str = "install Python's pip, as by `apt-get install python3-pip`";
+pub const INSTALL_PIP: &str = "install pip, for example with `apt-get install python3-pip`";
 
 const PARTIAL: &str = ".partial";
 
@@ -264,7 +265,7 @@ fn download(
     let wanted = match &request.requirements[..] {
         [] => return Ok(()),
         some if pins.exact => format!("{} of `{}`", progress::count(some.len(), "wheel"), call.lock_file),
-        some => format!("{} and what they need", some.join(", ")),
+        some => format!("{} and dependencies", some.join(", ")),
     };
     for (name, text) in request.files() {
         let path = work.join(name);
@@ -276,7 +277,11 @@ fn download(
     command.args(request.arguments(work, pins.exact));
     // Nothing is installed on this machine, so that a rule against installing outside an environment says nothing here.
     command.env("PIP_REQUIRE_VIRTUALENV", "0").stdin(Stdio::null());
-    let install = format!("{INSTALL_PIP}; or put the wheels into `{}` by hand", folder.display());
+    let install = format!(
+        "{INSTALL_PIP}; or run the command that `{} --dry-run` prints where there is pip, and copy the wheels to `{}`",
+        call.fetch,
+        folder.display()
+    );
     let (status, said) =
         run(&mut command, progress).context("failed to run `python3`, which pip needs").hint(install.clone())?;
     match status.code() {
@@ -294,7 +299,7 @@ fn download(
                 return failed;
             }
             failed.hint(format!(
-                "`{}` decides which versions come; for those that PyPI has now, run `{} --upgrade`",
+                "`{}` pins the versions; to move to the newest on PyPI, run `{} --upgrade`",
                 call.lock_file, call.fetch
             ))
         }

@@ -69,7 +69,7 @@ impl Unfit {
         let make = || {
             format!(
                 "on an {ARCH} machine with Python {python}, run `python{python} -m pip wheel --no-deps{of_source}`, copy \
-                 what it makes to `{}` and run `{fetch}` again",
+                 the wheel to `{}` and run `{fetch}` again",
                 folder.display()
             )
         };

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, ffi::OsString, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::{Pins, version_of};
-use crate::recipe::{ARCH, Glibc, Recipe};
+use crate::{
+    recipe::{ARCH, Glibc, Recipe},
+    terminal::shell,
+};
 
 /// All that decides which wheels come: a folder that was filled for an equal one is not filled again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,13 +72,9 @@ impl Request {
     /// pip's arguments, with everything that they name in `work`; `exact` where each requirement has its hash. Index,
     /// proxies, certificates and find-links are left to pip's own configuration.
     pub fn arguments(&self, work: &Path, exact: bool) -> Vec<OsString> {
-        // An sdist would be built for, and by, this machine.
-        let fixed =
-            ["download", "--disable-pip-version-check", "--no-input", "--only-binary=:all:", "--implementation=cp"];
-        let target = [format!("--python-version={}", self.python), format!("--abi={}", self.abi)];
-        let platforms = self.platforms.iter().map(|platform| format!("--platform={platform}"));
-        let mut arguments: Vec<OsString> = fixed.iter().map(OsString::from).collect();
-        arguments.extend(target.into_iter().chain(platforms).map(OsString::from));
+        let mut arguments: Vec<OsString> =
+            ["download", "--disable-pip-version-check", "--no-input"].map(OsString::from).into();
+        arguments.extend(self.target().map(OsString::from));
         if exact {
             arguments.extend(["--no-deps", "--require-hashes"].map(OsString::from));
         }
@@ -89,6 +88,31 @@ impl Request {
             arguments.extend([flag.into(), work.join(file).into()]);
         }
         arguments
+    }
+
+    /// The wheels that fit.
+    fn target(&self) -> impl Iterator<Item = String> {
+        // An sdist would be built for, and by, the machine that pip runs on.
+        let fixed = ["--only-binary=:all:", "--implementation=cp"].map(str::to_owned);
+        let python = [format!("--python-version={}", self.python), format!("--abi={}", self.abi)];
+        let platforms = self.platforms.iter().map(|platform| format!("--platform={platform}"));
+        fixed.into_iter().chain(python).chain(platforms)
+    }
+
+    /// A line for bash on another machine, which downloads the same into a folder `wheels`. What a lock pins is asked for
+    /// without hashes, which pip reads only from files: the lock is compared with what comes.
+    pub fn bash_line(&self, pins: &Pins) -> String {
+        let all: Vec<String> = pins.files.keys().cloned().collect();
+        let asked = self.with(pins, &all, &BTreeSet::new());
+        let quoted = |list: &[String]| shell::line(list.iter().map(|one| one.split(" --hash=").next().unwrap_or(one)));
+        let mut line = format!("python3 -m pip download --dest wheels {}", shell::line(self.target()));
+        if pins.exact {
+            line.push_str(" --no-deps");
+        }
+        if !asked.constraints.is_empty() {
+            line.push_str(&format!(" --constraint <(printf '%s\\n' {})", quoted(&asked.constraints)));
+        }
+        format!("{line} {}", quoted(&asked.requirements))
     }
 
     /// The files that the arguments name: their names and what is in them.

@@ -50,6 +50,12 @@ fn pip_is_asked_for_the_target() {
     assert_eq!(constraints, ("constraints.txt", "numpy<1.24\nprotobuf<3.21\n".to_owned()));
     let exact: Vec<_> = request.arguments(Path::new("/build"), true);
     assert!(["--no-deps", "--require-hashes"].iter().all(|flag| exact.contains(&flag.into())));
+    // Where there is no pip, another machine can do it.
+    expect_file!["bash_line.txt"].assert_eq(&format!("{}\n{}\n", request.bash_line(&Pins::default()), {
+        let known = FileRecord { size: 5, sha256: Digest::of("a") };
+        let files = [("a-1-py3-none-any.whl".to_owned(), known)].into();
+        request.bash_line(&Pins { files, exact: true, upgrade: false })
+    }));
     let markers: serde_json::Value = serde_json::from_str(&request.marker_environment()).unwrap();
     assert_eq!((&markers["python_version"], &markers["platform_machine"]), (&"3.9".into(), &"aarch64".into()));
     // An older glibc takes no manylinux.
