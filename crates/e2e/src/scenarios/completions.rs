@@ -11,10 +11,12 @@ use super::world::World;
 use crate::testbed::{data, read, script, write};
 
 /// What is typed, and the arguments that `cargo` gets then.
-const TYPED: [(&str, &str); 4] = [
+const TYPED: [(&str, &str); 6] = [
     ("cargo xtask pu\\t\\n", "xtask push"),
     ("cargo xtask push --over\\t\\n", "xtask push --overwrite"),
     ("cargo xtask inspect an-im\\t\\n", "xtask inspect an-image.tar"),
+    ("cargo xtask try -- an-im\\t\\n", "xtask try -- an-image.tar"),
+    ("cargo xtask image --engine=doc\\t\\n", "xtask image --engine docker"),
     ("cargo +stable xtask image --eng\\tdoc\\t\\n", "+stable xtask image --engine docker"),
 ];
 /// The same of what cargo's own completion knows.
