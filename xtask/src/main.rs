@@ -34,7 +34,7 @@ struct Args {
     /// Folder of finished layers and images, shared by all clones [default: the user's cache folder, `fmtk`]
     #[arg(long, global = true, value_name = "DIR", env = "FMTK_STORE")]
     store: Option<PathBuf>,
-    /// Say nothing but warnings and errors on stderr
+    /// Print only warnings and errors on stderr
     #[arg(long, short, global = true)]
     quiet: bool,
     #[command(subcommand)]
@@ -47,7 +47,7 @@ enum Command {
     Image(Box<pipeline::ImageArgs>),
     /// Push a built image to a registry and print its `user_image_url`
     Push(Box<push::PushArgs>),
-    /// Download what PyPI has of the recipe into the package folder
+    /// Download the recipe's wheels from PyPI into the package folder
     Fetch(prepare::FetchArgs),
     /// Pin the packages and the base by digest in `image.lock`
     Lock(prepare::LockArgs),
@@ -59,7 +59,7 @@ enum Command {
     Login(login::LoginArgs),
     /// Prepare this host's docker and hosts file for a registry without TLS and DNS
     HostSetup(setup::HostSetupArgs),
-    /// Look for everything that can be wrong between this host and a pushed image
+    /// Check everything that can go wrong between this host and a pushed image
     Doctor(Box<doctor::DoctorArgs>),
     /// Run a whole job on this machine, in containers of a built image
     Try(Box<try_out::TryArgs>),
@@ -69,7 +69,7 @@ enum Command {
     /// Measure against docker and buildah, side by side
     #[command(disable_help_flag = true)]
     Bench(Elsewhere),
-    /// Renew the pinned list of the Debian packages that the sample's base is made of, for developers
+    /// Renew the pinned list of Debian packages for the sample's base, for developers
     #[command(disable_help_flag = true)]
     SamplePackages(Elsewhere),
     /// Print the script by which a shell completes `cargo xtask`

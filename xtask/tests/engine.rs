@@ -91,8 +91,8 @@ fn an_engine_that_hangs_or_lacks_the_image_is_told_at_once() {
     let (code, _, said) = run(command(folder, answer, &["try", "2022110900000", "--out", out.to_str().unwrap()]));
     assert_eq!(code, Some(2), "{said}");
     for text in [
-        "`2022110900000` is neither in the store nor does docker have it",
-        "hint: nothing was built yet: run `cargo xtask image`",
+        "`2022110900000` is neither in the store nor in docker",
+        "hint: nothing has been built yet: run `cargo xtask image`",
     ] {
         assert!(said.contains(text), "{said}");
     }

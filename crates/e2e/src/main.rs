@@ -18,7 +18,7 @@ struct Args {
     /// Folder of finished layers and images, shared by all clones [default: the user's cache folder, `fmtk`]
     #[arg(long, global = true, value_name = "DIR", env = "FMTK_STORE")]
     store: Option<PathBuf>,
-    /// Say nothing but warnings and errors on stderr
+    /// Print only warnings and errors on stderr
     #[arg(long, short, global = true)]
     quiet: bool,
     #[command(subcommand)]

@@ -81,13 +81,13 @@ pub struct ImageArgs {
     /// Media types of the manifest
     #[arg(long, value_enum, default_value_t)]
     pub media_types: MediaTypes,
-    /// Whether a base in a registry is streamed once to see what is in it
+    /// When to inspect a base in a registry, which streams it once
     #[arg(long, value_enum, default_value_t)]
     pub inspect: Inspect,
     /// The same as `--inspect never`
     #[arg(long, conflicts_with = "inspect")]
     pub no_inspect: bool,
-    /// Build though a wheel requires a distribution that is nowhere
+    /// Build even if a distribution that a wheel requires is missing
     #[arg(long)]
     pub allow_missing: bool,
 }
@@ -95,12 +95,12 @@ pub struct ImageArgs {
 /// When a base in a registry is streamed to see what is in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Inspect {
-    /// When the plan needs it (wheels, scripts to patch, folders that the recipe does not know) and it was not seen before
+    /// When the plan needs it (wheels, scripts to patch, folders that the recipe does not know), unless it was inspected before
     #[default]
     Auto,
-    /// When it was not seen before
+    /// Unless it was inspected before
     Always,
-    /// Never, though it was seen before
+    /// Never, not even if it was inspected before
     Never,
 }
 

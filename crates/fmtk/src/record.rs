@@ -142,7 +142,7 @@ impl BuildRecord {
             several => {
                 let tags: Vec<String> = several.iter().map(|record| format!("`{}`", record.tag)).collect();
                 Err(anyhow!("several images have the timestamp `{timestamp}`: {}", tags.join(", ")))
-                    .hint("name one by its whole tag")
+                    .hint("name one by its full tag")
                     .input()
             }
         }
@@ -227,13 +227,13 @@ pub fn closest_name(name: &str, built: &[BuildRecord]) -> Option<String> {
 /// Those whose names are the nearest, of equal ones the newest first.
 pub fn listed(name: &str, built: &[BuildRecord]) -> String {
     if built.is_empty() {
-        return "nothing was built yet: run `cargo xtask image`".to_owned();
+        return "nothing has been built yet: run `cargo xtask image`".to_owned();
     }
     let mut nearest: Vec<&BuildRecord> = built.iter().rev().collect();
     nearest.sort_by_cached_key(|record| {
         names(record).iter().map(|known| strsim::damerau_levenshtein(known, name)).min().unwrap_or_default()
     });
-    format!("built are: {}", shown(nearest))
+    format!("built images: {}", shown(nearest))
 }
 
 /// Those that were built last, with how each was built.
@@ -316,8 +316,8 @@ pub mod tests {
         }
         let said = |name: &str| report::render(&BuildRecord::named(&store, name).unwrap_err());
         assert!(said("20221109000000").contains("several images have the timestamp"), "{}", said("20221109000000"));
-        assert!(said("20230101000000").contains("hint: built are: `c-20221109000000`, `b-20221109000000`"));
-        assert!(said("20221028181326").contains("hint: built are: `a-20221028181325`, `c-20221109000000`"));
+        assert!(said("20230101000000").contains("hint: built images: `c-20221109000000`, `b-20221109000000`"));
+        assert!(said("20221028181326").contains("hint: built images: `a-20221028181325`, `c-20221109000000`"));
     }
 
     #[test]
@@ -328,9 +328,9 @@ pub mod tests {
             let error = BuildRecord::load(&store, &"fmtk-ma".parse().unwrap(), &tag.parse().unwrap()).unwrap_err();
             report::render(&error).lines().last().unwrap_or_default().to_owned()
         };
-        assert_eq!(said("a-2022"), "hint: nothing was built yet: run `cargo xtask image`");
+        assert_eq!(said("a-2022"), "hint: nothing has been built yet: run `cargo xtask image`");
         example("a", "20221028181325").save(&store, folder.path()).unwrap();
         assert_eq!(said("a-2022102818132"), "hint: did you mean `fmtk-ma:a-20221028181325`?");
-        assert_eq!(said("other"), "hint: built are: `a-20221028181325`");
+        assert_eq!(said("other"), "hint: built images: `a-20221028181325`");
     }
 }

@@ -25,7 +25,7 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
     expect![[r#"
         error: no `tuning-kit` package: nothing in `pkg` is named `Ascend_mindxsdk_mxTuningKit-*.whl`
         hint: copy the mxTuningKit wheel of MindX SDK to `pkg`; or, for its open successor `mindpet`, add it to `pypi.requirements`, or use a base that has either, and give `--set packages.tuning-kit.required=false`
-        hint: `cargo xtask image --sample` makes a small real image without the vendor's packages
+        hint: `cargo xtask image --sample` builds a small, real image without the vendor's packages
         error: failed to open the base `oci:nowhere`
         caused by: failed to read `/nowhere/oci-layout`
         caused by: No such file or directory (os error 2)
@@ -111,8 +111,8 @@ fn doctor_knows_what_the_sample_needs() {
         lines.map(|line| format!("{line}\n")).collect::<String>()
     };
     expect![[r#"
-        WRONG    packages     PyPI's are not there, and `python3` has no pip
-                 ->           install Python's pip, as by `apt-get install python3-pip`
+        WRONG    packages     the wheels from PyPI are missing, and `python3` has no pip
+                 ->           install pip, for example with `apt-get install python3-pip`
         WRONG    base         failed to read `nowhere/oci-layout`: No such file or directory (os error 2)
                  ->           check the path: in a recipe it is relative to the recipe's folder, in an argument to the current folder
     "#]]
@@ -143,11 +143,13 @@ fn a_fetch_is_told_in_one_line() {
         run(command).2
     };
     expect![[r#"
-        pip downloads a==1 and what they need
+        pip downloads a==1 and dependencies
         fetched 1 wheel, 5 B, into `pkg/pypi`
     "#]]
     .assert_eq(&fetch());
-    expect!["all that is wanted is in `pkg/pypi`: 1 wheel, 5 B\n"].assert_eq(&fetch());
+    expect![[r#"
+        everything is already in `pkg/pypi`: 1 wheel, 5 B
+    "#]].assert_eq(&fetch());
 }
 
 /// pip was blamed: PyPI has no MindSpore of the sample for another Python.

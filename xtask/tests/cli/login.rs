@@ -84,7 +84,7 @@ fn the_long_term_key_is_made_of_the_secret_key() {
     assert!(!said.contains("24 hours"), "{said}");
 }
 
-/// A password that was mistyped was said to be good for 24 hours.
+/// A password that was mistyped was said to be valid for 24 hours.
 #[test]
 fn only_the_line_of_the_console_is_said_to_end() {
     let (user, password) = ("alice".to_owned(), KEY.to_owned());
@@ -97,7 +97,7 @@ fn only_the_line_of_the_console_is_said_to_end() {
     let (_, said) = login(folder.path(), &["--region", "r", "--ak", "A", "--registry", &host], "wrong\n");
     assert!(said.contains("hint: check the region") && !said.contains("24 hours"), "{said}");
     let (_, said) = login(folder.path(), &[], &format!("docker login -u a@b -p wrong {host}"));
-    assert!(said.contains("good for 24 hours"), "{said}");
+    assert!(said.contains("valid for 24 hours"), "{said}");
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl Bed<'_> {
         let plan = job.run()?.json()?;
         ensure!(plan["command"][0] == "fmtk-launch" && !out.exists(), "a dry run did something: {plan}");
         let used = self.job("fails", "")?.0.fails(2)?;
-        used.says(&["holds something already", "hint: name another folder with `--out`"])
+        used.says(&["is not empty", "hint: name another folder with `--out`"])
     }
 
     /// Waits until so many ranks have said that they are there.

@@ -77,7 +77,7 @@ pub fn install(
     drop((before, after));
     wrote_something(&changes)?;
     let wheels = key.cann.wheels.matcher();
-    let step = progress.step("making layers of what it wrote");
+    let step = progress.step("building layers from what it wrote");
     let (layers, wheels) =
         export(&containers, &step, |export| layers::write(store, &changes, export, &wheels, key.max_layer))?;
     drop(step);
@@ -163,7 +163,7 @@ fn run(store: &Store, containers: &Containers, command: &str, progress: &Progres
     }
     let said = tail(&path, TAIL).with_context(|| format!("failed to read `{}`", path.display()))?;
     Err(anyhow!("CANN's installer ended with {status}{}", explained(&said, command))).hint(format!(
-        "its whole output is in `{}`; where it asks for a user HwHiAiUser: `--set cann.user=true`",
+        "its full output is in `{}`; if it asks for a user HwHiAiUser, give `--set cann.user=true`",
         path.display()
     ))
 }
@@ -185,10 +185,10 @@ fn explained(said: &str, command: &str) -> String {
             .any(|word| line.contains(word))
     };
     let decisive = lines.iter().find(is_marked).or_else(|| lines.iter().rev().find(is_like_one)).or(lines.last());
-    let run = format!("it was run in a container of the base:\n    {command}");
-    let Some(decisive) = decisive else { return format!(" and said nothing\n{run}") };
+    let run = format!("it was run in a container of the base as:\n    {command}");
+    let Some(decisive) = decisive else { return format!(" and printed nothing\n{run}") };
     let last = lines[lines.len().saturating_sub(20)..].join("\n    ");
-    format!(": {}\n{run}\nit said last:\n    {last}", decisive.trim_start())
+    format!(": {}\n{run}\nits last lines:\n    {last}", decisive.trim_start())
 }
 
 /// Streams the container's files through `consume`.
@@ -219,8 +219,8 @@ fn wrote_something(changes: &Changes) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(report::hinted(
-        anyhow!("CANN's installer says that it succeeded, but wrote nothing to `{}`", ROOTS[0]),
-        "see whether `cann.drop` names it",
+        anyhow!("CANN's installer reported success, but wrote nothing to `{}`", ROOTS[0]),
+        "check whether `cann.drop` lists it",
     ))
 }
 
@@ -279,9 +279,9 @@ mod tests {
         let said = |said: &str| explained(said, "/bin/sh /x.run --quiet");
         expect![[r"
             : [Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists!
-            it was run in a container of the base:
+            it was run in a container of the base as:
                 /bin/sh /x.run --quiet
-            it said last:
+            its last lines:
                 Uncompressing 100%
                 [Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists!
                 [Toolkit] [ERROR]: install failed
@@ -290,7 +290,7 @@ mod tests {
         let first = |text: &str| said(text).lines().next().unwrap_or_default().to_owned();
         assert_eq!(first("cp: No space left on device\nbye"), ": cp: No space left on device");
         assert_eq!(first("one\ntwo\n"), ": two");
-        assert_eq!(first("\r\n"), " and said nothing");
+        assert_eq!(first("\r\n"), " and printed nothing");
         assert_eq!(said(&"line\n".repeat(100)).matches("    line").count(), 20);
     }
 }

@@ -65,7 +65,7 @@ pub fn write(
                     writer.hard_link(other, &item.attr, name)?;
                 }
             }
-            (Kind::File { .. } | Kind::Special, _) => bail!("`{}` is another than a moment ago", path.path()),
+            (Kind::File { .. } | Kind::Special, _) => bail!("`{}` changed while it was read", path.path()),
         }
         last = Some(path);
     }

@@ -81,11 +81,11 @@ pub(super) fn ask_within(limit: Duration, way: &EngineCommand, arguments: &[&str
         Ok(None) => {
             let program = way.program;
             let daemon = match program {
-                "docker" => "is its daemon alive? `systemctl restart docker` starts it anew; ",
+                "docker" => "restart its daemon with `systemctl restart docker`; ",
                 _ => "",
             };
             Err(anyhow!("`{asked}` did not answer within {} s", limit.as_secs_f64())).hint(format!(
-                "see whether `{program} info` answers: {daemon}where it is only slow, `{LIMIT_VARIABLE}=60` gives it longer"
+                "see whether `{program} info` answers: {daemon}if it is only slow, set `{LIMIT_VARIABLE}=60`"
             ))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Answer::Absent),

@@ -77,7 +77,7 @@ pub fn load_upon(
         stubs.insert(layer.digest, stub);
     }
     load(way, &short, &Stubs { stubs, other: source }, name, progress).or_else(|_| {
-        progress.line(&format!("{} does not take the image without its base; sending all of it", way.program));
+        progress.line(&format!("{} does not accept the image without its base; sending all of it", way.program));
         load(way, image, source, name, progress)
     })
 }

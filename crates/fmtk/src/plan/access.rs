@@ -94,7 +94,7 @@ pub(super) fn check(inputs: &Inputs<'_>, known: &ParentDirs, problems: &mut Prob
     for (path, searched) in needed(inputs, known) {
         if let Some((folder, attr)) = closed(known, &path, searched, &own) {
             let hint = match inputs.index.is_some_and(|index| index.dirs.contains_key(folder)) {
-                true => "use a base in which it is open, or build this one again with `chmod a+rx` on it",
+                true => "use a base in which it is accessible, or rebuild this one with `chmod a+rx` on it",
                 false => "set its mode and owner in `[layout.dirs]`",
             };
             if said.insert(folder) {
@@ -115,7 +115,7 @@ pub(super) fn check(inputs: &Inputs<'_>, known: &ParentDirs, problems: &mut Prob
     {
         problems.push(
             format_args!("`{program}` is {}, so `{user}` can't run `{interpreter}`", shown(&attr)),
-            Some("use a base in which it may be run, or build this one again with `chmod a+rx` on it".to_owned()),
+            Some("use a base in which it is executable, or rebuild this one with `chmod a+rx` on it".to_owned()),
         );
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn opened(inputs: &Inputs<'_>, known: &mut ParentDirs, warnings: &mut
     }
     let first = &folders.first()?.path;
     warnings.push(format!(
-        "CANN's installer left {} that not every job can read, as `{first}` with {}; the image opens them",
+        "CANN's installer left {} that not every job can read, for example `{first}` with {}; the image opens them",
         count(folders.len(), "folder"),
         shown(&installed.dirs[first])
     ));

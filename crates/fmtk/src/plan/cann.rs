@@ -61,13 +61,13 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<(P
     let recipe = inputs.recipe;
     if let Some(setid) = installed.as_ref().map(|installed| &installed.setid).filter(|setid| !setid.is_empty()) {
         warnings.push(format!(
-            "CANN brings files that run with their owner's or group's rights, which older pools refuse where root owns \
-             them: {}; those that jobs can do without can be named in `cann.drop`",
+            "CANN brings set-id files, which older resource pools refuse if root owns them: {}; list those that jobs \
+             don't need in `cann.drop`",
             setid.join(", ")
         ));
     }
     if installed.as_ref().is_some_and(|installed| !installed.latest) {
-        warnings.push(format!("CANN was installed without `{LATEST}`, to which `[environment]` leads"));
+        warnings.push(format!("CANN was installed without `{LATEST}`, to which `[environment]` points"));
     }
     let most = match installed {
         Some(installed) => installed.layers.len(),

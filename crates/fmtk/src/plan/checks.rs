@@ -56,7 +56,7 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
     if let Some(user) = index.user(account).filter(|user| owner.uid != 0 && ![0, owner.uid].contains(&user.uid)) {
         problems.push(
             format_args!(
-                "`{account}` has the user id {} in the base `{name}`, and what is added would belong to {}",
+                "`{account}` has the user id {} in the base `{name}`, but added files would belong to {}",
                 user.uid, owner.uid
             ),
             Some(format!("set `layout.owner` to \"{}:{}\"", user.uid, user.gid)),
@@ -66,7 +66,7 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
         let known: Vec<&str> = index.users.iter().map(|user| user.name.as_str()).collect();
         let hint = match known.is_empty() {
             true => "set `user` to a number; its `/etc/passwd` lists no users".to_owned(),
-            false => format!("set `user` to a number or to one that it has: {}", known.join(", ")),
+            false => format!("set `user` to a number or to one of its users: {}", known.join(", ")),
         };
         problems.push(format_args!("the base `{name}` has no user `{account}`"), Some(hint));
     }
@@ -115,7 +115,7 @@ fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
     {
         problems.push(
             format_args!("`{interpreter}` of the base `{name}` is not a program for aarch64 (ELF machine {machine})"),
-            Some("take a base whose contents are what its config says".to_owned()),
+            Some("use a base whose contents match its config".to_owned()),
         );
     }
 }
@@ -143,7 +143,7 @@ pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mu
         warnings.extend(facts.renamed(&target).map(|note| format!("{wheel}: {note}")));
         let key = facts.key();
         if allow.wrong_record.iter().any(|name| name.as_str() == key) {
-            warnings.push(format!("{wheel}: its files are not held against its RECORD (`allow.wrong_record`)"));
+            warnings.push(format!("{wheel}: its files are not checked against its RECORD (`allow.wrong_record`)"));
         } else {
             let hint = format!(
                 "use another build of it; if the files are right and only RECORD is wrong, put \"{key}\" into \
@@ -153,7 +153,7 @@ pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mu
         }
         if !allow.elf.iter().any(|name| name.as_str() == key) {
             let hint = format!(
-                "take the wheel for aarch64; if it holds several architectures on purpose, put \"{key}\" into `allow.elf`"
+                "use the wheel for aarch64; if it holds several architectures on purpose, put \"{key}\" into `allow.elf`"
             );
             facts.foreign_code().iter().for_each(|problem| push(problem, Some(hint.clone())));
         }

@@ -26,7 +26,7 @@ pub(super) fn whiteouts(inputs: &Inputs<'_>, problems: &mut Problems) -> Option<
                 Err(reason) => problems.push(
                     format_args!("the base's {reason}, so that it can't be replaced"),
                     Some(format!(
-                        "leave the wheel out, or put \"{key}\" into `allow.no_record` to lay it over the old one"
+                        "leave the wheel out, or put \"{key}\" into `allow.no_record` to install it over the old one"
                     )),
                 ),
             }
@@ -129,9 +129,9 @@ pub(super) fn wheels(
         let (base, most) = (inputs.base.layers.len(), MAX_LAYERS);
         problems.push(
             format_args!(
-                "no room for the layers of {} above {}, {base} of them the base's: {most} can be stacked",
+                "no layers are left for {}: an image can have {most}, and {} are taken, {base} of them by the base",
                 progress::count(planned.len(), "wheel"),
-                progress::count(most - room, "other layer"),
+                most - room,
             ),
             Some("use a base with fewer layers, or a larger `layout.max_layer`".to_owned()),
         );

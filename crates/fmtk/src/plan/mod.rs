@@ -61,7 +61,7 @@ pub struct Inputs<'a> {
     pub base: &'a Base,
     /// What is inside the base, where that is known.
     pub index: Option<&'a BaseIndex>,
-    /// Build though a wheel requires a distribution that is nowhere.
+    /// Build even if a distribution that a wheel requires is missing.
     pub allow_missing: bool,
     /// The call that it is made for, as hints name it.
     pub call: &'a Call,
@@ -255,7 +255,9 @@ impl Plan {
             base.layers.len() + whiteouts.iter().len() + cann_layers.unwrap_or(0) + opened.iter().len() + above.len();
         if taken > MAX_LAYERS {
             problems.push(
-                format_args!("the image would have {taken} layers without any wheel, {MAX_LAYERS} can be stacked"),
+                format_args!(
+                    "the image would have {taken} layers without any wheel, but at most {MAX_LAYERS} are possible"
+                ),
                 Some("use a base with fewer layers".to_owned()),
             );
         }

@@ -76,7 +76,7 @@ pub(super) fn scripts(
         }
     }
     if edits.is_empty() {
-        warnings.push(format!("the base has no `{FOLDER}/{PATCHED}` to be patched"));
+        warnings.push(format!("the base has no `{FOLDER}/{PATCHED}` to patch"));
     }
     let layer = (!changed.is_empty()).then_some(PlannedLayer::Scripts { scripts: changed });
     (Some(PlannedScripts { from: inputs.origin.clone(), edits }), layer)

@@ -28,21 +28,22 @@ pub(super) fn site(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
     let others: Vec<&Interpreter> = index.interpreters.iter().filter(|one| looks_into(index, one, &real)).collect();
     let of_its_version = others.iter().find(|other| other.version == python.version);
     match (sites, of_its_version) {
-        (_, Some(other)) => warnings.push(format!(
-            "{wheels_go}, which is the folder of `{}` and, as far as can be seen, not of `{called}`",
-            other.path
-        )),
+        (_, Some(other)) => {
+            warnings.push(format!("{wheels_go}, which `{}` searches, but `{called}` probably does not", other.path))
+        }
         // A `.pth` file or `sitecustomize` may lead there.
-        (_, None) if is_there && others.is_empty() => warnings.push(format!(
-            "{wheels_go}, and it can't be seen that `{called}` looks there: it is not in a folder of a Python"
-        )),
-        (None, None) => warnings.push(format!("{wheels_go}, which is not there; where `{called}` looks is not known")),
+        (_, None) if is_there && others.is_empty() => {
+            warnings.push(format!("{wheels_go}, but `{called}` may not search there: it is not the folder of a Python"))
+        }
+        (None, None) => {
+            warnings.push(format!("{wheels_go}, which does not exist; where `{called}` searches is unknown"))
+        }
         (Some(sites), None) => {
             // The first is pip's, whether it is there yet or not.
             let known = sites.iter().enumerate().filter(|(at, site)| *at == 0 || index.dirs.contains_key(*site));
             let list = known.map(|(_, site)| format!("`{site}`")).collect::<Vec<_>>().join(", ");
             let hint = sites.first().map(|site| way_out(index, python, site));
-            let message = format!("{wheels_go}, into which its `{called}` does not look; it looks into {list}");
+            let message = format!("{wheels_go}, but its `{called}` does not search there; it searches {list}");
             problems.push(message, hint);
         }
     }
@@ -54,7 +55,7 @@ fn shadowed(inputs: &Inputs<'_>, index: &BaseIndex, before: &[String], warnings:
         if inputs.wheels.iter().any(|wheel| wheel.facts.key() == old.key) {
             let (name, version, location) = (&old.name, &old.version, &old.location);
             warnings.push(format!(
-                "jobs would still find {name} {version} of the base: Python looks into its `{location}` before `{}`",
+                "jobs would still import {name} {version} of the base: Python searches its `{location}` before `{}`",
                 inputs.recipe.python.site_packages
             ));
         }

@@ -88,9 +88,9 @@ pub fn doubts(environment: &Environment, base: &BTreeMap<String, String>) -> Vec
         let used = text.split("${").skip(1).filter_map(|part| Some(part.split_once('}')?.0));
         // What is put before the base's own list is often the first of it.
         let empty = used.filter(|used| used != name && *used != "PATH" && !base.contains_key(*used));
-        doubts.extend(empty.map(|used| {
-            format!("`${{{used}}}` in `environment.{name}` stands for nothing: the base sets no such variable")
-        }));
+        doubts.extend(
+            empty.map(|used| format!("`${{{used}}}` in `environment.{name}` is empty: the base sets no such variable")),
+        );
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let literal = text.split('$').skip(1).map(|part| part.split(|c| !plain(c)).next().unwrap_or_default());
         // `$` and a number is money or a pattern.
@@ -186,7 +186,7 @@ mod tests {
             toml_edit::de::from_str("A = '${TYPO}/a:${A}:${B}'\nPATH = '/x:$PATH:${PATH}'\nC = '$ $1,'").unwrap();
         let base = [("B".to_owned(), String::new())].into();
         expect_test::expect![[r#"
-            `${TYPO}` in `environment.A` stands for nothing: the base sets no such variable
+            `${TYPO}` in `environment.A` is empty: the base sets no such variable
             `$PATH` in `environment.PATH` stays as it is written; `${PATH}` is the base's value
         "#]]
         .assert_eq(&(doubts(&environment, &base).join("\n") + "\n"));

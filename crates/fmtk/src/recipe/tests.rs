@@ -167,8 +167,8 @@ fn untried_versions_are_said_to_be() {
     check(
         recipe.warnings(),
         &[
-            "Python `3.11` is untried here; known to work are 3.7, 3.8, 3.9",
-            "MindSpore `2.0.0` is untried here; known to work are 1.7.0, 1.7.1, 1.8.0, 1.8.1, 1.9.0",
+            "Python `3.11` has not been tested; known to work are 3.7, 3.8, 3.9",
+            "MindSpore `2.0.0` has not been tested; known to work are 1.7.0, 1.7.1, 1.8.0, 1.8.1, 1.9.0",
         ],
     );
     assert_eq!(parse("", &["versions.python=3.7.10"], None).unwrap().python.abi(), "cp37m");

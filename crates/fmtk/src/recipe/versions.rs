@@ -73,11 +73,11 @@ impl Versions {
         let (major, minor) = self.python_numbers();
         if !KNOWN_PYTHON.contains(&(major, minor)) {
             let known = KNOWN_PYTHON.map(|(major, minor)| format!("{major}.{minor}")).join(", ");
-            warnings.push(format!("Python `{}` is untried here; known to work are {known}", self.python));
+            warnings.push(format!("Python `{}` has not been tested; known to work are {known}", self.python));
         }
         if !KNOWN_MINDSPORE.contains(&self.mindspore.as_str()) {
             let known = KNOWN_MINDSPORE.join(", ");
-            warnings.push(format!("MindSpore `{}` is untried here; known to work are {known}", self.mindspore));
+            warnings.push(format!("MindSpore `{}` has not been tested; known to work are {known}", self.mindspore));
         }
         warnings
     }

@@ -48,8 +48,7 @@ pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &P
     let file = place::recipe_file(args.recipe.as_deref())?;
     if file.exists() {
         let file = file.display();
-        progress
-            .line(&format!("note: the sample follows `{file}` too, but has packages, Python and system of its own"));
+        progress.line(&format!("note: the sample reads `{file}` too, but has its own packages, Python and system"));
     }
     let recipe = sample_recipe(args, base, store)?;
     if base.is_none() {
@@ -103,14 +102,14 @@ pub fn packages(
     if left_out > 0 {
         let (wheels, folder) = (progress::count(left_out, "wheel"), folders.pypi.display());
         progress.line(&format!(
-            "note: `pypi.requirements` is empty, so the image is made without the {wheels} in `{folder}`"
+            "note: `pypi.requirements` is empty, so the image is built without the {wheels} in `{folder}`"
         ));
     }
     let folder = folders.vendor.display();
     for file in unused {
         let why = match file.ends_with(".run") && !recipe.versions.has_cann() {
             true => "is left out because `versions.cann` is `none`",
-            false => "is for no kind in `[packages]` and is left out",
+            false => "matches no kind in `[packages]` and is left out",
         };
         progress.warning(&format!("`{file}` in `{folder}` {why}"));
     }

@@ -81,8 +81,8 @@ pub fn build(store: &Store, progress: &Progress) -> anyhow::Result<Vec<Tool>> {
 pub fn damaged(error: anyhow::Error, store: &Store, tools: &[Tool]) -> anyhow::Error {
     match tools.iter().find(|tool| store.discard_damaged(&tool.sha256).unwrap_or(false)) {
         Some(tool) => report::hinted(
-            error.context(format!("the program `{}` was damaged in the store, and was taken out of it", tool.name)),
-            "run the same command again: it makes the program anew",
+            error.context(format!("the program `{}` was damaged in the store and has been removed from it", tool.name)),
+            "run the same command again to build the program again",
         ),
         None => error,
     }

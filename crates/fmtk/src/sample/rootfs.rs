@@ -197,8 +197,8 @@ fn unpack_error(error: anyhow::Error, set: &PackageSet, packages: &Store) -> any
     let error = error.context(format!("failed to unpack `{}`", package.path));
     match packages.discard_damaged(&package.digest) {
         Ok(true) => report::hinted(
-            error.context("a package was damaged in the store, and was removed from it"),
-            "run the same command again: it downloads the package again",
+            error.context("a package was damaged in the store and has been removed from it"),
+            "run the same command again to download the package again",
         ),
         _ => error,
     }

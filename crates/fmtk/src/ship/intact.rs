@@ -34,7 +34,7 @@ pub fn check(record: &BuildRecord, store: &Store) -> anyhow::Result<()> {
         let said = Manifest::parse(&manifest, Some(&record.media_type))?;
         let layers = record.layers.iter().map(|layer| &layer.blob.digest);
         let is_same = said.config.digest == record.config.digest && said.layers.iter().map(|it| &it.digest).eq(layers);
-        ensure!(is_same, "what the store remembers of `{name}` is not what its manifest says");
+        ensure!(is_same, "the store's record of `{name}` differs from its manifest");
         Ok(())
     };
     whole().hint(record.again())

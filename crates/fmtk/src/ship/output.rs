@@ -66,12 +66,12 @@ impl Output {
         match self {
             Self::Layout(dir) => check_layout(dir).hint("name a new or empty folder, or that of another layout"),
             Self::Archive(file) if fs::metadata(file).is_ok_and(|meta| !meta.is_file()) => {
-                Err(anyhow!("`{}` is there already and is not a file", file.display())).hint("name another file")
+                Err(anyhow!("`{}` exists already and is not a file", file.display())).hint("name another file")
             }
             Self::Archive(file) => match file.parent() {
                 Some(folder) if folder != Path::new("") && !folder.exists() => {
                     Err(anyhow!("there is no folder `{}`", folder.display()))
-                        .hint(format!("make it: `mkdir -p {}`", shell::word(folder.display())))
+                        .hint(format!("create it: `mkdir -p {}`", shell::word(folder.display())))
                 }
                 _ => Ok(()),
             },
@@ -177,22 +177,22 @@ mod tests {
             error: `oci:PATH/new:1` names an image after the path; the image is written under its own name
             hint: write `oci:PATH/new`
             # docker-archive:PATH
-            error: `PATH` is there already and is not a file
+            error: `PATH` exists already and is not a file
             hint: name another file
             # docker-archive:/dev/null
-            error: `/dev/null` is there already and is not a file
+            error: `/dev/null` exists already and is not a file
             hint: name another file
             # docker-archive:PATH/new folder/x.tar
             error: there is no folder `PATH/new folder`
-            hint: make it: `mkdir -p 'PATH/new folder'`
+            hint: create it: `mkdir -p 'PATH/new folder'`
             # docker-archive:PATH/x.tar:name:1
             error: `docker-archive:PATH/x.tar:name:1` names an image after the path; the image is written under its own name
             hint: write `docker-archive:PATH/x.tar`
             # context:PATH
-            error: `PATH` is there already and is not a build context that fmtk wrote: `file` is in it
+            error: `PATH` exists already and is not a build context that fmtk wrote: `file` is in it
             hint: name a new or empty folder
             # context:PATH/file
-            error: `PATH/file` is there already and is not a folder
+            error: `PATH/file` exists already and is not a folder
             hint: name a new or empty folder
             # context:PATH/file/x
             error: `PATH/file` is not a folder

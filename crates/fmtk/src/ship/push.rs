@@ -102,7 +102,7 @@ fn last_of_recipe(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow
     }
     if record::newer_unfinished(store, &recipe)? {
         let time = record.timestamp;
-        progress.warning(&format!("this image is of {time}; an `image` after it has failed or is not done yet"));
+        progress.warning(&format!("this image was built at {time}; a later build failed or is still running"));
     }
     Ok(record)
 }
@@ -178,7 +178,7 @@ fn push(
     let counts =
         format!("{} sent, {} mounted, {} already there", report.sent_blobs, report.mounted_blobs, report.present_blobs);
     progress.line(&match report.unchanged {
-        true => format!("{} is there already with this digest; nothing was sent", target.reference),
+        true => format!("{} already exists with this digest; nothing was sent", target.reference),
         false => format!(
             "pushed {} ({counts}; {}) in {}",
             report.digest,
@@ -196,7 +196,7 @@ fn hinted(error: registry::Error, target: &Target<'_>) -> anyhow::Error {
                 .to_owned(),
         ),
         registry::Cause::Denied { .. } => Some(format!(
-            "check that the organisation `{}` exists on `{}` and is yours: an organisation must be made before a push",
+            "check that the organisation `{}` exists on `{}` and is yours: it must be created before a push",
             target.org, target.host
         )),
         _ => None,

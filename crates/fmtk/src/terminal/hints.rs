@@ -22,7 +22,7 @@ pub fn of_registry(cause: &(dyn Error + 'static)) -> Option<String> {
     let error: &registry::Error = cause.downcast_ref()?;
     match error.cause() {
         Cause::Unauthorized { host, had_credentials: true, .. } => {
-            Some(format!("SWR's temporary logins end after 24 hours; log in again: `{}`", login(host)))
+            Some(format!("SWR's temporary logins expire after 24 hours; log in again: `{}`", login(host)))
         }
         Cause::Unauthorized { host, .. } => Some(format!("log in: `{}`", login(host))),
         Cause::Credentials(error) => of_logins(error),
@@ -159,7 +159,7 @@ mod tests {
         let wrong = Credentials::Basic { user: "u".to_owned(), password: Secret::new("x".to_owned()) };
         assert_eq!(
             said(CredentialSource::Given(wrong)),
-            "hint: SWR's temporary logins end after 24 hours; log in again: `cargo xtask login --registry HOST`"
+            "hint: SWR's temporary logins expire after 24 hours; log in again: `cargo xtask login --registry HOST`"
         );
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");

@@ -66,7 +66,8 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 
 fn mode(path: &Path, mode: u32) -> anyhow::Result<()> {
     let permissions = fs::Permissions::from_mode(mode);
-    fs::set_permissions(path, permissions).with_context(|| format!("failed to open `{}` to all", path.display()))
+    fs::set_permissions(path, permissions)
+        .with_context(|| format!("failed to make `{}` writable for all", path.display()))
 }
 
 /// Copies a folder's files, folders and links into one that is there. Each node has its own code, as on the platform.

@@ -59,7 +59,7 @@ impl TriedImage {
             Answer::Said(said) => said,
             answer => {
                 return Err(answer.error())
-                    .with_context(|| format!("`{name}` is neither in the store nor does {} have it", way.program))
+                    .with_context(|| format!("`{name}` is neither in the store nor in {}", way.program))
                     .hint(meant(name, &record::all(store)?, way.program))
                     .input();
             }
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(meant("20221028181352"), "did you mean `20221028181325`?");
         expect!["did you mean `fmtk-ma:a-20221028181325`?; `podman pull fmtk-mas:a-20221028181325` fetches what a registry has"]
             .assert_eq(&meant("fmtk-mas:a-20221028181325"));
-        expect!["built are: `a-20221028181325`; `podman pull 'no image:1'` fetches what a registry has"]
+        expect!["built images: `a-20221028181325`; `podman pull 'no image:1'` fetches what a registry has"]
             .assert_eq(&meant("no image:1"));
     }
 }

@@ -59,7 +59,7 @@ pub struct TryArgs {
     /// Group that the containers run as; ma-user's, whose home others can't enter
     #[arg(long, value_name = "GID", default_value_t = 100)]
     pub gid: u32,
-    /// Let nothing be written but below /cache, /tmp and $MA_MOUNT_PATH
+    /// Make everything read-only but /cache, /tmp and $MA_MOUNT_PATH
     #[arg(long)]
     pub read_only: bool,
     /// Folder of training code that each node gets a copy of, in /home/ma-user/modelarts/user-job-dir/code, closed to others
@@ -93,7 +93,7 @@ pub struct TryArgs {
     /// Format of stdout
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// The boot command, which no shell reads [default: the launcher, with the example as ranks]
+    /// The boot command, run without a shell [default: the launcher, with the example as ranks]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }

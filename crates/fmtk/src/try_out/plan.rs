@@ -159,9 +159,7 @@ pub fn out(given: Option<&Path>, workspace: &Path, name: &str) -> anyhow::Result
     let folder = std::path::absolute(given).with_context(|| format!("bad folder `{}`", given.display()))?;
     match is_free(&folder) {
         true => Ok(folder),
-        false => Err(anyhow!("`{}` holds something already", folder.display()))
-            .hint("name another folder with `--out`")
-            .input(),
+        false => Err(anyhow!("`{}` is not empty", folder.display())).hint("name another folder with `--out`").input(),
     }
 }
 

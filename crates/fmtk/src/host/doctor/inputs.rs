@@ -43,7 +43,7 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
         findings.push(Finding::good(says));
     }
     findings.extend(found.unused.iter().map(|file| {
-        Finding::warning(format!("`{file}` is for no kind in `[packages]`"), "remove it, or give it a kind")
+        Finding::warning(format!("`{file}` matches no kind in `[packages]`"), "remove it, or give it a kind")
     }));
     if let Ok(((), scripts)) = complete {
         // The same where `--fix` has the checks run again.
@@ -67,8 +67,10 @@ pub fn sample_packages(patient: &Patient) -> Vec<Finding> {
     let version = python.output().ok().filter(|output| output.status.success());
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     vec![match version.as_deref().and_then(|text| text.split_whitespace().nth(1)) {
-        Some(version) => Finding::good(format!("pip {version} will download PyPI's; its index is not asked here")),
-        None => Finding::wrong("PyPI's are not there, and `python3` has no pip", fetch::INSTALL_PIP),
+        Some(version) => {
+            Finding::good(format!("pip {version} will download the wheels from PyPI; its index was not contacted"))
+        }
+        None => Finding::wrong("the wheels from PyPI are missing, and `python3` has no pip", fetch::INSTALL_PIP),
     }]
 }
 
@@ -79,21 +81,21 @@ pub fn lock(patient: &Patient) -> Vec<Finding> {
     let lock = match Lock::load(&lock::path(patient.args.recipe.as_deref())) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
-            return vec![Finding::warning("nothing pins the packages and the base", format!("`{}`", call.lock))];
+            return vec![Finding::warning("packages and base are not pinned", format!("`{}`", call.lock))];
         }
         Err(error) => return problems(&error, &accept),
     };
     let Some(packages) = patient.packages.get() else {
-        return vec![Finding::new(State::Unknown, "there, but not all packages are, to compare it with")];
+        return vec![Finding::new(State::Unknown, "not checked: some packages are missing")];
     };
     // Where the base does not answer, the packages can be compared all the same.
     let base = patient.base.get().copied();
     let Some(digest) = base.or(lock.base.as_ref().map(|base| base.digest)) else {
-        return vec![Finding::new(State::Unknown, "there, but the base is not, to compare it with")];
+        return vec![Finding::new(State::Unknown, "not checked: the base is not available")];
     };
     match lock::verify(Some(&lock), &patient.recipe, packages, &digest, call) {
-        Ok(_) if base.is_none() => vec![Finding::good("packages are as pinned; the base is not known")],
-        Ok(_) => vec![Finding::good("packages and base are as pinned")],
+        Ok(_) if base.is_none() => vec![Finding::good("the packages match it; the base was not checked")],
+        Ok(_) => vec![Finding::good("packages and base match it")],
         Err(error) => problems(&error, &accept),
     }
 }
@@ -103,7 +105,7 @@ pub fn organisation(patient: &Patient) -> Vec<Finding> {
     let own = patient.recipe.registry.org.as_ref().map(ToString::to_string);
     let Some(name) = patient.args.org.clone().or(own) else {
         let hint = "name it with `--org`, with `$org_name` or as `registry.org` in the recipe";
-        return vec![Finding::warning("none is named", hint)];
+        return vec![Finding::warning("none given", hint)];
     };
     vec![match name.parse::<OrgName>() {
         Ok(_) => Finding::good(format!("`{name}` is a name that SWR takes; it must exist there before a push")),
@@ -128,16 +130,16 @@ pub fn sizes(patient: &Patient) -> Vec<Finding> {
 
 fn judge_sizes(layers: Vec<(u64, &str)>) -> Vec<Finding> {
     let size: u64 = layers.iter().map(|(size, _)| size).sum();
-    let says = format!("the last image has {} (compressed)", bytes(size));
-    let hint = "leave out what jobs do not need; what they read once belongs into object storage";
+    let says = format!("the last image is {} (compressed)", bytes(size));
+    let hint = "leave out what jobs don't need, and keep data that they read once in object storage";
     let mut findings = vec![match size {
-        _ if size > MOST => Finding::wrong(format!("{says}, and the platform takes {}", bytes(MOST)), hint),
-        _ if size > ADVISED => Finding::warning(format!("{says}; {} are advised", bytes(ADVISED)), hint),
+        _ if size > MOST => Finding::wrong(format!("{says}; the platform's limit is {}", bytes(MOST)), hint),
+        _ if size > ADVISED => Finding::warning(format!("{says}; at most {} is recommended", bytes(ADVISED)), hint),
         _ => Finding::good(says),
     }];
     findings.extend(layers.into_iter().filter(|(size, _)| *size > LAYER).map(|(size, content)| {
-        let says = format!("layer `{content}` has {}, and SWR takes {}", bytes(size), bytes(LAYER));
-        Finding::wrong(says, "lower `layout.max_layer`, or build the base of smaller layers")
+        let says = format!("layer `{content}` is {}; SWR's limit is {}", bytes(size), bytes(LAYER));
+        Finding::wrong(says, "lower `layout.max_layer`, or rebuild the base with smaller layers")
     }));
     findings
 }

@@ -26,8 +26,8 @@ const ENGINE_LIMIT: Duration = Duration::from_millis(1800);
 pub fn engine(patient: &Patient) -> Vec<Finding> {
     match engine::program_within(Engine::Auto, ENGINE_LIMIT) {
         Ok(program) => vec![Finding::good(format!("{program} answers"))],
-        Err(_) if !needs_engine(patient) => vec![Finding::good("none, and nothing here needs one")],
-        Err(error) => problems(&error, "install docker or podman, which run the installer of CANN"),
+        Err(_) if !needs_engine(patient) => vec![Finding::good("none, and none is needed here")],
+        Err(error) => problems(&error, "install docker or podman, which run CANN's installer"),
     }
 }
 
@@ -64,9 +64,9 @@ fn judge_emulation(native: bool, entries: impl IntoIterator<Item = String>, need
     let wrong = match is_enabled {
         _ if native => return Finding::good("this machine runs arm64 programs itself"),
         Some(true) if has_flag => return Finding::good("QEMU is registered for arm64 programs, in containers too"),
-        _ if !needed => return Finding::good("no arm64 programs run here, and nothing needs them"),
-        None => "QEMU is not registered with the kernel: arm64 programs give `exec format error`",
-        Some(false) => "QEMU is registered for arm64 programs and disabled",
+        _ if !needed => return Finding::good("arm64 programs can't run here, and nothing needs them"),
+        None => "QEMU is not registered with the kernel: arm64 programs fail with `exec format error`",
+        Some(false) => "QEMU is registered for arm64 programs but disabled",
         Some(true) => "QEMU is registered for arm64 programs without the flag F, so that containers do not find it",
     };
     let hint =
@@ -99,7 +99,7 @@ pub fn disk(patient: &Patient) -> Vec<Finding> {
     let packages = size_of(&folders.vendor) + size_of(&folders.pypi);
     let needed = (3 * packages).max(1_000_000_000);
     let Some(free) = free_space(root) else {
-        return vec![Finding::new(State::Unknown, "the free disk space is not known")];
+        return vec![Finding::new(State::Unknown, "the free disk space is unknown")];
     };
     let [free_bytes, needed_bytes] = [free, needed].map(progress::bytes);
     let says = format!("{free_bytes} free in `{}`; a build takes up to {needed_bytes}", root.display());

@@ -50,10 +50,10 @@ const CHECKS: &[Check] = &[
     ("rust target", State::Unknown, LATER, machine::rust_target),
     ("disk", State::Warning, "see whether `df` answers", machine::disk),
     // Gigabytes that were never read before take longer to hash.
-    ("packages", State::Unknown, "`cargo xtask image --dry-run` reads them however long it takes", inputs::packages),
-    ("base", State::Wrong, "check the network to it; `--base` names another", network::base),
+    ("packages", State::Unknown, "`cargo xtask image --dry-run` reads them without a time limit", inputs::packages),
+    ("base", State::Wrong, "check the network, or name another base with `--base`", network::base),
     ("organisation", State::Unknown, LATER, inputs::organisation),
-    ("registry", State::Wrong, "check the network to it; `--resolve IP` gives its address", network::registry),
+    ("registry", State::Wrong, "check the network, or give its address with `--resolve IP`", network::registry),
     ("image size", State::Unknown, LATER, inputs::sizes),
 ];
 
@@ -64,10 +64,10 @@ const OF_SAMPLE: &[Check] = &[
     (
         "packages",
         State::Unknown,
-        "`cargo xtask image --sample --dry-run` reads them however long it takes",
+        "`cargo xtask image --sample --dry-run` reads them without a time limit",
         inputs::sample_packages,
     ),
-    ("base", State::Unknown, "check the network; `--base` names one of your own", network::sample_base),
+    ("base", State::Unknown, "check the network, or name a base of your own with `--base`", network::sample_base),
 ];
 
 /// The promise is 3 s for all.
@@ -144,8 +144,8 @@ pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) ->
     args.format.print(|| finding::table(&findings, style::for_stdout), &findings)?;
     match findings.iter().filter(|finding| finding.state == State::Wrong).count() {
         0 => Ok(()),
-        1 => Err(anyhow!("1 thing is wrong")),
-        wrong => Err(anyhow!("{wrong} things are wrong")),
+        1 => Err(anyhow!("1 problem found")),
+        wrong => Err(anyhow!("{wrong} problems found")),
     }
 }
 

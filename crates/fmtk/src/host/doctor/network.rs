@@ -56,8 +56,8 @@ pub fn base(patient: &Patient) -> Vec<Finding> {
         match found {
             Ok(true) => {}
             Ok(false) => {
-                let says = format!("`{reference}` is not there");
-                return vec![Finding::wrong(says, "check the name; `--base` names another")];
+                let says = format!("`{reference}` does not exist");
+                return vec![Finding::wrong(says, "check the name, or name another base with `--base`")];
             }
             Err(error) => return problems(&error.into(), NAME_ANOTHER),
         }
@@ -82,10 +82,10 @@ pub fn base(patient: &Patient) -> Vec<Finding> {
             let digest = opened.base.manifest_digest;
             // The same where `--fix` has the checks run again.
             let _ = patient.base.set(digest);
-            vec![Finding::good(format!("`{reference}` is there, {}", digest.short()))]
+            vec![Finding::good(format!("`{reference}` exists, {}", digest.short()))]
         }
         Ok(Err((program, size))) => {
-            let says = format!("`{reference}` is there; the first build takes {} out of {program}", bytes(size));
+            let says = format!("`{reference}` exists; the first build copies {} out of {program}", bytes(size));
             vec![Finding::good(says)]
         }
         Err(error) => problems(&error, NAME_ANOTHER),
@@ -104,7 +104,7 @@ pub fn sample_base(patient: &Patient) -> Vec<Finding> {
     match found {
         Ok(None) => base(patient),
         Ok(Some((size, mirror))) => {
-            vec![Finding::good(format!("it will be made from Debian's packages, {} from {mirror}", bytes(size)))]
+            vec![Finding::good(format!("will be built from Debian's packages, {} from {mirror}", bytes(size)))]
         }
         Err(error) => problems(&error, "name one of your own with `--base`"),
     }
@@ -125,7 +125,7 @@ pub fn registry(patient: &Patient) -> Vec<Finding> {
     let (address, is_reachable) = address(host, &options);
     let mut findings = vec![address.named_by(name)];
     if !is_reachable {
-        let unknown = |check| Finding::new(State::Unknown, "not asked: its name has no address").named_by(check);
+        let unknown = |check| Finding::new(State::Unknown, "not checked: its name has no address").named_by(check);
         findings.extend([transport, login].map(unknown));
         return findings;
     }
@@ -137,13 +137,13 @@ pub fn registry(patient: &Patient) -> Vec<Finding> {
     findings.extend(match &answer {
         Err(error) if !has_answered(error) => {
             let hint = hints::of_registry(error).unwrap_or_else(|| "check the network to it".to_owned());
-            let unknown = Finding::new(State::Unknown, "not asked");
+            let unknown = Finding::new(State::Unknown, "not checked");
             [Finding::wrong(report::one_line(error), hint).named_by(transport), unknown.named_by(login)]
         }
         _ => {
             let how = match believed {
                 true => "and `--insecure` is not needed",
-                false => "with `--insecure`: its certificate is not believed here, or it has no HTTPS",
+                false => "with `--insecure`: its certificate is not trusted here, or it has no HTTPS",
             };
             let good = Finding::good(format!("`{host}` answers, {how}"));
             [good.named_by(transport), check_login(patient, stored, answer.is_ok()).named_by(login)]
@@ -164,14 +164,20 @@ fn address(host: &Host, options: &RegistryOptions) -> (Finding, bool) {
     let setup = |ip: &str| format!("`sudo cargo xtask host-setup --registry {host} --ip {ip}`");
     match (ip, resolved(host)) {
         (Some(ip), None) if on_path("docker") => {
-            let says = format!("`{}` is taken to be at {ip}; docker on this host does not know that", host.name());
+            let says = format!(
+                "`{}` is reached at {ip}, as configured; docker on this host does not know that address",
+                host.name()
+            );
             (Finding::warning(says, setup(&ip.to_string())).fixed_by(Fix::HostSetup), true)
         }
-        (Some(ip), _) => (Finding::good(format!("`{}` is taken to be at {ip}", host.name())), true),
+        (Some(ip), _) => (Finding::good(format!("`{}` is reached at {ip}, as configured", host.name())), true),
         (None, None) if options.proxies.lead_to(host, options.insecure) => {
             (Finding::good(format!("`{}` is looked up by the proxy", host.name())), true)
         }
-        (None, Some(found)) => (Finding::good(format!("`{}` is at {found}", host.name())), true),
+        (None, Some(found)) if found.to_string() == host.name() => {
+            (Finding::good(format!("`{found}` is an address, which needs no look-up")), true)
+        }
+        (None, Some(found)) => (Finding::good(format!("`{}` has the address {found}", host.name())), true),
         (None, None) => {
             let hint = format!("give `--resolve IP`, or `ip` under `[registry]`; for docker too: {}", setup("IP"));
             (Finding::wrong(format!("`{}` is not in DNS", host.name()), hint), false)
@@ -214,16 +220,18 @@ const SOON: u64 = 2 * 3600;
 fn judge_login(stored: bool, accepted: bool, left: Option<u64>, hint: String) -> Finding {
     let wrong = |says: &str| Finding::wrong(says, hint.clone()).fixed_by(Fix::Login);
     match (stored, accepted, left) {
-        (false, true, _) => Finding::good("none is stored, and the registry wants none to be asked"),
-        (false, false, _) => wrong("none is stored"),
-        (true, false, Some(0)) => wrong("the stored one was refused: it is older than 24 hours"),
-        (true, false, _) => wrong("the stored one was refused"),
+        (false, true, _) => Finding::good("none stored; the registry answers without one"),
+        (false, false, _) => wrong("none stored"),
+        (true, false, Some(0)) => wrong("the stored login was refused: it is more than 24 hours old"),
+        (true, false, _) => wrong("the stored login was refused"),
         (true, true, None) => Finding::good("accepted"),
-        (true, true, Some(0)) => Finding::good("accepted, and older than 24 hours: one that lasts"),
-        (true, true, Some(left)) if left < SOON => {
-            Finding::warning(format!("accepted; it ends in {} min", left / 60), hint)
+        (true, true, Some(0)) => {
+            Finding::good("accepted, although it is more than 24 hours old: it is a long-term one")
         }
-        (true, true, Some(left)) => Finding::good(format!("accepted; it ends in {} h", left / 3600)),
+        (true, true, Some(left)) if left < SOON => {
+            Finding::warning(format!("accepted; expires in {} min", left / 60), hint)
+        }
+        (true, true, Some(left)) => Finding::good(format!("accepted; expires in {} h", left / 3600)),
     }
 }
 

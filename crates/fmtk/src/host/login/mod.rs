@@ -76,7 +76,7 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     let given = given(args, &recipe)?;
     let Given { host, user, password, temporary, .. } = &given;
     if args.no_check {
-        progress.line(&format!("not asking `{host}` whether it accepts the login"));
+        progress.line(&format!("not checking whether `{host}` accepts the login"));
     } else {
         check(&given, args, &recipe.registry)?;
     }
@@ -88,7 +88,7 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
         Stored::File(path) => format!("in `{}`, unencrypted, readable by its owner alone", path.display()),
     };
     let said = if args.no_check { "stored the login" } else { "logged in" };
-    progress.line(&format!("{said} to {host} as {}; it is kept {place}", report::printable(user)));
+    progress.line(&format!("{said} to {host} as {}; stored {place}", report::printable(user)));
     // A file that can't be read was no hindrance.
     for (key, file) in logins.for_parts(host.as_str()).unwrap_or_default() {
         let file = file.display();
@@ -97,7 +97,7 @@ pub fn run(args: &LoginArgs, store: &Store, progress: &Progress) -> anyhow::Resu
     }
     if *temporary {
         progress.warning(
-            "a login made by the console ends after 24 hours; `cargo xtask login --region R --ak AK` stores one that lasts",
+            "a login made by the console expires after 24 hours; `cargo xtask login --region R --ak AK` stores a long-term one",
         );
     }
     Ok(())
@@ -118,7 +118,7 @@ fn given(args: &LoginArgs, recipe: &Recipe) -> anyhow::Result<Given> {
     let host = args.registry.as_ref();
     let named = || host.unwrap_or(&recipe.registry.host).clone();
     let checked = |user: &str, what: &str| match user.contains([':', '\n', '\r', '\0']) || user.is_empty() {
-        true => Err(anyhow!("`{what}` is empty or has a colon, which no name of a login can have")).input(),
+        true => Err(anyhow!("`{what}` is empty or has a colon, which a login's name can't have")).input(),
         false => Ok(()),
     };
     if let (Some(region), Some(ak)) = (&args.region, &args.ak) {
@@ -149,7 +149,7 @@ fn given(args: &LoginArgs, recipe: &Recipe) -> anyhow::Result<Given> {
     };
     // The console's lines are for REGION@AK; a name without it is not SWR's.
     let temporary = line.user.contains('@');
-    let if_refused = "a line of the console is good for 24 hours: make a new one there and copy it whole";
+    let if_refused = "the console's line is valid for 24 hours: create a new one there and copy all of it";
     Ok(Given { host, user: line.user, password: line.password, temporary, if_refused })
 }
 

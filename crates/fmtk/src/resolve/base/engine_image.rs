@@ -85,7 +85,7 @@ fn parse(said: &str) -> Option<(EngineImage, Platform)> {
 
 fn other(program: &str, name: &str) -> String {
     let there = if program == "docker" { "podman:" } else { "docker-daemon:" };
-    format!("where the other engine has the image, name it `{}`", shell::word(format!("{there}{name}")))
+    format!("if the other engine has the image, name it `{}`", shell::word(format!("{there}{name}")))
 }
 
 /// The image, if the store has taken it before.
@@ -108,8 +108,8 @@ pub fn open(
     if let Some(image) = known(reference, &image, store)? {
         return Ok(image);
     }
-    progress.line(&format!("taking `{name}` out of {program}, once: {}", progress::bytes(image.size)));
-    let step = progress.transfer(format!("taking the image out of {program}"), image.size);
+    progress.line(&format!("copying `{name}` out of {program}, once: {}", progress::bytes(image.size)));
+    let step = progress.transfer(format!("copying the image out of {program}"), image.size);
     save(program, reference, &image, store, &step)
 }
 

@@ -46,14 +46,14 @@ pub fn open(
     match reference {
         ImageRef::Layout { dir, tag } => {
             let (base, source) = oci_image::open_layout(dir, tag.as_deref(), &platform).map_err(|error| {
-                let archive = || format!("is it an archive? That is `docker-archive:{}`", dir.display());
+                let archive = || format!("if it is an archive, write `docker-archive:{}`", dir.display());
                 report::hinted_if(refused(error), dir.is_file().then(archive))
             })?;
             Ok(OpenImage { base, source: Box::new(source) })
         }
         ImageRef::Archive(file) => {
             let (base, source) = oci_image::open_archive(store, file, &platform).map_err(|error| {
-                let layout = || format!("is it an OCI image layout? That is `oci:{}`", file.display());
+                let layout = || format!("if it is an OCI image layout, write `oci:{}`", file.display());
                 report::hinted_if(refused(error), file.is_dir().then(layout))
             })?;
             Ok(OpenImage { base, source })

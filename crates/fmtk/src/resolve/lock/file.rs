@@ -85,7 +85,11 @@ impl Lock {
 
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         let lock: Self = toml_edit::de::from_str(text).map_err(|error| anyhow!("{}", error.to_string().trim_end()))?;
-        anyhow::ensure!(lock.version == VERSION, "its version is {}, and this program knows {VERSION}", lock.version);
+        anyhow::ensure!(
+            lock.version == VERSION,
+            "its version is {}, but this program knows only {VERSION}",
+            lock.version
+        );
         Ok(lock)
     }
 

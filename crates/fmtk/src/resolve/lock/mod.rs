@@ -54,7 +54,7 @@ pub fn verify(
     let name = &call.lock_file;
     let Some(lock) = lock else {
         pinned?;
-        return Ok(vec![format!("no `{name}`: nothing pins the packages and the base; `{}` does", call.lock)]);
+        return Ok(vec![format!("no `{name}`: packages and base are not pinned; `{}` pins them", call.lock)]);
     };
     let (mut lock, found, mut notes) = (lock.clone(), Lock::of(recipe, packages, *base), Vec::new());
     // To want nothing of PyPI is said in so many words: a build upon one's own image, which has it all.
@@ -84,7 +84,7 @@ pub fn moves_nothing(old: &Lock, new: &Lock, call: &Call) -> anyhow::Result<()> 
 fn refused(differences: Vec<Difference>, call: &Call) -> anyhow::Result<()> {
     let accept = accept(call, differences.iter().any(|difference| difference.moves));
     let hint = match differences.iter().any(|difference| difference.of_pypi) {
-        true => format!("to get the wheels of PyPI that are pinned, run `{}`; {accept}", call.fetch),
+        true => format!("to get the pinned wheels from PyPI, run `{}`; {accept}", call.fetch),
         false => accept,
     };
     let mut problems = Problems::default();

@@ -134,7 +134,7 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
     let mut matched: Vec<&str> = Vec::new();
     let mut lacking_vendor = false;
     if !folder.exists() && recipe.packages.values().any(|spec| spec.required) {
-        let hint = "name another with `--pkg`, or with `$DOCKER_BUILD_PATH`, whose `pkg` it is; or make it";
+        let hint = "create it, or name another with `--pkg` or `$DOCKER_BUILD_PATH`";
         problems.push(format_args!("no such folder for packages: `{}`", folder.display()), Some(hint.to_owned()));
         // All else that is missing is missing for this.
         let none = PackageSet { packages: Vec::new(), unused: Vec::new(), left_out: 0 };
@@ -159,7 +159,7 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
             [file] => chosen.push((kind.clone(), folder.join(file))),
             _ => {
                 let message = format!("{} packages for `{kind}`: {}", files.len(), quoted(&files));
-                let hint = format!("leave one of them in `{}`, or narrow `packages.{kind}.glob`", folder.display());
+                let hint = format!("keep only one of them in `{}`, or narrow `packages.{kind}.glob`", folder.display());
                 problems.push(message, Some(hint));
             }
         }
@@ -181,14 +181,14 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
 fn sample_offered(problems: anyhow::Result<()>, call: &Call) -> anyhow::Result<()> {
     match call.sample {
         true => problems,
-        false => problems.hint("`cargo xtask image --sample` makes a small real image without the vendor's packages"),
+        false => problems.hint("`cargo xtask image --sample` builds a small, real image without the vendor's packages"),
     }
 }
 
 /// What is named as a package and is none was meant as one: a build without it would be another than was wanted.
 fn unusable(path: &Path, problems: &mut Problems) {
     let hint = "copy the file there, or fix the link".to_owned();
-    problems.push(format_args!("`{}` is not a file that can be read", path.display()), Some(hint));
+    problems.push(format_args!("`{}` is not a readable file", path.display()), Some(hint));
 }
 
 /// Names of what is in a folder, sorted, and whether each is a file; nothing where there is no folder. Hidden ones are

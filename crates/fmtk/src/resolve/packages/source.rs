@@ -13,8 +13,8 @@ pub fn of(kind: &str, folder: &Path) -> String {
              or use a base that has CANN, and give `--set packages.cann.required=false`"
         ),
         "moxing" => format!(
-            "copy the MoXing wheel that ModelArts gave you to `{folder}` (PyPI's `moxing` is not it); or, to do without \
-             or use a base that has it, give `--set packages.moxing.required=false`"
+            "copy the MoXing wheel that ModelArts gave you to `{folder}` (PyPI's `moxing` is not it); or, to do \
+             without it or use a base that has it, give `--set packages.moxing.required=false`"
         ),
         "tuning-kit" => format!(
             "copy the mxTuningKit wheel of MindX SDK to `{folder}`; or, for its open successor `mindpet`, add it to \

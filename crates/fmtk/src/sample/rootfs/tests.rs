@@ -129,11 +129,11 @@ fn a_package_that_was_damaged_in_the_store_is_removed_from_it() {
     std::fs::write(&path, bytes).unwrap();
     let shown = report::render(&bed.layer().unwrap_err());
     expect![[r#"
-        error: a package was damaged in the store, and was removed from it
+        error: a package was damaged in the store and has been removed from it
         caused by: failed to unpack `pool/p.deb`
         caused by: the package can't be read
         caused by: blob sha256:c239d2e108b908b99d7cfee4f9e88b2f54420353bfe4dec1a8c93be18a855c40 is damaged: its digest is sha256:1be426b6168ad3ffed142104fa7e17e941415d5fdcd70491f757a16ea92a52f8
-        hint: run the same command again: it downloads the package again
+        hint: run the same command again to download the package again
     "#]].assert_eq(&shown);
     assert!(!bed.packages.has(&package.digest, package.size));
 }

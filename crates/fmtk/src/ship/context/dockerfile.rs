@@ -23,8 +23,10 @@ pub fn dockerfile(
     for (kind, name, value) in named.chain(labels.iter().map(|(name, value)| ("label", name, value))) {
         if lines(name) || lines(value) {
             let hint = "write a `docker-archive:FILE` instead".to_owned();
-            problems
-                .push(format_args!("the {kind} `{name}` has a line break, which no Dockerfile can say"), Some(hint));
+            problems.push(
+                format_args!("the {kind} `{name}` has a line break, which a Dockerfile can't express"),
+                Some(hint),
+            );
         }
     }
     problems.into_result()?;
@@ -112,6 +114,6 @@ mod tests {
     fn line_breaks_are_refused_by_name() {
         let labels = [("note".to_owned(), "a\nUSER root".to_owned())].into();
         let error = of(&ConfigEdits { labels, ..ConfigEdits::default() }).unwrap_err();
-        assert_eq!(error.to_string(), "the label `note` has a line break, which no Dockerfile can say");
+        assert_eq!(error.to_string(), "the label `note` has a line break, which a Dockerfile can't express");
     }
 }

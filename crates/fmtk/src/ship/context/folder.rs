@@ -27,7 +27,7 @@ pub fn check(dir: &Path) -> anyhow::Result<()> {
     match fs::metadata(dir) {
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => {
-            return Err(anyhow!("`{}` is there already and is not a folder", dir.display()))
+            return Err(anyhow!("`{}` exists already and is not a folder", dir.display()))
                 .hint("name a new or empty folder");
         }
         // Not there, most often; else creating it says more.
@@ -36,7 +36,7 @@ pub fn check(dir: &Path) -> anyhow::Result<()> {
     let Some(reason) = stranger(dir).with_context(|| format!("failed to read `{}`", dir.display()))? else {
         return Ok(());
     };
-    Err(anyhow!("`{}` is there already and is not a build context that fmtk wrote: {reason}", dir.display()))
+    Err(anyhow!("`{}` exists already and is not a build context that fmtk wrote: {reason}", dir.display()))
         .hint("name a new or empty folder")
 }
 

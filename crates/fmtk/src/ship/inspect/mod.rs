@@ -53,7 +53,7 @@ pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Re
     } else if let Some(record) = BuildRecord::named(store, &args.subject)? {
         if args.subject.contains('/') {
             progress.line(&format!(
-                "`{}` is shown as the store has it; with its host before it, the registry is asked",
+                "showing `{}` from the store; to inspect the one in the registry, put its host in front",
                 args.subject
             ));
         }
@@ -135,7 +135,7 @@ mod tests {
             |subject: &str| report::render(&unknown(subject, subject.parse::<ImageRef>().unwrap_err().into(), &[]));
         expect![[r#"
             error: no image `py_3.9-d910-2022102818132` in the store
-            hint: nothing was built yet: run `cargo xtask image`
+            hint: nothing has been built yet: run `cargo xtask image`
         "#]]
         .assert_eq(&said("py_3.9-d910-2022102818132"));
         // What was meant as a reference is still told how one is written.

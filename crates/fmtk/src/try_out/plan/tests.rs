@@ -86,5 +86,5 @@ fn no_folder_is_taken_that_holds_something() {
     assert_eq!(out(None, path, "20221028181325").unwrap(), path.join("target/try/20221028181325"));
     assert_eq!(out(Some(path), path, "x").unwrap(), path);
     std::fs::write(path.join("a"), "").unwrap();
-    assert!(out(Some(path), path, "x").unwrap_err().to_string().ends_with("holds something already"));
+    assert!(out(Some(path), path, "x").unwrap_err().to_string().ends_with("is not empty"));
 }
