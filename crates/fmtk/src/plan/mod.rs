@@ -182,7 +182,7 @@ impl PlannedLayer {
                 let names = scripts.iter().map(|script| script.to.rsplit('/').next().unwrap_or_default());
                 format!("the vendor's {}", names.collect::<Vec<&str>>().join(", "))
             }
-            Self::Front { .. } => "the launch kit's front".to_owned(),
+            Self::Front { .. } => "entry point of the launch kit".to_owned(),
             Self::Files { files, of: 1, .. } => count(files.len(), "own file"),
             Self::Files { number, of, .. } => piece("own files", *number, *of),
             Self::Tools { .. } => "fmtk-launch, fmk-patch".to_owned(),
