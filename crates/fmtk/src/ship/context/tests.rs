@@ -175,14 +175,14 @@ fn all_that_a_build_elsewhere_needs_is_in_the_folder() {
     let text = read("Dockerfile");
     expect![[r##"
         # fmtk: build context of fmtk-ma:py_3.9-20221028181325
-        # Plain `docker build` or `podman build` makes of this folder the image that fmtk has made, file for file. It needs neither
-        # BuildKit nor, once the base is there, a network; README.md beside this file has the commands.
+        # From this folder, plain `docker build` or `podman build` makes the image that fmtk has built, file for file. BuildKit is
+        # not needed, nor a network once the base is there. README.md beside this file has the commands.
 
         # The base is in no registry but in this folder: `docker load --input base.tar` first.
         ARG BASE=localhost/fmtk-ma-base:DIGEST
         FROM ${BASE}
 
-        # What is removed and unpacked here is root's to change; the last line says who the image runs as.
+        # Only root may remove and unpack files here. The last line sets the user that the image runs as.
         USER root
 
         # without the base's old 1.0 RUN evil
