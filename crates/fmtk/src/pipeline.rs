@@ -45,10 +45,10 @@ use crate::{
 /// Flags of `image`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The image goes into the store, from which `cargo xtask push` takes it. Besides, --output writes it as
+The image goes into the store, from which `cargo xtask push` takes it. --output also writes it as
   oci:DIR              an OCI image layout, for skopeo and other tools; other images in it stay
   docker-archive:FILE  what `docker load` and `podman load` take
-  context:DIR          a folder of which plain `docker build` or `podman build` makes the same image elsewhere
+  context:DIR          a folder from which plain `docker build` or `podman build` makes the same image elsewhere
 each whole or not at all.")]
 pub struct ImageArgs {
     /// Where the recipe and the packages are.

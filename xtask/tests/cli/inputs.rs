@@ -149,7 +149,8 @@ fn a_fetch_is_told_in_one_line() {
     .assert_eq(&fetch());
     expect![[r#"
         everything is already in `pkg/pypi`: 1 wheel, 5 B
-    "#]].assert_eq(&fetch());
+    "#]]
+    .assert_eq(&fetch());
 }
 
 /// pip was blamed: PyPI has no MindSpore of the sample for another Python.

@@ -199,7 +199,9 @@ fn a_record_that_is_not_the_manifests_is_not_pushed() {
 #[test]
 fn inspect_says_whose_image_it_shows() {
     let image = BuiltImage::new();
-    let stores = |subject: &str| image.run(&["inspect", subject]).1.contains(" from the store; to inspect the one in the registry");
+    let stores = |subject: &str| {
+        image.run(&["inspect", subject]).1.contains(" from the store; to inspect the one in the registry")
+    };
     assert!(stores(&format!("o/fmtk-ma:{TAG}")));
     assert!(!stores(TAG) && !stores("20221109000000"));
     let short = TAG.strip_suffix(|_: char| true).unwrap();

@@ -68,7 +68,7 @@ pub struct RecipeArgs {
     /// Folder of the vendor's packages [default: `pkg` of the workspace, or of `$DOCKER_BUILD_PATH`]
     #[arg(long, value_name = "DIR")]
     pub pkg: Option<PathBuf>,
-    /// The sample, without the vendor's packages: Debian's Python 3.9, MindSpore and mindpet from PyPI
+    /// Use the sample in place of the vendor's packages: Debian's Python 3.9, MindSpore and mindpet from PyPI
     #[arg(long)]
     pub sample: bool,
 }

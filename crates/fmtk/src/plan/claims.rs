@@ -55,8 +55,8 @@ fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, wa
             ),
             Some(other) => (
                 format!(
-                    "the base `{base}` has MindSpore `{version}` as `{name}`, which the wheel of `{other}` `{wanted}` \
-                     would be mixed with: both are the module `mindspore`"
+                    "the base `{base}` has MindSpore `{version}` as `{name}`, which would be mixed with the wheel of \
+                     `{other}` `{wanted}`: both are the module `mindspore`"
                 ),
                 format!("use a base without `{name}`, or leave out the wheel"),
             ),

@@ -93,7 +93,7 @@ pub(super) fn place(inputs: &Inputs<'_>) -> String {
 
 /// The script with both edits; as it is where that can't be, which is a problem.
 fn patched(script: &Script, place: &str, edits: &mut Vec<PlannedEdit>, problems: &mut Problems) -> Vec<u8> {
-    let hint = || format!("put another into {place}, or leave the base's as it is: `--set scripts=keep`");
+    let hint = || format!("put another version into {place}, or leave the base's as it is: `--set scripts=keep`");
     match fmk_patch::patch(&script.bytes, Edits::ALL) {
         Ok(report) => {
             let bad = report.edits.iter().filter(|(_, status)| !status.is_good());

@@ -27,7 +27,7 @@ pub struct FetchArgs {
     /// Move to the newest versions that the recipe allows, whatever the lock pins
     #[arg(long)]
     pub upgrade: bool,
-    /// Print what pip would be asked for and stop
+    /// Print what pip would be asked for, with the command for another machine, and stop
     #[arg(long)]
     pub dry_run: bool,
     /// Format of stdout

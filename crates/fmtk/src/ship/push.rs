@@ -34,13 +34,13 @@ pub struct PushArgs {
     /// Where the image goes to.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Push the image with this timestamp, where none is named
+    /// Push the image with this timestamp, if none is named
     #[arg(long, value_name = "TS", env = "timestamp")]
     pub timestamp: Option<Timestamp>,
-    /// Move the tag though it exists with another digest
+    /// Move the tag even if it exists with another digest
     #[arg(long)]
     pub overwrite: bool,
-    /// Set `scenario.modelarts.user_image_url` in this YAML file once the image is there; nothing else of it changes
+    /// Set `scenario.modelarts.user_image_url` in this YAML file after the push; nothing else in it changes
     #[arg(long, value_name = "FILE")]
     pub app_config: Option<PathBuf>,
     /// Print what would be pushed and stop, without asking the registry

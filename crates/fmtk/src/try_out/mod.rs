@@ -63,7 +63,7 @@ pub struct TryArgs {
     #[arg(long)]
     pub read_only: bool,
     /// Folder of training code that each node gets a copy of, in /home/ma-user/modelarts/user-job-dir/code, closed to others
-    /// as the tuning kit wants it [default: a small example]
+    /// as the tuning kit requires [default: a small example]
     #[arg(long, value_name = "DIR")]
     pub code: Option<PathBuf>,
     /// One more variable for the containers

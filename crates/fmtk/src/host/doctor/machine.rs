@@ -81,9 +81,9 @@ pub fn rust_target(_: &Patient) -> Vec<Finding> {
     let folder = rustc.output().ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let there = folder.is_some_and(|folder| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()));
     vec![match there {
-        true => Finding::good(format!("{TARGET} is there")),
+        true => Finding::good(format!("{TARGET} is installed")),
         // The first build adds it.
-        false => Finding::warning(format!("{TARGET} is not there"), format!("`rustup target add {TARGET}`"))
+        false => Finding::warning(format!("{TARGET} is not installed"), format!("`rustup target add {TARGET}`"))
             .fixed_by(Fix::RustTarget),
     }]
 }

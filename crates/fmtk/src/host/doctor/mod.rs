@@ -79,7 +79,7 @@ pub struct DoctorArgs {
     /// How the registry is reached.
     #[command(flatten)]
     pub registry_args: RegistryArgs,
-    /// Fix what can be fixed safely, and say each command that is run
+    /// Fix what can be fixed safely, and print each command that is run
     #[arg(long)]
     pub fix: bool,
     /// Organisation that the image will go to [default: the recipe's]
@@ -100,7 +100,7 @@ pub struct DoctorArgs {
     /// Folder of the vendor's packages [default: `pkg` of the workspace, or of `$DOCKER_BUILD_PATH`]
     #[arg(long, value_name = "DIR")]
     pub pkg: Option<PathBuf>,
-    /// Look for what `image --sample` needs alone
+    /// Check only what `image --sample` needs
     #[arg(long, conflicts_with_all = ["fix", "registry"])]
     pub sample: bool,
     /// Format of stdout

@@ -126,7 +126,7 @@ fn given(args: &LoginArgs, recipe: &Recipe) -> anyhow::Result<Given> {
         checked(ak, "--ak")?;
         let secret = typed::secret(&format!("the secret key (SK) that belongs to `{ak}`"))?;
         let password = long_term::key(ak, &secret);
-        let if_refused = "check the region, the access key and that the secret key is the one that belongs to it";
+        let if_refused = "check the region, the access key and its secret key";
         return Ok(Given { host: named(), user: format!("{region}@{ak}"), password, temporary: false, if_refused });
     }
     if let Some(user) = &args.username {

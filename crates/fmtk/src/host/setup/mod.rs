@@ -38,8 +38,8 @@ const HOSTS: &str = "etc/hosts";
 /// Flags of `host-setup`.
 #[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
-`push` of this project needs none of this: it is for `docker push` and `docker pull` on this host.
-Lines in the hosts file are marked `# fmtk`; what was there before stays beside as `FILE.fmtk-backup-TIMESTAMP`.")]
+`cargo xtask push` needs none of this: it is for `docker push` and `docker pull` on this host.
+Lines in the hosts file are marked `# fmtk`; the previous file stays beside it as `FILE.fmtk-backup-TIMESTAMP`.")]
 pub struct HostSetupArgs {
     /// Registry that docker takes without TLS [default: the recipe's]
     #[arg(long, value_name = "HOST[:PORT]", value_parser = crate::resolve::connect::host)]
@@ -53,7 +53,7 @@ pub struct HostSetupArgs {
     /// Print the changes as a diff and stop
     #[arg(long)]
     pub dry_run: bool,
-    /// Take the changes out again, and nothing else
+    /// Remove these changes and nothing else
     #[arg(long)]
     pub undo: bool,
     /// Leave docker running with its old settings
@@ -83,7 +83,7 @@ pub fn run(args: &HostSetupArgs, progress: &Progress) -> anyhow::Result<()> {
     let (changes, system) = plan(args, host.as_str(), ip, names)?;
     let needed: Vec<&Change> = changes.iter().filter(|change| change.is_needed()).collect();
     if needed.is_empty() {
-        progress.line(if args.undo { "nothing of ours is there" } else { "all is set up already" });
+        progress.line(if args.undo { "there is nothing to undo" } else { "everything is set up already" });
         return Ok(());
     }
     if args.dry_run {

@@ -1,4 +1,4 @@
-//! The image as a build context: a folder of which plain `docker build` or `podman build` makes the same image elsewhere.
+//! The image as a build context: a folder from which plain `docker build` or `podman build` makes the same image elsewhere.
 //!
 //! CANN is in it as the layers that its installer's run left, not as the `.run`: to run that again would take emulation,
 //! and write other times, logs and compiled files on each machine. So the `.run` can be in no layer either.
@@ -159,7 +159,7 @@ fn readme(image: &BuiltImage<'_>, base: &Base) -> String {
         ),
         false => (
             format!(
-                "The base, `{name}`, is pulled by the builder; log in to its registry first if that wants it.\n\
+                "The base, `{name}`, is pulled by the builder; log in to its registry first if it asks for that.\n\
                  `--build-arg BASE=…` takes the same image from another place."
             ),
             String::new(),
