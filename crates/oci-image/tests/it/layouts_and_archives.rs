@@ -359,7 +359,18 @@ fn archives_that_can_not_be_used() {
         text += &format!("{}\n", error.replace(&file.display().to_string(), "FILE"));
     };
     refused();
-    for bytes in [gzip(b"tar"), b"not a tar archive at all".to_vec(), tar(&[Made::File("a", b"1")])] {
+    let noise: Vec<u8> = (0..100_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let long = tar(&[Made::File("a", &noise)]);
+    let cut = |packed: Vec<u8>| packed[..packed.len() / 2].to_vec();
+    for bytes in [
+        gzip(b"tar"),
+        b"not a tar archive at all".to_vec(),
+        tar(&[Made::File("a", b"1")]),
+        b"BZh91AY&SY".to_vec(),
+        cut(gzip(&long)),
+        cut(zstd(&long)),
+        cut(xz(&long)),
+    ] {
         fs::write(&file, bytes).unwrap();
         refused();
     }
