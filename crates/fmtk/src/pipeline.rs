@@ -49,7 +49,8 @@ The image goes into the store, from which `cargo xtask push` takes it. Besides, 
   oci:DIR              an OCI image layout, for skopeo and other tools; other images in it stay
   docker-archive:FILE  what `docker load` and `podman load` take
   context:DIR          a folder of which plain `docker build` or `podman build` makes the same image elsewhere
-each whole or not at all.")]
+each whole or not at all. Every build has a tag of its own: to write an image that was pushed before, give its
+--timestamp.")]
 pub struct ImageArgs {
     /// Where the recipe and the packages are.
     #[command(flatten)]
@@ -110,8 +111,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     // Wrong arguments are said before anything is downloaded.
     let outputs: Vec<Output> =
         args.output.iter().map(|text| text.parse()).collect::<anyhow::Result<_>>().context("bad `--output`").input()?;
-    let obstacles = outputs.iter().filter_map(|output| output.check().err()).collect();
-    report::all(obstacles).context("bad `--output`").input()?;
+    output::check(&outputs).context("bad `--output`").input()?;
     let load_into = args.load.then(|| engine::program(args.engine)).transpose()?;
     let timestamp = match args.timestamp {
         Some(timestamp) => timestamp,

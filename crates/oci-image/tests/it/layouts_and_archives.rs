@@ -338,6 +338,22 @@ fn a_layout_in_an_archive_is_opened_by_its_digests() {
 
 /// A pipe would be waited for without end.
 #[test]
+fn a_layout_of_which_nothing_could_be_written_is_not_there() {
+    let image = assembled(&mut Blobs::default(), &[tar(&[])], Format::Oci);
+    let (dir, _) = store();
+    let layout = dir.path().join("layout");
+    write_layout(&image, &Blobs::default(), &layout, "x").unwrap_err();
+    assert!(!layout.exists());
+    // An earlier image stays.
+    let mut blobs = Blobs::default();
+    let image = assembled(&mut blobs, &[tar(&[])], Format::Oci);
+    write_layout(&image, &blobs, &layout, "x").unwrap();
+    let other = assembled(&mut Blobs::default(), &[tar(&[Made::File("a", b"1")])], Format::Oci);
+    write_layout(&other, &Blobs::default(), &layout, "y").unwrap_err();
+    open_layout(&layout, Some("x"), &arm64()).unwrap();
+}
+
+#[test]
 fn what_is_no_regular_file_is_not_opened() {
     let (dir, store) = store();
     let socket = dir.path().join("socket");
