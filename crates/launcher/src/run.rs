@@ -180,7 +180,7 @@ fn attempts(
             let backoff = setup.options.restart_backoff;
             let wait = units::shown(backoff);
             output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
-            let until = wait::after(Instant::now(), wait::shortened_for_tests(backoff));
+            let until = Instant::now() + wait::shortened_for_tests(backoff);
             if let (Some(signal), _) = background::wait(signals, Some(output), storage, Some(until), |_| false)? {
                 (attempt.ending, again) = (Ending::terminated(signal), false);
             }
