@@ -54,7 +54,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
     let devices: Vec<u32> = job.ranks.iter().map(|it| it.device).collect();
     let (work, work_note) = paths::work(&around, &devices)?;
-    let mut notes: Vec<String> = [logs_note, work_note].into_iter().flatten().collect();
+    let table_note = job.table.as_ref().and_then(|it| it.note.clone());
+    let mut notes: Vec<String> = [table_note, logs_note, work_note].into_iter().flatten().collect();
     let table = match &job.table {
         None => None,
         Some(table) if !job.needs_conversion() => Some(absolute(&table.path)),
