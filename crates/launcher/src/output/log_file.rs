@@ -101,10 +101,15 @@ impl LogFile {
         let id = |it: &Metadata| (it.dev(), it.ino());
         match (&open, &at_path) {
             (Ok(open), Ok(at_path)) if id(open) == id(at_path) => {
-                if open.is_file() && open.len() < self.size {
-                    let lost = (self.size - open.len()).min(self.of_rank);
-                    self.size = open.len();
-                    self.lose(lost, "truncated");
+                let before = std::mem::replace(&mut self.size, open.len());
+                if open.is_file() && open.len() < before {
+                    self.lose((before - open.len()).min(self.of_rank), "truncated");
+                } else if open.is_file() && open.len() > before {
+                    // It may have truncated the file before: nothing tells what is left of the rank's.
+                    let path = self.path.display();
+                    let trouble =
+                        format!("another process writes to `{path}`, too; if it has truncated it, lines are missing");
+                    self.tell(("shared", None), trouble);
                 }
                 return;
             }
