@@ -14,6 +14,7 @@ use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
 use super::{Job, Rank};
 use crate::exit::{Exit, Failure};
+use crate::links;
 use crate::options::RunOptions;
 use crate::output::Sink;
 
@@ -78,13 +79,20 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let (cpus, note) = bind::cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
     notes.extend(note);
     let folders = Folders { code, logs, table, work, replace_home };
-    // The scripts make those of their ranks.
-    if !dry && !job.by_scripts {
-        for rank in &job.ranks {
-            let path = folders.process_log(&job, rank, &variables::own);
-            if let Err(error) = fs::create_dir_all(&path) {
-                notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", path.display()));
-            }
+    for rank in &job.ranks {
+        let process_log = folders.process_log(&job, rank, &variables::own);
+        if let Some(link) =
+            [&process_log, &folders.log_file(&job, rank, 1)].into_iter().find_map(|it| links::foreign(it))
+        {
+            let text = format!("{link}\nhint: remove it, or name another folder with `--log-dir`");
+            return Err(Failure::new(Exit::LAUNCHER, text));
+        }
+        // The scripts make those of their ranks.
+        if !dry
+            && !job.by_scripts
+            && let Err(error) = links::make_folder(&process_log, 0o777)
+        {
+            notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", process_log.display()));
         }
     }
     let master_port = master_port::choose(&job, &variables::own);

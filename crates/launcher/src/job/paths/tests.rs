@@ -120,6 +120,40 @@ fn folders_of_somebody_else_in_a_shared_one_are_passed_over() {
     }
 }
 
+/// Only root can give a link away.
+#[test]
+fn links_of_another_user_are_followed_nowhere() {
+    use std::os::unix::fs::{lchown, symlink};
+    let mut machine = Machine::new();
+    if machine.uid != 0 {
+        return;
+    }
+    let mount = machine.set("MA_MOUNT_PATH", "mount");
+    let target = machine.path("target");
+    for folder in [&mount, &target] {
+        fs::create_dir(folder).unwrap();
+    }
+    for name in ["log", "workspace"] {
+        symlink(&target, mount.join(name)).unwrap();
+        lchown(mount.join(name), Some(54_321), None).unwrap();
+    }
+    for dry in [true, false] {
+        machine.dry = dry;
+        let told =
+            |name| format!("`{}` is a link that belongs to uid 54321 and is not followed", mount.join(name).display());
+        let (logs_at, note) = machine.ask(|a| logs(a, None)).unwrap();
+        assert!(logs_at == machine.path("tmp/log") && note.unwrap().contains(&told("log")));
+        let (work_at, note) = machine.ask(|a| work(a, &[0, 1])).unwrap();
+        assert!(work_at == machine.path("cache/fmtk-job-1") && note.unwrap().contains(&told("workspace")));
+        let error = machine.ask(|a| logs(a, Some(&mount.join("log/below")))).unwrap_err().text;
+        assert!(error.contains(&told("log")), "{error}");
+    }
+    assert_eq!(fs::read_dir(target).unwrap().count(), 0);
+    // What the user himself has arranged is fine.
+    lchown(mount.join("log"), Some(0), None).unwrap();
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap(), first(mount.join("log")));
+}
+
 #[test]
 fn a_given_log_folder_is_made_or_refused() {
     let machine = Machine::new();
