@@ -80,9 +80,9 @@ pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<ChosenPath, F
     choose(around, WHAT, "give one with `--log-dir`", 0o755, choices, &[])
 }
 
+/// The folder for the converted rank table: never a shared one, in which another job would put its own.
 pub fn rank_table(around: &Surroundings) -> Result<ChosenPath, Failure> {
-    let named = below_var(around, "MA_MOUNT_PATH", "rank_table").map(open);
-    scratch(around, "the converted rank table", named, "rank_table", &[])
+    scratch(around, "the converted rank table", [], "rank_table", &[])
 }
 
 /// The folder in which every one of `devices` has, or can have, its [`device_folder`]; they are made, mode 0750, since

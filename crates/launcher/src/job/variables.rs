@@ -84,7 +84,7 @@ const VARIABLES: &[Variable] = &[
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
     read(
         "MA_MOUNT_PATH",
-        "the platform's folder, with `log`, `rank_table` and `workspace` in it; two jobs in one container need one each",
+        "the platform's folder, with `log` and `workspace` in it; two jobs in one container need one each",
     ),
     read(
         "TMPDIR",
