@@ -183,6 +183,11 @@ fn attempts(
             let until = Instant::now() + wait::shortened_for_tests(backoff);
             if let (Some(signal), _) = background::wait(signals, Some(output), storage, Some(until), |_| false)? {
                 (attempt.ending, again) = (Ending::terminated(signal), false);
+            } else if let Err(failure) = setup.restore() {
+                // The hints behind the first line are for the start of a run.
+                let why = failure.text.lines().next().unwrap_or_default();
+                output.say(&format!("the ranks can't be started again: {why}"));
+                again = false;
             }
         }
         let ending = attempt.ending.clone();

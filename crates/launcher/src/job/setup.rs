@@ -100,6 +100,16 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
 }
 
 impl Setup {
+    /// Makes again what an attempt has removed.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`], and where only other folders than before can be used.
+    pub fn restore(&self) -> Result<(), Failure> {
+        let again = prepare(self.options.clone(), self.job.clone())?;
+        if again.folders == self.folders { Ok(()) } else { Err(Failure::new(Exit::LAUNCHER, again.notes.join("; "))) }
+    }
+
     /// The plans of the ranks of this server, for an attempt from 1 on.
     pub fn ranks(&self, attempt: u32) -> impl Iterator<Item = RankPlan> {
         let Setup { options, job, folders, .. } = self;
