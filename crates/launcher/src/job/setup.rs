@@ -46,8 +46,8 @@ pub struct RankPlan {
 ///
 /// # Errors
 ///
-/// With exit code 2 if the code folder is not one: a folder that was named is the user's to fix. With 125 if there is no
-/// folder for something, or the v1 table can't be written.
+/// With exit code 2 if the code folder is not one, or MASTER_PORT no port: what was named is the user's to fix. With 125 if
+/// there is no folder for something, another user has put a link there, or the v1 table can't be written.
 pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;
     let around = Surroundings::real(dry);
@@ -95,7 +95,7 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
             notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", process_log.display()));
         }
     }
-    let master_port = master_port::choose(&job, &variables::own);
+    let master_port = master_port::choose(&job, &variables::own)?;
     Ok(Setup { options, job, folders, notes, master_port, cpus })
 }
 
