@@ -49,7 +49,8 @@ The image goes into the store, from which `cargo xtask push` takes it. --output 
   oci:DIR              an OCI image layout, for skopeo and other tools; other images in it stay
   docker-archive:FILE  what `docker load` and `podman load` take
   context:DIR          a folder from which plain `docker build` or `podman build` makes the same image elsewhere
-each whole or not at all.")]
+each whole or not at all. Every build has a tag of its own: to write an image that was pushed before, give its
+--timestamp.")]
 pub struct ImageArgs {
     /// Where the recipe and the packages are.
     #[command(flatten)]
@@ -110,8 +111,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     // Wrong arguments are said before anything is downloaded.
     let outputs: Vec<Output> =
         args.output.iter().map(|text| text.parse()).collect::<anyhow::Result<_>>().context("bad `--output`").input()?;
-    let obstacles = outputs.iter().filter_map(|output| output.check().err()).collect();
-    report::all(obstacles).context("bad `--output`").input()?;
+    output::check(&outputs).context("bad `--output`").input()?;
     let load_into = args.load.then(|| engine::program(args.engine)).transpose()?;
     let timestamp = match args.timestamp {
         Some(timestamp) => timestamp,
@@ -193,7 +193,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
     let built = build::build(store, &plan, &opened.base, &opened, begun, progress)?;
-    let record = recorded(&plan, &built, &recipe, args.recipe.overrides(args.base.as_deref()))?;
+    let arguments = args.recipe.overrides(args.base.as_deref());
+    let record = recorded(&plan, &built, &recipe, arguments, record::file_key(&recipe_file))?;
+    let (_tag, replaced) = record.claim(store, args.timestamp.is_some())?;
     let reference = &recipe.base.reference;
     let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened: &opened };
     let mut layout_digest = None;
@@ -209,7 +211,10 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     drop(with_base);
     // Last, so that `push` does not take an image whose build is said to have failed.
-    record.save(store, &recipe_file)?;
+    record.save(store)?;
+    if let Some(other) = replaced {
+        progress.warning(&format!("`{}` was {other} in the store; this build has taken its place", record.name()));
+    }
     progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
     if let Some(digest) = layout_digest.filter(|digest| *digest != record.digest) {
         progress.line(&format!("its manifest in the OCI layout is {digest}; `push` sends {}", record.digest));
@@ -339,7 +344,13 @@ fn damaged(error: IndexError) -> anyhow::Error {
     }
 }
 
-fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, arguments: String) -> anyhow::Result<BuildRecord> {
+fn recorded(
+    plan: &Plan,
+    built: &Built,
+    recipe: &Recipe,
+    arguments: String,
+    recipe_file: String,
+) -> anyhow::Result<BuildRecord> {
     let image = &built.image;
     let of_base = image.layers.len() - built.layers.len();
     let base = (1..=of_base).map(|number| progress::piece("base", number, of_base));
@@ -361,6 +372,7 @@ fn recorded(plan: &Plan, built: &Built, recipe: &Recipe, arguments: String) -> a
         // For the push that comes later, from whatever folder.
         base: RecordedBase { reference: base::absolute(&recipe.base.source)?, digest: plan.base.digest },
         arguments,
+        recipe: recipe_file,
     })
 }
 

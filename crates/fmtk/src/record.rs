@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, anyhow};
 use image_name::{Digest, ImageRef, OrgName, Repository, Tag, Timestamp};
-use oci_image::{Descriptor, Format, Image, MAX_CONFIG, Store};
+use oci_image::{Descriptor, Format, Image, Lock, MAX_CONFIG, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::terminal::report::WithHint;
@@ -28,6 +28,9 @@ pub struct BuildRecord {
     /// The arguments that made it different from the recipe, as in a shell: `--sample`. Empty if there were none.
     #[serde(default)]
     pub arguments: String,
+    /// The recipe's file, as [`file_key`] has it; empty in older records.
+    #[serde(default)]
+    pub recipe: String,
 }
 
 /// A layer of a built image.
@@ -79,24 +82,36 @@ pub fn newer_unfinished(store: &Store, recipe: &Path) -> anyhow::Result<bool> {
 }
 
 /// A recipe is one file, whatever path leads to it.
-fn file_key(recipe: &Path) -> String {
+pub fn file_key(recipe: &Path) -> String {
     fs::canonicalize(recipe).as_deref().unwrap_or(recipe).to_string_lossy().into_owned()
 }
 
 impl BuildRecord {
-    /// Keeps the record under the image's tag, and as the last one built from the recipe in this file.
-    pub fn save(&self, store: &Store, recipe: &Path) -> anyhow::Result<()> {
-        store.put_record(KIND, &key(&self.repository, &self.tag), self)?;
-        let Self { repository, tag, digest, .. } = self.clone();
-        store.put_record(LATEST, &file_key(recipe), &Latest { repository, tag, digest, newer_unfinished: false })?;
+    /// Keeps the record under the image's tag, and as the last one built from its recipe.
+    pub fn save(&self, store: &Store) -> anyhow::Result<()> {
+        store.put_record(KIND, &self.name(), self)?;
+        let Self { repository, tag, digest, recipe, .. } = self.clone();
+        store.put_record(LATEST, &recipe, &Latest { repository, tag, digest, newer_unfinished: false })?;
         Ok(())
+    }
+
+    /// Holds the tag until the record is saved: builds that began in one second have the same. An image that had it
+    /// first keeps it, unless the timestamp was `chosen`; then the digest that it had is given too.
+    pub fn claim(&self, store: &Store, chosen: bool) -> anyhow::Result<(Lock, Option<Digest>)> {
+        let lock = store.lock(&format!("{KIND}-{}", Digest::of(self.name()).hex()))?;
+        let other = store.record::<Self>(KIND, &self.name())?.map(|other| other.digest);
+        match other.filter(|other| *other != self.digest) {
+            Some(other) if !chosen => Err(anyhow!("another build of this second has made `{}`: {other}", self.name()))
+                .hint("run the same command again; to build side by side, give each build a `--timestamp` of its own"),
+            other => Ok((lock, other)),
+        }
     }
 
     fn load(store: &Store, repository: &Repository, tag: &Tag) -> anyhow::Result<Self> {
         store
-            .record(KIND, &key(repository, tag))?
+            .record(KIND, &format!("{repository}:{tag}"))?
             .ok_or_else(|| anyhow!("no image `{repository}:{tag}` in the store `{}`", store.root().display()))
-            .hint(meant(&key(repository, tag), &all(store).unwrap_or_default()))
+            .hint(meant(&format!("{repository}:{tag}"), &all(store).unwrap_or_default()))
             .input()
     }
 
@@ -262,10 +277,6 @@ fn is_repository(text: &str, repository: &Repository) -> bool {
     })
 }
 
-fn key(repository: &Repository, tag: &Tag) -> String {
-    format!("{repository}:{tag}")
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -285,6 +296,7 @@ pub mod tests {
             layers: Vec::new(),
             base: RecordedBase { reference: "oci:base".parse().unwrap(), digest },
             arguments: String::new(),
+            recipe: "/image.toml".to_owned(),
         }
     }
 
@@ -293,11 +305,30 @@ pub mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         let is_unfinished = || newer_unfinished(&store, &folder.path().join("store/..")).unwrap();
-        example("a", "20221028181325").save(&store, folder.path()).unwrap();
+        let built = |tag, timestamp| BuildRecord { recipe: file_key(folder.path()), ..example(tag, timestamp) };
+        built("a", "20221028181325").save(&store).unwrap();
         begin(&store, folder.path()).unwrap();
         assert!(is_unfinished());
-        example("b", "20221109000000").save(&store, folder.path()).unwrap();
+        built("b", "20221109000000").save(&store).unwrap();
         assert!(!is_unfinished());
+    }
+
+    /// The second of two builds of one second silently took the tag from the first.
+    #[test]
+    fn a_tag_is_taken_from_another_image_only_on_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let first = example("a", "20221028181325");
+        let other = BuildRecord { digest: Digest::from_bytes([8; 32]), ..first.clone() };
+        let claim = |record: &BuildRecord, chosen| record.claim(&store, chosen).map(|(_, replaced)| replaced);
+        assert_eq!(claim(&first, false).unwrap(), None);
+        first.save(&store).unwrap();
+        assert_eq!(claim(&first, false).unwrap(), None);
+        assert_eq!(claim(&other, true).unwrap(), Some(first.digest));
+        let said = report::render(&claim(&other, false).unwrap_err());
+        let starts =
+            format!("error: another build of this second has made `fmtk-ma:a-20221028181325`: {}\n", first.digest);
+        assert!(said.starts_with(&starts) && said.contains("hint: run the same command again"), "{said}");
     }
 
     #[test]
@@ -305,7 +336,7 @@ pub mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         for (tag, timestamp) in [("a", "20221028181325"), ("b", "20221109000000"), ("c", "20221109000000")] {
-            example(tag, timestamp).save(&store, folder.path()).unwrap();
+            example(tag, timestamp).save(&store).unwrap();
         }
         let tag = |name: &str| BuildRecord::named(&store, name).unwrap().map(|record| record.tag.to_string());
         for name in ["20221028181325", "a-20221028181325", "fmtk-ma:a-20221028181325", "o/fmtk-ma:a-20221028181325"] {
@@ -329,7 +360,7 @@ pub mod tests {
             report::render(&error).lines().last().unwrap_or_default().to_owned()
         };
         assert_eq!(said("a-2022"), "hint: nothing has been built yet: run `cargo xtask image`");
-        example("a", "20221028181325").save(&store, folder.path()).unwrap();
+        example("a", "20221028181325").save(&store).unwrap();
         assert_eq!(said("a-2022102818132"), "hint: did you mean `fmtk-ma:a-20221028181325`?");
         assert_eq!(said("other"), "hint: built images: `a-20221028181325`");
     }

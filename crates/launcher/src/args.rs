@@ -258,6 +258,7 @@ mod tests {
             "run --ranks 8",
             "run -x",
             "run --wait soon true",
+            "run --grace 18446744073709551615 true",
             "run --console some true",
             "run --bind all true",
             "run --max-restarts -1 true",

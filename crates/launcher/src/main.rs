@@ -4,6 +4,7 @@ mod args;
 mod clock;
 mod exit;
 mod job;
+mod links;
 mod options;
 mod output;
 mod printable;

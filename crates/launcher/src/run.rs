@@ -180,9 +180,14 @@ fn attempts(
             let backoff = setup.options.restart_backoff;
             let wait = units::shown(backoff);
             output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
-            let until = wait::after(Instant::now(), wait::shortened_for_tests(backoff));
+            let until = Instant::now() + wait::shortened_for_tests(backoff);
             if let (Some(signal), _) = background::wait(signals, Some(output), storage, Some(until), |_| false)? {
                 (attempt.ending, again) = (Ending::terminated(signal), false);
+            } else if let Err(failure) = setup.restore() {
+                // The hints behind the first line are for the start of a run.
+                let why = failure.text.lines().next().unwrap_or_default();
+                output.say(&format!("the ranks can't be started again: {why}"));
+                again = false;
             }
         }
         let ending = attempt.ending.clone();
@@ -195,6 +200,14 @@ fn attempts(
 
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {
     let lookup = &variables::own;
+    // Known before hours of training and not after them.
+    if let Some((path, error)) = options.report.as_ref().and_then(|it| Some((it, report::check(it).err()?))) {
+        let text = format!("the report can't be written to `{}`: {error}", path.display());
+        return Err(Failure::new(
+            Exit::USAGE,
+            format!("{text}\nhint: `--report` takes a file in a folder that is there"),
+        ));
+    }
     if let Some(TaskRanks { node, by_scripts: true }) = options.task {
         return Ok(Job::of_scripts(node, lookup));
     }

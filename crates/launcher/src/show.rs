@@ -128,6 +128,7 @@ fn servers(table: &RankTable) -> String {
     match found {
         Ok(found) => {
             let _ = writeln!(text, "\nthis server was found by {}", found.by);
+            let _ = found.note.map(|note| writeln!(text, "note: {note}"));
         }
         Err(why) => {
             let _ = writeln!(text, "\n{why}");

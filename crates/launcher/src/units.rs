@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// The longest duration, in days: longer than any job, and short enough for any clock.
+const MAX_DAYS: u64 = 3650;
+
 /// A duration: a number with `ms`, `s`, `m`, `h` or `d`, several of them in a row (`1h30m`), or a bare number of seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration: write `90`, `90s`, `1m30s`, `2h` or `500ms`");
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let (mut milliseconds, mut rest) = (0, text);
+    let wrong =
+        || format!("`{text}` is not a duration: write `90`, `90s`, `1m30s`, `2h` or `500ms`, `{MAX_DAYS}d` at most");
+    let seconds = format!("{text}s");
+    let is_bare = text.bytes().all(|it| it.is_ascii_digit());
+    let (mut milliseconds, mut rest) = (0, if is_bare { &seconds } else { text });
     while !rest.is_empty() {
         let (number, after) = leading_number(rest).ok_or_else(wrong)?;
         let end = after.find(|it: char| it.is_ascii_digit()).unwrap_or(after.len());
@@ -24,7 +27,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         milliseconds = number.checked_mul(unit).and_then(|it| it.checked_add(milliseconds)).ok_or_else(wrong)?;
         rest = &after[end..];
     }
-    if text.is_empty() { Err(wrong()) } else { Ok(Duration::from_millis(milliseconds)) }
+    if milliseconds > MAX_DAYS * 86_400_000 { Err(wrong()) } else { Ok(Duration::from_millis(milliseconds)) }
 }
 
 /// The number that a text begins with, and what follows.
@@ -135,6 +138,9 @@ mod tests {
             ("5s3", None),
             ("99999999999999999999s", None),
             ("18446744073709551615d", None),
+            ("18446744073709551615", None),
+            ("3650d", Some(3650 * 86_400_000)),
+            ("3650d1ms", None),
         ] {
             assert_eq!(duration(text).ok(), milliseconds.map(Duration::from_millis), "{text}");
         }

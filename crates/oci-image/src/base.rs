@@ -41,6 +41,9 @@ pub enum BaseError {
     /// A blob could not be read, or is not what its descriptor says.
     #[error("failed to read the {what} of `{name}`")]
     Blob { what: &'static str, name: String, source: io::Error },
+    /// A compressed archive is not whole.
+    #[error("`{path}` ends too early")]
+    CutOff { path: PathBuf },
     /// There are several images and none was named.
     #[error("`{place}` holds several images: {}", listed(.there))]
     Several { place: PathBuf, there: Vec<String> },

@@ -68,9 +68,14 @@ impl StoreError {
 
     /// Whether there is no disk space for what was to be written, or none that this user may have.
     pub fn is_full(&self) -> bool {
-        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+        matches!(self, Self::Io { source, .. } if is_full(source))
     }
+}
+
+/// Whether an error says that there is no disk space, or none that this user may have.
+pub fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 impl From<StoreError> for io::Error {

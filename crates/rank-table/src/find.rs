@@ -49,6 +49,8 @@ pub struct OwnInstance<'t> {
     pub instance: &'t Instance,
     /// What decided, to follow "found by".
     pub by: String,
+    /// What does not fit, where that is no contradiction: a sentence with both values.
+    pub note: Option<String>,
 }
 
 /// Finds this server in a table, by the first clue that fits exactly one instance: MA_CURRENT_INSTANCE_NAME (v0),
@@ -73,7 +75,9 @@ pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<OwnInstance<'t>, 
     }
     let mut tried = Vec::new();
     match decide(table, clues, &mut tried) {
-        Some((position, by)) => Ok(OwnInstance { position, instance: &table.instances[position], by }),
+        Some((position, by)) => {
+            Ok(OwnInstance { position, instance: &table.instances[position], by, note: doubt(table, position, clues) })
+        }
         None => Err(not_found(table, &tried)),
     }
 }
@@ -96,7 +100,7 @@ fn contradictions(table: &RankTable, clues: &Clues) -> Vec<String> {
     let number: Option<u64> = index.as_ref().and_then(|it| it.parse().ok());
     let has_number = |it: &Instance| number.is_some() && it.name.as_deref().and_then(pod_index) == number;
     // Each says which instances it fits: none where it is of another network or another count. The servers of a v1 table
-    // have no numbers, and nobody promises that they are in the order of the pods.
+    // have no numbers: see [`doubt`].
     let says: Vec<(&str, String, Vec<usize>)> = [
         ("MA_CURRENT_INSTANCE_NAME", name, fitting(table, |it| it.name == *name)),
         ("MA_CURRENT_HOST_IP", host, fitting(table, |it| host.as_ref().is_some_and(|host| is_on(it, host)))),
@@ -114,6 +118,27 @@ fn contradictions(table: &RankTable, clues: &Clues) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What does not fit the instance that was found, and need not:
+/// - A container knows another address than the server's, if its pods have a network of their own.
+/// - The servers of a v1 table are in the order of the pods for ModelArts and the Ascend Operator. They are in the order in
+///   which pods came up for the HCCL controller, and in that of the network for a platform that plans routes.
+fn doubt(table: &RankTable, position: usize, clues: &Clues) -> Option<String> {
+    let own = &table.instances[position];
+    let id = quote(&own.server_id);
+    let is_by_name = own.name.is_some() && own.name == clues.instance_name;
+    match &clues.host_ip {
+        Some(host) if table.instances.len() == 1 && !is_by_name && address_of(own).is_some() && !is_on(own, host) => {
+            return Some(format!("MA_CURRENT_HOST_IP is {}, but the only server of the table is {id}", quote(host)));
+        }
+        _ => {}
+    }
+    let index: usize = clues.task_index.as_ref()?.parse().ok().filter(|_| own.name.is_none())?;
+    let first = |it: &Instance| it.devices.iter().map(|device| device.rank).min();
+    let by_rank = table.instances.iter().filter(|it| first(it) < first(own)).count();
+    (![position, by_rank].contains(&index))
+        .then(|| format!("VC_TASK_INDEX is `{index}`, but this server, {id}, is number {position} of the table"))
 }
 
 /// Positions of the instances that are so.

@@ -79,6 +79,7 @@ impl CredentialsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Helper(program, host, _) => Some(format!("see what it says: `echo {host} | {program} get`")),
+            Self::Read(..) => Some("make it a file that you can read, or move it away".to_owned()),
             Self::Malformed(..) | Self::Entry(..) => Some("log in again: `docker login HOST`".to_owned()),
             _ => None,
         }

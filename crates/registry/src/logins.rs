@@ -208,15 +208,17 @@ const LIMIT: u64 = 1 << 20;
 
 fn read(path: &Path) -> Result<Option<ConfigFile>, CredentialsError> {
     let fail = |error| CredentialsError::Read(path.to_owned(), error);
-    let file = match File::open(path) {
-        Ok(file) => file,
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_file() => {}
+        // A pipe would have us wait for its other end for ever.
+        Ok(_) => return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);
         }
         Err(error) => return Err(fail(error)),
-    };
+    }
     let mut bytes = Vec::new();
-    file.take(LIMIT).read_to_end(&mut bytes).map_err(fail)?;
+    File::open(path).and_then(|file| file.take(LIMIT).read_to_end(&mut bytes)).map_err(fail)?;
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
@@ -424,6 +426,14 @@ mod tests {
             let said = logins.store("r.x", "u", &secret()).unwrap_err().to_string();
             assert!(!said.contains("aHVudGVy") && !said.contains("hunter2"), "{said}");
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        }
+        // Another kind of it, a pipe, was waited for.
+        fs::remove_file(&file).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(&file).unwrap();
+        for error in [logins.find("r.x", "").unwrap_err(), logins.store("r.x", "u", &secret()).unwrap_err()] {
+            let reason = std::error::Error::source(&error).unwrap().to_string();
+            assert_eq!(reason, "it is not a regular file");
+            assert!(error.hint().is_some());
         }
         assert!(matches!(Logins::default().store("r", "u", &secret()), Err(CredentialsError::NoFile)));
     }

@@ -53,6 +53,23 @@ fn what_is_wrong_with_packages_is_said_though_the_base_can_not_be_had() {
     .assert_eq(&say(folder.path(), &[&build[..], &["--base", "docker-archive:nowhere.tar"]].concat()).1);
 }
 
+/// It built an image without them.
+#[test]
+fn a_package_folder_that_is_not_there_is_named_though_nothing_of_it_is_required() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = RECIPE.replace("moxing", "tuning-kit.required = false, moxing");
+    fs::write(folder.path().join("image.toml"), format!("{none}base.reference = 'oci:nowhere'\n")).unwrap();
+    let warned = |flags: &[&str]| {
+        let said = say(folder.path(), &[&["image", "--dry-run", "--recipe", "image.toml"], flags].concat()).1;
+        said.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(warned(&["--pkg", "pkgs"]), "warning: there is no folder `pkgs`, so nothing is taken from it");
+    assert_eq!(warned(&[]), "error: failed to open the base `oci:nowhere`");
+    let doctor = ["doctor", "--recipe", "image.toml", "--pkg", "pkgs", "--registry", "127.0.0.1:9"];
+    let (_, table, _) = run(program(folder.path(), &doctor));
+    assert!(table.contains("there is no folder `pkgs`"), "{table}");
+}
+
 /// It called them good by their names, and read none of them while another was missing.
 #[test]
 fn doctor_reads_the_packages() {

@@ -111,6 +111,45 @@ fn an_image_that_may_not_be_the_one_meant_is_told_or_has_to_be_named() {
     assert!(said.contains("no image with timestamp `20221109000001` in the store `"), "{said}");
 }
 
+/// What contradicts the name was passed over: the image went where the name does not say.
+#[test]
+fn what_contradicts_the_image_s_name_is_refused_with_both_values() {
+    let image = BuiltImage::new();
+    let named = format!("o/fmtk-ma:{TAG}");
+    let push = |arguments: &[&str]| {
+        let (code, said) = image.run(&[&["push", "--dry-run"], arguments].concat());
+        assert_eq!(code, Some(2), "{said}");
+        said
+    };
+    let said =
+        push(&[&named, "--org", "p"]) + &push(&["20221109000000", "--org", "o", "--timestamp", "20221109000001"]);
+    expect![[r#"
+        error: `o/fmtk-ma:TAG` names the organisation `o`, and it would be pushed to `p`
+        hint: give `--org o`, or name the image without `o/`
+        error: `20221109000000` has the timestamp 20221109000000, and `--timestamp` or `$timestamp` says 20221109000001
+        hint: leave out one of the two
+    "#]]
+    .assert_eq(&said.replace(TAG, "TAG"));
+    let (code, said) = image.run(&["push", &named, "--org", "o", "--timestamp", "20221109000000", "--dry-run"]);
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn an_image_of_another_recipe_is_told_whose_registry_is_taken() {
+    let image = BuiltImage::new();
+    let key = format!("fmtk-ma:{TAG}");
+    let mut record: Value = image.store.record("image", &key).unwrap().unwrap();
+    record["recipe"] = json!("/recipes/torch.toml");
+    image.store.put_record("image", &key, &record).unwrap();
+    let said = |flags: &[&str]| image.run(&[&["push", TAG, "--org", "o", "--dry-run"], flags].concat()).1;
+    expect![[r#"
+        note: this image was built from `/recipes/torch.toml`; registry and organisation are those of `FOLDER/image.toml`; `--recipe` names another
+    "#]]
+    .assert_eq(&said(&[]).replace(image.workspace().to_str().unwrap(), "FOLDER"));
+    assert!(image.run(&["push", "--timestamp", "20221109000000", "--org", "o", "--dry-run"]).1.starts_with("note: "));
+    assert_eq!(said(&["--registry", "r.example"]), "");
+}
+
 /// A build into another store was answered as if there had been none.
 #[test]
 fn a_store_without_an_image_of_the_recipe_is_named() {

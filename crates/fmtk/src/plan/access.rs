@@ -16,6 +16,10 @@ const READ: u32 = 4;
 /// Of a folder to enter it, of a program to run it.
 const ENTER: u32 = 1;
 
+/// Folders of the loader and of the C library, as distributions have them.
+const LIBRARIES: [&str; 6] =
+    ["/lib", "/lib64", "/lib/aarch64-linux-gnu", "/usr/lib", "/usr/lib64", "/usr/lib/aarch64-linux-gnu"];
+
 /// Whoever a job runs as.
 struct Runner {
     /// None for any user that owns nothing in the image.
@@ -66,6 +70,7 @@ fn needed(inputs: &Inputs<'_>, known: &ParentDirs) -> Vec<(String, bool)> {
     let program = inputs.index.and_then(|index| index.interpreter(interpreter)).map(|found| above(&found.real));
     let [toolkit, settings] = cann::ROOTS.map(str::to_owned);
     let maybe = [(toolkit, true), (settings, true), (scripts::FOLDER.to_owned(), false), (above(front::PATH), false)];
+    let libraries = LIBRARIES.map(|path| (path.to_owned(), false));
     let always = [
         (recipe.workdir.to_string(), false),
         (tools::FOLDER.to_owned(), false),
@@ -74,7 +79,7 @@ fn needed(inputs: &Inputs<'_>, known: &ParentDirs) -> Vec<(String, bool)> {
     ];
     let real =
         |(path, searched): (String, bool)| (inputs.index.map_or(path.clone(), |it| it.real_path(&path)), searched);
-    let maybe = maybe.map(real).into_iter().filter(|(path, _)| known.contains_key(path));
+    let maybe = maybe.into_iter().chain(libraries).map(real).filter(|(path, _)| known.contains_key(path));
     always.map(real).into_iter().chain(program.map(|path| (path, false))).chain(maybe).collect()
 }
 

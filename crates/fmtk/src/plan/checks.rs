@@ -233,6 +233,9 @@ pub(super) fn files(
         let of_base = || inputs.index.is_some_and(|index| index.has_file(path)).then(|| "the base".to_owned());
         ours.contains_key(path).then(|| "fmtk".to_owned()).or_else(of_wheel).or_else(of_base)
     };
+    let interpreter = inputs.recipe.python.interpreter.as_str();
+    let program = inputs.index.and_then(|index| Some(&*index.interpreter(interpreter)?.real));
+    let of_python = [interpreter, program.unwrap_or(interpreter)].map(|path| folders::real(inputs, path));
     // Each folder once: there may be thousands of files below it.
     let mut seen = BTreeSet::new();
     for PlannedFile { from, to, .. } in &inputs.files {
@@ -246,6 +249,9 @@ pub(super) fn files(
         if let Some(hint) = ours.get(&folders::real(inputs, to)) {
             let message = format_args!("`{}` of `[[files]]` would go to `{to}`, which fmtk writes", from.display());
             problems.push(message, Some(hint.clone()));
+        } else if whose(to).is_none() && of_python.iter().any(|python| is_within(python, &folders::real(inputs, to))) {
+            let message = format_args!("`{to}` of `[[files]]` would replace the image's Python, `{interpreter}`");
+            problems.push(message, Some("give the file another path".to_owned()));
         }
         let folders_above = || to.match_indices('/').skip(1).map(|(end, _)| &to[..end]);
         let above = folders_above().find(|above| places.contains(above));

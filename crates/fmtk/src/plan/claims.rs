@@ -44,6 +44,18 @@ fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, wa
             ));
         }
     }
+    if let [(name, version), (other, different), ..] = &kept[..]
+        && !kept.iter().all(|(_, version)| is_wanted(version))
+    {
+        problems.push(
+            format_args!(
+                "the base `{base}` has MindSpore `{version}` as `{name}` and `{different}` as `{other}`: both are the \
+                 module `mindspore`"
+            ),
+            Some("use a base with one of them".to_owned()),
+        );
+        return;
+    }
     for (name, version) in &kept {
         if is_wanted(version) {
             continue;

@@ -94,6 +94,7 @@ pub(super) fn installed(
         }
     }
     let winners: Vec<String> = allow.overwrite.iter().map(ToString::to_string).collect();
+    unknown_winners(inputs, &winners, problems, warnings);
     warnings.extend(wheel_layer::overwrite(&mut wheels, &winners));
     for conflict in wheel_layer::conflicts(&wheels.iter().collect::<Vec<_>>()) {
         let hint = conflict.either.as_ref().map(|[one, two]| {
@@ -107,6 +108,22 @@ pub(super) fn installed(
     let mut installed: Vec<(u64, InstalledWheel)> = sizes.into_iter().zip(wheels).collect();
     installed.sort_by(|(a, of_a), (b, of_b)| b.cmp(a).then_with(|| of_a.facts.key().cmp(&of_b.facts.key())));
     installed
+}
+
+/// Says which of the names in `allow.overwrite` no wheel has: a slip of the finger, or one that this build leaves out.
+fn unknown_winners(inputs: &Inputs<'_>, winners: &[String], problems: &mut Problems, warnings: &mut Vec<String>) {
+    // CANN's own wheels are not known before.
+    if inputs.cann.as_ref().is_some_and(|cann| cann.installed.is_none()) {
+        return;
+    }
+    let keys: Vec<String> = inputs.wheels.iter().map(|wheel| wheel.facts.key()).collect();
+    for name in winners.iter().filter(|name| !keys.contains(name)) {
+        let message = format!("`allow.overwrite` names `{name}`, of which there is no wheel");
+        match keys.iter().find(|key| strsim::damerau_levenshtein(key, name) <= 2) {
+            Some(near) => problems.push(message, Some(format!("did you mean `{near}`?"))),
+            None => warnings.push(message),
+        }
+    }
 }
 
 /// One layer a wheel. Where these would be more than `room`, the smallest share one. Also gives the compressed bytes

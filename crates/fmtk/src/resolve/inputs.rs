@@ -106,6 +106,9 @@ pub fn packages(
         ));
     }
     let folder = folders.vendor.display();
+    if let Some(missing) = missing_folder(args) {
+        progress.warning(&missing);
+    }
     for file in unused {
         let why = match file.ends_with(".run") && !recipe.versions.has_cann() {
             true => "is left out because `versions.cann` is `none`",
@@ -114,6 +117,12 @@ pub fn packages(
         progress.warning(&format!("`{file}` in `{folder}` {why}"));
     }
     Ok(packages)
+}
+
+/// What is said of a package folder that was named and is not there, where nothing of it is required.
+pub fn missing_folder(args: &RecipeArgs) -> Option<String> {
+    let missing = args.pkg.as_ref().filter(|folder| !folder.exists())?;
+    Some(format!("there is no folder `{}`, so nothing is taken from it", missing.display()))
 }
 
 /// The user's own files, identified; a folder stands for every file below it, `__pycache__` aside.

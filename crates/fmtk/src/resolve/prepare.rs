@@ -126,7 +126,7 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
     if !args.upgrade
         && let Some(old) = Lock::load(&file)?
     {
-        lock::moves_nothing(&old, &lock, call)?;
+        lock::moves_nothing(&old, &lock, &recipe, call)?;
     }
     if args.dry_run {
         let text = lock.to_toml()?;

@@ -1,19 +1,23 @@
 //! What an image is written as: an OCI layout, a docker archive, a build context, an engine.
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use anyhow::{Context, anyhow};
-use oci_image::{Digest, Store, check_layout, write_archive, write_layout};
+use oci_image::{Digest, Store, StoreError, check_layout, write_archive, write_layout};
 
 use crate::{
     engine::{self, EngineCommand},
     resolve::base::Fallback,
     ship::{built_image::BuiltImage, context},
-    terminal::{progress::Progress, report::WithHint, shell},
+    terminal::{
+        progress::Progress,
+        report::{self, WithHint},
+        shell,
+    },
 };
 
 /// A place to write the image to.
@@ -56,8 +60,15 @@ impl Output {
         path
     }
 
-    /// What keeps it from being written, said before the build and not after it.
-    pub fn check(&self) -> anyhow::Result<()> {
+    /// The path from the root, links that are there followed.
+    fn place(&self) -> PathBuf {
+        let path = std::path::absolute(self.path()).unwrap_or_else(|_| self.path().to_owned());
+        let real = |above: &Path| Some(fs::canonicalize(above).ok()?.join(path.strip_prefix(above).ok()?));
+        path.ancestors().find_map(real).unwrap_or_else(|| path.clone())
+    }
+
+    /// What keeps it from being written.
+    fn check(&self) -> anyhow::Result<()> {
         if let Some(above) =
             self.path().ancestors().skip(1).find(|above| above.exists()).filter(|above| !above.is_dir())
         {
@@ -83,6 +94,7 @@ impl Output {
     pub fn write(&self, image: &BuiltImage<'_>, store: &Store) -> anyhow::Result<Option<Digest>> {
         let BuiltImage { record, built, opened, .. } = image;
         let source = Fallback { store, other: *opened };
+        let new: Vec<&Path> = self.path().ancestors().take_while(|path| !path.exists()).collect();
         let written = match self {
             Self::Layout(dir) => {
                 write_layout(&built.image, &source, dir, record.tag.as_str()).map(Some).map_err(Into::into)
@@ -92,8 +104,36 @@ impl Output {
             }
             Self::Context(dir) => context::write(image, store, dir).map(|()| None),
         };
-        written.with_context(|| format!("failed to write `{self}`")).map_err(|error| record.explained(error, store))
+        written.with_context(|| format!("failed to write `{self}`")).map_err(|error| {
+            // Each only if it is empty.
+            new.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+            record.explained(self.on_full_disk(error), store)
+        })
     }
+
+    /// The error, with a hint where its disk is full. An error of the store's has its own.
+    fn on_full_disk(&self, error: anyhow::Error) -> anyhow::Error {
+        let of_store = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<StoreError>());
+        let is_full = |error: &io::Error| oci_image::is_full(error) && !of_store(error);
+        let full = error.chain().filter_map(|cause| cause.downcast_ref()).any(is_full);
+        let hint = full.then(|| format!("free disk space where `{}` is, or name another path", self.path().display()));
+        report::hinted_if(error, hint)
+    }
+}
+
+/// All that keeps these outputs from being written, said before the build and not after it.
+pub fn check(outputs: &[Output]) -> anyhow::Result<()> {
+    let mut obstacles: Vec<anyhow::Error> = outputs.iter().filter_map(|output| output.check().err()).collect();
+    for (number, one) in outputs.iter().enumerate() {
+        for other in &outputs[..number] {
+            let (path, above) = (one.place(), other.place());
+            if path.starts_with(&above) || above.starts_with(&path) {
+                let message = anyhow!("`{other}` and `{one}` would be written one into the other");
+                obstacles.push(report::hinted(message, "give each a folder of its own"));
+            }
+        }
+    }
+    report::all(obstacles)
 }
 
 /// Loads the image into an engine, which may have its base.
@@ -126,7 +166,6 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::terminal::report;
 
     /// Some were found only after the build, and one made a folder with a colon in its name.
     #[test]
@@ -197,6 +236,46 @@ mod tests {
             # context:PATH/file/x
             error: `PATH/file` is not a folder
             hint: name another path
+        "#]]
+        .assert_eq(&table.concat());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_the_path_on_it() {
+        let output: Output = "oci:/media/stick".parse().unwrap();
+        let said = |kind: io::ErrorKind| {
+            // As temporary files tell it.
+            let error = io::Error::new(kind, anyhow!("at a path").into_boxed_dyn_error());
+            report::render(&output.on_full_disk(anyhow!(error).context("failed to write `oci:/media/stick`")))
+        };
+        let hint = "hint: free disk space where `/media/stick` is, or name another path\n";
+        assert!(said(io::ErrorKind::StorageFull).ends_with(hint));
+        assert!(!said(io::ErrorKind::PermissionDenied).contains("hint"));
+    }
+
+    /// The second build found the first's layout changed, or lost it.
+    #[test]
+    fn outputs_do_not_lie_in_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
+        let said = |outputs: &[&str]| {
+            let parsed: Vec<Output> = outputs.iter().map(|text| text.replace("PATH", &path).parse().unwrap()).collect();
+            check(&parsed).err().map(|error| report::render(&error).replace(&path, "PATH")).unwrap_or_default()
+        };
+        assert_eq!(said(&["oci:PATH/a", "oci:PATH/a-b", "docker-archive:PATH/a.tar"]), "");
+        let table = [
+            said(&["oci:PATH/a", "context:PATH/a/b"]),
+            said(&["context:PATH/link/a/b", "oci:PATH/a"]),
+            said(&["oci:PATH/a", "context:PATH/a"]),
+        ];
+        expect![[r#"
+            error: `oci:PATH/a` and `context:PATH/a/b` would be written one into the other
+            hint: give each a folder of its own
+            error: `context:PATH/link/a/b` and `oci:PATH/a` would be written one into the other
+            hint: give each a folder of its own
+            error: `oci:PATH/a` and `context:PATH/a` would be written one into the other
+            hint: give each a folder of its own
         "#]]
         .assert_eq(&table.concat());
     }

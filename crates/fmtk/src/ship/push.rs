@@ -54,16 +54,17 @@ pub struct PushArgs {
 /// Runs the command.
 pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let recipe = args.target.recipe()?;
+    let (host, org) = args.target.names(&recipe, "no organisation to push to")?;
     let record = match (&args.image, &args.timestamp) {
-        (Some(name), _) => BuildRecord::existing(store, name)?,
+        (Some(name), timestamp) => of_name(name, timestamp.as_ref(), org, store)?,
         (None, Some(timestamp)) => BuildRecord::with_timestamp(store, timestamp)?,
         (None, None) => last_of_recipe(args, store, progress)?,
     };
+    note_recipe(&record, &args.target, progress)?;
     {
         let _step = progress.step("checking the image in the store");
         intact::check(&record, store)?;
     }
-    let (host, org) = args.target.names(&recipe, "no organisation to push to")?;
     let path = RepoPath::of(org, &record.repository);
     let reference = format!("{host}/{path}:{}", record.tag);
     let url = user_image_url(org, &record.repository, &record.tag);
@@ -84,6 +85,36 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     say(&target, Some(&report), app_config.as_ref(), args.format)?;
     if app_config.is_none() {
         progress.line("next: put `user_image_url` into the job's app_config.yaml; `--app-config FILE` does that");
+    }
+    Ok(())
+}
+
+/// The image of this name. What else says which image and where to may not contradict it.
+fn of_name(name: &str, timestamp: Option<&Timestamp>, org: &OrgName, store: &Store) -> anyhow::Result<BuildRecord> {
+    let record = BuildRecord::existing(store, name)?;
+    let own = record.timestamp;
+    if let Some(timestamp) = timestamp.filter(|timestamp| **timestamp != own) {
+        return Err(anyhow!("`{name}` has the timestamp {own}, and `--timestamp` or `$timestamp` says {timestamp}"))
+            .hint("leave out one of the two")
+            .input();
+    }
+    if let Some((named, _)) = name.split_once('/').filter(|(named, _)| *named != org.as_str()) {
+        return Err(anyhow!("`{name}` names the organisation `{named}`, and it would be pushed to `{org}`"))
+            .hint(format!("give `--org {named}`, or name the image without `{named}/`"))
+            .input();
+    }
+    Ok(record)
+}
+
+/// Says whose registry and organisation are taken for an image of another recipe.
+fn note_recipe(record: &BuildRecord, target: &TargetArgs, progress: &Progress) -> anyhow::Result<()> {
+    let read = record::file_key(&place::recipe_file(target.recipe.as_deref())?);
+    let are_given = target.org.is_some() && target.registry.is_some();
+    if !are_given && !record.recipe.is_empty() && record.recipe != read {
+        progress.line(&format!(
+            "note: this image was built from `{}`; registry and organisation are those of `{read}`; `--recipe` names another",
+            record.recipe
+        ));
     }
     Ok(())
 }

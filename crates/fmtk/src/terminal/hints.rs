@@ -44,13 +44,14 @@ fn of_logins(error: &CredentialsError) -> Option<String> {
     }
 }
 
-/// What to do about a base in a file or folder that is not there.
+/// What to do about a base in a file or folder that is not there, or not whole.
 pub(super) fn of_base(cause: &(dyn Error + 'static)) -> Option<String> {
     match cause.downcast_ref()? {
         BaseError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
             "check the path: in a recipe it is relative to the recipe's folder, in an argument to the current folder"
                 .to_owned(),
         ),
+        BaseError::CutOff { .. } => Some("download or copy it again".to_owned()),
         _ => None,
     }
 }
@@ -134,10 +135,11 @@ mod tests {
 
     #[test]
     fn another_disk_and_another_error_have_hints_of_their_own() {
-        let other = anyhow!(io::Error::from(io::ErrorKind::StorageFull)).context("failed to write `oci:/media/stick`");
-        for error in [other, full(io::ErrorKind::Interrupted).into()] {
+        for error in [anyhow!(io::Error::from(io::ErrorKind::StorageFull)), full(io::ErrorKind::Interrupted).into()] {
             assert!(!report::render(&error).contains("hint"));
         }
+        let cut_off = report::render(&BaseError::CutOff { path: "base.tar.gz".into() }.into());
+        assert_eq!(cut_off, "error: `base.tar.gz` ends too early\nhint: download or copy it again\n");
         let locked = report::render(&full(io::ErrorKind::PermissionDenied).into());
         assert!(locked.ends_with("hint: make the store writable, or name another folder for it with `--store DIR`\n"));
     }

@@ -6,6 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use super::{Job, Lookup, given_id};
+use crate::exit::{Exit, Failure};
 
 /// PyTorch's default, and the first that is tried.
 const FIRST: u16 = 29_500;
@@ -20,14 +21,26 @@ pub struct MasterPort {
     _reserved: Option<UnixDatagram>,
 }
 
-/// The port of a job: a free one where all ranks are on this server. Servers of a larger job can't ask each other, so they
-/// derive it from what all of them are given, the job's id.
-pub fn choose(job: &Job, lookup: Lookup) -> MasterPort {
-    if job.ranks.len() == job.size as usize {
-        return free().unwrap_or(MasterPort { number: FIRST, _reserved: None });
-    }
-    let number = given_id(lookup).map_or(FIRST, |id| FIRST + hash(&id) % COUNT);
-    MasterPort { number, _reserved: None }
+/// The port of a job: the one that is set, else a free one where all ranks are on this server. Servers of a larger job can't
+/// ask each other, so they derive it from what all of them are given, the job's id.
+///
+/// # Errors
+///
+/// With exit code 2 if what is set is not a port.
+pub fn choose(job: &Job, lookup: Lookup) -> Result<MasterPort, Failure> {
+    let number = match lookup("MASTER_PORT") {
+        // The scripts' own to judge.
+        _ if job.by_scripts => FIRST,
+        Some(set) => set.to_str().and_then(|it| it.parse().ok()).filter(|it| *it > 0).ok_or_else(|| {
+            let text = format!("MASTER_PORT is `{}`, which is not a port from 1 to 65535", set.display());
+            Failure::new(Exit::USAGE, format!("{text}\nhint: correct it or unset it"))
+        })?,
+        None if job.ranks.len() == job.size as usize => {
+            return Ok(free().unwrap_or(MasterPort { number: FIRST, _reserved: None }));
+        }
+        None => given_id(lookup).map_or(FIRST, |id| FIRST + hash(&id) % COUNT),
+    };
+    Ok(MasterPort { number, _reserved: None })
 }
 
 fn free() -> Option<MasterPort> {
@@ -66,7 +79,7 @@ mod tests {
     #[test]
     fn one_server_has_a_port_that_nobody_listens_on_and_no_other_launcher_has() {
         let job = Job::of_devices(&[0, 1], &|_| None);
-        let choose = || choose(&job, &of_test(&[("BATCH_JOB_ID", "j")]));
+        let choose = || choose(&job, &of_test(&[("BATCH_JOB_ID", "j")])).unwrap();
         let (one, other) = (choose(), choose());
         assert_ne!(one.number, other.number);
         for any in ["0.0.0.0", "127.0.0.1"] {
@@ -79,9 +92,20 @@ mod tests {
 
     #[test]
     fn servers_of_a_larger_job_agree() {
-        let of = |variables: &[(&str, &str)]| choose(&job("j"), &of_test(variables)).number;
+        let of = |variables: &[(&str, &str)]| choose(&job("j"), &of_test(variables)).unwrap().number;
         assert_eq!(of(&[]), 29_500, "no id that all of them have");
         let numbers = [of(&[("MA_VJ_NAME", "ma-job-1")]), of(&[("BATCH_JOB_ID", "ma-job-2")])];
         assert_eq!(numbers, [30_602, 31_719], "for ever the same");
+    }
+
+    #[test]
+    fn what_is_set_is_kept_if_it_is_a_port() {
+        for (set, expected) in [("7", Some(7)), ("65535", Some(65_535)), ("0", None), ("65536", None), ("abc", None)] {
+            let chosen = choose(&job("j"), &of_test(&[("MASTER_PORT", set)]));
+            assert_eq!(chosen.as_ref().ok().map(|it| it.number), expected, "{set}");
+            assert!(chosen.is_ok() || chosen.is_err_and(|it| it.text.starts_with(&format!("MASTER_PORT is `{set}`"))));
+        }
+        let scripts = Job::of_scripts(0, &|_| None);
+        assert!(choose(&scripts, &of_test(&[("MASTER_PORT", "abc")])).is_ok());
     }
 }

@@ -57,6 +57,8 @@ pub struct Table {
     pub table: RankTable,
     /// What told which of its servers this one is.
     pub by: String,
+    /// What speaks against that.
+    pub note: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,9 +123,9 @@ impl Job {
         };
         let ranks = server.devices.iter().map(rank).collect();
         let master = ready.table.instance_of_rank_0().map_or(&server.server_id, |it| &it.server_id).clone();
-        let (host, by) = (server.server_id.clone(), found.by);
+        let (host, by, note) = (server.server_id.clone(), found.by, found.note);
         let size = ready.table.rank_count();
-        let table = Some(Table { path: ready.path, table: ready.table, by });
+        let table = Some(Table { path: ready.path, table: ready.table, by, note });
         Ok(Job { id: id(lookup), host, ranks, size, master, table, by_scripts: false })
     }
 

@@ -3,18 +3,21 @@
 //! A choice that doesn't apply (its variable is unset, or the vendor's rule wants a folder that isn't there) is no choice
 //! at all. One that applies and fails is passed over, and the note of a [`ChosenPath`] says so.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use nix::unistd::{AccessFlags, access, mkstemp};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::files::{self, device_folder};
 use super::{Lookup, variables};
 use crate::exit::{Exit, Failure};
+use crate::links;
 
 /// Name of a mirror: what a task makes, until it is copied to object storage.
 pub const OUTPUT: &str = "fmtk_output";
@@ -77,9 +80,9 @@ pub fn logs(around: &Surroundings, given: Option<&Path>) -> Result<ChosenPath, F
     choose(around, WHAT, "give one with `--log-dir`", 0o755, choices, &[])
 }
 
+/// The folder for the converted rank table: never a shared one, in which another job would put its own.
 pub fn rank_table(around: &Surroundings) -> Result<ChosenPath, Failure> {
-    let named = below_var(around, "MA_MOUNT_PATH", "rank_table").map(open);
-    scratch(around, "the converted rank table", named, "rank_table", &[])
+    scratch(around, "the converted rank table", [], "rank_table", &[])
 }
 
 /// The folder in which every one of `devices` has, or can have, its [`device_folder`]; they are made, mode 0750, since
@@ -230,7 +233,8 @@ fn choose(
 /// Makes the folder where it is missing and writes a file to it, which is removed again: access(2) says yes to root in places
 /// that root can't write to either. A dry run asks that nevertheless, of the folder or the nearest one above it.
 ///
-/// `guard` is the folder or one above it, and has to be a real one that only we can write to.
+/// `guard` is the folder or one above it, and has to be a real one that only we can write to. Links of other users are followed
+/// nowhere.
 fn usable(around: &Surroundings, folder: &Path, mode: u32, guard: Option<&Path>) -> io::Result<()> {
     // It would mean one place to the launcher and another to ranks, which start in the code folder.
     if !folder.is_absolute() {
@@ -242,30 +246,24 @@ fn usable(around: &Surroundings, folder: &Path, mode: u32, guard: Option<&Path>)
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // 0700: the launcher and its ranks are one uid, and nobody else has any business in it.
                 let mode = if guard == folder { mode } else { 0o700 };
-                DirBuilder::new().recursive(true).mode(mode).create(guard)?;
+                links::make_folder(guard, mode)?;
                 trusted(guard, around.uid)?;
             }
             checked => checked?,
         }
     }
     if around.dry {
-        let nearest = folder.ancestors().find(|path| path.symlink_metadata().is_ok());
-        return ask(nearest.unwrap_or(Path::new("/")));
+        return links::may_make_folder(folder);
     }
-    DirBuilder::new().recursive(true).mode(mode).create(folder)?;
-    let (file, path) = mkstemp(&folder.join(".fmtk-XXXXXX"))?;
+    let folder = links::make_folder(folder, mode)?;
+    let name = format!(".{}", around.own);
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let file = openat(&folder, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
     // A byte, since a full disk often still has room for an empty file.
     let written = File::from(file).write_all(b"\n");
     // Where it can't be removed, the folder is no less writable.
-    let _ = fs::remove_file(&path);
+    let _ = unlinkat(&folder, name.as_str(), UnlinkatFlags::NoRemoveDir);
     written
-}
-
-fn ask(folder: &Path) -> io::Result<()> {
-    if !folder.metadata()?.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
-    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from)
 }
 
 /// A folder of ours that others can't write to: nobody can put a link into it, nor, below a sticky `/tmp`, replace it.

@@ -14,6 +14,7 @@ use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
 use super::{Job, Rank};
 use crate::exit::{Exit, Failure};
+use crate::links;
 use crate::options::RunOptions;
 use crate::output::Sink;
 
@@ -45,8 +46,8 @@ pub struct RankPlan {
 ///
 /// # Errors
 ///
-/// With exit code 2 if the code folder is not one: a folder that was named is the user's to fix. With 125 if there is no
-/// folder for something, or the v1 table can't be written.
+/// With exit code 2 if the code folder is not one, or MASTER_PORT no port: what was named is the user's to fix. With 125 if
+/// there is no folder for something, another user has put a link there, or the v1 table can't be written.
 pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;
     let around = Surroundings::real(dry);
@@ -54,7 +55,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
     let devices: Vec<u32> = job.ranks.iter().map(|it| it.device).collect();
     let (work, work_note) = paths::work(&around, &devices)?;
-    let mut notes: Vec<String> = [logs_note, work_note].into_iter().flatten().collect();
+    let table_note = job.table.as_ref().and_then(|it| it.note.clone());
+    let mut notes: Vec<String> = [table_note, logs_note, work_note].into_iter().flatten().collect();
     let table = match &job.table {
         None => None,
         Some(table) if !job.needs_conversion() => Some(absolute(&table.path)),
@@ -77,20 +79,37 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let (cpus, note) = bind::cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
     notes.extend(note);
     let folders = Folders { code, logs, table, work, replace_home };
-    // The scripts make those of their ranks.
-    if !dry && !job.by_scripts {
-        for rank in &job.ranks {
-            let path = folders.process_log(&job, rank, &variables::own);
-            if let Err(error) = fs::create_dir_all(&path) {
-                notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", path.display()));
-            }
+    for rank in &job.ranks {
+        let process_log = folders.process_log(&job, rank, &variables::own);
+        if let Some(link) =
+            [&process_log, &folders.log_file(&job, rank, 1)].into_iter().find_map(|it| links::foreign(it))
+        {
+            let text = format!("{link}\nhint: remove it, or name another folder with `--log-dir`");
+            return Err(Failure::new(Exit::LAUNCHER, text));
+        }
+        // The scripts make those of their ranks.
+        if !dry
+            && !job.by_scripts
+            && let Err(error) = links::make_folder(&process_log, 0o777)
+        {
+            notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", process_log.display()));
         }
     }
-    let master_port = master_port::choose(&job, &variables::own);
+    let master_port = master_port::choose(&job, &variables::own)?;
     Ok(Setup { options, job, folders, notes, master_port, cpus })
 }
 
 impl Setup {
+    /// Makes again what an attempt has removed.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`], and where only other folders than before can be used.
+    pub fn restore(&self) -> Result<(), Failure> {
+        let again = prepare(self.options.clone(), self.job.clone())?;
+        if again.folders == self.folders { Ok(()) } else { Err(Failure::new(Exit::LAUNCHER, again.notes.join("; "))) }
+    }
+
     /// The plans of the ranks of this server, for an attempt from 1 on.
     pub fn ranks(&self, attempt: u32) -> impl Iterator<Item = RankPlan> {
         let Setup { options, job, folders, .. } = self;

@@ -44,7 +44,7 @@ pub struct RankContext<'a> {
     pub folders: &'a Folders,
     /// Where the ranks are a task's.
     pub task: Option<TaskRanks>,
-    /// What MASTER_PORT is, unless it was set.
+    /// MASTER_PORT.
     pub master_port: u16,
     /// How often the ranks have been started, this time included.
     pub attempt: u32,
@@ -84,7 +84,7 @@ const VARIABLES: &[Variable] = &[
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
     read(
         "MA_MOUNT_PATH",
-        "the platform's folder, with `log`, `rank_table` and `workspace` in it; two jobs in one container need one each",
+        "the platform's folder, with `log` and `workspace` in it; two jobs in one container need one each",
     ),
     read(
         "TMPDIR",
@@ -166,10 +166,10 @@ const VARIABLES: &[Variable] = &[
     }),
     set(
         "MASTER_PORT",
-        "kept where it is set",
+        "kept where it is set; what is not a port is refused",
         "a free port from 29500 on; one of 29500 to 32499 by BATCH_JOB_ID, else MA_VJ_NAME, where there are several servers, \
          and 29500 where neither is set; unless it was set",
-        |of| of.set_or("MASTER_PORT", &of.master_port.to_string()),
+        |of| is(of.master_port),
     ),
     set(
         "FMTK_WORK_DIR",
@@ -316,7 +316,6 @@ mod tests {
             ("PYTHONUNBUFFERED", "x"),
             ("HCCL_CONNECT_TIMEOUT", "600"),
             ("MASTER_ADDR", "m"),
-            ("MASTER_PORT", "7"),
             ("RANK_ID", "3"),
             ("RANK", "3"),
         ];
@@ -324,7 +323,6 @@ mod tests {
         for line in [
             "HCCL_CONNECT_TIMEOUT=600",
             "MASTER_ADDR=m",
-            "MASTER_PORT=7",
             "RANK_ID=9",
             "RANK=9",
             "HOME=/w/device1",

@@ -148,9 +148,7 @@ impl State {
     fn tell(&mut self, lost: u64) {
         let count = lost.saturating_sub(std::mem::replace(&mut self.told, lost));
         if count > 0 {
-            let lines = if count == 1 { "line" } else { "lines" };
-            let text = format!("[fmtk-launch] console: {count} {lines} skipped, they are in the log files");
-            self.waiting.push(None, "", text.as_bytes());
+            self.waiting.push(None, "", format!("[fmtk-launch] console: {}", skipped(count)).as_bytes());
         }
     }
 
@@ -260,12 +258,20 @@ impl Console {
         lanes.filter_map(|lane| lane.due().or(lane.full_until.filter(|_| !lane.skipping))).min()
     }
 
-    /// Lines that the console did not get, by number; that it did not is told. To be called when nothing more is to come.
-    pub(crate) fn results(&mut self) -> Vec<u64> {
+    /// Lines that the console did not get, by number; that it did not is told. To be called when nothing more is to come; the
+    /// writer `hangs` or has written all.
+    pub(crate) fn results(&mut self, hangs: bool) -> Vec<u64> {
         let mut state = self.worker.lock();
         let lost: Vec<u64> = state.buffer.lanes.iter().map(|it| it.lines - it.shown).collect();
-        state.buffer.tell(lost.iter().sum());
-        state.todo = true;
+        let count = lost.iter().sum();
+        if hangs && count > 0 {
+            drop(state);
+            // All of them: what the writer has in hand may have told of some, and was not seen.
+            self.say_past_the_writer(&format!("[fmtk-launch] console: it hangs, {}", skipped(count)));
+        } else {
+            state.buffer.tell(count);
+            state.todo = true;
+        }
         lost
     }
 
@@ -279,6 +285,11 @@ impl Console {
             let _ = (&self.err).write_all(format!("{line}\n").as_bytes());
         }
     }
+}
+
+fn skipped(count: u64) -> String {
+    let lines = if count == 1 { "line" } else { "lines" };
+    format!("{count} {lines} skipped, they are in the log files")
 }
 
 fn write_console(shared: &Shared<State>, mut out: File, mut err: File) {

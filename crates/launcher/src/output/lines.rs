@@ -25,7 +25,8 @@ fn cut(bytes: &[u8]) -> usize {
 }
 
 /// Cuts a stream into console lines at newlines. What follows the last newline may overwrite itself by `\r`, as a progress
-/// bar does, or wait for an answer, as a prompt does. So its newest state becomes a line of its own when it is due.
+/// bar does, or wait for an answer, as a prompt does. So its newest state becomes a line of its own when it is due. Of several
+/// bars that is the one that has changed last.
 #[derive(Default)]
 pub(crate) struct Splitter {
     /// How long a state waits for a newer one before it is shown.
@@ -42,6 +43,10 @@ pub(crate) struct Splitter {
     due: Option<Instant>,
     /// The pause, twice as long each time that the same unfinished line is shown: dots that come one by one make few lines.
     wait: Duration,
+    /// Rows below the cursor, from where it was moved up: those of further bars.
+    below: usize,
+    /// The state is such a row. Whether it is a bar's, or text that stays, is told by the next: a bar below it moves up again.
+    is_row: bool,
 }
 
 impl Splitter {
@@ -73,21 +78,37 @@ impl Splitter {
     }
 
     /// Takes over a piece of the stream, up to a newline or `\r`, to where it is cut, or to its end.
-    fn end(&mut self, piece: &[u8], each: &mut impl FnMut(&[u8])) {
-        let shown = std::mem::take(&mut self.shown);
+    fn end(&mut self, mut piece: &[u8], each: &mut impl FnMut(&[u8])) {
+        let mut shown = std::mem::take(&mut self.shown);
+        while let Some(moved_up) = piece.strip_prefix(UP) {
+            (piece, shown, self.below) = (moved_up, shown.saturating_sub(UP.len()), self.below + 1);
+        }
         self.wait = self.pause;
-        if let Some(state) = state_of(piece) {
+        let text = piece.strip_suffix(b"\r").or_else(|| piece.strip_suffix(b"\n")).unwrap_or(piece);
+        let state = before_moving_up(text);
+        let moves_up = state.len() < text.len();
+        if self.is_row && !is_blank(state) {
+            self.is_row = false;
+            if !moves_up && !self.state.is_empty() {
+                each(&std::mem::take(&mut self.state));
+            }
+        }
+        self.below += (text.len() - state.len()) / UP.len();
+        // Where there are rows below, a line end only leads to the next.
+        let is_row = piece.ends_with(b"\n") && self.below > 0;
+        if piece.ends_with(b"\r") || is_row {
+            self.below -= usize::from(is_row);
             // Blanks erase a bar before other text is printed. They are no news.
             if !is_blank(state) {
                 self.state.clear();
                 self.state.extend_from_slice(if shown < state.len() { state } else { b"" });
+                self.is_row = is_row && !moves_up;
             }
             return;
         }
         self.due = None;
         let state = std::mem::take(&mut self.state);
         let has_shown = std::mem::take(&mut self.has_shown);
-        let text = piece.strip_suffix(b"\n").unwrap_or(piece);
         if state.is_empty() && !has_shown {
             each(piece);
         } else if !is_blank(text) {
@@ -134,17 +155,12 @@ impl Splitter {
     }
 }
 
-/// The text of a piece that something will overwrite: it ends in `\r`, or the cursor is moved back up, as between tqdm's bars
-/// of nested loops.
-fn state_of(piece: &[u8]) -> Option<&[u8]> {
-    let line = piece.strip_suffix(b"\r").or_else(|| piece.strip_suffix(b"\n"))?;
-    let state = before_moving_up(line);
-    (piece.ends_with(b"\r") || state.len() < line.len()).then_some(state)
-}
+/// Moves the cursor up, as tqdm does behind a bar that is below others.
+const UP: &[u8] = b"\x1b[A";
 
 /// A line without a "cursor up" at its end, which would make the console's next line overwrite it.
 fn before_moving_up(mut line: &[u8]) -> &[u8] {
-    while let Some(rest) = line.strip_suffix(b"\x1b[A") {
+    while let Some(rest) = line.strip_suffix(UP) {
         line = rest;
     }
     line
@@ -348,9 +364,28 @@ mod tests {
             &[
                 "0 epoch:   0%|          | 0/2 [00:00<?, ?it/s]",
                 "500 step:   0%|          | 0/2 [00:00<?, ?it/s]",
-                "702 epoch:  50%|█████     | 1/2 [00:00<00:00,  3.32it/s]",
+                "1000 epoch:  50%|█████     | 1/2 [00:00<00:00,  3.32it/s]",
             ],
         );
+    }
+
+    /// The bytes are those that tqdm 4.70 writes for two bars that are open at once.
+    #[test]
+    fn several_bars_are_no_more_lines_than_one_and_text_between_them_is_not_lost() {
+        let bars = |n: u64| format!("\rA {n}/20\n\rB {n}/20\x1b[A");
+        let check = |at_300: &str, expect: &[&str]| {
+            let mut updates: Vec<_> = (0..=5).map(|n| (n * 100, bars(n))).collect();
+            updates[3].1 += at_300;
+            updates.push((1100, "\rA 5/20\n\rB 5/20\n".to_owned()));
+            let pieces: Vec<_> = updates.iter().map(|(at, piece)| (*at, piece.as_str())).collect();
+            check_timed(&pieces, expect);
+        };
+        check("", &["0 A 0/20", "500 A 4/20", "1000 A 5/20", "1100 A 5/20", "1100 B 5/20"]);
+        // `tqdm.write("hello")`, which erases the bars before.
+        let written = "\r      \r\n\r      \r\x1b[Ahello\n\rA 3/20\n\rB 3/20\x1b[A";
+        check(written, &["0 A 0/20", "300 hello", "300 A 3/20", "800 A 5/20", "1100 A 5/20", "1100 B 5/20"]);
+        let printed = ["300 A 3/20", "300 B 3/20\x1b[Ahello", "300 more", "400 A 4/20"];
+        check("hello\nmore\n", &[&["0 A 0/20"][..], &printed, &["900 A 5/20", "1100 A 5/20", "1100 B 5/20"]].concat());
     }
 
     #[test]

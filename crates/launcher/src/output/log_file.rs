@@ -8,16 +8,19 @@
 //! counts as missing.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use memchr::memrchr;
+use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
+
+use crate::links;
 
 /// A log file, opened when first written to and again when that failed.
 #[derive(Default)]
@@ -29,8 +32,8 @@ pub(crate) struct LogFile {
     /// at the path: a stat for each line would cost as much as writing it.
     retry: Duration,
     file: Option<File>,
-    /// What [`folder_of`] said when it was opened.
-    folder: Option<(u32, bool)>,
+    /// The owner of its folder when it was opened.
+    folder: Option<u32>,
     looked: Option<Instant>,
     /// Bytes in the live part.
     size: u64,
@@ -97,14 +100,19 @@ impl LogFile {
     fn look(&mut self) {
         self.looked = Some(Instant::now());
         let Some(file) = &self.file else { return };
-        let (open, at_path) = (file.metadata(), fs::symlink_metadata(&self.path));
+        let (open, at_path) = (file.metadata(), fs::metadata(&self.path));
         let id = |it: &Metadata| (it.dev(), it.ino());
         match (&open, &at_path) {
             (Ok(open), Ok(at_path)) if id(open) == id(at_path) => {
-                if open.is_file() && open.len() < self.size {
-                    let lost = (self.size - open.len()).min(self.of_rank);
-                    self.size = open.len();
-                    self.lose(lost, "truncated");
+                let before = std::mem::replace(&mut self.size, open.len());
+                if open.is_file() && open.len() < before {
+                    self.lose((before - open.len()).min(self.of_rank), "truncated");
+                } else if open.is_file() && open.len() > before {
+                    // It may have truncated the file before: nothing tells what is left of the rank's.
+                    let path = self.path.display();
+                    let trouble =
+                        format!("another process writes to `{path}`, too; if it has truncated it, lines are missing");
+                    self.tell(("shared", None), trouble);
                 }
                 return;
             }
@@ -134,17 +142,16 @@ impl LogFile {
         if self.again.is_some_and(|again| Instant::now() < again) {
             return false;
         }
-        // In a folder that all users share, a stranger can put a link or a folder of his own in the place of one that is gone.
-        let ours = (geteuid().as_raw(), true);
-        let is_trusted = |it| self.folder.is_none_or(|before| [before, ours].contains(&it));
-        let opened = if folder_of(&self.path).is_none_or(is_trusted) {
+        // In a folder that all users share, a stranger can put a folder of his own in the place of one that is gone.
+        let is_trusted = |it| self.folder.is_none_or(|before| [before, geteuid().as_raw()].contains(&it));
+        let opened = if owner_of_folder(&self.path).is_none_or(is_trusted) {
             open_part(&self.path)
         } else {
-            Err(io::Error::other("its folder is now a link or another user's"))
+            Err(io::Error::other("its folder is now another user's"))
         };
         match opened {
             Ok((file, size)) => {
-                self.folder = folder_of(&self.path);
+                self.folder = owner_of_folder(&self.path);
                 (self.file, self.size, self.ends_line, self.again) = (Some(file), size, size == 0, None);
                 (self.parts, self.of_rank) = (self.parts + 1, 0);
                 true
@@ -247,22 +254,16 @@ impl LogFile {
     }
 }
 
-/// The owner of a file's folder, and whether it is a real one and no link.
-fn folder_of(file: &Path) -> Option<(u32, bool)> {
-    let metadata = fs::symlink_metadata(file.parent()?).ok()?;
-    Some((metadata.uid(), metadata.is_dir()))
+fn owner_of_folder(file: &Path) -> Option<u32> {
+    fs::metadata(file.parent()?).ok().map(|it| it.uid())
 }
 
-/// Opens a part, in a folder that is made where it is missing.
+/// Opens a part, in a folder that is made where it is missing. In a folder that others may write to, a link could point to a
+/// file of ours; the user's own may lead where it likes.
 fn open_part(path: &Path) -> io::Result<(File, u64)> {
-    // No link is followed: in a folder that others may write to, it could point to a file of ours.
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o644).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY);
-    let file = options.open(path).or_else(|error| match path.parent() {
-        Some(folder) if error.kind() == ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-            options.open(path)
-        }
+    let open = || links::open(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT, 0o644);
+    let file = open().or_else(|error| match path.parent() {
+        Some(folder) if error.kind() == ErrorKind::NotFound => links::make_folder(folder, 0o755).and_then(|_| open()),
         _ => Err(error),
     })?;
     let size = file.metadata()?.len();
@@ -442,33 +443,68 @@ mod tests {
         assert_eq!(file.written, 0);
     }
 
+    /// Only root can give away what it made.
     #[test]
-    fn a_link_in_the_place_of_the_removed_folder_is_not_followed() {
+    fn what_a_stranger_puts_in_the_place_of_the_removed_folder_is_not_used() {
+        use std::os::unix::fs::{lchown, symlink};
+        if !geteuid().is_root() {
+            return;
+        }
         let folder = tempfile::tempdir().unwrap();
         let (logs, elsewhere) = (folder.path().join("logs"), folder.path().join("elsewhere"));
-        let mut file = LogFile::new(logs.join("a"), 0, Duration::ZERO);
-        file.append(b"one\n", 0, false, || ());
-        fs::remove_dir_all(&logs).unwrap();
         fs::create_dir(&elsewhere).unwrap();
-        std::os::unix::fs::symlink(&elsewhere, &logs).unwrap();
-        file.append(b"two\n", 0, false, || ());
-        assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
-        assert!(
-            file.trouble.as_ref().unwrap().ends_with("its folder is now a link or another user's"),
-            "{:?}",
-            file.trouble
-        );
-        fs::remove_file(&logs).unwrap();
-        file.append(b"three\n", 0, false, || ());
-        assert!(fs::read_to_string(logs.join("a")).unwrap().ends_with("8 bytes are missing here\nthree\n"));
+        for (is_link, why) in [
+            (true, "a link that belongs to uid 54321 and is not followed"),
+            (false, "its folder is now another user's"),
+        ] {
+            let mut file = LogFile::new(logs.join("a"), 0, Duration::ZERO);
+            file.append(b"one\n", 0, false, || ());
+            fs::remove_dir_all(&logs).unwrap();
+            if is_link {
+                symlink(&elsewhere, &logs).unwrap()
+            } else {
+                fs::create_dir(&logs).unwrap()
+            }
+            lchown(&logs, Some(54_321), None).unwrap();
+            file.append(b"two\n", 0, false, || ());
+            assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
+            assert!(file.trouble.as_ref().unwrap().ends_with(why), "{:?}", file.trouble);
+            if is_link {
+                fs::remove_file(&logs).unwrap()
+            } else {
+                fs::remove_dir(&logs).unwrap()
+            }
+            file.append(b"three\n", 0, false, || ());
+            assert!(fs::read_to_string(logs.join("a")).unwrap().ends_with("8 bytes are missing here\nthree\n"));
+        }
     }
 
     #[test]
-    fn no_link_is_followed() {
+    fn a_link_of_the_user_is_followed_until_it_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(folder.path().join("target"), folder.path().join("a")).unwrap();
-        let error = open_part(&folder.path().join("a")).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
-        assert!(!folder.path().join("target").exists());
+        let (path, target) = (folder.path().join("a"), folder.path().join("target"));
+        std::os::unix::fs::symlink("target", &path).unwrap();
+        let mut file = LogFile::new(path.clone(), 0, Duration::ZERO);
+        file.append(b"one\n", 0, false, || ());
+        file.append(b"two\n", 0, false, || ());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "one\ntwo\n");
+        fs::remove_file(&path).unwrap();
+        file.append(b"three\n", 0, true, || ());
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), file.written, file.parts), ("three\n", 14, 2));
+        assert!(file.messages.is_empty(), "{:?}", file.messages);
+    }
+
+    #[test]
+    fn another_writer_is_told_as_it_may_have_truncated_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = LogFile::new(folder.path().join("a"), 0, Duration::ZERO);
+        file.append(b"one\n", 0, false, || ());
+        fs::write(&file.path, "something longer\n").unwrap();
+        file.append(b"two\n", 0, false, || ());
+        fs::write(&file.path, "something even longer\n").unwrap();
+        file.append(b"", 0, true, || ());
+        let told = format!("another process writes to `{}`, too", file.path.display());
+        assert!(file.messages.len() == 1 && file.messages[0].starts_with(&told), "{:?}", file.messages);
+        assert_eq!((file.written, file.trouble.as_ref()), (8, Some(&file.messages[0])));
     }
 }

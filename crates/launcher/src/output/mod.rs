@@ -233,7 +233,7 @@ impl Output {
         let hangs = !self.console.worker.drain(started, patience);
         // What the writers had to say in the meantime.
         self.tick(Instant::now());
-        for (summary, lost) in summaries.iter_mut().zip(self.console.results()) {
+        for (summary, lost) in summaries.iter_mut().zip(self.console.results(hangs)) {
             summary.console_lines_lost = lost;
         }
         for line in last(&summaries) {

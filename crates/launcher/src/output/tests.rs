@@ -1,7 +1,7 @@
 //! The whole of it, against pipes that are read slowly or not at all and files that hang.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{PipeReader, Read, pipe};
+use std::io::{BufRead, BufReader, PipeReader, Read, pipe};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
@@ -191,7 +191,7 @@ fn half_a_line_that_uses_up_the_room_is_waited_for_like_a_whole_one() {
 
 #[test]
 fn a_console_that_is_never_read_holds_nothing_up() {
-    let (folder, mut output, mut out, _err) = unread(Patience { pause: Duration::from_millis(20), ..patient() });
+    let (folder, mut output, mut out, err) = unread(Patience { pause: Duration::from_millis(20), ..patient() });
     let sink = open(&mut output, 0, folder.path());
     feed(&mut output, sink, lines(0, 20_000).as_bytes());
     // A disk may take longer than a console that nobody reads is waited for, and so may the turn of the writer's thread.
@@ -201,6 +201,10 @@ fn a_console_that_is_never_read_holds_nothing_up() {
     }
     let summary = output.finish(Duration::from_millis(50), |_| Vec::new()).remove(0);
     assert_eq!(summary.bytes_lost, 0);
+    let skipped = summary.console_lines_lost;
+    let mut told = String::new();
+    BufReader::new(err).read_line(&mut told).unwrap();
+    assert_eq!(told, format!("[fmtk-launch] console: it hangs, {skipped} lines skipped, they are in the log files\n"));
     let mut text = vec![0; 60_000];
     out.read_exact(&mut text).unwrap();
     let mut rest = vec![0; 1 << 20];

@@ -72,7 +72,7 @@ impl Stall {
         }
         self.fed = now;
         let latest = self.idle.values().map(|stretch| stretch.since).max();
-        let stalled_at = latest.and_then(|since| since.checked_add(self.limit));
+        let stalled_at = latest.map(|since| since + self.limit);
         let regular = now + self.interval;
         self.due = stalled_at.filter(|at| *at > now).map_or(regular, |at| at.min(regular));
         stalled_at.is_some_and(|at| at <= now)

@@ -61,7 +61,7 @@ impl TeardownEvent {
 impl Teardown {
     /// Sends `signal` to the groups of the ranks, then to all others below the launcher.
     pub fn begin(signal: c_int, ranks: impl IntoIterator<Item = c_int>, grace: Duration, now: Instant) -> Teardown {
-        let (kill_at, is_interrupted) = (wait::after(now, grace), signal == libc::SIGINT);
+        let (kill_at, is_interrupted) = (now + grace, signal == libc::SIGINT);
         let mut teardown = Teardown { asked: BTreeSet::new(), signal, is_interrupted, kill_at, told: None };
         // The ranks at once: to look for others takes milliseconds where there are many.
         for group in ranks {

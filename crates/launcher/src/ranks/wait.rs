@@ -27,11 +27,6 @@ pub fn readable(descriptors: &[BorrowedFd<'_>], until: Option<Instant>) -> io::R
     }
 }
 
-/// `duration` after `now`; one that can't be counted is for ever, as good as.
-pub fn after(now: Instant, duration: Duration) -> Instant {
-    now.checked_add(duration).unwrap_or(now + Duration::from_secs(1 << 30))
-}
-
 /// Ten seconds are long for a test: a debug build divides what it waits for in vain by `FMTK_TEST_HURRY`, a release knows
 /// nothing of it.
 pub fn shortened_for_tests(duration: Duration) -> Duration {

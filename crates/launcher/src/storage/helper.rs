@@ -4,17 +4,18 @@
 //! in between. There is one request at a time, so that a request never waits for room in the pipe.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::Copy;
+use crate::links;
 use crate::ranks::family;
 use crate::ranks::reap::End;
 use crate::ranks::signals;
@@ -151,14 +152,17 @@ impl Helper {
     }
 }
 
-fn start(program: &[OsString], log: &PathBuf) -> io::Result<Process> {
+fn start(program: &[OsString], log: &Path) -> io::Result<Process> {
     let (name, arguments) = program.split_first().ok_or(io::ErrorKind::NotFound)?;
     // Who is whose child decides what is torn down with the ranks.
     family::children()?;
     let (answers, answering) = io::pipe()?;
     fcntl(&answers, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let (asked, requests) = io::pipe()?;
-    let log = OpenOptions::new().append(true).create(true).open(log).or_else(|_| File::create("/dev/null"))?;
+    // A pipe without a reader is not waited for.
+    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NONBLOCK;
+    let log = links::open(log, flags, 0o666);
+    let log = log.or_else(|_| File::create("/dev/null"))?;
     let mut command = Command::new(name);
     // Not in the code folder: Python would take the user's modules for its own.
     command.args(arguments).current_dir("/").stdin(asked).stdout(answering).stderr(Stdio::from(log));

@@ -8,6 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+
+use crate::links;
+
 /// What the launcher calls itself as, to copy files; in no help text, as it is for nobody else.
 pub const COPY_FILES: &str = "copy-files";
 
@@ -76,7 +80,7 @@ fn sync(from: &Path, to: &Path, prefix: &OsStr, seen: &mut Seen) -> Result<u64, 
             if !metadata.is_file() || seen.get(&path) == Some(&mark) {
                 continue;
             }
-            match copy(&path, &target, 0o666) {
+            match links::open(&path, OFlag::O_RDONLY, 0).and_then(|file| copy(file, &target, 0o666)) {
                 Ok(()) => {
                     files += 1;
                     seen.insert(path, mark);
@@ -96,12 +100,11 @@ fn sync(from: &Path, to: &Path, prefix: &OsStr, seen: &mut Seen) -> Result<u64, 
 }
 
 /// Copies a file as far as it goes now; the target, which may be a link, has the old text or the new one.
-pub fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
-    fs::create_dir_all(to.parent().unwrap_or(Path::new("/")))?;
-    let file = File::open(from)?;
+pub fn copy(from: File, to: &Path, mode: u32) -> io::Result<()> {
+    links::make_folder(to.parent().unwrap_or(Path::new("/")), 0o777)?;
     // Not more than it is now: one that grows as fast as it is copied would never end.
-    let length = file.metadata()?.len();
-    file_edit::replace(to, mode, |target| io::copy(&mut file.take(length), target).map(drop))
+    let length = from.metadata()?.len();
+    file_edit::replace(to, mode, |target| io::copy(&mut from.take(length), target).map(drop))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Folders, the tuning kit's command line and the copies of a task.
 
 use std::ffi::OsString;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::arguments::Request;
@@ -11,6 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::job::files;
 use crate::job::paths::{self, OUTPUT, Surroundings};
 use crate::job::{self, Lookup, Source, variables};
+use crate::links;
 use crate::options::{RunOptions, TaskRanks};
 use crate::storage::Copy;
 use crate::storage::local::{self, COPY_FILES};
@@ -110,7 +110,7 @@ impl Arranged<'_> {
         match source {
             Where::Storage(url) => self.fetch.push(Copy::new("model_config_path", "get-file", &url, &path)),
             Where::Here(_) if self.around.dry => {}
-            Where::Here(from) => local::copy(&from, &path, 0o640).map_err(|error| {
+            Where::Here(from) => File::open(&from).and_then(|it| local::copy(it, &path, 0o640)).map_err(|error| {
                 let (from, to) = (from.display(), path.display());
                 Failure::new(
                     Exit::LAUNCHER,
@@ -136,8 +136,7 @@ fn name(lookup: Lookup) -> String {
 
 /// Makes a folder as the tuning kit wants it.
 fn make(path: &Path) -> Result<(), Failure> {
-    let made = DirBuilder::new().recursive(true).mode(0o750).create(path);
-    made.map_err(|error| {
+    links::make_folder(path, 0o750).map(drop).map_err(|error| {
         Failure::new(Exit::LAUNCHER, format!("failed to make the output folder `{}`: {error}", path.display()))
     })
 }

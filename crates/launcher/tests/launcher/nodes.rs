@@ -34,11 +34,13 @@ fn all_servers_of_a_job_at_once() {
     // The platform's way: a folder that the variable names.
     fs::create_dir(place.path("table")).unwrap();
     fs::write(place.path("table/jobstart_hccl.json"), table).unwrap();
-    // Every node on a file system of all of them: logs and the converted table meet.
+    // Every node on a file system of all of them: logs meet.
     let children: Vec<_> = (0..SERVERS)
         .map(|server| {
-            let mut command = place
-                .shell("", "echo $RANK_ID/$RANK_SIZE $DEVICE_ID $MASTER_ADDR; cmp $RANK_TABLE_FILE $RANK_TABLE_FILE");
+            let mut command = place.shell(
+                "",
+                "echo $RANK_ID/$RANK_SIZE $DEVICE_ID $MASTER_ADDR; grep -q 'server_count\":\"64\"' $RANK_TABLE_FILE",
+            );
             command.env("RANK_TABLE_FILE", place.path("table"));
             command.env("MA_CURRENT_INSTANCE_NAME", format!("job-x-{server}"));
             start(&mut command)
@@ -56,10 +58,6 @@ fn all_servers_of_a_job_at_once() {
         fs::read_dir(place.path("mount/log")).unwrap().filter(|it| is_log(it.as_ref().unwrap())).count(),
         count as usize
     );
-    let converted = fs::read(place.path("mount/rank_table/jobstart_hccl.json")).unwrap();
-    let converted: serde_json::Value = serde_json::from_slice(&converted).unwrap();
-    assert_eq!(converted["server_count"], SERVERS.to_string());
-    assert_eq!(fs::read_dir(place.path("mount/rank_table")).unwrap().count(), 1, "a temporary file is left");
 }
 
 fn is_log(entry: &fs::DirEntry) -> bool {

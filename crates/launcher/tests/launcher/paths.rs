@@ -82,6 +82,57 @@ fn jobs_side_by_side_have_a_folder_each() {
     assert_eq!(fs::read_dir(place.path("tmp")).unwrap().count(), 0);
 }
 
+/// One container with two jobs: the ranks of the first read their table when the second has begun.
+#[test]
+fn jobs_that_share_a_mount_have_a_table_each() {
+    let place = TestFolder::new();
+    let addresses = ["192.1.0.1", "192.1.0.2"];
+    let script = "echo up; until [ -e all-are-up ]; do sleep 0.01; done; cat $RANK_TABLE_FILE";
+    let launchers = addresses.map(|address| {
+        fs::write(place.path(address), table(address)).unwrap();
+        start(&mut place.shell(&format!("--rank-table ../{address} --log-dir ../log-{address}"), script))
+    });
+    let log = |address| place.path(&format!("log-{address}/job-proc-rank-0-device-0.txt"));
+    until("both are up", || addresses.iter().all(|it| fs::read_to_string(log(it)).is_ok_and(|it| it == "up\n")));
+    fs::write(place.path("code/all-are-up"), "").unwrap();
+    for (launcher, address) in launchers.into_iter().zip(addresses) {
+        wait(launcher).ends(0).prints(&[address]);
+    }
+}
+
+/// Only root can give a link away.
+#[test]
+fn no_link_of_another_user_leads_folders_and_files_elsewhere() {
+    use std::os::unix::fs::{lchown, symlink};
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let place = TestFolder::new();
+    fs::create_dir(place.path("target")).unwrap();
+    let log = "mount/log/job-proc-rank-0-device-0.txt";
+    for (planted, flags) in [
+        ("mount/log/job", "--devices 0"),
+        (log, "--devices 0"),
+        ("logs", "--devices 0 --log-dir ../logs/below"),
+        ("reports", "--devices 0 --report ../reports/r.json"),
+    ] {
+        let planted = place.path(planted);
+        symlink(place.path("target"), &planted).unwrap();
+        lchown(&planted, Some(54_321), None).unwrap();
+        let finished = place.run(flags, "touch started");
+        let told = format!("`{}` is a link that belongs to uid 54321 and is not followed", planted.display());
+        assert!([2, 125].contains(&finished.code), "{}", finished.stderr);
+        finished.says(&[&told]);
+        fs::remove_file(planted).unwrap();
+    }
+    assert!(!place.path("code/started").exists());
+    assert_eq!(fs::read_dir(place.path("target")).unwrap().count(), 0);
+    // The user's own is followed.
+    symlink(place.path("target/log"), place.path(log)).unwrap();
+    place.run("--devices 0", "echo hello").ends(0);
+    assert_eq!(fs::read_to_string(place.path("target/log")).unwrap(), "hello\n");
+}
+
 /// The platform may run the container under any uid. Only root can try that; the end-to-end tests are run as root.
 #[test]
 fn any_user() {

@@ -63,10 +63,11 @@ fn a_signal_is_told_by_name() {
 #[test]
 fn a_report_that_can_t_be_written_is_told() {
     let place = TestFolder::new();
+    fs::create_dir(place.path("gone")).unwrap();
     place
-        .run("--devices 0 --report /not/there/report.json", "exit 5")
+        .run("--devices 0 --report ../gone/report.json", "rmdir ../gone; exit 5")
         .ends(5)
-        .says(&["failed to write the report `/not/there/report.json`: "]);
+        .says(&["failed to write the report `../gone/report.json`: "]);
 }
 
 #[test]

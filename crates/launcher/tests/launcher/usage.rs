@@ -47,6 +47,24 @@ fn wrong_usage_is_two() {
 }
 
 #[test]
+fn what_can_only_fail_is_refused_before_the_ranks_start() {
+    let place = TestFolder::new();
+    let log = place.path("mount/log/job-proc-rank-0-device-0.txt");
+    for (report, port, why) in [
+        ("/nonexistent/r.json", "", "the report can't be written to `/nonexistent/r.json`: "),
+        ("/proc", "", "the report can't be written to `/proc`: "),
+        ("/dev/null", "abc", "MASTER_PORT is `abc`, which is not a port from 1 to 65535\nhint: "),
+        ("r.json", "0", "MASTER_PORT is `0`, which is not a port from 1 to 65535\nhint: "),
+    ] {
+        for flags in [&["--dry-run"][..], &[]] {
+            let arguments = [&["run", "--devices=0", "--report", report][..], flags, &["true"]].concat();
+            finish(place.launcher(&arguments).env("MASTER_PORT", port)).ends(2).says(&[why]);
+        }
+    }
+    assert!(!log.exists());
+}
+
+#[test]
 fn commands_that_do_not_start_are_named() {
     let place = TestFolder::new();
     let plain = place.path("plain");

@@ -1,6 +1,7 @@
 //! Opening an image in a docker archive on the disk.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take},
@@ -60,15 +61,36 @@ fn compression_of(source: &mut dyn Read) -> io::Result<Compression> {
 }
 
 /// What is in a file that is compressed as a whole; none where it is not.
-fn decompressed(file: &File) -> io::Result<Option<Box<dyn Read>>> {
-    let mut file = BufReader::new(file.try_clone()?);
+fn decompressed(path: &Path, file: &File) -> Result<Option<Box<dyn Read>>, BaseError> {
+    let io_error = BaseError::io(path);
+    let mut file = BufReader::new(file.try_clone().map_err(&io_error)?);
     // The buffer's first fill is more than any magic number.
-    if file.fill_buf()?.starts_with(b"\xfd7zXZ\0") {
+    let start = file.fill_buf().map_err(&io_error)?;
+    if start.starts_with(b"BZh") {
+        return Err(refused(path, "it is compressed with bzip2; gzip, zstd and xz are read"));
+    }
+    if start.starts_with(b"\xfd7zXZ\0") {
         return Ok(Some(Box::new(XzReader::new_mem_limit(file, true, MAX_XZ_KIB))));
     }
-    match decoder(file)? {
+    match decoder(file).map_err(&io_error)? {
         (Compression::None, _) => Ok(None),
         (_, archive) => Ok(Some(archive)),
+    }
+}
+
+/// Notes that a decompressor wants more than there is, which whoever reads from it may tell as something else.
+struct NotingEnd<'a> {
+    archive: Box<dyn Read>,
+    is_cut_off: &'a Cell<bool>,
+}
+
+impl Read for NotingEnd<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.archive.read(buffer);
+        if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
+            self.is_cut_off.set(true);
+        }
+        read
     }
 }
 
@@ -85,12 +107,17 @@ pub fn open_archive(
     let io_error = BaseError::io(path);
     let name = format!("docker-archive:{}", path.display());
     let mut file = open_regular(path).map_err(&io_error)?;
-    if let Some(archive) = decompressed(&file).map_err(&io_error)? {
+    if let Some(archive) = decompressed(path, &file)? {
+        let is_cut_off = Cell::new(false);
+        let archive = NotingEnd { archive, is_cut_off: &is_cut_off };
         let size = file.metadata().map_err(&io_error)?.len();
         let id = remembered_digest(store, path, Extent { offset: 0, size })?;
         let (base, source) = match imported(store, &name, &id, platform)? {
             Some(image) => image,
-            None => import(store, &name, &id, archive, platform)?,
+            None => import(store, &name, &id, archive, platform).map_err(|error| match is_cut_off.get() {
+                true => BaseError::CutOff { path: path.to_owned() },
+                false => error,
+            })?,
         };
         return Ok((base, Box::new(source)));
     }

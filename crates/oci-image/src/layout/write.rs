@@ -58,38 +58,53 @@ pub fn check_layout(dir: &Path) -> Result<(), WriteError> {
 /// Writes the image into the layout at `dir` under `tag`, and gives the digest of its manifest there; the layout is
 /// made where there is none, other images in it stay, one of the same tag gives its name up. The manifest is OCI's
 /// whatever the image's own format is: tools that read layouts take no other. Layers come from `source`. `index.json`
-/// changes last and at once, so that whoever reads the layout meanwhile sees it before or after.
+/// changes last and at once, so that whoever reads the layout meanwhile sees it before or after. Where not one blob could
+/// be written, nothing is left in a new folder.
 pub fn write_layout(image: &Image, source: &dyn BlobSource, dir: &Path, tag: &str) -> Result<Digest, WriteError> {
     check_layout(dir)?;
     let image = &image.in_format(Format::Oci);
     let blobs = dir.join("blobs/sha256");
     let marker = dir.join("oci-layout");
-    let fresh = !marker.exists();
-    fs::create_dir_all(&blobs).map_err(io_error("create folder", &blobs))?;
-    if fresh {
-        let mut file = temporary(dir)?;
-        file.write_all(br#"{"imageLayoutVersion":"1.0.0"}"#).map_err(io_error("write", &marker))?;
-        match file.persist_noclobber(&marker) {
-            // Another run was first: its file is the one to lock.
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => drop(other.map_err(|error| io_error("rename to", &marker)(error.error))?),
+    let _lock = loop {
+        fs::create_dir_all(dir).map_err(io_error("create folder", dir))?;
+        if !marker.exists() {
+            let mut file = temporary(dir)?;
+            file.write_all(br#"{"imageLayoutVersion":"1.0.0"}"#).map_err(io_error("write", &marker))?;
+            match file.persist_noclobber(&marker) {
+                // Another run was first: its file is the one to lock.
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => drop(other.map_err(|error| io_error("rename to", &marker)(error.error))?),
+            }
         }
-    }
-    // Two that write to one layout take turns, else one of the names would be lost.
-    let lock = File::open(&marker).map_err(io_error("open", &marker))?;
-    lock.lock().map_err(io_error("lock", &marker))?;
+        // Two that write to one layout take turns, else one of the names would be lost.
+        let lock = File::open(&marker).map_err(io_error("open", &marker))?;
+        lock.lock().map_err(io_error("lock", &marker))?;
+        // One that failed has removed it meanwhile.
+        if marker.exists() {
+            break lock;
+        }
+    };
     leftover::clear(dir, &[NEW]);
     leftover::clear(&blobs, &[NEW]);
-
-    for layer in &image.layers {
-        put_layer(&blobs, layer, source)?;
+    let written = put_all(image, source, dir, &blobs, tag);
+    if written.is_err() && !dir.join("index.json").exists() {
+        // Each only if it is empty.
+        let empty = fs::remove_dir(&blobs).and_then(|()| fs::remove_dir(dir.join("blobs")));
+        let _ = empty.and_then(|()| fs::remove_file(&marker)).and_then(|()| fs::remove_dir(dir));
     }
-    put(&blobs, &blobs.join(image.config_descriptor.digest.hex()), &image.config)?;
-    put(&blobs, &blobs.join(image.digest.hex()), &image.manifest)?;
+    written.map(|()| image.digest)
+}
+
+fn put_all(image: &Image, source: &dyn BlobSource, dir: &Path, blobs: &Path, tag: &str) -> Result<(), WriteError> {
+    fs::create_dir_all(blobs).map_err(io_error("create folder", blobs))?;
+    for layer in &image.layers {
+        put_layer(blobs, layer, source)?;
+    }
+    put(blobs, &blobs.join(image.config_descriptor.digest.hex()), &image.config)?;
+    put(blobs, &blobs.join(image.digest.hex()), &image.manifest)?;
     let index = dir.join("index.json");
     let named = named(&index, image, tag)?;
-    put(dir, &index, named.to_string().as_bytes())?;
-    Ok(image.digest)
+    put(dir, &index, named.to_string().as_bytes())
 }
 
 /// Whether the folder holds what neither a layout that is being made nor one that was given up half-made holds.

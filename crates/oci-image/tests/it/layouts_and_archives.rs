@@ -338,6 +338,22 @@ fn a_layout_in_an_archive_is_opened_by_its_digests() {
 
 /// A pipe would be waited for without end.
 #[test]
+fn a_layout_of_which_nothing_could_be_written_is_not_there() {
+    let image = assembled(&mut Blobs::default(), &[tar(&[])], Format::Oci);
+    let (dir, _) = store();
+    let layout = dir.path().join("layout");
+    write_layout(&image, &Blobs::default(), &layout, "x").unwrap_err();
+    assert!(!layout.exists());
+    // An earlier image stays.
+    let mut blobs = Blobs::default();
+    let image = assembled(&mut blobs, &[tar(&[])], Format::Oci);
+    write_layout(&image, &blobs, &layout, "x").unwrap();
+    let other = assembled(&mut Blobs::default(), &[tar(&[Made::File("a", b"1")])], Format::Oci);
+    write_layout(&other, &Blobs::default(), &layout, "y").unwrap_err();
+    open_layout(&layout, Some("x"), &arm64()).unwrap();
+}
+
+#[test]
 fn what_is_no_regular_file_is_not_opened() {
     let (dir, store) = store();
     let socket = dir.path().join("socket");
@@ -359,7 +375,18 @@ fn archives_that_can_not_be_used() {
         text += &format!("{}\n", error.replace(&file.display().to_string(), "FILE"));
     };
     refused();
-    for bytes in [gzip(b"tar"), b"not a tar archive at all".to_vec(), tar(&[Made::File("a", b"1")])] {
+    let noise: Vec<u8> = (0..100_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let long = tar(&[Made::File("a", &noise)]);
+    let cut = |packed: Vec<u8>| packed[..packed.len() / 2].to_vec();
+    for bytes in [
+        gzip(b"tar"),
+        b"not a tar archive at all".to_vec(),
+        tar(&[Made::File("a", b"1")]),
+        b"BZh91AY&SY".to_vec(),
+        cut(gzip(&long)),
+        cut(zstd(&long)),
+        cut(xz(&long)),
+    ] {
         fs::write(&file, bytes).unwrap();
         refused();
     }

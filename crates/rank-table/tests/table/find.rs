@@ -41,7 +41,8 @@ fn a_server_is_found_by_the_first_clue_that_fits_or_not_at_all() {
         match find(&table, &clues(known.split(' ').skip(1))) {
             Ok(found) => {
                 assert_eq!(&table.instances()[found.position], found.instance);
-                format!("{} at {}, found by {}", found.instance.server_id, found.position, found.by)
+                let note = found.note.map(|it| format!("\nnote: {it}")).unwrap_or_default();
+                format!("{} at {}, found by {}{note}", found.instance.server_id, found.position, found.by)
             }
             Err(error) => error.to_string(),
         }

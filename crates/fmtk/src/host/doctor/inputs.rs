@@ -42,6 +42,8 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
     if findings.is_empty() {
         findings.push(Finding::good(says));
     }
+    let missing = inputs::missing_folder(&args);
+    findings.extend(missing.map(|missing| Finding::warning(missing, "name another with `--pkg`, or make it")));
     findings.extend(found.unused.iter().map(|file| {
         Finding::warning(format!("`{file}` matches no kind in `[packages]`"), "remove it, or give it a kind")
     }));

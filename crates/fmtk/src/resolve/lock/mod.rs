@@ -69,13 +69,13 @@ pub fn verify(
         notes.push(format!("base `{reference}` is not the one that `{name}` pins, and so is not checked"));
         lock.base.clone_from(&found.base);
     }
-    report::both(pinned, refused(differences(&lock, &found, name), call))?;
+    report::both(pinned, refused(differences(&lock, &found, recipe, name), call))?;
     Ok(notes)
 }
 
 /// Refuses to lock `new` inputs if that moved what is pinned.
-pub fn moves_nothing(old: &Lock, new: &Lock, call: &Call) -> anyhow::Result<()> {
-    let mut differences = differences(old, new, &call.lock_file);
+pub fn moves_nothing(old: &Lock, new: &Lock, recipe: &Recipe, call: &Call) -> anyhow::Result<()> {
+    let mut differences = differences(old, new, recipe, &call.lock_file);
     differences.retain(|difference| difference.moves);
     refused(differences, call)
 }
@@ -83,7 +83,7 @@ pub fn moves_nothing(old: &Lock, new: &Lock, call: &Call) -> anyhow::Result<()> 
 /// All of these as one error, with the commands that undo and accept them.
 fn refused(differences: Vec<Difference>, call: &Call) -> anyhow::Result<()> {
     let accept = accept(call, differences.iter().any(|difference| difference.moves));
-    let hint = match differences.iter().any(|difference| difference.of_pypi) {
+    let hint = match differences.iter().any(|difference| difference.can_be_fetched) {
         true => format!("to get the pinned wheels from PyPI, run `{}`; {accept}", call.fetch),
         false => accept,
     };
@@ -114,16 +114,18 @@ pub fn pins(lock: &Lock, recipe: &Recipe) -> Pins {
 /// Something in which inputs are not those of a lock.
 struct Difference {
     message: String,
-    /// Whether a wheel of PyPI is another, or gone, which `fetch` can bring back.
-    of_pypi: bool,
+    /// Whether a wheel of PyPI is another, or gone, which `fetch` can bring back: the recipe still allows it.
+    can_be_fetched: bool,
     /// Whether what is pinned has other bytes, or is gone though it is still asked for: `lock` accepts that only if told
     /// to. What is new in the recipe, or gone from it, moves nothing.
     moves: bool,
 }
 
-fn differences(old: &Lock, new: &Lock, name: &str) -> Vec<Difference> {
+fn differences(old: &Lock, new: &Lock, recipe: &Recipe, name: &str) -> Vec<Difference> {
     let mut differences = Vec::new();
-    let mut differ = |message, of_pypi, moves| differences.push(Difference { message, of_pypi, moves });
+    let mut differ = |message, can_be_fetched, moves| differences.push(Difference { message, can_be_fetched, moves });
+    let pins = pins(old, recipe).files;
+    let is_pin = |locked: &Package| locked.kind == PYPI && pins.contains_key(&locked.file);
     for package in &new.packages {
         let Package { kind, file, sha256, .. } = package;
         match counterpart(old, package) {
@@ -131,7 +133,7 @@ fn differences(old: &Lock, new: &Lock, name: &str) -> Vec<Difference> {
             Some(locked) => {
                 let other = if locked.file == *file { String::new() } else { format!("`{}` with ", locked.file) };
                 let message = format!("`{file}` has digest `{sha256}`, and `{name}` has {other}`{}`", locked.sha256);
-                differ(message, kind == PYPI, locked.sha256 != *sha256);
+                differ(message, is_pin(locked), locked.sha256 != *sha256);
             }
             None => differ(format!("`{file}` of `{kind}` with digest `{sha256}` is not in `{name}`"), false, false),
         }
@@ -139,7 +141,7 @@ fn differences(old: &Lock, new: &Lock, name: &str) -> Vec<Difference> {
     for gone in old.packages.iter().filter(|locked| counterpart(new, locked).is_none()) {
         let Package { kind, file, sha256, .. } = gone;
         let message = format!("`{file}` of `{kind}` with digest `{sha256}` is in `{name}` and was not found");
-        differ(message, kind == PYPI, kind == PYPI && old.pypi == new.pypi);
+        differ(message, is_pin(gone), kind == PYPI && old.pypi == new.pypi);
     }
     match (&old.base, &new.base) {
         (Some(old), Some(new)) if old.reference != new.reference => {

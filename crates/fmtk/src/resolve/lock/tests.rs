@@ -124,7 +124,10 @@ fn a_pin_is_moved_only_where_that_is_asked_for() {
     let old = locked();
     let moved = |packages: &[Package], base: &str| {
         let new = Lock::of(&recipe("", Some(base)), packages, digest(8));
-        moves_nothing(&old, &new, &Call::plain()).map_err(|error| report::render(&error)).err().unwrap_or_default()
+        moves_nothing(&old, &new, &recipe("", None), &Call::plain())
+            .map_err(|error| report::render(&error))
+            .err()
+            .unwrap_or_default()
     };
     // New, gone from the vendor's, and upon another base.
     let added = [package("pypi", "scipy-1-py3-none-any.whl", 5), packages().swap_remove(1)];
@@ -132,6 +135,20 @@ fn a_pin_is_moved_only_where_that_is_asked_for() {
     let same = recipe("", None).base.reference.to_string();
     let changed = [package("pypi", "numpy-2-py3-none-any.whl", 4), package("tuning-kit", "kit-2.whl", 5)];
     expect_file!["moved.txt"].assert_eq(&format!("{}{}", moved(&changed, &same), moved(&changed[1..], "oci:other")));
+}
+
+/// The hint was `fetch`, which can't bring what the recipe forbids, and led back here.
+#[test]
+fn a_pin_that_the_recipe_forbids_is_not_to_be_fetched() {
+    let numpy = |version: &str, digit| [package("pypi", &format!("numpy-{version}-py3-none-any.whl"), digit)];
+    let old = Lock::of(&recipe("pypi.requirements = ['numpy']", None), &numpy("1", 3), digest(9));
+    let hint = |requirement: &str| {
+        let recipe = recipe(&format!("pypi.requirements = ['{requirement}']"), None);
+        let error = verify(Some(&old), &recipe, &numpy("2", 4), &digest(9), &Call::plain()).unwrap_err();
+        report::render(&error).lines().last().unwrap_or_default().to_owned()
+    };
+    assert_eq!(hint("numpy>1"), "hint: to accept the change, run `cargo xtask lock --upgrade`");
+    assert!(hint("numpy>=1").starts_with("hint: to get the pinned wheels from PyPI, run `cargo xtask fetch`"));
 }
 
 #[test]

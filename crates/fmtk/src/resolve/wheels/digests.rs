@@ -8,11 +8,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use image_name::Digest;
 use oci_image::Store;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::terminal::report::WithHint;
 
 /// A file changed within this time of being read may change again without its times showing it: the coarsest file
 /// systems in use count two seconds.
@@ -59,13 +61,23 @@ fn digest_at(store: &Store, path: &Path, now: SystemTime) -> anyhow::Result<(u64
     let mut hash = Sha256::new();
     // 256 KiB: larger reads are no faster, and two threads read at once.
     let mut buffer = vec![0; 256 << 10];
+    let mut read = 0;
     loop {
         match file.read(&mut buffer).with_context(reading)? {
             0 => break,
-            length => hash.update(&buffer[..length]),
+            length => {
+                hash.update(&buffer[..length]);
+                read += length as u64;
+            }
         }
     }
     ensure!(stat(&file.metadata().with_context(reading)?) == before, "`{}` changed while it was read", path.display());
+    if read != before.0 {
+        // As in /proc, whose files are written while they are read.
+        return Err(anyhow!("`{}` should have {} bytes, and {read} were read", path.display(), before.0))
+            .hint("copy what is in it to an ordinary file, and name that")
+            .input();
+    }
     let sha256 = Digest::from_bytes(hash.finalize().into());
     if is_settled(before, now) {
         store.put_record(KIND, &key, &Known { stat: before, sha256 })?;
@@ -124,5 +136,13 @@ mod tests {
         let refused = |path: &Path| digest(&store, path).unwrap_err().to_string();
         assert!(refused(folder.path()).ends_with("is not a regular file"));
         assert!(refused(&folder.path().join("none")).starts_with("failed to read"));
+    }
+
+    /// The build failed at its end, and blamed a change.
+    #[test]
+    fn a_file_that_does_not_know_its_length_is_refused() {
+        let (_folder, store) = store();
+        let error = digest(&store, Path::new("/proc/self/status")).unwrap_err().to_string();
+        assert!(error.starts_with("`/proc/self/status` should have 0 bytes, and "), "{error}");
     }
 }

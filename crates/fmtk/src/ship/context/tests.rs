@@ -322,6 +322,15 @@ fn whatever_is_written_names_a_damaged_layer_and_removes_it_from_the_store() {
 }
 
 #[test]
+fn an_output_that_failed_leaves_no_empty_folder() {
+    let fixture = fixture(json!({}));
+    let output: Output = format!("context:{}", fixture.path("new/folder/out").display()).parse().unwrap();
+    fixture.damage();
+    output.write(&fixture.image(), &fixture.store).unwrap_err();
+    assert!(!fixture.path("new").exists());
+}
+
+#[test]
 fn what_a_build_would_do_otherwise_is_refused() {
     let refused = |inner: Value| {
         let fixture = fixture(inner);

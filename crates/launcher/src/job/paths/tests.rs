@@ -120,6 +120,40 @@ fn folders_of_somebody_else_in_a_shared_one_are_passed_over() {
     }
 }
 
+/// Only root can give a link away.
+#[test]
+fn links_of_another_user_are_followed_nowhere() {
+    use std::os::unix::fs::{lchown, symlink};
+    let mut machine = Machine::new();
+    if machine.uid != 0 {
+        return;
+    }
+    let mount = machine.set("MA_MOUNT_PATH", "mount");
+    let target = machine.path("target");
+    for folder in [&mount, &target] {
+        fs::create_dir(folder).unwrap();
+    }
+    for name in ["log", "workspace"] {
+        symlink(&target, mount.join(name)).unwrap();
+        lchown(mount.join(name), Some(54_321), None).unwrap();
+    }
+    for dry in [true, false] {
+        machine.dry = dry;
+        let told =
+            |name| format!("`{}` is a link that belongs to uid 54321 and is not followed", mount.join(name).display());
+        let (logs_at, note) = machine.ask(|a| logs(a, None)).unwrap();
+        assert!(logs_at == machine.path("tmp/log") && note.unwrap().contains(&told("log")));
+        let (work_at, note) = machine.ask(|a| work(a, &[0, 1])).unwrap();
+        assert!(work_at == machine.path("cache/fmtk-job-1") && note.unwrap().contains(&told("workspace")));
+        let error = machine.ask(|a| logs(a, Some(&mount.join("log/below")))).unwrap_err().text;
+        assert!(error.contains(&told("log")), "{error}");
+    }
+    assert_eq!(fs::read_dir(target).unwrap().count(), 0);
+    // What the user himself has arranged is fine.
+    lchown(mount.join("log"), Some(0), None).unwrap();
+    assert_eq!(machine.ask(|a| logs(a, None)).unwrap(), first(mount.join("log")));
+}
+
 #[test]
 fn a_given_log_folder_is_made_or_refused() {
     let machine = Machine::new();
@@ -136,10 +170,8 @@ fn a_given_log_folder_is_made_or_refused() {
 fn rank_table_falls_back_in_order() {
     let mut machine = Machine::new();
     assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/fmtk-job-1/rank_table")));
-    let mount = machine.set("MA_MOUNT_PATH", "mount");
-    assert_eq!(machine.ask(rank_table).unwrap(), first(mount.join("rank_table")));
-    fs::remove_dir_all(&mount).unwrap();
-    machine.block("mount");
+    machine.set("MA_MOUNT_PATH", "mount");
+    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/fmtk-job-1/rank_table")), "no other job's");
     machine.block("cache");
     assert_eq!(machine.ask(rank_table).unwrap().0, machine.path("tmp/fmtk-job-1/rank_table"));
     let scratch = machine.set("TMPDIR", "scratch");
@@ -216,7 +248,7 @@ fn no_place_lists_each_with_its_reason() {
         machine.dry = dry;
         let error = machine.ask(rank_table).unwrap_err().text;
         assert!(error.starts_with("failed to find a writable folder for the converted rank table: "), "{error}");
-        assert_eq!(error.matches("rank_table`: ").count(), 3, "{error}");
+        assert_eq!(error.matches("rank_table`: ").count(), 2, "{error}");
         let of_work = machine.ask(|a| work(a, &[3])).unwrap_err().text;
         assert_eq!(of_work.matches("device3`: ").count(), 3, "{of_work}");
         assert!(error.contains("not trusted") && error.contains("\nhint: set `TMPDIR`"), "{error}");
@@ -260,11 +292,11 @@ fn a_link_a_file_a_foreign_or_an_open_folder_is_not_trusted() {
 fn a_relative_or_an_empty_variable_is_no_place() {
     let mut machine = Machine::new();
     machine.vars.insert("MA_MOUNT_PATH", "mount".into());
-    let place = machine.ask(rank_table).unwrap();
-    assert_eq!(place.0, machine.path("cache/fmtk-job-1/rank_table"));
-    assert!(place.1.unwrap().contains("`mount/rank_table`: not an absolute path"));
+    let place = machine.ask(|a| work(a, &[0])).unwrap();
+    assert_eq!(place.0, machine.path("cache/fmtk-job-1"));
+    assert!(place.1.unwrap().contains("`mount/workspace/device0`: not an absolute path"));
     machine.vars.insert("MA_MOUNT_PATH", "".into());
-    assert_eq!(machine.ask(rank_table).unwrap(), first(machine.path("cache/fmtk-job-1/rank_table")));
+    assert_eq!(machine.ask(|a| work(a, &[0])).unwrap(), first(machine.path("cache/fmtk-job-1")));
 }
 
 #[test]
