@@ -38,7 +38,7 @@ pub fn locked(world: &World) -> anyhow::Result<()> {
     // Another file of the same name is not the one that is pinned.
     write(&project.path("image.toml"), text("['beta<2']"))?;
     FakeWheel::new("beta").file("more.py", b"").write(&index)?;
-    fetch().fails(1)?.says(&["`image.lock` decides which versions come", "--upgrade"])?;
+    fetch().fails(1)?.says(&["`image.lock` pins the versions", "--upgrade"])?;
     ensure!(fetched(&project)? == [ALPHA, NEW], "a fetch that failed left other wheels");
     Ok(())
 }
