@@ -167,8 +167,8 @@ impl<'a> Body<'a> {
         matches!(expr, Expr::Subscript(it) if is_dotted(&it.value, self.environment) && is_string(&it.slice, KEY))
     }
 
-    /// Whether the environment has all of the process's own, be it at once or by a later `update`; `None` where another
-    /// function makes it.
+    /// Whether the environment surely has, and keeps, all of the process's own, be it at once or by a later `update`; `None`
+    /// where another function makes it, or gets it.
     pub fn is_copy(&self) -> Option<bool> {
         const COPIES: [&str; 3] = ["dict", "copy.copy", "copy.deepcopy"];
         let is_environ = |expr: &Expr| is_dotted(expr, "os.environ");
@@ -176,17 +176,39 @@ impl<'a> Body<'a> {
             let unpacked = call.arguments.keywords.iter().filter(|it| it.arg.is_none()).map(|it| &it.value);
             call.arguments.args.iter().chain(unpacked).any(is_environ)
         };
-        let update = format!("{}.update", self.environment);
-        if self.steps().filter_map(as_call).any(|call| is_dotted(&call.func, &update) && takes_it(call)) {
-            return Some(true);
+        let method = |call: &ExprCall, name: &str| is_dotted(&call.func, &format!("{}.{name}", self.environment));
+        // What is spelled out is another variable: this one is named elsewhere then.
+        let is_spelled = |key: Option<&Expr>| key.is_some_and(Expr::is_string_literal_expr);
+        let exprs = expressions(&self.function.body);
+        let loses = exprs.iter().any(|expr| match expr {
+            Expr::Subscript(it) => {
+                it.ctx.is_del() && is_dotted(&it.value, self.environment) && !is_spelled(Some(&it.slice))
+            }
+            Expr::Call(call) => {
+                ["clear", "popitem", "pop"].iter().any(|name| method(call, name))
+                    && !is_spelled(call.arguments.args.first())
+            }
+            _ => false,
+        });
+        if loses {
+            return Some(false);
         }
-        match *self.assigned.get(self.environment)? {
-            Expr::Call(call) if is_dotted(&call.func, "os.environ.copy") => Some(true),
-            Expr::Call(call) if COPIES.iter().any(|name| is_dotted(&call.func, name)) => Some(takes_it(call)),
-            Expr::Dict(dict) => Some(dict.items.iter().any(|it| it.key.is_none() && is_environ(&it.value))),
-            Expr::DictComp(_) => Some(false),
-            value => is_environ(value).then_some(true),
+        let is_given = exprs.iter().filter_map(|expr| expr.as_call_expr()).any(|call| {
+            self.own_method(call) != Some("set_env_if_not_exist")
+                && call.arguments.iter_source_order().any(|it| is_dotted(it.value(), self.environment))
+        });
+        if self.steps().filter_map(as_call).any(|call| method(call, "update") && takes_it(call)) {
+            return (!is_given).then_some(true);
         }
+        let is_copy = match *self.assigned.get(self.environment)? {
+            Expr::Call(call) if is_dotted(&call.func, "os.environ.copy") => true,
+            Expr::Call(call) if COPIES.iter().any(|name| is_dotted(&call.func, name)) => takes_it(call),
+            Expr::Dict(dict) => dict.items.iter().any(|it| it.key.is_none() && is_environ(&it.value)),
+            Expr::DictComp(_) => false,
+            value if is_environ(value) => true,
+            _ => return None,
+        };
+        (!(is_copy && is_given)).then_some(is_copy)
     }
 
     /// Whether some variable of the environment is just `self.name`.

@@ -52,7 +52,7 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
     if splices.is_empty() {
         return Ok(Status::AlreadyApplied { lines: present }.into());
     }
-    needs::check_os(script, fmk)?;
+    needs::check_import(fmk, "os")?;
     Ok(Verdict { status: Status::Applied { lines }, splices })
 }
 
@@ -80,16 +80,18 @@ fn without_switch(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status>
     if let Some(at) = named(&everywhere, SWITCH).first() {
         return Err(script.conflict(*at, format_args!("`{SWITCH}` is used outside `{CLASS}.{METHOD}`")));
     }
-    let in_class = expressions(&fmk.class.body);
     let method = fmk.method(METHOD)?;
-    let exprs = if named(&in_class, "Popen").is_empty() { everywhere } else { in_class };
-    let Some(at) = named(&exprs, "Popen").first().copied() else {
+    let in_class = named(&expressions(&fmk.class.body), "Popen");
+    let (body, popen) = match in_class.is_empty() {
+        true => (script.body(), named(&everywhere, "Popen")),
+        false => (&fmk.class.body[..], in_class),
+    };
+    let Some(at) = popen.first() else {
         let what = format_args!("no `with self.{SWITCH}(…)` in `{CLASS}.{METHOD}`");
         return Err(script.not_found(method.name.start(), what));
     };
-    let starts = starts::starts(&exprs);
-    starts::check_options(fmk, method, &starts)?;
-    starts::check_folder(fmk, &starts)?;
-    let reason = format!("no `{SWITCH}` around Popen at line {}", script.line(at));
+    starts::check_starts(fmk, method, &starts::starts(body))?;
+    starts::check_folder(fmk)?;
+    let reason = format!("no `{SWITCH}` around Popen at line {}", script.line(*at));
     Ok(Status::NotApplicable { reason }.into())
 }

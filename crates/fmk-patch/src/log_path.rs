@@ -55,7 +55,7 @@ pub fn judge<'a>(script: &'a Script<'a>, fmk: &Fmk<'a>) -> Result<Verdict, Statu
     needs::check_static_method(script, fmk, "set_env_if_not_exist", 3)?;
     needs::check_attribute(script, fmk, "job_id")?;
     needs::check_attribute(script, fmk, "rank_id")?;
-    needs::check_os(script, fmk)?;
+    needs::check_import(fmk, "os")?;
     let insertion = insertion(script, stmt, &statements(fmk, instance, &body))?;
     let lines = vec![script.line(stmt.start())];
     Ok(Verdict { status: Status::Applied { lines }, splices: vec![insertion] })

@@ -1,6 +1,6 @@
 //! What the new statements need around them to mean what they should.
 
-use ruff_python_ast::{Alias, Expr, Stmt, StmtFunctionDef, StmtImport};
+use ruff_python_ast::{Alias, Expr, Stmt, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextSize};
 
 use crate::bindings::Bindings;
@@ -20,33 +20,44 @@ pub fn check_bindings(
     }
 }
 
-/// `os` must be the module for functions that do not bind it.
-pub fn check_os(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<(), Status> {
-    let imports = script.body().iter().filter_map(Stmt::as_import_stmt).flat_map(imports_of_os);
-    let imports: Vec<TextSize> = imports.collect();
+/// `import` is a module, or a name and its module before a dot: it must be what it is for functions that do not bind it.
+pub fn check_import(fmk: &Fmk<'_>, import: &str) -> Result<(), Status> {
+    let script = fmk.script;
+    let (module, name) = import.rsplit_once('.').unwrap_or(("", import));
+    let imports: Vec<TextSize> = script.body().iter().flat_map(|stmt| imports_of(stmt, module, name)).collect();
+    let from = if module.is_empty() { String::new() } else { format!("from {module} ") };
+    let bindings = Bindings::of_module(script.body());
+    if let Some(&at) = bindings.of(name).iter().find(|at| imports.binary_search(at).is_err()) {
+        let what = format_args!("`{name}` is bound by something other than `{from}import {name}` outside all blocks");
+        return Err(script.conflict(at, what));
+    }
     let Some(last) = imports.last() else {
-        let what = format_args!("no `import os` outside all blocks for class `{CLASS}`");
+        let what = format_args!("no `{from}import {name}` outside all blocks for class `{CLASS}`");
         return Err(script.conflict(fmk.class.name.start(), what));
     };
-    let bindings = Bindings::of_module(script.body());
-    if let Some(&at) = bindings.of("os").iter().find(|at| imports.binary_search(at).is_err()) {
-        return Err(script.conflict(at, "`os` is not only the module: it is bound"));
-    }
     let stars = statements_of_scope(script.body()).into_iter().filter_map(|stmt| stmt.as_import_from_stmt());
     let mut stars = stars.filter(|import| import.names.iter().any(|alias| alias.name.as_str() == "*"));
     match stars.find(|star| star.start() > *last) {
-        Some(star) => Err(script.conflict(star.start(), "`os` may be something else after the `import *`")),
+        Some(star) => {
+            Err(script.conflict(star.start(), format_args!("`{name}` may be something else after the `import *`")))
+        }
         None => Ok(()),
     }
 }
 
-/// Where `import` makes `os` the module of that name.
-fn imports_of_os(import: &StmtImport) -> impl Iterator<Item = TextSize> {
-    let is_os = |alias: &&Alias| match &alias.asname {
-        Some(name) => name.as_str() == "os" && alias.name.as_str() == "os",
-        None => alias.name.split('.').next() == Some("os"),
+/// Where `stmt` makes `name` what it is in `module`, or the module of that name.
+fn imports_of(stmt: &Stmt, module: &str, name: &str) -> Vec<TextSize> {
+    let (from, aliases) = match stmt {
+        Stmt::Import(it) => ("", &it.names),
+        Stmt::ImportFrom(it) if it.level == 0 => (it.module.as_ref().map_or("", |it| it.as_str()), &it.names),
+        _ => return Vec::new(),
     };
-    import.names.iter().filter(is_os).map(Ranged::start)
+    let is_it = |alias: &&Alias| match &alias.asname {
+        Some(other) => other.as_str() == name && alias.name.as_str() == name,
+        // `import os.path` binds `os`.
+        None => alias.name.split('.').next() == Some(name),
+    };
+    aliases.iter().filter(|_| from == module).filter(is_it).map(Ranged::start).collect()
 }
 
 /// `FMK.name(…)` must be callable on the class with `count` arguments.

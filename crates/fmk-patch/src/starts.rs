@@ -1,25 +1,30 @@
 //! Where the process of a rank is started, and whether it begins in the folder that its parent is in then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use ruff_python_ast::visitor::{self, Visitor};
-use ruff_python_ast::{DictItem, Expr, ExprCall, Stmt, StmtFunctionDef, WithItem};
+use ruff_python_ast::{
+    Alias, DictItem, Expr, ExprAttribute, ExprCall, ExprSubscript, Keyword, Stmt, StmtFunctionDef, WithItem,
+};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::bindings::Bindings;
 use crate::edit::Status;
-use crate::script::{Fmk, expressions, expressions_in, is_dotted, is_string, named, self_of, statements_of_scope};
+use crate::needs;
+use crate::script::{
+    CLASS, Fmk, expressions, expressions_in, is_decorated, is_dotted, is_string, named, self_of, statements_of_scope,
+};
 
 /// The method that changes the folder for the length of a `with`.
 pub const SWITCH: &str = "switch_directory";
 
-/// The calls among `exprs` that start the process of a rank.
-pub fn starts<'a>(exprs: &[&'a Expr]) -> Vec<&'a ExprCall> {
-    exprs.iter().filter_map(|expr| expr.as_call_expr()).filter(|call| is_start(call)).collect()
+/// The calls in `body` that start the process of a rank.
+pub fn starts(body: &[Stmt]) -> Vec<&ExprCall> {
+    expressions(body).into_iter().filter_map(Expr::as_call_expr).filter(|call| is_start(call)).collect()
 }
 
 fn is_start(call: &ExprCall) -> bool {
-    if is_dotted(&call.func, "Popen") || matches!(&*call.func, Expr::Attribute(it) if it.attr.as_str() == "Popen") {
+    if is_dotted(&call.func, "subprocess.Popen") || is_dotted(&call.func, "Popen") {
         // One that reads what another writes is the `tee` of the logs.
         let stdin = call.arguments.find_keyword("stdin");
         return !stdin.is_some_and(|it| matches!(&it.value, Expr::Attribute(it) if it.attr.as_str() == "stdout"));
@@ -33,40 +38,31 @@ fn is_start(call: &ExprCall) -> bool {
 }
 
 /// What `run` starts, by itself or by another method of the class, must be started in a `with` that switches, the first of
-/// which is at `first`, and stay in that folder.
+/// which is at `first`, and nothing else may choose its folder.
 pub fn check(fmk: &Fmk<'_>, run: &StmtFunctionDef, instance: &str, first: TextSize) -> Result<(), Status> {
     let conflict = |at, what: &str| Err(fmk.script.conflict(at, format_args!("{what} the `with self.{SWITCH}(…)`")));
+    check_switch(fmk)?;
+    let mut starters = HashSet::new();
+    for method in fmk.methods() {
+        let starts = starts(&method.body);
+        check_starts(fmk, method, &starts)?;
+        // One that switches itself may do so for its process.
+        if !starts.is_empty() && named(&expressions(&method.body), SWITCH).is_empty() {
+            starters.insert(method.name.as_str());
+        }
+    }
     let mut calls = Calls::default();
     calls.visit_body(&run.body);
-    let others = fmk.methods().filter(|method| method.name != run.name).map(|method| {
-        let exprs = expressions(&method.body);
-        // One that switches itself may do so for its process.
-        let starts = if named(&exprs, SWITCH).is_empty() { starts(&exprs) } else { Vec::new() };
-        (method.name.as_str(), (method, starts))
-    });
-    let mut others: HashMap<_, _> = others.filter(|(_, (_, starts))| !starts.is_empty()).collect();
-    let (mut starts, mut by_others) = (Vec::new(), Vec::new());
-    for (call, is_held) in calls.found {
+    calls.found.retain(|(call, _)| {
         let own = call.func.as_attribute_expr().filter(|func| is_dotted(&func.value, instance));
-        match own.and_then(|func| others.get_mut(func.attr.as_str())) {
-            Some((method, inner)) => {
-                check_options(fmk, method, inner)?;
-                by_others.append(inner);
-            }
-            None if is_start(call) => starts.push(call),
-            None => continue,
-        }
-        if !is_held {
-            return conflict(call.start(), "a process is started outside");
-        }
+        is_start(call) || own.is_some_and(|func| starters.contains(func.attr.as_str()))
+    });
+    match calls.found.iter().find(|(_, is_held)| !is_held) {
+        Some((call, _)) => return conflict(call.start(), "a process is started outside"),
+        None if calls.found.is_empty() => return conflict(first, "nothing recognised starts a process in"),
+        None => {}
     }
-    check_options(fmk, run, &starts)?;
-    starts.append(&mut by_others);
-    if starts.is_empty() {
-        return conflict(first, "nothing recognised starts a process in");
-    }
-    starts.sort_by_key(|start| start.start());
-    check_folder(fmk, &starts)
+    check_folder(fmk)
 }
 
 /// The calls of a method, each with whether it is surely made in a `with` that switches.
@@ -100,83 +96,166 @@ impl<'a> Visitor<'a> for Calls<'a> {
     }
 }
 
-/// The script may not change the folder other than by `switch_directory`. Other classes that have none of `starts`, which
-/// are in order, are none of our business.
-pub fn check_folder(fmk: &Fmk<'_>, starts: &[&ExprCall]) -> Result<(), Status> {
-    let matters = |stmt: &&Stmt| {
-        let after = starts.partition_point(|start| start.start() < stmt.start());
-        let has_start = starts.get(after).is_some_and(|start| start.start() < stmt.end());
-        !stmt.is_class_def_stmt() || stmt.range() == fmk.class.range() || has_start
+/// `switch_directory` must surely go to the folder that it is given, and stay there until it yields.
+fn check_switch(fmk: &Fmk<'_>) -> Result<(), Status> {
+    let method = fmk.method(SWITCH)?;
+    let is_manager = is_decorated(method, "contextmanager") || is_decorated(method, "contextlib.contextmanager");
+    let parameter = method.parameters.args.get(usize::from(self_of(method).is_some()));
+    let folder = parameter.map_or("", |it| it.parameter.name.as_str());
+    let goes = |stmt: &Stmt| {
+        let call = stmt.as_expr_stmt().and_then(|it| it.value.as_call_expr());
+        let call = call.filter(|call| is_dotted(&call.func, "os.chdir") && call.arguments.keywords.is_empty());
+        call.is_some_and(|call| matches!(&*call.arguments.args, [argument] if is_dotted(argument, folder)))
     };
-    let script = fmk.script;
-    let exprs = script.body().iter().filter(matters).flat_map(|stmt| expressions(std::slice::from_ref(stmt)));
-    let exprs: Vec<&Expr> = exprs.collect();
-    let switch = fmk.method(SWITCH).map_or(TextRange::default(), Ranged::range);
-    let mut changes = named(&exprs, "chdir").into_iter().chain(named(&exprs, "fchdir"));
-    match changes.find(|at| !switch.contains(*at)) {
-        Some(at) => Err(script.conflict(at, "the folder is changed other than by `switch_directory`")),
+    let exprs = expressions(&method.body);
+    let changes = named(&exprs, "chdir");
+    let yields = exprs.iter().find(|expr| expr.is_yield_expr()).map_or(method.start(), Ranged::start);
+    // An error of one in a `try` must not lead to a `yield` behind that.
+    let tries = method.body.iter().filter_map(Stmt::as_try_stmt).map(|it| &it.body);
+    let is_known = std::iter::once(&method.body).chain(tries).any(|block| {
+        let mut rest = block.iter().skip_while(|stmt| !goes(stmt));
+        let only = |stmt: &Stmt| changes.iter().all(|at| stmt.range().contains(*at) || *at > yields);
+        rest.next().is_some_and(only) && rest.any(|stmt| stmt.range().contains(yields))
+    });
+    if is_manager && is_known && Bindings::of_function(method).of(folder).len() == 1 {
+        return Ok(());
+    }
+    let what = format_args!("`{CLASS}.{SWITCH}` does not just go to the folder that it is given");
+    Err(fmk.script.conflict(method.name.start(), what))
+}
+
+/// Nothing in the script but `switch_directory` may go to another folder, or give one to a process.
+pub fn check_folder(fmk: &Fmk<'_>) -> Result<(), Status> {
+    let mut words = Words { switch: fmk.method(SWITCH).ok().map(Ranged::range), ..Words::default() };
+    words.functions.insert("os");
+    words.visit_body(fmk.script.body());
+    // What a function of the script does is among the words.
+    let is_known = |expr: &Expr| expr.as_name_expr().is_none_or(|name| words.functions.contains(name.id.as_str()));
+    let unknown = words.preexec.into_iter().filter(|it| !expressions_in(it).into_iter().all(is_known));
+    let unknown = unknown.map(|it| (it.start(), "`preexec_fn` may go to another folder"));
+    match words.found.into_iter().chain(unknown).min() {
+        Some((at, what)) => Err(fmk.script.conflict(at, what)),
         None => Ok(()),
     }
 }
 
-/// None of `starts` may go to a folder of its own. Names of options are looked up in `method`.
-pub fn check_options(fmk: &Fmk<'_>, method: &StmtFunctionDef, starts: &[&ExprCall]) -> Result<(), Status> {
-    let conflict = |at: &dyn Ranged, what: &str| Err(fmk.script.conflict(at.start(), what));
-    // A change of the folder in functions of the script itself is found elsewhere.
-    let functions =
-        fmk.script.body().iter().chain(statements_of_scope(&method.body)).filter_map(Stmt::as_function_def_stmt);
-    let known: HashSet<&str> = functions.map(|it| it.name.as_str()).chain(self_of(method)).chain(["os"]).collect();
-    let is_known = |expr: &Expr| expr.as_name_expr().is_none_or(|name| known.contains(name.id.as_str()));
-    let check = |name: Option<&str>, value: &Expr| match name {
-        _ if value.is_none_literal_expr() => Ok(()),
-        None => conflict(value, "a process is started with options that are not recognised"),
-        Some("cwd") if !is_code_cwd(value) => conflict(value, "`cwd` gives the process another folder"),
-        Some("preexec_fn") if !expressions_in(value).into_iter().all(is_known) => {
-            conflict(value, "`preexec_fn` may go to another folder")
+/// The words by which a script chooses folders of processes, outside `switch`.
+#[derive(Default)]
+struct Words<'a> {
+    switch: Option<TextRange>,
+    /// Where there is one, and what that means.
+    found: Vec<(TextSize, &'static str)>,
+    /// What is called in new processes, and the names of what the script defines to be called.
+    preexec: Vec<&'a Expr>,
+    functions: HashSet<&'a str>,
+}
+
+impl<'a> Words<'a> {
+    fn word(&mut self, word: &str, at: &impl Ranged) {
+        if matches!(word, "chdir" | "fchdir") {
+            self.found.push((at.start(), "the folder is changed other than by `switch_directory`"));
         }
-        Some(_) => Ok(()),
-    };
-    let mut displays = displays(method);
+    }
+
+    fn option(&mut self, name: &str, value: &'a Expr) {
+        match name {
+            _ if value.is_none_literal_expr() => {}
+            "cwd" if !is_code_cwd(value) => self.found.push((value.start(), "`cwd` gives the process another folder")),
+            "preexec_fn" => self.preexec.push(value),
+            _ => {}
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Words<'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        if let Stmt::FunctionDef(it) = stmt {
+            self.functions.extend(self_of(it).into_iter().chain([it.name.as_str()]));
+        }
+        if Some(stmt.range()) != self.switch {
+            visitor::walk_stmt(self, stmt);
+        }
+    }
+
+    fn visit_alias(&mut self, alias: &'a Alias) {
+        self.word(&alias.name, alias);
+    }
+
+    fn visit_keyword(&mut self, keyword: &'a Keyword) {
+        self.option(keyword.arg.as_ref().map_or("", |name| name.as_str()), &keyword.value);
+        visitor::walk_keyword(self, keyword);
+    }
+
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        match expr {
+            Expr::Name(it) => self.word(&it.id, it),
+            Expr::Attribute(it) if it.ctx.is_store() && matches!(it.attr.as_str(), SWITCH | "Popen") => {
+                self.found.push((it.start(), "what starts the process, or where, is replaced"));
+            }
+            Expr::Attribute(it) => self.word(&it.attr, it),
+            Expr::StringLiteral(it) if it.value == *"cwd" => {
+                self.found.push((it.start(), "`cwd` may give the process another folder"));
+            }
+            Expr::StringLiteral(it) => self.word(it.value.to_str(), it),
+            Expr::Dict(it) => it.items.iter().for_each(|item| {
+                let key = item.key.as_ref().and_then(Expr::as_string_literal_expr);
+                self.option(key.map_or("", |key| key.value.to_str()), &item.value);
+            }),
+            _ => {}
+        }
+        visitor::walk_expr(self, expr);
+    }
+}
+
+/// `starts`, which are in `method`, must be calls of the module's functions with options that are all in sight.
+pub fn check_starts(fmk: &Fmk<'_>, method: &StmtFunctionDef, starts: &[&ExprCall]) -> Result<(), Status> {
+    let conflict = |at: &dyn Ranged, what: &str| Err(fmk.script.conflict(at.start(), what));
+    let bindings = Bindings::of_function(method);
+    for (import, name) in [("subprocess", "subprocess"), ("subprocess.Popen", "Popen")] {
+        if starts.iter().any(|call| call.func.is_name_expr() == (name == "Popen")) {
+            needs::check_import(fmk, import)?;
+            needs::check_bindings(fmk.script, method, &bindings, &[(name, 0)])?;
+        }
+    }
+    let displays = displays(method, &bindings);
     for call in starts {
         // The tenth parameter is `cwd`.
         if call.arguments.args.len() > 9 || call.arguments.args.iter().any(Expr::is_starred_expr) {
             return conflict(call, "a process is started with arguments that may name a folder");
         }
-        for keyword in &call.arguments.keywords {
-            let display = match (&keyword.arg, &keyword.value) {
-                // Nothing is left of one that was looked through for another call.
-                (None, Expr::Name(it)) => displays.get_mut(it.id.as_str()).map(std::mem::take),
-                (None, Expr::Dict(it)) => Some(&it.items[..]),
-                _ => None,
-            };
-            match display {
-                Some(items) => items.iter().try_for_each(|item| {
-                    let key = item.key.as_ref().and_then(|key| key.as_string_literal_expr());
-                    check(key.map(|key| key.value.to_str()), &item.value)
-                })?,
-                None => check(keyword.arg.as_ref().map(|name| name.as_str()), &keyword.value)?,
+        for unpacked in call.arguments.keywords.iter().filter(|it| it.arg.is_none()) {
+            let is_in_sight = is_display(&unpacked.value)
+                || unpacked.value.as_name_expr().is_some_and(|name| displays.contains(name.id.as_str()));
+            if !is_in_sight {
+                return conflict(&unpacked.value, "a process is started with options that are not recognised");
             }
         }
     }
     Ok(())
 }
 
-/// The displays of `method` by the names that stand for them and nothing else.
-fn displays(method: &StmtFunctionDef) -> HashMap<&str, &[DictItem]> {
-    let bindings = Bindings::of_function(method);
-    let exprs = expressions(&method.body);
-    let owners = exprs.iter().filter_map(|expr| match expr {
-        Expr::Subscript(it) => it.value.as_name_expr(),
-        Expr::Attribute(it) => it.value.as_name_expr(),
+/// Whether `expr` is a dictionary whose keys are all spelled out.
+fn is_display(expr: &Expr) -> bool {
+    let is_spelled = |item: &DictItem| item.key.as_ref().is_some_and(Expr::is_string_literal_expr);
+    expr.as_dict_expr().is_some_and(|dict| dict.items.iter().all(is_spelled))
+}
+
+/// The names of `method` that stand for such a dictionary and nothing else.
+fn displays<'a>(method: &'a StmtFunctionDef, bindings: &Bindings<'_>) -> HashSet<&'a str> {
+    let assigned = statements_of_scope(&method.body).into_iter().filter_map(Stmt::as_assign_stmt);
+    let displays = assigned.filter_map(|it| match &it.targets[..] {
+        [Expr::Name(name)] if is_display(&it.value) => Some(name.id.as_str()),
         _ => None,
     });
-    let changed: HashSet<&str> = owners.map(|name| name.id.as_str()).collect();
-    let assigned = statements_of_scope(&method.body).into_iter().filter_map(|stmt| stmt.as_assign_stmt());
-    let displays = assigned.filter_map(|it| match (&it.targets[..], &*it.value) {
-        ([Expr::Name(name)], Expr::Dict(dict)) => Some((name.id.as_str(), &dict.items[..])),
-        _ => None,
-    });
-    displays.filter(|(name, _)| bindings.of(name).len() == 1 && !changed.contains(name)).collect()
+    let mut names: HashSet<&str> = displays.filter(|name| bindings.of(name).len() == 1).collect();
+    for expr in expressions(&method.body) {
+        if let Expr::Subscript(ExprSubscript { value, .. }) | Expr::Attribute(ExprAttribute { value, .. }) = expr
+            && let Expr::Name(owner) = &**value
+        {
+            names.remove(owner.id.as_str());
+        }
+    }
+    names
 }
 
 /// Whether `expr` is the folder of the code as edit *code-cwd* has it, by its functions and constants.

@@ -2,7 +2,7 @@
 
 use fmk_patch::Edit;
 
-use crate::judged::{CALL, brief, check_rows, judge, short_with};
+use crate::judged::{CALL, LAST, behind, brief, check_rows, judge, short_with};
 
 const WITH: &str = "        with self.switch_directory(self.get_working_dir()):\n";
 const NEW: &str = "os.getenv(\"MODEL_TASK_CWD\", os.getcwd())";
@@ -81,7 +81,7 @@ fn the_process_is_started_in_the_with_and_stays_there() {
         "            process = subprocess.Popen(command)\n        subprocess.Popen(['tee'], stdin=process.stdout)\n";
     let method = |arguments: &str| {
         format!(
-            "            return self.start(command)\n\n    def start(self, command):\n        return Popen({arguments}\n"
+            "            return self.start(command)\n\n    def start(self, command):\n        return subprocess.Popen({arguments}\n"
         )
     };
     let own = |text: &str| format!("{START}\n    def enter(self):\n        {text}\n");
@@ -94,7 +94,6 @@ fn the_process_is_started_in_the_with_and_stays_there() {
         (START, &start("Popen(command, cwd=os.getenv('MODEL_TASK_CWD', os.getcwd()))"), "applied 26"),
         (START, &start("Popen(command, preexec_fn=lambda: os.setpgid(0, 0))"), "applied 26"),
         (START, &start("Popen(command, preexec_fn=self.lead)"), "applied 26"),
-        (START, &start("Popen(command, preexec_fn=lead)\n\n\ndef lead(): os.setsid()"), "applied 26"),
         (START, &method("command)"), "applied 26"),
         (WITH, &format!("        subprocess.call(['mkdir', work])\n{WITH}"), "applied 27"),
         // Somewhere else, or nobody knows where.
@@ -131,6 +130,8 @@ fn the_process_is_started_in_the_with_and_stays_there() {
         (START, &own("os.chdir(self.get_working_dir())"), "conflict 30"),
         (WITH, &format!("{WITH}            os.chdir(self.get_working_dir())\n"), "conflict 27"),
     ]);
+    let lead = [(START, &*start("Popen(command, preexec_fn=lead)")), (LAST, &behind("def lead(): os.setsid()\n"))];
+    assert_eq!(brief(&judge(short_with(&lead)).edits[1].1), "applied 26");
     // Options by a name: lines 26 to 29, the process in the last.
     for (value, more, expected) in [
         ("{'env': envs, 'preexec_fn': os.setsid}", "pass", "applied 28"),
@@ -157,17 +158,84 @@ fn without_any() {
         (WITH, quoted, "not-applicable 28"),
         (&all, "        return subprocess.Popen(command, cwd=self.get_working_dir())\n", "conflict 26"),
         (&all, "        os.chdir(self.get_working_dir())\n        return subprocess.Popen(command)\n", "conflict 26"),
-        (
-            &all,
-            "        with enter(work):\n            return subprocess.Popen(command)\n\n\ndef enter(it): os.chdir(it)\n",
-            "conflict 30",
-        ),
-        (
-            &all,
-            "        return subprocess.Popen(command)\n\n\nclass A:\n    def enter(it): os.chdir(it)\n",
-            "not-applicable 26",
-        ),
         (&with, &nothing, "not-found 24"),
         ("    def run(", elsewhere, "conflict 25"),
     ]);
+}
+
+#[test]
+fn nothing_but_the_switch_goes_to_another_folder() {
+    const IMPORT: &str = "import subprocess\n";
+    const POPEN: &str = "subprocess.Popen(command, env=envs)";
+    const SWITCH: &str = "            os.chdir(directory)\n";
+    const HEAD: &str = "    @contextmanager\n    def switch_directory(self, directory):\n        owd = os.getcwd()\n";
+    let by = |name: &str| format!("import subprocess\n{name}\n");
+    let class = |init: &str| {
+        format!(
+            "import subprocess\n\nclass Popen(subprocess.Popen):\n    def __init__(self, command):\n        {init}\n\n"
+        )
+    };
+    let before = |statement: &str| format!("        {statement}\n{WITH}");
+    let by_try = "        try: os.chdir(directory)\n        except OSError: pass\n        try:\n";
+    for (changes, expected) in [
+        // By another name.
+        (
+            &[(IMPORT, &*by("from os import chdir as go")), (WITH, &format!("{WITH}            go(work)\n"))][..],
+            "conflict 3",
+        ),
+        (&[(IMPORT, &by("import os as o")), (WITH, &format!("{WITH}            o.chdir(work)\n"))], "conflict 28"),
+        (&[(WITH, &before("from os import fchdir"))], "conflict 26"),
+        (&[(WITH, &before("getattr(os, 'chdir')(work)"))], "conflict 26"),
+        // By a class or function of the script, called or not.
+        (
+            &[(WITH, &format!("{WITH}            enter()\n")), (LAST, &behind("def enter(): os.chdir('/')\n"))],
+            "conflict 40",
+        ),
+        (
+            &[
+                (WITH, &format!("{WITH}            A.enter()\n")),
+                (LAST, &behind("class A:\n    def enter(): os.chdir('/')\n")),
+            ],
+            "conflict 41",
+        ),
+        (&[(LAST, &behind("class A:\n    def enter(it): os.chdir(it)\n"))], "conflict 40"),
+        // By what starts the process.
+        (&[(IMPORT, &class("super().__init__(command, cwd=work)")), (POPEN, "Popen(command)")], "conflict 4"),
+        (&[(IMPORT, &class("super().__init__(command, **{'cwd': work})")), (POPEN, "Popen(command)")], "conflict 4"),
+        (&[(IMPORT, &class("super().__init__(command, -1, *work)")), (POPEN, "Popen(command)")], "conflict 4"),
+        (&[(IMPORT, &by("subprocess.Popen = run_in(work)"))], "conflict 3"),
+        (&[(IMPORT, &by("subprocess = wrap(subprocess)"))], "conflict 3"),
+        (&[(IMPORT, "from common import subprocess\n")], "conflict 2"),
+        (&[(IMPORT, "from common import Popen\n"), (POPEN, "Popen(command)")], "conflict 2"),
+        (&[(POPEN, "Popen(command)")], "conflict 5"),
+        (&[(IMPORT, "from subprocess import Popen, PIPE\n"), (POPEN, "Popen(command, stdout=PIPE)")], "applied 26"),
+        (&[("command):", "command, subprocess):")], "conflict 24"),
+        (&[(WITH, &before("self.options.setdefault('cwd', work)"))], "conflict 26"),
+        (&[(WITH, &before("self.switch_directory = switch"))], "conflict 26"),
+        (&[(POPEN, "RankProcess(command)")], "conflict 26"),
+        (&[(POPEN, "common.Popen(command)")], "conflict 26"),
+        // By the switch.
+        (
+            &[(SWITCH, "            os.makedirs(directory, exist_ok=True)\n            os.chdir(directory)\n")],
+            "applied 26",
+        ),
+        (&[("        try:\n", "        os.chdir(directory)\n        try:\n"), (SWITCH, "")], "applied 26"),
+        (
+            &[("        owd =", "        log.info(directory)\n        owd ="), ("yield\n", "yield directory\n")],
+            "applied 26",
+        ),
+        (&[(HEAD, &HEAD.replace("@", "@staticmethod\n    @contextlib.").replace("self, ", ""))], "applied 26"),
+        (&[(SWITCH, "            os.chdir(self.get_working_dir())\n")], "conflict 30"),
+        (&[(SWITCH, "            os.chdir(os.path.join(directory, 'work'))\n")], "conflict 30"),
+        (&[(SWITCH, "            os.chdir(work)\n            os.chdir(directory)\n")], "conflict 30"),
+        (&[(SWITCH, "            os.chdir(directory)\n            os.chdir('work')\n")], "conflict 30"),
+        (&[(SWITCH, "            directory = work\n            os.chdir(directory)\n")], "conflict 30"),
+        (&[(SWITCH, "            if self.moves: os.chdir(directory)\n")], "conflict 30"),
+        (&[(SWITCH, "            pass\n")], "conflict 30"),
+        (&[("        try:\n", by_try), (SWITCH, "")], "conflict 30"),
+        (&[(HEAD, &HEAD.replace("@contextmanager", "@entered"))], "conflict 30"),
+        (&[("def switch_directory(", "def switch(")], "not-found 5"),
+    ] {
+        assert_eq!(brief(&judge(short_with(changes)).edits[1].1), expected, "{changes:?}");
+    }
 }

@@ -25,7 +25,7 @@ pub fn judge(text: impl AsRef<[u8]>) -> Report {
 pub const SHORT: &str = "\
 import os
 import subprocess
-
+from contextlib import contextmanager
 
 class FMK:
     def __init__(self, index, device):
@@ -50,7 +50,24 @@ class FMK:
         envs = self.gen_env_for_fmk(rank_size)
         with self.switch_directory(self.get_working_dir()):
             return subprocess.Popen(command, env=envs)
+
+    @contextmanager
+    def switch_directory(self, directory):
+        owd = os.getcwd()
+        try:
+            os.chdir(directory)
+            yield
+        finally:
+            os.chdir(owd)
 ";
+
+/// The last line of [`SHORT`], and `text` after the class.
+pub fn behind(text: &str) -> String {
+    format!("{LAST}\n\n{text}")
+}
+
+/// The last line of [`SHORT`].
+pub const LAST: &str = "            os.chdir(owd)\n";
 
 /// [`SHORT`] with the first of each pair, which occurs once, replaced by the second.
 pub fn short_with(changes: &[(&str, &str)]) -> String {

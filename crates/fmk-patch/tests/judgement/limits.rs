@@ -22,7 +22,7 @@ fn a_mebibyte_is_allowed_and_one_byte_more_is_not() {
 
 #[test]
 fn two_hundred_levels_are_allowed_and_one_more_is_not() {
-    let expected = format!("its brackets and operators are nested deeper than {MAX_NESTING} near line 28");
+    let expected = format!("its brackets and operators are nested deeper than {MAX_NESTING} near line 37");
     for (open, middle, close) in [
         ("(", "1", ")"),
         ("[", "", "]"),

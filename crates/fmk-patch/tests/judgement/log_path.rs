@@ -244,6 +244,14 @@ fn a_preset_variable_is_honoured_whatever_the_environment_is() {
         ("dict(X='1')", DIRECT, "conflict 14"),
         ("{'PATH': os.environ['PATH']}", DIRECT, "conflict 14"),
         ("{k: v for k, v in os.environ.items() if k != 'X'}", DIRECT, "conflict 14"),
+        // It is a copy, from which something is taken.
+        ("os.environ.copy(); current_envs.clear()", DIRECT, "conflict 14"),
+        ("os.environ.copy(); del current_envs[key]", DIRECT, "conflict 14"),
+        ("os.environ.copy()\n        for key in old: current_envs.pop(key, None)", DIRECT, "conflict 15"),
+        ("os.environ.copy(); current_envs.popitem()", DIRECT, "conflict 14"),
+        ("os.environ.copy(); current_envs.pop('X'); del current_envs['Y']", MANUAL, DONE),
+        ("os.environ.copy(); clean(current_envs)", DIRECT, DONE),
+        ("os.environ.copy(); clean(envs=current_envs)", DIRECT, DONE),
         // It may be a copy: what is there stays, and what is added works with either.
         ("super().gen_env_for_fmk(rank_size)", DIRECT, DONE),
     ] {

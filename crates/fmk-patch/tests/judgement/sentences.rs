@@ -49,6 +49,11 @@ fn each_names_the_line_where_it_looked() {
         ("env=envs", "preexec_fn=enter"),
         ("env=envs", "**self.options"),
         ("envs = self.", "os.chdir(work); envs = self."),
+        ("envs = self.", "subprocess.Popen = start; envs = self."),
+        ("envs = self.", "options['cwd'] = 1; envs = self."),
+        ("import subprocess\n", ""),
+        ("subprocess.Popen", "Popen"),
+        ("os.chdir(directory)", "os.chdir(work)"),
         (CALL, "lock"),
         ("def run(", "def run(self): pass\n    def start("),
     ] {

@@ -2,17 +2,11 @@
 
 use fmk_patch::Edit;
 
-use crate::judged::{SHORT, check_rows, edited, judge, short_with};
+use crate::judged::{LAST, SHORT, behind, check_rows, edited, judge, short_with};
 
 const IMPORT: &str = "import os\n";
 const HEAD: &str = "class FMK:";
 const ENV: &str = "        envs = self";
-const LAST: &str = "            return subprocess.Popen(command, env=envs)\n";
-
-/// The last line of the class, and `text` after the class.
-fn behind(text: &str) -> String {
-    format!("{LAST}\n\n{text}")
-}
 
 #[test]
 fn neighbours_that_change_nothing() {
@@ -45,9 +39,9 @@ fn classes_and_methods() {
             (HEAD, "class Fmk:", "not-found"),
             (HEAD, "def f():\n  class FMK:\n   pass\nclass Fmk:", "not-found"),
             (HEAD, "class FMK:\n    pass\nclass FMK:", "ambiguous 5 7"),
-            (LAST, &behind("FMK = wrap(FMK)\n"), "ambiguous 5 30"),
-            (LAST, &behind("def f():\n    global FMK\n"), "ambiguous 5 31"),
-            (LAST, &behind("if True:\n    class FMK: pass\n"), "ambiguous 5 31"),
+            (LAST, &behind("FMK = wrap(FMK)\n"), "ambiguous 5 39"),
+            (LAST, &behind("def f():\n    global FMK\n"), "ambiguous 5 40"),
+            (LAST, &behind("if True:\n    class FMK: pass\n"), "ambiguous 5 40"),
         ],
     );
     let second = "    def run(self):\n        pass\n\n    def run(";
@@ -65,13 +59,13 @@ fn os_must_be_the_module() {
         &Edit::ALL,
         &[
             (IMPORT, "import os\nfrom common import *\n", "conflict 2"),
-            (LAST, &behind("from common import *\n"), "conflict 30"),
+            (LAST, &behind("from common import *\n"), "conflict 39"),
             (IMPORT, "", "conflict 4"),
             (IMPORT, "import os as system\n", "conflict 5"),
-            (IMPORT, "if DEBUG:\n    import os\n", "conflict 6"),
-            (IMPORT, "from common import os\n", "conflict 5"),
+            (IMPORT, "if DEBUG:\n    import os\n", "conflict 2"),
+            (IMPORT, "from common import os\n", "conflict 1"),
             (IMPORT, "import os\ntry:\n    import x\nexcept ImportError:\n    os = None\n", "conflict 5"),
-            (LAST, &behind("def hide():\n    global os\n    os = None\n"), "conflict 31"),
+            (LAST, &behind("def hide():\n    global os\n    os = None\n"), "conflict 40"),
         ],
     );
     check_rows(
