@@ -13,7 +13,7 @@ pub enum Refused {
     /// Nested deeper than [`crate::MAX_NESTING`].
     #[error("its {what} are nested deeper than {limit} near line {line}")]
     TooDeep {
-        /// `brackets and operators`, `blocks` or `expressions`.
+        /// `brackets and operators`, `blocks` or `statements and expressions`.
         what: &'static str,
         /// The depth that is allowed.
         limit: usize,

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{Expr, ModModule, Stmt, StmtClassDef, StmtFunctionDef};
-use ruff_python_parser::{ParseError, Parsed, parse_module};
+use ruff_python_parser::{Parsed, parse_module};
 use ruff_text_size::{Ranged, TextSize};
 
 use crate::bindings::Bindings;
@@ -28,8 +28,11 @@ pub struct Script<'t> {
 impl<'t> Script<'t> {
     /// Parses `text`, unless it is nested too deep for that.
     pub fn parse(text: &'t str) -> Result<Script<'t>, Refused> {
-        nesting::check(text, |head| parse_module(head).err().map(|error| syntax(head, &error)))?;
-        let parsed = parse_module(text).map_err(|error| syntax(text, &error))?;
+        nesting::check(text)?;
+        let parsed = parse_module(text).map_err(|error| Refused::Syntax {
+            message: error.error.to_string(),
+            line: lines::line_at(text.as_bytes(), error.location.start().to_usize()),
+        })?;
         Ok(Script { text, parsed, line_starts: lines::starts(text.as_bytes()) })
     }
 
@@ -65,13 +68,6 @@ impl<'t> Script<'t> {
         let first: Vec<String> = offsets.take(MOST).map(|offset| self.line(offset).to_string()).collect();
         let more = if count > MOST { format!(" and {} more", count - MOST) } else { String::new() };
         format!("at line{} {}{more}", if count == 1 { "" } else { "s" }, first.join(", "))
-    }
-}
-
-fn syntax(text: &str, error: &ParseError) -> Refused {
-    Refused::Syntax {
-        message: error.error.to_string(),
-        line: lines::line_at(text.as_bytes(), error.location.start().to_usize()),
     }
 }
 
