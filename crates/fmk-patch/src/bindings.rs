@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use ruff_python_ast::visitor::{self, Visitor};
+use ruff_python_ast::visitor::source_order::{self, SourceOrderVisitor};
 use ruff_python_ast::{
-    Alias, ExceptHandler, Expr, ExprContext, Pattern, Stmt, StmtClassDef, StmtFunctionDef, StmtGlobal, StmtNonlocal,
+    Alias, Expr, Identifier, Keyword, PatternKeyword, Stmt, StmtClassDef, StmtFunctionDef, StmtGlobal, StmtNonlocal,
 };
 use ruff_text_size::{Ranged, TextSize};
 
@@ -27,9 +27,7 @@ impl<'a> Bindings<'a> {
     /// Those of `function`, its parameters among them.
     pub fn of_function(function: &'a StmtFunctionDef) -> Bindings<'a> {
         let mut bindings = Bindings { by_name: HashMap::new(), depth: 0 };
-        for parameter in &*function.parameters {
-            bindings.bind(parameter.name(), &parameter);
-        }
+        bindings.visit_parameters(&function.parameters);
         bindings.visit_body(&function.body);
         bindings
     }
@@ -46,32 +44,32 @@ impl<'a> Bindings<'a> {
     }
 }
 
-impl<'a> Visitor<'a> for Bindings<'a> {
+impl<'a> SourceOrderVisitor<'a> for Bindings<'a> {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
         match stmt {
             Stmt::FunctionDef(StmtFunctionDef { name, .. }) | Stmt::ClassDef(StmtClassDef { name, .. }) => {
                 self.bind(name, name);
+                self.depth += 1;
+                source_order::walk_stmt(self, stmt);
+                self.depth -= 1;
             }
             Stmt::Global(StmtGlobal { names, .. }) | Stmt::Nonlocal(StmtNonlocal { names, .. }) => {
                 for name in names {
                     self.by_name.entry(name).or_default().push(name.start());
                 }
             }
-            _ => {}
+            Stmt::ImportFrom(it) => it.names.iter().for_each(|alias| self.visit_alias(alias)),
+            _ => source_order::walk_stmt(self, stmt),
         }
-        let inner = usize::from(matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_)));
-        self.depth += inner;
-        visitor::walk_stmt(self, stmt);
-        self.depth -= inner;
     }
 
     fn visit_expr(&mut self, expr: &'a Expr) {
-        if let Expr::Name(it) = expr
-            && it.ctx != ExprContext::Load
-        {
-            self.bind(&it.id, it);
+        match expr {
+            Expr::Name(it) if !it.ctx.is_load() => self.bind(&it.id, it),
+            Expr::Attribute(it) => self.visit_expr(&it.value),
+            Expr::Lambda(it) => self.visit_expr(&it.body),
+            _ => source_order::walk_expr(self, expr),
         }
-        visitor::walk_expr(self, expr);
     }
 
     fn visit_alias(&mut self, alias: &'a Alias) {
@@ -80,25 +78,17 @@ impl<'a> Visitor<'a> for Bindings<'a> {
         self.bind(name.split('.').next().unwrap_or(name), alias);
     }
 
-    fn visit_except_handler(&mut self, handler: &'a ExceptHandler) {
-        let ExceptHandler::ExceptHandler(inner) = handler;
-        if let Some(name) = &inner.name {
-            self.bind(name, name);
-        }
-        visitor::walk_except_handler(self, handler);
+    fn visit_keyword(&mut self, keyword: &'a Keyword) {
+        self.visit_expr(&keyword.value);
     }
 
-    fn visit_pattern(&mut self, pattern: &'a Pattern) {
-        let captured = match pattern {
-            Pattern::MatchAs(it) => it.name.as_ref(),
-            Pattern::MatchStar(it) => it.name.as_ref(),
-            Pattern::MatchMapping(it) => it.rest.as_ref(),
-            _ => None,
-        };
-        if let Some(name) = captured {
-            self.bind(name, name);
-        }
-        visitor::walk_pattern(self, pattern);
+    fn visit_pattern_keyword(&mut self, keyword: &'a PatternKeyword) {
+        self.visit_pattern(&keyword.pattern);
+    }
+
+    /// Whatever else has a name binds it.
+    fn visit_identifier(&mut self, name: &'a Identifier) {
+        self.bind(name, name);
     }
 }
 
@@ -136,6 +126,8 @@ mod tests {
             ("match a:\n case [os]: pass", 1),
             ("match a:\n case {**os}: pass", 1),
             ("match a:\n case [*os]: pass", 1),
+            ("match a:\n case b.A(os=x): pass", 0),
+            ("f(os=1)", 0),
             ("global os\nimport os", 2),
             ("def g():\n nonlocal os", 1),
             ("def g():\n class H:\n  def i():\n   global os", 1),
