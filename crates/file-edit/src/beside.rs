@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, Metadata, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::{
-        ffi::OsStrExt,
+        ffi::{OsStrExt, OsStringExt},
         fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     },
     path::{Path, PathBuf},
@@ -117,12 +117,10 @@ pub fn replace(target: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Res
     beside.rename(target)
 }
 
-/// The start of the names of files beside `target`.
+/// The start of the names of files beside `target`. A name has at most 255 bytes, so of a long one the first 200 must do.
 fn passing_name(target: &Path) -> OsString {
-    let mut name = OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(".fmtk-");
-    name
+    let name = target.file_name().unwrap_or_default().as_bytes();
+    OsString::from_vec([b".", &name[..name.len().min(200)], b".fmtk-"].concat())
 }
 
 /// Removes what runs that were killed have left beside `target`: whoever still works has locked theirs. Process ids would
@@ -185,6 +183,14 @@ mod tests {
         names.sort();
         let own = at_work.path.file_name().unwrap().to_owned();
         assert_eq!(names, [own, ".a.fmtk-notes".into(), ".ab.fmtk-77-0".into(), "a".into()]);
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_names_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("n".repeat(255));
+        replace(&target, 0o600, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
     }
 
     #[test]

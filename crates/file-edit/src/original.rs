@@ -67,7 +67,8 @@ impl Original {
     /// Puts `new` in place of the file, and the old text to `backup` where one is named.
     ///
     /// The new text comes with mode, owner and extended attributes of the old one, by a rename, so that whoever opens the
-    /// file has one or the other. A symbolic link stays and its target is replaced; of several hard links only the one
+    /// file has one or the other. Capabilities and signatures are not kept: the kernel removes them from any file that is
+    /// written. A symbolic link stays and its target is replaced; of several hard links only the one
     /// named gets the new text. A file that is a mount point can't be replaced: it is overwritten, and while that lasts the
     /// old text is beside it as `NAME.fmtk-old`. The backup has mode, owner, attributes and times of the file; one that is
     /// there already must be the same text.
