@@ -4,29 +4,32 @@ use std::collections::HashMap;
 
 use ruff_python_ast::visitor::source_order::{self, SourceOrderVisitor};
 use ruff_python_ast::{
-    Alias, Expr, Identifier, Keyword, PatternKeyword, Stmt, StmtClassDef, StmtFunctionDef, StmtGlobal, StmtNonlocal,
+    Alias, Expr, Identifier, Keyword, PatternKeyword, Stmt, StmtAnnAssign, StmtClassDef, StmtFunctionDef, StmtGlobal,
+    StmtNonlocal,
 };
 use ruff_text_size::{Ranged, TextSize};
 
 /// The bindings of a module or function. A name that an inner function declares `global` or `nonlocal` counts too, and so
 /// does the variable of a comprehension: better one binding too many than one too few.
+#[derive(Default)]
 pub struct Bindings<'a> {
     by_name: HashMap<&'a str, Vec<TextSize>>,
+    assigned: HashMap<&'a str, &'a Expr>,
     /// How many functions and classes inside the scope the visitor is.
     depth: usize,
 }
 
 impl<'a> Bindings<'a> {
-    /// Those of a module with these statements.
-    pub fn of_module(body: &'a [Stmt]) -> Bindings<'a> {
-        let mut bindings = Bindings { by_name: HashMap::new(), depth: 0 };
+    /// Those of a module or class with these statements.
+    pub fn of_body(body: &'a [Stmt]) -> Bindings<'a> {
+        let mut bindings = Bindings::default();
         bindings.visit_body(body);
         bindings
     }
 
     /// Those of `function`, its parameters among them.
     pub fn of_function(function: &'a StmtFunctionDef) -> Bindings<'a> {
-        let mut bindings = Bindings { by_name: HashMap::new(), depth: 0 };
+        let mut bindings = Bindings::default();
         bindings.visit_parameters(&function.parameters);
         bindings.visit_body(&function.body);
         bindings
@@ -37,9 +40,22 @@ impl<'a> Bindings<'a> {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// What `name` is assigned, if it is bound by that alone.
+    pub fn value(&self, name: &str) -> Option<&'a Expr> {
+        self.assigned.get(name).copied().filter(|_| self.of(name).len() == 1)
+    }
+
     fn bind(&mut self, name: &'a str, node: &impl Ranged) {
         if self.depth == 0 {
             self.by_name.entry(name).or_default().push(node.start());
+        }
+    }
+
+    fn assign(&mut self, targets: &'a [Expr], value: &'a Expr) {
+        if let [Expr::Name(name)] = targets
+            && self.depth == 0
+        {
+            self.assigned.insert(&name.id, value);
         }
     }
 }
@@ -49,18 +65,24 @@ impl<'a> SourceOrderVisitor<'a> for Bindings<'a> {
         match stmt {
             Stmt::FunctionDef(StmtFunctionDef { name, .. }) | Stmt::ClassDef(StmtClassDef { name, .. }) => {
                 self.bind(name, name);
-                self.depth += 1;
-                source_order::walk_stmt(self, stmt);
-                self.depth -= 1;
             }
             Stmt::Global(StmtGlobal { names, .. }) | Stmt::Nonlocal(StmtNonlocal { names, .. }) => {
                 for name in names {
                     self.by_name.entry(name).or_default().push(name.start());
                 }
+                return;
             }
-            Stmt::ImportFrom(it) => it.names.iter().for_each(|alias| self.visit_alias(alias)),
-            _ => source_order::walk_stmt(self, stmt),
+            Stmt::ImportFrom(it) => return it.names.iter().for_each(|alias| self.visit_alias(alias)),
+            Stmt::Assign(it) => self.assign(&it.targets, &it.value),
+            Stmt::AnnAssign(StmtAnnAssign { target, value: Some(value), .. }) => {
+                self.assign(std::slice::from_ref(target), value);
+            }
+            _ => {}
         }
+        let inner = usize::from(matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_)));
+        self.depth += inner;
+        source_order::walk_stmt(self, stmt);
+        self.depth -= inner;
     }
 
     fn visit_expr(&mut self, expr: &'a Expr) {

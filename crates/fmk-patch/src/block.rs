@@ -1,7 +1,7 @@
 //! The statements of edit *log-path* where a script has them already: in `FMK.gen_env_for_fmk`, or in a method to which
 //! that hands its environment.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use ruff_python_ast::{Expr, ExprCall, FStringPart, InterpolatedStringElement, Operator, Stmt, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextSize};
@@ -92,8 +92,7 @@ pub struct Body<'a> {
     /// What it calls the environment, and where that begins.
     pub environment: &'a str,
     begins: TextSize,
-    /// What is assigned to the names that are bound just once, by a statement outside all blocks.
-    assigned: HashMap<&'a str, &'a Expr>,
+    bindings: Bindings<'a>,
 }
 
 impl<'a> Body<'a> {
@@ -105,21 +104,8 @@ impl<'a> Body<'a> {
         if let Some(instance) = instance {
             needs::check_bindings(script, function, &bindings, &[(instance, 1)])?;
         }
-        let mut assigned = HashMap::new();
-        for stmt in &function.body {
-            let (targets, value) = match stmt {
-                Stmt::Assign(it) => (&it.targets[..], Some(&it.value)),
-                Stmt::AnnAssign(it) => (std::slice::from_ref(&*it.target), it.value.as_ref()),
-                _ => continue,
-            };
-            if let ([Expr::Name(name)], Some(value)) = (targets, value)
-                && bindings.of(&name.id).len() == 1
-            {
-                assigned.insert(name.id.as_str(), &**value);
-            }
-        }
         let begins = bindings.of(environment).first().copied().unwrap_or(function.start());
-        Ok(Body { function, instance, environment, begins, assigned })
+        Ok(Body { function, instance, environment, begins, bindings })
     }
 
     /// It, and the methods that it hands its environment to.
@@ -200,7 +186,7 @@ impl<'a> Body<'a> {
         if self.steps().filter_map(as_call).any(|call| method(call, "update") && takes_it(call)) {
             return (!is_given).then_some(true);
         }
-        let is_copy = match *self.assigned.get(self.environment)? {
+        let is_copy = match self.bindings.value(self.environment)? {
             Expr::Call(call) if is_dotted(&call.func, "os.environ.copy") => true,
             Expr::Call(call) if COPIES.iter().any(|name| is_dotted(&call.func, name)) => takes_it(call),
             Expr::Dict(dict) => dict.items.iter().any(|it| it.key.is_none() && is_environ(&it.value)),
@@ -264,7 +250,7 @@ impl<'a> Body<'a> {
                 })
                 .collect(),
             Expr::Name(it) => {
-                let value = self.assigned.get(it.id.as_str()).filter(|value| value.end() < it.start())?;
+                let value = self.bindings.value(&it.id).filter(|value| value.end() < it.start())?;
                 self.spell(value, steps)
             }
             Expr::Attribute(it) if self.instance.is_some_and(|name| is_dotted(&it.value, name)) => {

@@ -9,7 +9,9 @@ use ruff_text_size::{Ranged, TextSize};
 use crate::bindings::Bindings;
 use crate::edit::{Status, Verdict};
 use crate::needs;
-use crate::script::{CLASS, Fmk, Script, expressions, expressions_in, is_dotted, named, statements_of_scope};
+use crate::script::{
+    CLASS, Fmk, Script, expressions, expressions_in, expressions_within, is_dotted, named, statements_of_scope,
+};
 use crate::starts::{self, SWITCH, is_code_cwd};
 
 const METHOD: &str = "run";
@@ -26,9 +28,18 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
     }
     let instance = fmk.instance_in(method)?;
     needs::check_bindings(script, method, &Bindings::of_function(method), &[(instance, 1), ("os", 0)])?;
-    let withs = statements_of_scope(&method.body).into_iter().filter_map(|stmt| stmt.as_with_stmt());
-    let items = withs.flat_map(|with| &with.items).filter_map(|item| item.context_expr.as_call_expr());
-    let calls: Vec<&ExprCall> = items.filter(|call| is_dotted(&call.func, &format!("{instance}.{SWITCH}"))).collect();
+    let switches = format!("{instance}.{SWITCH}");
+    let (mut calls, mut held) = (Vec::new(), HashSet::new());
+    for with in statements_of_scope(&method.body).into_iter().filter_map(|stmt| stmt.as_with_stmt()) {
+        let items = with.items.iter().enumerate();
+        let items = items.filter_map(|(at, item)| Some((at, item.context_expr.as_call_expr()?)));
+        let items: Vec<(usize, &ExprCall)> = items.filter(|(_, call)| is_dotted(&call.func, &switches)).collect();
+        // All that an outer one holds is known already.
+        if let Some((at, _)) = items.first().filter(|(_, call)| !held.contains(&call.range())) {
+            held.extend(expressions_within(&with.items[at + 1..], &with.body).into_iter().map(Ranged::range));
+        }
+        calls.extend(items.into_iter().map(|(_, call)| call));
+    }
     let known: HashSet<TextSize> = calls.iter().map(|call| call.func.start()).collect();
     if let Some(stray) = uses.iter().find(|at| !known.contains(at)) {
         let what =
@@ -48,7 +59,7 @@ pub fn judge(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status> {
             lines.push(line);
         }
     }
-    starts::check(fmk, method, instance, calls[0].start())?;
+    starts::check(fmk, method, &held, calls[0].start())?;
     if splices.is_empty() {
         return Ok(Status::AlreadyApplied { lines: present }.into());
     }
@@ -81,17 +92,16 @@ fn without_switch(script: &Script<'_>, fmk: &Fmk<'_>) -> Result<Verdict, Status>
         return Err(script.conflict(*at, format_args!("`{SWITCH}` is used outside `{CLASS}.{METHOD}`")));
     }
     let method = fmk.method(METHOD)?;
-    let in_class = named(&expressions(&fmk.class.body), "Popen");
-    let (body, popen) = match in_class.is_empty() {
-        true => (script.body(), named(&everywhere, "Popen")),
-        false => (&fmk.class.body[..], in_class),
-    };
-    let Some(at) = popen.first() else {
+    let in_class = expressions(&fmk.class.body);
+    let exprs = if named(&in_class, "Popen").is_empty() { everywhere } else { in_class };
+    let Some(at) = named(&exprs, "Popen").first().copied() else {
         let what = format_args!("no `with self.{SWITCH}(…)` in `{CLASS}.{METHOD}`");
         return Err(script.not_found(method.name.start(), what));
     };
-    starts::check_starts(fmk, method, &starts::starts(body))?;
+    let starts = starts::starts(&exprs);
+    starts::check_imports(fmk, &starts)?;
+    starts::check_options(fmk, method, &starts)?;
     starts::check_folder(fmk)?;
-    let reason = format!("no `{SWITCH}` around Popen at line {}", script.line(*at));
+    let reason = format!("no `{SWITCH}` around Popen at line {}", script.line(at));
     Ok(Status::NotApplicable { reason }.into())
 }

@@ -26,7 +26,7 @@ pub fn check_import(fmk: &Fmk<'_>, import: &str) -> Result<(), Status> {
     let (module, name) = import.rsplit_once('.').unwrap_or(("", import));
     let imports: Vec<TextSize> = script.body().iter().flat_map(|stmt| imports_of(stmt, module, name)).collect();
     let from = if module.is_empty() { String::new() } else { format!("from {module} ") };
-    let bindings = Bindings::of_module(script.body());
+    let bindings = Bindings::of_body(script.body());
     if let Some(&at) = bindings.of(name).iter().find(|at| imports.binary_search(at).is_err()) {
         let what = format_args!("`{name}` is bound by something other than `{from}import {name}` outside all blocks");
         return Err(script.conflict(at, what));
@@ -79,7 +79,7 @@ pub fn check_attribute(script: &Script<'_>, fmk: &Fmk<'_>, name: &str) -> Result
     if let Some(method) = plain {
         return Err(script.conflict(method.name.start(), format_args!("`{CLASS}.{name}` is a method")));
     }
-    let is_field = !Bindings::of_module(&fmk.class.body).of(name).is_empty();
+    let is_field = !Bindings::of_body(&fmk.class.body).of(name).is_empty();
     if is_field || expressions(&fmk.class.body).into_iter().any(|expr| is_set(expr, name)) {
         return Ok(());
     }
@@ -93,7 +93,7 @@ pub fn is_text(fmk: &Fmk<'_>, name: &str, in_environment: bool) -> bool {
     // Annotated as it may be, or turned into text on the way.
     let is_doubtful = everywhere.iter().any(|expr| expr.is_dict_comp_expr())
         || !named(&everywhere, "items").is_empty()
-        || !Bindings::of_module(&fmk.class.body).of(name).is_empty();
+        || !Bindings::of_body(&fmk.class.body).of(name).is_empty();
     let in_environment = in_environment && !is_doubtful;
     let is_text = |value: &Expr| match value {
         Expr::StringLiteral(_) | Expr::FString(_) => true,

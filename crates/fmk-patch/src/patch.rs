@@ -94,27 +94,3 @@ fn judge(source: &[u8], which: Edits) -> Result<Report, Refused> {
     }
     Ok(report)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = include_str!("../tests/shapes/pristine.py");
-
-    #[test]
-    fn only_what_is_asked_for() {
-        let only = patch(TEXT.as_bytes(), Edits { log_path: false, code_cwd: true }).unwrap();
-        assert_eq!(only.edits, [(Edit::CodeCwd, Status::Applied { lines: vec![80] })]);
-        let both = patch(&only.output.unwrap(), Edits::ALL).unwrap();
-        let log_path = (Edit::LogPath, Status::Applied { lines: vec![33] });
-        assert_eq!(both.edits, [log_path, (Edit::CodeCwd, Status::AlreadyApplied { lines: vec![80] })]);
-    }
-
-    #[test]
-    fn a_small_stack_of_the_caller_is_enough() {
-        let deep = format!("{TEXT}\nx = {}{}\n", "(".repeat(200), ")".repeat(200));
-        let thread = std::thread::Builder::new().stack_size(128 << 10);
-        let judged = thread.spawn(move || patch(deep.as_bytes(), Edits::ALL).unwrap().is_good()).unwrap();
-        assert!(judged.join().unwrap());
-    }
-}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use ruff_python_ast::visitor::{self, Visitor};
-use ruff_python_ast::{Expr, ModModule, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::{Expr, ModModule, Stmt, StmtClassDef, StmtFunctionDef, WithItem};
 use ruff_python_parser::{Parsed, parse_module};
 use ruff_text_size::{Ranged, TextSize};
 
@@ -84,7 +84,7 @@ impl<'a> Fmk<'a> {
     pub fn find(script: &'a Script<'a>) -> Result<Fmk<'a>, Status> {
         let classes = statements_of_scope(script.body()).into_iter().filter_map(|stmt| stmt.as_class_def_stmt());
         let classes: Vec<&StmtClassDef> = classes.filter(|class| class.name.as_str() == CLASS).collect();
-        let bindings = Bindings::of_module(script.body());
+        let bindings = Bindings::of_body(script.body());
         let class = match (&classes[..], bindings.of(CLASS)) {
             ([], _) => return Err(Status::NotFound { reason: format!("there is no class `{CLASS}`") }),
             ([class], [_]) => class,
@@ -179,24 +179,45 @@ pub fn statements_of_scope(body: &[Stmt]) -> Vec<&Stmt> {
 
 /// Every expression in `body`, the outer before the inner, those of functions and classes too.
 pub fn expressions(body: &[Stmt]) -> Vec<&Expr> {
-    let mut collect = Collect(Vec::new());
+    let mut collect = Collect::default();
     collect.visit_body(body);
-    collect.0
+    collect.found
 }
 
 /// `expr` and every expression in it.
 pub fn expressions_in(expr: &Expr) -> Vec<&Expr> {
-    let mut collect = Collect(Vec::new());
+    let mut collect = Collect::default();
     collect.visit_expr(expr);
-    collect.0
+    collect.found
 }
 
-struct Collect<'a>(Vec<&'a Expr>);
+/// The expressions of `items` and `body` that are evaluated while the `with` of which they are lasts, not when something
+/// that is defined there is called.
+pub fn expressions_within<'a>(items: &'a [WithItem], body: &'a [Stmt]) -> Vec<&'a Expr> {
+    let mut collect = Collect { only_now: true, ..Collect::default() };
+    items.iter().for_each(|item| collect.visit_with_item(item));
+    collect.visit_body(body);
+    collect.found
+}
+
+#[derive(Default)]
+struct Collect<'a> {
+    found: Vec<&'a Expr>,
+    only_now: bool,
+}
 
 impl<'a> Visitor<'a> for Collect<'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        if !(self.only_now && matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_))) {
+            visitor::walk_stmt(self, stmt);
+        }
+    }
+
     fn visit_expr(&mut self, expr: &'a Expr) {
-        self.0.push(expr);
-        visitor::walk_expr(self, expr);
+        self.found.push(expr);
+        if !(self.only_now && matches!(expr, Expr::Lambda(_) | Expr::Generator(_))) {
+            visitor::walk_expr(self, expr);
+        }
     }
 }
 

@@ -3,24 +3,20 @@
 use std::collections::HashSet;
 
 use ruff_python_ast::visitor::{self, Visitor};
-use ruff_python_ast::{
-    Alias, DictItem, Expr, ExprAttribute, ExprCall, ExprSubscript, Keyword, Stmt, StmtFunctionDef, WithItem,
-};
+use ruff_python_ast::{Alias, DictItem, Expr, ExprAttribute, ExprCall, ExprSubscript, Keyword, Stmt, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::bindings::Bindings;
 use crate::edit::Status;
 use crate::needs;
-use crate::script::{
-    CLASS, Fmk, expressions, expressions_in, is_decorated, is_dotted, is_string, named, self_of, statements_of_scope,
-};
+use crate::script::{CLASS, Fmk, expressions, expressions_in, is_decorated, is_dotted, is_string, named, self_of};
 
 /// The method that changes the folder for the length of a `with`.
 pub const SWITCH: &str = "switch_directory";
 
-/// The calls in `body` that start the process of a rank.
-pub fn starts(body: &[Stmt]) -> Vec<&ExprCall> {
-    expressions(body).into_iter().filter_map(Expr::as_call_expr).filter(|call| is_start(call)).collect()
+/// The calls among `exprs` that start the process of a rank.
+pub fn starts<'a>(exprs: &[&'a Expr]) -> Vec<&'a ExprCall> {
+    exprs.iter().filter_map(|expr| expr.as_call_expr()).filter(|call| is_start(call)).collect()
 }
 
 fn is_start(call: &ExprCall) -> bool {
@@ -37,62 +33,35 @@ fn is_start(call: &ExprCall) -> bool {
         && !call.arguments.args.first().is_some_and(is_spelled)
 }
 
-/// What `run` starts, by itself or by another method of the class, must be started in a `with` that switches, the first of
-/// which is at `first`, and nothing else may choose its folder.
-pub fn check(fmk: &Fmk<'_>, run: &StmtFunctionDef, instance: &str, first: TextSize) -> Result<(), Status> {
+/// What `run` starts, by itself or by another method of the class, must be among the calls `held` by a `with` that
+/// switches, the first of which is at `first`, and nothing else may choose its folder.
+pub fn check(fmk: &Fmk<'_>, run: &StmtFunctionDef, held: &HashSet<TextRange>, first: TextSize) -> Result<(), Status> {
     let conflict = |at, what: &str| Err(fmk.script.conflict(at, format_args!("{what} the `with self.{SWITCH}(…)`")));
     check_switch(fmk)?;
     let mut starters = HashSet::new();
+    check_imports(fmk, &starts(&expressions(&fmk.class.body)))?;
     for method in fmk.methods() {
-        let starts = starts(&method.body);
-        check_starts(fmk, method, &starts)?;
+        let exprs = expressions(&method.body);
+        let starts = starts(&exprs);
+        check_options(fmk, method, &starts)?;
         // One that switches itself may do so for its process.
-        if !starts.is_empty() && named(&expressions(&method.body), SWITCH).is_empty() {
+        if !starts.is_empty() && named(&exprs, SWITCH).is_empty() {
             starters.insert(method.name.as_str());
         }
     }
-    let mut calls = Calls::default();
-    calls.visit_body(&run.body);
-    calls.found.retain(|(call, _)| {
-        let own = call.func.as_attribute_expr().filter(|func| is_dotted(&func.value, instance));
+    let is_own = |func: &ExprAttribute| self_of(run).is_some_and(|name| is_dotted(&func.value, name));
+    let exprs = expressions(&run.body);
+    let starts = exprs.into_iter().filter_map(Expr::as_call_expr).filter(|call| {
+        let own = call.func.as_attribute_expr().filter(|func| is_own(func));
         is_start(call) || own.is_some_and(|func| starters.contains(func.attr.as_str()))
     });
-    match calls.found.iter().find(|(_, is_held)| !is_held) {
-        Some((call, _)) => return conflict(call.start(), "a process is started outside"),
-        None if calls.found.is_empty() => return conflict(first, "nothing recognised starts a process in"),
-        None => {}
+    let mut starts = starts.peekable();
+    if starts.peek().is_none() {
+        return conflict(first, "nothing recognised starts a process in");
     }
-    check_folder(fmk)
-}
-
-/// The calls of a method, each with whether it is surely made in a `with` that switches.
-#[derive(Default)]
-struct Calls<'a> {
-    is_held: bool,
-    found: Vec<(&'a ExprCall, bool)>,
-}
-
-impl<'a> Visitor<'a> for Calls<'a> {
-    fn visit_stmt(&mut self, stmt: &'a Stmt) {
-        let is_held = self.is_held;
-        // What is defined here runs later, when the `with` may have ended.
-        self.is_held &= !(stmt.is_function_def_stmt() || stmt.is_class_def_stmt());
-        visitor::walk_stmt(self, stmt);
-        self.is_held = is_held;
-    }
-
-    fn visit_with_item(&mut self, item: &'a WithItem) {
-        visitor::walk_with_item(self, item);
-        let func = item.context_expr.as_call_expr().and_then(|call| call.func.as_attribute_expr());
-        self.is_held |= func.is_some_and(|func| func.attr.as_str() == SWITCH);
-    }
-
-    fn visit_expr(&mut self, expr: &'a Expr) {
-        let is_held = self.is_held;
-        self.found.extend(expr.as_call_expr().map(|call| (call, is_held)));
-        self.is_held &= !(expr.is_lambda_expr() || expr.is_generator_expr());
-        visitor::walk_expr(self, expr);
-        self.is_held = is_held;
+    match starts.find(|call| !held.contains(&call.range())) {
+        Some(call) => conflict(call.start(), "a process is started outside"),
+        None => check_folder(fmk),
     }
 }
 
@@ -207,28 +176,38 @@ impl<'a> Visitor<'a> for Words<'a> {
     }
 }
 
-/// `starts`, which are in `method`, must be calls of the module's functions with options that are all in sight.
-pub fn check_starts(fmk: &Fmk<'_>, method: &StmtFunctionDef, starts: &[&ExprCall]) -> Result<(), Status> {
-    let conflict = |at: &dyn Ranged, what: &str| Err(fmk.script.conflict(at.start(), what));
-    let bindings = Bindings::of_function(method);
-    for (import, name) in [("subprocess", "subprocess"), ("subprocess.Popen", "Popen")] {
-        if starts.iter().any(|call| call.func.is_name_expr() == (name == "Popen")) {
+/// `starts` must be calls of the module's own functions.
+pub fn check_imports(fmk: &Fmk<'_>, starts: &[&ExprCall]) -> Result<(), Status> {
+    for (import, is_direct) in [("subprocess.Popen", true), ("subprocess", false)] {
+        if starts.iter().any(|call| call.func.is_name_expr() == is_direct) {
             needs::check_import(fmk, import)?;
-            needs::check_bindings(fmk.script, method, &bindings, &[(name, 0)])?;
         }
     }
-    let displays = displays(method, &bindings);
+    Ok(())
+}
+
+/// `starts`, which are in `method`, must have options that are all in sight.
+pub fn check_options(fmk: &Fmk<'_>, method: &StmtFunctionDef, starts: &[&ExprCall]) -> Result<(), Status> {
+    let conflict = |at: &dyn Ranged, what: &str| Err(fmk.script.conflict(at.start(), what));
+    let bindings = Bindings::of_function(method);
+    if !starts.is_empty() {
+        needs::check_bindings(fmk.script, method, &bindings, &[("subprocess", 0), ("Popen", 0)])?;
+    }
+    // One of which an item or method is used may be changed.
+    let exprs = expressions(&method.body);
+    let changed: HashSet<&str> = exprs.iter().filter_map(|expr| owner(expr)).collect();
+    let is_in_sight = |expr: &Expr| match expr {
+        Expr::Name(it) => bindings.value(&it.id).is_some_and(is_display) && !changed.contains(it.id.as_str()),
+        expr => is_display(expr),
+    };
     for call in starts {
         // The tenth parameter is `cwd`.
         if call.arguments.args.len() > 9 || call.arguments.args.iter().any(Expr::is_starred_expr) {
             return conflict(call, "a process is started with arguments that may name a folder");
         }
-        for unpacked in call.arguments.keywords.iter().filter(|it| it.arg.is_none()) {
-            let is_in_sight = is_display(&unpacked.value)
-                || unpacked.value.as_name_expr().is_some_and(|name| displays.contains(name.id.as_str()));
-            if !is_in_sight {
-                return conflict(&unpacked.value, "a process is started with options that are not recognised");
-            }
+        let mut unpacked = call.arguments.keywords.iter().filter(|it| it.arg.is_none());
+        if let Some(it) = unpacked.find(|it| !is_in_sight(&it.value)) {
+            return conflict(&it.value, "a process is started with options that are not recognised");
         }
     }
     Ok(())
@@ -240,22 +219,14 @@ fn is_display(expr: &Expr) -> bool {
     expr.as_dict_expr().is_some_and(|dict| dict.items.iter().all(is_spelled))
 }
 
-/// The names of `method` that stand for such a dictionary and nothing else.
-fn displays<'a>(method: &'a StmtFunctionDef, bindings: &Bindings<'_>) -> HashSet<&'a str> {
-    let assigned = statements_of_scope(&method.body).into_iter().filter_map(Stmt::as_assign_stmt);
-    let displays = assigned.filter_map(|it| match &it.targets[..] {
-        [Expr::Name(name)] if is_display(&it.value) => Some(name.id.as_str()),
-        _ => None,
-    });
-    let mut names: HashSet<&str> = displays.filter(|name| bindings.of(name).len() == 1).collect();
-    for expr in expressions(&method.body) {
-        if let Expr::Subscript(ExprSubscript { value, .. }) | Expr::Attribute(ExprAttribute { value, .. }) = expr
-            && let Expr::Name(owner) = &**value
-        {
-            names.remove(owner.id.as_str());
+/// The name whose item or attribute `expr` is.
+fn owner(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Subscript(ExprSubscript { value, .. }) | Expr::Attribute(ExprAttribute { value, .. }) => {
+            value.as_name_expr().map(|name| name.id.as_str())
         }
+        _ => None,
     }
-    names
 }
 
 /// Whether `expr` is the folder of the code as edit *code-cwd* has it, by its functions and constants.

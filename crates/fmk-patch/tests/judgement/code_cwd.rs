@@ -166,76 +166,60 @@ fn without_any() {
 #[test]
 fn nothing_but_the_switch_goes_to_another_folder() {
     const IMPORT: &str = "import subprocess\n";
-    const POPEN: &str = "subprocess.Popen(command, env=envs)";
-    const SWITCH: &str = "            os.chdir(directory)\n";
-    const HEAD: &str = "    @contextmanager\n    def switch_directory(self, directory):\n        owd = os.getcwd()\n";
-    let by = |name: &str| format!("import subprocess\n{name}\n");
-    let class = |init: &str| {
-        format!(
-            "import subprocess\n\nclass Popen(subprocess.Popen):\n    def __init__(self, command):\n        {init}\n\n"
-        )
-    };
+    const GOES: &str = "            os.chdir(directory)\n";
     let before = |statement: &str| format!("        {statement}\n{WITH}");
-    let by_try = "        try: os.chdir(directory)\n        except OSError: pass\n        try:\n";
-    for (changes, expected) in [
+    let import = |more: &str| format!("{IMPORT}{more}\n");
+    check(&[
         // By another name.
+        (IMPORT, &import("from os import chdir as go"), "conflict 3"),
+        (WITH, &before("import os as o; o.chdir(work)"), "conflict 26"),
+        (WITH, &before("getattr(os, 'fchdir')(work)"), "conflict 26"),
+        // By a function or class of the script, called or not.
+        (LAST, &behind("def enter(): os.chdir('/')\n"), "conflict 39"),
+        (LAST, &behind("class A:\n    def enter(it): os.chdir(it)\n"), "conflict 40"),
+        // By what starts the process.
         (
-            &[(IMPORT, &*by("from os import chdir as go")), (WITH, &format!("{WITH}            go(work)\n"))][..],
-            "conflict 3",
-        ),
-        (&[(IMPORT, &by("import os as o")), (WITH, &format!("{WITH}            o.chdir(work)\n"))], "conflict 28"),
-        (&[(WITH, &before("from os import fchdir"))], "conflict 26"),
-        (&[(WITH, &before("getattr(os, 'chdir')(work)"))], "conflict 26"),
-        // By a class or function of the script, called or not.
-        (
-            &[(WITH, &format!("{WITH}            enter()\n")), (LAST, &behind("def enter(): os.chdir('/')\n"))],
+            LAST,
+            &behind("class Rank(subprocess.Popen):\n    def __init__(self): super().__init__(cwd=work)\n"),
             "conflict 40",
         ),
-        (
-            &[
-                (WITH, &format!("{WITH}            A.enter()\n")),
-                (LAST, &behind("class A:\n    def enter(): os.chdir('/')\n")),
-            ],
-            "conflict 41",
-        ),
-        (&[(LAST, &behind("class A:\n    def enter(it): os.chdir(it)\n"))], "conflict 40"),
-        // By what starts the process.
-        (&[(IMPORT, &class("super().__init__(command, cwd=work)")), (POPEN, "Popen(command)")], "conflict 4"),
-        (&[(IMPORT, &class("super().__init__(command, **{'cwd': work})")), (POPEN, "Popen(command)")], "conflict 4"),
-        (&[(IMPORT, &class("super().__init__(command, -1, *work)")), (POPEN, "Popen(command)")], "conflict 4"),
-        (&[(IMPORT, &by("subprocess.Popen = run_in(work)"))], "conflict 3"),
-        (&[(IMPORT, &by("subprocess = wrap(subprocess)"))], "conflict 3"),
-        (&[(IMPORT, "from common import subprocess\n")], "conflict 2"),
-        (&[(IMPORT, "from common import Popen\n"), (POPEN, "Popen(command)")], "conflict 2"),
-        (&[(POPEN, "Popen(command)")], "conflict 5"),
-        (&[(IMPORT, "from subprocess import Popen, PIPE\n"), (POPEN, "Popen(command, stdout=PIPE)")], "applied 26"),
-        (&[("command):", "command, subprocess):")], "conflict 24"),
-        (&[(WITH, &before("self.options.setdefault('cwd', work)"))], "conflict 26"),
-        (&[(WITH, &before("self.switch_directory = switch"))], "conflict 26"),
-        (&[(POPEN, "RankProcess(command)")], "conflict 26"),
-        (&[(POPEN, "common.Popen(command)")], "conflict 26"),
+        (WITH, &before("self.options.setdefault('cwd', work)"), "conflict 26"),
+        (WITH, &before("self.switch_directory = switch"), "conflict 26"),
+        (IMPORT, &import("subprocess.Popen = start_in(work)"), "conflict 3"),
+        (IMPORT, &import("subprocess = wrap(subprocess)"), "conflict 3"),
+        (IMPORT, "from common import subprocess\n", "conflict 2"),
+        ("command):", "command, subprocess):", "conflict 24"),
+        ("subprocess.Popen(", "Rank(", "conflict 26"),
+        ("subprocess.Popen(", "common.Popen(", "conflict 26"),
+        ("subprocess.Popen(", "Popen(", "conflict 5"),
         // By the switch.
+        (GOES, &format!("            os.makedirs(directory, exist_ok=True)\n{GOES}"), "applied 26"),
         (
-            &[(SWITCH, "            os.makedirs(directory, exist_ok=True)\n            os.chdir(directory)\n")],
+            "        try:\n            os.chdir(directory)\n",
+            "        os.chdir(directory)\n        try:\n",
             "applied 26",
         ),
-        (&[("        try:\n", "        os.chdir(directory)\n        try:\n"), (SWITCH, "")], "applied 26"),
-        (
-            &[("        owd =", "        log.info(directory)\n        owd ="), ("yield\n", "yield directory\n")],
-            "applied 26",
-        ),
-        (&[(HEAD, &HEAD.replace("@", "@staticmethod\n    @contextlib.").replace("self, ", ""))], "applied 26"),
-        (&[(SWITCH, "            os.chdir(self.get_working_dir())\n")], "conflict 30"),
-        (&[(SWITCH, "            os.chdir(os.path.join(directory, 'work'))\n")], "conflict 30"),
-        (&[(SWITCH, "            os.chdir(work)\n            os.chdir(directory)\n")], "conflict 30"),
-        (&[(SWITCH, "            os.chdir(directory)\n            os.chdir('work')\n")], "conflict 30"),
-        (&[(SWITCH, "            directory = work\n            os.chdir(directory)\n")], "conflict 30"),
-        (&[(SWITCH, "            if self.moves: os.chdir(directory)\n")], "conflict 30"),
-        (&[(SWITCH, "            pass\n")], "conflict 30"),
-        (&[("        try:\n", by_try), (SWITCH, "")], "conflict 30"),
-        (&[(HEAD, &HEAD.replace("@contextmanager", "@entered"))], "conflict 30"),
-        (&[("def switch_directory(", "def switch(")], "not-found 5"),
+        ("    @contextmanager\n", "    @contextlib.contextmanager\n", "applied 26"),
+        ("    @contextmanager\n", "    @entered\n", "conflict 30"),
+        (GOES, "            os.chdir(self.get_working_dir())\n", "conflict 30"),
+        (GOES, &format!("            os.chdir(work)\n{GOES}"), "conflict 30"),
+        (GOES, &format!("{GOES}            os.chdir(work)\n"), "conflict 30"),
+        (GOES, &format!("            directory = work\n{GOES}"), "conflict 30"),
+        (GOES, "            if self.moves: os.chdir(directory)\n", "conflict 30"),
+        (GOES, "            pass\n", "conflict 30"),
+        (GOES, &format!("{GOES}        except OSError: pass\n        try:\n"), "conflict 30"),
+        ("def switch_directory(", "def switch(", "not-found 5"),
+    ]);
+    let static_method = (
+        "@contextmanager\n    def switch_directory(self, ",
+        "@staticmethod\n    @contextmanager\n    def switch_directory(",
+    );
+    for (changes, expected) in [
+        ([static_method, ("yield", "yield directory")], "applied 26"),
+        ([(IMPORT, &*import("from subprocess import Popen")), ("subprocess.Popen(", "Popen(")], "applied 27"),
+        ([(IMPORT, &import("from common import Popen")), ("subprocess.Popen(", "Popen(")], "conflict 3"),
+        ([(IMPORT, &import("class Popen(subprocess.Popen): pass")), ("subprocess.Popen(", "Popen(")], "conflict 3"),
     ] {
-        assert_eq!(brief(&judge(short_with(changes)).edits[1].1), expected, "{changes:?}");
+        assert_eq!(brief(&judge(short_with(&changes)).edits[1].1), expected, "{changes:?}");
     }
 }

@@ -58,6 +58,13 @@ fn two_hundred_levels_are_allowed_and_one_more_is_not() {
 }
 
 #[test]
+fn a_small_stack_of_the_caller_is_enough() {
+    let deep = format!("{SHORT}x = {}{}\n", "(".repeat(200), ")".repeat(200));
+    let thread = std::thread::Builder::new().stack_size(128 << 10);
+    thread.spawn(move || assert!(patch(deep.as_bytes(), Edits::ALL).unwrap().is_good())).unwrap().join().unwrap();
+}
+
+#[test]
 fn no_python() {
     let not_valid = |text: &str, message: &str| assert_eq!(refused(text), format!("it is not valid Python: {message}"));
     not_valid("print 'Python 2'\n", "Simple statements must be separated by newlines or semicolons at line 1");
@@ -96,6 +103,8 @@ fn many_of_anything_take_no_longer() {
         in_run("        with self.switch_directory(self.folder_of_the_code(of=the, user=s).code): Popen(lambda: 1)\n"),
         in_run("        def f(self): self.switch_directory(1)\n"),
         in_run("        with a: os = 1\n"),
+        in_run("        with self.switch_directory(1, 2), self.switch_directory(1, 2): pass\n"),
+        format!("{SHORT}{}", fill("    def a(self): subprocess.Popen(b)\n")),
         in_run("        o = {}; Popen(**o)\n"),
         format!("{}{SHORT}", fill("class A: Popen(os.chdir)\n")),
         SHORT.replace(

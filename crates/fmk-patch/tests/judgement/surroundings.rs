@@ -1,8 +1,8 @@
 //! The class, its methods, and `os`: what both edits are about and what they need.
 
-use fmk_patch::Edit;
+use fmk_patch::{Edit, Edits, Status, patch};
 
-use crate::judged::{LAST, SHORT, behind, check_rows, edited, judge, short_with};
+use crate::judged::{CALL, CODE_CWD, LAST, SHORT, behind, check_rows, edited, judge, short_with};
 
 const IMPORT: &str = "import os\n";
 const HEAD: &str = "class FMK:";
@@ -76,4 +76,11 @@ fn os_must_be_the_module() {
             (ENV, "        import os\n        envs = self", "conflict 25"),
         ],
     );
+}
+
+#[test]
+fn only_what_is_asked_for() {
+    let only = patch(SHORT.as_bytes(), Edits { log_path: false, code_cwd: true }).unwrap();
+    assert_eq!(only.edits, [(Edit::CodeCwd, Status::Applied { lines: vec![26] })]);
+    assert_eq!(only.output, Some(SHORT.replace(CALL, CODE_CWD).into_bytes()));
 }
