@@ -92,10 +92,16 @@ impl FakeWheel {
     }
 }
 
-/// The first bytes of a shared library for x86-64 (ELF, `e_machine` 62), long enough to be one.
-pub fn x86_64_library() -> Vec<u8> {
+/// `e_machine` of x86-64.
+pub const X86_64: u16 = 62;
+/// `e_machine` of the code that MindSpore's wheels hold for the cores of the NPU.
+pub const NPU: u16 = 0x1029;
+
+/// The first bytes of a shared library for this machine (ELF's `e_machine`), long enough to be one.
+pub fn library_for(machine: u16) -> Vec<u8> {
     let mut bytes = vec![0; 128];
-    bytes[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0");
+    bytes[..18].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0");
+    bytes[18..20].copy_from_slice(&machine.to_le_bytes());
     bytes
 }
 

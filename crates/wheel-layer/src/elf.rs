@@ -18,6 +18,12 @@ impl Elf {
     /// What runs on aarch64.
     pub(crate) const AARCH64: Self = Self { bits: 64, machine: 183 };
 
+    /// Whether a wheel for aarch64 has no use for it.
+    pub(crate) fn is_foreign(self) -> bool {
+        let allowed = MACHINES.iter().any(|(number, _, allowed)| *number == self.machine && *allowed);
+        !allowed || (self.machine == Self::AARCH64.machine && self != Self::AARCH64)
+    }
+
     /// Reads the header where `head` begins one.
     pub fn parse(head: &[u8]) -> Option<Self> {
         if head.len() < HEAD || !head.starts_with(b"\x7fELF") {
@@ -34,23 +40,36 @@ impl Elf {
     }
 }
 
+/// Names of machines by `e_machine`, and whether a wheel for aarch64 may hold their code: what a device or a virtual
+/// machine runs is the same beside every processor, and none of it is loaded as a program or library.
+const MACHINES: [(u16, &str, bool); 14] = [
+    (3, "x86", false),
+    (8, "MIPS", false),
+    (20, "PowerPC", false),
+    (21, "PowerPC64", false),
+    (22, "S/390", false),
+    (40, "ARM", false),
+    (62, "x86-64", false),
+    (183, "AArch64", true),
+    // Kernels of NVIDIA's GPUs, which CUDA loads (`.cubin`).
+    (190, "CUDA", true),
+    // The same of AMD's.
+    (224, "AMD GPU", true),
+    (243, "RISC-V", false),
+    // Linux translates it when it is loaded.
+    (247, "BPF", true),
+    (258, "LoongArch", false),
+    // Kernels for the cores of Ascend's NPU, which CANN loads; MindSpore 2.10 has 45 of them. The number is in no
+    // registry, CANN's compiler writes it.
+    (0x1029, "Ascend NPU", true),
+];
+
 impl std::fmt::Display for Elf {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = match self.machine {
-            3 => "x86",
-            8 => "MIPS",
-            20 => "PowerPC",
-            21 => "PowerPC64",
-            22 => "S/390",
-            40 => "ARM",
-            62 => "x86-64",
-            183 => "AArch64",
-            243 => "RISC-V",
-            247 => "BPF",
-            258 => "LoongArch",
-            other => return write!(out, "{}-bit machine {other}", self.bits),
-        };
-        write!(out, "{}-bit {name}", self.bits)
+        match MACHINES.iter().find(|(number, ..)| *number == self.machine) {
+            Some((_, name, _)) => write!(out, "{}-bit {name}", self.bits),
+            None => write!(out, "{}-bit machine {}", self.bits, self.machine),
+        }
     }
 }
 
@@ -64,7 +83,8 @@ mod tests {
         assert_eq!(Elf::parse(&head), Some(Elf::AARCH64));
         head[4..6].copy_from_slice(&[1, 2]);
         head[18..20].copy_from_slice(&[0, 40]);
-        assert_eq!(Elf::parse(&head).unwrap().to_string(), "32-bit ARM");
+        let arm = Elf::parse(&head).unwrap();
+        assert_eq!((arm.to_string(), arm.is_foreign()), ("32-bit ARM".to_owned(), true));
         assert_eq!(Elf::parse(&head[..19]), None);
         assert_eq!(Elf::parse(&[0; 20]), None);
     }
