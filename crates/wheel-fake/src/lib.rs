@@ -92,19 +92,6 @@ impl FakeWheel {
     }
 }
 
-/// `e_machine` of x86-64.
-pub const X86_64: u16 = 62;
-/// `e_machine` of the code that MindSpore's wheels hold for the cores of the NPU.
-pub const NPU: u16 = 0x1029;
-
-/// The first bytes of a shared library for this machine (ELF's `e_machine`), long enough to be one.
-pub fn library_for(machine: u16) -> Vec<u8> {
-    let mut bytes = vec![0; 128];
-    bytes[..18].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0");
-    bytes[18..20].copy_from_slice(&machine.to_le_bytes());
-    bytes
-}
-
 /// A zip archive of stored entries (APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16).
 fn zip(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut archive = Vec::new();

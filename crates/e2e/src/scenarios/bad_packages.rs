@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{bail, ensure};
-use wheel_fake::{FakeWheel, X86_64, library_for};
+use elf_fake::{X86_64, library_for};
+use wheel_fake::FakeWheel;
 
 use super::world::{Project, World, nothing_is_left};
 use crate::testbed::{bytes, recipe, wheel, write};

@@ -125,7 +125,8 @@ mod tests {
 
     use super::*;
     use crate::recipe::Overrides;
-    use wheel_fake::{FakeWheel, NPU, X86_64, library_for};
+    use elf_fake::{NPU, X86_64, library_for};
+    use wheel_fake::FakeWheel;
 
     #[test]
     fn a_wheel_shows_what_it_is_and_what_conflicts_with_the_recipe() {

@@ -1,11 +1,11 @@
-//! The header of an ELF file: which machine its code is for (System V ABI, "ELF Header").
+//! The header: which machine the code is for (System V ABI, "ELF Header").
 
 use serde::{Deserialize, Serialize};
 
 /// Bytes of the header that are needed.
-pub(crate) const HEAD: usize = 20;
+pub const HEAD: usize = 20;
 
-/// Machine code found in a wheel.
+/// Which machine a file's code is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Elf {
     /// 32 or 64 bits; 0 where the header says neither.
@@ -16,10 +16,10 @@ pub struct Elf {
 
 impl Elf {
     /// What runs on aarch64.
-    pub(crate) const AARCH64: Self = Self { bits: 64, machine: 183 };
+    pub const AARCH64: Self = Self { bits: 64, machine: 183 };
 
     /// Whether a wheel for aarch64 has no use for it.
-    pub(crate) fn is_foreign(self) -> bool {
+    pub fn is_foreign(self) -> bool {
         let allowed = MACHINES.iter().any(|(number, _, allowed)| *number == self.machine && *allowed);
         !allowed || (self.machine == Self::AARCH64.machine && self != Self::AARCH64)
     }
