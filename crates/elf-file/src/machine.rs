@@ -24,6 +24,11 @@ impl Elf {
         !allowed || (self.machine == Self::AARCH64.machine && self != Self::AARCH64)
     }
 
+    /// Whether it is code for the cores of Ascend's NPU.
+    pub fn is_for_npu(self) -> bool {
+        self.machine == NPU
+    }
+
     /// Reads the header where `head` begins one.
     pub fn parse(head: &[u8]) -> Option<Self> {
         if head.len() < HEAD || !head.starts_with(b"\x7fELF") {
@@ -39,6 +44,9 @@ impl Elf {
         Some(Self { bits, machine })
     }
 }
+
+/// What CANN's compiler writes; the number is in no registry.
+const NPU: u16 = 0x1029;
 
 /// Names of machines by `e_machine`, and whether a wheel for aarch64 may hold their code: what a device or a virtual
 /// machine runs is the same beside every processor, and none of it is loaded as a program or library.
@@ -59,9 +67,8 @@ const MACHINES: [(u16, &str, bool); 14] = [
     // Linux translates it when it is loaded.
     (247, "BPF", true),
     (258, "LoongArch", false),
-    // Kernels for the cores of Ascend's NPU, which CANN loads; MindSpore 2.10 has 45 of them. The number is in no
-    // registry, CANN's compiler writes it.
-    (0x1029, "Ascend NPU", true),
+    // Kernels for the cores of the NPU, which CANN loads; MindSpore 2.10 has 45 of them.
+    (NPU, "Ascend NPU", true),
 ];
 
 impl std::fmt::Display for Elf {

@@ -87,7 +87,7 @@ pub struct ImageArgs {
     /// The same as `--inspect never`
     #[arg(long, conflicts_with = "inspect")]
     pub no_inspect: bool,
-    /// Build though a wheel requires a distribution that is nowhere
+    /// Build though a wheel requires a distribution or a library that is nowhere
     #[arg(long)]
     pub allow_missing: bool,
 }
