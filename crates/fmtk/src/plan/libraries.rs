@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use oci_image::BaseIndex;
+use wheel_layer::WheelFacts;
 
 use super::Inputs;
 use crate::{resolve::packages::Wheel, terminal::report::Problems};
 
-/// How the names of libraries begin that come with the NPU: what MindSpore 2.7 to 2.10 and torch_npu 2.6 to 2.10 need.
+/// How the names of libraries begin by which a wheel for the NPU is known: MindSpore 1.8 to 2.10 and torch_npu 2.6 to
+/// 2.10 need several each.
 const WITH_NPU: &[&str] = &[
     // The driver, which the platform mounts.
     "libascend_hal.",
@@ -18,35 +20,15 @@ const WITH_NPU: &[&str] = &[
     "libdrvdsmi_host.",
     // CANN's toolkit and operators.
     "libacl_",
-    "libaoe_",
-    "libascend",
-    "libc_sec.",
-    "libcann",
-    "libcompress.",
-    "liberror_manager.",
-    "libexe_graph.",
-    "libfmk_",
+    "libascendcl.",
     "libge_",
     "libgraph.",
     "libhccl",
-    "libhcom_",
-    "libhost_cpu_engine.",
-    "libmmpa.",
-    "libmsprof",
-    "libnnopbase.",
     "libopapi",
-    "libops",
-    "libopt_feature.",
-    "libplatform.",
-    "libprofapi.",
-    "libra.",
     "libregister.",
     "libruntime.",
-    "libslice.",
     // Its library of transformers, nnal.
     "libatb",
-    "liblcal",
-    "libmki",
 ];
 
 /// Which package of Debian and Ubuntu, and which of openEuler and its relatives, has a library.
@@ -94,10 +76,11 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
     let mut missing: BTreeMap<&str, Users<'_>> = BTreeMap::new();
     let mut too_new: BTreeMap<&str, (BTreeSet<&str>, Users<'_>)> = BTreeMap::new();
     for Wheel { facts, .. } in &inputs.wheels {
+        // What driver and CANN bring differs from version to version, but they do not bring what systems have.
+        let is_known = inputs.cann.is_none() && !is_for_npu(facts);
         for (file, linkage) in &facts.linked {
             for library in linkage.needed.iter().filter(|name| is_library(name) && !is_there(name)) {
-                // What CANN's installer brings is not known; it does not bring what systems have.
-                if !is_with_npu(library) && (inputs.cann.is_none() || package(index, library).is_some()) {
+                if is_known || package(index, library).is_some() {
                     missing.entry(library).or_default().entry(&facts.name).or_insert(file);
                 }
             }
@@ -150,13 +133,8 @@ fn npu(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     if inputs.recipe.versions.has_cann() || inputs.cann.is_some() || index.libraries.contains_key("libascendcl.so") {
         return;
     }
-    let mut users = BTreeSet::new();
-    for Wheel { facts, .. } in &inputs.wheels {
-        let needs = facts.linked.iter().any(|(_, linkage)| linkage.needed.iter().any(|name| is_with_npu(name)));
-        if needs || facts.elf.iter().any(|(_, elf)| elf.is_for_npu()) {
-            users.insert(facts.name.as_str());
-        }
-    }
+    let facts = inputs.wheels.iter().map(|wheel| &*wheel.facts);
+    let users: BTreeSet<&str> = facts.filter(|facts| is_for_npu(facts)).map(|facts| facts.name.as_str()).collect();
     if !users.is_empty() {
         let base = &inputs.recipe.base.reference;
         warnings.push(format!(
@@ -179,8 +157,10 @@ fn is_library(name: &str) -> bool {
     name.starts_with("lib") || name.starts_with("ld-")
 }
 
-fn is_with_npu(library: &str) -> bool {
-    WITH_NPU.iter().any(|start| library.starts_with(start))
+fn is_for_npu(facts: &WheelFacts) -> bool {
+    let is_of_npu = |name: &String| WITH_NPU.iter().any(|start| name.starts_with(start));
+    facts.elf.iter().any(|(_, elf)| elf.is_for_npu())
+        || facts.linked.iter().any(|(_, linkage)| linkage.needed.iter().any(is_of_npu))
 }
 
 /// The package of the base's system that has this library.
