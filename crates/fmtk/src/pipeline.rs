@@ -88,7 +88,7 @@ pub struct ImageArgs {
     /// The same as `--inspect never`
     #[arg(long, conflicts_with = "inspect")]
     pub no_inspect: bool,
-    /// Build even if a distribution that a wheel requires is missing
+    /// Build even if a distribution or a library that a wheel requires is missing
     #[arg(long)]
     pub allow_missing: bool,
 }

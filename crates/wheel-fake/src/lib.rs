@@ -92,13 +92,6 @@ impl FakeWheel {
     }
 }
 
-/// The first bytes of a shared library for x86-64 (ELF, `e_machine` 62), long enough to be one.
-pub fn x86_64_library() -> Vec<u8> {
-    let mut bytes = vec![0; 128];
-    bytes[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0");
-    bytes
-}
-
 /// A zip archive of stored entries (APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16).
 fn zip(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut archive = Vec::new();

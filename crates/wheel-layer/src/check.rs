@@ -8,13 +8,16 @@ use std::{
 use pep440_rs::Version;
 
 use crate::{
-    Elf, FileName, Target, WheelFacts,
+    FileName, Target, WheelFacts,
     filename::normalize,
     marker::full_version,
     record::{self, Row},
     requirement::version_satisfies,
     tags,
 };
+
+/// How many files one sentence names.
+const NAMED: usize = 3;
 
 impl WheelFacts {
     /// All that speaks against installing the wheel for `target`, RECORD and machine code aside: each the end of a
@@ -47,11 +50,22 @@ impl WheelFacts {
         problems
     }
 
-    /// Its files with machine code for another machine than the target's, as such sentences. Some wheels hold several
+    /// That some of its files hold code of another machine than the target's, as such a sentence. Some wheels hold several
     /// kinds on purpose.
-    pub fn foreign_code(&self) -> Vec<String> {
-        let foreign = self.elf.iter().filter(|(_, found)| *found != Elf::AARCH64);
-        foreign.map(|(file, found)| format!("`{file}` holds {found} code, the target is aarch64")).collect()
+    pub fn foreign_code(&self) -> Option<String> {
+        let foreign: Vec<String> = self
+            .elf
+            .iter()
+            .filter(|(_, found)| found.is_foreign())
+            .map(|(file, found)| format!("`{file}` ({found})"))
+            .collect();
+        let named = foreign.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let files = if foreign.len() == 1 { "file" } else { "files" };
+        let more = match foreign.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!foreign.is_empty()).then(|| format!("code in {} {files} is not for aarch64: {named}{more}", foreign.len()))
     }
 
     /// What is strange about the tags of WHEEL, as such a sentence: none of them is for the target. pip goes by those of

@@ -26,7 +26,7 @@
 //!
 //! # Where this crate differs from pip
 //!
-//! - Hashes, sizes and completeness of RECORD are checked; machine code must be the target's.
+//! - Hashes, sizes and completeness of RECORD are checked; machine code must be the target's or a device's.
 //! - Versions need not be those of PEP 440: they then compare as texts.
 //! - A name twice in the archive, a name with a backslash, a line end or a NUL, a name that begins like a whiteout
 //!   (`.wh.`) and a command whose name has a space are refused; so are a file where the wheel has a folder, and two
@@ -39,7 +39,6 @@ mod closure;
 mod conflicts;
 mod cp437;
 mod cursor;
-mod elf;
 mod entry_points;
 mod error;
 mod facts;
@@ -58,7 +57,7 @@ mod write;
 pub use archive::{Entry, entries};
 pub use closure::{Missing, unsatisfied};
 pub use conflicts::{Conflict, conflicts, overwrite};
-pub use elf::Elf;
+pub use elf_file::{Elf, Linkage};
 pub use entry_points::Command;
 pub use error::WheelError;
 pub use facts::WheelFacts;

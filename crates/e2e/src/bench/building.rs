@@ -124,7 +124,7 @@ pub fn layer(image: &Image) -> anyhow::Result<Vec<Row>> {
     let target = Target::aarch64((3, 9), (2, 31));
     let layout = Arc::new(Layout::posix_prefix("/usr/local", (3, 9), 315_532_800));
     let facts = Arc::new(WheelFacts::read(&wheel)?);
-    let problems = [facts.check(&target), facts.check_record(), facts.foreign_code()].concat();
+    let problems = [facts.check(&target), facts.check_record(), Vec::from_iter(facts.foreign_code())].concat();
     ensure!(problems.is_empty(), "the wheel has problems");
 
     let bench = &image.bench;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{bail, ensure};
-use wheel_fake::{FakeWheel, x86_64_library};
+use elf_fake::{X86_64, library_for};
+use wheel_fake::FakeWheel;
 
 use super::world::{Project, World, nothing_is_left};
 use crate::testbed::{bytes, recipe, wheel, write};
@@ -38,7 +39,7 @@ const CASES: &[Case] = &[
     ),
     (
         "code for x86-64 in a wheel for any machine",
-        |folder, _| alpha(folder, |wheel| wheel.file("alpha/fast.so", &x86_64_library())),
+        |folder, _| alpha(folder, |wheel| wheel.file("alpha/fast.so", &library_for(X86_64))),
         &["alpha-1.0-py3-none-any.whl", "alpha/fast.so", "x86"],
     ),
     (

@@ -11,6 +11,7 @@ mod config;
 mod folders;
 mod front;
 mod layers;
+mod libraries;
 mod scripts;
 mod site;
 #[cfg(test)]
@@ -61,7 +62,7 @@ pub struct Inputs<'a> {
     pub base: &'a Base,
     /// What is inside the base, where that is known.
     pub index: Option<&'a BaseIndex>,
-    /// Build even if a distribution that a wheel requires is missing.
+    /// Build even if a distribution or a library that a wheel requires is missing.
     pub allow_missing: bool,
     /// The call that it is made for, as hints name it.
     pub call: &'a Call,
@@ -234,6 +235,7 @@ impl Plan {
         checks::wheels(inputs, &mut problems, &mut warnings);
         site::site(inputs, &mut problems, &mut warnings);
         claims::claims(inputs, &mut problems, &mut warnings);
+        libraries::libraries(inputs, &mut problems, &mut warnings);
 
         let whiteouts = layers::whiteouts(inputs, &mut problems);
         let removed = whiteouts.as_ref().map_or(&[][..], PlannedLayer::removes);

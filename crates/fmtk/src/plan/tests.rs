@@ -7,6 +7,7 @@ mod scripts;
 
 use std::sync::Arc;
 
+use elf_fake::FakeLibrary;
 use expect_test::expect_file;
 use oci_image::{Attr, Base, BaseIndex, Digest, Layer, MTIME, Store};
 use wheel_fake::FakeWheel;
@@ -94,12 +95,20 @@ impl World {
             "file" => drop(self.file(path, more.replace("\\n", "\n").as_bytes())),
             "program" => drop(self.program_of(path, u32::from_str_radix(more, 8).unwrap_or(0o755))),
             "link" => drop(self.link(path, more)),
-            // Its requirements, and files of so many bytes.
+            // Its name, or what it needs, and the versions that it defines.
+            "library" => {
+                let (library, versions) = more.split_once(' ').unwrap_or((more, ""));
+                let library = versions.split_whitespace().fold(linked(library), |all, one| all.defines(one));
+                self.file(path, &library.soname(path.rsplit('/').next().unwrap()).bytes());
+            }
+            // Its requirements, files of so many bytes, and libraries with what they need.
             "wheel" => {
                 let name: &'static str = path.clone().leak();
-                let part = |wheel: FakeWheel, part: &str| match part.split_once(':') {
-                    Some((file, size)) => wheel.file(file, &vec![1; size.parse().unwrap()]),
-                    None => wheel.requires(part),
+                let part = |wheel: FakeWheel, part: &str| match (part.split_once('@'), part.split_once(':')) {
+                    (Some((file, "NPU")), _) => wheel.file(file, &elf_fake::library_for(elf_fake::NPU)),
+                    (Some((file, needed)), _) => wheel.file(file, &linked(needed).bytes()),
+                    (None, Some((file, size))) => wheel.file(file, &vec![1; size.parse().unwrap()]),
+                    (None, None) => wheel.requires(part),
                 };
                 self.wheel(&more.split_whitespace().fold(FakeWheel::new(name), part));
             }
@@ -111,6 +120,10 @@ impl World {
             // Of which kind the wheels are.
             "kind" => self.wheels.iter_mut().for_each(|wheel| wheel.package.kind.clone_from(path)),
             "large" => self.large(),
+            "installer" => {
+                let installer = package(CANN, path, b"run");
+                self.cann = Some(CannInput { installer, engine: Some("podman"), installed: None });
+            }
             "machine" => self.architecture.clone_from(path),
             "layers" => self.base_layers = path.parse().unwrap(),
             "look" => self.look = path == "yes",
@@ -240,6 +253,15 @@ fn transcripts() {
         }
         expect_file![path].assert_eq(&said);
     }
+}
+
+/// A library that needs these others, as `libm.so.6:GLIBC_2.17:GLIBC_2.29,liby.so`; `-` for none.
+fn linked(needed: &str) -> FakeLibrary {
+    needed.split(',').filter(|one| *one != "-").fold(FakeLibrary::new(), |library, needed| {
+        let mut parts = needed.split(':');
+        let name = parts.next().unwrap();
+        library.needs(name, &parts.collect::<Vec<_>>())
+    })
 }
 
 fn package(kind: &str, file: &str, bytes: &[u8]) -> Package {

@@ -6,10 +6,12 @@ use std::{
     io::{self, Read},
 };
 
+use elf_file::{Elf, Linkage};
+
 use super::{
     listing::{CondaPackage, metadata, record_paths},
     python_version::python_version_of,
-    scan::{elf_machine, find_after},
+    scan::find_after,
 };
 use crate::{Attr, paths::split_name};
 
@@ -17,6 +19,10 @@ use crate::{Attr, paths::split_name};
 const MAX_LISTING: u64 = 16 << 20;
 /// Where name and version stand in a distribution's metadata: long descriptions come behind them.
 const MAX_METADATA: u64 = 256 << 10;
+/// A library whose versions are wanted: the largest known ones have 3 MiB.
+const MAX_LIBRARY: u64 = 16 << 20;
+/// glibc's and GCC's libraries, whose versions others require.
+const VERSIONED: [&str; 5] = ["libc", "libm", "libstdc++", "libgcc_s", "libgomp"];
 /// Files that are kept whole.
 pub(super) const MAX_WHOLE: u64 = 1 << 20;
 
@@ -40,8 +46,8 @@ pub(super) enum Content {
     Listed(String),
     /// What conda knows of a package.
     Conda(CondaPackage),
-    /// Version of glibc.
-    Libc((u32, u32)),
+    /// A library: its name, the versions that it defines, and glibc's own if it is that.
+    Library { soname: Option<String>, defined: BTreeSet<String>, glibc: Option<(u32, u32)> },
     /// An ELF program or library.
     Python(PythonBinary),
 }
@@ -64,7 +70,10 @@ impl Fact {
                 Content::Listed(lines) => lines.len(),
                 Content::Conda(package) => package.name.len() + package.files.len(),
                 Content::Metadata(Some((name, version))) => name.len() + version.len(),
-                Content::None | Content::Metadata(None) | Content::Libc(_) | Content::Python(_) => 0,
+                Content::Library { defined, .. } => {
+                    defined.iter().map(|version| size_of::<String>() + version.len()).sum()
+                }
+                Content::None | Content::Metadata(None) | Content::Python(_) => 0,
             }
     }
 }
@@ -107,13 +116,17 @@ impl Capture {
             _ if name.ends_with(".json") && parent == "conda-meta" && size <= MAX_LISTING => {
                 CondaPackage::of(&first(MAX_LISTING)?).map_or(Content::None, Content::Conda)
             }
-            _ if name == "libc.so.6" || (name.starts_with("libc-") && name.ends_with(".so")) => {
-                find_after(b"release version ", contents, libc_version)?.map_or(Content::None, Content::Libc)
+            _ if is_versioned(name) => {
+                let bytes = first(MAX_LIBRARY)?;
+                let linkage = Linkage::read(|offset, size| Ok(range(&bytes, offset, size)))?;
+                let Linkage { soname, defined, .. } = linkage.unwrap_or_default();
+                let glibc = find_after(b"release version ", &mut bytes.chain(contents), libc_version)?;
+                Content::Library { soname, defined, glibc }
             }
             _ if self.asked.contains(last_two(path)) && size <= MAX_WHOLE => Content::Whole(first(MAX_WHOLE)?),
             _ => match python_file(parent, name) {
                 Some((major, minor)) => {
-                    let machine = elf_machine(&first(64)?);
+                    let machine = Elf::parse(&first(64)?).map(|elf| elf.machine);
                     let needle = format!("\0{major}.{minor}.");
                     let micro = match machine {
                         Some(_) => find_after(needle.as_bytes(), contents, whole_number)?,
@@ -126,6 +139,18 @@ impl Capture {
             },
         })
     }
+}
+
+/// `libc.so.6`, and the file behind it of an older glibc or a GCC of Red Hat's kind: `libc-2.28.so`,
+/// `libgcc_s-10.3.1.so.1`.
+fn is_versioned(name: &str) -> bool {
+    let rest = VERSIONED.iter().find_map(|stem| name.strip_prefix(stem).filter(|rest| rest.starts_with(['.', '-'])));
+    rest.is_some_and(|rest| rest.contains(".so"))
+}
+
+fn range(bytes: &[u8], offset: u64, size: u64) -> Vec<u8> {
+    let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+    rest[..rest.len().min(usize::try_from(size).unwrap_or(usize::MAX))].to_vec()
 }
 
 /// `2.31.` as it stands behind the words in the library.

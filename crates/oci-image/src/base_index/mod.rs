@@ -2,6 +2,7 @@
 
 mod capture;
 mod distributions;
+mod libraries;
 mod lines;
 mod listing;
 mod python;
@@ -13,7 +14,7 @@ mod stream;
 mod system;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ pub use python::Interpreter;
 pub use system::{Group, User};
 
 /// Raised whenever the index comes to hold something else.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 /// The kind of its records in the store.
 const RECORDS: &str = "base-index";
 
@@ -42,6 +43,8 @@ pub struct BaseIndex {
     pub os_release: BTreeMap<String, String>,
     /// Version of the system's glibc; none of a base with another C library.
     pub glibc: Option<(u32, u32)>,
+    /// The names of shared libraries, wherever they lie, with the versions that those of glibc and GCC define.
+    pub libraries: BTreeMap<String, BTreeSet<String>>,
     /// The Python interpreters, under every name that they have.
     pub interpreters: Vec<Interpreter>,
     /// The distributions that are installed, sorted by folder and name.

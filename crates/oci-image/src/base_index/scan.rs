@@ -42,13 +42,6 @@ pub(super) fn find_after<T>(
     }
 }
 
-/// ELF's number of the machine: 183 is aarch64, 62 x86-64 (ELF header, `e_machine`). None where it is no ELF file.
-pub(super) fn elf_machine(start: &[u8]) -> Option<u16> {
-    let header = start.get(..20).filter(|header| header.starts_with(b"\x7fELF"))?;
-    let bytes = [header[18], header[19]];
-    Some(if header[5] == 2 { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

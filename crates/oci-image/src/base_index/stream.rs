@@ -6,6 +6,7 @@ use super::{
     BaseIndex, IndexError, IndexedFile,
     capture::{Capture, Content, Fact},
     distributions::distributions,
+    libraries::libraries,
     python, system,
     tree::{Kind, TooMuch, Tree},
 };
@@ -37,6 +38,7 @@ pub(super) fn build(
         platform: base.config.platform(),
         os_release: system::os_release(&tree),
         glibc: system::glibc(&tree),
+        libraries: libraries(&tree),
         interpreters: python::interpreters(&tree),
         distributions: distributions(&tree),
         dirs,

@@ -71,7 +71,7 @@ pub(super) fn glibc(tree: &Tree) -> Option<(u32, u32)> {
         match named.and_then(|version| version.split_once('.')) {
             Some((major, minor)) => Some((major.parse().ok()?, minor.split('.').next()?.parse().ok()?)),
             None => match fact?.content {
-                Content::Libc(version) => Some(version),
+                Content::Library { glibc, .. } => glibc,
                 _ => None,
             },
         }

@@ -1,6 +1,7 @@
 //! What is found in a base, layer upon layer.
 
-use expect_test::expect_file;
+use elf_fake::FakeLibrary;
+use expect_test::{expect, expect_file};
 use oci_image::{Base, BaseIndex, Store};
 
 use crate::made::{Made::*, *};
@@ -124,6 +125,47 @@ fn what_is_no_folder_is_known_by_its_path() {
     for path in ["/usr/bin", "/usr/bin/y", "/usr/z", "/x", "/", "/usr/bin/x/y", "/usr/bin/top"] {
         assert!(!index.has_file(path), "{path}");
     }
+}
+
+/// As openEuler has them: libraries behind links, GCC's with its version in the file's name.
+#[test]
+fn libraries_are_known_by_name_and_some_by_their_versions() {
+    let library = |soname: &str, versions: &[&str]| {
+        let library = FakeLibrary::new().soname(soname);
+        versions.iter().fold(library, |library, version| library.defines(version)).bytes()
+    };
+    let libc = [&library("libc.so.6", &["GLIBC_2.17", "GLIBC_2.28"]), &b"stable release version 2.28."[..]].concat();
+    let old = library("libstdc++.so.6", &["GLIBCXX_3.4"]);
+    let new = library("libstdc++.so.6", &["GLIBCXX_3.4", "GLIBCXX_3.4.24"]);
+    let index = look(&[
+        tar(&[
+            File("usr/lib64/libc-2.28.so", &libc),
+            Link("usr/lib64/libc.so.6", "libc-2.28.so"),
+            File("usr/lib64/libgcc_s-7.3.0.so.1", &library("libgcc_s.so.1", &["GCC_3.0"])),
+            File("usr/lib64/libgone.so", b""),
+            File("usr/lib64/libgomp.so.1", b"text"),
+            File("usr/lib64/libz.so.1.2", &library("libz.so.1", &["ZLIB_1.2"])),
+            File("usr/lib64/libz.a", b""),
+            File("opt/libx.so.d/file", b""),
+            File("opt/conda/lib/libstdc++.so.6.0.25", &new),
+        ]),
+        tar(&[Whiteout("usr/lib64/libgone.so"), File("usr/lib64/libstdc++.so.6", &old)]),
+    ]);
+    let line = |(name, versions): (&String, &std::collections::BTreeSet<String>)| {
+        versions.iter().fold(name.clone(), |line, version| line + " " + version) + "\n"
+    };
+    expect![[r#"
+        libc-2.28.so
+        libc.so.6 GLIBC_2.17 GLIBC_2.28
+        libgcc_s-7.3.0.so.1
+        libgcc_s.so.1 GCC_3.0
+        libgomp.so.1
+        libstdc++.so.6 GLIBCXX_3.4 GLIBCXX_3.4.24
+        libstdc++.so.6.0.25
+        libz.so.1.2
+    "#]]
+    .assert_eq(&index.libraries.iter().map(line).collect::<String>());
+    assert_eq!(index.glibc, Some((2, 28)));
 }
 
 #[test]

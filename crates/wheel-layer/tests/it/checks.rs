@@ -8,9 +8,10 @@ use crate::{
     zip_file::ZipEntry,
 };
 
-fn elf(bits: u8, machine: u8) -> Vec<u8> {
+fn elf(bits: u8, machine: u16) -> Vec<u8> {
     let mut bytes = b"\x7fELF".to_vec();
-    bytes.extend([bits, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, machine, 0]);
+    bytes.extend([bits, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0]);
+    bytes.extend(machine.to_le_bytes());
     bytes.extend([0; 100]);
     bytes
 }
@@ -36,6 +37,10 @@ fn problems_are_named() {
         .entry(ZipEntry::new("demo/arm.so.1", &elf(1, 40), false))
         .file("demo/fine.so", &elf(2, 183))
         .file("demo/short.so", b"\x7fELF");
+    // As MindSpore 2.10 for aarch64 has them, and what CUDA and Linux load.
+    let devices = [("npu.o", 0x1029), ("gpu.cubin", 190), ("probe.o", 247)];
+    let devices = devices.iter().fold(WheelFile::demo(), |wheel, (name, machine)| wheel.file(name, &elf(2, *machine)));
+    let many = (0..5).fold(WheelFile::demo(), |wheel, number| wheel.file(&format!("{number}.so"), &elf(2, 62)));
     let hash = "sha256=LXEWQrcmsEQBYnyp9dT5wYoaqrGTwXvb3vmmBkjXx30";
     let mut record = WheelFile::demo();
     for name in ["unlisted", "nohash", "md5", "size", "demo-1.0.dist-info/RECORD.jws"] {
@@ -49,6 +54,8 @@ fn problems_are_named() {
     let rows = [
         ("a sound wheel", WheelFile::demo().file("demo.py", b"").file("demo.so", &elf(2, 183))),
         ("code for other machines", foreign),
+        ("code of devices, which is the same beside every processor", devices),
+        ("many files, of which three are named", many.file("5.so", &elf(1, 183))),
         ("code behind empty blocks", WheelFile::demo().entry(hidden)),
         ("the same name and version, spelt otherwise", demo("Name: Demo\nVersion: 1.0.0\n")),
         ("another name", demo("Name: demo-kit\nVersion: 1.0\n")),

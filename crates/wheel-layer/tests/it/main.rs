@@ -7,6 +7,7 @@ mod closure;
 mod hostile;
 mod installed;
 mod layers;
+mod linkage;
 mod shared;
 mod wheel_file;
 mod zip_file;

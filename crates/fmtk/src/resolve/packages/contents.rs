@@ -30,8 +30,13 @@ pub type Contents = (Vec<Wheel>, Option<(Package, Makeself)>);
 pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Result<Contents> {
     let mut problems = Problems::default();
     let (mut wheels, mut read_installer) = (Vec::new(), None);
-    for package in found {
-        if package.is_installer() {
+    // Machine code is unpacked to learn what it needs: of MindSpore and torch that takes half a second each.
+    let wheel = |package: &Package| {
+        (!package.is_installer()).then(|| WheelFacts::cached(store, &package.path, &package.sha256))
+    };
+    let read = side_by_side::map(&found, side_by_side::cores(), wheel);
+    for (package, read) in found.into_iter().zip(read) {
+        let Some(facts) = read else {
             match installer(store, &package.path, &package.sha256) {
                 Ok(read) => read_installer = Some((package, read)),
                 // Downloading again will not help.
@@ -42,8 +47,8 @@ pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Resu
                 ),
             }
             continue;
-        }
-        match WheelFacts::cached(store, &package.path, &package.sha256) {
+        };
+        match facts {
             Ok(facts) => wheels.push(Wheel { package, facts: Arc::new(facts) }),
             Err(WheelError::Store(error)) => return Err(error.into()),
             Err(error) => problems.push(report::one_line(&error), Some(again(&package, call))),

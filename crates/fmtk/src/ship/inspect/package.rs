@@ -26,9 +26,9 @@ pub fn wheel(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<(Row
     let facts = WheelFacts::read(file).input()?;
     let target = recipe.python.target();
     let is_allowed = |names: &BTreeSet<Distribution>| names.iter().any(|name| name.as_str() == facts.key());
-    let foreign = if is_allowed(&recipe.allow.elf) { Vec::new() } else { facts.foreign_code() };
+    let foreign = facts.foreign_code().filter(|_| !is_allowed(&recipe.allow.elf));
     let record = if is_allowed(&recipe.allow.wrong_record) { Vec::new() } else { facts.check_record() };
-    let problems = [facts.check(&target), record, foreign].concat();
+    let problems = [facts.check(&target), record, Vec::from_iter(foreign)].concat();
     let unpacked: u64 = facts.files.iter().map(|entry| entry.size).sum();
     let commands: Vec<&String> = facts.commands.iter().map(|one| &one.name).collect();
     let machines: BTreeSet<String> = facts.elf.iter().map(|(_, elf)| elf.to_string()).collect();
@@ -125,23 +125,26 @@ mod tests {
 
     use super::*;
     use crate::recipe::Overrides;
-    use wheel_fake::{FakeWheel, x86_64_library};
+    use elf_fake::{NPU, X86_64, library_for};
+    use wheel_fake::FakeWheel;
 
     #[test]
     fn a_wheel_shows_what_it_is_and_what_conflicts_with_the_recipe() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         let recipe = Recipe::parse("", "image.toml", folder.path(), Overrides::default()).unwrap();
-        let fake = FakeWheel::new("alpha").requires("beta>=2").file("alpha/fast.so", &x86_64_library());
+        let fake = FakeWheel::new("alpha").requires("beta>=2");
+        let fake = fake.file("alpha/fast.so", &library_for(X86_64)).file("alpha/kernel.o", &library_for(NPU));
         let (rows, json) = wheel(&fake.write(folder.path()).unwrap(), &recipe, &store).unwrap();
         expect![[r#"
             wheel    alpha 1.0
             file     alpha-1.0-py3-none-any.whl
-            sha256   a9263adb9b882d3e91edc75f8e08b378e23da6649850d6d64895dc4155fabde4
-            size     1.2 kB, 5 files, 611 B unpacked
+            sha256   f141556c827839e9b329b61c9a3d31e19a424c492405fb2edeb7dc75c0b198a4
+            size     1.5 kB, 6 files, 809 B unpacked
             requires beta>=2
+            code     1 file for 64-bit Ascend NPU
             code     1 file for 64-bit x86-64
-            problem  `alpha/fast.so` holds 64-bit x86-64 code, the target is aarch64
+            problem  code in 1 file is not for aarch64: `alpha/fast.so` (64-bit x86-64)
         "#]]
         .assert_eq(&super::super::text(rows));
         assert_eq!((&json["name"], &json["requires_dist"]), (&json!("alpha"), &json!(["beta>=2"])));
