@@ -51,6 +51,10 @@ fn every_page_is_listed_the_newest_first_with_digest_and_size() {
         "mindspore": "1.9.0",
         "cann": "none",
         "os": "euler_2.8.3",
+        "versions": {
+            "python": "3.9", "mindspore": "1.9.0", "cann": "none",
+            "os": "euler_2.8.3", "arch": "aarch64", "chip": "d910",
+        },
         "timestamp": "20221109000000",
         "created": "2022-11-09T00:00:00Z",
         "digest": fake.tag("o/fmtk-ma", NEW),

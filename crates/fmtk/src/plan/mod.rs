@@ -229,7 +229,7 @@ impl Plan {
     pub fn new(inputs: &Inputs<'_>) -> anyhow::Result<Self> {
         let Inputs { recipe, base, .. } = inputs;
         let mut problems = Problems::default();
-        let mut warnings = recipe.warnings();
+        let mut warnings = Vec::new();
         checks::base(inputs, &mut problems, &mut warnings);
         checks::wheels(inputs, &mut problems, &mut warnings);
         site::site(inputs, &mut problems, &mut warnings);
@@ -272,7 +272,7 @@ impl Plan {
         parents.extend(attrs);
         Ok(Self {
             repository: recipe.registry.repository.clone(),
-            tag: recipe.image_tag(&inputs.timestamp)?.to_tag(),
+            tag: recipe.image_tag(inputs.timestamp)?,
             timestamp: inputs.timestamp,
             oci: inputs.oci,
             base: PlannedBase {

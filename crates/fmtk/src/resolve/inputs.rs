@@ -70,7 +70,7 @@ pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> an
     let recipe = place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(&reference) })?;
     let (major, minor) = sample::PYTHON;
     if base.is_none() && recipe.python.version != (major, minor) {
-        let python = &recipe.versions.python;
+        let python = recipe.versions.get("python").unwrap_or_default();
         return Err(anyhow!(
             "the sample's base has Python {major}.{minor}, and `versions.python` is set to `{python}`"
         ))
@@ -108,7 +108,7 @@ pub fn packages(
     }
     let folder = folders.vendor.display();
     for file in unused {
-        let why = match file.ends_with(".run") && !recipe.versions.has_cann() {
+        let why = match file.ends_with(".run") && !recipe.versions.cann().is_some() {
             true => "is left out because `versions.cann` is `none`",
             false => "is for no kind in `[packages]` and is left out",
         };
