@@ -172,7 +172,7 @@ impl World {
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
-        let overrides = Overrides { set: &self.set, base: Some("oci:base") };
+        let overrides = Overrides { set: &self.set, base: Some("oci:base"), stack: None };
         let recipe = Recipe::parse(&self.recipe, "image.toml", self.folder.path(), overrides)?;
         let store = Store::open(&self.folder.path().join("store")).unwrap();
         let mut tar = self.tar.get_ref().clone();

@@ -14,9 +14,10 @@ use serde::{
 };
 use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value, de::from_document};
 
+use super::stacks::{self, MANUAL, Stack};
 use crate::terminal::{report::Problems, shell};
 
-/// Every key that has a default.
+/// Every key that has the same default in all stacks.
 const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Typing errors in a word; more is another word.
@@ -29,6 +30,7 @@ pub struct Document {
     file: String,
     /// Where relative paths of the file begin.
     folder: PathBuf,
+    stack: &'static Stack,
     text: String,
     /// Where each argument begins in the text, and the argument as messages name it.
     arguments: Vec<(usize, String)>,
@@ -48,6 +50,7 @@ impl Document {
         let mut document = Self {
             file: file.to_owned(),
             folder: folder.to_owned(),
+            stack: MANUAL,
             text: String::new(),
             arguments: Vec::new(),
             defaults: Table::new(),
@@ -83,6 +86,35 @@ impl Document {
             table.remove("base");
         }
         self.put(format!("--base {base}"), &format!("base.reference = {}", Value::from(base)));
+    }
+
+    /// Puts `--stack` over the file's `stack`.
+    pub fn set_stack(&mut self, name: &str) {
+        self.put(format!("--stack {name}"), &format!("stack = {}", Value::from(name)));
+    }
+
+    /// Lays the stack that is named, else the manual's, over the other defaults.
+    pub fn lay_stack(&mut self) {
+        if let Some(named) = self.written.get("stack") {
+            let span = named.span().unwrap_or_default();
+            let found = named.as_str().map(|name| (name, stacks::find(name)));
+            match found.map(|(name, found)| (name.to_owned(), found)) {
+                Some((_, Ok(stack))) => self.stack = stack,
+                Some((name, Err(hint))) => self.fault_with(span, format!("no stack `{name}`"), Some(hint)),
+                None => self.fault_with(span, "must be the name of a stack", None),
+            }
+            self.written.as_table_mut().map(|table| table.remove("stack"));
+        }
+        self.arguments.push((self.text.len(), format!("stack {}", self.stack.name)));
+        // A file of this crate, as the tests show.
+        if let Ok(keys) = self.append(self.stack.toml) {
+            merge(&mut self.defaults, &keys);
+        }
+    }
+
+    /// The stack that lies under what is written.
+    pub fn stack(&self) -> &'static Stack {
+        self.stack
     }
 
     /// Puts the TOML of an argument over the file; false where it is not TOML.

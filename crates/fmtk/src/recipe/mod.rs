@@ -14,6 +14,7 @@ mod layout;
 mod packages;
 mod paths;
 mod settings;
+pub mod stacks;
 mod versions;
 
 #[cfg(test)]
@@ -31,7 +32,6 @@ use image_name::{Digest, NameError, Tag, TagTemplate, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
 
-use self::document::{Document, OrFalse, Section, is_typo};
 pub use self::{
     amounts::Glibc,
     base::Base,
@@ -45,11 +45,18 @@ pub use self::{
     settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts, User},
     versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, title},
 };
+use self::{
+    document::{Document, OrFalse, Section, is_typo},
+    stacks::Stack,
+};
 use crate::terminal::report::WithHint;
 
 /// What the image is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recipe {
+    /// The stack that it lies on. Default: `manual`.
+    #[serde(skip)]
+    pub stack: &'static Stack,
     /// User that jobs run as. Default: `ma-user`.
     pub user: User,
     /// Folder that jobs begin in. Default: `/home/ma-user`.
@@ -111,6 +118,8 @@ pub struct Overrides<'a> {
     pub set: &'a [String],
     /// `--base`: it takes the place of the file's base and of its digest.
     pub base: Option<&'a str>,
+    /// `--stack`: it takes the place of the file's stack.
+    pub stack: Option<&'a str>,
 }
 
 impl Recipe {
@@ -137,6 +146,10 @@ impl Recipe {
         if let Some(base) = overrides.base {
             document.set_base(base);
         }
+        if let Some(stack) = overrides.stack {
+            document.set_stack(stack);
+        }
+        document.lay_stack();
         let written: Option<Written> = document.read();
         let recipe = written.map(|written| written.finish(&mut document));
         document.into_result()?;
@@ -212,6 +225,7 @@ impl Written {
             document.problem(error, Some("shorten a part in `[versions]`, or `tag`".to_owned()));
         }
         Recipe {
+            stack: document.stack(),
             user: self.user,
             workdir: self.workdir,
             scripts,

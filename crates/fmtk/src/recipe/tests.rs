@@ -10,7 +10,7 @@ use image_name::ImageRef;
 
 fn parse(text: &str, set: &[&str], base: Option<&str>) -> anyhow::Result<Recipe> {
     let set: Vec<String> = set.iter().map(|argument| (*argument).to_owned()).collect();
-    Recipe::parse(text, "image.toml", Path::new("/project"), Overrides { set: &set, base })
+    Recipe::parse(text, "image.toml", Path::new("/project"), Overrides { set: &set, base, stack: None })
 }
 
 fn default() -> Recipe {

@@ -87,6 +87,20 @@ impl Versions {
         self.0.get(key).map(TagPart::as_str)
     }
 
+    /// What there is, for people: `Python 3.9`.
+    pub fn in_words(&self) -> Vec<String> {
+        let word = |(key, value): (&str, &str)| {
+            if PLATFORM.contains(&key) { value.to_owned() } else { format!("{} {value}", title(key)) }
+        };
+        self.in_order().map(word).collect()
+    }
+
+    /// Keys and values, those that fmtk knows first.
+    fn in_order(&self) -> impl Iterator<Item = (&str, &str)> {
+        let known = KEYS.into_iter().filter_map(|key| Some((key, self.get(key)?)));
+        known.chain(self.iter().filter(|(key, _)| !KEYS.contains(key)))
+    }
+
     /// Keys and values, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
@@ -126,8 +140,7 @@ impl Versions {
 
 impl Serialize for Versions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let known = KEYS.into_iter().filter_map(|key| Some((key, self.get(key)?)));
-        serializer.collect_map(known.chain(self.iter().filter(|(key, _)| !KEYS.contains(key))))
+        serializer.collect_map(self.in_order())
     }
 }
 

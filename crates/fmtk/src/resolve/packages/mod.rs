@@ -9,7 +9,9 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env,
+    ffi::OsStr,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -80,13 +82,12 @@ pub struct Folders {
 
 impl Folders {
     /// Those of this recipe below the package folder: the wheels of `torch.toml` are in `pypi/torch`, so that recipes
-    /// do not replace each other's; those of `image.toml`, which most have alone, in `pypi`.
-    pub fn of(vendor: PathBuf, recipe: Option<&Path>) -> Self {
-        let pypi = vendor.join(PYPI);
-        let pypi = match recipe.and_then(Path::file_stem) {
-            Some(name) if name != "image" => pypi.join(name),
-            _ => pypi,
-        };
+    /// do not replace each other's; those of `image.toml`, which most have alone, in `pypi`. A stack that an argument
+    /// names has a folder in that.
+    pub fn of(vendor: PathBuf, recipe: Option<&Path>, stack: Option<&str>) -> Self {
+        let name = recipe.and_then(Path::file_stem).filter(|name| *name != "image");
+        let mut pypi = vendor.join(PYPI);
+        pypi.extend(name.into_iter().chain(stack.map(OsStr::new)));
         Self { vendor, pypi }
     }
 }
