@@ -188,6 +188,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     for warning in &plan.warnings {
         progress.warning(warning);
     }
+    plan.notes.iter().for_each(|note| progress.line(&format!("note: {note}")));
     if args.dry_run {
         return args.format.print(|| plan.to_string(), &plan);
     }

@@ -84,27 +84,30 @@ fn elsewhere<'a>(inputs: &Inputs<'_>, index: &'a BaseIndex, names: &[&str]) -> V
     meant.filter(|one| is_found(&one.location)).collect()
 }
 
-/// Folders tell which CANN it is: `/usr/local/Ascend/ascend-toolkit/5.1.RC2`, beside `latest`.
+/// Folders tell which CANN it is: `/usr/local/Ascend/ascend-toolkit/5.1.RC2`, beside `latest`, and from 8.5 on
+/// `/usr/local/Ascend/cann-8.5.0`.
 fn cann(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     let Some(wanted) = inputs.recipe.versions.cann().filter(|_| inputs.cann.is_none()) else { return };
     let base = &inputs.recipe.base.reference;
     let parts = CANN.map(|part| index.real_path(&format!("{ASCEND}/{part}")));
-    if !parts.iter().any(|part| index.dirs.contains_key(part)) {
+    let mut found: Vec<&str> = names_in(index, ASCEND).filter_map(|name| name.strip_prefix("cann-")).collect();
+    if found.is_empty() && !parts.iter().any(|part| index.dirs.contains_key(part)) {
         warnings.push(format!(
             "the tag would say CANN `{wanted}`, and neither the base `{base}` nor an installer has any CANN; \
              `--set versions.cann=none` says so in the tag"
         ));
         return;
     }
-    let found: Vec<&str> = parts.iter().flat_map(|part| versions_in(index, part)).collect();
+    let is_version = |name: &&str| name.starts_with(|first: char| first.is_ascii_digit());
+    found.extend(parts.iter().flat_map(|part| names_in(index, part)).filter(is_version));
     if !found.is_empty() && !found.contains(&wanted) {
         warnings.push(format!("the tag would say CANN `{wanted}`, and the base `{base}` has `{}`", found.join("`, `")));
     }
 }
 
-/// The folders right below this one that are named for a version.
-fn versions_in<'a>(index: &'a BaseIndex, folder: &str) -> impl Iterator<Item = &'a str> {
+/// The folders right below this one.
+fn names_in<'a>(index: &'a BaseIndex, folder: &str) -> impl Iterator<Item = &'a str> {
     let below = format!("{folder}/");
     let names = index.dirs.range(below.clone()..).map_while(move |(path, _)| path.strip_prefix(&below));
-    names.filter(|name| !name.contains('/') && name.starts_with(|first: char| first.is_ascii_digit()))
+    names.filter(|name| !name.contains('/'))
 }

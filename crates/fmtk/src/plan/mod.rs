@@ -7,6 +7,7 @@ mod access;
 mod cann;
 mod checks;
 mod claims;
+mod compatibility;
 mod config;
 mod folders;
 mod front;
@@ -96,6 +97,8 @@ pub struct Plan {
     pub max_layer: u64,
     /// What the user should know before it is built.
     pub warnings: Vec<String>,
+    /// What is not known, and may be right.
+    pub notes: Vec<String>,
 }
 
 /// The base of a plan.
@@ -234,6 +237,8 @@ impl Plan {
         checks::wheels(inputs, &mut problems, &mut warnings);
         site::site(inputs, &mut problems, &mut warnings);
         claims::claims(inputs, &mut problems, &mut warnings);
+        let mut notes = Vec::new();
+        compatibility::compatibility(inputs, &mut problems, &mut warnings, &mut notes)?;
 
         let whiteouts = layers::whiteouts(inputs, &mut problems);
         let removed = whiteouts.as_ref().map_or(&[][..], PlannedLayer::removes);
@@ -289,6 +294,7 @@ impl Plan {
             parents,
             max_layer,
             warnings,
+            notes,
         })
     }
 }

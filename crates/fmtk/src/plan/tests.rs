@@ -211,7 +211,8 @@ impl World {
         let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
         let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));
         let warnings = plan.warnings.iter().map(|warning| format!("warning: {warning}\n"));
-        layers.map(|line| without_digest(line) + "\n").chain(removed).chain(warnings).collect()
+        let notes = plan.notes.iter().map(|note| format!("note: {note}\n"));
+        layers.map(|line| without_digest(line) + "\n").chain(removed).chain(warnings).chain(notes).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 mod amounts;
 mod base;
 mod cann;
+mod compatibility;
 mod distribution;
 mod document;
 mod environment;
@@ -36,6 +37,7 @@ pub use self::{
     amounts::Glibc,
     base::Base,
     cann::{Cann, Matcher},
+    compatibility::{Compatibility, Row},
     distribution::{Distribution, Requirement},
     environment::{Environment, doubts as environment_doubts, resolve as resolve_environment},
     files::OwnFile,

@@ -142,9 +142,9 @@ mod tests {
         let all = [said("", Some("torch-2.8")), said("\nstack = \"pytorch\"", None), said("stack = 1", None)];
         expect![[r#"
             error: `--stack torch-2.8`: `stack`: no stack `torch-2.8`
-            hint: did you mean `torch-2.7`? There are `manual`, `mindspore-2.7`, `mindspore-2.10`, `torch-2.7`, `torch-2.10`
+            hint: did you mean `torch-2.7`? there are `manual`, `mindspore-2.7`, `mindspore-2.10`, `torch-2.7`, `torch-2.10`
             error: `image.toml` line 2: `stack`: no stack `pytorch`
-            hint: There are `manual`, `mindspore-2.7`, `mindspore-2.10`, `torch-2.7`, `torch-2.10`
+            hint: there are `manual`, `mindspore-2.7`, `mindspore-2.10`, `torch-2.7`, `torch-2.10`
             error: `image.toml` line 1: `stack`: must be the name of a stack
         "#]].assert_eq(&all.concat());
     }
