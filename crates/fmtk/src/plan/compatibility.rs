@@ -51,7 +51,10 @@ pub(super) fn compatibility(
             true => String::new(),
             false => format!("to fit the rest, give {}; ", fitting.join(" or ")),
         };
-        problems.push(message, Some(format!("{change}if the combination works for you, put \"{key}\" into `allow.versions`")));
+        problems.push(
+            message,
+            Some(format!("{change}if the combination works for you, put \"{key}\" into `allow.versions`")),
+        );
     }
     Ok(())
 }

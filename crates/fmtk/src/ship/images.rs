@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::{
     options::Format,
+    recipe::{Recipe, stacks::STACKS},
     resolve::connect,
     ship::target::TargetArgs,
     terminal::{
@@ -42,7 +43,7 @@ pub fn run(args: &ImagesArgs, progress: &Progress) -> anyhow::Result<()> {
     let tags = registry.tags(&path).map_err(hinted);
     let tags = tags.with_context(|| format!("failed to list the images of `{org}` on `{host}`"))?;
     // A request a tag.
-    let images = side_by_side::map(&newest_first(tags, &recipe.tag), AT_ONCE, |(tag, parsed)| {
+    let images = side_by_side::map(&newest_first(tags, &templates(&recipe)?), AT_ONCE, |(tag, parsed)| {
         listed(&registry, &path, tag, parsed)
     });
     let document: Vec<_> = images.iter().map(|image| image.json(&path)).collect();
@@ -115,10 +116,16 @@ fn table(path: &RepoPath, images: &[Listed]) -> String {
     lines.iter().map(text).collect()
 }
 
+/// The recipe's, and those of the stacks: an organisation has images of several in one repository.
+fn templates(recipe: &Recipe) -> anyhow::Result<Vec<TagTemplate>> {
+    let of_stacks = STACKS.iter().map(|stack| Ok(stack.recipe()?.tag));
+    [Ok(recipe.tag.clone())].into_iter().chain(of_stacks).collect()
+}
+
 /// Our own tags by their timestamps, the newest first; then the others, by name.
-fn newest_first(tags: Vec<Tag>, template: &TagTemplate) -> Vec<(Tag, Option<ReadTag>)> {
+fn newest_first(tags: Vec<Tag>, templates: &[TagTemplate]) -> Vec<(Tag, Option<ReadTag>)> {
     let parse = |tag: Tag| {
-        let parsed = template.read_tag(tag.as_str()).ok();
+        let parsed = templates.iter().find_map(|template| template.read_tag(tag.as_str()).ok());
         (tag, parsed)
     };
     let mut tags: Vec<_> = tags.into_iter().map(parse).collect();
