@@ -15,13 +15,10 @@ use serde::{
 use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value, de::from_document};
 
 use super::stacks::{self, MANUAL, Stack};
-use crate::terminal::{report::Problems, shell};
+use crate::terminal::{hints::is_typo, report::Problems, shell};
 
 /// Every key that has the same default in all stacks.
 const DEFAULTS: &str = include_str!("defaults.toml");
-
-/// Typing errors in a word; more is another word.
-const TYPOS: usize = 2;
 
 /// What is written, and every problem found in it so far.
 #[derive(Debug)]
@@ -376,11 +373,6 @@ fn remove(root: &mut Item, path: &[Step]) {
         (Step::Index(index), Some(parent)) => drop(parent.as_array_mut().map(|array| array.remove(*index))),
         (_, None) => {}
     }
-}
-
-/// Whether a word is this one, but for typing errors: of short words one error makes another.
-pub fn is_typo(known: &str, word: &str) -> bool {
-    strsim::damerau_levenshtein(known, word) <= TYPOS.min((known.len() / 3).max(1))
 }
 
 /// Text, or `false` for a default that is not wanted.

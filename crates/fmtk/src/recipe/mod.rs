@@ -48,10 +48,10 @@ pub use self::{
     versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, title},
 };
 use self::{
-    document::{Document, OrFalse, Section, is_typo},
+    document::{Document, OrFalse, Section},
     stacks::Stack,
 };
-use crate::terminal::report::WithHint;
+use crate::terminal::{hints::is_typo, report::WithHint};
 
 /// What the image is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,10 +5,13 @@ use std::path::Path;
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::{Overrides, Recipe, document::is_typo};
+use super::{Overrides, Recipe};
 use crate::{
     options::Format,
-    terminal::report::{self, WithHint},
+    terminal::{
+        hints::is_typo,
+        report::{self, WithHint},
+    },
 };
 
 /// A stack by its name.

@@ -9,9 +9,10 @@ use wheel_layer::Target;
 
 use super::{
     amounts::{Glibc, number},
-    document::{Document, OrFalse, is_typo},
+    document::{Document, OrFalse},
     paths::ImagePath,
 };
+use crate::terminal::hints::is_typo;
 
 /// Versions and platform by their keys: parts of the tag, of requirements and of the names of packages.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -117,7 +117,7 @@ pub fn packages(
     }
     let folder = folders.vendor.display();
     for file in unused {
-        let why = match file.ends_with(".run") && !recipe.versions.cann().is_some() {
+        let why = match file.ends_with(".run") && recipe.versions.cann().is_none() {
             true => "is left out because `versions.cann` is `none`",
             false => "is for no kind in `[packages]` and is left out",
         };
