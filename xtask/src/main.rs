@@ -21,6 +21,7 @@ use clap::{
 use fmtk::{
     host::{doctor, login, setup},
     pipeline,
+    recipe::stacks,
     resolve::{place, prepare},
     ship::{images, inspect, push},
     terminal::{interrupt, progress::Progress, report},
@@ -51,6 +52,8 @@ enum Command {
     Fetch(prepare::FetchArgs),
     /// Pin the packages and the base by digest in `image.lock`
     Lock(prepare::LockArgs),
+    /// List the stacks that a recipe can lie on, or print one
+    Stacks(stacks::StacksArgs),
     /// Show an image, a wheel or CANN's installer
     Inspect(inspect::InspectArgs),
     /// List the images of an organisation in the registry, newest first
@@ -147,6 +150,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Push(args) => push::run(args, &store()?, &progress),
         Command::Fetch(args) => prepare::fetch(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Lock(args) => prepare::lock(args, &(&args.recipe).into(), &store()?, &progress),
+        Command::Stacks(args) => stacks::run(args),
         Command::Inspect(args) => inspect::run(args, &store()?, &progress),
         Command::Images(args) => images::run(args, &progress),
         Command::Login(args) => login::run(args, &store()?, &progress),

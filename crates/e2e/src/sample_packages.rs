@@ -1,4 +1,4 @@
-//! Renews the pinned list of packages from a release of Debian: what the roots depend on, as apt would choose it.
+//! Renews the pinned lists of packages from releases of Debian: what the roots depend on, as apt would choose it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use debian_package::XzReader;
 use fmtk::{
     resolve::place,
-    sample::{self, Package, PackageSet},
+    sample::{self, Package, PackageSet, SampleBase},
     terminal::{
         progress::{self, Progress},
         report::{self, WithHint},
@@ -38,9 +38,12 @@ const HEAD: &str = "\
 # depend on in `suite`; change those two and run it again.
 ";
 
-/// Writes the list anew; with `check` only asks whether it is still what the release says.
+/// Writes the lists anew; with `check` only asks whether they are still what the releases say.
 pub fn run(check: bool, progress: &Progress) -> anyhow::Result<()> {
-    let old = PackageSet::pinned()?;
+    SampleBase::ALL.into_iter().try_for_each(|base| renew(base.packages()?, check, progress))
+}
+
+fn renew(old: PackageSet, check: bool, progress: &Progress) -> anyhow::Result<()> {
     let [mirror, _] = sample::servers()?;
     progress.line(&format!("reading the index of Debian {} from {mirror}", old.suite));
     let index = index(&mirror, &old.suite)?;
@@ -48,18 +51,18 @@ pub fn run(check: bool, progress: &Progress) -> anyhow::Result<()> {
     let new = PackageSet { packages, ..old.clone() };
     let (count, size) = (progress::count(new.packages.len(), "package"), progress::bytes(new.size()));
     if new == old {
-        progress.line(&format!("the list is up to date: {count}, {size}"));
+        progress.line(&format!("the list of `{}` is up to date: {count}, {size}", new.suite));
         return Ok(());
     }
     ensure!(!check, "the list of the sample's packages is not what {mirror} has: run `cargo xtask sample-packages`");
-    let path = file();
+    let path = file(&new.suite);
     fs::write(&path, render(&new)?).with_context(|| format!("failed to write `{}`", path.display()))?;
     progress.line(&format!("wrote `{}`: {count}, {size}", path.display()));
     Ok(())
 }
 
-fn file() -> PathBuf {
-    place::workspace().join("crates/fmtk/src/sample/packages.toml")
+fn file(suite: &str) -> PathBuf {
+    place::workspace().join(format!("crates/fmtk/src/sample/{suite}.toml"))
 }
 
 /// The list as it stands in the sources: a line a package.

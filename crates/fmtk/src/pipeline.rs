@@ -138,7 +138,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     let (found, mut opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
     let ((((wheels, installer), mut pinned), files), of_scripts) = found;
     if !args.recipe.sample {
-        let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref()))?;
+        let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?;
         pinned.extend(of_scripts);
         for note in lock::verify(lock.as_ref(), &recipe, &pinned, &opened.base.manifest_digest, call)? {
             progress.line(&format!("note: {note}"));
@@ -188,6 +188,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     for warning in &plan.warnings {
         progress.warning(warning);
     }
+    plan.notes.iter().for_each(|note| progress.line(&format!("note: {note}")));
     if args.dry_run {
         return args.format.print(|| plan.to_string(), &plan);
     }
@@ -230,7 +231,7 @@ fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) 
     if !record.arguments.is_empty() {
         same.push_str(&format!(" {}", record.timestamp));
     }
-    same.push_str(&args.recipe.named_recipe());
+    same.push_str(&args.recipe.named_file());
     same.push_str(&place::store_flag(store));
     let has_org = recipe.registry.org.is_some() || env::var_os("org_name").is_some();
     let org = if has_org { "" } else { " --org ORG" };

@@ -213,8 +213,9 @@ impl BuildRecord {
 
     /// What to do where the store has lost some of it.
     pub fn again(&self) -> String {
+        let arguments = if self.arguments.is_empty() { String::new() } else { format!("{} ", self.arguments) };
         format!(
-            "build the image again: `cargo xtask image --timestamp {}`, with all else as it was built",
+            "build the image again: `cargo xtask image {arguments}--timestamp {}`, with all else as it was built",
             self.timestamp
         )
     }

@@ -12,7 +12,7 @@ pub(crate) struct Broken {
     /// Worded to follow "must".
     rule: String,
     at: usize,
-    part: Option<&'static str>,
+    part: Option<String>,
 }
 
 impl Broken {
@@ -21,8 +21,13 @@ impl Broken {
     }
 
     /// The same rule where the text is a part of another, after `offset` bytes of others.
-    pub fn in_part(self, part: &'static str, offset: usize) -> Self {
-        Self { at: self.at + offset, part: Some(part), ..self }
+    pub fn in_part(self, part: &str, offset: usize) -> Self {
+        Self { part: Some(part.to_owned()), ..self.later(offset) }
+    }
+
+    /// The same rule after `offset` more bytes.
+    pub fn later(self, offset: usize) -> Self {
+        Self { at: self.at + offset, ..self }
     }
 
     pub fn of(self, what: &'static str, text: &str) -> NameError {

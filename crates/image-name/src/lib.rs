@@ -4,18 +4,18 @@ mod digest;
 mod error;
 mod host;
 mod image_ref;
-mod image_tag;
 mod names;
 mod reference;
+mod tag_template;
 mod timestamp;
 
 pub use digest::Digest;
 pub use error::NameError;
 pub use host::Host;
 pub use image_ref::{ImageRef, ImageRefError};
-pub use image_tag::ImageTag;
-pub use names::{OrgName, Platform, RepoPath, Repository, Tag, Version};
+pub use names::{OrgName, RepoPath, Repository, Tag};
 pub use reference::Reference;
+pub use tag_template::{ReadTag, TagPart, TagTemplate};
 pub use timestamp::Timestamp;
 
 /// What a job's `app_config.yaml` has under `user_image_url`: `{org}/{repository}:{tag}`, without a registry host.

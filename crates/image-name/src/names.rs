@@ -87,8 +87,7 @@ name! {
     /// A tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (OCI distribution spec, "Pulling manifests").
     Tag, "tag", |text: &str| {
         length(text, TAG_LENGTH)?;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        characters(text, "a-z, A-Z, 0-9, `_`, `.` and `-`", allowed)?;
+        of_a_tag(text)?;
         match text.starts_with(['.', '-']) {
             true => Err(Broken::new("start with a letter, a digit or `_`", 0)),
             false => Ok(()),
@@ -103,18 +102,6 @@ impl Tag {
     }
 }
 
-name! {
-    /// A version as the image tag has it, `5.1.RC2`: letters and digits, in groups joined by single dots; no `_`, `-` or
-    /// `+`, which separate the parts of the image tag or may not stand in one.
-    Version, "version", |text| groups(text, &['.'], "letters, digits and `.`")
-}
-
-name! {
-    /// What the image is made for, as its tag has it, an operating system, architecture or chip: letters and digits, in
-    /// groups joined by single `.` or `_`.
-    Platform, "platform", |text| groups(text, &['.', '_'], "letters, digits, `.` and `_`")
-}
-
 /// One component of a repository's path: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` (OCI distribution spec, "Pulling
 /// manifests").
 fn component(text: &str, max: usize) -> Result<(), Broken> {
@@ -124,7 +111,14 @@ fn component(text: &str, max: usize) -> Result<(), Broken> {
     separators(text, &['.', '_', '-'], "a-z or 0-9", rule, |run| run == "__" || !run.contains(['.', '_']))
 }
 
-fn groups(text: &str, between: &[char], allowed: &'static str) -> Result<(), Broken> {
+/// Every character is one that a tag may have behind its first.
+pub(crate) fn of_a_tag(text: &str) -> Result<(), Broken> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    characters(text, "a-z, A-Z, 0-9, `_`, `.` and `-`", allowed)
+}
+
+/// 1–64 characters, letters and digits in groups joined by single separators.
+pub(crate) fn groups(text: &str, between: &[char], allowed: &'static str) -> Result<(), Broken> {
     length(text, 64)?;
     characters(text, allowed, |c| c.is_ascii_alphanumeric() || between.contains(&c))?;
     separators(text, between, "a letter or digit", "have no two separators side by side", |_| false)

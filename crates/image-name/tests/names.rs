@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use expect_test::expect_file;
-use image_name::{Digest, Host, ImageTag, NameError, OrgName, Platform, Reference, RepoPath, Repository, Tag};
-use image_name::{Timestamp, Version, user_image_url};
+use image_name::{Digest, Host, NameError, OrgName, Reference, RepoPath, Repository, Tag, TagPart, TagTemplate};
+use image_name::{Timestamp, user_image_url};
 use proptest::{option, prelude::*};
 
 /// Parses, prints, and passes through serde.
@@ -34,7 +34,18 @@ fn printed<T: FromStr<Err = NameError> + ToString>(text: &str) -> Result<String,
     text.parse().map(|name: T| name.to_string())
 }
 
-const KINDS: [(&str, Printed); 11] = [
+fn part(key: &str, text: &str) -> Result<String, NameError> {
+    TagPart::new(key, text).map(|part| part.to_string())
+}
+
+/// Reads a tag by the default template, and makes it again.
+fn image_tag(text: &str) -> Result<String, NameError> {
+    let template = TagTemplate::default();
+    let read = template.read_tag(text)?;
+    template.render(&read.values, read.timestamp).map(|tag| tag.to_string())
+}
+
+const KINDS: [(&str, Printed); 12] = [
     ("OrgName", printed::<OrgName>),
     ("Repository", printed::<Repository>),
     ("RepoPath", printed::<RepoPath>),
@@ -43,9 +54,10 @@ const KINDS: [(&str, Printed); 11] = [
     ("Reference", printed::<Reference>),
     ("Digest", printed::<Digest>),
     ("Timestamp", printed::<Timestamp>),
-    ("Version", printed::<Version>),
-    ("Platform", printed::<Platform>),
-    ("ImageTag", printed::<ImageTag>),
+    ("Version", |text| part("cann", text)),
+    ("Platform", |text| part("os", text)),
+    ("ImageTag", image_tag),
+    ("TagTemplate", printed::<TagTemplate>),
 ];
 
 const COMPONENT: &str = "[a-z0-9]{1,8}((\\.|_|__|-{1,3})[a-z0-9]{1,8}){0,3}";
@@ -65,13 +77,20 @@ fn timestamp() -> impl Strategy<Value = Timestamp> {
     })
 }
 
-fn image_tag() -> impl Strategy<Value = ImageTag> {
-    let versions = (VERSION, VERSION, VERSION);
-    (versions, (PLATFORM, PLATFORM, PLATFORM), timestamp()).prop_filter_map("too long", |(v, p, time)| {
-        let version = |text: &str| text.parse::<Version>().unwrap();
-        let platform = |text: &str| text.parse::<Platform>().unwrap();
-        let versions = (version(&v.0), version(&v.1), version(&v.2));
-        ImageTag::new(versions.0, versions.1, versions.2, platform(&p.0), platform(&p.1), platform(&p.2), time).ok()
+/// A template, and values for its placeholders.
+fn template() -> impl Strategy<Value = (TagTemplate, BTreeMap<String, TagPart>)> {
+    let version = ("[a-z]{0,3}-?[a-z_]{1,3}", "x[a-z]{1,3}", VERSION, "[-_]");
+    let platform = ("[a-z]{0,3}", prop_oneof!["os", "arch", "chip"], PLATFORM, "-");
+    let versions = proptest::collection::vec(version, 0..3);
+    (option::of(platform), versions, 0..4usize).prop_filter_map("two of one name", |(platform, versions, at)| {
+        let (mut pieces, mut values) = (Vec::new(), BTreeMap::new());
+        for (before, key, value, after) in platform.into_iter().chain(versions) {
+            values.insert(key.clone(), TagPart::new(&key, &value).unwrap());
+            pieces.push(format!("{before}{{{key}}}{after}"));
+        }
+        pieces.insert(at.min(pieces.len()), "{timestamp}-".to_owned());
+        let text = pieces.concat();
+        Some((text.strip_prefix('-').unwrap_or(&text).parse().ok()?, values))
     })
 }
 
@@ -100,8 +119,8 @@ proptest! {
         prop_assert_eq!(back::<RepoPath>(of_both.as_str()), of_both);
         back::<RepoPath>(&path);
         back::<Host>(&host);
-        back::<Version>(&version);
-        back::<Platform>(&platform);
+        prop_assert_eq!(part("torch", &version).unwrap(), version);
+        prop_assert_eq!(part("chip", &platform).unwrap(), platform);
         prop_assert_eq!(*back::<Digest>(&Digest::from_bytes(bytes).to_string()).as_bytes(), bytes);
     }
 
@@ -122,11 +141,12 @@ proptest! {
     }
 
     #[test]
-    fn image_tags(tag in image_tag()) {
-        let text = tag.to_string();
-        prop_assert_eq!(&back::<ImageTag>(&text), &tag);
-        // An image's tag is a tag, always.
-        prop_assert_eq!(tag.to_tag(), text.parse::<Tag>().unwrap());
+    fn a_template_reads_back_what_it_makes((template, values) in template(), time in timestamp()) {
+        back::<TagTemplate>(&template.to_string());
+        let tag = template.render(&values, time).unwrap();
+        prop_assert_eq!(tag.as_str().parse::<Tag>().unwrap(), tag.clone());
+        let read = template.read_tag(tag.as_str()).unwrap();
+        prop_assert_eq!((read.values, read.timestamp), (values, time));
     }
 
     #[test]
@@ -153,11 +173,14 @@ proptest! {
 #[test]
 fn the_image_of_the_manual() {
     let text = "py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325";
-    let tag: ImageTag = back(text);
-    assert_eq!([&tag.python, &tag.mindspore, &tag.cann].map(Version::as_str), ["3.9", "1.8.1", "5.1.RC2"]);
-    assert_eq!([&tag.os, &tag.arch, &tag.chip].map(Platform::as_str), ["euler_2.8.3", "aarch64", "d910"]);
-    assert_eq!(tag.timestamp.rfc3339(), "2022-10-28T18:13:25Z");
-    let url = user_image_url(&"mindxsdk".parse().unwrap(), &"fmtk-ma".parse().unwrap(), &tag.to_tag());
+    let template = TagTemplate::default();
+    let read = template.read_tag(text).unwrap();
+    let value = |key: &str| read.values[key].as_str();
+    assert_eq!(["python", "mindspore", "cann"].map(value), ["3.9", "1.8.1", "5.1.RC2"]);
+    assert_eq!(["os", "arch", "chip"].map(value), ["euler_2.8.3", "aarch64", "d910"]);
+    assert_eq!(read.timestamp.rfc3339(), "2022-10-28T18:13:25Z");
+    let tag = template.render(&read.values, read.timestamp).unwrap();
+    let url = user_image_url(&"mindxsdk".parse().unwrap(), &"fmtk-ma".parse().unwrap(), &tag);
     assert_eq!(url, format!("mindxsdk/fmtk-ma:{text}"));
 }
 
@@ -207,7 +230,7 @@ fn expanded(text: &str) -> String {
     else {
         return text.to_owned();
     };
-    let (part, times) = times.split_once('*').unwrap();
+    let Some((part, times)) = times.split_once('*') else { return text.to_owned() };
     [before, &part.repeat(times.parse().unwrap()), after].concat()
 }
 
@@ -232,14 +255,29 @@ fn a_text_that_is_no_name_is_told_the_rule_and_the_character() {
 }
 
 #[test]
-fn a_tag_of_too_long_parts_is_refused() {
-    let version = |length: usize| "1".repeat(length).parse::<Version>().unwrap();
-    let platform = || "a".parse::<Platform>().unwrap();
+fn the_image_of_the_platform() {
+    let template: TagTemplate =
+        back("pytorch_{torch}-cann_{cann}-py_{python}-hce_{hce}-{arch}-{chip}-{timestamp}-{commit}");
+    let keys: Vec<&str> = template.keys().collect();
+    assert_eq!(keys, ["torch", "cann", "python", "hce", "arch", "chip", "commit"]);
+    let tag = "pytorch_2.7.1-cann_8.3.rc1-py_3.11-hce_2.0.2509-aarch64-snt9b-20251205091605-e41006e";
+    let read = template.read_tag(tag).unwrap();
+    let values: Vec<&str> = keys.iter().map(|key| read.values[*key].as_str()).collect();
+    assert_eq!(values, ["2.7.1", "8.3.rc1", "3.11", "2.0.2509", "aarch64", "snt9b", "e41006e"]);
+    assert_eq!(template.render(&read.values, read.timestamp).unwrap().as_str(), tag);
+}
+
+#[test]
+fn a_tag_of_too_long_parts_is_refused_and_so_is_one_without_a_value() {
+    let template: TagTemplate = "{a}-{b}-{timestamp}".parse().unwrap();
     let time = Timestamp::new(2022, 10, 28, 18, 13, 25).unwrap();
-    let make =
-        |length| ImageTag::new(version(length), version(31), version(1), platform(), platform(), platform(), time);
-    assert_eq!(make(62).unwrap().to_tag().as_str().len(), 128);
-    assert!(make(63).unwrap_err().to_string().ends_with("must have at most 128 characters (character 129, `5`)"));
+    let part = |length| TagPart::new("a", &"1".repeat(length)).unwrap();
+    let make = |length| template.render(&[("a".to_owned(), part(64)), ("b".to_owned(), part(length))].into(), time);
+    assert_eq!(make(48).unwrap().as_str().len(), 128);
+    let said = make(51).unwrap_err().to_string();
+    assert!(said.ends_with("must have at most 128 characters, not 131 (character 129, `3`)"), "{said}");
+    let said = template.render(&[("a".to_owned(), part(1))].into(), time).unwrap_err().to_string();
+    assert_eq!(said, "tag template `{a}-{b}-{timestamp}` must have a value for `b` (character 5, `{`)");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::program::{program, run};
 
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const OLD: &str = "py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325";
+const TORCH: &str = "pytorch_2.7.1-cann_8.3.RC1-py_3.11-ubuntu_22.04-aarch64-d910b-20221031000000";
 const NEW: &str = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000";
 
 fn images(host: &str, flags: &[&str]) -> String {
@@ -31,16 +32,17 @@ fn manifest(size: u64) -> Vec<u8> {
 #[test]
 fn every_page_is_listed_the_newest_first_with_digest_and_size() {
     let fake = FakeRegistry::with(Options { page: 2, ..Options::default() });
-    for (tag, size) in [(OLD, 1_000), (NEW, 250_000_000), ("base", 7)] {
+    for (tag, size) in [(OLD, 1_000), (TORCH, 7), (NEW, 250_000_000), ("base", 7)] {
         fake.put_manifest("o/fmtk-ma", tag, DOCKER, &manifest(size));
     }
     let index = json!({ "schemaVersion": 2, "manifests": [] }).to_string();
     fake.put_manifest("o/fmtk-ma", "several", "application/vnd.oci.image.index.v1+json", index.as_bytes());
     expect![[r#"
-        o/fmtk-ma:py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000     a943b58612e0   500.0 MB  2022-11-09T00:00:00Z
-        o/fmtk-ma:py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325  e0ad7c57005e     2.0 kB  2022-10-28T18:13:25Z
-        o/fmtk-ma:base                                                                  53756b49a088       14 B
-        o/fmtk-ma:several                                                               bc5857ac9458
+        o/fmtk-ma:py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000             a943b58612e0   500.0 MB  2022-11-09T00:00:00Z
+        o/fmtk-ma:pytorch_2.7.1-cann_8.3.RC1-py_3.11-ubuntu_22.04-aarch64-d910b-20221031000000  53756b49a088       14 B  2022-10-31T00:00:00Z
+        o/fmtk-ma:py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325          e0ad7c57005e     2.0 kB  2022-10-28T18:13:25Z
+        o/fmtk-ma:base                                                                          53756b49a088       14 B
+        o/fmtk-ma:several                                                                       bc5857ac9458
     "#]].assert_eq(&images(&fake.host(), &[]));
 
     let json: Value = serde_json::from_str(&images(&fake.host(), &["--format", "json"])).unwrap();
@@ -51,12 +53,17 @@ fn every_page_is_listed_the_newest_first_with_digest_and_size() {
         "mindspore": "1.9.0",
         "cann": "none",
         "os": "euler_2.8.3",
+        "versions": {
+            "python": "3.9", "mindspore": "1.9.0", "cann": "none",
+            "os": "euler_2.8.3", "arch": "aarch64", "chip": "d910",
+        },
         "timestamp": "20221109000000",
         "created": "2022-11-09T00:00:00Z",
         "digest": fake.tag("o/fmtk-ma", NEW),
         "size": 500_000_000,
     });
     assert_eq!(json[0], expected);
+    assert_eq!((&json[1]["versions"]["torch"], &json[1]["mindspore"]), (&json!("2.7.1"), &Value::Null));
 }
 
 #[test]

@@ -150,6 +150,21 @@ fn an_image_of_another_recipe_is_told_whose_registry_is_taken() {
     assert_eq!(said(&["--registry", "r.example"]), "");
 }
 
+#[test]
+fn an_image_of_a_stack_is_pushed_with_that_stack() {
+    let image = BuiltImage::new();
+    let mut record: Value = image.store.record("image", &format!("fmtk-ma:{TAG}")).unwrap().unwrap();
+    record["arguments"] = json!("--stack torch-2.7");
+    image.store.put_record("image", &format!("fmtk-ma:{TAG}"), &record).unwrap();
+    let push = |stack: &[&str]| image.run(&[&["push", "--org", "o", "--dry-run"], stack].concat());
+    assert_eq!(push(&["--stack", "torch-2.7"]), (Some(0), String::new()));
+    for stack in [&[][..], &["--stack", "torch-2.10"]] {
+        let (code, said) = push(stack);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("was built with `--stack torch-2.7`"), "{said}");
+    }
+}
+
 /// A build into another store was answered as if there had been none.
 #[test]
 fn a_store_without_an_image_of_the_recipe_is_named() {

@@ -8,4 +8,5 @@ mod inputs;
 mod intact;
 mod login;
 mod program;
+mod stacks;
 mod stdout;

@@ -46,7 +46,7 @@ impl Base {
             Some(path) => std::path::absolute(path).context("no working folder")?,
             None => bench.path("setup"),
         };
-        sample::ensure_base(&Store::open(&store)?, &Progress::new(true))?;
+        sample::ensure_base(&Store::open(&store)?, sample::BULLSEYE, &Progress::new(true))?;
         let (layout, archive) = (bench.path("base"), bench.path("base.tar"));
         let mut build = bench.xtask_in(&store).args(["image", "--sample"]);
         if pkg.is_some() {
@@ -87,7 +87,7 @@ fn sample_base(bench: &Bench) -> anyhow::Result<Vec<Row>> {
             return Ok(mmdebstrap(&bench.log, &folder)?.run()?.seconds);
         }
         let store = Store::open(&bench.folder(&format!("sample/store-{round}"))?)?;
-        seconds_of(|| sample::ensure_base(&store, &quiet))
+        seconds_of(|| sample::ensure_base(&store, sample::BULLSEYE, &quiet))
     })?;
     // A process that does little else.
     let place = bench.folder("sample/place")?;

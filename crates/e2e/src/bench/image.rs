@@ -36,14 +36,14 @@ pub struct Run {
 impl Image {
     pub fn new(bench: Bench, pkg: Option<&Path>) -> anyhow::Result<Self> {
         let store = Store::open(&bench.path("setup"))?;
-        let base = sample::ensure_base(&store, &Progress::new(true))?;
+        let base = sample::ensure_base(&store, sample::BULLSEYE, &Progress::new(true))?;
         let fetched = bench.packages(pkg)?;
         if pkg.is_none() {
             bench.xtask_in(store.root()).words("fetch --sample --pkg").arg(&fetched).run()?;
         }
         let packages = bench.folder("packages")?;
         for prefix in ["mindspore_ascend-", "mindpet-"] {
-            let wheel = wheel(&packages::Folders::of(fetched.clone(), None).pypi, prefix)?;
+            let wheel = wheel(&packages::Folders::of(fetched.clone(), None, None).pypi, prefix)?;
             copy(&wheel, &packages.join(name(&wheel)))?;
         }
         let globs = [("mindspore", "mindspore_ascend-*.whl"), ("mindpet", "mindpet-*.whl")];

@@ -82,7 +82,7 @@ fn same_for_another_user(world: &World, layout: &Path) -> anyhow::Result<()> {
 fn dpkg_knows(world: &World) -> anyhow::Result<()> {
     let podman = world.podman()?;
     let image = world.pulled(podman)?;
-    let packages = sample::PackageSet::pinned()?.packages;
+    let packages = sample::BULLSEYE.packages()?.packages;
     let format = "${db:Status-Abbrev} ${Package} ${Version}\n";
     let installed = podman.printed(&image, &["dpkg-query", "-W", "-f", format])?;
     for package in &packages {

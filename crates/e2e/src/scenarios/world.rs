@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
-use fmtk::sample;
+use fmtk::sample::{self, BULLSEYE};
 use image_name::{Digest, ImageRef};
 use oci_image::Store;
 use serde_json::Value;
@@ -133,7 +133,7 @@ impl World {
     }
 
     pub fn wheels(&self) -> anyhow::Result<PathBuf> {
-        Ok(fmtk::resolve::packages::Folders::of(self.packages()?.to_owned(), None).pypi)
+        Ok(fmtk::resolve::packages::Folders::of(self.packages()?.to_owned(), None, None).pypi)
     }
 
     pub fn image(&self) -> anyhow::Result<&Built> {
@@ -145,8 +145,8 @@ impl World {
     pub fn base(&self) -> anyhow::Result<ImageRef> {
         self.image()?;
         let store = Store::open(&self.store).context("no shared store")?;
-        ensure!(sample::is_made(&store)?, "the shared store has no base of the sample");
-        sample::reference(&store)
+        ensure!(sample::is_made(&store, BULLSEYE)?, "the shared store has no base of the sample");
+        BULLSEYE.reference(&store)
     }
 
     pub fn base_layout(&self) -> anyhow::Result<PathBuf> {
@@ -158,7 +158,7 @@ impl World {
 
     /// The sample on a base in place of its own, and what the recipe must say of it.
     pub fn sample_on(&self, base: &str, store: &Path) -> anyhow::Result<Invocation> {
-        let settings = sample::RECIPE.iter().flat_map(|setting| ["--set", setting]);
+        let settings = BULLSEYE.recipe.iter().flat_map(|setting| ["--set", setting]);
         Ok(self.sample(store)?.args(["--base", base]).args(settings))
     }
 

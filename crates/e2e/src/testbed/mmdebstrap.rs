@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use fmtk::sample::{self, PackageSet};
+use fmtk::sample::{self, BULLSEYE, PackageSet};
 
 use super::{Invocation, Log, write};
 
 /// Has mmdebstrap unpack the same packages, unconfigured, into the archive `folder/base.tar`.
 pub fn mmdebstrap(log: &Log, folder: &Path) -> anyhow::Result<Invocation> {
-    let PackageSet { suite, roots, .. } = PackageSet::pinned()?;
+    let PackageSet { suite, roots, .. } = BULLSEYE.packages()?;
     let sources = folder.join("sources.list");
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let [mirror, _] = sample::servers()?;

@@ -11,7 +11,7 @@ pub fn recipe(changes: &[(&str, &str)]) -> String {
         [("scripts", "keep"), ("pypi.requirements", "[]"), ("versions.cann", "none")].into();
     settings.extend(["packages.cann.required", "packages.moxing.required"].map(|key| (key, "false")));
     settings.insert("packages.tuning-kit.required", "false");
-    settings.extend(sample::RECIPE.iter().filter_map(|setting| setting.split_once('=')));
+    settings.extend(sample::BULLSEYE.recipe.iter().filter_map(|setting| setting.split_once('=')));
     settings.extend(changes.iter().copied());
     let line = |(key, value): (&str, &str)| match value == "false" || value.starts_with(['[', '\'']) {
         true => format!("{key} = {value}\n"),
@@ -33,7 +33,7 @@ mod tests {
     fn it_is_a_recipe() {
         let text = recipe(&[("packages.alpha.glob", "alpha-*.whl"), ("scripts", "auto"), ("launch.front", "false")]);
         let text = text + &own_files("a", "/b", "0640");
-        let nothing = fmtk::recipe::Overrides { set: &[], base: None };
+        let nothing = fmtk::recipe::Overrides::default();
         let parsed = fmtk::recipe::Recipe::parse(&text, "image.toml", std::path::Path::new("/"), nothing);
         assert!(parsed.is_ok(), "{parsed:?}\n{text}");
     }

@@ -1,6 +1,6 @@
 //! The call as hints name it: the commands that help it, with the arguments of this very call.
 
-use std::{fmt::Display, path::Path};
+use std::{ffi::OsStr, fmt::Display, path::Path};
 
 use super::RecipeArgs;
 use crate::terminal::shell;
@@ -22,12 +22,10 @@ pub struct Call {
 
 impl From<&RecipeArgs> for Call {
     fn from(args: &RecipeArgs) -> Self {
-        let arguments = args.named_recipe() + &args.inputs();
+        let arguments = args.named_file() + &args.named_stack() + &args.inputs();
         let sample = if args.sample { " --sample" } else { "" };
-        let recipe = args.recipe.as_deref().unwrap_or(Path::new("image.toml"));
-        let lock_file = recipe.with_extension("lock").file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self {
-            lock_file,
+            lock_file: lock_name(args.recipe.as_deref(), args.stack.as_deref()),
             fetch: format!("cargo xtask fetch{sample}{arguments}"),
             lock: format!("cargo xtask lock{arguments}"),
             sample: args.sample,
@@ -40,21 +38,35 @@ impl From<&RecipeArgs> for Call {
 }
 
 impl RecipeArgs {
-    /// The flag that names the recipe, where one does.
-    pub fn named_recipe(&self) -> String {
+    /// The flag that names the recipe's file, where one does.
+    pub fn named_file(&self) -> String {
         self.recipe.iter().map(|recipe| flag("--recipe", recipe.to_string_lossy())).collect()
+    }
+
+    fn named_stack(&self) -> String {
+        self.stack.iter().map(|stack| flag("--stack", stack)).collect()
     }
 
     /// The arguments that choose other than the recipe does, as a shell reads them.
     pub fn overrides(&self, base: Option<&str>) -> String {
         let sample = if self.sample { " --sample" } else { "" };
         let base = base.map(|base| flag("--base", base)).unwrap_or_default();
-        format!("{sample}{base}{}", self.inputs()).trim_start().to_owned()
+        format!("{}{sample}{base}{}", self.named_stack(), self.inputs()).trim_start().to_owned()
     }
 
     fn inputs(&self) -> String {
         let pkg = self.pkg.iter().map(|pkg| flag("--pkg", pkg.to_string_lossy()));
         pkg.chain(self.set.iter().map(|set| flag("--set", set))).collect()
+    }
+}
+
+/// Name of a lock: `image.lock`, `torch.lock` of the recipe `torch.toml`, `torch-2.7.lock` with that stack.
+pub fn lock_name(recipe: Option<&Path>, stack: Option<&str>) -> String {
+    let stem = recipe.and_then(Path::file_stem).map_or("image".into(), OsStr::to_string_lossy);
+    match stack {
+        Some(stack) if stem == "image" => format!("{stack}.lock"),
+        Some(stack) => format!("{stem}.{stack}.lock"),
+        None => format!("{stem}.lock"),
     }
 }
 
@@ -122,7 +134,7 @@ mod tests {
 
     fn args(sample: bool, pkg: Option<&str>, set: &[&str]) -> RecipeArgs {
         let set = set.iter().map(|set| (*set).to_owned()).collect();
-        RecipeArgs { recipe: None, set, pkg: pkg.map(PathBuf::from), sample }
+        RecipeArgs { recipe: None, stack: None, set, pkg: pkg.map(PathBuf::from), sample }
     }
 
     #[test]
@@ -132,6 +144,12 @@ mod tests {
         assert_eq!((plain.fetch.as_str(), plain.lock.as_str()), ("cargo xtask fetch", "cargo xtask lock"));
         let torch = RecipeArgs { recipe: Some("recipes/torch.toml".into()), ..args(false, None, &[]) };
         assert_eq!((plain.lock_file.as_str(), Call::from(&torch).lock_file.as_str()), ("image.lock", "torch.lock"));
+        let on_stack = RecipeArgs { stack: Some("torch-2.7".to_owned()), ..args(true, None, &["user=root"]) };
+        let of_stack = Call::from(&on_stack);
+        assert_eq!(of_stack.fetch, "cargo xtask fetch --sample --stack torch-2.7 --set user=root");
+        assert_eq!(on_stack.overrides(Some("oci:b")), "--stack torch-2.7 --sample --base oci:b --set user=root");
+        assert_eq!(of_stack.lock_file, "torch-2.7.lock");
+        assert_eq!(lock_name(torch.recipe.as_deref(), Some("torch-2.7")), "torch.torch-2.7.lock");
         assert!(!plain.sample && !plain.requirements_given);
         assert!(Call::from(&args(false, None, &["pypi.requirements=[]"])).requirements_given);
         assert!(!Call::from(&args(false, None, &["pypi.constraints=[]"])).requirements_given);

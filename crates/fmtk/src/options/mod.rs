@@ -11,7 +11,7 @@ use clap::{
 
 use serde::Serialize;
 
-pub use self::call::{Call, flag};
+pub use self::call::{Call, flag, lock_name};
 use crate::terminal::report;
 
 /// What stdout looks like.
@@ -62,13 +62,16 @@ pub struct RecipeArgs {
     /// Recipe of the image [default: `image.toml` of the workspace]
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
+    /// Stack that the recipe lies on, of those that `cargo xtask stacks` lists [default: the recipe's]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
     /// Override one key of the recipe, as in `versions.mindspore=1.9.0`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Folder of the vendor's packages [default: `pkg` of the workspace, or of `$DOCKER_BUILD_PATH`]
     #[arg(long, value_name = "DIR")]
     pub pkg: Option<PathBuf>,
-    /// Use the sample in place of the vendor's packages: Debian's Python 3.9, MindSpore and mindpet from PyPI
+    /// Use the sample in place of the vendor's packages: a base made of Debian's packages, and what PyPI has of the stack
     #[arg(long)]
     pub sample: bool,
 }

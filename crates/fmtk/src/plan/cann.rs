@@ -77,7 +77,7 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<(P
     let engine = engine.filter(|_| installed.is_none());
     let known = installed.as_ref();
     let planned = PlannedCann {
-        version: recipe.versions.cann.to_string(),
+        version: recipe.versions.get("cann").unwrap_or_default().to_owned(),
         path: path.clone(),
         sha256: *sha256,
         size: *size,

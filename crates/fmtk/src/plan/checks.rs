@@ -74,7 +74,7 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
 
 /// Whether the base is the system that the tag will name, as far as its os-release tells.
 fn system(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
-    let wanted = inputs.recipe.versions.os.to_string().to_lowercase();
+    let Some(wanted) = inputs.recipe.versions.get("os").map(str::to_lowercase) else { return };
     let (name, version) = wanted.split_once('_').unwrap_or((&wanted, ""));
     let Some(id) = index.os_release.get("ID").map(|id| id.to_lowercase()) else { return };
     let found = index.os_release.get("VERSION_ID").map_or("", String::as_str);

@@ -1,12 +1,13 @@
-//! Whether the image has what its tag says of MindSpore and CANN, as far as that can be told from plan and base.
+//! Whether the image has what its tag says of MindSpore, PyTorch and CANN, as far as that can be told from plan and base.
 
 use oci_image::{BaseIndex, Distribution};
 
 use super::{Inputs, checks, site};
-use crate::terminal::report::Problems;
+use crate::{
+    recipe::{CLAIMS, is_version, title},
+    terminal::report::Problems,
+};
 
-/// The distributions that are MindSpore for this chip; all of them are the module `mindspore`.
-const MINDSPORE: [&str; 2] = ["mindspore", "mindspore-ascend"];
 /// Folders of CANN's parts, any of which can be what a base has of it.
 const CANN: [&str; 3] = ["ascend-toolkit", "nnae", "nnrt"];
 const ASCEND: &str = "/usr/local/Ascend";
@@ -14,61 +15,70 @@ const ASCEND: &str = "/usr/local/Ascend";
 /// Compares what the tag will say with what base and packages have. Says nothing of a base that was not looked into.
 pub(super) fn claims(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
     if let Some(index) = inputs.index {
-        mindspore(inputs, index, problems, warnings);
+        for (key, names) in CLAIMS {
+            if let Some(wanted) = inputs.recipe.versions.get(key) {
+                distribution(inputs, index, (key, names, wanted), problems, warnings);
+            }
+        }
         cann(inputs, index, warnings);
     }
 }
 
-fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, warnings: &mut Vec<String>) {
-    let (base, wanted) = (&inputs.recipe.base.reference, inputs.recipe.versions.mindspore.as_str());
-    let is_one = |key: &str| MINDSPORE.contains(&key);
+fn distribution(
+    inputs: &Inputs<'_>,
+    index: &BaseIndex,
+    (module, names, wanted): (&str, &[&str], &str),
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) {
+    let (base, title) = (&inputs.recipe.base.reference, title(module));
+    let is_one = |key: &str| names.contains(&key);
     let put_in: Vec<String> = inputs.wheels.iter().map(|wheel| wheel.facts.key()).filter(|key| is_one(key)).collect();
     let mut kept = checks::installed(inputs, index);
     kept.retain(|(name, _)| {
         let key = wheel_layer::normalize(name);
         is_one(&key) && !put_in.contains(&key)
     });
-    let is_wanted = |version: &str| wheel_layer::version_satisfies(&format!("=={wanted}"), version).unwrap_or(false);
     // Wheels of another version were refused by their names.
     if kept.is_empty() && put_in.is_empty() {
-        let elsewhere = elsewhere(inputs, index);
+        let elsewhere = elsewhere(inputs, index, names);
         if elsewhere.is_empty() {
             warnings.push(format!(
-                "the tag would say MindSpore `{wanted}`, and neither the base `{base}` nor a wheel has any MindSpore"
+                "the tag would say {title} `{wanted}`, and neither the base `{base}` nor a wheel has any {title}"
             ));
         }
-        for other in elsewhere.iter().filter(|one| !is_wanted(&one.version)) {
+        for other in elsewhere.iter().filter(|one| !is_version(wanted, &one.version)) {
             warnings.push(format!(
-                "the tag would say MindSpore `{wanted}`, and the base `{base}` has `{}` in `{}`",
+                "the tag would say {title} `{wanted}`, and the base `{base}` has `{}` in `{}`",
                 other.version, other.location
             ));
         }
     }
     if let [(name, version), (other, different), ..] = &kept[..]
-        && !kept.iter().all(|(_, version)| is_wanted(version))
+        && !kept.iter().all(|(_, version)| is_version(wanted, version))
     {
         problems.push(
             format_args!(
-                "the base `{base}` has MindSpore `{version}` as `{name}` and `{different}` as `{other}`: both are the \
-                 module `mindspore`"
+                "the base `{base}` has {title} `{version}` as `{name}` and `{different}` as `{other}`: both are the module \
+                 `{module}`"
             ),
             Some("use a base with one of them".to_owned()),
         );
         return;
     }
     for (name, version) in &kept {
-        if is_wanted(version) {
+        if is_version(wanted, version) {
             continue;
         }
         let (message, hint) = match put_in.first() {
             None => (
-                format!("the base `{base}` has MindSpore `{version}`, but the image's tag would say `{wanted}`"),
-                format!("give `--set versions.mindspore={version}`, or add the wheel of `{wanted}`"),
+                format!("the base `{base}` has {title} `{version}`, but the image's tag would say `{wanted}`"),
+                format!("give `--set versions.{module}={version}`, or add the wheel of `{wanted}`"),
             ),
             Some(other) => (
                 format!(
-                    "the base `{base}` has MindSpore `{version}` as `{name}`, which would be mixed with the wheel of \
-                     `{other}` `{wanted}`: both are the module `mindspore`"
+                    "the base `{base}` has {title} `{version}` as `{name}`, which would be mixed with the wheel of \
+                     `{other}` `{wanted}`: both are the module `{module}`"
                 ),
                 format!("use a base without `{name}`, or leave out the wheel"),
             ),
@@ -78,38 +88,38 @@ fn mindspore(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems, wa
 }
 
 /// Those that the interpreter may find in another folder than the one that wheels go to.
-fn elsewhere<'a>(inputs: &Inputs<'_>, index: &'a BaseIndex) -> Vec<&'a Distribution> {
+fn elsewhere<'a>(inputs: &Inputs<'_>, index: &'a BaseIndex, names: &[&str]) -> Vec<&'a Distribution> {
     let python = index.interpreter(inputs.recipe.python.interpreter.as_str());
     let sites = python.and_then(|python| index.sites(python)).unwrap_or_default();
     let is_found = |folder: &String| sites.contains(folder) || site::is_on(inputs, index, "PYTHONPATH", folder);
-    let mindspore = index.distributions.iter().filter(|one| MINDSPORE.contains(&&*one.key));
-    mindspore.filter(|one| is_found(&one.location)).collect()
+    let meant = index.distributions.iter().filter(|one| names.contains(&&*one.key));
+    meant.filter(|one| is_found(&one.location)).collect()
 }
 
-/// Folders tell which CANN it is: `/usr/local/Ascend/ascend-toolkit/5.1.RC2`, beside `latest`.
+/// Folders tell which CANN it is: `/usr/local/Ascend/ascend-toolkit/5.1.RC2`, beside `latest`, and from 8.5 on
+/// `/usr/local/Ascend/cann-8.5.0`.
 fn cann(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
-    let versions = &inputs.recipe.versions;
-    if !versions.has_cann() || inputs.cann.is_some() {
-        return;
-    }
-    let (base, wanted) = (&inputs.recipe.base.reference, versions.cann.as_str());
+    let Some(wanted) = inputs.recipe.versions.cann().filter(|_| inputs.cann.is_none()) else { return };
+    let base = &inputs.recipe.base.reference;
     let parts = CANN.map(|part| index.real_path(&format!("{ASCEND}/{part}")));
-    if !parts.iter().any(|part| index.dirs.contains_key(part)) {
+    let mut found: Vec<&str> = names_in(index, ASCEND).filter_map(|name| name.strip_prefix("cann-")).collect();
+    if found.is_empty() && !parts.iter().any(|part| index.dirs.contains_key(part)) {
         warnings.push(format!(
             "the tag would say CANN `{wanted}`, and neither the base `{base}` nor an installer has any CANN; \
              `--set versions.cann=none` says so in the tag"
         ));
         return;
     }
-    let found: Vec<&str> = parts.iter().flat_map(|part| versions_in(index, part)).collect();
+    let is_version = |name: &&str| name.starts_with(|first: char| first.is_ascii_digit());
+    found.extend(parts.iter().flat_map(|part| names_in(index, part)).filter(is_version));
     if !found.is_empty() && !found.contains(&wanted) {
         warnings.push(format!("the tag would say CANN `{wanted}`, and the base `{base}` has `{}`", found.join("`, `")));
     }
 }
 
-/// The folders right below this one that are named for a version.
-fn versions_in<'a>(index: &'a BaseIndex, folder: &str) -> impl Iterator<Item = &'a str> {
+/// The folders right below this one.
+fn names_in<'a>(index: &'a BaseIndex, folder: &str) -> impl Iterator<Item = &'a str> {
     let below = format!("{folder}/");
     let names = index.dirs.range(below.clone()..).map_while(move |(path, _)| path.strip_prefix(&below));
-    names.filter(|name| !name.contains('/') && name.starts_with(|first: char| first.is_ascii_digit()))
+    names.filter(|name| !name.contains('/'))
 }

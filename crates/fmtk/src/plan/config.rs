@@ -6,7 +6,7 @@ use oci_image::ConfigEdits;
 
 use super::{Inputs, PlannedScripts};
 use crate::{
-    recipe::{Allow, Distribution, RANKS, Recipe, environment_doubts, resolve_environment},
+    recipe::{Allow, Distribution, PLATFORM, RANKS, Recipe, environment_doubts, resolve_environment},
     resolve::tools,
 };
 use image_name::ImageRef;
@@ -25,14 +25,13 @@ pub(super) fn config(
         ("org.opencontainers.image.created", inputs.timestamp.rfc3339()),
         ("org.opencontainers.image.base.digest", inputs.base.manifest_digest.to_string()),
         ("fmtk.recipe.digest", inputs.recipe.digest()?.to_string()),
-        ("fmtk.python", versions.python.to_string()),
-        ("fmtk.mindspore", versions.mindspore.to_string()),
-        ("fmtk.cann", versions.cann.to_string()),
         ("fmtk.launch.front", launch.front.to_string()),
         ("fmtk.launch.ranks", launch.ranks.name().to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
+    let versions = versions.iter().filter(|(key, _)| !PLATFORM.contains(key));
+    all.extend(versions.map(|(key, version)| (format!("fmtk.{key}"), version.to_owned())));
     // A path of this machine would make another image elsewhere, and means nothing there.
     if let ImageRef::Registry(reference) = &inputs.recipe.base.reference {
         all.insert("org.opencontainers.image.base.name".to_owned(), reference.to_string());

@@ -7,6 +7,7 @@ mod access;
 mod cann;
 mod checks;
 mod claims;
+mod compatibility;
 mod config;
 mod folders;
 mod front;
@@ -97,6 +98,8 @@ pub struct Plan {
     pub max_layer: u64,
     /// What the user should know before it is built.
     pub warnings: Vec<String>,
+    /// What is not known, and may be right.
+    pub notes: Vec<String>,
 }
 
 /// The base of a plan.
@@ -230,12 +233,14 @@ impl Plan {
     pub fn new(inputs: &Inputs<'_>) -> anyhow::Result<Self> {
         let Inputs { recipe, base, .. } = inputs;
         let mut problems = Problems::default();
-        let mut warnings = recipe.warnings();
+        let mut warnings = Vec::new();
         checks::base(inputs, &mut problems, &mut warnings);
         checks::wheels(inputs, &mut problems, &mut warnings);
         site::site(inputs, &mut problems, &mut warnings);
         claims::claims(inputs, &mut problems, &mut warnings);
         libraries::libraries(inputs, &mut problems, &mut warnings);
+        let mut notes = Vec::new();
+        compatibility::compatibility(inputs, &mut problems, &mut warnings, &mut notes)?;
 
         let whiteouts = layers::whiteouts(inputs, &mut problems);
         let removed = whiteouts.as_ref().map_or(&[][..], PlannedLayer::removes);
@@ -276,7 +281,7 @@ impl Plan {
         parents.extend(attrs);
         Ok(Self {
             repository: recipe.registry.repository.clone(),
-            tag: recipe.image_tag(&inputs.timestamp)?.to_tag(),
+            tag: recipe.image_tag(inputs.timestamp)?,
             timestamp: inputs.timestamp,
             oci: inputs.oci,
             base: PlannedBase {
@@ -293,6 +298,7 @@ impl Plan {
             parents,
             max_layer,
             warnings,
+            notes,
         })
     }
 }

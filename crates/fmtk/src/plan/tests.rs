@@ -185,7 +185,7 @@ impl World {
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
-        let overrides = Overrides { set: &self.set, base: Some("oci:base") };
+        let overrides = Overrides { set: &self.set, base: Some("oci:base"), stack: None };
         let recipe = Recipe::parse(&self.recipe, "image.toml", self.folder.path(), overrides)?;
         let store = Store::open(&self.folder.path().join("store")).unwrap();
         let mut tar = self.tar.get_ref().clone();
@@ -224,7 +224,8 @@ impl World {
         let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
         let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));
         let warnings = plan.warnings.iter().map(|warning| format!("warning: {warning}\n"));
-        layers.map(|line| without_digest(line) + "\n").chain(removed).chain(warnings).collect()
+        let notes = plan.notes.iter().map(|note| format!("note: {note}\n"));
+        layers.map(|line| without_digest(line) + "\n").chain(removed).chain(warnings).chain(notes).collect()
     }
 }
 

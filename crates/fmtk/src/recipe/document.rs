@@ -14,13 +14,11 @@ use serde::{
 };
 use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value, de::from_document};
 
-use crate::terminal::{report::Problems, shell};
+use super::stacks::{self, MANUAL, Stack};
+use crate::terminal::{hints::is_typo, report::Problems, shell};
 
-/// Every key that has a default.
+/// Every key that has the same default in all stacks.
 const DEFAULTS: &str = include_str!("defaults.toml");
-
-/// Typing errors in a word; more is another word.
-const TYPOS: usize = 2;
 
 /// What is written, and every problem found in it so far.
 #[derive(Debug)]
@@ -29,6 +27,7 @@ pub struct Document {
     file: String,
     /// Where relative paths of the file begin.
     folder: PathBuf,
+    stack: &'static Stack,
     text: String,
     /// Where each argument begins in the text, and the argument as messages name it.
     arguments: Vec<(usize, String)>,
@@ -48,6 +47,7 @@ impl Document {
         let mut document = Self {
             file: file.to_owned(),
             folder: folder.to_owned(),
+            stack: MANUAL,
             text: String::new(),
             arguments: Vec::new(),
             defaults: Table::new(),
@@ -83,6 +83,35 @@ impl Document {
             table.remove("base");
         }
         self.put(format!("--base {base}"), &format!("base.reference = {}", Value::from(base)));
+    }
+
+    /// Puts `--stack` over the file's `stack`.
+    pub fn set_stack(&mut self, name: &str) {
+        self.put(format!("--stack {name}"), &format!("stack = {}", Value::from(name)));
+    }
+
+    /// Lays the stack that is named, else the manual's, over the other defaults.
+    pub fn lay_stack(&mut self) {
+        if let Some(named) = self.written.get("stack") {
+            let span = named.span().unwrap_or_default();
+            let found = named.as_str().map(|name| (name, stacks::find(name)));
+            match found.map(|(name, found)| (name.to_owned(), found)) {
+                Some((_, Ok(stack))) => self.stack = stack,
+                Some((name, Err(hint))) => self.fault_with(span, format!("no stack `{name}`"), Some(hint)),
+                None => self.fault_with(span, "must be the name of a stack", None),
+            }
+            self.written.as_table_mut().map(|table| table.remove("stack"));
+        }
+        self.arguments.push((self.text.len(), format!("stack {}", self.stack.name)));
+        // A file of this crate, as the tests show.
+        if let Ok(keys) = self.append(self.stack.toml) {
+            merge(&mut self.defaults, &keys);
+        }
+    }
+
+    /// The stack that lies under what is written.
+    pub fn stack(&self) -> &'static Stack {
+        self.stack
     }
 
     /// Puts the TOML of an argument over the file; false where it is not TOML.
@@ -176,11 +205,20 @@ impl Document {
         self.arguments.iter().rfind(|(start, _)| *start <= at).map(|(_, argument)| argument.as_str())
     }
 
+    /// Whether any of the text holds this.
+    pub fn mentions(&self, text: &str) -> bool {
+        self.text.contains(text)
+    }
+
     /// Notes what is wrong with what has this span.
     pub fn fault(&mut self, span: Range<usize>, message: impl Display) {
-        let path = path_of(&self.written, &span);
-        let keys = path.as_ref().map(|path| format!("`{}`: ", keys(path)));
-        let hint = path.and_then(|path| self.misspelt(&path));
+        let hint = path_of(&self.written, &span).and_then(|path| self.misspelt(&path));
+        self.fault_with(span, message, hint);
+    }
+
+    /// The same with a hint of its own.
+    pub fn fault_with(&mut self, span: Range<usize>, message: impl Display, hint: Option<String>) {
+        let keys = path_of(&self.written, &span).map(|path| format!("`{}`: ", keys(&path)));
         self.note(span.start, format!("{}{message}", keys.unwrap_or_default()), hint);
     }
 
@@ -217,9 +255,9 @@ impl Document {
             Step::Index(_) => None,
         })?;
         let names = table.iter().map(|(known, _)| known).filter(|_| !table.contains_key(name));
-        let (distance, known) = names.map(|known| (strsim::damerau_levenshtein(known, name), known)).min()?;
+        let (_, known) = names.map(|known| (strsim::damerau_levenshtein(known, name), known)).min()?;
         let full = keys(&[parents, &[Step::Key(known.to_owned())]].concat());
-        (distance <= TYPOS).then(|| format!("did you mean `{full}`?"))
+        is_typo(known, name).then(|| format!("did you mean `{full}`?"))
     }
 
     /// The key that was most likely meant by an unknown one: the most alike of the names beside it, else one of the same
@@ -229,11 +267,14 @@ impl Document {
         let distance = |known: &&String| strsim::damerau_levenshtein(known, name);
         let nearest = beside.iter().min_by_key(distance);
         let full = |known: &String| keys(&[parents, &[Step::Key(known.clone())]].concat());
-        if let Some(known) = nearest.filter(|known| distance(known) <= TYPOS) {
+        if let Some(known) = nearest.filter(|known| is_typo(known, name)) {
             return format!("did you mean `{}`?", full(known));
         }
-        // Serde tells the names of a section to who asks for one that there is not.
+        // Serde tells the names of a section to who asks for one that there is not, unless it takes any.
         let has_name = |section: &&str| {
+            if self.defaults.get(section).and_then(Item::as_table).is_some_and(|table| table.contains_key(name)) {
+                return true;
+            }
             let mut asking = DocumentMut::from(self.defaults.clone());
             asking[section]["?"] = true.into();
             let told = from_document::<T>(asking).err().and_then(|error| unknown_field(error.message()));
@@ -331,6 +372,30 @@ fn remove(root: &mut Item, path: &[Step]) {
         (Step::Index(index), Some(Item::ArrayOfTables(tables))) => drop(tables.remove(*index)),
         (Step::Index(index), Some(parent)) => drop(parent.as_array_mut().map(|array| array.remove(*index))),
         (_, None) => {}
+    }
+}
+
+/// Text, or `false` for a default that is not wanted.
+#[derive(Deserialize)]
+#[serde(try_from = "TextOrBool")]
+pub struct OrFalse(pub Option<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be text, or `false` to leave it out")]
+enum TextOrBool {
+    LeftOut(bool),
+    Text(String),
+}
+
+impl TryFrom<TextOrBool> for OrFalse {
+    type Error = &'static str;
+
+    fn try_from(written: TextOrBool) -> Result<Self, Self::Error> {
+        match written {
+            TextOrBool::LeftOut(false) => Ok(Self(None)),
+            TextOrBool::LeftOut(true) => Err("must be text, or `false` to leave it out"),
+            TextOrBool::Text(text) => Ok(Self(Some(text))),
+        }
     }
 }
 

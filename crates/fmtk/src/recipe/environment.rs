@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use super::{
-    document::{Document, as_text},
+    document::{Document, OrFalse, as_text},
     settings::RANKS,
 };
 
@@ -26,25 +26,14 @@ const ENGINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 
 /// A recipe's entry: a value, or `false` for a default that is not wanted.
 #[derive(Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "OrFalse")]
 pub(super) struct Entry(Option<Value>);
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "must be text, or `false` to leave it out")]
-enum Written {
-    LeftOut(bool),
-    Text(String),
-}
-
-impl TryFrom<Written> for Entry {
+impl TryFrom<OrFalse> for Entry {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        match written {
-            Written::LeftOut(false) => Ok(Self(None)),
-            Written::LeftOut(true) => Err("must be text, or `false` to leave it out".to_owned()),
-            Written::Text(text) => text.parse().map(|value| Self(Some(value))),
-        }
+    fn try_from(OrFalse(written): OrFalse) -> Result<Self, String> {
+        written.map(|text| text.parse()).transpose().map(Self)
     }
 }
 

@@ -6,6 +6,7 @@
 mod amounts;
 mod base;
 mod cann;
+mod compatibility;
 mod distribution;
 mod document;
 mod environment;
@@ -14,6 +15,7 @@ mod layout;
 mod packages;
 mod paths;
 mod settings;
+pub mod stacks;
 mod versions;
 
 #[cfg(test)]
@@ -27,15 +29,15 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use image_name::{Digest, ImageTag, NameError, Timestamp};
+use image_name::{Digest, NameError, Tag, TagTemplate, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
 
-use self::document::{Document, Section};
 pub use self::{
     amounts::Glibc,
     base::Base,
     cann::{Cann, Matcher},
+    compatibility::{Compatibility, Row},
     distribution::{Distribution, Requirement},
     environment::{Environment, doubts as environment_doubts, resolve as resolve_environment},
     files::OwnFile,
@@ -43,19 +45,30 @@ pub use self::{
     packages::{CANN, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
     settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts, User},
-    versions::{ARCH, Python, Versions},
+    versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, title},
 };
-use crate::terminal::report::WithHint;
+use self::{
+    document::{Document, OrFalse, Section},
+    stacks::Stack,
+};
+use crate::terminal::{hints::is_typo, report::WithHint};
 
 /// What the image is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recipe {
+    /// The stack that it lies on. Default: `manual`.
+    #[serde(skip)]
+    pub stack: &'static Stack,
     /// User that jobs run as. Default: `ma-user`.
     pub user: User,
     /// Folder that jobs begin in. Default: `/home/ma-user`.
     pub workdir: ImagePath,
     /// Where the five vendor scripts come from. Default: `auto`.
     pub scripts: Scripts,
+    /// How the image's tag is made of the versions. Default:
+    /// `py_{python}-ms_{mindspore}_cann_{cann}-{os}-{arch}-{chip}-{timestamp}`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tag: TagTemplate,
     /// Versions and platform.
     pub versions: Versions,
     /// The image below.
@@ -86,6 +99,10 @@ pub struct Recipe {
     pub labels: BTreeMap<String, String>,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// Bytes of a recipe, far above what anybody writes.
 const LIMIT: u64 = 1 << 20;
 
@@ -103,6 +120,8 @@ pub struct Overrides<'a> {
     pub set: &'a [String],
     /// `--base`: it takes the place of the file's base and of its digest.
     pub base: Option<&'a str>,
+    /// `--stack`: it takes the place of the file's stack.
+    pub stack: Option<&'a str>,
 }
 
 impl Recipe {
@@ -129,6 +148,10 @@ impl Recipe {
         if let Some(base) = overrides.base {
             document.set_base(base);
         }
+        if let Some(stack) = overrides.stack {
+            document.set_stack(stack);
+        }
+        document.lay_stack();
         let written: Option<Written> = document.read();
         let recipe = written.map(|written| written.finish(&mut document));
         document.into_result()?;
@@ -136,13 +159,8 @@ impl Recipe {
     }
 
     /// The tag of the image when it is built at this time.
-    pub fn image_tag(&self, timestamp: &Timestamp) -> Result<ImageTag, NameError> {
-        self.versions.tag(*timestamp)
-    }
-
-    /// What is legal but likely a mistake, in words.
-    pub fn warnings(&self) -> Vec<String> {
-        self.versions.warnings()
+    pub fn image_tag(&self, timestamp: Timestamp) -> Result<Tag, NameError> {
+        self.versions.tag(&self.tag, timestamp)
     }
 
     /// SHA-256 of all that shapes the image: the base and the registry are not in it, nor is a path of this machine
@@ -160,7 +178,8 @@ struct Written {
     user: User,
     workdir: ImagePath,
     scripts: Scripts,
-    versions: Section<Versions>,
+    tag: Spanned<TagTemplate>,
+    versions: BTreeMap<Spanned<String>, Spanned<OrFalse>>,
     base: Section<base::Written>,
     python: Section<versions::WrittenPython>,
     registry: Section<Registry>,
@@ -177,7 +196,8 @@ struct Written {
 
 impl Written {
     fn finish(self, document: &mut Document) -> Recipe {
-        let (Section(versions), Section(mut registry), mut scripts) = (self.versions, self.registry, self.scripts);
+        let versions = versions::finish(self.versions, document);
+        let (Section(mut registry), mut scripts) = (self.registry, self.scripts);
         if let Scripts::Folder(path) = &mut scripts {
             path.begin_at(document.folder(&["scripts"]));
         }
@@ -189,14 +209,29 @@ impl Written {
                 document.fault(name.span(), "a label name must be one line of text");
             }
         }
+        let (span, tag) = (self.tag.span(), self.tag.into_inner());
+        let unknown: Vec<&str> = tag.keys().filter(|key| versions.get(key).is_none()).collect();
+        for key in &unknown {
+            let known: Vec<&str> = versions.iter().map(|(key, _)| key).collect();
+            let near = known.iter().find(|known| is_typo(known, key));
+            let hint = near.map_or_else(
+                || format!("set `versions.{key}`, or use what there is: `{}`", known.join("`, `")),
+                |near| format!("did you mean `{{{near}}}`?"),
+            );
+            document.fault_with(span.clone(), format!("the tag's `{{{key}}}` is not in `[versions]`"), Some(hint));
+        }
         // Any timestamp has the same length.
-        if let Err(error) = Timestamp::new(1980, 1, 1, 0, 0, 0).and_then(|any| versions.tag(any)) {
-            document.problem(error, Some("shorten a part in `[versions]`".to_owned()));
+        if unknown.is_empty()
+            && let Err(error) = Timestamp::new(1980, 1, 1, 0, 0, 0).and_then(|any| versions.tag(&tag, any))
+        {
+            document.problem(error, Some("shorten a part in `[versions]`, or `tag`".to_owned()));
         }
         Recipe {
+            stack: document.stack(),
             user: self.user,
             workdir: self.workdir,
             scripts,
+            tag,
             base: self.base.0.finish(document),
             python: self.python.0.finish(&versions),
             registry,
@@ -204,7 +239,7 @@ impl Written {
             pypi: self.pypi.0.finish(&versions, document),
             cann: self.cann.0,
             launch: self.launch.0,
-            environment: environment::finish(self.environment, versions.has_cann(), document),
+            environment: environment::finish(self.environment, versions.cann().is_some(), document),
             layout: self.layout.0.finish(),
             allow: self.allow.0,
             files: files::finish(self.files, document),

@@ -47,7 +47,7 @@ pub(super) fn finish(
             let message = format!("`{kind}` can't be a kind: lowercase letters, digits and `-`, not `{PYPI}`");
             document.fault(span, message);
         }
-        let required = required.unwrap_or(kind != CANN || versions.has_cann());
+        let required = required.unwrap_or(kind != CANN || versions.cann().is_some());
         match pattern(glob.get_ref(), versions, if kind == CANN { ".run" } else { ".whl" }) {
             Ok(glob) => drop(packages.insert(kind, PackageSpec { glob, required })),
             Err(message) => document.fault(glob.span(), message),

@@ -121,4 +121,7 @@ pub struct Allow {
     /// May be installed though their own `RECORD` is wrong.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub wrong_record: BTreeSet<Distribution>,
+    /// Keys of `[versions]` whose version may go with others than are known to fit.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub versions: BTreeSet<String>,
 }

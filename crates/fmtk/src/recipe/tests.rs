@@ -10,7 +10,7 @@ use image_name::ImageRef;
 
 fn parse(text: &str, set: &[&str], base: Option<&str>) -> anyhow::Result<Recipe> {
     let set: Vec<String> = set.iter().map(|argument| (*argument).to_owned()).collect();
-    Recipe::parse(text, "image.toml", Path::new("/project"), Overrides { set: &set, base })
+    Recipe::parse(text, "image.toml", Path::new("/project"), Overrides { set: &set, base, stack: None })
 }
 
 fn default() -> Recipe {
@@ -47,13 +47,12 @@ fn every_key_of_the_example_is_a_default_of_its_own() {
 #[test]
 fn the_defaults_are_the_image_of_the_manual() {
     let recipe = default();
-    let tag = recipe.image_tag(&"20221028181325".parse().unwrap()).unwrap();
+    let tag = recipe.image_tag("20221028181325".parse().unwrap()).unwrap();
     assert_eq!(tag.to_string(), "py_3.9-ms_1.8.1_cann_5.1.RC2-euler_2.8.3-aarch64-d910-20221028181325");
     assert_eq!(recipe.registry.repository.as_str(), "fmtk-ma");
     assert_eq!(recipe.python.abi(), "cp39");
     check(&recipe.pypi.requirements, &["mindspore-ascend==1.8.1"]);
     check(&recipe.pypi.constraints, &["numpy<1.24", "protobuf<3.21"]);
-    assert_eq!(recipe.warnings(), [""; 0]);
     assert!(!recipe.base.overridden);
     let home = recipe.layout.dirs[&"/home/ma-user".parse().unwrap()];
     assert_eq!((home.mode.bits(), home.owner), (0o750, recipe.layout.owner));
@@ -78,9 +77,8 @@ fn a_missing_file_is_an_empty_one_unless_it_was_named() {
 fn arguments_come_before_the_file_and_the_file_before_the_defaults() {
     let text = "[versions]\nmindspore = \"1.7.0\"\nos = \"debian_11\"\n[environment]\nHCCL_CONNECT_TIMEOUT = \"3600\"";
     let recipe = parse(text, &["versions.mindspore=1.9.0", "layout.dirs.\"/srv\".mode=0700"], None).unwrap();
-    let versions = &recipe.versions;
-    check([&versions.python, &versions.mindspore], &["3.9", "1.9.0"]);
-    assert_eq!(versions.os.as_str(), "debian_11");
+    let versions = ["python", "mindspore", "os"].map(|key| recipe.versions.get(key).unwrap());
+    check(versions, &["3.9", "1.9.0", "debian_11"]);
     check(&recipe.pypi.requirements, &["mindspore-ascend==1.9.0"]);
     assert_eq!(recipe.layout.dirs[&"/srv".parse().unwrap()].mode.bits(), 0o700);
     assert_eq!(recipe.environment.len(), default().environment.len() + 1);
@@ -90,11 +88,11 @@ fn arguments_come_before_the_file_and_the_file_before_the_defaults() {
 fn a_set_value_is_read_as_toml_or_as_text_whichever_fits() {
     let set = ["versions.python=3.10", "layout.max_layer=1048576", "registry.insecure=true", "versions.mindspore='2'"];
     let recipe = parse("", &set, None).unwrap();
-    assert_eq!(recipe.versions.python.as_str(), "3.10");
+    assert_eq!(recipe.versions.get("python"), Some("3.10"));
     assert_eq!(recipe.python.interpreter.as_str(), "/home/ma-user/anaconda3/envs/MindSpore/bin/python3.10");
     assert_eq!(recipe.layout.max_layer, MaxLayer::Bytes(1 << 20));
     assert!(recipe.registry.insecure);
-    assert_eq!(recipe.versions.mindspore.as_str(), "2");
+    assert_eq!(recipe.versions.get("mindspore"), Some("2"));
     let set = ["pypi.requirements=[\"mindpet==1.0.4\"]", "files=[{from=\"a\",to=\"/b\"}]", "environment.A=b=c"];
     let recipe = parse("", &set, None).unwrap();
     check(&recipe.pypi.requirements, &["mindpet==1.0.4"]);
@@ -162,17 +160,23 @@ fn a_kind_of_one_s_own_is_one_more_wheel() {
 }
 
 #[test]
-fn untried_versions_are_said_to_be() {
-    let recipe = parse("", &["versions.python=3.11", "versions.mindspore=2.0.0"], None).unwrap();
-    check(
-        recipe.warnings(),
-        &[
-            "Python `3.11` has not been tested; known to work are 3.7, 3.8, 3.9",
-            "MindSpore `2.0.0` has not been tested; known to work are 1.7.0, 1.7.1, 1.8.0, 1.8.1, 1.9.0",
-        ],
-    );
+fn a_version_can_be_left_out_and_have_any_name() {
+    let set = ["versions.mindspore=false", "versions.torch=2.7.1", "versions.hce=2.0", "versions.unused=1"];
+    let tag = "tag=pytorch_{torch}-py_{python}-hce_{hce}-{timestamp}";
+    let requirements = "pypi.requirements=[\"torch=={torch}\", \"own-{hce}>={unused}\"]";
+    let recipe = parse("", &[&set[..], &[tag, requirements]].concat(), None).unwrap();
+    let made = recipe.image_tag("20251205091605".parse().unwrap()).unwrap();
+    assert_eq!(made.as_str(), "pytorch_2.7.1-py_3.9-hce_2.0-20251205091605");
+    check(&recipe.pypi.requirements, &["torch==2.7.1", "own-2.0>=1"]);
+    assert_eq!((recipe.versions.get("mindspore"), recipe.versions.get("unused")), (None, Some("1")));
+    let same = parse("tag = \"py_{python}-ms_{mindspore}_cann_{cann}-{os}-{arch}-{chip}-{timestamp}\"", &[], None);
+    assert_eq!(same.unwrap().digest().unwrap(), default().digest().unwrap());
+}
+
+#[test]
+fn the_abi_is_that_of_the_version() {
     assert_eq!(parse("", &["versions.python=3.7.10"], None).unwrap().python.abi(), "cp37m");
-    assert_eq!(recipe.python.abi(), "cp311");
+    assert_eq!(parse("", &["versions.python=3.11"], None).unwrap().python.abi(), "cp311");
 }
 
 #[test]
@@ -181,9 +185,15 @@ fn the_digest_is_of_what_shapes_the_image() {
     for same in ["registry.insecure=true", "base.reference=oci:x", "registry.ca=x.pem"] {
         assert_eq!(digest(&[same]), digest(&[]), "{same}");
     }
-    for other in
-        ["versions.cann=6.0", "user=root", "layout.owner=0:0", "labels.a=b", "environment.A=b", "allow.elf=[\"a\"]"]
-    {
+    for other in [
+        "versions.cann=6.0",
+        "user=root",
+        "layout.owner=0:0",
+        "labels.a=b",
+        "environment.A=b",
+        "allow.elf=[\"a\"]",
+        "tag={timestamp}",
+    ] {
         assert_ne!(digest(&[other]), digest(&[]), "{other}");
     }
     // With another one every image would be another.
@@ -207,7 +217,7 @@ fn everything_wrong_is_said_at_once_with_the_line_and_the_nearest_key() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/recipe/tests");
     let recipes = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     let recipes: Vec<PathBuf> = recipes.filter(|path| path.extension().is_some_and(|it| it == "toml")).collect();
-    assert_eq!(recipes.len(), 9);
+    assert_eq!(recipes.len(), 12);
     for path in recipes {
         let text = fs::read_to_string(&path).unwrap();
         let set: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#! --set ")).collect();

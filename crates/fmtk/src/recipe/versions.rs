@@ -1,107 +1,158 @@
 //! `[versions]`: what the image's tag says of its contents; `[python]`: the Python of the base that wheels are for.
 
-use image_name::{ImageTag, NameError, Platform, Timestamp, Version};
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use std::collections::BTreeMap;
+
+use image_name::{NameError, Tag, TagPart, TagTemplate, Timestamp};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_spanned::Spanned;
 use wheel_layer::Target;
 
 use super::{
     amounts::{Glibc, number},
+    document::{Document, OrFalse},
     paths::ImagePath,
 };
+use crate::terminal::hints::is_typo;
 
-/// Versions and platform, all of them parts of the tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Versions {
-    /// Python, with at least major and minor. Default: `3.9`.
-    #[serde(deserialize_with = "of_python")]
-    pub python: Version,
-    /// MindSpore. Default: `1.8.1`.
-    pub mindspore: Version,
-    /// CANN, the second `_` field of its installer's file name. Default: `5.1.RC2`.
-    pub cann: Version,
-    /// Operating system of the base. Default: `euler_2.8.3`.
-    pub os: Platform,
-    /// Architecture; the image is for linux/arm64. Default, and the only one: `aarch64`.
-    #[serde(deserialize_with = "aarch64")]
-    pub arch: Platform,
-    /// Chip. Default: `d910`.
-    pub chip: Platform,
-}
+/// Versions and platform by their keys: parts of the tag, of requirements and of the names of packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions(BTreeMap<String, TagPart>);
 
 /// The architecture of every image.
 pub const ARCH: &str = "aarch64";
 
-/// What images of this kind are known to have been made with.
-const KNOWN_PYTHON: [(u32, u32); 3] = [(3, 7), (3, 8), (3, 9)];
-const KNOWN_MINDSPORE: [&str; 5] = ["1.7.0", "1.7.1", "1.8.0", "1.8.1", "1.9.0"];
+/// The keys that mean something to fmtk, in the order that they have in the recipe's digest.
+const KEYS: [&str; 8] = ["python", "mindspore", "torch", "torch_npu", "cann", "os", "arch", "chip"];
+
+/// Parts of the tag that are no version of something in the image.
+pub const PLATFORM: [&str; 3] = ["os", "arch", "chip"];
+
+/// The keys that claim what wheels are in the image, each with the distributions that can be meant. The key is the module
+/// of each of them.
+pub const CLAIMS: [(&str, &[&str]); 3] =
+    [("mindspore", &["mindspore", "mindspore-ascend"]), ("torch", &["torch"]), ("torch_npu", &["torch-npu"])];
+
+/// What people call it.
+pub fn title(key: &str) -> &str {
+    match key {
+        "python" => "Python",
+        "mindspore" => "MindSpore",
+        "torch" => "PyTorch",
+        "cann" => "CANN",
+        other => other,
+    }
+}
+
+pub(super) fn finish(written: BTreeMap<Spanned<String>, Spanned<OrFalse>>, document: &mut Document) -> Versions {
+    let mut versions = BTreeMap::new();
+    for (key, value) in written {
+        let (span, key) = (key.span(), key.into_inner());
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let near = KEYS.iter().filter(|known| !KEYS.contains(&key.as_str()) && is_typo(known, &key));
+        if let Some(known) = near.min_by_key(|known| strsim::damerau_levenshtein(known, &key))
+            && !document.mentions(&format!("{{{key}}}"))
+        {
+            let hint = format!("did you mean `versions.{known}`?");
+            document.fault_with(span, "nothing uses it", Some(hint));
+        } else if !key.chars().all(plain) || !key.starts_with(|c: char| c.is_ascii_lowercase()) || key == "timestamp" {
+            document.fault(span, "a key has lowercase letters, digits and `_`, a letter first, and is not `timestamp`");
+        }
+        let span = value.span();
+        let checked = match value.into_inner().0 {
+            Some(text) => checked(&key, &text),
+            None if matches!(key.as_str(), "python" | "arch") => Err("no image is without one".to_owned()),
+            None => continue,
+        };
+        let value = checked.or_else(|message| {
+            document.fault(span, message);
+            // What names the key is not wrong because of it.
+            TagPart::new(&key, "0")
+        });
+        versions.extend(value.map(|value| (key, value)));
+    }
+    Versions(versions)
+}
+
+fn checked(key: &str, text: &str) -> Result<TagPart, String> {
+    let value = TagPart::new(key, text).map_err(|error| error.to_string())?;
+    match key {
+        "python" if numbers(text).is_none() => Err(format!("`{text}` has no major and minor number, as `3.9`")),
+        "arch" if text != ARCH => Err(format!("`{text}`: every image is for `{ARCH}`")),
+        _ => Ok(value),
+    }
+}
 
 impl Versions {
+    /// The value of a key, where it has one.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(TagPart::as_str)
+    }
+
+    /// What there is, for people: `Python 3.9`.
+    pub fn in_words(&self) -> Vec<String> {
+        let word = |(key, value): (&str, &str)| {
+            if PLATFORM.contains(&key) { value.to_owned() } else { format!("{} {value}", title(key)) }
+        };
+        self.in_order().map(word).collect()
+    }
+
+    /// Keys and values, those that fmtk knows first.
+    fn in_order(&self) -> impl Iterator<Item = (&str, &str)> {
+        let known = KEYS.into_iter().filter_map(|key| Some((key, self.get(key)?)));
+        known.chain(self.iter().filter(|(key, _)| !KEYS.contains(key)))
+    }
+
+    /// Keys and values, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// Major and minor number of Python.
     pub fn python_numbers(&self) -> (u32, u32) {
         // Read only where it has them.
-        numbers(&self.python).unwrap_or((3, 9))
+        self.get("python").and_then(numbers).unwrap_or((3, 9))
     }
 
     /// The tag of an image built at this time. Fails where it would have more than 128 characters.
-    pub fn tag(&self, timestamp: Timestamp) -> Result<ImageTag, NameError> {
-        let Self { python, mindspore, cann, os, arch, chip } = self.clone();
-        ImageTag::new(python, mindspore, cann, os, arch, chip, timestamp)
+    pub fn tag(&self, template: &TagTemplate, timestamp: Timestamp) -> Result<Tag, NameError> {
+        template.render(&self.0, timestamp)
     }
 
-    /// Whether CANN is in the image, by the installer or by the base.
-    pub fn has_cann(&self) -> bool {
-        self.cann.as_str() != "none"
+    /// The key that claims a version of this distribution (normalised), and the version.
+    pub fn claim(&self, distribution: &str) -> Option<(&'static str, &str)> {
+        let (key, _) = CLAIMS.into_iter().find(|(_, names)| names.contains(&distribution))?;
+        Some((key, self.get(key)?))
     }
 
-    /// Puts the versions in for `{python}`, `{mindspore}`, `{cann}`, `{os}`, `{arch}` and `{chip}`.
+    /// CANN's version, where it is in the image, by the installer or by the base.
+    pub fn cann(&self) -> Option<&str> {
+        self.get("cann").filter(|version| *version != "none")
+    }
+
+    /// Puts the values in for `{python}`, `{mindspore}` and the other keys.
     pub fn fill(&self, text: &str) -> Result<String, String> {
-        let Self { python, mindspore, cann, os, arch, chip } = self;
-        let names = [("{python}", python.as_str()), ("{mindspore}", mindspore.as_str()), ("{cann}", cann.as_str())];
-        let more = [("{os}", os.as_str()), ("{arch}", arch.as_str()), ("{chip}", chip.as_str())];
-        let values = names.into_iter().chain(more);
-        let filled = values.fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+        let filled = self.iter().fold(text.to_owned(), |text, (key, value)| text.replace(&format!("{{{key}}}"), value));
         match filled.contains(['{', '}']) {
             true => Err(format!("`{text}` has a brace that is not around a key of `[versions]`")),
             false => Ok(filled),
         }
     }
+}
 
-    /// Versions that nobody is known to have built an image with.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let (major, minor) = self.python_numbers();
-        if !KNOWN_PYTHON.contains(&(major, minor)) {
-            let known = KNOWN_PYTHON.map(|(major, minor)| format!("{major}.{minor}")).join(", ");
-            warnings.push(format!("Python `{}` has not been tested; known to work are {known}", self.python));
-        }
-        if !KNOWN_MINDSPORE.contains(&self.mindspore.as_str()) {
-            let known = KNOWN_MINDSPORE.join(", ");
-            warnings.push(format!("MindSpore `{}` has not been tested; known to work are {known}", self.mindspore));
-        }
-        warnings
+impl Serialize for Versions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.in_order())
     }
 }
 
-fn numbers(version: &Version) -> Option<(u32, u32)> {
-    let mut parts = version.as_str().split('.');
+/// Whether a wheel of this version is one of that which is claimed; its local part, as in `2.7.1+cpu`, does not count.
+pub fn is_version(claimed: &str, version: &str) -> bool {
+    wheel_layer::version_satisfies(&format!("=={claimed}"), version).unwrap_or(false)
+}
+
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
     Some((number(parts.next()?)?, number(parts.next()?)?))
-}
-
-fn of_python<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
-    let version = Version::deserialize(deserializer)?;
-    match numbers(&version) {
-        Some(_) => Ok(version),
-        None => Err(D::Error::custom(format!("`{version}` has no major and minor number, as `3.9`"))),
-    }
-}
-
-fn aarch64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Platform, D::Error> {
-    let platform = Platform::deserialize(deserializer)?;
-    match platform.as_str() {
-        ARCH => Ok(platform),
-        other => Err(D::Error::custom(format!("`{other}`: every image is for `{ARCH}`"))),
-    }
 }
 
 /// Python in the image.

@@ -14,14 +14,14 @@ use oci_image::Store;
 
 use crate::{
     options::{Call, RecipeArgs, RegistryArgs},
-    recipe::{Overrides, OwnFile, Recipe},
+    recipe::{Overrides, OwnFile, Recipe, stacks::MANUAL},
     resolve::{
         base::{self, OpenImage},
         own_file::PlannedFile,
         packages::{self, Folders, Package, PackageSet},
         place, wheels,
     },
-    sample,
+    sample::{self, SampleBase},
     terminal::{
         progress::{self, Progress},
         report::{self, Problems, WithHint},
@@ -29,21 +29,17 @@ use crate::{
 };
 use image_name::ImageRef;
 
-/// What `--sample` says over the recipe's file: everything of the vendor is left out, mindpet stands for the tuning kit.
-const SAMPLE: [&str; 7] = [
-    "versions.cann=none",
-    "packages.cann.required=false",
-    "packages.moxing.required=false",
-    "packages.tuning-kit.required=false",
+/// What `--sample` says over the recipe's file on the manual's stack: mindpet stands for the tuning kit.
+const OF_MANUAL: [&str; 2] = [
     "pypi.requirements=['mindspore-ascend=={mindspore}', 'mindpet==1.0.4']",
     "pypi.constraints=['numpy<1.24', 'protobuf<3.21']",
-    "scripts=keep",
 ];
 
 /// The recipe of this command; with `--sample` the sample's base is made ready first.
 pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &Progress) -> anyhow::Result<Recipe> {
     if !args.sample {
-        return place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base });
+        let overrides = Overrides { set: &args.set, base, stack: args.stack.as_deref() };
+        return place::recipe_with(args.recipe.as_deref(), overrides);
     }
     let file = place::recipe_file(args.recipe.as_deref())?;
     if file.exists() {
@@ -52,24 +48,37 @@ pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &P
     }
     let recipe = sample_recipe(args, base, store)?;
     if base.is_none() {
-        sample::ensure_base(store, progress)?;
+        sample::ensure_base(store, sample_base(&recipe)?, progress)?;
     }
     Ok(recipe)
 }
 
+/// What the sample of this recipe is put upon: a Debian with the Python of its stack.
+pub fn sample_base(recipe: &Recipe) -> anyhow::Result<&'static SampleBase> {
+    SampleBase::of(recipe.stack.recipe()?.python.version)
+}
+
 /// The recipe of the sample upon this base: most likely one that was made of its own, which is taken where none is given.
 pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> anyhow::Result<Recipe> {
-    // What the user sets comes last and wins.
-    let own = SAMPLE.into_iter().chain(sample::RECIPE).map(str::to_owned);
-    let set: Vec<String> = own.chain(args.set.iter().cloned()).collect();
+    let load = |set: &[String], base: Option<&str>| {
+        place::recipe_with(args.recipe.as_deref(), Overrides { set, base, stack: args.stack.as_deref() })
+    };
+    let stack = load(&args.set, base)?.stack;
+    let of_stack = stack.recipe()?;
+    let own = SampleBase::of(of_stack.python.version)?;
+    let manual: &[&str] = if stack == MANUAL { &OF_MANUAL } else { &[] };
+    // Everything of the vendor is left out. What the user sets comes last and wins.
+    let mut set: Vec<String> = of_stack.packages.keys().map(|kind| format!("packages.{kind}.required=false")).collect();
+    let all = ["versions.cann=none", "scripts=keep"].iter().chain(manual).chain(&own.recipe);
+    set.extend(all.map(|setting| (*setting).to_owned()).chain(args.set.iter().cloned()));
     let reference = match base {
         Some(base) => base.to_owned(),
-        None => sample::reference(store)?.to_string(),
+        None => own.reference(store)?.to_string(),
     };
-    let recipe = place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(&reference) })?;
-    let (major, minor) = sample::PYTHON;
+    let recipe = load(&set, Some(&reference))?;
+    let (major, minor) = own.python;
     if base.is_none() && recipe.python.version != (major, minor) {
-        let python = &recipe.versions.python;
+        let python = recipe.versions.get("python").unwrap_or_default();
         return Err(anyhow!(
             "the sample's base has Python {major}.{minor}, and `versions.python` is set to `{python}`"
         ))
@@ -86,7 +95,7 @@ pub fn folders(args: &RecipeArgs) -> Folders {
         (None, true) => packages::folder(None).join("sample"),
         (folder, _) => packages::folder(folder.as_deref()),
     };
-    Folders::of(vendor, args.recipe.as_deref())
+    Folders::of(vendor, args.recipe.as_deref(), args.stack.as_deref())
 }
 
 /// Every package of the recipe, or all that is wrong with them.
@@ -110,7 +119,7 @@ pub fn packages(
         progress.warning(&missing);
     }
     for file in unused {
-        let why = match file.ends_with(".run") && !recipe.versions.has_cann() {
+        let why = match file.ends_with(".run") && recipe.versions.cann().is_none() {
             true => "is left out because `versions.cann` is `none`",
             false => "matches no kind in `[packages]` and is left out",
         };

@@ -66,7 +66,7 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
     let folder = inputs::folders(&args.recipe).pypi;
     let lock = match args.upgrade || args.recipe.sample {
         true => None,
-        false => Lock::load(&lock::path(args.recipe.recipe.as_deref()))?,
+        false => Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?,
     };
     let pins = lock.map(|lock| lock::pins(&lock, &recipe)).unwrap_or_default();
     let pins = Pins { upgrade: args.upgrade, ..pins };
@@ -122,7 +122,7 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
     let ((mut packages, of_scripts), opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
     packages.extend(of_scripts);
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
-    let file = lock::path(args.recipe.recipe.as_deref());
+    let file = lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref());
     if !args.upgrade
         && let Some(old) = Lock::load(&file)?
     {
@@ -146,7 +146,7 @@ mod tests {
     use crate::resolve::packages;
 
     fn args(sample: bool, pkg: Option<&str>) -> RecipeArgs {
-        RecipeArgs { recipe: None, set: Vec::new(), pkg: pkg.map(PathBuf::from), sample }
+        RecipeArgs { recipe: None, stack: None, set: Vec::new(), pkg: pkg.map(PathBuf::from), sample }
     }
 
     /// docs/en/scripts.md: the sample takes the base's scripts, unless told otherwise.

@@ -1,4 +1,4 @@
-//! The sample's base: a small arm64 Python 3.9 that anyone may have, in the shape of the platform's own base.
+//! The sample's base: a small arm64 Debian with a Python that anyone may have, in the shape of the platform's own base.
 //!
 //! It is made in this process from Debian's packages, pinned by their digests, so that every machine makes the same.
 //! Once made, it stays in the store.
@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use oci_image::{
     Base, ConfigEdits, Descriptor, Digest, Format, ImageConfig, LAYER_FORMAT, Layer, NewLayer, Platform, Store,
     assemble, write_layout,
@@ -36,23 +36,65 @@ const VERSION: u32 = 3;
 /// Date of the base: its files are not younger.
 const CREATED: &str = "1980-01-01T00:00:00Z";
 
-/// The Python of the base.
-pub const PYTHON: (u32, u32) = (3, 9);
+/// What the sample can be put upon.
+#[derive(Debug)]
+pub struct SampleBase {
+    /// Major and minor number of its Python.
+    pub python: (u32, u32),
+    /// What the recipe must say for it, as `KEY=VALUE`. Debian's Python has pip install below `/usr/local`, into
+    /// `dist-packages`, with `/usr/bin/python3` as the scripts' interpreter (seen by running pip 26.0.1 there).
+    pub recipe: [&'static str; 6],
+    /// The list of its packages; `cargo xtask sample-packages` writes it.
+    pub pinned: &'static str,
+}
 
-/// What the recipe must say for this base, as `KEY=VALUE`. Debian's Python has pip install below `/usr/local`, into
-/// `dist-packages`, with `/usr/bin/python3` as the scripts' interpreter (seen by running pip 26.0.1 there).
-pub const RECIPE: [&str; 6] = [
-    "python.site_packages=/usr/local/lib/python3.9/dist-packages",
-    "python.interpreter=/usr/bin/python3",
-    "python.prefix=/usr/local",
-    "python.glibc=2.31",
-    "versions.python=3.9",
-    "versions.os=debian_11",
-];
+/// The one of the manual's stack.
+pub const BULLSEYE: &SampleBase = &SampleBase {
+    python: (3, 9),
+    recipe: [
+        "python.site_packages=/usr/local/lib/python3.9/dist-packages",
+        "python.interpreter=/usr/bin/python3",
+        "python.prefix=/usr/local",
+        "python.glibc=2.31",
+        "versions.python=3.9",
+        "versions.os=debian_11",
+    ],
+    pinned: include_str!("bullseye.toml"),
+};
 
-/// The sample's base as `--base` would name it; it need not be there yet.
-pub fn reference(store: &Store) -> anyhow::Result<ImageRef> {
-    Ok(layout(store, &PackageSet::pinned()?))
+/// The one of the stacks of Python 3.11.
+pub const BOOKWORM: &SampleBase = &SampleBase {
+    python: (3, 11),
+    recipe: [
+        "python.site_packages=/usr/local/lib/python3.11/dist-packages",
+        "python.interpreter=/usr/bin/python3",
+        "python.prefix=/usr/local",
+        "python.glibc=2.36",
+        "versions.python=3.11",
+        "versions.os=debian_12",
+    ],
+    pinned: include_str!("bookworm.toml"),
+};
+
+impl SampleBase {
+    /// All of them.
+    pub const ALL: [&'static Self; 2] = [BULLSEYE, BOOKWORM];
+
+    /// The one with this Python.
+    pub fn of(python: (u32, u32)) -> anyhow::Result<&'static Self> {
+        let found = Self::ALL.into_iter().find(|base| base.python == python);
+        found.ok_or_else(|| anyhow!("there is no sample with Python {}.{}", python.0, python.1))
+    }
+
+    /// Its packages.
+    pub fn packages(&self) -> anyhow::Result<PackageSet> {
+        PackageSet::parse(self.pinned)
+    }
+
+    /// As `--base` would name it; it need not be there yet.
+    pub fn reference(&self, store: &Store) -> anyhow::Result<ImageRef> {
+        Ok(layout(store, &self.packages()?))
+    }
 }
 
 fn layout(store: &Store, set: &PackageSet) -> ImageRef {
@@ -60,10 +102,10 @@ fn layout(store: &Store, set: &PackageSet) -> ImageRef {
 }
 
 /// The sample's base, made unless the store has it.
-pub fn ensure_base(store: &Store, progress: &Progress) -> anyhow::Result<ImageRef> {
+pub fn ensure_base(store: &Store, base: &SampleBase, progress: &Progress) -> anyhow::Result<ImageRef> {
     // Two samples at once: the second waits and finds the base of the first.
     let _lock = store.lock("sample-base")?;
-    let set = PackageSet::pinned()?;
+    let set = base.packages()?;
     if !is_whole(&folder(store, &set)) {
         let (count, size) = (progress::count(set.packages.len(), "package"), progress::bytes(set.size()));
         progress.line(&format!("making the sample's base from {count} of Debian {} for arm64 ({size})", set.suite));
@@ -75,8 +117,8 @@ pub fn ensure_base(store: &Store, progress: &Progress) -> anyhow::Result<ImageRe
 }
 
 /// Whether the store has the base, and all of it: one that lost a part is made again.
-pub fn is_made(store: &Store) -> anyhow::Result<bool> {
-    Ok(is_whole(&folder(store, &PackageSet::pinned()?)))
+pub fn is_made(store: &Store, base: &SampleBase) -> anyhow::Result<bool> {
+    Ok(is_whole(&folder(store, &base.packages()?)))
 }
 
 fn is_whole(dir: &Path) -> bool {
@@ -86,8 +128,12 @@ fn is_whole(dir: &Path) -> bool {
 }
 
 /// What a base still has to be downloaded: how many bytes, and from where. The mirror is asked whether it is there.
-pub fn probe(store: &Store, options: impl FnOnce(RegistryOptions) -> RegistryOptions) -> anyhow::Result<(u64, String)> {
-    let mut set = PackageSet::pinned()?;
+pub fn probe(
+    store: &Store,
+    base: &SampleBase,
+    options: impl FnOnce(RegistryOptions) -> RegistryOptions,
+) -> anyhow::Result<(u64, String)> {
+    let mut set = base.packages()?;
     set.packages.retain(|package| !store.has(&package.digest, package.size));
     let [mirror, _] = mirror::servers_with(options(mirror::options()))?;
     if let Some(package) = set.packages.first() {

@@ -4,9 +4,6 @@ use anyhow::Context;
 use oci_image::{Descriptor, Digest};
 use serde::{Deserialize, Serialize};
 
-/// The list, as `cargo xtask sample-packages` writes it.
-const PINNED: &str = include_str!("packages.toml");
-
 /// Packages that make a base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageSet {
@@ -34,9 +31,9 @@ pub struct Package {
 }
 
 impl PackageSet {
-    /// The set that is pinned in the sources.
-    pub fn pinned() -> anyhow::Result<Self> {
-        toml_edit::de::from_str(PINNED).context("the pinned list of Debian's packages can't be read")
+    /// Reads a list, as `cargo xtask sample-packages` writes it.
+    pub fn parse(pinned: &str) -> anyhow::Result<Self> {
+        toml_edit::de::from_str(pinned).context("a pinned list of Debian's packages can't be read")
     }
 
     /// Length of all packages in bytes.
@@ -55,16 +52,18 @@ impl Package {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::sample::SampleBase;
 
     #[test]
-    fn the_pinned_list_is_whole_and_sorted() {
-        let set = PackageSet::pinned().unwrap();
-        assert!(set.packages.is_sorted_by(|one, two| one.name < two.name));
-        for root in &set.roots {
-            assert!(set.packages.iter().any(|package| package.name == *root), "{root}");
+    fn the_pinned_lists_are_whole_and_sorted() {
+        let sets = SampleBase::ALL.map(|base| base.packages().unwrap());
+        for set in &sets {
+            assert!(set.packages.is_sorted_by(|one, two| one.name < two.name));
+            for root in &set.roots {
+                assert!(set.packages.iter().any(|package| package.name == *root), "{root}");
+            }
         }
-        for package in &set.packages {
+        for package in sets.iter().flat_map(|set| &set.packages) {
             let file = package.path.rsplit('/').next().unwrap();
             // An epoch (`1:`) is no part of a file's name.
             let version = package.version.split_once(':').map_or(package.version.as_str(), |(_, version)| version);

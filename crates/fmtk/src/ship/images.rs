@@ -1,13 +1,14 @@
 //! `images`: what an organisation has in the registry, newest first.
 
 use anyhow::Context;
-use image_name::{Digest, ImageTag, RepoPath, Tag};
+use image_name::{Digest, ReadTag, RepoPath, Tag, TagPart, TagTemplate};
 use oci_image::Manifest;
 use registry::Registry;
 use serde_json::json;
 
 use crate::{
     options::Format,
+    recipe::{Recipe, stacks::STACKS},
     resolve::connect,
     ship::target::TargetArgs,
     terminal::{
@@ -42,7 +43,9 @@ pub fn run(args: &ImagesArgs, progress: &Progress) -> anyhow::Result<()> {
     let tags = registry.tags(&path).map_err(hinted);
     let tags = tags.with_context(|| format!("failed to list the images of `{org}` on `{host}`"))?;
     // A request a tag.
-    let images = side_by_side::map(&newest_first(tags), AT_ONCE, |(tag, parsed)| listed(&registry, &path, tag, parsed));
+    let images = side_by_side::map(&newest_first(tags, &templates(&recipe)?), AT_ONCE, |(tag, parsed)| {
+        listed(&registry, &path, tag, parsed)
+    });
     let document: Vec<_> = images.iter().map(|image| image.json(&path)).collect();
     drop(step);
     args.format.print(|| report::printable(&table(&path, &images)), &document)
@@ -51,7 +54,7 @@ pub fn run(args: &ImagesArgs, progress: &Progress) -> anyhow::Result<()> {
 /// A tag, and what its manifest says, if that can be had.
 struct Listed {
     tag: Tag,
-    parsed: Option<ImageTag>,
+    parsed: Option<ReadTag>,
     digest: Option<Digest>,
     /// Compressed bytes of the layers; none of an index of several images.
     size: Option<u64>,
@@ -61,13 +64,15 @@ impl Listed {
     fn json(&self, path: &RepoPath) -> serde_json::Value {
         let Self { tag, parsed, digest, size } = self;
         let parsed = parsed.as_ref();
+        let value = |key: &str| parsed.and_then(|parsed| parsed.values.get(key)).map(TagPart::as_str);
         json!({
             "user_image_url": format!("{path}:{tag}"),
             "tag": tag,
-            "python": parsed.map(|parsed| &parsed.python),
-            "mindspore": parsed.map(|parsed| &parsed.mindspore),
-            "cann": parsed.map(|parsed| &parsed.cann),
-            "os": parsed.map(|parsed| &parsed.os),
+            "python": value("python"),
+            "mindspore": value("mindspore"),
+            "cann": value("cann"),
+            "os": value("os"),
+            "versions": parsed.map(|parsed| &parsed.values),
             "timestamp": parsed.map(|parsed| &parsed.timestamp),
             "created": parsed.map(|parsed| parsed.timestamp.rfc3339()),
             "digest": digest,
@@ -79,7 +84,7 @@ impl Listed {
 /// Requests under way at most.
 const AT_ONCE: usize = 8;
 
-fn listed(registry: &Registry, path: &RepoPath, tag: &Tag, parsed: &Option<ImageTag>) -> Listed {
+fn listed(registry: &Registry, path: &RepoPath, tag: &Tag, parsed: &Option<ReadTag>) -> Listed {
     let (tag, parsed) = (tag.clone(), parsed.clone());
     let Ok(Some(found)) = registry.manifest(path, &tag) else {
         return Listed { tag, parsed, digest: None, size: None };
@@ -111,10 +116,16 @@ fn table(path: &RepoPath, images: &[Listed]) -> String {
     lines.iter().map(text).collect()
 }
 
+/// The recipe's, and those of the stacks: an organisation has images of several in one repository.
+fn templates(recipe: &Recipe) -> anyhow::Result<Vec<TagTemplate>> {
+    let of_stacks = STACKS.iter().map(|stack| Ok(stack.recipe()?.tag));
+    [Ok(recipe.tag.clone())].into_iter().chain(of_stacks).collect()
+}
+
 /// Our own tags by their timestamps, the newest first; then the others, by name.
-fn newest_first(tags: Vec<Tag>) -> Vec<(Tag, Option<ImageTag>)> {
+fn newest_first(tags: Vec<Tag>, templates: &[TagTemplate]) -> Vec<(Tag, Option<ReadTag>)> {
     let parse = |tag: Tag| {
-        let parsed = tag.as_str().parse::<ImageTag>().ok();
+        let parsed = templates.iter().find_map(|template| template.read_tag(tag.as_str()).ok());
         (tag, parsed)
     };
     let mut tags: Vec<_> = tags.into_iter().map(parse).collect();

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     host::app_config::{self, Planned},
-    options::Format,
+    options::{Format, flag},
     recipe::Recipe,
     record::{self, BuildRecord, RecordedLayer},
     resolve::{base::Fallback, connect, place},
@@ -124,8 +124,13 @@ fn note_recipe(record: &BuildRecord, target: &TargetArgs, progress: &Progress) -
 fn last_of_recipe(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<BuildRecord> {
     let recipe = place::recipe_file(args.target.recipe.as_deref())?;
     let record = BuildRecord::latest(store, &recipe)?;
-    if !record.arguments.is_empty() {
-        let message = format!("the last image of `{}` was built with `{}`", recipe.display(), record.arguments);
+    let of_stack: String = args.target.stack.iter().map(|stack| flag("--stack", stack)).collect();
+    if record.arguments != of_stack.trim_start() {
+        let with = match record.arguments.as_str() {
+            "" => "without arguments".to_owned(),
+            arguments => format!("with `{arguments}`"),
+        };
+        let message = format!("the last image of `{}` was built {with}", recipe.display());
         let (newest, timestamp) = (record::newest(&record::all(store)?), record.timestamp);
         return Err(anyhow!(message))
             .hint(format!("if that is the one to push, name it, as in `cargo xtask push {timestamp}`, with the same flags; {newest}"))

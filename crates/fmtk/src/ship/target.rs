@@ -7,7 +7,7 @@ use image_name::{Host, OrgName};
 
 use crate::{
     options::RegistryArgs,
-    recipe::Recipe,
+    recipe::{Overrides, Recipe},
     resolve::{connect, place},
     terminal::report::WithHint,
 };
@@ -27,12 +27,15 @@ pub struct TargetArgs {
     /// Recipe that names the registry and the repository [default: `image.toml` of the workspace]
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
+    /// Stack that the recipe lies on, of those that `cargo xtask stacks` lists [default: the recipe's]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
 }
 
 impl TargetArgs {
     /// The recipe.
     pub fn recipe(&self) -> anyhow::Result<Recipe> {
-        place::recipe(self.recipe.as_deref())
+        place::recipe_with(self.recipe.as_deref(), Overrides { stack: self.stack.as_deref(), ..Overrides::default() })
     }
 
     /// The registry and the organisation; the error where nothing names one is `missing`.

@@ -9,6 +9,14 @@ use wheel_layer::WheelError;
 
 use super::shell;
 
+/// Typing errors in a long word; more is another word.
+const TYPOS: usize = 2;
+
+/// Whether a word is the known one, but for typing errors: of short words one error makes another.
+pub fn is_typo(known: &str, word: &str) -> bool {
+    strsim::damerau_levenshtein(known, word) <= TYPOS.min((known.len() / 3).max(1))
+}
+
 /// The command that logs in there.
 pub fn login(host: impl Display) -> String {
     format!("cargo xtask login --registry {}", shell::word(host))

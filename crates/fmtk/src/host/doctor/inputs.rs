@@ -80,7 +80,7 @@ pub fn sample_packages(patient: &Patient) -> Vec<Finding> {
 pub fn lock(patient: &Patient) -> Vec<Finding> {
     let call = &patient.call;
     let accept = lock::accept(call, true);
-    let lock = match Lock::load(&lock::path(patient.args.recipe.as_deref())) {
+    let lock = match Lock::load(&lock::path(patient.args.recipe.as_deref(), patient.args.stack.as_deref())) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
             return vec![Finding::warning("packages and base are not pinned", format!("`{}`", call.lock))];

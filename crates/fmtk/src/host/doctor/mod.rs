@@ -91,6 +91,9 @@ pub struct DoctorArgs {
     /// Recipe of the image [default: `image.toml` of the workspace]
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
+    /// Stack that the recipe lies on, of those that `cargo xtask stacks` lists [default: the recipe's]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
     /// Override one key of the recipe, as in `versions.mindspore=1.9.0`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -114,8 +117,8 @@ pub struct DoctorArgs {
 impl DoctorArgs {
     /// The same, as the build takes it.
     pub fn recipe(&self) -> RecipeArgs {
-        let (recipe, set, pkg) = (self.recipe.clone(), self.set.clone(), self.pkg.clone());
-        RecipeArgs { recipe, set, pkg, sample: self.sample }
+        let Self { recipe, stack, set, pkg, sample, .. } = self.clone();
+        RecipeArgs { recipe, stack, set, pkg, sample }
     }
 }
 
@@ -125,7 +128,7 @@ pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) ->
     let recipe = if args.sample {
         sample_recipe(&args.recipe(), base, &store)?
     } else {
-        place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base })?
+        place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base, stack: args.stack.as_deref() })?
     };
     let host = args.registry.clone().unwrap_or_else(|| recipe.registry.host.clone());
     let patient = Arc::new(Patient {

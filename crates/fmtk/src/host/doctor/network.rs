@@ -22,7 +22,7 @@ use crate::{
     recipe,
     resolve::{
         base::{self, engine_image},
-        connect,
+        connect, inputs,
     },
     sample,
     terminal::{
@@ -97,9 +97,9 @@ pub fn sample_base(patient: &Patient) -> Vec<Finding> {
     if patient.args.base.is_some() {
         return base(patient);
     }
-    let found = sample::is_made(&patient.store).and_then(|is_made| match is_made {
+    let found = inputs::sample_base(&patient.recipe).and_then(|own| match sample::is_made(&patient.store, own)? {
         true => Ok(None),
-        false => sample::probe(&patient.store, impatient).map(Some),
+        false => sample::probe(&patient.store, own, impatient).map(Some),
     });
     match found {
         Ok(None) => base(patient),

@@ -35,7 +35,7 @@ impl Folder {
 
 fn recipe(requirements: &[&str]) -> Recipe {
     let set = [format!("pypi.requirements={requirements:?}")];
-    Recipe::parse("", "image.toml", Path::new("/"), Overrides { set: &set, base: None }).unwrap()
+    Recipe::parse("", "image.toml", Path::new("/"), Overrides { set: &set, ..Overrides::default() }).unwrap()
 }
 
 #[test]

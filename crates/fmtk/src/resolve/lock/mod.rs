@@ -17,7 +17,7 @@ use image_name::Digest;
 
 pub use self::file::{Lock, LockedBase, LockedRequest};
 use crate::{
-    options::Call,
+    options::{Call, lock_name},
     recipe::{PYPI, Recipe},
     resolve::{
         fetch::{self, FileRecord, Pins},
@@ -31,8 +31,9 @@ use crate::{
 };
 
 /// The lock of a recipe lies beside it: `image.lock` of `image.toml`. Without a recipe's file, that of the workspace.
-pub fn path(recipe: Option<&Path>) -> PathBuf {
-    recipe.map_or_else(|| place::workspace().join("image.toml"), Path::to_owned).with_extension("lock")
+pub fn path(recipe: Option<&Path>, stack: Option<&str>) -> PathBuf {
+    let file = recipe.map_or_else(|| place::workspace().join("image.toml"), Path::to_owned);
+    file.with_file_name(lock_name(recipe, stack))
 }
 
 /// Compares what a build is about to use with the lock, where there is one. Gives what a person should know though

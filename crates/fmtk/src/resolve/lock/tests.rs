@@ -16,7 +16,7 @@ fn package(kind: &str, file: &str, digit: u8) -> Package {
 }
 
 fn recipe(text: &str, base: Option<&str>) -> Recipe {
-    Recipe::parse(text, "image.toml", Path::new("/"), Overrides { set: &[], base }).unwrap()
+    Recipe::parse(text, "image.toml", Path::new("/"), Overrides { base, ..Overrides::default() }).unwrap()
 }
 
 fn packages() -> Vec<Package> {
@@ -83,7 +83,7 @@ fn inputs_are_held_against_the_lock() {
 #[test]
 fn it_is_written_whole_once_and_lies_beside_the_recipe() {
     let folder = tempfile::tempdir().unwrap();
-    let file = path(Some(&folder.path().join("image.toml")));
+    let file = path(Some(&folder.path().join("image.toml")), None);
     assert_eq!(file, folder.path().join("image.lock"));
     assert_eq!(Lock::load(&file).unwrap(), None);
     assert!(locked().save(&file).unwrap());

@@ -9,7 +9,9 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env,
+    ffi::OsStr,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -25,7 +27,7 @@ pub use self::{
 };
 use crate::{
     options::Call,
-    recipe::{CANN, PYPI, Recipe, Requirement},
+    recipe::{CANN, PYPI, Recipe, Requirement, is_version, title},
     resolve::{
         fetch::{self, State},
         place,
@@ -80,13 +82,12 @@ pub struct Folders {
 
 impl Folders {
     /// Those of this recipe below the package folder: the wheels of `torch.toml` are in `pypi/torch`, so that recipes
-    /// do not replace each other's; those of `image.toml`, which most have alone, in `pypi`.
-    pub fn of(vendor: PathBuf, recipe: Option<&Path>) -> Self {
-        let pypi = vendor.join(PYPI);
-        let pypi = match recipe.and_then(Path::file_stem) {
-            Some(name) if name != "image" => pypi.join(name),
-            _ => pypi,
-        };
+    /// do not replace each other's; those of `image.toml`, which most have alone, in `pypi`. A stack that an argument
+    /// names has a folder in that.
+    pub fn of(vendor: PathBuf, recipe: Option<&Path>, stack: Option<&str>) -> Self {
+        let name = recipe.and_then(Path::file_stem).filter(|name| *name != "image");
+        let mut pypi = vendor.join(PYPI);
+        pypi.extend(name.into_iter().chain(stack.map(OsStr::new)));
         Self { vendor, pypi }
     }
 }
@@ -140,7 +141,7 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
         let none = PackageSet { packages: Vec::new(), unused: Vec::new(), left_out: 0 };
         return Ok((Vec::new(), none, sample_offered(problems.into_result(), call)));
     }
-    for (kind, spec) in recipe.packages.iter().filter(|(kind, _)| *kind != CANN || recipe.versions.has_cann()) {
+    for (kind, spec) in recipe.packages.iter().filter(|(kind, _)| *kind != CANN || recipe.versions.cann().is_some()) {
         // The recipe has parsed the glob already.
         let Ok(pattern) = Pattern::new(&spec.glob) else { continue };
         let named = listed.iter().filter(|(name, _)| pattern.matches(name));
@@ -277,10 +278,11 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
                 continue;
             }
         };
-        let wanted = recipe.versions.mindspore.as_str();
-        if matches!(distribution.as_str(), "mindspore" | "mindspore-ascend") && found != wanted {
-            let message = format!("`{file}` is MindSpore `{found}`, but the image's tag would say `{wanted}`");
-            problems.push(message, Some(format!("give `--set versions.mindspore={found}`, or another wheel")));
+        let claim = recipe.versions.claim(&distribution);
+        if let Some((key, wanted)) = claim.filter(|(_, wanted)| !is_version(wanted, &found)) {
+            let title = title(key);
+            let message = format!("`{file}` is {title} `{found}`, but the image's tag would say `{wanted}`");
+            problems.push(message, Some(format!("give `--set versions.{key}={found}`, or another wheel")));
         } else if kind == PYPI {
             for (key, requirement) in recipe.pypi.refusing(&distribution, &found, &recipe.python.target()) {
                 problems.push(
@@ -299,17 +301,17 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
 
 /// What conflicts with the recipe in an installer's name, each with a hint where there is one.
 pub fn name_conflicts(recipe: &Recipe, file: &str) -> Vec<(String, Option<String>)> {
-    let (version, arch) = (&recipe.versions.cann, &recipe.versions.arch);
+    let [version, arch] = ["cann", "arch"].map(|key| recipe.versions.get(key).unwrap_or("none"));
     let name: InstallerName = match file.parse() {
         Ok(name) => name,
         Err(message) => return vec![(message, None)],
     };
     let mut found = Vec::new();
-    if name.version != version.as_str() {
+    if name.version != version {
         let message = format!("`{file}` is CANN `{}`, but the image's tag would say `{version}`", name.version);
         found.push((message, Some(format!("give `--set versions.cann={}`, or another installer", name.version))));
     }
-    if name.arch != arch.as_str() {
+    if name.arch != arch {
         let hint = format!("use the installer whose name ends with `linux-{arch}.run`");
         found.push((format!("`{file}` is for `{}`, the image for `{arch}`", name.arch), Some(hint)));
     }

@@ -41,7 +41,7 @@ impl Folder {
     }
 
     fn folders(&self) -> Folders {
-        Folders::of(self.pkg(), None)
+        Folders::of(self.pkg(), None, None)
     }
 
     fn said_to(&self, set: &[&str], call: &Call) -> String {
@@ -64,7 +64,7 @@ impl Folder {
 
 fn recipe(set: &[&str]) -> Recipe {
     let set: Vec<String> = set.iter().map(|argument| (*argument).to_owned()).collect();
-    Recipe::parse("", "image.toml", Path::new("/"), Overrides { set: &set, base: None }).unwrap()
+    Recipe::parse("", "image.toml", Path::new("/"), Overrides { set: &set, ..Overrides::default() }).unwrap()
 }
 
 #[test]
@@ -186,7 +186,9 @@ fn the_folder_is_the_argument_s_the_environment_s_or_the_workspace_s() {
 /// A fetch for one recipe removed what another's had brought.
 #[test]
 fn each_recipe_has_a_folder_for_its_wheels() {
-    let pypi = |recipe: Option<&str>| Folders::of("pkg".into(), recipe.map(Path::new)).pypi;
+    let pypi = |recipe: Option<&str>| Folders::of("pkg".into(), recipe.map(Path::new), None).pypi;
+    let of_stack = Folders::of("pkg".into(), Some("torch.toml".as_ref()), Some("torch-2.7")).pypi;
+    assert_eq!(of_stack, Path::new("pkg/pypi/torch/torch-2.7"));
     assert_eq!(pypi(None), Path::new("pkg/pypi"));
     assert_eq!(pypi(Some("a/image.toml")), Path::new("pkg/pypi"));
     assert_eq!(pypi(Some("a/torch.toml")), Path::new("pkg/pypi/torch"));

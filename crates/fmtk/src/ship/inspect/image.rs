@@ -7,7 +7,10 @@ use oci_image::{Descriptor, ImageConfig};
 use serde_json::{Value, json};
 
 use super::Rows;
-use crate::terminal::progress::{bytes, count};
+use crate::{
+    recipe::title,
+    terminal::progress::{bytes, count},
+};
 
 /// What the history says of each layer, bottom first.
 pub fn layer_comments(config: &ImageConfig) -> Vec<String> {
@@ -30,9 +33,10 @@ pub fn image(
     layers: &[(&Descriptor, &str)],
 ) -> (Rows, Value) {
     let labels: BTreeMap<String, String> = config.labels().into_iter().collect();
-    let known = [("Python", "fmtk.python"), ("MindSpore", "fmtk.mindspore"), ("CANN", "fmtk.cann")];
+    // Other labels of ours have one more dot.
+    let of_ours = labels.iter().filter_map(|(name, value)| Some((name.strip_prefix("fmtk.")?, value.as_str())));
     let versions: BTreeMap<&str, &str> =
-        known.into_iter().filter_map(|(what, label)| Some((what, labels.get(label)?.as_str()))).collect();
+        of_ours.filter(|(key, _)| !key.contains('.')).map(|(key, version)| (title(key), version)).collect();
     let patches: BTreeMap<&str, &str> =
         labels.iter().filter_map(|(name, value)| Some((name.strip_prefix("fmtk.patch.")?, value.as_str()))).collect();
     let size: u64 = layers.iter().map(|(layer, _)| layer.size).sum();
