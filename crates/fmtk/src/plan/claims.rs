@@ -4,7 +4,7 @@ use oci_image::{BaseIndex, Distribution};
 
 use super::{Inputs, checks, site};
 use crate::{
-    recipe::{CLAIMS, is_version, title},
+    recipe::{CLAIMS, is_version, public, title},
     terminal::report::Problems,
 };
 
@@ -73,7 +73,7 @@ fn distribution(
         let (message, hint) = match put_in.first() {
             None => (
                 format!("the base `{base}` has {title} `{version}`, but the image's tag would say `{wanted}`"),
-                format!("give `--set versions.{module}={version}`, or add the wheel of `{wanted}`"),
+                format!("give `--set versions.{module}={}`, or add the wheel of `{wanted}`", public(version)),
             ),
             Some(other) => (
                 format!(

@@ -99,6 +99,7 @@ pub struct Plan {
     /// What the user should know before it is built.
     pub warnings: Vec<String>,
     /// What is not known, and may be right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 

@@ -313,6 +313,20 @@ fn the_same_inputs_give_the_same_plan() {
 }
 
 #[test]
+fn every_version_is_a_label_and_what_is_made_for_is_none() {
+    let labels = |set: &[&str]| {
+        let mut world = World::new(RECIPE);
+        world.set = set.iter().map(|set| (*set).to_owned()).collect();
+        let names: Vec<String> = world.plan().unwrap().config.labels.into_keys().collect();
+        names.into_iter().filter(|name| name.matches('.').count() == 1).collect::<Vec<String>>()
+    };
+    assert_eq!(labels(&[]), ["fmtk.cann", "fmtk.mindspore", "fmtk.python"]);
+    let torch = ["versions.mindspore=false", "versions.torch=2.7.1", "versions.own=1", "tag={torch}-{timestamp}"];
+    let torch = labels(&[&torch[..], &["pypi.requirements=[]"]].concat());
+    assert_eq!(torch, ["fmtk.cann", "fmtk.own", "fmtk.python", "fmtk.torch"]);
+}
+
+#[test]
 fn folders_that_are_links_in_the_base_stay_links() {
     let mut world = World::new(
         r#"

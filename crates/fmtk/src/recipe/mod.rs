@@ -45,7 +45,7 @@ pub use self::{
     packages::{CANN, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
     settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts, User},
-    versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, title},
+    versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, public, title},
 };
 use self::{
     document::{Document, OrFalse, Section},

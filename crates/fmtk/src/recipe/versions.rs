@@ -145,6 +145,11 @@ impl Serialize for Versions {
     }
 }
 
+/// The version of a wheel as a tag can have it: without its local part.
+pub fn public(version: &str) -> &str {
+    version.split('+').next().unwrap_or_default()
+}
+
 /// Whether a wheel of this version is one of that which is claimed; its local part, as in `2.7.1+cpu`, does not count.
 pub fn is_version(claimed: &str, version: &str) -> bool {
     wheel_layer::version_satisfies(&format!("=={claimed}"), version).unwrap_or(false)

@@ -27,7 +27,7 @@ pub use self::{
 };
 use crate::{
     options::Call,
-    recipe::{CANN, PYPI, Recipe, Requirement, is_version, title},
+    recipe::{CANN, PYPI, Recipe, Requirement, is_version, public, title},
     resolve::{
         fetch::{self, State},
         place,
@@ -282,7 +282,7 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
         if let Some((key, wanted)) = claim.filter(|(_, wanted)| !is_version(wanted, &found)) {
             let title = title(key);
             let message = format!("`{file}` is {title} `{found}`, but the image's tag would say `{wanted}`");
-            problems.push(message, Some(format!("give `--set versions.{key}={found}`, or another wheel")));
+            problems.push(message, Some(format!("give `--set versions.{key}={}`, or another wheel", public(&found))));
         } else if kind == PYPI {
             for (key, requirement) in recipe.pypi.refusing(&distribution, &found, &recipe.python.target()) {
                 problems.push(

@@ -123,6 +123,14 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
         ("wanted, and a fetch was interrupted", by_hand().fetched(&Null, &serde_json::json!({})), &no_cann),
         ("wanted, and fetched for something else", by_hand().fetched(&other, &serde_json::json!({})), &no_cann),
         ("names that belie the tag", belied, &[]),
+        (
+            "PyTorch of another version than the tag's",
+            Folder::with(
+                &[&ALL[..], &["pypi/torch-2.8.0+cpu-py3-none-any.whl", "pypi/torch_npu-2.7.1-py3-none-any.whl"]]
+                    .concat(),
+            ),
+            &["versions.torch=2.7.1", "versions.torch_npu=2.7.1"],
+        ),
         ("two wheels of one distribution", with(&["pypi/Moxing.Framework-1-py3-none-any.whl"]), &[]),
         // Who asked for another version was told to fetch, and in the next line to take the old one.
         ("what the next fetch removes", with(&[]).fetched(&Null, &known(MINDSPORE)), &["versions.mindspore=1.9.0"]),
