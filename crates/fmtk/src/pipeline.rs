@@ -22,6 +22,7 @@ use crate::{
     recipe::{self, Recipe},
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
+        accounts,
         base::{self, OpenImage},
         fetch::{self, Pins},
         front, inputs,
@@ -158,6 +159,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         scripts: scripts::find(&origin, &recipe, store, index.as_ref())?,
         origin,
         front: front::of_base(store, index.as_ref())?,
+        accounts: accounts::of_base(store, index.as_ref())?,
         base: &opened.base,
         index: index.as_ref(),
         allow_missing: args.allow_missing,
@@ -187,6 +189,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     }
     for warning in &plan.warnings {
         progress.warning(warning);
+    }
+    for note in plan.notes.iter().filter(|_| !args.dry_run) {
+        progress.line(&format!("note: {note}"));
     }
     if args.dry_run {
         return args.format.print(|| plan.to_string(), &plan);
@@ -281,12 +286,13 @@ fn set_installed(
 }
 
 /// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what
-/// it has installed and require it, `[layout.dirs]` was written for another one, or own files lie in folders that it does
+/// it has installed and require it, it may lack the image's user, `[layout.dirs]` was written for another one, or own files lie in folders that it does
 /// not name.
 fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool, files: &[PlannedFile]) -> bool {
     let named = |folder: &str| recipe.layout.dirs.keys().any(|path| path.as_str() == folder);
     let is_known = |file: &PlannedFile| file.to.match_indices('/').skip(1).all(|(end, _)| named(&file.to[..end]));
-    wheels || *origin == Origin::Base || !recipe.base.is_standard() || !files.iter().all(is_known)
+    let user = recipe.user.account.is_some();
+    wheels || user || *origin == Origin::Base || !recipe.base.is_standard() || !files.iter().all(is_known)
 }
 
 /// What is in the base, where the plan needs it: see ARCHITECTURE, "Which base is read, and when".
@@ -305,6 +311,9 @@ fn index(
     }
     let mut paths = scripts::wanted(origin)?;
     paths.push(front::PATH.to_owned());
+    if recipe.user.account.is_some() {
+        paths.extend(accounts::FILES.map(str::to_owned));
+    }
     let known = BaseIndex::cached(store, &base.manifest_digest, &paths)?;
     let remote = matches!(recipe.base.reference, ImageRef::Registry(_));
     if known.is_some() || remote && args.inspect == Inspect::Auto && !needed {

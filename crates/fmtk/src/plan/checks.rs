@@ -53,21 +53,24 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
     let user = inputs.recipe.user.to_string();
     let account = user.split(':').next().unwrap_or_default();
     let owner = inputs.recipe.layout.owner;
-    if let Some(user) = index.user(account).filter(|user| owner.uid != 0 && ![0, owner.uid].contains(&user.uid)) {
+    let made = inputs.recipe.user.account.as_ref().map(|account| (account.uid.0, account.gid.0));
+    let ids = made.or(index.user(account).map(|user| (user.uid, user.gid)));
+    if let Some((uid, gid)) = ids.filter(|(uid, _)| owner.uid != 0 && ![0, owner.uid].contains(uid)) {
         problems.push(
             format_args!(
-                "`{account}` has the user id {} in the base `{name}`, and what is added would belong to {}",
-                user.uid, owner.uid
+                "`{account}` has the user id {uid} in the base `{name}`, and what is added would belong to {}",
+                owner.uid
             ),
-            Some(format!("set `layout.owner` to \"{}:{}\"", user.uid, user.gid)),
+            Some(format!("set `layout.owner` to \"{uid}:{gid}\"")),
         );
     }
-    if account.parse::<u64>().is_err() && index.user(account).is_none() {
+    if made.is_none() && account.parse::<u64>().is_err() && index.user(account).is_none() {
         let known: Vec<&str> = index.users.iter().map(|user| user.name.as_str()).collect();
-        let hint = match known.is_empty() {
-            true => "set `user` to a number; its `/etc/passwd` lists no users".to_owned(),
-            false => format!("set `user` to a number or to one that it has: {}", known.join(", ")),
+        let other = match known.is_empty() {
+            true => "to a number; its `/etc/passwd` lists no users".to_owned(),
+            false => format!("to a number or to one that it has: {}", known.join(", ")),
         };
+        let hint = format!("set `user` {other}; or have it added: `user = {{ name = \"{account}\" }}`");
         problems.push(format_args!("the base `{name}` has no user `{account}`"), Some(hint));
     }
 }

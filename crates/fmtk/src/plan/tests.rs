@@ -1,5 +1,6 @@
 //! Plans of small wheels upon a small base.
 
+mod account;
 mod front;
 mod own_files;
 mod pieces;
@@ -18,7 +19,7 @@ use crate::{
     options::Call,
     recipe::{CANN, Overrides, Recipe},
     resolve::{
-        front as launch_front,
+        accounts, front as launch_front,
         own_file::PlannedFile,
         packages::{Package, Wheel},
         scripts::{Origin, Script},
@@ -178,7 +179,8 @@ impl World {
         let mut tar = self.tar.get_ref().clone();
         tar.extend([0; 1024]);
         let mut base = base(&store, &tar, &self.architecture);
-        let index = BaseIndex::build(&store, &base, &store, &[launch_front::PATH.to_owned()]).unwrap();
+        let asked: Vec<String> = accounts::FILES.into_iter().chain([launch_front::PATH]).map(str::to_owned).collect();
+        let index = BaseIndex::build(&store, &base, &store, &asked).unwrap();
         base.layers = vec![base.layers[0].clone(); self.base_layers];
         let index = self.look.then_some(&index);
         Plan::new(&Inputs {
@@ -190,6 +192,7 @@ impl World {
             origin: Origin::Kept,
             scripts: self.scripts.clone(),
             front: launch_front::of_base(&store, index).unwrap(),
+            accounts: accounts::of_base(&store, index).unwrap(),
             base: &base,
             index,
             allow_missing: self.allow_missing,
@@ -206,7 +209,7 @@ impl World {
             Ok(plan) => plan,
             Err(error) => return report::render(&error),
         };
-        let ours = ["layer", "      +", "      -", "drop", "patch", "folder", "label   fmtk.allow"];
+        let ours = ["layer", "note", "      +", "      -", "drop", "patch", "folder", "label   fmtk.allow"];
         let text = plan.to_string();
         let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
         let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));

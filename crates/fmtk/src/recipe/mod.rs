@@ -14,6 +14,7 @@ mod layout;
 mod packages;
 mod paths;
 mod settings;
+mod user;
 mod versions;
 
 #[cfg(test)]
@@ -42,7 +43,8 @@ pub use self::{
     layout::{Dir, Layout},
     packages::{CANN, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
-    settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts, User},
+    settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts},
+    user::{Account, Create, Name, User},
     versions::{ARCH, Python, Versions},
 };
 use crate::terminal::report::WithHint;

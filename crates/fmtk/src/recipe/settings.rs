@@ -1,37 +1,11 @@
-//! Sections and settings that are read as they are written: the user, the vendor scripts, `[registry]`, `[launch]`,
-//! `[allow]`.
+//! Sections and settings that are read as they are written: the vendor scripts, `[registry]`, `[launch]`, `[allow]`.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr, path::Path, str::FromStr};
+use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use image_name::{Host, OrgName, Repository};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{distribution::Distribution, document::as_text, paths::HostPath};
-
-/// The user that an image runs as: a name or number, and after a colon a group (OCI image spec, config.md, "User").
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User(String);
-
-impl FromStr for User {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let name = |name: &str| !name.is_empty() && !name.starts_with('-') && name.chars().all(plain);
-        match text.split_once(':').map_or(name(text), |(user, group)| name(user) && name(group)) {
-            true => Ok(Self(text.to_owned())),
-            false => Err(format!("`{text}` is not a user: a name or number, and after a colon a group")),
-        }
-    }
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-as_text!(User);
+use super::{distribution::Distribution, paths::HostPath};
 
 /// Where `/home/ma-user/ascend910/*.py` come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

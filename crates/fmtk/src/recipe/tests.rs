@@ -143,6 +143,20 @@ fn without_cann_its_package_is_not_asked_for_unless_it_is_said_to_be() {
 }
 
 #[test]
+fn a_user_is_a_name_or_a_table() {
+    let user = |text: &str, set: &[&str]| parse(text, set, None).unwrap().user;
+    let table = user("user = { groups = [\"HwHiAiUser:1000\"] }", &["user.uid=1001", "user.create=replace"]);
+    let account = table.account.clone().unwrap();
+    assert_eq!((account.uid.0, account.gid.0, account.create), (1001, 100, Create::Replace));
+    check(&account.groups, &["HwHiAiUser:1000"]);
+    check([account.name, account.group], &["ma-user", "ma-group"]);
+    assert_eq!(table.to_string(), "ma-user");
+    assert_eq!(user("", &[]).account, None);
+    let shown = "user = { name = \"ma-user\", uid = 1000, group = \"ma-group\", gid = 100, create = \"if-missing\" }";
+    assert_eq!(user(shown, &[]), user("user = {}", &[]));
+}
+
+#[test]
 fn a_default_variable_can_be_left_out_and_set() {
     let recipe = parse("[environment]\nTOOLCHAIN_HOME = false\nPATH = \"/a:${PATH}\"", &[], None).unwrap();
     assert!(!recipe.environment.contains_key("TOOLCHAIN_HOME"));
@@ -207,7 +221,7 @@ fn everything_wrong_is_said_at_once_with_the_line_and_the_nearest_key() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/recipe/tests");
     let recipes = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     let recipes: Vec<PathBuf> = recipes.filter(|path| path.extension().is_some_and(|it| it == "toml")).collect();
-    assert_eq!(recipes.len(), 9);
+    assert_eq!(recipes.len(), 10);
     for path in recipes {
         let text = fs::read_to_string(&path).unwrap();
         let set: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#! --set ")).collect();

@@ -1,5 +1,6 @@
 //! What an image is made from, found and identified: packages, scripts, own files, base and programs.
 
+pub(crate) mod accounts;
 pub(crate) mod base;
 pub(crate) mod connect;
 pub(crate) mod containers;
