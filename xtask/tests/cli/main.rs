@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod found;
 mod full_store;
 mod images;
 mod inputs;

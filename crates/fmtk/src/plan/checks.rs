@@ -7,13 +7,10 @@ use wheel_layer::{InstalledWheel, Missing, Target};
 
 use super::{Inputs, PlannedLayer, folders, scripts};
 use crate::{
-    recipe::PYPI,
+    recipe::{AARCH64, PYPI, is_os, os_of},
     resolve::{own_file::PlannedFile, packages::Wheel},
     terminal::report::Problems,
 };
-
-/// ELF's number of 64-bit ARM (`EM_AARCH64`, ELF for the Arm 64-bit Architecture).
-const AARCH64: u16 = 183;
 
 /// What wheels are checked against.
 fn target(inputs: &Inputs<'_>) -> Target {
@@ -78,26 +75,17 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
 /// Whether the base is the system that the tag will name, as far as its os-release tells.
 fn system(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
     let wanted = inputs.recipe.versions.os.to_string().to_lowercase();
-    let (name, version) = wanted.split_once('_').unwrap_or((&wanted, ""));
-    let Some(id) = index.os_release.get("ID").map(|id| id.to_lowercase()) else { return };
-    let found = index.os_release.get("VERSION_ID").map_or("", String::as_str);
-    // `euler` is short for `euleros`; `debian_11.5` is a Debian 11, and `debian_11` names it too.
-    let either = |one: &str, other: &str| one.starts_with(other) || other.starts_with(one);
-    // EulerOS says 2.0 of all its service packs.
-    if either(name, &id) && (id == "euleros" || either(version, found)) {
+    if is_os(index, &wanted) {
         return;
     }
-    let hint = match found {
-        "" => format!("set `versions.os` to `{id}`"),
-        found => format!("set `versions.os` to `{id}_{found}`"),
-    };
+    let name = index.os_release.get("PRETTY_NAME").or_else(|| index.os_release.get("ID"));
     problems.push(
         format_args!(
             "the base `{}` is {}, and the tag would say `{wanted}`",
             inputs.recipe.base.reference,
-            index.os_release.get("PRETTY_NAME").unwrap_or(&id)
+            name.map_or("another system", String::as_str)
         ),
-        Some(hint),
+        os_of(index).map(|os| format!("set `versions.os` to `{os}`")),
     );
 }
 

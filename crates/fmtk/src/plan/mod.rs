@@ -63,6 +63,8 @@ pub struct Inputs<'a> {
     /// The base's files of users and groups, where the recipe says what its user is.
     pub accounts: Accounts,
     pub base: &'a Base,
+    /// What the base decided of the recipe.
+    pub notes: Vec<String>,
     /// What is inside the base, where that is known.
     pub index: Option<&'a BaseIndex>,
     /// Build though a wheel requires a distribution that is nowhere.
@@ -248,7 +250,7 @@ impl Plan {
     pub fn new(inputs: &Inputs<'_>) -> anyhow::Result<Self> {
         let Inputs { recipe, base, .. } = inputs;
         let mut problems = Problems::default();
-        let (mut warnings, mut notes) = (recipe.warnings(), Vec::new());
+        let (mut warnings, mut notes) = (recipe.warnings(), inputs.notes.clone());
         checks::base(inputs, &mut problems, &mut warnings);
         checks::wheels(inputs, &mut problems, &mut warnings);
         site::site(inputs, &mut problems, &mut warnings);

@@ -17,7 +17,7 @@ use super::{CannInput, Inputs, Plan, PlannedLayer};
 use crate::{
     cann::Installed,
     options::Call,
-    recipe::{CANN, Overrides, Recipe},
+    recipe::{CANN, Draft, Found, Overrides},
     resolve::{
         accounts, front as launch_front,
         own_file::PlannedFile,
@@ -46,6 +46,8 @@ struct World {
     wheels: Vec<Wheel>,
     architecture: String,
     base_layers: usize,
+    /// Of the base's config.
+    path: Option<String>,
     look: bool,
     scripts: Option<Vec<Script>>,
     files: Vec<PlannedFile>,
@@ -63,6 +65,7 @@ impl World {
             wheels: Vec::new(),
             architecture: "arm64".to_owned(),
             base_layers: 1,
+            path: None,
             look: true,
             scripts: None,
             files: Vec::new(),
@@ -114,6 +117,7 @@ impl World {
             "large" => self.large(),
             "machine" => self.architecture.clone_from(path),
             "layers" => self.base_layers = path.parse().unwrap(),
+            "path" => self.path = Some(rest.to_owned()),
             "look" => self.look = path == "yes",
             "missing" => self.allow_missing = path == "allowed",
             _ => panic!("{line}"),
@@ -174,13 +178,15 @@ impl World {
 
     fn plan(&self) -> anyhow::Result<Plan> {
         let overrides = Overrides { set: &self.set, base: Some("oci:base") };
-        let recipe = Recipe::parse(&self.recipe, "image.toml", self.folder.path(), overrides)?;
+        let draft = Draft::parse(&self.recipe, "image.toml", self.folder.path(), overrides)?;
         let store = Store::open(&self.folder.path().join("store")).unwrap();
         let mut tar = self.tar.get_ref().clone();
         tar.extend([0; 1024]);
         let mut base = base(&store, &tar, &self.architecture);
         let asked: Vec<String> = accounts::FILES.into_iter().chain([launch_front::PATH]).map(str::to_owned).collect();
         let index = BaseIndex::build(&store, &base, &store, &asked).unwrap();
+        let found = if self.look { draft.find(&index, self.path.as_deref()) } else { Found::default() };
+        let recipe = draft.completed(&found)?;
         base.layers = vec![base.layers[0].clone(); self.base_layers];
         let index = self.look.then_some(&index);
         Plan::new(&Inputs {
@@ -194,6 +200,7 @@ impl World {
             front: launch_front::of_base(&store, index).unwrap(),
             accounts: accounts::of_base(&store, index).unwrap(),
             base: &base,
+            notes: found.notes,
             index,
             allow_missing: self.allow_missing,
             call: &Call::plain(),

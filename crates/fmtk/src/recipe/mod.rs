@@ -10,6 +10,7 @@ mod distribution;
 mod document;
 mod environment;
 mod files;
+mod found;
 mod layout;
 mod packages;
 mod paths;
@@ -40,6 +41,7 @@ pub use self::{
     distribution::{Distribution, Requirement},
     environment::{Environment, doubts as environment_doubts, resolve as resolve_environment},
     files::OwnFile,
+    found::{AARCH64, Found, is_os, os_of},
     layout::{Dir, Layout},
     packages::{CANN, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
@@ -107,7 +109,16 @@ pub struct Overrides<'a> {
     pub base: Option<&'a str>,
 }
 
-impl Recipe {
+/// A recipe as it is written, and what it says where nothing is known of its base.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    file: String,
+    document: Document,
+    /// With the defaults for what is not written.
+    pub recipe: Recipe,
+}
+
+impl Draft {
     /// Reads the recipe from its file. Where `required` is false, a file that is not there is an empty one.
     pub fn load(file: &Path, required: bool, overrides: Overrides<'_>) -> anyhow::Result<Self> {
         let text = match read(file) {
@@ -131,6 +142,18 @@ impl Recipe {
         if let Some(base) = overrides.base {
             document.set_base(base);
         }
+        let recipe = Recipe::of(document.clone(), file)?;
+        Ok(Self { file: file.to_owned(), document, recipe })
+    }
+}
+
+impl Recipe {
+    /// Reads the recipe from text, as [`Draft::parse`] does.
+    pub fn parse(text: &str, file: &str, folder: &Path, overrides: Overrides<'_>) -> anyhow::Result<Self> {
+        Draft::parse(text, file, folder, overrides).map(|draft| draft.recipe)
+    }
+
+    fn of(mut document: Document, file: &str) -> anyhow::Result<Self> {
         let written: Option<Written> = document.read();
         let recipe = written.map(|written| written.finish(&mut document));
         document.into_result()?;

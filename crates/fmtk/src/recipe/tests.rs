@@ -29,7 +29,7 @@ fn example() -> PathBuf {
 
 #[test]
 fn the_example_shows_the_defaults() {
-    let shown = Recipe::load(&example(), true, Overrides::default()).unwrap();
+    let shown = Draft::load(&example(), true, Overrides::default()).unwrap().recipe;
     assert_eq!(shown, default());
     assert_eq!(shown.digest().unwrap(), default().digest().unwrap());
 }
@@ -63,15 +63,15 @@ fn the_defaults_are_the_image_of_the_manual() {
 fn a_missing_file_is_an_empty_one_unless_it_was_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("image.toml");
-    assert_eq!(Recipe::load(&file, false, Overrides::default()).unwrap(), default());
-    let error = Recipe::load(&file, true, Overrides::default()).unwrap_err();
+    assert_eq!(Draft::load(&file, false, Overrides::default()).unwrap().recipe, default());
+    let error = Draft::load(&file, true, Overrides::default()).unwrap_err();
     assert_eq!(report::exit(&error), report::Exit::Input);
     // One that never ends.
-    let endless = report::render(&Recipe::load(Path::new("/dev/zero"), true, Overrides::default()).unwrap_err());
+    let endless = report::render(&Draft::load(Path::new("/dev/zero"), true, Overrides::default()).unwrap_err());
     assert!(endless.contains("it has more than 1048576 bytes"), "{endless}");
     // Some editors begin a file with a byte order mark.
     fs::write(&file, "\u{feff}user = \"root\"\n").unwrap();
-    assert_eq!(Recipe::load(&file, true, Overrides::default()).unwrap().user.to_string(), "root");
+    assert_eq!(Draft::load(&file, true, Overrides::default()).unwrap().recipe.user.to_string(), "root");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use oci_image::Store;
 
 use crate::{
     options::{Call, RecipeArgs, RegistryArgs},
-    recipe::{Overrides, OwnFile, Recipe},
+    recipe::{Draft, Overrides, OwnFile, Pypi, Recipe},
     resolve::{
         base::{self, OpenImage},
         own_file::PlannedFile,
@@ -41,9 +41,9 @@ const SAMPLE: [&str; 7] = [
 ];
 
 /// The recipe of this command; with `--sample` the sample's base is made ready first.
-pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &Progress) -> anyhow::Result<Recipe> {
+pub fn draft(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &Progress) -> anyhow::Result<Draft> {
     if !args.sample {
-        return place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base });
+        return place::draft(args.recipe.as_deref(), Overrides { set: &args.set, base });
     }
     let file = place::recipe_file(args.recipe.as_deref())?;
     if file.exists() {
@@ -51,15 +51,15 @@ pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &P
         progress
             .line(&format!("note: the sample follows `{file}` too, but has packages, Python and system of its own"));
     }
-    let recipe = sample_recipe(args, base, store)?;
+    let draft = sample_draft(args, base, store)?;
     if base.is_none() {
         sample::ensure_base(store, progress)?;
     }
-    Ok(recipe)
+    Ok(draft)
 }
 
 /// The recipe of the sample upon this base: most likely one that was made of its own, which is taken where none is given.
-pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> anyhow::Result<Recipe> {
+pub fn sample_draft(args: &RecipeArgs, base: Option<&str>, store: &Store) -> anyhow::Result<Draft> {
     // What the user sets comes last and wins.
     let own = SAMPLE.into_iter().chain(sample::RECIPE).map(str::to_owned);
     let set: Vec<String> = own.chain(args.set.iter().cloned()).collect();
@@ -67,7 +67,8 @@ pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> an
         Some(base) => base.to_owned(),
         None => sample::reference(store)?.to_string(),
     };
-    let recipe = place::recipe_with(args.recipe.as_deref(), Overrides { set: &set, base: Some(&reference) })?;
+    let draft = place::draft(args.recipe.as_deref(), Overrides { set: &set, base: Some(&reference) })?;
+    let recipe = &draft.recipe;
     let (major, minor) = sample::PYTHON;
     if base.is_none() && recipe.python.version != (major, minor) {
         let python = &recipe.versions.python;
@@ -77,7 +78,7 @@ pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> an
         .hint(format!("leave it out, or name a base that has Python {python} with `--base`"))
         .input();
     }
-    Ok(recipe)
+    Ok(draft)
 }
 
 /// The package folders of this command. The sample's packages have some of their own, so that they do not mix with the
@@ -201,10 +202,30 @@ fn walk<'a>(
     Ok(())
 }
 
-/// The base, opened beside what else was found, so that all that is wrong with either is said at once. What is wrong
+/// Whether the vendor's packages are there and whole, as far as that does not depend on the base.
+pub fn vendor_packages(args: &RecipeArgs, recipe: &Recipe, call: &Call, store: &Store) -> anyhow::Result<()> {
+    let pypi = Pypi { requirements: Vec::new(), ..recipe.pypi.clone() };
+    let found = packages::find(&Recipe { pypi, ..recipe.clone() }, &folders(args), store, call)?;
+    packages::contents(found.packages, store, call).map(drop)
+}
+
+/// The base that the recipe names and pins.
+pub fn open_base(
+    recipe: &Recipe,
+    args: &RegistryArgs,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<OpenImage> {
+    let opened = base::open(&recipe.base.source, args, &recipe.registry, store, progress)
+        .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))?;
+    check_pin(recipe, &opened).map(|()| opened)
+}
+
+/// The base, opened beside what else was found unless it was before, so that all that is wrong with either is said at once. What is wrong
 /// already does not wait for the gigabytes of a base that has to be copied before anything is known of it.
 pub fn with_base<T>(
     found: anyhow::Result<T>,
+    opened: Option<anyhow::Result<OpenImage>>,
     recipe: &Recipe,
     args: &RegistryArgs,
     store: &Store,
@@ -212,12 +233,10 @@ pub fn with_base<T>(
 ) -> anyhow::Result<(T, OpenImage)> {
     let found = match &recipe.base.source {
         ImageRef::Registry(_) | ImageRef::Layout { .. } => found,
+        ImageRef::Archive(_) | ImageRef::Engine { .. } if opened.is_some() => found,
         ImageRef::Archive(_) | ImageRef::Engine { .. } => Ok(found?),
     };
-    let opened = base::open(&recipe.base.source, args, &recipe.registry, store, progress)
-        .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))
-        .and_then(|opened| check_pin(recipe, &opened).map(|()| opened));
-    report::both(found, opened)
+    report::both(found, opened.unwrap_or_else(|| open_base(recipe, args, store, progress)))
 }
 
 /// The base is the one that the recipe pins.

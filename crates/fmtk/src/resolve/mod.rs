@@ -7,6 +7,7 @@ pub(crate) mod containers;
 pub(crate) mod fetch;
 pub mod front;
 pub(crate) mod inputs;
+pub(crate) mod inspection;
 pub(crate) mod lock;
 pub(crate) mod own_file;
 pub mod packages;

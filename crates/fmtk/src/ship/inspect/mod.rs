@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use crate::{
     options::{Format, RegistryArgs},
-    recipe::Recipe,
+    recipe::{Overrides, Recipe},
     record::{self, BuildRecord},
-    resolve::{base, place},
+    resolve::{base, inspection, place},
     terminal::{
         progress::Progress,
         report::{self, WithHint},
@@ -43,7 +43,7 @@ pub struct InspectArgs {
 
 /// Runs the command.
 pub fn run(args: &InspectArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
-    let recipe = place::recipe(None)?;
+    let (recipe, _) = inspection::remembered(&place::draft(None, Overrides::default())?, store)?;
     let step = progress.step(format!("reading `{}`", args.subject));
     let file = Path::new(&args.subject);
     let (rows, json) = if args.subject.ends_with(".whl") {
