@@ -14,6 +14,7 @@ mod front;
 mod layers;
 mod scripts;
 mod site;
+mod size;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -100,6 +101,8 @@ pub struct Plan {
     pub parents: ParentDirs,
     /// Compressed bytes above which a layer of wheels is split.
     pub max_layer: u64,
+    /// Compressed bytes of the whole image, the base's among them, as far as they are known.
+    pub size: u64,
     /// What was decided where the recipe leaves it open.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -288,9 +291,10 @@ impl Plan {
         access::check(inputs, &all, &mut problems, &mut warnings);
         let room = MAX_LAYERS.saturating_sub(taken);
         let (wheels, max_layer) = layers::wheels(inputs, installed, room, &mut problems);
-        problems.into_result()?;
         let layers: Vec<PlannedLayer> =
             whiteouts.into_iter().chain(account).chain(cann).chain(opened).chain(wheels).chain(above).collect();
+        let size = size::size(inputs, &layers, &mut problems, &mut warnings);
+        problems.into_result()?;
         let paths: Vec<String> = layers.iter().flat_map(PlannedLayer::paths).collect();
         let mut parents = folders::above(&known, paths.iter().map(String::as_str));
         parents.extend(attrs);
@@ -312,6 +316,7 @@ impl Plan {
             scripts,
             parents,
             max_layer,
+            size,
             notes,
             warnings,
         })

@@ -90,6 +90,7 @@ impl fmt::Display for Plan {
         }
         config.env.iter().try_for_each(|(name, value)| writeln!(f, "env     {name}={value}"))?;
         config.labels.iter().try_for_each(|(name, value)| writeln!(f, "label   {name}={value}"))?;
+        writeln!(f, "size    {}", bytes(self.size))?;
         self.notes.iter().try_for_each(|note| writeln!(f, "note    {note}"))?;
         config.user.iter().try_for_each(|user| writeln!(f, "user    {user}"))?;
         config.working_dir.iter().try_for_each(|workdir| writeln!(f, "workdir {workdir}"))

@@ -45,7 +45,7 @@ pub use self::{
     layout::{Dir, Layout},
     packages::{CANN, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
-    settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts},
+    settings::{Allow, Launch, Limits, RANKS, Ranks, Registry, Scripts},
     user::{Account, Create, Name, User},
     versions::{ARCH, Python, Versions},
 };
@@ -82,6 +82,9 @@ pub struct Recipe {
     pub environment: Environment,
     /// Owners, modes, sizes.
     pub layout: Layout,
+    /// How large the image may be.
+    #[serde(skip)]
+    pub limits: Limits,
     /// Checks that some distributions are let off.
     pub allow: Allow,
     /// The user's own files.
@@ -170,7 +173,7 @@ impl Recipe {
         self.versions.warnings()
     }
 
-    /// SHA-256 of all that shapes the image: the base and the registry are not in it, nor is a path of this machine
+    /// SHA-256 of all that shapes the image: the base, the registry and limits are not in it, nor is a path of this machine
     /// beyond what the recipe says.
     pub fn digest(&self) -> anyhow::Result<Digest> {
         let json = serde_json::to_vec(self).context("failed to write the recipe as JSON")?;
@@ -195,6 +198,7 @@ struct Written {
     launch: Section<Launch>,
     environment: BTreeMap<Spanned<String>, environment::Entry>,
     layout: Section<layout::Written>,
+    limits: Section<Limits>,
     allow: Section<Allow>,
     files: Vec<Section<files::Written>>,
     labels: BTreeMap<Spanned<String>, String>,
@@ -231,6 +235,7 @@ impl Written {
             launch: self.launch.0,
             environment: environment::finish(self.environment, versions.has_cann(), document),
             layout: self.layout.0.finish(),
+            limits: self.limits.0,
             allow: self.allow.0,
             files: files::finish(self.files, document),
             labels: self.labels.into_iter().map(|(name, text)| (name.into_inner(), text)).collect(),

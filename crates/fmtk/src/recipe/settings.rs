@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, path::Path};
 use image_name::{Host, OrgName, Repository};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{distribution::Distribution, paths::HostPath};
+use super::{amounts::Size, distribution::Distribution, paths::HostPath};
 
 /// Where `/home/ma-user/ascend910/*.py` come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,6 +46,23 @@ pub struct Registry {
     pub ca: Option<HostPath>,
     /// Address of the host where DNS does not know it. Default: none.
     pub ip: Option<IpAddr>,
+}
+
+/// How large an image may be, in compressed bytes, as registries count. Nothing of it changes the image.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Above this there is a warning. Default: 15 GB, which ModelArts advises.
+    pub advised: Size,
+    /// The whole image. Default: 30 GB, ModelArts' limit.
+    pub image: Size,
+    /// A layer of it. Default: 10 GB, SWR's limit.
+    pub layer: Size,
+}
+
+impl Limits {
+    /// What to do about an image that is too large.
+    pub const TOO_LARGE: &str = "leave out what jobs do not need; what they read once belongs into object storage";
 }
 
 /// The variable that tells the launcher in the image of `launch.ranks`.

@@ -192,7 +192,7 @@ fn untried_versions_are_said_to_be() {
 #[test]
 fn the_digest_is_of_what_shapes_the_image() {
     let digest = |set: &[&str]| parse("", set, None).unwrap().digest().unwrap();
-    for same in ["registry.insecure=true", "base.reference=oci:x", "registry.ca=x.pem"] {
+    for same in ["registry.insecure=true", "base.reference=oci:x", "registry.ca=x.pem", "limits.image=5 GB"] {
         assert_eq!(digest(&[same]), digest(&[]), "{same}");
     }
     for other in
