@@ -3,20 +3,15 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use expect_test::expect;
-use oci_image::{
-    Attr, Base, ConfigEdits, Digest, Format, ImageConfig, LayerOptions, MTIME, NewLayer, ParentDirs, Store, TreeEntry,
-    TreeKind, assemble, tree_layer, write_layout,
-};
+use oci_image::{ConfigEdits, TreeKind};
 
-use crate::program::{program, run};
+use crate::{
+    layout::{entry, file, write},
+    program::{program, run},
+};
 
 /// Writes a base like those of CANN into the layout `base`: root alone, Python built from source below `/usr/local`.
 fn base(folder: &Path) {
-    let entry = |path: &str, mode, kind| {
-        let attr = Attr { mode, uid: 0, gid: 0, mtime: MTIME };
-        TreeEntry { path: format!("/{path}"), attr, kind }
-    };
-    let file = |path, bytes: &[u8]| entry(path, 0o755, TreeKind::Bytes(bytes.to_vec()));
     let mut python = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0".to_vec();
     python.resize(80, 0);
     let entries = vec![
@@ -25,25 +20,11 @@ fn base(folder: &Path) {
         file("etc/passwd", b"root:x:0:0:root:/root:/bin/bash\n"),
         file("lib/libc.so.6", b"\x7fELF GNU C Library stable release version 2.35.\n"),
         file("usr/local/python3.11.10/bin/python3.11", &python),
-        entry("usr/local/python3.11.10/lib/python3.11/site-packages", 0o755, TreeKind::Dir),
+        entry("usr/local/python3.11.10/lib/python3.11/site-packages", TreeKind::Dir),
     ];
-    let store = Store::open(&folder.join("made")).unwrap();
-    let parents = ParentDirs::new();
-    let layer = tree_layer(&store, entries, LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents }).unwrap();
-    let config = br#"{"architecture":"arm64","os":"linux","config":{},"rootfs":{"type":"layers"}}"#;
-    let nothing = Base {
-        name: "scratch".to_owned(),
-        names: Vec::new(),
-        manifest_digest: Digest::of([]),
-        format: Format::Oci,
-        layers: Vec::new(),
-        config_bytes: config.to_vec(),
-        config: ImageConfig::parse(config).unwrap(),
-    };
     let path = "/usr/local/python3.11.10/bin:/usr/bin:/bin".to_owned();
     let edits = ConfigEdits { env: vec![("PATH".to_owned(), path)], ..ConfigEdits::default() };
-    let image = assemble(&nothing, &[NewLayer { layer, holds: "all".to_owned() }], &edits, Format::Oci).unwrap();
-    write_layout(&image, &store, &folder.join("base"), "1").unwrap();
+    write(folder, "base", vec![("all", entries)], edits);
 }
 
 const RECIPE: &str = "\
