@@ -23,7 +23,7 @@ use fmtk::{
     pipeline,
     recipe::stacks,
     resolve::{place, prepare},
-    ship::{images, inspect, push},
+    ship::{diff, images, inspect, push},
     terminal::{interrupt, progress::Progress, report},
     try_out,
 };
@@ -56,6 +56,8 @@ enum Command {
     Stacks(stacks::StacksArgs),
     /// Show an image, a wheel or CANN's installer
     Inspect(inspect::InspectArgs),
+    /// Show what is different in two images: packages, layers, environment, labels, and what a push would send
+    Diff(diff::DiffArgs),
     /// List the images of an organisation in the registry, newest first
     Images(images::ImagesArgs),
     /// Log in to the registry with the console's `docker login …` line, or a key, on stdin
@@ -89,7 +91,9 @@ impl Command {
         match self {
             Self::Image(_) => Some("what is finished stays in the store; run the same command again to continue"),
             Self::Push(_) => Some("what the registry has is not sent again; run the same command again to continue"),
-            Self::Fetch(_) | Self::Lock(_) | Self::Inspect(_) => Some("run the same command again to continue"),
+            Self::Fetch(_) | Self::Lock(_) | Self::Inspect(_) | Self::Diff(_) => {
+                Some("run the same command again to continue")
+            }
             Self::Try(_) => Some("the containers are being removed"),
             Self::Login(_) => Some("log in again"),
             _ => None,
@@ -152,6 +156,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Lock(args) => prepare::lock(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Stacks(args) => stacks::run(args),
         Command::Inspect(args) => inspect::run(args, &store()?, &progress),
+        Command::Diff(args) => diff::run(args, &store()?, &progress),
         Command::Images(args) => images::run(args, &progress),
         Command::Login(args) => login::run(args, &store()?, &progress),
         Command::HostSetup(args) => setup::run(args, &progress),

@@ -132,11 +132,9 @@ fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> 
             ensure!(!cann.layers.is_empty(), "CANN's installer `{}` was not run", cann.path.display());
             Ok(cann.layers.clone())
         }
-        PlannedLayer::Opened { folders } => {
-            let entry = |PlannedFolder { path, mode, uid, gid }: &PlannedFolder| {
-                tree_entry(path, *mode, *uid, *gid, TreeKind::Dir)
-            };
-            tree(store, plan, planned, folders.iter().map(entry).collect())
+        PlannedLayer::Opened { folders } => tree(store, plan, planned, folders.iter().map(folder).collect()),
+        PlannedLayer::Account { files, home, .. } => {
+            tree(store, plan, planned, files.iter().map(script).chain(home.iter().map(folder)).collect())
         }
         PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel)),
         PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels),
@@ -145,11 +143,7 @@ fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> 
             tree(store, plan, planned, paths.iter().map(entry).collect())
         }
         PlannedLayer::Scripts { scripts } | PlannedLayer::Front { files: scripts } => {
-            let entry = |script: &PlannedScript| {
-                let PlannedScript { to, mode, uid, gid, bytes, .. } = script;
-                tree_entry(to, *mode, *uid, *gid, TreeKind::Bytes(bytes.clone()))
-            };
-            tree(store, plan, planned, scripts.iter().map(entry).collect())
+            tree(store, plan, planned, scripts.iter().map(script).collect())
         }
         PlannedLayer::Files { files, .. } => {
             // Wherever they are on this machine.
@@ -165,6 +159,14 @@ fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> 
                 .map_err(|error| tools::damaged(error, store, tools))
         }
     }
+}
+
+fn folder(PlannedFolder { path, mode, uid, gid }: &PlannedFolder) -> TreeEntry {
+    tree_entry(path, *mode, *uid, *gid, TreeKind::Dir)
+}
+
+fn script(PlannedScript { to, mode, uid, gid, bytes, .. }: &PlannedScript) -> TreeEntry {
+    tree_entry(to, *mode, *uid, *gid, TreeKind::Bytes(bytes.clone()))
 }
 
 fn wheel_layers(store: &Store, plan: &Plan, wheels: &[PlannedWheel]) -> anyhow::Result<Vec<Layer>> {

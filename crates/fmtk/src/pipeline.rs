@@ -1,15 +1,10 @@
 //! `image`: from recipe, packages and base to an image in the store.
 
-use std::{
-    env,
-    io::{self, Read},
-    sync::Arc,
-    time::Instant,
-};
+use std::{env, sync::Arc, time::Instant};
 
 use anyhow::Context;
-use image_name::{Digest, ImageRef, Timestamp};
-use oci_image::{BaseIndex, BlobSource, Descriptor, IndexError, Store, TarError, UnpackError};
+use image_name::{Digest, Timestamp};
+use oci_image::{Descriptor, Store};
 use serde_json::json;
 use wheel_layer::WheelFacts;
 
@@ -17,14 +12,15 @@ use crate::{
     build::{self, Built},
     cann::{self, CannKey, Installed, Installer},
     engine,
-    options::{Call, Engine, Format, MediaTypes, RecipeArgs, RegistryArgs},
+    options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs},
     plan::{self, CannInput, Inputs, Plan},
     recipe::{self, Recipe},
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
-        base::{self, OpenImage},
+        accounts, base,
         fetch::{self, Pins},
         front, inputs,
+        inspection::{self, Completed, Reach},
         lock::{self, Lock},
         own_file::PlannedFile,
         packages::{self, Package, Wheel},
@@ -37,7 +33,7 @@ use crate::{
     },
     terminal::{
         clock,
-        progress::{self, Progress, Step},
+        progress::{self, Progress},
         report::{self, WithHint},
     },
 };
@@ -93,18 +89,6 @@ pub struct ImageArgs {
     pub allow_missing: bool,
 }
 
-/// When a base in a registry is streamed to see what is in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Inspect {
-    /// When the plan needs it (wheels, scripts to patch, folders that the recipe does not know), unless it was inspected before
-    #[default]
-    Auto,
-    /// Unless it was inspected before
-    Always,
-    /// Never, not even if it was inspected before
-    Never,
-}
-
 /// Runs the command.
 pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let (started, begun) = (Instant::now(), clock::unix_seconds());
@@ -121,7 +105,15 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     if !args.dry_run {
         record::begin(store, &recipe_file)?;
     }
-    let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
+    let draft = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?;
+    let inspect = if args.no_inspect { Inspect::Never } else { args.inspect };
+    let reach = Reach { registry: &args.registry, inspect, store, progress };
+    let call = &match draft.asks_base() {
+        true => call.upon(args.base.as_deref()),
+        false => call.clone(),
+    };
+    let ready = |recipe: &Recipe| inputs::vendor_packages(&args.recipe, recipe, call, store);
+    let Completed { recipe, notes, opened, index } = inspection::complete(draft, &args.recipe, reach, ready)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
     let folders = inputs::folders(&args.recipe);
     if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folders)? {
@@ -135,7 +127,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     };
     let found = report::both(packages(), inputs::own_files(&recipe, store));
     let found = report::both(found, scripts::packages(&origin));
-    let (found, mut opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
+    let (found, mut opened) = inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
     let ((((wheels, installer), mut pinned), files), of_scripts) = found;
     if !args.recipe.sample {
         let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?;
@@ -145,7 +137,10 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         }
     }
     let needed = is_needed(&recipe, &origin, !wheels.is_empty(), &files);
-    let index = index(args, &origin, needed, &recipe, &opened, store, progress)?;
+    let index = match index {
+        Some(index) => Some(index),
+        None => inspection::index(&origin, needed, &recipe, &opened, reach)?,
+    };
     if let Some(note) = index.as_ref().and_then(|index| opened.base.correct_labels(&index.compressions)) {
         progress.line(&format!("note: {note}"));
     }
@@ -158,7 +153,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         scripts: scripts::find(&origin, &recipe, store, index.as_ref())?,
         origin,
         front: front::of_base(store, index.as_ref())?,
+        accounts: accounts::of_base(store, index.as_ref())?,
         base: &opened.base,
+        notes,
         index: index.as_ref(),
         allow_missing: args.allow_missing,
         call,
@@ -188,7 +185,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     for warning in &plan.warnings {
         progress.warning(warning);
     }
-    plan.notes.iter().for_each(|note| progress.line(&format!("note: {note}")));
+    for note in plan.notes.iter().filter(|_| !args.dry_run) {
+        progress.line(&format!("note: {note}"));
+    }
     if args.dry_run {
         return args.format.print(|| plan.to_string(), &plan);
     }
@@ -287,62 +286,13 @@ fn set_installed(
 }
 
 /// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what
-/// it has installed and require it, `[layout.dirs]` was written for another one, or own files lie in folders that it does
+/// it has installed and require it, it may lack the image's user, `[layout.dirs]` was written for another one, or own files lie in folders that it does
 /// not name.
 fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool, files: &[PlannedFile]) -> bool {
     let named = |folder: &str| recipe.layout.dirs.keys().any(|path| path.as_str() == folder);
     let is_known = |file: &PlannedFile| file.to.match_indices('/').skip(1).all(|(end, _)| named(&file.to[..end]));
-    wheels || *origin == Origin::Base || !recipe.base.is_standard() || !files.iter().all(is_known)
-}
-
-/// What is in the base, where the plan needs it: see ARCHITECTURE, "Which base is read, and when".
-fn index(
-    args: &ImageArgs,
-    origin: &Origin,
-    needed: bool,
-    recipe: &Recipe,
-    opened: &OpenImage,
-    store: &Store,
-    progress: &Progress,
-) -> anyhow::Result<Option<BaseIndex>> {
-    let base = &opened.base;
-    if args.no_inspect || args.inspect == Inspect::Never {
-        return Ok(None);
-    }
-    let mut paths = scripts::wanted(origin)?;
-    paths.push(front::PATH.to_owned());
-    let known = BaseIndex::cached(store, &base.manifest_digest, &paths)?;
-    let remote = matches!(recipe.base.reference, ImageRef::Registry(_));
-    if known.is_some() || remote && args.inspect == Inspect::Auto && !needed {
-        return Ok(known);
-    }
-    let (layers, size) = (progress::count(base.layers.len(), "layer"), progress::bytes(base.size()));
-    progress.line(&format!("inspecting the base, once: {layers}, {size}"));
-    let counted = CountedBase { opened, step: progress.transfer("inspecting the base", base.size()) };
-    BaseIndex::build(store, base, &counted, &paths).map_err(damaged).context("failed to inspect the base").map(Some)
-}
-
-/// A base of which a step counts what is read.
-struct CountedBase<'a> {
-    opened: &'a OpenImage,
-    step: Step,
-}
-
-impl BlobSource for CountedBase<'_> {
-    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(self.step.count(self.opened.open(blob)?)))
-    }
-}
-
-/// Layers that come whole but can't be used will be the same the next time.
-fn damaged(error: IndexError) -> anyhow::Error {
-    match error {
-        IndexError::TooMuch { .. }
-        | IndexError::Unpack(
-            UnpackError::Refused { .. } | UnpackError::Tar { source: TarError::Malformed { .. }, .. },
-        ) => report::hinted(report::input(error.into()), "use another base image, or rebuild this one"),
-        error => error.into(),
-    }
+    let user = recipe.user.account.is_some();
+    wheels || user || *origin == Origin::Base || !recipe.base.is_standard() || !files.iter().all(is_known)
 }
 
 fn recorded(
@@ -408,15 +358,5 @@ mod tests {
             is_needed(&recipe, &Origin::Kept, false, &[file])
         });
         assert_eq!(needed, [false, true]);
-    }
-
-    #[test]
-    fn a_base_that_can_not_be_used_is_wrong_input_and_one_that_can_not_be_read_is_not() {
-        let reason = "its folders are more than 256 deep";
-        let much = IndexError::TooMuch { base: "oci:base".to_owned(), reason };
-        assert_eq!(report::exit(&damaged(much)), report::Exit::Input);
-        let digest = Digest::from_bytes([0; 32]);
-        let read = UnpackError::Read { digest, source: io::ErrorKind::TimedOut.into() };
-        assert_eq!(report::exit(&damaged(read.into())), report::Exit::Work);
     }
 }

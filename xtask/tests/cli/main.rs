@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod diff;
+mod found;
 mod full_store;
 mod images;
 mod inputs;
 mod intact;
+mod layout;
 mod login;
 mod program;
 mod stacks;

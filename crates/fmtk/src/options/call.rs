@@ -76,6 +76,12 @@ pub fn flag(name: &str, value: impl Display) -> String {
 }
 
 impl Call {
+    /// The same, where the base that an argument chose decides what is fetched.
+    pub fn upon(&self, base: Option<&str>) -> Self {
+        let base = base.map(|base| flag("--base", base)).unwrap_or_default();
+        Self { fetch: format!("{}{base}", self.fetch), ..self.clone() }
+    }
+
     /// How to have something fetched beside what the recipe asks for, which is `wanted`.
     pub fn fetch_also(&self, requirement: &str, wanted: &[impl ToString]) -> String {
         let fetch = &self.fetch;

@@ -56,6 +56,18 @@ pub enum Engine {
     Podman,
 }
 
+/// When a base in a registry is streamed to see what is in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Inspect {
+    /// When the plan needs it (wheels, scripts to patch, folders that the recipe does not know) and it was not seen before
+    #[default]
+    Auto,
+    /// When it was not seen before
+    Always,
+    /// Never, though it was seen before
+    Never,
+}
+
 /// Where the recipe and the packages are.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct RecipeArgs {

@@ -8,6 +8,7 @@ use oci_image::{Attr, ParentDirs, is_within};
 use super::{Inputs, PlannedFolder, PlannedLayer};
 use crate::{
     cann,
+    recipe::Account,
     resolve::{front, scripts, tools},
     terminal::{progress::count, report::Problems},
 };
@@ -30,20 +31,30 @@ struct Runner {
 impl Runner {
     /// The image's own user.
     fn of_image(inputs: &Inputs<'_>) -> Self {
+        let (users, groups) = inputs.index.map_or((&[][..], &[][..]), |index| (&index.users, &index.groups));
+        let gid_of = |name: &str| groups.iter().find(|one| one.name == name).map(|one| one.gid);
+        let joined = |user: &str| {
+            let joined = groups.iter().filter(|group| group.members.iter().any(|member| member == user));
+            joined.map(|group| group.gid).collect::<Vec<u64>>()
+        };
+        if let Some(Account { name, uid, gid, groups, .. }) = &inputs.recipe.user.account {
+            let own = groups.iter().filter_map(|group| group.gid.map(|gid| gid.0).or(gid_of(&group.name.to_string())));
+            let gids = [gid.0].into_iter().chain(own).chain(joined(&name.to_string())).collect();
+            return Self { uid: Some(uid.0), gids };
+        }
         let text = inputs.recipe.user.to_string();
         let (name, group) = text.split_once(':').map_or((&*text, None), |(name, group)| (name, Some(group)));
-        let (users, groups) = inputs.index.map_or((&[][..], &[][..]), |index| (&index.users, &index.groups));
         let known = users.iter().find(|user| user.name == name || user.uid.to_string() == name);
         let gid = match group {
-            Some(group) => group.parse().ok().or(groups.iter().find(|one| one.name == group).map(|one| one.gid)),
+            Some(group) => group.parse().ok().or(gid_of(group)),
             None => known.map(|user| user.gid),
         };
         let owner = inputs.recipe.layout.owner;
-        let joined = groups.iter().filter(|group| known.is_some_and(|user| group.members.contains(&user.name)));
+        let joined = known.map(|user| joined(&user.name)).unwrap_or_default();
         let root = || (name == "root").then_some(0);
         Self {
             uid: Some(name.parse().ok().or(known.map(|user| user.uid)).or_else(root).unwrap_or(owner.uid)),
-            gids: [gid.unwrap_or(owner.gid)].into_iter().chain(joined.map(|group| group.gid)).collect(),
+            gids: [gid.unwrap_or(owner.gid)].into_iter().chain(joined).collect(),
         }
     }
 

@@ -7,13 +7,10 @@ use wheel_layer::{InstalledWheel, Missing, Target};
 
 use super::{Inputs, PlannedLayer, folders, scripts};
 use crate::{
-    recipe::PYPI,
+    recipe::{AARCH64, PYPI, is_os, os_of},
     resolve::{own_file::PlannedFile, packages::Wheel},
     terminal::report::Problems,
 };
-
-/// ELF's number of 64-bit ARM (`EM_AARCH64`, ELF for the Arm 64-bit Architecture).
-const AARCH64: u16 = 183;
 
 /// What wheels are checked against.
 fn target(inputs: &Inputs<'_>) -> Target {
@@ -53,21 +50,24 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
     let user = inputs.recipe.user.to_string();
     let account = user.split(':').next().unwrap_or_default();
     let owner = inputs.recipe.layout.owner;
-    if let Some(user) = index.user(account).filter(|user| owner.uid != 0 && ![0, owner.uid].contains(&user.uid)) {
+    let made = inputs.recipe.user.account.as_ref().map(|account| (account.uid.0, account.gid.0));
+    let ids = made.or(index.user(account).map(|user| (user.uid, user.gid)));
+    if let Some((uid, gid)) = ids.filter(|(uid, _)| owner.uid != 0 && ![0, owner.uid].contains(uid)) {
         problems.push(
             format_args!(
-                "`{account}` has the user id {} in the base `{name}`, but added files would belong to {}",
-                user.uid, owner.uid
+                "`{account}` has the user id {uid} in the base `{name}`, but added files would belong to {}",
+                owner.uid
             ),
-            Some(format!("set `layout.owner` to \"{}:{}\"", user.uid, user.gid)),
+            Some(format!("set `layout.owner` to \"{uid}:{gid}\"")),
         );
     }
-    if account.parse::<u64>().is_err() && index.user(account).is_none() {
+    if made.is_none() && account.parse::<u64>().is_err() && index.user(account).is_none() {
         let known: Vec<&str> = index.users.iter().map(|user| user.name.as_str()).collect();
-        let hint = match known.is_empty() {
-            true => "set `user` to a number; its `/etc/passwd` lists no users".to_owned(),
-            false => format!("set `user` to a number or to one of its users: {}", known.join(", ")),
+        let other = match known.is_empty() {
+            true => "to a number; its `/etc/passwd` lists no users".to_owned(),
+            false => format!("to a number or to one of its users: {}", known.join(", ")),
         };
+        let hint = format!("set `user` {other}; or have it added: `user = {{ name = \"{account}\" }}`");
         problems.push(format_args!("the base `{name}` has no user `{account}`"), Some(hint));
     }
 }
@@ -75,26 +75,17 @@ pub(super) fn base(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut 
 /// Whether the base is the system that the tag will name, as far as its os-release tells.
 fn system(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
     let Some(wanted) = inputs.recipe.versions.get("os").map(str::to_lowercase) else { return };
-    let (name, version) = wanted.split_once('_').unwrap_or((&wanted, ""));
-    let Some(id) = index.os_release.get("ID").map(|id| id.to_lowercase()) else { return };
-    let found = index.os_release.get("VERSION_ID").map_or("", String::as_str);
-    // `euler` is short for `euleros`; `debian_11.5` is a Debian 11, and `debian_11` names it too.
-    let either = |one: &str, other: &str| one.starts_with(other) || other.starts_with(one);
-    // EulerOS says 2.0 of all its service packs.
-    if either(name, &id) && (id == "euleros" || either(version, found)) {
+    if is_os(index, &wanted) {
         return;
     }
-    let hint = match found {
-        "" => format!("set `versions.os` to `{id}`"),
-        found => format!("set `versions.os` to `{id}_{found}`"),
-    };
+    let name = index.os_release.get("PRETTY_NAME").or_else(|| index.os_release.get("ID"));
     problems.push(
         format_args!(
             "the base `{}` is {}, and the tag would say `{wanted}`",
             inputs.recipe.base.reference,
-            index.os_release.get("PRETTY_NAME").unwrap_or(&id)
+            name.map_or("another system", String::as_str)
         ),
-        Some(hint),
+        os_of(index).map(|os| format!("set `versions.os` to `{os}`")),
     );
 }
 

@@ -130,7 +130,10 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
 /// Notes wheels that would use the NPU in an image without CANN.
 fn npu(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     // Where the tag promises CANN, that it is missing is said of the tag.
-    if inputs.recipe.versions.cann().is_some() || inputs.cann.is_some() || index.libraries.contains_key("libascendcl.so") {
+    if inputs.recipe.versions.cann().is_some()
+        || inputs.cann.is_some()
+        || index.libraries.contains_key("libascendcl.so")
+    {
         return;
     }
     let facts = inputs.wheels.iter().map(|wheel| &*wheel.facts);

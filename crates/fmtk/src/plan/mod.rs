@@ -4,6 +4,7 @@
 //! executes it and nothing else.
 
 mod access;
+mod account;
 mod cann;
 mod checks;
 mod claims;
@@ -15,6 +16,7 @@ mod layers;
 mod libraries;
 mod scripts;
 mod site;
+mod size;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -30,6 +32,7 @@ use crate::{
     options::Call,
     recipe::Recipe,
     resolve::{
+        accounts::Accounts,
         own_file::PlannedFile,
         packages::Wheel,
         scripts::{Origin, Script},
@@ -60,7 +63,11 @@ pub struct Inputs<'a> {
     pub scripts: Option<Vec<Script>>,
     /// What the base has in the place of the launch kit's front, where that is known.
     pub front: Option<(Attr, Vec<u8>)>,
+    /// The base's files of users and groups, where the recipe says what its user is.
+    pub accounts: Accounts,
     pub base: &'a Base,
+    /// What the base decided of the recipe.
+    pub notes: Vec<String>,
     /// What is inside the base, where that is known.
     pub index: Option<&'a BaseIndex>,
     /// Build even if a distribution or a library that a wheel requires is missing.
@@ -96,11 +103,13 @@ pub struct Plan {
     pub parents: ParentDirs,
     /// Compressed bytes above which a layer of wheels is split.
     pub max_layer: u64,
-    /// What the user should know before it is built.
-    pub warnings: Vec<String>,
-    /// What is not known, and may be right.
+    /// Compressed bytes of the whole image, the base's among them, as far as they are known.
+    pub size: u64,
+    /// What was decided where the recipe leaves it open, and what is not known to be wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What the user should know before it is built.
+    pub warnings: Vec<String>,
 }
 
 /// The base of a plan.
@@ -123,6 +132,13 @@ pub enum PlannedLayer {
     Whiteouts {
         distributions: Vec<String>,
         paths: Vec<String>,
+    },
+    /// The image's user, where the base lacks it or a group of it: the files of users and groups as they are then, and its
+    /// home, if that is new.
+    Account {
+        user: String,
+        files: Vec<PlannedScript>,
+        home: Option<PlannedFolder>,
     },
     /// CANN as its installer leaves it; it becomes several where it is larger than `max_layer`.
     Cann(Box<PlannedCann>),
@@ -177,6 +193,7 @@ impl PlannedLayer {
     pub fn content(&self) -> String {
         match self {
             Self::Whiteouts { distributions, .. } => format!("without the base's {}", distributions.join(", ")),
+            Self::Account { user, .. } => format!("the user {user}"),
             Self::Cann(cann) => format!("CANN {}", cann.version),
             Self::Opened { .. } => "folders of CANN, opened".to_owned(),
             Self::Wheel(wheel) => wheel.content(),
@@ -216,6 +233,10 @@ impl PlannedLayer {
             Self::Scripts { scripts: all } | Self::Front { files: all } => {
                 all.iter().map(|script| script.to.clone()).collect()
             }
+            Self::Account { files, home, .. } => {
+                let home = home.iter().map(|folder| folder.path.clone());
+                files.iter().map(|file| file.to.clone()).chain(home).collect()
+            }
             Self::Cann(_) => Vec::new(),
             Self::Wheel(wheel) => of_wheel(wheel),
             Self::SharedByWheels { wheels, .. } => wheels.iter().flat_map(of_wheel).collect(),
@@ -234,19 +255,19 @@ impl Plan {
     pub fn new(inputs: &Inputs<'_>) -> anyhow::Result<Self> {
         let Inputs { recipe, base, .. } = inputs;
         let mut problems = Problems::default();
-        let mut warnings = Vec::new();
+        let (mut warnings, mut notes) = (Vec::new(), inputs.notes.clone());
         checks::base(inputs, &mut problems, &mut warnings);
         checks::wheels(inputs, &mut problems, &mut warnings);
         site::site(inputs, &mut problems, &mut warnings);
         claims::claims(inputs, &mut problems, &mut warnings);
         libraries::libraries(inputs, &mut problems, &mut warnings);
-        let mut notes = Vec::new();
         compatibility::compatibility(inputs, &mut problems, &mut warnings, &mut notes)?;
 
         let whiteouts = layers::whiteouts(inputs, &mut problems);
         let removed = whiteouts.as_ref().map_or(&[][..], PlannedLayer::removes);
         let mut known = folders::known(inputs, removed);
         let opened = access::opened(inputs, &mut known, &mut warnings);
+        let account = account::account(inputs, &mut known, &mut problems, &mut notes);
         let installed = layers::installed(inputs, removed, &mut problems, &mut warnings);
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings).unzip();
         let files = layers::own_files(inputs);
@@ -259,8 +280,10 @@ impl Plan {
             of_vendor.chain(layers::files(inputs, &files)).chain([layers::tools(inputs)]).collect();
         let wheels: Vec<&InstalledWheel> = installed.iter().map(|(_, wheel)| wheel).collect();
         checks::files(inputs, &wheels, &above, &known, &mut problems);
-        let taken =
-            base.layers.len() + whiteouts.iter().len() + cann_layers.unwrap_or(0) + opened.iter().len() + above.len();
+        let taken = base.layers.len()
+            + cann_layers.unwrap_or(0)
+            + [&whiteouts, &account, &opened].into_iter().flatten().count()
+            + above.len();
         if taken > MAX_LAYERS {
             problems.push(
                 format_args!(
@@ -274,9 +297,10 @@ impl Plan {
         access::check(inputs, &all, &mut problems, &mut warnings);
         let room = MAX_LAYERS.saturating_sub(taken);
         let (wheels, max_layer) = layers::wheels(inputs, installed, room, &mut problems);
-        problems.into_result()?;
         let layers: Vec<PlannedLayer> =
-            whiteouts.into_iter().chain(cann).chain(opened).chain(wheels).chain(above).collect();
+            whiteouts.into_iter().chain(account).chain(cann).chain(opened).chain(wheels).chain(above).collect();
+        let size = size::size(inputs, &layers, &mut problems, &mut warnings);
+        problems.into_result()?;
         let paths: Vec<String> = layers.iter().flat_map(PlannedLayer::paths).collect();
         let mut parents = folders::above(&known, paths.iter().map(String::as_str));
         parents.extend(attrs);
@@ -298,8 +322,9 @@ impl Plan {
             scripts,
             parents,
             max_layer,
-            warnings,
+            size,
             notes,
+            warnings,
         })
     }
 }

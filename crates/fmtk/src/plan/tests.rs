@@ -1,5 +1,6 @@
 //! Plans of small wheels upon a small base.
 
+mod account;
 mod front;
 mod own_files;
 mod pieces;
@@ -17,9 +18,9 @@ use super::{CannInput, Inputs, Plan, PlannedLayer};
 use crate::{
     cann::Installed,
     options::Call,
-    recipe::{CANN, Overrides, Recipe},
+    recipe::{CANN, Draft, Found, Overrides},
     resolve::{
-        front as launch_front,
+        accounts, front as launch_front,
         own_file::PlannedFile,
         packages::{Package, Wheel},
         scripts::{Origin, Script},
@@ -46,6 +47,8 @@ struct World {
     wheels: Vec<Wheel>,
     architecture: String,
     base_layers: usize,
+    /// Of the base's config.
+    path: Option<String>,
     look: bool,
     scripts: Option<Vec<Script>>,
     files: Vec<PlannedFile>,
@@ -63,6 +66,7 @@ impl World {
             wheels: Vec::new(),
             architecture: "arm64".to_owned(),
             base_layers: 1,
+            path: None,
             look: true,
             scripts: None,
             files: Vec::new(),
@@ -126,6 +130,7 @@ impl World {
             }
             "machine" => self.architecture.clone_from(path),
             "layers" => self.base_layers = path.parse().unwrap(),
+            "path" => self.path = Some(rest.to_owned()),
             "look" => self.look = path == "yes",
             "missing" => self.allow_missing = path == "allowed",
             _ => panic!("{line}"),
@@ -186,12 +191,15 @@ impl World {
 
     fn plan(&self) -> anyhow::Result<Plan> {
         let overrides = Overrides { set: &self.set, base: Some("oci:base"), stack: None };
-        let recipe = Recipe::parse(&self.recipe, "image.toml", self.folder.path(), overrides)?;
+        let draft = Draft::parse(&self.recipe, "image.toml", self.folder.path(), overrides)?;
         let store = Store::open(&self.folder.path().join("store")).unwrap();
         let mut tar = self.tar.get_ref().clone();
         tar.extend([0; 1024]);
         let mut base = base(&store, &tar, &self.architecture);
-        let index = BaseIndex::build(&store, &base, &store, &[launch_front::PATH.to_owned()]).unwrap();
+        let asked: Vec<String> = accounts::FILES.into_iter().chain([launch_front::PATH]).map(str::to_owned).collect();
+        let index = BaseIndex::build(&store, &base, &store, &asked).unwrap();
+        let found = if self.look { draft.find(&index, self.path.as_deref()) } else { Found::default() };
+        let recipe = draft.completed(&found)?;
         base.layers = vec![base.layers[0].clone(); self.base_layers];
         let index = self.look.then_some(&index);
         Plan::new(&Inputs {
@@ -203,7 +211,9 @@ impl World {
             origin: Origin::Kept,
             scripts: self.scripts.clone(),
             front: launch_front::of_base(&store, index).unwrap(),
+            accounts: accounts::of_base(&store, index).unwrap(),
             base: &base,
+            notes: found.notes,
             index,
             allow_missing: self.allow_missing,
             call: &Call::plain(),
@@ -219,7 +229,7 @@ impl World {
             Ok(plan) => plan,
             Err(error) => return report::render(&error),
         };
-        let ours = ["layer", "      +", "      -", "drop", "patch", "folder", "label   fmtk.allow"];
+        let ours = ["layer", "note", "      +", "      -", "drop", "patch", "folder", "label   fmtk.allow"];
         let text = plan.to_string();
         let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
         let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));

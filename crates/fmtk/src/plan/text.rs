@@ -60,6 +60,11 @@ fn layer_lines(layer: &PlannedLayer) -> String {
             let owned = scripts.iter().map(|it| (it, format!("{:04o} {}:{}", it.mode, it.uid, it.gid)));
             owned.map(|(it, owner)| format!("layer   {} {owner} {}\n", it.to, it.sha256.short())).collect()
         }
+        PlannedLayer::Account { files, home, .. } => {
+            let owned = files.iter().map(|it| (it, format!("{:04o} {}:{}", it.mode, it.uid, it.gid)));
+            let files = owned.map(|(it, owner)| format!("layer   {} {owner} {}\n", it.to, it.sha256.short()));
+            files.chain(home.iter().map(|home| folder_line("layer", home))).collect()
+        }
         PlannedLayer::Files { files, .. } => {
             let line = |file: &PlannedFile| {
                 let PlannedFile { from, to, mode, uid, gid, size, .. } = file;
@@ -85,6 +90,8 @@ impl fmt::Display for Plan {
         }
         config.env.iter().try_for_each(|(name, value)| writeln!(f, "env     {name}={value}"))?;
         config.labels.iter().try_for_each(|(name, value)| writeln!(f, "label   {name}={value}"))?;
+        writeln!(f, "size    {}", bytes(self.size))?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "note    {note}"))?;
         config.user.iter().try_for_each(|user| writeln!(f, "user    {user}"))?;
         config.working_dir.iter().try_for_each(|workdir| writeln!(f, "workdir {workdir}"))
     }

@@ -56,6 +56,24 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     })
 }
 
+/// A number of bytes, written with a unit or without: `"15 GB"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        bytes(text).map(Self)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A version of glibc: `"2.28"`. Wheels name what they need in it (PEP 600).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Glibc {
@@ -121,7 +139,7 @@ pub fn number(text: &str) -> Option<u32> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-as_text!(Mode, Glibc, Owner);
+as_text!(Mode, Size, Glibc, Owner);
 
 #[cfg(test)]
 mod tests {

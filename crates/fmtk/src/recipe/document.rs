@@ -21,7 +21,7 @@ use crate::terminal::{hints::is_typo, report::Problems, shell};
 const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// What is written, and every problem found in it so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Document {
     /// The recipe's file, as messages name it.
     file: String,
@@ -112,6 +112,18 @@ impl Document {
     /// The stack that lies under what is written.
     pub fn stack(&self) -> &'static Stack {
         self.stack
+    }
+
+    /// Puts TOML over the defaults, and below all that is written.
+    pub fn put_below(&mut self, toml: &str) {
+        if let Ok(table) = self.append(toml) {
+            merge(&mut self.defaults, &table);
+        }
+    }
+
+    /// Whether the key is written, in the file or as an argument.
+    pub fn is_given(&self, keys: &[&str]) -> bool {
+        keys.iter().try_fold(&self.written, |item, key| item.get(key)).is_some()
     }
 
     /// Puts the TOML of an argument over the file; false where it is not TOML.

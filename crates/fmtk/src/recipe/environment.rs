@@ -22,7 +22,7 @@ pub type Environment = BTreeMap<String, Value>;
 const OF_CANN: &str = include_str!("cann-environment.toml");
 
 /// What engines give a container whose image sets no `PATH`; an image that sets one must have these folders itself.
-const ENGINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const ENGINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A recipe's entry: a value, or `false` for a default that is not wanted.
 #[derive(Deserialize)]

@@ -11,11 +11,13 @@ mod distribution;
 mod document;
 mod environment;
 mod files;
+mod found;
 mod layout;
 mod packages;
 mod paths;
 mod settings;
 pub mod stacks;
+mod user;
 mod versions;
 
 #[cfg(test)]
@@ -41,10 +43,12 @@ pub use self::{
     distribution::{Distribution, Requirement},
     environment::{Environment, doubts as environment_doubts, resolve as resolve_environment},
     files::OwnFile,
+    found::{AARCH64, Found, is_os, os_of},
     layout::{Dir, Layout},
     packages::{CANN, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
-    settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts, User},
+    settings::{Allow, Launch, Limits, RANKS, Ranks, Registry, Scripts},
+    user::{Account, Create, Name, User},
     versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, public, title},
 };
 use self::{
@@ -91,6 +95,9 @@ pub struct Recipe {
     pub environment: Environment,
     /// Owners, modes, sizes.
     pub layout: Layout,
+    /// How large the image may be.
+    #[serde(skip)]
+    pub limits: Limits,
     /// Checks that some distributions are let off.
     pub allow: Allow,
     /// The user's own files.
@@ -124,7 +131,16 @@ pub struct Overrides<'a> {
     pub stack: Option<&'a str>,
 }
 
-impl Recipe {
+/// A recipe as it is written, and what it says where nothing is known of its base.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    file: String,
+    document: Document,
+    /// With the defaults for what is not written.
+    pub recipe: Recipe,
+}
+
+impl Draft {
     /// Reads the recipe from its file. Where `required` is false, a file that is not there is an empty one.
     pub fn load(file: &Path, required: bool, overrides: Overrides<'_>) -> anyhow::Result<Self> {
         let text = match read(file) {
@@ -152,6 +168,18 @@ impl Recipe {
             document.set_stack(stack);
         }
         document.lay_stack();
+        let recipe = Recipe::of(document.clone(), file)?;
+        Ok(Self { file: file.to_owned(), document, recipe })
+    }
+}
+
+impl Recipe {
+    /// Reads the recipe from text, as [`Draft::parse`] does.
+    pub fn parse(text: &str, file: &str, folder: &Path, overrides: Overrides<'_>) -> anyhow::Result<Self> {
+        Draft::parse(text, file, folder, overrides).map(|draft| draft.recipe)
+    }
+
+    fn of(mut document: Document, file: &str) -> anyhow::Result<Self> {
         let written: Option<Written> = document.read();
         let recipe = written.map(|written| written.finish(&mut document));
         document.into_result()?;
@@ -163,7 +191,7 @@ impl Recipe {
         self.versions.tag(&self.tag, timestamp)
     }
 
-    /// SHA-256 of all that shapes the image: the base and the registry are not in it, nor is a path of this machine
+    /// SHA-256 of all that shapes the image: the base, the registry and limits are not in it, nor is a path of this machine
     /// beyond what the recipe says.
     pub fn digest(&self) -> anyhow::Result<Digest> {
         let json = serde_json::to_vec(self).context("failed to write the recipe as JSON")?;
@@ -189,6 +217,7 @@ struct Written {
     launch: Section<Launch>,
     environment: BTreeMap<Spanned<String>, environment::Entry>,
     layout: Section<layout::Written>,
+    limits: Section<Limits>,
     allow: Section<Allow>,
     files: Vec<Section<files::Written>>,
     labels: BTreeMap<Spanned<String>, String>,
@@ -241,6 +270,7 @@ impl Written {
             launch: self.launch.0,
             environment: environment::finish(self.environment, versions.cann().is_some(), document),
             layout: self.layout.0.finish(),
+            limits: self.limits.0,
             allow: self.allow.0,
             files: files::finish(self.files, document),
             labels: self.labels.into_iter().map(|(name, text)| (name.into_inner(), text)).collect(),

@@ -1,37 +1,11 @@
-//! Sections and settings that are read as they are written: the user, the vendor scripts, `[registry]`, `[launch]`,
-//! `[allow]`.
+//! Sections and settings that are read as they are written: the vendor scripts, `[registry]`, `[launch]`, `[allow]`.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr, path::Path, str::FromStr};
+use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use image_name::{Host, OrgName, Repository};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{distribution::Distribution, document::as_text, paths::HostPath};
-
-/// The user that an image runs as: a name or number, and after a colon a group (OCI image spec, config.md, "User").
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User(String);
-
-impl FromStr for User {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let name = |name: &str| !name.is_empty() && !name.starts_with('-') && name.chars().all(plain);
-        match text.split_once(':').map_or(name(text), |(user, group)| name(user) && name(group)) {
-            true => Ok(Self(text.to_owned())),
-            false => Err(format!("`{text}` is not a user: a name or number, and after a colon a group")),
-        }
-    }
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-as_text!(User);
+use super::{amounts::Size, distribution::Distribution, paths::HostPath};
 
 /// Where `/home/ma-user/ascend910/*.py` come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,6 +46,23 @@ pub struct Registry {
     pub ca: Option<HostPath>,
     /// Address of the host where DNS does not know it. Default: none.
     pub ip: Option<IpAddr>,
+}
+
+/// How large an image may be, in compressed bytes, as registries count. Nothing of it changes the image.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Above this there is a warning. Default: 15 GB, which ModelArts advises.
+    pub advised: Size,
+    /// The whole image. Default: 30 GB, ModelArts' limit.
+    pub image: Size,
+    /// A layer of it. Default: 10 GB, SWR's limit.
+    pub layer: Size,
+}
+
+impl Limits {
+    /// What to do about an image that is too large.
+    pub const TOO_LARGE: &str = "leave out what jobs do not need; what they read once belongs into object storage";
 }
 
 /// The variable that tells the launcher in the image of `launch.ranks`.

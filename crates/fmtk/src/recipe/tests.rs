@@ -29,7 +29,7 @@ fn example() -> PathBuf {
 
 #[test]
 fn the_example_shows_the_defaults() {
-    let shown = Recipe::load(&example(), true, Overrides::default()).unwrap();
+    let shown = Draft::load(&example(), true, Overrides::default()).unwrap().recipe;
     assert_eq!(shown, default());
     assert_eq!(shown.digest().unwrap(), default().digest().unwrap());
 }
@@ -62,15 +62,15 @@ fn the_defaults_are_the_image_of_the_manual() {
 fn a_missing_file_is_an_empty_one_unless_it_was_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("image.toml");
-    assert_eq!(Recipe::load(&file, false, Overrides::default()).unwrap(), default());
-    let error = Recipe::load(&file, true, Overrides::default()).unwrap_err();
+    assert_eq!(Draft::load(&file, false, Overrides::default()).unwrap().recipe, default());
+    let error = Draft::load(&file, true, Overrides::default()).unwrap_err();
     assert_eq!(report::exit(&error), report::Exit::Input);
     // One that never ends.
-    let endless = report::render(&Recipe::load(Path::new("/dev/zero"), true, Overrides::default()).unwrap_err());
+    let endless = report::render(&Draft::load(Path::new("/dev/zero"), true, Overrides::default()).unwrap_err());
     assert!(endless.contains("it has more than 1048576 bytes"), "{endless}");
     // Some editors begin a file with a byte order mark.
     fs::write(&file, "\u{feff}user = \"root\"\n").unwrap();
-    assert_eq!(Recipe::load(&file, true, Overrides::default()).unwrap().user.to_string(), "root");
+    assert_eq!(Draft::load(&file, true, Overrides::default()).unwrap().recipe.user.to_string(), "root");
 }
 
 #[test]
@@ -141,6 +141,20 @@ fn without_cann_its_package_is_not_asked_for_unless_it_is_said_to_be() {
 }
 
 #[test]
+fn a_user_is_a_name_or_a_table() {
+    let user = |text: &str, set: &[&str]| parse(text, set, None).unwrap().user;
+    let table = user("user = { groups = [\"HwHiAiUser:1000\"] }", &["user.uid=1001", "user.create=replace"]);
+    let account = table.account.clone().unwrap();
+    assert_eq!((account.uid.0, account.gid.0, account.create), (1001, 100, Create::Replace));
+    check(&account.groups, &["HwHiAiUser:1000"]);
+    check([account.name, account.group], &["ma-user", "ma-group"]);
+    assert_eq!(table.to_string(), "ma-user");
+    assert_eq!(user("", &[]).account, None);
+    let shown = "user = { name = \"ma-user\", uid = 1000, group = \"ma-group\", gid = 100, create = \"if-missing\" }";
+    assert_eq!(user(shown, &[]), user("user = {}", &[]));
+}
+
+#[test]
 fn a_default_variable_can_be_left_out_and_set() {
     let recipe = parse("[environment]\nTOOLCHAIN_HOME = false\nPATH = \"/a:${PATH}\"", &[], None).unwrap();
     assert!(!recipe.environment.contains_key("TOOLCHAIN_HOME"));
@@ -182,7 +196,7 @@ fn the_abi_is_that_of_the_version() {
 #[test]
 fn the_digest_is_of_what_shapes_the_image() {
     let digest = |set: &[&str]| parse("", set, None).unwrap().digest().unwrap();
-    for same in ["registry.insecure=true", "base.reference=oci:x", "registry.ca=x.pem"] {
+    for same in ["registry.insecure=true", "base.reference=oci:x", "registry.ca=x.pem", "limits.image=5 GB"] {
         assert_eq!(digest(&[same]), digest(&[]), "{same}");
     }
     for other in [
@@ -217,7 +231,7 @@ fn everything_wrong_is_said_at_once_with_the_line_and_the_nearest_key() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/recipe/tests");
     let recipes = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     let recipes: Vec<PathBuf> = recipes.filter(|path| path.extension().is_some_and(|it| it == "toml")).collect();
-    assert_eq!(recipes.len(), 12);
+    assert_eq!(recipes.len(), 13);
     for path in recipes {
         let text = fs::read_to_string(&path).unwrap();
         let set: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#! --set ")).collect();

@@ -14,7 +14,7 @@ use oci_image::Store;
 
 use crate::{
     options::{Call, RecipeArgs, RegistryArgs},
-    recipe::{Overrides, OwnFile, Recipe, stacks::MANUAL},
+    recipe::{Draft, Overrides, OwnFile, Pypi, Recipe, stacks::MANUAL},
     resolve::{
         base::{self, OpenImage},
         own_file::PlannedFile,
@@ -36,21 +36,21 @@ const OF_MANUAL: [&str; 2] = [
 ];
 
 /// The recipe of this command; with `--sample` the sample's base is made ready first.
-pub fn recipe(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &Progress) -> anyhow::Result<Recipe> {
+pub fn draft(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &Progress) -> anyhow::Result<Draft> {
     if !args.sample {
         let overrides = Overrides { set: &args.set, base, stack: args.stack.as_deref() };
-        return place::recipe_with(args.recipe.as_deref(), overrides);
+        return place::draft(args.recipe.as_deref(), overrides);
     }
     let file = place::recipe_file(args.recipe.as_deref())?;
     if file.exists() {
         let file = file.display();
         progress.line(&format!("note: the sample reads `{file}` too, but has its own packages, Python and system"));
     }
-    let recipe = sample_recipe(args, base, store)?;
+    let draft = sample_draft(args, base, store)?;
     if base.is_none() {
-        sample::ensure_base(store, sample_base(&recipe)?, progress)?;
+        sample::ensure_base(store, sample_base(&draft.recipe)?, progress)?;
     }
-    Ok(recipe)
+    Ok(draft)
 }
 
 /// What the sample of this recipe is put upon: a Debian with the Python of its stack.
@@ -59,11 +59,11 @@ pub fn sample_base(recipe: &Recipe) -> anyhow::Result<&'static SampleBase> {
 }
 
 /// The recipe of the sample upon this base: most likely one that was made of its own, which is taken where none is given.
-pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> anyhow::Result<Recipe> {
+pub fn sample_draft(args: &RecipeArgs, base: Option<&str>, store: &Store) -> anyhow::Result<Draft> {
     let load = |set: &[String], base: Option<&str>| {
-        place::recipe_with(args.recipe.as_deref(), Overrides { set, base, stack: args.stack.as_deref() })
+        place::draft(args.recipe.as_deref(), Overrides { set, base, stack: args.stack.as_deref() })
     };
-    let stack = load(&args.set, base)?.stack;
+    let stack = load(&args.set, base)?.recipe.stack;
     let of_stack = stack.recipe()?;
     let own = SampleBase::of(of_stack.python.version)?;
     let manual: &[&str] = if stack == MANUAL { &OF_MANUAL } else { &[] };
@@ -75,7 +75,8 @@ pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> an
         Some(base) => base.to_owned(),
         None => own.reference(store)?.to_string(),
     };
-    let recipe = load(&set, Some(&reference))?;
+    let draft = load(&set, Some(&reference))?;
+    let recipe = &draft.recipe;
     let (major, minor) = own.python;
     if base.is_none() && recipe.python.version != (major, minor) {
         let python = recipe.versions.get("python").unwrap_or_default();
@@ -85,7 +86,7 @@ pub fn sample_recipe(args: &RecipeArgs, base: Option<&str>, store: &Store) -> an
         .hint(format!("leave it out, or name a base that has Python {python} with `--base`"))
         .input();
     }
-    Ok(recipe)
+    Ok(draft)
 }
 
 /// The package folders of this command. The sample's packages have some of their own, so that they do not mix with the
@@ -218,10 +219,30 @@ fn walk<'a>(
     Ok(())
 }
 
-/// The base, opened beside what else was found, so that all that is wrong with either is said at once. What is wrong
+/// Whether the vendor's packages are there and whole, as far as that does not depend on the base.
+pub fn vendor_packages(args: &RecipeArgs, recipe: &Recipe, call: &Call, store: &Store) -> anyhow::Result<()> {
+    let pypi = Pypi { requirements: Vec::new(), ..recipe.pypi.clone() };
+    let found = packages::find(&Recipe { pypi, ..recipe.clone() }, &folders(args), store, call)?;
+    packages::contents(found.packages, store, call).map(drop)
+}
+
+/// The base that the recipe names and pins.
+pub fn open_base(
+    recipe: &Recipe,
+    args: &RegistryArgs,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<OpenImage> {
+    let opened = base::open(&recipe.base.source, args, &recipe.registry, store, progress)
+        .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))?;
+    check_pin(recipe, &opened).map(|()| opened)
+}
+
+/// The base, opened beside what else was found unless it was before, so that all that is wrong with either is said at once. What is wrong
 /// already does not wait for the gigabytes of a base that has to be copied before anything is known of it.
 pub fn with_base<T>(
     found: anyhow::Result<T>,
+    opened: Option<anyhow::Result<OpenImage>>,
     recipe: &Recipe,
     args: &RegistryArgs,
     store: &Store,
@@ -229,12 +250,10 @@ pub fn with_base<T>(
 ) -> anyhow::Result<(T, OpenImage)> {
     let found = match &recipe.base.source {
         ImageRef::Registry(_) | ImageRef::Layout { .. } => found,
+        ImageRef::Archive(_) | ImageRef::Engine { .. } if opened.is_some() => found,
         ImageRef::Archive(_) | ImageRef::Engine { .. } => Ok(found?),
     };
-    let opened = base::open(&recipe.base.source, args, &recipe.registry, store, progress)
-        .with_context(|| format!("failed to open the base `{}`", recipe.base.reference))
-        .and_then(|opened| check_pin(recipe, &opened).map(|()| opened));
-    report::both(found, opened)
+    report::both(found, opened.unwrap_or_else(|| open_base(recipe, args, store, progress)))
 }
 
 /// The base is the one that the recipe pins.

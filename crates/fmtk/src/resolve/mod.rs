@@ -1,11 +1,13 @@
 //! What an image is made from, found and identified: packages, scripts, own files, base and programs.
 
+pub(crate) mod accounts;
 pub(crate) mod base;
 pub(crate) mod connect;
 pub(crate) mod containers;
 pub(crate) mod fetch;
 pub mod front;
 pub(crate) mod inputs;
+pub(crate) mod inspection;
 pub(crate) mod lock;
 pub(crate) mod own_file;
 pub mod packages;

@@ -15,7 +15,7 @@ use oci_image::Store;
 
 use crate::{
     options::flag,
-    recipe::{Overrides, Recipe},
+    recipe::{Draft, Overrides, Recipe},
     terminal::{progress::Progress, report::WithHint},
 };
 
@@ -80,14 +80,14 @@ pub fn recipe_file(file: Option<&Path>) -> anyhow::Result<PathBuf> {
 
 /// The recipe: the file that is named, else `image.toml` of the workspace where there is one.
 pub fn recipe(file: Option<&Path>) -> anyhow::Result<Recipe> {
-    recipe_with(file, Overrides::default())
+    draft(file, Overrides::default()).map(|draft| draft.recipe)
 }
 
-/// The recipe with arguments laid over it.
-pub fn recipe_with(file: Option<&Path>, overrides: Overrides<'_>) -> anyhow::Result<Recipe> {
+/// The recipe with arguments laid over it, before its base is known.
+pub fn draft(file: Option<&Path>, overrides: Overrides<'_>) -> anyhow::Result<Draft> {
     match file {
-        Some(file) => Recipe::load(file, true, overrides),
-        None => Recipe::load(&workspace().join("image.toml"), false, overrides),
+        Some(file) => Draft::load(file, true, overrides),
+        None => Draft::load(&workspace().join("image.toml"), false, overrides),
     }
 }
 

@@ -5,10 +5,12 @@ use oci_image::Store;
 use serde_json::json;
 
 use crate::{
-    options::{Call, Format, RecipeArgs, RegistryArgs},
+    options::{Call, Format, Inspect, RecipeArgs, RegistryArgs},
+    recipe::Recipe,
     resolve::{
         fetch::{self, Pins, Request},
         inputs,
+        inspection::{self, Completed, Reach},
         lock::{self, Lock},
         scripts::{self, scripts_folder},
     },
@@ -24,6 +26,12 @@ pub struct FetchArgs {
     /// Where the recipe and the packages are.
     #[command(flatten)]
     pub recipe: RecipeArgs,
+    /// How the registry of the base is reached.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// Base image that decides for which Python wheels are fetched [default: the recipe's]
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
     /// Move to the newest versions that the recipe allows, whatever the lock pins
     #[arg(long)]
     pub upgrade: bool,
@@ -62,7 +70,22 @@ pub struct LockArgs {
 
 /// Runs `fetch`.
 pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<()> {
-    let recipe = inputs::recipe(&args.recipe, None, store, progress)?;
+    let draft = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?;
+    let reach = Reach { registry: &args.registry, inspect: Inspect::Auto, store, progress };
+    // What was found once is good enough for wheels; a build looks again.
+    let known = inspection::remembered(&draft, store)?;
+    let (recipe, notes) = match draft.asks_python() && known.1.is_empty() {
+        true => {
+            let Completed { recipe, notes, opened, .. } = inspection::complete(draft, &args.recipe, reach, |_| Ok(()))?;
+            if let Some(Err(error)) = opened {
+                let python = recipe.versions.get("python").unwrap_or_default();
+                progress.warning(&format!("{error:#}; wheels are fetched for Python {python}, as the recipe has it"));
+            }
+            (recipe, notes)
+        }
+        false => known,
+    };
+    notes.iter().for_each(|note| progress.line(&format!("note: {note}")));
     let folder = inputs::folders(&args.recipe).pypi;
     let lock = match args.upgrade || args.recipe.sample {
         true => None,
@@ -113,13 +136,18 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
         .hint("leave out `--sample`")
         .input();
     }
-    let recipe = inputs::recipe(&args.recipe, args.base.as_deref(), store, progress)?;
+    let draft = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?;
+    let reach = Reach { registry: &args.registry, inspect: Inspect::Auto, store, progress };
+    let ready = |recipe: &Recipe| inputs::vendor_packages(&args.recipe, recipe, call, store);
+    let Completed { recipe, notes, opened, .. } = inspection::complete(draft, &args.recipe, reach, ready)?;
+    notes.iter().for_each(|note| progress.line(&format!("note: {note}")));
     let step = progress.step("reading the packages");
     let packages = inputs::packages(&args.recipe, &recipe, call, store, progress);
     drop(step);
     let of_scripts = scripts::packages(&scripts::origin(&recipe, scripts_folder(&args.recipe)));
     let found = report::both(packages, of_scripts);
-    let ((mut packages, of_scripts), opened) = inputs::with_base(found, &recipe, &args.registry, store, progress)?;
+    let ((mut packages, of_scripts), opened) =
+        inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
     packages.extend(of_scripts);
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref());

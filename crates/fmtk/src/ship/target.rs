@@ -35,7 +35,8 @@ pub struct TargetArgs {
 impl TargetArgs {
     /// The recipe.
     pub fn recipe(&self) -> anyhow::Result<Recipe> {
-        place::recipe_with(self.recipe.as_deref(), Overrides { stack: self.stack.as_deref(), ..Overrides::default() })
+        let overrides = Overrides { stack: self.stack.as_deref(), ..Overrides::default() };
+        place::draft(self.recipe.as_deref(), overrides).map(|draft| draft.recipe)
     }
 
     /// The registry and the organisation; the error where nothing names one is `missing`.

@@ -9,6 +9,7 @@ use super::{
     finding::{Finding, State, problems},
 };
 use crate::{
+    recipe::Limits,
     record::BuildRecord,
     resolve::{
         fetch, inputs,
@@ -115,32 +116,29 @@ pub fn organisation(patient: &Patient) -> Vec<Finding> {
     }]
 }
 
-/// At most 30 GB an image; 15 GB are advised. (FACTS of the platform: ModelArts, custom images.)
-const MOST: u64 = 30_000_000_000;
-const ADVISED: u64 = 15_000_000_000;
-/// At most 10 GB a layer (SWR's older pages).
-const LAYER: u64 = 10_000_000_000;
-
-/// The image built last against the platform's limits.
+/// The image built last against the recipe's limits.
 pub fn sizes(patient: &Patient) -> Vec<Finding> {
     let recipe = place::recipe_file(patient.args.recipe.as_deref());
     let Ok(record) = recipe.and_then(|recipe| BuildRecord::latest(&patient.store, &recipe)) else {
         return vec![Finding::new(State::Unknown, "no image was built from the recipe yet")];
     };
-    judge_sizes(record.layers.iter().map(|layer| (layer.blob.size, layer.content.as_str())).collect())
+    let layers = record.layers.iter().map(|layer| (layer.blob.size, layer.content.as_str()));
+    judge_sizes(layers.collect(), &patient.recipe.limits)
 }
 
-fn judge_sizes(layers: Vec<(u64, &str)>) -> Vec<Finding> {
+fn judge_sizes(layers: Vec<(u64, &str)>, limits: &Limits) -> Vec<Finding> {
+    let [advised, most, of_layer] = [limits.advised, limits.image, limits.layer].map(|size| size.0);
     let size: u64 = layers.iter().map(|(size, _)| size).sum();
     let says = format!("the last image is {} (compressed)", bytes(size));
-    let hint = "leave out what jobs don't need, and keep data that they read once in object storage";
     let mut findings = vec![match size {
-        _ if size > MOST => Finding::wrong(format!("{says}; the platform's limit is {}", bytes(MOST)), hint),
-        _ if size > ADVISED => Finding::warning(format!("{says}; at most {} is recommended", bytes(ADVISED)), hint),
+        _ if size > most => Finding::wrong(format!("{says}; `limits.image` is {}", bytes(most)), Limits::TOO_LARGE),
+        _ if size > advised => {
+            Finding::warning(format!("{says}; at most {} is recommended", bytes(advised)), Limits::TOO_LARGE)
+        }
         _ => Finding::good(says),
     }];
-    findings.extend(layers.into_iter().filter(|(size, _)| *size > LAYER).map(|(size, content)| {
-        let says = format!("layer `{content}` is {}; SWR's limit is {}", bytes(size), bytes(LAYER));
+    findings.extend(layers.into_iter().filter(|(size, _)| *size > of_layer).map(|(size, content)| {
+        let says = format!("layer `{content}` is {}; `limits.layer` is {}", bytes(size), bytes(of_layer));
         Finding::wrong(says, "lower `layout.max_layer`, or rebuild the base with smaller layers")
     }));
     findings
@@ -148,13 +146,18 @@ fn judge_sizes(layers: Vec<(u64, &str)>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::recipe::{Overrides, Recipe};
 
     #[test]
     fn sizes_are_held_against_the_limits() {
+        let recipe = Recipe::parse("", "image.toml", Path::new("/"), Overrides::default()).unwrap();
+        let limits = recipe.limits;
         let states = |layers: &[u64]| -> Vec<State> {
             let layers = layers.iter().map(|size| (*size, "x")).collect();
-            judge_sizes(layers).iter().map(|finding| finding.state).collect()
+            judge_sizes(layers, &limits).iter().map(|finding| finding.state).collect()
         };
         let gb = 1_000_000_000;
         assert_eq!(states(&[9 * gb, 6 * gb]), [State::Good]);

@@ -21,7 +21,7 @@ use self::finding::{Finding, State};
 use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     recipe::{Overrides, Recipe},
-    resolve::{inputs::sample_recipe, packages::Package, place},
+    resolve::{inputs::sample_draft, inspection, packages::Package, place},
     terminal::{progress::Progress, style},
 };
 
@@ -125,11 +125,12 @@ impl DoctorArgs {
 /// Runs the command.
 pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) -> anyhow::Result<()> {
     let base = args.base.as_deref();
-    let recipe = if args.sample {
-        sample_recipe(&args.recipe(), base, &store)?
+    let draft = if args.sample {
+        sample_draft(&args.recipe(), base, &store)?
     } else {
-        place::recipe_with(args.recipe.as_deref(), Overrides { set: &args.set, base, stack: args.stack.as_deref() })?
+        place::draft(args.recipe.as_deref(), Overrides { set: &args.set, base, stack: args.stack.as_deref() })?
     };
+    let (recipe, _) = inspection::remembered(&draft, &store)?;
     let host = args.registry.clone().unwrap_or_else(|| recipe.registry.host.clone());
     let patient = Arc::new(Patient {
         args: args.clone(),

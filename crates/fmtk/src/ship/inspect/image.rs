@@ -12,18 +12,6 @@ use crate::{
     terminal::progress::{bytes, count},
 };
 
-/// What the history says of each layer, bottom first.
-pub fn layer_comments(config: &ImageConfig) -> Vec<String> {
-    let history = config.get("history").and_then(Value::as_array);
-    let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
-    history
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry.get("empty_layer") != Some(&Value::Bool(true)))
-        .map(|entry| text(entry, "comment").or_else(|| text(entry, "created_by")).unwrap_or_default())
-        .collect()
-}
-
 /// An image: its layers with what each of them is, versions, patches, and what containers of it get.
 pub fn image(
     name: &str,
@@ -85,6 +73,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::ship::subject::layer_comments;
 
     #[test]
     fn an_image_shows_what_each_layer_is() {

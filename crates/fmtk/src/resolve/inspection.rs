@@ -1,0 +1,183 @@
+//! The base, opened and inspected, and the recipe completed by what is in it.
+
+use std::io::{self, Read};
+
+use anyhow::Context;
+use image_name::ImageRef;
+use oci_image::{BaseIndex, BlobSource, Descriptor, IndexError, Store, TarError, UnpackError};
+
+use crate::{
+    options::{Inspect, RecipeArgs, RegistryArgs},
+    recipe::{Draft, Found, Recipe},
+    resolve::{
+        accounts,
+        base::{self, OpenImage},
+        front, inputs,
+        scripts::{self, Origin, scripts_folder},
+    },
+    terminal::{
+        progress::{self, Progress, Step},
+        report,
+    },
+};
+
+/// The kind of records of what bases have in place of defaults.
+const RECORDS: &str = "found-in-base";
+
+/// A recipe upon its base, where that had to be known first.
+pub struct Completed {
+    pub recipe: Recipe,
+    /// What was decided by the base, in words.
+    pub notes: Vec<String>,
+    /// The base, where it was opened already, or why it could not be.
+    pub opened: Option<anyhow::Result<OpenImage>>,
+    /// What is in it, where it was inspected already.
+    pub index: Option<BaseIndex>,
+}
+
+/// How a base is reached and looked at.
+#[derive(Clone, Copy)]
+pub struct Reach<'a> {
+    pub registry: &'a RegistryArgs,
+    pub inspect: Inspect,
+    pub store: &'a Store,
+    pub progress: &'a Progress,
+}
+
+/// Completes the recipe by its base, which is opened and inspected for that. `ready` is what has to be right before
+/// gigabytes are read. A base that can't be opened leaves the recipe as it is, so that all else that is wrong is said
+/// with it.
+pub fn complete(
+    draft: Draft,
+    args: &RecipeArgs,
+    reach: Reach<'_>,
+    ready: impl Fn(&Recipe) -> anyhow::Result<()>,
+) -> anyhow::Result<Completed> {
+    let Reach { store, inspect, .. } = reach;
+    if !draft.asks_base() || inspect == Inspect::Never {
+        let (recipe, notes) = remembered(&draft, store)?;
+        return Ok(Completed { recipe, notes, opened: None, index: None });
+    }
+    let recipe = &draft.recipe;
+    if matches!(recipe.base.source, ImageRef::Archive(_) | ImageRef::Engine { .. }) {
+        ready(recipe)?;
+    }
+    let opened = match inputs::open_base(recipe, reach.registry, store, reach.progress) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let (recipe, notes) = remembered(&draft, store)?;
+            return Ok(Completed { recipe, notes, opened: Some(Err(error)), index: None });
+        }
+    };
+    let paths = asked(recipe, &scripts::origin(recipe, scripts_folder(args)))?;
+    let index = match BaseIndex::cached(store, &opened.base.manifest_digest, &paths)? {
+        Some(index) => index,
+        None => {
+            if matches!(recipe.base.source, ImageRef::Registry(_)) {
+                ready(recipe)?;
+            }
+            inspect_now(&opened, &paths, reach)?
+        }
+    };
+    let env = opened.base.config.env();
+    let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_str());
+    let found = draft.find(&index, path);
+    store.put_record(RECORDS, &record_key(&draft)?, &found)?;
+    let recipe = draft.completed(&found)?;
+    Ok(Completed { recipe, notes: found.notes, opened: Some(Ok(opened)), index: Some(index) })
+}
+
+/// The recipe completed by what the base of this name had when it was last inspected for such a recipe, if it was.
+pub fn remembered(draft: &Draft, store: &Store) -> anyhow::Result<(Recipe, Vec<String>)> {
+    let found: Option<Found> = match draft.asks_base() {
+        true => store.record(RECORDS, &record_key(draft)?)?,
+        false => None,
+    };
+    match found {
+        Some(found) => Ok((draft.completed(&found)?, found.notes)),
+        None => Ok((draft.recipe.clone(), Vec::new())),
+    }
+}
+
+fn record_key(draft: &Draft) -> anyhow::Result<String> {
+    Ok(format!("1 {}\n{}", base::absolute(&draft.recipe.base.source)?, draft.question()))
+}
+
+/// The files of the base whose contents are wanted.
+fn asked(recipe: &Recipe, origin: &Origin) -> anyhow::Result<Vec<String>> {
+    let mut paths = scripts::wanted(origin)?;
+    paths.push(front::PATH.to_owned());
+    // A recipe that names no user may be given one.
+    if recipe.user.account.is_some() || !recipe.base.is_standard() {
+        paths.extend(accounts::FILES.map(str::to_owned));
+    }
+    Ok(paths)
+}
+
+/// What is in the base, where the plan needs it: see ARCHITECTURE, "Which base is inspected, and when".
+pub fn index(
+    origin: &Origin,
+    needed: bool,
+    recipe: &Recipe,
+    opened: &OpenImage,
+    reach: Reach<'_>,
+) -> anyhow::Result<Option<BaseIndex>> {
+    if reach.inspect == Inspect::Never {
+        return Ok(None);
+    }
+    let paths = asked(recipe, origin)?;
+    let known = BaseIndex::cached(reach.store, &opened.base.manifest_digest, &paths)?;
+    let remote = matches!(recipe.base.reference, ImageRef::Registry(_));
+    if known.is_some() || remote && reach.inspect == Inspect::Auto && !needed {
+        return Ok(known);
+    }
+    inspect_now(opened, &paths, reach).map(Some)
+}
+
+fn inspect_now(opened: &OpenImage, paths: &[String], reach: Reach<'_>) -> anyhow::Result<BaseIndex> {
+    let (base, progress) = (&opened.base, reach.progress);
+    let (layers, size) = (progress::count(base.layers.len(), "layer"), progress::bytes(base.size()));
+    progress.line(&format!("inspecting the base, once: {layers}, {size}"));
+    let counted = CountedBase { opened, step: progress.transfer("inspecting the base", base.size()) };
+    BaseIndex::build(reach.store, base, &counted, paths).map_err(damaged).context("failed to inspect the base")
+}
+
+/// A base of which a step counts what is read.
+struct CountedBase<'a> {
+    opened: &'a OpenImage,
+    step: Step,
+}
+
+impl BlobSource for CountedBase<'_> {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(self.step.count(self.opened.open(blob)?)))
+    }
+}
+
+/// Layers that come whole but can't be used will be the same the next time.
+fn damaged(error: IndexError) -> anyhow::Error {
+    match error {
+        IndexError::TooMuch { .. }
+        | IndexError::Unpack(
+            UnpackError::Refused { .. } | UnpackError::Tar { source: TarError::Malformed { .. }, .. },
+        ) => report::hinted(report::input(error.into()), "use another base image, or rebuild this one"),
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image_name::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_base_that_can_not_be_used_is_wrong_input_and_one_that_can_not_be_read_is_not() {
+        let reason = "its folders are more than 256 deep";
+        let much = IndexError::TooMuch { base: "oci:base".to_owned(), reason };
+        assert_eq!(report::exit(&damaged(much)), report::Exit::Input);
+        let digest = Digest::from_bytes([0; 32]);
+        let read = UnpackError::Read { digest, source: io::ErrorKind::TimedOut.into() };
+        assert_eq!(report::exit(&damaged(read.into())), report::Exit::Work);
+    }
+}
