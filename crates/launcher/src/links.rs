@@ -1,4 +1,5 @@
-//! Paths on which others may have put links: one is followed only where it is this user's own or root's.
+//! Paths on which others may have put links: one is followed only where it is this user's own or root's, or is in a folder
+//! in which nobody else can make one.
 //!
 //! The launcher often runs as root in folders that belong to other users. A link that one of them puts there would lead what
 //! it makes and writes to wherever that user likes.
@@ -13,6 +14,10 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open as open_path, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{AccessFlags, faccessat, geteuid};
+
+/// Whom the kernel names in place of a user that it can't name: root outside of a container without root, /proc's links among
+/// what is its own. NFS makes this the owner of what root makes, be it this launcher, where it does not trust a machine's root.
+const NOBODY: u32 = 65_534;
 
 /// Links on the way to a file, as many as the kernel follows.
 const MAX_LINKS: usize = 40;
@@ -58,7 +63,10 @@ fn reach(path: &Path) -> io::Result<(OwnedFd, Vec<OsString>)> {
             rest.push(name);
             break;
         }
-        if ![0, geteuid().as_raw()].contains(&status.st_uid) {
+        // What others own in a closed folder, root has given to them: nobody can change a link.
+        let around = fstat(&folder)?;
+        let is_closed = is_trusted(around.st_uid) && around.st_mode & 0o022 == 0;
+        if !is_trusted(status.st_uid) && !is_closed {
             let (at, uid) = (at.display(), status.st_uid);
             return Err(io::Error::other(format!("`{at}` is a link that belongs to uid {uid} and is not followed")));
         }
@@ -74,6 +82,10 @@ fn reach(path: &Path) -> io::Result<(OwnedFd, Vec<OsString>)> {
         rest.extend(names(&target));
     }
     Ok((folder, rest))
+}
+
+fn is_trusted(uid: u32) -> bool {
+    [0, NOBODY, geteuid().as_raw()].contains(&uid)
 }
 
 /// The names on a path, the last one first.
@@ -125,7 +137,7 @@ pub fn open(path: &Path, flags: OFlag, mode: u32) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{lchown, symlink};
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 
     use super::*;
 
@@ -177,6 +189,8 @@ mod tests {
         if lchown(&link, Some(54_321), None).is_err() {
             return;
         }
+        assert_eq!(foreign(&link), None, "nobody else can have put it there");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         let told = format!("`{}` is a link that belongs to uid 54321 and is not followed", link.display());
         for path in [link.clone(), link.join("a/b")] {
             assert_eq!(make_folder(&path, 0o755).unwrap_err().to_string(), told);
@@ -185,5 +199,11 @@ mod tests {
             assert_eq!(foreign(&path), Some(told.clone()));
         }
         assert_eq!(fs::read_dir(folder.path().join("target")).unwrap().count(), 0);
+        lchown(folder.path(), Some(54_321), None).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(foreign(&link), Some(told));
+        // Root's, in a container without root.
+        lchown(&link, Some(NOBODY), None).unwrap();
+        assert_eq!(foreign(&link), None);
     }
 }

@@ -201,11 +201,13 @@ fn attempts(
 fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<Job, Failure> {
     let lookup = &variables::own;
     // Known before hours of training and not after them.
-    if let Some((path, error)) = options.report.as_ref().and_then(|it| Some((it, report::check(it).err()?))) {
+    if let Some(path) = &options.report
+        && let Err(error) = report::check(path, options.dry_run)
+    {
         let text = format!("the report can't be written to `{}`: {error}", path.display());
         return Err(Failure::new(
             Exit::USAGE,
-            format!("{text}\nhint: `--report` takes a file in a folder that is there"),
+            format!("{text}\nhint: `--report` takes a file in a folder that can be written to"),
         ));
     }
     if let Some(TaskRanks { node, by_scripts: true }) = options.task {

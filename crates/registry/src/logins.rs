@@ -210,6 +210,8 @@ fn read(path: &Path) -> Result<Option<ConfigFile>, CredentialsError> {
     let fail = |error| CredentialsError::Read(path.to_owned(), error);
     match fs::metadata(path) {
         Ok(meta) if meta.is_file() => {}
+        // As tools are told that there are no logins.
+        Ok(_) if fs::canonicalize(path).is_ok_and(|real| real == Path::new("/dev/null")) => return Ok(None),
         // A pipe would have us wait for its other end for ever.
         Ok(_) => return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -435,6 +437,9 @@ mod tests {
             assert_eq!(reason, "it is not a regular file");
             assert!(error.hint().is_some());
         }
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &file).unwrap();
+        assert_eq!(logins.find("r.x", "").unwrap(), None);
         assert!(matches!(Logins::default().store("r", "u", &secret()), Err(CredentialsError::NoFile)));
     }
 

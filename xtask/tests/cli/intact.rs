@@ -143,7 +143,7 @@ fn an_image_of_another_recipe_is_told_whose_registry_is_taken() {
     image.store.put_record("image", &key, &record).unwrap();
     let said = |flags: &[&str]| image.run(&[&["push", TAG, "--org", "o", "--dry-run"], flags].concat()).1;
     expect![[r#"
-        note: this image was built from `/recipes/torch.toml`; registry and organisation are those of `FOLDER/image.toml`; `--recipe` names another
+        note: this image was built from `/recipes/torch.toml`; the registry is that of `FOLDER/image.toml`; `--recipe` names another
     "#]]
     .assert_eq(&said(&[]).replace(image.workspace().to_str().unwrap(), "FOLDER"));
     assert!(image.run(&["push", "--timestamp", "20221109000000", "--org", "o", "--dry-run"]).1.starts_with("note: "));

@@ -37,10 +37,10 @@ pub fn run(world: &World) -> anyhow::Result<()> {
 
     let by_docker = format!("docker-daemon:{}", bed.name);
     let first = bed.image(&by_docker)?.run()?;
-    first.says(&["taking", "out of docker, once"])?;
+    first.says(&["copying `", "out of docker, once"])?;
     let image = first.json()?;
     let again = bed.image(&by_docker)?.run()?;
-    ensure!(!again.stderr.contains("taking"), "the base was taken out of docker twice");
+    ensure!(!again.stderr.contains("out of docker, once"), "the base was copied out of docker twice");
     ensure!(again.json()? == image, "the second build made another image");
     world.say(format!("docker: {:.1} s, then {:.1} s", first.seconds, again.seconds));
 
@@ -51,7 +51,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     // Taken from podman itself too.
     let other = bed.project.with_store("other");
     let taken = bed.asking(other.image(&by_podman).words("--format json"))?.run()?;
-    taken.says(&["taking", "out of podman, once"])?;
+    taken.says(&["copying `", "out of podman, once"])?;
     ensure!(taken.json()?["digest"] == image["digest"], "podman streams another image than docker");
     world.say(format!("podman: {:.1} s", taken.seconds));
     nothing_is_left(&bed.project.store)?;

@@ -1,19 +1,20 @@
 //! What an image is written as: an OCI layout, a docker archive, a build context, an engine.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use anyhow::{Context, anyhow};
-use oci_image::{Digest, Store, StoreError, check_layout, write_archive, write_layout};
+use oci_image::{Digest, Store, check_layout, write_archive, write_layout};
 
 use crate::{
     engine::{self, EngineCommand},
     resolve::base::Fallback,
     ship::{built_image::BuiltImage, context},
     terminal::{
+        hints,
         progress::Progress,
         report::{self, WithHint},
         shell,
@@ -113,10 +114,10 @@ impl Output {
 
     /// The error, with a hint where its disk is full. An error of the store's has its own.
     fn on_full_disk(&self, error: anyhow::Error) -> anyhow::Error {
-        let of_store = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<StoreError>());
-        let is_full = |error: &io::Error| oci_image::is_full(error) && !of_store(error);
-        let full = error.chain().filter_map(|cause| cause.downcast_ref()).any(is_full);
-        let hint = full.then(|| format!("free disk space where `{}` is, or name another path", self.path().display()));
+        let of_store = error.chain().any(|cause| hints::of_store(cause).is_some());
+        let is_full = !of_store && error.chain().filter_map(|cause| cause.downcast_ref()).any(oci_image::is_full);
+        let hint =
+            is_full.then(|| format!("free disk space where `{}` is, or name another path", self.path().display()));
         report::hinted_if(error, hint)
     }
 }
@@ -163,7 +164,10 @@ impl fmt::Display for Output {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use expect_test::expect;
+    use oci_image::{LayerError, StoreError};
 
     use super::*;
 
@@ -251,6 +255,11 @@ mod tests {
         let hint = "hint: free disk space where `/media/stick` is, or name another path\n";
         assert!(said(io::ErrorKind::StorageFull).ends_with(hint));
         assert!(!said(io::ErrorKind::PermissionDenied).contains("hint"));
+        // Layers of a build context are made in the store.
+        let full =
+            StoreError::Io { action: "write to", path: "/store".into(), source: io::ErrorKind::StorageFull.into() };
+        let of_store = report::render(&output.on_full_disk(LayerError::Store(full).into()));
+        assert!(of_store.contains("--store DIR") && !of_store.contains("/media/stick"), "{of_store}");
     }
 
     /// The second build found the first's layout changed, or lost it.

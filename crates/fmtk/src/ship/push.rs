@@ -109,10 +109,15 @@ fn of_name(name: &str, timestamp: Option<&Timestamp>, org: &OrgName, store: &Sto
 /// Says whose registry and organisation are taken for an image of another recipe.
 fn note_recipe(record: &BuildRecord, target: &TargetArgs, progress: &Progress) -> anyhow::Result<()> {
     let read = record::file_key(&place::recipe_file(target.recipe.as_deref())?);
-    let are_given = target.org.is_some() && target.registry.is_some();
-    if !are_given && !record.recipe.is_empty() && record.recipe != read {
+    let taken = match (&target.registry, &target.org) {
+        (Some(_), Some(_)) => return Ok(()),
+        (None, None) => "registry and organisation are those",
+        (None, Some(_)) => "the registry is that",
+        (Some(_), None) => "the organisation is that",
+    };
+    if !record.recipe.is_empty() && record.recipe != read {
         progress.line(&format!(
-            "note: this image was built from `{}`; registry and organisation are those of `{read}`; `--recipe` names another",
+            "note: this image was built from `{}`; {taken} of `{read}`; `--recipe` names another",
             record.recipe
         ));
     }

@@ -65,7 +65,7 @@ pub(super) fn of_base(cause: &(dyn Error + 'static)) -> Option<String> {
 }
 
 /// What to do about a store that can't be written: it is at fault, whatever was being written into it.
-pub(super) fn of_store(cause: &(dyn Error + 'static)) -> Option<String> {
+pub fn of_store(cause: &(dyn Error + 'static)) -> Option<String> {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     match store_error(cause)? {
         error if error.is_full() => {

@@ -28,7 +28,9 @@ pub struct MasterPort {
 ///
 /// With exit code 2 if what is set is not a port.
 pub fn choose(job: &Job, lookup: Lookup) -> Result<MasterPort, Failure> {
-    let number = match lookup("MASTER_PORT") {
+    // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
+    let set = lookup("MASTER_PORT").filter(|it| !it.as_encoded_bytes().starts_with(b"tcp://"));
+    let number = match set {
         // The scripts' own to judge.
         _ if job.by_scripts => FIRST,
         Some(set) => set.to_str().and_then(|it| it.parse().ok()).filter(|it| *it > 0).ok_or_else(|| {
@@ -105,6 +107,8 @@ mod tests {
             assert_eq!(chosen.as_ref().ok().map(|it| it.number), expected, "{set}");
             assert!(chosen.is_ok() || chosen.is_err_and(|it| it.text.starts_with(&format!("MASTER_PORT is `{set}`"))));
         }
+        let of_service = choose(&job("j"), &of_test(&[("MASTER_PORT", "tcp://10.247.0.9:80")]));
+        assert_eq!(of_service.unwrap().number, FIRST, "as where it is not set");
         let scripts = Job::of_scripts(0, &|_| None);
         assert!(choose(&scripts, &of_test(&[("MASTER_PORT", "abc")])).is_ok());
     }

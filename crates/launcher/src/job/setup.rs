@@ -53,23 +53,9 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let around = Surroundings::real(dry);
     let code = code_folder(&options)?;
     let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
-    let devices: Vec<u32> = job.ranks.iter().map(|it| it.device).collect();
-    let (work, work_note) = paths::work(&around, &devices)?;
+    let (work, table, work_notes) = scratch(&around, &job)?;
     let table_note = job.table.as_ref().and_then(|it| it.note.clone());
-    let mut notes: Vec<String> = [table_note, logs_note, work_note].into_iter().flatten().collect();
-    let table = match &job.table {
-        None => None,
-        Some(table) if !job.needs_conversion() => Some(absolute(&table.path)),
-        Some(table) => {
-            let (folder, note) = paths::rank_table(&around)?;
-            notes.extend(note);
-            let path = folder.join(FILE_NAME);
-            if !dry {
-                rank_table::write_v1(&table.table, &path).map_err(|error| Failure::new(Exit::LAUNCHER, error))?;
-            }
-            Some(path)
-        }
-    };
+    let mut notes: Vec<String> = [table_note, logs_note].into_iter().flatten().chain(work_notes).collect();
     let is_foreign = options.task.is_some() && !paths::is_home_own(&around);
     let replace_home = is_foreign || !paths::is_home_usable(&around);
     if replace_home {
@@ -79,12 +65,43 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let (cpus, note) = bind::cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
     notes.extend(note);
     let folders = Folders { code, logs, table, work, replace_home };
+    notes.extend(process_logs(&folders, &job, dry)?);
+    let master_port = master_port::choose(&job, &variables::own)?;
+    Ok(Setup { options, job, folders, notes, master_port, cpus })
+}
+
+/// The folder for the ranks' work and the file of their table, both made unless this is a dry run, and what is to be said.
+fn scratch(around: &Surroundings, job: &Job) -> Result<(PathBuf, Option<PathBuf>, Vec<String>), Failure> {
+    let devices: Vec<u32> = job.ranks.iter().map(|it| it.device).collect();
+    let (work, note) = paths::work(around, &devices)?;
+    let mut notes = Vec::from_iter(note);
+    let table = match &job.table {
+        None => None,
+        Some(table) if !job.needs_conversion() => Some(absolute(&table.path)),
+        Some(table) => {
+            let (folder, note) = paths::rank_table(around)?;
+            notes.extend(note);
+            let path = folder.join(FILE_NAME);
+            if !around.dry {
+                rank_table::write_v1(&table.table, &path).map_err(|error| Failure::new(Exit::LAUNCHER, error))?;
+            }
+            Some(path)
+        }
+    };
+    Ok((work, table, notes))
+}
+
+/// Makes the folders of CANN's logs, unless this is a dry run; gives what went wrong. Errors: a link of another user.
+fn process_logs(folders: &Folders, job: &Job, dry: bool) -> Result<Vec<String>, Failure> {
+    let mut notes = Vec::new();
     for rank in &job.ranks {
-        let process_log = folders.process_log(&job, rank, &variables::own);
+        let process_log = folders.process_log(job, rank, &variables::own);
         if let Some(link) =
-            [&process_log, &folders.log_file(&job, rank, 1)].into_iter().find_map(|it| links::foreign(it))
+            [&process_log, &folders.log_file(job, rank, 1)].into_iter().find_map(|it| links::foreign(it))
         {
-            let text = format!("{link}\nhint: remove it, or name another folder with `--log-dir`");
+            let text = format!(
+                "{link}\nhint: remove it, or name another folder with `--log-dir`, or in ASCEND_PROCESS_LOG_PATH if that is set"
+            );
             return Err(Failure::new(Exit::LAUNCHER, text));
         }
         // The scripts make those of their ranks.
@@ -95,19 +112,23 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
             notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", process_log.display()));
         }
     }
-    let master_port = master_port::choose(&job, &variables::own)?;
-    Ok(Setup { options, job, folders, notes, master_port, cpus })
+    Ok(notes)
 }
 
 impl Setup {
-    /// Makes again what an attempt has removed.
+    /// Makes again what an attempt has removed. Logs that can't be written are counted as lost, and stop no rank.
     ///
     /// # Errors
     ///
     /// As [`prepare`], and where only other folders than before can be used.
     pub fn restore(&self) -> Result<(), Failure> {
-        let again = prepare(self.options.clone(), self.job.clone())?;
-        if again.folders == self.folders { Ok(()) } else { Err(Failure::new(Exit::LAUNCHER, again.notes.join("; "))) }
+        let Setup { options, job, folders, .. } = self;
+        code_folder(options)?;
+        let (work, table, notes) = scratch(&Surroundings::real(false), job)?;
+        if (&work, &table) != (&folders.work, &folders.table) {
+            return Err(Failure::new(Exit::LAUNCHER, notes.join("; ")));
+        }
+        process_logs(folders, job, false).map(drop)
     }
 
     /// The plans of the ranks of this server, for an attempt from 1 on.

@@ -166,7 +166,7 @@ const VARIABLES: &[Variable] = &[
     }),
     set(
         "MASTER_PORT",
-        "kept where it is set; what is not a port is refused",
+        "kept where it is set; what is not a port is refused, but for the URL that Kubernetes sets for a service `master`",
         "a free port from 29500 on; one of 29500 to 32499 by BATCH_JOB_ID, else MA_VJ_NAME, where there are several servers, \
          and 29500 where neither is set; unless it was set",
         |of| is(of.master_port),

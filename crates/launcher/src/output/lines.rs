@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use memchr::memchr2;
+use memchr::{memchr2, memmem};
 
 /// Bytes of a console line without its newline; what is longer is shown as several lines.
 ///
@@ -45,6 +45,8 @@ pub(crate) struct Splitter {
     wait: Duration,
     /// Rows below the cursor, from where it was moved up: those of further bars.
     below: usize,
+    /// A `\r` has begun the line, as one begins that of a bar.
+    is_begun: bool,
     /// The state is such a row. Whether it is a bar's, or text that stays, is told by the next: a bar below it moves up again.
     is_row: bool,
 }
@@ -79,14 +81,23 @@ impl Splitter {
 
     /// Takes over a piece of the stream, up to a newline or `\r`, to where it is cut, or to its end.
     fn end(&mut self, mut piece: &[u8], each: &mut impl FnMut(&[u8])) {
-        let mut shown = std::mem::take(&mut self.shown);
-        while let Some(moved_up) = piece.strip_prefix(UP) {
-            (piece, shown, self.below) = (moved_up, shown.saturating_sub(UP.len()), self.below + 1);
+        let shown = std::mem::take(&mut self.shown);
+        // What follows in a row above is a piece of its own.
+        let row = memmem::rfind(piece, UP).map(|at| at + UP.len());
+        if let Some(at) = row.filter(|at| !matches!(&piece[*at..], b"" | b"\n" | b"\r")) {
+            self.shown = shown.min(at);
+            self.end(&piece[..at], each);
+            self.shown = shown.saturating_sub(at);
+            return self.end(&piece[at..], each);
         }
         self.wait = self.pause;
         let text = piece.strip_suffix(b"\r").or_else(|| piece.strip_suffix(b"\n")).unwrap_or(piece);
         let state = before_moving_up(text);
         let moves_up = state.len() < text.len();
+        let returns = piece.ends_with(b"\r");
+        // What is written where something was erased is text and no bar.
+        let is_begun =
+            std::mem::replace(&mut self.is_begun, returns && (text.is_empty() || moves_up || !is_blank(text)));
         if self.is_row && !is_blank(state) {
             self.is_row = false;
             if !moves_up && !self.state.is_empty() {
@@ -95,9 +106,10 @@ impl Splitter {
         }
         self.below += (text.len() - state.len()) / UP.len();
         // Where there are rows below, a line end only leads to the next.
-        let is_row = piece.ends_with(b"\n") && self.below > 0;
-        if piece.ends_with(b"\r") || is_row {
-            self.below -= usize::from(is_row);
+        let leads_down = piece.ends_with(b"\n") && self.below > 0;
+        self.below -= usize::from(leads_down);
+        let is_row = leads_down && (moves_up || is_begun != text.is_empty());
+        if returns || is_row || (piece.ends_with(UP) && (is_begun || state.is_empty())) {
             // Blanks erase a bar before other text is printed. They are no news.
             if !is_blank(state) {
                 self.state.clear();
@@ -105,6 +117,9 @@ impl Splitter {
                 self.is_row = is_row && !moves_up;
             }
             return;
+        }
+        if moves_up {
+            piece = state;
         }
         self.due = None;
         let state = std::mem::take(&mut self.state);
@@ -147,7 +162,7 @@ impl Splitter {
 
     /// At the end of the stream, calls `each` with what was not shown yet.
     pub(crate) fn finish(&mut self, mut each: impl FnMut(&[u8])) {
-        if self.has_news() {
+        while self.has_news() {
             let unfinished = std::mem::take(&mut self.unfinished);
             self.end(&unfinished, &mut each);
         }
@@ -261,9 +276,13 @@ mod tests {
 
     /// Runs of one byte, so that lines get near and over the limit.
     fn stream() -> impl Strategy<Value = Vec<u8>> {
-        let byte = prop_oneof![Just(b'\n'), Just(b'\r'), Just(b' '), Just(b'x'), Just(0x80), Just(0xC3)];
+        let byte = prop_oneof![Just(b'\n'), Just(b'\r'), Just(b' '), Just(b'x'), Just(0x80), Just(0xC3), Just(0x1b)];
         let length = prop_oneof![1..4usize, LONGEST - 3..LONGEST + 3, 1..3 * LONGEST];
-        let run = (byte, length).prop_map(|(byte, n)| vec![byte; if b"\r\n".contains(&byte) { n % 7 } else { n }]);
+        let run = (byte, length).prop_map(|(byte, n)| match byte {
+            b'\r' | b'\n' => vec![byte; n % 7],
+            0x1b => UP.repeat(n % 3),
+            _ => vec![byte; n],
+        });
         prop::collection::vec(run, 0..12).prop_map(|runs| runs.concat())
     }
 
@@ -280,7 +299,7 @@ mod tests {
                 rest = after;
             }
             prop_assert_eq!(shown(&chunks), shown(&[&bytes]));
-            if !bytes.contains(&b'\r') {
+            if !bytes.contains(&b'\r') && !bytes.contains(&0x1b) {
                 prop_assert_eq!(shown(&chunks).concat(), bytes);
             }
         }
@@ -384,8 +403,15 @@ mod tests {
         // `tqdm.write("hello")`, which erases the bars before.
         let written = "\r      \r\n\r      \r\x1b[Ahello\n\rA 3/20\n\rB 3/20\x1b[A";
         check(written, &["0 A 0/20", "300 hello", "300 A 3/20", "800 A 5/20", "1100 A 5/20", "1100 B 5/20"]);
-        let printed = ["300 A 3/20", "300 B 3/20\x1b[Ahello", "300 more", "400 A 4/20"];
-        check("hello\nmore\n", &[&["0 A 0/20"][..], &printed, &["900 A 5/20", "1100 A 5/20", "1100 B 5/20"]].concat());
+        let printed = ["0 A 0/20", "300 hello", "300 more", "400 A 4/20", "900 A 5/20", "1100 A 5/20", "1100 B 5/20"];
+        check("hello\nmore\n", &printed);
+        check("hello\r\nmore\r\n", &printed);
+        // Of three bars the one in the middle goes on next, after `print` and after `tqdm.write`.
+        let three = "\rA 0\n\rB 0\x1b[A\n\n\rC 0\x1b[A\x1b[A";
+        for between in ["hello\n", "\n\r   \r\x1b[A\n\n\r   \r\x1b[A\x1b[A\r   \rhello\n"] {
+            check_timed(&[(0, three), (1, between), (2, "\n\rB 1\x1b[A")], &["0 A 0", "0 B 0", "1 hello", "502 B 1"]);
+        }
+        check_timed(&[(0, "one\x1b[A"), (1, "two\n\x1b[Athree\n\n")], &["1 one", "1 two", "1 three", "1 "]);
     }
 
     #[test]

@@ -446,12 +446,13 @@ mod tests {
     /// Only root can give away what it made.
     #[test]
     fn what_a_stranger_puts_in_the_place_of_the_removed_folder_is_not_used() {
-        use std::os::unix::fs::{lchown, symlink};
+        use std::os::unix::fs::{PermissionsExt, lchown, symlink};
         if !geteuid().is_root() {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
         let (logs, elsewhere) = (folder.path().join("logs"), folder.path().join("elsewhere"));
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         fs::create_dir(&elsewhere).unwrap();
         for (is_link, why) in [
             (true, "a link that belongs to uid 54321 and is not followed"),

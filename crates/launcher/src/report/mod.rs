@@ -8,7 +8,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::unistd::{AccessFlags, access};
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -178,15 +177,19 @@ fn stopped(attempt: &Attempt, job: &Job) -> Vec<String> {
     ways.into_iter().map(line).collect()
 }
 
-/// Whether a report can be written there, as far as that can be told without writing.
-pub fn check(path: &Path) -> io::Result<()> {
+/// Whether a report can be written there, as far as that can be told without writing; makes its folder unless this is a dry run.
+pub fn check(path: &Path, is_dry: bool) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if is_special(path)? {
         return Ok(());
     }
-    Ok(access(&folder(path)?, AccessFlags::W_OK | AccessFlags::X_OK)?)
+    let folder = folder(path)?;
+    if !is_dry {
+        links::make_folder(&folder, 0o755)?;
+    }
+    links::may_make_folder(&folder)
 }
 
 fn folder(path: &Path) -> io::Result<PathBuf> {

@@ -181,7 +181,8 @@ fn what_can_t_be_killed_is_waited_for_once() {
     // SAFETY: the call takes no pointers of ours.
     assert_eq!(unsafe { libc::ptrace(libc::PTRACE_SEIZE, rank, none, none) }, 0, "{}", std::io::Error::last_os_error());
     stop(child, libc::SIGTERM).ends(143).says(&[
-        "rank 1 did not end in time; killed by SIGKILL",
+        // On a busy machine rank 0 may not, either.
+        "did not end in time; killed by SIGKILL",
         "rank 1 can't be killed; waiting for 50.0 s more",
         "rank 1 still can't be killed; ending without them",
     ]);

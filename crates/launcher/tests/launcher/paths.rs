@@ -118,7 +118,9 @@ fn no_link_of_another_user_leads_folders_and_files_elsewhere() {
     ] {
         let planted = place.path(planted);
         symlink(place.path("target"), &planted).unwrap();
-        lchown(&planted, Some(54_321), None).unwrap();
+        for path in [&planted, planted.parent().unwrap()] {
+            lchown(path, Some(54_321), None).unwrap();
+        }
         let finished = place.run(flags, "touch started");
         let told = format!("`{}` is a link that belongs to uid 54321 and is not followed", planted.display());
         assert!([2, 125].contains(&finished.code), "{}", finished.stderr);

@@ -61,6 +61,19 @@ fn a_signal_is_told_by_name() {
 }
 
 #[test]
+fn the_folder_of_a_report_is_made() {
+    let place = TestFolder::new();
+    for report in ["../logs/report.json", "../made/for/report.json"] {
+        let flags = format!("--devices 0 --log-dir ../logs --report {report}");
+        place.run(&format!("{flags} --dry-run"), "").ends(0);
+        assert!(!place.path("code").join(report).parent().unwrap().exists());
+        place.run(&flags, "true").ends(0);
+        assert!(place.path("code").join(report).is_file());
+        fs::remove_dir_all(place.path("logs")).unwrap();
+    }
+}
+
+#[test]
 fn a_report_that_can_t_be_written_is_told() {
     let place = TestFolder::new();
     fs::create_dir(place.path("gone")).unwrap();

@@ -51,7 +51,7 @@ fn what_can_only_fail_is_refused_before_the_ranks_start() {
     let place = TestFolder::new();
     let log = place.path("mount/log/job-proc-rank-0-device-0.txt");
     for (report, port, why) in [
-        ("/nonexistent/r.json", "", "the report can't be written to `/nonexistent/r.json`: "),
+        ("/dev/null/r.json", "", "the report can't be written to `/dev/null/r.json`: "),
         ("/proc", "", "the report can't be written to `/proc`: "),
         ("/dev/null", "abc", "MASTER_PORT is `abc`, which is not a port from 1 to 65535\nhint: "),
         ("r.json", "0", "MASTER_PORT is `0`, which is not a port from 1 to 65535\nhint: "),

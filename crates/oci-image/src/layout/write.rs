@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -59,7 +60,7 @@ pub fn check_layout(dir: &Path) -> Result<(), WriteError> {
 /// made where there is none, other images in it stay, one of the same tag gives its name up. The manifest is OCI's
 /// whatever the image's own format is: tools that read layouts take no other. Layers come from `source`. `index.json`
 /// changes last and at once, so that whoever reads the layout meanwhile sees it before or after. Where not one blob could
-/// be written, nothing is left in a new folder.
+/// be written, a new folder is left empty.
 pub fn write_layout(image: &Image, source: &dyn BlobSource, dir: &Path, tag: &str) -> Result<Digest, WriteError> {
     check_layout(dir)?;
     let image = &image.in_format(Format::Oci);
@@ -79,8 +80,9 @@ pub fn write_layout(image: &Image, source: &dyn BlobSource, dir: &Path, tag: &st
         // Two that write to one layout take turns, else one of the names would be lost.
         let lock = File::open(&marker).map_err(io_error("open", &marker))?;
         lock.lock().map_err(io_error("lock", &marker))?;
-        // One that failed has removed it meanwhile.
-        if marker.exists() {
+        // One that failed has removed it meanwhile, and another may have made it again.
+        let file = |meta: io::Result<fs::Metadata>| meta.ok().map(|meta| (meta.dev(), meta.ino()));
+        if file(lock.metadata()) == file(fs::metadata(&marker)) {
             break lock;
         }
     };
@@ -90,7 +92,7 @@ pub fn write_layout(image: &Image, source: &dyn BlobSource, dir: &Path, tag: &st
     if written.is_err() && !dir.join("index.json").exists() {
         // Each only if it is empty.
         let empty = fs::remove_dir(&blobs).and_then(|()| fs::remove_dir(dir.join("blobs")));
-        let _ = empty.and_then(|()| fs::remove_file(&marker)).and_then(|()| fs::remove_dir(dir));
+        let _ = empty.and_then(|()| fs::remove_file(&marker));
     }
     written.map(|()| image.digest)
 }

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use glob::Pattern;
+
 use super::options;
 
 /// Folders of units, the first before the others.
@@ -38,7 +40,7 @@ pub struct Service {
     command: Vec<Word>,
     /// The words of each variable.
     variables: BTreeMap<String, Vec<Word>>,
-    files: Vec<String>,
+    files: Vec<PathBuf>,
 }
 
 impl Service {
@@ -46,8 +48,11 @@ impl Service {
     pub fn docker(root: &Path) -> Option<Self> {
         let unit = UNITS.iter().map(|folder| root.join(folder).join("docker.service")).find(|path| path.exists())?;
         let mut dropped: BTreeMap<OsString, PathBuf> = BTreeMap::new();
-        for folder in UNITS.iter().rev() {
-            let entries = fs::read_dir(root.join(folder).join("docker.service.d"));
+        // What is dropped in to every service gives way to a file of the same name.
+        for folder in
+            ["service.d", "docker.service.d"].iter().flat_map(|name| UNITS.iter().rev().map(move |it| (it, name)))
+        {
+            let entries = fs::read_dir(root.join(folder.0).join(folder.1));
             let paths = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
             let paths = paths.filter(|path| path.extension().is_some_and(|ending| ending == "conf"));
             dropped.extend(paths.map(|path| (path.file_name().unwrap_or_default().to_owned(), path)));
@@ -58,7 +63,7 @@ impl Service {
             service.read_unit(path);
         }
         for file in service.files.clone() {
-            service.read_variables(&root.join(file));
+            service.read_variables(&file);
         }
         Some(service)
     }
@@ -98,7 +103,7 @@ impl Service {
                     }
                 }
                 "EnvironmentFile" if begins => self.files.clear(),
-                "EnvironmentFile" => self.files.push(value.trim_start_matches(['-', '/']).to_owned()),
+                "EnvironmentFile" => self.files.extend(files(&self.root, value.trim_start_matches(['-', '/']))),
                 _ => {}
             }
             goes_on = continued;
@@ -138,9 +143,15 @@ impl Service {
     pub fn file_of(&self, name: &str) -> Option<PathBuf> {
         let spellings = [format!("${name}"), format!("${{{name}}}")];
         let is_used = self.command.iter().any(|word| spellings.contains(&word.text));
-        let sets = |file: &PathBuf| options::value(&text(file), name).is_some();
-        self.files.iter().rev().map(|file| self.root.join(file)).filter(|_| is_used).find(sets)
+        let sets = |file: &Path| options::value(&text(file), name).is_some();
+        self.files.iter().rev().filter(|_| is_used).find(|file| sets(file)).cloned()
     }
+}
+
+/// Files below a root that systemd means by a name, which may be a pattern.
+fn files(root: &Path, name: &str) -> Vec<PathBuf> {
+    let root = Pattern::escape(&root.to_string_lossy());
+    glob::glob(&format!("{}/{name}", root.trim_end_matches('/'))).into_iter().flatten().flatten().collect()
 }
 
 fn text(path: &Path) -> String {

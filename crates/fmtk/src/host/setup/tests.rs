@@ -204,6 +204,22 @@ fn what_systemd_gives_docker_is_read_by_its_rules() {
             ("etc/systemd/system/docker.service.d/z.conf", &*start("")),
             format!("{DAEMON_JSON}: {MADE}"),
         ),
+        (
+            start("$MORE"),
+            ("etc/systemd/system/service.d/registry.conf", "[Service]\nEnvironment=MORE=--insecure-registry=a\n"),
+            format!("{DAEMON_JSON}: {MADE}"),
+        ),
+        // What is dropped in to every service counts, and so do files that a pattern names.
+        (
+            start("$MORE"),
+            ("etc/systemd/system/service.d/a.conf", "[Service]\nEnvironment=MORE=--insecure-registry=a\n"),
+            conflict(2).replace(DROPPED, "etc/systemd/system/service.d/a.conf"),
+        ),
+        (
+            start("$MORE") + "EnvironmentFile=-/etc/docker/*.env\n",
+            (env, "MORE=--insecure-registry=a\n"),
+            format!("{env}: MORE=\"--insecure-registry=a --insecure-registry swr.x.com\"\n"),
+        ),
         // Files that take more.
         (
             start("$MORE") + "EnvironmentFile=-/etc/docker/docker.env\n",
