@@ -72,7 +72,7 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
     let Some(index) = inputs.index.filter(|index| index.glibc.is_some()) else { return };
     let base = &inputs.recipe.base.reference;
     let of_wheels = of_wheels(&inputs.wheels);
-    let is_there = |name: &str| of_wheels.contains(name) || index.libraries.contains_key(name);
+    let is_there = |name: &str| of_wheels.contains(stem(name)) || index.libraries.contains_key(name);
     let mut missing: BTreeMap<&str, Users<'_>> = BTreeMap::new();
     let mut too_new: BTreeMap<&str, (BTreeSet<&str>, Users<'_>)> = BTreeMap::new();
     for Wheel { facts, .. } in &inputs.wheels {
@@ -84,7 +84,7 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
                     missing.entry(library).or_default().entry(&facts.name).or_insert(file);
                 }
             }
-            for (library, required) in linkage.required.iter().filter(|(name, _)| !of_wheels.contains(name.as_str())) {
+            for (library, required) in linkage.required.iter().filter(|(name, _)| !of_wheels.contains(stem(name))) {
                 let Some(defined) = index.libraries.get(library).filter(|defined| !defined.is_empty()) else {
                     continue;
                 };
@@ -147,12 +147,18 @@ fn npu(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     }
 }
 
-/// The names of libraries that lie anywhere in wheels.
+/// The libraries that lie anywhere in wheels, without what follows `.so`: Python code may load `libx.so` by its path, and
+/// then it is there for all that need it by the name in it, `libx.so.1`.
 fn of_wheels(wheels: &[Wheel]) -> HashSet<&str> {
-    let files =
-        wheels.iter().flat_map(|wheel| &wheel.facts.elf).map(|(file, _)| file.rsplit('/').next().unwrap_or(file));
-    let linked = wheels.iter().flat_map(|wheel| &wheel.facts.linked);
-    files.chain(linked.filter_map(|(_, linkage)| linkage.soname.as_deref())).collect()
+    wheels
+        .iter()
+        .flat_map(|wheel| &wheel.facts.elf)
+        .map(|(file, _)| stem(file.rsplit('/').next().unwrap_or(file)))
+        .collect()
+}
+
+fn stem(library: &str) -> &str {
+    library.split(".so").next().unwrap_or(library)
 }
 
 /// Whether the index of a base would know it.
