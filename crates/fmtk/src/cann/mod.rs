@@ -109,3 +109,21 @@ pub fn named(store: &Store, wheel: &CannWheel) -> anyhow::Result<PathBuf> {
     }
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::recipe::{Overrides, Recipe};
+
+    /// Raised by a release, every user's installer would run once more.
+    #[test]
+    fn the_key_of_the_manual_s_toolkit_stays() {
+        let recipe = Recipe::parse("", "image.toml", Path::new("/"), Overrides::default()).unwrap();
+        let (sha256, base) = (Digest::of("toolkit"), Digest::of("base"));
+        let key = CannKey { sha256, base, dirs: None, cann: &recipe.cann, max_layer: 1 << 26 };
+        expect!["sha256:f1e595f4294e72c0428d16350a129388d10c0c68baca3dc146f15877d3581ad3"]
+            .assert_eq(&Digest::of(key.text().unwrap()).to_string());
+    }
+}

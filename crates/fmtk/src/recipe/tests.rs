@@ -59,6 +59,13 @@ fn the_defaults_are_the_image_of_the_manual() {
     assert_eq!((home.mode.bits(), home.owner), (0o750, recipe.layout.owner));
 }
 
+/// It is a label of the image: a key that the manual's image does without must not change it.
+#[test]
+fn the_digest_of_the_defaults_stays() {
+    let digest = default().digest().unwrap().to_string();
+    expect_test::expect!["sha256:97413589503083ef6c69cfbe12d7ed4703ae7a5ea7bfc0b28b1312d2e7b36d16"].assert_eq(&digest);
+}
+
 #[test]
 fn a_missing_file_is_an_empty_one_unless_it_was_named() {
     let folder = tempfile::tempdir().unwrap();
