@@ -2,14 +2,15 @@
 
 use oci_image::{BaseIndex, Distribution};
 
-use super::{Inputs, checks, site};
+use super::{
+    Inputs,
+    cann::{is_in_base, versions_of_base},
+    checks, site,
+};
 use crate::terminal::report::Problems;
 
 /// The distributions that are MindSpore for this chip; all of them are the module `mindspore`.
 const MINDSPORE: [&str; 2] = ["mindspore", "mindspore-ascend"];
-/// Folders of CANN's parts, any of which can be what a base has of it.
-const CANN: [&str; 3] = ["ascend-toolkit", "nnae", "nnrt"];
-const ASCEND: &str = "/usr/local/Ascend";
 
 /// Compares what the tag will say with what base and packages have. Says nothing of a base that was not looked into.
 pub(super) fn claims(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
@@ -74,30 +75,22 @@ fn elsewhere<'a>(inputs: &Inputs<'_>, index: &'a BaseIndex) -> Vec<&'a Distribut
     mindspore.filter(|one| is_found(&one.location)).collect()
 }
 
-/// Folders tell which CANN it is: `/usr/local/Ascend/ascend-toolkit/5.1.RC2`, beside `latest`.
+/// Where no installer brings CANN the base has to have it.
 fn cann(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     let versions = &inputs.recipe.versions;
-    if !versions.has_cann() || inputs.cann.is_some() {
+    if !versions.has_cann() || inputs.cann.as_ref().is_some_and(|cann| !cann.steps.is_empty()) {
         return;
     }
     let (base, wanted) = (&inputs.recipe.base.reference, versions.cann.as_str());
-    let parts = CANN.map(|part| index.real_path(&format!("{ASCEND}/{part}")));
-    if !parts.iter().any(|part| index.dirs.contains_key(part)) {
+    if !is_in_base(index) {
         warnings.push(format!(
             "the tag would say CANN `{wanted}`, and neither the base `{base}` nor an installer has any CANN; \
              `--set versions.cann=none` says so in the tag"
         ));
         return;
     }
-    let found: Vec<&str> = parts.iter().flat_map(|part| versions_in(index, part)).collect();
-    if !found.is_empty() && !found.contains(&wanted) {
+    let found = versions_of_base(index);
+    if !found.is_empty() && !found.iter().any(|version| version == wanted) {
         warnings.push(format!("the tag would say CANN `{wanted}`, and the base `{base}` has `{}`", found.join("`, `")));
     }
-}
-
-/// The folders right below this one that are named for a version.
-fn versions_in<'a>(index: &'a BaseIndex, folder: &str) -> impl Iterator<Item = &'a str> {
-    let below = format!("{folder}/");
-    let names = index.dirs.range(below.clone()..).map_while(move |(path, _)| path.strip_prefix(&below));
-    names.filter(|name| !name.contains('/') && name.starts_with(|first: char| first.is_ascii_digit()))
 }

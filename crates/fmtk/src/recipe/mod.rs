@@ -20,7 +20,7 @@ mod versions;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read},
     path::Path,
@@ -37,10 +37,12 @@ pub use self::{
     base::Base,
     cann::{Cann, Matcher},
     distribution::{Distribution, Requirement},
-    environment::{Environment, doubts as environment_doubts, resolve as resolve_environment},
+    environment::{
+        CANN_HOMES, ENGINE_PATH, Environment, doubts as environment_doubts, is_of_table, resolve as resolve_environment,
+    },
     files::OwnFile,
     layout::{Dir, Layout},
-    packages::{CANN, PYPI, PackageSpec, Pypi},
+    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
     settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts, User},
     versions::{ARCH, Python, Versions},
@@ -76,6 +78,12 @@ pub struct Recipe {
     pub launch: Launch,
     /// Environment variables.
     pub environment: Environment,
+    /// Which of them are only there because the recipe names CANN 5.
+    #[serde(skip)]
+    pub of_table: BTreeSet<String>,
+    /// Variables that are not wanted, of those that are learned where CANN is installed.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<String>,
     /// Owners, modes, sizes.
     pub layout: Layout,
     /// Checks that some distributions are let off.
@@ -193,6 +201,7 @@ impl Written {
         if let Err(error) = Timestamp::new(1980, 1, 1, 0, 0, 0).and_then(|any| versions.tag(any)) {
             document.problem(error, Some("shorten a part in `[versions]`".to_owned()));
         }
+        let (environment, of_table, left_out) = environment::finish(self.environment, versions.cann.as_str(), document);
         Recipe {
             user: self.user,
             workdir: self.workdir,
@@ -204,7 +213,9 @@ impl Written {
             pypi: self.pypi.0.finish(&versions, document),
             cann: self.cann.0,
             launch: self.launch.0,
-            environment: environment::finish(self.environment, versions.has_cann(), document),
+            environment,
+            of_table,
+            left_out,
             layout: self.layout.0.finish(),
             allow: self.allow.0,
             files: files::finish(self.files, document),
