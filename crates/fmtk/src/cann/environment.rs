@@ -71,7 +71,10 @@ pub fn learn(cann: &Cann, sourced: Sourced, base: &Variables) -> String {
     let variables: Variables = usual.into_iter().chain(base.clone()).collect();
     let pairs: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let clean = shell::line(["/usr/bin/env", "-i"].into_iter().chain(pairs.iter().map(String::as_str)));
-    let source = format!("for file; do set -- --cxx_abi={}; . \"$file\" || exit; done", cann.cxx_abi);
+    let abi = cann.cxx_abi;
+    let source = format!(
+        "for file; do set --; if [ \"$file\" = {OF_NNAL} ]; then set -- --cxx_abi={abi}; fi; . \"$file\" || exit; done"
+    );
     let quiet = shell::word(format!("exec 3>&1 >/dev/null 2>&1; {source}; exec /usr/bin/env -0 >&3"));
     let loud = shell::word(format!("exec 2>&1; {source}"));
     let find = find(sourced);
@@ -160,12 +163,12 @@ mod tests {
         export LD_LIBRARY_PATH=$ASCEND_HOME_PATH/lib64:$LD_LIBRARY_PATH
         export PYTHONPATH=$PYTHONPATH:$ASCEND_HOME_PATH/python/site-packages
         export PATH=$ASCEND_HOME_PATH/bin:$PATH
-        export PASSWORD=1234 ASCEND_LOGIN=$LEAKED ATB_TOKEN=1234 OWN=kept
+        export TOOLCHAIN_HOME=$# PASSWORD=1234 ASCEND_LOGIN=$LEAKED ATB_TOKEN=1234 OWN=kept
         echo $PASSWORD; echo $PASSWORD >&2
         ";
     const NNAL: &str = "
         export ATB_HOME_PATH=$ASCEND_HOME_PATH/../nnal/${1#--} ASDOPS_LOG_PATH=~ ATB_EMPTY=
-        [[ -n $ATB_HOME_PATH ]]
+        [ -n $ATB_HOME_PATH ]
         ";
 
     #[test]
@@ -179,6 +182,7 @@ mod tests {
             OWN=kept
             PATH=/usr/local/Ascend/ascend-toolkit/latest/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
             PYTHONPATH=/py:/usr/local/Ascend/ascend-toolkit/latest/python/site-packages
+            TOOLCHAIN_HOME=0
         "#]]
         .assert_eq(&learned_of(TOOLKIT, NNAL, Sourced::All, &["cann.cxx_abi=0", "cann.keep_env=['OWN']"], &base));
         let own = [("ASCEND_HOME_PATH", "/own"), ("PATH", "/bin:/usr/bin")];

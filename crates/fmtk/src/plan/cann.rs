@@ -175,6 +175,12 @@ pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut
         }
     }
     let sourced = sourced(inputs.recipe, inputs.base, inputs.index, cann.steps.iter().map(|step| &step.package.kind));
+    if let (Some(_), None, Some(engine), []) = (sourced, &cann.variables, cann.engine, &cann.steps[..]) {
+        warnings.push(format!(
+            "the variables of the base's CANN are set by its entry point and not by its config; they are not known before \
+             {engine} has sourced its `set_env.sh`, which the build does once"
+        ));
+    }
     if sourced.is_some() && cann.variables.is_none() && cann.engine.is_none() {
         let said = "the variables of the base's CANN are set by its entry point and not by its config, and no container \
                     engine is there to learn them: `docker exec` and boot commands that are no shell would lack them; \

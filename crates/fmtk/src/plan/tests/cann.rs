@@ -86,6 +86,7 @@ fn each_package_has_layers_of_its_own_and_variables_are_learned_or_the_base_s() 
             "its entry point sets them, and they are learned",
             world("8.3.RC1", &[]).learned(&learned).with(&[], &[], &tree),
         ),
+        ("its entry point sets them, and they will be learned", world("8.3.RC1", &[]).with(&[], &[], &tree)),
         ("its entry point sets them, and no engine is there", no_engine.with(&[], &[], &tree)),
         ("nnal upon the base's own", world("8.3.RC1", &[NNAL]).with(&[], &of_base, &tree)),
         ("operators upon another", world("8.3.RC1", &[OPS]).with(&[], &[], &newer)),

@@ -346,8 +346,7 @@ pub fn name_conflicts(recipe: &Recipe, file: &str, toolkit: Option<&InstallerNam
     let of_recipe = &recipe.versions.chip;
     if let Some(of_file) = name.chip.filter(|of_file| *of_file != chip(of_recipe.as_str())) {
         let message = format!("`{file}` has operators for `{of_file}`, and `versions.chip` is `{of_recipe}`");
-        let prefix = if of_recipe.as_str().starts_with('d') { "d" } else { "" };
-        found.push((message, Some(format!("give `--set versions.chip={prefix}{of_file}`, or another package"))));
+        found.push((message, Some(format!("give `--set versions.chip={of_file}`, or another package"))));
     }
     if name.arch != arch.as_str() {
         let hint = format!("use the installer whose name ends with `linux-{arch}.run`");
