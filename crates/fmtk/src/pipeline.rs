@@ -284,14 +284,15 @@ fn set_cann(
     }
     let packages = job.installers.iter().map(|(installer, _)| installer.package.clone());
     let steps = packages.zip(installed).map(|(package, installed)| CannStep { package, installed }).collect();
-    inputs.cann = Some(CannInput { steps, engine, variables });
+    let is_any = !job.installers.is_empty() || job.sourced.is_some();
+    inputs.cann = is_any.then_some(CannInput { steps, engine, variables });
     Ok(())
 }
 
 /// Whether the variables of the image depend on which CANN the base has.
 fn may_have_cann(recipe: &Recipe, installers: &[Installer]) -> bool {
     let is_installed = installers.iter().any(|one| one.package.kind == recipe::CANN);
-    recipe.versions.has_cann() && !recipe::is_of_table(recipe.versions.cann.as_str()) && !is_installed
+    recipe.versions.cann().is_some_and(|version| !recipe::is_of_table(version)) && !is_installed
 }
 
 /// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what

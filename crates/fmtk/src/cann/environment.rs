@@ -26,7 +26,9 @@ const OF_TOOLKIT: [&str; 4] = [
     "/usr/local/Ascend/nnrt/set_env.sh",
 ];
 /// Where nnal has it.
-const OF_NNAL: &str = "/usr/local/Ascend/nnal/atb/set_env.sh";
+pub const NNAL_SET_ENV: &str = "/usr/local/Ascend/nnal/atb/set_env.sh";
+/// The variable that leads to nnal.
+pub const NNAL_HOME: &str = "ATB_HOME_PATH";
 
 /// Which of the scripts are sourced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -60,7 +62,7 @@ pub fn find(sourced: Sourced) -> String {
     };
     format!(
         "set --\nfor file in {of_toolkit}; do\n    if [ -f \"$file\" ]; then set -- \"$file\"; break; fi\ndone\n\
-         if [ -f {OF_NNAL} ]; then set -- \"$@\" {OF_NNAL}; fi\n"
+         if [ -f {NNAL_SET_ENV} ]; then set -- \"$@\" {NNAL_SET_ENV}; fi\n"
     )
 }
 
@@ -73,7 +75,7 @@ pub fn learn(cann: &Cann, sourced: Sourced, base: &Variables) -> String {
     let clean = shell::line(["/usr/bin/env", "-i"].into_iter().chain(pairs.iter().map(String::as_str)));
     let abi = cann.cxx_abi;
     let source = format!(
-        "for file; do set --; if [ \"$file\" = {OF_NNAL} ]; then set -- --cxx_abi={abi}; fi; . \"$file\" || exit; done"
+        "for file; do set --; if [ \"$file\" = {NNAL_SET_ENV} ]; then set -- --cxx_abi={abi}; fi; . \"$file\" || exit; done"
     );
     let quiet = shell::word(format!("exec 3>&1 >/dev/null 2>&1; {source}; exec /usr/bin/env -0 >&3"));
     let loud = shell::word(format!("exec 2>&1; {source}"));

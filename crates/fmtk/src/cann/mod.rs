@@ -21,7 +21,7 @@ use crate::{
 
 #[cfg(test)]
 pub use changes::tests::entries;
-pub use environment::{Sourced, Variables};
+pub use environment::{NNAL_HOME, NNAL_SET_ENV, Sourced, Variables};
 pub use executor::install;
 
 /// Raised where the same installer upon the same base would give other layers.

@@ -11,7 +11,7 @@ use super::{
     layers::{pieces, share},
 };
 use crate::{
-    cann::{Installed, LATEST, ROOTS, Sourced, Variables},
+    cann::{Installed, LATEST, NNAL_HOME, NNAL_SET_ENV, ROOTS, Sourced, Variables},
     recipe::{CANN, CANN_HOMES, NNAL, Recipe, is_of_table},
     resolve::packages::Package,
     terminal::report::Problems,
@@ -92,16 +92,26 @@ pub fn sourced(
     let kinds: Vec<String> = installers.into_iter().map(|kind| kind.as_ref().to_owned()).collect();
     let has = |kind: &str| kinds.iter().any(|one| one == kind);
     let by_recipe = CANN_HOMES.iter().any(|name| recipe.environment.contains_key(*name));
+    // CANN's own images have the toolkit's variables in their config, and nnal's by their entry point alone.
+    let lacks_nnal = || {
+        let is_there = |index: &BaseIndex| index.has_file(&real(index, NNAL_SET_ENV));
+        index.is_some_and(is_there) && !base.config.env().iter().any(|(name, _)| name == NNAL_HOME)
+    };
     let of_base = || index.is_some_and(|index| versions_of_base(index).iter().any(|version| !is_of_table(version)));
-    if !recipe.versions.has_cann() || by_recipe {
-        None
-    } else if has(CANN) {
-        (!is_of_table(recipe.versions.cann.as_str())).then_some(Sourced::All)
+    let version = recipe.versions.cann().filter(|_| !by_recipe)?;
+    if has(CANN) {
+        (!is_of_table(version)).then_some(Sourced::All)
     } else if has_variables(base) {
-        has(NNAL).then_some(Sourced::Nnal)
+        (has(NNAL) || lacks_nnal()).then_some(Sourced::Nnal)
     } else {
         of_base().then_some(Sourced::All)
     }
+}
+
+/// Where a file really is in the base.
+fn real(index: &BaseIndex, file: &str) -> String {
+    let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+    format!("{}/{name}", index.real_path(folder).trim_end_matches('/'))
 }
 
 /// Whether the base's config has the variables of a CANN of its own.
@@ -144,7 +154,7 @@ pub(super) fn is_in_base(index: &BaseIndex) -> bool {
 /// Whether these installers can be run upon this base.
 pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
     let Some(cann) = &inputs.cann else { return };
-    let (base, wanted) = (&inputs.recipe.base.reference, inputs.recipe.versions.cann.as_str());
+    let (base, wanted) = (&inputs.recipe.base.reference, inputs.recipe.versions.cann().unwrap_or("none"));
     let of_base = inputs.index.map(versions_of_base).unwrap_or_default();
     let has_own = has_variables(inputs.base) || inputs.index.is_some_and(is_in_base);
     let toolkit = cann.steps.iter().find(|step| step.package.kind == CANN);
@@ -215,7 +225,7 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<Plan
             None => pieces(*size, max_layer(recipe, inputs.base.layers.len(), package)),
         };
         let planned = PlannedCann {
-            version: recipe.versions.cann.to_string(),
+            version: recipe.versions.cann().unwrap_or("none").to_owned(),
             kind: kind.clone(),
             path: path.clone(),
             sha256: *sha256,

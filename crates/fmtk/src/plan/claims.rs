@@ -77,11 +77,9 @@ fn elsewhere<'a>(inputs: &Inputs<'_>, index: &'a BaseIndex) -> Vec<&'a Distribut
 
 /// Where no installer brings CANN the base has to have it.
 fn cann(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
-    let versions = &inputs.recipe.versions;
-    if !versions.has_cann() || inputs.cann.as_ref().is_some_and(|cann| !cann.steps.is_empty()) {
-        return;
-    }
-    let (base, wanted) = (&inputs.recipe.base.reference, versions.cann.as_str());
+    let is_installed = inputs.cann.as_ref().is_some_and(|cann| !cann.steps.is_empty());
+    let Some(wanted) = inputs.recipe.versions.cann().filter(|_| !is_installed) else { return };
+    let base = &inputs.recipe.base.reference;
     if !is_in_base(index) {
         warnings.push(format!(
             "the tag would say CANN `{wanted}`, and neither the base `{base}` nor an installer has any CANN; \

@@ -63,12 +63,12 @@ impl TryFrom<Written> for Entry {
 /// The variables; the names of those that are the table's; the names of those that are not wanted.
 pub(super) fn finish(
     written: BTreeMap<Spanned<String>, Entry>,
-    cann: &str,
+    cann: Option<&str>,
     document: &mut Document,
 ) -> (Environment, BTreeSet<String>, BTreeSet<String>) {
     // The file is this crate's own, as the tests show.
     let of_cann = || toml_edit::de::from_str(OF_CANN).unwrap_or_default();
-    let mut environment: Environment = if is_of_table(cann) { of_cann() } else { Environment::new() };
+    let mut environment: Environment = if cann.is_some_and(is_of_table) { of_cann() } else { Environment::new() };
     let mut of_table: BTreeSet<String> = environment.keys().cloned().collect();
     let mut left_out = BTreeSet::new();
     for (name, Entry(value)) in written {

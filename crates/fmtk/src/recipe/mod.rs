@@ -201,7 +201,7 @@ impl Written {
         if let Err(error) = Timestamp::new(1980, 1, 1, 0, 0, 0).and_then(|any| versions.tag(any)) {
             document.problem(error, Some("shorten a part in `[versions]`".to_owned()));
         }
-        let (environment, of_table, left_out) = environment::finish(self.environment, versions.cann.as_str(), document);
+        let (environment, of_table, left_out) = environment::finish(self.environment, versions.cann(), document);
         Recipe {
             user: self.user,
             workdir: self.workdir,

@@ -54,6 +54,11 @@ impl Versions {
         self.cann.as_str() != "none"
     }
 
+    /// CANN's version, where it is in the image, by the installer or by the base.
+    pub fn cann(&self) -> Option<&str> {
+        Some(self.cann.as_str()).filter(|_| self.has_cann())
+    }
+
     /// Puts the versions in for `{python}`, `{mindspore}`, `{cann}`, `{os}`, `{arch}` and `{chip}`.
     pub fn fill(&self, text: &str) -> Result<String, String> {
         let Self { python, mindspore, cann, os, arch, chip } = self;

@@ -73,6 +73,11 @@ fn each_package_has_layers_of_its_own_and_variables_are_learned_or_the_base_s() 
     let old = ["usr/local/Ascend/ascend-toolkit/5.1.RC2"];
     let mut no_engine = world("8.3.RC1", &[]);
     no_engine.cann = Some(CannInput::default());
+    let of_quay = |variables: &[&'static str]| {
+        let mut world = world("8.3.RC1", &[]).with(&[], variables, &tree);
+        world.dir("usr/local/Ascend/nnal/atb", 0o755, 0).file("usr/local/Ascend/nnal/atb/set_env.sh", b"");
+        world
+    };
     let worlds = [
         ("before", of_8()),
         ("after, and what the recipe adds", of_8().learned(&learned).with(&own, &["LD_LIBRARY_PATH=/base"], &[])),
@@ -89,6 +94,8 @@ fn each_package_has_layers_of_its_own_and_variables_are_learned_or_the_base_s() 
         ("its entry point sets them, and they will be learned", world("8.3.RC1", &[]).with(&[], &[], &tree)),
         ("its entry point sets them, and no engine is there", no_engine.with(&[], &[], &tree)),
         ("nnal upon the base's own", world("8.3.RC1", &[NNAL]).with(&[], &of_base, &tree)),
+        ("its entry point sets nnal's", of_quay(&of_base)),
+        ("its config has nnal's too", of_quay(&["ASCEND_HOME_PATH=/own", "ATB_HOME_PATH=/own"])),
         ("operators upon another", world("8.3.RC1", &[OPS]).with(&[], &[], &newer)),
         ("operators upon nothing", world("8.3.RC1", &[OPS])),
         ("a toolkit upon another", of_8().with(&[], &[], &newer)),
