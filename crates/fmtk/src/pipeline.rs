@@ -10,10 +10,10 @@ use wheel_layer::WheelFacts;
 
 use crate::{
     build::{self, Built},
-    cann::{self, CannKey, Installed, Installer},
+    cann::{self, Installed, Job, Variables},
     engine,
     options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs},
-    plan::{self, CannInput, Inputs, Plan},
+    plan::{self, CannInput, CannStep, Inputs, Plan},
     recipe::{self, Recipe},
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
@@ -23,7 +23,7 @@ use crate::{
         inspection::{self, Completed, Reach},
         lock::{self, Lock},
         own_file::PlannedFile,
-        packages::{self, Package, Wheel},
+        packages::{self, Installer, Package, Wheel},
         place,
         scripts::{self, Origin, scripts_folder},
     },
@@ -128,7 +128,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     let found = report::both(packages(), inputs::own_files(&recipe, store));
     let found = report::both(found, scripts::packages(&origin));
     let (found, mut opened) = inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
-    let ((((wheels, installer), mut pinned), files), of_scripts) = found;
+    let ((((wheels, installers), mut pinned), files), of_scripts) = found;
     if !args.recipe.sample {
         let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?;
         pinned.extend(of_scripts);
@@ -136,7 +136,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
             progress.line(&format!("note: {note}"));
         }
     }
-    let needed = is_needed(&recipe, &origin, !wheels.is_empty(), &files);
+    let needed = is_needed(&recipe, &origin, !wheels.is_empty(), &files) || may_have_cann(&recipe, &installers);
     let index = match index {
         Some(index) => Some(index),
         None => inspection::index(&origin, needed, &recipe, &opened, reach)?,
@@ -163,23 +163,19 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         scripts_folder: scripts_folder(&args.recipe),
         oci: args.media_types == MediaTypes::Oci,
     };
-    let unfinished = match &installer {
-        Some((package, read)) => {
-            look_for_cann(&mut inputs, package, args, store)?.map(|engine| (package, read, engine))
-        }
-        None => None,
-    };
+    let job = cann_job(&inputs, &installers);
+    let engine = look_for_cann(&mut inputs, &job, args, store)?;
     let mut plan = Plan::new(&inputs)?;
     let mut with_base = None;
     // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
     if !args.dry_run
-        && let Some((package, read, engine)) = unfinished
+        && let Some(engine) = engine
     {
-        let run = Installer { path: &package.path, interpreter: &read.interpreter };
-        let (installed, kept) = cann::install(store, &cann_key(&inputs, package), &run, &opened, engine, progress)?;
+        let (installed, variables, kept) = cann::install(store, &job, &opened, engine, progress)?;
         // Saves the engine to be given the base once more.
         with_base = kept.filter(|_| load_into == Some(engine));
-        set_installed(&mut inputs, package, installed, store)?;
+        let installed = installed.into_iter().map(Some).collect();
+        set_cann(&mut inputs, &job, (installed, variables), None, store)?;
         plan = Plan::new(&inputs)?;
     }
     for warning in &plan.warnings {
@@ -237,37 +233,47 @@ fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) 
     format!("next: `cargo xtask push{org}{same}` pushes it; `cargo xtask try{same}` runs a job in it on this machine")
 }
 
-/// What the layers of CANN depend on.
-fn cann_key<'a>(inputs: &Inputs<'a>, installer: &Package) -> CannKey<'a> {
-    let Inputs { recipe, base, index, .. } = inputs;
-    let max_layer = plan::max_layer_of_cann(recipe, base.layers.len(), installer.size);
-    let (dirs, sha256) = (index.map(|index| &index.dirs), installer.sha256);
-    CannKey { sha256, base: base.manifest_digest, dirs, cann: &recipe.cann, max_layer }
+/// What of CANN is to be installed and learned.
+fn cann_job<'a>(inputs: &Inputs<'a>, installers: &'a [Installer]) -> Job<'a> {
+    let Inputs { recipe, base, index, .. } = *inputs;
+    let max_layer = |package| plan::max_layer_of_cann(recipe, base.layers.len(), package);
+    let kinds = installers.iter().map(|one| &one.package.kind);
+    Job {
+        base: base.manifest_digest,
+        dirs: index.map(|index| &index.dirs),
+        cann: &recipe.cann,
+        installers: installers.iter().map(|one| (one, max_layer(&one.package))).collect(),
+        sourced: plan::sourced_of_cann(recipe, base, index, kinds),
+        variables: base.config.env().into_iter().collect(),
+    }
 }
 
-/// Notes CANN as the store has it; else the engine that has to run its installer. Without one nothing can be built.
+/// Notes CANN as the store has it; gives the engine that has to run what is missing. Without one nothing can be
+/// installed; what only sets variables is left to the base's entry point then.
 fn look_for_cann(
     inputs: &mut Inputs<'_>,
-    installer: &Package,
+    job: &Job<'_>,
     args: &ImageArgs,
     store: &Store,
 ) -> anyhow::Result<Option<&'static str>> {
-    if let Some(installed) = cann::cached(store, &cann_key(inputs, installer))? {
-        return set_installed(inputs, installer, installed, store).map(|()| None);
-    }
-    let engine = Some(engine::program(args.engine).context("CANN's installer has to be run in a container")?);
-    inputs.cann = Some(CannInput { installer: installer.clone(), engine, installed: None });
-    Ok(engine)
+    let known = job.known(store)?;
+    let engine = match job.is_whole(&known) {
+        true => None,
+        false if job.installers.is_empty() => engine::program(args.engine).ok(),
+        false => Some(engine::program(args.engine).context("CANN's installer has to be run in a container")?),
+    };
+    set_cann(inputs, job, known, engine, store).map(|()| engine)
 }
 
-/// Notes what an installer left; the wheels in it are wheels like the others.
-fn set_installed(
+/// Notes what installers left; the wheels in it are wheels like the others.
+fn set_cann(
     inputs: &mut Inputs<'_>,
-    installer: &Package,
-    installed: Installed,
+    job: &Job<'_>,
+    (installed, variables): (Vec<Option<Installed>>, Option<Variables>),
+    engine: Option<&'static str>,
     store: &Store,
 ) -> anyhow::Result<()> {
-    for wheel in &installed.wheels {
+    for wheel in installed.iter().flatten().flat_map(|installed| &installed.wheels) {
         let (sha256, size) = (wheel.sha256, wheel.size);
         // Some versions have the same wheel in two folders.
         if inputs.wheels.iter().any(|known| known.package.sha256 == sha256) {
@@ -281,8 +287,17 @@ fn set_installed(
         let package = Package { kind: recipe::CANN.to_owned(), file, path, size, sha256 };
         inputs.wheels.push(Wheel { package, facts: Arc::new(facts) });
     }
-    inputs.cann = Some(CannInput { installer: installer.clone(), engine: None, installed: Some(installed) });
+    let packages = job.installers.iter().map(|(installer, _)| installer.package.clone());
+    let steps = packages.zip(installed).map(|(package, installed)| CannStep { package, installed }).collect();
+    let is_any = !job.installers.is_empty() || job.sourced.is_some();
+    inputs.cann = is_any.then_some(CannInput { steps, engine, variables });
     Ok(())
+}
+
+/// Whether the variables of the image depend on which CANN the base has.
+fn may_have_cann(recipe: &Recipe, installers: &[Installer]) -> bool {
+    let is_installed = installers.iter().any(|one| one.package.kind == recipe::CANN);
+    recipe.versions.cann().is_some_and(|version| !recipe::is_of_table(version)) && !is_installed
 }
 
 /// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what

@@ -75,7 +75,8 @@ pub fn run(world: &World) -> anyhow::Result<()> {
 fn fails(world: &World) -> anyhow::Result<()> {
     let project = world.project("cann-fails", &recipe(&[("versions.cann", CANN)]))?;
     let error = "[Toolkit] [ERROR]: ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists";
-    cann_fake_of(&world.log, &project.pkg(), &format!("#!/bin/sh\necho '{error}'\necho bye\nexit 7\n"))?;
+    let file = format!("Ascend-cann-toolkit_{CANN}_linux-aarch64.run");
+    cann_fake_of(&world.log, &project.pkg(), &file, &format!("#!/bin/sh\necho '{error}'\necho bye\nexit 7\n"))?;
     let failed = by_podman(world, project.image(world.base()?))?.fails(1)?;
     let log = project.store.join("logs/cann-installer.log");
     let run = format!("Ascend-cann-toolkit_{CANN}_linux-aarch64.run --quiet --install");

@@ -3,6 +3,7 @@
 mod bad_base;
 mod bad_packages;
 mod cann;
+mod cann_parts;
 mod completions;
 mod conformance;
 mod doctor_fix;
@@ -86,6 +87,11 @@ const SCENARIOS: &[Scenario] = &[
     ("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
     ("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),
     ("cann-interrupted", "ctrl-C while CANN is installed leaves no container", cann::interrupted),
+    (
+        "cann-parts",
+        "toolkit, operators and nnal of both generations: layers of their own, variables that are learned, refusals",
+        cann_parts::run,
+    ),
     ("cann-old-docker", "CANN is installed by a docker that knows what 18.09 knows", cann::old_docker_installs),
     ("conformance", "what docker and podman build of the context is the image, file for file", conformance::run),
     (

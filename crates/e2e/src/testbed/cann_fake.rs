@@ -21,14 +21,27 @@ const REFUSAL: &str = "    -*)\n\techo Unrecognized flag : \"\\$1\" >&2\n\tMS_He
 /// Where Debian's package has the script that archives begin with.
 const HEADER: &str = "/usr/share/makeself/makeself-header.sh";
 
-/// Makes `Ascend-cann-toolkit_<version>_linux-aarch64.run` in a folder, with the sums that makeself makes by itself and
-/// SHA-256; a wheel `te` is in it.
+/// Makes `Ascend-cann-toolkit_<version>_linux-aarch64.run` in a folder.
 pub fn cann_fake(log: &Log, folder: &Path) -> anyhow::Result<PathBuf> {
-    cann_fake_of(log, folder, &read(&data("cann_fake.sh"))?.replace("@VERSION@", CANN))
+    let file = format!("Ascend-cann-toolkit_{CANN}_linux-aarch64.run");
+    cann_fake_of(log, folder, &file, &read(&data("cann_fake.sh"))?.replace("@VERSION@", CANN))
 }
 
-/// The same that does as this script says.
-pub fn cann_fake_of(log: &Log, folder: &Path, install: &str) -> anyhow::Result<PathBuf> {
+/// Makes a package of CANN 8 or later.
+pub fn cann_package(log: &Log, folder: &Path, file: &str, parts: [&str; 4]) -> anyhow::Result<PathBuf> {
+    cann_fake_of(log, folder, file, &cann_package_script(parts)?)
+}
+
+/// What such a package does: one of `toolkit`, `ops` and `nnal`; version; chip of operators; a text in one of its files.
+pub fn cann_package_script(parts: [&str; 4]) -> anyhow::Result<String> {
+    let text = read(&data("cann_packages.sh"))?;
+    let names = ["@KIND@", "@VERSION@", "@CHIP@", "@TEXT@"];
+    Ok(names.iter().zip(parts).fold(text, |text, (name, part)| text.replace(name, part)))
+}
+
+/// Makes a package that does as this script says, with the sums that makeself makes by itself and SHA-256; a wheel `te`
+/// is in it.
+pub fn cann_fake_of(log: &Log, folder: &Path, file: &str, install: &str) -> anyhow::Result<PathBuf> {
     let content = folder.join("cann-content");
     script(&content.join("install.sh"), install)?;
     FakeWheel::new("te").write(&content)?;
@@ -38,7 +51,7 @@ pub fn cann_fake_of(log: &Log, folder: &Path, install: &str) -> anyhow::Result<P
     let own_header = folder.join("header.sh");
     write(&own_header, header.replace(REFUSAL, "    -*)\n\tbreak ;;\n"))?;
 
-    let file = folder.join(format!("Ascend-cann-toolkit_{CANN}_linux-aarch64.run"));
+    let file = folder.join(file);
     let makeself = log.command("makeself").words("--quiet --sha256 --keep-umask --header");
     let makeself = makeself.args([&own_header, &content, &file]).args(["a stand-in for CANN", "./install.sh"]);
     makeself.run()?;

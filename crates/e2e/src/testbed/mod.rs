@@ -21,7 +21,7 @@ mod workplace;
 
 pub use self::{
     blobs::{blob, described, layer_files, manifest},
-    cann_fake::{CANN, cann_fake, cann_fake_of},
+    cann_fake::{CANN, cann_fake, cann_fake_of, cann_package, cann_package_script},
     command::{Finished, Invocation, Log},
     docker::{Docker, old_docker},
     engine::{Engine, PLATFORM},

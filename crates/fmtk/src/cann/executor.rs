@@ -1,27 +1,30 @@
-//! Runs the installer in a container of the base: packages read-only, no network, nothing built by the engine.
+//! Runs each installer in a container of what lies below it: packages read-only, no network, nothing built by the engine.
 
 use std::{
     fs::{self, File},
     io::Read,
     path::Path,
-    process::Stdio,
+    process::{Child, Stdio},
     time::Instant,
 };
 
 use anyhow::{Context, anyhow, ensure};
-use oci_image::{Lock, Store, is_within};
+use oci_image::{Layer, Lock, ParentDirs, Store, is_within};
 
 use super::{
-    CannKey, Installed, LATEST, ROOTS, cached,
+    ENVIRONMENT, Installed, Job, LATEST, ROOTS,
     changes::{self, Changes, Kind, Ordered},
+    environment::{self, Sourced, Variables},
     layers, remember,
     script::{self, MOUNT},
 };
 use crate::{
     engine,
+    recipe::NNAL,
     resolve::{
         base::{self, OpenImage},
         containers::{Containers, tail},
+        packages::Installer,
     },
     terminal::{
         machine::free_space,
@@ -30,61 +33,75 @@ use crate::{
     },
 };
 
-/// The installer, as it was found and checked.
-pub struct Installer<'a> {
-    pub path: &'a Path,
-    /// The program of its first line.
-    pub interpreter: &'a str,
-}
-
-/// What the engine has as long as this is kept: the container, and the base under a name that other runs would use too.
+/// What the engine has as long as this is kept: containers, and the base under a name that other runs would use too.
 pub struct Kept {
     // Dropped in this order: the name is free before its lock is.
     _containers: Containers,
     _lock: Lock,
 }
 
-/// Installs CANN, unless another run has done so in the meantime.
+/// What each installer wrote, the variables that were learned, and what the engine has of it.
+pub type Done = (Vec<Installed>, Option<Variables>, Option<Kept>);
+
+/// Does what of the job is not in the store; another run may have done all of it in the meantime.
 pub fn install(
     store: &Store,
-    key: &CannKey<'_>,
-    installer: &Installer<'_>,
+    job: &Job<'_>,
     opened: &OpenImage,
     program: &'static str,
     progress: &Progress,
-) -> anyhow::Result<(Installed, Option<Kept>)> {
+) -> anyhow::Result<Done> {
     let started = Instant::now();
     let lock = store.lock("cann")?;
-    if let Some(installed) = cached(store, key)? {
-        return Ok((installed, None));
+    let known = job.known(store)?;
+    let is_whole = job.is_whole(&known);
+    let (known, mut variables) = known;
+    if is_whole {
+        return Ok((known.into_iter().flatten().collect(), variables, None));
     }
-    let size = installer.path.metadata().map_or(0, |metadata| metadata.len());
+    let missing = job.missing(&known);
+    let size = missing.iter().map(|package| package.size).sum();
     check_disks(store.root(), engine::storage(program).as_deref(), size, opened.base.size(), free_space)?;
-    let base_name = format!("localhost/fmtk-base:{}", engine::here(store));
-    let containers = Containers::new("cann", 1, Some(&base_name), 0, program, store, progress)?;
-    progress.line(&format!("loading the base into {program}, for CANN's installer"));
-    let image = base::as_image(store, opened)?;
-    let source = base::Fallback { store, other: opened };
-    let id = engine::load(&containers.way, &image, &source, &base_name, progress)?;
-
-    let command = create(&containers, &id, key, installer)?;
-    let before = export(&containers, &progress.step("reading the base's files"), |export| changes::snapshot(export))?;
-    progress.line("running CANN's installer for arm64; under emulation that takes minutes");
-    run(store, &containers, &command, progress)?;
-    progress.line(&format!("reading what it wrote, after {}", progress::seconds(started.elapsed())));
-    let after = export(&containers, &progress.step("reading all files"), |export| changes::snapshot(export))?;
-    let changes = changes::compare(&before, &after, &key.cann.drop.matcher(), key.dirs)?;
-    drop((before, after));
-    wrote_something(&changes)?;
-    let wheels = key.cann.wheels.matcher();
-    let step = progress.step("building layers from what it wrote");
-    let (layers, wheels) =
-        export(&containers, &step, |export| layers::write(store, &changes, export, &wheels, key.max_layer))?;
-    drop(step);
-    let installed = Installed { layers, wheels, ..described(changes) };
-    remember(store, key, &installed)?;
-    progress.line(&format!("installed CANN in {}", progress::seconds(started.elapsed())));
-    Ok((installed, Some(Kept { _containers: containers, _lock: lock })))
+    // The last installer's container learns the variables too. Where it is not run, one is there for that alone.
+    let sourced = job.sourced.filter(|_| variables.is_none());
+    let alone = sourced.filter(|_| known.last().is_none_or(Option::is_some));
+    let names = (0..missing.len() + alone.iter().len()).map(|run| match run {
+        0 => format!("localhost/fmtk-base:{}", engine::here(store)),
+        _ => format!("localhost/fmtk-base:{}-{run}", engine::here(store)),
+    });
+    let images: Vec<String> = names.collect();
+    let containers = Containers::new("cann", images.len(), &images, 0, program, store, progress)?;
+    let mut bench = Bench { store, job, opened, containers, images, progress, run: 0, there: 0 };
+    let (keys, of_variables) = job.keys()?;
+    let mut printed = None;
+    let mut installed: Vec<Installed> = Vec::new();
+    for (number, known) in known.into_iter().enumerate() {
+        let one = match known {
+            Some(known) => known,
+            None => {
+                let learns = sourced.filter(|_| number + 1 == keys.len());
+                let (one, said) = bench.install(number, &installed, learns)?;
+                remember(store, &keys[number], &one)?;
+                printed = learns.map(|_| said);
+                one
+            }
+        };
+        installed.push(one);
+    }
+    if let Some(sourced) = alone {
+        let container =
+            bench.container(&installed, Vec::new(), &environment::learn(job.cann, sourced, &job.variables))?;
+        printed = Some(bench.run(container, None)?);
+    }
+    if let Some(printed) = printed {
+        let learned = environment::learned(&printed, job.cann, &job.variables)?;
+        let failed = "failed to remember CANN's variables";
+        store.put_record(ENVIRONMENT, &of_variables, &learned).context(failed)?;
+        variables = Some(learned);
+    }
+    let done = if missing.is_empty() { "learned CANN's variables" } else { "installed CANN" };
+    progress.line(&format!("{done} in {}", progress::seconds(started.elapsed())));
+    Ok((installed, variables, Some(Kept { _containers: bench.containers, _lock: lock })))
 }
 
 /// Refuses what would fill a disk after minutes. The store gets what is installed, in layers, and the engine that and the
@@ -116,56 +133,149 @@ fn check_disks(
     Ok(())
 }
 
-/// Creates the container, and gives the command line that it will run.
-fn create(
-    containers: &Containers,
-    image: &str,
-    key: &CannKey<'_>,
-    installer: &Installer<'_>,
-) -> anyhow::Result<String> {
-    let path = installer.path.canonicalize();
-    let path = path.with_context(|| format!("failed to find `{}`", installer.path.display()))?;
-    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let command = script::command(installer.interpreter, &file);
-    let script = script::script(key.cann, &command);
-    let mount = engine::mount(path.parent().unwrap_or(Path::new("/")), MOUNT, true);
-    let options = ["--user", "0:0", "--workdir", "/", "--hostname", "fmtk", "--mount", &mount];
-    // Languages and zones change what programs write; compiled files would be dropped anyway.
-    let surroundings = ["LC_ALL=C", "TZ=UTC", "PYTHONDONTWRITEBYTECODE=1"].into_iter().flat_map(|one| ["--env", one]);
-    let options: Vec<String> = options.into_iter().chain(surroundings).map(str::to_owned).collect();
-    containers.create(0, &options, image, &["/bin/sh", "-c", &script].map(str::to_owned))?;
-    Ok(command)
+/// Where containers are run, one after the other.
+struct Bench<'a> {
+    store: &'a Store,
+    job: &'a Job<'a>,
+    opened: &'a OpenImage,
+    containers: Containers,
+    /// The names of the images that the containers are made of, by number.
+    images: Vec<String>,
+    progress: &'a Progress,
+    /// The number of the next container.
+    run: usize,
+    /// How many layers of the next image the engine has.
+    there: usize,
+}
+
+impl Bench<'_> {
+    /// Creates a container of the base with these layers upon it, which will run the script; gives its number.
+    fn container(&mut self, below: &[Installed], options: Vec<String>, script: &str) -> anyhow::Result<usize> {
+        let Self { store, opened, containers, progress, .. } = self;
+        let layers: Vec<Layer> = below.iter().flat_map(|one| one.layers.clone()).collect();
+        let more = if layers.is_empty() { "" } else { ", with what is installed upon it" };
+        progress.line(&format!("loading the base into {}, for CANN's installer{more}", containers.way.program));
+        let image = base::as_image(store, opened, &layers)?;
+        let source = base::Fallback { store, other: *opened };
+        let number = self.run;
+        let id = engine::load_upon(self.there, &containers.way, &image, &source, &self.images[number], progress)?;
+        (self.run, self.there) = (number + 1, image.layers.len());
+        let usual = ["--user", "0:0", "--workdir", "/", "--hostname", "fmtk"].map(str::to_owned);
+        let options: Vec<String> = usual.into_iter().chain(options).collect();
+        containers.create(number, &options, &id, &["/bin/sh", "-c", script].map(str::to_owned))?;
+        Ok(number)
+    }
+
+    /// Runs the installer of this number upon what is below it; gives what it wrote, and what was printed of variables.
+    fn install(
+        &mut self,
+        number: usize,
+        below: &[Installed],
+        learns: Option<Sourced>,
+    ) -> anyhow::Result<(Installed, Vec<u8>)> {
+        let started = Instant::now();
+        let Job { cann, installers, variables, dirs, .. } = self.job;
+        let (Installer { package, interpreter }, max_layer) = installers[number];
+        let path = package.path.canonicalize();
+        let path = path.with_context(|| format!("failed to find `{}`", package.path.display()))?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let command = script::command(interpreter, &file);
+        // nnal looks for its toolkit by the toolkit's variables.
+        let within = (package.kind == NNAL).then_some(Sourced::All);
+        let learn = learns.map(|sourced| environment::learn(cann, sourced, variables)).unwrap_or_default();
+        let script = script::script(cann, &command, within, &learn);
+        let mount = engine::mount(path.parent().unwrap_or(Path::new("/")), MOUNT, true);
+        // Languages and zones change what programs write; compiled files would be dropped anyway.
+        let surroundings =
+            ["LC_ALL=C", "TZ=UTC", "PYTHONDONTWRITEBYTECODE=1"].into_iter().flat_map(|one| ["--env", one]);
+        let options = ["--mount", &mount].into_iter().chain(surroundings).map(str::to_owned).collect();
+        let container = self.container(below, options, &script)?;
+
+        let before = self
+            .export(container, &self.progress.step("reading the base's files"), |export| changes::snapshot(export))?;
+        self.progress.line(&format!("running `{}` for arm64; under emulation that takes minutes", package.file));
+        let printed = self.run(container, Some(&command))?;
+        self.progress.line(&format!("reading what it wrote, after {}", progress::seconds(started.elapsed())));
+        let after =
+            self.export(container, &self.progress.step("reading all files"), |export| changes::snapshot(export))?;
+        // Those of the base, and what installers below made of them.
+        let dirs = dirs.map(|dirs| {
+            let of_below = below.iter().flat_map(|one| &one.dirs);
+            dirs.iter().chain(of_below).map(|(path, attr)| (path.clone(), *attr)).collect::<ParentDirs>()
+        });
+        let changes = changes::compare(&before, &after, &cann.drop.matcher(), dirs.as_ref())?;
+        drop((before, after));
+        wrote_something(&changes)?;
+        let wheels = cann.wheels.matcher();
+        let step = self.progress.step("making layers of what it wrote");
+        let (layers, wheels) =
+            self.export(container, &step, |export| layers::write(self.store, &changes, export, &wheels, max_layer))?;
+        Ok((Installed { layers, wheels, ..described(changes) }, printed))
+    }
 }
 
 /// Bytes of the installer's output in which a failure is looked for.
 const TAIL: u64 = 64 << 10;
 
-/// Runs the installer. What it says goes to a file, which stays in the store until the next one is run.
-fn run(store: &Store, containers: &Containers, command: &str, progress: &Progress) -> anyhow::Result<()> {
-    let path = store.root().join("logs/cann-installer.log");
-    let failed = || format!("failed to write `{}`", path.display());
-    fs::create_dir_all(store.root().join("logs")).with_context(failed)?;
-    let log = File::create(&path).with_context(failed)?;
-    let last = {
-        let path = path.clone();
-        move || lines(&tail(&path, 1000).unwrap_or_default()).last().copied().unwrap_or_default().to_owned()
-    };
-    let step = progress.told_by("CANN's installer", last);
-    let status = containers
-        .start(0)
-        .stdout(log.try_clone().with_context(failed)?)
-        .stderr(log)
-        .status()
-        .with_context(|| format!("failed to run `{} start`", containers.way.program))?;
-    drop(step);
-    if status.success() {
-        return Ok(());
+impl Bench<'_> {
+    /// Runs a container, and gives what it prints to stdout. What it says besides goes to a file, which stays in the store
+    /// until the next one is run.
+    fn run(&self, number: usize, installer: Option<&str>) -> anyhow::Result<Vec<u8>> {
+        let Self { store, containers, progress, .. } = self;
+        let path = store.root().join("logs/cann-installer.log");
+        let failed = || format!("failed to write `{}`", path.display());
+        fs::create_dir_all(store.root().join("logs")).with_context(failed)?;
+        let log = File::create(&path).with_context(failed)?;
+        let last = {
+            let path = path.clone();
+            move || lines(&tail(&path, 1000).unwrap_or_default()).last().copied().unwrap_or_default().to_owned()
+        };
+        let step = progress.told_by(installer.map_or("CANN's set_env.sh", |_| "CANN's installer"), last);
+        let output = containers
+            .start(number)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .and_then(Child::wait_with_output)
+            .with_context(|| format!("failed to run `{} start`", containers.way.program))?;
+        drop(step);
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = tail(&path, TAIL).with_context(|| format!("failed to read `{}`", path.display()))?;
+        let said = match installer {
+            Some(command) => format!("CANN's installer ended with {}{}", output.status, explained(&said, command)),
+            None => format!("the shell for CANN's `set_env.sh` ended with {}: {}", output.status, said.trim()),
+        };
+        Err(anyhow!(said)).hint(format!(
+            "its whole output is in `{}`; where it asks for a user HwHiAiUser: `--set cann.user=true`",
+            path.display()
+        ))
     }
-    let said = tail(&path, TAIL).with_context(|| format!("failed to read `{}`", path.display()))?;
-    Err(anyhow!("CANN's installer ended with {status}{}", explained(&said, command))).hint(format!(
-        "its full output is in `{}`; if it asks for a user HwHiAiUser, give `--set cann.user=true`",
-        path.display()
-    ))
+
+    /// Streams the container's files through `consume`.
+    fn export<T, E: Into<anyhow::Error>>(
+        &self,
+        number: usize,
+        step: &Step,
+        consume: impl FnOnce(&mut dyn Read) -> Result<T, E>,
+    ) -> anyhow::Result<T> {
+        let Containers { way, names, .. } = &self.containers;
+        let failed = || format!("failed to run `{} export`", way.program);
+        let mut command = way.command();
+        command.arg("export").arg(&names[number]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = engine::bound(&mut command).spawn().with_context(failed)?;
+        let mut stdout = child.stdout.take().with_context(failed)?;
+        let consumed = consume(&mut step.count(&mut stdout));
+        // Bytes behind the archive's end would else block the engine.
+        let rest = std::io::copy(&mut stdout, &mut std::io::sink());
+        drop(stdout);
+        let output = child.wait_with_output().with_context(failed)?;
+        let said = || engine::said(output.status, &output.stderr);
+        ensure!(output.status.success(), "`{} export` failed: {}", way.program, said());
+        rest.with_context(failed)?;
+        consumed.map_err(Into::into).context("failed to read what CANN's installer wrote")
+    }
 }
 
 /// The lines of what a program said; one that it wrote over is one too.
@@ -189,28 +299,6 @@ fn explained(said: &str, command: &str) -> String {
     let Some(decisive) = decisive else { return format!(" and printed nothing\n{run}") };
     let last = lines[lines.len().saturating_sub(20)..].join("\n    ");
     format!(": {}\n{run}\nits last lines:\n    {last}", decisive.trim_start())
-}
-
-/// Streams the container's files through `consume`.
-fn export<T, E: Into<anyhow::Error>>(
-    Containers { way, names, .. }: &Containers,
-    step: &Step,
-    consume: impl FnOnce(&mut dyn Read) -> Result<T, E>,
-) -> anyhow::Result<T> {
-    let failed = || format!("failed to run `{} export`", way.program);
-    let mut command = way.command();
-    command.arg("export").args(names).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = engine::bound(&mut command).spawn().with_context(failed)?;
-    let mut stdout = child.stdout.take().with_context(failed)?;
-    let consumed = consume(&mut step.count(&mut stdout));
-    // Bytes behind the archive's end would else block the engine.
-    let rest = std::io::copy(&mut stdout, &mut std::io::sink());
-    drop(stdout);
-    let output = child.wait_with_output().with_context(failed)?;
-    let said = || engine::said(output.status, &output.stderr);
-    ensure!(output.status.success(), "`{} export` failed: {}", way.program, said());
-    rest.with_context(failed)?;
-    consumed.map_err(Into::into).context("failed to read what CANN's installer wrote")
 }
 
 /// An installer that says it succeeded and wrote nothing has not.

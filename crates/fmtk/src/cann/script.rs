@@ -1,5 +1,6 @@
 //! What is run in the container.
 
+use super::environment::{self, SHELL, Sourced};
 use crate::{recipe::Cann, terminal::shell};
 
 /// Where the package folder's installer is to be seen in the container. It is no part of the image.
@@ -36,10 +37,20 @@ pub fn command(interpreter: &str, file: &str) -> String {
     shell::line([interpreter, &file].into_iter().chain(OPTIONS))
 }
 
-/// The text for `/bin/sh -c`.
-pub fn script(cann: &Cann, command: &str) -> String {
+/// The text for `/bin/sh -c`: it runs the command, in the shell of what `sourced` names where that is given, and then
+/// `learn`. Only the last prints to stdout.
+pub fn script(cann: &Cann, command: &str, sourced: Option<Sourced>, learn: &str) -> String {
     let user = if cann.user { USER } else { "" };
-    format!("set -eu\numask 0022\n{user}exec {command}\n")
+    let command = match sourced {
+        None => format!("{command} >&2\n"),
+        // A script of the vendor need not stand `set -eu`, nor have its last command succeed.
+        Some(sourced) => {
+            let line =
+                shell::word(format!("for file; do set --; . \"$file\" >/dev/null 2>&1; done; exec {command} >&2"));
+            format!("{SHELL}{}\"$shell\" -c {line} sh \"$@\"\n", environment::find(sourced))
+        }
+    };
+    format!("set -eu\numask 0022\n{user}{command}set +eu\n{learn}")
 }
 
 #[cfg(test)]
@@ -55,8 +66,9 @@ mod tests {
         expect![[r#"
             set -eu
             umask 0022
-            exec /bin/bash '/tmp/.fmtk-packages/it'\''s $(x).run' --quiet --install --install-path=/usr/local/Ascend --install-for-all
+            /bin/bash '/tmp/.fmtk-packages/it'\''s $(x).run' --quiet --install --install-path=/usr/local/Ascend --install-for-all >&2
+            set +eu
         "#]]
-        .assert_eq(&script(&recipe.cann, &command("/bin/bash", "it's $(x).run")));
+        .assert_eq(&script(&recipe.cann, &command("/bin/bash", "it's $(x).run"), None, ""));
     }
 }

@@ -30,7 +30,8 @@ program=$1 grace=$2 containers=
 shift 2
 while [ "$1" != -- ]; do containers="$containers $1"; shift; done
 shift
-if [ "$grace" = 0 ]; then "$program" kill $containers; else "$program" stop --time "$grace" $containers; fi
+# One by one: podman kills none of several if one of them is not there.
+if [ "$grace" = 0 ]; then for one in $containers; do "$program" kill "$one"; done; else "$program" stop --time "$grace" $containers; fi
 "$program" rm --force --volumes $containers
 [ $# = 0 ] || "$program" rmi "$@"
 "#;

@@ -144,12 +144,13 @@ fn shown(attr: &Attr) -> String {
 /// it those whose owner may do everything, as its umask leaves them. Other modes there were meant. They are changed in
 /// `known`, so that the layers above agree.
 pub(super) fn opened(inputs: &Inputs<'_>, known: &mut ParentDirs, warnings: &mut Vec<String>) -> Option<PlannedLayer> {
-    let installed = inputs.cann.as_ref()?.installed.as_ref()?;
+    // As the last installer left each.
+    let installed: ParentDirs = inputs.installed().flat_map(|one| one.dirs.clone()).collect();
     let other = Runner::of_image(inputs).of_pool();
     let needed = needed(inputs, known);
     let of_base = |path: &str| inputs.index.and_then(|index| index.dirs.get(path)).map(|attr| attr.mode);
     let mut folders = Vec::new();
-    for (path, attr) in &installed.dirs {
+    for (path, attr) in &installed {
         let is_above = needed.iter().any(|(needed, _)| is_within(needed, path));
         let is_searched = needed.iter().any(|(needed, searched)| *searched && is_within(path, needed));
         let bits = if is_searched { READ | ENTER } else { ENTER };
@@ -165,7 +166,7 @@ pub(super) fn opened(inputs: &Inputs<'_>, known: &mut ParentDirs, warnings: &mut
     warnings.push(format!(
         "CANN's installer left {} that not every job can read, for example `{first}` with {}; the image opens them",
         count(folders.len(), "folder"),
-        shown(&installed.dirs[first])
+        shown(&installed[first])
     ));
     Some(PlannedLayer::Opened { folders })
 }

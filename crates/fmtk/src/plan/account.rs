@@ -56,11 +56,10 @@ pub(super) fn account(
         known.insert(home.clone(), Attr { mode, uid: account.uid.0, gid: account.gid.0, mtime: MTIME });
         PlannedFolder { path: home, mode, uid: account.uid.0, gid: account.gid.0 }
     });
-    let of_cann = inputs.cann.as_ref().filter(|_| !changed.is_empty());
-    let wrote = of_cann
-        .and_then(|cann| cann.installed.as_ref())
-        .is_some_and(|installed| installed.outside.iter().any(|path| FILES.contains(&path.as_str())));
-    if wrote || of_cann.is_some() && inputs.recipe.cann.user && index.user(OF_CANN).is_none() {
+    let wrote = inputs.installed().flat_map(|one| &one.outside).any(|path| FILES.contains(&path.as_str()));
+    let is_installed = inputs.cann.as_ref().is_some_and(|cann| !cann.steps.is_empty());
+    let adds = wrote || is_installed && inputs.recipe.cann.user && index.user(OF_CANN).is_none();
+    if adds && !changed.is_empty() {
         problems.push(
             format_args!("CANN's installation adds users to the base, and so does `user`: one would undo the other"),
             Some(format!("use a base that has the user `{OF_CANN}`, or one that has `{}`", account.name)),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use image_name::Digest;
-use oci_image::Layer;
+use oci_image::{Base, BaseIndex, Layer};
 use serde::Serialize;
 
 use super::{
@@ -11,16 +11,27 @@ use super::{
     layers::{pieces, share},
 };
 use crate::{
-    cann::{Installed, LATEST},
-    recipe::Recipe,
+    cann::{Installed, LATEST, NNAL_HOME, NNAL_SET_ENV, ROOTS, Sourced, Variables},
+    recipe::{CANN, CANN_HOMES, NNAL, Recipe, is_of_table},
     resolve::packages::Package,
+    terminal::report::Problems,
 };
 
-/// CANN's installer, found and checked, and what it wrote if it has been run upon this base.
-#[derive(Debug, Clone)]
+/// CANN's installers, found and checked, and what they wrote if they have been run upon this base.
+#[derive(Debug, Clone, Default)]
 pub struct CannInput {
-    pub installer: Package,
+    /// In the order in which they are run, each upon those before it.
+    pub steps: Vec<CannStep>,
+    /// What runs those that are missing, and `set_env.sh`.
     pub engine: Option<&'static str>,
+    /// What `set_env.sh` sets, where that is known.
+    pub variables: Option<Variables>,
+}
+
+/// One of CANN's installers.
+#[derive(Debug, Clone)]
+pub struct CannStep {
+    pub package: Package,
     /// What it wrote, where that is known.
     pub installed: Option<Installed>,
 }
@@ -30,6 +41,8 @@ pub struct CannInput {
 pub struct PlannedCann {
     /// As the tag says it.
     pub version: String,
+    /// `cann`, which is the toolkit, or another kind of package.
+    pub kind: String,
     /// The installer; it is in no layer itself.
     pub path: PathBuf,
     pub sha256: Digest,
@@ -39,6 +52,8 @@ pub struct PlannedCann {
     pub drop: Vec<String>,
     /// The engine that has to run it; none where its layers are in the store.
     pub engine: Option<&'static str>,
+    /// Whether the variables of the image are learned once it is installed.
+    pub learns: bool,
     /// The layers, if they are in the store.
     pub layers: Vec<Layer>,
     /// What is kept outside of CANN's own folders.
@@ -49,45 +64,182 @@ pub struct PlannedCann {
     pub dropped: u64,
 }
 
-/// Compressed bytes above which a layer of CANN is split. It depends on nothing that changes from day to day, so that
-/// its installer need not be run again.
-pub fn max_layer(recipe: &Recipe, base_layers: usize, installer: u64) -> u64 {
-    recipe.layout.max_layer.fitting(share(base_layers), |bytes| pieces(installer, bytes))
+impl PlannedCann {
+    /// What its layers hold, for people and for the image's history.
+    pub(super) fn content(&self) -> String {
+        match self.kind.as_str() {
+            CANN => format!("CANN {}", self.version),
+            kind => format!("CANN {} {kind}", self.version),
+        }
+    }
 }
 
-/// CANN's layers, and how many they are at most.
-pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Option<(PlannedLayer, usize)> {
-    let CannInput { installer: Package { path, sha256, size, .. }, engine, installed } = inputs.cann.as_ref()?;
-    let recipe = inputs.recipe;
-    if let Some(setid) = installed.as_ref().map(|installed| &installed.setid).filter(|setid| !setid.is_empty()) {
+/// Compressed bytes above which a layer of this installer is split. It depends on nothing that changes from day to day,
+/// so that no installer need be run again.
+pub fn max_layer(recipe: &Recipe, base_layers: usize, installer: &Package) -> u64 {
+    let most = if installer.kind == CANN { share(base_layers) } else { share(base_layers) / 2 };
+    recipe.layout.max_layer.fitting(most, |bytes| pieces(installer.size, bytes))
+}
+
+/// Whose `set_env.sh` makes variables of the image: not those of CANN 5, for which there is a table, nor those of a CANN
+/// of the base that the base's config has already, nor any that the recipe sets by itself.
+pub fn sourced(
+    recipe: &Recipe,
+    base: &Base,
+    index: Option<&BaseIndex>,
+    installers: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Option<Sourced> {
+    let kinds: Vec<String> = installers.into_iter().map(|kind| kind.as_ref().to_owned()).collect();
+    let has = |kind: &str| kinds.iter().any(|one| one == kind);
+    let by_recipe = CANN_HOMES.iter().any(|name| recipe.environment.contains_key(*name));
+    // CANN's own images have the toolkit's variables in their config, and nnal's by their entry point alone.
+    let lacks_nnal = || {
+        let is_there = |index: &BaseIndex| index.has_file(&real(index, NNAL_SET_ENV));
+        index.is_some_and(is_there) && !base.config.env().iter().any(|(name, _)| name == NNAL_HOME)
+    };
+    let of_base = || index.is_some_and(|index| versions_of_base(index).iter().any(|version| !is_of_table(version)));
+    let version = recipe.versions.cann().filter(|_| !by_recipe)?;
+    if has(CANN) {
+        (!is_of_table(version)).then_some(Sourced::All)
+    } else if has_variables(base) {
+        (has(NNAL) || lacks_nnal()).then_some(Sourced::Nnal)
+    } else {
+        of_base().then_some(Sourced::All)
+    }
+}
+
+/// Where a file really is in the base.
+fn real(index: &BaseIndex, file: &str) -> String {
+    let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+    format!("{}/{name}", index.real_path(folder).trim_end_matches('/'))
+}
+
+/// Whether the base's config has the variables of a CANN of its own.
+fn has_variables(base: &Base) -> bool {
+    base.config.env().iter().any(|(name, _)| CANN_HOMES.contains(&name.as_str()))
+}
+
+/// Whether the table of CANN 5 is what the image has: where that is installed or may be in the base.
+pub(super) fn has_table(inputs: &Inputs<'_>) -> bool {
+    let installs = inputs.cann.iter().flat_map(|cann| &cann.steps).any(|step| step.package.kind == CANN);
+    let other =
+        || inputs.index.is_some_and(|index| versions_of_base(index).iter().any(|version| !is_of_table(version)));
+    installs || !has_variables(inputs.base) && !other()
+}
+
+/// Which CANN a base has, by its folders: `/usr/local/Ascend/ascend-toolkit/5.1.RC2` beside `latest`, and from 8.5 on
+/// `/usr/local/Ascend/cann-8.5.0`.
+pub(super) fn versions_of_base(index: &BaseIndex) -> Vec<String> {
+    let below = |folder: &str, start: &str| -> Vec<String> {
+        let start = format!("{folder}/{start}");
+        let paths = index.dirs.range(start.clone()..).map_while(|(path, _)| path.strip_prefix(&start));
+        let versions =
+            paths.filter(|name| !name.contains('/') && name.starts_with(|first: char| first.is_ascii_digit()));
+        versions.map(str::to_owned).collect()
+    };
+    let parts = PARTS.map(|part| index.real_path(&format!("{}/{part}", ROOTS[0])));
+    let in_parts = parts.iter().flat_map(|part| below(part, ""));
+    in_parts.chain(below(&index.real_path(ROOTS[0]), "cann-")).collect()
+}
+
+/// Folders of CANN's parts, any of which can be what a base has of it.
+const PARTS: [&str; 4] = ["ascend-toolkit", "nnae", "nnrt", "cann"];
+
+/// Whether a base has any CANN.
+pub(super) fn is_in_base(index: &BaseIndex) -> bool {
+    let has_part = |part: &str| index.has_dir(&format!("{}/{part}", ROOTS[0]));
+    PARTS.iter().any(|part| has_part(part)) || !versions_of_base(index).is_empty()
+}
+
+/// Whether these installers can be run upon this base.
+pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
+    let Some(cann) = &inputs.cann else { return };
+    let (base, wanted) = (&inputs.recipe.base.reference, inputs.recipe.versions.cann().unwrap_or("none"));
+    let of_base = inputs.index.map(versions_of_base).unwrap_or_default();
+    let has_own = has_variables(inputs.base) || inputs.index.is_some_and(is_in_base);
+    let toolkit = cann.steps.iter().find(|step| step.package.kind == CANN);
+    if let Some(step) = toolkit.filter(|_| of_base.iter().any(|version| !is_of_table(version))) {
+        let (file, versions) = (&step.package.file, of_base.join("`, `"));
+        problems.push(
+            format_args!("the base `{base}` has CANN `{versions}`, and `{file}` would be installed beside it"),
+            Some(format!(
+                "to keep the base's, remove `{file}` and give `--set packages.cann.required=false`; else use a base \
+                 without CANN"
+            )),
+        );
+    }
+    for step in cann.steps.iter().filter(|_| toolkit.is_none()) {
+        let file = &step.package.file;
+        if inputs.index.is_some() && !has_own {
+            problems.push(
+                format_args!(
+                    "`{file}` is installed upon CANN's toolkit, and neither the base `{base}` has one nor a package"
+                ),
+                Some("copy the toolkit of the same version to the package folder".to_owned()),
+            );
+        } else if !of_base.is_empty() && !of_base.iter().any(|version| version == wanted) {
+            problems.push(
+                format_args!("`{file}` is of CANN `{wanted}`, and the base `{base}` has `{}`", of_base.join("`, `")),
+                Some("use packages of the base's version".to_owned()),
+            );
+        }
+    }
+    let sourced = sourced(inputs.recipe, inputs.base, inputs.index, cann.steps.iter().map(|step| &step.package.kind));
+    if let (Some(_), None, Some(engine), []) = (sourced, &cann.variables, cann.engine, &cann.steps[..]) {
         warnings.push(format!(
-            "CANN brings set-id files, which older resource pools refuse if root owns them: {}; list those that jobs \
-             don't need in `cann.drop`",
-            setid.join(", ")
+            "the variables of the base's CANN are set by its entry point and not by its config; they are not known before \
+             {engine} has sourced its `set_env.sh`, which the build does once"
         ));
     }
-    if installed.as_ref().is_some_and(|installed| !installed.latest) {
-        warnings.push(format!("CANN was installed without `{LATEST}`, to which `[environment]` points"));
+    if sourced.is_some() && cann.variables.is_none() && cann.engine.is_none() {
+        let said = "the variables of the base's CANN are set by its entry point and not by its config, and no container \
+                    engine is there to learn them: `docker exec` and boot commands that are no shell would lack them; \
+                    install podman or docker, or set `ASCEND_HOME_PATH` and the others in `[environment]`";
+        warnings.push(said.to_owned());
     }
-    let most = match installed {
-        Some(installed) => installed.layers.len(),
-        // The installer is compressed, as its layers will be.
-        None => pieces(*size, max_layer(recipe, inputs.base.layers.len(), *size)),
-    };
-    let engine = engine.filter(|_| installed.is_none());
-    let known = installed.as_ref();
-    let planned = PlannedCann {
-        version: recipe.versions.get("cann").unwrap_or_default().to_owned(),
-        path: path.clone(),
-        sha256: *sha256,
-        size: *size,
-        user: recipe.cann.user,
-        drop: recipe.cann.drop.texts().to_vec(),
-        engine,
-        layers: known.map(|known| known.layers.clone()).unwrap_or_default(),
-        outside: known.map(|known| known.outside.clone()).unwrap_or_default(),
-        removed: known.map(|known| known.removed.clone()).unwrap_or_default(),
-        dropped: known.map_or(0, |known| known.dropped),
-    };
-    Some((PlannedLayer::Cann(planned.into()), most))
+}
+
+/// The layers of CANN's installers, and how many these are at most.
+pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<PlannedLayer>, usize) {
+    let Some(CannInput { steps, engine, variables }) = inputs.cann.as_ref() else { return (Vec::new(), 0) };
+    let recipe = inputs.recipe;
+    let kinds = || steps.iter().map(|step| &step.package.kind);
+    let is_learned = sourced(recipe, inputs.base, inputs.index, kinds()).is_some();
+    let (mut layers, mut most) = (Vec::new(), 0);
+    for (number, CannStep { package, installed }) in steps.iter().enumerate() {
+        let Package { kind, path, sha256, size, .. } = package;
+        let installed = installed.as_ref();
+        if let Some(setid) = installed.map(|installed| &installed.setid).filter(|setid| !setid.is_empty()) {
+            warnings.push(format!(
+                "CANN brings set-id files, which older resource pools refuse if root owns them: {}; list those that \
+                 jobs don't need in `cann.drop`",
+                setid.join(", ")
+            ));
+        }
+        if installed.is_some_and(|installed| !installed.latest) && kind == CANN && !is_learned {
+            warnings.push(format!("CANN was installed without `{LATEST}`, to which `[environment]` points"));
+        }
+        most += match installed {
+            Some(installed) => installed.layers.len(),
+            // The installer is compressed, as its layers will be.
+            None => pieces(*size, max_layer(recipe, inputs.base.layers.len(), package)),
+        };
+        let planned = PlannedCann {
+            version: recipe.versions.cann().unwrap_or("none").to_owned(),
+            kind: kind.clone(),
+            path: path.clone(),
+            sha256: *sha256,
+            size: *size,
+            user: recipe.cann.user,
+            drop: recipe.cann.drop.texts().to_vec(),
+            engine: engine.filter(|_| installed.is_none()),
+            learns: is_learned && variables.is_none() && number + 1 == steps.len(),
+            layers: installed.map(|known| known.layers.clone()).unwrap_or_default(),
+            outside: installed.map(|known| known.outside.clone()).unwrap_or_default(),
+            removed: installed.map(|known| known.removed.clone()).unwrap_or_default(),
+            dropped: installed.map_or(0, |known| known.dropped),
+        };
+        layers.push(PlannedLayer::Cann(planned.into()));
+    }
+    (layers, most)
 }

@@ -2,15 +2,15 @@
 
 use oci_image::{BaseIndex, Distribution};
 
-use super::{Inputs, checks, site};
+use super::{
+    Inputs,
+    cann::{is_in_base, versions_of_base},
+    checks, site,
+};
 use crate::{
     recipe::{CLAIMS, is_version, public, title},
     terminal::report::Problems,
 };
-
-/// Folders of CANN's parts, any of which can be what a base has of it.
-const CANN: [&str; 3] = ["ascend-toolkit", "nnae", "nnrt"];
-const ASCEND: &str = "/usr/local/Ascend";
 
 /// Compares what the tag will say with what base and packages have. Says nothing of a base that was not looked into.
 pub(super) fn claims(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
@@ -96,30 +96,20 @@ fn elsewhere<'a>(inputs: &Inputs<'_>, index: &'a BaseIndex, names: &[&str]) -> V
     meant.filter(|one| is_found(&one.location)).collect()
 }
 
-/// Folders tell which CANN it is: `/usr/local/Ascend/ascend-toolkit/5.1.RC2`, beside `latest`, and from 8.5 on
-/// `/usr/local/Ascend/cann-8.5.0`.
+/// Where no installer brings CANN the base has to have it.
 fn cann(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
-    let Some(wanted) = inputs.recipe.versions.cann().filter(|_| inputs.cann.is_none()) else { return };
+    let is_installed = inputs.cann.as_ref().is_some_and(|cann| !cann.steps.is_empty());
+    let Some(wanted) = inputs.recipe.versions.cann().filter(|_| !is_installed) else { return };
     let base = &inputs.recipe.base.reference;
-    let parts = CANN.map(|part| index.real_path(&format!("{ASCEND}/{part}")));
-    let mut found: Vec<&str> = names_in(index, ASCEND).filter_map(|name| name.strip_prefix("cann-")).collect();
-    if found.is_empty() && !parts.iter().any(|part| index.dirs.contains_key(part)) {
+    if !is_in_base(index) {
         warnings.push(format!(
             "the tag would say CANN `{wanted}`, and neither the base `{base}` nor an installer has any CANN; \
              `--set versions.cann=none` says so in the tag"
         ));
         return;
     }
-    let is_version = |name: &&str| name.starts_with(|first: char| first.is_ascii_digit());
-    found.extend(parts.iter().flat_map(|part| names_in(index, part)).filter(is_version));
-    if !found.is_empty() && !found.contains(&wanted) {
+    let found = versions_of_base(index);
+    if !found.is_empty() && !found.iter().any(|version| version == wanted) {
         warnings.push(format!("the tag would say CANN `{wanted}`, and the base `{base}` has `{}`", found.join("`, `")));
     }
-}
-
-/// The folders right below this one.
-fn names_in<'a>(index: &'a BaseIndex, folder: &str) -> impl Iterator<Item = &'a str> {
-    let below = format!("{folder}/");
-    let names = index.dirs.range(below.clone()..).map_while(move |(path, _)| path.strip_prefix(&below));
-    names.filter(|name| !name.contains('/'))
 }

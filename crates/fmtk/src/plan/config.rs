@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use oci_image::ConfigEdits;
 
-use super::{Inputs, PlannedScripts};
+use super::{Inputs, PlannedScripts, cann::has_table};
 use crate::{
-    recipe::{Allow, Distribution, PLATFORM, RANKS, Recipe, environment_doubts, resolve_environment},
+    recipe::{Allow, Distribution, Environment, PLATFORM, RANKS, Recipe, environment_doubts, resolve_environment},
     resolve::tools,
 };
 use image_name::ImageRef;
@@ -16,9 +16,9 @@ pub(super) fn config(
     scripts: Option<&PlannedScripts>,
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<ConfigEdits> {
-    let Recipe { user, workdir, environment, labels, versions, launch, allow, .. } = inputs.recipe;
-    let base_env = inputs.base.config.env().into_iter().collect();
-    warnings.extend(environment_doubts(environment, &base_env));
+    let Recipe { user, workdir, labels, versions, launch, allow, .. } = inputs.recipe;
+    let (below, environment) = environment(inputs);
+    warnings.extend(environment_doubts(&environment, &below));
     let title = inputs.recipe.registry.repository.to_string();
     let mut all: BTreeMap<String, String> = [
         ("org.opencontainers.image.title", title),
@@ -50,9 +50,9 @@ pub(super) fn config(
         }
     }
     all.extend(labels.clone());
-    let mut env = resolve_environment(environment, &base_env);
+    let mut env = variables(inputs);
     env.push((RANKS.to_owned(), launch.ranks.name().to_owned()));
-    find_tools(&mut env, &base_env);
+    find_tools(&mut env, &below);
     Ok(ConfigEdits {
         env,
         user: Some(user.to_string()),
@@ -61,6 +61,29 @@ pub(super) fn config(
         created: inputs.timestamp.rfc3339(),
         created_by: "fmtk".to_owned(),
     })
+}
+
+/// The variables that the image sets, sorted by name: what was learned of CANN, and upon it what the recipe says.
+pub(super) fn variables(inputs: &Inputs<'_>) -> Vec<(String, String)> {
+    let (below, environment) = environment(inputs);
+    let mut variables: BTreeMap<String, String> = learned(inputs).collect();
+    variables.extend(resolve_environment(&environment, &below));
+    variables.into_iter().collect()
+}
+
+/// The variables of the base and of CANN upon it, which the recipe's may name; and the recipe's.
+fn environment(inputs: &Inputs<'_>) -> (BTreeMap<String, String>, Environment) {
+    let below = inputs.base.config.env().into_iter().chain(learned(inputs)).collect();
+    let mut environment = inputs.recipe.environment.clone();
+    environment.retain(|name, _| !inputs.recipe.of_table.contains(name) || has_table(inputs));
+    (below, environment)
+}
+
+/// What was learned of CANN, less what the recipe does not want.
+fn learned(inputs: &Inputs<'_>) -> impl Iterator<Item = (String, String)> {
+    let variables = inputs.cann.iter().flat_map(|cann| &cann.variables).flatten();
+    let wanted = variables.filter(|(name, _)| !inputs.recipe.left_out.contains(*name));
+    wanted.map(|(name, value)| (name.clone(), value.clone()))
 }
 
 /// Our programs are on PATH, whatever recipe and base make of it. Without any, engines give one that has them.

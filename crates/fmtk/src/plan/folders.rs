@@ -69,7 +69,7 @@ pub(super) fn known(inputs: &Inputs<'_>, removed: &[String]) -> ParentDirs {
     let of_recipe =
         || inputs.recipe.layout.dirs.iter().map(|(path, dir)| (path.as_str().to_owned(), named(dir))).collect();
     let mut known: ParentDirs = inputs.index.map_or_else(of_recipe, |index| index.dirs_without(removed));
-    if let Some(installed) = inputs.cann.as_ref().and_then(|cann| cann.installed.as_ref()) {
+    for installed in inputs.installed() {
         known.retain(|path, _| !is_gone(path, &installed.removed));
         known.extend(installed.dirs.iter().map(|(path, attr)| (path.clone(), *attr)));
     }

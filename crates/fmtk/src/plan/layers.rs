@@ -113,7 +113,7 @@ pub(super) fn installed(
 /// Says which of the names in `allow.overwrite` no wheel has: a slip of the finger, or one that this build leaves out.
 fn unknown_winners(inputs: &Inputs<'_>, winners: &[String], problems: &mut Problems, warnings: &mut Vec<String>) {
     // CANN's own wheels are not known before.
-    if inputs.cann.as_ref().is_some_and(|cann| cann.installed.is_none()) {
+    if inputs.cann.iter().flat_map(|cann| &cann.steps).any(|step| step.installed.is_none()) {
         return;
     }
     let keys: Vec<String> = inputs.wheels.iter().map(|wheel| wheel.facts.key()).collect();

@@ -29,6 +29,7 @@ use serde::Serialize;
 use wheel_layer::InstalledWheel;
 
 use crate::{
+    cann::Installed,
     options::Call,
     recipe::Recipe,
     resolve::{
@@ -43,7 +44,7 @@ use crate::{
     },
 };
 
-pub use cann::{CannInput, PlannedCann, max_layer as max_layer_of_cann};
+pub use cann::{CannInput, CannStep, PlannedCann, max_layer as max_layer_of_cann, sourced as sourced_of_cann};
 pub use folders::{PlannedFolder, above};
 pub use scripts::{PlannedEdit, PlannedScript, PlannedScripts};
 
@@ -79,6 +80,13 @@ pub struct Inputs<'a> {
     /// The folder in which it looks for the vendor's scripts.
     pub scripts_folder: PathBuf,
     pub oci: bool,
+}
+
+impl Inputs<'_> {
+    /// What CANN's installers are known to have written, bottom to top.
+    fn installed(&self) -> impl Iterator<Item = &Installed> {
+        self.cann.iter().flat_map(|cann| &cann.steps).filter_map(|step| step.installed.as_ref())
+    }
 }
 
 /// What will be built.
@@ -140,7 +148,7 @@ pub enum PlannedLayer {
         files: Vec<PlannedScript>,
         home: Option<PlannedFolder>,
     },
-    /// CANN as its installer leaves it; it becomes several where it is larger than `max_layer`.
+    /// What one of CANN's installers leaves; it becomes several where it is larger than `max_layer`.
     Cann(Box<PlannedCann>),
     /// Folders that CANN's installer left closed, as jobs need them.
     Opened {
@@ -194,7 +202,7 @@ impl PlannedLayer {
         match self {
             Self::Whiteouts { distributions, .. } => format!("without the base's {}", distributions.join(", ")),
             Self::Account { user, .. } => format!("the user {user}"),
-            Self::Cann(cann) => format!("CANN {}", cann.version),
+            Self::Cann(cann) => cann.content(),
             Self::Opened { .. } => "folders of CANN, opened".to_owned(),
             Self::Wheel(wheel) => wheel.content(),
             Self::SharedByWheels { wheels, .. } => {
@@ -269,7 +277,8 @@ impl Plan {
         let opened = access::opened(inputs, &mut known, &mut warnings);
         let account = account::account(inputs, &mut known, &mut problems, &mut notes);
         let installed = layers::installed(inputs, removed, &mut problems, &mut warnings);
-        let (cann, cann_layers) = cann::cann(inputs, &mut warnings).unzip();
+        cann::check(inputs, &mut problems, &mut warnings);
+        let (cann, cann_layers) = cann::cann(inputs, &mut warnings);
         let files = layers::own_files(inputs);
         let of_wheel = |folder: &str| installed.iter().any(|(_, wheel)| wheel.folders.contains(folder));
         let (scripts, patched) = scripts::scripts(inputs, &mut problems, &mut warnings);
@@ -281,7 +290,7 @@ impl Plan {
         let wheels: Vec<&InstalledWheel> = installed.iter().map(|(_, wheel)| wheel).collect();
         checks::files(inputs, &wheels, &above, &known, &mut problems);
         let taken = base.layers.len()
-            + cann_layers.unwrap_or(0)
+            + cann_layers
             + [&whiteouts, &account, &opened].into_iter().flatten().count()
             + above.len();
         if taken > MAX_LAYERS {

@@ -2,11 +2,8 @@
 
 use oci_image::{BaseIndex, Interpreter};
 
-use super::Inputs;
-use crate::{
-    recipe::{Python, resolve_environment},
-    terminal::report::Problems,
-};
+use super::{Inputs, config};
+use crate::{recipe::Python, terminal::report::Problems};
 
 /// Refuses a folder for wheels into which no Python of the base looks, and warns of one of which that can't be told.
 pub(super) fn site(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
@@ -95,9 +92,7 @@ fn prefix(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
 
 /// Whether this variable of the image's environment names the folder.
 pub(super) fn is_on(inputs: &Inputs<'_>, index: &BaseIndex, variable: &str, folder: &str) -> bool {
-    let of_base = inputs.base.config.env().into_iter().collect();
-    let resolved = resolve_environment(&inputs.recipe.environment, &of_base);
-    let own = resolved.iter().find(|(name, _)| name == variable).map(|(_, value)| value);
-    let Some(value) = own.or_else(|| of_base.get(variable)) else { return false };
+    let all = inputs.base.config.env().into_iter().chain(config::variables(inputs));
+    let Some((_, value)) = all.filter(|(name, _)| name == variable).reduce(|_, later| later) else { return false };
     value.split(':').any(|path| !path.is_empty() && index.real_path(path) == index.real_path(folder))
 }

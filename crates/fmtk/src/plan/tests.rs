@@ -1,6 +1,7 @@
 //! Plans of small wheels upon a small base.
 
 mod account;
+mod cann;
 mod front;
 mod own_files;
 mod pieces;
@@ -14,7 +15,7 @@ use oci_image::{Attr, Base, BaseIndex, Digest, Layer, MTIME, Store};
 use wheel_fake::FakeWheel;
 use wheel_layer::WheelFacts;
 
-use super::{CannInput, Inputs, Plan, PlannedLayer};
+use super::{CannInput, CannStep, Inputs, Plan, PlannedLayer};
 use crate::{
     cann::Installed,
     options::Call,
@@ -53,6 +54,8 @@ struct World {
     scripts: Option<Vec<Script>>,
     files: Vec<PlannedFile>,
     cann: Option<CannInput>,
+    /// The variables of the base's config.
+    variables: Vec<&'static str>,
     allow_missing: bool,
 }
 
@@ -71,6 +74,7 @@ impl World {
             scripts: None,
             files: Vec::new(),
             cann: None,
+            variables: Vec::new(),
             allow_missing: false,
         };
         world.dir("home/ma-user", 0o750, 1000).file("etc/passwd", PASSWD);
@@ -126,7 +130,11 @@ impl World {
             "large" => self.large(),
             "installer" => {
                 let installer = package(CANN, path, b"run");
-                self.cann = Some(CannInput { installer, engine: Some("podman"), installed: None });
+                self.cann = Some(CannInput {
+                    steps: vec![CannStep { package: installer, installed: None }],
+                    engine: Some("podman"),
+                    variables: None,
+                });
             }
             "machine" => self.architecture.clone_from(path),
             "layers" => self.base_layers = path.parse().unwrap(),
@@ -195,7 +203,7 @@ impl World {
         let store = Store::open(&self.folder.path().join("store")).unwrap();
         let mut tar = self.tar.get_ref().clone();
         tar.extend([0; 1024]);
-        let mut base = base(&store, &tar, &self.architecture);
+        let mut base = base(&store, &tar, &self.architecture, &self.variables);
         let asked: Vec<String> = accounts::FILES.into_iter().chain([launch_front::PATH]).map(str::to_owned).collect();
         let index = BaseIndex::build(&store, &base, &store, &asked).unwrap();
         let found = if self.look { draft.find(&index, self.path.as_deref()) } else { Found::default() };
@@ -292,10 +300,10 @@ fn without_digest(line: &str) -> String {
     words.join(" ")
 }
 
-fn base(store: &Store, tar: &[u8], architecture: &str) -> Base {
+fn base(store: &Store, tar: &[u8], architecture: &str, variables: &[&str]) -> Base {
     let diff_id = Digest::of(tar);
     let config = serde_json::json!({
-        "os": "linux", "architecture": architecture, "config": {},
+        "os": "linux", "architecture": architecture, "config": { "Env": variables },
         "rootfs": { "type": "layers", "diff_ids": [diff_id] },
     });
     let config = serde_json::to_vec(&config).unwrap();
@@ -389,7 +397,8 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
         world.wheel(&FakeWheel::new("alpha"));
         let file = "Ascend-cann-toolkit_none_linux-aarch64.run";
         let installer = Package { size: 1 << 30, ..package(CANN, file, b"run") };
-        world.cann = Some(CannInput { installer, engine, installed });
+        let steps = vec![CannStep { package: installer, installed }];
+        world.cann = Some(CannInput { steps, engine, variables: None });
         world
     };
     let layer = |size| Layer { digest: Digest::of("layer"), size, diff_id: Digest::of("tar"), tar_size: size };

@@ -25,7 +25,7 @@ fn in_pieces(pieces: usize) -> String {
 
 /// CANN, and what becomes of what its installer writes.
 fn cann_lines(content: &str, cann: &PlannedCann) -> String {
-    let PlannedCann { path, sha256, user, drop, engine, layers, outside, removed, dropped, .. } = cann;
+    let PlannedCann { path, sha256, user, drop, engine, learns, layers, outside, removed, dropped, .. } = cann;
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let size = match engine {
         _ if !layers.is_empty() => bytes(layers.iter().map(|layer| layer.size).sum()),
@@ -37,6 +37,7 @@ fn cann_lines(content: &str, cann: &PlannedCann) -> String {
         more.push(format!("+ in {}", count(layers.len(), "layer")));
     }
     more.extend(user.then(|| "+ user HwHiAiUser".to_owned()));
+    more.extend(learns.then(|| "+ the variables that its set_env.sh sets".to_owned()));
     more.extend(outside.iter().map(|path| format!("+ {path}")));
     more.extend(removed.iter().map(|path| format!("- {path}")));
     let more: String = more.iter().map(|line| format!("      {line}\n")).collect();

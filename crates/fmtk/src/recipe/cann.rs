@@ -1,5 +1,7 @@
 //! `[cann]`: how CANN's installer is run, and what is kept of what it writes.
 
+use std::collections::BTreeSet;
+
 use glob::{MatchOptions, Pattern};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
@@ -15,6 +17,43 @@ pub struct Cann {
     pub wheels: Globs,
     /// What is not kept: paths, with all that is below them, where a pattern begins with `/`, else names.
     pub drop: Globs,
+    /// The C++ ABI that torch was built with, by which nnal's `set_env.sh` chooses its libraries: 0 or 1. Default: 1.
+    #[serde(deserialize_with = "of_abi", skip_serializing_if = "is_usual")]
+    pub cxx_abi: u8,
+    /// Variables of `set_env.sh` that the image keeps besides those that are known to be CANN's. Default: none.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub keep_env: BTreeSet<String>,
+}
+
+impl Cann {
+    /// The same without what changes the environment alone: no installer is run again for that.
+    pub fn of_installers(&self) -> Self {
+        Self { cxx_abi: USUAL, keep_env: BTreeSet::new(), ..self.clone() }
+    }
+}
+
+/// The C++ ABI of torch's wheels for aarch64.
+const USUAL: u8 = 1;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_usual(abi: &u8) -> bool {
+    *abi == USUAL
+}
+
+/// A number, or the text that an argument of the command gives.
+fn of_abi<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "must be 0 or 1")]
+    enum Abi {
+        Number(u8),
+        Text(String),
+    }
+    match Abi::deserialize(deserializer)? {
+        Abi::Number(number @ 0..=1) => Ok(number),
+        Abi::Text(text) if text == "0" => Ok(0),
+        Abi::Text(text) if text == "1" => Ok(1),
+        _ => Err(D::Error::custom("must be 0 or 1")),
+    }
 }
 
 /// Patterns of paths or names.

@@ -1,6 +1,10 @@
 //! `[environment]`: variables of the image. Jobs start without a shell's rc files, so they hold what those would set.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use serde::Deserialize;
 use serde_spanned::Spanned;
@@ -14,12 +18,20 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value(String);
 
-/// Names and values. Default: CANN's, as its `set_env.sh` has them, where there is a CANN for them to point at, and
-/// `PYTHONUNBUFFERED=1`, which the platform wants.
+/// Names and values. Default: those of CANN 5, where the recipe names one, and `PYTHONUNBUFFERED=1`, which the platform
+/// wants. Of other versions they are learned where CANN is installed.
 pub type Environment = BTreeMap<String, Value>;
 
-/// CANN's variables.
+/// The variables of CANN 5.
 const OF_CANN: &str = include_str!("cann-environment.toml");
+
+/// What leads to CANN, from version 6 on.
+pub const CANN_HOMES: [&str; 2] = ["ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"];
+
+/// Whether this version of CANN has the variables of the table; those of others are learned.
+pub fn is_of_table(cann: &str) -> bool {
+    cann.starts_with("5.")
+}
 
 /// What engines give a container whose image sets no `PATH`; an image that sets one must have these folders itself.
 pub const ENGINE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -37,14 +49,17 @@ impl TryFrom<OrFalse> for Entry {
     }
 }
 
+/// The variables; the names of those that are the table's; the names of those that are not wanted.
 pub(super) fn finish(
     written: BTreeMap<Spanned<String>, Entry>,
-    has_cann: bool,
+    cann: Option<&str>,
     document: &mut Document,
-) -> Environment {
+) -> (Environment, BTreeSet<String>, BTreeSet<String>) {
     // The file is this crate's own, as the tests show.
     let of_cann = || toml_edit::de::from_str(OF_CANN).unwrap_or_default();
-    let mut environment: Environment = if has_cann { of_cann() } else { Environment::new() };
+    let mut environment: Environment = if cann.is_some_and(is_of_table) { of_cann() } else { Environment::new() };
+    let mut of_table: BTreeSet<String> = environment.keys().cloned().collect();
+    let mut left_out = BTreeSet::new();
     for (name, Entry(value)) in written {
         let (span, name) = (name.span(), name.into_inner());
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -53,12 +68,14 @@ pub(super) fn finish(
         } else if name == RANKS && value.is_some() {
             document.fault(span, "the image has it from `launch.ranks`; set that");
         }
+        of_table.remove(&name);
         match value {
             Some(value) => drop(environment.insert(name, value)),
-            None => drop(environment.remove(&name)),
+            None if environment.remove(&name).is_some() => {}
+            None => drop(left_out.insert(name)),
         }
     }
-    environment
+    (environment, of_table, left_out)
 }
 
 /// The variables with the base's values filled in; sorted by name.

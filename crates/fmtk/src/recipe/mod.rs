@@ -24,7 +24,7 @@ mod versions;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read},
     path::Path,
@@ -41,11 +41,13 @@ pub use self::{
     cann::{Cann, Matcher},
     compatibility::{Compatibility, Row},
     distribution::{Distribution, Requirement},
-    environment::{Environment, doubts as environment_doubts, resolve as resolve_environment},
+    environment::{
+        CANN_HOMES, ENGINE_PATH, Environment, doubts as environment_doubts, is_of_table, resolve as resolve_environment,
+    },
     files::OwnFile,
     found::{AARCH64, Found, is_os, os_of},
     layout::{Dir, Layout},
-    packages::{CANN, PYPI, PackageSpec, Pypi},
+    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
     settings::{Allow, Launch, Limits, RANKS, Ranks, Registry, Scripts},
     user::{Account, Create, Name, User},
@@ -93,6 +95,12 @@ pub struct Recipe {
     pub launch: Launch,
     /// Environment variables.
     pub environment: Environment,
+    /// Which of them are only there because the recipe names CANN 5.
+    #[serde(skip)]
+    pub of_table: BTreeSet<String>,
+    /// Variables that are not wanted, of those that are learned where CANN is installed.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<String>,
     /// Owners, modes, sizes.
     pub layout: Layout,
     /// How large the image may be.
@@ -255,6 +263,7 @@ impl Written {
         {
             document.problem(error, Some("shorten a part in `[versions]`, or `tag`".to_owned()));
         }
+        let (environment, of_table, left_out) = environment::finish(self.environment, versions.cann(), document);
         Recipe {
             stack: document.stack(),
             user: self.user,
@@ -268,7 +277,9 @@ impl Written {
             pypi: self.pypi.0.finish(&versions, document),
             cann: self.cann.0,
             launch: self.launch.0,
-            environment: environment::finish(self.environment, versions.cann().is_some(), document),
+            environment,
+            of_table,
+            left_out,
             layout: self.layout.0.finish(),
             limits: self.limits.0,
             allow: self.allow.0,

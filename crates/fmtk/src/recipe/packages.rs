@@ -18,7 +18,7 @@ use super::{
 pub struct PackageSpec {
     /// Pattern of the file name, with the versions filled in.
     pub glob: String,
-    /// Whether an image without it is refused. Default: yes, but for CANN where the tag says that there is none.
+    /// Whether an image without it is refused. Default: yes, but for CANN's where the tag says that there is none.
     pub required: bool,
 }
 
@@ -29,8 +29,17 @@ pub(super) struct WrittenPackage {
     required: Option<bool>,
 }
 
-/// The kind whose file is CANN's installer; all others are wheels.
+/// CANN's toolkit.
 pub const CANN: &str = "cann";
+
+/// CANN's operators, for one chip. Where the recipe has no such kind, they are known by their file names, and so is nnal.
+pub const OPS: &str = "ops";
+
+/// CANN's library of operators for transformers.
+pub const NNAL: &str = "nnal";
+
+/// The kinds whose files are installers, in the order in which they are run; all others are wheels.
+pub const INSTALLERS: [&str; 3] = [CANN, OPS, NNAL];
 
 /// The kind of the wheels that `fetch` gets.
 pub const PYPI: &str = "pypi";
@@ -47,8 +56,9 @@ pub(super) fn finish(
             let message = format!("`{kind}` can't be a kind: lowercase letters, digits and `-`, not `{PYPI}`");
             document.fault(span, message);
         }
-        let required = required.unwrap_or(kind != CANN || versions.cann().is_some());
-        match pattern(glob.get_ref(), versions, if kind == CANN { ".run" } else { ".whl" }) {
+        let is_installer = INSTALLERS.contains(&kind.as_str());
+        let required = required.unwrap_or(!is_installer || versions.cann().is_some());
+        match pattern(glob.get_ref(), versions, if is_installer { ".run" } else { ".whl" }) {
             Ok(glob) => drop(packages.insert(kind, PackageSpec { glob, required })),
             Err(message) => document.fault(glob.span(), message),
         }

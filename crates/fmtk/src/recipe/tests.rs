@@ -132,6 +132,28 @@ fn without_cann_there_are_none_of_its_variables() {
 
 /// Whoever built without CANN upon an image of his own was asked for its installer all the same.
 #[test]
+fn only_cann_5_has_its_variables_in_a_table() {
+    let recipe = parse("", &["versions.cann=8.5.0", "environment.ATB_X=false"], None).unwrap();
+    check(recipe.environment.keys(), &["PYTHONUNBUFFERED"]);
+    check(&recipe.left_out, &["ATB_X"]);
+    let recipe = parse("", &["environment.PATH=/x", "environment.TOOLCHAIN_HOME=false"], None).unwrap();
+    check(&recipe.of_table, &["ASCEND_AICPU_PATH", "ASCEND_OPP_PATH", "LD_LIBRARY_PATH", "PYTHONPATH"]);
+    assert!(recipe.left_out.is_empty());
+}
+
+#[test]
+fn the_abi_of_nnal_is_one_of_two() {
+    let abi =
+        |set: &str| parse("", &[set], None).map(|recipe| recipe.cann.cxx_abi).map_err(|error| report::render(&error));
+    assert_eq!(abi("cann.cxx_abi=0"), Ok(0));
+    assert_eq!(abi("cann={cxx_abi=0}"), Ok(0));
+    for wrong in ["2", "false", "[]"] {
+        let said = abi(&format!("cann.cxx_abi={wrong}")).unwrap_err();
+        assert!(said.contains("must be 0 or 1"), "{said}");
+    }
+}
+
+#[test]
 fn without_cann_its_package_is_not_asked_for_unless_it_is_said_to_be() {
     let required = |set: &[&str]| parse("", set, None).unwrap().packages["cann"].required;
     assert!(required(&[]));

@@ -28,12 +28,12 @@ pub struct Containers {
 
 impl Containers {
     /// Removes containers that an earlier run of this `command` left, and finds out how the engine runs arm64. When this
-    /// is dropped, the containers have `grace` seconds to end; then they go, and the image `base` with them. The lock of
+    /// is dropped, the containers have `grace` seconds to end; then they go, and the images of these names with them. The lock of
     /// the command is to be held.
     pub fn new(
         command: &str,
         count: usize,
-        base: Option<&str>,
+        images: &[String],
         grace: u64,
         program: &'static str,
         store: &Store,
@@ -48,7 +48,7 @@ impl Containers {
             (0..count).map(|number| format!("fmtk-{command}-{here}-{}-{number}", process::id())).collect();
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         let probe_name = format!("localhost/fmtk-probe:{here}");
-        let images: Vec<&str> = base.into_iter().chain([probe_name.as_str()]).collect();
+        let images: Vec<&str> = images.iter().map(String::as_str).chain([probe_name.as_str()]).collect();
         let guard = Guard::new(program, grace, &all, &images)?;
         let way = probe(store, program, &probe_name, &tool.sha256, progress)
             .map_err(|error| tools::damaged(error, store, std::slice::from_ref(tool)))?;

@@ -162,7 +162,7 @@ fn outcome(
     // Asked first: what is wrong with the image is said before anything is built or loaded.
     let plain = EngineCommand::plain(program);
     let known = image.known(&plain, store)?;
-    let containers = Containers::new("try", job.nodes.len(), None, args.grace.as_secs(), program, store, progress)?;
+    let containers = Containers::new("try", job.nodes.len(), &[], args.grace.as_secs(), program, store, progress)?;
     let recipe = place::recipe(args.recipe.as_deref())?;
     let id = match known {
         Some(id) => id,

@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use image_name::{ImageRef, Reference};
-use oci_image::{Base, BaseError, BlobSource, ConfigEdits, Descriptor, Format, Image, Platform, Store};
+use oci_image::{
+    Base, BaseError, BlobSource, ConfigEdits, Descriptor, Format, Image, Layer, NewLayer, Platform, Store,
+};
 use registry::{ManifestRef, RegistrySource};
 
 use crate::{
@@ -113,11 +115,13 @@ fn is_elsewhere(kind: io::ErrorKind) -> bool {
     matches!(kind, NotFound | NotADirectory | IsADirectory | InvalidInput)
 }
 
-/// The base by itself, as an image that every engine loads.
-pub fn as_image(store: &Store, opened: &OpenImage) -> anyhow::Result<Image> {
+/// The base with nothing but these layers upon it, as an image that every engine loads.
+pub fn as_image(store: &Store, opened: &OpenImage, layers: &[Layer]) -> anyhow::Result<Image> {
     let base = oci_image::recompress(store, &opened.base, opened).context("failed to read the base's layers")?;
     let edits = ConfigEdits { created: "1980-01-02T00:00:00Z".to_owned(), ..ConfigEdits::default() };
-    Ok(oci_image::assemble(&base, &[], &edits, Format::DockerV2)?)
+    let new: Vec<NewLayer> =
+        layers.iter().map(|layer| NewLayer { layer: layer.clone(), holds: String::new() }).collect();
+    Ok(oci_image::assemble(&base, &new, &edits, Format::DockerV2)?)
 }
 
 /// The same place, named so that it means the same from any folder.

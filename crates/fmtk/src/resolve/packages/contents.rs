@@ -1,15 +1,17 @@
-//! What is inside the packages: every wheel read, CANN's installer checked whole.
+//! What is inside the packages: every wheel read, CANN's installers checked whole.
 
 use std::sync::Arc;
 
-use makeself::Makeself;
 use oci_image::{Store, StoreError};
 use wheel_layer::{WheelError, WheelFacts};
 
-use super::{Package, installer};
+use super::{
+    Package,
+    installer::{Installer, installer},
+};
 use crate::{
     options::Call,
-    recipe::PYPI,
+    recipe::{INSTALLERS, PYPI},
     terminal::report::{self, Problems},
 };
 
@@ -22,14 +24,14 @@ pub struct Wheel {
     pub facts: Arc<WheelFacts>,
 }
 
-/// The wheels, and CANN's installer.
-pub type Contents = (Vec<Wheel>, Option<(Package, Makeself)>);
+/// The wheels, and CANN's installers in the order in which they are run.
+pub type Contents = (Vec<Wheel>, Vec<Installer>);
 
 /// Reads each package, or takes from the store what was found when that was done. All that are damaged are named
 /// together.
 pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Result<Contents> {
     let mut problems = Problems::default();
-    let (mut wheels, mut read_installer) = (Vec::new(), None);
+    let (mut wheels, mut installers) = (Vec::new(), Vec::new());
     // Machine code is unpacked to learn what it needs: of MindSpore and torch that takes half a second each.
     let wheel = |package: &Package| {
         (!package.is_installer()).then(|| WheelFacts::cached(store, &package.path, &package.sha256))
@@ -38,7 +40,7 @@ pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Resu
     for (package, read) in found.into_iter().zip(read) {
         let Some(facts) = read else {
             match installer(store, &package.path, &package.sha256) {
-                Ok(read) => read_installer = Some((package, read)),
+                Ok(read) => installers.push(Installer { package, interpreter: read.interpreter }),
                 // Downloading again will not help.
                 Err(error) if error.is::<StoreError>() => return Err(error),
                 Err(error) => problems.push(
@@ -55,7 +57,8 @@ pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Resu
         }
     }
     problems.into_result()?;
-    Ok((wheels, read_installer))
+    installers.sort_by_key(|one| INSTALLERS.iter().position(|kind| *kind == one.package.kind));
+    Ok((wheels, installers))
 }
 
 fn again(package: &Package, call: &Call) -> String {

@@ -8,7 +8,7 @@ mod source;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
     ffi::OsStr,
     fs, io,
@@ -23,15 +23,15 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     contents::{Contents, Wheel, contents},
-    installer::installer,
+    installer::{Installer, installer},
 };
 use crate::{
     options::Call,
-    recipe::{CANN, PYPI, Recipe, Requirement, is_version, public, title},
+    recipe::{CANN, INSTALLERS, NNAL, OPS, PYPI, Recipe, Requirement, is_version, public, title},
     resolve::{
         fetch::{self, State},
         place,
-        wheels::{InstallerName, digest, wheel_name},
+        wheels::{InstallerName, chip, digest, wheel_name},
     },
     terminal::report::{Problems, WithHint},
 };
@@ -54,9 +54,9 @@ pub struct Package {
 }
 
 impl Package {
-    /// Whether it is CANN's installer, which is run, and not a wheel, which is unpacked.
+    /// Whether it is an installer of CANN, which is run, and not a wheel, which is unpacked.
     pub fn is_installer(&self) -> bool {
-        self.kind == CANN
+        INSTALLERS.contains(&self.kind.as_str())
     }
 }
 
@@ -141,23 +141,37 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
         let none = PackageSet { packages: Vec::new(), unused: Vec::new(), left_out: 0 };
         return Ok((Vec::new(), none, sample_offered(problems.into_result(), call)));
     }
-    for (kind, spec) in recipe.packages.iter().filter(|(kind, _)| *kind != CANN || recipe.versions.cann().is_some()) {
+    let is_wanted = |kind: &str| recipe.versions.cann().is_some() || !INSTALLERS.contains(&kind);
+    let by_name = [OPS, NNAL].into_iter().filter(|kind| !recipe.packages.contains_key(*kind)).map(|kind| (kind, None));
+    let of_recipe = recipe.packages.iter().map(|(kind, spec)| (kind.as_str(), Some(spec)));
+    for (kind, spec) in of_recipe.chain(by_name).filter(|(kind, _)| is_wanted(kind)) {
         // The recipe has parsed the glob already.
-        let Ok(pattern) = Pattern::new(&spec.glob) else { continue };
-        let named = listed.iter().filter(|(name, _)| pattern.matches(name));
+        let pattern = spec.and_then(|spec| Pattern::new(&spec.glob).ok());
+        let is_meant = |name: &str| match &pattern {
+            Some(pattern) => pattern.matches(name),
+            None => name.parse::<InstallerName>().is_ok_and(|name| name.kind == Some(kind)),
+        };
+        let named = listed.iter().filter(|(name, _)| is_meant(name));
         let (files, others): (Vec<_>, Vec<_>) = named.partition(|(_, is_file)| *is_file);
         let files: Vec<&str> = files.into_iter().map(|(name, _)| name.as_str()).collect();
         matched.extend(&files);
         others.iter().for_each(|(name, _)| unusable(&folder.join(name), &mut problems));
         match files[..] {
-            [] if !spec.required || !others.is_empty() => {}
             [] => {
-                lacking_vendor = true;
-                let message =
-                    format!("no `{kind}` package: nothing in `{}` is named `{}`", folder.display(), spec.glob);
-                problems.push(message, Some(source::of(kind, folder)));
+                if let Some(spec) = spec.filter(|spec| spec.required && others.is_empty()) {
+                    lacking_vendor = true;
+                    let message =
+                        format!("no `{kind}` package: nothing in `{}` is named `{}`", folder.display(), spec.glob);
+                    problems.push(message, Some(source::of(kind, folder)));
+                }
             }
-            [file] => chosen.push((kind.clone(), folder.join(file))),
+            [file] => chosen.push((kind.to_owned(), folder.join(file))),
+            _ if kind == OPS && several_chips(&files) => {
+                let message = format!("operators for several chips: {}; a CANN can have those of one", quoted(&files));
+                let one = recipe.versions.get("chip").map_or("one chip".to_owned(), chip);
+                let hint = format!("leave those for `{one}` in `{}`", folder.display());
+                problems.push(message, Some(hint));
+            }
             _ => {
                 let message = format!("{} packages for `{kind}`: {}", files.len(), quoted(&files));
                 let hint = format!("keep only one of them in `{}`, or narrow `packages.{kind}.glob`", folder.display());
@@ -177,6 +191,12 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
     let looks_meant = |name: &&String| name.ends_with(".whl") || name.ends_with(".run");
     let unused = files.filter(looks_meant).filter(|name| !matched.contains(&name.as_str())).cloned().collect();
     Ok((chosen, PackageSet { packages: Vec::new(), unused, left_out }, problems))
+}
+
+/// Whether these packages of operators are for more than one chip, by their names.
+fn several_chips(files: &[&str]) -> bool {
+    let chips = files.iter().map(|file| file.parse::<InstallerName>().ok().and_then(|name| name.chip));
+    chips.collect::<BTreeSet<_>>().len() > 1
 }
 
 fn sample_offered(problems: anyhow::Result<()>, call: &Call) -> anyhow::Result<()> {
@@ -265,10 +285,17 @@ pub fn by_hand(recipe: &Recipe, folders: &Folders) -> anyhow::Result<bool> {
 /// that the recipe asks for, whoever put the wheel there.
 fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Problems) {
     let mut wheels: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let named = |path: &Path| file_name(path).parse::<InstallerName>().ok();
+    let toolkit = chosen.iter().find(|(kind, _)| kind == CANN).and_then(|(_, path)| named(path));
     for (kind, path) in chosen {
         let file = file_name(path);
-        if kind == CANN {
-            name_conflicts(recipe, &file).into_iter().for_each(|(problem, hint)| problems.push(problem, hint));
+        if INSTALLERS.contains(&kind.as_str()) {
+            if let Some(other) = named(path).and_then(|name| name.kind).filter(|other| other != kind) {
+                let hint = format!("narrow `packages.{kind}.glob`");
+                problems.push(format_args!("`{file}` is CANN's `{other}` package, not `{kind}`"), Some(hint));
+            }
+            let toolkit = toolkit.as_ref().filter(|_| kind != CANN);
+            name_conflicts(recipe, &file, toolkit).into_iter().for_each(|(problem, hint)| problems.push(problem, hint));
             continue;
         }
         let (distribution, found) = match wheel_name(&file) {
@@ -299,17 +326,29 @@ fn check_names(recipe: &Recipe, chosen: &[(String, PathBuf)], problems: &mut Pro
     }
 }
 
-/// What conflicts with the recipe in an installer's name, each with a hint where there is one.
-pub fn name_conflicts(recipe: &Recipe, file: &str) -> Vec<(String, Option<String>)> {
+/// What conflicts in an installer's name with the recipe, and with the `toolkit` that it is to be installed upon; each
+/// with a hint where there is one.
+pub fn name_conflicts(recipe: &Recipe, file: &str, toolkit: Option<&InstallerName>) -> Vec<(String, Option<String>)> {
     let [version, arch] = ["cann", "arch"].map(|key| recipe.versions.get(key).unwrap_or("none"));
     let name: InstallerName = match file.parse() {
         Ok(name) => name,
         Err(message) => return vec![(message, None)],
     };
     let mut found = Vec::new();
-    if name.version != version {
+    if let Some(toolkit) = toolkit {
+        let wanted = &toolkit.version;
+        if name.version != *wanted {
+            let message = format!("`{file}` is of CANN `{}`, and the toolkit is `{wanted}`", name.version);
+            found.push((message, Some(format!("use packages of one version: this one as `{wanted}`"))));
+        }
+    } else if name.version != version {
         let message = format!("`{file}` is CANN `{}`, but the image's tag would say `{version}`", name.version);
         found.push((message, Some(format!("give `--set versions.cann={}`, or another installer", name.version))));
+    }
+    let of_recipe = recipe.versions.get("chip");
+    if let Some((of_file, of_recipe)) = name.chip.zip(of_recipe).filter(|(of_file, wanted)| *of_file != chip(wanted)) {
+        let message = format!("`{file}` has operators for `{of_file}`, and `versions.chip` is `{of_recipe}`");
+        found.push((message, Some(format!("give `--set versions.chip={of_file}`, or another package"))));
     }
     if name.arch != arch {
         let hint = format!("use the installer whose name ends with `linux-{arch}.run`");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::recipe::CANN;
+use crate::recipe::{CANN, NNAL, OPS};
 
 /// How to get the package of this kind.
 pub fn of(kind: &str, folder: &Path) -> String {
@@ -11,6 +11,11 @@ pub fn of(kind: &str, folder: &Path) -> String {
         CANN => format!(
             "copy the toolkit for aarch64 from https://www.hiascend.com/software/cann/community-history to `{folder}`; \
              or use a base that has CANN, and give `--set packages.cann.required=false`"
+        ),
+        OPS | NNAL => format!(
+            "copy the package of the toolkit's version, for aarch64 and of `ops` for the chip, to `{folder}`; \
+             https://www.hiascend.com/software/cann/community-history has them; or give \
+             `--set packages.{kind}.required=false`"
         ),
         "moxing" => format!(
             "copy the MoXing wheel that ModelArts gave you to `{folder}` (PyPI's `moxing` is not it); or, to do \

@@ -9,6 +9,8 @@ const CANN_FILE: &str = "Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run";
 const MOXING: &str = "moxing_framework-2.0.0.rc2.4b57a67b-py2.py3-none-any.whl";
 const KIT: &str = "Ascend_mindxsdk_mxTuningKit-1.0.0-py3-none-any.whl";
 const MINDSPORE: &str = "pypi/mindspore_ascend-1.8.1-cp39-none-any.whl";
+const OPS_910: &str = "Ascend-cann-kernels-910_5.1.RC2_linux-aarch64.run";
+const NNAL_5: &str = "Ascend-cann-nnal_5.1.RC2_linux-aarch64.run";
 const ALL: [&str; 4] = [CANN_FILE, MOXING, KIT, MINDSPORE];
 
 struct Folder {
@@ -109,6 +111,16 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
         fs::create_dir(place.pkg().join("pypi/six-1.0-py3-none-any.whl")).unwrap();
         place
     };
+    let cann_apart = || {
+        Folder::with(&[
+            "Ascend-cann-toolkit_8.3.RC1_linux-aarch64.run",
+            "Ascend-cann-kernels-910b_8.2.RC1_linux-aarch64.run",
+            "Ascend-cann-nnal_8.3.RC1_linux-x86_64.run",
+            MOXING,
+            KIT,
+            MINDSPORE,
+        ])
+    };
     let mut said = String::new();
     for (title, place, set) in [
         ("the manual's", with(&["README.md", "notes.txt", "._hidden.whl", "stray-1.whl"]), &[][..]),
@@ -154,6 +166,11 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
             versions(),
             &["pypi.requirements=['gone; python_version<\"3.8\"', 'alpha==2;os_name==\"nt\"']"],
         ),
+        ("CANN in several packages", with(&[OPS_910, NNAL_5]), &[]),
+        ("packages of CANN that do not belong together", cann_apart(), &["versions.cann=8.3.RC1"]),
+        ("operators for two chips", with(&[OPS_910, "Atlas-A3-cann-kernels_5.1.RC2_linux-aarch64.run"]), &[]),
+        ("a package that a glob takes for another", with(&[]), &["packages.nnal.glob=Ascend-cann-toolkit*.run"]),
+        ("operators that are missing", with(&[]), &["packages.ops.glob=Ascend-cann-kernels-910_*.run"]),
         ("links to nothing", broken(), &["packages.tuning-kit.required=false"]),
         ("links to nothing, for what is required", broken(), &[]),
     ] {

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use wheel_layer::FileName;
 
+use crate::recipe::{CANN, NNAL, OPS};
+
 /// The parts of a wheel's file name, and its distribution, normalised.
 pub fn wheel_name(file: &str) -> Result<(String, FileName), String> {
     let mut name = FileName::parse(file)
@@ -13,9 +15,13 @@ pub fn wheel_name(file: &str) -> Result<(String, FileName), String> {
     Ok((wheel_layer::normalize(&name.name), name))
 }
 
-/// The name of CANN's installer: `Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run`.
+/// The name of an installer of CANN: `Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstallerName {
+    /// The kind of package, where the first field is one of those that are known.
+    pub kind: Option<&'static str>,
+    /// The chip that operators are for, as [`chip`] has it.
+    pub chip: Option<String>,
     /// The second `_` field.
     pub version: String,
     /// What follows `linux-`.
@@ -28,13 +34,37 @@ impl FromStr for InstallerName {
     fn from_str(text: &str) -> Result<Self, String> {
         let fields: Vec<&str> = text.strip_suffix(".run").unwrap_or_default().splitn(3, '_').collect();
         match fields[..] {
-            [_, version, system] if !version.is_empty() => {
+            [name, version, system] if !version.is_empty() => {
                 let arch = system.rsplit_once('-').map(|(_, arch)| arch.to_owned());
-                arch.map(|arch| Self { version: version.to_owned(), arch })
+                // Up to CANN 8.3 operators are called kernels, from 8.5 on ops.
+                let (kind, of_chip) = match name.split('-').collect::<Vec<_>>()[..] {
+                    ["Ascend", "cann", "toolkit"] => (Some(CANN), None),
+                    ["Ascend", "cann", "nnal"] => (Some(NNAL), None),
+                    ["Ascend", "cann", "kernels", of_chip]
+                    | ["Atlas", of_chip, "cann", "kernels"]
+                    | ["Ascend", "cann", of_chip, "ops"] => (Some(OPS), Some(chip(of_chip))),
+                    _ => (None, None),
+                };
+                arch.map(|arch| Self { kind, chip: of_chip, version: version.to_owned(), arch })
             }
             _ => None,
         }
         .ok_or_else(|| format!("`{text}` is not named as CANN's installer, NAME_VERSION_linux-ARCH.run"))
+    }
+}
+
+/// A chip as packages of operators call it, in lower case: `910b`, `a3`. Tags of the manual say `d910`, those of ModelArts
+/// `snt9b`.
+pub fn chip(text: &str) -> String {
+    let text = text.to_ascii_lowercase();
+    match text.as_str() {
+        "snt9" => "910".to_owned(),
+        "snt9b" => "910b".to_owned(),
+        "snt3p" => "310p".to_owned(),
+        _ => {
+            let number = text.strip_prefix('d').filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+            number.unwrap_or(&text).to_owned()
+        }
     }
 }
 
@@ -57,6 +87,22 @@ mod tests {
         let name = |text: &str| text.parse::<InstallerName>().map(|name| format!("{} {}", name.version, name.arch));
         assert_eq!(name("Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run").as_deref(), Ok("5.1.RC2 aarch64"));
         assert_eq!(name("Ascend-cann-toolkit_5.1.RC2_linux-x86_64.run").as_deref(), Ok("5.1.RC2 x86_64"));
+        for (file, expected) in [
+            ("Ascend-cann-toolkit_8.3.RC1_linux-aarch64.run", "cann"),
+            ("Ascend-cann-kernels-910b_8.3.RC1_linux-aarch64.run", "ops 910b"),
+            ("Atlas-A3-cann-kernels_8.3.RC1_linux-aarch64.run", "ops a3"),
+            ("Ascend-cann-A3-ops_8.5.0_linux-aarch64.run", "ops a3"),
+            ("Ascend-cann-310p-ops_8.5.0_linux-aarch64.run", "ops 310p"),
+            ("Ascend-cann-nnal_8.5.0_linux-aarch64.run", "nnal"),
+            ("Ascend-cann-nnrt_8.5.0_linux-aarch64.run", ""),
+        ] {
+            let InstallerName { kind, chip, .. } = file.parse().unwrap();
+            assert_eq!([kind.unwrap_or_default(), &chip.unwrap_or_default()].join(" ").trim(), expected);
+        }
+        assert_eq!(
+            ["d910", "D910B", "snt9b", "A3", "310P", "duo"].map(chip),
+            ["910", "910b", "910b", "a3", "310p", "duo"]
+        );
         for text in ["", "cann.run", "Ascend_5.1.run", "Ascend__linux-aarch64.run", "Ascend_5.1_linux-aarch64.zip"] {
             let refused = format!("`{text}` is not named as CANN's installer, NAME_VERSION_linux-ARCH.run");
             assert_eq!(name(text), Err(refused));

@@ -5,5 +5,5 @@ mod file_name;
 
 pub use self::{
     digests::digest,
-    file_name::{InstallerName, wheel_name},
+    file_name::{InstallerName, chip, wheel_name},
 };

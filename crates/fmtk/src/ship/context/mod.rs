@@ -36,7 +36,7 @@ pub fn write(image: &BuiltImage<'_>, store: &Store, dir: &Path) -> anyhow::Resul
     let steps = steps(image, store, &mut folder)?;
     let base = Base::of(image);
     if base.in_context {
-        let as_image = base::as_image(store, image.opened)?;
+        let as_image = base::as_image(store, image.opened, &[])?;
         let source = Fallback { store, other: image.opened };
         folder.stream(BASE, |out| Ok(stream_archive(&as_image, &source, out, &base.name)?))?;
     }

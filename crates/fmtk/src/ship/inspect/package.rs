@@ -79,9 +79,11 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
     };
     let named = name.parse::<InstallerName>();
     let problems: Vec<String> =
-        packages::name_conflicts(recipe, &name).into_iter().map(|(problem, _)| problem).collect();
+        packages::name_conflicts(recipe, &name, None).into_iter().map(|(problem, _)| problem).collect();
     let mut rows = vec![("installer", format!(" {}", read.label)), ("file", name.clone()), ("sha256", sha256.hex())];
-    if let Ok(InstallerName { version, arch, .. }) = &named {
+    if let Ok(InstallerName { kind, chip, version, arch }) = &named {
+        rows.extend(kind.map(|kind| ("kind", kind.to_owned())));
+        rows.extend(chip.clone().map(|chip| ("chip", chip)));
         rows.extend([("version", version.clone()), ("arch", arch.clone())]);
     }
     let (script, payload) = (bytes(read.offset), bytes(read.payload()));
@@ -94,6 +96,8 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
     let json = json!({
         "file": name,
         "label": read.label,
+        "kind": named.as_ref().ok().map(|named| named.kind),
+        "chip": named.as_ref().ok().map(|named| &named.chip),
         "version": named.as_ref().ok().map(|named| &named.version),
         "arch": named.as_ref().ok().map(|named| &named.arch),
         "sha256": sha256,
