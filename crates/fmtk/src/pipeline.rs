@@ -19,10 +19,11 @@ use crate::{
     engine,
     options::{Call, Engine, Format, MediaTypes, RecipeArgs, RegistryArgs},
     plan::{self, CannInput, Inputs, Plan},
-    recipe::{self, Recipe},
+    recipe::{self, Bytecode, Recipe},
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
         base::{self, OpenImage},
+        bytecode,
         fetch::{self, Pins},
         front, inputs,
         lock::{self, Lock},
@@ -149,6 +150,14 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     if let Some(note) = index.as_ref().and_then(|index| opened.base.correct_labels(&index.compressions)) {
         progress.line(&format!("note: {note}"));
     }
+    let bytecode = bytecode::find(&recipe)?;
+    if bytecode.is_none() && !wheels.is_empty() && recipe.bytecode == Bytecode::Auto {
+        let (major, minor) = recipe.python.version;
+        progress.line(&format!(
+            "note: no Python {major}.{minor} on this machine, so that modules are not compiled: they import slower, and \
+             where a job can't write beside them, at each start; to say that it is meant, set `bytecode = \"off\"`"
+        ));
+    }
     let mut inputs = Inputs {
         recipe: &recipe,
         timestamp,
@@ -164,6 +173,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         call,
         fetched: fetch::was_here(&folders.pypi),
         scripts_folder: scripts_folder(&args.recipe),
+        bytecode,
         oci: args.media_types == MediaTypes::Oci,
     };
     let unfinished = match &installer {

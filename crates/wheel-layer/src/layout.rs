@@ -50,6 +50,10 @@ pub struct Layout {
     pub gid: u64,
     /// Modification time of all files and new folders, seconds since 1970 UTC.
     pub mtime: u64,
+    /// What modules are compiled by: all that their bytecode depends on besides the source, its path and its time. None:
+    /// they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytecode: Option<String>,
 }
 
 impl Layout {
@@ -69,6 +73,7 @@ impl Layout {
             uid: 0,
             gid: 0,
             mtime,
+            bytecode: None,
         }
     }
 }

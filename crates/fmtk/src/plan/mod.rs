@@ -28,6 +28,7 @@ use crate::{
     options::Call,
     recipe::Recipe,
     resolve::{
+        bytecode::HostPython,
         own_file::PlannedFile,
         packages::Wheel,
         scripts::{Origin, Script},
@@ -69,6 +70,8 @@ pub struct Inputs<'a> {
     pub fetched: bool,
     /// The folder in which it looks for the vendor's scripts.
     pub scripts_folder: PathBuf,
+    /// The Python of this host that compiles the modules of wheels.
+    pub bytecode: Option<HostPython>,
     pub oci: bool,
 }
 
@@ -94,6 +97,9 @@ pub struct Plan {
     pub parents: ParentDirs,
     /// Compressed bytes above which a layer of wheels is split.
     pub max_layer: u64,
+    /// The Python of this host that compiles the modules of wheels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytecode: Option<HostPython>,
     /// What the user should know before it is built.
     pub warnings: Vec<String>,
 }
@@ -288,6 +294,7 @@ impl Plan {
             scripts,
             parents,
             max_layer,
+            bytecode: inputs.bytecode.clone(),
             warnings,
         })
     }

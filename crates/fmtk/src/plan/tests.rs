@@ -18,6 +18,7 @@ use crate::{
     options::Call,
     recipe::{CANN, Overrides, Recipe},
     resolve::{
+        bytecode::HostPython,
         front as launch_front,
         own_file::PlannedFile,
         packages::{Package, Wheel},
@@ -50,6 +51,7 @@ struct World {
     files: Vec<PlannedFile>,
     cann: Option<CannInput>,
     allow_missing: bool,
+    bytecode: Option<HostPython>,
 }
 
 impl World {
@@ -67,6 +69,7 @@ impl World {
             files: Vec::new(),
             cann: None,
             allow_missing: false,
+            bytecode: None,
         };
         world.dir("home/ma-user", 0o750, 1000).file("etc/passwd", PASSWD);
         world.program("opt/py/bin/python3.9").dir(SITE, 0o755, 1000);
@@ -112,6 +115,9 @@ impl World {
             "kind" => self.wheels.iter_mut().for_each(|wheel| wheel.package.kind.clone_from(path)),
             "large" => self.large(),
             "machine" => self.architecture.clone_from(path),
+            "python" => {
+                self.bytecode = Some(HostPython { version: path.clone(), program: "/usr/bin/python3.9".into() });
+            }
             "layers" => self.base_layers = path.parse().unwrap(),
             "look" => self.look = path == "yes",
             "missing" => self.allow_missing = path == "allowed",
@@ -196,6 +202,7 @@ impl World {
             call: &Call::plain(),
             fetched: false,
             scripts_folder: "pkg/ascend910".into(),
+            bytecode: self.bytecode.clone(),
             oci: false,
         })
     }
@@ -206,7 +213,7 @@ impl World {
             Ok(plan) => plan,
             Err(error) => return report::render(&error),
         };
-        let ours = ["layer", "      +", "      -", "drop", "patch", "folder", "label   fmtk.allow"];
+        let ours = ["layer", "      +", "      -", "drop", "patch", "compile", "folder", "label   fmtk.allow"];
         let text = plan.to_string();
         let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
         let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));

@@ -42,7 +42,7 @@ pub use self::{
     layout::{Dir, Layout},
     packages::{CANN, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
-    settings::{Allow, Launch, RANKS, Ranks, Registry, Scripts, User},
+    settings::{Allow, Bytecode, Launch, RANKS, Ranks, Registry, Scripts, User},
     versions::{ARCH, Python, Versions},
 };
 use crate::terminal::report::WithHint;
@@ -56,6 +56,9 @@ pub struct Recipe {
     pub workdir: ImagePath,
     /// Where the five vendor scripts come from. Default: `auto`.
     pub scripts: Scripts,
+    /// Whether the modules of wheels are compiled. Default: `auto`.
+    #[serde(skip_serializing_if = "Bytecode::is_default")]
+    pub bytecode: Bytecode,
     /// Versions and platform.
     pub versions: Versions,
     /// The image below.
@@ -160,6 +163,7 @@ struct Written {
     user: User,
     workdir: ImagePath,
     scripts: Scripts,
+    bytecode: Bytecode,
     versions: Section<Versions>,
     base: Section<base::Written>,
     python: Section<versions::WrittenPython>,
@@ -197,6 +201,7 @@ impl Written {
             user: self.user,
             workdir: self.workdir,
             scripts,
+            bytecode: self.bytecode,
             base: self.base.0.finish(document),
             python: self.python.0.finish(&versions),
             registry,

@@ -1,6 +1,7 @@
 //! What an image is made from, found and identified: packages, scripts, own files, base and programs.
 
 pub(crate) mod base;
+pub mod bytecode;
 pub(crate) mod connect;
 pub(crate) mod containers;
 pub(crate) mod fetch;
