@@ -34,15 +34,6 @@ impl Compiler for NoCompiler {
     }
 }
 
-/// Where this Python looks for the bytecode of a source: `importlib.util.cache_from_source`. None where the file is not
-/// one that pip compiles.
-pub(crate) fn cache_path(source: &str, (major, minor): (u32, u32)) -> Option<String> {
-    let (folder, name) = source.rsplit_once('/')?;
-    let stem = name.strip_suffix(".py")?;
-    let stem = if stem.is_empty() { "py" } else { stem };
-    Some(format!("{folder}/__pycache__/{stem}.cpython-{major}{minor}.pyc"))
-}
-
 /// The bytecode of a wheel, outside of memory until it is written into a layer.
 pub(crate) struct Bytecode {
     spool: Option<(File, Scratch)>,
@@ -113,20 +104,5 @@ impl Bytecode {
         let mut bytes = vec![0; usize::try_from(place.end - place.start).map_err(io::Error::other)?];
         spool.read_exact_at(&mut bytes, place.start)?;
         Ok(bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// As `importlib.util.cache_from_source` says it.
-    #[test]
-    fn bytecode_lies_beside_its_source() {
-        let path = |source| cache_path(source, (3, 11));
-        assert_eq!(path("/a/b.py").as_deref(), Some("/a/__pycache__/b.cpython-311.pyc"));
-        assert_eq!(path("/a/b.c.py").as_deref(), Some("/a/__pycache__/b.c.cpython-311.pyc"));
-        assert_eq!(path("/a/.py").as_deref(), Some("/a/__pycache__/py.cpython-311.pyc"));
-        assert_eq!(["/a/b.PY", "/a/b.pyi", "/a/py"].map(path), [None, None, None]);
     }
 }

@@ -13,7 +13,6 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Layout, WheelError, WheelFacts,
     archive::Entry,
-    bytecode,
     filename::normalize,
     generated_scripts,
     record::{self, Row},
@@ -186,7 +185,7 @@ impl InstalledWheel {
             let mode = if entry.executable { EXECUTABLE } else { PLAIN };
             // RECORD has the path as it is called, as pip's does.
             let path = self.behind_links(path, &real);
-            if let Some(path) = layout.bytecode.as_ref().and_then(|_| bytecode::cache_path(&path, layout.python)) {
+            if let Some(path) = layout.bytecode_path(&path) {
                 let path = self.behind_links(&path, &real);
                 let content = FileContent::Bytecode(archived);
                 compiled.push((entry.offset, InstalledFile { path, mode: PLAIN, content, overwritten: false }));
@@ -262,7 +261,7 @@ impl InstalledWheel {
             match content {
                 FileContent::Made(bytes) => rows.push(hashed(&relative(path, library), bytes)),
                 FileContent::Bytecode(source) if is_compiled(source.number) => {
-                    let path = self.called(source).and_then(|path| bytecode::cache_path(&path, layout.python));
+                    let path = self.called(source).and_then(|path| layout.bytecode_path(&path));
                     unhashed.extend(path.map(|path| relative(&path, library)));
                 }
                 _ => {}
