@@ -17,11 +17,12 @@ use oci_image::{
     Store, TreeEntry, TreeKind,
 };
 use serde::Serialize;
-use wheel_layer::{InstalledWheel, WheelError};
+use wheel_layer::{Compiler, InstalledWheel, NoCompiler, WheelError};
 
 use crate::{
     plan::{Plan, PlannedFolder, PlannedLayer, PlannedScript, PlannedWheel, above},
     resolve::{
+        bytecode::Pool,
         own_file::PlannedFile,
         tools::{self, Tool},
     },
@@ -73,9 +74,11 @@ pub fn build(
         move || format!("{} of {total} done", done.load(Ordering::Relaxed))
     };
     let step = progress.told_by("building layers", tell);
+    let pool = plan.bytecode.as_ref().map(Pool::new);
+    let compiler = pool.as_ref().map_or(&NoCompiler as &dyn Compiler, |pool| pool);
     let made = side_by_side::until(&plan.layers, workers(), |planned| {
         let started = Instant::now();
-        let layers = layer(store, plan, planned, &tools);
+        let layers = layer(store, plan, planned, &tools, compiler);
         done.fetch_add(1, Ordering::Relaxed);
         match &layers {
             Ok(layers) => {
@@ -98,6 +101,9 @@ pub fn build(
         ControlFlow::Continue(layers)
     });
     drop(step);
+    if let Some(skipped) = pool.map(|pool| pool.skipped()).filter(|skipped| *skipped > 0) {
+        progress.line(&format!("note: {} do not compile, as with pip", progress::count(skipped, "module")));
+    }
     let (mut new, mut built, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (planned, made) in plan.layers.iter().zip(made) {
         // Empty only where another layer failed first, and that one's error comes out of this loop.
@@ -126,7 +132,13 @@ pub fn build(
     Ok(Built { image, layers: built })
 }
 
-fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> anyhow::Result<Vec<Layer>> {
+fn layer(
+    store: &Store,
+    plan: &Plan,
+    planned: &PlannedLayer,
+    tools: &[Tool],
+    compiler: &dyn Compiler,
+) -> anyhow::Result<Vec<Layer>> {
     match planned {
         PlannedLayer::Cann(cann) => {
             ensure!(!cann.layers.is_empty(), "CANN's installer `{}` was not run", cann.path.display());
@@ -136,8 +148,8 @@ fn layer(store: &Store, plan: &Plan, planned: &PlannedLayer, tools: &[Tool]) -> 
         PlannedLayer::Account { files, home, .. } => {
             tree(store, plan, planned, files.iter().map(script).chain(home.iter().map(folder)).collect())
         }
-        PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel)),
-        PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels),
+        PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel), compiler),
+        PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels, compiler),
         PlannedLayer::Whiteouts { paths, .. } => {
             let entry = |path: &String| tree_entry(path, 0, 0, 0, TreeKind::Whiteout);
             tree(store, plan, planned, paths.iter().map(entry).collect())
@@ -169,9 +181,14 @@ fn script(PlannedScript { to, mode, uid, gid, bytes, .. }: &PlannedScript) -> Tr
     tree_entry(to, *mode, *uid, *gid, TreeKind::Bytes(bytes.clone()))
 }
 
-fn wheel_layers(store: &Store, plan: &Plan, wheels: &[PlannedWheel]) -> anyhow::Result<Vec<Layer>> {
+fn wheel_layers(
+    store: &Store,
+    plan: &Plan,
+    wheels: &[PlannedWheel],
+    compiler: &dyn Compiler,
+) -> anyhow::Result<Vec<Layer>> {
     let wheels: Vec<&InstalledWheel> = wheels.iter().map(|wheel| &wheel.installed).collect();
-    wheel_layer::layers(&wheels, store, &plan.parents, plan.max_layer).map_err(damaged)
+    wheel_layer::layers(&wheels, store, &plan.parents, plan.max_layer, compiler).map_err(damaged)
 }
 
 /// A wheel that turns out to be damaged while it is read is bad input, like one that was seen to be before.
@@ -193,6 +210,7 @@ fn damaged(error: WheelError) -> anyhow::Error {
                 | LayerError::Damaged { .. },
             ..
         } => report::hinted(report::input(error.into()), AGAIN),
+        WheelError::Compile { .. } => report::hinted(error.into(), "to do without bytecode: `--set bytecode=off`"),
         error => error.into(),
     }
 }

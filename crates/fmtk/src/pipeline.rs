@@ -14,10 +14,10 @@ use crate::{
     engine,
     options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs},
     plan::{self, CannInput, CannStep, Inputs, Plan},
-    recipe::{self, Recipe},
+    recipe::{self, Bytecode, Recipe},
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
-        accounts, base,
+        accounts, base, bytecode,
         fetch::{self, Pins},
         front, inputs,
         inspection::{self, Completed, Reach},
@@ -144,6 +144,14 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     if let Some(note) = index.as_ref().and_then(|index| opened.base.correct_labels(&index.compressions)) {
         progress.line(&format!("note: {note}"));
     }
+    let bytecode = bytecode::find(&recipe)?;
+    if bytecode.is_none() && !wheels.is_empty() && recipe.bytecode == Bytecode::Auto {
+        let (major, minor) = recipe.python.version;
+        progress.line(&format!(
+            "note: no Python {major}.{minor} on this machine, so that modules are not compiled: they import slower, and \
+             where a job can't write beside them, at each start; to say that it is meant, set `bytecode = \"off\"`"
+        ));
+    }
     let mut inputs = Inputs {
         recipe: &recipe,
         timestamp,
@@ -161,6 +169,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         call,
         fetched: fetch::was_here(&folders.pypi),
         scripts_folder: scripts_folder(&args.recipe),
+        bytecode,
         oci: args.media_types == MediaTypes::Oci,
     };
     let job = cann_job(&inputs, &installers);

@@ -27,6 +27,9 @@ const FOLDERS: usize = ENTRIES;
 /// `a/a/a/…` they would be gigabytes.
 const FOLDER_PATHS: usize = 32 << 20;
 
+/// The largest entry that is read whole: a script that is changed, a module that is compiled.
+pub(crate) const WHOLE: u64 = 16 << 20;
+
 /// One file of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

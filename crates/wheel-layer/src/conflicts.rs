@@ -100,7 +100,8 @@ fn first_of(paths: &[&str]) -> String {
 /// Whether two files are the same, as far as it can be told without reading them.
 fn is_alike(of_one: &InstalledWheel, one: &InstalledFile, of_other: &InstalledWheel, other: &InstalledFile) -> bool {
     let same = match (&one.content, &other.content) {
-        (FileContent::Archived(one), FileContent::Archived(other)) => {
+        (FileContent::Archived(one), FileContent::Archived(other))
+        | (FileContent::Bytecode(one), FileContent::Bytecode(other)) => {
             let entries = (of_one.entry(one), of_other.entry(other));
             let content = |entry: &crate::Entry| (entry.size, entry.crc32);
             // Where RECORD is not believed there is no hash.

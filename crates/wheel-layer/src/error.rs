@@ -40,6 +40,16 @@ pub enum WheelError {
         /// Why.
         source: LayerError,
     },
+    /// What compiles modules does not work: a module that does not compile is none of this.
+    #[error("failed to compile `{path}` of wheel `{wheel}`")]
+    Compile {
+        /// The file.
+        wheel: PathBuf,
+        /// Where the module is installed.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -66,6 +66,8 @@ pub(crate) enum FileContent {
     Archived(Archived),
     /// The installer makes it.
     Made(Vec<u8>),
+    /// The installer compiles it from this source, where that compiles.
+    Bytecode(Archived),
     /// RECORD, at most so many bytes: it has the hashes of scripts that are still to be read.
     Record { at_most: u64 },
 }
@@ -113,7 +115,7 @@ impl InstalledWheel {
     }
 
     /// About how many compressed bytes each file of its layer has, in their order: what [`oci_image::split`] is to
-    /// know. No file is larger, so that there are no more pieces than it says.
+    /// know. There are no more pieces than it says then; only those that bytecode is in may be larger.
     pub fn sizes(&self) -> impl Iterator<Item = u64> {
         self.files.iter().filter(|file| !file.overwritten).map(|file| self.size(file))
     }
@@ -126,6 +128,8 @@ impl InstalledWheel {
     pub(crate) fn size(&self, file: &InstalledFile) -> u64 {
         match &file.content {
             FileContent::Archived(archived) => self.entry(archived).compressed,
+            // About twice as much as it is in the end, which is not known before it is compiled.
+            FileContent::Bytecode(source) => self.entry(source).size,
             FileContent::Made(bytes) => bytes.len() as u64,
             FileContent::Record { at_most } => *at_most,
         }
@@ -170,7 +174,7 @@ impl InstalledWheel {
         let hashes: HashMap<&str, &str> =
             facts.record.iter().map(|row| (row.path.as_str(), row.hash.as_str())).collect();
         let unfinished: HashSet<&str> = facts.unfinished_scripts.iter().map(String::as_str).collect();
-        let mut placed: Vec<(u64, InstalledFile)> = Vec::with_capacity(owners.len());
+        let (mut placed, mut compiled) = (Vec::with_capacity(owners.len()), Vec::new());
         for (path, number) in stages.iter().flatten().filter(|(path, number)| owners.get(path.as_str()) == Some(number))
         {
             let entry = &facts.files[*number];
@@ -181,11 +185,20 @@ impl InstalledWheel {
             let mode = if entry.executable { EXECUTABLE } else { PLAIN };
             // RECORD has the path as it is called, as pip's does.
             let path = self.behind_links(path, &real);
+            if let Some(path) = layout.bytecode_path(&path) {
+                let path = self.behind_links(&path, &real);
+                let content = FileContent::Bytecode(archived);
+                compiled.push((entry.offset, InstalledFile { path, mode: PLAIN, content, overwritten: false }));
+            }
             let content = FileContent::Archived(archived);
             placed.push((entry.offset, InstalledFile { path, mode, content, overwritten: false }));
         }
+        // What the wheel has in its place is overwritten.
+        let cached: HashSet<&str> = compiled.iter().map(|(_, file)| file.path.as_str()).collect();
+        placed.retain(|(_, file)| !cached.contains(file.path.as_str()));
         placed.sort_by_key(|(offset, _)| *offset);
-        self.files = placed.into_iter().map(|(_, file)| file).chain(generated).collect();
+        compiled.sort_by_key(|(offset, _)| *offset);
+        self.files = placed.into_iter().chain(compiled).map(|(_, file)| file).chain(generated).collect();
 
         let mut paths = HashSet::new();
         for InstalledFile { path, .. } in &self.files {
@@ -203,7 +216,7 @@ impl InstalledWheel {
             return Err(format!("`{both}` would be a file and a folder"));
         }
         let scripts = facts.unfinished_scripts.len() as u64;
-        let at_most = self.record(&HashMap::new()).len() as u64 + GROWTH * scripts;
+        let at_most = self.record(&HashMap::new(), |_| true).len() as u64 + GROWTH * scripts;
         self.files.iter_mut().rev().take(1).for_each(|record| record.content = FileContent::Record { at_most });
         Ok(())
     }
@@ -218,8 +231,15 @@ impl InstalledWheel {
         format!("{}/{name}", self.links[folder].trim_end_matches('/'))
     }
 
-    /// RECORD as the installer writes it. `changed` are rows of finished scripts by their number among the files.
-    pub(crate) fn record(&self, changed: &HashMap<usize, Row>) -> Vec<u8> {
+    /// Where the installer puts an archived file, as it is called.
+    pub(crate) fn called(&self, archived: &Archived) -> Option<String> {
+        // What is not to be placed was refused before.
+        destination(self.entry(archived), &self.facts, &self.layout).ok().flatten().map(|(_, path)| path)
+    }
+
+    /// RECORD as the installer writes it. `changed` are rows of finished scripts by their number among the files, and
+    /// `is_compiled` tells of which sources there is bytecode, by the same number.
+    pub(crate) fn record(&self, changed: &HashMap<usize, Row>, is_compiled: impl Fn(usize) -> bool) -> Vec<u8> {
         let Self { facts, layout, files, .. } = self;
         let library = library(facts, layout);
         let mut left: BTreeMap<&str, (usize, String)> = BTreeMap::new();
@@ -236,12 +256,18 @@ impl InstalledWheel {
                 Some((number, path)) => Row { path, ..changed.get(&number).unwrap_or(row).clone() },
             });
         }
+        let mut unhashed: Vec<String> = left.into_values().map(|(_, path)| path).collect();
         for InstalledFile { path, content, .. } in files {
-            if let FileContent::Made(bytes) = content {
-                rows.push(hashed(&relative(path, library), bytes));
+            match content {
+                FileContent::Made(bytes) => rows.push(hashed(&relative(path, library), bytes)),
+                FileContent::Bytecode(source) if is_compiled(source.number) => {
+                    let path = self.called(source).and_then(|path| layout.bytecode_path(&path));
+                    unhashed.extend(path.map(|path| relative(&path, library)));
+                }
+                _ => {}
             }
         }
-        rows.extend(left.into_values().map(|(_, path)| Row { path, hash: String::new(), size: String::new() }));
+        rows.extend(unhashed.into_iter().map(|path| Row { path, hash: String::new(), size: String::new() }));
         record::write(rows)
     }
 }

@@ -7,7 +7,7 @@ use oci_image::{LAYER_FORMAT, Layer, ParentDirs, Store};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::{InstalledWheel, Layout, WheelError, conflicts, write::write};
+use crate::{Compiler, InstalledWheel, Layout, WheelError, conflicts, write::write};
 
 /// Raised where a wheel's entries become others or it is refused, so that layers made before are not taken.
 const VERSION: u32 = 5;
@@ -40,6 +40,8 @@ struct Key<'a> {
 /// have no layers; of one that is damaged only behind its first piece, pieces may stay in the store as blobs that nothing
 /// knows. The checks of [`crate::WheelFacts`] and [`crate::conflicts`] are for the caller to ask first: they say more.
 ///
+/// `compiler` makes the bytecode where the layout asks for it, one source on each core; what does not compile has none.
+///
 /// It takes two threads while it works, for each of up to four layers that it makes at once. Calls for other wheels may
 /// run side by side.
 pub fn layers(
@@ -47,6 +49,7 @@ pub fn layers(
     store: &Store,
     parents: &ParentDirs,
     max_layer: u64,
+    compiler: &dyn Compiler,
 ) -> Result<Vec<Layer>, WheelError> {
     let Some(InstalledWheel { layout, .. }) = wheels.first() else { return Ok(Vec::new()) };
     let is_above = |path: &String| wheels.iter().any(|wheel| wheel.folders.contains(path));
@@ -83,7 +86,7 @@ pub fn layers(
         let conflicts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
         return Err(WheelError::Refused(format!("the wheels can't share a layer: {}", conflicts.join("; "))));
     }
-    let layers = write(wheels, store, layout, &parents, max_layer)?;
+    let layers = write(wheels, store, layout, &parents, max_layer, compiler)?;
     store.put_record("wheel-layers", &key, &layers)?;
     Ok(layers)
 }

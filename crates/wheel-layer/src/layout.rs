@@ -50,6 +50,10 @@ pub struct Layout {
     pub gid: u64,
     /// Modification time of all files and new folders, seconds since 1970 UTC.
     pub mtime: u64,
+    /// What modules are compiled by: all that their bytecode depends on besides the source, its path and its time. None:
+    /// they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytecode: Option<String>,
 }
 
 impl Layout {
@@ -69,6 +73,34 @@ impl Layout {
             uid: 0,
             gid: 0,
             mtime,
+            bytecode: None,
         }
+    }
+
+    /// Where the Python looks for the bytecode of a source: `importlib.util.cache_from_source`. None where it is not
+    /// compiled: pip compiles whatever ends in `.py`.
+    pub(crate) fn bytecode_path(&self, source: &str) -> Option<String> {
+        let (folder, name) = source.rsplit_once('/').filter(|_| self.bytecode.is_some())?;
+        let stem = name.strip_suffix(".py")?;
+        let (stem, (major, minor)) = (if stem.is_empty() { "py" } else { stem }, self.python);
+        Some(format!("{folder}/__pycache__/{stem}.cpython-{major}{minor}.pyc"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `importlib.util.cache_from_source` says it.
+    #[test]
+    fn bytecode_lies_beside_its_source() {
+        let plain = Layout::posix_prefix("/usr", (3, 11), 0);
+        assert_eq!(plain.bytecode_path("/a/b.py"), None);
+        let layout = Layout { bytecode: Some("1".to_owned()), ..plain };
+        let path = |source| layout.bytecode_path(source);
+        assert_eq!(path("/a/b.py").as_deref(), Some("/a/__pycache__/b.cpython-311.pyc"));
+        assert_eq!(path("/a/b.c.py").as_deref(), Some("/a/__pycache__/b.c.cpython-311.pyc"));
+        assert_eq!(path("/a/.py").as_deref(), Some("/a/__pycache__/py.cpython-311.pyc"));
+        assert_eq!(["/a/b.PY", "/a/b.pyi", "/a/py"].map(path), [None, None, None]);
     }
 }

@@ -1,9 +1,10 @@
 //! A wheel becomes a layer exactly as an installer would have put it.
 //!
-//! The installer is `pip install --no-deps --no-compile` of pip 26.0.1 (the last for Python 3.9) with umask 022, run by
+//! The installer is `pip install --no-deps` of pip 26.0.1 (the last for Python 3.9) with umask 022, run by
 //! the target's Python for the target's prefix: paths, bytes, modes and folders are the same. [`WheelFacts`] say what
 //! a wheel holds and whether it fits a target, an [`InstalledWheel`] is where its files go, and [`layers`] makes the
-//! layers of one or several. Nothing is run, no folder is unpacked, and the machine's own Python does not matter.
+//! layers of one or several. Nothing is run, no folder is unpacked, and the machine's own Python does not matter. Where
+//! [`Layout::bytecode`] says so, modules are compiled by what the caller gives; else it is as with `--no-compile`.
 //!
 //! # Where pip and the specifications differ, pip wins
 //!
@@ -34,6 +35,7 @@
 //! - Generated scripts do the same in other words; `direct_url.json` is not made.
 
 mod archive;
+mod bytecode;
 mod check;
 mod closure;
 mod conflicts;
@@ -55,6 +57,7 @@ mod tags;
 mod write;
 
 pub use archive::{Entry, entries};
+pub use bytecode::{Compiler, NoCompiler};
 pub use closure::{Missing, unsatisfied};
 pub use conflicts::{Conflict, conflicts, overwrite};
 pub use elf_file::{Elf, Linkage};

@@ -10,20 +10,21 @@ use oci_image::{Attr, Content, ContentHash, Layer, LayerError, LayerOptions, Lay
 use sha2::{Sha256, Sha384, Sha512, digest::DynDigest};
 
 use crate::{
-    InstalledWheel, Layout, WheelError,
-    archive::{self, RawReader},
+    Compiler, InstalledWheel, Layout, WheelError,
+    archive::{self, RawReader, WHOLE},
+    bytecode::Bytecode,
     generated_scripts,
     install::{Archived, FileContent, InstalledFile, hashed},
+    record::Row,
 };
 
-/// A script that is changed is read whole.
-const SCRIPT: u64 = 16 << 20;
 /// Pieces that are made at once, at most: each takes two threads and some 6 MiB.
 const AT_ONCE: usize = 4;
 
-/// A wheel that is ready to be written, with the contents of its RECORD.
+/// A wheel that is ready to be written, with its bytecode and the contents of its RECORD.
 struct Ready<'a> {
     wheel: &'a InstalledWheel,
+    bytecode: Bytecode,
     record: Vec<u8>,
 }
 
@@ -43,13 +44,21 @@ pub(crate) fn write(
     layout: &Layout,
     parents: &ParentDirs,
     max_layer: u64,
+    compiler: &dyn Compiler,
 ) -> Result<Vec<Layer>, WheelError> {
     let mut there: HashSet<&str> = HashSet::new();
     let (mut ready, mut items) = (Vec::new(), Vec::new());
     for (of, wheel) in wheels.iter().enumerate() {
-        ready.push(Ready { wheel, record: checked(wheel, &there, layout)? });
-        let kept = wheel.files.iter().filter(|file| !file.overwritten && there.insert(&file.path));
+        let bytecode = Bytecode::compile(wheel, store, compiler)?;
+        let record = wheel.record(&checked(wheel, &there, layout)?, |source| bytecode.has(source));
+        let is_there = |file: &InstalledFile| match &file.content {
+            FileContent::Bytecode(source) => bytecode.has(source.number),
+            _ => true,
+        };
+        let kept = wheel.files.iter();
+        let kept = kept.filter(|file| !file.overwritten && is_there(file) && there.insert(&file.path));
         items.extend(kept.map(|file| Item { of, file }));
+        ready.push(Ready { wheel, bytecode, record });
     }
     let size = |item: &Item<'_>| match item.file.content {
         FileContent::Record { .. } => ready[item.of].record.len() as u64,
@@ -97,8 +106,9 @@ fn relative(path: &str) -> &str {
     path.trim_start_matches('/')
 }
 
-/// The wheel's RECORD. Checks its files that no layer gets, as another wheel's are `there`: a damaged wheel is not to pass.
-fn checked(wheel: &InstalledWheel, there: &HashSet<&str>, layout: &Layout) -> Result<Vec<u8>, WheelError> {
+/// RECORD's rows of finished scripts. Checks the files that no layer gets, as another wheel's are `there`: a damaged wheel
+/// is not to pass.
+fn checked(wheel: &InstalledWheel, there: &HashSet<&str>, layout: &Layout) -> Result<HashMap<usize, Row>, WheelError> {
     let file = File::open(&wheel.path).map_err(WheelError::read(&wheel.path))?;
     let damaged = |reason| WheelError::damaged(&wheel.path, reason);
     let (mut changed, mut wrong) = (HashMap::new(), Vec::new());
@@ -108,7 +118,7 @@ fn checked(wheel: &InstalledWheel, there: &HashSet<&str>, layout: &Layout) -> Re
         let mut hasher = hash.as_ref().map(hasher);
         let mut update = |bytes: &[u8]| hasher.iter_mut().for_each(|(hasher, _)| hasher.update(bytes));
         if *unfinished {
-            let script = archive::contents(&file, entry, SCRIPT).map_err(damaged)?;
+            let script = archive::contents(&file, entry, WHOLE).map_err(damaged)?;
             update(&script);
             changed.insert(*number, hashed("", &generated_scripts::with_interpreter(&script, &layout.interpreter)));
         } else if *overwritten || there.contains(path.as_str()) {
@@ -120,7 +130,7 @@ fn checked(wheel: &InstalledWheel, there: &HashSet<&str>, layout: &Layout) -> Re
             wrong.push(relative(path).to_owned());
         }
     }
-    if wrong.is_empty() { Ok(wheel.record(&changed)) } else { Err(not_as_recorded(wheel, wrong)) }
+    if wrong.is_empty() { Ok(changed) } else { Err(not_as_recorded(wheel, wrong)) }
 }
 
 /// What takes a hash of this kind, and what it must come to.
@@ -159,7 +169,7 @@ fn write_piece(
 fn write_item(
     writer: &mut LayerWriter<'_>,
     InstalledFile { path, mode, content, .. }: &InstalledFile,
-    Ready { wheel, record }: &Ready<'_>,
+    Ready { wheel, bytecode, record }: &Ready<'_>,
     file: &File,
     layout: &Layout,
 ) -> Result<(), LayerError> {
@@ -167,12 +177,16 @@ fn write_item(
     let archived = match content {
         FileContent::Archived(archived) => archived,
         FileContent::Made(bytes) => return writer.file(path, &attr, bytes),
+        FileContent::Bytecode(source) => {
+            let read = |source| LayerError::Read { path: path.clone(), source };
+            return writer.file(path, &attr, &bytecode.read(source.number).map_err(read)?);
+        }
         FileContent::Record { .. } => return writer.file(path, &attr, record),
     };
     let entry = wheel.entry(archived);
     if archived.unfinished {
         // Read again where it is written, since all of a wheel's may be much.
-        let script = archive::contents(file, entry, SCRIPT)
+        let script = archive::contents(file, entry, WHOLE)
             .map_err(|reason| LayerError::Damaged { path: path.clone(), reason })?;
         return writer.file(path, &attr, &generated_scripts::with_interpreter(&script, &layout.interpreter));
     }

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc};
 use anyhow::{Context, ensure};
 use fmtk::resolve::place;
 use oci_image::{Digest, ParentDirs, Store};
-use wheel_layer::{InstalledWheel, Layout, Target, WheelFacts, layers};
+use wheel_layer::{InstalledWheel, Layout, NoCompiler, Target, WheelFacts, layers};
 
 use super::{
     baselines::{self, Buildah},
@@ -140,7 +140,7 @@ pub fn layer(image: &Image) -> anyhow::Result<Vec<Row>> {
         let cpu = own_cpu()?;
         let seconds = seconds_of(|| {
             let installed = InstalledWheel::new(facts.clone(), wheel.clone(), digest, layout.clone(), |_| None)?;
-            Ok(layers(&[&installed], &store, &ParentDirs::new(), 512 << 20)?)
+            Ok(layers(&[&installed], &store, &ParentDirs::new(), 512 << 20, &NoCompiler)?)
         })?;
         Ok((seconds, own_cpu()? - cpu))
     })?;

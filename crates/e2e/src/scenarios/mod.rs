@@ -2,6 +2,7 @@
 
 mod bad_base;
 mod bad_packages;
+mod bytecode;
 mod cann;
 mod cann_parts;
 mod completions;
@@ -74,6 +75,7 @@ const SCENARIOS: &[Scenario] = &[
     ("base-untouched-docker", "docker sees the base as it was", |world| base_untouched(world, world.docker()?)),
     ("base-untouched-podman", "podman sees the base as it was", |world| base_untouched(world, world.podman()?)),
     ("same-as-pip", "every file is what pip leaves", pip::run),
+    ("bytecode", "compiled modules are pip's, and the same each time", bytecode::run),
     ("gzip-readers", "five gzip readers read the largest layer whole", gzip_readers::run),
     ("outputs", "OCI layout for skopeo and umoci, docker archive and --load", outputs::run),
     ("same-everywhere", "other umask, zone, locale, folder and store: same digest", reproducible::run),

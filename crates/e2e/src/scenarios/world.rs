@@ -108,6 +108,8 @@ impl World {
     /// `image --sample` with the shared packages and timestamp.
     pub fn sample(&self, store: &Path) -> anyhow::Result<Invocation> {
         let command = self.xtask_in(store).args(["image", "--sample", "--timestamp", TIMESTAMP]);
+        // The same on machines that have the sample's Python and on those that have not.
+        let command = command.args(["--set", "bytecode=off"]);
         Ok(command.arg("--pkg").arg(self.packages()?))
     }
 

@@ -8,7 +8,7 @@ use fmtk::sample;
 /// others. A value is a text, a list or `false`.
 pub fn recipe(changes: &[(&str, &str)]) -> String {
     let mut settings: BTreeMap<&str, &str> =
-        [("scripts", "keep"), ("pypi.requirements", "[]"), ("versions.cann", "none")].into();
+        [("bytecode", "off"), ("scripts", "keep"), ("pypi.requirements", "[]"), ("versions.cann", "none")].into();
     settings.extend(["packages.cann.required", "packages.moxing.required"].map(|key| (key, "false")));
     settings.insert("packages.tuning-kit.required", "false");
     settings.extend(sample::BULLSEYE.recipe.iter().filter_map(|setting| setting.split_once('=')));

@@ -34,6 +34,7 @@ use crate::{
     recipe::Recipe,
     resolve::{
         accounts::Accounts,
+        bytecode::HostPython,
         own_file::PlannedFile,
         packages::Wheel,
         scripts::{Origin, Script},
@@ -79,6 +80,8 @@ pub struct Inputs<'a> {
     pub fetched: bool,
     /// The folder in which it looks for the vendor's scripts.
     pub scripts_folder: PathBuf,
+    /// The Python of this host that compiles the modules of wheels.
+    pub bytecode: Option<HostPython>,
     pub oci: bool,
 }
 
@@ -116,6 +119,9 @@ pub struct Plan {
     /// What was decided where the recipe leaves it open, and what is not known to be wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The Python of this host that compiles the modules of wheels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytecode: Option<HostPython>,
     /// What the user should know before it is built.
     pub warnings: Vec<String>,
 }
@@ -333,6 +339,7 @@ impl Plan {
             max_layer,
             size,
             notes,
+            bytecode: inputs.bytecode.clone(),
             warnings,
         })
     }

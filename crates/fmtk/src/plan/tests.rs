@@ -21,7 +21,9 @@ use crate::{
     options::Call,
     recipe::{CANN, Draft, Found, Overrides},
     resolve::{
-        accounts, front as launch_front,
+        accounts,
+        bytecode::HostPython,
+        front as launch_front,
         own_file::PlannedFile,
         packages::{Package, Wheel},
         scripts::{Origin, Script},
@@ -57,6 +59,7 @@ struct World {
     /// The variables of the base's config.
     variables: Vec<&'static str>,
     allow_missing: bool,
+    bytecode: Option<HostPython>,
 }
 
 impl World {
@@ -76,6 +79,7 @@ impl World {
             cann: None,
             variables: Vec::new(),
             allow_missing: false,
+            bytecode: None,
         };
         world.dir("home/ma-user", 0o750, 1000).file("etc/passwd", PASSWD);
         world.program("opt/py/bin/python3.9").dir(SITE, 0o755, 1000);
@@ -137,6 +141,9 @@ impl World {
                 });
             }
             "machine" => self.architecture.clone_from(path),
+            "python" => {
+                self.bytecode = Some(HostPython { version: path.clone(), program: "/usr/bin/python3.9".into() });
+            }
             "layers" => self.base_layers = path.parse().unwrap(),
             "path" => self.path = Some(rest.to_owned()),
             "look" => self.look = path == "yes",
@@ -227,6 +234,7 @@ impl World {
             call: &Call::plain(),
             fetched: false,
             scripts_folder: "pkg/ascend910".into(),
+            bytecode: self.bytecode.clone(),
             oci: false,
         })
     }
@@ -237,7 +245,7 @@ impl World {
             Ok(plan) => plan,
             Err(error) => return report::render(&error),
         };
-        let ours = ["layer", "note", "      +", "      -", "drop", "patch", "folder", "label   fmtk.allow"];
+        let ours = ["layer", "note", "      +", "      -", "drop", "patch", "compile", "folder", "label   fmtk.allow"];
         let text = plan.to_string();
         let layers = text.lines().filter(|line| ours.iter().any(|start| line.starts_with(start)));
         let removed = plan.layers.iter().take(1).flat_map(PlannedLayer::removes).map(|path| format!("- {path}\n"));

@@ -49,7 +49,7 @@ pub use self::{
     layout::{Dir, Layout},
     packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
-    settings::{Allow, Launch, Limits, RANKS, Ranks, Registry, Scripts},
+    settings::{Allow, Bytecode, Launch, Limits, RANKS, Ranks, Registry, Scripts},
     user::{Account, Create, Name, User},
     versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, public, title},
 };
@@ -75,6 +75,9 @@ pub struct Recipe {
     /// `py_{python}-ms_{mindspore}_cann_{cann}-{os}-{arch}-{chip}-{timestamp}`.
     #[serde(skip_serializing_if = "is_default")]
     pub tag: TagTemplate,
+    /// Whether the modules of wheels are compiled. Default: `off`.
+    #[serde(skip_serializing_if = "Bytecode::is_default")]
+    pub bytecode: Bytecode,
     /// Versions and platform.
     pub versions: Versions,
     /// The image below.
@@ -214,6 +217,7 @@ struct Written {
     user: User,
     workdir: ImagePath,
     scripts: Scripts,
+    bytecode: Bytecode,
     tag: Spanned<TagTemplate>,
     versions: BTreeMap<Spanned<String>, Spanned<OrFalse>>,
     base: Section<base::Written>,
@@ -270,6 +274,7 @@ impl Written {
             workdir: self.workdir,
             scripts,
             tag,
+            bytecode: self.bytecode,
             base: self.base.0.finish(document),
             python: self.python.0.finish(&versions),
             registry,

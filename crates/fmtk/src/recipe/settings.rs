@@ -1,4 +1,5 @@
-//! Sections and settings that are read as they are written: the vendor scripts, `[registry]`, `[launch]`, `[allow]`.
+//! Sections and settings that are read as they are written: the vendor scripts, bytecode, `[registry]`, `[launch]`,
+//! `[allow]`.
 
 use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
@@ -27,6 +28,25 @@ impl<'de> Deserialize<'de> for Scripts {
             "" => Err(serde::de::Error::custom("must be `auto`, `keep` or a folder")),
             folder => Ok(Self::Folder(HostPath::new(folder, Path::new("")))),
         }
+    }
+}
+
+/// Whether the modules of wheels are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bytecode {
+    /// Where this host has the image's Python.
+    Auto,
+    /// Always; a host without that Python builds nothing.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Bytecode {
+    /// As recipes were before they had the key.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::Off
     }
 }
 

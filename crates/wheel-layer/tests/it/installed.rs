@@ -1,7 +1,9 @@
 //! What lies where: compared, when it was written, with what pip 26.0.1 leaves of the same wheels.
 
+use std::io;
+
 use expect_test::expect_file;
-use wheel_layer::Layout;
+use wheel_layer::{Compiler, Layout, NoCompiler};
 
 use crate::wheel_file::{Setup, WheelFile, setup, store, unpack};
 
@@ -9,8 +11,13 @@ const REGULAR: u32 = 0o100_000;
 
 /// Lists modes and paths, and the contents of what `show` picks.
 fn check(title: &str, wheel: &WheelFile, setup: &Setup, show: &[&str]) {
+    check_by(&NoCompiler, title, wheel, setup, show);
+}
+
+fn check_by(compiler: &dyn Compiler, title: &str, wheel: &WheelFile, setup: &Setup, show: &[&str]) {
     let (folder, store) = store();
-    let made = setup.layers(&store, &wheel.write(folder.path())).unwrap();
+    let installed = setup.install(&wheel.write(folder.path())).unwrap();
+    let made = wheel_layer::layers(&[&installed], &store, &setup.parents, setup.max_layer, compiler).unwrap();
     let mut text = String::new();
     for (path, mode, bytes) in made.iter().flat_map(|layer| unpack(&store, layer)) {
         text += &format!("{mode:o} {path}\n");
@@ -117,4 +124,29 @@ fn one_path_twice_is_told() {
     assert_eq!(installed.twice, [format!("its `demo-1.0.data/purelib/demo.py` overwrites its `demo.py` at `{path}`")]);
     let plain = setup().install(&WheelFile::demo().commands("[console_scripts]\nrun = a:b\n").write(folder.path()));
     assert_eq!(plain.unwrap().twice, [""; 0]);
+}
+
+/// A compiler whose bytecode is the path and the source; a source that begins with an error has none.
+struct FakeCompiler;
+
+impl Compiler for FakeCompiler {
+    fn compile(&self, path: &str, source: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        Ok((!source.starts_with(b"error")).then(|| [path.as_bytes(), b": ", source].concat()))
+    }
+}
+
+/// As `pip install` without `--no-compile`: bytecode of every module, scripts and data among them, over what the wheel
+/// itself has there, and its rows in RECORD without a hash.
+#[test]
+fn bytecode_lies_beside_every_source_that_compiles() {
+    let wheel = WheelFile::demo()
+        .file("demo/__init__.py", b"1")
+        .file("demo/wrong.py", b"error")
+        .file("demo/__pycache__/__init__.cpython-39.pyc", b"old")
+        .file_with_mode("demo-1.0.data/scripts/run.py", b"#!python\n2", REGULAR | 0o755)
+        .file("demo-1.0.data/data/man/man1/x.py", b"3")
+        .file("demo/stub.pyi", b"");
+    let layout = Layout { bytecode: Some("fake".to_owned()), ..setup().layout };
+    let link = Some(("/opt/py/man/man1", "/opt/py/share/man/man1"));
+    check_by(&FakeCompiler, "bytecode", &wheel, &Setup { layout, link, ..setup() }, &[".pyc", "RECORD"]);
 }

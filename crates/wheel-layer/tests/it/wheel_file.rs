@@ -12,7 +12,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use oci_image::{Digest, Layer, ParentDirs, Store};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use wheel_layer::{InstalledWheel, Layout, Target, WheelError, WheelFacts};
+use wheel_layer::{InstalledWheel, Layout, NoCompiler, Target, WheelError, WheelFacts};
 
 use crate::zip_file::{ZipEntry, zip};
 
@@ -157,7 +157,7 @@ impl Setup {
     }
 
     pub fn share(&self, store: &Store, wheels: &[InstalledWheel]) -> Result<Vec<Layer>, WheelError> {
-        wheel_layer::layers(&wheels.iter().collect::<Vec<_>>(), store, &self.parents, self.max_layer)
+        wheel_layer::layers(&wheels.iter().collect::<Vec<_>>(), store, &self.parents, self.max_layer, &NoCompiler)
     }
 
     /// Reads the wheel and makes its layers.
