@@ -135,8 +135,12 @@ impl Registry {
             Err(cause @ (Cause::Untrusted(_) | Cause::BadCertificate(..) | Cause::CaFile(_))) => return Err(cause),
             Err(cause) => {
                 let plain = Url::origin(false, authority);
-                // Where neither works, what HTTPS said is told, unless it was just that there is none.
-                self.probe(&plain).map_err(|plain| if matches!(cause, Cause::PlainHttp(_)) { plain } else { cause })?;
+                // Where neither works, what HTTPS said is told, unless it was just that there is none, or it is a proxy that
+                // keeps plain HTTP from working.
+                self.probe(&plain).map_err(|of_plain| match (&cause, &of_plain) {
+                    (Cause::PlainHttp(_), _) | (_, Cause::Proxy { .. } | Cause::ProxyUrl(_)) => of_plain,
+                    _ => cause,
+                })?;
                 plain
             }
         };

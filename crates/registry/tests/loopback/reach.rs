@@ -218,3 +218,18 @@ fn a_proxy_that_fails_is_named() {
     }
     expect_test::expect_file!["snapshots/proxies.txt"].assert_eq(&said);
 }
+
+/// HTTPS, without a proxy, finds nobody at an address of this machine that is not a loopback one.
+#[test]
+fn a_proxy_for_plain_http_alone_is_named() {
+    for (address, said) in [
+        ("127.0.0.1:1", "can't reach `0.0.0.0:1` through the proxy `127.0.0.1:1`"),
+        ("proxy..invalid:3128", "can't reach `0.0.0.0:1` through the proxy `proxy..invalid:3128`"),
+        ("a b", "the address of the proxy for `0.0.0.0:1` is not valid"),
+    ] {
+        let proxies = Proxies::from_lookup(move |name| (name == "HTTP_PROXY").then(|| format!("http://{address}")));
+        let options = RegistryOptions { insecure: true, proxies, ip: None, ..impatient() };
+        let error = Registry::new("0.0.0.0:1".parse().unwrap(), options).ping().unwrap_err();
+        assert_eq!(error.cause().to_string(), said);
+    }
+}

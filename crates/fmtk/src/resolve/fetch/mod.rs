@@ -27,6 +27,7 @@ use std::{
 use anyhow::{Context, Error, anyhow, bail};
 use image_name::Digest;
 use oci_image::Store;
+use wheel_layer::Target;
 
 use self::{pip_log::Unfit, record::Record};
 pub use self::{
@@ -35,7 +36,7 @@ pub use self::{
 };
 use crate::{
     options::Call,
-    recipe::Recipe,
+    recipe::{Recipe, Requirement},
     resolve::wheels::{digest, wheel_name},
     terminal::{
         progress::{self, Progress},
@@ -86,6 +87,16 @@ fn lacking(files: &BTreeMap<String, FileRecord>, folder: &Path, store: &Store) -
         (!is_there).then(|| String::clone(file))
     });
     lacking.into_iter().flatten().collect()
+}
+
+/// The recipe's requirements that none of these files is a wheel for, by name.
+pub fn unmet(recipe: &Recipe, files: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<&Requirement> {
+    let names = files.into_iter().filter_map(|file| Some(wheel_name(file.as_ref()).ok()?.0));
+    let names: BTreeSet<String> = names.collect();
+    // Markers hold where pip was told that they do.
+    let target = Target { python_micro: Some(0), ..recipe.python.target() };
+    let wanted = recipe.pypi.requirements.iter().filter(|one| one.on(&target).is_some());
+    wanted.filter(|one| !names.contains(one.name().as_str())).collect()
 }
 
 /// The digest that a file had when it was fetched, where a fetch brought it.
@@ -164,10 +175,11 @@ fn fetch_by(
     let _lock = lock(folder)?;
     let old = Record::load(folder)?.unwrap_or(Record { request: None, files: BTreeMap::new() });
     let missing = lacking(if pins.exact { &pins.files } else { &old.files }, folder, store);
-    if !pins.upgrade && old.request.as_ref() == Some(&request) && missing.is_empty() && pins.agree_with(&old.files) {
+    let by_hand = by_hand(&old, folder)?;
+    let is_complete = missing.is_empty() && unmet(recipe, old.files.keys().chain(&by_hand)).is_empty();
+    if !pins.upgrade && old.request.as_ref() == Some(&request) && is_complete && pins.agree_with(&old.files) {
         return Ok(outcome(&old, false));
     }
-    let by_hand = by_hand(&old, folder)?;
     let (kept, missing): (Vec<_>, Vec<_>) = missing.into_iter().partition(|file| by_hand.contains(file));
     // The lock is ours: what lies here is left from a fetch that was interrupted.
     let work = folder.join(PARTIAL);

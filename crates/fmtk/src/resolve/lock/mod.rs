@@ -102,7 +102,9 @@ pub fn accept(call: &Call, moves: bool) -> String {
 /// What a fetch for this recipe takes from the lock.
 pub fn pins(lock: &Lock, recipe: &Recipe) -> Pins {
     let of_pypi = lock.packages.iter().filter(|package| package.kind == PYPI);
-    let exact = lock.pypi == Some(LockedRequest::of(recipe));
+    // A merge may have lost the wheel of a requirement.
+    let is_whole = fetch::unmet(recipe, of_pypi.clone().map(|package| &package.file)).is_empty();
+    let exact = is_whole && lock.pypi == Some(LockedRequest::of(recipe));
     let target = recipe.python.target();
     let is_allowed = |package: &&Package| match fetch::version_of(&package.file) {
         Some((name, version)) => exact || recipe.pypi.refusing(&name, &version, &target).next().is_none(),

@@ -117,6 +117,10 @@ fn a_lock_says_what_a_fetch_brings() {
     let mut old = lock.clone();
     old.pypi = None;
     assert!(!pins(&old, &asks("'alpha', 'beta'", "")).exact);
+    // Nothing else would fetch what the lock lost.
+    let mut merged = lock.clone();
+    merged.packages.remove(0);
+    assert!(!pins(&merged, &asks("'alpha', 'beta'", "")).exact);
 }
 
 #[test]

@@ -27,7 +27,11 @@ pub use self::{
 };
 use crate::{
     options::Call,
+<<<<<<< HEAD
     recipe::{CANN, INSTALLERS, NNAL, OPS, PYPI, Recipe, Requirement, is_version, public, title},
+=======
+    recipe::{CANN, PYPI, Recipe},
+>>>>>>> w-fixes
     resolve::{
         fetch::{self, State},
         place,
@@ -253,8 +257,9 @@ fn fetched(
     }
     others.iter().for_each(|(name, _)| unusable(&folder.join(name), problems));
     let messages: Vec<String> = match fetch::state(recipe, folder, store)? {
-        State::Never => {
-            let unmet = unmet(recipe, &wheels).into_iter();
+        // What somebody put there is not in the record of a fetch, and may be gone since.
+        State::Never | State::Complete => {
+            let unmet = fetch::unmet(recipe, wheels.iter().map(|(name, _)| name)).into_iter();
             unmet.map(|requirement| format!("`{requirement}` of PyPI is not in `{}`", folder.display())).collect()
         }
         State::Stale(files, why) => {
@@ -262,23 +267,15 @@ fn fetched(
             paths.retain(|path| !files.iter().any(|file| path.ends_with(file)));
             vec![why]
         }
-        State::Complete => Vec::new(),
     };
     messages.into_iter().for_each(|message| problems.push(message, Some(format!("run `{}`", call.fetch))));
     Ok(paths)
 }
 
-/// The requirements that none of these wheels is for, by name.
-fn unmet<'a>(recipe: &'a Recipe, wheels: &[(String, bool)]) -> Vec<&'a Requirement> {
-    let names: Vec<String> = wheels.iter().filter_map(|(file, _)| Some(wheel_name(file).ok()?.0)).collect();
-    let target = recipe.python.target();
-    let wanted = recipe.pypi.requirements.iter().filter(|one| one.on(&target).is_some());
-    wanted.filter(|one| !names.iter().any(|name| name == one.name().as_str())).collect()
-}
-
 /// Whether somebody put a wheel for each requirement there and nothing was ever fetched: a machine without pip.
 pub fn by_hand(recipe: &Recipe, folders: &Folders) -> anyhow::Result<bool> {
-    Ok(!fetch::was_here(&folders.pypi) && unmet(recipe, &list(&folders.pypi)?).is_empty())
+    Ok(!fetch::was_here(&folders.pypi)
+        && fetch::unmet(recipe, list(&folders.pypi)?.iter().map(|(name, _)| name)).is_empty())
 }
 
 /// Checks what file names say: one wheel a distribution, the versions that the image's tag will claim and, of PyPI, those

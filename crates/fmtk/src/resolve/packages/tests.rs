@@ -77,6 +77,7 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
     let kit_alone = [&no_cann[..], &none].concat();
     let of_nothing = [&kit_alone[..], &["packages.tuning-kit.required=false"]].concat();
     let with = |more: &[&str]| Folder::with(&[&ALL[..], more].concat());
+    let with_none = || Folder::with(&ALL[..3]);
     let known = |content: &str| {
         let known = serde_json::json!({ "size": content.len(), "sha256": Digest::of(content) });
         serde_json::json!({ "mindspore_ascend-1.8.1-cp39-none-any.whl": known })
@@ -147,6 +148,8 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
         // Who asked for another version was told to fetch, and in the next line to take the old one.
         ("what the next fetch removes", with(&[]).fetched(&Null, &known(MINDSPORE)), &["versions.mindspore=1.9.0"]),
         ("what was fetched", with(&[]).fetched(&request, &known(MINDSPORE)), &[]),
+        // An image was built without it, and nothing was said.
+        ("what was fetched, and a wheel by hand is gone", with_none().fetched(&request, &serde_json::json!({})), &[]),
         ("a fetched wheel that was cut short", with(&[]).fetched(&request, &known("longer than it is")), &[]),
         // Only the build found it, and its hint did not help.
         (
@@ -164,7 +167,8 @@ fn packages_are_found_or_it_is_said_what_is_wrong() {
         (
             "requirements and constraints for another Python",
             versions(),
-            &["pypi.requirements=['gone; python_version<\"3.8\"', 'alpha==2;os_name==\"nt\"']"],
+            // pip takes the Python for the first of its series.
+            &["pypi.requirements=['gone; python_full_version>\"3.9.0\"', 'alpha==2;os_name==\"nt\"']"],
         ),
         ("CANN in several packages", with(&[OPS_910, NNAL_5]), &[]),
         ("packages of CANN that do not belong together", cann_apart(), &["versions.cann=8.3.RC1"]),
