@@ -27,11 +27,7 @@ pub use self::{
 };
 use crate::{
     options::Call,
-<<<<<<< HEAD
-    recipe::{CANN, INSTALLERS, NNAL, OPS, PYPI, Recipe, Requirement, is_version, public, title},
-=======
-    recipe::{CANN, PYPI, Recipe},
->>>>>>> w-fixes
+    recipe::{CANN, INSTALLERS, NNAL, OPS, PYPI, Recipe, is_version, public, title},
     resolve::{
         fetch::{self, State},
         place,
