@@ -26,6 +26,10 @@ use crate::units;
 /// How long the last output may take to be read when all processes are gone.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How often it is looked for groups that SIGSTOP or SIGCONT has not reached: some leave theirs during a look, and whoever
+/// forks without end has new ones in each.
+const LOOKS: usize = 3;
+
 #[derive(Debug)]
 pub struct Attempt {
     pub number: u32,
@@ -179,9 +183,6 @@ impl Supervisor<'_> {
     fn take_signals(&mut self) -> io::Result<()> {
         let ReceivedSignals { mut stopping, passed_on, child_ended, guardian_gone } = self.signals.heard()?;
         self.has_child_ended |= child_ended;
-        for signal in passed_on {
-            self.pass_on(signal);
-        }
         if guardian_gone {
             self.say("the guardian of the launcher was killed");
         }
@@ -198,25 +199,25 @@ impl Supervisor<'_> {
             Some(signal) if self.ending.is_none() && !self.none_left => self.stop(Ending::terminated(signal), signal),
             _ => {}
         }
+        // After an end has begun: the guardian sends SIGCONT with each request for one, and looking for all takes its time.
+        for signal in passed_on {
+            self.pass_on(signal);
+        }
         Ok(())
     }
 
     /// Passes a signal on to the ranks; what makes processes stand still or go on, to everything below.
     fn pass_on(&mut self, signal: c_int) {
-        if signal == libc::SIGSTOP && self.teardown.is_some() {
+        match &mut self.teardown {
             // What is asked to end has to hear of it.
-            return;
+            Some(_) if signal == libc::SIGSTOP => return,
+            Some(teardown) if signal == libc::SIGCONT => return teardown.again(signal, Instant::now()),
+            _ => {}
         }
-        let mut told = BTreeSet::new();
-        let mut groups: BTreeSet<c_int> = self.groups().collect();
-        // What leaves its group meanwhile is found by another look.
-        while let Some(group) = groups.pop_first() {
-            signals::send_to_group(group, signal);
-            told.insert(group);
-            if groups.is_empty() && [libc::SIGSTOP, libc::SIGCONT].contains(&signal) {
-                groups = family::groups().unwrap_or_default().difference(&told).copied().collect();
-            }
-        }
+        let groups = self.groups().collect();
+        let is_for_all = [libc::SIGSTOP, libc::SIGCONT].contains(&signal);
+        let look = || family::groups().unwrap_or_default();
+        tell(groups, if is_for_all { LOOKS } else { 0 }, look, |group| signals::send_to_group(group, signal));
         // Nobody is to blame for the time in between.
         if signal == libc::SIGCONT {
             self.watch = self.setup.options.stall.map(|limit| Stall::new(limit, Instant::now()));
@@ -332,6 +333,20 @@ impl Supervisor<'_> {
     }
 }
 
+/// Has `send` called once for each of the groups, then for those that `look` brings to light, called `looks` times at most.
+fn tell(groups: BTreeSet<c_int>, looks: usize, mut look: impl FnMut() -> BTreeSet<c_int>, mut send: impl FnMut(c_int)) {
+    groups.iter().copied().for_each(&mut send);
+    let mut told = groups;
+    for _ in 0..looks {
+        let new = &look() - &told;
+        if new.is_empty() {
+            return;
+        }
+        new.iter().copied().for_each(&mut send);
+        told.extend(new);
+    }
+}
+
 /// What came of reading from a rank.
 #[derive(PartialEq)]
 enum Read {
@@ -401,6 +416,29 @@ mod tests {
     use super::*;
     use crate::job::Rank;
     use crate::output::{Options, Patience, Sink};
+
+    #[test]
+    fn a_storm_of_forks_is_not_looked_at_for_ever() {
+        let (mut looks, mut told) = (0, Vec::new());
+        // Each look finds all from before and a new one.
+        let look = || {
+            looks += 1;
+            assert!(looks <= LOOKS, "one look more");
+            (1..=looks as c_int + 1).collect()
+        };
+        tell(BTreeSet::from([1]), LOOKS, look, |group| told.push(group));
+        assert_eq!((looks, told), (LOOKS, vec![1, 2, 3, 4]));
+        // Without anything new there is no other look, and without one only the first are told.
+        for (most, expect) in [(LOOKS, 2), (0, 0)] {
+            let (mut looks, mut told) = (0, Vec::new());
+            let look = || {
+                looks += 1;
+                BTreeSet::from([1, 2])
+            };
+            tell(BTreeSet::from([1]), most, look, |group| told.push(group));
+            assert_eq!((looks, told.len()), (expect, 1 + usize::from(most > 0)));
+        }
+    }
 
     /// A log folder that hangs makes no room: its file is a pipe that nobody opens for reading.
     #[test]

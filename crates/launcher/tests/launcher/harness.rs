@@ -164,7 +164,15 @@ impl TestFolder {
 /// A test that has failed leaves nothing, either.
 impl Drop for TestFolder {
     fn drop(&mut self) {
-        self.survivors().into_iter().for_each(|pid| kill(pid, libc::SIGKILL));
+        let deadline = Instant::now() + PATIENCE;
+        // What was just born is found by another look.
+        while Instant::now() < deadline {
+            let survivors = self.survivors();
+            if survivors.is_empty() {
+                return;
+            }
+            survivors.into_iter().for_each(|pid| kill(pid, libc::SIGKILL));
+        }
     }
 }
 
