@@ -1,6 +1,10 @@
 //! Bytecode beside what pip leaves: this machine's own Python installs the wheels without `--no-compile`.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use anyhow::{Context, ensure};
 use fmtk::{
@@ -14,7 +18,7 @@ use wheel_layer::{InstalledWheel, Layout, WheelFacts};
 use super::world::World;
 use crate::testbed::{bytes, data, folder, name, paths};
 
-/// Every wheel of the sample that is for any machine: the same files of bytecode with the same code, which this Python
+/// Every wheel of the sample that is for any machine and any Python 3: the same files of bytecode with the same code, which this Python
 /// takes, and which are the same when they are made again.
 pub fn run(world: &World) -> anyhow::Result<()> {
     let here = world.folder("bytecode")?;
@@ -22,8 +26,9 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let version = said.trim().split_once(' ').context("`python3` does not say its version")?;
     let version = (version.0.parse()?, version.1.parse()?);
     let python = bytecode::python(version).context("`python3` is not found as a Python that compiles")?;
-    let wheels: Vec<_> = paths(&world.wheels()?)?.into_iter().filter(|path| name(path).ends_with("-any.whl")).collect();
-    ensure!(!wheels.is_empty(), "no wheel is for any machine");
+    let is_for_any = |path: &PathBuf| name(path).ends_with("py3-none-any.whl");
+    let wheels: Vec<_> = paths(&world.wheels()?)?.into_iter().filter(is_for_any).collect();
+    ensure!(!wheels.is_empty(), "no wheel is for any machine and any Python 3");
     let prefix = here.join("pip");
     world.command("python3").args(["-m", "venv"]).arg(&prefix).run()?;
     let pip = world.command(prefix.join("bin/python")).words("-m pip install --quiet --no-index --no-deps");
