@@ -18,8 +18,8 @@ use wheel_layer::{InstalledWheel, Layout, WheelFacts};
 use super::world::World;
 use crate::testbed::{bytes, data, folder, name, paths};
 
-/// Every wheel of the sample that is for any machine and any Python 3: the same files of bytecode with the same code, which this Python
-/// takes, and which are the same when they are made again.
+/// Every wheel of the sample that is for any machine and any Python 3: the same files of bytecode with the same code, which
+/// this Python takes, and which are the same when they are made again.
 pub fn run(world: &World) -> anyhow::Result<()> {
     let here = world.folder("bytecode")?;
     let said = world.command("python3").args(["-c", "import sys; print(*sys.version_info[:2])"]).run()?.stdout;
