@@ -1,6 +1,6 @@
 #!/bin/sh
 # What stands for CANN's installer in tests: it behaves as the manual says of the real one, and installs nothing of it.
-# @VERSION@ is filled in.
+# @VERSION@ and, for the flags that all stand-ins read, @FLAGS@ are filled in.
 set -eu
 fail() { echo "stand-in: $1" >&2; exit 9; }
 
@@ -9,17 +9,7 @@ machine=$(uname -m)
 [ "$(id -u)" = 0 ] || fail 'root is needed'
 [ "$(umask)" = 0022 ] || fail "the umask is $(umask), not 0022"
 
-path= install= all=
-for option; do
-    case $option in
-    --quiet) ;;
-    --install) install=yes ;;
-    --install-path=/*) path=${option#*=} ;;
-    --install-for-all) all=yes ;;
-    *) fail "unknown option $option" ;;
-    esac
-done
-[ -n "$install" ] && [ -n "$path" ] && [ -n "$all" ] || fail 'it was to be --install --install-path=… --install-for-all'
+@FLAGS@
 for name in eth0 wlan0; do
     [ ! -e "/sys/class/net/$name" ] || fail "there is a network: $name"
 done

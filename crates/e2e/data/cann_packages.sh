@@ -1,23 +1,13 @@
 #!/bin/bash
 # What stands for CANN's packages from version 8 on in tests: toolkit, operators and nnal put their files and their
-# set_env.sh where those of the real ones are, and check what the real ones do. @KIND@, @VERSION@, @CHIP@ and @TEXT@,
+# set_env.sh where those of the real ones are, and check what the real ones do. @FLAGS@, @KIND@, @VERSION@, @CHIP@ and @TEXT@,
 # which is in a file of each, are filled in.
 set -eu
 fail() { echo "stand-in: $1" >&2; exit 9; }
 
 [ "$(uname -m)" = aarch64 ] || fail "this is $(uname -m), the package is for aarch64"
 [ "$(id -u)" = 0 ] || fail 'root is needed'
-path= install= all=
-for option; do
-    case $option in
-    --quiet) ;;
-    --install) install=yes ;;
-    --install-path=/*) path=${option#*=} ;;
-    --install-for-all) all=yes ;;
-    *) fail "unknown option $option" ;;
-    esac
-done
-[ -n "$install" ] && [ -n "$path" ] && [ -n "$all" ] || fail 'it was to be --install --install-path=… --install-for-all'
+@FLAGS@
 
 # Where the toolkit is: from 8.5 on in a folder of its own.
 case @VERSION@ in

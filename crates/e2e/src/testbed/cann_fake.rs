@@ -24,7 +24,12 @@ const HEADER: &str = "/usr/share/makeself/makeself-header.sh";
 /// Makes `Ascend-cann-toolkit_<version>_linux-aarch64.run` in a folder.
 pub fn cann_fake(log: &Log, folder: &Path) -> anyhow::Result<PathBuf> {
     let file = format!("Ascend-cann-toolkit_{CANN}_linux-aarch64.run");
-    cann_fake_of(log, folder, &file, &read(&data("cann_fake.sh"))?.replace("@VERSION@", CANN))
+    cann_fake_of(log, folder, &file, &stand_in("cann_fake.sh")?.replace("@VERSION@", CANN))
+}
+
+/// What a stand-in does, which reads its flags as all of them do.
+fn stand_in(name: &str) -> anyhow::Result<String> {
+    Ok(read(&data(name))?.replace("@FLAGS@\n", &read(&data("cann_flags.sh"))?))
 }
 
 /// Makes a package of CANN 8 or later.
@@ -34,7 +39,7 @@ pub fn cann_package(log: &Log, folder: &Path, file: &str, parts: [&str; 4]) -> a
 
 /// What such a package does: one of `toolkit`, `ops` and `nnal`; version; chip of operators; a text in one of its files.
 pub fn cann_package_script(parts: [&str; 4]) -> anyhow::Result<String> {
-    let text = read(&data("cann_packages.sh"))?;
+    let text = stand_in("cann_packages.sh")?;
     let names = ["@KIND@", "@VERSION@", "@CHIP@", "@TEXT@"];
     Ok(names.iter().zip(parts).fold(text, |text, (name, part)| text.replace(name, part)))
 }
