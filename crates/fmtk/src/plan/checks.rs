@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oci_image::{BaseIndex, Interpreter, ParentDirs, Platform, is_within};
-use wheel_layer::{InstalledWheel, Missing, Target};
+use wheel_layer::{Elf, InstalledWheel, Missing, Target};
 
 use super::{Inputs, PlannedLayer, folders, scripts};
 use crate::{
-    recipe::{AARCH64, PYPI, is_os, os_of},
+    recipe::{PYPI, is_os, os_of},
     resolve::{own_file::PlannedFile, packages::Wheel},
     terminal::report::Problems,
 };
@@ -102,7 +102,7 @@ fn python(inputs: &Inputs<'_>, index: &BaseIndex, problems: &mut Problems) {
             Some(way_to_python(index, python.version)),
         );
     } else if let Some(machine) = index.interpreter(interpreter).and_then(|found| found.machine)
-        && machine != AARCH64
+        && machine != Elf::AARCH64.machine
     {
         problems.push(
             format_args!("`{interpreter}` of the base `{name}` is not a program for aarch64 (ELF machine {machine})"),

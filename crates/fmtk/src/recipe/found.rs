@@ -9,11 +9,10 @@ use image_name::TagPart;
 use oci_image::{BaseIndex, Interpreter};
 use serde::{Deserialize, Serialize};
 use toml_edit::Value;
+use wheel_layer::Elf;
 
 use super::{Account, Draft, Recipe, environment::ENGINE_PATH};
 
-/// ELF's number of 64-bit ARM (`EM_AARCH64`, ELF for the Arm 64-bit Architecture).
-pub const AARCH64: u16 = 183;
 /// Where the Python of the system is, which its own tools are written for.
 const OF_SYSTEM: [&str; 2] = ["/usr/bin/", "/bin/"];
 /// Its rank among others.
@@ -155,7 +154,9 @@ impl Draft {
         let folders: Vec<String> = path.split(':').filter(|it| !it.is_empty()).map(|it| index.real_path(it)).collect();
         let named = ["prefix", "interpreter", "site_packages"].into_iter().any(given);
         let mut choices = Vec::new();
-        for python in index.interpreters.iter().filter(|one| one.version.0 == 3 && one.machine == Some(AARCH64)) {
+        for python in
+            index.interpreters.iter().filter(|one| one.version.0 == 3 && one.machine == Some(Elf::AARCH64.machine))
+        {
             let Some(sites) = index.sites(python) else { continue };
             let Some(first) = sites.first() else { continue };
             // Where wheels with code alone were installed so far, they are replaced.

@@ -45,7 +45,7 @@ pub use self::{
         CANN_HOMES, ENGINE_PATH, Environment, doubts as environment_doubts, is_of_table, resolve as resolve_environment,
     },
     files::OwnFile,
-    found::{AARCH64, Found, is_os, os_of},
+    found::{Found, is_os, os_of},
     layout::{Dir, Layout},
     packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, Pypi},
     paths::ImagePath,
