@@ -310,8 +310,8 @@ fn may_have_cann(recipe: &Recipe, installers: &[Installer]) -> bool {
 }
 
 /// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what
-/// it has installed and require it, it may lack the image's user, `[layout.dirs]` was written for another one, or own files lie in folders that it does
-/// not name.
+/// it has installed and require it, it may lack the image's user, `[layout.dirs]` was written for another one, or own files lie
+/// in folders that it does not name.
 fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool, files: &[PlannedFile]) -> bool {
     let named = |folder: &str| recipe.layout.dirs.keys().any(|path| path.as_str() == folder);
     let is_known = |file: &PlannedFile| file.to.match_indices('/').skip(1).all(|(end, _)| named(&file.to[..end]));

@@ -207,7 +207,7 @@ impl Bench<'_> {
         drop((before, after));
         wrote_something(&changes)?;
         let wheels = cann.wheels.matcher();
-        let step = self.progress.step("making layers of what it wrote");
+        let step = self.progress.step("building layers from what it wrote");
         let (layers, wheels) =
             self.export(container, &step, |export| layers::write(self.store, &changes, export, &wheels, max_layer))?;
         Ok((Installed { layers, wheels, ..described(changes) }, printed))
@@ -248,7 +248,7 @@ impl Bench<'_> {
             None => format!("the shell for CANN's `set_env.sh` ended with {}: {}", output.status, said.trim()),
         };
         Err(anyhow!(said)).hint(format!(
-            "its whole output is in `{}`; where it asks for a user HwHiAiUser: `--set cann.user=true`",
+            "its full output is in `{}`; if it asks for a user HwHiAiUser, give `--set cann.user=true`",
             path.display()
         ))
     }
