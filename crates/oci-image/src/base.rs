@@ -92,6 +92,19 @@ impl BaseError {
 }
 
 impl Base {
+    /// Nothing, with this config: an image of its own begins with it.
+    pub fn scratch(config_bytes: &[u8]) -> Result<Self, DocumentError> {
+        Ok(Self {
+            name: "scratch".to_owned(),
+            names: Vec::new(),
+            manifest_digest: Digest::of([]),
+            format: Format::Oci,
+            layers: Vec::new(),
+            config_bytes: config_bytes.to_vec(),
+            config: ImageConfig::parse(config_bytes)?,
+        })
+    }
+
     /// Puts together an image from the bytes of its manifest and config, whatever its platform. `media_type` is what
     /// the place says that the manifest is.
     pub fn new(

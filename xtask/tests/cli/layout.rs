@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use oci_image::{
-    Attr, Base, ConfigEdits, Digest, Format, ImageConfig, LayerOptions, MTIME, NewLayer, ParentDirs, Store, TreeEntry,
-    TreeKind, assemble, tree_layer, write_layout,
+    Attr, Base, ConfigEdits, Format, LayerOptions, MTIME, NewLayer, ParentDirs, Store, TreeEntry, TreeKind, assemble,
+    tree_layer, write_layout,
 };
 
 /// A file, a folder or a whiteout of root.
@@ -27,15 +27,7 @@ pub fn write(folder: &Path, layout: &str, layers: Vec<(&str, Vec<TreeEntry>)>, e
     };
     let layers: Vec<NewLayer> = layers.into_iter().map(layer).collect();
     let config = br#"{"architecture":"arm64","os":"linux","config":{},"rootfs":{"type":"layers"}}"#;
-    let nothing = Base {
-        name: "scratch".to_owned(),
-        names: Vec::new(),
-        manifest_digest: Digest::of([]),
-        format: Format::Oci,
-        layers: Vec::new(),
-        config_bytes: config.to_vec(),
-        config: ImageConfig::parse(config).unwrap(),
-    };
+    let nothing = Base::scratch(config).unwrap();
     let image = assemble(&nothing, &layers, &edits, Format::Oci).unwrap();
     write_layout(&image, &store, &folder.join(layout), "1").unwrap();
 }

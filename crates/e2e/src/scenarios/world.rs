@@ -160,7 +160,7 @@ impl World {
 
     /// The sample on a base in place of its own, and what the recipe must say of it.
     pub fn sample_on(&self, base: &str, store: &Path) -> anyhow::Result<Invocation> {
-        let settings = BULLSEYE.recipe.iter().flat_map(|setting| ["--set", setting]);
+        let settings = BULLSEYE.recipe().into_iter().flat_map(|setting| ["--set".to_owned(), setting]);
         Ok(self.sample(store)?.args(["--base", base]).args(settings))
     }
 

@@ -7,11 +7,12 @@ use fmtk::sample;
 /// The text of a recipe of nothing but the sample's base, with these settings changed or added: `packages.KIND.glob` and
 /// others. A value is a text, a list or `false`.
 pub fn recipe(changes: &[(&str, &str)]) -> String {
+    let of_base = sample::BULLSEYE.recipe();
     let mut settings: BTreeMap<&str, &str> =
         [("bytecode", "off"), ("scripts", "keep"), ("pypi.requirements", "[]"), ("versions.cann", "none")].into();
     settings.extend(["packages.cann.required", "packages.moxing.required"].map(|key| (key, "false")));
     settings.insert("packages.tuning-kit.required", "false");
-    settings.extend(sample::BULLSEYE.recipe.iter().filter_map(|setting| setting.split_once('=')));
+    settings.extend(of_base.iter().filter_map(|setting| setting.split_once('=')));
     settings.extend(changes.iter().copied());
     let line = |(key, value): (&str, &str)| match value == "false" || value.starts_with(['[', '\'']) {
         true => format!("{key} = {value}\n"),

@@ -69,8 +69,8 @@ pub fn sample_draft(args: &RecipeArgs, base: Option<&str>, store: &Store) -> any
     let manual: &[&str] = if stack == MANUAL { &OF_MANUAL } else { &[] };
     // Everything of the vendor is left out. What the user sets comes last and wins.
     let mut set: Vec<String> = of_stack.packages.keys().map(|kind| format!("packages.{kind}.required=false")).collect();
-    let all = ["versions.cann=none", "scripts=keep"].iter().chain(manual).chain(&own.recipe);
-    set.extend(all.map(|setting| (*setting).to_owned()).chain(args.set.iter().cloned()));
+    set.extend(["versions.cann=none", "scripts=keep"].iter().chain(manual).map(|setting| (*setting).to_owned()));
+    set.extend(own.recipe().into_iter().chain(args.set.iter().cloned()));
     let reference = match base {
         Some(base) => base.to_owned(),
         None => own.reference(store)?.to_string(),
@@ -238,8 +238,8 @@ pub fn open_base(
     check_pin(recipe, &opened).map(|()| opened)
 }
 
-/// The base, opened beside what else was found unless it was before, so that all that is wrong with either is said at once. What is wrong
-/// already does not wait for the gigabytes of a base that has to be copied before anything is known of it.
+/// The base, opened beside what else was found unless it was before, so that all that is wrong with either is said at
+/// once. What is wrong already does not wait for the gigabytes of a base that has to be copied before anything is known of it.
 pub fn with_base<T>(
     found: anyhow::Result<T>,
     opened: Option<anyhow::Result<OpenImage>>,

@@ -15,8 +15,8 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use oci_image::{
-    Base, ConfigEdits, Descriptor, Digest, Format, ImageConfig, LAYER_FORMAT, Layer, NewLayer, Platform, Store,
-    assemble, write_layout,
+    Base, ConfigEdits, Descriptor, Digest, Format, LAYER_FORMAT, Layer, NewLayer, Platform, Store, assemble,
+    write_layout,
 };
 use registry::RegistryOptions;
 
@@ -41,40 +41,21 @@ const CREATED: &str = "1980-01-01T00:00:00Z";
 pub struct SampleBase {
     /// Major and minor number of its Python.
     pub python: (u32, u32),
-    /// What the recipe must say for it, as `KEY=VALUE`. Debian's Python has pip install below `/usr/local`, into
-    /// `dist-packages`, with `/usr/bin/python3` as the scripts' interpreter (seen by running pip 26.0.1 there).
-    pub recipe: [&'static str; 6],
+    /// Its glibc.
+    pub glibc: &'static str,
+    /// As `versions.os` has it.
+    pub os: &'static str,
     /// The list of its packages; `cargo xtask sample-packages` writes it.
     pub pinned: &'static str,
 }
 
 /// The one of the manual's stack.
-pub const BULLSEYE: &SampleBase = &SampleBase {
-    python: (3, 9),
-    recipe: [
-        "python.site_packages=/usr/local/lib/python3.9/dist-packages",
-        "python.interpreter=/usr/bin/python3",
-        "python.prefix=/usr/local",
-        "python.glibc=2.31",
-        "versions.python=3.9",
-        "versions.os=debian_11",
-    ],
-    pinned: include_str!("bullseye.toml"),
-};
+pub const BULLSEYE: &SampleBase =
+    &SampleBase { python: (3, 9), glibc: "2.31", os: "debian_11", pinned: include_str!("bullseye.toml") };
 
 /// The one of the stacks of Python 3.11.
-pub const BOOKWORM: &SampleBase = &SampleBase {
-    python: (3, 11),
-    recipe: [
-        "python.site_packages=/usr/local/lib/python3.11/dist-packages",
-        "python.interpreter=/usr/bin/python3",
-        "python.prefix=/usr/local",
-        "python.glibc=2.36",
-        "versions.python=3.11",
-        "versions.os=debian_12",
-    ],
-    pinned: include_str!("bookworm.toml"),
-};
+pub const BOOKWORM: &SampleBase =
+    &SampleBase { python: (3, 11), glibc: "2.36", os: "debian_12", pinned: include_str!("bookworm.toml") };
 
 impl SampleBase {
     /// All of them.
@@ -84,6 +65,20 @@ impl SampleBase {
     pub fn of(python: (u32, u32)) -> anyhow::Result<&'static Self> {
         let found = Self::ALL.into_iter().find(|base| base.python == python);
         found.ok_or_else(|| anyhow!("there is no sample with Python {}.{}", python.0, python.1))
+    }
+
+    /// What the recipe must say for it, as `KEY=VALUE`. Debian's Python has pip install below `/usr/local`, into
+    /// `dist-packages`, with `/usr/bin/python3` as the scripts' interpreter (seen by running pip 26.0.1 there).
+    pub fn recipe(&self) -> [String; 6] {
+        let Self { python: (major, minor), glibc, os, .. } = self;
+        [
+            format!("python.site_packages=/usr/local/lib/python{major}.{minor}/dist-packages"),
+            "python.interpreter=/usr/bin/python3".to_owned(),
+            "python.prefix=/usr/local".to_owned(),
+            format!("python.glibc={glibc}"),
+            format!("versions.python={major}.{minor}"),
+            format!("versions.os={os}"),
+        ]
     }
 
     /// Its packages.
@@ -162,15 +157,7 @@ fn make(store: &Store, set: &PackageSet) -> anyhow::Result<()> {
 /// Writes an image of one layer, which `layers` has, into the layout at `dir`.
 fn write(layer: &Layer, holds: &str, layers: &Store, dir: &Path) -> anyhow::Result<()> {
     let config = br#"{"architecture":"arm64","os":"linux","config":{"Cmd":["/bin/bash"]},"rootfs":{"type":"layers"}}"#;
-    let nothing = Base {
-        name: "scratch".to_owned(),
-        names: Vec::new(),
-        manifest_digest: Digest::of([]),
-        format: Format::Oci,
-        layers: Vec::new(),
-        config_bytes: config.to_vec(),
-        config: ImageConfig::parse(config)?,
-    };
+    let nothing = Base::scratch(config)?;
     let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let edits = ConfigEdits {
         env: [("PATH", path), ("LANG", "C.UTF-8")].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
