@@ -13,8 +13,10 @@ mod environment;
 mod files;
 mod found;
 mod layout;
+pub mod locked;
 mod packages;
 mod paths;
+mod pypi;
 mod settings;
 pub mod stacks;
 mod user;
@@ -47,8 +49,9 @@ pub use self::{
     files::OwnFile,
     found::{Found, is_os, os_of},
     layout::{Dir, Layout},
-    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, Pypi},
+    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec},
     paths::ImagePath,
+    pypi::{Index, Pypi, Resolution, Resolver},
     settings::{Allow, Bytecode, Launch, Limits, RANKS, Ranks, Registry, Scripts},
     user::{Account, Create, Name, User},
     versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, public, title},
@@ -125,10 +128,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 const LIMIT: u64 = 1 << 20;
 
 /// The text of a file, which may be a pipe of the shell's, `<(…)`.
-fn read(file: &Path) -> io::Result<String> {
+fn read(file: &Path, limit: u64) -> io::Result<String> {
     let mut text = String::new();
-    let length = File::open(file)?.take(LIMIT + 1).read_to_string(&mut text)? as u64;
-    if length > LIMIT { Err(io::Error::other(format!("it has more than {LIMIT} bytes"))) } else { Ok(text) }
+    let length = File::open(file)?.take(limit + 1).read_to_string(&mut text)? as u64;
+    if length > limit { Err(io::Error::other(format!("it has more than {limit} bytes"))) } else { Ok(text) }
 }
 
 /// What the command's arguments change of the recipe.
@@ -154,7 +157,7 @@ pub struct Draft {
 impl Draft {
     /// Reads the recipe from its file. Where `required` is false, a file that is not there is an empty one.
     pub fn load(file: &Path, required: bool, overrides: Overrides<'_>) -> anyhow::Result<Self> {
-        let text = match read(file) {
+        let text = match read(file, LIMIT) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !required => String::new(),
             Err(error) => {
@@ -224,7 +227,7 @@ struct Written {
     python: Section<versions::WrittenPython>,
     registry: Section<Registry>,
     packages: BTreeMap<Spanned<String>, Section<packages::WrittenPackage>>,
-    pypi: Section<packages::WrittenPypi>,
+    pypi: Section<pypi::Written>,
     cann: Section<Cann>,
     launch: Section<Launch>,
     environment: BTreeMap<Spanned<String>, environment::Entry>,
@@ -267,6 +270,7 @@ impl Written {
         {
             document.problem(error, Some("shorten a part in `[versions]`, or `tag`".to_owned()));
         }
+        let python = self.python.0.finish(&versions);
         let (environment, of_table, left_out) = environment::finish(self.environment, versions.cann(), document);
         Recipe {
             stack: document.stack(),
@@ -276,10 +280,10 @@ impl Written {
             tag,
             bytecode: self.bytecode,
             base: self.base.0.finish(document),
-            python: self.python.0.finish(&versions),
             registry,
             packages: packages::finish(self.packages, &versions, document),
-            pypi: self.pypi.0.finish(&versions, document),
+            pypi: self.pypi.0.finish(&versions, &python, document),
+            python,
             cann: self.cann.0,
             launch: self.launch.0,
             environment,
