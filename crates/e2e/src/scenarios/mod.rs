@@ -11,6 +11,7 @@ mod doctor_fix;
 mod engine_base;
 mod engines;
 mod fetch;
+mod fetch_indexes;
 mod gzip_readers;
 mod host;
 mod interrupted;
@@ -85,6 +86,11 @@ const SCENARIOS: &[Scenario] = &[
     ("bad-packages", "packages that are missing, duplicate, damaged, foreign or in conflict", bad_packages::run),
     ("fetch-locked", "pip brings what the lock names, by version and hash", fetch::locked),
     ("fetch-source", "what has no wheel is named, and pip takes one that was made by hand", fetch::source_alone),
+    (
+        "fetch-indexes",
+        "uv resolves with overrides, exclusions and an index of its own; files of other tools are fetched by hash",
+        fetch_indexes::run,
+    ),
     ("requirements", "Requires-Dist that nothing satisfies", bad_packages::requirements),
     ("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
     ("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),
@@ -128,7 +134,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
 const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself htpasswd openssl \
-                     script unpigz gunzip java python3 bash zsh fish";
+                     script unpigz gunzip java python3 uv bash zsh fish";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.
 pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {

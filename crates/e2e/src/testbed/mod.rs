@@ -17,6 +17,7 @@ mod relative;
 mod requirements;
 mod snapshot;
 mod wait;
+mod wheel_index;
 mod workplace;
 
 pub use self::{
@@ -37,5 +38,6 @@ pub use self::{
     requirements::require,
     snapshot::{Difference, Entry, Kind, Snapshot},
     wait::{PATIENCE, end_by, signal, wait_until, wait_while_running},
+    wheel_index::WheelIndex,
     workplace::Workplace,
 };
