@@ -204,9 +204,7 @@ fn fetch_by(
         _ => Ok(asked),
     };
     let pinned_by = pinned_by(recipe, pins, call);
-    let download = |(index, part): (Option<&str>, Request)| {
-        download(tools.python, &part, index, pinned_by.as_deref(), pins, call, &work, progress)
-    };
+    let download = |part| download(tools.python, part, pinned_by.as_deref(), pins, call, &work, progress);
     let result = asked.and_then(|asked| asked.by_index().into_iter().try_for_each(download)).and_then(|()| {
         let mut arrived = arrived(&wheels, store)?;
         // What pip took from those is still somebody's own.
@@ -318,8 +316,7 @@ fn pinned_by(recipe: &Recipe, pins: &Pins, call: &Call) -> Option<String> {
 
 fn download(
     python: &Path,
-    request: &Request,
-    index: Option<&str>,
+    (index, request): (Option<String>, Request),
     pinned_by: Option<&str>,
     pins: &Pins,
     call: &Call,
@@ -331,9 +328,9 @@ fn download(
         (some, Some(pinned_by)) => format!("{} {pinned_by}", progress::count(some.len(), "wheel")),
         (some, None) => format!("{} and dependencies", some.join(", ")),
     };
-    let from = index.map(|url| format!(" from `{url}`")).unwrap_or_default();
+    let from = index.as_ref().map(|url| format!(" from `{url}`")).unwrap_or_default();
     let wanted = wanted + &from;
-    for (name, text) in request.files(index) {
+    for (name, text) in request.files(index.as_deref()) {
         let path = work.join(name);
         fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
     }

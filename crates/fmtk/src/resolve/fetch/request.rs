@@ -78,14 +78,17 @@ impl Request {
 
     /// The same by the index that alone has what is required there; none stands for those that have all else. Where there
     /// are no such indexes, that is the whole request.
-    pub fn by_index(&self) -> Vec<(Option<&str>, Self)> {
+    pub fn by_index(&self) -> Vec<(Option<String>, Self)> {
         let mut parts: BTreeMap<Option<&str>, Vec<String>> = BTreeMap::new();
         for text in &self.requirements {
             let requirement: Option<Requirement> = text.split(" --hash=").next().and_then(|text| text.parse().ok());
             let index = requirement.and_then(|one| self.resolution.only_index(one.name().as_str()));
             parts.entry(index).or_default().push(text.clone());
         }
-        { parts }.into_iter().map(|(index, requirements)| (index, Self { requirements, ..self.clone() })).collect()
+        let part = |(index, requirements): (Option<&str>, _)| {
+            (index.map(str::to_owned), Self { requirements, ..self.clone() })
+        };
+        parts.into_iter().map(part).collect()
     }
 
     /// In what this one is not the other, of which a folder was filled.
