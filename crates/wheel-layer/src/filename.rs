@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Target, tags};
-
 /// A wheel file's name taken apart (PEP 427, "File name convention").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileName {
@@ -55,11 +53,6 @@ impl FileName {
             abis: split(tags[1]),
             platforms: split(tags[2]),
         })
-    }
-
-    /// Why the wheel can't be installed for the target, where none of its tags fits.
-    pub fn misfit(&self, target: &Target) -> Option<String> {
-        tags::misfit(self, target)
     }
 
     /// Its tags as it has them.
