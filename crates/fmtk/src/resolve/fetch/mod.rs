@@ -185,6 +185,7 @@ fn fetch_by(
     let old = Record::load(folder)?.unwrap_or(Record { request: None, files: BTreeMap::new() });
     let missing = lacking(if pins.exact { &pins.files } else { &old.files }, folder, store);
     let by_hand = by_hand(&old, folder)?;
+    not_other_than_locked(recipe, &by_hand, folder, call, store)?;
     let is_complete = missing.is_empty() && unmet(recipe, old.files.keys().chain(&by_hand)).is_empty();
     if !pins.upgrade && old.request.as_ref() == Some(&request) && is_complete && pins.agree_with(&old.files) {
         return Ok(outcome(&old, false));
@@ -223,7 +224,6 @@ fn fetch_by(
     removed(&work, |path| fs::remove_dir_all(path))?;
     let fetched = result?;
     not_replaced(&kept, folder, call)?;
-    not_other_than_locked(recipe, &by_hand, folder, call, store)?;
     Ok(fetched)
 }
 

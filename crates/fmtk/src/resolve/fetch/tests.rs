@@ -262,7 +262,9 @@ fn what_another_tool_locked_comes_by_its_hash() {
         let place = Folder::new();
         fs::create_dir(place.wheels()).unwrap();
         fs::write(place.wheels().join("a-1-py3-none-any.whl"), content).unwrap();
-        let error = place.fetch_of(&pip(), &right).err().map(|error| report::render(&error));
+        let fetch = || place.fetch_of(&pip(), &right).err().map(|error| report::render(&error));
+        let error = fetch();
+        assert_eq!(error, fetch(), "the second time");
         assert_eq!(error.is_some(), expected.is_some(), "{error:?}");
         assert!(error.unwrap_or_default().contains(expected.unwrap_or_default()));
     }
