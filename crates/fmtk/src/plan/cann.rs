@@ -24,7 +24,9 @@ pub struct CannInput {
     pub steps: Vec<CannStep>,
     /// What runs those that are missing, and `set_env.sh`.
     pub engine: Option<&'static str>,
-    /// What `set_env.sh` sets, where that is known.
+    /// Whose `set_env.sh` makes variables of the image.
+    pub sourced: Option<Sourced>,
+    /// What that sets, where it is known.
     pub variables: Option<Variables>,
 }
 
@@ -184,14 +186,13 @@ pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut
             );
         }
     }
-    let sourced = sourced(inputs.recipe, inputs.base, inputs.index, cann.steps.iter().map(|step| &step.package.kind));
-    if let (Some(_), None, Some(engine), []) = (sourced, &cann.variables, cann.engine, &cann.steps[..]) {
+    if let (Some(_), None, Some(engine), []) = (cann.sourced, &cann.variables, cann.engine, &cann.steps[..]) {
         warnings.push(format!(
             "the variables of the base's CANN are set by its entry point and not by its config; they are not known before \
              {engine} has sourced its `set_env.sh`, which the build does once"
         ));
     }
-    if sourced.is_some() && cann.variables.is_none() && cann.engine.is_none() {
+    if cann.sourced.is_some() && cann.variables.is_none() && cann.engine.is_none() {
         let said = "the variables of the base's CANN are set by its entry point and not by its config, and no container \
                     engine is there to learn them: `docker exec` and boot commands that are no shell would lack them; \
                     install podman or docker, or set `ASCEND_HOME_PATH` and the others in `[environment]`";
@@ -201,10 +202,8 @@ pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut
 
 /// The layers of CANN's installers, and how many these are at most.
 pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<PlannedLayer>, usize) {
-    let Some(CannInput { steps, engine, variables }) = inputs.cann.as_ref() else { return (Vec::new(), 0) };
+    let Some(CannInput { steps, engine, sourced, variables }) = inputs.cann.as_ref() else { return (Vec::new(), 0) };
     let recipe = inputs.recipe;
-    let kinds = || steps.iter().map(|step| &step.package.kind);
-    let is_learned = sourced(recipe, inputs.base, inputs.index, kinds()).is_some();
     let (mut layers, mut most) = (Vec::new(), 0);
     for (number, CannStep { package, installed }) in steps.iter().enumerate() {
         let Package { kind, path, sha256, size, .. } = package;
@@ -216,7 +215,7 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<Plan
                 setid.join(", ")
             ));
         }
-        if installed.is_some_and(|installed| !installed.latest) && kind == CANN && !is_learned {
+        if installed.is_some_and(|installed| !installed.latest) && kind == CANN && sourced.is_none() {
             warnings.push(format!("CANN was installed without `{LATEST}`, to which `[environment]` points"));
         }
         most += match installed {
@@ -233,7 +232,7 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<Plan
             user: recipe.cann.user,
             drop: recipe.cann.drop.texts().to_vec(),
             engine: engine.filter(|_| installed.is_none()),
-            learns: is_learned && variables.is_none() && number + 1 == steps.len(),
+            learns: sourced.is_some() && variables.is_none() && number + 1 == steps.len(),
             layers: installed.map(|known| known.layers.clone()).unwrap_or_default(),
             outside: installed.map(|known| known.outside.clone()).unwrap_or_default(),
             removed: installed.map(|known| known.removed.clone()).unwrap_or_default(),

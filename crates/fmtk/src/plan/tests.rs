@@ -15,7 +15,7 @@ use oci_image::{Attr, Base, BaseIndex, Digest, Layer, MTIME, Store};
 use wheel_fake::FakeWheel;
 use wheel_layer::WheelFacts;
 
-use super::{CannInput, CannStep, Inputs, Plan, PlannedLayer};
+use super::{CannInput, CannStep, Inputs, Plan, PlannedLayer, sourced_of_cann};
 use crate::{
     cann::Installed,
     options::Call,
@@ -137,7 +137,7 @@ impl World {
                 self.cann = Some(CannInput {
                     steps: vec![CannStep { package: installer, installed: None }],
                     engine: Some("podman"),
-                    variables: None,
+                    ..CannInput::default()
                 });
             }
             "machine" => self.architecture.clone_from(path),
@@ -217,11 +217,13 @@ impl World {
         let recipe = draft.completed(&found)?;
         base.layers = vec![base.layers[0].clone(); self.base_layers];
         let index = self.look.then_some(&index);
+        let sourced =
+            |cann: &CannInput| sourced_of_cann(&recipe, &base, index, cann.steps.iter().map(|step| &step.package.kind));
         Plan::new(&Inputs {
             recipe: &recipe,
             timestamp: "20221028181325".parse().unwrap(),
             wheels: self.wheels.clone(),
-            cann: self.cann.clone(),
+            cann: self.cann.clone().map(|cann| CannInput { sourced: sourced(&cann), ..cann }),
             files: self.files.clone(),
             origin: Origin::Kept,
             scripts: self.scripts.clone(),
@@ -406,7 +408,7 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
         let file = "Ascend-cann-toolkit_none_linux-aarch64.run";
         let installer = Package { size: 1 << 30, ..package(CANN, file, b"run") };
         let steps = vec![CannStep { package: installer, installed }];
-        world.cann = Some(CannInput { steps, engine, variables: None });
+        world.cann = Some(CannInput { steps, engine, ..CannInput::default() });
         world
     };
     let layer = |size| Layer { digest: Digest::of("layer"), size, diff_id: Digest::of("tar"), tar_size: size };
