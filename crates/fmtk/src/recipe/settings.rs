@@ -1,5 +1,5 @@
-//! Sections and settings that are read as they are written: the vendor scripts, bytecode, `[registry]`, `[launch]`,
-//! `[allow]`.
+//! Sections and settings that are read as they are written: the vendor scripts, bytecode, `[registry]`, `[limits]`,
+//! `[launch]`, `[allow]`.
 
 use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
@@ -93,7 +93,7 @@ pub struct Excess {
 impl Limits {
     /// Compares an image of this size, of which `says` tells it, and these layers with the limits.
     pub fn exceeded(&self, says: &str, size: u64, layers: impl IntoIterator<Item = (String, u64)>) -> Vec<Excess> {
-        let smaller = "leave out what jobs do not need; what they read once belongs into object storage";
+        let smaller = "leave out what jobs do not need; move data that is read once to object storage";
         let mut found = Vec::new();
         if size > self.image.0 {
             let message = format!("{says}; `limits.image` is {}", bytes(self.image.0));
