@@ -31,9 +31,10 @@ const WITH_NPU: &[&str] = &[
     "libatb",
 ];
 
-/// Which package of Debian and Ubuntu, and which of openEuler and its relatives, has a library.
+/// Which package of Debian and Ubuntu, and which of openEuler and its relatives, has a library. The latter are named as in
+/// openEuler's own list of packages, compatibility_level.md of oec-application (20.03).
 const PACKAGES: &[(&str, &str, &str)] = &[
-    ("libGL.so.1", "libgl1", "libglvnd-glx"),
+    ("libGL.so.1", "libgl1", "libglvnd"),
     ("libICE.so.6", "libice6", "libICE"),
     ("libSM.so.6", "libsm6", "libSM"),
     ("libX11.so.6", "libx11-6", "libX11"),
