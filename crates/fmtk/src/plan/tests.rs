@@ -59,6 +59,7 @@ struct World {
     /// The variables of the base's config.
     variables: Vec<&'static str>,
     allow_missing: bool,
+    sample: bool,
     bytecode: Option<HostPython>,
 }
 
@@ -79,6 +80,7 @@ impl World {
             cann: None,
             variables: Vec::new(),
             allow_missing: false,
+            sample: false,
             bytecode: None,
         };
         world.dir("home/ma-user", 0o750, 1000).file("etc/passwd", PASSWD);
@@ -147,6 +149,7 @@ impl World {
             "layers" => self.base_layers = path.parse().unwrap(),
             "path" => self.path = Some(rest.to_owned()),
             "look" => self.look = path == "yes",
+            "sample" => self.sample = path == "yes",
             "missing" => self.allow_missing = path == "allowed",
             _ => panic!("{line}"),
         }
@@ -233,7 +236,7 @@ impl World {
             notes: found.notes,
             index,
             allow_missing: self.allow_missing,
-            call: &Call::plain(),
+            call: &Call { sample: self.sample, ..Call::plain() },
             fetched: false,
             scripts_folder: "pkg/ascend910".into(),
             bytecode: self.bytecode.clone(),
