@@ -24,7 +24,9 @@ pub struct CannInput {
     pub steps: Vec<CannStep>,
     /// What runs those that are missing, and `set_env.sh`.
     pub engine: Option<&'static str>,
-    /// What `set_env.sh` sets, where that is known.
+    /// Whose `set_env.sh` makes variables of the image.
+    pub sourced: Option<Sourced>,
+    /// What that sets, where it is known.
     pub variables: Option<Variables>,
 }
 
@@ -190,8 +192,7 @@ pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut
             );
         }
     }
-    let sourced = sourced(inputs.recipe, inputs.base, inputs.index, cann.steps.iter().map(|step| &step.package.kind));
-    let Some(sourced) = sourced.filter(|_| cann.variables.is_none() && cann.steps.is_empty()) else { return };
+    let Some(sourced) = cann.sourced.filter(|_| cann.variables.is_none() && cann.steps.is_empty()) else { return };
     let whose = match sourced {
         Sourced::All => "the base's CANN",
         Sourced::Nnal => "nnal in the base",
@@ -211,10 +212,8 @@ pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut
 
 /// The layers of CANN's installers, and how many these are at most.
 pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<PlannedLayer>, usize) {
-    let Some(CannInput { steps, engine, variables }) = inputs.cann.as_ref() else { return (Vec::new(), 0) };
+    let Some(CannInput { steps, engine, sourced, variables }) = inputs.cann.as_ref() else { return (Vec::new(), 0) };
     let recipe = inputs.recipe;
-    let kinds = || steps.iter().map(|step| &step.package.kind);
-    let is_learned = sourced(recipe, inputs.base, inputs.index, kinds()).is_some();
     let (mut layers, mut most) = (Vec::new(), 0);
     for (number, CannStep { package, installed }) in steps.iter().enumerate() {
         let Package { kind, path, sha256, size, .. } = package;
@@ -226,7 +225,7 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<Plan
                 setid.join(", ")
             ));
         }
-        if installed.is_some_and(|installed| !installed.latest) && kind == CANN && !is_learned {
+        if installed.is_some_and(|installed| !installed.latest) && kind == CANN && sourced.is_none() {
             warnings.push(format!("CANN was installed without `{LATEST}`, to which `[environment]` points"));
         }
         most += match installed {
@@ -243,7 +242,7 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<Plan
             user: recipe.cann.user,
             drop: recipe.cann.drop.texts().to_vec(),
             engine: engine.filter(|_| installed.is_none()),
-            learns: is_learned && variables.is_none() && number + 1 == steps.len(),
+            learns: sourced.is_some() && variables.is_none() && number + 1 == steps.len(),
             layers: installed.map(|known| known.layers.clone()).unwrap_or_default(),
             outside: installed.map(|known| known.outside.clone()).unwrap_or_default(),
             removed: installed.map(|known| known.removed.clone()).unwrap_or_default(),

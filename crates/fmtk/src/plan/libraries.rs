@@ -31,9 +31,10 @@ const WITH_NPU: &[&str] = &[
     "libatb",
 ];
 
-/// Which package of Debian and Ubuntu, and which of openEuler and its relatives, has a library.
+/// Which package of Debian and Ubuntu, and which of openEuler and its relatives, has a library. The latter are named as in
+/// openEuler's own list of packages, compatibility_level.md of oec-application (20.03).
 const PACKAGES: &[(&str, &str, &str)] = &[
-    ("libGL.so.1", "libgl1", "libglvnd-glx"),
+    ("libGL.so.1", "libgl1", "libglvnd"),
     ("libICE.so.6", "libice6", "libICE"),
     ("libSM.so.6", "libsm6", "libSM"),
     ("libX11.so.6", "libx11-6", "libX11"),
@@ -129,8 +130,8 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
 
 /// Notes wheels that would use the NPU in an image without CANN.
 fn npu(inputs: &Inputs<'_>, warnings: &mut Vec<String>) {
-    // Where the tag promises CANN, that it is missing is said of the tag.
-    if inputs.recipe.versions.cann().is_some() || inputs.cann.is_some() || is_in_base(inputs) {
+    // The sample has none by its nature. Where the tag promises CANN, that it is missing is said of the tag.
+    if inputs.call.sample || inputs.recipe.versions.cann().is_some() || inputs.cann.is_some() || is_in_base(inputs) {
         return;
     }
     let facts = inputs.wheels.iter().map(|wheel| &*wheel.facts);

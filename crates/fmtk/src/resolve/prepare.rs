@@ -35,6 +35,9 @@ pub struct FetchArgs {
     /// Move to the newest versions that the recipe allows, whatever the lock pins
     #[arg(long)]
     pub upgrade: bool,
+    /// Build wheels of pure Python from sources where there are no wheels
+    #[arg(long)]
+    pub build_pure: bool,
     /// Print what pip would be asked for, with the command for another machine, and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -91,7 +94,7 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
         false => Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?,
     };
     let pins = lock.map(|lock| lock::pins(&lock, &recipe)).unwrap_or_default();
-    let pins = Pins { upgrade: args.upgrade, ..pins };
+    let pins = Pins { upgrade: args.upgrade, build_pure: args.build_pure, ..pins };
     if args.dry_run {
         let request = Request::of(&recipe);
         let [requirements, constraints, overrides, exclude, indexes] = request.lists().map(|(_, list)| list);

@@ -11,6 +11,7 @@
 mod pip_log;
 mod record;
 mod request;
+mod source;
 mod uv;
 
 #[cfg(test)]
@@ -116,6 +117,8 @@ pub struct Pins {
     pub exact: bool,
     /// Whether the newest is wanted, though the folder has what was asked for.
     pub upgrade: bool,
+    /// Whether wheels are made of sources where there are none.
+    pub build_pure: bool,
 }
 
 impl Pins {
@@ -179,6 +182,12 @@ fn fetch_by(
     if request.requirements.is_empty() {
         return Ok(Fetched { downloaded: false, files: Vec::new(), size: 0 });
     }
+    if pins.build_pure && recipe.pypi.resolution.resolver == Resolver::Uv && !request.is_pinned(pins) {
+        let hint = "leave it out and build the wheel by hand; or set `pypi.resolver` to \"pip\"";
+        return Err(anyhow!("`--build-pure` is for what pip resolves, and the recipe has uv do that"))
+            .hint(hint)
+            .input();
+    }
     fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
     // Two fetches at once: the second waits and finds everything there.
     let _lock = lock(folder)?;
@@ -206,7 +215,18 @@ fn fetch_by(
     };
     let pinned_by = pinned_by(recipe, pins, call);
     let download = |part| download(tools.python, part, pinned_by.as_deref(), pins, call, &work, progress);
-    let result = asked.and_then(|asked| asked.by_index().into_iter().try_for_each(download)).and_then(|()| {
+    let downloaded = asked.and_then(|asked| {
+        let download = || asked.by_index().into_iter().try_for_each(download);
+        match pins.build_pure {
+            true => {
+                let (python, target) = (tools.python, recipe.python.target());
+                let request = &asked;
+                source::Builder { python, request, target, pins, call, work: &work, store, progress }.run(download)
+            }
+            false => download(),
+        }
+    });
+    let result = downloaded.and_then(|()| {
         let mut arrived = arrived(&wheels, store)?;
         // What pip took from those is still somebody's own.
         arrived.retain(|file, _| !by_hand.contains(file));
@@ -352,7 +372,7 @@ fn download(
         Some(NO_PIP) => Err(anyhow!("the `python3` of this machine has no pip")).hint(install),
         _ => {
             let log = fs::read(work.join(request::LOG)).unwrap_or_default();
-            let unfit = Unfit::parse(&String::from_utf8_lossy(&log));
+            let unfit = Unfit::parse(&String::from_utf8_lossy(&log), &request.constraints);
             let failed = Err(anyhow!("pip could not download {wanted}{}{said}", unfit.lacking(&request.python)));
             if let Some(hint) = unfit.hint(&request.python, folder, &call.fetch) {
                 return failed.hint(hint);

@@ -1,6 +1,7 @@
 //! Fetching with a stand-in for pip; pip itself is run by `cargo xtask e2e`.
 
 use expect_test::expect_file;
+use wheel_fake::FakeWheel;
 
 use super::*;
 use crate::{recipe::Overrides, terminal::report};
@@ -59,7 +60,7 @@ fn pip_is_asked_for_the_target() {
     expect_file!["bash_line.txt"].assert_eq(&format!("{}\n{}\n", request.bash_line(&Pins::default()).unwrap(), {
         let known = FileRecord { size: 5, sha256: Digest::of("a") };
         let files = [("a-1-py3-none-any.whl".to_owned(), known)].into();
-        request.bash_line(&Pins { files, exact: true, upgrade: false }).unwrap()
+        request.bash_line(&Pins { files, exact: true, ..Pins::default() }).unwrap()
     }));
     let markers: serde_json::Value = serde_json::from_str(&request.marker_environment()).unwrap();
     assert_eq!((&markers["python_version"], &markers["platform_machine"]), (&"3.9".into(), &"aarch64".into()));
@@ -97,7 +98,15 @@ fn transcript() {
                 let known = |one: &str| FileRecord { size: 5, sha256: Digest::of(format!("{one}\n")) };
                 let file = |one: &str| format!("{}-py3-none-any.whl", one.replace("==", "-"));
                 let files = requirements.iter().map(|one| (file(one), known(one))).collect();
-                place.pins = Pins { files, exact: what == "lock", upgrade: false };
+                place.pins = Pins { files, exact: what == "lock", ..Pins::default() };
+            }
+            // From now on, with what pip builds: the distribution and its tags.
+            "build-pure" => {
+                place.pins.build_pure = true;
+                let built = place.folder.path().join("built");
+                let _ = fs::remove_dir_all(&built);
+                fs::create_dir(&built).unwrap();
+                FakeWheel::new("source_alone").tag(text).write(&built).unwrap();
             }
             "upgrade" => place.pins = Pins { upgrade: true, ..Pins::default() },
             // What is in the folder, but for the lock.
@@ -230,6 +239,9 @@ fn what_uv_can_not_do_is_told() {
             .replace("'old-uv==1'", "'old-uv==1', 'needs-nvidia==1'"),
     );
     assert!(old.contains("uv did not leave out `nvidia-a`, `nvidia-b`"), "{old}");
+    let pure = Folder { pins: Pins { build_pure: true, ..Pins::default() }, ..Folder::new() };
+    let pure = report::render(&pure.fetch_of(&pip(), &recipe_of(BY_UV, Path::new("/"))).unwrap_err());
+    assert!(pure.contains("`--build-pure` is for what pip resolves"), "{pure}");
     let none = said("[pypi]\nresolver = 'uv'\nrequirements = ['a==1']\n[python]\nglibc = '2.16'");
     assert!(none.contains("uv knows no wheels for glibc 2.16"), "{none}");
     let tools = Tools { python: &pip(), uv: Path::new("/nonexistent/uv") };

@@ -346,9 +346,9 @@ pub fn name_conflicts(recipe: &Recipe, file: &str, toolkit: Option<&InstallerNam
         let message = format!("`{file}` has operators for `{of_file}`, and `versions.chip` is `{of_recipe}`");
         found.push((message, Some(format!("give `--set versions.chip={of_file}`, or another package"))));
     }
-    if name.arch != arch {
+    if let Some(other) = name.arch.filter(|other| other != arch) {
         let hint = format!("use the installer whose name ends with `linux-{arch}.run`");
-        found.push((format!("`{file}` is for `{}`, the image for `{arch}`", name.arch), Some(hint)));
+        found.push((format!("`{file}` is for `{other}`, the image for `{arch}`"), Some(hint)));
     }
     found
 }
