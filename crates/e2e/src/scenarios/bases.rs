@@ -11,7 +11,7 @@ use super::{
     stacks::{self, remove},
     world::{Built, Project, World},
 };
-use crate::testbed::{Engine, Invocation, PLATFORM, blob, data, field, layer_files, list, read_json};
+use crate::testbed::{Engine, Invocation, PLATFORM, blob, data, field, list, read_json};
 
 /// Where CANN's image has its Python.
 const OF_CANN: &str = "/usr/local/python3.11.10";
@@ -55,9 +55,10 @@ pub fn of_cann(world: &World) -> anyhow::Result<()> {
     let manifest = read_json(&blob(&project.store, &built.digest.to_string()))?;
     // The base's own two: the sample's, and what was installed upon it.
     for layer in list(&manifest, "layers")?.iter().skip(2) {
-        let files = layer_files(&world.log, &project.store, field(layer, "digest")?)?;
-        let of_cann = files.entries.keys().find(|path| path.starts_with("usr/local/Ascend"));
-        ensure!(of_cann.is_none(), "`{}` is laid over CANN", of_cann.map(String::as_str).unwrap_or_default());
+        let tar = world.command("tar").args(["--list", "--gzip", "--file"]);
+        let files = tar.arg(blob(&project.store, field(layer, "digest")?)).run()?.stdout;
+        let of_cann = files.lines().find(|path| path.starts_with("usr/local/Ascend"));
+        ensure!(of_cann.is_none(), "`{}` is laid over CANN", of_cann.unwrap_or_default());
     }
     remove(&project.store)?;
     world.forget_wheels("torch-2.7")?;

@@ -125,7 +125,7 @@ const SCENARIOS: &[Scenario] = &[
     ),
     ("stack-torch-2.10", "the same of PyTorch 2.10", stacks::newer_torch),
     ("stack-mindspore-2.10", "MindSpore 2.10 computes on the CPU", stacks::mindspore),
-    ("stack-mindspore-2.7", "the same of MindSpore 2.7", stacks::older_mindspore),
+    ("stack-mindspore-2.7", "MindSpore 2.7 is built as it was planned", stacks::older_mindspore),
     ("completions", "a Tab at the prompt of bash, zsh and fish completes `cargo xtask`", completions::run),
     ("login", "the console's line and a helper; then a push with what was stored", login::run),
     ("app-config", "push writes the address into an app_config, and nothing else", login::app_config),
