@@ -74,7 +74,7 @@ pub struct ImageArgs {
     /// Load the image into docker or podman too, to run it here
     #[arg(long)]
     pub load: bool,
-    /// Engine that runs CANN's installer, and that `--load` uses
+    /// Engine that runs CANN's installer and compiles modules, and that `--load` uses
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
     /// Media types of the manifest

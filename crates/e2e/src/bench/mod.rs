@@ -3,8 +3,8 @@
 mod base;
 mod baselines;
 mod building;
-
 mod image;
+mod import;
 mod kit;
 mod launch;
 mod machine;
@@ -105,13 +105,15 @@ enum Part {
     Layer,
     /// The build of `cargo xtask` itself
     Cargo,
+    /// The import of MindSpore 2.7 with bytecode and without; pip fetches hundreds of megabytes
+    Import,
 }
 
 /// Measures and prints the table; an error if a bar was missed. A store that has the sample's base saves making it.
 pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
     match &args.what {
         What::Image { common, packages, only } => {
-            require("root setpriv docker dockerd buildah docker-registry skopeo python3 cc")?;
+            require("root arm64 setpriv docker dockerd buildah docker-registry skopeo python3 cc")?;
             let image = Image::new(Bench::new("image", common.rounds)?, packages.pkg.as_deref())?;
             measure(common, Some(machine::describe_with(&image)?), || {
                 let parts = Part::value_variants().iter().filter(|part| only.is_empty() || only.contains(part));
@@ -120,6 +122,7 @@ pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
                     Part::Rebuild => building::rebuild(&image),
                     Part::Layer => building::layer(&image),
                     Part::Cargo => building::cargo(&image),
+                    Part::Import => import::run(&image, packages.pkg.as_deref()),
                 });
                 Ok(rows.collect::<anyhow::Result<Vec<_>>>()?.concat())
             })
