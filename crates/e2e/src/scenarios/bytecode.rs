@@ -82,7 +82,7 @@ pub fn ways(world: &World) -> anyhow::Result<()> {
     let kinds: Vec<(String, &str)> = kinds.collect();
     let mut changes: Vec<(&str, &str)> = of_base.iter().filter_map(|setting| setting.split_once('=')).collect();
     changes.extend(kinds.iter().map(|(key, name)| (key.as_str(), *name)));
-    changes.push(("bytecode", "auto"));
+    changes.extend([("bytecode", "auto"), ("versions.mindspore", "2.7.2")]);
     let project = world.project("bytecode-ways", &recipe(&changes))?;
     for wheel in &wheels {
         copy(wheel, &project.pkg().join(name(wheel)))?;
