@@ -1,40 +1,52 @@
-//! How long a job takes to import MindSpore, with compiled modules beside the sources and without, in an image that is
-//! the same otherwise. Where this machine is not arm64, both are measured under emulation.
+//! How long it takes to import MindSpore, with our compiled modules beside the sources and without: the same wheels, made
+//! layers by us and unpacked, for the Python and the processor of this machine.
 
-use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::Context;
-use fmtk::resolve::packages::Folders;
+use anyhow::{Context, bail};
+use fmtk::resolve::bytecode::{self, Pool, Release};
+use oci_image::{MTIME, Store};
+use wheel_layer::{Layout, NoCompiler};
 
 use super::{
-    image::Image,
+    rounds::Bench,
     row::{Bar, Row},
 };
-use crate::testbed::{Engine, field};
+use crate::testbed::{layers, paths, unpack};
 
-/// The stack whose MindSpore is imported without an NPU and without CANN.
-const STACK: &str = "mindspore-2.7";
+/// It is imported without an NPU and without CANN.
+const PACKAGES: [&str; 2] = ["mindspore==2.7.1", "numpy<2"];
 const IMPORT: &str = "import time; begin = time.perf_counter(); import mindspore; print(time.perf_counter() - begin)";
 
-pub fn run(image: &Image, pkg: Option<&Path>) -> anyhow::Result<Vec<Row>> {
-    let (bench, docker) = (&image.bench, &image.docker);
-    let packages = bench.packages(pkg)?;
-    let store = bench.folder("import-store")?;
-    if !Folders::of(packages.clone(), None, Some(STACK)).pypi.is_dir() {
-        bench.xtask_in(&store).args(["fetch", "--sample", "--stack", STACK, "--pkg"]).arg(&packages).run()?;
-    }
-    let loaded = |bytecode: &str, timestamp: &str| -> anyhow::Result<String> {
-        let build = bench.xtask_in(&store).args(["image", "--sample", "--stack", STACK, "--timestamp", timestamp]);
-        let build = build.args(["--set", &format!("bytecode={bytecode}"), "--load", "--engine", "docker"]);
-        let built = build.arg("--pkg").arg(&packages).env("DOCKER_HOST", docker.host()).json()?;
-        Ok(field(&built, "image")?.to_owned())
+pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let said = bench.command("python3").args(["-c", "import sys; print(*sys.version_info[:3])"]).run()?.stdout;
+    let numbers: Vec<u32> = said.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    let [major, minor, micro] = numbers[..] else { bail!("`python3` does not say its version") };
+    let release = Release(major, minor, micro);
+    let python = bytecode::host(release).context("`python3` is not found as a Python that compiles")?;
+    let wheels = bench.folder("import-wheels")?;
+    let pip = bench.command(&python).words("-m pip download --quiet --only-binary :all: --dest").arg(&wheels);
+    pip.args(PACKAGES).run()?;
+    let wheels = paths(&wheels)?;
+    let store = Store::open(&bench.path("import-store"))?;
+    let site = |name: &str, compiled: bool| {
+        let root = bench.path(name);
+        let plain = Layout::posix_prefix("/usr", (major, minor), MTIME);
+        let layout = Layout { bytecode: compiled.then(|| release.identity()), ..plain };
+        let made = match compiled {
+            true => layers(&wheels, &Arc::new(layout.clone()), &store, &Pool::on_host(&python, release))?,
+            false => layers(&wheels, &Arc::new(layout.clone()), &store, &NoCompiler)?,
+        };
+        unpack(&bench.log, &store, &made, &root)?;
+        Ok::<_, anyhow::Error>(root.join(layout.purelib.trim_start_matches('/')))
     };
-    let (compiled, plain) = (loaded("on", "20230101000001")?, loaded("off", "20230101000000")?);
-    let [with, without] = bench.in_turns("import", [&compiled, &plain], |image, _| {
+    let sites = [("compiled", site("import-compiled", true)?), ("plain", site("import-plain", false)?)];
+    let [with, without] = bench.in_turns("import", [0, 1], |which, _| {
+        let import = bench.command(&python).args(["-c", IMPORT]).env("PYTHONPATH", &sites[which].1);
         // As for a job that may not write beside the sources.
-        let options = ["--env", "PYTHONDONTWRITEBYTECODE=1"];
-        let said = docker.container(image, &options, &["python3", "-c", IMPORT])?.run()?;
-        said.text().lines().last().and_then(|seconds| seconds.parse().ok()).context("the import printed no time")
+        let said = import.env("PYTHONDONTWRITEBYTECODE", "1").run()?;
+        let last = said.text().lines().last().and_then(|seconds| seconds.parse().ok());
+        last.with_context(|| format!("the import of what is {} printed no time", sites[which].0))
     })?;
     Ok(vec![Row::timed("import of MindSpore 2.7, compiled", &with, "not compiled", &without, Bar::Faster(1.8))])
 }

@@ -113,7 +113,7 @@ enum Part {
 pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
     match &args.what {
         What::Image { common, packages, only } => {
-            require("root arm64 setpriv docker dockerd buildah docker-registry skopeo python3 cc")?;
+            require("root setpriv docker dockerd buildah docker-registry skopeo python3 cc")?;
             let image = Image::new(Bench::new("image", common.rounds)?, packages.pkg.as_deref())?;
             measure(common, Some(machine::describe_with(&image)?), || {
                 let parts = Part::value_variants().iter().filter(|part| only.is_empty() || only.contains(part));
@@ -122,7 +122,7 @@ pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
                     Part::Rebuild => building::rebuild(&image),
                     Part::Layer => building::layer(&image),
                     Part::Cargo => building::cargo(&image),
-                    Part::Import => import::run(&image, packages.pkg.as_deref()),
+                    Part::Import => import::run(&image.bench),
                 });
                 Ok(rows.collect::<anyhow::Result<Vec<_>>>()?.concat())
             })

@@ -1,11 +1,7 @@
 //! Bytecode beside what pip leaves: this machine's own Python installs the wheels without `--no-compile`. And whoever
 //! compiles for the base's release, this machine or the base, makes the same image.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail, ensure};
 use fmtk::{
@@ -13,12 +9,11 @@ use fmtk::{
     sample::{self, BOOKWORM},
     terminal::progress::{self, Progress},
 };
-use image_name::Digest;
-use oci_image::{Layer, MTIME, ParentDirs, Store};
-use wheel_layer::{InstalledWheel, Layout, WheelFacts};
+use oci_image::{MTIME, Store};
+use wheel_layer::Layout;
 
 use super::world::{Built, Project, World, nothing_is_left};
-use crate::testbed::{Engine, Finished, Invocation, bytes, copy, data, folder, name, paths, recipe};
+use crate::testbed::{Engine, Finished, Invocation, copy, data, layers, name, paths, recipe, unpack};
 
 /// Where no engine answers.
 const NOWHERE: &str = "unix:///nowhere";
@@ -43,20 +38,14 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let made = |name: &str| {
         let (started, store) = (Instant::now(), Store::open(&here.join(name))?);
         let pool = Pool::on_host(&python, release);
-        let layer = |wheel| layers(wheel, &layout, &store, &pool);
-        let layers: Vec<Vec<Layer>> = wheels.iter().map(|wheel| layer(wheel)).collect::<anyhow::Result<_>>()?;
+        let layers = layers(&wheels, &layout, &store, &pool)?;
         world.say(format!("made in {}, {} did not compile", progress::seconds(started.elapsed()), pool.skipped()));
-        Ok::<_, anyhow::Error>((store, layers.concat()))
+        Ok::<_, anyhow::Error>((store, layers))
     };
-    let ((store, layers), (_, again)) = (made("store")?, made("again")?);
-    ensure!(layers == again, "the same wheels became other layers");
+    let ((store, made), (_, again)) = (made("store")?, made("again")?);
+    ensure!(made == again, "the same wheels became other layers");
     let root = here.join("ours");
-    folder(&root)?;
-    for layer in layers {
-        let tar =
-            world.command("tar").words("--extract --gzip --no-same-owner --file").arg(store.blob_path(&layer.digest));
-        tar.arg("--directory").arg(&root).run()?;
-    }
+    unpack(&world.log, &store, &made, &root)?;
     let ours = root.join(prefix.strip_prefix("/")?);
     let compared = world.command("python3").arg(data("bytecode.py")).args([&ours, &prefix]).run()?;
     world.say(format!("{} files of bytecode are as pip's", compared.stdout.trim()));
@@ -122,10 +111,4 @@ pub fn ways(world: &World) -> anyhow::Result<()> {
     without.says(&["warning: modules are not compiled", "install Python 3.11.", "`--set bytecode=off`"])?;
     ensure!(of(&without)? != of(&host)?, "an image without bytecode is the one with it");
     nobody(&project.with_store("refused")).words("--set bytecode=on").fails(1)?.says(&["failed to compile the modules"])
-}
-
-fn layers(wheel: &Path, layout: &Arc<Layout>, store: &Store, pool: &Pool) -> anyhow::Result<Vec<Layer>> {
-    let (facts, digest) = (Arc::new(WheelFacts::read(wheel)?), Digest::of(bytes(wheel)?));
-    let installed = InstalledWheel::new(facts, wheel.to_owned(), digest, layout.clone(), |_| None)?;
-    Ok(wheel_layer::layers(&[&installed], store, &ParentDirs::new(), 64 << 20, pool)?)
 }
