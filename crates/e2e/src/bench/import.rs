@@ -40,13 +40,14 @@ pub fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         unpack(&bench.log, &store, &made, &root)?;
         Ok::<_, anyhow::Error>(root.join(layout.purelib.trim_start_matches('/')))
     };
-    let sites = [("compiled", site("import-compiled", true)?), ("plain", site("import-plain", false)?)];
-    let [with, without] = bench.in_turns("import", [0, 1], |which, _| {
-        let import = bench.command(&python).args(["-c", IMPORT]).env("PYTHONPATH", &sites[which].1);
+    let (compiled, plain) = (site("import-compiled", true)?, site("import-plain", false)?);
+    let [with, without] = bench.in_turns("import", ["compiled", "not compiled"], |which, _| {
+        let site = if which == "compiled" { &compiled } else { &plain };
+        let import = bench.command(&python).args(["-c", IMPORT]).env("PYTHONPATH", site);
         // As for a job that may not write beside the sources.
         let said = import.env("PYTHONDONTWRITEBYTECODE", "1").run()?;
         let last = said.text().lines().last().and_then(|seconds| seconds.parse().ok());
-        last.with_context(|| format!("the import of what is {} printed no time", sites[which].0))
+        last.context("it printed no time")
     })?;
     Ok(vec![Row::timed("import of MindSpore 2.7, compiled", &with, "not compiled", &without, Bar::Faster(1.8))])
 }
