@@ -27,6 +27,8 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let [major, minor, micro] = numbers[..] else { bail!("`python3` does not say its version") };
     let (version, release) = ((major, minor), Release(major, minor, micro));
     let python = bytecode::host(release).context("`python3` is not found as a Python that compiles")?;
+    let other = Pool::on_host(&python, Release(major, minor, micro + 1)).check();
+    ensure!(other.is_err(), "a Python compiles for another release than its own");
     let wheels = wheels(world)?;
     let prefix = here.join("pip");
     world.command("python3").args(["-m", "venv"]).arg(&prefix).run()?;
