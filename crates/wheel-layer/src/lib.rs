@@ -66,6 +66,6 @@ pub use error::WheelError;
 pub use facts::WheelFacts;
 pub use filename::{FileName, normalize};
 pub use install::InstalledWheel;
-pub use layers::layers;
+pub use layers::{are_made, layers};
 pub use layout::{Layout, Target};
 pub use requirement::{Requirement, version_satisfies};

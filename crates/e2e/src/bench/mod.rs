@@ -3,8 +3,8 @@
 mod base;
 mod baselines;
 mod building;
-
 mod image;
+mod import;
 mod kit;
 mod launch;
 mod machine;
@@ -118,6 +118,8 @@ enum Part {
     Layer,
     /// The build of `cargo xtask` itself
     Cargo,
+    /// The import of MindSpore 2.7 with bytecode and without; pip fetches hundreds of megabytes
+    Import,
 }
 
 /// Measures and prints the table; an error if a bar was missed. A store that has the sample's base saves making it.
@@ -136,6 +138,7 @@ pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
                         building::layer(&image.bench, &image.mindspore()?, &target, "layer of the MindSpore wheel")
                     }
                     Part::Cargo => building::cargo(&image),
+                    Part::Import => import::run(&image.bench),
                 });
                 Ok(rows.collect::<anyhow::Result<Vec<_>>>()?.concat())
             })

@@ -16,6 +16,7 @@ mod registry;
 mod relative;
 mod requirements;
 mod snapshot;
+mod unpacked;
 mod wait;
 mod workplace;
 
@@ -36,6 +37,7 @@ pub use self::{
     relative::{pip, unpack_relative, unpack_relative_launcher},
     requirements::require,
     snapshot::{Difference, Entry, Kind, Snapshot},
+    unpacked::{layers, unpack},
     wait::{PATIENCE, end_by, signal, wait_until, wait_while_running},
     workplace::Workplace,
 };
