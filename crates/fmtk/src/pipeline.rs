@@ -14,10 +14,12 @@ use crate::{
     engine,
     options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs},
     plan::{self, CannInput, CannStep, Inputs, Plan},
-    recipe::{self, Bytecode, Recipe},
+    recipe::{self, Recipe},
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
-        accounts, base, bytecode,
+        accounts,
+        base::{self, OpenImage},
+        bytecode::{self, Pool, Release, Way},
         fetch::{self, Pins},
         front, inputs,
         inspection::{self, Completed, Reach},
@@ -72,7 +74,7 @@ pub struct ImageArgs {
     /// Load the image into docker or podman too, to run it here
     #[arg(long)]
     pub load: bool,
-    /// Engine that runs CANN's installer, and that `--load` uses
+    /// Engine that runs CANN's installer and compiles modules, and that `--load` uses
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
     /// Media types of the manifest
@@ -113,7 +115,8 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         false => call.clone(),
     };
     let ready = |recipe: &Recipe| inputs::vendor_packages(&args.recipe, recipe, call, store);
-    let Completed { recipe, notes, opened, index } = inspection::complete(draft, &args.recipe, reach, ready)?;
+    let decides_bytecode = draft.decides_bytecode();
+    let Completed { recipe, mut notes, opened, index } = inspection::complete(draft, &args.recipe, reach, ready)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
     let folders = inputs::folders(&args.recipe);
     if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folders)? {
@@ -144,13 +147,8 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     if let Some(note) = index.as_ref().and_then(|index| opened.base.correct_labels(&index.compressions)) {
         progress.line(&format!("note: {note}"));
     }
-    let bytecode = bytecode::find(&recipe)?;
-    if bytecode.is_none() && !wheels.is_empty() && recipe.bytecode == Bytecode::Auto {
-        let (major, minor) = recipe.python.version;
-        progress.line(&format!(
-            "note: no Python {major}.{minor} on this machine, so that modules are not compiled: they import slower, and \
-             where a job can't write beside them, at each start; to say that it is meant, set `bytecode = \"off\"`"
-        ));
+    if !decides_bytecode && !wheels.is_empty() {
+        notes.push(bytecode::UNDECIDED.to_owned());
     }
     let mut inputs = Inputs {
         recipe: &recipe,
@@ -169,24 +167,44 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         call,
         fetched: fetch::was_here(&folders.pypi),
         scripts_folder: scripts_folder(&args.recipe),
-        bytecode,
+        bytecode: None,
         oci: args.media_types == MediaTypes::Oci,
     };
     let job = cann_job(&inputs, &installers);
     let engine = look_for_cann(&mut inputs, &job, args, store)?;
-    let mut plan = Plan::new(&inputs)?;
-    let mut with_base = None;
+    if !inputs.wheels.is_empty() || !job.installers.is_empty() {
+        let release = bytecode::release(&recipe, inputs.index);
+        inputs.bytecode = release.or_else(|error| bytecode::do_without(&recipe, error, progress).map(|()| None))?;
+    }
+    let (mut plan, mut way) = planned(&mut inputs, None, args, store, progress)?;
+    let mut kept = None;
     // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
     if !args.dry_run
         && let Some(engine) = engine
     {
-        let (installed, variables, kept) = cann::install(store, &job, &opened, engine, progress)?;
+        let (installed, variables, of_engine) = cann::install(store, &job, &opened, engine, progress)?;
         // Saves the engine to be given the base once more.
-        with_base = kept.filter(|_| load_into == Some(engine));
+        kept = of_engine.map(|kept| (engine, kept));
         let installed = installed.into_iter().map(Some).collect();
         set_cann(&mut inputs, &job, (installed, variables), None, store)?;
-        plan = Plan::new(&inputs)?;
+        (plan, way) = planned(&mut inputs, way, args, store, progress)?;
     }
+    let mut pool = None;
+    if !args.dry_run
+        && let Some((way, release)) = way.zip(plan.bytecode)
+    {
+        let has_base = kept.as_ref().map(|(engine, _)| *engine);
+        pool = match compilers(&way, release, &recipe, &opened, has_base, store, progress) {
+            Ok(pool) => Some(pool),
+            Err(error) => {
+                bytecode::do_without(&recipe, error, progress)?;
+                inputs.bytecode = None;
+                plan = Plan::new(&inputs)?;
+                None
+            }
+        };
+    }
+    let with_base = kept.filter(|(engine, _)| load_into == Some(engine));
     for warning in &plan.warnings {
         progress.warning(warning);
     }
@@ -197,7 +215,8 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         return args.format.print(|| plan.to_string(), &plan);
     }
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
-    let built = build::build(store, &plan, &opened.base, &opened, begun, progress)?;
+    let built = build::build(store, &plan, &opened.base, &opened, begun, pool.as_ref(), progress)?;
+    drop(pool);
     let arguments = args.recipe.overrides(args.base.as_deref());
     let record = recorded(&plan, &built, &recipe, arguments, record::file_key(&recipe_file))?;
     let (_tag, replaced) = record.claim(store, args.timestamp.is_some())?;
@@ -240,6 +259,51 @@ fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) 
     let has_org = recipe.registry.org.is_some() || env::var_os("org_name").is_some();
     let org = if has_org { "" } else { " --org ORG" };
     format!("next: `cargo xtask push{org}{same}` pushes it; `cargo xtask try{same}` runs a job in it on this machine")
+}
+
+/// The plan, and who compiles what it has to be made; one of `way` where that was found before. Where nobody compiles
+/// and the recipe does not insist, it is a plan of an image without bytecode.
+fn planned(
+    inputs: &mut Inputs<'_>,
+    way: Option<Way>,
+    args: &ImageArgs,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<(Plan, Option<Way>)> {
+    let plan = Plan::new(inputs)?;
+    let Some(release) = plan.bytecode.filter(|_| way.is_none()) else { return Ok((plan, way)) };
+    if !build::compiles(store, &plan)? {
+        return Ok((plan, None));
+    }
+    match bytecode::find(release, args.engine) {
+        Ok(way) => {
+            progress.line(&format!("note: modules are compiled for Python {release} by {way}"));
+            Ok((plan, Some(way)))
+        }
+        Err(error) => {
+            bytecode::do_without(inputs.recipe, error, progress)?;
+            inputs.bytecode = None;
+            Ok((Plan::new(inputs)?, None))
+        }
+    }
+}
+
+/// The processes that compile. `has_base` is an engine that was given the base before.
+fn compilers(
+    way: &Way,
+    release: Release,
+    recipe: &Recipe,
+    opened: &OpenImage,
+    has_base: Option<&str>,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<Pool> {
+    match way {
+        Way::Host(program) => Ok(Pool::on_host(program, release)),
+        Way::Base(engine) => {
+            bytecode::in_base(release, recipe, opened, (engine, has_base == Some(engine)), store, progress)
+        }
+    }
 }
 
 /// What of CANN is to be installed and learned.

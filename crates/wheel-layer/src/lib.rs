@@ -66,7 +66,7 @@ pub use error::WheelError;
 pub use facts::WheelFacts;
 pub use filename::{FileName, normalize};
 pub use install::InstalledWheel;
-pub use layers::layers;
+pub use layers::{are_made, layers};
 pub use layout::{Layout, Target};
 pub use marker::marker_holds;
 pub use requirement::{Requirement, version_satisfies};

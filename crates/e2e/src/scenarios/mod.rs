@@ -2,6 +2,7 @@
 
 mod bad_base;
 mod bad_packages;
+mod bases;
 mod bytecode;
 mod cann;
 mod cann_parts;
@@ -27,6 +28,7 @@ mod reproducible;
 mod sample_base;
 mod sample_image;
 mod scripts;
+mod stacks;
 mod try_job;
 mod world;
 
@@ -76,7 +78,9 @@ const SCENARIOS: &[Scenario] = &[
     ("base-untouched-docker", "docker sees the base as it was", |world| base_untouched(world, world.docker()?)),
     ("base-untouched-podman", "podman sees the base as it was", |world| base_untouched(world, world.podman()?)),
     ("same-as-pip", "every file is what pip leaves", pip::run),
+    ("same-as-pip-compiled", "with bytecode, every file is what pip leaves that compiles", pip::compiled),
     ("bytecode", "compiled modules are pip's, and the same each time", bytecode::run),
+    ("bytecode-ways", "this machine's Python and the base's own compile to the same image", bytecode::ways),
     ("gzip-readers", "five gzip readers read the largest layer whole", gzip_readers::run),
     ("outputs", "OCI layout for skopeo and umoci, docker archive and --load", outputs::run),
     ("same-everywhere", "other umask, zone, locale, folder and store: same digest", reproducible::run),
@@ -122,6 +126,16 @@ const SCENARIOS: &[Scenario] = &[
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
+    ("stack-torch-2.7", "two ranks of PyTorch 2.7 add up; torch_npu lacks the driver's library alone", stacks::torch),
+    ("base-of-cann", "a base like CANN's own completes the stack's recipe, and keeps its CANN", bases::of_cann),
+    (
+        "base-of-conda",
+        "wheels go into ModelArts' environment of conda, and replace what conda installed",
+        bases::of_conda,
+    ),
+    ("stack-torch-2.10", "the same of PyTorch 2.10", stacks::newer_torch),
+    ("stack-mindspore-2.10", "MindSpore 2.10 computes on the CPU", stacks::mindspore),
+    ("stack-mindspore-2.7", "MindSpore 2.7 is built as it was planned", stacks::older_mindspore),
     ("completions", "a Tab at the prompt of bash, zsh and fish completes `cargo xtask`", completions::run),
     ("login", "the console's line and a helper; then a push with what was stored", login::run),
     ("app-config", "push writes the address into an app_config, and nothing else", login::app_config),

@@ -34,7 +34,7 @@ use crate::{
     recipe::Recipe,
     resolve::{
         accounts::Accounts,
-        bytecode::HostPython,
+        bytecode::Release,
         own_file::PlannedFile,
         packages::Wheel,
         scripts::{Origin, Script},
@@ -80,8 +80,8 @@ pub struct Inputs<'a> {
     pub fetched: bool,
     /// The folder in which it looks for the vendor's scripts.
     pub scripts_folder: PathBuf,
-    /// The Python of this host that compiles the modules of wheels.
-    pub bytecode: Option<HostPython>,
+    /// The release of the base's Python, where the modules of wheels are compiled for it.
+    pub bytecode: Option<Release>,
     pub oci: bool,
 }
 
@@ -119,9 +119,9 @@ pub struct Plan {
     /// What was decided where the recipe leaves it open, and what is not known to be wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The Python of this host that compiles the modules of wheels.
+    /// The release of Python that the modules of wheels are compiled for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytecode: Option<HostPython>,
+    pub bytecode: Option<Release>,
     /// What the user should know before it is built.
     pub warnings: Vec<String>,
 }
@@ -339,7 +339,7 @@ impl Plan {
             max_layer,
             size,
             notes,
-            bytecode: inputs.bytecode.clone(),
+            bytecode: inputs.bytecode,
             warnings,
         })
     }

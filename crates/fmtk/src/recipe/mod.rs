@@ -155,6 +155,11 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Whether it is written if modules are compiled.
+    pub fn decides_bytecode(&self) -> bool {
+        self.document.is_given(&["bytecode"])
+    }
+
     /// Reads the recipe from its file. Where `required` is false, a file that is not there is an empty one.
     pub fn load(file: &Path, required: bool, overrides: Overrides<'_>) -> anyhow::Result<Self> {
         let text = match read(file, LIMIT) {
