@@ -120,7 +120,7 @@ pub fn build(
     });
     drop(step);
     if let Some(skipped) = pool.map(|pool| pool.skipped()).filter(|skipped| *skipped > 0) {
-        progress.line(&format!("note: {} without bytecode: what is no valid Python, and before 3.11 sets with `None`, whose order is not fixed",
+        progress.line(&format!("note: no bytecode for {}: not valid Python or, before Python 3.11, a set with `None`, whose order is not fixed",
             progress::count(skipped, "module")));
     }
     let (mut new, mut built, mut errors) = (Vec::new(), Vec::new(), Vec::new());
