@@ -10,14 +10,16 @@ use wheel_layer::WheelFacts;
 
 use crate::{
     build::{self, Built},
-    cann::{self, Installed, Job, Variables},
+    cann::{self, Installed, Job, Kept, Variables},
     engine,
     options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs},
     plan::{self, CannInput, CannStep, Inputs, Plan},
     recipe::{self, Bytecode, Recipe},
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
-        accounts, base, bytecode,
+        accounts,
+        base::{self, OpenImage},
+        bytecode,
         fetch::{self, Pins},
         front, inputs,
         inspection::{self, Completed, Reach},
@@ -89,6 +91,15 @@ pub struct ImageArgs {
     pub allow_missing: bool,
 }
 
+/// What is about to be built.
+struct Planned {
+    plan: Plan,
+    recipe: Recipe,
+    opened: OpenImage,
+    /// The base in the engine that installed CANN, if `--load` takes the same one: it need not be given it once more.
+    with_base: Option<Kept>,
+}
+
 /// Runs the command.
 pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let (started, begun) = (Instant::now(), clock::unix_seconds());
@@ -97,6 +108,69 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         args.output.iter().map(|text| text.parse()).collect::<anyhow::Result<_>>().context("bad `--output`").input()?;
     output::check(&outputs).context("bad `--output`").input()?;
     let load_into = args.load.then(|| engine::program(args.engine)).transpose()?;
+    let Planned { plan, recipe, opened, with_base } = planned(args, call, store, load_into, true, progress)?;
+    for warning in &plan.warnings {
+        progress.warning(warning);
+    }
+    for note in plan.notes.iter().filter(|_| !args.dry_run) {
+        progress.line(&format!("note: {note}"));
+    }
+    if args.dry_run {
+        return args.format.print(|| plan.to_string(), &plan);
+    }
+    progress.line(&format!("building {}:{}", plan.repository, plan.tag));
+    let built = build::build(store, &plan, &opened.base, &opened, begun, progress)?;
+    let recipe_file = place::recipe_file(args.recipe.recipe.as_deref())?;
+    let arguments = args.recipe.overrides(args.base.as_deref());
+    let record = recorded(&plan, &built, &recipe, arguments, record::file_key(&recipe_file))?;
+    let (_tag, replaced) = record.claim(store, args.timestamp.is_some())?;
+    let reference = &recipe.base.reference;
+    let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened: &opened };
+    let mut layout_digest = None;
+    for output in &outputs {
+        progress.line(&format!("writing {output}"));
+        let _step = progress.step(format!("writing {output}"));
+        layout_digest = output.write(&image, store)?.or(layout_digest);
+    }
+    if let Some(engine) = load_into {
+        let there = if with_base.is_some() { ", which has its base" } else { "" };
+        progress.line(&format!("loading {} into {engine}{there}", record.name()));
+        output::load(&image, store, engine, with_base.is_some(), progress)?;
+    }
+    drop(with_base);
+    // Last, so that `push` does not take an image whose build is said to have failed.
+    record.save(store)?;
+    if let Some(other) = replaced {
+        progress.warning(&format!("`{}` was {other} in the store; this build has taken its place", record.name()));
+    }
+    progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
+    if let Some(digest) = layout_digest.filter(|digest| *digest != record.digest) {
+        progress.line(&format!("its manifest in the OCI layout is {digest}; `push` sends {}", record.digest));
+    }
+    say_built(&record, layout_digest, args.format)?;
+    progress.line(&next(args, &recipe, &record, store));
+    Ok(())
+}
+
+/// The plan that `image --dry-run` prints.
+pub fn plan(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<Plan> {
+    planned(args, call, store, None, true, progress).map(|planned| planned.plan)
+}
+
+/// The same where packages are not there yet: wheels are left out, and what they bring is not missed.
+pub fn plan_without_wheels(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<Plan> {
+    planned(args, call, store, None, false, progress).map(|planned| planned.plan)
+}
+
+/// Plans the image. Unless it is a dry run, CANN is installed for that.
+fn planned(
+    args: &ImageArgs,
+    call: &Call,
+    store: &Store,
+    load_into: Option<&'static str>,
+    with_wheels: bool,
+    progress: &Progress,
+) -> anyhow::Result<Planned> {
     let timestamp = match args.timestamp {
         Some(timestamp) => timestamp,
         None => clock::now_local()?,
@@ -112,7 +186,10 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         true => call.upon(args.base.as_deref()),
         false => call.clone(),
     };
-    let ready = |recipe: &Recipe| inputs::vendor_packages(&args.recipe, recipe, call, store);
+    let ready = |recipe: &Recipe| match with_wheels {
+        true => inputs::vendor_packages(&args.recipe, recipe, call, store),
+        false => Ok(()),
+    };
     let Completed { recipe, notes, opened, index } = inspection::complete(draft, &args.recipe, reach, ready)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
     let folders = inputs::folders(&args.recipe);
@@ -122,6 +199,11 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
     let packages = || {
         let _step = progress.step("reading the packages");
+        if !with_wheels {
+            let found = packages::survey(&recipe, &folders, store, call)?.0.packages;
+            let installers: Vec<Package> = found.into_iter().filter(Package::is_installer).collect();
+            return Ok((packages::contents(installers.clone(), store, call)?, installers));
+        }
         let found = inputs::packages(&args.recipe, &recipe, call, store, progress)?;
         Ok((packages::contents(found.clone(), store, call)?, found))
     };
@@ -129,7 +211,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     let found = report::both(found, scripts::packages(&origin));
     let (found, mut opened) = inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
     let ((((wheels, installers), mut pinned), files), of_scripts) = found;
-    if !args.recipe.sample {
+    if !args.recipe.sample && with_wheels {
         let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?;
         pinned.extend(of_scripts);
         for note in lock::verify(lock.as_ref(), &recipe, &pinned, &opened.base.manifest_digest, call)? {
@@ -166,6 +248,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         notes,
         index: index.as_ref(),
         allow_missing: args.allow_missing,
+        with_wheels,
         call,
         fetched: fetch::was_here(&folders.pypi),
         scripts_folder: scripts_folder(&args.recipe),
@@ -187,46 +270,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         set_cann(&mut inputs, &job, (installed, variables), None, store)?;
         plan = Plan::new(&inputs)?;
     }
-    for warning in &plan.warnings {
-        progress.warning(warning);
-    }
-    for note in plan.notes.iter().filter(|_| !args.dry_run) {
-        progress.line(&format!("note: {note}"));
-    }
-    if args.dry_run {
-        return args.format.print(|| plan.to_string(), &plan);
-    }
-    progress.line(&format!("building {}:{}", plan.repository, plan.tag));
-    let built = build::build(store, &plan, &opened.base, &opened, begun, progress)?;
-    let arguments = args.recipe.overrides(args.base.as_deref());
-    let record = recorded(&plan, &built, &recipe, arguments, record::file_key(&recipe_file))?;
-    let (_tag, replaced) = record.claim(store, args.timestamp.is_some())?;
-    let reference = &recipe.base.reference;
-    let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened: &opened };
-    let mut layout_digest = None;
-    for output in &outputs {
-        progress.line(&format!("writing {output}"));
-        let _step = progress.step(format!("writing {output}"));
-        layout_digest = output.write(&image, store)?.or(layout_digest);
-    }
-    if let Some(engine) = load_into {
-        let there = if with_base.is_some() { ", which has its base" } else { "" };
-        progress.line(&format!("loading {} into {engine}{there}", record.name()));
-        output::load(&image, store, engine, with_base.is_some(), progress)?;
-    }
-    drop(with_base);
-    // Last, so that `push` does not take an image whose build is said to have failed.
-    record.save(store)?;
-    if let Some(other) = replaced {
-        progress.warning(&format!("`{}` was {other} in the store; this build has taken its place", record.name()));
-    }
-    progress.line(&format!("built {} in {}", built.image.digest, progress::seconds(started.elapsed())));
-    if let Some(digest) = layout_digest.filter(|digest| *digest != record.digest) {
-        progress.line(&format!("its manifest in the OCI layout is {digest}; `push` sends {}", record.digest));
-    }
-    say_built(&record, layout_digest, args.format)?;
-    progress.line(&next(args, &recipe, &record, store));
-    Ok(())
+    Ok(Planned { plan, recipe, opened, with_base })
 }
 
 /// What people do with an image that was just built. One that arguments made other than the recipe says has to be named.

@@ -129,7 +129,7 @@ pub(super) fn has_table(inputs: &Inputs<'_>) -> bool {
 
 /// Which CANN a base has, by its folders: `/usr/local/Ascend/ascend-toolkit/5.1.RC2` beside `latest`, and from 8.5 on
 /// `/usr/local/Ascend/cann-8.5.0`.
-pub(super) fn versions_of_base(index: &BaseIndex) -> Vec<String> {
+pub fn versions_of_base(index: &BaseIndex) -> Vec<String> {
     let below = |folder: &str, start: &str| -> Vec<String> {
         let start = format!("{folder}/{start}");
         let paths = index.dirs.range(start.clone()..).map_while(|(path, _)| path.strip_prefix(&start));
@@ -146,7 +146,7 @@ pub(super) fn versions_of_base(index: &BaseIndex) -> Vec<String> {
 const PARTS: [&str; 4] = ["ascend-toolkit", "nnae", "nnrt", "cann"];
 
 /// Whether a base has any CANN.
-pub(super) fn is_in_base(index: &BaseIndex) -> bool {
+pub fn is_in_base(index: &BaseIndex) -> bool {
     let has_part = |part: &str| index.has_dir(&format!("{}/{part}", ROOTS[0]));
     PARTS.iter().any(|part| has_part(part)) || !versions_of_base(index).is_empty()
 }

@@ -79,6 +79,7 @@ impl World {
             cann: None,
             variables: Vec::new(),
             allow_missing: false,
+            with_wheels: true,
             bytecode: None,
         };
         world.dir("home/ma-user", 0o750, 1000).file("etc/passwd", PASSWD);
