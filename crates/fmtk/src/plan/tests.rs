@@ -79,7 +79,6 @@ impl World {
             cann: None,
             variables: Vec::new(),
             allow_missing: false,
-            with_wheels: true,
             bytecode: None,
         };
         world.dir("home/ma-user", 0o750, 1000).file("etc/passwd", PASSWD);
@@ -232,6 +231,7 @@ impl World {
             notes: found.notes,
             index,
             allow_missing: self.allow_missing,
+            with_wheels: true,
             call: &Call::plain(),
             fetched: false,
             scripts_folder: "pkg/ascend910".into(),
