@@ -176,7 +176,7 @@ impl Making<'_> {
         for (key, version) in fit.into_iter().flat_map(|fit| &fit.versions) {
             if recipe.versions.get(key) != Some(version) {
                 let in_base = self.facts.frameworks.iter().any(|(framework, _)| framework == key);
-                let comment = if in_base { "in the base" } else { "the newest known to fit the base" };
+                let comment = if in_base { "in the base" } else { "known to fit the base" };
                 self.text.set(&format!("versions.{key}"), quoted(version), comment);
             }
         }

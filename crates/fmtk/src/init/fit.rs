@@ -42,9 +42,13 @@ pub fn fitting(facts: &Facts) -> anyhow::Result<Vec<Fit>> {
             Some((table, own))
         });
         let Some((table, own)) = table else { continue };
-        // The stack's own versions first, then the newest.
+        // The stack's own versions first, then what keeps most of them, then the newest.
+        let kept = |row: &Row| {
+            let is_kept = |key: &str| recipe.versions.get(key).is_some_and(|own| row.versions(key) == [own]);
+            CLAIMS.into_iter().filter(|(key, _)| is_kept(key)).count()
+        };
         let mut rows: Vec<(usize, &Row)> = table.rows.iter().enumerate().collect();
-        rows.sort_by_key(|(number, _)| Reverse((*number == own, *number)));
+        rows.sort_by_key(|(number, row)| Reverse((*number == own, kept(row), *number)));
         let fits = rows.into_iter().find(|(number, row)| fits(row, *number == own, &recipe, facts));
         if let Some((number, row)) = fits {
             let version = |key| Some((key, row.versions(key).first()?.clone()));
@@ -110,6 +114,50 @@ mod tests {
             said(None, "3.11", &[("torch", "2.13.0")]),
             said(Some("7.0.0"), "3.8", &[]),
         ];
-        expect![[""]].assert_eq(&all.concat());
+        expect![[r#"
+            # CANN 8.3.RC1 and Python 3.11
+            torch-2.7: PyTorch 2.7.1, torch_npu 2.7.1
+            mindspore-2.7 with other versions: MindSpore 2.7.1
+            mindspore-2.10 with other versions: MindSpore 2.7.1
+            torch-2.10 with other versions: PyTorch 2.8.0, torch_npu 2.8.0
+            # CANN 8.5.1 and Python 3.10
+            mindspore-2.7: MindSpore 2.7.2
+            mindspore-2.10 with other versions: MindSpore 2.7.2
+            torch-2.7 with other versions: PyTorch 2.9.0, torch_npu 2.9.0
+            torch-2.10 with other versions: PyTorch 2.9.0, torch_npu 2.9.0
+            # CANN 9.1.0 and Python 3.11
+            mindspore-2.10: MindSpore 2.10.0
+            torch-2.10: PyTorch 2.10.0, torch_npu 2.10.0.post4
+            torch-2.7 with other versions: PyTorch 2.12.0, torch_npu 2.12.0
+            # CANN 8.2.RC1 and Python 3.11
+            mindspore-2.7 with other versions: MindSpore 2.7.0
+            mindspore-2.10 with other versions: MindSpore 2.7.0
+            torch-2.7 with other versions: PyTorch 2.6.0, torch_npu 2.6.0
+            torch-2.10 with other versions: PyTorch 2.6.0, torch_npu 2.6.0
+            # CANN 5.1.RC2 and Python 3.9
+            manual: MindSpore 1.8.1
+            # Python 3.9
+            manual: MindSpore 1.8.1
+            mindspore-2.7: MindSpore 2.7.2
+            torch-2.7: PyTorch 2.7.1, torch_npu 2.7.1
+            mindspore-2.10 with other versions: MindSpore 2.9.0
+            torch-2.10 with other versions: PyTorch 2.8.0, torch_npu 2.8.0.post4
+            # Python 3.12
+            mindspore-2.7: MindSpore 2.7.2
+            mindspore-2.10: MindSpore 2.10.0
+            torch-2.10: PyTorch 2.10.0, torch_npu 2.10.0.post4
+            torch-2.7 with other versions: PyTorch 2.12.0, torch_npu 2.12.0
+            # PyTorch 2.7.1, torch_npu 2.7.1, CANN 8.3.RC1 and Python 3.11
+            torch-2.7: PyTorch 2.7.1, torch_npu 2.7.1
+            torch-2.10 with other versions: PyTorch 2.7.1, torch_npu 2.7.1
+            # PyTorch 2.6.0, torch_npu 2.6.0, CANN 8.2.RC1 and Python 3.11
+            torch-2.7 with other versions: PyTorch 2.6.0, torch_npu 2.6.0
+            torch-2.10 with other versions: PyTorch 2.6.0, torch_npu 2.6.0
+            # PyTorch 2.13.0 and Python 3.11
+
+            # CANN 7.0.0 and Python 3.8
+
+        "#]]
+        .assert_eq(&all.concat());
     }
 }

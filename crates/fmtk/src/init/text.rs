@@ -140,16 +140,18 @@ mod tests {
             [versions]
             # os = "debian_12"  # the base's
             cann = "none"       # no CANN anywhere
+            # chip = "d910b"
 
             [base]
-            # chip = "d910b"
             reference = "oci:base"
 
             # [python]
             # glibc = "2.36"
 
             [packages]
-            cann = { required = false }  # x
+            cann = { required = false }    # x
+            # long long long long long long long long long long long long long long long long long long long long
+            moxing = { required = false }
 
             # [layout]
             # owner = "1:1"
