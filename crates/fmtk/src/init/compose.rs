@@ -1,6 +1,6 @@
 //! The recipe for a base: the stack that fits it, and the keys that neither the stack nor the base decides.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use image_name::ImageRef;
 use oci_image::BaseIndex;
@@ -71,9 +71,8 @@ pub fn compose(asked: Asked<'_>, opened: &OpenImage, index: &BaseIndex) -> anyho
         text.set("python.prefix", prefix, "the base's PATH does not lead there");
     }
     let completed = plain.completed(&inspection::find(&plain, opened, index))?;
-    let variables: BTreeMap<String, String> = opened.base.config.env().into_iter().collect();
-    let has_cann_variables = CANN_HOMES.iter().any(|name| variables.contains_key(*name));
-    let facts = Facts::of(&completed, index, &variables, asked.pkg)?;
+    let has_cann_variables = opened.base.config.env().iter().any(|(name, _)| CANN_HOMES.contains(&name.as_str()));
+    let facts = Facts::of(&completed, &opened.base, index, asked.pkg)?;
     let mut making = Making { asked, index, facts, text, has_cann_variables, notes: Vec::new(), doubts: Vec::new() };
     let (stack, fit) = making.stack(plain.recipe.stack)?;
     let recipe = stack.recipe()?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use oci_image::BaseIndex;
+use oci_image::{Base, BaseIndex};
 
 use crate::{
     plan,
@@ -46,13 +46,8 @@ impl Cann {
 }
 
 impl Facts {
-    /// Those of a base whose config has these variables. The recipe is one that the base completed.
-    pub fn of(
-        recipe: &Recipe,
-        index: &BaseIndex,
-        variables: &BTreeMap<String, String>,
-        pkg: &Path,
-    ) -> anyhow::Result<Self> {
+    /// Those of a base. The recipe is one that the base completed.
+    pub fn of(recipe: &Recipe, base: &Base, index: &BaseIndex, pkg: &Path) -> anyhow::Result<Self> {
         let python = &recipe.python;
         let (major, minor) = python.version;
         let installed = plan::installed(python, index);
@@ -62,7 +57,7 @@ impl Facts {
         };
         Ok(Self {
             python: index.has_python(python.interpreter.as_str(), python.version).then(|| format!("{major}.{minor}")),
-            cann: match of_base(index, variables) {
+            cann: match of_base(base, index) {
                 Cann::None => of_folder(pkg)?,
                 found => found,
             },
@@ -90,7 +85,8 @@ impl Facts {
     }
 }
 
-fn of_base(index: &BaseIndex, variables: &BTreeMap<String, String>) -> Cann {
+fn of_base(base: &Base, index: &BaseIndex) -> Cann {
+    let variables: BTreeMap<String, String> = base.config.env().into_iter().collect();
     let mut all = plan::cann_versions(index);
     all.sort();
     all.dedup();
@@ -107,7 +103,7 @@ fn of_base(index: &BaseIndex, variables: &BTreeMap<String, String>) -> Cann {
             all.retain(|other| *other != version);
             Cann::OfBase(version, all)
         }
-        None if home.is_some() || plan::has_cann(index) => Cann::Unknown,
+        None if plan::has_cann(base, Some(index)) => Cann::Unknown,
         None => Cann::None,
     }
 }

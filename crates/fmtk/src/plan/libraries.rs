@@ -1,6 +1,6 @@
 //! Whether the libraries are there that modules and commands of wheels are loaded with.
 //!
-//! Only what is nowhere is told: a library that lies anywhere in the base or in a wheel may be found by a search path, by
+//! Reports only libraries found nowhere: one that lies anywhere in the base or in a wheel may be found by a search path, by
 //! `LD_LIBRARY_PATH`, or because something else has loaded it before.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use oci_image::BaseIndex;
 use wheel_layer::WheelFacts;
 
-use super::Inputs;
+use super::{Inputs, cann::is_in_base};
 use crate::{resolve::packages::Wheel, terminal::report::Problems};
 
 /// How the names of libraries begin by which a wheel for the NPU is known: MindSpore 1.8 to 2.10 and torch_npu 2.6 to
@@ -124,16 +124,13 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
             "use a newer base or an older version of the wheel".to_owned(),
         );
     }
-    npu(inputs, index, warnings);
+    npu(inputs, warnings);
 }
 
 /// Notes wheels that would use the NPU in an image without CANN.
-fn npu(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
+fn npu(inputs: &Inputs<'_>, warnings: &mut Vec<String>) {
     // Where the tag promises CANN, that it is missing is said of the tag.
-    if inputs.recipe.versions.cann().is_some()
-        || inputs.cann.is_some()
-        || index.libraries.contains_key("libascendcl.so")
-    {
+    if inputs.recipe.versions.cann().is_some() || inputs.cann.is_some() || is_in_base(inputs.base, inputs.index) {
         return;
     }
     let facts = inputs.wheels.iter().map(|wheel| &*wheel.facts);

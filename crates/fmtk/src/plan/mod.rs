@@ -231,7 +231,7 @@ impl PlannedLayer {
         }
     }
 
-    /// What its first layer, which is one of whiteouts then, takes away of the layers below.
+    /// Paths of lower layers that it removes; its first layer then holds the whiteouts.
     pub fn removes(&self) -> &[String] {
         match self {
             Self::Whiteouts { paths, .. } => paths,
@@ -294,7 +294,7 @@ impl Plan {
         let opened = access::opened(inputs, &mut known, &mut warnings);
         let account = account::account(inputs, &mut known, &mut problems, &mut notes);
         let installed = layers::installed(inputs, removed, &mut problems, &mut warnings);
-        cann::check(inputs, &mut problems, &mut warnings);
+        cann::check(inputs, &mut problems, &mut warnings, &mut notes);
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings);
         let files = layers::own_files(inputs);
         let of_wheel = |folder: &str| installed.iter().any(|(_, wheel)| wheel.folders.contains(folder));

@@ -1,5 +1,5 @@
-//! Sections and settings that are read as they are written: the vendor scripts, bytecode, `[registry]`, `[launch]`,
-//! `[allow]`.
+//! Sections and settings that are read as they are written: the vendor scripts, bytecode, `[registry]`, `[limits]`,
+//! `[launch]`, `[allow]`.
 
 use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
@@ -82,7 +82,7 @@ pub struct Limits {
 
 impl Limits {
     /// What to do about an image that is too large.
-    pub const TOO_LARGE: &str = "leave out what jobs do not need; what they read once belongs into object storage";
+    pub const TOO_LARGE: &str = "leave out what jobs do not need; move data that is read once to object storage";
 }
 
 /// The variable that tells the launcher in the image of `launch.ranks`.

@@ -73,8 +73,7 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
     let draft = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?;
     let reach = Reach { registry: &args.registry, inspect: Inspect::Auto, store, progress };
     // What was found once is good enough for wheels; a build looks again.
-    let known = inspection::remembered(&draft, store)?;
-    let (recipe, notes) = match draft.asks_python() && known.1.is_empty() {
+    let (recipe, notes) = match draft.asks_python() && inspection::found_before(&draft, store)?.is_none() {
         true => {
             let Completed { recipe, notes, opened, .. } = inspection::complete(draft, &args.recipe, reach, |_| Ok(()))?;
             if let Some(Err(error)) = opened {
@@ -83,7 +82,7 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
             }
             (recipe, notes)
         }
-        false => known,
+        false => inspection::remembered(&draft, store)?,
     };
     notes.iter().for_each(|note| progress.line(&format!("note: {note}")));
     let folder = inputs::folders(&args.recipe).pypi;

@@ -175,7 +175,10 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
             }
             [file] => chosen.push((kind.to_owned(), folder.join(file))),
             _ if kind == OPS && several_chips(&files) => {
-                let message = format!("operators for several chips: {}; a CANN can have those of one", quoted(&files));
+                let message = format!(
+                    "operators for several chips: {}; one CANN installation holds operators for one chip",
+                    quoted(&files)
+                );
                 let one = recipe.versions.get("chip").map_or("one chip".to_owned(), chip);
                 let hint = format!("leave those for `{one}` in `{}`", folder.display());
                 problems.push(message, Some(hint));
