@@ -15,6 +15,7 @@ mod fetch;
 mod fetch_indexes;
 mod gzip_readers;
 mod host;
+mod init;
 mod interrupted;
 mod launch_kit;
 mod launch_task;
@@ -114,6 +115,7 @@ const SCENARIOS: &[Scenario] = &[
         conformance::pushed_by_hand,
     ),
     ("bad-base", "a base for amd64 is refused, one with zstd layers is taken", bad_base::run),
+    ("init", "a recipe is written for the sample's base, and builds the image that it names", init::run),
     ("engine-base", "a base out of docker and podman: streamed once, the same from both, pinned", engine_base::run),
     ("scripts-of-base", "the base's fmk.py is patched into a layer of its own, or stops the build", scripts::of_base),
     ("scripts-behave", "the image's Python runs the patched fmk.py, and it does what it is for", scripts::behave),

@@ -88,7 +88,7 @@ impl World {
 
     /// Removes what a scenario has made for itself, so that a run takes no more disk than its largest scenario.
     pub fn clear(&self) -> anyhow::Result<()> {
-        self.clear_but(&["store", "pkg", "registry", "docker", "podman", "login"])
+        self.clear_but(&["store", "pkg", "stack-pkg", "registry", "docker", "podman", "login"])
     }
 
     /// A folder with this recipe, packages and a store of its own.

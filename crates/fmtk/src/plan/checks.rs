@@ -7,7 +7,7 @@ use wheel_layer::{Corrections, Elf, InstalledWheel, Missing, Target};
 
 use super::{Inputs, PlannedLayer, folders, scripts};
 use crate::{
-    recipe::{PYPI, is_os, os_of},
+    recipe::{PYPI, Python, is_os, os_of},
     resolve::{own_file::PlannedFile, packages::Wheel},
     terminal::report::Problems,
 };
@@ -149,7 +149,7 @@ pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mu
             facts.foreign_code().iter().for_each(|problem| push(problem, Some(hint.clone())));
         }
     }
-    let installed = inputs.index.map(|index| installed(inputs, index));
+    let installed = inputs.index.map(|index| installed(&inputs.recipe.python, index));
     let of_recipe = inputs.recipe.pypi.requirements.iter().filter_map(|one| one.on(&target));
     let extras: Vec<(String, String)> =
         of_recipe.flat_map(|one| one.extras.into_iter().map(move |extra| (one.name.clone(), extra))).collect();
@@ -282,10 +282,9 @@ pub(super) fn files(
 
 /// Name and version of what the base's Python can import. Where wheels go comes first, as a second copy elsewhere does
 /// not count for Python either.
-pub(super) fn installed(inputs: &Inputs<'_>, index: &BaseIndex) -> Vec<(String, String)> {
+pub fn installed(python: &Python, index: &BaseIndex) -> Vec<(String, String)> {
     /// Where Debian's own Python looks besides (its site.py).
     const DEBIAN: &str = "/usr/lib/python3/dist-packages";
-    let python = &inputs.recipe.python;
     let mut all = index.distributions_of(python.site_packages.as_str());
     if python.interpreter.as_str().starts_with("/usr/bin/") {
         let shadowed: Vec<String> = all.iter().map(|(name, _)| wheel_layer::normalize(name)).collect();

@@ -45,7 +45,11 @@ use crate::{
     },
 };
 
-pub use cann::{CannInput, CannStep, PlannedCann, max_layer as max_layer_of_cann, sourced as sourced_of_cann};
+pub use cann::{
+    CannInput, CannStep, PlannedCann, is_in_base as has_cann, max_layer as max_layer_of_cann,
+    sourced as sourced_of_cann, versions_of_base as cann_versions,
+};
+pub use checks::installed;
 pub use folders::{PlannedFolder, above};
 pub use scripts::{PlannedEdit, PlannedScript, PlannedScripts};
 
@@ -74,6 +78,8 @@ pub struct Inputs<'a> {
     pub index: Option<&'a BaseIndex>,
     /// Build even if a distribution or a library that a wheel requires is missing.
     pub allow_missing: bool,
+    /// Whether the wheels are all of the image; what is not among them is else not missed.
+    pub with_wheels: bool,
     /// The call that it is made for, as hints name it.
     pub call: &'a Call,
     /// Whether a fetch was in its folder already, so that one more brings nothing new unless more is asked for.
@@ -265,6 +271,11 @@ impl PlannedWheel {
 }
 
 impl Plan {
+    /// `fmtk-ma:TAG`.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.repository, self.tag)
+    }
+
     /// Decides everything, or says everything that is wrong.
     pub fn new(inputs: &Inputs<'_>) -> anyhow::Result<Self> {
         let Inputs { recipe, base, .. } = inputs;

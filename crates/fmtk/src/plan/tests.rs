@@ -237,6 +237,7 @@ impl World {
             notes: found.notes,
             index,
             allow_missing: self.allow_missing,
+            with_wheels: true,
             call: &Call { sample: self.sample, ..Call::plain() },
             fetched: false,
             scripts_folder: "pkg/ascend910".into(),
