@@ -76,6 +76,8 @@ fn a_recipe_is_never_replaced_and_printed_on_demand() {
     assert_eq!(code, Some(0));
     assert!(printed.contains("[base]\nreference = \"oci:debian\"\n"), "{printed}");
     assert_eq!(fs::read_to_string(folder.path().join("debian.toml")).unwrap(), "mine");
+    let (code, _, said) = run(program(folder.path(), &["init", "--base", "oci:debian", "--recipe", "none/x.toml"]));
+    assert!(code == Some(2) && said.contains("hint: run `mkdir -p "), "{said}");
     // The base is inspected before anything is written.
     let (code, _, said) = init(folder.path(), "nowhere", &[]);
     assert_eq!(code, Some(2), "{said}");

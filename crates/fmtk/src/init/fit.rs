@@ -123,12 +123,12 @@ mod tests {
             # CANN 8.5.1 and Python 3.10
             mindspore-2.7: MindSpore 2.7.2
             mindspore-2.10 with other versions: MindSpore 2.7.2
-            torch-2.7 with other versions: PyTorch 2.9.0, torch_npu 2.9.0
+            torch-2.7 with other versions: PyTorch 2.7.1, torch_npu 2.7.1.post2
             torch-2.10 with other versions: PyTorch 2.9.0, torch_npu 2.9.0
             # CANN 9.1.0 and Python 3.11
             mindspore-2.10: MindSpore 2.10.0
             torch-2.10: PyTorch 2.10.0, torch_npu 2.10.0.post4
-            torch-2.7 with other versions: PyTorch 2.12.0, torch_npu 2.12.0
+            torch-2.7 with other versions: PyTorch 2.7.1, torch_npu 2.7.1.post8
             # CANN 8.2.RC1 and Python 3.11
             mindspore-2.7 with other versions: MindSpore 2.7.0
             mindspore-2.10 with other versions: MindSpore 2.7.0
@@ -146,7 +146,7 @@ mod tests {
             mindspore-2.7: MindSpore 2.7.2
             mindspore-2.10: MindSpore 2.10.0
             torch-2.10: PyTorch 2.10.0, torch_npu 2.10.0.post4
-            torch-2.7 with other versions: PyTorch 2.12.0, torch_npu 2.12.0
+            torch-2.7 with other versions: PyTorch 2.7.1, torch_npu 2.7.1.post8
             # PyTorch 2.7.1, torch_npu 2.7.1, CANN 8.3.RC1 and Python 3.11
             torch-2.7: PyTorch 2.7.1, torch_npu 2.7.1
             torch-2.10 with other versions: PyTorch 2.7.1, torch_npu 2.7.1

@@ -26,7 +26,7 @@ use crate::{
         inspection::{self, Reach},
         packages, place,
     },
-    terminal::{progress::Progress, report},
+    terminal::{progress::Progress, report, shell},
 };
 
 /// Flags of `init`.
@@ -76,12 +76,17 @@ pub fn run(args: &InitArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     if !args.dry_run && file.symlink_metadata().is_ok() {
         return Err(exists(args));
     }
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    if !args.dry_run && !folder.is_dir() {
+        let error = anyhow!("there is no folder `{}` for the recipe", folder.display());
+        return Err(report::hinted(report::input(error), format!("run `mkdir -p {}`", shell::word(folder.display()))));
+    }
     let draft = draft("", &args.base, args.stack.as_deref())?;
     let of_image = image_args(args);
     let reach = Reach { registry: &args.registry, inspect: Inspect::Auto, store, progress };
     let opened = inputs::open_base(&draft.recipe, &args.registry, store, progress)?;
     let index = inspection::contents(&draft.recipe, &opened, &of_image.recipe, reach, |_| Ok(()))?;
-    let reference = from_folder(&draft.recipe.base.source, file.parent().unwrap_or(Path::new("/")))?;
+    let reference = from_folder(&draft.recipe.base.source, folder)?;
     let pkg = packages::folder(args.pkg.as_deref());
     let asked = Asked { base: &args.base, reference: &reference, stack: args.stack.as_deref(), pkg: &pkg };
     let Composed { toml, stack, facts, notes, doubts } = compose(asked, &opened, &index)?;
