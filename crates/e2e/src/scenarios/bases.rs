@@ -78,12 +78,12 @@ fn within(world: &World) -> anyhow::Result<()> {
     let exec = |program: &[&str]| podman.command().words("exec of-cann").args(program).run();
     let (home, atb) = ("/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/nnal/atb/latest/atb/cxx_abi_1");
     exec(&["env"])?.prints(&[
-        &format!("ASCEND_HOME_PATH={home}\n"),
-        &format!("ASCEND_TOOLKIT_HOME={home}\n"),
+        &format!("ASCEND_HOME_PATH={home}"),
+        &format!("ASCEND_TOOLKIT_HOME={home}"),
         &format!("PATH={OF_CANN}/bin:"),
-        &format!("PYTHONPATH={home}/python/site-packages\n"),
-        &format!("ATB_HOME_PATH={atb}\n"),
-        &format!("LD_LIBRARY_PATH={atb}/lib:/usr/local/Ascend/driver/lib64:{home}/lib64\n"),
+        &format!("PYTHONPATH={home}/python/site-packages"),
+        &format!("ATB_HOME_PATH={atb}"),
+        &format!("LD_LIBRARY_PATH={atb}/lib:/usr/local/Ascend/driver/lib64:{home}/lib64"),
     ])?;
     exec(&["id"])?.prints(&["uid=1000(ma-user) gid=100(users)"])?;
     let program = "import os, sys, numpy, stand_in; open(os.path.expanduser('~/a'), 'w'); print(sys.prefix)";
