@@ -152,16 +152,17 @@ impl Request {
         arguments
     }
 
-    /// pip's arguments for the source of a distribution into `folder`: the newest for the target that satisfies all of
-    /// what is `required` of it.
-    pub fn source_arguments(&self, work: &Path, name: &str, required: &[&str], folder: &Path) -> Vec<OsString> {
+    /// pip's arguments for the source of a distribution into `folder`: the newest for the target that satisfies all lines
+    /// of this file.
+    pub fn source_arguments(&self, work: &Path, name: &str, required: &Path, folder: &Path) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
             ["download", "--disable-pip-version-check", "--no-input", "--no-deps"].map(OsString::from).into();
         arguments.push(format!("--no-binary={name}").into());
         arguments.extend(self.target().map(OsString::from));
-        arguments.extend(["--constraint".into(), work.join(CONSTRAINTS).into()]);
-        arguments.extend(["--dest".into(), folder.into()]);
-        arguments.extend(required.iter().map(OsString::from));
+        for (flag, path) in [("--requirement", required), ("--constraint", &work.join(CONSTRAINTS)), ("--dest", folder)]
+        {
+            arguments.extend([flag.into(), path.into()]);
+        }
         arguments
     }
 
