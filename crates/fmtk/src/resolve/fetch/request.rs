@@ -203,9 +203,20 @@ impl Request {
     /// all that pip is configured for; the constraints are read for sources, too.
     pub fn files(&self, index: Option<&str>) -> [(&'static str, String); 2] {
         let lines = |list: &[String]| list.iter().map(|line| format!("{line}\n")).collect::<String>();
-        let index = index.or(self.resolution.default_index());
-        let option = index.map(|url| format!("--index-url {url}\n")).unwrap_or_default();
+        let option = self.index_line(index);
         [(REQUIREMENTS, lines(&self.requirements)), (CONSTRAINTS, option + &lines(&self.constraints))]
+    }
+
+    /// The line of a requirements file for an index, else for the one of the recipe, which takes the place of pip's. It may
+    /// hold a password, which arguments are not for.
+    pub fn index_line(&self, index: Option<&str>) -> String {
+        index.or(self.resolution.default_index()).map(|url| format!("--index-url {url}\n")).unwrap_or_default()
+    }
+
+    /// The file that asks for the source of a distribution, which comes from its own index if it has one.
+    pub fn source_lines(&self, name: &str, required: &[&str]) -> String {
+        let lines = required.iter().map(|line| format!("{line}\n"));
+        self.index_line(self.resolution.only_index(name)) + &lines.collect::<String>()
     }
 
     /// What markers (PEP 508) are about, where the target differs from the machine that pip runs on, as JSON. The patch

@@ -72,8 +72,11 @@ impl Builder<'_> {
         let wheels = folder.join("wheel");
         fs::create_dir_all(&folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
         let lines = folder.with_extension("txt");
-        let text: String = required.iter().map(|one| format!("{one}\n")).collect();
-        fs::write(&lines, text).with_context(|| format!("failed to write `{}`", lines.display()))?;
+        // Build tools come from the recipe's index too.
+        let index = folder.with_extension("index");
+        for (path, text) in [(&lines, request.source_lines(name, required)), (&index, request.index_line(None))] {
+            fs::write(path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
+        }
         let mut download = Command::new(python);
         download.args(["-c", include_str!("pip.py")]).arg(request.marker_environment());
         download.args(request.source_arguments(work, name, &lines, &folder));
@@ -83,6 +86,7 @@ impl Builder<'_> {
         let mut wheel = Command::new("sh");
         wheel.args(["-c", "umask 022 && exec \"$@\"", "sh"]).arg(python).args(["-m", "pip", "wheel"]);
         wheel.args(["--disable-pip-version-check", "--no-input", "--no-deps", "--no-cache-dir"]);
+        wheel.arg("--requirement").arg(&index);
         wheel.args(["--ignore-requires-python", "--wheel-dir"]).arg(&wheels).arg(only_file(&folder)?);
         self.pip(wheel, &format!("pip could not build a wheel from the source of `{name}`"), required)?;
         let wheel = only_file(&wheels)?;

@@ -69,6 +69,17 @@ fn pip_is_asked_for_the_target() {
     assert_eq!(Request::of(&recipe).platforms, ["linux_aarch64"]);
 }
 
+/// Of another index somebody else's package could come, whose build script would run.
+#[test]
+fn a_source_comes_from_the_index_that_its_wheels_come_from() {
+    let text = "pypi.resolver = 'uv'\npypi.requirements = ['own']\n[[pypi.index]]\nurl = 'http://own/simple'\n\
+                only = ['own']\n[[pypi.index]]\nurl = 'http://mirror/simple'\n";
+    let request = Request::of(&Recipe::parse(text, "", Path::new("/"), Overrides::default()).unwrap());
+    assert_eq!(request.source_lines("own", &["own<2"]), "--index-url http://own/simple\nown<2\n");
+    assert_eq!(request.source_lines("other", &["other"]), "--index-url http://mirror/simple\nother\n");
+    assert_eq!(Request::of(&recipe(&["a"])).source_lines("a", &["a"]), "a\n");
+}
+
 /// A transcript: lines with `$` are done, and what follows them is what comes of it. `UPDATE_EXPECT=1` writes that anew.
 #[test]
 fn transcript() {
