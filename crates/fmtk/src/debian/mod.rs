@@ -1,0 +1,16 @@
+//! Debian's packages: what an archive has, which of them are needed, and how they come from there into a layer.
+//!
+//! The sample's base is made of them, and a recipe's `[system]` adds some to a base.
+
+pub mod archive;
+pub mod choice;
+pub mod dpkg;
+pub mod mirror;
+mod package;
+pub mod unpack;
+
+pub use self::{
+    archive::{Archive, Release, Vendor},
+    choice::{Choice, choose},
+    package::Package,
+};
