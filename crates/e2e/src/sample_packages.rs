@@ -1,6 +1,6 @@
 //! Renews the pinned lists of packages from releases of Debian: what the roots depend on, as apt would choose it.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use anyhow::{Context, ensure};
 use fmtk::{
@@ -31,7 +31,7 @@ fn renew(old: PackageSet, check: bool, progress: &Progress) -> anyhow::Result<()
     let release = archive::release(&mirror, &old.suite, Some(&keyring))?;
     let index = archive::index(&mirror, &old.suite, "main", &release)?;
     let (roots, release) = (old.roots.iter().map(String::as_str), release_of(&old.suite));
-    let choice = choose(&Archive(vec![index]), "", &roots.collect::<Vec<_>>(), &release)?;
+    let choice = choose(&Archive(vec![index]), "", &roots.collect::<Vec<_>>(), &BTreeSet::new(), &release)?;
     let new = PackageSet { packages: choice.packages, ..old.clone() };
     let (count, size) = (progress::count(new.packages.len(), "package"), progress::bytes(new.size()));
     if new == old {

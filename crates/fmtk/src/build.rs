@@ -1,6 +1,7 @@
 //! Executes a plan: layers into the store, side by side, then the image.
 
 use std::{
+    collections::HashMap,
     fs,
     ops::ControlFlow,
     os::unix::fs::MetadataExt,
@@ -12,15 +13,20 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use debian_package::Kind;
 use oci_image::{
-    Attr, Base, BlobSource, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions, MTIME, NewLayer,
-    Store, TreeEntry, TreeKind,
+    Attr, Base, BlobSource, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, MTIME,
+    NewLayer, Store, TreeEntry, TreeKind,
 };
 use serde::Serialize;
 use wheel_layer::{Compiler, InstalledWheel, NoCompiler, WheelError};
 
 use crate::{
-    plan::{Plan, PlannedFolder, PlannedLayer, PlannedScript, PlannedWheel, above},
+    debian::{
+        facts,
+        unpack::{Places, Unpacking},
+    },
+    plan::{Plan, PlannedFolder, PlannedLayer, PlannedScript, PlannedSystem, PlannedWheel, above},
     resolve::{
         bytecode::Pool,
         own_file::PlannedFile,
@@ -144,6 +150,7 @@ fn layer(
             ensure!(!cann.layers.is_empty(), "CANN's installer `{}` was not run", cann.path.display());
             Ok(cann.layers.clone())
         }
+        PlannedLayer::System(system) => system_layer(store, plan, system),
         PlannedLayer::Opened { folders } => tree(store, plan, planned, folders.iter().map(folder).collect()),
         PlannedLayer::Account { files, home, .. } => {
             tree(store, plan, planned, files.iter().map(script).chain(home.iter().map(folder)).collect())
@@ -171,6 +178,45 @@ fn layer(
                 .map_err(|error| tools::damaged(error, store, tools))
         }
     }
+}
+
+/// Where the entries of packages go, as the plan has it.
+struct Planned(HashMap<String, String>);
+
+impl Places for Planned {
+    fn place(&self, path: &str, _: &Kind<'_>) -> Option<String> {
+        self.0.get(path).cloned()
+    }
+
+    fn is_kept(&self, _: &str) -> bool {
+        false
+    }
+}
+
+/// Unpacks packages upon the base's, from the store where that was done before.
+fn system_layer(store: &Store, plan: &Plan, system: &PlannedSystem) -> anyhow::Result<Vec<Layer>> {
+    let PlannedSystem { packages, status, installed, database } = system;
+    let paths = system.paths();
+    let parents = above(&plan.parents, paths.iter().map(String::as_str));
+    let digests: Vec<_> = packages.iter().map(|one| (one.package.sha256, &one.places)).collect();
+    // The number is raised where the bytes come to depend on something else.
+    let key = format!("1 {LAYER_FORMAT} {}", Digest::of(serde_json::to_vec(&(digests, status, database, &parents))?));
+    let made: Option<Layer> = store.record("system-layers", &key)?;
+    if let Some(layer) = made.filter(|layer| store.has(&layer.digest, layer.size)) {
+        return Ok(vec![layer]);
+    }
+    let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
+    let nowhere = Planned(HashMap::new());
+    let mut unpacking = Unpacking::new(LayerWriter::new(store, options)?, MTIME, nowhere, installed);
+    let files = packages.iter().map(|one| facts::open(&one.package.path, one.package.size, one.package.sha256));
+    debian_package::read_each(files, |package| {
+        unpacking.places = Planned(packages[package.number].places.iter().cloned().collect());
+        unpacking.unpack(package)
+    })
+    .context("failed to unpack the packages of `system.packages`")?;
+    let layer = unpacking.finish(database)?;
+    store.put_record("system-layers", &key, &layer)?;
+    Ok(vec![layer])
 }
 
 fn folder(PlannedFolder { path, mode, uid, gid }: &PlannedFolder) -> TreeEntry {

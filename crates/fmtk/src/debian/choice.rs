@@ -12,6 +12,8 @@ use std::{
 use anyhow::Context;
 use debian_package::{Alternative, Relation, Stanza, compare, provided, relations, stanzas};
 
+use oci_image::Digest;
+
 use super::{Archive, Package, Release};
 use crate::terminal::{hints::is_typo, report::Problems};
 
@@ -96,10 +98,24 @@ fn is_installed(stanza: &Stanza<'_>) -> bool {
 }
 
 /// Chooses what of the archive has to be added to a base with this list of installed packages (`/var/lib/dpkg/status`),
-/// so that it has all of `wanted`.
-pub fn choose(archive: &Archive, status: &str, wanted: &[&str], release: &Release) -> anyhow::Result<Choice> {
+/// so that it has all of `wanted`. The files
+/// in `pinned` come before newer ones.
+pub fn choose(
+    archive: &Archive,
+    status: &str,
+    wanted: &[&str],
+    pinned: &BTreeSet<Digest>,
+    release: &Release,
+) -> anyhow::Result<Choice> {
+    let mut of_archive = Set::new(archive.0.iter().flat_map(|text| stanzas(text)).filter(is_ours));
+    if !pinned.is_empty() {
+        let digest =
+            |stanza: &Stanza<'_>| format!("sha256:{}", stanza.field("SHA256").unwrap_or_default()).parse().ok();
+        let is_other = |stanza: &Stanza<'_>| digest(stanza).is_none_or(|digest: Digest| !pinned.contains(&digest));
+        of_archive.by_name.values_mut().for_each(|same| same.sort_by_key(is_other));
+    }
     let mut choosing = Choosing {
-        archive: Set::new(archive.0.iter().flat_map(|text| stanzas(text)).filter(is_ours)),
+        archive: of_archive,
         base: Set::new(stanzas(status).filter(is_ours).filter(is_installed)),
         chosen: Set::new(std::iter::empty()),
         waiting: VecDeque::new(),

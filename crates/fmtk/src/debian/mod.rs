@@ -5,12 +5,15 @@
 pub mod archive;
 pub mod choice;
 pub mod dpkg;
+pub mod facts;
 pub mod mirror;
 mod package;
+mod scripts;
 pub mod unpack;
 
 pub use self::{
     archive::{Archive, Release, Vendor},
     choice::{Choice, choose},
+    facts::DebFacts,
     package::Package,
 };

@@ -17,6 +17,7 @@ mod packages;
 mod paths;
 mod settings;
 pub mod stacks;
+mod system;
 mod user;
 mod versions;
 
@@ -47,9 +48,10 @@ pub use self::{
     files::OwnFile,
     found::{Found, is_os, os_of},
     layout::{Dir, Layout},
-    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, Pypi},
+    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, Pypi, SYSTEM},
     paths::ImagePath,
     settings::{Allow, Bytecode, Launch, Limits, RANKS, Ranks, Registry, Scripts},
+    system::System,
     user::{Account, Create, Name, User},
     versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, public, title},
 };
@@ -88,6 +90,9 @@ pub struct Recipe {
     /// Where the image is pushed to.
     #[serde(skip)]
     pub registry: Registry,
+    /// Packages of the base's distribution.
+    #[serde(skip_serializing_if = "System::is_default")]
+    pub system: System,
     /// The vendor's packages by kind.
     pub packages: BTreeMap<String, PackageSpec>,
     /// What PyPI has of the image.
@@ -223,6 +228,7 @@ struct Written {
     base: Section<base::Written>,
     python: Section<versions::WrittenPython>,
     registry: Section<Registry>,
+    system: Section<system::Written>,
     packages: BTreeMap<Spanned<String>, Section<packages::WrittenPackage>>,
     pypi: Section<packages::WrittenPypi>,
     cann: Section<Cann>,
@@ -278,6 +284,7 @@ impl Written {
             base: self.base.0.finish(document),
             python: self.python.0.finish(&versions),
             registry,
+            system: self.system.0.finish(document),
             packages: packages::finish(self.packages, &versions, document),
             pypi: self.pypi.0.finish(&versions, document),
             cann: self.cann.0,

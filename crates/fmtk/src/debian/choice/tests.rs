@@ -35,7 +35,7 @@ const BASE: &[(&str, &str, &str)] = &[
 
 fn chosen(archive: &Archive, status: &str, wanted: &[&str]) -> String {
     let release = Release { vendor: Vendor::Debian, codename: "bookworm".to_owned() };
-    match choose(archive, status, wanted, &release) {
+    match choose(archive, status, wanted, &BTreeSet::new(), &release) {
         Ok(Choice { packages, present }) => {
             let added = packages.iter().map(|one| format!("+ {} {}\n", one.name, one.version));
             added.chain(present.iter().map(|(name, version)| format!("= {name} {version}\n"))).collect()
