@@ -96,9 +96,13 @@ fn layout(store: &Store, set: &PackageSet) -> ImageRef {
 
 /// The sample's base, made unless the store has it.
 pub fn ensure_base(store: &Store, base: &SampleBase, progress: &Progress) -> anyhow::Result<ImageRef> {
+    ensure_base_of(store, base.packages()?, progress)
+}
+
+/// A base of these packages, made in the same way.
+pub fn ensure_base_of(store: &Store, set: PackageSet, progress: &Progress) -> anyhow::Result<ImageRef> {
     // Two samples at once: the second waits and finds the base of the first.
     let _lock = store.lock("sample-base")?;
-    let set = base.packages()?;
     if !is_whole(&folder(store, &set)) {
         let (count, size) = (progress::count(set.packages.len(), "package"), progress::bytes(set.size()));
         progress.line(&format!("making the sample's base from {count} of Debian {} for arm64 ({size})", set.suite));
