@@ -134,9 +134,32 @@ pub fn fetch(
     }
     let mirrors = Mirrors::of(release.vendor, recipe.system.mirror.as_deref())?;
     let archive = Archive::read(&release, &mirrors, keyring(store, index, release.vendor)?.as_deref(), progress)?;
-    let status = String::from_utf8_lossy(&status);
+    let source = Source { archive: &archive, mirrors: &mirrors, release: &release };
+    fetch_from(&source, wanted, &status, folder, pinned, store, progress)
+}
+
+/// Where packages are from.
+struct Source<'a> {
+    archive: &'a Archive,
+    mirrors: &'a Mirrors,
+    release: &'a Release,
+}
+
+/// Chooses what is `wanted` upon what dpkg's list says to be there, and has it in the folder.
+fn fetch_from(
+    source: &Source<'_>,
+    wanted: &[String],
+    status: &[u8],
+    folder: &Path,
+    pinned: &BTreeSet<Digest>,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<Vec<String>> {
+    let Source { archive, mirrors, release } = source;
+    let status_digest = Digest::of(status);
+    let status = String::from_utf8_lossy(status);
     let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
-    let Choice { packages, present } = debian::choose(&archive, &status, &names, pinned, &release)
+    let Choice { packages, present } = debian::choose(archive, &status, &names, pinned, release)
         .context("`system.packages` can't be added to the base")?;
     for (name, version) in present {
         progress.line(&format!("note: the base already has `{name}` {version}"));
@@ -156,7 +179,7 @@ pub fn fetch(
         files.insert(file, FileRecord { size: package.size, sha256: package.digest });
     }
     let older = Record::load(folder)?.map(|old| old.files).unwrap_or_default();
-    Record { packages: wanted.clone(), status: status_digest, files: files.clone() }.save(folder)?;
+    Record { packages: wanted.to_vec(), status: status_digest, files: files.clone() }.save(folder)?;
     for gone in older.keys().filter(|file| !files.contains_key(*file)) {
         match fs::remove_file(folder.join(gone)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -276,5 +299,108 @@ impl Record {
         let writing = || format!("failed to write `{}`", path.display());
         let text = serde_json::to_string_pretty(self).with_context(writing)?;
         place::write_whole(&path, &format!("{text}\n")).with_context(writing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+        sync::{Arc, Mutex},
+        thread,
+    };
+
+    use registry::{CredentialSource, FileServer, RegistryOptions};
+
+    use super::*;
+    use crate::recipe::Overrides;
+
+    /// A mirror of these files on loopback; it notes what it is asked for, and lives as long as the process.
+    fn mirror(files: Vec<(String, Vec<u8>)>) -> (FileServer, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") && stream.read_until(b'\n', &mut head).unwrap() > 0 {}
+                let head = String::from_utf8(head).unwrap();
+                let path = head.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
+                let found = files.iter().find(|(name, _)| *name == path).map(|(_, bytes)| bytes.as_slice());
+                log.lock().unwrap().push(path);
+                let (status, body) = found.map_or(("404 Not Found", &b""[..]), |bytes| ("200 OK", bytes));
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let stream = stream.get_mut();
+                stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).unwrap();
+            }
+        });
+        let options = RegistryOptions { credentials: CredentialSource::Anonymous, ..RegistryOptions::default() };
+        (FileServer::new(&address, options).unwrap(), asked)
+    }
+
+    fn deb(name: &str, version: &str) -> Vec<u8> {
+        let control = format!("Package: {name}\nVersion: {version}\nArchitecture: arm64\n");
+        debian_fake::Deb::new(&control, debian_fake::Tar::default().file("./usr/lib/x", 0o644, b"x")).bytes()
+    }
+
+    #[test]
+    fn packages_are_fetched_once_and_those_of_the_lock_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let place = folder.path().join("pkg/system");
+        let debs = [("liba", "1"), ("liba", "2"), ("libb", "1")].map(|(name, version)| {
+            let path = format!("pool/{name}_{version}_arm64.deb");
+            (name, version, path, deb(name, version))
+        });
+        let stanza = |(name, version, path, bytes): &(&str, &str, String, Vec<u8>)| {
+            let digest = Digest::of(bytes).hex();
+            let depends = if *name == "liba" { "Depends: libb\n" } else { "" };
+            let size = bytes.len();
+            format!(
+                "Package: {name}\nVersion: {version}\nArchitecture: arm64\n{depends}Filename: {path}\nSize: {size}\n\
+                 SHA256: {digest}\n"
+            )
+        };
+        let archive = Archive(vec![debs.iter().map(stanza).collect::<Vec<_>>().join("\n")]);
+        let (server, asked) = mirror(debs.iter().map(|(.., path, bytes)| (path.clone(), bytes.clone())).collect());
+        let mirrors = Mirrors { main: [server.clone(), server], security: None, another: String::new() };
+        let release = Release { vendor: Vendor::Debian, codename: "bookworm".to_owned() };
+        let source = Source { archive: &archive, mirrors: &mirrors, release: &release };
+        let wanted = ["liba".to_owned()];
+        let fetch = |pinned: &BTreeSet<Digest>| {
+            fetch_from(&source, &wanted, b"", &place, pinned, &store, &Progress::new(true)).unwrap()
+        };
+        assert_eq!(fetch(&BTreeSet::new()), ["liba_2_arm64.deb", "libb_1_arm64.deb"]);
+        assert_eq!(asked.lock().unwrap().len(), 2);
+        fetch(&BTreeSet::new());
+        assert_eq!(asked.lock().unwrap().len(), 2, "what the store has is not asked for again");
+
+        let pinned = BTreeSet::from([Digest::of(&debs[0].3)]);
+        assert_eq!(fetch(&pinned), ["liba_1_arm64.deb", "libb_1_arm64.deb"]);
+        assert!(!place.join("liba_2_arm64.deb").exists(), "what is no longer wanted is removed");
+
+        let recipe = |packages: &str| {
+            let text = format!("system.packages = {packages}");
+            Recipe::parse(&text, "image.toml", folder.path(), Overrides::default()).unwrap()
+        };
+        let found = packages(&recipe("['liba']"), &place, &store, &Call::plain()).unwrap();
+        assert_eq!(
+            found.iter().map(|one| one.file.as_str()).collect::<Vec<_>>(),
+            ["liba_1_arm64.deb", "libb_1_arm64.deb"]
+        );
+        let input = input(&found, &place, &store, None).unwrap();
+        assert_eq!((input.debs.len(), input.chosen_for), (2, Some(Digest::of(b""))));
+
+        let refused = |packages: &str, place: &Path| {
+            let error = super::packages(&recipe(packages), place, &store, &Call::plain()).unwrap_err();
+            crate::terminal::report::render(&error).replace(&folder.path().display().to_string(), "")
+        };
+        let mut said = refused("['libb']", &place) + &refused("['liba']", &folder.path().join("none"));
+        fs::write(place.join("libb_1_arm64.deb"), "damaged").unwrap();
+        said += &refused("['liba']", &place);
+        expect_test::expect_file!["system.txt"].assert_eq(&said);
     }
 }
