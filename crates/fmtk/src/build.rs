@@ -342,7 +342,7 @@ mod tests {
         })
         .unwrap();
         expect_test::expect_file!["build/system.txt"].assert_eq(&shown);
-        assert_eq!(system_layer(&store, &known, &system).unwrap(), [layer.clone()]);
+        assert_eq!(system_layer(&store, &known, &system).unwrap(), std::slice::from_ref(layer));
         // A file that has changed since it was planned makes no layer.
         fs::write(folder.path().join("b"), fs::read(folder.path().join("a")).unwrap()).unwrap();
         let moved = PlannedSystem { database: "/var/dpkg".to_owned(), ..system };

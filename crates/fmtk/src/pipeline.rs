@@ -315,7 +315,7 @@ fn set_cann(
     let packages = job.installers.iter().map(|(installer, _)| installer.package.clone());
     let steps = packages.zip(installed).map(|(package, installed)| CannStep { package, installed }).collect();
     let is_any = !job.installers.is_empty() || job.sourced.is_some();
-    inputs.cann = is_any.then_some(CannInput { steps, engine, variables });
+    inputs.cann = is_any.then_some(CannInput { steps, engine, sourced: job.sourced, variables });
     Ok(())
 }
 

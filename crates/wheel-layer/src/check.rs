@@ -68,6 +68,18 @@ impl WheelFacts {
         (!foreign.is_empty()).then(|| format!("code in {} {files} is not for aarch64: {named}{more}", foreign.len()))
     }
 
+    /// Why it is not the same on every machine, as the end of a sentence that begins with the wheel: something in it was
+    /// compiled.
+    pub fn impurity(&self) -> Option<String> {
+        if self.file.abis != ["none"] || self.file.platforms != ["any"] {
+            return Some(format!("has the tags `{}`", self.file.tags()));
+        }
+        if let Some((file, found)) = self.elf.first() {
+            return Some(format!("has machine code in `{file}` ({found})"));
+        }
+        (!self.root_is_purelib).then(|| "does not say `Root-Is-Purelib: true`".to_owned())
+    }
+
     /// What is strange about the tags of WHEEL, as such a sentence: none of them is for the target. pip goes by those of
     /// the file name, and so is the wheel installed; but somebody renamed it, or built it for another machine.
     pub fn renamed(&self, target: &Target) -> Option<String> {

@@ -198,7 +198,7 @@ fn of_base(world: &World) -> anyhow::Result<()> {
 
     let image = |name: &str| by_podman(world, project.image(format!("podman:localhost/{name}:1")));
     let before = image("by-entry-point")?.arg("--dry-run").run()?;
-    before.says(&["are not known before podman has sourced"])?;
+    before.prints(&["the build sources its `set_env.sh` once with podman"])?;
     let learned = image("by-entry-point")?.run()?;
     learned.says(&["learned CANN's variables"])?;
     learned.keeps_silent_about(&SECRETS)?;

@@ -1,4 +1,4 @@
-//! `fetch` with pip itself, from a folder of small wheels: what a lock names, and what has no wheel.
+//! `fetch` with pip itself, from a folder of small wheels or from PyPI: what a lock names, and what has no wheel.
 
 use std::{fs, path::Path};
 
@@ -59,6 +59,63 @@ pub fn source_alone(world: &World) -> anyhow::Result<()> {
     ensure!(fetched(&project)? == ["alpha-2.0-py3-none-any.whl", OLD], "pip did not take the wheel that is there");
     ensure!(bytes(&own)? == before, "the wheel that somebody put there was replaced");
     Ok(())
+}
+
+/// What has its source alone is built where that is asked for, to the same bytes each time, if it is pure Python.
+pub fn pure_sources(world: &World) -> anyhow::Result<()> {
+    let (project, index) = (project(world, "fetch-pure", "['beta<2']")?, world.folder("fetch-pure/index")?);
+    FakeWheel::new("alpha").requires("beta").write(&index)?;
+    // Wheels of versions that do not satisfy it.
+    FakeWheel::new("beta").version("2.0").write(&index)?;
+    let source = |tag: &str| source_distribution(world, &index, tag);
+    source("py3-none-any")?;
+    let fetch = || pip(project.command("fetch"), &index);
+    fetch().fails(1)?.says(&["that satisfies `beta` and `beta<2`, only its source", "--build-pure`"])?;
+    fetch().arg("--build-pure").run()?;
+    ensure!(fetched(&project)? == [ALPHA, OLD], "the source was not built");
+    let of_lock = project.pkg().join("pypi");
+    lock(&project, &of_lock)?;
+    fs::remove_dir_all(&of_lock).context("nothing was fetched")?;
+    fetch().fails(1)?.says(&["`beta` has no wheel", "--build-pure`"])?;
+    // Seconds later, by somebody whose files are closed to others.
+    fetch().arg("--build-pure").env("PYTHONHASHSEED", "7").under_umask("0077").run()?;
+    ensure!(fetched(&project)? == [ALPHA, OLD], "these are not the wheels of the lock");
+    fs::remove_dir_all(&of_lock).context("nothing was fetched")?;
+    fs::remove_file(project.path("image.lock")).context("there was no lock")?;
+    source("cp39-cp39-linux_aarch64")?;
+    let compiled = "`beta` is not pure Python: the wheel built from its source has the tags `cp39-cp39-linux_aarch64`";
+    fetch().arg("--build-pure").fails(2)?.says(&[compiled, "hint: on an aarch64 machine"])?;
+    ensure!(fetched(&project)?.is_empty(), "a fetch that failed left wheels");
+    Ok(())
+}
+
+/// Of PyPI: `omegaconf` wants a version of ANTLR's runtime that has its source alone, built by setuptools.
+pub fn pure_source_of_pypi(world: &World) -> anyhow::Result<()> {
+    let recipe = recipe(&[("pypi.requirements", "['omegaconf==2.3.0']"), ("pypi.constraints", "[]")]);
+    let project = world.project("fetch-pypi-source", &recipe)?;
+    project.command("fetch").fails(1)?.says(&["`antlr4-python3-runtime==4.9.*`", "--build-pure`"])?;
+    let built = project.pkg().join("pypi/antlr4_python3_runtime-4.9.3-py3-none-any.whl");
+    let build = || {
+        project.command("fetch").arg("--build-pure").run()?;
+        bytes(&built)
+    };
+    let first = build()?;
+    fs::remove_dir_all(project.pkg().join("pypi")).context("nothing was fetched")?;
+    ensure!(first == build()?, "the wheel was other bytes when it was built again");
+    Ok(())
+}
+
+/// The source of `beta` 1.0, which builds itself to a wheel with these tags: its times, modes and order are those of pip's
+/// environment.
+fn source_distribution(world: &World, index: &Path, tag: &str) -> anyhow::Result<()> {
+    let folder = index.with_file_name("source");
+    let source = folder.join("beta-1.0");
+    write(&source.join("PKG-INFO"), "Metadata-Version: 2.1\nName: beta\nVersion: 1.0\n")?;
+    let build = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n";
+    write(&source.join("pyproject.toml"), build)?;
+    write(&source.join("backend.py"), format!("TAG = '{tag}'\n{}", include_str!("fetch/backend.py")))?;
+    let tar = world.command("tar").words("--create --gzip --file").arg(index.join("beta-1.0.tar.gz"));
+    tar.arg("--directory").arg(&folder).arg("beta-1.0").run().map(drop)
 }
 
 fn text(constraints: &str) -> String {

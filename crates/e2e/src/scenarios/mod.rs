@@ -91,6 +91,8 @@ const SCENARIOS: &[Scenario] = &[
     ("bad-packages", "packages that are missing, duplicate, damaged, foreign or in conflict", bad_packages::run),
     ("fetch-locked", "pip brings what the lock names, by version and hash", fetch::locked),
     ("fetch-source", "what has no wheel is named, and pip takes one that was made by hand", fetch::source_alone),
+    ("fetch-pure", "pip builds a wheel of a source where that is asked for, if it is pure Python", fetch::pure_sources),
+    ("fetch-pypi-source", "a source of PyPI is built to the same wheel each time", fetch::pure_source_of_pypi),
     ("requirements", "Requires-Dist that nothing satisfies", bad_packages::requirements),
     ("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
     ("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),
@@ -155,7 +157,8 @@ pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
         world.log.go_on_in(name)?;
         world.say(about);
         let begin = Instant::now();
-        let why = run(&world).err().map(|error| report::render(&error));
+        let outcome = run(&world).and_then(|()| world.clear());
+        let why = outcome.err().map(|error| report::render(&error));
         let time = begin.elapsed();
         match &why {
             None => world.say(format!("passed in {}", progress::seconds(time))),

@@ -24,7 +24,8 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let settings = |system: &str| {
         let own = BOOKWORM.recipe().join("\n").replace('=', " = \"").replace('\n', "\"\n");
         format!(
-            "bytecode = \"off\"\nscripts = \"keep\"\n{own}\"\nversions.cann = \"none\"\npackages.cann.required = false\n\
+            "bytecode = \"off\"\nscripts = \"keep\"\n{own}\"\nversions.cann = \"none\"\nversions.mindspore = \"2.7.1\"\n\
+             packages.cann.required = false\n\
              packages.moxing.required = false\npackages.tuning-kit.required = false\nbase.reference = \"{base}\"\n\
              pypi.requirements = [\"{WHEEL}\"]\npypi.constraints = []\nlaunch.front = false\nsystem.packages = {system}\n"
         )

@@ -85,6 +85,11 @@ impl World {
         })
     }
 
+    /// Removes what a scenario has made for itself, so that a run takes no more disk than its largest scenario.
+    pub fn clear(&self) -> anyhow::Result<()> {
+        self.clear_but(&["store", "pkg", "registry", "docker", "podman", "login"])
+    }
+
     /// A folder with this recipe, packages and a store of its own.
     pub fn project(&self, name: &str, recipe: &str) -> anyhow::Result<Project<'_>> {
         self.folder(&format!("{name}/pkg"))?;

@@ -61,15 +61,30 @@ impl Workplace {
         }
         self.folder(name)
     }
+
+    /// Removes all that is in it but these names.
+    pub fn clear_but(&self, kept: &[&str]) -> anyhow::Result<()> {
+        for name in files::names(&self.folder)?.into_iter().filter(|name| !kept.contains(&name.as_str())) {
+            let path = self.path(&name);
+            unmount_below(&path);
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("failed to remove `{}`", path.display()))?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Workplace {
     fn drop(&mut self) {
-        for mount in mounts_below(&self.folder, &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()) {
-            // A guard cannot report; what stays mounted stays there to be seen.
-            let _ = Command::new("umount").arg(&mount).stderr(Stdio::null()).status();
-        }
+        unmount_below(&self.folder);
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What stays mounted stays there to be seen.
+fn unmount_below(folder: &Path) {
+    for mount in mounts_below(folder, &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()) {
+        let _ = Command::new("umount").arg(&mount).stderr(Stdio::null()).status();
     }
 }
 

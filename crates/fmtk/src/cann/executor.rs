@@ -243,14 +243,13 @@ impl Bench<'_> {
             return Ok(output.stdout);
         }
         let said = tail(&path, TAIL).with_context(|| format!("failed to read `{}`", path.display()))?;
-        let said = match installer {
-            Some(command) => format!("CANN's installer ended with {}{}", output.status, explained(&said, command)),
-            None => format!("the shell for CANN's `set_env.sh` ended with {}: {}", output.status, said.trim()),
-        };
-        Err(anyhow!(said)).hint(format!(
-            "its full output is in `{}`; if it asks for a user HwHiAiUser, give `--set cann.user=true`",
-            path.display()
-        ))
+        let log = format!("its full output is in `{}`", path.display());
+        let status = output.status;
+        match installer {
+            Some(command) => Err(anyhow!("CANN's installer ended with {status}{}", explained(&said, command)))
+                .hint(format!("{log}; if it asks for a user HwHiAiUser, give `--set cann.user=true`")),
+            None => Err(anyhow!("the shell for CANN's `set_env.sh` ended with {status}: {}", said.trim())).hint(log),
+        }
     }
 
     /// Streams the container's files through `consume`.

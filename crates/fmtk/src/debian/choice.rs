@@ -195,7 +195,7 @@ impl<'a> Choosing<'a> {
             .map(|(stanza, _)| name(*stanza))
             .collect();
         let provider = match providers.first().filter(|_| providers.len() == 1) {
-            Some(only) => self.fitting(&self.archive.named(only).to_vec()).ok(),
+            Some(only) => self.fitting(self.archive.named(only)).ok(),
             None => None,
         };
         if let Some(stanza) = provider {

@@ -24,7 +24,9 @@ pub struct CannInput {
     pub steps: Vec<CannStep>,
     /// What runs those that are missing, and `set_env.sh`.
     pub engine: Option<&'static str>,
-    /// What `set_env.sh` sets, where that is known.
+    /// Whose `set_env.sh` makes variables of the image.
+    pub sourced: Option<Sourced>,
+    /// What that sets, where it is known.
     pub variables: Option<Variables>,
 }
 
@@ -97,14 +99,13 @@ pub fn sourced(
         let is_there = |index: &BaseIndex| index.has_file(&real(index, NNAL_SET_ENV));
         index.is_some_and(is_there) && !base.config.env().iter().any(|(name, _)| name == NNAL_HOME)
     };
-    let of_base = || index.is_some_and(|index| versions_of_base(index).iter().any(|version| !is_of_table(version)));
     let version = recipe.versions.cann().filter(|_| !by_recipe)?;
     if has(CANN) {
         (!is_of_table(version)).then_some(Sourced::All)
     } else if has_variables(base) {
         (has(NNAL) || lacks_nnal()).then_some(Sourced::Nnal)
     } else {
-        of_base().then_some(Sourced::All)
+        index.is_some_and(has_later).then_some(Sourced::All)
     }
 }
 
@@ -122,9 +123,7 @@ fn has_variables(base: &Base) -> bool {
 /// Whether the table of CANN 5 is what the image has: where that is installed or may be in the base.
 pub(super) fn has_table(inputs: &Inputs<'_>) -> bool {
     let installs = inputs.cann.iter().flat_map(|cann| &cann.steps).any(|step| step.package.kind == CANN);
-    let other =
-        || inputs.index.is_some_and(|index| versions_of_base(index).iter().any(|version| !is_of_table(version)));
-    installs || !has_variables(inputs.base) && !other()
+    installs || !has_variables(inputs.base) && !inputs.index.is_some_and(has_later)
 }
 
 /// Which CANN a base has, by its folders: `/usr/local/Ascend/ascend-toolkit/5.1.RC2` beside `latest`, and from 8.5 on
@@ -145,20 +144,29 @@ pub(super) fn versions_of_base(index: &BaseIndex) -> Vec<String> {
 /// Folders of CANN's parts, any of which can be what a base has of it.
 const PARTS: [&str; 4] = ["ascend-toolkit", "nnae", "nnrt", "cann"];
 
-/// Whether a base has any CANN.
-pub(super) fn is_in_base(index: &BaseIndex) -> bool {
-    let has_part = |part: &str| index.has_dir(&format!("{}/{part}", ROOTS[0]));
-    PARTS.iter().any(|part| has_part(part)) || !versions_of_base(index).is_empty()
+/// Whether a base has a CANN after the table's, whose variables its own `set_env.sh` sets.
+fn has_later(index: &BaseIndex) -> bool {
+    versions_of_base(index).iter().any(|version| !is_of_table(version))
+}
+
+/// Whether the base has any CANN, by the variables of its config, its folders or its libraries.
+pub(super) fn is_in_base(inputs: &Inputs<'_>) -> bool {
+    let has_part = |index: &BaseIndex, part: &str| index.has_dir(&format!("{}/{part}", ROOTS[0]));
+    let has_files = |index: &BaseIndex| {
+        PARTS.iter().any(|part| has_part(index, part))
+            || !versions_of_base(index).is_empty()
+            || index.libraries.contains_key("libascendcl.so")
+    };
+    has_variables(inputs.base) || inputs.index.is_some_and(has_files)
 }
 
 /// Whether these installers can be run upon this base.
-pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
+pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>, notes: &mut Vec<String>) {
     let Some(cann) = &inputs.cann else { return };
     let (base, wanted) = (&inputs.recipe.base.reference, inputs.recipe.versions.cann().unwrap_or("none"));
     let of_base = inputs.index.map(versions_of_base).unwrap_or_default();
-    let has_own = has_variables(inputs.base) || inputs.index.is_some_and(is_in_base);
     let toolkit = cann.steps.iter().find(|step| step.package.kind == CANN);
-    if let Some(step) = toolkit.filter(|_| of_base.iter().any(|version| !is_of_table(version))) {
+    if let Some(step) = toolkit.filter(|_| inputs.index.is_some_and(has_later)) {
         let (file, versions) = (&step.package.file, of_base.join("`, `"));
         problems.push(
             format_args!("the base `{base}` has CANN `{versions}`, and `{file}` would be installed beside it"),
@@ -170,7 +178,7 @@ pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut
     }
     for step in cann.steps.iter().filter(|_| toolkit.is_none()) {
         let file = &step.package.file;
-        if inputs.index.is_some() && !has_own {
+        if inputs.index.is_some() && !is_in_base(inputs) {
             problems.push(
                 format_args!(
                     "`{file}` is installed upon CANN's toolkit, and neither the base `{base}` has one nor a package"
@@ -184,27 +192,28 @@ pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut
             );
         }
     }
-    let sourced = sourced(inputs.recipe, inputs.base, inputs.index, cann.steps.iter().map(|step| &step.package.kind));
-    if let (Some(_), None, Some(engine), []) = (sourced, &cann.variables, cann.engine, &cann.steps[..]) {
-        warnings.push(format!(
-            "the variables of the base's CANN are set by its entry point and not by its config; they are not known before \
-             {engine} has sourced its `set_env.sh`, which the build does once"
-        ));
-    }
-    if sourced.is_some() && cann.variables.is_none() && cann.engine.is_none() {
-        let said = "the variables of the base's CANN are set by its entry point and not by its config, and no container \
-                    engine is there to learn them: `docker exec` and boot commands that are no shell would lack them; \
-                    install podman or docker, or set `ASCEND_HOME_PATH` and the others in `[environment]`";
-        warnings.push(said.to_owned());
+    let Some(sourced) = cann.sourced.filter(|_| cann.variables.is_none() && cann.steps.is_empty()) else { return };
+    let whose = match sourced {
+        Sourced::All => "the base's CANN",
+        Sourced::Nnal => "nnal in the base",
+    };
+    match cann.engine {
+        Some(engine) => notes.push(format!(
+            "the config of the base lacks the variables of {whose}, which its entry point sets; the build sources its \
+             `set_env.sh` once with {engine}"
+        )),
+        None => warnings.push(format!(
+            "the config of the base lacks the variables of {whose}, which its entry point sets, and there is no container \
+             engine to learn them: `docker exec` and boot commands that do not start a shell would lack them; install \
+             podman or docker, or set the variables in `[environment]`"
+        )),
     }
 }
 
 /// The layers of CANN's installers, and how many these are at most.
 pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<PlannedLayer>, usize) {
-    let Some(CannInput { steps, engine, variables }) = inputs.cann.as_ref() else { return (Vec::new(), 0) };
+    let Some(CannInput { steps, engine, sourced, variables }) = inputs.cann.as_ref() else { return (Vec::new(), 0) };
     let recipe = inputs.recipe;
-    let kinds = || steps.iter().map(|step| &step.package.kind);
-    let is_learned = sourced(recipe, inputs.base, inputs.index, kinds()).is_some();
     let (mut layers, mut most) = (Vec::new(), 0);
     for (number, CannStep { package, installed }) in steps.iter().enumerate() {
         let Package { kind, path, sha256, size, .. } = package;
@@ -216,7 +225,7 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<Plan
                 setid.join(", ")
             ));
         }
-        if installed.is_some_and(|installed| !installed.latest) && kind == CANN && !is_learned {
+        if installed.is_some_and(|installed| !installed.latest) && kind == CANN && sourced.is_none() {
             warnings.push(format!("CANN was installed without `{LATEST}`, to which `[environment]` points"));
         }
         most += match installed {
@@ -233,7 +242,7 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<Plan
             user: recipe.cann.user,
             drop: recipe.cann.drop.texts().to_vec(),
             engine: engine.filter(|_| installed.is_none()),
-            learns: is_learned && variables.is_none() && number + 1 == steps.len(),
+            learns: sourced.is_some() && variables.is_none() && number + 1 == steps.len(),
             layers: installed.map(|known| known.layers.clone()).unwrap_or_default(),
             outside: installed.map(|known| known.outside.clone()).unwrap_or_default(),
             removed: installed.map(|known| known.removed.clone()).unwrap_or_default(),

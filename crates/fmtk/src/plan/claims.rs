@@ -12,7 +12,7 @@ use crate::{
     terminal::report::Problems,
 };
 
-/// Compares what the tag will say with what base and packages have. Says nothing of a base that was not looked into.
+/// Compares what the tag will say with what base and packages have. Says nothing of a base that was not inspected.
 pub(super) fn claims(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
     if let Some(index) = inputs.index {
         for (key, names) in CLAIMS {
@@ -101,7 +101,7 @@ fn cann(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     let is_installed = inputs.cann.as_ref().is_some_and(|cann| !cann.steps.is_empty());
     let Some(wanted) = inputs.recipe.versions.cann().filter(|_| !is_installed) else { return };
     let base = &inputs.recipe.base.reference;
-    if !is_in_base(index) {
+    if !is_in_base(inputs) {
         warnings.push(format!(
             "the tag would say CANN `{wanted}`, and neither the base `{base}` nor an installer has any CANN; \
              `--set versions.cann=none` says so in the tag"

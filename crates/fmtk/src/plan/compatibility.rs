@@ -28,6 +28,10 @@ pub(super) fn compatibility(
             notes.push(format!("{} `{own}` is not in the table of versions that belong together", title(key)));
             continue;
         };
+        let tells_cann = table.rows.iter().any(|row| !row.versions("cann").is_empty());
+        if tells_cann && versions.cann().is_some() && row.versions("cann").is_empty() {
+            notes.push(format!("which CANN goes with {} `{own}` is not known", title(key)));
+        }
         let misfits = row.misfits(versions, key);
         if misfits.is_empty() {
             continue;
@@ -45,15 +49,16 @@ pub(super) fn compatibility(
             warnings.push(message);
             continue;
         }
-        let fitting = of_key().filter(|(_, row)| fits(row, versions, key)).flat_map(|(_, row)| row.versions(key));
-        let fitting: Vec<String> = fitting.map(|version| format!("`--set versions.{key}={version}`")).collect();
-        let change = match fitting.is_empty() {
-            true => String::new(),
-            false => format!("to fit the rest, give {}; ", fitting.join(" or ")),
-        };
+        // The table has the newest last.
+        let newest = of_key().filter(|(_, row)| fits(row, versions, key)).flat_map(|(_, row)| row.versions(key)).last();
+        let change = newest.map(|version| format!("to fit the rest, give `--set versions.{key}={version}`; "));
+        let change = change.unwrap_or_default();
         problems.push(
             message,
-            Some(format!("{change}if the combination works for you, put \"{key}\" into `allow.versions`")),
+            Some(format!(
+                "{change}`cargo xtask stacks` lists versions that belong together; if the combination works for you, put \
+                 \"{key}\" into `allow.versions`"
+            )),
         );
     }
     Ok(())

@@ -12,7 +12,7 @@ use crate::{
     resolve::{bytecode::HostPython, own_file::PlannedFile},
 };
 
-/// A folder that the image has because one of the user's own files lies below it.
+/// A folder that a layer creates or changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedFolder {
     pub path: String,
@@ -85,7 +85,7 @@ fn named(dir: &Dir) -> Attr {
 /// The folders that come to be by the user's own files, which are sorted, and besides these the attributes of those
 /// that wheels make below the files: a layer of files must not take them back.
 ///
-/// None above a base that was not looked into: what it has there would get another owner.
+/// None above a base that was not inspected: what it has there would get another owner.
 pub(super) fn of_files(
     inputs: &Inputs<'_>,
     known: &ParentDirs,

@@ -7,7 +7,7 @@ use wheel_layer::InstalledWheel;
 use super::{Inputs, MAX_LAYERS, PlannedLayer, PlannedWheel, folders};
 use crate::{
     resolve::{own_file::PlannedFile, packages::Wheel, tools::TOOLS},
-    terminal::{progress, report::Problems},
+    terminal::{hints::is_typo, progress, report::Problems},
 };
 
 /// What wheels replace in the base goes away first: `pip install` over an older version would uninstall it.
@@ -119,7 +119,7 @@ fn unknown_winners(inputs: &Inputs<'_>, winners: &[String], problems: &mut Probl
     let keys: Vec<String> = inputs.wheels.iter().map(|wheel| wheel.facts.key()).collect();
     for name in winners.iter().filter(|name| !keys.contains(name)) {
         let message = format!("`allow.overwrite` names `{name}`, of which there is no wheel");
-        match keys.iter().find(|key| strsim::damerau_levenshtein(key, name) <= 2) {
+        match keys.iter().find(|key| is_typo(key, name)) {
             Some(near) => problems.push(message, Some(format!("did you mean `{near}`?"))),
             None => warnings.push(message),
         }

@@ -1,6 +1,6 @@
 //! Whether the libraries are there that modules and commands of wheels are loaded with.
 //!
-//! Only what is nowhere is told: a library that lies anywhere in the base or in a wheel may be found by a search path, by
+//! Reports only libraries found nowhere: one that lies anywhere in the base or in a wheel may be found by a search path, by
 //! `LD_LIBRARY_PATH`, or because something else has loaded it before.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use oci_image::BaseIndex;
 use wheel_layer::WheelFacts;
 
-use super::Inputs;
+use super::{Inputs, cann::is_in_base};
 use crate::{
     debian::Release,
     resolve::packages::Wheel,
@@ -35,9 +35,10 @@ const WITH_NPU: &[&str] = &[
     "libatb",
 ];
 
-/// Which package of Debian and Ubuntu, and which of openEuler and its relatives, has a library.
+/// Which package of Debian and Ubuntu, and which of openEuler and its relatives, has a library. The latter are named as in
+/// openEuler's own list of packages, compatibility_level.md of oec-application (20.03).
 const PACKAGES: &[(&str, &str, &str)] = &[
-    ("libGL.so.1", "libgl1", "libglvnd-glx"),
+    ("libGL.so.1", "libgl1", "libglvnd"),
     ("libICE.so.6", "libice6", "libICE"),
     ("libSM.so.6", "libsm6", "libSM"),
     ("libX11.so.6", "libx11-6", "libX11"),
@@ -137,16 +138,13 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
             "use a newer base or an older version of the wheel".to_owned(),
         );
     }
-    npu(inputs, index, warnings);
+    npu(inputs, warnings);
 }
 
 /// Notes wheels that would use the NPU in an image without CANN.
-fn npu(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
-    // Where the tag promises CANN, that it is missing is said of the tag.
-    if inputs.recipe.versions.cann().is_some()
-        || inputs.cann.is_some()
-        || index.libraries.contains_key("libascendcl.so")
-    {
+fn npu(inputs: &Inputs<'_>, warnings: &mut Vec<String>) {
+    // The sample has none by its nature. Where the tag promises CANN, that it is missing is said of the tag.
+    if inputs.call.sample || inputs.recipe.versions.cann().is_some() || inputs.cann.is_some() || is_in_base(inputs) {
         return;
     }
     let facts = inputs.wheels.iter().map(|wheel| &*wheel.facts);

@@ -233,7 +233,7 @@ impl PlannedLayer {
         }
     }
 
-    /// What its first layer, which is one of whiteouts then, takes away of the layers below.
+    /// Paths of lower layers that it removes; its first layer then holds the whiteouts.
     pub fn removes(&self) -> &[String] {
         match self {
             Self::Whiteouts { paths, .. } => paths,
@@ -293,7 +293,7 @@ impl Plan {
         let account = account::account(inputs, &mut known, &mut problems, &mut notes);
         let system = system::system(inputs, &mut known, &mut problems, &mut warnings);
         let installed = layers::installed(inputs, removed, &mut problems, &mut warnings);
-        cann::check(inputs, &mut problems, &mut warnings);
+        cann::check(inputs, &mut problems, &mut warnings, &mut notes);
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings);
         let files = layers::own_files(inputs);
         let of_wheel = |folder: &str| installed.iter().any(|(_, wheel)| wheel.folders.contains(folder));

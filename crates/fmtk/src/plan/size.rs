@@ -1,10 +1,7 @@
 //! How large the image will be, in compressed bytes, as registries count: before anything is built.
 
 use super::{Inputs, PlannedLayer};
-use crate::{
-    recipe::Limits,
-    terminal::{progress::bytes, report::Problems},
-};
+use crate::terminal::{progress::bytes, report::Problems};
 
 /// Compressed bytes of the image, as far as they are known: own files count as they are, and CANN, before it is installed,
 /// as its installer.
@@ -14,21 +11,16 @@ pub(super) fn size(
     problems: &mut Problems,
     warnings: &mut Vec<String>,
 ) -> u64 {
-    let Limits { advised, image, layer } = inputs.recipe.limits;
     let of_base = inputs.base.size();
     let size = layers.iter().map(PlannedLayer::size).fold(of_base, u64::saturating_add);
     let says = format!("the image would have {}, {} of it the base's", bytes(size), bytes(of_base));
-    if size > image.0 {
-        let hint = format!("{}; or raise `limits.image`", Limits::TOO_LARGE);
-        problems.push(format_args!("{says}; `limits.image` is {}", bytes(image.0)), Some(hint));
-    } else if size > advised.0 {
-        warnings.push(format!("{says}; {} are advised (`limits.advised`)", bytes(advised.0)));
-    }
     let of_base = inputs.base.layers.iter().enumerate().map(|(at, blob)| (format!("base layer {}", at + 1), blob.size));
     let ours = layers.iter().map(|one| (format!("the layer of {}", one.content()), one.largest_part()));
-    for (what, size) in of_base.chain(ours).filter(|(_, size)| *size > layer.0) {
-        let message = format_args!("{what} has {}; `limits.layer` is {}", bytes(size), bytes(layer.0));
-        problems.push(message, Some("build it of smaller files or layers, or raise `limits.layer`".to_owned()));
+    for excess in inputs.recipe.limits.exceeded(&says, size, of_base.chain(ours)) {
+        match excess.is_refused {
+            true => problems.push(excess.message, Some(excess.hint)),
+            false => warnings.push(excess.message),
+        }
     }
     size
 }

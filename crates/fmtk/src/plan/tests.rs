@@ -15,7 +15,7 @@ use oci_image::{Attr, Base, BaseIndex, Digest, Layer, MTIME, Store};
 use wheel_fake::FakeWheel;
 use wheel_layer::WheelFacts;
 
-use super::{CannInput, CannStep, Inputs, Plan, PlannedLayer};
+use super::{CannInput, CannStep, Inputs, Plan, PlannedLayer, sourced_of_cann};
 use crate::{
     cann::Installed,
     debian::{DebFacts, dpkg},
@@ -64,6 +64,7 @@ struct World {
     /// The variables of the base's config.
     variables: Vec<&'static str>,
     allow_missing: bool,
+    sample: bool,
     bytecode: Option<HostPython>,
 }
 
@@ -86,6 +87,7 @@ impl World {
             cann: None,
             variables: Vec::new(),
             allow_missing: false,
+            sample: false,
             bytecode: None,
         };
         world.dir("home/ma-user", 0o750, 1000).file("etc/passwd", PASSWD);
@@ -170,7 +172,7 @@ impl World {
                 self.cann = Some(CannInput {
                     steps: vec![CannStep { package: installer, installed: None }],
                     engine: Some("podman"),
-                    variables: None,
+                    ..CannInput::default()
                 });
             }
             "machine" => self.architecture.clone_from(path),
@@ -180,6 +182,7 @@ impl World {
             "layers" => self.base_layers = path.parse().unwrap(),
             "path" => self.path = Some(rest.to_owned()),
             "look" => self.look = path == "yes",
+            "sample" => self.sample = path == "yes",
             "missing" => self.allow_missing = path == "allowed",
             _ => panic!("{line}"),
         }
@@ -267,11 +270,13 @@ impl World {
         let recipe = draft.completed(&found)?;
         base.layers = vec![base.layers[0].clone(); self.base_layers];
         let index = self.look.then_some(&index);
+        let sourced =
+            |cann: &CannInput| sourced_of_cann(&recipe, &base, index, cann.steps.iter().map(|step| &step.package.kind));
         Plan::new(&Inputs {
             recipe: &recipe,
             timestamp: "20221028181325".parse().unwrap(),
             wheels: self.wheels.clone(),
-            cann: self.cann.clone(),
+            cann: self.cann.clone().map(|cann| CannInput { sourced: sourced(&cann), ..cann }),
             files: self.files.clone(),
             system: self.system(&store, index),
             origin: Origin::Kept,
@@ -282,7 +287,7 @@ impl World {
             notes: found.notes,
             index,
             allow_missing: self.allow_missing,
-            call: &Call::plain(),
+            call: &Call { sample: self.sample, ..Call::plain() },
             fetched: false,
             scripts_folder: "pkg/ascend910".into(),
             bytecode: self.bytecode.clone(),
@@ -457,7 +462,7 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
         let file = "Ascend-cann-toolkit_none_linux-aarch64.run";
         let installer = Package { size: 1 << 30, ..package(CANN, file, b"run") };
         let steps = vec![CannStep { package: installer, installed }];
-        world.cann = Some(CannInput { steps, engine, variables: None });
+        world.cann = Some(CannInput { steps, engine, ..CannInput::default() });
         world
     };
     let layer = |size| Layer { digest: Digest::of("layer"), size, diff_id: Digest::of("tar"), tar_size: size };

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::document::as_text;
+use super::document::{as_text, from_number_or_text};
 
 /// Permission bits of a file or folder, written as octal text: `"0750"`. A number is refused: TOML's `750` is decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,7 +139,8 @@ pub fn number(text: &str) -> Option<u32> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-as_text!(Mode, Size, Glibc, Owner);
+as_text!(Mode, Glibc, Owner);
+from_number_or_text!(Size, "expected a number of bytes, or text as \"15 GB\"");
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,11 @@
 //! `[cann]`: how CANN's installer is run, and what is kept of what it writes.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use glob::{MatchOptions, Pattern};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+use super::document::from_number_or_text;
 
 /// How CANN is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +20,8 @@ pub struct Cann {
     /// What is not kept: paths, with all that is below them, where a pattern begins with `/`, else names.
     pub drop: Globs,
     /// The C++ ABI that torch was built with, by which nnal's `set_env.sh` chooses its libraries: 0 or 1. Default: 1.
-    #[serde(deserialize_with = "of_abi", skip_serializing_if = "is_usual")]
-    pub cxx_abi: u8,
+    #[serde(skip_serializing_if = "CxxAbi::is_usual")]
+    pub cxx_abi: CxxAbi,
     /// Variables of `set_env.sh` that the image keeps besides those that are known to be CANN's. Default: none.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub keep_env: BTreeSet<String>,
@@ -28,33 +30,43 @@ pub struct Cann {
 impl Cann {
     /// The same without what changes the environment alone: no installer is run again for that.
     pub fn of_installers(&self) -> Self {
-        Self { cxx_abi: USUAL, keep_env: BTreeSet::new(), ..self.clone() }
+        Self { cxx_abi: CxxAbi::USUAL, keep_env: BTreeSet::new(), ..self.clone() }
     }
 }
 
-/// The C++ ABI of torch's wheels for aarch64.
-const USUAL: u8 = 1;
+/// The C++ ABI of libraries: 0 or 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CxxAbi(u8);
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_usual(abi: &u8) -> bool {
-    *abi == USUAL
-}
+impl CxxAbi {
+    /// That of torch's wheels for aarch64.
+    const USUAL: Self = Self(1);
 
-/// A number, or the text that an argument of the command gives.
-fn of_abi<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "must be 0 or 1")]
-    enum Abi {
-        Number(u8),
-        Text(String),
-    }
-    match Abi::deserialize(deserializer)? {
-        Abi::Number(number @ 0..=1) => Ok(number),
-        Abi::Text(text) if text == "0" => Ok(0),
-        Abi::Text(text) if text == "1" => Ok(1),
-        _ => Err(D::Error::custom("must be 0 or 1")),
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    fn is_usual(&self) -> bool {
+        *self == Self::USUAL
     }
 }
+
+impl FromStr for CxxAbi {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "0" => Ok(Self(0)),
+            "1" => Ok(Self(1)),
+            _ => Err("must be 0 or 1".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for CxxAbi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+from_number_or_text!(CxxAbi, "must be 0 or 1");
 
 /// Patterns of paths or names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -94,8 +94,7 @@ impl Document {
     pub fn lay_stack(&mut self) {
         if let Some(named) = self.written.get("stack") {
             let span = named.span().unwrap_or_default();
-            let found = named.as_str().map(|name| (name, stacks::find(name)));
-            match found.map(|(name, found)| (name.to_owned(), found)) {
+            match named.as_str().map(|name| (name.to_owned(), stacks::find(name))) {
                 Some((_, Ok(stack))) => self.stack = stack,
                 Some((name, Err(hint))) => self.fault_with(span, format!("no stack `{name}`"), Some(hint)),
                 None => self.fault_with(span, "must be the name of a stack", None),
@@ -451,4 +450,25 @@ macro_rules! as_text {
     )*};
 }
 
-pub(super) use as_text;
+/// Implements `Deserialize` by `FromStr`, for what TOML may have as a number too: `--set` makes text of numbers.
+macro_rules! from_number_or_text {
+    ($name:ident, $expected:literal) => {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(serde::Deserialize)]
+                #[serde(untagged, expecting = $expected)]
+                enum Written {
+                    Number(i64),
+                    Text(String),
+                }
+                let text = match Written::deserialize(deserializer)? {
+                    Written::Number(number) => number.to_string(),
+                    Written::Text(text) => text,
+                };
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(super) use {as_text, from_number_or_text};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     amounts::{Mode, Owner, bytes},
-    document::Section,
+    document::{Section, from_number_or_text},
     paths::ImagePath,
 };
 
@@ -60,8 +60,7 @@ impl Written {
 ///
 /// Small parts are sent and fetched side by side, and a cut costs little of an upload to a registry that can't resume:
 /// 64 MiB are a minute on a line of 10 Mbit/s, 512 MiB seven. But images have no more than 120 layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Size")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxLayer {
     /// The smallest of [`MaxLayer::TRIED`] with which all layers fit.
     Auto,
@@ -69,12 +68,7 @@ pub enum MaxLayer {
     Bytes(u64),
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected \"auto\", a number of bytes, or text as \"512 MiB\"")]
-enum Size {
-    Number(i64),
-    Text(String),
-}
+from_number_or_text!(MaxLayer, "expected \"auto\", a number of bytes, or text as \"512 MiB\"");
 
 /// What [`MaxLayer::Auto`] is called in a recipe.
 const AUTO: &str = "auto";
@@ -110,17 +104,6 @@ impl FromStr for MaxLayer {
         match bytes(text)? {
             bytes if Self::BOUNDS.contains(&bytes) => Ok(Self::Bytes(bytes)),
             _ => Err("must be 1 MiB to 10 GB, or `auto`".to_owned()),
-        }
-    }
-}
-
-impl TryFrom<Size> for MaxLayer {
-    type Error = String;
-
-    fn try_from(size: Size) -> Result<Self, String> {
-        match size {
-            Size::Number(number) => number.to_string().parse(),
-            Size::Text(text) => text.parse(),
         }
     }
 }

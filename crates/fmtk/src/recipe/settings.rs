@@ -1,5 +1,5 @@
-//! Sections and settings that are read as they are written: the vendor scripts, bytecode, `[registry]`, `[launch]`,
-//! `[allow]`.
+//! Sections and settings that are read as they are written: the vendor scripts, bytecode, `[registry]`, `[limits]`,
+//! `[launch]`, `[allow]`.
 
 use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
@@ -7,6 +7,7 @@ use image_name::{Host, OrgName, Repository};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{amounts::Size, distribution::Distribution, paths::HostPath};
+use crate::terminal::progress::bytes;
 
 /// Where `/home/ma-user/ascend910/*.py` come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,9 +81,34 @@ pub struct Limits {
     pub layer: Size,
 }
 
+/// Something that is larger than it may or should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    pub message: String,
+    pub hint: String,
+    /// Whether an image with it is refused; else it is only more than is advised.
+    pub is_refused: bool,
+}
+
 impl Limits {
-    /// What to do about an image that is too large.
-    pub const TOO_LARGE: &str = "leave out what jobs do not need; what they read once belongs into object storage";
+    /// Compares an image of this size, of which `says` tells it, and these layers with the limits.
+    pub fn exceeded(&self, says: &str, size: u64, layers: impl IntoIterator<Item = (String, u64)>) -> Vec<Excess> {
+        let smaller = "leave out what jobs do not need; move data that is read once to object storage";
+        let mut found = Vec::new();
+        if size > self.image.0 {
+            let message = format!("{says}; `limits.image` is {}", bytes(self.image.0));
+            found.push(Excess { message, hint: format!("{smaller}; or raise `limits.image`"), is_refused: true });
+        } else if size > self.advised.0 {
+            let message = format!("{says}; {} are advised (`limits.advised`)", bytes(self.advised.0));
+            found.push(Excess { message, hint: smaller.to_owned(), is_refused: false });
+        }
+        for (what, size) in layers.into_iter().filter(|(_, size)| *size > self.layer.0) {
+            let message = format!("{what} has {}; `limits.layer` is {}", bytes(size), bytes(self.layer.0));
+            let hint = "build it of smaller files or layers, or raise `limits.layer`".to_owned();
+            found.push(Excess { message, hint, is_refused: true });
+        }
+        found
+    }
 }
 
 /// The variable that tells the launcher in the image of `launch.ranks`.

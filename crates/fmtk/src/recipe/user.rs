@@ -7,7 +7,7 @@ use serde::{
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::document::as_text;
+use super::document::{as_text, from_number_or_text};
 
 /// The user that an image runs as: a name or number, and after a colon a group (OCI image spec, config.md, "User").
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,16 +85,10 @@ impl fmt::Display for Name {
 }
 
 /// The number of a user or a group that is not root's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Number")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Id(pub u64);
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a number")]
-enum Number {
-    Number(i64),
-    Text(String),
-}
+from_number_or_text!(Id, "expected a number");
 
 impl FromStr for Id {
     type Err = String;
@@ -103,18 +97,7 @@ impl FromStr for Id {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
         // 32 bits are what Linux has for an id; the highest means "no change" to it.
         let id = plain.then(|| text.parse().ok()).flatten().filter(|id| (1..u64::from(u32::MAX)).contains(id));
-        id.map(Self).ok_or_else(|| format!("`{text}` is not the number of a user or group other than root's"))
-    }
-}
-
-impl TryFrom<Number> for Id {
-    type Error = String;
-
-    fn try_from(number: Number) -> Result<Self, String> {
-        match number {
-            Number::Number(number) => number.to_string().parse(),
-            Number::Text(text) => text.parse(),
-        }
+        id.map(Self).ok_or_else(|| format!("`{text}` is not an id from 1 to 4294967294"))
     }
 }
 

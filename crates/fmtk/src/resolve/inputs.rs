@@ -46,20 +46,20 @@ pub fn draft(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &Pr
         let file = file.display();
         progress.line(&format!("note: the sample reads `{file}` too, but has its own packages, Python and system"));
     }
-    let draft = sample_draft(args, base, store)?;
+    let (draft, own) = sample_draft(args, base, store)?;
     if base.is_none() {
-        sample::ensure_base(store, sample_base(&draft.recipe)?, progress)?;
+        sample::ensure_base(store, own, progress)?;
     }
     Ok(draft)
 }
 
-/// What the sample of this recipe is put upon: a Debian with the Python of its stack.
-pub fn sample_base(recipe: &Recipe) -> anyhow::Result<&'static SampleBase> {
-    SampleBase::of(recipe.stack.recipe()?.python.version)
-}
-
 /// The recipe of the sample upon this base: most likely one that was made of its own, which is taken where none is given.
-pub fn sample_draft(args: &RecipeArgs, base: Option<&str>, store: &Store) -> anyhow::Result<Draft> {
+/// Its own is a Debian with the Python of its stack.
+pub fn sample_draft(
+    args: &RecipeArgs,
+    base: Option<&str>,
+    store: &Store,
+) -> anyhow::Result<(Draft, &'static SampleBase)> {
     let load = |set: &[String], base: Option<&str>| {
         place::draft(args.recipe.as_deref(), Overrides { set, base, stack: args.stack.as_deref() })
     };
@@ -86,7 +86,7 @@ pub fn sample_draft(args: &RecipeArgs, base: Option<&str>, store: &Store) -> any
         .hint(format!("leave it out, or name a base that has Python {python} with `--base`"))
         .input();
     }
-    Ok(draft)
+    Ok((draft, own))
 }
 
 /// The package folders of this command. The sample's packages have some of their own, so that they do not mix with the

@@ -90,13 +90,17 @@ pub fn complete(
 
 /// The recipe completed by what the base of this name had when it was last inspected for such a recipe, if it was.
 pub fn remembered(draft: &Draft, store: &Store) -> anyhow::Result<(Recipe, Vec<String>)> {
-    let found: Option<Found> = match draft.asks_base() {
-        true => store.record(RECORDS, &record_key(draft)?)?,
-        false => None,
-    };
-    match found {
+    match found_before(draft, store)? {
         Some(found) => Ok((draft.completed(&found)?, found.notes)),
         None => Ok((draft.recipe.clone(), Vec::new())),
+    }
+}
+
+/// What the base of this name had when it was last inspected for such a recipe; none where it never was.
+pub fn found_before(draft: &Draft, store: &Store) -> anyhow::Result<Option<Found>> {
+    match draft.asks_base() {
+        true => Ok(store.record(RECORDS, &record_key(draft)?)?),
+        false => Ok(None),
     }
 }
 

@@ -37,6 +37,9 @@ pub struct FetchArgs {
     /// Move to the newest versions that the recipe allows, whatever the lock pins
     #[arg(long)]
     pub upgrade: bool,
+    /// Build wheels of pure Python from sources where there are no wheels
+    #[arg(long)]
+    pub build_pure: bool,
     /// Print what pip would be asked for, with the command for another machine, and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -75,9 +78,9 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
     let draft = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?;
     let reach = Reach { registry: &args.registry, inspect: Inspect::Auto, store, progress };
     // What was found once is good enough for wheels; a build looks again.
-    let known = inspection::remembered(&draft, store)?;
-    let has_system = !draft.recipe.system.packages.is_empty();
-    let (recipe, notes, of_base) = match has_system || draft.asks_python() && known.1.is_empty() {
+    let has_system = !draft.recipe.system.packages.is_empty() && !args.dry_run;
+    let asks_python = draft.asks_python() && inspection::found_before(&draft, store)?.is_none();
+    let (recipe, notes, of_base) = match has_system || asks_python {
         true => {
             let Completed { recipe, notes, opened, index } =
                 inspection::complete(draft, &args.recipe, reach, |_| Ok(()))?;
@@ -92,7 +95,10 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
             };
             (recipe, notes, (opened, index))
         }
-        false => (known.0, known.1, (None, None)),
+        false => {
+            let (recipe, notes) = inspection::remembered(&draft, store)?;
+            (recipe, notes, (None, None))
+        }
     };
     notes.iter().for_each(|note| progress.line(&format!("note: {note}")));
     let folders = inputs::folders(&args.recipe);
@@ -103,7 +109,7 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
     };
     let system_pins = lock::system_pins(lock.as_ref());
     let pins = lock.map(|lock| lock::pins(&lock, &recipe)).unwrap_or_default();
-    let pins = Pins { upgrade: args.upgrade, ..pins };
+    let pins = Pins { upgrade: args.upgrade, build_pure: args.build_pure, ..pins };
     if args.dry_run {
         let requirements: Vec<String> = recipe.pypi.requirements.iter().map(ToString::to_string).collect();
         let constraints: Vec<String> = recipe.pypi.constraints.iter().map(ToString::to_string).collect();

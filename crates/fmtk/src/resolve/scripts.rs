@@ -98,7 +98,7 @@ pub fn wanted(origin: &Origin) -> anyhow::Result<Vec<String>> {
     Ok(wanted)
 }
 
-/// Finds them, sorted by path; none where they are kept, or where the base was not looked into.
+/// Finds them, sorted by path; none where they are kept, or where the base was not inspected.
 pub fn find(
     origin: &Origin,
     recipe: &Recipe,

@@ -104,3 +104,19 @@ fn required_python_is_compared_with_the_target() {
         assert_eq!(problems.is_empty(), fits, "{wanted}: {problems:?}");
     }
 }
+
+#[test]
+fn what_was_compiled_says_so_by_tags_contents_or_wheel() {
+    let named = |tags: &str| WheelFile { file_name: format!("demo-1.0-{tags}.whl"), ..WheelFile::demo() };
+    let impure = WheelFile { wheel: WheelFile::demo().wheel.replace("true", "false"), ..WheelFile::demo() };
+    for (wheel, reason) in [
+        (WheelFile::demo(), None),
+        (named("cp39-none-any"), None),
+        (named("cp39-cp39-linux_aarch64"), Some("has the tags `cp39-cp39-linux_aarch64`")),
+        (named("py3-none-manylinux2014_x86_64"), Some("has the tags `py3-none-manylinux2014_x86_64`")),
+        (WheelFile::demo().file("a.so", &elf(2, 183)), Some("has machine code in `a.so` (64-bit AArch64)")),
+        (impure, Some("does not say `Root-Is-Purelib: true`")),
+    ] {
+        assert_eq!(wheel.facts().impurity().as_deref(), reason);
+    }
+}

@@ -125,25 +125,25 @@ pub fn sizes(patient: &Patient) -> Vec<Finding> {
     let Ok(record) = recipe.and_then(|recipe| BuildRecord::latest(&patient.store, &recipe)) else {
         return vec![Finding::new(State::Unknown, "no image was built from the recipe yet")];
     };
-    let layers = record.layers.iter().map(|layer| (layer.blob.size, layer.content.as_str()));
+    let layers = record.layers.iter().map(|layer| (layer.content.as_str(), layer.blob.size));
     judge_sizes(layers.collect(), &patient.recipe.limits)
 }
 
-fn judge_sizes(layers: Vec<(u64, &str)>, limits: &Limits) -> Vec<Finding> {
-    let [advised, most, of_layer] = [limits.advised, limits.image, limits.layer].map(|size| size.0);
-    let size: u64 = layers.iter().map(|(size, _)| size).sum();
-    let says = format!("the last image is {} (compressed)", bytes(size));
-    let mut findings = vec![match size {
-        _ if size > most => Finding::wrong(format!("{says}; `limits.image` is {}", bytes(most)), Limits::TOO_LARGE),
-        _ if size > advised => {
-            Finding::warning(format!("{says}; at most {} is recommended", bytes(advised)), Limits::TOO_LARGE)
-        }
-        _ => Finding::good(says),
-    }];
-    findings.extend(layers.into_iter().filter(|(size, _)| *size > of_layer).map(|(size, content)| {
-        let says = format!("layer `{content}` is {}; `limits.layer` is {}", bytes(size), bytes(of_layer));
-        Finding::wrong(says, "lower `layout.max_layer`, or rebuild the base with smaller layers")
-    }));
+fn judge_sizes(layers: Vec<(&str, u64)>, limits: &Limits) -> Vec<Finding> {
+    let size: u64 = layers.iter().map(|(_, size)| size).sum();
+    let says = format!("the last image has {} (compressed)", bytes(size));
+    let layers = layers.into_iter().map(|(content, size)| (format!("the layer of {content}"), size));
+    let found = limits.exceeded(&says, size, layers);
+    let mut findings: Vec<Finding> = found
+        .into_iter()
+        .map(|excess| match excess.is_refused {
+            true => Finding::wrong(excess.message, excess.hint),
+            false => Finding::warning(excess.message, excess.hint),
+        })
+        .collect();
+    if findings.is_empty() {
+        findings.push(Finding::good(says));
+    }
     findings
 }
 
@@ -159,13 +159,13 @@ mod tests {
         let recipe = Recipe::parse("", "image.toml", Path::new("/"), Overrides::default()).unwrap();
         let limits = recipe.limits;
         let states = |layers: &[u64]| -> Vec<State> {
-            let layers = layers.iter().map(|size| (*size, "x")).collect();
+            let layers = layers.iter().map(|size| ("x", *size)).collect();
             judge_sizes(layers, &limits).iter().map(|finding| finding.state).collect()
         };
         let gb = 1_000_000_000;
         assert_eq!(states(&[9 * gb, 6 * gb]), [State::Good]);
         assert_eq!(states(&[9 * gb, 6 * gb, 1]), [State::Warning]);
-        assert_eq!(states(&[10 * gb + 1]), [State::Good, State::Wrong]);
+        assert_eq!(states(&[10 * gb + 1]), [State::Wrong]);
         assert_eq!(states(&[10 * gb, 10 * gb, 10 * gb, 1]), [State::Wrong]);
     }
 }

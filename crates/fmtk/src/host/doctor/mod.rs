@@ -22,6 +22,7 @@ use crate::{
     options::{Call, Format, RecipeArgs, RegistryArgs},
     recipe::{Overrides, Recipe},
     resolve::{inputs::sample_draft, inspection, packages::Package, place},
+    sample::SampleBase,
     terminal::{progress::Progress, style},
 };
 
@@ -30,6 +31,8 @@ struct Patient {
     args: DoctorArgs,
     call: Call,
     recipe: Recipe,
+    /// The sample's own base, where the sample is meant.
+    sample: Option<&'static SampleBase>,
     host: Host,
     store: Store,
     /// All packages, where none is missing.
@@ -125,10 +128,12 @@ impl DoctorArgs {
 /// Runs the command.
 pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) -> anyhow::Result<()> {
     let base = args.base.as_deref();
-    let draft = if args.sample {
-        sample_draft(&args.recipe(), base, &store)?
+    let (draft, sample) = if args.sample {
+        let (draft, own) = sample_draft(&args.recipe(), base, &store)?;
+        (draft, Some(own))
     } else {
-        place::draft(args.recipe.as_deref(), Overrides { set: &args.set, base, stack: args.stack.as_deref() })?
+        let overrides = Overrides { set: &args.set, base, stack: args.stack.as_deref() };
+        (place::draft(args.recipe.as_deref(), overrides)?, None)
     };
     let (recipe, _) = inspection::remembered(&draft, &store)?;
     let host = args.registry.clone().unwrap_or_else(|| recipe.registry.host.clone());
@@ -136,6 +141,7 @@ pub fn run(args: &DoctorArgs, call: &Call, store: Store, progress: &Progress) ->
         args: args.clone(),
         call: call.clone(),
         recipe,
+        sample,
         host,
         store,
         packages: OnceLock::new(),

@@ -22,7 +22,7 @@ use crate::{
     recipe,
     resolve::{
         base::{self, engine_image},
-        connect, inputs,
+        connect,
     },
     sample,
     terminal::{
@@ -94,13 +94,12 @@ pub fn base(patient: &Patient) -> Vec<Finding> {
 
 /// The sample's base: made, or what it will be made from.
 pub fn sample_base(patient: &Patient) -> Vec<Finding> {
-    if patient.args.base.is_some() {
-        return base(patient);
-    }
-    let found = inputs::sample_base(&patient.recipe).and_then(|own| match sample::is_made(&patient.store, own)? {
-        true => Ok(None),
-        false => sample::probe(&patient.store, own, impatient).map(Some),
-    });
+    let Some(own) = patient.sample.filter(|_| patient.args.base.is_none()) else { return base(patient) };
+    let found = match sample::is_made(&patient.store, own) {
+        Ok(true) => Ok(None),
+        Ok(false) => sample::probe(&patient.store, own, impatient).map(Some),
+        Err(error) => Err(error),
+    };
     match found {
         Ok(None) => base(patient),
         Ok(Some((size, mirror))) => {

@@ -13,7 +13,8 @@ fn world(version: &str, kinds: &[&str]) -> World {
     let mut world = World::new(&RECIPE.replace("\"none\"", &format!("\"{version}\"")));
     let step =
         |kind: &&str| CannStep { package: package(kind, &format!("{kind}.run"), kind.as_bytes()), installed: None };
-    world.cann = Some(CannInput { steps: kinds.iter().map(step).collect(), engine: Some("podman"), variables: None });
+    let steps = kinds.iter().map(step).collect();
+    world.cann = Some(CannInput { steps, engine: Some("podman"), ..CannInput::default() });
     world
 }
 

@@ -1,8 +1,12 @@
 #!/bin/sh
 # Stands for `python3 -c pip.py` in the tests: every requirement NAME==VERSION becomes a file named as its wheel. The
 # version of one that has none is what a constraint says, else 9.
+# What has its source alone is built by `pip wheel`, which brings what the test put beside the folder.
 while [ $# -gt 0 ]; do
     case $1 in
+    --no-binary=*) source=1 ;;
+    --wheel-dir) mkdir "$2" && cp "${2%/pypi/*}"/built/*.whl "$2"; exit ;;
+    --find-links) own=$2 ;;
     --requirement) requirements=$2 ;;
     --constraint) constraints=$2 ;;
     --log) log=$2 ;;
@@ -10,15 +14,22 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+if [ -n "$source" ]; then
+    echo sdist >"$wheels/source-alone-1.tar.gz"
+    exit
+fi
 while IFS= read -r line; do
     line=${line%% *}
     case $line in
     no-pip*) exit 97 ;;
     broken*) echo 'no matching distribution' >&2; exit 1 ;;
     source-alone*)
+        if cp "$own"/source_alone-*.whl "$wheels" 2>/dev/null; then
+            continue
+        fi
         {
             echo '1 location(s) to search for versions of source-alone:'
-            echo 'Skipping link: No sources permitted for source-alone: https://x/source-alone-1.tar.gz'
+            echo 'Skipping link: No sources permitted for source-alone: https://x/source-alone-1.0.tar.gz'
         } >"$log"
         exit 1
         ;;

@@ -11,6 +11,7 @@
 mod pip_log;
 mod record;
 mod request;
+mod source;
 
 #[cfg(test)]
 mod tests;
@@ -115,6 +116,8 @@ pub struct Pins {
     pub exact: bool,
     /// Whether the newest is wanted, though the folder has what was asked for.
     pub upgrade: bool,
+    /// Whether wheels are made of sources where there are none.
+    pub build_pure: bool,
 }
 
 impl Pins {
@@ -188,7 +191,15 @@ fn fetch_by(
     fs::create_dir_all(&wheels).with_context(|| format!("failed to create folder `{}`", wheels.display()))?;
     offer(&by_hand, folder, &work.join(request::OWN))?;
     let asked = request.with(pins, &missing, &by_hand);
-    let result = download(python, &asked, pins, call, &work, progress).and_then(|()| {
+    let download = || download(python, &asked, pins, call, &work, progress);
+    let downloaded = match pins.build_pure {
+        true => {
+            let target = recipe.python.target();
+            source::Builder { python, request: &asked, target, pins, call, work: &work, store, progress }.run(download)
+        }
+        false => download(),
+    };
+    let result = downloaded.and_then(|()| {
         let mut arrived = arrived(&wheels, store)?;
         // What pip took from those is still somebody's own.
         arrived.retain(|file, _| !by_hand.contains(file));
@@ -301,7 +312,7 @@ fn download(
         Some(NO_PIP) => Err(anyhow!("the `python3` of this machine has no pip")).hint(install),
         _ => {
             let log = fs::read(work.join(request::LOG)).unwrap_or_default();
-            let unfit = Unfit::parse(&String::from_utf8_lossy(&log));
+            let unfit = Unfit::parse(&String::from_utf8_lossy(&log), &request.constraints);
             let failed = Err(anyhow!("pip could not download {wanted}{}{said}", unfit.lacking(&request.python)));
             if let Some(hint) = unfit.hint(&request.python, folder, &call.fetch) {
                 return failed.hint(hint);

@@ -74,6 +74,7 @@ impl Request {
     pub fn arguments(&self, work: &Path, exact: bool) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
             ["download", "--disable-pip-version-check", "--no-input"].map(OsString::from).into();
+        arguments.extend([ONLY_WHEELS.into()]);
         arguments.extend(self.target().map(OsString::from));
         if exact {
             arguments.extend(["--no-deps", "--require-hashes"].map(OsString::from));
@@ -90,13 +91,24 @@ impl Request {
         arguments
     }
 
-    /// The wheels that fit.
+    /// pip's arguments for the source of a distribution into `folder`: the newest for the target that satisfies all of
+    /// what is `required` of it.
+    pub fn source_arguments(&self, work: &Path, name: &str, required: &[&str], folder: &Path) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> =
+            ["download", "--disable-pip-version-check", "--no-input", "--no-deps"].map(OsString::from).into();
+        arguments.push(format!("--no-binary={name}").into());
+        arguments.extend(self.target().map(OsString::from));
+        arguments.extend(["--constraint".into(), work.join(CONSTRAINTS).into()]);
+        arguments.extend(["--dest".into(), folder.into()]);
+        arguments.extend(required.iter().map(OsString::from));
+        arguments
+    }
+
+    /// What the image runs.
     fn target(&self) -> impl Iterator<Item = String> {
-        // An sdist would be built for, and by, the machine that pip runs on.
-        let fixed = ["--only-binary=:all:", "--implementation=cp"].map(str::to_owned);
         let python = [format!("--python-version={}", self.python), format!("--abi={}", self.abi)];
         let platforms = self.platforms.iter().map(|platform| format!("--platform={platform}"));
-        fixed.into_iter().chain(python).chain(platforms)
+        std::iter::once("--implementation=cp".to_owned()).chain(python).chain(platforms)
     }
 
     /// A line for bash on another machine, which downloads the same into a folder `wheels`. What a lock pins is asked for
@@ -105,7 +117,8 @@ impl Request {
         let all: Vec<String> = pins.files.keys().cloned().collect();
         let asked = self.with(pins, &all, &BTreeSet::new());
         let quoted = |list: &[String]| shell::line(list.iter().map(|one| one.split(" --hash=").next().unwrap_or(one)));
-        let mut line = format!("python3 -m pip download --dest wheels {}", shell::line(self.target()));
+        let target = std::iter::once(ONLY_WHEELS.to_owned()).chain(self.target());
+        let mut line = format!("python3 -m pip download --dest wheels {}", shell::line(target));
         if pins.exact {
             line.push_str(" --no-deps");
         }
@@ -139,6 +152,9 @@ impl Request {
         .to_string()
     }
 }
+
+/// An sdist would be built for, and by, the machine that pip runs on.
+const ONLY_WHEELS: &str = "--only-binary=:all:";
 
 const REQUIREMENTS: &str = "requirements.txt";
 const CONSTRAINTS: &str = "constraints.txt";

@@ -1,6 +1,7 @@
 //! Fetching with a stand-in for pip; pip itself is run by `cargo xtask e2e`.
 
 use expect_test::expect_file;
+use wheel_fake::FakeWheel;
 
 use super::*;
 use crate::{recipe::Overrides, terminal::report};
@@ -54,7 +55,7 @@ fn pip_is_asked_for_the_target() {
     expect_file!["bash_line.txt"].assert_eq(&format!("{}\n{}\n", request.bash_line(&Pins::default()), {
         let known = FileRecord { size: 5, sha256: Digest::of("a") };
         let files = [("a-1-py3-none-any.whl".to_owned(), known)].into();
-        request.bash_line(&Pins { files, exact: true, upgrade: false })
+        request.bash_line(&Pins { files, exact: true, ..Pins::default() })
     }));
     let markers: serde_json::Value = serde_json::from_str(&request.marker_environment()).unwrap();
     assert_eq!((&markers["python_version"], &markers["platform_machine"]), (&"3.9".into(), &"aarch64".into()));
@@ -92,7 +93,15 @@ fn transcript() {
                 let known = |one: &str| FileRecord { size: 5, sha256: Digest::of(format!("{one}\n")) };
                 let file = |one: &str| format!("{}-py3-none-any.whl", one.replace("==", "-"));
                 let files = requirements.iter().map(|one| (file(one), known(one))).collect();
-                place.pins = Pins { files, exact: what == "lock", upgrade: false };
+                place.pins = Pins { files, exact: what == "lock", ..Pins::default() };
+            }
+            // From now on, with what pip builds: the distribution and its tags.
+            "build-pure" => {
+                place.pins.build_pure = true;
+                let built = place.folder.path().join("built");
+                let _ = fs::remove_dir_all(&built);
+                fs::create_dir(&built).unwrap();
+                FakeWheel::new("source_alone").tag(text).write(&built).unwrap();
             }
             "upgrade" => place.pins = Pins { upgrade: true, ..Pins::default() },
             // What is in the folder, but for the lock.

@@ -114,7 +114,7 @@ pub fn pins(lock: &Lock, recipe: &Recipe) -> Pins {
         None => false,
     };
     let file = |one: &Package| (one.file.clone(), FileRecord { size: one.size, sha256: one.sha256 });
-    Pins { files: of_pypi.filter(is_allowed).map(file).collect(), exact, upgrade: false }
+    Pins { files: of_pypi.filter(is_allowed).map(file).collect(), exact, ..Pins::default() }
 }
 
 /// The packages of the base's distribution that it names.

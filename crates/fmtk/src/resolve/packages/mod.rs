@@ -172,7 +172,10 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
             }
             [file] => chosen.push((kind.to_owned(), folder.join(file))),
             _ if kind == OPS && several_chips(&files) => {
-                let message = format!("operators for several chips: {}; a CANN can have those of one", quoted(&files));
+                let message = format!(
+                    "operators for several chips: {}; one CANN installation holds operators for one chip",
+                    quoted(&files)
+                );
                 let one = recipe.versions.get("chip").map_or("one chip".to_owned(), chip);
                 let hint = format!("leave those for `{one}` in `{}`", folder.display());
                 problems.push(message, Some(hint));
@@ -348,9 +351,9 @@ pub fn name_conflicts(recipe: &Recipe, file: &str, toolkit: Option<&InstallerNam
         let message = format!("`{file}` has operators for `{of_file}`, and `versions.chip` is `{of_recipe}`");
         found.push((message, Some(format!("give `--set versions.chip={of_file}`, or another package"))));
     }
-    if name.arch != arch {
+    if let Some(other) = name.arch.filter(|other| other != arch) {
         let hint = format!("use the installer whose name ends with `linux-{arch}.run`");
-        found.push((format!("`{file}` is for `{}`, the image for `{arch}`", name.arch), Some(hint)));
+        found.push((format!("`{file}` is for `{other}`, the image for `{arch}`"), Some(hint)));
     }
     found
 }

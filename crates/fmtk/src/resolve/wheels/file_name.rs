@@ -24,8 +24,8 @@ pub struct InstallerName {
     pub chip: Option<String>,
     /// The second `_` field.
     pub version: String,
-    /// What follows `linux-`.
-    pub arch: String,
+    /// What follows `linux-`. Some packages of operators have none: they hold code for the NPU alone.
+    pub arch: Option<String>,
 }
 
 impl FromStr for InstallerName {
@@ -35,7 +35,6 @@ impl FromStr for InstallerName {
         let fields: Vec<&str> = text.strip_suffix(".run").unwrap_or_default().splitn(3, '_').collect();
         match fields[..] {
             [name, version, system] if !version.is_empty() => {
-                let arch = system.rsplit_once('-').map(|(_, arch)| arch.to_owned());
                 // Up to CANN 8.3 operators are called kernels, from 8.5 on ops.
                 let (kind, of_chip) = match name.split('-').collect::<Vec<_>>()[..] {
                     ["Ascend", "cann", "toolkit"] => (Some(CANN), None),
@@ -45,7 +44,9 @@ impl FromStr for InstallerName {
                     | ["Ascend", "cann", of_chip, "ops"] => (Some(OPS), Some(chip(of_chip))),
                     _ => (None, None),
                 };
-                arch.map(|arch| Self { kind, chip: of_chip, version: version.to_owned(), arch })
+                let arch = system.rsplit_once('-').map(|(_, arch)| arch.to_owned());
+                let is_whole = arch.is_some() || kind == Some(OPS) && system == "linux";
+                is_whole.then(|| Self { kind, chip: of_chip, version: version.to_owned(), arch })
             }
             _ => None,
         }
@@ -84,13 +85,16 @@ mod tests {
             let said = wheel_name(file).map_or_else(|error| error, |(key, name)| format!("{key} {}", name.version));
             assert_eq!(said, read);
         }
-        let name = |text: &str| text.parse::<InstallerName>().map(|name| format!("{} {}", name.version, name.arch));
+        let name = |text: &str| {
+            text.parse::<InstallerName>().map(|name| format!("{} {}", name.version, name.arch.unwrap_or_default()))
+        };
         assert_eq!(name("Ascend-cann-toolkit_5.1.RC2_linux-aarch64.run").as_deref(), Ok("5.1.RC2 aarch64"));
         assert_eq!(name("Ascend-cann-toolkit_5.1.RC2_linux-x86_64.run").as_deref(), Ok("5.1.RC2 x86_64"));
         for (file, expected) in [
             ("Ascend-cann-toolkit_8.3.RC1_linux-aarch64.run", "cann"),
             ("Ascend-cann-kernels-910b_8.3.RC1_linux-aarch64.run", "ops 910b"),
             ("Atlas-A3-cann-kernels_8.3.RC1_linux-aarch64.run", "ops a3"),
+            ("Ascend-cann-kernels-910b_8.0.RC1_linux.run", "ops 910b"),
             ("Ascend-cann-A3-ops_8.5.0_linux-aarch64.run", "ops a3"),
             ("Ascend-cann-310p-ops_8.5.0_linux-aarch64.run", "ops 310p"),
             ("Ascend-cann-nnal_8.5.0_linux-aarch64.run", "nnal"),
@@ -103,7 +107,11 @@ mod tests {
             ["d910", "D910B", "snt9b", "A3", "310P", "duo"].map(chip),
             ["910", "910b", "910b", "a3", "310p", "duo"]
         );
-        for text in ["", "cann.run", "Ascend_5.1.run", "Ascend__linux-aarch64.run", "Ascend_5.1_linux-aarch64.zip"] {
+        assert_eq!(name("Ascend-cann-kernels-910b_8.0.RC1_linux.run").as_deref(), Ok("8.0.RC1 "));
+        let nameless = "Ascend-cann-toolkit_8.0.RC1_linux.run";
+        for text in
+            [nameless, "", "cann.run", "Ascend_5.1.run", "Ascend__linux-aarch64.run", "Ascend_5.1_linux-aarch64.zip"]
+        {
             let refused = format!("`{text}` is not named as CANN's installer, NAME_VERSION_linux-ARCH.run");
             assert_eq!(name(text), Err(refused));
         }

@@ -84,7 +84,8 @@ pub fn installer(file: &Path, recipe: &Recipe, store: &Store) -> anyhow::Result<
     if let Ok(InstallerName { kind, chip, version, arch }) = &named {
         rows.extend(kind.map(|kind| ("kind", kind.to_owned())));
         rows.extend(chip.clone().map(|chip| ("chip", chip)));
-        rows.extend([("version", version.clone()), ("arch", arch.clone())]);
+        rows.push(("version", version.clone()));
+        rows.extend(arch.clone().map(|arch| ("arch", arch)));
     }
     let (script, payload) = (bytes(read.offset), bytes(read.payload()));
     let compression = read.compression.as_deref().unwrap_or("unknown compression");
