@@ -8,12 +8,14 @@ pub mod dpkg;
 pub mod facts;
 pub mod mirror;
 mod package;
+mod release;
 mod scripts;
 pub mod unpack;
 
 pub use self::{
-    archive::{Archive, Release, Vendor},
+    archive::Archive,
     choice::{Choice, choose},
     facts::DebFacts,
     package::Package,
+    release::{Release, Vendor},
 };
