@@ -165,12 +165,21 @@ impl<'a> Choosing<'a> {
         let providers: BTreeSet<&str> = self.archive.providing(wanted).map(|(stanza, _)| name(*stanza)).collect();
         let hint = match providers.is_empty() {
             false => format!("name one that provides it: {}", quoted(providers)),
-            true => match self.archive.by_name.keys().find(|known| is_typo(known, wanted)) {
+            true => match self.like(wanted) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("{} has a search for names and for what is in packages", self.release.vendor.search()),
             },
         };
         self.problems.push(format_args!("{} has no package `{wanted}` for arm64", self.release.name()), Some(hint));
+    }
+
+    /// The name that was most likely meant: libraries have a number at their end.
+    fn like(&self, wanted: &str) -> Option<&'a str> {
+        let names = || self.archive.by_name.keys().copied();
+        let has_number = |known: &&str| {
+            known.strip_prefix(wanted).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '-'))
+        };
+        names().find(has_number).or_else(|| names().find(|known| is_typo(known, wanted)))
     }
 
     /// Has one of these there for the package that needs it.

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
 };
@@ -198,7 +199,8 @@ fn fetch_from(
 fn place_whole(from: &Path, to: &Path) -> anyhow::Result<()> {
     let writing = || format!("failed to write `{}`", to.display());
     let folder = to.parent().unwrap_or(Path::new("."));
-    let mut copy = tempfile::NamedTempFile::new_in(folder).with_context(writing)?;
+    let mut copy = tempfile::Builder::new();
+    let mut copy = copy.permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder).with_context(writing)?;
     let mut source = fs::File::open(from).with_context(|| format!("failed to read `{}`", from.display()))?;
     io::copy(&mut source, &mut copy).with_context(writing)?;
     copy.as_file().sync_all().with_context(writing)?;

@@ -110,7 +110,7 @@ fn what_does_not_fit_the_base_is_told() {
         &["a", "b"],
         &["script"],
         &["shell"],
-        &["libstdc++7", "zzzz"],
+        &["libstdc++7", "libstdc++", "zzzz"],
     ]
     .map(|wanted| format!("# {}\n{}", wanted.join(" "), chosen(&archive, &base, wanted)));
     expect_test::expect_file!["refusals.txt"].assert_eq(&said.concat());
