@@ -73,6 +73,9 @@ done <<<"$tools"
 for python in python3 /usr/bin/python3; do
     "$python" -m pip --version >/dev/null 2>&1 || { missing+=(python3-pip); break; }
 done
+# No release of Debian has it.
+lacks_uv=true
+! has uv || lacks_uv=false
 
 registered() { [ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; }
 native=false
@@ -85,6 +88,7 @@ has_target() { rustup target list --installed 2>/dev/null | grep -qx "$1"; }
 if $check; then
     status=0
     if [ "${#missing[@]}" -gt 0 ]; then say "missing packages: ${missing[*]}"; status=1; fi
+    if $lacks_uv; then say 'missing: uv, from PyPI'; status=1; fi
     if ! $native && ! registered; then say 'arm64 programs cannot run: qemu-aarch64 is not registered'; status=1; fi
     for target in "${targets[@]}"; do
         has_target "$target" || { say "missing Rust target: $target"; status=1; }
@@ -109,6 +113,15 @@ if [ "${#missing[@]}" -gt 0 ]; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 else
     say 'all packages are there'
+fi
+
+if $lacks_uv; then
+    say 'installing uv from PyPI'
+    folder=/usr/local/lib/fmtk-uv
+    "${as_root[@]}" python3 -m pip install --quiet --disable-pip-version-check --upgrade --target "$folder" 'uv>=0.13'
+    "${as_root[@]}" ln -sf "$folder/bin/uv" /usr/local/bin/uv
+else
+    say 'uv is there'
 fi
 
 if $native; then

@@ -20,7 +20,7 @@ use clap::{
 };
 use fmtk::{
     host::{doctor, login, setup},
-    pipeline,
+    init, pipeline,
     recipe::stacks,
     resolve::{place, prepare},
     ship::{diff, images, inspect, push},
@@ -44,6 +44,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a recipe for a base of your own, from what is in it
+    Init(init::InitArgs),
     /// Build the image into the store
     Image(Box<pipeline::ImageArgs>),
     /// Push a built image to a registry and print its `user_image_url`
@@ -91,7 +93,7 @@ impl Command {
         match self {
             Self::Image(_) => Some("what is finished stays in the store; run the same command again to continue"),
             Self::Push(_) => Some("what the registry has is not sent again; run the same command again to continue"),
-            Self::Fetch(_) | Self::Lock(_) | Self::Inspect(_) | Self::Diff(_) => {
+            Self::Init(_) | Self::Fetch(_) | Self::Lock(_) | Self::Inspect(_) | Self::Diff(_) => {
                 Some("run the same command again to continue")
             }
             Self::Try(_) => Some("the containers are being removed"),
@@ -150,6 +152,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         anyhow::Ok(store)
     };
     match &args.command {
+        Command::Init(args) => init::run(args, &store()?, &progress),
         Command::Image(args) => pipeline::run(args, &(&args.recipe).into(), &store()?, &progress),
         Command::Push(args) => push::run(args, &store()?, &progress),
         Command::Fetch(args) => prepare::fetch(args, &(&args.recipe).into(), &store()?, &progress),

@@ -59,14 +59,33 @@ pub struct BuiltLayer {
     pub removes: Vec<String>,
 }
 
+/// Whether modules have to be compiled, for layers of wheels that the store lacks.
+pub fn compiles(store: &Store, plan: &Plan) -> anyhow::Result<bool> {
+    if plan.bytecode.is_none() {
+        return Ok(false);
+    }
+    for layer in &plan.layers {
+        let wheels = match layer {
+            PlannedLayer::Wheel(wheel) => std::slice::from_ref(&**wheel),
+            PlannedLayer::SharedByWheels { wheels, .. } => wheels,
+            _ => continue,
+        };
+        if !wheel_layer::are_made(&installed(wheels), store, &plan.parents, plan.max_layer)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Makes every layer that the store lacks, then the image. A layer that is older than `begun`, in seconds since 1970, is
-/// shown as one that was there.
+/// shown as one that was there. `pool` compiles; it may be missing unless [`compiles`] says so.
 pub fn build(
     store: &Store,
     plan: &Plan,
     base: &Base,
     source: &(dyn BlobSource + Sync),
     begun: u64,
+    pool: Option<&Pool>,
     progress: &Progress,
 ) -> anyhow::Result<Built> {
     let tools = tools::build(store, progress)?;
@@ -80,8 +99,7 @@ pub fn build(
         move || format!("{} of {total} done", done.load(Ordering::Relaxed))
     };
     let step = progress.told_by("building layers", tell);
-    let pool = plan.bytecode.as_ref().map(Pool::new);
-    let compiler = pool.as_ref().map_or(&NoCompiler as &dyn Compiler, |pool| pool);
+    let compiler = pool.map_or(&NoCompiler as &dyn Compiler, |pool| pool);
     let made = side_by_side::until(&plan.layers, workers(), |planned| {
         let started = Instant::now();
         let layers = layer(store, plan, planned, &tools, compiler);
@@ -108,7 +126,8 @@ pub fn build(
     });
     drop(step);
     if let Some(skipped) = pool.map(|pool| pool.skipped()).filter(|skipped| *skipped > 0) {
-        progress.line(&format!("note: {} do not compile, as with pip", progress::count(skipped, "module")));
+        progress.line(&format!("note: no bytecode for {}: not valid Python or, before Python 3.11, a set with `None`, whose order is not fixed",
+            progress::count(skipped, "module")));
     }
     let (mut new, mut built, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (planned, made) in plan.layers.iter().zip(made) {
@@ -233,8 +252,11 @@ fn wheel_layers(
     wheels: &[PlannedWheel],
     compiler: &dyn Compiler,
 ) -> anyhow::Result<Vec<Layer>> {
-    let wheels: Vec<&InstalledWheel> = wheels.iter().map(|wheel| &wheel.installed).collect();
-    wheel_layer::layers(&wheels, store, &plan.parents, plan.max_layer, compiler).map_err(damaged)
+    wheel_layer::layers(&installed(wheels), store, &plan.parents, plan.max_layer, compiler).map_err(damaged)
+}
+
+fn installed(wheels: &[PlannedWheel]) -> Vec<&InstalledWheel> {
+    wheels.iter().map(|wheel| &wheel.installed).collect()
 }
 
 /// A wheel that turns out to be damaged while it is read is bad input, like one that was seen to be before.

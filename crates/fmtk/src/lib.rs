@@ -2,6 +2,8 @@
 //!
 //! One folder a stage; each imports only from stages that are further down in this list.
 
+pub mod init;
+
 pub mod pipeline;
 pub mod try_out;
 

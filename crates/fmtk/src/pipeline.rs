@@ -10,14 +10,16 @@ use wheel_layer::WheelFacts;
 
 use crate::{
     build::{self, Built},
-    cann::{self, Installed, Job, Variables},
+    cann::{self, Installed, Job, Kept, Variables},
     engine,
     options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs},
     plan::{self, CannInput, CannStep, Inputs, Plan},
-    recipe::{self, Bytecode, Recipe},
+    recipe::{self, Recipe},
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
     resolve::{
-        accounts, base, bytecode,
+        accounts,
+        base::{self, OpenImage},
+        bytecode::{self, Pool, Release, Way},
         fetch::{self, Pins},
         front, inputs,
         inspection::{self, Completed, Reach},
@@ -73,7 +75,7 @@ pub struct ImageArgs {
     /// Load the image into docker or podman too, to run it here
     #[arg(long)]
     pub load: bool,
-    /// Engine that runs CANN's installer, and that `--load` uses
+    /// Engine that runs CANN's installer and compiles modules, and that `--load` uses
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
     /// Media types of the manifest
@@ -90,6 +92,17 @@ pub struct ImageArgs {
     pub allow_missing: bool,
 }
 
+/// What is about to be built.
+struct Planned {
+    plan: Plan,
+    recipe: Recipe,
+    opened: OpenImage,
+    /// The base in the engine that installed CANN, if `--load` takes the same one: it need not be given it once more.
+    with_base: Option<Kept>,
+    /// What compiles the modules that are not in the store.
+    pool: Option<Pool>,
+}
+
 /// Runs the command.
 pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let (started, begun) = (Instant::now(), clock::unix_seconds());
@@ -98,111 +111,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         args.output.iter().map(|text| text.parse()).collect::<anyhow::Result<_>>().context("bad `--output`").input()?;
     output::check(&outputs).context("bad `--output`").input()?;
     let load_into = args.load.then(|| engine::program(args.engine)).transpose()?;
-    let timestamp = match args.timestamp {
-        Some(timestamp) => timestamp,
-        None => clock::now_local()?,
-    };
-    let recipe_file = place::recipe_file(args.recipe.recipe.as_deref())?;
-    if !args.dry_run {
-        record::begin(store, &recipe_file)?;
-    }
-    let draft = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?;
-    let inspect = if args.no_inspect { Inspect::Never } else { args.inspect };
-    let reach = Reach { registry: &args.registry, inspect, store, progress };
-    let call = &match draft.asks_base() {
-        true => call.upon(args.base.as_deref()),
-        false => call.clone(),
-    };
-    let ready = |recipe: &Recipe| inputs::vendor_packages(&args.recipe, recipe, call, store);
-    let Completed { recipe, notes, opened, index } = inspection::complete(draft, &args.recipe, reach, ready)?;
-    // A plan is made of what is there: to download is left to `fetch` and to the build.
-    let folders = inputs::folders(&args.recipe);
-    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folders)? {
-        fetch::fetch(&recipe, &folders.pypi, &Pins::default(), call, store, progress)?;
-    }
-    let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
-    let packages = || {
-        let _step = progress.step("reading the packages");
-        let found = inputs::packages(&args.recipe, &recipe, call, store, progress)?;
-        Ok((packages::contents(found.clone(), store, call)?, found))
-    };
-    if args.recipe.sample && !args.dry_run && !recipe.system.packages.is_empty() {
-        let index =
-            index.as_ref().context("`system.packages` needs to know the base").hint("leave out `--no-inspect`")?;
-        system::fetch(&recipe, &folders.system, index, &BTreeSet::new(), false, store, progress)?;
-    }
-    // A base to which nothing can be added is said before that nothing was fetched for it.
-    if let Some(index) = index.as_ref().filter(|_| !recipe.system.packages.is_empty()) {
-        system::release(&recipe, index)?;
-    }
-    let of_system = system::packages(&recipe, &folders.system, store, call);
-    let found = report::both(packages(), inputs::own_files(&recipe, store));
-    let found = report::both(found, of_system).map(|(((contents, mut pinned), files), of_system)| {
-        pinned.extend(of_system.iter().cloned());
-        (((contents, pinned), files), of_system)
-    });
-    let found = report::both(found, scripts::packages(&origin));
-    let (found, mut opened) = inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
-    let (((((wheels, installers), mut pinned), files), of_system), of_scripts) = found;
-    if !args.recipe.sample {
-        let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?;
-        pinned.extend(of_scripts);
-        for note in lock::verify(lock.as_ref(), &recipe, &pinned, &opened.base.manifest_digest, call)? {
-            progress.line(&format!("note: {note}"));
-        }
-    }
-    let needed = is_needed(&recipe, &origin, !wheels.is_empty(), &files) || may_have_cann(&recipe, &installers);
-    let index = match index {
-        Some(index) => Some(index),
-        None => inspection::index(&origin, needed, &recipe, &opened, reach)?,
-    };
-    if let Some(note) = index.as_ref().and_then(|index| opened.base.correct_labels(&index.compressions)) {
-        progress.line(&format!("note: {note}"));
-    }
-    let bytecode = bytecode::find(&recipe)?;
-    if bytecode.is_none() && !wheels.is_empty() && recipe.bytecode == Bytecode::Auto {
-        let (major, minor) = recipe.python.version;
-        progress.line(&format!(
-            "note: no Python {major}.{minor} on this machine, so that modules are not compiled: they import slower, and \
-             where a job can't write beside them, at each start; to say that it is meant, set `bytecode = \"off\"`"
-        ));
-    }
-    let mut inputs = Inputs {
-        recipe: &recipe,
-        timestamp,
-        wheels,
-        cann: None,
-        files,
-        system: system::input(&of_system, &folders.system, store, index.as_ref())?,
-        scripts: scripts::find(&origin, &recipe, store, index.as_ref())?,
-        origin,
-        front: front::of_base(store, index.as_ref())?,
-        accounts: accounts::of_base(store, index.as_ref())?,
-        base: &opened.base,
-        notes,
-        index: index.as_ref(),
-        allow_missing: args.allow_missing,
-        call,
-        fetched: fetch::was_here(&folders.pypi),
-        scripts_folder: scripts_folder(&args.recipe),
-        bytecode,
-        oci: args.media_types == MediaTypes::Oci,
-    };
-    let job = cann_job(&inputs, &installers);
-    let engine = look_for_cann(&mut inputs, &job, args, store)?;
-    let mut plan = Plan::new(&inputs)?;
-    let mut with_base = None;
-    // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
-    if !args.dry_run
-        && let Some(engine) = engine
-    {
-        let (installed, variables, kept) = cann::install(store, &job, &opened, engine, progress)?;
-        // Saves the engine to be given the base once more.
-        with_base = kept.filter(|_| load_into == Some(engine));
-        let installed = installed.into_iter().map(Some).collect();
-        set_cann(&mut inputs, &job, (installed, variables), None, store)?;
-        plan = Plan::new(&inputs)?;
-    }
+    let Planned { plan, recipe, opened, with_base, pool } = planned(args, call, store, load_into, true, progress)?;
     for warning in &plan.warnings {
         progress.warning(warning);
     }
@@ -213,7 +122,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         return args.format.print(|| plan.to_string(), &plan);
     }
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
-    let built = build::build(store, &plan, &opened.base, &opened, begun, progress)?;
+    let built = build::build(store, &plan, &opened.base, &opened, begun, pool.as_ref(), progress)?;
+    drop(pool);
+    let recipe_file = place::recipe_file(args.recipe.recipe.as_deref())?;
     let arguments = args.recipe.overrides(args.base.as_deref());
     let record = recorded(&plan, &built, &recipe, arguments, record::file_key(&recipe_file))?;
     let (_tag, replaced) = record.claim(store, args.timestamp.is_some())?;
@@ -245,6 +156,161 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     Ok(())
 }
 
+/// The plan that `image --dry-run` prints.
+pub fn plan(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<Plan> {
+    planned(args, call, store, None, true, progress).map(|planned| planned.plan)
+}
+
+/// The same where packages are not there yet: wheels are left out, and what they bring is not missed.
+pub fn plan_without_wheels(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<Plan> {
+    planned(args, call, store, None, false, progress).map(|planned| planned.plan)
+}
+
+/// Plans the image. Unless it is a dry run, CANN is installed for that.
+fn planned(
+    args: &ImageArgs,
+    call: &Call,
+    store: &Store,
+    load_into: Option<&'static str>,
+    with_wheels: bool,
+    progress: &Progress,
+) -> anyhow::Result<Planned> {
+    let timestamp = match args.timestamp {
+        Some(timestamp) => timestamp,
+        None => clock::now_local()?,
+    };
+    let recipe_file = place::recipe_file(args.recipe.recipe.as_deref())?;
+    if !args.dry_run {
+        record::begin(store, &recipe_file)?;
+    }
+    let draft = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?;
+    let inspect = if args.no_inspect { Inspect::Never } else { args.inspect };
+    let reach = Reach { registry: &args.registry, inspect, store, progress };
+    let call = &match draft.asks_base() {
+        true => call.upon(args.base.as_deref()),
+        false => call.clone(),
+    };
+    let ready = |recipe: &Recipe| match with_wheels {
+        true => inputs::vendor_packages(&args.recipe, recipe, call, store),
+        false => Ok(()),
+    };
+    let decides_bytecode = draft.decides_bytecode();
+    let Completed { recipe, mut notes, opened, index } = inspection::complete(draft, &args.recipe, reach, ready)?;
+    // A plan is made of what is there: to download is left to `fetch` and to the build.
+    let folders = inputs::folders(&args.recipe);
+    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folders)? {
+        fetch::fetch(&recipe, &folders.pypi, &Pins::default(), call, store, progress)?;
+    }
+    let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
+    let packages = || {
+        let _step = progress.step("reading the packages");
+        if !with_wheels {
+            let found = packages::survey(&recipe, &folders, store, call)?.0.packages;
+            let installers: Vec<Package> = found.into_iter().filter(Package::is_installer).collect();
+            return Ok((packages::contents(installers.clone(), store, call)?, installers));
+        }
+        let found = inputs::packages(&args.recipe, &recipe, call, store, progress)?;
+        Ok((packages::contents(found.clone(), store, call)?, found))
+    };
+    if args.recipe.sample && !args.dry_run && !recipe.system.packages.is_empty() {
+        let index =
+            index.as_ref().context("`system.packages` needs to know the base").hint("leave out `--no-inspect`")?;
+        system::fetch(&recipe, &folders.system, index, &BTreeSet::new(), false, store, progress)?;
+    }
+    // A base to which nothing can be added is said before that nothing was fetched for it.
+    if let Some(index) = index.as_ref().filter(|_| !recipe.system.packages.is_empty()) {
+        system::release(&recipe, index)?;
+    }
+    let of_system = match with_wheels {
+        true => system::packages(&recipe, &folders.system, store, call),
+        false => Ok(Vec::new()),
+    };
+    let found = report::both(packages(), inputs::own_files(&recipe, store));
+    let found = report::both(found, of_system).map(|(((contents, mut pinned), files), of_system)| {
+        pinned.extend(of_system.iter().cloned());
+        (((contents, pinned), files), of_system)
+    });
+    let found = report::both(found, scripts::packages(&origin));
+    let (found, mut opened) = inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
+    let (((((wheels, installers), mut pinned), files), of_system), of_scripts) = found;
+    if !args.recipe.sample && with_wheels {
+        let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?;
+        pinned.extend(of_scripts);
+        for note in lock::verify(lock.as_ref(), &recipe, &pinned, &opened.base.manifest_digest, call)? {
+            progress.line(&format!("note: {note}"));
+        }
+    }
+    let needed = is_needed(&recipe, &origin, !wheels.is_empty(), &files) || may_have_cann(&recipe, &installers);
+    let index = match index {
+        Some(index) => Some(index),
+        None => inspection::index(&origin, needed, &recipe, &opened, reach)?,
+    };
+    if let Some(note) = index.as_ref().and_then(|index| opened.base.correct_labels(&index.compressions)) {
+        progress.line(&format!("note: {note}"));
+    }
+    if !decides_bytecode && !wheels.is_empty() {
+        notes.push(bytecode::UNDECIDED.to_owned());
+    }
+    let mut inputs = Inputs {
+        recipe: &recipe,
+        timestamp,
+        wheels,
+        cann: None,
+        files,
+        system: system::input(&of_system, &folders.system, store, index.as_ref())?,
+        scripts: scripts::find(&origin, &recipe, store, index.as_ref())?,
+        origin,
+        front: front::of_base(store, index.as_ref())?,
+        accounts: accounts::of_base(store, index.as_ref())?,
+        base: &opened.base,
+        notes,
+        index: index.as_ref(),
+        allow_missing: args.allow_missing,
+        with_wheels,
+        call,
+        fetched: fetch::was_here(&folders.pypi),
+        scripts_folder: scripts_folder(&args.recipe),
+        bytecode: None,
+        oci: args.media_types == MediaTypes::Oci,
+    };
+    let job = cann_job(&inputs, &installers);
+    let engine = look_for_cann(&mut inputs, &job, args, store)?;
+    if !inputs.wheels.is_empty() || !job.installers.is_empty() {
+        let release = bytecode::release(&recipe, inputs.index);
+        inputs.bytecode = release.or_else(|error| bytecode::do_without(&recipe, error, progress).map(|()| None))?;
+    }
+    let (mut plan, mut way) = plan_and_compiler(&mut inputs, None, args, store, progress)?;
+    let mut kept = None;
+    // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
+    if !args.dry_run
+        && let Some(engine) = engine
+    {
+        let (installed, variables, of_engine) = cann::install(store, &job, &opened, engine, progress)?;
+        // Saves the engine to be given the base once more.
+        kept = of_engine.map(|kept| (engine, kept));
+        let installed = installed.into_iter().map(Some).collect();
+        set_cann(&mut inputs, &job, (installed, variables), None, store)?;
+        (plan, way) = plan_and_compiler(&mut inputs, way, args, store, progress)?;
+    }
+    let mut pool = None;
+    if !args.dry_run
+        && let Some((way, release)) = way.zip(plan.bytecode)
+    {
+        let has_base = kept.as_ref().map(|(engine, _)| *engine);
+        pool = match compilers(&way, release, &recipe, &opened, has_base, store, progress) {
+            Ok(pool) => Some(pool),
+            Err(error) => {
+                bytecode::do_without(&recipe, error, progress)?;
+                inputs.bytecode = None;
+                plan = Plan::new(&inputs)?;
+                None
+            }
+        };
+    }
+    let with_base = kept.filter(|(engine, _)| load_into == Some(engine)).map(|(_, kept)| kept);
+    Ok(Planned { plan, recipe, opened, with_base, pool })
+}
+
 /// What people do with an image that was just built. One that arguments made other than the recipe says has to be named.
 fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) -> String {
     let mut same = String::new();
@@ -256,6 +322,51 @@ fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) 
     let has_org = recipe.registry.org.is_some() || env::var_os("org_name").is_some();
     let org = if has_org { "" } else { " --org ORG" };
     format!("next: `cargo xtask push{org}{same}` pushes it; `cargo xtask try{same}` runs a job in it on this machine")
+}
+
+/// The plan, and who compiles what it has to be made; one of `way` where that was found before. Where nobody compiles
+/// and the recipe does not insist, it is a plan of an image without bytecode.
+fn plan_and_compiler(
+    inputs: &mut Inputs<'_>,
+    way: Option<Way>,
+    args: &ImageArgs,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<(Plan, Option<Way>)> {
+    let plan = Plan::new(inputs)?;
+    let Some(release) = plan.bytecode.filter(|_| way.is_none()) else { return Ok((plan, way)) };
+    if !build::compiles(store, &plan)? {
+        return Ok((plan, None));
+    }
+    match bytecode::find(release, args.engine) {
+        Ok(way) => {
+            progress.line(&format!("note: modules are compiled for Python {release} by {way}"));
+            Ok((plan, Some(way)))
+        }
+        Err(error) => {
+            bytecode::do_without(inputs.recipe, error, progress)?;
+            inputs.bytecode = None;
+            Ok((Plan::new(inputs)?, None))
+        }
+    }
+}
+
+/// The processes that compile. `has_base` is an engine that was given the base before.
+fn compilers(
+    way: &Way,
+    release: Release,
+    recipe: &Recipe,
+    opened: &OpenImage,
+    has_base: Option<&str>,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<Pool> {
+    match way {
+        Way::Host(program) => Ok(Pool::on_host(program, release)),
+        Way::Base(engine) => {
+            bytecode::in_base(release, recipe, opened, (engine, has_base == Some(engine)), store, progress)
+        }
+    }
 }
 
 /// What of CANN is to be installed and learned.
@@ -326,7 +437,7 @@ fn may_have_cann(recipe: &Recipe, installers: &[Installer]) -> bool {
 }
 
 /// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what
-/// it has installed and require it, it may lack the image's user and packages, `[layout.dirs]` was written for another one, or own files lie
+/// it has installed and require it, it may lack the image's user, `[layout.dirs]` was written for another one, or own files lie
 /// in folders that it does not name.
 fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool, files: &[PlannedFile]) -> bool {
     let named = |folder: &str| recipe.layout.dirs.keys().any(|path| path.as_str() == folder);

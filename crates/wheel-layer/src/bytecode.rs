@@ -25,12 +25,12 @@ pub trait Compiler: Sync {
     fn compile(&self, path: &str, source: &[u8]) -> io::Result<Option<Vec<u8>>>;
 }
 
-/// For layouts that ask for no bytecode.
+/// For layouts that ask for no bytecode, and for layers that are made already.
 pub struct NoCompiler;
 
 impl Compiler for NoCompiler {
     fn compile(&self, _: &str, _: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        Ok(None)
+        Err(io::Error::new(io::ErrorKind::Unsupported, "nothing was found that compiles"))
     }
 }
 

@@ -13,7 +13,6 @@ use crate::{
     marker::full_version,
     record::{self, Row},
     requirement::version_satisfies,
-    tags,
 };
 
 /// How many files one sentence names.
@@ -35,7 +34,7 @@ impl WheelFacts {
         if major != 1 {
             problems.push(format!("its format is {major}.{minor}; only 1.x is known"));
         }
-        problems.extend(tags::misfit(&self.file, target));
+        problems.extend(self.file.misfit(target));
         if let Some(wanted) = &self.requires_python {
             // pip, too, takes what it can't understand for satisfied.
             let version = full_version(target);
@@ -84,8 +83,7 @@ impl WheelFacts {
     /// the file name, and so is the wheel installed; but somebody renamed it, or built it for another machine.
     pub fn renamed(&self, target: &Target) -> Option<String> {
         let named = |tag: &String| FileName::parse(&format!("{}-{}-{tag}.whl", self.file.name, self.file.version));
-        let misfits: Option<Vec<String>> =
-            self.tags.iter().map(|tag| tags::misfit(&named(tag).ok()?, target)).collect();
+        let misfits: Option<Vec<String>> = self.tags.iter().map(|tag| named(tag).ok()?.misfit(target)).collect();
         let reason = misfits?.into_iter().next()?;
         let (ours, theirs) = (self.file.tags(), self.tags.join("`, `"));
         Some(format!("its file name says `{ours}`, its WHEEL says `{theirs}`: {reason}"))

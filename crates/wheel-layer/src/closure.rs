@@ -13,6 +13,8 @@ pub struct Missing {
     pub requirement: String,
     /// Whether it can't be understood.
     pub malformed: bool,
+    /// Whether it is not that, but what overrides it, which is not met.
+    pub overridden: bool,
     /// What there is instead, the end of the sentence.
     reason: String,
 }
@@ -24,13 +26,28 @@ impl std::fmt::Display for Missing {
     }
 }
 
+/// What a user knows better than the metadata of wheels does.
+#[derive(Clone, Copy)]
+pub struct Corrections<'a> {
+    /// Each takes the place of all that wheels require of its distribution.
+    pub overrides: &'a [Requirement],
+    /// Whether a distribution (normalised) is not wanted, though wheels require it.
+    pub is_excluded: &'a dyn Fn(&str) -> bool,
+}
+
+impl Corrections<'_> {
+    /// Nothing is known better.
+    pub const NONE: Self = Self { overrides: &[], is_excluded: &|_| false };
+}
+
 /// What these wheels require and neither they nor the base's distributions (name, version) provide. Where the base's
 /// are not known (`None`), what it may well have is listed too. Extras count where one of the wheels asks for them, or the
-/// user, who is to have `asked` for these (distribution and extra).
+/// user, who is to have `asked` for these (distribution and extra). `corrections` are laid over what wheels require.
 pub fn unsatisfied<'a>(
     wheels: impl Iterator<Item = &'a WheelFacts>,
     base: Option<&[(String, String)]>,
     asked: &[(String, String)],
+    corrections: Corrections<'_>,
     target: &Target,
 ) -> Vec<Missing> {
     let by_name: BTreeMap<String, &WheelFacts> = wheels.map(|facts| (facts.key(), facts)).collect();
@@ -47,20 +64,30 @@ pub fn unsatisfied<'a>(
             continue;
         };
         for text in &facts.requires_dist {
-            let mut report = |malformed, reason| {
-                missing.insert(Missing { by: facts.name.clone(), requirement: text.clone(), malformed, reason });
+            let mut report = |malformed, overridden, reason| {
+                let (by, requirement) = (facts.name.clone(), text.clone());
+                missing.insert(Missing { by, requirement, malformed, overridden, reason });
             };
             let requirement = match Requirement::parse(text, target, &extra) {
                 Ok(requirement) if !requirement.applies => continue,
                 Ok(requirement) => requirement,
                 Err(reason) => {
-                    report(true, format!("which means nothing: {reason}"));
+                    report(true, false, format!("which means nothing: {reason}"));
                     continue;
                 }
             };
+            if (corrections.is_excluded)(&requirement.name) {
+                continue;
+            }
+            let corrected = corrections.overrides.iter().find(|one| one.name == requirement.name);
+            let (overridden, though) =
+                (corrected.is_some(), if corrected.is_some() { "which is overridden, " } else { "" });
+            let requirement = corrected.cloned().unwrap_or(requirement);
             match versions.get(&requirement.name) {
-                None => report(false, "which is not there".to_owned()),
-                Some(version) if !requirement.allows(version) => report(false, format!("but {version} is there")),
+                None => report(false, overridden, "which is not there".to_owned()),
+                Some(version) if !requirement.allows(version) => {
+                    report(false, overridden, format!("{though}but {version} is there"));
+                }
                 Some(_) => {
                     for wanted in requirement.extras {
                         let next = (requirement.name.clone(), wanted);

@@ -52,25 +52,8 @@ pub fn layers(
     compiler: &dyn Compiler,
 ) -> Result<Vec<Layer>, WheelError> {
     let Some(InstalledWheel { layout, .. }) = wheels.first() else { return Ok(Vec::new()) };
-    let is_above = |path: &String| wheels.iter().any(|wheel| wheel.folders.contains(path));
-    let above = parents.iter().filter(|(path, _)| is_above(path));
-    let parents: ParentDirs = above.map(|(path, attr)| (path.clone(), *attr)).collect();
-    let key = Key {
-        version: VERSION,
-        format: LAYER_FORMAT,
-        wheels: wheels.iter().map(|wheel| &wheel.digest).collect(),
-        layout,
-        links: wheels.iter().flat_map(|wheel| &wheel.links).filter(|(from, to)| from != to).collect(),
-        overwritten: wheels
-            .iter()
-            .enumerate()
-            .flat_map(|(of, wheel)| wheel.overwritten().map(move |path| (of, path)))
-            .collect(),
-        unbelieved: (0..wheels.len()).filter(|of| !wheels[*of].believes_record).collect(),
-        parents: &parents,
-        max_layer,
-    };
-    let key = serde_json::to_string(&key).unwrap_or_else(|_| unreachable!("the key is plain data"));
+    let parents = above(wheels, parents);
+    let key = key(wheels, layout, &parents, max_layer);
     if let Some(layers) = cached(store, &key)? {
         return Ok(layers);
     }
@@ -89,6 +72,45 @@ pub fn layers(
     let layers = write(wheels, store, layout, &parents, max_layer, compiler)?;
     store.put_record("wheel-layers", &key, &layers)?;
     Ok(layers)
+}
+
+/// Whether the store has these layers, so that [`layers`] makes none.
+pub fn are_made(
+    wheels: &[&InstalledWheel],
+    store: &Store,
+    parents: &ParentDirs,
+    max_layer: u64,
+) -> Result<bool, WheelError> {
+    let Some(InstalledWheel { layout, .. }) = wheels.first() else { return Ok(true) };
+    let key = key(wheels, layout, &above(wheels, parents), max_layer);
+    Ok(cached(store, &key)?.is_some())
+}
+
+/// The folders above files of these wheels.
+fn above(wheels: &[&InstalledWheel], parents: &ParentDirs) -> ParentDirs {
+    let is_above = |path: &String| wheels.iter().any(|wheel| wheel.folders.contains(path));
+    let above = parents.iter().filter(|(path, _)| is_above(path));
+    above.map(|(path, attr)| (path.clone(), *attr)).collect()
+}
+
+/// What layers are known by.
+fn key(wheels: &[&InstalledWheel], layout: &Layout, parents: &ParentDirs, max_layer: u64) -> String {
+    let key = Key {
+        version: VERSION,
+        format: LAYER_FORMAT,
+        wheels: wheels.iter().map(|wheel| &wheel.digest).collect(),
+        layout,
+        links: wheels.iter().flat_map(|wheel| &wheel.links).filter(|(from, to)| from != to).collect(),
+        overwritten: wheels
+            .iter()
+            .enumerate()
+            .flat_map(|(of, wheel)| wheel.overwritten().map(move |path| (of, path)))
+            .collect(),
+        unbelieved: (0..wheels.len()).filter(|of| !wheels[*of].believes_record).collect(),
+        parents,
+        max_layer,
+    };
+    serde_json::to_string(&key).unwrap_or_else(|_| unreachable!("the key is plain data"))
 }
 
 /// Layers made before, if all of their blobs are still there.

@@ -58,7 +58,7 @@ mod write;
 
 pub use archive::{Entry, entries};
 pub use bytecode::{Compiler, NoCompiler};
-pub use closure::{Missing, unsatisfied};
+pub use closure::{Corrections, Missing, unsatisfied};
 pub use conflicts::{Conflict, conflicts, overwrite};
 pub use elf_file::{Elf, Linkage};
 pub use entry_points::Command;
@@ -66,6 +66,7 @@ pub use error::WheelError;
 pub use facts::WheelFacts;
 pub use filename::{FileName, normalize};
 pub use install::InstalledWheel;
-pub use layers::layers;
+pub use layers::{are_made, layers};
 pub use layout::{Layout, Target};
+pub use marker::marker_holds;
 pub use requirement::{Requirement, version_satisfies};

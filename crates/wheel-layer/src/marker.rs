@@ -16,6 +16,11 @@ const DEPTH: usize = 32;
 /// its series than an early one, and no series has so many.
 const LATE_MICRO: u32 = 99;
 
+/// Whether a marker by itself (`python_version < '3.10'`) holds for the target. The error names what can't be read.
+pub fn marker_holds(marker: &str, target: &Target) -> Result<bool, String> {
+    holds(&mut Cursor::new(marker), target, "")
+}
+
 /// Reads a marker to the end of the text, and whether it holds for the target, with this extra asked for (empty: none).
 /// The error names what can't be read, or a comparison that means nothing.
 pub(crate) fn holds(cursor: &mut Cursor<'_>, target: &Target, extra: &str) -> Result<bool, String> {

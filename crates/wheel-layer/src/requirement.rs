@@ -67,6 +67,16 @@ impl Requirement {
         Ok(Self { name: normalize(name), extras, clauses, applies })
     }
 
+    /// The one version that it asks for, where it is pinned.
+    pub fn pin(&self) -> Option<&str> {
+        match &self.clauses[..] {
+            [(operator, version)] if matches!(operator.as_str(), "==" | "===") && !version.contains('*') => {
+                Some(version)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a distribution of this version will do. What is not a version of PEP 440 has no order: it is only
     /// compared as text, and does where an order is asked for.
     pub fn allows(&self, version: &str) -> bool {

@@ -2,40 +2,42 @@
 
 use crate::{FileName, Target};
 
-/// Why no combination of the tags fits, where none does.
-pub(crate) fn misfit(file: &FileName, target: &Target) -> Option<String> {
-    let python_fits = |any_platform: bool| {
-        file.pythons.iter().any(|python| file.abis.iter().any(|abi| python_fits(python, abi, any_platform, target)))
-    };
-    let (with_any, with_own) = (python_fits(true), python_fits(false));
-    // The oldest that any tag asks for.
-    let mut glibc: Option<(u32, u32)> = None;
-    let mut platform_is_fine = false;
-    for platform in &file.platforms {
-        let (asked, python) = match platform.as_str() {
-            "any" => (Some((0, 0)), with_any),
-            other => (asked_glibc(other), with_own),
+impl FileName {
+    /// Why no combination of its tags fits the target, where none does.
+    pub fn misfit(&self, target: &Target) -> Option<String> {
+        let python_fits = |any_platform: bool| {
+            self.pythons.iter().any(|python| self.abis.iter().any(|abi| python_fits(python, abi, any_platform, target)))
         };
-        match asked {
-            // A new major version of glibc would promise nothing.
-            Some(asked) if asked.0 > 0 && (asked.0 != target.glibc.0 || asked.1 > target.glibc.1) => {
-                glibc = Some(glibc.map_or(asked, |least| least.min(asked)));
+        let (with_any, with_own) = (python_fits(true), python_fits(false));
+        // The oldest that any tag asks for.
+        let mut glibc: Option<(u32, u32)> = None;
+        let mut platform_is_fine = false;
+        for platform in &self.platforms {
+            let (asked, python) = match platform.as_str() {
+                "any" => (Some((0, 0)), with_any),
+                other => (asked_glibc(other), with_own),
+            };
+            match asked {
+                // A new major version of glibc would promise nothing.
+                Some(asked) if asked.0 > 0 && (asked.0 != target.glibc.0 || asked.1 > target.glibc.1) => {
+                    glibc = Some(glibc.map_or(asked, |least| least.min(asked)));
+                }
+                Some(_) if python => return None,
+                Some(_) => platform_is_fine = true,
+                None => {}
             }
-            Some(_) if python => return None,
-            Some(_) => platform_is_fine = true,
-            None => {}
         }
+        Some(match glibc {
+            _ if platform_is_fine || !(with_any || with_own) => {
+                let tags = format!("{}-{}", self.pythons.join("."), self.abis.join("."));
+                format!("it is for {tags}, the target is {}", target.abi())
+            }
+            Some((major, minor)) => {
+                format!("it needs glibc {major}.{minor}, the target has {}.{}", target.glibc.0, target.glibc.1)
+            }
+            None => format!("it is for {}, the target is Linux on aarch64", self.platforms.join(" or ")),
+        })
     }
-    Some(match glibc {
-        _ if platform_is_fine || !(with_any || with_own) => {
-            let tags = format!("{}-{}", file.pythons.join("."), file.abis.join("."));
-            format!("it is for {tags}, the target is {}", target.abi())
-        }
-        Some((major, minor)) => {
-            format!("it needs glibc {major}.{minor}, the target has {}.{}", target.glibc.0, target.glibc.1)
-        }
-        None => format!("it is for {}, the target is Linux on aarch64", file.platforms.join(" or ")),
-    })
 }
 
 fn python_fits(python: &str, abi: &str, any_platform: bool, target: &Target) -> bool {
@@ -80,12 +82,11 @@ fn asked_glibc(platform: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::misfit;
     use crate::{FileName, Target};
 
     fn check(tags: &str, glibc: (u32, u32), expected: Option<&str>) {
         let file = FileName::parse(&format!("x-1-{tags}.whl")).unwrap();
-        let found = misfit(&file, &Target::aarch64((3, 9), glibc));
+        let found = file.misfit(&Target::aarch64((3, 9), glibc));
         let kind = |text: String| text.split(", ").last().unwrap_or_default().to_owned();
         assert_eq!(found.map(kind).as_deref(), expected, "{tags}");
     }
@@ -139,7 +140,7 @@ mod tests {
             ("cp39-cp39-manylinux_2_17_aarch64", (2, 12), "2.17"),
         ] {
             let file = FileName::parse(&format!("x-1-{tags}.whl")).unwrap();
-            let said = misfit(&file, &Target::aarch64((3, 9), glibc)).unwrap();
+            let said = file.misfit(&Target::aarch64((3, 9), glibc)).unwrap();
             assert_eq!(said, format!("it needs glibc {asked}, the target has {}.{}", glibc.0, glibc.1));
         }
     }

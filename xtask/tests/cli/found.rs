@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use expect_test::expect;
-use oci_image::{ConfigEdits, TreeKind};
+use oci_image::{ConfigEdits, TreeEntry, TreeKind};
 
 use crate::{
     layout::{entry, file, write},
@@ -14,14 +14,24 @@ use crate::{
 fn base(folder: &Path) {
     let mut python = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0".to_vec();
     python.resize(80, 0);
-    let entries = vec![
+    base_with(
+        folder,
+        vec![
+            file("usr/local/python3.11.10/bin/python3.11", &python),
+            entry("usr/local/python3.11.10/lib/python3.11/site-packages", TreeKind::Dir),
+        ],
+    );
+}
+
+/// Writes it with this in place of Python.
+fn base_with(folder: &Path, python: Vec<TreeEntry>) {
+    let mut entries = vec![
         file("etc/group", b"root:x:0:\nusers:x:100:\n"),
         file("etc/os-release", b"ID=ubuntu\nVERSION_ID=\"22.04\"\n"),
         file("etc/passwd", b"root:x:0:0:root:/root:/bin/bash\n"),
         file("lib/libc.so.6", b"\x7fELF GNU C Library stable release version 2.35.\n"),
-        file("usr/local/python3.11.10/bin/python3.11", &python),
-        entry("usr/local/python3.11.10/lib/python3.11/site-packages", TreeKind::Dir),
     ];
+    entries.extend(python);
     let path = "/usr/local/python3.11.10/bin:/usr/bin:/bin".to_owned();
     let edits = ConfigEdits { env: vec![("PATH".to_owned(), path)], ..ConfigEdits::default() };
     write(folder, "base", vec![("all", entries)], edits);
@@ -92,4 +102,20 @@ fn a_base_completes_the_recipe() {
     let (_, said) = call(&["fetch", "--base", "oci:nowhere"]);
     assert!(said.starts_with("warning: failed to open the base `oci:nowhere`: "), "{said}");
     assert!(said.contains("; wheels are fetched for Python 3.9, as the recipe has it\n"), "{said}");
+}
+
+#[test]
+fn a_base_without_a_python_is_told_to_have_none() {
+    let folder = tempfile::tempdir().unwrap();
+    base_with(folder.path(), Vec::new());
+    fs::write(folder.path().join("image.toml"), RECIPE).unwrap();
+    fs::create_dir(folder.path().join("pkg")).unwrap();
+    let image = ["image", "--dry-run", "--recipe", "image.toml", "--pkg", "pkg", "--set", "pypi.requirements=[]"];
+    let (code, plan, said) = run(program(folder.path(), &image));
+    assert_eq!((code, plan.as_str()), (Some(2), ""));
+    let said: Vec<&str> = said.lines().skip_while(|line| !line.contains("no Python")).take(2).collect();
+    expect![[r#"
+        error: the base `oci:base` has no Python 3.9 at `/home/ma-user/anaconda3/envs/MindSpore/bin/python3.9`; it has no Python at all
+        hint: use a base that has a Python
+    "#]].assert_eq(&(said.join("\n") + "\n"));
 }

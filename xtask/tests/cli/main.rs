@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod bases;
 mod diff;
 mod found;
 mod full_store;
 mod images;
+mod init;
 mod inputs;
 mod intact;
 mod layout;

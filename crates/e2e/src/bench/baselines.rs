@@ -2,24 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{image::Image, rounds::Bench};
+use super::image::Image;
 use crate::testbed::{Engine, Invocation, PLATFORM, copy_folder, pip, write};
 
-/// Where pip puts things in the sample's base.
-const SITE: &str = "/usr/local/lib/python3.9/dist-packages/";
-
-/// Unpacks a wheel as pip does, into a folder of its own.
-pub fn unpack(bench: &Bench, wheel: &Path, target: &Path) -> anyhow::Result<()> {
-    let pip = pip(&bench.log, "install").words(
-        "--no-index --no-deps --no-compile --upgrade --python-version 3.9 --implementation cp --abi cp39 \
-         --platform linux_aarch64 --root-user-action=ignore --target",
+/// Unpacks wheels as pip does, into one folder.
+pub fn unpack(image: &Image, wheels: &[PathBuf], target: &Path) -> anyhow::Result<()> {
+    let (major, minor) = image.python;
+    let pip = pip(&image.bench.log, "install").words(
+        "--no-index --no-deps --no-compile --upgrade --implementation cp --platform linux_aarch64 \
+         --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 \
+         --root-user-action=ignore",
     );
-    pip.args([target, wheel]).run().map(drop)
+    let pip = pip.arg(format!("--python-version={major}.{minor}"));
+    let pip = [format!("cp{major}{minor}"), "abi3".to_owned(), "none".to_owned()]
+        .into_iter()
+        .fold(pip, |pip, abi| pip.args(["--abi", &abi]));
+    pip.arg("--target").arg(target).args(wheels).run().map(drop)
 }
 
-/// Writes a Dockerfile that copies these folders of the context, one layer each.
-pub fn dockerfile(context: &Path, base: &str, folders: &[&str]) -> anyhow::Result<()> {
-    let copies: String = folders.iter().map(|folder| format!("COPY {folder}/ {SITE}\n")).collect();
+/// Writes a Dockerfile that copies these folders of the context, one layer each, to where pip puts things in the sample's
+/// base.
+pub fn dockerfile(image: &Image, context: &Path, base: &str, folders: &[&str]) -> anyhow::Result<()> {
+    let (major, minor) = image.python;
+    let copy = |folder: &&str| format!("COPY {folder}/ /usr/local/lib/python{major}.{minor}/dist-packages/\n");
+    let copies: String = folders.iter().map(copy).collect();
     write(&context.join("Dockerfile"), format!("FROM {base}\n{copies}"))
 }
 
@@ -43,14 +49,14 @@ pub fn docker_base(image: &Image) -> anyhow::Result<()> {
 pub fn contexts(image: &Image) -> anyhow::Result<[(&'static str, PathBuf, PathBuf); 3]> {
     let (bench, folder) = (&image.bench, image.bench.fresh("rebuild-contexts")?);
     let (spore, pet) = (folder.join("mindspore"), folder.join("mindpet"));
-    unpack(bench, &image.mindspore()?, &spore)?;
-    unpack(bench, &image.mindpet()?, &pet)?;
+    unpack(image, &[image.mindspore()?], &spore)?;
+    unpack(image, &[image.mindpet()?], &pet)?;
     let context = |name: &str, base: &str, copied: &[(&Path, &str)]| {
         let context = bench.fresh(&format!("rebuild-contexts/{name}"))?;
         copied.iter().try_for_each(|(from, to)| copy_folder(&bench.log, from, &context.join(to)))?;
         let mut folders: Vec<&str> = copied.iter().map(|(_, to)| *to).collect();
         folders.dedup();
-        dockerfile(&context, base, &folders)?;
+        dockerfile(image, &context, base, &folders)?;
         anyhow::Ok(context)
     };
     let one = context("one", &image.base(), &[(&spore, "site"), (&pet.join("."), "site")])?;

@@ -1,6 +1,6 @@
 //! Building and pushing the image: everything anew, after a change, its largest layer, and `cargo xtask` itself.
 
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context, ensure};
 use fmtk::resolve::place;
@@ -10,7 +10,7 @@ use wheel_layer::{InstalledWheel, Layout, NoCompiler, Target, WheelFacts, layers
 use super::{
     baselines::{self, Buildah},
     image::{Image, Run},
-    rounds::seconds_of,
+    rounds::{Bench, seconds_of},
     row::{Bar, KIB, MIB, Row, Unit, median},
 };
 use crate::testbed::{bytes, copy, copy_folder, folder, read, write};
@@ -19,17 +19,15 @@ use crate::testbed::{bytes, copy, copy_folder, folder, read, write};
 const PEAK: f64 = 128.0 * MIB;
 
 /// Everything anew: the others' caches off, the registry with the base alone. docker and buildah have the base already,
-/// and our store knows what is in it, and nothing else; what it takes to find that out is measured apart.
-pub fn cold(image: &Image) -> anyhow::Result<Vec<Row>> {
+/// and our store knows what is in it, and nothing else; what it takes to find that out is measured apart. The bars are
+/// those beside docker and beside buildah.
+pub fn cold(image: &Image, figure: &str, bars: [f64; 2]) -> anyhow::Result<Vec<Row>> {
     image.empty_registry()?;
     let bench = &image.bench;
     let context = bench.fresh("cold-context")?;
     let site = context.join("site");
-    baselines::unpack(bench, &image.mindspore()?, &site)?;
-    let pet = bench.fresh("cold-mindpet")?;
-    baselines::unpack(bench, &image.mindpet()?, &pet.join("site"))?;
-    copy_folder(&bench.log, &pet.join("site/."), &site)?;
-    baselines::dockerfile(&context, &image.base(), &["site"])?;
+    baselines::unpack(image, &image.wheels()?, &site)?;
+    baselines::dockerfile(image, &context, &image.base(), &["site"])?;
     baselines::docker_base(image)?;
     let buildah = Buildah::new(image)?;
     // Once before the clocks start: the programs of the image are built by cargo, the wheels come into the page cache.
@@ -58,12 +56,12 @@ pub fn cold(image: &Image) -> anyhow::Result<Vec<Row>> {
     let runs: Vec<&Run> = runs.iter().filter(|(who, _)| *who == "ours").map(|(_, run)| run).collect();
     let cpu: Vec<f64> = runs.iter().map(|run| run.build.cpu_seconds + run.push.cpu_seconds).collect();
     let peak = |of: fn(&Run) -> u64| runs.iter().map(|run| of(run)).max().unwrap_or(0) as f64;
-    let figure = "cold build + push";
+    let cpu_figure = format!("{figure}, CPU");
     Ok(vec![
-        Row::timed(figure, &ours, "docker", &docker, Bar::Faster(10.0)),
-        Row::timed(figure, &ours, "buildah", &buildahs, Bar::Faster(8.0)),
+        Row::timed(figure, &ours, "docker", &docker, Bar::Faster(bars[0])),
+        Row::timed(figure, &ours, "buildah", &buildahs, Bar::Faster(bars[1])),
         Row::alone("the same, base never seen", median(&unknown), Unit::Seconds, Bar::None),
-        Row::alone("cold build + push, CPU", median(&cpu), Unit::Seconds, Bar::None),
+        Row::alone(&cpu_figure, median(&cpu), Unit::Seconds, Bar::None),
         Row::alone("peak memory of a build", peak(|run| run.build.peak_bytes), Unit::Bytes, Bar::AtMost(PEAK)),
         Row::alone("peak memory of a push", peak(|run| run.push.peak_bytes), Unit::Bytes, Bar::AtMost(PEAK)),
     ])
@@ -117,17 +115,15 @@ pub fn rebuild(image: &Image) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The layer of the MindSpore wheel, blob written and both digests known, beside the floor.
-pub fn layer(image: &Image) -> anyhow::Result<Vec<Row>> {
-    let wheel = image.mindspore()?;
+/// The layer of a wheel, blob written and both digests known, beside the floor.
+pub fn layer(bench: &Bench, wheel: &Path, target: &Target, figure: &str) -> anyhow::Result<Vec<Row>> {
+    let wheel = wheel.to_owned();
     let digest = Digest::of(bytes(&wheel)?);
-    let target = Target::aarch64((3, 9), (2, 31));
-    let layout = Arc::new(Layout::posix_prefix("/usr/local", (3, 9), 315_532_800));
+    let layout = Arc::new(Layout::posix_prefix("/usr/local", target.python, 315_532_800));
     let facts = Arc::new(WheelFacts::read(&wheel)?);
-    let problems = [facts.check(&target), facts.check_record(), Vec::from_iter(facts.foreign_code())].concat();
-    ensure!(problems.is_empty(), "the wheel has problems");
+    let problems = [facts.check(target), facts.check_record(), Vec::from_iter(facts.foreign_code())].concat();
+    ensure!(problems.is_empty(), "the wheel has problems: {problems:?}");
 
-    let bench = &image.bench;
     let mut faster = "";
     let [floor, ours] = bench.in_turns("layer", ["floor", "ours"], |who, _| {
         if who == "floor" {
@@ -149,10 +145,7 @@ pub fn layer(image: &Image) -> anyhow::Result<Vec<Row>> {
         let [ours, floor] = [&ours, &floor].map(|all| all.iter().map(of).collect::<Vec<_>>());
         Row::timed(figure, &ours, &name, &floor, bar)
     };
-    Ok(vec![
-        row("layer of the MindSpore wheel", |one| one.0, Bar::Times(1.3)),
-        row("layer of the MindSpore wheel, CPU", |one| one.1, Bar::None),
-    ])
+    Ok(vec![row(figure, |one| one.0, Bar::Times(1.3)), row(&format!("{figure}, CPU"), |one| one.1, Bar::None)])
 }
 
 /// CPU time of this process so far, seconds, user and system, of all its threads (proc(5), `stat`, fields 14 and 15 in

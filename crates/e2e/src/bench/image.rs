@@ -1,15 +1,22 @@
-//! An image of two wheels, to be built and pushed by us and by others: servers of their own, the base, the packages.
+//! An image to be built and pushed by us and by others: servers of their own, the base, the packages.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use fmtk::{resolve::packages, sample, terminal::progress::Progress};
+use fmtk::{
+    recipe::{Recipe, stacks},
+    resolve::packages,
+    sample::{self, BOOKWORM, BULLSEYE, SampleBase},
+    terminal::progress::Progress,
+};
 use image_name::ImageRef;
 use oci_image::Store;
 use serde_json::Value;
 
 use super::{meter::Measure, rounds::Bench};
-use crate::testbed::{Access, Docker, RegistryServer, copy, field, list, name, recipe, wheel, write};
+use crate::testbed::{
+    Access, Docker, Invocation, RegistryServer, copy, field, list, name, paths, recipe, wheel, write,
+};
 
 /// Everything that a measurement needs. Servers end and folders go with it: the fields are dropped in this order.
 #[derive(Debug)]
@@ -18,12 +25,22 @@ pub struct Image {
     pub registry: RegistryServer,
     /// With unpigz where it is installed, as people have it.
     pub docker: Docker,
-    /// MindSpore and mindpet alone.
+    /// Folder of its packages.
     packages: PathBuf,
-    /// The recipe of an image of those two.
+    /// Folder of its wheels.
+    wheels: PathBuf,
     recipe: PathBuf,
+    /// The stack that the recipe lies on, if it is not the manual's.
+    stack: Option<&'static str>,
     base: ImageRef,
+    /// Major and minor number of its Python.
+    pub python: (u32, u32),
     pub bench: Bench,
+}
+
+/// The recipe of a stack alone.
+pub fn stack_recipe(name: &str) -> anyhow::Result<Recipe> {
+    stacks::find(name).map_err(anyhow::Error::msg)?.recipe()
 }
 
 #[derive(Debug)]
@@ -34,12 +51,11 @@ pub struct Run {
 }
 
 impl Image {
-    pub fn new(bench: Bench, pkg: Option<&Path>) -> anyhow::Result<Self> {
-        let store = Store::open(&bench.path("setup"))?;
-        let base = sample::ensure_base(&store, sample::BULLSEYE, &Progress::new(true))?;
+    /// MindSpore and mindpet alone upon the sample's base, as the manual has them.
+    pub fn manual(bench: Bench, pkg: Option<&Path>) -> anyhow::Result<Self> {
         let fetched = bench.packages(pkg)?;
         if pkg.is_none() {
-            bench.xtask_in(store.root()).words("fetch --sample --pkg").arg(&fetched).run()?;
+            bench.xtask_in(&bench.path("setup")).words("fetch --sample --pkg").arg(&fetched).run()?;
         }
         let packages = bench.folder("packages")?;
         for prefix in ["mindspore_ascend-", "mindpet-"] {
@@ -48,24 +64,65 @@ impl Image {
         }
         let globs = [("mindspore", "mindspore_ascend-*.whl"), ("mindpet", "mindpet-*.whl")];
         let globs = globs.map(|(kind, glob)| (format!("packages.{kind}.glob"), glob));
+        let recipe = recipe(&globs.each_ref().map(|(key, glob)| (key.as_str(), *glob)));
+        Self::new(bench, BULLSEYE, [packages.clone(), packages], (None, &recipe))
+    }
+
+    /// A stack and another requirement upon the sample's base.
+    pub fn of_stack(bench: Bench, stack: &'static str, besides: &str, pkg: Option<&Path>) -> anyhow::Result<Self> {
+        let mut text = "bytecode = \"off\"\nversions.cann = \"none\"\n".to_owned();
+        BOOKWORM.recipe().iter().filter_map(|setting| setting.split_once('=')).for_each(|(key, value)| {
+            text.push_str(&format!("{key} = \"{value}\"\n"));
+        });
+        let requirements = stack_recipe(stack)?.pypi.requirements;
+        let requirements: Vec<String> = requirements.iter().map(|one| format!("'{one}', ")).collect();
+        text.push_str(&format!("pypi.requirements = [{}'{besides}']\n", requirements.concat()));
+        let packages = bench.packages(pkg)?;
+        let wheels = packages::Folders::of(packages.clone(), None, Some(stack)).pypi;
+        let image = Self::new(bench, BOOKWORM, [packages, wheels], (Some(stack), &text))?;
+        image.command(&image.bench.path("setup"), "fetch").run()?;
+        Ok(image)
+    }
+
+    fn new(
+        bench: Bench,
+        base: &SampleBase,
+        [packages, wheels]: [PathBuf; 2],
+        (stack, recipe): (Option<&'static str>, &str),
+    ) -> anyhow::Result<Self> {
+        let store = Store::open(&bench.path("setup"))?;
+        let reference = sample::ensure_base(&store, base, &Progress::new(true))?;
         let recipe_file = bench.path("image.toml");
-        write(&recipe_file, recipe(&globs.each_ref().map(|(key, glob)| (key.as_str(), *glob))))?;
+        write(&recipe_file, recipe)?;
         let registry = RegistryServer::start(&bench.log, &bench.folder("registry")?, Access::Anyone)?;
         let docker = Docker::start(&bench.log, &bench.folder("docker")?, false)?;
-        Ok(Self { registry, docker, packages, recipe: recipe_file, base, bench })
+        let (base, python) = (reference, base.python);
+        Ok(Self { registry, docker, packages, wheels, recipe: recipe_file, stack, base, python, bench })
+    }
+
+    /// A command about its recipe and packages.
+    pub fn command(&self, store: &Path, subcommand: &str) -> Invocation {
+        let command = self.bench.xtask_in(store).arg(subcommand).arg("--recipe").arg(&self.recipe);
+        command.arg("--pkg").arg(&self.packages).args(self.stack.iter().flat_map(|stack| ["--stack", stack]))
+    }
+
+    /// All its wheels.
+    pub fn wheels(&self) -> anyhow::Result<Vec<PathBuf>> {
+        Ok(paths(&self.wheels)?.into_iter().filter(|path| name(path).ends_with(".whl")).collect())
     }
 
     pub fn mindspore(&self) -> anyhow::Result<PathBuf> {
-        wheel(&self.packages, "mindspore_ascend-")
+        wheel(&self.wheels, "mindspore_ascend-")
     }
 
     pub fn mindpet(&self) -> anyhow::Result<PathBuf> {
-        wheel(&self.packages, "mindpet-")
+        wheel(&self.wheels, "mindpet-")
     }
 
     /// The base in the registry, as docker, buildah and we are told it.
     pub fn base(&self) -> String {
-        format!("{}/base/python:3.9", self.registry.host())
+        let (major, minor) = self.python;
+        format!("{}/base/python:{major}.{minor}", self.registry.host())
     }
 
     /// Empties the registry and gives it the base. What whoever came before has left to the disk is written first, so
@@ -79,9 +136,8 @@ impl Image {
 
     /// Builds into `store` and pushes, with all checks on.
     pub fn build_and_push(&self, store: &Path, timestamp: &str) -> anyhow::Result<Run> {
-        let image = self.bench.xtask_in(store).arg("image").arg("--recipe").arg(&self.recipe);
         // Their dependencies are not part of the comparison.
-        let image = image.arg("--pkg").arg(&self.packages).args(["--allow-missing", "--base", &self.base()]);
+        let image = self.command(store, "image").args(["--allow-missing", "--base", &self.base()]);
         let (build, _) = self.bench.measure(image.args(["--format", "json", "--timestamp", timestamp]))?;
         let push = self.bench.xtask_in(store).words("push --org bench --registry").arg(self.registry.host());
         let (push, pushed) = self.bench.measure(push.args(["--format", "json", "--timestamp", timestamp]))?;

@@ -3,8 +3,8 @@
 mod base;
 mod baselines;
 mod building;
-
 mod image;
+mod import;
 mod kit;
 mod launch;
 mod machine;
@@ -12,6 +12,7 @@ mod meter;
 mod patch;
 mod rounds;
 mod row;
+mod stacks;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use fmtk::{options::Format, terminal::report};
 use serde_json::{Value, json};
+use wheel_layer::Target;
 
 use self::{image::Image, rounds::Bench, row::Row};
 use crate::testbed::require;
@@ -58,6 +60,17 @@ enum What {
         /// Measure only these parts
         #[arg(long, value_enum)]
         only: Vec<Part>,
+    },
+    /// Measure stacks of today: PyTorch with transformers, MindSpore 2.10, a plan
+    Stacks {
+        #[command(flatten)]
+        common: Common,
+        /// Take what an earlier run of this downloaded
+        #[arg(long, value_name = "DIR")]
+        pkg: Option<PathBuf>,
+        /// Measure only these parts
+        #[arg(long, value_enum)]
+        only: Vec<stacks::Part>,
     },
     /// Measure inspecting a base, CANN a second time, and doctor
     Base {
@@ -105,6 +118,8 @@ enum Part {
     Layer,
     /// The build of `cargo xtask` itself
     Cargo,
+    /// The import of MindSpore 2.7 with bytecode and without; pip fetches hundreds of megabytes
+    Import,
 }
 
 /// Measures and prints the table; an error if a bar was missed. A store that has the sample's base saves making it.
@@ -112,17 +127,26 @@ pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
     match &args.what {
         What::Image { common, packages, only } => {
             require("root setpriv docker dockerd buildah docker-registry skopeo python3 cc")?;
-            let image = Image::new(Bench::new("image", common.rounds)?, packages.pkg.as_deref())?;
+            let image = Image::manual(Bench::new("image", common.rounds)?, packages.pkg.as_deref())?;
             measure(common, Some(machine::describe_with(&image)?), || {
                 let parts = Part::value_variants().iter().filter(|part| only.is_empty() || only.contains(part));
                 let rows = parts.map(|part| match part {
-                    Part::Cold => building::cold(&image),
+                    Part::Cold => building::cold(&image, "cold build + push", [10.0, 8.0]),
                     Part::Rebuild => building::rebuild(&image),
-                    Part::Layer => building::layer(&image),
+                    Part::Layer => {
+                        let target = Target::aarch64((3, 9), (2, 31));
+                        building::layer(&image.bench, &image.mindspore()?, &target, "layer of the MindSpore wheel")
+                    }
                     Part::Cargo => building::cargo(&image),
+                    Part::Import => import::run(&image.bench),
                 });
                 Ok(rows.collect::<anyhow::Result<Vec<_>>>()?.concat())
             })
+        }
+        What::Stacks { common, pkg, only } => {
+            require("root setpriv docker dockerd buildah docker-registry skopeo python3 cc")?;
+            let bench = Bench::new("stacks", common.rounds)?;
+            measure(common, Some(machine::describe()), || stacks::run(bench, pkg.as_deref(), only))
         }
         What::Base { common, packages } => {
             require("root arm64 setpriv docker dockerd docker-registry mmdebstrap makeself gzip tar cc")?;

@@ -1,7 +1,7 @@
 //! CANN of several packages, of both generations: stand-ins for toolkit, operators and nnal are installed each upon the
 //! other, their variables are learned, and what does not belong together is refused.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use anyhow::{Context, ensure};
 
@@ -16,14 +16,14 @@ const NOWHERE: &str = "unix:///nowhere";
 const SECRETS: [&str; 2] = ["hunter2", "REPOSITORY_PASSWORD"];
 
 /// A version of CANN, what its operators are called, and where its home and `set_env.sh` are.
-struct Generation {
-    version: &'static str,
+pub struct Generation {
+    pub version: &'static str,
     ops: &'static str,
     home: &'static str,
     set_env: &'static str,
 }
 
-const OLDER: Generation = Generation {
+pub const OLDER: Generation = Generation {
     version: "8.3.RC1",
     ops: "Ascend-cann-kernels-910b",
     home: "/usr/local/Ascend/ascend-toolkit/latest",
@@ -49,18 +49,21 @@ impl Generation {
         format!("{name}_{}_linux-aarch64.run", self.version)
     }
 
-    fn toolkit(&self, project: &Project<'_>, world: &World) -> anyhow::Result<()> {
+    /// Makes its toolkit in a folder.
+    pub fn toolkit(&self, folder: &Path, world: &World) -> anyhow::Result<()> {
         let file = self.file("Ascend-cann-toolkit");
-        cann_package(&world.log, &project.pkg(), &file, ["toolkit", self.version, "", "first"]).map(drop)
+        cann_package(&world.log, folder, &file, ["toolkit", self.version, "", "first"]).map(drop)
     }
 
-    fn ops(&self, project: &Project<'_>, world: &World) -> anyhow::Result<()> {
-        cann_package(&world.log, &project.pkg(), &self.file(self.ops), ["ops", self.version, "910b", "add"]).map(drop)
+    /// Makes its operators.
+    pub fn ops(&self, folder: &Path, world: &World) -> anyhow::Result<()> {
+        cann_package(&world.log, folder, &self.file(self.ops), ["ops", self.version, "910b", "add"]).map(drop)
     }
 
-    fn nnal(&self, project: &Project<'_>, world: &World, text: &str) -> anyhow::Result<()> {
+    /// Makes its nnal, with this text in it.
+    pub fn nnal(&self, folder: &Path, world: &World, text: &str) -> anyhow::Result<()> {
         let file = self.file("Ascend-cann-nnal");
-        cann_package(&world.log, &project.pkg(), &file, ["nnal", self.version, "", text]).map(drop)
+        cann_package(&world.log, folder, &file, ["nnal", self.version, "", text]).map(drop)
     }
 }
 
@@ -86,9 +89,9 @@ pub fn run(world: &World) -> anyhow::Result<()> {
 fn installs<'w>(world: &'w World, generation: &Generation) -> anyhow::Result<Project<'w>> {
     let Generation { version, home, .. } = generation;
     let project = world.project(&format!("cann-{version}"), &recipe(&generation.settings()))?;
-    generation.toolkit(&project, world)?;
-    generation.ops(&project, world)?;
-    generation.nnal(&project, world, "first")?;
+    generation.toolkit(&project.pkg(), world)?;
+    generation.ops(&project.pkg(), world)?;
+    generation.nnal(&project.pkg(), world, "first")?;
     let plan = by_podman(world, project.image(world.base()?))?.arg("--dry-run").run()?;
     let [of_ops, of_nnal] = ["ops", "nnal"].map(|kind| format!("CANN {version} {kind}"));
     plan.prints(&[&format!("CANN {version}  "), &of_ops, &of_nnal, "+ the variables that its set_env.sh sets"])?;
@@ -144,7 +147,7 @@ fn changes(world: &World, project: &Project<'_>) -> anyhow::Result<()> {
     let image = || project.image(&base);
     let first = image().env("DOCKER_HOST", NOWHERE).args(["--engine", "docker"]).json()?;
     fs::remove_file(project.pkg().join(OLDER.file("Ascend-cann-nnal"))).context("there is no nnal")?;
-    OLDER.nnal(project, world, "second")?;
+    OLDER.nnal(&project.pkg(), world, "second")?;
     let again = by_podman(world, image().words("--format json"))?.run()?;
     ensure!(ran(&again, "Ascend-cann-nnal"), "another nnal was not run:\n{}", again.stderr);
     ensure!(!ran(&again, "toolkit") && !ran(&again, "kernels"), "more than nnal was run:\n{}", again.stderr);
@@ -213,7 +216,7 @@ fn of_base(world: &World) -> anyhow::Result<()> {
     ensure!(!own.stdout.contains("ASCEND_") && !own.stdout.contains("LD_LIBRARY_PATH"), "more is set:\n{}", own.stdout);
 
     // Its own toolkit and another.
-    NEWER.toolkit(&project, world)?;
+    NEWER.toolkit(&project.pkg(), world)?;
     let twice = image("by-entry-point")?.fails(2)?;
     twice.says(&["has CANN `8.5.0`", "would be installed beside it", "packages.cann.required=false"])
 }
@@ -221,13 +224,13 @@ fn of_base(world: &World) -> anyhow::Result<()> {
 /// Packages that do not belong together are refused before any engine is asked.
 fn apart(world: &World) -> anyhow::Result<()> {
     let project = world.project("cann-apart", &recipe(&OLDER.settings()))?;
-    OLDER.toolkit(&project, world)?;
+    OLDER.toolkit(&project.pkg(), world)?;
     let refuses = |said: &[&str]| -> anyhow::Result<()> {
         let build = project.image(world.base()?).args(["--engine", "docker"]).env("DOCKER_HOST", NOWHERE);
         build.fails(2)?.says(said)
     };
     let earlier = Generation { version: "8.2.RC1", ..OLDER };
-    earlier.ops(&project, world)?;
+    earlier.ops(&project.pkg(), world)?;
     refuses(&[
         "`Ascend-cann-kernels-910b_8.2.RC1_linux-aarch64.run` is of CANN `8.2.RC1`, and the toolkit is `8.3.RC1`",
     ])?;
@@ -235,7 +238,7 @@ fn apart(world: &World) -> anyhow::Result<()> {
     let other = OLDER.file("Atlas-A3-cann-kernels");
     cann_package(&world.log, &project.pkg(), &other, ["ops", OLDER.version, "a3", "add"])?;
     refuses(&["has operators for `a3`, and `versions.chip` is `d910b`", "--set versions.chip=a3"])?;
-    OLDER.ops(&project, world)?;
+    OLDER.ops(&project.pkg(), world)?;
     refuses(&["operators for several chips", "leave those for `910b`"])
 }
 

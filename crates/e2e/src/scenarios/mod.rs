@@ -2,6 +2,7 @@
 
 mod bad_base;
 mod bad_packages;
+mod bases;
 mod bytecode;
 mod cann;
 mod cann_parts;
@@ -11,8 +12,10 @@ mod doctor_fix;
 mod engine_base;
 mod engines;
 mod fetch;
+mod fetch_indexes;
 mod gzip_readers;
 mod host;
+mod init;
 mod interrupted;
 mod launch_kit;
 mod launch_task;
@@ -26,6 +29,7 @@ mod reproducible;
 mod sample_base;
 mod sample_image;
 mod scripts;
+mod stacks;
 mod system_packages;
 mod try_job;
 mod world;
@@ -81,7 +85,9 @@ const SCENARIOS: &[Scenario] = &[
     ("base-untouched-docker", "docker sees the base as it was", |world| base_untouched(world, world.docker()?)),
     ("base-untouched-podman", "podman sees the base as it was", |world| base_untouched(world, world.podman()?)),
     ("same-as-pip", "every file is what pip leaves", pip::run),
+    ("same-as-pip-compiled", "with bytecode, every file is what pip leaves that compiles", pip::compiled),
     ("bytecode", "compiled modules are pip's, and the same each time", bytecode::run),
+    ("bytecode-ways", "this machine's Python and the base's own compile to the same image", bytecode::ways),
     ("gzip-readers", "five gzip readers read the largest layer whole", gzip_readers::run),
     ("outputs", "OCI layout for skopeo and umoci, docker archive and --load", outputs::run),
     ("same-everywhere", "other umask, zone, locale, folder and store: same digest", reproducible::run),
@@ -93,6 +99,11 @@ const SCENARIOS: &[Scenario] = &[
     ("fetch-source", "what has no wheel is named, and pip takes one that was made by hand", fetch::source_alone),
     ("fetch-pure", "pip builds a wheel of a source where that is asked for, if it is pure Python", fetch::pure_sources),
     ("fetch-pypi-source", "a source of PyPI is built to the same wheel each time", fetch::pure_source_of_pypi),
+    (
+        "fetch-indexes",
+        "uv resolves with overrides, exclusions and an index of its own; files of other tools are fetched by hash",
+        fetch_indexes::run,
+    ),
     ("requirements", "Requires-Dist that nothing satisfies", bad_packages::requirements),
     ("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
     ("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),
@@ -110,6 +121,7 @@ const SCENARIOS: &[Scenario] = &[
         conformance::pushed_by_hand,
     ),
     ("bad-base", "a base for amd64 is refused, one with zstd layers is taken", bad_base::run),
+    ("init", "a recipe is written for the sample's base, and builds the image that it names", init::run),
     ("engine-base", "a base out of docker and podman: streamed once, the same from both, pinned", engine_base::run),
     ("scripts-of-base", "the base's fmk.py is patched into a layer of its own, or stops the build", scripts::of_base),
     ("scripts-behave", "the image's Python runs the patched fmk.py, and it does what it is for", scripts::behave),
@@ -122,6 +134,16 @@ const SCENARIOS: &[Scenario] = &[
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
+    ("stack-torch-2.7", "two ranks of PyTorch 2.7 add up; torch_npu lacks the driver's library alone", stacks::torch),
+    ("base-of-cann", "a base like CANN's own completes the stack's recipe, and keeps its CANN", bases::of_cann),
+    (
+        "base-of-conda",
+        "wheels go into ModelArts' environment of conda, and replace what conda installed",
+        bases::of_conda,
+    ),
+    ("stack-torch-2.10", "the same of PyTorch 2.10", stacks::newer_torch),
+    ("stack-mindspore-2.10", "MindSpore 2.10 computes on the CPU", stacks::mindspore),
+    ("stack-mindspore-2.7", "MindSpore 2.7 is built as it was planned", stacks::older_mindspore),
     ("completions", "a Tab at the prompt of bash, zsh and fish completes `cargo xtask`", completions::run),
     ("login", "the console's line and a helper; then a push with what was stored", login::run),
     ("app-config", "push writes the address into an app_config, and nothing else", login::app_config),
@@ -136,7 +158,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
 const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself htpasswd openssl \
-                     script unpigz gunzip java python3 bash zsh fish";
+                     script unpigz gunzip java python3 uv bash zsh fish";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.
 pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 use std::{
     cell::OnceCell,
     fmt::Display,
+    fs,
     ops::Deref,
     path::{Path, PathBuf},
 };
@@ -87,7 +88,7 @@ impl World {
 
     /// Removes what a scenario has made for itself, so that a run takes no more disk than its largest scenario.
     pub fn clear(&self) -> anyhow::Result<()> {
-        self.clear_but(&["store", "pkg", "registry", "docker", "podman", "login"])
+        self.clear_but(&["store", "pkg", "stack-pkg", "registry", "docker", "podman", "login"])
     }
 
     /// A folder with this recipe, packages and a store of its own.
@@ -137,6 +138,20 @@ impl World {
             Ok(folder)
         });
         packages.map(PathBuf::as_path).context("the packages could not be fetched")
+    }
+
+    /// The package folder of the stacks, into which `image --sample --stack` fetches what it lacks.
+    pub fn stack_packages(&self) -> anyhow::Result<PathBuf> {
+        self.pkg.clone().map_or_else(|| self.folder("stack-pkg"), Ok)
+    }
+
+    /// Removes the wheels of a stack, unless they are in a folder that was given.
+    pub fn forget_wheels(&self, stack: &str) -> anyhow::Result<()> {
+        let wheels = self.path("stack-pkg/pypi").join(stack);
+        match wheels.exists() {
+            true => fs::remove_dir_all(&wheels).with_context(|| format!("failed to remove `{}`", wheels.display())),
+            false => Ok(()),
+        }
     }
 
     pub fn wheels(&self) -> anyhow::Result<PathBuf> {

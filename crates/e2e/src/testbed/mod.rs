@@ -16,7 +16,9 @@ mod registry;
 mod relative;
 mod requirements;
 mod snapshot;
+mod unpacked;
 mod wait;
+mod wheel_index;
 mod workplace;
 
 pub use self::{
@@ -36,6 +38,8 @@ pub use self::{
     relative::{pip, unpack_relative, unpack_relative_launcher},
     requirements::require,
     snapshot::{Difference, Entry, Kind, Snapshot},
+    unpacked::{layers, unpack},
     wait::{PATIENCE, end_by, signal, wait_until, wait_while_running},
+    wheel_index::WheelIndex,
     workplace::Workplace,
 };

@@ -22,7 +22,7 @@ use crate::{
 #[cfg(test)]
 pub use changes::tests::entries;
 pub use environment::{NNAL_HOME, NNAL_SET_ENV, Sourced, Variables};
-pub use executor::install;
+pub use executor::{Kept, install};
 
 /// Raised where the same installer upon the same base would give other layers.
 const VERSION: u32 = 2;

@@ -128,7 +128,7 @@ pub(super) fn has_table(inputs: &Inputs<'_>) -> bool {
 
 /// Which CANN a base has, by its folders: `/usr/local/Ascend/ascend-toolkit/5.1.RC2` beside `latest`, and from 8.5 on
 /// `/usr/local/Ascend/cann-8.5.0`.
-pub(super) fn versions_of_base(index: &BaseIndex) -> Vec<String> {
+pub fn versions_of_base(index: &BaseIndex) -> Vec<String> {
     let below = |folder: &str, start: &str| -> Vec<String> {
         let start = format!("{folder}/{start}");
         let paths = index.dirs.range(start.clone()..).map_while(|(path, _)| path.strip_prefix(&start));
@@ -150,14 +150,14 @@ fn has_later(index: &BaseIndex) -> bool {
 }
 
 /// Whether the base has any CANN, by the variables of its config, its folders or its libraries.
-pub(super) fn is_in_base(inputs: &Inputs<'_>) -> bool {
+pub fn is_in_base(base: &Base, index: Option<&BaseIndex>) -> bool {
     let has_part = |index: &BaseIndex, part: &str| index.has_dir(&format!("{}/{part}", ROOTS[0]));
     let has_files = |index: &BaseIndex| {
         PARTS.iter().any(|part| has_part(index, part))
             || !versions_of_base(index).is_empty()
             || index.libraries.contains_key("libascendcl.so")
     };
-    has_variables(inputs.base) || inputs.index.is_some_and(has_files)
+    has_variables(base) || index.is_some_and(has_files)
 }
 
 /// Whether these installers can be run upon this base.
@@ -178,7 +178,7 @@ pub(super) fn check(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mut
     }
     for step in cann.steps.iter().filter(|_| toolkit.is_none()) {
         let file = &step.package.file;
-        if inputs.index.is_some() && !is_in_base(inputs) {
+        if inputs.index.is_some() && !is_in_base(inputs.base, inputs.index) {
             problems.push(
                 format_args!(
                     "`{file}` is installed upon CANN's toolkit, and neither the base `{base}` has one nor a package"

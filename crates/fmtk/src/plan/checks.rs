@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oci_image::{BaseIndex, Interpreter, ParentDirs, Platform, is_within};
-use wheel_layer::{Elf, InstalledWheel, Missing, Target};
+use wheel_layer::{Corrections, Elf, InstalledWheel, Missing, Target};
 
 use super::{Inputs, PlannedLayer, folders, scripts};
 use crate::{
-    recipe::{PYPI, is_os, os_of},
+    recipe::{PYPI, Python, is_os, os_of},
     resolve::{own_file::PlannedFile, packages::Wheel},
     terminal::report::Problems,
 };
@@ -149,14 +149,18 @@ pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mu
             facts.foreign_code().iter().for_each(|problem| push(problem, Some(hint.clone())));
         }
     }
-    let installed = inputs.index.map(|index| installed(inputs, index));
+    let installed = inputs.index.map(|index| installed(&inputs.recipe.python, index));
     let of_recipe = inputs.recipe.pypi.requirements.iter().filter_map(|one| one.on(&target));
     let extras: Vec<(String, String)> =
         of_recipe.flat_map(|one| one.extras.into_iter().map(move |extra| (one.name.clone(), extra))).collect();
+    let resolution = &inputs.recipe.pypi.resolution;
+    let overrides: Vec<_> = resolution.overrides.iter().filter_map(|one| one.on(&target)).collect();
+    let corrections = Corrections { overrides: &overrides, is_excluded: &|name| resolution.excludes(name) };
     for one in wheel_layer::unsatisfied(
         inputs.wheels.iter().map(|wheel| &*wheel.facts),
         installed.as_deref(),
         &extras,
+        corrections,
         &target,
     ) {
         match &installed {
@@ -173,9 +177,18 @@ pub(super) fn wheels(inputs: &Inputs<'_>, problems: &mut Problems, warnings: &mu
 /// fetch that was brought all it was asked for, and of other wheels it knows nothing.
 fn way_to(missing: &Missing, inputs: &Inputs<'_>) -> String {
     const BY_HAND: &str = "copy the wheel to the package folder and give it a kind in `[packages]`";
-    let Missing { by, requirement, malformed, .. } = missing;
+    let Missing { by, requirement, malformed, overridden, .. } = missing;
     if *malformed {
         return "use another version of it, or pass `--allow-missing`".to_owned();
+    }
+    if *overridden {
+        return format!("run `{}`, or change `pypi.override`, or give `--allow-missing`", inputs.call.fetch);
+    }
+    if let Some(locked) = &inputs.recipe.pypi.locked {
+        return format!(
+            "pin it in `{locked}` too and run `{}`, or {BY_HAND}, or give `--allow-missing`",
+            inputs.call.fetch
+        );
     }
     let is_of_pypi = |wheel: &Wheel| wheel.facts.name == *by && wheel.package.kind == PYPI;
     let fetch = match inputs.wheels.iter().any(is_of_pypi) && !inputs.fetched {
@@ -269,10 +282,9 @@ pub(super) fn files(
 
 /// Name and version of what the base's Python can import. Where wheels go comes first, as a second copy elsewhere does
 /// not count for Python either.
-pub(super) fn installed(inputs: &Inputs<'_>, index: &BaseIndex) -> Vec<(String, String)> {
+pub fn installed(python: &Python, index: &BaseIndex) -> Vec<(String, String)> {
     /// Where Debian's own Python looks besides (its site.py).
     const DEBIAN: &str = "/usr/lib/python3/dist-packages";
-    let python = &inputs.recipe.python;
     let mut all = index.distributions_of(python.site_packages.as_str());
     if python.interpreter.as_str().starts_with("/usr/bin/") {
         let shadowed: Vec<String> = all.iter().map(|(name, _)| wheel_layer::normalize(name)).collect();

@@ -34,7 +34,7 @@ fn distribution(
     let (base, title) = (&inputs.recipe.base.reference, title(module));
     let is_one = |key: &str| names.contains(&key);
     let put_in: Vec<String> = inputs.wheels.iter().map(|wheel| wheel.facts.key()).filter(|key| is_one(key)).collect();
-    let mut kept = checks::installed(inputs, index);
+    let mut kept = checks::installed(&inputs.recipe.python, index);
     kept.retain(|(name, _)| {
         let key = wheel_layer::normalize(name);
         is_one(&key) && !put_in.contains(&key)
@@ -42,7 +42,7 @@ fn distribution(
     // Wheels of another version were refused by their names.
     if kept.is_empty() && put_in.is_empty() {
         let elsewhere = elsewhere(inputs, index, names);
-        if elsewhere.is_empty() {
+        if elsewhere.is_empty() && inputs.with_wheels {
             warnings.push(format!(
                 "the tag would say {title} `{wanted}`, and neither the base `{base}` nor a wheel has any {title}"
             ));
@@ -101,7 +101,7 @@ fn cann(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     let is_installed = inputs.cann.as_ref().is_some_and(|cann| !cann.steps.is_empty());
     let Some(wanted) = inputs.recipe.versions.cann().filter(|_| !is_installed) else { return };
     let base = &inputs.recipe.base.reference;
-    if !is_in_base(inputs) {
+    if !is_in_base(inputs.base, inputs.index) {
         warnings.push(format!(
             "the tag would say CANN `{wanted}`, and neither the base `{base}` nor an installer has any CANN; \
              `--set versions.cann=none` says so in the tag"

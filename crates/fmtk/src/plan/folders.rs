@@ -9,7 +9,7 @@ use wheel_layer::Layout;
 use super::Inputs;
 use crate::{
     recipe::{Dir, Recipe},
-    resolve::{bytecode::HostPython, own_file::PlannedFile},
+    resolve::{bytecode::Release, own_file::PlannedFile},
 };
 
 /// A folder that a layer creates or changes.
@@ -53,7 +53,7 @@ pub(super) fn layout(inputs: &Inputs<'_>) -> Layout {
         uid: layout.owner.uid,
         gid: layout.owner.gid,
         mtime: MTIME,
-        bytecode: inputs.bytecode.as_ref().map(HostPython::identity),
+        bytecode: inputs.bytecode.map(Release::identity),
     }
 }
 

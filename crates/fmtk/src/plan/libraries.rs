@@ -144,7 +144,8 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
 /// Notes wheels that would use the NPU in an image without CANN.
 fn npu(inputs: &Inputs<'_>, warnings: &mut Vec<String>) {
     // The sample has none by its nature. Where the tag promises CANN, that it is missing is said of the tag.
-    if inputs.call.sample || inputs.recipe.versions.cann().is_some() || inputs.cann.is_some() || is_in_base(inputs) {
+    let promises = inputs.recipe.versions.cann().is_some();
+    if inputs.call.sample || promises || inputs.cann.is_some() || is_in_base(inputs.base, inputs.index) {
         return;
     }
     let facts = inputs.wheels.iter().map(|wheel| &*wheel.facts);

@@ -35,7 +35,7 @@ use crate::{
     recipe::Recipe,
     resolve::{
         accounts::Accounts,
-        bytecode::HostPython,
+        bytecode::Release,
         own_file::PlannedFile,
         packages::Wheel,
         scripts::{Origin, Script},
@@ -47,7 +47,11 @@ use crate::{
     },
 };
 
-pub use cann::{CannInput, CannStep, PlannedCann, max_layer as max_layer_of_cann, sourced as sourced_of_cann};
+pub use cann::{
+    CannInput, CannStep, PlannedCann, is_in_base as has_cann, max_layer as max_layer_of_cann,
+    sourced as sourced_of_cann, versions_of_base as cann_versions,
+};
+pub use checks::installed;
 pub use folders::{PlannedFolder, above};
 pub use scripts::{PlannedEdit, PlannedScript, PlannedScripts};
 pub use system::{PlannedDeb, PlannedSystem};
@@ -79,14 +83,16 @@ pub struct Inputs<'a> {
     pub index: Option<&'a BaseIndex>,
     /// Build even if a distribution or a library that a wheel requires is missing.
     pub allow_missing: bool,
+    /// Whether the wheels are all of the image; what is not among them is else not missed.
+    pub with_wheels: bool,
     /// The call that it is made for, as hints name it.
     pub call: &'a Call,
     /// Whether a fetch was in its folder already, so that one more brings nothing new unless more is asked for.
     pub fetched: bool,
     /// The folder in which it looks for the vendor's scripts.
     pub scripts_folder: PathBuf,
-    /// The Python of this host that compiles the modules of wheels.
-    pub bytecode: Option<HostPython>,
+    /// The release of the base's Python, where the modules of wheels are compiled for it.
+    pub bytecode: Option<Release>,
     pub oci: bool,
 }
 
@@ -124,9 +130,9 @@ pub struct Plan {
     /// What was decided where the recipe leaves it open, and what is not known to be wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The Python of this host that compiles the modules of wheels.
+    /// The release of Python that the modules of wheels are compiled for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytecode: Option<HostPython>,
+    pub bytecode: Option<Release>,
     /// What the user should know before it is built.
     pub warnings: Vec<String>,
 }
@@ -274,6 +280,11 @@ impl PlannedWheel {
 }
 
 impl Plan {
+    /// `fmtk-ma:TAG`.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.repository, self.tag)
+    }
+
     /// Decides everything, or says everything that is wrong.
     pub fn new(inputs: &Inputs<'_>) -> anyhow::Result<Self> {
         let Inputs { recipe, base, .. } = inputs;
@@ -356,7 +367,7 @@ impl Plan {
             max_layer,
             size,
             notes,
-            bytecode: inputs.bytecode.clone(),
+            bytecode: inputs.bytecode,
             warnings,
         })
     }

@@ -51,7 +51,7 @@ pub(super) fn system(
 ) -> Option<PlannedLayer> {
     let SystemInput { debs, chosen_for, installed } = &inputs.system;
     let recipe = inputs.recipe;
-    if recipe.system.packages.is_empty() {
+    if recipe.system.packages.is_empty() || !inputs.with_wheels {
         return None;
     }
     let base = &recipe.base.reference;

@@ -23,7 +23,7 @@ use crate::{
     recipe::{CANN, Draft, Found, Overrides},
     resolve::{
         accounts,
-        bytecode::HostPython,
+        bytecode::Release,
         front as launch_front,
         own_file::PlannedFile,
         packages::{Package, Wheel},
@@ -65,7 +65,7 @@ struct World {
     variables: Vec<&'static str>,
     allow_missing: bool,
     sample: bool,
-    bytecode: Option<HostPython>,
+    bytecode: Option<Release>,
 }
 
 impl World {
@@ -177,7 +177,8 @@ impl World {
             }
             "machine" => self.architecture.clone_from(path),
             "python" => {
-                self.bytecode = Some(HostPython { version: path.clone(), program: "/usr/bin/python3.9".into() });
+                let numbers: Vec<u32> = path.split('.').map(|number| number.parse().unwrap()).collect();
+                self.bytecode = Some(Release(numbers[0], numbers[1], numbers[2]));
             }
             "layers" => self.base_layers = path.parse().unwrap(),
             "path" => self.path = Some(rest.to_owned()),
@@ -287,10 +288,11 @@ impl World {
             notes: found.notes,
             index,
             allow_missing: self.allow_missing,
+            with_wheels: true,
             call: &Call { sample: self.sample, ..Call::plain() },
             fetched: false,
             scripts_folder: "pkg/ascend910".into(),
-            bytecode: self.bytecode.clone(),
+            bytecode: self.bytecode,
             oci: false,
         })
     }

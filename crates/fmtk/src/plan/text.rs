@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     plan::{Plan, PlannedCann, PlannedDeb, PlannedEdit, PlannedFolder, PlannedLayer, PlannedWheel},
-    resolve::{bytecode::HostPython, own_file::PlannedFile},
+    resolve::own_file::PlannedFile,
     terminal::progress::{bytes, count},
 };
 
@@ -93,9 +93,7 @@ impl fmt::Display for Plan {
         writeln!(f, "image   {repository}:{tag}\nbase    {}", base.reference)?;
         writeln!(f, "        {of_base}, {size}, {}, {looked}", base.digest)?;
         layers.iter().try_for_each(|layer| f.write_str(&layer_lines(layer)))?;
-        if let Some(HostPython { version, program }) = &self.bytecode {
-            writeln!(f, "compile by Python {version} of this host, {}", program.display())?;
-        }
+        self.bytecode.iter().try_for_each(|release| writeln!(f, "compile for Python {release}"))?;
         self.folders.iter().try_for_each(|folder| f.write_str(&folder_line("folder", folder)))?;
         for PlannedEdit { edit, status } in self.scripts.iter().flat_map(|scripts| &scripts.edits) {
             writeln!(f, "patch   {edit}: {status}")?;

@@ -58,12 +58,17 @@ impl Row {
         }
     }
 
+    /// Whether this version by this key is known to go with it.
+    pub fn has(&self, key: &str, version: &str) -> bool {
+        self.versions(key).iter().any(|known| is_of(known, version))
+    }
+
     /// The keys, with the recipe's versions, that do not go with it. A recipe without CANN goes with any.
     pub fn misfits<'a>(&'a self, versions: &'a Versions, of: &str) -> Vec<(&'a str, &'a str)> {
         let of_recipe = |key: &str| if key == "cann" { versions.cann() } else { versions.get(key) };
         let others = self.0.keys().filter(|key| *key != of);
         let given = others.filter_map(|key| Some((key.as_str(), of_recipe(key)?)));
-        given.filter(|(key, version)| !self.versions(key).iter().any(|known| is_of(known, version))).collect()
+        given.filter(|(key, version)| !self.has(key, version)).collect()
     }
 }
 

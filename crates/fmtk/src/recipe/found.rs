@@ -38,6 +38,13 @@ struct Choice<'a> {
     order: (u8, usize, u8, Reverse<(u32, u32)>),
 }
 
+impl Found {
+    /// Each key and its value in TOML.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.keys.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
 impl Draft {
     /// Whether what the base has may complete it. That of the manual is what the defaults were written for.
     pub fn asks_base(&self) -> bool {

@@ -13,8 +13,10 @@ mod environment;
 mod files;
 mod found;
 mod layout;
+pub mod locked;
 mod packages;
 mod paths;
+mod pypi;
 mod settings;
 pub mod stacks;
 mod system;
@@ -48,8 +50,9 @@ pub use self::{
     files::OwnFile,
     found::{Found, is_os, os_of},
     layout::{Dir, Layout},
-    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, Pypi, SYSTEM},
+    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, SYSTEM},
     paths::ImagePath,
+    pypi::{Index, Pypi, Resolution, Resolver},
     settings::{Allow, Bytecode, Launch, Limits, RANKS, Ranks, Registry, Scripts},
     system::System,
     user::{Account, Create, Name, User},
@@ -130,10 +133,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 const LIMIT: u64 = 1 << 20;
 
 /// The text of a file, which may be a pipe of the shell's, `<(…)`.
-fn read(file: &Path) -> io::Result<String> {
+fn read(file: &Path, limit: u64) -> io::Result<String> {
     let mut text = String::new();
-    let length = File::open(file)?.take(LIMIT + 1).read_to_string(&mut text)? as u64;
-    if length > LIMIT { Err(io::Error::other(format!("it has more than {LIMIT} bytes"))) } else { Ok(text) }
+    let length = File::open(file)?.take(limit + 1).read_to_string(&mut text)? as u64;
+    if length > limit { Err(io::Error::other(format!("it has more than {limit} bytes"))) } else { Ok(text) }
 }
 
 /// What the command's arguments change of the recipe.
@@ -157,9 +160,14 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Whether it is written if modules are compiled.
+    pub fn decides_bytecode(&self) -> bool {
+        self.document.is_given(&["bytecode"])
+    }
+
     /// Reads the recipe from its file. Where `required` is false, a file that is not there is an empty one.
     pub fn load(file: &Path, required: bool, overrides: Overrides<'_>) -> anyhow::Result<Self> {
-        let text = match read(file) {
+        let text = match read(file, LIMIT) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !required => String::new(),
             Err(error) => {
@@ -230,7 +238,7 @@ struct Written {
     registry: Section<Registry>,
     system: Section<system::Written>,
     packages: BTreeMap<Spanned<String>, Section<packages::WrittenPackage>>,
-    pypi: Section<packages::WrittenPypi>,
+    pypi: Section<pypi::Written>,
     cann: Section<Cann>,
     launch: Section<Launch>,
     environment: BTreeMap<Spanned<String>, environment::Entry>,
@@ -273,6 +281,7 @@ impl Written {
         {
             document.problem(error, Some("shorten a part in `[versions]`, or `tag`".to_owned()));
         }
+        let python = self.python.0.finish(&versions);
         let (environment, of_table, left_out) = environment::finish(self.environment, versions.cann(), document);
         Recipe {
             stack: document.stack(),
@@ -282,11 +291,11 @@ impl Written {
             tag,
             bytecode: self.bytecode,
             base: self.base.0.finish(document),
-            python: self.python.0.finish(&versions),
             registry,
             system: self.system.0.finish(document),
             packages: packages::finish(self.packages, &versions, document),
-            pypi: self.pypi.0.finish(&versions, document),
+            pypi: self.pypi.0.finish(&versions, &python, document),
+            python,
             cann: self.cann.0,
             launch: self.launch.0,
             environment,

@@ -1,14 +1,12 @@
-//! `[packages]` and `[pypi]`: what goes into the image, by name.
+//! `[packages]`: the vendor's packages that go into the image, by name.
 
 use std::collections::BTreeMap;
 
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
-use wheel_layer::Target;
 
 use super::{
-    distribution::Requirement,
     document::{Document, Section},
     versions::Versions,
 };
@@ -83,53 +81,4 @@ fn pattern(glob: &str, versions: &Versions, suffix: &str) -> Result<String, Stri
         return Err(format!("`{text}` must end with `{suffix}`"));
     }
     Ok(text)
-}
-
-/// What `fetch` asks pip for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Pypi {
-    /// Requirements. Default: `mindspore-ascend=={mindspore}`.
-    pub requirements: Vec<Requirement>,
-    /// Constraints on whatever these need. Default: `numpy<1.24` and `protobuf<3.21`, since pip would else take majors
-    /// that are years younger than MindSpore 1.8.
-    pub constraints: Vec<Requirement>,
-}
-
-impl Pypi {
-    /// What does not allow this version of a distribution (normalised) on this target, and under which key.
-    pub fn refusing<'a>(
-        &'a self,
-        name: &'a str,
-        version: &'a str,
-        target: &'a Target,
-    ) -> impl Iterator<Item = (&'static str, &'a Requirement)> {
-        let all = [("requirements", &self.requirements), ("constraints", &self.constraints)];
-        let all = all.into_iter().flat_map(|(key, list)| list.iter().map(move |one| (key, one)));
-        let of_it = all.filter(move |(_, one)| one.name().as_str() == name);
-        of_it.filter(move |(_, one)| one.on(target).is_some_and(|one| !one.allows(version)))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WrittenPypi {
-    requirements: Vec<Spanned<String>>,
-    constraints: Vec<Spanned<String>>,
-}
-
-impl WrittenPypi {
-    pub fn finish(self, versions: &Versions, document: &mut Document) -> Pypi {
-        let mut list = |texts: Vec<Spanned<String>>| {
-            let mut requirements = Vec::new();
-            for text in texts {
-                match versions.fill(text.get_ref()).and_then(|text| text.parse()) {
-                    Ok(requirement) => requirements.push(requirement),
-                    Err(message) => document.fault(text.span(), message),
-                }
-            }
-            requirements
-        };
-        let requirements = list(self.requirements);
-        Pypi { requirements, constraints: list(self.constraints) }
-    }
 }

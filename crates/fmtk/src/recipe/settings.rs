@@ -36,9 +36,9 @@ impl<'de> Deserialize<'de> for Scripts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bytecode {
-    /// Where this host has the image's Python.
+    /// Where this machine can: by a Python of the release of the base's, or by the base's own in a container.
     Auto,
-    /// Always; a host without that Python builds nothing.
+    /// Always; a machine that can't builds nothing.
     On,
     /// Never.
     Off,

@@ -67,6 +67,13 @@ impl Containers {
         command.args(["start", "--attach", &self.names[number]]).stdin(Stdio::null());
         command
     }
+
+    /// The same for one that was created with `--interactive`: its stdin is the client's.
+    pub fn converse(&self, number: usize) -> Command {
+        let mut command = self.way.command();
+        command.args(["start", "--attach", "--interactive", &self.names[number]]);
+        command
+    }
 }
 
 fn arguments<'a>(

@@ -70,22 +70,37 @@ pub fn complete(
             return Ok(Completed { recipe, notes, opened: Some(Err(error)), index: None });
         }
     };
-    let paths = asked(recipe, &scripts::origin(recipe, scripts_folder(args)))?;
-    let index = match BaseIndex::cached(store, &opened.base.manifest_digest, &paths)? {
-        Some(index) => index,
-        None => {
-            if matches!(recipe.base.source, ImageRef::Registry(_)) {
-                ready(recipe)?;
-            }
-            inspect_now(&opened, &paths, reach)?
-        }
-    };
-    let env = opened.base.config.env();
-    let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_str());
-    let found = draft.find(&index, path);
+    let index = contents(recipe, &opened, args, reach, ready)?;
+    let found = find(&draft, &opened, &index);
     store.put_record(RECORDS, &record_key(&draft)?, &found)?;
     let recipe = draft.completed(&found)?;
     Ok(Completed { recipe, notes: found.notes, opened: Some(Ok(opened)), index: Some(index) })
+}
+
+/// What is in the base, as far as any plan of this recipe asks. `ready` is what has to be right before gigabytes are
+/// downloaded.
+pub fn contents(
+    recipe: &Recipe,
+    opened: &OpenImage,
+    args: &RecipeArgs,
+    reach: Reach<'_>,
+    ready: impl Fn(&Recipe) -> anyhow::Result<()>,
+) -> anyhow::Result<BaseIndex> {
+    let paths = asked(recipe, &scripts::origin(recipe, scripts_folder(args)))?;
+    if let Some(index) = BaseIndex::cached(reach.store, &opened.base.manifest_digest, &paths)? {
+        return Ok(index);
+    }
+    if matches!(recipe.base.source, ImageRef::Registry(_)) {
+        ready(recipe)?;
+    }
+    inspect_now(opened, &paths, reach)
+}
+
+/// What the base has in place of the recipe's defaults.
+pub fn find(draft: &Draft, opened: &OpenImage, index: &BaseIndex) -> Found {
+    let env = opened.base.config.env();
+    let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_str());
+    draft.find(index, path)
 }
 
 /// The recipe completed by what the base of this name had when it was last inspected for such a recipe, if it was.

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use oci_image::Store;
+use tempfile::NamedTempFile;
 
 use crate::{
     options::flag,
@@ -93,10 +94,21 @@ pub fn draft(file: Option<&Path>, overrides: Overrides<'_>) -> anyhow::Result<Dr
 
 /// Writes a small file, the whole of it or nothing. Whoever shares its folder reads it too, unlike a temporary file.
 pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    written_beside(path, text)?.persist(path)?;
+    Ok(())
+}
+
+/// The same for a file that must not be there yet.
+pub(crate) fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    written_beside(path, text)?.persist_noclobber(path)?;
+    Ok(())
+}
+
+/// The text in a file of another name in the same folder.
+fn written_beside(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    Ok(file)
 }

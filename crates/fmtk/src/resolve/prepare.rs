@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     options::{Call, Format, Inspect, RecipeArgs, RegistryArgs},
-    recipe::Recipe,
+    recipe::{Recipe, Resolver},
     resolve::{
         base::OpenImage,
         fetch::{self, Pins, Request},
@@ -111,21 +111,28 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
     let pins = lock.map(|lock| lock::pins(&lock, &recipe)).unwrap_or_default();
     let pins = Pins { upgrade: args.upgrade, build_pure: args.build_pure, ..pins };
     if args.dry_run {
-        let requirements: Vec<String> = recipe.pypi.requirements.iter().map(ToString::to_string).collect();
-        let constraints: Vec<String> = recipe.pypi.constraints.iter().map(ToString::to_string).collect();
-        let command = (!requirements.is_empty()).then(|| Request::of(&recipe).bash_line(&pins));
+        let request = Request::of(&recipe);
+        let [requirements, constraints, overrides, exclude, indexes] = request.lists().map(|(_, list)| list);
+        let resolver = recipe.pypi.resolution.resolver;
+        let command = if requirements.is_empty() { None } else { request.bash_line(&pins) };
         let pinned: Vec<String> = pins.files.into_keys().collect();
         let command = command.as_deref();
         let document = json!({
-            "folder": folder, "system": recipe.system.packages, "requirements": requirements, "constraints": constraints, "pinned": pinned, "command": command,
+            "folder": folder, "system": recipe.system.packages, "resolver": resolver, "requirements": requirements, "constraints": constraints,
+            "override": overrides, "exclude": exclude, "index": indexes, "pinned": pinned, "command": command,
         });
         let text = || {
             let lines = |what: &str, list: &[String]| -> String {
                 list.iter().map(|one| format!("{what:<13}{one}\n")).collect()
             };
-            let asked = lines("requirement", &requirements)
-                + &lines("constraint", &constraints)
-                + &lines("system", &recipe.system.packages);
+            let mut asked = lines("requirement", &requirements) + &lines("constraint", &constraints);
+            for (what, list) in [("override", &overrides), ("exclude", &exclude), ("index", &indexes)] {
+                asked += &lines(what, list);
+            }
+            if resolver == Resolver::Uv {
+                asked += "resolver     uv\n";
+            }
+            asked += &lines("system", &recipe.system.packages);
             let command = command.map(|line| format!("command      {line}\n")).unwrap_or_default();
             format!("{asked}{}folder       {}\n{command}", lines("pinned", &pinned), folder.display())
         };

@@ -1,7 +1,7 @@
 //! Wheels together: what they require, and where they get in each other's way.
 
 use expect_test::expect_file;
-use wheel_layer::{InstalledWheel, WheelFacts, conflicts, overwrite, unsatisfied};
+use wheel_layer::{Corrections, InstalledWheel, Requirement, WheelFacts, conflicts, overwrite, unsatisfied};
 
 use crate::wheel_file::{WheelFile, setup, target};
 
@@ -11,7 +11,7 @@ fn missing(wheels: &[WheelFile], base: Option<&[(&str, &str)]>, asked: &[(&str, 
     };
     let base = base.map(owned);
     let facts: Vec<WheelFacts> = wheels.iter().map(WheelFile::facts).collect();
-    let missing = unsatisfied(facts.iter(), base.as_deref(), &owned(asked), &target());
+    let missing = unsatisfied(facts.iter(), base.as_deref(), &owned(asked), Corrections::NONE, &target());
     missing.iter().map(|one| format!("  {one}\n")).collect()
 }
 
@@ -49,6 +49,24 @@ fn requirements_are_met_by_wheels_and_base() {
         "a base that is known:\n{known}one that is not:\n{unknown}extras:\n{extras}extras of the user:\n{asked}"
     );
     expect_file!["said/requirements.txt"].assert_eq(&text);
+}
+
+/// As uv does: an override takes the place of what wheels require, and what is excluded is required by none.
+#[test]
+fn metadata_can_be_corrected() {
+    let torch = WheelFile::new("torch", "2.11.0").requires("nvidia-cublas==13").requires("numpy<2").requires("sympy");
+    let facts = [torch, WheelFile::new("numpy", "2.2")].map(|wheel| wheel.facts());
+    let missing = |overrides: &[&str]| {
+        let read = |text: &&str| Requirement::parse(text, &target(), "").unwrap();
+        let overrides: Vec<Requirement> = overrides.iter().map(read).collect();
+        let corrections =
+            Corrections { overrides: &overrides, is_excluded: &|name| name.starts_with("nvidia-") || name == "sympy" };
+        let missing = unsatisfied(facts.iter(), Some(&[]), &[], corrections, &target());
+        missing.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(&[]), ["`torch` requires `numpy<2`, but 2.2 is there"]);
+    assert!(missing(&["numpy>=2"]).is_empty());
+    assert_eq!(missing(&["numpy==3"]), ["`torch` requires `numpy<2`, which is overridden, but 2.2 is there"]);
 }
 
 #[test]

@@ -150,12 +150,19 @@ fn layers_are_made_once_and_made_again_where_a_blob_is_gone() {
     let wheel = large().write(folder.path());
     let make = |setup: &Setup| setup.layers(&store, &wheel).unwrap();
     let stamp = |layer: &Layer| fs::metadata(store.blob_path(&layer.digest)).unwrap().modified().unwrap();
+    let are_made = || {
+        let Setup { parents, max_layer, .. } = setup();
+        wheel_layer::are_made(&[&setup().install(&wheel).unwrap()], &store, &parents, max_layer).unwrap()
+    };
+    assert!(!are_made());
     let first = make(&setup());
+    assert!(are_made());
     let time = stamp(&first[0]);
     assert_eq!(make(&setup()), first);
     assert_eq!(stamp(&first[0]), time, "the blob was written again");
 
     fs::remove_file(store.blob_path(&first[0].digest)).unwrap();
+    assert!(!are_made());
     assert_eq!(make(&setup()), first);
     fs::write(store.blob_path(&first[0].digest), b"cut").unwrap();
     assert_eq!(make(&setup()), first);

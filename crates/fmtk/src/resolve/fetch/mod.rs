@@ -12,6 +12,7 @@ mod pip_log;
 mod record;
 mod request;
 mod source;
+mod uv;
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,7 @@ pub use self::{
 };
 use crate::{
     options::Call,
-    recipe::{Recipe, Requirement},
+    recipe::{Recipe, Requirement, Resolver, locked},
     resolve::wheels::{digest, wheel_name},
     terminal::{
         progress::{self, Progress},
@@ -156,11 +157,19 @@ pub fn fetch(
     store: &Store,
     progress: &Progress,
 ) -> anyhow::Result<Fetched> {
-    fetch_by(Path::new("python3"), recipe, folder, pins, call, store, progress)
+    let tools = Tools { python: Path::new("python3"), uv: Path::new("uv") };
+    fetch_by(tools, recipe, folder, pins, call, store, progress)
+}
+
+/// The programs that resolve and download.
+#[derive(Clone, Copy)]
+struct Tools<'a> {
+    python: &'a Path,
+    uv: &'a Path,
 }
 
 fn fetch_by(
-    python: &Path,
+    tools: Tools<'_>,
     recipe: &Recipe,
     folder: &Path,
     pins: &Pins,
@@ -173,12 +182,19 @@ fn fetch_by(
     if request.requirements.is_empty() {
         return Ok(Fetched { downloaded: false, files: Vec::new(), size: 0 });
     }
+    if pins.build_pure && recipe.pypi.resolution.resolver == Resolver::Uv && !request.is_pinned(pins) {
+        let hint = "leave it out and build the wheel by hand; or set `pypi.resolver` to \"pip\"";
+        return Err(anyhow!("`--build-pure` is for what pip resolves, and the recipe has uv do that"))
+            .hint(hint)
+            .input();
+    }
     fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
     // Two fetches at once: the second waits and finds everything there.
     let _lock = lock(folder)?;
     let old = Record::load(folder)?.unwrap_or(Record { request: None, files: BTreeMap::new() });
     let missing = lacking(if pins.exact { &pins.files } else { &old.files }, folder, store);
     let by_hand = by_hand(&old, folder)?;
+    not_other_than_locked(recipe, &by_hand, folder, call, store)?;
     let is_complete = missing.is_empty() && unmet(recipe, old.files.keys().chain(&by_hand)).is_empty();
     if !pins.upgrade && old.request.as_ref() == Some(&request) && is_complete && pins.agree_with(&old.files) {
         return Ok(outcome(&old, false));
@@ -191,14 +207,25 @@ fn fetch_by(
     fs::create_dir_all(&wheels).with_context(|| format!("failed to create folder `{}`", wheels.display()))?;
     offer(&by_hand, folder, &work.join(request::OWN))?;
     let asked = request.with(pins, &missing, &by_hand);
-    let download = || download(python, &asked, pins, call, &work, progress);
-    let downloaded = match pins.build_pure {
-        true => {
-            let target = recipe.python.target();
-            source::Builder { python, request: &asked, target, pins, call, work: &work, store, progress }.run(download)
+    let asked = match recipe.pypi.resolution.resolver {
+        Resolver::Uv if !request.is_pinned(pins) => {
+            uv::resolve(tools, &asked, &by_hand, &locked::target(&recipe.python), &work, progress)
         }
-        false => download(),
+        _ => Ok(asked),
     };
+    let pinned_by = pinned_by(recipe, pins, call);
+    let download = |part| download(tools.python, part, pinned_by.as_deref(), pins, call, &work, progress);
+    let downloaded = asked.and_then(|asked| {
+        let download = || asked.by_index().into_iter().try_for_each(download);
+        match pins.build_pure {
+            true => {
+                let (python, target) = (tools.python, recipe.python.target());
+                let request = &asked;
+                source::Builder { python, request, target, pins, call, work: &work, store, progress }.run(download)
+            }
+            false => download(),
+        }
+    });
     let result = downloaded.and_then(|()| {
         let mut arrived = arrived(&wheels, store)?;
         // What pip took from those is still somebody's own.
@@ -260,6 +287,28 @@ fn not_replaced(kept: &[String], folder: &Path, call: &Call) -> anyhow::Result<(
     problems.into_result()
 }
 
+/// What lies there by hand counts for what `pypi.locked` pins only if it is that.
+fn not_other_than_locked(
+    recipe: &Recipe,
+    by_hand: &BTreeSet<String>,
+    folder: &Path,
+    call: &Call,
+    store: &Store,
+) -> anyhow::Result<()> {
+    let Some(locked) = &recipe.pypi.locked else { return Ok(()) };
+    let mut problems = Problems::default();
+    for file in by_hand {
+        let Some(name) = version_of(file).and_then(|(name, _)| name.parse().ok()) else { continue };
+        let Some(hashes) = recipe.pypi.resolution.hashes.get(&name) else { continue };
+        let (_, sha256) = digest(store, &folder.join(file))?;
+        if !hashes.contains(&sha256) {
+            let message = format!("`{file}` in `{}` is not the one that `{locked}` names", folder.display());
+            problems.push(message, Some(format!("delete it and run `{}` again", call.fetch)));
+        }
+    }
+    problems.into_result()
+}
+
 /// How to come by pip.
 pub const INSTALL_PIP: &str = "install pip, for example with `apt-get install python3-pip`";
 
@@ -276,28 +325,39 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// What says which wheels come, each by version and hash; none where pip finds that out.
+fn pinned_by(recipe: &Recipe, pins: &Pins, call: &Call) -> Option<String> {
+    if pins.exact {
+        return Some(format!("of `{}`", call.lock_file));
+    }
+    let of_tool = recipe.pypi.locked.as_ref().map(|file| format!("of `{file}`"));
+    of_tool.or_else(|| (recipe.pypi.resolution.resolver == Resolver::Uv).then(|| "that uv chose".to_owned()))
+}
+
 fn download(
     python: &Path,
-    request: &Request,
+    (index, request): (Option<String>, Request),
+    pinned_by: Option<&str>,
     pins: &Pins,
     call: &Call,
     work: &Path,
     progress: &Progress,
 ) -> anyhow::Result<()> {
     let folder = work.parent().unwrap_or(work);
-    let wanted = match &request.requirements[..] {
-        [] => return Ok(()),
-        some if pins.exact => format!("{} of `{}`", progress::count(some.len(), "wheel"), call.lock_file),
-        some => format!("{} and dependencies", some.join(", ")),
+    let wanted = match (&request.requirements[..], pinned_by) {
+        (some, Some(pinned_by)) => format!("{} {pinned_by}", progress::count(some.len(), "wheel")),
+        (some, None) => format!("{} and dependencies", some.join(", ")),
     };
-    for (name, text) in request.files() {
+    let from = index.as_ref().map(|url| format!(" from `{url}`")).unwrap_or_default();
+    let wanted = wanted + &from;
+    for (name, text) in request.files(index.as_deref()) {
         let path = work.join(name);
         fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
     }
     progress.line(&format!("pip downloads {wanted}"));
     let mut command = Command::new(python);
     command.args(["-c", include_str!("pip.py")]).arg(request.marker_environment());
-    command.args(request.arguments(work, pins.exact));
+    command.args(request.arguments(work, pinned_by.is_some()));
     // Nothing is installed on this machine, so that a rule against installing outside an environment says nothing here.
     command.env("PIP_REQUIRE_VIRTUALENV", "0").stdin(Stdio::null());
     let install = format!(

@@ -25,6 +25,8 @@ struct Files {
     sources: BTreeSet<String>,
     /// What is required of it, where pip says so and there is a source that satisfies it.
     required: BTreeSet<String>,
+    /// The distribution that an index has under its name.
+    other: Option<String>,
 }
 
 impl Unfit {
@@ -44,7 +46,13 @@ impl Unfit {
             }
             let Some(file) = file_of(line) else { continue };
             // Of a folder of links older ones name an archive once, to whoever looks there first.
-            if line.contains("No sources permitted for ")
+            if let Some((_, rest)) = line.split_once("wrong project name (not ") {
+                let asked = wheel_layer::normalize(rest.split(')').next().unwrap_or_default());
+                // The page of an index is of one distribution, a folder of links of any.
+                if line.contains(&format!("/{asked}/)")) {
+                    all.entry(asked).or_default().other = Some(wheel_name(&file).map_or(file, |(other, _)| other));
+                }
+            } else if line.contains("No sources permitted for ")
                 && let Some((name, version)) = file.rsplit_once('-')
             {
                 let version = [".tar.gz", ".zip", ".tar.bz2"].iter().find_map(|suffix| version.strip_suffix(suffix));
@@ -88,7 +96,10 @@ impl Unfit {
 
     /// The end of the sentence that pip could not download something.
     pub fn lacking(&self, python: &str) -> String {
-        let lack = |(name, Files { tags, wheels, required, .. }): (&String, &Files)| {
+        let lack = |(name, Files { tags, wheels, sources, required, other }): (&String, &Files)| {
+            if let Some(other) = other.as_ref().filter(|_| tags.is_empty() && wheels.is_empty() && sources.is_empty()) {
+                return format!("\nthe index answers with `{other}` to who asks for `{name}`");
+            }
             let mut others: Vec<&str> = tags.iter().take(TOLD).map(String::as_str).collect();
             let mut which = String::new();
             if !wheels.is_empty() {
@@ -113,6 +124,7 @@ impl Unfit {
         let other = "ask for another version, or set `versions.python` to one that there are wheels for";
         match (self.0.is_empty(), of_source.is_empty()) {
             (true, _) => None,
+            _ if self.0.values().any(|files| files.other.is_some()) => None,
             (_, true) => Some(other.to_owned()),
             _ => Some(format!(
                 "if it is pure Python, run `{fetch} --build-pure`; otherwise, {}",
@@ -174,13 +186,22 @@ mod tests {
 2026-01-01T00:00:00,418 Skipping link: No sources permitted for gone: file:///links/old-kit-1.tar.gz
 2026-01-01T00:00:00,419 Skipping link: No sources permitted for gone: file:///links/never-asked-1.tar.gz
 2026-01-01T00:00:00,419 0 location(s) to search for versions of gone:
+2026-01-01T00:00:00,420 1 location(s) to search for versions of asked:
+2026-01-01T00:00:00,420   Skipping link: wrong project name (not asked): https://x/mine-1-py3-none-any.whl (from https://x/links)
+2026-01-01T00:00:00,420   Skipping link: wrong project name (not asked): https://x/other-1-py3-none-any.whl (from https://x/simple/asked/)
+2026-01-01T00:00:00,420   Skipping link: wrong project name (not jieba): https://x/other-1-py3-none-any.whl (from https://x/simple/jieba/)
 ";
         let unfit = Unfit::parse(log, &[]);
         expect![[r#"
 
+            the index answers with `other` to who asks for `asked`
             `jieba` has no wheel for Python 3.9 on aarch64, only its source
             `old-kit` has no wheel for Python 3.9 on aarch64, only cp36-none-any, cp37-none-any"#]]
         .assert_eq(&unfit.lacking("3.9"));
+        assert_eq!(unfit.hint("3.9", Path::new("pkg/pypi"), "fetch"), None);
+        let log: String =
+            log.lines().filter(|line| !line.contains("wrong project")).map(|line| format!("{line}\n")).collect();
+        let unfit = Unfit::parse(&log, &[]);
         expect![[r#"
             if it is pure Python, run `fetch --build-pure`; otherwise, on an aarch64 machine with Python 3.9, run `python3.9 -m pip wheel --no-deps jieba old-kit`, copy the wheel to `pkg/pypi` and run `fetch` again"#]]
         .assert_eq(&unfit.hint("3.9", Path::new("pkg/pypi"), "fetch").unwrap());

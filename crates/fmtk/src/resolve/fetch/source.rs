@@ -71,9 +71,12 @@ impl Builder<'_> {
         let folder = work.join("source").join(name);
         let wheels = folder.join("wheel");
         fs::create_dir_all(&folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
+        let lines = folder.with_extension("txt");
+        let text: String = required.iter().map(|one| format!("{one}\n")).collect();
+        fs::write(&lines, text).with_context(|| format!("failed to write `{}`", lines.display()))?;
         let mut download = Command::new(python);
         download.args(["-c", include_str!("pip.py")]).arg(request.marker_environment());
-        download.args(request.source_arguments(work, name, required, &folder));
+        download.args(request.source_arguments(work, name, &lines, &folder));
         self.pip(download, &format!("pip could not download the source of `{name}`"), required)?;
         // The wheel cache goes by paths, and would have what was built of another source. That the source wants another
         // Python than this one is of no matter: it was chosen for the image's.

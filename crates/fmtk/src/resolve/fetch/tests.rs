@@ -29,8 +29,13 @@ impl Folder {
     }
 
     fn fetch_by(&self, python: &Path, requirements: &[&str]) -> anyhow::Result<Fetched> {
-        let (recipe, progress) = (recipe(requirements), Progress::new(true));
-        fetch_by(python, &recipe, &self.wheels(), &self.pins, &Call::plain(), &self.store, &progress)
+        self.fetch_of(python, &recipe(requirements))
+    }
+
+    fn fetch_of(&self, python: &Path, recipe: &Recipe) -> anyhow::Result<Fetched> {
+        let uv = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/resolve/fetch/fake_uv.sh");
+        let (tools, progress) = (Tools { python, uv: &uv }, Progress::new(true));
+        fetch_by(tools, recipe, &self.wheels(), &self.pins, &Call::plain(), &self.store, &progress)
     }
 }
 
@@ -46,16 +51,16 @@ fn pip_is_asked_for_the_target() {
     let arguments = request.arguments(Path::new("/build"), false);
     let lines: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
     expect_file!["arguments.txt"].assert_eq(&lines.join("\n"));
-    let [requirements, constraints] = request.files();
+    let [requirements, constraints] = request.files(None);
     assert_eq!(requirements, ("requirements.txt", "mindspore-ascend==1.8.1\n".to_owned()));
     assert_eq!(constraints, ("constraints.txt", "numpy<1.24\nprotobuf<3.21\n".to_owned()));
     let exact: Vec<_> = request.arguments(Path::new("/build"), true);
     assert!(["--no-deps", "--require-hashes"].iter().all(|flag| exact.contains(&flag.into())));
     // Where there is no pip, another machine can do it.
-    expect_file!["bash_line.txt"].assert_eq(&format!("{}\n{}\n", request.bash_line(&Pins::default()), {
+    expect_file!["bash_line.txt"].assert_eq(&format!("{}\n{}\n", request.bash_line(&Pins::default()).unwrap(), {
         let known = FileRecord { size: 5, sha256: Digest::of("a") };
         let files = [("a-1-py3-none-any.whl".to_owned(), known)].into();
-        request.bash_line(&Pins { files, exact: true, ..Pins::default() })
+        request.bash_line(&Pins { files, exact: true, ..Pins::default() }).unwrap()
     }));
     let markers: serde_json::Value = serde_json::from_str(&request.marker_environment()).unwrap();
     assert_eq!((&markers["python_version"], &markers["platform_machine"]), (&"3.9".into(), &"aarch64".into()));
@@ -181,4 +186,98 @@ fn a_fetch_that_fails_while_moving_in_is_left_open() {
         assert!(matches!(state, State::Stale(_, why) if why.ends_with("was interrupted")));
     }
     assert!(place.fetch(&["a==1"]).unwrap().downloaded);
+}
+
+/// Requirements of which `b` has an index of its own, and one that requires what is no use here.
+const BY_UV: &str = "[pypi]\nresolver = 'uv'\nrequirements = ['needs-nvidia==1', 'b==1']\nconstraints = []\n\
+                     exclude = ['nvidia-*']\n[[pypi.index]]\nurl = 'http://own/simple'\nonly = ['b']\n";
+
+fn recipe_of(text: &str, folder: &Path) -> Recipe {
+    Recipe::parse(text, "image.toml", folder, Overrides::default()).unwrap()
+}
+
+fn pip() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/resolve/fetch/fake_pip.sh")
+}
+
+/// The stand-ins make another wheel of the same name for each index, and refuse another hash, as pip does.
+#[test]
+fn what_uv_chose_comes_by_hash_and_from_the_index_that_is_its_own() {
+    let place = Folder::new();
+    let fetched = |text: &str| place.fetch_of(&pip(), &recipe_of(text, Path::new("/")));
+    let wheels = ["b-1-py3-none-any.whl", "needs_nvidia-1-py3-none-any.whl"];
+    assert_eq!(fetched(BY_UV).unwrap().files, wheels);
+    let content = |file: &str| fs::read_to_string(place.wheels().join(file)).unwrap();
+    assert_eq!(wheels.map(content), ["b==1http://own/simple\n", "needs-nvidia==1\n"]);
+    // What the recipe says now is there; what it says no longer comes again, and why is told.
+    assert!(!fetched(BY_UV).unwrap().downloaded);
+    let with_default = format!("{BY_UV}[[pypi.index]]\nurl = 'http://mirror/simple'\n");
+    let why = |text: &str| match state(&recipe_of(text, Path::new("/")), &place.wheels(), &place.store).unwrap() {
+        State::Stale(_, why) => why.split_once(": ").unwrap().1.to_owned(),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(why(BY_UV), "Complete");
+    assert_eq!(why(&with_default), "index `http://mirror/simple` is new");
+    assert_eq!(why(&BY_UV.replace("['nvidia-*']", "[]")), "exclude `nvidia-*` is gone");
+    assert_eq!(why("pypi.requirements = ['b==1', 'needs-nvidia==1']\npypi.constraints = []").split(',').count(), 3);
+    assert!(fetched(&with_default).unwrap().downloaded);
+    assert_eq!(content(wheels[1]), "needs-nvidia==1http://mirror/simple\n");
+    // Without the pattern it would have come.
+    assert_eq!(fetched(&BY_UV.replace("['nvidia-*']", "[]")).unwrap().files.len(), 4);
+}
+
+#[test]
+fn what_uv_can_not_do_is_told() {
+    let place = Folder::new();
+    let said = |text: &str| report::render(&place.fetch_of(&pip(), &recipe_of(text, Path::new("/"))).unwrap_err());
+    let broken = said("[pypi]\nresolver = 'uv'\nrequirements = ['broken==1']\nconstraints = []");
+    assert!(broken.contains("uv could not resolve broken==1\n  error: No solution found\n"), "{broken}");
+    let old = said(
+        &BY_UV
+            .replace("'b==1'", "'old-uv==1', 'b==1'")
+            .replace("'needs-nvidia==1', ", "")
+            .replace("'old-uv==1'", "'old-uv==1', 'needs-nvidia==1'"),
+    );
+    assert!(old.contains("uv did not leave out `nvidia-a`, `nvidia-b`"), "{old}");
+    let pure = Folder { pins: Pins { build_pure: true, ..Pins::default() }, ..Folder::new() };
+    let pure = report::render(&pure.fetch_of(&pip(), &recipe_of(BY_UV, Path::new("/"))).unwrap_err());
+    assert!(pure.contains("`--build-pure` is for what pip resolves"), "{pure}");
+    let none = said("[pypi]\nresolver = 'uv'\nrequirements = ['a==1']\n[python]\nglibc = '2.16'");
+    assert!(none.contains("uv knows no wheels for glibc 2.16"), "{none}");
+    let tools = Tools { python: &pip(), uv: Path::new("/nonexistent/uv") };
+    let recipe = recipe_of(BY_UV, Path::new("/"));
+    let (pins, progress) = (Pins::default(), Progress::new(true));
+    let absent = fetch_by(tools, &recipe, &place.wheels(), &pins, &Call::plain(), &place.store, &progress);
+    let absent = report::render(&absent.unwrap_err());
+    assert!(absent.starts_with("error: failed to run `uv`\ncaused by: No such file"), "{absent}");
+    assert!(absent.contains("`pip install uv`"), "{absent}");
+}
+
+#[test]
+fn what_another_tool_locked_comes_by_its_hash() {
+    let place = Folder::new();
+    let lock = |hash: Digest| {
+        fs::write(place.folder.path().join("locked.txt"), format!("A==1 --hash={hash}\n")).unwrap();
+        recipe_of("pypi.locked = 'locked.txt'", place.folder.path())
+    };
+    let right = lock(Digest::of("a==1\n"));
+    assert_eq!(place.fetch_of(&pip(), &right).unwrap().files, ["a-1-py3-none-any.whl"]);
+    assert!(!place.fetch_of(&pip(), &right).unwrap().downloaded);
+    let other = lock(Digest::of("other"));
+    let State::Stale(_, why) = state(&other, &place.wheels(), &place.store).unwrap() else { panic!("not stale") };
+    assert!(why.ends_with(": other hashes are locked"), "{why}");
+    let error = report::render(&place.fetch_of(&pip(), &other).unwrap_err());
+    assert!(error.contains("pip could not download 1 wheel of `locked.txt`\n  THESE PACKAGES DO NOT MATCH"), "{error}");
+    // By hand it counts only if it is that file.
+    let right = lock(Digest::of("a==1\n"));
+    for (content, expected) in [("other", Some("`a-1-py3-none-any.whl` in")), ("a==1\n", None)] {
+        let place = Folder::new();
+        fs::create_dir(place.wheels()).unwrap();
+        fs::write(place.wheels().join("a-1-py3-none-any.whl"), content).unwrap();
+        let fetch = || place.fetch_of(&pip(), &right).err().map(|error| report::render(&error));
+        let error = fetch();
+        assert_eq!(error, fetch(), "the second time");
+        assert_eq!(error.is_some(), expected.is_some(), "{error:?}");
+        assert!(error.unwrap_or_default().contains(expected.unwrap_or_default()));
+    }
 }

@@ -44,13 +44,17 @@ pub struct LockedRequest {
     pub glibc: String,
     pub requirements: Vec<String>,
     pub constraints: Vec<String>,
+    /// Of all else in `[pypi]` that decides, where the recipe has any of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Digest>,
 }
 
 impl LockedRequest {
     /// What this recipe asks for.
     pub fn of(recipe: &Recipe) -> Self {
-        let Request { requirements, constraints, python, .. } = Request::of(recipe);
-        Self { python, glibc: recipe.python.glibc.to_string(), requirements, constraints }
+        let Request { requirements, constraints, python, resolution, .. } = Request::of(recipe);
+        let resolution = resolution.digest();
+        Self { python, glibc: recipe.python.glibc.to_string(), requirements, constraints, resolution }
     }
 }
 

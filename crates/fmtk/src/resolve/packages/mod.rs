@@ -27,7 +27,7 @@ pub use self::{
 };
 use crate::{
     options::Call,
-    recipe::{CANN, INSTALLERS, NNAL, OPS, PYPI, Recipe, SYSTEM, is_version, public, title},
+    recipe::{ARCH, CANN, INSTALLERS, NNAL, OPS, PYPI, Recipe, SYSTEM, is_version, public, title},
     resolve::{
         fetch::{self, State},
         place,
@@ -108,6 +108,14 @@ fn folder_from(argument: Option<&Path>, build_path: Option<PathBuf>, workspace: 
         Some(folder) => folder.to_owned(),
         None => build_path.filter(|path| !path.as_os_str().is_empty()).as_deref().unwrap_or(workspace).join("pkg"),
     }
+}
+
+/// CANN's toolkits for aarch64 in a package folder: file names and versions.
+pub fn toolkits(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let is_one = |name: &InstallerName| name.kind == Some(CANN) && name.arch.as_deref() == Some(ARCH);
+    let files = list(folder)?.into_iter().filter(|(_, is_file)| *is_file);
+    let toolkit = |file: String| Some((file.parse().ok().filter(is_one)?.version, file));
+    Ok(files.filter_map(|(file, _)| toolkit(file)).map(|(version, file)| (file, version)).collect())
 }
 
 /// Finds the recipe's packages in these folders. Whatever is missing, doubled, changed since it was fetched or not what

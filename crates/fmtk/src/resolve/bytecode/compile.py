@@ -1,5 +1,5 @@
 # Compiles Python sources, each request and answer with its lengths in front, until there are no more. Nothing is
-# imported but what is built in. The bytes depend on nothing but the source, its path and this Python's version.
+# imported but what is built in. The bytes depend on nothing but the source, its path and this Python's release.
 import marshal
 import resource
 import sys
@@ -33,7 +33,9 @@ def compiled(path, source, mtime):
     return MAGIC_NUMBER + bytes(4) + mtime + len(source).to_bytes(4, "little") + marshal.dumps(code)
 
 
-def main(mtime):
+def main(mtime, release):
+    if (sys.implementation.name, sys.version_info[3], "%d.%d.%d" % sys.version_info[:3]) != ("cpython", "final", release):
+        sys.exit("this is not CPython " + release + " but " + sys.version)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     number = lambda: int.from_bytes(requests.read(4), "little")
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
@@ -41,7 +43,7 @@ def main(mtime):
     length = number()
     while length:
         path, source = requests.read(length).decode(), requests.read(number())
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used()) + 60, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used()) + 600, resource.RLIM_INFINITY))
         try:
             bytecode = compiled(path, source, mtime)
         except Exception:
@@ -51,4 +53,4 @@ def main(mtime):
         length = number()
 
 
-main(int(sys.argv[1]).to_bytes(4, "little"))
+main(int(sys.argv[1]).to_bytes(4, "little"), sys.argv[2])

@@ -1,0 +1,117 @@
+//! Stacks of today out of PyPI's real wheels: built as `--sample --stack` builds them, and run under emulation.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, ensure};
+use fmtk::{
+    sample::{self, BOOKWORM},
+    terminal::progress::Progress,
+};
+use oci_image::Store;
+use serde_json::Value;
+
+use super::world::{Built, TIMESTAMP, World};
+use crate::testbed::{Engine, Invocation, copy_folder, data, folder, list, read};
+
+/// Two ranks of PyTorch 2.7 add up over gloo, started by the launcher; torch_npu lacks the driver's library and no other.
+pub fn torch(world: &World) -> anyhow::Result<()> {
+    Stack { name: "torch-2.7", set: &[] }.runs(world, |stack, image| stack.adds_up(world, image, "2.7.1"))
+}
+
+/// The same of PyTorch 2.10.
+pub fn newer_torch(world: &World) -> anyhow::Result<()> {
+    Stack { name: "torch-2.10", set: &[] }.runs(world, |stack, image| stack.adds_up(world, image, "2.10.0"))?;
+    world.forget_wheels("torch-2.10")
+}
+
+/// MindSpore 2.10 computes on the CPU.
+pub fn mindspore(world: &World) -> anyhow::Result<()> {
+    Stack { name: "mindspore-2.10", set: &[] }.runs(world, |stack, image| stack.multiplies(world, image, "2.10.0"))?;
+    world.forget_wheels("mindspore-2.10")
+}
+
+/// MindSpore 2.7 is built as it was planned, of another release than the stack's; that 2.10 runs is enough.
+pub fn older_mindspore(world: &World) -> anyhow::Result<()> {
+    let stack = Stack { name: "mindspore-2.7", set: &["versions.mindspore=2.7.1"] };
+    let store = store(world, stack.name)?;
+    let built = stack.image(world, &store)?.json()?;
+    let plan = stack.image(world, &store)?.arg("--dry-run").json()?;
+    ensure!(plan["tag"] == built["tag"], "{} was planned, and {} built", plan["tag"], built["tag"]);
+    let planned = list(&plan, "layers")?.iter().find(|layer| layer["name"] == "mindspore");
+    let of_mindspore = |layer: &&Value| layer["content"].to_string().contains("mindspore 2.7.1");
+    let count = list(&built, "layers")?.iter().filter(of_mindspore).count();
+    let planned = &planned.context("the plan has no MindSpore")?["pieces"];
+    ensure!(count > 1 && *planned == count, "planned {planned} layers of MindSpore, and {count} were built");
+    remove(&store)?;
+    world.forget_wheels(stack.name)
+}
+
+/// A stack, and what is set beside it.
+struct Stack {
+    name: &'static str,
+    set: &'static [&'static str],
+}
+
+impl Stack {
+    /// Builds it upon the sample's base in this store.
+    fn image(&self, world: &World, store: &Path) -> anyhow::Result<Invocation> {
+        let build = world.xtask_in(store).words("image --sample --stack").arg(self.name).arg("--pkg");
+        let build = build.arg(world.stack_packages()?).args(self.set.iter().flat_map(|set| ["--set", set]));
+        Ok(build.args(["--timestamp", TIMESTAMP]))
+    }
+
+    /// Builds it in a store of its own, loads it into podman, and has `run` run it. All of it is removed again.
+    fn runs(&self, world: &World, run: impl FnOnce(&Self, &str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let (podman, store) = (world.podman()?, store(world, self.name)?);
+        // Emulated imports take half as long with bytecode.
+        let build = self.image(world, &store)?.args(["--set", "bytecode=auto", "--load", "--engine", "podman"]);
+        let done = podman.as_the_users(build)?.words("--format json").run()?;
+        let built = Built::of(&done.json()?)?;
+        world.say(format!("{}: {:.1} s", built.tag, done.seconds));
+        remove(&store)?;
+
+        let image = format!("localhost/fmtk-ma:{}", built.tag);
+        let result = run(self, &image);
+        podman.command().args(["rmi", "--force", &image]).run()?;
+        result
+    }
+
+    fn adds_up(&self, world: &World, image: &str, version: &str) -> anyhow::Result<()> {
+        let program = read(&data("all_reduce.py"))?;
+        let options = ["--env", "TORCH_DEVICE_BACKEND_AUTOLOAD=0"];
+        let launch = ["fmtk-launch", "run", "--devices", "0-1", "--", "python3", "-c", &program];
+        let done = world.podman()?.container(image, &options, &launch)?.run()?;
+        let ranks = [0, 1]
+            .map(|rank| format!("[rank {rank}] torch {version}+cpu: rank {rank} of 2 as 1000: [3.0, 3.0, 3.0, 3.0]"));
+        done.prints(&ranks.each_ref().map(String::as_str))?;
+        done.prints(&["[rank 0] torch_npu: libhccl.so: cannot open shared object file"])?;
+        world.say(format!("two ranks added up in {:.1} s", done.seconds));
+        Ok(())
+    }
+
+    fn multiplies(&self, world: &World, image: &str, version: &str) -> anyhow::Result<()> {
+        let program = read(&data("matmul.py"))?;
+        let done = world.podman()?.container(image, &[], &["python3", "-c", &program])?.run()?;
+        done.prints(&[&format!("mindspore {version} as 1000: [[6.0, 6.0], [6.0, 6.0]]")])?;
+        world.say(format!("computed in {:.1} s", done.seconds));
+        Ok(())
+    }
+}
+
+/// A store of this name with nothing but the base of the stacks' sample.
+pub fn store(world: &World, name: &str) -> anyhow::Result<PathBuf> {
+    let shared = Store::open(&world.store).context("no shared store")?;
+    sample::ensure_base(&shared, BOOKWORM, &Progress::new(true))?;
+    let store = world.path("stacks").join(name);
+    folder(&store)?;
+    copy_folder(&world.log, &world.store.join("samples"), &store)?;
+    Ok(store)
+}
+
+/// Frees the disk for the scenarios to come.
+pub fn remove(store: &Path) -> anyhow::Result<()> {
+    fs::remove_dir_all(store).with_context(|| format!("failed to remove `{}`", store.display()))
+}
