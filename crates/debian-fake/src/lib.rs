@@ -5,6 +5,7 @@
 use std::io::Write as _;
 
 use lzma_rust2::{XzOptions, XzWriter};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tar::EntryType;
 
 /// A package of what it tells about itself and what it installs.
@@ -23,6 +24,13 @@ impl Deb {
     /// Adds a file beside `control`.
     pub fn tells(self, name: &str, text: &str) -> Self {
         Self { control: self.control.file(name, 0o644, text.as_bytes()), ..self }
+    }
+
+    /// The `.deb` as Ubuntu makes them, compressed by zstd.
+    pub fn zstd(self) -> Vec<u8> {
+        let [control, data] =
+            [self.control, self.data].map(|tar| compress_to_vec(&tar.bytes()[..], CompressionLevel::Fastest));
+        archive(&[("debian-binary", b"2.0\n"), ("control.tar.zst", &control), ("data.tar.zst", &data)])
     }
 
     /// The `.deb`.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use lzma_rust2::XzReader;
+use ruzstd::decoding::StreamingDecoder;
 
 use crate::{Control, Error, control, refused};
 
@@ -56,12 +57,12 @@ fn send_parts(number: usize, package: &mut dyn Read, sender: &SyncSender<Result<
         let member = member?;
         match member.header().identifier() {
             b"debian-binary" => {}
-            b"control.tar.xz" if !has_control => {
-                send(Part::Package(number, control(XzReader::new(member, true))?))?;
+            b"control.tar.xz" | b"control.tar.zst" if !has_control => {
+                send(Part::Package(number, control(unpacked(member)?)?))?;
                 has_control = true;
             }
-            b"data.tar.xz" if has_control && !has_data => {
-                let mut data = XzReader::new(member, true);
+            b"data.tar.xz" | b"data.tar.zst" if has_control && !has_data => {
+                let mut data = unpacked(member)?;
                 loop {
                     let mut block = Vec::with_capacity(BLOCK as usize);
                     (&mut data).take(BLOCK).read_to_end(&mut block)?;
@@ -78,7 +79,15 @@ fn send_parts(number: usize, package: &mut dyn Read, sender: &SyncSender<Result<
             }
         }
     }
-    if has_data { Ok(()) } else { Err(refused("it has no `data.tar.xz`")) }
+    if has_data { Ok(()) } else { Err(refused("it has no `data.tar`")) }
+}
+
+/// What a member holds, by the suffix of its name.
+fn unpacked<'a>(member: ar::Entry<'a, &mut dyn Read>) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match member.header().identifier().ends_with(b".zst") {
+        true => Box::new(StreamingDecoder::new(member).map_err(io::Error::other)?),
+        false => Box::new(XzReader::new(member, true)),
+    })
 }
 
 /// The reading end: the bytes of one package's `data.tar`, then of the next one's.

@@ -1,9 +1,12 @@
 //! Debian packages are read: what each tells about itself, then what it installs.
 //!
-//! A package (deb(5)) is an `ar` archive of `debian-binary`, `control.tar.xz` and `data.tar.xz`. Nothing in it is run,
-//! so that any machine reads packages of any architecture.
+//! A package (deb(5)) is an `ar` archive of `debian-binary`, `control.tar` and `data.tar`, the latter two compressed:
+//! Debian's by xz, Ubuntu's by zstd. Nothing in it is run, so that any machine reads packages of any architecture.
 
 mod ahead;
+mod relation;
+mod stanza;
+mod version;
 
 use std::{
     collections::BTreeMap,
@@ -14,11 +17,16 @@ use std::{
 pub use lzma_rust2::XzReader;
 
 use self::ahead::Blocks;
+pub use self::{
+    relation::{Alternative, Relation, provided, relations},
+    stanza::{Stanza, stanzas},
+    version::compare,
+};
 
 /// 4 MiB: what a package may tell about itself. Lists of digests are what is longest in it, some 100 KiB.
 const CONTROL_LIMIT: u64 = 4 << 20;
 
-/// The files of `control.tar.xz` by name: `control`, `md5sums`, `conffiles`, maintainer scripts.
+/// The files of `control.tar` by name: `control`, `md5sums`, `conffiles`, maintainer scripts.
 pub type Control = BTreeMap<String, Vec<u8>>;
 
 /// A package that can't be read.
@@ -154,7 +162,7 @@ fn control(archive: impl Read) -> io::Result<Control> {
         }
     }
     if !control.contains_key("control") {
-        return Err(refused("its `control.tar.xz` has no file `control`"));
+        return Err(refused("its `control.tar` has no file `control`"));
     }
     Ok(control)
 }

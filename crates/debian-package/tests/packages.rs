@@ -49,6 +49,12 @@ fn refusal(package: Vec<u8>) -> String {
 }
 
 #[test]
+fn ubuntu_s_packages_are_read_like_debian_s() {
+    let deb = || Deb::new("Package: a\n", tar().file("./etc/x", 0o600, &[b'y'; 300_000]));
+    assert_eq!(read(&[deb().zstd()]).unwrap(), read(&[deb().bytes()]).unwrap());
+}
+
+#[test]
 fn packages_are_read_one_after_the_other() {
     let one = tar()
         .folder("./", 0o755)
@@ -111,8 +117,8 @@ fn what_is_no_package_is_refused() {
     said.push_str(&refusal(b"<html>".to_vec()));
     expect![[r#"
         it has `data.tar.xz` where a package has another member
-        it has no `data.tar.xz`
-        its `control.tar.xz` has no file `control`
+        it has no `data.tar`
+        its `control.tar` has no file `control`
         it has `control.tar.gz` where a package has another member
         failed to fill whole buffer
         failed to fill whole buffer

@@ -1,6 +1,7 @@
 //! Executes a plan: layers into the store, side by side, then the image.
 
 use std::{
+    collections::HashMap,
     fs,
     ops::ControlFlow,
     os::unix::fs::MetadataExt,
@@ -12,15 +13,20 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use debian_package::Kind;
 use oci_image::{
-    Attr, Base, BlobSource, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions, MTIME, NewLayer,
-    Store, TreeEntry, TreeKind,
+    Attr, Base, BlobSource, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, MTIME,
+    NewLayer, ParentDirs, Store, TreeEntry, TreeKind,
 };
 use serde::Serialize;
 use wheel_layer::{Compiler, InstalledWheel, NoCompiler, WheelError};
 
 use crate::{
-    plan::{Plan, PlannedFolder, PlannedLayer, PlannedScript, PlannedWheel, above},
+    debian::{
+        facts,
+        unpack::{Places, Unpacking},
+    },
+    plan::{Plan, PlannedFolder, PlannedLayer, PlannedScript, PlannedSystem, PlannedWheel, above},
     resolve::{
         bytecode::Pool,
         own_file::PlannedFile,
@@ -163,6 +169,7 @@ fn layer(
             ensure!(!cann.layers.is_empty(), "CANN's installer `{}` was not run", cann.path.display());
             Ok(cann.layers.clone())
         }
+        PlannedLayer::System(system) => system_layer(store, &plan.parents, system),
         PlannedLayer::Opened { folders } => tree(store, plan, planned, folders.iter().map(folder).collect()),
         PlannedLayer::Account { files, home, .. } => {
             tree(store, plan, planned, files.iter().map(script).chain(home.iter().map(folder)).collect())
@@ -190,6 +197,45 @@ fn layer(
                 .map_err(|error| tools::damaged(error, store, tools))
         }
     }
+}
+
+/// Where the entries of packages go, as the plan has it.
+struct Planned(HashMap<String, String>);
+
+impl Places for Planned {
+    fn place(&self, path: &str, _: &Kind<'_>) -> Option<String> {
+        self.0.get(path).cloned()
+    }
+
+    fn is_kept(&self, _: &str) -> bool {
+        false
+    }
+}
+
+/// Unpacks packages upon the base's, from the store where that was done before.
+fn system_layer(store: &Store, known: &ParentDirs, system: &PlannedSystem) -> anyhow::Result<Vec<Layer>> {
+    let PlannedSystem { packages, status, installed, database } = system;
+    let paths = system.paths();
+    let parents = above(known, paths.iter().map(String::as_str));
+    let digests: Vec<_> = packages.iter().map(|one| (one.package.sha256, &one.places)).collect();
+    // The number is raised where the bytes come to depend on something else.
+    let key = format!("1 {LAYER_FORMAT} {}", Digest::of(serde_json::to_vec(&(digests, status, database, &parents))?));
+    let made: Option<Layer> = store.record("system-layers", &key)?;
+    if let Some(layer) = made.filter(|layer| store.has(&layer.digest, layer.size)) {
+        return Ok(vec![layer]);
+    }
+    let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
+    let nowhere = Planned(HashMap::new());
+    let mut unpacking = Unpacking::new(LayerWriter::new(store, options)?, MTIME, nowhere, installed);
+    let files = packages.iter().map(|one| facts::open(&one.package.path, one.package.size, one.package.sha256));
+    debian_package::read_each(files, |package| {
+        unpacking.places = Planned(packages[package.number].places.iter().cloned().collect());
+        unpacking.unpack(package)
+    })
+    .context("failed to unpack the packages of `system.packages`")?;
+    let layer = unpacking.finish(database)?;
+    store.put_record("system-layers", &key, &layer)?;
+    Ok(vec![layer])
 }
 
 fn folder(PlannedFolder { path, mode, uid, gid }: &PlannedFolder) -> TreeEntry {
@@ -272,6 +318,59 @@ fn tree(store: &Store, plan: &Plan, content: impl Serialize, entries: Vec<TreeEn
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{plan::PlannedDeb, resolve::packages::Package};
+
+    /// Packages of Debian upon a base: `/lib` of the package is `/usr/lib` there, and dpkg's list of the base goes on.
+    #[test]
+    fn packages_are_unpacked_upon_the_base_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let deb = |name: &str, data| {
+            let deb = debian_fake::Deb::new(&format!("Package: {name}\nVersion: 1\nArchitecture: arm64\n"), data);
+            let bytes = deb.tells("md5sums", "0 x\n").tells("postinst", "#!/bin/sh\n").bytes();
+            let path = folder.path().join(name);
+            fs::write(&path, &bytes).unwrap();
+            let (kind, file) = ("system".to_owned(), name.to_owned());
+            Package { kind, file, path, size: bytes.len() as u64, sha256: Digest::of(&bytes) }
+        };
+        let a = debian_fake::Tar::default().file("./lib/liba.so.1", 0o644, b"a").link("./lib/liba.so", "liba.so.1");
+        let b = debian_fake::Tar::default().folder("./opt/b/", 0o750).file("./opt/b/doc", 0o644, b"left out");
+        let planned = |name: &str, package, places: &[(&str, &str)]| {
+            let places = places.iter().map(|(path, place)| ((*path).to_owned(), (*place).to_owned())).collect();
+            PlannedDeb { name: name.to_owned(), version: "1".to_owned(), package, places }
+        };
+        let status = b"Package: base\nStatus: install ok installed\nVersion: 1".to_vec();
+        let libraries = [("lib/liba.so.1", "/usr/lib/liba.so.1"), ("lib/liba.so", "/usr/lib/liba.so")];
+        let system = PlannedSystem {
+            packages: vec![planned("a", deb("a", a), &libraries), planned("b", deb("b", b), &[("opt/b", "/opt/b")])],
+            status: Digest::of(&status),
+            installed: status,
+            database: "/var/lib/dpkg".to_owned(),
+        };
+        let known = ParentDirs::from([("/usr/lib".to_owned(), Attr { mode: 0o2755, uid: 0, gid: 5, mtime: 9 })]);
+        let [layer] = &system_layer(&store, &known, &system).unwrap()[..] else { panic!("one layer") };
+        let media_type = "application/vnd.oci.image.layer.v1.tar+gzip".to_owned();
+        let blob = oci_image::Descriptor { media_type, digest: layer.digest, size: layer.size, urls: Vec::new() };
+        let mut shown = String::new();
+        oci_image::read_layer(&store, &blob, Some(layer.diff_id), |stream| {
+            let mut tar = stream.entries();
+            while let Some(entry) = tar.next_entry().unwrap() {
+                let mut text = String::new();
+                std::io::Read::read_to_string(&mut tar.contents(), &mut text).unwrap();
+                let (kind, Attr { mode, gid, .. }) = (entry.kind, entry.attr);
+                shown.push_str(&format!("{mode:o} {gid} {} {kind:?} {text:?}\n", entry.path));
+            }
+            Ok::<_, oci_image::UnpackError>(())
+        })
+        .unwrap();
+        expect_test::expect_file!["build/system.txt"].assert_eq(&shown);
+        assert_eq!(system_layer(&store, &known, &system).unwrap(), std::slice::from_ref(layer));
+        // A file that has changed since it was planned makes no layer.
+        fs::write(folder.path().join("b"), fs::read(folder.path().join("a")).unwrap()).unwrap();
+        let moved = PlannedSystem { database: "/var/dpkg".to_owned(), ..system };
+        let said = format!("{:#}", system_layer(&store, &known, &moved).unwrap_err());
+        assert!(said.starts_with("failed to unpack the packages of `system.packages`"), "{said}");
+    }
 
     /// Copied again, it was as wrong as before, and nothing said what then.
     #[test]

@@ -23,6 +23,8 @@ pub mod recipe;
 pub(crate) mod record;
 pub mod sample;
 
+pub mod debian;
+
 pub mod options;
 
 pub mod terminal;

@@ -1,6 +1,6 @@
 //! `image`: from recipe, packages and base to an image in the store.
 
-use std::{env, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, env, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use image_name::{Digest, Timestamp};
@@ -28,6 +28,7 @@ use crate::{
         packages::{self, Installer, Package, Wheel},
         place,
         scripts::{self, Origin, scripts_folder},
+        system,
     },
     ship::{
         built_image::BuiltImage,
@@ -211,10 +212,27 @@ fn planned(
         let found = inputs::packages(&args.recipe, &recipe, call, store, progress)?;
         Ok((packages::contents(found.clone(), store, call)?, found))
     };
+    if args.recipe.sample && !args.dry_run && !recipe.system.packages.is_empty() {
+        let index =
+            index.as_ref().context("`system.packages` needs to know the base").hint("leave out `--no-inspect`")?;
+        system::fetch(&recipe, &folders.system, index, &BTreeSet::new(), false, store, progress)?;
+    }
+    // A base to which nothing can be added is said before that nothing was fetched for it.
+    if let Some(index) = index.as_ref().filter(|_| !recipe.system.packages.is_empty()) {
+        system::release(&recipe, index)?;
+    }
+    let of_system = match with_wheels {
+        true => system::packages(&recipe, &folders.system, store, call),
+        false => Ok(Vec::new()),
+    };
     let found = report::both(packages(), inputs::own_files(&recipe, store));
+    let found = report::both(found, of_system).map(|(((contents, mut pinned), files), of_system)| {
+        pinned.extend(of_system.iter().cloned());
+        (((contents, pinned), files), of_system)
+    });
     let found = report::both(found, scripts::packages(&origin));
     let (found, mut opened) = inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
-    let ((((wheels, installers), mut pinned), files), of_scripts) = found;
+    let (((((wheels, installers), mut pinned), files), of_system), of_scripts) = found;
     if !args.recipe.sample && with_wheels {
         let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?;
         pinned.extend(of_scripts);
@@ -239,6 +257,7 @@ fn planned(
         wheels,
         cann: None,
         files,
+        system: system::input(&of_system, &folders.system, store, index.as_ref())?,
         scripts: scripts::find(&origin, &recipe, store, index.as_ref())?,
         origin,
         front: front::of_base(store, index.as_ref())?,
@@ -424,7 +443,8 @@ fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool, files: &[PlannedFil
     let named = |folder: &str| recipe.layout.dirs.keys().any(|path| path.as_str() == folder);
     let is_known = |file: &PlannedFile| file.to.match_indices('/').skip(1).all(|(end, _)| named(&file.to[..end]));
     let user = recipe.user.account.is_some();
-    wheels || user || *origin == Origin::Base || !recipe.base.is_standard() || !files.iter().all(is_known)
+    let system = !recipe.system.packages.is_empty();
+    wheels || user || system || *origin == Origin::Base || !recipe.base.is_standard() || !files.iter().all(is_known)
 }
 
 fn recorded(

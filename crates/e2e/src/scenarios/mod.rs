@@ -30,6 +30,7 @@ mod sample_base;
 mod sample_image;
 mod scripts;
 mod stacks;
+mod system_packages;
 mod try_job;
 mod world;
 
@@ -70,6 +71,11 @@ const SCENARIOS: &[Scenario] = &[
         "sample-base",
         "the base is mmdebstrap's but for a table, the same for every user, known to dpkg",
         sample_base::run,
+    ),
+    (
+        "system-packages",
+        "a wheel that needs C++ on a Debian without it: named, then added from the archive, pinned, known to dpkg",
+        system_packages::run,
     ),
     ("dry-run", "the plan is printed twice the same and nothing is written", sample_image::dry_run),
     ("push", "push with a password; skopeo sees arm64 and Docker v2 s2; a second push sends nothing", push::run),

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use fmtk::sample::{self, BULLSEYE, PackageSet};
+use fmtk::{
+    debian::mirror,
+    sample::{BULLSEYE, PackageSet},
+};
 
 use super::{Invocation, Log, write};
 
@@ -11,7 +14,7 @@ pub fn mmdebstrap(log: &Log, folder: &Path) -> anyhow::Result<Invocation> {
     let PackageSet { suite, roots, .. } = BULLSEYE.packages()?;
     let sources = folder.join("sources.list");
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let [mirror, _] = sample::servers()?;
+    let [mirror, _] = mirror::servers()?;
     write(&sources, format!("deb [signed-by={keyring}] {mirror} {suite} main\n"))?;
     let command = log.command("mmdebstrap").words("--variant=extract --architectures=arm64 --format=tar");
     let command = command.arg(format!("--include={}", roots.join(","))).arg(&suite).arg(folder.join("base.tar"));

@@ -9,7 +9,11 @@ use oci_image::BaseIndex;
 use wheel_layer::WheelFacts;
 
 use super::{Inputs, cann::is_in_base};
-use crate::{resolve::packages::Wheel, terminal::report::Problems};
+use crate::{
+    debian::Release,
+    resolve::packages::Wheel,
+    terminal::{report::Problems, shell},
+};
 
 /// How the names of libraries begin by which a wheel for the NPU is known: MindSpore 1.8 to 2.10 and torch_npu 2.6 to
 /// 2.10 need several each.
@@ -73,7 +77,11 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
     let Some(index) = inputs.index.filter(|index| index.glibc.is_some()) else { return };
     let base = &inputs.recipe.base.reference;
     let of_wheels = of_wheels(&inputs.wheels);
-    let is_there = |name: &str| of_wheels.contains(stem(name)) || index.libraries.contains_key(name);
+    let mut libraries = index.libraries.clone();
+    for (name, defined) in inputs.system.debs.iter().flat_map(|deb| &deb.facts.libraries) {
+        libraries.entry(name.clone()).or_default().extend(defined.iter().cloned());
+    }
+    let is_there = |name: &str| of_wheels.contains(stem(name)) || libraries.contains_key(name);
     let mut missing: BTreeMap<&str, Users<'_>> = BTreeMap::new();
     let mut too_new: BTreeMap<&str, (BTreeSet<&str>, Users<'_>)> = BTreeMap::new();
     for Wheel { facts, .. } in &inputs.wheels {
@@ -86,7 +94,7 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
                 }
             }
             for (library, required) in linkage.required.iter().filter(|(name, _)| !of_wheels.contains(stem(name))) {
-                let Some(defined) = index.libraries.get(library).filter(|defined| !defined.is_empty()) else {
+                let Some(defined) = libraries.get(library).filter(|defined| !defined.is_empty()) else {
                     continue;
                 };
                 let undefined: Vec<&String> = required.difference(defined).collect();
@@ -102,8 +110,13 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
         true => warnings.push(message),
         false => problems.push(message, Some(format!("{way}, or give `--allow-missing`"))),
     };
+    let can_add = Release::of(&index.os_release).is_some();
+    let to_add: BTreeSet<&str> = missing.keys().filter_map(|library| package(index, library)).collect();
     for (library, users) in missing {
         let way = match package(index, library) {
+            Some(package) if can_add && !inputs.recipe.system.packages.iter().any(|one| one == package) => {
+                add(inputs, &to_add, package)
+            }
             Some(package) => format!("use a base that has the package `{package}`"),
             None => "use a base that has it".to_owned(),
         };
@@ -111,7 +124,7 @@ pub(super) fn libraries(inputs: &Inputs<'_>, problems: &mut Problems, warnings: 
         push(format!("{who} `{library}` (`{file}`), which is neither in the base `{base}` nor in a wheel"), way);
     }
     for (library, (versions, users)) in too_new {
-        let defined = index.libraries.get(library).into_iter().flatten().map(String::as_str);
+        let defined = libraries.get(library).into_iter().flatten().map(String::as_str);
         let has: BTreeSet<&str> = versions.iter().filter_map(|version| highest(defined.clone(), version)).collect();
         let wanted: BTreeSet<&str> =
             versions.iter().filter_map(|version| highest(versions.iter().copied(), version)).collect();
@@ -178,6 +191,19 @@ fn package(index: &BaseIndex, library: &str) -> Option<&'static str> {
     let is_debian =
         [of_system("ID"), of_system("ID_LIKE")].iter().any(|id| id.contains("debian") || id.contains("ubuntu"));
     Some(if is_debian { debian } else { euler })
+}
+
+/// How to add the package that has a library, with all others that are missing: a list is given as a whole.
+fn add(inputs: &Inputs<'_>, missing: &BTreeSet<&str>, package: &str) -> String {
+    let wanted = inputs.recipe.system.packages.iter().map(String::as_str).chain(missing.iter().copied());
+    let all: BTreeSet<String> = wanted.map(|name| format!("{name:?}")).collect();
+    let set = format!("system.packages=[{}]", all.into_iter().collect::<Vec<_>>().join(", "));
+    let also = match inputs.call.sample {
+        // Its builds fetch what they lack.
+        true => String::new(),
+        false => format!(", here and to `{}`", inputs.call.fetch),
+    };
+    format!("to add the package `{package}`, give `--set {}`{also}", shell::word(set))
 }
 
 /// The highest version of the same series, as `GLIBCXX_3.4.28` of `GLIBCXX_3.4.30`.

@@ -17,6 +17,7 @@ mod libraries;
 mod scripts;
 mod site;
 mod size;
+mod system;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -38,6 +39,7 @@ use crate::{
         own_file::PlannedFile,
         packages::Wheel,
         scripts::{Origin, Script},
+        system::SystemInput,
     },
     terminal::{
         progress::{count, piece},
@@ -52,6 +54,7 @@ pub use cann::{
 pub use checks::installed;
 pub use folders::{PlannedFolder, above};
 pub use scripts::{PlannedEdit, PlannedScript, PlannedScripts};
+pub use system::{PlannedDeb, PlannedSystem};
 
 /// Layers that docker's overlay can stack, with some left for the user's own `FROM`.
 pub const MAX_LAYERS: usize = 120;
@@ -65,6 +68,8 @@ pub struct Inputs<'a> {
     pub wheels: Vec<Wheel>,
     pub cann: Option<CannInput>,
     pub files: Vec<PlannedFile>,
+    /// Packages of the base's distribution.
+    pub system: SystemInput,
     pub origin: Origin,
     pub scripts: Option<Vec<Script>>,
     /// What the base has in the place of the launch kit's front, where that is known.
@@ -160,6 +165,8 @@ pub enum PlannedLayer {
         files: Vec<PlannedScript>,
         home: Option<PlannedFolder>,
     },
+    /// Packages of the base's distribution, unpacked, with dpkg's list of them.
+    System(Box<PlannedSystem>),
     /// What one of CANN's installers leaves; it becomes several where it is larger than `max_layer`.
     Cann(Box<PlannedCann>),
     /// Folders that CANN's installer left closed, as jobs need them.
@@ -214,6 +221,7 @@ impl PlannedLayer {
         match self {
             Self::Whiteouts { distributions, .. } => format!("without the base's {}", distributions.join(", ")),
             Self::Account { user, .. } => format!("the user {user}"),
+            Self::System(system) => system.content(),
             Self::Cann(cann) => cann.content(),
             Self::Opened { .. } => "folders of CANN, opened".to_owned(),
             Self::Wheel(wheel) => wheel.content(),
@@ -257,6 +265,7 @@ impl PlannedLayer {
                 let home = home.iter().map(|folder| folder.path.clone());
                 files.iter().map(|file| file.to.clone()).chain(home).collect()
             }
+            Self::System(system) => system.paths(),
             Self::Cann(_) => Vec::new(),
             Self::Wheel(wheel) => of_wheel(wheel),
             Self::SharedByWheels { wheels, .. } => wheels.iter().flat_map(of_wheel).collect(),
@@ -293,6 +302,7 @@ impl Plan {
         let mut known = folders::known(inputs, removed);
         let opened = access::opened(inputs, &mut known, &mut warnings);
         let account = account::account(inputs, &mut known, &mut problems, &mut notes);
+        let system = system::system(inputs, &mut known, &mut problems, &mut warnings);
         let installed = layers::installed(inputs, removed, &mut problems, &mut warnings);
         cann::check(inputs, &mut problems, &mut warnings, &mut notes);
         let (cann, cann_layers) = cann::cann(inputs, &mut warnings);
@@ -308,7 +318,7 @@ impl Plan {
         checks::files(inputs, &wheels, &above, &known, &mut problems);
         let taken = base.layers.len()
             + cann_layers
-            + [&whiteouts, &account, &opened].into_iter().flatten().count()
+            + [&whiteouts, &account, &system, &opened].into_iter().flatten().count()
             + above.len();
         if taken > MAX_LAYERS {
             problems.push(
@@ -323,8 +333,15 @@ impl Plan {
         access::check(inputs, &all, &mut problems, &mut warnings);
         let room = MAX_LAYERS.saturating_sub(taken);
         let (wheels, max_layer) = layers::wheels(inputs, installed, room, &mut problems);
-        let layers: Vec<PlannedLayer> =
-            whiteouts.into_iter().chain(account).chain(cann).chain(opened).chain(wheels).chain(above).collect();
+        let layers: Vec<PlannedLayer> = whiteouts
+            .into_iter()
+            .chain(account)
+            .chain(system)
+            .chain(cann)
+            .chain(opened)
+            .chain(wheels)
+            .chain(above)
+            .collect();
         let size = size::size(inputs, &layers, &mut problems, &mut warnings);
         problems.into_result()?;
         let paths: Vec<String> = layers.iter().flat_map(PlannedLayer::paths).collect();

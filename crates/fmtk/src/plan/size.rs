@@ -31,6 +31,7 @@ impl PlannedLayer {
         match self {
             Self::Cann(cann) if cann.layers.is_empty() => cann.size,
             Self::Cann(cann) => cann.layers.iter().map(|layer| layer.size).sum(),
+            Self::System(system) => system.packages.iter().map(|one| one.package.size).sum(),
             Self::Wheel(wheel) => wheel.size,
             Self::SharedByWheels { wheels, .. } => wheels.iter().map(|wheel| wheel.size).sum(),
             Self::Files { files, .. } => files.iter().map(|file| file.size).fold(0, u64::saturating_add),

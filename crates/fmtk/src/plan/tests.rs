@@ -18,6 +18,7 @@ use wheel_layer::WheelFacts;
 use super::{CannInput, CannStep, Inputs, Plan, PlannedLayer, sourced_of_cann};
 use crate::{
     cann::Installed,
+    debian::{DebFacts, dpkg},
     options::Call,
     recipe::{CANN, Draft, Found, Overrides},
     resolve::{
@@ -27,6 +28,7 @@ use crate::{
         own_file::PlannedFile,
         packages::{Package, Wheel},
         scripts::{Origin, Script},
+        system::{self, Deb, SystemInput},
     },
     terminal::report,
 };
@@ -55,6 +57,9 @@ struct World {
     look: bool,
     scripts: Option<Vec<Script>>,
     files: Vec<PlannedFile>,
+    /// Packages of the distribution, and whether they were chosen for this base.
+    debs: Vec<Deb>,
+    chosen: bool,
     cann: Option<CannInput>,
     /// The variables of the base's config.
     variables: Vec<&'static str>,
@@ -77,6 +82,8 @@ impl World {
             look: true,
             scripts: None,
             files: Vec::new(),
+            debs: Vec::new(),
+            chosen: true,
             cann: None,
             variables: Vec::new(),
             allow_missing: false,
@@ -131,6 +138,32 @@ impl World {
                 let (uid, gid) = owner.split_once(':').unwrap();
                 self.files.push(own_file(path, (uid.parse().unwrap(), gid.parse().unwrap()), size.parse().unwrap()));
             }
+            // Its name and what is in it: files, folders (`usr/`), links (`a->b`), libraries (`usr/lib/liba.so@V1`); and a
+            // command of its script (`!ldconfig`).
+            "deb" => {
+                let (mut data, mut script) = (debian_fake::Tar::default(), String::new());
+                for part in more.split_whitespace() {
+                    data = match (part.split_once("->"), part.split_once('@'), part.strip_prefix('!')) {
+                        (Some((link, target)), ..) => data.link(link, target),
+                        (_, Some((file, version)), _) => {
+                            let library = linked("-").defines(version).soname(file.rsplit('/').next().unwrap());
+                            data.file(file, 0o644, &library.bytes())
+                        }
+                        (.., Some(command)) => {
+                            script = format!("#!/bin/sh\n{command} --some\n");
+                            data
+                        }
+                        _ if part.ends_with('/') => data.folder(part, 0o755),
+                        _ => data.file(part, 0o644, b"x"),
+                    };
+                }
+                let control = format!("Package: {path}\nVersion: 1-2\nArchitecture: arm64\n");
+                self.deb(
+                    &format!("{path}_1-2_arm64.deb"),
+                    debian_fake::Deb::new(&control, data).tells("postinst", &script),
+                );
+            }
+            "chosen" => self.chosen = path == "here",
             // Of which kind the wheels are.
             "kind" => self.wheels.iter_mut().for_each(|wheel| wheel.package.kind.clone_from(path)),
             "large" => self.large(),
@@ -201,6 +234,22 @@ impl World {
         self
     }
 
+    fn deb(&mut self, file: &str, deb: debian_fake::Deb) {
+        let bytes = deb.bytes();
+        let path = self.folder.path().join(file);
+        std::fs::write(&path, &bytes).unwrap();
+        let package = Package { path, ..package("system", file, &bytes) };
+        let store = Store::open(&self.folder.path().join("store")).unwrap();
+        let facts = DebFacts::cached(&store, &package.path, package.size, package.sha256).unwrap();
+        self.debs.push(Deb { package, facts: Arc::new(facts) });
+    }
+
+    fn system(&self, store: &Store, index: Option<&BaseIndex>) -> SystemInput {
+        let installed = system::installed(store, index).unwrap();
+        let chosen_for = installed.as_ref().filter(|_| self.chosen).map(|installed| Digest::of(&installed.status));
+        SystemInput { debs: self.debs.clone(), chosen_for, installed }
+    }
+
     /// Has the wheel's `.bin` files take 60 MiB each.
     fn large(&mut self) {
         let facts = Arc::make_mut(&mut self.wheels[0].facts);
@@ -215,7 +264,8 @@ impl World {
         let mut tar = self.tar.get_ref().clone();
         tar.extend([0; 1024]);
         let mut base = base(&store, &tar, &self.architecture, &self.variables);
-        let asked: Vec<String> = accounts::FILES.into_iter().chain([launch_front::PATH]).map(str::to_owned).collect();
+        let asked: Vec<String> =
+            accounts::FILES.into_iter().chain([launch_front::PATH, dpkg::STATUS]).map(str::to_owned).collect();
         let index = BaseIndex::build(&store, &base, &store, &asked).unwrap();
         let found = if self.look { draft.find(&index, self.path.as_deref()) } else { Found::default() };
         let recipe = draft.completed(&found)?;
@@ -229,6 +279,7 @@ impl World {
             wheels: self.wheels.clone(),
             cann: self.cann.clone().map(|cann| CannInput { sourced: sourced(&cann), ..cann }),
             files: self.files.clone(),
+            system: self.system(&store, index),
             origin: Origin::Kept,
             scripts: self.scripts.clone(),
             front: launch_front::of_base(&store, index).unwrap(),

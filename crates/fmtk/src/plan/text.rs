@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    plan::{Plan, PlannedCann, PlannedEdit, PlannedFolder, PlannedLayer, PlannedWheel},
+    plan::{Plan, PlannedCann, PlannedDeb, PlannedEdit, PlannedFolder, PlannedLayer, PlannedWheel},
     resolve::own_file::PlannedFile,
     terminal::progress::{bytes, count},
 };
@@ -48,6 +48,14 @@ fn cann_lines(content: &str, cann: &PlannedCann) -> String {
 fn layer_lines(layer: &PlannedLayer) -> String {
     match layer {
         PlannedLayer::Cann(cann) => cann_lines(&layer.content(), cann),
+        PlannedLayer::System(system) => {
+            let line = |start: &str, deb: &PlannedDeb| {
+                let (content, size) = (format!("{} {}", deb.name, deb.version), bytes(deb.package.size));
+                format!("{start:<7} {content:<32} {size:>9}  {} {}\n", deb.package.sha256.short(), deb.package.file)
+            };
+            let starts = ["layer"].into_iter().chain(std::iter::repeat("      +"));
+            starts.zip(&system.packages).map(|(start, deb)| line(start, deb)).collect()
+        }
         PlannedLayer::Opened { folders } => folders.iter().map(|folder| folder_line("layer", folder)).collect(),
         PlannedLayer::Wheel(wheel) => wheel_line("layer", wheel),
         PlannedLayer::SharedByWheels { wheels, pieces } => {

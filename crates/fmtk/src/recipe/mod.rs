@@ -19,6 +19,7 @@ mod paths;
 mod pypi;
 mod settings;
 pub mod stacks;
+mod system;
 mod user;
 mod versions;
 
@@ -49,10 +50,11 @@ pub use self::{
     files::OwnFile,
     found::{Found, is_os, os_of},
     layout::{Dir, Layout},
-    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec},
+    packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, SYSTEM},
     paths::ImagePath,
     pypi::{Index, Pypi, Resolution, Resolver},
     settings::{Allow, Bytecode, Launch, Limits, RANKS, Ranks, Registry, Scripts},
+    system::System,
     user::{Account, Create, Name, User},
     versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, public, title},
 };
@@ -91,6 +93,9 @@ pub struct Recipe {
     /// Where the image is pushed to.
     #[serde(skip)]
     pub registry: Registry,
+    /// Packages of the base's distribution.
+    #[serde(skip_serializing_if = "System::is_default")]
+    pub system: System,
     /// The vendor's packages by kind.
     pub packages: BTreeMap<String, PackageSpec>,
     /// What PyPI has of the image.
@@ -231,6 +236,7 @@ struct Written {
     base: Section<base::Written>,
     python: Section<versions::WrittenPython>,
     registry: Section<Registry>,
+    system: Section<system::Written>,
     packages: BTreeMap<Spanned<String>, Section<packages::WrittenPackage>>,
     pypi: Section<pypi::Written>,
     cann: Section<Cann>,
@@ -286,6 +292,7 @@ impl Written {
             bytecode: self.bytecode,
             base: self.base.0.finish(document),
             registry,
+            system: self.system.0.finish(document),
             packages: packages::finish(self.packages, &versions, document),
             pypi: self.pypi.0.finish(&versions, &python, document),
             python,

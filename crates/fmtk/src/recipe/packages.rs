@@ -42,6 +42,9 @@ pub const INSTALLERS: [&str; 3] = [CANN, OPS, NNAL];
 /// The kind of the wheels that `fetch` gets.
 pub const PYPI: &str = "pypi";
 
+/// The kind of the packages of the base's distribution, which `fetch` gets too.
+pub const SYSTEM: &str = "system";
+
 pub(super) fn finish(
     written: BTreeMap<Spanned<String>, Section<WrittenPackage>>,
     versions: &Versions,
@@ -50,8 +53,12 @@ pub(super) fn finish(
     let mut packages = BTreeMap::new();
     for (kind, Section(WrittenPackage { glob, required })) in written {
         let (span, kind) = (kind.span(), kind.into_inner());
-        if kind == PYPI || !kind.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-')) || kind.is_empty() {
-            let message = format!("`{kind}` can't be a kind: lowercase letters, digits and `-`, not `{PYPI}`");
+        if [PYPI, SYSTEM].contains(&kind.as_str())
+            || !kind.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
+            || kind.is_empty()
+        {
+            let message =
+                format!("`{kind}` can't be a kind: lowercase letters, digits and `-`, not `{PYPI}` or `{SYSTEM}`");
             document.fault(span, message);
         }
         let is_installer = INSTALLERS.contains(&kind.as_str());

@@ -14,6 +14,7 @@ use crate::{
         base::{self, OpenImage},
         front, inputs,
         scripts::{self, Origin, scripts_folder},
+        system,
     },
     terminal::{
         progress::{self, Progress, Step},
@@ -125,6 +126,7 @@ fn record_key(draft: &Draft) -> anyhow::Result<String> {
 /// The files of the base whose contents are wanted.
 fn asked(recipe: &Recipe, origin: &Origin) -> anyhow::Result<Vec<String>> {
     let mut paths = scripts::wanted(origin)?;
+    paths.extend(system::asked(recipe));
     paths.push(front::PATH.to_owned());
     // A recipe that names no user may be given one.
     if recipe.user.account.is_some() || !recipe.base.is_standard() {

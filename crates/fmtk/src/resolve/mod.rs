@@ -15,5 +15,6 @@ pub mod packages;
 pub mod place;
 pub mod prepare;
 pub mod scripts;
+pub(crate) mod system;
 pub mod tools;
 pub(crate) mod wheels;

@@ -1,18 +1,20 @@
 //! `fetch` and `lock`: what is done before a build.
 
-use anyhow::anyhow;
-use oci_image::Store;
+use anyhow::{Context, anyhow};
+use oci_image::{BaseIndex, Store};
 use serde_json::json;
 
 use crate::{
     options::{Call, Format, Inspect, RecipeArgs, RegistryArgs},
     recipe::{Recipe, Resolver},
     resolve::{
+        base::OpenImage,
         fetch::{self, Pins, Request},
         inputs,
         inspection::{self, Completed, Reach},
         lock::{self, Lock},
-        scripts::{self, scripts_folder},
+        scripts::{self, Origin, scripts_folder},
+        system,
     },
     terminal::{
         progress::{self, Progress},
@@ -76,23 +78,36 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
     let draft = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?;
     let reach = Reach { registry: &args.registry, inspect: Inspect::Auto, store, progress };
     // What was found once is good enough for wheels; a build looks again.
-    let (recipe, notes) = match draft.asks_python() && inspection::found_before(&draft, store)?.is_none() {
+    let has_system = !draft.recipe.system.packages.is_empty() && !args.dry_run;
+    let asks_python = draft.asks_python() && inspection::found_before(&draft, store)?.is_none();
+    let (recipe, notes, of_base) = match has_system || asks_python {
         true => {
-            let Completed { recipe, notes, opened, .. } = inspection::complete(draft, &args.recipe, reach, |_| Ok(()))?;
-            if let Some(Err(error)) = opened {
-                let python = recipe.versions.get("python").unwrap_or_default();
-                progress.warning(&format!("{error:#}; wheels are fetched for Python {python}, as the recipe has it"));
-            }
-            (recipe, notes)
+            let Completed { recipe, notes, opened, index } =
+                inspection::complete(draft, &args.recipe, reach, |_| Ok(()))?;
+            let opened = match opened {
+                Some(Err(error)) if !has_system => {
+                    let python = recipe.versions.get("python").unwrap_or_default();
+                    progress
+                        .warning(&format!("{error:#}; wheels are fetched for Python {python}, as the recipe has it"));
+                    None
+                }
+                opened => opened,
+            };
+            (recipe, notes, (opened, index))
         }
-        false => inspection::remembered(&draft, store)?,
+        false => {
+            let (recipe, notes) = inspection::remembered(&draft, store)?;
+            (recipe, notes, (None, None))
+        }
     };
     notes.iter().for_each(|note| progress.line(&format!("note: {note}")));
-    let folder = inputs::folders(&args.recipe).pypi;
+    let folders = inputs::folders(&args.recipe);
+    let folder = folders.pypi;
     let lock = match args.upgrade || args.recipe.sample {
         true => None,
         false => Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?,
     };
+    let system_pins = lock::system_pins(lock.as_ref());
     let pins = lock.map(|lock| lock::pins(&lock, &recipe)).unwrap_or_default();
     let pins = Pins { upgrade: args.upgrade, build_pure: args.build_pure, ..pins };
     if args.dry_run {
@@ -103,7 +118,7 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
         let pinned: Vec<String> = pins.files.into_keys().collect();
         let command = command.as_deref();
         let document = json!({
-            "folder": folder, "resolver": resolver, "requirements": requirements, "constraints": constraints,
+            "folder": folder, "system": recipe.system.packages, "resolver": resolver, "requirements": requirements, "constraints": constraints,
             "override": overrides, "exclude": exclude, "index": indexes, "pinned": pinned, "command": command,
         });
         let text = || {
@@ -117,6 +132,7 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
             if resolver == Resolver::Uv {
                 asked += "resolver     uv\n";
             }
+            asked += &lines("system", &recipe.system.packages);
             let command = command.map(|line| format!("command      {line}\n")).unwrap_or_default();
             format!("{asked}{}folder       {}\n{command}", lines("pinned", &pinned), folder.display())
         };
@@ -133,7 +149,30 @@ pub fn fetch(args: &FetchArgs, call: &Call, store: &Store, progress: &Progress) 
         let (wheels, size) = (progress::count(fetched.files.len(), "wheel"), progress::bytes(fetched.size));
         progress.line(&format!("everything is already in `{}`: {wheels}, {size}", folder.display()));
     }
-    args.format.print(|| fetched.files.iter().map(|file| format!("{file}\n")).collect(), &fetched)
+    let mut of_system = Vec::new();
+    if has_system {
+        let index = index_of(of_base, &recipe, reach)?;
+        of_system = system::fetch(&recipe, &folders.system, &index, &system_pins, args.upgrade, store, progress)?;
+    }
+    let document = json!({
+        "downloaded": fetched.downloaded, "files": fetched.files, "size": fetched.size, "system": of_system,
+    });
+    let text = || fetched.files.iter().chain(&of_system).map(|file| format!("{file}\n")).collect();
+    args.format.print(text, &document)
+}
+
+/// What is in the base, whatever is known of it so far.
+fn index_of(
+    (opened, index): (Option<anyhow::Result<OpenImage>>, Option<BaseIndex>),
+    recipe: &Recipe,
+    reach: Reach<'_>,
+) -> anyhow::Result<BaseIndex> {
+    if let Some(index) = index {
+        return Ok(index);
+    }
+    let open = || inputs::open_base(recipe, reach.registry, reach.store, reach.progress);
+    let opened = opened.unwrap_or_else(open)?;
+    inspection::index(&Origin::Kept, true, recipe, &opened, reach)?.context("the base was not inspected")
 }
 
 /// Runs `lock`.
@@ -159,6 +198,7 @@ pub fn lock(args: &LockArgs, call: &Call, store: &Store, progress: &Progress) ->
     let ((mut packages, of_scripts), opened) =
         inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
     packages.extend(of_scripts);
+    packages.extend(system::packages(&recipe, &inputs::folders(&args.recipe).system, store, call)?);
     let lock = Lock::of(&recipe, &packages, opened.base.manifest_digest);
     let file = lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref());
     if !args.upgrade

@@ -3,8 +3,6 @@
 //! It is made in this process from Debian's packages, pinned by their digests, so that every machine makes the same.
 //! Once made, it stays in the store.
 
-mod dpkg;
-mod mirror;
 mod packages;
 mod rootfs;
 
@@ -20,11 +18,11 @@ use oci_image::{
 };
 use registry::RegistryOptions;
 
-pub use self::{
-    mirror::servers,
-    packages::{Package, PackageSet},
+pub use self::packages::PackageSet;
+use crate::{
+    debian::mirror,
+    terminal::progress::{self, Progress},
 };
-use crate::terminal::progress::{self, Progress};
 use image_name::ImageRef;
 
 /// Tag of the base inside its layout.
@@ -98,13 +96,18 @@ fn layout(store: &Store, set: &PackageSet) -> ImageRef {
 
 /// The sample's base, made unless the store has it.
 pub fn ensure_base(store: &Store, base: &SampleBase, progress: &Progress) -> anyhow::Result<ImageRef> {
+    ensure_base_of(store, base.packages()?, progress)
+}
+
+/// A base of these packages, made in the same way.
+pub fn ensure_base_of(store: &Store, set: PackageSet, progress: &Progress) -> anyhow::Result<ImageRef> {
     // Two samples at once: the second waits and finds the base of the first.
     let _lock = store.lock("sample-base")?;
-    let set = base.packages()?;
     if !is_whole(&folder(store, &set)) {
         let (count, size) = (progress::count(set.packages.len(), "package"), progress::bytes(set.size()));
         progress.line(&format!("making the sample's base from {count} of Debian {} for arm64 ({size})", set.suite));
-        mirror::fetch(store, &set.packages, &servers()?, progress)?;
+        let packages: Vec<_> = set.packages.iter().collect();
+        mirror::fetch(store, &packages, &mirror::servers()?, &mirror::another_of_sample(), progress)?;
         let _step = progress.step("unpacking Debian's packages");
         make(store, &set).context("failed to make the sample's base")?;
     }

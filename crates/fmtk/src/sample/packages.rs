@@ -1,8 +1,9 @@
 //! The Debian packages of the sample's base, pinned: which, where a mirror has them, and what their bytes are.
 
 use anyhow::Context;
-use oci_image::{Descriptor, Digest};
 use serde::{Deserialize, Serialize};
+
+use crate::debian::Package;
 
 /// Packages that make a base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,21 +16,6 @@ pub struct PackageSet {
     pub packages: Vec<Package>,
 }
 
-/// One package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Package {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Its path on a mirror, below the folder that has `dists/` and `pool/`.
-    pub path: String,
-    /// Length of the `.deb` in bytes.
-    pub size: u64,
-    /// SHA-256 of the `.deb`.
-    pub digest: Digest,
-}
-
 impl PackageSet {
     /// Reads a list, as `cargo xtask sample-packages` writes it.
     pub fn parse(pinned: &str) -> anyhow::Result<Self> {
@@ -39,14 +25,6 @@ impl PackageSet {
     /// Length of all packages in bytes.
     pub fn size(&self) -> u64 {
         self.packages.iter().map(|package| package.size).sum()
-    }
-}
-
-impl Package {
-    /// The package as a blob of the store.
-    pub fn blob(&self) -> Descriptor {
-        let media_type = "application/vnd.debian.binary-package".to_owned();
-        Descriptor { media_type, digest: self.digest, size: self.size, urls: Vec::new() }
     }
 }
 

@@ -1,26 +1,23 @@
 //! Packages become the layer of a base image: unpacked as dpkg does it, with what their maintainer scripts would have
 //! made. No script is run, so that any machine can do it, for any architecture.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-};
+use std::io;
 
-use anyhow::{Context, ensure};
-use debian_package::{Entry, Kind};
-use oci_image::{Attr, CheckedReader, Content, Layer, LayerOptions, LayerWriter, ParentDirs, Store, is_within};
+use anyhow::Context;
+use debian_package::Kind;
+use oci_image::{Attr, CheckedReader, Layer, LayerOptions, LayerWriter, ParentDirs, Store, is_within};
 
-use super::{
-    dpkg::{self, Database},
-    packages::PackageSet,
+use super::packages::PackageSet;
+use crate::{
+    debian::{
+        dpkg,
+        unpack::{Places, Unpacking, is_document},
+    },
+    terminal::report,
 };
-use crate::terminal::report;
 
 /// Times of all files, so that two machines give the same bytes: 1980-01-01.
 const MTIME: u64 = 315_532_800;
-
-/// No file that is read into memory is longer: 1 MiB.
-const MADE_LIMIT: u64 = 1 << 20;
 
 /// The user that jobs run as on the platform, with its group, and the home that only they may enter.
 const USER: &str = "ma-user:x:1000:100::/home/ma-user:/bin/bash";
@@ -87,31 +84,21 @@ const MADE: [(&str, Made); 22] = [
 /// Folders whose contents are left out: made by the runtime or by a running system.
 const EMPTIED: [&str; 6] = ["dev", "proc", "sys", "run", "var/cache/apt", "var/log"];
 
-/// What serves readers of manuals and translators, or other programs than those of a job. Debian's own small images
-/// leave out the same.
-const DROPPED: [&str; 7] = [
-    "etc/apt",
-    "usr/share/info",
-    "usr/share/lintian",
-    "usr/share/locale",
-    "usr/share/man",
-    "usr/share/zoneinfo/posix",
-    "usr/share/zoneinfo/right",
-];
+/// What is left out besides documents.
+const DROPPED: [&str; 3] = ["etc/apt", "usr/share/zoneinfo/posix", "usr/share/zoneinfo/right"];
 
 /// Writes the layer of these packages, which are in `packages`, into `store`.
 pub fn layer(set: &PackageSet, packages: &Store, store: &Store) -> anyhow::Result<Layer> {
     let parents = ParentDirs::new();
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
-    let mut rootfs =
-        Rootfs { writer: LayerWriter::new(store, options)?, kept: BTreeMap::new(), database: Database::default() };
+    let mut rootfs = Unpacking::new(LayerWriter::new(store, options)?, MTIME, OfBase, &[]);
     let files = set.packages.iter().map(|package| {
         let file = packages.open_blob(&package.digest).map_err(io::Error::other)?;
         Ok(CheckedReader::new(file, &package.blob()))
     });
     debian_package::read_each(files, |package| rootfs.unpack(package))
         .map_err(|error| unpack_error(error, set, packages))?;
-    rootfs.finish()
+    finish(rootfs)
 }
 
 /// Whether something of [`MADE`] is made from this file.
@@ -119,75 +106,39 @@ fn is_source(path: &str) -> bool {
     MADE.iter().any(|(_, made)| matches!(made, Made::CopyOf(source) | Made::Accounts(source, _) if *source == path))
 }
 
-struct Rootfs<'a> {
-    writer: LayerWriter<'a>,
-    /// Contents of configuration files, and of those that [`MADE`] is made from.
-    kept: BTreeMap<String, Vec<u8>>,
-    database: Database,
+/// Where the entries of packages go that make a base.
+struct OfBase;
+
+impl Places for OfBase {
+    fn place(&self, path: &str, kind: &Kind<'_>) -> Option<String> {
+        let is_made = MADE.iter().any(|(made, _)| *made == path);
+        (!path.is_empty() && !is_made && is_wanted(path, kind)).then(|| format!("/{path}"))
+    }
+
+    fn is_kept(&self, path: &str) -> bool {
+        is_source(path)
+    }
 }
 
-impl Rootfs<'_> {
-    fn unpack(&mut self, package: &mut debian_package::Package<'_>) -> anyhow::Result<()> {
-        let conffiles: BTreeSet<String> = dpkg::conffiles(&package.control).map(str::to_owned).collect();
-        let mut paths = BTreeSet::new();
-        package.entries(|entry| {
-            paths.insert(entry.path.clone());
-            let is_kept = conffiles.contains(&entry.path) || is_source(&entry.path);
-            self.install(entry, is_kept)
-        })?;
-        self.database.add(&package.control, &paths, &self.kept)
-    }
-
-    /// Puts an entry into the layer, if it belongs there.
-    fn install(&mut self, entry: Entry<'_>, is_kept: bool) -> anyhow::Result<()> {
-        let Entry { path, mode, uid, gid, kind } = entry;
-        let is_made = MADE.iter().any(|(made, _)| *made == path);
-        if path.is_empty() || is_made || !is_wanted(&path, &kind) {
-            return Ok(());
-        }
-        let attr = Attr { mode, uid, gid, mtime: MTIME };
-        let absolute = format!("/{path}");
-        match kind {
-            Kind::Folder => self.writer.dir(&absolute, &attr)?,
-            Kind::Link(target) => self.writer.symlink(&absolute, &attr, &target)?,
-            Kind::HardLink(target) => self.writer.hard_link(&absolute, &attr, &format!("/{target}"))?,
-            Kind::File(size, contents) if is_kept => {
-                ensure!(size <= MADE_LIMIT, "`{absolute}` has {size} bytes, more than {MADE_LIMIT}");
-                let mut bytes = Vec::new();
-                contents.read_to_end(&mut bytes)?;
-                self.writer.file(&absolute, &attr, &bytes)?;
-                self.kept.insert(path, bytes);
-            }
-            Kind::File(size, contents) => {
-                let content = Content { size, crc32: None, hash: None };
-                self.writer.file_from(&absolute, &attr, &content, contents)?;
+fn finish(mut rootfs: Unpacking<'_, OfBase>) -> anyhow::Result<Layer> {
+    let attr = |mode, (uid, gid)| Attr { mode, uid, gid, mtime: MTIME };
+    let (writer, kept) = (&mut rootfs.writer, &rootfs.kept);
+    let copy = |path: &str| kept.get(path).with_context(|| format!("the packages hold no `/{path}`"));
+    for (path, made) in MADE {
+        let path = &format!("/{path}");
+        match made {
+            Made::Folder(mode, owner) => writer.dir(path, &attr(mode, owner))?,
+            Made::Link(target) => writer.symlink(path, &attr(0o777, ROOT), target)?,
+            Made::Text(text) => writer.file(path, &attr(0o644, ROOT), text.as_bytes())?,
+            Made::CopyOf(source) => writer.file(path, &attr(0o644, ROOT), copy(source)?)?,
+            Made::Accounts(source, entry) => {
+                let master = std::str::from_utf8(copy(source)?);
+                let text = accounts(master.with_context(|| format!("`/{source}` is not UTF-8"))?, entry);
+                writer.file(path, &attr(0o644, ROOT), text.as_bytes())?;
             }
         }
-        Ok(())
     }
-
-    fn finish(mut self) -> anyhow::Result<Layer> {
-        let attr = |mode, (uid, gid)| Attr { mode, uid, gid, mtime: MTIME };
-        let copy = |path: &str| self.kept.get(path).with_context(|| format!("the packages hold no `/{path}`"));
-        for (path, made) in MADE {
-            let path = &format!("/{path}");
-            match made {
-                Made::Folder(mode, owner) => self.writer.dir(path, &attr(mode, owner))?,
-                Made::Link(target) => self.writer.symlink(path, &attr(0o777, ROOT), target)?,
-                Made::Text(text) => self.writer.file(path, &attr(0o644, ROOT), text.as_bytes())?,
-                Made::CopyOf(source) => self.writer.file(path, &attr(0o644, ROOT), copy(source)?)?,
-                Made::Accounts(source, entry) => {
-                    let master = std::str::from_utf8(copy(source)?);
-                    let text = accounts(master.with_context(|| format!("`/{source}` is not UTF-8"))?, entry);
-                    self.writer.file(path, &attr(0o644, ROOT), text.as_bytes())?;
-                }
-            }
-        }
-        for (path, mode, text) in self.database.files() {
-            self.writer.file(path, &attr(mode, ROOT), text)?;
-        }
-        Ok(self.writer.finish()?)
-    }
+    rootfs.finish(dpkg::FOLDER)
 }
 
 /// A package's digest was checked when it was downloaded: one that can't be read was damaged since then.
@@ -223,15 +174,9 @@ fn accounts(master: &str, entry: &str) -> String {
 }
 
 fn is_wanted(path: &str, kind: &Kind<'_>) -> bool {
-    let below = |folder: &str| path != folder && is_within(path, folder);
-    if EMPTIED.iter().any(|folder| below(folder)) || DROPPED.iter().any(|name| path == *name || below(name)) {
-        return false;
-    }
-    // Licences stay, with the links to those of a sister package.
-    if below("usr/share/doc") && matches!(kind, Kind::File(..) | Kind::HardLink(_)) {
-        return path.ends_with("/copyright");
-    }
-    true
+    let is_emptied = EMPTIED.iter().any(|folder| path != *folder && is_within(path, folder));
+    let is_dropped = DROPPED.iter().any(|name| is_within(path, name));
+    !is_emptied && !is_dropped && !is_document(path, matches!(kind, Kind::Folder | Kind::Link(_)))
 }
 
 #[cfg(test)]

@@ -85,6 +85,11 @@ impl Problems {
         self.0.push(Diagnostic { error: anyhow!(message.to_string()), hint, is_input: true }.into());
     }
 
+    /// Notes an error as it is.
+    pub fn push_error(&mut self, error: anyhow::Error) {
+        self.0.push(error);
+    }
+
     /// The error that holds them all, if there are any.
     pub fn into_result(self) -> anyhow::Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(self.into()) }

@@ -23,8 +23,8 @@ const MAX_METADATA: u64 = 256 << 10;
 const MAX_LIBRARY: u64 = 16 << 20;
 /// glibc's and GCC's libraries, whose versions others require.
 const VERSIONED: [&str; 5] = ["libc", "libm", "libstdc++", "libgcc_s", "libgomp"];
-/// Files that are kept whole.
-pub(super) const MAX_WHOLE: u64 = 1 << 20;
+/// Files that are kept whole: the list of installed packages of a large Debian base has 1 MiB.
+pub(super) const MAX_WHOLE: u64 = 4 << 20;
 
 /// What is known of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

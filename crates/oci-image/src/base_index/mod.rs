@@ -63,7 +63,7 @@ pub struct BaseIndex {
     pub groups: Vec<Group>,
     /// Files that run with the rights of their owner or group, by path. Older pools of the platform refuse root's.
     pub setid: BTreeMap<String, Attr>,
-    /// The files that were asked for; none where there is no such file of at most 1 MiB.
+    /// The files that were asked for; none where there is no such file of at most 4 MiB.
     pub files: BTreeMap<String, Option<IndexedFile>>,
     /// Bytes of all layers' tar archives: what engines call the image's size.
     pub unpacked_size: u64,
@@ -113,7 +113,7 @@ impl BaseIndex {
     }
 
     /// Inspects the base, unless the store remembers what is in it. `files` are absolute paths whose contents are
-    /// wanted, 1 MiB each at most. Every layer is read once, its digest and diff id are checked; memory grows with the
+    /// wanted, 4 MiB each at most. Every layer is read once, its digest and diff id are checked; memory grows with the
     /// number of files, about 120 bytes each, not with their size.
     pub fn build(store: &Store, base: &Base, source: &dyn BlobSource, files: &[String]) -> Result<Self, IndexError> {
         let manifest = &base.manifest_digest;

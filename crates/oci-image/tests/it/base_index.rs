@@ -305,7 +305,7 @@ fn a_removal_takes_what_is_a_distributions_own() {
 
 #[test]
 fn files_that_are_asked_for_are_kept_through_links() {
-    let big = vec![b'x'; (1 << 20) + 1];
+    let big = vec![b'x'; (4 << 20) + 1];
     let archives = [tar(&[
         File("data/ascend910/fmk.py", b"class FMK: pass"),
         File("data/ascend910/common.py", &big),

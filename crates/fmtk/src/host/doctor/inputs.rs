@@ -16,6 +16,7 @@ use crate::{
         lock::{self, Lock},
         packages, place,
         scripts::{self, scripts_folder},
+        system,
     },
     terminal::{
         progress::{self, bytes},
@@ -30,6 +31,8 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
     let hint = "`pkg/README.md` says what belongs there; `cargo xtask image --dry-run` tells more";
     let scripts = scripts::packages(&scripts::origin(&patient.recipe, scripts_folder(&args)));
     let call = &patient.call;
+    let system = system::packages(&patient.recipe, &folders.system, &patient.store, call);
+    let scripts = report::both(scripts, system).map(|(scripts, system)| [scripts, system].concat());
     let (found, missing) = match packages::survey(&patient.recipe, &folders, &patient.store, call) {
         Ok(surveyed) => surveyed,
         Err(error) => return problems(&error, hint),

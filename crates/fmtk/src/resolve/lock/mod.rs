@@ -11,14 +11,17 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use image_name::Digest;
 
 pub use self::file::{Lock, LockedBase, LockedRequest};
 use crate::{
     options::{Call, lock_name},
-    recipe::{PYPI, Recipe},
+    recipe::{PYPI, Recipe, SYSTEM},
     resolve::{
         fetch::{self, FileRecord, Pins},
         packages::Package,
@@ -114,6 +117,12 @@ pub fn pins(lock: &Lock, recipe: &Recipe) -> Pins {
     Pins { files: of_pypi.filter(is_allowed).map(file).collect(), exact, ..Pins::default() }
 }
 
+/// The packages of the base's distribution that it names.
+pub fn system_pins(lock: Option<&Lock>) -> BTreeSet<Digest> {
+    let packages = lock.into_iter().flat_map(|lock| &lock.packages);
+    packages.filter(|package| package.kind == SYSTEM).map(|package| package.sha256).collect()
+}
+
 /// Something in which inputs are not those of a lock.
 struct Difference {
     message: String,
@@ -166,10 +175,13 @@ fn counterpart<'a>(lock: &'a Lock, package: &Package) -> Option<&'a Package> {
     lock.packages.iter().find(|other| subject(other) == subject(package))
 }
 
-/// Of what a lock has one: a file of a kind, but of PyPI one for each distribution, and each of the vendor's scripts.
+/// Of what a lock has one: a file of a kind, but of PyPI one for each distribution, of the system's one
+/// for each name, and each of the vendor's scripts.
 fn subject(package: &Package) -> (&str, String) {
     let of_kind = match fetch::version_of(&package.file) {
         Some((name, _)) if package.kind == PYPI => name,
+        // `NAME_VERSION_ARCHITECTURE.deb`.
+        _ if package.kind == SYSTEM => package.file.split('_').next().unwrap_or_default().to_owned(),
         _ if package.kind == scripts::KIND => package.file.clone(),
         _ => String::new(),
     };

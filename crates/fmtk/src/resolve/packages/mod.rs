@@ -27,7 +27,7 @@ pub use self::{
 };
 use crate::{
     options::Call,
-    recipe::{ARCH, CANN, INSTALLERS, NNAL, OPS, PYPI, Recipe, is_version, public, title},
+    recipe::{ARCH, CANN, INSTALLERS, NNAL, OPS, PYPI, Recipe, SYSTEM, is_version, public, title},
     resolve::{
         fetch::{self, State},
         place,
@@ -78,6 +78,8 @@ pub struct Folders {
     pub vendor: PathBuf,
     /// What `fetch` gets of PyPI, beside what somebody put there.
     pub pypi: PathBuf,
+    /// What it gets of the base's distribution.
+    pub system: PathBuf,
 }
 
 impl Folders {
@@ -86,9 +88,12 @@ impl Folders {
     /// names has a folder in that.
     pub fn of(vendor: PathBuf, recipe: Option<&Path>, stack: Option<&str>) -> Self {
         let name = recipe.and_then(Path::file_stem).filter(|name| *name != "image");
-        let mut pypi = vendor.join(PYPI);
-        pypi.extend(name.into_iter().chain(stack.map(OsStr::new)));
-        Self { vendor, pypi }
+        let [pypi, system] = [PYPI, SYSTEM].map(|kind| {
+            let mut folder = vendor.join(kind);
+            folder.extend(name.into_iter().chain(stack.map(OsStr::new)));
+            folder
+        });
+        Self { vendor, pypi, system }
     }
 }
 

@@ -7,7 +7,7 @@ use expect_test::{expect, expect_file};
 use oci_image::{Descriptor, Digest, EntryKind, TarReader, UnpackError, read_layer};
 
 use super::*;
-use crate::sample::packages::Package;
+use crate::debian::Package;
 
 /// The packages that [`MADE`] takes files from, and one of each kind of thing.
 fn base() -> Vec<Deb> {

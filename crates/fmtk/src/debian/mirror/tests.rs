@@ -42,8 +42,12 @@ impl Bed {
         [&self.mirror, &self.archive].map(|fake| server(&format!("http://{}/v2/{REPOSITORY}/blobs", fake.host())))
     }
 
+    fn all(&self) -> Vec<&Package> {
+        self.packages.iter().collect()
+    }
+
     fn fetch(&self) -> anyhow::Result<()> {
-        fetch(&self.store, &self.packages, &self.servers(), &Progress::new(true))
+        fetch(&self.store, &self.all(), &self.servers(), &another_of_sample(), &Progress::new(true))
     }
 
     /// The error as it is shown, without what differs from run to run.
@@ -178,7 +182,7 @@ fn a_login_is_given_with_the_address() {
     let bed = Bed::with(wants_login());
     let address = format!("http://me:secret@{}/v2/{REPOSITORY}/blobs", bed.mirror.host());
     let [_, archive] = bed.servers();
-    fetch(&bed.store, &bed.packages, &[server(&address), archive], &Progress::new(true)).unwrap();
+    fetch(&bed.store, &bed.all(), &[server(&address), archive], "", &Progress::new(true)).unwrap();
 }
 
 /// Each of the packages would wait as long: the first failure is enough.
@@ -188,7 +192,7 @@ fn a_mirror_that_is_not_there_is_asked_a_few_times_only() {
     let host = bed.mirror.host();
     bed.mirror = FakeRegistry::start();
     let servers = [server(&format!("http://{host}/debian")), server(&format!("http://{}/debian", bed.archive.host()))];
-    let error = fetch(&bed.store, &bed.packages, &servers, &Progress::new(true)).unwrap_err();
+    let error = fetch(&bed.store, &bed.all(), &servers, &another_of_sample(), &Progress::new(true)).unwrap_err();
     let shown = report::render(&error).replace(&host, "MIRROR");
     let first = shown.lines().next().unwrap();
     assert_eq!(first, "error: failed to download Debian's packages");
@@ -196,7 +200,7 @@ fn a_mirror_that_is_not_there_is_asked_a_few_times_only() {
     expect!["hint: check the network and the proxies (`HTTP_PROXY`, `NO_PROXY`); or name another mirror of Debian's packages in `FMTK_DEBIAN_MIRROR`, or give a base image of your own with `--base`"].assert_eq(shown.lines().last().unwrap());
 }
 
-const DEBIAN: &str = "ID=debian\nVERSION_CODENAME=bookworm\n";
+const HOST: &str = "ID=debian\nVERSION_CODENAME=bookworm\n";
 
 #[test]
 fn the_mirror_is_that_of_debians_main_suite() {
@@ -207,12 +211,12 @@ fn the_mirror_is_that_of_debians_main_suite() {
         'http://near.example/debian/dists/bookworm/main/binary-amd64/Packages.xz' x 0 \n";
     let ubuntu = "ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=jammy\n";
     for (os_release, uris, mirror) in [
-        (DEBIAN, several, Some("http://near.example/debian")),
-        (DEBIAN, "'http://a.example/debian/dists/stable/InRelease' x 0 \n", Some("http://a.example/debian")),
-        (DEBIAN, "'mirror+file:/etc/apt/mirrors/dists/stable/InRelease' x 0 \n", None),
-        (DEBIAN, "'http://a.example/debian/dists/bookworm-backports/InRelease' x 0 \n", None),
-        (DEBIAN, "E: something else\n", None),
-        (DEBIAN, "", None),
+        (HOST, several, Some("http://near.example/debian")),
+        (HOST, "'http://a.example/debian/dists/stable/InRelease' x 0 \n", Some("http://a.example/debian")),
+        (HOST, "'mirror+file:/etc/apt/mirrors/dists/stable/InRelease' x 0 \n", None),
+        (HOST, "'http://a.example/debian/dists/bookworm-backports/InRelease' x 0 \n", None),
+        (HOST, "E: something else\n", None),
+        (HOST, "", None),
         (ubuntu, "'http://mirror.example/ubuntu/dists/jammy/InRelease' x 0 \n", None),
     ] {
         assert_eq!(choose(uris, os_release).as_deref(), mirror, "{uris}");
@@ -228,4 +232,19 @@ fn settings_of_apt_are_found() {
     assert_eq!(setting("Acquire::https::CAInfo").as_deref(), Some("/x.pem"));
     assert_eq!(setting("Acquire::https::Proxy"), None);
     assert_eq!(setting("Acquire::ftp::Proxy"), None);
+}
+
+#[test]
+fn security_updates_are_beside_the_releases() {
+    for (mirror, security) in [
+        ("http://near.example/debian", Some("http://near.example/debian-security")),
+        ("http://me:secret@debian/debian/", Some("http://me:secret@debian/debian-security/")),
+        (
+            "https://snapshot.example/archive/debian/20250101T000000Z",
+            Some("https://snapshot.example/archive/debian-security/20250101T000000Z"),
+        ),
+        ("http://debian/mirror", None),
+    ] {
+        assert_eq!(security_of(mirror).as_deref(), security, "{mirror}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Where Debian's packages are had from: a mirror, and Debian's archive for releases that mirrors have dropped.
+//! Where Debian's and Ubuntu's packages are had from: a mirror, and an archive for releases that mirrors have dropped.
 
 use std::{
     env, fs,
@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use oci_image::Store;
 use registry::{Cause, CredentialSource, FileServer, Proxies, RegistryOptions};
 
-use super::packages::Package;
+use super::{Package, Vendor};
 use crate::terminal::{
     progress::Progress,
     report::{self, WithHint},
@@ -20,35 +20,102 @@ use crate::terminal::{
 /// Names a mirror of Debian's packages, in place of the one that this machine's apt uses.
 pub const MIRROR_VARIABLE: &str = "FMTK_DEBIAN_MIRROR";
 
-/// The mirror for machines that are not Debian. Plain HTTP: every file is checked by its digest.
-const DEFAULT: &str = "http://ftp.debian.org/debian";
+/// The mirror for machines that are not Debian, of packages and of security updates. Plain HTTP: every file is checked by
+/// its digest.
+const DEBIAN: &str = "http://deb.debian.org/debian";
 
-/// Has every release that mirrors no longer have.
-const ARCHIVE: &str = "http://archive.debian.org/debian";
+/// The one of Ubuntu's packages for arm64.
+const UBUNTU: &str = "http://ports.ubuntu.com/ubuntu-ports";
+
+/// Have every release that mirrors no longer have.
+const OLD_DEBIAN: &str = "http://archive.debian.org/debian";
+const OLD_UBUNTU: &str = "http://old-releases.ubuntu.com/ubuntu";
 
 /// Packages fetched at a time: most are small, so that the way to the mirror is what takes the time.
 const PARALLEL: usize = 8;
 
-/// Where packages are looked for, in this order: the mirror, then the archive.
-pub fn servers() -> anyhow::Result<[FileServer; 2]> {
+/// Where packages are looked for, in this order: a mirror, then the archive of old releases.
+pub type Servers = [FileServer; 2];
+
+/// Mirrors of a vendor's packages for arm64.
+#[derive(Debug, Clone)]
+pub struct Mirrors {
+    /// Those of the releases.
+    pub main: Servers,
+    /// Those of Debian's security updates, which Ubuntu has beside the releases.
+    pub security: Option<Servers>,
+    /// How to name another mirror.
+    pub another: String,
+}
+
+impl Mirrors {
+    /// The mirror that a recipe names, else what is usual.
+    pub fn of(vendor: Vendor, named: Option<&str>) -> anyhow::Result<Self> {
+        let (address, from) = match (named, vendor) {
+            (Some(address), _) => (address.to_owned(), "`system.mirror`".to_owned()),
+            (None, Vendor::Debian) => debian()?,
+            (None, Vendor::Ubuntu) => (UBUNTU.to_owned(), String::new()),
+        };
+        let old = match vendor {
+            Vendor::Debian => OLD_DEBIAN,
+            Vendor::Ubuntu => OLD_UBUNTU,
+        };
+        let servers = |address: &str, old: &str| -> anyhow::Result<Servers> {
+            let mirror =
+                FileServer::new(address, options()).with_context(|| format!("bad mirror in {from}")).input()?;
+            Ok([mirror, FileServer::new(old, options())?])
+        };
+        let security = match vendor {
+            Vendor::Debian => security_of(&address).zip(security_of(old)),
+            Vendor::Ubuntu => None,
+        };
+        Ok(Self {
+            main: servers(&address, old)?,
+            security: security.map(|(address, old)| servers(&address, &old)).transpose()?,
+            another: "name another mirror with `--set system.mirror=http://…`".to_owned(),
+        })
+    }
+
+    /// Those that have the file at this path; security updates of Debian have a folder of their own in the pool.
+    pub fn of_path(&self, path: &str) -> &Servers {
+        let is_update = path.starts_with("pool/updates/");
+        self.security.as_ref().filter(|_| is_update).unwrap_or(&self.main)
+    }
+}
+
+/// The mirror of security updates beside a mirror of Debian: `debian-security` for `debian` in its path.
+fn security_of(address: &str) -> Option<String> {
+    let mut parts: Vec<&str> = address.split('/').collect();
+    let folder = parts.iter_mut().skip(3).rev().find(|part| **part == "debian")?;
+    *folder = "debian-security";
+    Some(parts.join("/"))
+}
+
+/// The mirrors of the sample's packages.
+pub fn servers() -> anyhow::Result<Servers> {
     servers_with(options())
 }
 
 /// The same, reached so.
-pub fn servers_with(options: RegistryOptions) -> anyhow::Result<[FileServer; 2]> {
+pub fn servers_with(options: RegistryOptions) -> anyhow::Result<Servers> {
+    let (address, from) = debian()?;
+    let mirror = FileServer::new(&address, options.clone())
+        .with_context(|| format!("bad mirror of Debian's packages in {from}"))
+        .hint(format!("name one in `{MIRROR_VARIABLE}`, as in `{MIRROR_VARIABLE}={DEBIAN}`"))
+        .map_err(report::input)?;
+    Ok([mirror, FileServer::new(OLD_DEBIAN, options)?])
+}
+
+/// The address of Debian's mirror, and where it is from.
+fn debian() -> anyhow::Result<(String, String)> {
     let named = match env::var(MIRROR_VARIABLE) {
         Err(env::VarError::NotUnicode(_)) => return Err(anyhow!("`{MIRROR_VARIABLE}` is not UTF-8")).input(),
         named => named.ok().filter(|address| !address.is_empty()),
     };
-    let (address, from) = match named {
+    Ok(match named {
         Some(address) => (address, format!("`{MIRROR_VARIABLE}`")),
-        None => (apt_mirror().unwrap_or_else(|| DEFAULT.to_owned()), "apt's sources".to_owned()),
-    };
-    let mirror = FileServer::new(&address, options.clone())
-        .with_context(|| format!("bad mirror of Debian's packages in {from}"))
-        .hint(format!("name one in `{MIRROR_VARIABLE}`, as in `{MIRROR_VARIABLE}={DEFAULT}`"))
-        .map_err(report::input)?;
-    Ok([mirror, FileServer::new(ARCHIVE, options)?])
+        None => (apt_mirror().unwrap_or_else(|| DEBIAN.to_owned()), "apt's sources".to_owned()),
+    })
 }
 
 /// How mirrors are reached: by the environment's proxies, else by apt's, and believing what apt believes.
@@ -110,19 +177,28 @@ pub fn probe(server: &FileServer, package: &Package) -> anyhow::Result<()> {
         Ok(_) => Ok(()),
         // The archive will be asked then.
         Err(error) if matches!(error.cause(), Cause::NotFound { .. }) => Ok(()),
-        Err(error) => Err(hinted(error.into(), server)),
+        Err(error) => Err(hinted(error.into(), server, &another_of_sample())),
     }
 }
 
+/// How another mirror of the sample's packages is named.
+pub fn another_of_sample() -> String {
+    format!(
+        "name another mirror of Debian's packages in `{MIRROR_VARIABLE}`, or give a base image of your own with `--base`"
+    )
+}
+
 /// Has every package in the store, each from the first of the servers that has it. What is there already is not
-/// downloaded again.
+/// downloaded again. `another` says how another mirror is named.
 pub fn fetch(
     store: &Store,
-    packages: &[Package],
-    servers: &[FileServer; 2],
+    packages: &[&Package],
+    servers: &Servers,
+    another: &str,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    let wanted: Vec<&Package> = packages.iter().filter(|package| !store.has(&package.digest, package.size)).collect();
+    let wanted: Vec<&Package> =
+        packages.iter().copied().filter(|package| !store.has(&package.digest, package.size)).collect();
     let total: u64 = wanted.iter().map(|package| package.size).sum();
     let step = progress.transfer("downloading Debian's packages", total);
     let said = |bytes: usize| step.moved(bytes as u64);
@@ -155,7 +231,7 @@ pub fn fetch(
         }
         (None, None) => return Ok(()),
     };
-    Err(hinted(error, mirror))
+    Err(hinted(error, mirror, another))
 }
 
 fn download(server: &FileServer, store: &Store, package: &Package, said: impl Fn(usize)) -> anyhow::Result<()> {
@@ -183,25 +259,23 @@ fn cause(error: &anyhow::Error) -> Option<&Cause> {
     })
 }
 
-fn is_missing(error: &anyhow::Error) -> bool {
+/// Whether the server does not have what was asked for.
+pub fn is_missing(error: &anyhow::Error) -> bool {
     matches!(cause(error), Some(Cause::NotFound { .. }))
 }
 
 /// The error with what to do about it. A fault of the store is not the mirror's and is left as it is.
-fn hinted(error: anyhow::Error, server: &FileServer) -> anyhow::Error {
-    let another = format!(
-        "name another mirror of Debian's packages in `{MIRROR_VARIABLE}`, or give a base image of your own with `--base`"
-    );
+pub fn hinted(error: anyhow::Error, server: &FileServer, another: &str) -> anyhow::Error {
     let hint = match cause(&error) {
         None => return error,
         Some(Cause::Mismatch { .. } | Cause::Protocol(..)) => format!(
             "something answers in place of {server}, or its copy is damaged; if this network has a sign-in page, sign \
              in first; else {another}"
         ),
-        Some(Cause::Unauthorized { .. } | Cause::Denied { .. }) => format!(
-            "give the mirror's login with its address, `{MIRROR_VARIABLE}=http://USER:PASSWORD@HOST/debian`; or {another}"
-        ),
-        Some(Cause::NotFound { .. }) => another,
+        Some(Cause::Unauthorized { .. } | Cause::Denied { .. }) => {
+            format!("give the mirror's login with its address, `http://USER:PASSWORD@HOST/debian`: {another}")
+        }
+        Some(Cause::NotFound { .. }) => another.to_owned(),
         Some(Cause::Untrusted { .. } | Cause::BadCertificate { .. } | Cause::Tls { .. }) => {
             format!("use the mirror over plain HTTP (every package is checked by its digest): {another}")
         }

@@ -7,12 +7,16 @@ use anyhow::Context;
 use debian_package::Control;
 use md5::{Digest as _, Md5};
 
-const STATUS: &str = "/var/lib/dpkg/status";
+/// The folder of the database.
+pub const FOLDER: &str = "/var/lib/dpkg";
+
+/// The list of what is installed, in that folder.
+pub const STATUS: &str = "/var/lib/dpkg/status";
 
 /// What maintainer scripts are called.
 const SCRIPTS: [&str; 5] = [".preinst", ".postinst", ".prerm", ".postrm", ".config"];
 
-/// The files of the database by absolute path.
+/// The files of the database by their paths in its folder.
 #[derive(Debug, Default)]
 pub struct Database {
     status: Vec<u8>,
@@ -20,6 +24,16 @@ pub struct Database {
 }
 
 impl Database {
+    /// What is added to a database with this list of what is installed.
+    pub fn upon(status: &[u8]) -> Self {
+        let mut status = status.to_vec();
+        // A blank line ends each stanza.
+        while !status.is_empty() && !status.ends_with(b"\n\n") {
+            status.push(b'\n');
+        }
+        Self { status, info: BTreeMap::new() }
+    }
+
     /// A package as installed: `paths` are all that it brings, without slashes at either end, and `kept` has the contents
     /// of those of its configuration files that are there.
     pub fn add(
@@ -49,7 +63,7 @@ impl Database {
         entry.push('\n');
         self.status.extend(entry.into_bytes());
 
-        let info = |kind: &str| format!("/var/lib/dpkg/info/{name}.{kind}");
+        let info = |kind: &str| format!("info/{name}.{kind}");
         let list: String =
             paths.iter().map(|path| if path.is_empty() { "/.\n".into() } else { format!("/{path}\n") }).collect();
         self.info.insert(info("list"), list.into_bytes());
@@ -59,14 +73,14 @@ impl Database {
         Ok(())
     }
 
-    /// Every file of the database: absolute path, mode, contents.
+    /// Every file of the database: its path in the database's folder, mode, contents.
     pub fn files(&self) -> impl Iterator<Item = (&str, u32, &[u8])> {
         let is_script = |path: &str| SCRIPTS.iter().any(|kind| path.ends_with(kind));
         let info = self
             .info
             .iter()
             .map(move |(path, bytes)| (path.as_str(), if is_script(path) { 0o755 } else { 0o644 }, bytes.as_slice()));
-        std::iter::once((STATUS, 0o644, self.status.as_slice())).chain(info)
+        std::iter::once(("status", 0o644, self.status.as_slice())).chain(info)
     }
 }
 
