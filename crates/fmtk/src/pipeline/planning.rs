@@ -164,8 +164,15 @@ fn gather(
     let Completed { recipe, mut notes, opened, index } = inspection::complete(draft, &args.recipe, reach, ready)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
     let folders = inputs::folders(&args.recipe);
-    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folders)? {
-        fetch::fetch(&recipe, &folders.pypi, &Pins::default(), &call, store, progress)?;
+    if args.recipe.sample && !args.dry_run {
+        if !packages::by_hand(&recipe, &folders)? {
+            fetch::fetch(&recipe, &folders.pypi, &Pins::default(), &call, store, progress)?;
+        }
+        if !recipe.system.packages.is_empty() {
+            let index =
+                index.as_ref().context("`system.packages` needs to know the base").hint("leave out `--no-inspect`")?;
+            system::fetch(&recipe, &folders.system, index, &BTreeSet::new(), false, store, progress)?;
+        }
     }
     let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
     let packages = || {
@@ -178,11 +185,6 @@ fn gather(
         let found = inputs::packages(&args.recipe, &recipe, &call, store, progress)?;
         Ok((packages::contents(found.clone(), store, &call)?, found))
     };
-    if args.recipe.sample && !args.dry_run && !recipe.system.packages.is_empty() {
-        let index =
-            index.as_ref().context("`system.packages` needs to know the base").hint("leave out `--no-inspect`")?;
-        system::fetch(&recipe, &folders.system, index, &BTreeSet::new(), false, store, progress)?;
-    }
     // A base to which nothing can be added is said before that nothing was fetched for it.
     if let Some(index) = index.as_ref().filter(|_| !recipe.system.packages.is_empty()) {
         system::release(&recipe, index)?;
@@ -192,15 +194,13 @@ fn gather(
         false => Ok(Vec::new()),
     };
     let found = report::both(packages(), inputs::own_files(&recipe, store));
-    let found = report::both(found, of_system).map(|(((contents, mut pinned), files), of_system)| {
-        pinned.extend(of_system.iter().cloned());
-        (((contents, pinned), files), of_system)
-    });
+    let found = report::both(found, of_system);
     let found = report::both(found, scripts::packages(&origin));
     let (found, mut opened) = inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
     let (((((wheels, installers), mut pinned), files), of_system), of_scripts) = found;
     if !args.recipe.sample && with_wheels {
         let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?;
+        pinned.extend(of_system.iter().cloned());
         pinned.extend(of_scripts);
         for note in lock::verify(lock.as_ref(), &recipe, &pinned, &opened.base.manifest_digest, &call)? {
             progress.line(&format!("note: {note}"));
