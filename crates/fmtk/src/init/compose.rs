@@ -59,20 +59,11 @@ pub fn draft(toml: &str, base: &str, stack: Option<&str>) -> anyhow::Result<Draf
 
 /// The recipe for this base.
 pub fn compose(asked: Asked<'_>, opened: &OpenImage, index: &BaseIndex) -> anyhow::Result<Composed> {
-    let mut text = RecipeText::default();
-    let mut plain = draft("", asked.base, asked.stack)?;
-    let has_python = |recipe: &Recipe| index.has_python(recipe.python.interpreter.as_str(), recipe.python.version);
-    if let Some(prefix) = hidden_python(index).filter(|_| {
-        let found = plain.completed(&inspection::find(&plain, opened, index));
-        found.is_ok_and(|recipe| !has_python(&recipe))
-    }) {
-        let prefix = quoted(prefix);
-        plain = draft(&format!("python.prefix = {prefix}"), asked.base, asked.stack)?;
-        text.set("python.prefix", prefix, "the base's PATH does not lead there");
-    }
+    let plain = draft("", asked.base, asked.stack)?;
     let completed = plain.completed(&inspection::find(&plain, opened, index))?;
     let has_cann_variables = opened.base.config.env().iter().any(|(name, _)| CANN_HOMES.contains(&name.as_str()));
     let facts = Facts::of(&completed, &opened.base, index, asked.pkg)?;
+    let text = RecipeText::default();
     let mut making = Making { asked, index, facts, text, has_cann_variables, notes: Vec::new(), doubts: Vec::new() };
     let (stack, fit) = making.stack(plain.recipe.stack)?;
     let recipe = stack.recipe()?;
@@ -343,15 +334,6 @@ impl Making<'_> {
         self.notes.extend(found.notes.into_iter().skip(1));
         Ok(())
     }
-}
-
-/// A Python for aarch64 that `PATH` does not lead to, the newest: the folder above its `bin`.
-fn hidden_python(index: &BaseIndex) -> Option<&str> {
-    let all = index
-        .interpreters
-        .iter()
-        .filter(|one| one.version.0 == 3 && one.machine == Some(wheel_layer::Elf::AARCH64.machine));
-    all.max_by_key(|one| one.version).map(|one| one.prefix.as_str())
 }
 
 /// A text in TOML.

@@ -154,12 +154,12 @@ impl Draft {
     }
 
     /// The Pythons that fit what is written, the most likely first: what `PATH` leads to, unless it is the system's own;
-    /// environments of conda; Pythons built from source below `/usr/local`; conda's own; the system's.
+    /// environments of conda; Pythons built from source below `/usr/local`; conda's own; the system's; any other, the newest
+    /// first.
     fn choices<'a>(&self, index: &'a BaseIndex, path: &str) -> Vec<Choice<'a>> {
         let given = |key: &str| self.document.is_given(&["python", key]);
         let wanted = &self.recipe.python;
         let folders: Vec<String> = path.split(':').filter(|it| !it.is_empty()).map(|it| index.real_path(it)).collect();
-        let named = ["prefix", "interpreter", "site_packages"].into_iter().any(given);
         let mut choices = Vec::new();
         for python in
             index.interpreters.iter().filter(|one| one.version.0 == 3 && one.machine == Some(Elf::AARCH64.machine))
@@ -191,8 +191,7 @@ impl Draft {
                 _ if prefix.starts_with("/usr/local/python") => 2,
                 _ if conda => 3,
                 Some(_) if of_system => SYSTEM,
-                _ if named => 5,
-                _ => continue,
+                _ => 5,
             };
             // `python3` is what is meant by whoever names no version.
             let exact = ["python3", "python"].iter().position(|one| *one == name).unwrap_or(2) as u8;
