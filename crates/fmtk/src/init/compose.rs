@@ -12,8 +12,9 @@ use super::{
     text::RecipeText,
 };
 use crate::{
+    plan,
     recipe::{
-        CANN, CANN_HOMES, CLAIMS, Draft, Overrides, Recipe, Requirement, is_of_table,
+        CANN, CLAIMS, Draft, Overrides, Recipe, Requirement, is_of_table,
         stacks::{MANUAL, Stack},
     },
     resolve::{base::OpenImage, inspection, wheels::chip},
@@ -61,7 +62,7 @@ pub fn draft(toml: &str, base: &str, stack: Option<&str>) -> anyhow::Result<Draf
 pub fn compose(asked: Asked<'_>, opened: &OpenImage, index: &BaseIndex) -> anyhow::Result<Composed> {
     let plain = draft("", asked.base, asked.stack)?;
     let completed = plain.completed(&inspection::find(&plain, opened, index))?;
-    let has_cann_variables = opened.base.config.env().iter().any(|(name, _)| CANN_HOMES.contains(&name.as_str()));
+    let has_cann_variables = plan::has_cann_variables(&opened.base);
     let facts = Facts::of(&completed, &opened.base, index, asked.pkg)?;
     let text = RecipeText::default();
     let mut making = Making { asked, index, facts, text, has_cann_variables, notes: Vec::new(), doubts: Vec::new() };

@@ -116,7 +116,7 @@ fn real(index: &BaseIndex, file: &str) -> String {
 }
 
 /// Whether the base's config has the variables of a CANN of its own.
-fn has_variables(base: &Base) -> bool {
+pub fn has_variables(base: &Base) -> bool {
     base.config.env().iter().any(|(name, _)| CANN_HOMES.contains(&name.as_str()))
 }
 

@@ -48,8 +48,8 @@ use crate::{
 };
 
 pub use cann::{
-    CannInput, CannStep, PlannedCann, is_in_base as has_cann, max_layer as max_layer_of_cann,
-    sourced as sourced_of_cann, versions_of_base as cann_versions,
+    CannInput, CannStep, PlannedCann, has_variables as has_cann_variables, is_in_base as has_cann,
+    max_layer as max_layer_of_cann, sourced as sourced_of_cann, versions_of_base as cann_versions,
 };
 pub use checks::installed;
 pub use folders::{PlannedFolder, above};
