@@ -14,7 +14,7 @@ use super::{
 use crate::{
     plan,
     recipe::{
-        CANN, CLAIMS, Draft, Overrides, Recipe, Requirement, is_of_table,
+        CANN, CLAIMS, Draft, Overrides, Recipe, Requirement, device_groups, is_of_table,
         stacks::{MANUAL, Stack},
     },
     resolve::{base::OpenImage, inspection, wheels::chip},
@@ -22,8 +22,6 @@ use crate::{
 
 /// The user and group that ModelArts wants.
 const OWNER: (u64, u64) = (1000, 100);
-/// Whose group the devices are in.
-const OF_DEVICES: &str = "HwHiAiUser";
 /// Chips as tags of bases name them: those of CANN's own images, those of ModelArts.
 const CHIPS: [&str; 8] = ["910", "910b", "a3", "310p", "950", "snt9", "snt9b", "snt3p"];
 
@@ -278,13 +276,11 @@ impl Making<'_> {
             }
             return;
         }
-        let has_group = self.index.groups.iter().any(|group| group.name == OF_DEVICES);
-        let groups = if has_group { format!(", groups = [\"{OF_DEVICES}\"]") } else { String::new() };
         let comment = format!(
             "`ma-user` takes the place of the base's `{}`, {uid}:{}: ModelArts wants {uid}:{gid}",
             holder.name, holder.gid
         );
-        self.text.set("user", format!("{{ create = \"replace\"{groups} }}"), comment);
+        self.text.set("user", format!("{{ create = \"replace\"{} }}", device_groups(self.index)), comment);
     }
 
     /// What no base or this one does not tell.

@@ -91,9 +91,7 @@ impl Draft {
         }
         let account = Account::default();
         if !self.document.is_given(&["user"]) && index.user(&account.name.to_string()).is_none() {
-            let has_group = index.groups.iter().any(|group| group.name == OF_DEVICES);
-            let groups = if has_group { format!(", groups = [\"{OF_DEVICES}\"]") } else { String::new() };
-            found.keys.push(("user".to_owned(), format!("{{ name = \"{}\"{groups} }}", account.name)));
+            found.keys.push(("user".to_owned(), format!("{{ name = \"{}\"{} }}", account.name, device_groups(index))));
         }
         if !found.keys.is_empty() {
             let keys: Vec<String> = found.keys.iter().map(|(key, value)| format!("{key} = {value}")).collect();
@@ -202,6 +200,12 @@ impl Draft {
         choices.sort_by(|one, other| one.order.cmp(&other.order).then_with(|| one.python.path.cmp(&other.python.path)));
         choices
     }
+}
+
+/// The end of a table `user` that adds one: the key `groups` with the group that owns the devices, if the base has it.
+pub fn device_groups(index: &BaseIndex) -> String {
+    let has_group = index.groups.iter().any(|group| group.name == OF_DEVICES);
+    if has_group { format!(", groups = [\"{OF_DEVICES}\"]") } else { String::new() }
 }
 
 /// Whether the base is this system, as far as its os-release tells: `debian_11.5` is a Debian 11, `debian_11` names it
