@@ -125,7 +125,8 @@ pub struct Recipe {
     pub labels: BTreeMap<String, String>,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+/// Whether a key need not be written, because it has its default.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
