@@ -22,7 +22,7 @@ use crate::{
 
 /// The user and group that ModelArts wants.
 const OWNER: (u64, u64) = (1000, 100);
-/// Chips as tags of bases name them: those of CANN's own images, those of ModelArts.
+/// Chip names in the tags of CANN's and ModelArts' images.
 const CHIPS: [&str; 8] = ["910", "910b", "a3", "310p", "950", "snt9", "snt9b", "snt3p"];
 
 /// What is asked for.
@@ -258,7 +258,7 @@ impl Making<'_> {
         self.text.set("pypi.requirements", Value::from(missing).to_string().trim(), comment);
     }
 
-    /// The platform wants a user by its number. Where the base has nobody of it, it is added without a word.
+    /// The platform runs jobs under a fixed uid and gid. If the uid is free, `found.rs` adds the user.
     fn user(&mut self) {
         let (uid, gid) = OWNER;
         if let Some(there) = self.index.user("ma-user") {
@@ -283,7 +283,7 @@ impl Making<'_> {
         self.text.set("user", format!("{{ create = \"replace\"{} }}", device_groups(self.index)), comment);
     }
 
-    /// What no base or this one does not tell.
+    /// Keys that the base does not determine.
     fn unknown(&mut self, recipe: &Recipe) {
         let of_stack = recipe.versions.get("chip").unwrap_or_default();
         let reference = self.asked.reference.to_string();

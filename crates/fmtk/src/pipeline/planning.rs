@@ -314,9 +314,9 @@ fn may_have_cann(recipe: &Recipe, installers: &[Installer]) -> bool {
     recipe.versions.cann().is_some_and(|version| !recipe::is_of_table(version)) && !is_installed
 }
 
-/// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what
-/// it has installed and require it, it may lack the image's user, `[layout.dirs]` was written for another one, or own files lie
-/// in folders that it does not name.
+/// Whether the base has to be inspected for the plan: its scripts are to be patched, wheels may replace what it has
+/// installed and require it, `[system]` adds packages to its own, it may lack the image's user, `[layout.dirs]` was
+/// written for another one, or own files lie in folders that it does not name.
 fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool, files: &[PlannedFile]) -> bool {
     let named = |folder: &str| recipe.layout.dirs.keys().any(|path| path.as_str() == folder);
     let is_known = |file: &PlannedFile| file.to.match_indices('/').skip(1).all(|(end, _)| named(&file.to[..end]));
@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_is_looked_into_where_own_files_lie_in_folders_that_nobody_names() {
+    fn a_base_is_inspected_where_own_files_lie_in_folders_that_nobody_names() {
         let recipe = Recipe::parse("", "image.toml", std::path::Path::new("."), recipe::Overrides::default()).unwrap();
         let needed = ["/home/ma-user/x", "/home/ma-user/code/x"].map(|to| {
             let sha256 = Digest::from_bytes([0; 32]);

@@ -83,7 +83,7 @@ pub struct Inputs<'a> {
     pub index: Option<&'a BaseIndex>,
     /// Build even if a distribution or a library that a wheel requires is missing.
     pub allow_missing: bool,
-    /// Whether the wheels are all of the image; what is not among them is else not missed.
+    /// False for a plan made before wheels are fetched: missing ones are not reported.
     pub with_wheels: bool,
     /// The call that it is made for, as hints name it.
     pub call: &'a Call,
