@@ -20,7 +20,7 @@ use crate::{
     resolve::{base::OpenImage, inspection, wheels::chip},
 };
 
-/// The user and group that ModelArts wants.
+/// The user and group that ModelArts needs.
 const OWNER: (u64, u64) = (1000, 100);
 /// Chip names in the tags of CANN's and ModelArts' images.
 const CHIPS: [&str; 8] = ["910", "910b", "a3", "310p", "950", "snt9", "snt9b", "snt3p"];
@@ -77,7 +77,7 @@ pub fn compose(asked: Asked<'_>, opened: &OpenImage, index: &BaseIndex) -> anyho
     let toml = text.to_toml(&format!(
         "Recipe for the base `{}`, written by `cargo xtask init`.\n\
          What is not here is as the stack has it; `image.example.toml` explains every key.\n\
-         Keys behind a `#` are what holds for this base as it is. Remove the `#` to fix one.",
+         Commented-out keys show what this base provides; uncomment one to pin it.",
         asked.reference
     ))?;
     Ok(Composed { toml, stack: stack.name, facts: facts.words(), notes, doubts })
@@ -263,23 +263,21 @@ impl Making<'_> {
         let (uid, gid) = OWNER;
         if let Some(there) = self.index.user("ma-user") {
             if (there.uid, there.gid) != OWNER {
-                let comment = format!("`ma-user`'s in the base; ModelArts wants {uid}:{gid}");
+                let comment = format!("`ma-user`'s in the base; ModelArts needs {uid}:{gid}");
                 self.text.set("layout.owner", quoted(format!("{}:{}", there.uid, there.gid)), comment);
             }
             return;
         }
         let Some(holder) = self.index.users.iter().find(|user| user.uid == uid) else { return };
         if holder.gid == gid {
-            self.text.set("user", quoted(&holder.name), format!("{uid}:{gid} in the base, as ModelArts wants"));
+            self.text.set("user", quoted(&holder.name), format!("{uid}:{gid} in the base, as ModelArts needs"));
             if self.index.has_dir(&holder.home) {
                 self.text.set("workdir", quoted(&holder.home), "its home");
             }
             return;
         }
-        let comment = format!(
-            "`ma-user` takes the place of the base's `{}`, {uid}:{}: ModelArts wants {uid}:{gid}",
-            holder.name, holder.gid
-        );
+        let comment =
+            format!("replaces the base's `{}` ({uid}:{}); ModelArts needs {uid}:{gid}", holder.name, holder.gid);
         self.text.set("user", format!("{{ create = \"replace\"{} }}", device_groups(self.index)), comment);
     }
 
@@ -294,7 +292,7 @@ impl Making<'_> {
                 self.text.set("versions.chip", quoted(format!("{d}{part}")), "by the base's name");
             }
             Some(_) => {}
-            None => self.text.tell("versions.chip", quoted(of_stack), "a base does not tell its chip: check it"),
+            None => self.text.tell("versions.chip", quoted(of_stack), "not recorded in a base; check it"),
         }
         if !self.index.os_release.contains_key("ID") {
             let os = recipe.versions.get("os").unwrap_or_default();
