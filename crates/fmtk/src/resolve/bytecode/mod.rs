@@ -145,8 +145,8 @@ pub fn or_without<T>(recipe: &Recipe, result: anyhow::Result<T>, progress: &Prog
         None => reason,
     });
     progress.warning(&format!(
-        "modules are not compiled, so each import takes longer, and in every rank at every start where a job can't write \
-         to `site-packages`: {}; `--set bytecode=off` stops this warning",
+        "modules are not compiled: {}. Every rank compiles them again at each start where `site-packages` is read-only; \
+         `--set bytecode=off` silences this",
         reasons.collect::<Vec<_>>().join("; ")
     ));
     Ok(None)
