@@ -206,6 +206,18 @@ fn a_kind_of_one_s_own_is_one_more_wheel() {
     assert_eq!(recipe.packages.len(), 4);
 }
 
+/// It was an error with every stack that lacks the kind.
+#[test]
+fn a_kind_that_the_stack_lacks_need_not_be_there() {
+    let set = ["packages.moxing.required=false".to_owned(), "packages.tuning-kit={required=false}".to_owned()];
+    let torch = Overrides { set: &set, base: None, stack: Some("torch-2.7") };
+    let recipe = Recipe::parse("", "image.toml", Path::new("/project"), torch).unwrap();
+    assert_eq!(recipe.packages.keys().collect::<Vec<_>>(), ["cann"]);
+    let said = |set: &str| report::render(&parse("", &[set], None).unwrap_err());
+    assert!(said("packages.kit.required=true").contains("`packages.kit`: missing key `glob`"));
+    assert!(said("packages.moxin.required=false").contains("hint: did you mean `packages.moxing`?"));
+}
+
 #[test]
 fn a_version_can_be_left_out_and_have_any_name() {
     let set = ["versions.mindspore=false", "versions.torch=2.7.1", "versions.hce=2.0", "versions.unused=1"];
