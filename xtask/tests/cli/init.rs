@@ -117,3 +117,20 @@ fn stack_and_toolkit_may_be_chosen() {
     let (code, _, said) = recipe(&["--stack", "torch"]);
     assert!(code == Some(2) && said.contains("no stack `torch`"), "{said}");
 }
+
+/// A chip was read from the name of a folder above the base.
+#[test]
+fn the_chip_is_by_the_base_s_own_name() {
+    let folder = bed(&[]);
+    let chip = |base: &str| {
+        let above = folder.path().join(base).parent().unwrap().to_owned();
+        fs::create_dir_all(&above).unwrap();
+        bases::made(&above, "debian");
+        let base = format!("oci:{base}");
+        let arguments = ["init", "--base", &base, "--recipe", "image.toml", "--pkg", "pkg", "--dry-run"];
+        let (code, toml, said) = run(program(folder.path(), &arguments));
+        assert_eq!(code, Some(0), "{said}");
+        toml.lines().find(|line| line.contains("chip = ")).unwrap().to_owned()
+    };
+    assert_eq!(chip("my-a3-x/debian"), "# chip = \"d910b\" # not recorded in a base; check it");
+}

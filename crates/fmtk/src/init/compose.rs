@@ -285,8 +285,9 @@ impl Making<'_> {
     fn unknown(&mut self, recipe: &Recipe) {
         let of_stack = recipe.versions.get("chip").unwrap_or_default();
         let reference = self.asked.reference.to_string();
-        let tag = reference.rsplit_once(':').map_or("", |(_, tag)| tag).to_ascii_lowercase();
-        match tag.split('-').find(|part| CHIPS.contains(part)) {
+        // The tag; without one the name itself, but no folder above it.
+        let name = reference.split('@').next().and_then(|name| name.rsplit(['/', ':']).next()).unwrap_or_default();
+        match name.to_ascii_lowercase().split('-').find(|part| CHIPS.contains(part)) {
             Some(part) if chip(part) != chip(of_stack) => {
                 let d = if part.starts_with(|first: char| first.is_ascii_digit()) { "d" } else { "" };
                 self.text.set("versions.chip", quoted(format!("{d}{part}")), "by the base's name");
