@@ -303,7 +303,8 @@ impl Making<'_> {
         }
         if self.facts.python.is_none() {
             let prefix = quoted(recipe.python.prefix.as_str());
-            self.text.tell("python.prefix", prefix, "the base has no Python for aarch64: write its folder here");
+            self.text.tell("python.prefix", prefix, "the base has no Python for aarch64: use one that has");
+            self.doubts.push("no Python for aarch64 was found in the base: use a base that has one".to_owned());
         }
         if self.index.glibc.is_none() {
             let glibc = recipe.python.glibc.to_string();
