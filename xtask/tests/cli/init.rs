@@ -134,3 +134,14 @@ fn the_chip_is_by_the_base_s_own_name() {
     };
     assert_eq!(chip("my-a3-x/debian"), "# chip = \"d910b\" # not recorded in a base; check it");
 }
+
+/// The command that was named next took another store.
+#[test]
+fn what_is_named_next_finds_the_same_store() {
+    let folder = bed(&["debian"]);
+    let (code, _, said) = init(folder.path(), "debian", &["--store", "elsewhere"]);
+    assert_eq!(code, Some(0), "{said}");
+    let store = format!("--store {}", folder.path().join("elsewhere").display());
+    let commands: Vec<&str> = said.lines().filter(|line| line.contains("`cargo xtask fetch")).collect();
+    assert!(!commands.is_empty() && commands.iter().all(|line| line.contains(&store)), "{said}");
+}
