@@ -21,7 +21,12 @@ use crate::{
     debian::{self, Archive, Choice, DebFacts, Release, Vendor, dpkg::STATUS, mirror, mirror::Mirrors},
     options::Call,
     recipe::{Recipe, SYSTEM},
-    resolve::{fetch::FileRecord, packages::Package, place, wheels::digest},
+    resolve::{
+        fetch::{self, FileRecord},
+        packages::Package,
+        place,
+        wheels::digest,
+    },
     terminal::{
         progress::{self, Progress},
         report::{Problems, WithHint},
@@ -126,9 +131,8 @@ pub fn fetch(
     let Installed { status, .. } = installed.with_context(|| format!("the base's `{STATUS}` can't be read"))?;
     let wanted = &recipe.system.packages;
     let status_digest = Digest::of(&status);
-    let old = Record::load(folder)?;
-    let old = old.filter(|old| old.packages == *wanted && old.status == status_digest && !upgrade);
-    if let Some(old) = old.filter(|old| lacking(old, folder, store).is_empty()) {
+    let _lock = fetch::lock(folder)?;
+    if let Some(old) = complete(wanted, status_digest, folder, pinned, store)?.filter(|_| !upgrade) {
         let count = progress::count(old.files.len(), "package");
         progress.line(&format!("everything is already in `{}`: {count} of {}", folder.display(), release.name()));
         return Ok(old.files.into_keys().collect());
@@ -137,6 +141,22 @@ pub fn fetch(
     let archive = Archive::read(&release, &mirrors, keyring(store, index, release.vendor)?.as_deref(), progress)?;
     let source = Source { archive: &archive, mirrors: &mirrors, release: &release };
     fetch_from(&source, wanted, &status, folder, pinned, store, progress)
+}
+
+/// The record of an earlier fetch, where nothing is to be done after it: it was for the same, all of it is there, and
+/// where something is pinned, it brought no other files.
+fn complete(
+    wanted: &[String],
+    status: Digest,
+    folder: &Path,
+    pinned: &BTreeSet<Digest>,
+    store: &Store,
+) -> anyhow::Result<Option<Record>> {
+    let are_pinned = |record: &Record| record.files.values().all(|known| pinned.contains(&known.sha256));
+    let record = Record::load(folder)?.filter(|record| record.packages == wanted && record.status == status);
+    Ok(record
+        .filter(|record| pinned.is_empty() || are_pinned(record))
+        .filter(|record| lacking(record, folder, store).is_empty()))
 }
 
 /// Where packages are from.
@@ -172,7 +192,6 @@ fn fetch_from(
             mirror::fetch(store, &some, mirrors.of_path(&first.path), &mirrors.another, progress)?;
         }
     }
-    fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
     let mut files = BTreeMap::new();
     for package in &packages {
         let file = package.file().to_owned();
@@ -353,6 +372,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         let place = folder.path().join("pkg/system");
+        let _lock = super::fetch::lock(&place).unwrap();
         let debs = [("liba", "1"), ("liba", "2"), ("libb", "1")].map(|(name, version)| {
             let path = format!("pool/{name}_{version}_arm64.deb");
             (name, version, path, deb(name, version))
@@ -380,9 +400,13 @@ mod tests {
         fetch(&BTreeSet::new());
         assert_eq!(asked.lock().unwrap().len(), 2, "what the store has is not asked for again");
 
-        let pinned = BTreeSet::from([Digest::of(&debs[0].3)]);
+        let is_complete =
+            |pinned: &BTreeSet<Digest>| complete(&wanted, Digest::of(b""), &place, pinned, &store).unwrap().is_some();
+        let pinned = [&debs[0], &debs[2]].map(|(.., bytes)| Digest::of(bytes)).into();
+        assert!(is_complete(&BTreeSet::new()) && !is_complete(&pinned), "the lock names another");
         assert_eq!(fetch(&pinned), ["liba_1_arm64.deb", "libb_1_arm64.deb"]);
         assert!(!place.join("liba_2_arm64.deb").exists(), "what is no longer wanted is removed");
+        assert!(is_complete(&pinned));
 
         let recipe = |packages: &str| {
             let text = format!("system.packages = {packages}");

@@ -188,7 +188,6 @@ fn fetch_by(
             .hint(hint)
             .input();
     }
-    fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
     // Two fetches at once: the second waits and finds everything there.
     let _lock = lock(folder)?;
     let old = Record::load(folder)?.unwrap_or(Record { request: None, files: BTreeMap::new() });
@@ -317,7 +316,9 @@ const PARTIAL: &str = ".partial";
 /// Exit code of `pip.py` where Python has no pip.
 const NO_PIP: i32 = 97;
 
-fn lock(folder: &Path) -> anyhow::Result<File> {
+/// Makes the folder, and waits until no other fetch is at work in it.
+pub fn lock(folder: &Path) -> anyhow::Result<File> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
     let path = folder.join(".lock");
     let locking = || format!("failed to lock `{}`", path.display());
     let file = File::create(&path).with_context(locking)?;
