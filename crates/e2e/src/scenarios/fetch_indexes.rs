@@ -59,7 +59,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     said.says(&["uv could not resolve delta, beta", "`other` when queried for `delta`"])?;
     said.keeps_silent_about(&["s3cret", LOGIN.1])?;
     write(&project.path("image.toml"), recipe(&[("pypi.requirements", "['delta']")]))?;
-    fetch().fails(1)?.says(&["the index answers with `other` to who asks for `delta`"])?;
+    fetch().fails(1)?.says(&["the index lists `other` on the page of `delta`"])?;
 
     other_tools(&project, &indexes, [&of_main, &of_own])
 }

@@ -281,6 +281,6 @@ mod tests {
         let text = "[pypi]\nlocked = 'r.txt'\nrequirements = ['b']";
         let error = Recipe::parse(text, "image.toml", folder.path(), Overrides::default()).unwrap_err();
         let error = report::render(&error);
-        assert!(error.contains("`pypi.locked`: it says what is wanted, and so does `pypi.requirements`"), "{error}");
+        assert!(error.contains("`pypi.locked`: conflicts with `pypi.requirements`"), "{error}");
     }
 }

@@ -243,7 +243,7 @@ fn indexes(written: Vec<Section<WrittenIndex>>, document: &mut Document) -> Vec<
         let of_all = only.is_empty();
         match address(url.get_ref()) {
             Ok(()) if of_all && !seen.insert(None) => {
-                document.fault(url.span(), "another index without `only` has all packages already");
+                document.fault(url.span(), "only one index may leave out `only`");
             }
             Ok(()) => {}
             Err((message, hint)) => document.fault_with(url.span(), message, hint),
@@ -279,7 +279,7 @@ fn pinned(file: &Spanned<String>, target: &Target, document: &mut Document) -> V
     for key in ["requirements", "constraints"] {
         if document.is_given(&["pypi", key]) {
             let hint = format!("remove `pypi.{key}` or `pypi.locked`");
-            document.fault_with(file.span(), format!("it says what is wanted, and so does `pypi.{key}`"), Some(hint));
+            document.fault_with(file.span(), format!("conflicts with `pypi.{key}`"), Some(hint));
         }
     }
     let path = document.folder_at(file.span().start).join(Path::new(file.get_ref()));
@@ -319,7 +319,7 @@ fn check(
         document.fault_with(span.clone(), format!("`{name}` is not in `pypi.requirements`"), Some(hint));
     }
     for (one, span) in overrides.iter().filter(|(one, _)| only.iter().any(|(name, _)| name == one.name())) {
-        let message = format!("`{}` has an index of its own, which uv does not ask for an override", one.name());
+        let message = format!("uv ignores `[[pypi.index]]` for `{}`, which is overridden", one.name());
         document.fault_with(span.clone(), message, Some("put the version into `pypi.requirements`".to_owned()));
     }
     for (pattern, span) in exclude {

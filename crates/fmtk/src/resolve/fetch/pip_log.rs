@@ -98,7 +98,7 @@ impl Unfit {
     pub fn lacking(&self, python: &str) -> String {
         let lack = |(name, Files { tags, wheels, sources, required, other }): (&String, &Files)| {
             if let Some(other) = other.as_ref().filter(|_| tags.is_empty() && wheels.is_empty() && sources.is_empty()) {
-                return format!("\nthe index answers with `{other}` to who asks for `{name}`");
+                return format!("\nthe index lists `{other}` on the page of `{name}`");
             }
             let mut others: Vec<&str> = tags.iter().take(TOLD).map(String::as_str).collect();
             let mut which = String::new();
@@ -153,7 +153,7 @@ fn unresolved(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether it can be read does not depend on the target, of which only markers are.
+/// Any target will do: only markers depend on it.
 fn read(requirement: &str) -> Option<Requirement> {
     Requirement::parse(requirement, &Target::aarch64((3, 9), (2, 28)), "").ok()
 }
@@ -194,7 +194,7 @@ mod tests {
         let unfit = Unfit::parse(log, &[]);
         expect![[r#"
 
-            the index answers with `other` to who asks for `asked`
+            the index lists `other` on the page of `asked`
             `jieba` has no wheel for Python 3.9 on aarch64, only its source
             `old-kit` has no wheel for Python 3.9 on aarch64, only cp36-none-any, cp37-none-any"#]]
         .assert_eq(&unfit.lacking("3.9"));

@@ -81,8 +81,8 @@ impl Builder<'_> {
         download.args(["-c", include_str!("pip.py")]).arg(request.marker_environment());
         download.args(request.source_arguments(work, name, &lines, &folder));
         self.pip(download, &format!("pip could not download the source of `{name}`"), required)?;
-        // The wheel cache goes by paths, and would have what was built of another source. That the source wants another
-        // Python than this one is of no matter: it was chosen for the image's.
+        // The wheel cache goes by paths, and would have what was built of another source. The Python that
+        // the source requires is not compared with this one: it was chosen for the image's.
         let mut wheel = Command::new("sh");
         wheel.args(["-c", "umask 022 && exec \"$@\"", "sh"]).arg(python).args(["-m", "pip", "wheel"]);
         wheel.args(["--disable-pip-version-check", "--no-input", "--no-deps", "--no-cache-dir"]);
