@@ -12,18 +12,17 @@ use super::{
     text::RecipeText,
 };
 use crate::{
+    plan,
     recipe::{
-        CANN, CANN_HOMES, CLAIMS, Draft, Overrides, Recipe, Requirement, is_of_table,
+        CANN, CLAIMS, Draft, Overrides, Recipe, Requirement, device_groups, is_of_table,
         stacks::{MANUAL, Stack},
     },
     resolve::{base::OpenImage, inspection, wheels::chip},
 };
 
-/// The user and group that ModelArts wants.
+/// The user and group that ModelArts needs.
 const OWNER: (u64, u64) = (1000, 100);
-/// Whose group the devices are in.
-const OF_DEVICES: &str = "HwHiAiUser";
-/// Chips as tags of bases name them: those of CANN's own images, those of ModelArts.
+/// Chip names in the tags of CANN's and ModelArts' images.
 const CHIPS: [&str; 8] = ["910", "910b", "a3", "310p", "950", "snt9", "snt9b", "snt3p"];
 
 /// What is asked for.
@@ -59,20 +58,11 @@ pub fn draft(toml: &str, base: &str, stack: Option<&str>) -> anyhow::Result<Draf
 
 /// The recipe for this base.
 pub fn compose(asked: Asked<'_>, opened: &OpenImage, index: &BaseIndex) -> anyhow::Result<Composed> {
-    let mut text = RecipeText::default();
-    let mut plain = draft("", asked.base, asked.stack)?;
-    let has_python = |recipe: &Recipe| index.has_python(recipe.python.interpreter.as_str(), recipe.python.version);
-    if let Some(prefix) = hidden_python(index).filter(|_| {
-        let found = plain.completed(&inspection::find(&plain, opened, index));
-        found.is_ok_and(|recipe| !has_python(&recipe))
-    }) {
-        let prefix = quoted(prefix);
-        plain = draft(&format!("python.prefix = {prefix}"), asked.base, asked.stack)?;
-        text.set("python.prefix", prefix, "the base's PATH does not lead there");
-    }
+    let plain = draft("", asked.base, asked.stack)?;
     let completed = plain.completed(&inspection::find(&plain, opened, index))?;
-    let has_cann_variables = opened.base.config.env().iter().any(|(name, _)| CANN_HOMES.contains(&name.as_str()));
+    let has_cann_variables = plan::has_cann_variables(&opened.base);
     let facts = Facts::of(&completed, &opened.base, index, asked.pkg)?;
+    let text = RecipeText::default();
     let mut making = Making { asked, index, facts, text, has_cann_variables, notes: Vec::new(), doubts: Vec::new() };
     let (stack, fit) = making.stack(plain.recipe.stack)?;
     let recipe = stack.recipe()?;
@@ -87,7 +77,7 @@ pub fn compose(asked: Asked<'_>, opened: &OpenImage, index: &BaseIndex) -> anyho
     let toml = text.to_toml(&format!(
         "Recipe for the base `{}`, written by `cargo xtask init`.\n\
          What is not here is as the stack has it; `image.example.toml` explains every key.\n\
-         Keys behind a `#` are what holds for this base as it is. Remove the `#` to fix one.",
+         Commented-out keys show what this base provides; uncomment one to pin it.",
         asked.reference
     ))?;
     Ok(Composed { toml, stack: stack.name, facts: facts.words(), notes, doubts })
@@ -268,34 +258,30 @@ impl Making<'_> {
         self.text.set("pypi.requirements", Value::from(missing).to_string().trim(), comment);
     }
 
-    /// The platform wants a user by its number. Where the base has nobody of it, it is added without a word.
+    /// The platform runs jobs under a fixed uid and gid. If the uid is free, `found.rs` adds the user.
     fn user(&mut self) {
         let (uid, gid) = OWNER;
         if let Some(there) = self.index.user("ma-user") {
             if (there.uid, there.gid) != OWNER {
-                let comment = format!("`ma-user`'s in the base; ModelArts wants {uid}:{gid}");
+                let comment = format!("`ma-user`'s in the base; ModelArts needs {uid}:{gid}");
                 self.text.set("layout.owner", quoted(format!("{}:{}", there.uid, there.gid)), comment);
             }
             return;
         }
         let Some(holder) = self.index.users.iter().find(|user| user.uid == uid) else { return };
         if holder.gid == gid {
-            self.text.set("user", quoted(&holder.name), format!("{uid}:{gid} in the base, as ModelArts wants"));
+            self.text.set("user", quoted(&holder.name), format!("{uid}:{gid} in the base, as ModelArts needs"));
             if self.index.has_dir(&holder.home) {
                 self.text.set("workdir", quoted(&holder.home), "its home");
             }
             return;
         }
-        let has_group = self.index.groups.iter().any(|group| group.name == OF_DEVICES);
-        let groups = if has_group { format!(", groups = [\"{OF_DEVICES}\"]") } else { String::new() };
-        let comment = format!(
-            "`ma-user` takes the place of the base's `{}`, {uid}:{}: ModelArts wants {uid}:{gid}",
-            holder.name, holder.gid
-        );
-        self.text.set("user", format!("{{ create = \"replace\"{groups} }}"), comment);
+        let comment =
+            format!("replaces the base's `{}` ({uid}:{}); ModelArts needs {uid}:{gid}", holder.name, holder.gid);
+        self.text.set("user", format!("{{ create = \"replace\"{} }}", device_groups(self.index)), comment);
     }
 
-    /// What no base or this one does not tell.
+    /// Keys that the base does not determine.
     fn unknown(&mut self, recipe: &Recipe) {
         let of_stack = recipe.versions.get("chip").unwrap_or_default();
         let reference = self.asked.reference.to_string();
@@ -306,7 +292,7 @@ impl Making<'_> {
                 self.text.set("versions.chip", quoted(format!("{d}{part}")), "by the base's name");
             }
             Some(_) => {}
-            None => self.text.tell("versions.chip", quoted(of_stack), "a base does not tell its chip: check it"),
+            None => self.text.tell("versions.chip", quoted(of_stack), "not recorded in a base; check it"),
         }
         if !self.index.os_release.contains_key("ID") {
             let os = recipe.versions.get("os").unwrap_or_default();
@@ -343,15 +329,6 @@ impl Making<'_> {
         self.notes.extend(found.notes.into_iter().skip(1));
         Ok(())
     }
-}
-
-/// A Python for aarch64 that `PATH` does not lead to, the newest: the folder above its `bin`.
-fn hidden_python(index: &BaseIndex) -> Option<&str> {
-    let all = index
-        .interpreters
-        .iter()
-        .filter(|one| one.version.0 == 3 && one.machine == Some(wheel_layer::Elf::AARCH64.machine));
-    all.max_by_key(|one| one.version).map(|one| one.prefix.as_str())
 }
 
 /// A text in TOML.

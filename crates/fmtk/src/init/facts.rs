@@ -1,4 +1,4 @@
-//! What a base has of that which a stack is about: Python, CANN, and the frameworks that are installed.
+//! What a base already has of a stack: Python, CANN and frameworks.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,7 +10,7 @@ use crate::{
     resolve::packages,
 };
 
-/// What a base has, and the package folder in its place.
+/// What a base already has. If it has no CANN, the toolkit in the package folder counts.
 #[derive(Debug)]
 pub struct Facts {
     /// As in `3.11`; none of a base without a Python for aarch64.
@@ -108,7 +108,7 @@ fn of_base(base: &Base, index: &BaseIndex) -> Cann {
     }
 }
 
-/// Of several toolkits none is meant before the plan has told of them.
+/// The toolkit in the package folder. If there are several, none is chosen: the plan reports them.
 fn of_folder(pkg: &Path) -> anyhow::Result<Cann> {
     match <[_; 1]>::try_from(packages::toolkits(pkg)?) {
         Ok([(file, version)]) => Ok(Cann::ToInstall(version, file)),

@@ -1,4 +1,4 @@
-//! The text of a recipe: keys that are set, and keys behind a `#` that say what holds without them, each with a comment.
+//! The text of a recipe: keys that are set, and commented-out keys that show what holds without them, each with a comment.
 
 use anyhow::Context;
 use toml_edit::{DocumentMut, Item, Key, Table, Value};

@@ -19,7 +19,7 @@ use crate::{
     resolve::{
         accounts,
         base::OpenImage,
-        bytecode::{self, Pool, Release, Way},
+        bytecode::{self, Interpreter, Pool},
         fetch::{self, Pins},
         front, inputs,
         inspection::{self, Completed, Reach},
@@ -102,9 +102,9 @@ pub(super) fn planned(
     let engine = look_for_cann(&mut inputs, &job, args, store)?;
     if !inputs.wheels.is_empty() || !job.installers.is_empty() {
         let release = bytecode::release(&recipe, inputs.index);
-        inputs.bytecode = release.or_else(|error| bytecode::do_without(&recipe, error, progress).map(|()| None))?;
+        inputs.bytecode = bytecode::or_without(&recipe, release, progress)?.flatten();
     }
-    let (mut plan, mut way) = plan_and_compiler(&mut inputs, None, args, store, progress)?;
+    let (mut plan, mut interpreter) = plan_and_interpreter(&mut inputs, None, args, store, progress)?;
     let mut kept = None;
     // What is wrong is said before an installer runs for minutes; what it leaves is planned after it.
     if !args.dry_run
@@ -115,22 +115,19 @@ pub(super) fn planned(
         kept = of_engine.map(|kept| (engine, kept));
         let installed = installed.into_iter().map(Some).collect();
         set_cann(&mut inputs, &job, (installed, variables), None, store)?;
-        (plan, way) = plan_and_compiler(&mut inputs, way, args, store, progress)?;
+        (plan, interpreter) = plan_and_interpreter(&mut inputs, interpreter, args, store, progress)?;
     }
     let mut pool = None;
     if !args.dry_run
-        && let Some((way, release)) = way.zip(plan.bytecode)
+        && let Some(interpreter) = interpreter
     {
         let has_base = kept.as_ref().map(|(engine, _)| *engine);
-        pool = match compilers(&way, release, &recipe, &opened, has_base, store, progress) {
-            Ok(pool) => Some(pool),
-            Err(error) => {
-                bytecode::do_without(&recipe, error, progress)?;
-                inputs.bytecode = None;
-                plan = Plan::new(&inputs)?;
-                None
-            }
-        };
+        let started = interpreter.pool(&recipe, &opened, has_base, store, progress);
+        pool = bytecode::or_without(&recipe, started, progress)?;
+        if pool.is_none() {
+            inputs.bytecode = None;
+            plan = Plan::new(&inputs)?;
+        }
     }
     let with_base = kept.filter(|(engine, _)| load_into == Some(engine)).map(|(_, kept)| kept);
     Ok(Planned { plan, recipe, opened, with_base, pool })
@@ -167,8 +164,15 @@ fn gather(
     let Completed { recipe, mut notes, opened, index } = inspection::complete(draft, &args.recipe, reach, ready)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
     let folders = inputs::folders(&args.recipe);
-    if args.recipe.sample && !args.dry_run && !packages::by_hand(&recipe, &folders)? {
-        fetch::fetch(&recipe, &folders.pypi, &Pins::default(), &call, store, progress)?;
+    if args.recipe.sample && !args.dry_run {
+        if !packages::by_hand(&recipe, &folders)? {
+            fetch::fetch(&recipe, &folders.pypi, &Pins::default(), &call, store, progress)?;
+        }
+        if !recipe.system.packages.is_empty() {
+            let index =
+                index.as_ref().context("`system.packages` needs to know the base").hint("leave out `--no-inspect`")?;
+            system::fetch(&recipe, &folders.system, index, &BTreeSet::new(), false, store, progress)?;
+        }
     }
     let origin = scripts::origin(&recipe, scripts_folder(&args.recipe));
     let packages = || {
@@ -181,11 +185,6 @@ fn gather(
         let found = inputs::packages(&args.recipe, &recipe, &call, store, progress)?;
         Ok((packages::contents(found.clone(), store, &call)?, found))
     };
-    if args.recipe.sample && !args.dry_run && !recipe.system.packages.is_empty() {
-        let index =
-            index.as_ref().context("`system.packages` needs to know the base").hint("leave out `--no-inspect`")?;
-        system::fetch(&recipe, &folders.system, index, &BTreeSet::new(), false, store, progress)?;
-    }
     // A base to which nothing can be added is said before that nothing was fetched for it.
     if let Some(index) = index.as_ref().filter(|_| !recipe.system.packages.is_empty()) {
         system::release(&recipe, index)?;
@@ -195,15 +194,13 @@ fn gather(
         false => Ok(Vec::new()),
     };
     let found = report::both(packages(), inputs::own_files(&recipe, store));
-    let found = report::both(found, of_system).map(|(((contents, mut pinned), files), of_system)| {
-        pinned.extend(of_system.iter().cloned());
-        (((contents, pinned), files), of_system)
-    });
+    let found = report::both(found, of_system);
     let found = report::both(found, scripts::packages(&origin));
     let (found, mut opened) = inputs::with_base(found, opened, &recipe, &args.registry, store, progress)?;
     let (((((wheels, installers), mut pinned), files), of_system), of_scripts) = found;
     if !args.recipe.sample && with_wheels {
         let lock = Lock::load(&lock::path(args.recipe.recipe.as_deref(), args.recipe.stack.as_deref()))?;
+        pinned.extend(of_system.iter().cloned());
         pinned.extend(of_scripts);
         for note in lock::verify(lock.as_ref(), &recipe, &pinned, &opened.base.manifest_digest, &call)? {
             progress.line(&format!("note: {note}"));
@@ -223,49 +220,31 @@ fn gather(
     Ok(Gathered { recipe, call, timestamp, notes, opened, index, wheels, installers, files, of_system, origin })
 }
 
-/// The plan, and who compiles what it has to be made; one of `way` where that was found before. Where nobody compiles
-/// and the recipe does not insist, it is a plan of an image without bytecode.
-fn plan_and_compiler(
+/// The plan, and the Python that compiles what it needs, if that is not in the store; `interpreter` is one that was
+/// found before. Without one, and unless the recipe insists, the plan is that of an image without bytecode.
+fn plan_and_interpreter(
     inputs: &mut Inputs<'_>,
-    way: Option<Way>,
+    interpreter: Option<Interpreter>,
     args: &ImageArgs,
     store: &Store,
     progress: &Progress,
-) -> anyhow::Result<(Plan, Option<Way>)> {
-    let plan = Plan::new(inputs)?;
-    let Some(release) = plan.bytecode.filter(|_| way.is_none()) else { return Ok((plan, way)) };
+) -> anyhow::Result<(Plan, Option<Interpreter>)> {
+    let mut plan = Plan::new(inputs)?;
+    let Some(release) = plan.bytecode.filter(|_| interpreter.is_none()) else { return Ok((plan, interpreter)) };
     if !build::compiles(store, &plan)? {
         return Ok((plan, None));
     }
-    match bytecode::find(release, args.engine) {
-        Ok(way) => {
-            progress.line(&format!("note: modules are compiled for Python {release} by {way}"));
-            Ok((plan, Some(way)))
+    let found = bytecode::or_without(inputs.recipe, bytecode::find(release, args.engine), progress)?;
+    match &found {
+        Some(interpreter) => {
+            progress.line(&format!("note: modules are compiled for Python {release} by {interpreter}"));
         }
-        Err(error) => {
-            bytecode::do_without(inputs.recipe, error, progress)?;
+        None => {
             inputs.bytecode = None;
-            Ok((Plan::new(inputs)?, None))
+            plan = Plan::new(inputs)?;
         }
     }
-}
-
-/// The processes that compile. `has_base` is an engine that was given the base before.
-fn compilers(
-    way: &Way,
-    release: Release,
-    recipe: &Recipe,
-    opened: &OpenImage,
-    has_base: Option<&str>,
-    store: &Store,
-    progress: &Progress,
-) -> anyhow::Result<Pool> {
-    match way {
-        Way::Host(program) => Ok(Pool::on_host(program, release)),
-        Way::Base(engine) => {
-            bytecode::in_base(release, recipe, opened, (engine, has_base == Some(engine)), store, progress)
-        }
-    }
+    Ok((plan, found))
 }
 
 /// What of CANN is to be installed and learned.
@@ -335,9 +314,9 @@ fn may_have_cann(recipe: &Recipe, installers: &[Installer]) -> bool {
     recipe.versions.cann().is_some_and(|version| !recipe::is_of_table(version)) && !is_installed
 }
 
-/// Whether a plan can't do without knowing what is in the base: its scripts are to be patched, wheels may replace what
-/// it has installed and require it, it may lack the image's user, `[layout.dirs]` was written for another one, or own files lie
-/// in folders that it does not name.
+/// Whether the base has to be inspected for the plan: its scripts are to be patched, wheels may replace what it has
+/// installed and require it, `[system]` adds packages to its own, it may lack the image's user, `[layout.dirs]` was
+/// written for another one, or own files lie in folders that it does not name.
 fn is_needed(recipe: &Recipe, origin: &Origin, wheels: bool, files: &[PlannedFile]) -> bool {
     let named = |folder: &str| recipe.layout.dirs.keys().any(|path| path.as_str() == folder);
     let is_known = |file: &PlannedFile| file.to.match_indices('/').skip(1).all(|(end, _)| named(&file.to[..end]));
@@ -353,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_is_looked_into_where_own_files_lie_in_folders_that_nobody_names() {
+    fn a_base_is_inspected_where_own_files_lie_in_folders_that_nobody_names() {
         let recipe = Recipe::parse("", "image.toml", std::path::Path::new("."), recipe::Overrides::default()).unwrap();
         let needed = ["/home/ma-user/x", "/home/ma-user/code/x"].map(|to| {
             let sha256 = Digest::from_bytes([0; 32]);

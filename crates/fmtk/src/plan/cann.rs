@@ -96,7 +96,7 @@ pub fn sourced(
     let by_recipe = CANN_HOMES.iter().any(|name| recipe.environment.contains_key(*name));
     // CANN's own images have the toolkit's variables in their config, and nnal's by their entry point alone.
     let lacks_nnal = || {
-        let is_there = |index: &BaseIndex| index.has_file(&real(index, NNAL_SET_ENV));
+        let is_there = |index: &BaseIndex| index.has_file(&index.real_file(NNAL_SET_ENV));
         index.is_some_and(is_there) && !base.config.env().iter().any(|(name, _)| name == NNAL_HOME)
     };
     let version = recipe.versions.cann().filter(|_| !by_recipe)?;
@@ -109,14 +109,8 @@ pub fn sourced(
     }
 }
 
-/// Where a file really is in the base.
-fn real(index: &BaseIndex, file: &str) -> String {
-    let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
-    format!("{}/{name}", index.real_path(folder).trim_end_matches('/'))
-}
-
 /// Whether the base's config has the variables of a CANN of its own.
-fn has_variables(base: &Base) -> bool {
+pub fn has_variables(base: &Base) -> bool {
     base.config.env().iter().any(|(name, _)| CANN_HOMES.contains(&name.as_str()))
 }
 

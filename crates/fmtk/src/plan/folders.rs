@@ -23,11 +23,7 @@ pub struct PlannedFolder {
 
 /// Where an absolute path really is: a layer that leads through a link of the base would put a folder in its place.
 pub(super) fn real(inputs: &Inputs<'_>, path: &str) -> String {
-    let Some(index) = inputs.index else { return path.to_owned() };
-    match path.rsplit_once('/') {
-        Some((folder, name)) => format!("{}/{name}", index.real_path(folder).trim_end_matches('/')),
-        None => path.to_owned(),
-    }
+    inputs.index.map_or_else(|| path.to_owned(), |index| index.real_file(path))
 }
 
 /// The same for a folder, which may be a link itself.

@@ -48,8 +48,8 @@ use crate::{
 };
 
 pub use cann::{
-    CannInput, CannStep, PlannedCann, is_in_base as has_cann, max_layer as max_layer_of_cann,
-    sourced as sourced_of_cann, versions_of_base as cann_versions,
+    CannInput, CannStep, PlannedCann, has_variables as has_cann_variables, is_in_base as has_cann,
+    max_layer as max_layer_of_cann, sourced as sourced_of_cann, versions_of_base as cann_versions,
 };
 pub use checks::installed;
 pub use folders::{PlannedFolder, above};
@@ -83,7 +83,7 @@ pub struct Inputs<'a> {
     pub index: Option<&'a BaseIndex>,
     /// Build even if a distribution or a library that a wheel requires is missing.
     pub allow_missing: bool,
-    /// Whether the wheels are all of the image; what is not among them is else not missed.
+    /// False for a plan made before wheels are fetched: missing ones are not reported.
     pub with_wheels: bool,
     /// The call that it is made for, as hints name it.
     pub call: &'a Call,

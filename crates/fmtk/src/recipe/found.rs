@@ -91,9 +91,7 @@ impl Draft {
         }
         let account = Account::default();
         if !self.document.is_given(&["user"]) && index.user(&account.name.to_string()).is_none() {
-            let has_group = index.groups.iter().any(|group| group.name == OF_DEVICES);
-            let groups = if has_group { format!(", groups = [\"{OF_DEVICES}\"]") } else { String::new() };
-            found.keys.push(("user".to_owned(), format!("{{ name = \"{}\"{groups} }}", account.name)));
+            found.keys.push(("user".to_owned(), format!("{{ name = \"{}\"{} }}", account.name, device_groups(index))));
         }
         if !found.keys.is_empty() {
             let keys: Vec<String> = found.keys.iter().map(|(key, value)| format!("{key} = {value}")).collect();
@@ -154,12 +152,12 @@ impl Draft {
     }
 
     /// The Pythons that fit what is written, the most likely first: what `PATH` leads to, unless it is the system's own;
-    /// environments of conda; Pythons built from source below `/usr/local`; conda's own; the system's.
+    /// environments of conda; Pythons built from source below `/usr/local`; conda's own; the system's; any other, the newest
+    /// first.
     fn choices<'a>(&self, index: &'a BaseIndex, path: &str) -> Vec<Choice<'a>> {
         let given = |key: &str| self.document.is_given(&["python", key]);
         let wanted = &self.recipe.python;
         let folders: Vec<String> = path.split(':').filter(|it| !it.is_empty()).map(|it| index.real_path(it)).collect();
-        let named = ["prefix", "interpreter", "site_packages"].into_iter().any(given);
         let mut choices = Vec::new();
         for python in
             index.interpreters.iter().filter(|one| one.version.0 == 3 && one.machine == Some(Elf::AARCH64.machine))
@@ -191,8 +189,7 @@ impl Draft {
                 _ if prefix.starts_with("/usr/local/python") => 2,
                 _ if conda => 3,
                 Some(_) if of_system => SYSTEM,
-                _ if named => 5,
-                _ => continue,
+                _ => 5,
             };
             // `python3` is what is meant by whoever names no version.
             let exact = ["python3", "python"].iter().position(|one| *one == name).unwrap_or(2) as u8;
@@ -203,6 +200,12 @@ impl Draft {
         choices.sort_by(|one, other| one.order.cmp(&other.order).then_with(|| one.python.path.cmp(&other.python.path)));
         choices
     }
+}
+
+/// The end of a table `user` that adds one: the key `groups` with the group that owns the devices, if the base has it.
+pub fn device_groups(index: &BaseIndex) -> String {
+    let has_group = index.groups.iter().any(|group| group.name == OF_DEVICES);
+    if has_group { format!(", groups = [\"{OF_DEVICES}\"]") } else { String::new() }
 }
 
 /// Whether the base is this system, as far as its os-release tells: `debian_11.5` is a Debian 11, `debian_11` names it

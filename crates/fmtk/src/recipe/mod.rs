@@ -48,7 +48,7 @@ pub use self::{
         CANN_HOMES, ENGINE_PATH, Environment, doubts as environment_doubts, is_of_table, resolve as resolve_environment,
     },
     files::OwnFile,
-    found::{Found, is_os, os_of},
+    found::{Found, device_groups, is_os, os_of},
     layout::{Dir, Layout},
     packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, SYSTEM},
     paths::ImagePath,
@@ -125,7 +125,8 @@ pub struct Recipe {
     pub labels: BTreeMap<String, String>,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+/// Whether a key need not be written, because it has its default.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

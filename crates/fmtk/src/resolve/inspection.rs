@@ -120,7 +120,7 @@ pub fn found_before(draft: &Draft, store: &Store) -> anyhow::Result<Option<Found
 }
 
 fn record_key(draft: &Draft) -> anyhow::Result<String> {
-    Ok(format!("1 {}\n{}", base::absolute(&draft.recipe.base.source)?, draft.question()))
+    Ok(format!("2 {}\n{}", base::absolute(&draft.recipe.base.source)?, draft.question()))
 }
 
 /// The files of the base whose contents are wanted.

@@ -149,6 +149,12 @@ impl BaseIndex {
         if real.is_empty() { "/".to_owned() } else { real }
     }
 
+    /// The same for a file, which may itself be a link: only links above it are followed.
+    pub fn real_file(&self, path: &str) -> String {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        format!("{}/{name}", self.real_path(folder).trim_end_matches('/'))
+    }
+
     /// Whether there is a Python of this version under this path.
     pub fn has_python(&self, path: &str, version: (u32, u32)) -> bool {
         self.interpreter(path).is_some_and(|interpreter| interpreter.version == version)

@@ -13,14 +13,15 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use oci_image::BaseIndex;
+use oci_image::{BaseIndex, Store};
 use serde::{Serialize, Serializer};
 
-pub use self::{in_base::in_base, pool::Pool};
+pub use self::pool::Pool;
 use crate::{
     engine,
     options::Engine,
     recipe::{Bytecode, Recipe},
+    resolve::base::OpenImage,
     terminal::{
         progress::Progress,
         report::{self, WithHint},
@@ -57,21 +58,41 @@ impl Serialize for Release {
     }
 }
 
-/// Who compiles.
+/// The Python that compiles, and its release.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
-    /// A Python of this machine.
-    Host(PathBuf),
+pub enum Interpreter {
+    /// A program of this machine.
+    Host(Release, PathBuf),
     /// The base's own, run by this engine.
-    Base(&'static str),
+    Base(Release, &'static str),
 }
 
-impl fmt::Display for Way {
+impl Interpreter {
+    /// The processes that compile. `has_base` is an engine that was given the base before.
+    pub fn pool(
+        &self,
+        recipe: &Recipe,
+        opened: &OpenImage,
+        has_base: Option<&str>,
+        store: &Store,
+        progress: &Progress,
+    ) -> anyhow::Result<Pool> {
+        match self {
+            Self::Host(release, program) => Ok(Pool::on_host(program, *release)),
+            Self::Base(release, engine) => {
+                let is_there = has_base == Some(*engine);
+                in_base::in_base(*release, recipe, opened, (*engine, is_there), store, progress)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Interpreter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host(program) => write!(f, "`{}`", program.display()),
-            Self::Base(engine) if env::consts::ARCH == "aarch64" => write!(f, "the base's own Python in {engine}"),
-            Self::Base(engine) => write!(
+            Self::Host(_, program) => write!(f, "`{}`", program.display()),
+            Self::Base(_, engine) if env::consts::ARCH == "aarch64" => write!(f, "the base's own Python in {engine}"),
+            Self::Base(_, engine) => write!(
                 f,
                 "the base's own Python in {engine}, which takes minutes under emulation; with a Python of this release on \
                  this machine it takes seconds"
@@ -96,19 +117,26 @@ pub fn release(recipe: &Recipe, index: Option<&BaseIndex>) -> anyhow::Result<Opt
     }
 }
 
-/// Who compiles for this release: a Python of this machine, which is faster, else the base's own.
-pub fn find(release: Release, choice: Engine) -> anyhow::Result<Way> {
+/// What compiles for this release: a Python of this machine, which is faster, else the base's own.
+pub fn find(release: Release, choice: Engine) -> anyhow::Result<Interpreter> {
     if let Some(program) = host(release) {
-        return Ok(Way::Host(program));
+        return Ok(Interpreter::Host(release, program));
     }
     let engine = engine::program(choice).with_context(|| {
         format!("neither this machine's Pythons nor an engine that runs the base's can compile for Python {release}")
     });
-    engine.map(Way::Base).hint(format!("install Python {release}, for example by `pyenv install {release}`, or podman"))
+    engine
+        .map(|engine| Interpreter::Base(release, engine))
+        .hint(format!("install Python {release}, for example by `pyenv install {release}`, or podman"))
 }
 
-/// What a failure to compile means for this recipe: an error if it insists, else a warning and an image without bytecode.
-pub fn do_without(recipe: &Recipe, error: anyhow::Error, progress: &Progress) -> anyhow::Result<()> {
+/// The result of a step of compiling. If it failed, that is an error where the recipe insists on bytecode; else it is a
+/// warning, and None stands for an image without bytecode.
+pub fn or_without<T>(recipe: &Recipe, result: anyhow::Result<T>, progress: &Progress) -> anyhow::Result<Option<T>> {
+    let error = match result {
+        Ok(value) => return Ok(Some(value)),
+        Err(error) => error,
+    };
     if recipe.bytecode == Bytecode::On {
         return Err(error.context("failed to compile the modules, as `bytecode = \"on\"` wants"));
     }
@@ -117,11 +145,11 @@ pub fn do_without(recipe: &Recipe, error: anyhow::Error, progress: &Progress) ->
         None => reason,
     });
     progress.warning(&format!(
-        "modules are not compiled, so each import takes longer, and in every rank at every start where a job can't write \
-         to `site-packages`: {}; `--set bytecode=off` stops this warning",
+        "modules are not compiled: {}. Every rank compiles them again at each start where `site-packages` is read-only; \
+         `--set bytecode=off` silences this",
         reasons.collect::<Vec<_>>().join("; ")
     ));
-    Ok(())
+    Ok(None)
 }
 
 /// The first Python of this release that works: `python3.9` of each folder in PATH, then pyenv's.
@@ -160,7 +188,7 @@ mod tests {
         let progress = Progress::new(true);
         let found = |bytecode: &str| {
             let recipe = recipe(bytecode);
-            release(&recipe, None).or_else(|error| do_without(&recipe, error, &progress).map(|()| None))
+            or_without(&recipe, release(&recipe, None), &progress).map(Option::flatten)
         };
         assert_eq!(["auto", "off"].map(|bytecode| found(bytecode).unwrap()), [None, None]);
         expect_test::expect![[r#"

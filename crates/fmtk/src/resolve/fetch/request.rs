@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Pins, version_of};
 use crate::{
-    recipe::{ARCH, Glibc, Index, Recipe, Requirement, Resolution, Resolver, locked::Pinned},
+    recipe::{ARCH, Glibc, Index, Recipe, Requirement, Resolution, Resolver, is_default, locked::Pinned},
     terminal::shell,
 };
 
@@ -26,10 +26,6 @@ pub struct Request {
     pub platforms: Vec<String>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub resolution: Resolution,
-}
-
-fn is_default(resolution: &Resolution) -> bool {
-    *resolution == Resolution::default()
 }
 
 impl Request {
