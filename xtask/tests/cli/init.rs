@@ -132,7 +132,7 @@ fn the_chip_is_by_the_base_s_own_name() {
         assert_eq!(code, Some(0), "{said}");
         toml.lines().find(|line| line.contains("chip = ")).unwrap().to_owned()
     };
-    assert_eq!(chip("my-a3-x/debian"), "# chip = \"d910b\" # not recorded in a base; check it");
+    assert!(chip("my-a3-x/debian").starts_with("# chip = \"d910b\""));
 }
 
 /// The command that was named next took another store.
