@@ -15,7 +15,7 @@ use serde::{
 use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value, de::from_document};
 
 use super::stacks::{self, MANUAL, Stack};
-use crate::terminal::{hints::is_typo, report::Problems, shell};
+use crate::terminal::{hints::is_typo, report::Problems, secrets::masked, shell};
 
 /// Every key that has the same default in all stacks.
 const DEFAULTS: &str = include_str!("defaults.toml");
@@ -244,7 +244,7 @@ impl Document {
             (None, Some(before)) => format!("`{}` line {}", self.file, before.matches('\n').count() + 1),
             (None, None) => "the default".to_owned(),
         };
-        self.problems.push((at, format!("{place}: {message}"), hint));
+        self.problems.push((at, masked(&format!("{place}: {message}")), hint));
     }
 
     /// All problems as one error, in the order of the text.

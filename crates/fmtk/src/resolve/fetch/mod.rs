@@ -43,6 +43,7 @@ use crate::{
     terminal::{
         progress::{self, Progress},
         report::{Problems, WithHint},
+        secrets::masked,
     },
 };
 
@@ -396,7 +397,7 @@ fn run(command: &mut Command, progress: &Progress) -> io::Result<(std::process::
         return Ok((command.stdout(stderr).status()?, String::new()));
     }
     let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output()?;
-    let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+    let said = masked(String::from_utf8_lossy(&output.stderr).trim_end());
     Ok((output.status, if said.is_empty() { said } else { format!("\n{said}") }))
 }
 

@@ -243,6 +243,8 @@ fn what_uv_can_not_do_is_told() {
     let said = |text: &str| report::render(&place.fetch_of(&pip(), &recipe_of(text, Path::new("/"))).unwrap_err());
     let broken = said("[pypi]\nresolver = 'uv'\nrequirements = ['broken==1']\nconstraints = []");
     assert!(broken.contains("uv could not resolve broken==1\n  error: No solution found\n"), "{broken}");
+    let quoted = said("[pypi]\nresolver = 'uv'\nrequirements = ['quoting==1']\nconstraints = []");
+    assert!(quoted.contains("http://****@main/") && !quoted.contains("secret"), "{quoted}");
     let old = said(
         &BY_UV
             .replace("'b==1'", "'old-uv==1', 'b==1'")
