@@ -20,6 +20,9 @@ use crate::terminal::{hints::is_typo, report::Problems, secrets::masked, shell};
 /// Every key that has the same default in all stacks.
 const DEFAULTS: &str = include_str!("defaults.toml");
 
+/// How messages name the stack that a key is from.
+const OF_STACK: &str = "stack ";
+
 /// What is written, and every problem found in it so far.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -101,7 +104,7 @@ impl Document {
             }
             self.written.as_table_mut().map(|table| table.remove("stack"));
         }
-        self.arguments.push((self.text.len(), format!("stack {}", self.stack.name)));
+        self.arguments.push((self.text.len(), format!("{OF_STACK}{}", self.stack.name)));
         // A file of this crate, as the tests show.
         if let Ok(keys) = self.append(self.stack.toml) {
             merge(&mut self.defaults, &keys);
@@ -205,6 +208,11 @@ impl Document {
     /// Where a relative path begins: at the file, or, in an argument, where the command was run.
     pub fn folder_at(&self, at: usize) -> &Path {
         if self.argument(at).is_some() { Path::new("") } else { &self.folder }
+    }
+
+    /// Whether the stack says this, and neither the file nor an argument.
+    pub fn is_of_stack(&self, at: usize) -> bool {
+        self.argument(at).is_some_and(|argument| argument.starts_with(OF_STACK))
     }
 
     fn offset(&self, keys: &[&str]) -> Option<usize> {

@@ -178,22 +178,28 @@ struct WrittenIndex {
 impl Written {
     pub fn finish(self, versions: &Versions, python: &Python, document: &mut Document) -> Pypi {
         let target = locked::target(python);
-        let mut requirements = list(self.requirements, document, |text| versions.fill(text)?.parse::<Requirement>());
-        let mut constraints = list(self.constraints, document, |text| versions.fill(text)?.parse::<Requirement>());
         let overrides = list(self.overrides, document, |text| versions.fill(text)?.parse::<Requirement>());
         let exclude = list(self.exclude, document, |text| text.parse::<NamePattern>());
         let indexes = indexes(self.index, document);
-        let mut hashes = BTreeMap::new();
-        if let Some(locked) = &self.locked {
+        let (requirements, constraints, hashes) = if let Some(locked) = &self.locked {
+            for (key, list) in [("requirements", &self.requirements), ("constraints", &self.constraints)] {
+                if document.is_given(&["pypi", key]) && !list.is_empty() {
+                    let hint = format!("remove `pypi.{key}` or `pypi.locked`");
+                    document.fault_with(locked.span(), format!("conflicts with `pypi.{key}`"), Some(hint));
+                }
+            }
             let pinned = pinned(locked, &target, document);
-            requirements = pinned.iter().map(|one| (one.requirement.clone(), locked.span())).collect();
-            hashes = pinned.into_iter().map(|one| (one.requirement.name().clone(), one.hashes)).collect();
-            constraints.clear();
+            let requirements = pinned.iter().map(|one| (one.requirement.clone(), locked.span())).collect();
+            let hashes = pinned.into_iter().map(|one| (one.requirement.name().clone(), one.hashes)).collect();
+            (requirements, Vec::new(), hashes)
         } else {
+            let requirements = list(self.requirements, document, |text| versions.fill(text)?.parse::<Requirement>());
+            let constraints = list(self.constraints, document, |text| versions.fill(text)?.parse::<Requirement>());
             let direct: BTreeSet<&Distribution> =
                 requirements.iter().filter(|(one, _)| one.on(&target).is_some()).map(|(one, _)| one.name()).collect();
             check(self.resolver, &direct, &indexes, &overrides, &exclude, document);
-        }
+            (requirements, constraints, BTreeMap::new())
+        };
         let index = indexes
             .into_iter()
             .map(|(url, only)| Index { url: url.into_inner(), only: only.into_iter().map(|(name, _)| name).collect() });
@@ -228,6 +234,10 @@ fn list<T>(
     for text in texts {
         match read(text.get_ref()) {
             Ok(value) => values.push((value, text.span())),
+            Err(message) if document.is_of_stack(text.span().start) => {
+                let hint = "set `pypi.requirements`, or name another `stack`".to_owned();
+                document.fault_with(text.span(), message, Some(hint));
+            }
             Err(message) => document.fault(text.span(), message),
         }
     }
