@@ -34,6 +34,8 @@ pub struct Document {
     text: String,
     /// Where each argument begins in the text, and the argument as messages name it.
     arguments: Vec<(usize, String)>,
+    /// Whether the base may yet change the defaults.
+    is_draft: bool,
     defaults: Table,
     /// The arguments over the file.
     written: Item,
@@ -53,6 +55,7 @@ impl Document {
             stack: MANUAL,
             text: String::new(),
             arguments: Vec::new(),
+            is_draft: true,
             defaults: Table::new(),
             written: Item::Table(Table::new()),
             problems: Vec::new(),
@@ -121,6 +124,16 @@ impl Document {
         if let Ok(table) = self.append(toml) {
             merge(&mut self.defaults, &table);
         }
+    }
+
+    /// From here on the defaults are what they are.
+    pub fn complete(&mut self) {
+        self.is_draft = false;
+    }
+
+    /// Whether the base may yet change the defaults.
+    pub fn is_draft(&self) -> bool {
+        self.is_draft
     }
 
     /// Whether the key is written, in the file or as an argument.

@@ -242,7 +242,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        recipe::{Overrides, Recipe},
+        recipe::{Draft, Found, Overrides, Recipe},
         terminal::report,
     };
 
@@ -282,5 +282,36 @@ mod tests {
         let error = Recipe::parse(text, "image.toml", folder.path(), Overrides::default()).unwrap_err();
         let error = report::render(&error);
         assert!(error.contains("`pypi.locked`: conflicts with `pypi.requirements`"), "{error}");
+        // The stack's own are not asked for, so its versions need not be there.
+        for more in ["", "requirements = []\nconstraints = []\n"] {
+            let text = format!("[pypi]\nlocked = 'r.txt'\n{more}[versions]\nmindspore = false\ncann = false\n");
+            let text = format!("tag = '{{python}}-{{timestamp}}'\n{text}");
+            assert_eq!(read(&text).unwrap().pypi.requirements, ["a==1".parse().unwrap()]);
+        }
+    }
+
+    #[test]
+    fn a_base_that_decides_the_python_is_asked_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let wheel = format!(
+            "wheels = [{{ url = 'https://x/a-1-cp311-cp311-manylinux_2_17_aarch64.whl', hashes = {{ sha256 = '{}' }} }}]",
+            "1".repeat(64)
+        );
+        let lock =
+            format!("lock-version = '1.0'\nrequires-python = '>=3.11'\n[[packages]]\nname = 'a'\nversion = '1'\n");
+        std::fs::write(folder.path().join("pylock.toml"), lock + &wheel).unwrap();
+        let draft = |more: &str| {
+            let text =
+                format!("base.reference = 'docker.io/library/ubuntu:22.04'\npypi.locked = 'pylock.toml'\n{more}");
+            Draft::parse(&text, "image.toml", folder.path(), Overrides::default())
+        };
+        let waiting = draft("").unwrap();
+        let found = serde_json::from_str(r#"{"keys": [["versions.python", "'3.11'"]], "notes": []}"#).unwrap();
+        assert_eq!(waiting.completed(&found).unwrap().pypi.requirements, ["a==1".parse().unwrap()]);
+        for error in [waiting.completed(&Found::default()).unwrap_err(), draft("versions.python = '3.9'").unwrap_err()]
+        {
+            let error = report::render(&error);
+            assert!(error.contains("it is for Python >=3.11, the image has 3.9"), "{error}");
+        }
     }
 }

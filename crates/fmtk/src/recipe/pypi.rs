@@ -287,15 +287,11 @@ fn address(url: &str) -> Result<(), (String, Option<String>)> {
 
 /// Of a file that another tool wrote, what is for this target.
 fn pinned(file: &Spanned<String>, target: &Target, document: &mut Document) -> Vec<locked::Pinned> {
-    for key in ["requirements", "constraints"] {
-        if document.is_given(&["pypi", key]) {
-            let hint = format!("remove `pypi.{key}` or `pypi.locked`");
-            document.fault_with(file.span(), format!("conflicts with `pypi.{key}`"), Some(hint));
-        }
-    }
+    let is_draft = document.is_draft();
     let path = document.folder_at(file.span().start).join(Path::new(file.get_ref()));
     locked::read(&path, target).unwrap_or_else(|problems| {
-        for (message, hint) in problems {
+        // It may be for the Python of the base, which is not known yet.
+        for (message, hint) in problems.into_iter().filter(|_| !is_draft) {
             document.fault_with(file.span(), format!("`{}`: {message}", file.get_ref()), hint);
         }
         Vec::new()

@@ -105,10 +105,8 @@ pub fn find(draft: &Draft, opened: &OpenImage, index: &BaseIndex) -> Found {
 
 /// The recipe completed by what the base of this name had when it was last inspected for such a recipe, if it was.
 pub fn remembered(draft: &Draft, store: &Store) -> anyhow::Result<(Recipe, Vec<String>)> {
-    match found_before(draft, store)? {
-        Some(found) => Ok((draft.completed(&found)?, found.notes)),
-        None => Ok((draft.recipe.clone(), Vec::new())),
-    }
+    let found = found_before(draft, store)?.unwrap_or_default();
+    Ok((draft.completed(&found)?, found.notes))
 }
 
 /// What the base of this name had when it was last inspected for such a recipe; none where it never was.
