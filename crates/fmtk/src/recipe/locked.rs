@@ -75,6 +75,8 @@ struct PyLock {
     #[serde(default)]
     environments: Vec<String>,
     #[serde(default)]
+    default_groups: Vec<String>,
+    #[serde(default)]
     packages: Vec<Package>,
 }
 
@@ -111,7 +113,7 @@ pub fn pylock(text: &str, target: &Target) -> Result<Vec<Pinned>, Vec<Problem>> 
         let wanted = lock.requires_python.unwrap_or_default();
         return Err(one(format!("it is for Python {wanted}, the image has {major}.{minor}")));
     }
-    let holds = |marker: &str| marker_holds(marker, target);
+    let holds = |marker: &str| marker_holds(marker, target, &lock.default_groups);
     let environments: Result<Vec<bool>, String> = lock.environments.iter().map(|marker| holds(marker)).collect();
     let environments = environments.map_err(|reason| one(format!("in `environments`, {reason}")))?;
     if !environments.is_empty() && !environments.contains(&true) {
@@ -167,7 +169,7 @@ impl Package {
                 others.insert(name.tags());
                 continue;
             }
-            let sha256 = wheel.hashes.get("sha256").and_then(|hex| format!("sha256:{hex}").parse().ok());
+            let sha256 = wheel.hashes.get("sha256").and_then(|hex| digest(&format!("sha256:{hex}")));
             hashes.insert(sha256.ok_or_else(|| (format!("has no sha256 of `{file}`"), None))?);
         }
         if hashes.is_empty() {
@@ -180,13 +182,19 @@ impl Package {
     }
 }
 
+/// A digest, which some write in capitals.
+fn digest(text: &str) -> Option<Digest> {
+    text.to_ascii_lowercase().parse().ok()
+}
+
 fn exactly(name: &str, version: &str) -> Result<Requirement, String> {
     format!("{}=={version}", wheel_layer::normalize(name)).parse()
 }
 
 impl Wheel {
     fn file_name(&self) -> Option<(String, FileName)> {
-        let place = self.name.as_deref().or(self.path.as_deref()).or(self.url.as_deref())?;
+        let of_url = || self.url.as_deref()?.split(['?', '#']).next();
+        let place = self.name.as_deref().or(self.path.as_deref()).or_else(of_url)?;
         let file = place.rsplit('/').next()?.replace("%2B", "+");
         let name = FileName::parse(&file).ok()?;
         Some((file, name))
@@ -226,7 +234,7 @@ fn pinned_line(line: &str, target: &Target) -> Result<Option<Pinned>, Problem> {
     };
     // A hash of another algorithm is of no use to us.
     let hashes: BTreeSet<Digest> =
-        parts.filter_map(|hash| hash.trim_start_matches(['=', ' ']).trim().parse().ok()).collect();
+        parts.filter_map(|hash| digest(hash.trim_start_matches(['=', ' ']).trim())).collect();
     if hashes.is_empty() {
         let hint = "`uv pip compile --generate-hashes` and `pip-compile --generate-hashes` write them";
         return Err((format!("`{}` has no sha256 hash", requirement.name()), Some(hint.to_owned())));
