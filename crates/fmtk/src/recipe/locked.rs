@@ -53,13 +53,22 @@ pub fn read(file: &Path, target: &Target) -> Result<Vec<Pinned>, Vec<Problem>> {
     let text = read_file(file, LIMIT).map_err(|error| vec![(format!("failed to read it: {error}"), None)])?;
     let is_toml = file.extension().is_some_and(|extension| extension == "toml");
     let pinned = if is_toml { pylock(&text, target)? } else { requirements(&text, target)? };
-    let mut seen: BTreeMap<&str, &Requirement> = BTreeMap::new();
+    let mut seen: Vec<Pinned> = Vec::new();
     let mut problems = Vec::new();
-    for Pinned { requirement, .. } in &pinned {
-        if let Some(other) = seen.insert(requirement.name().as_str(), requirement) {
-            problems.push((format!("it has both `{other}` and `{requirement}` for the image's Python"), None));
+    for one in pinned {
+        let Pinned { requirement, .. } = &one;
+        match seen.iter().find(|other| other.requirement.name() == requirement.name()) {
+            None => seen.push(one),
+            Some(same) if *same == one => {}
+            Some(other) if other.requirement == *requirement => {
+                problems.push((format!("it has `{requirement}` twice, with other hashes"), None));
+            }
+            Some(Pinned { requirement: other, .. }) => {
+                problems.push((format!("it has both `{other}` and `{requirement}` for the image's Python"), None));
+            }
         }
     }
+    let pinned = seen;
     if pinned.is_empty() {
         problems.push(("it pins nothing for the image's Python".to_owned(), None));
     }
@@ -204,13 +213,8 @@ impl Wheel {
 /// What a requirements file pins for the target.
 fn requirements(text: &str, target: &Target) -> Result<Vec<Pinned>, Vec<Problem>> {
     let (mut pinned, mut problems) = (Vec::new(), Vec::new());
-    for line in text.replace("\r\n", "\n").replace("\\\n", " ").lines() {
-        // A comment begins the line or follows a blank.
-        let line = line.split(" #").next().unwrap_or_default().trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        match pinned_line(line, target) {
+    for line in joined(text) {
+        match pinned_line(line.trim(), target) {
             Ok(one) => pinned.extend(one),
             Err(problem) => problems.push(problem),
         }
@@ -218,10 +222,30 @@ fn requirements(text: &str, target: &Target) -> Result<Vec<Pinned>, Vec<Problem>
     if problems.is_empty() { Ok(pinned) } else { Err(problems) }
 }
 
+/// Lines with those that continue them, without comments. What begins with `--hash` continues a line even after a
+/// comment, which ends a line for pip.
+fn joined(text: &str) -> Vec<String> {
+    let (mut lines, mut goes_on) = (Vec::<String>::new(), false);
+    for line in text.lines() {
+        // A comment begins the line or follows a blank.
+        let comment = line.find(" #").or_else(|| line.find("\t#"));
+        let line = line[..comment.unwrap_or(line.len())].trim();
+        let (text, more) = line.strip_suffix('\\').map_or((line, false), |text| (text, true));
+        let is_text = !text.is_empty() && !text.starts_with('#');
+        match lines.last_mut() {
+            Some(last) if is_text && (goes_on || text.starts_with("--hash")) => *last += &format!(" {text}"),
+            _ if is_text => lines.push(text.to_owned()),
+            _ => {}
+        }
+        goes_on = is_text && more;
+    }
+    lines
+}
+
 /// What a line pins; none where its marker does not hold.
 fn pinned_line(line: &str, target: &Target) -> Result<Option<Pinned>, Problem> {
     if line.starts_with('-') {
-        let option = line.split([' ', '=']).next().unwrap_or_default();
+        let option = line.split([' ', '\t', '=']).next().unwrap_or_default();
         let hint = "remove it from the file; `[[pypi.index]]` of the recipe and pip's own configuration name indexes";
         return Err((format!("its option `{option}` is not read"), Some(hint.to_owned())));
     }
@@ -286,9 +310,8 @@ mod tests {
     fn requirements_can_not_be_given_besides() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("r.txt"), format!("a==1 --hash={}", Digest::of("a"))).unwrap();
-        let text = "[pypi]\nlocked = 'r.txt'\nrequirements = ['b']";
-        let error = Recipe::parse(text, "image.toml", folder.path(), Overrides::default()).unwrap_err();
-        let error = report::render(&error);
+        let read = |text: &str| Recipe::parse(text, "image.toml", folder.path(), Overrides::default());
+        let error = report::render(&read("[pypi]\nlocked = 'r.txt'\nrequirements = ['b']").unwrap_err());
         assert!(error.contains("`pypi.locked`: conflicts with `pypi.requirements`"), "{error}");
         // The stack's own are not asked for, so its versions need not be there.
         for more in ["", "requirements = []\nconstraints = []\n"] {
