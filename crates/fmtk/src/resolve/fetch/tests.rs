@@ -281,6 +281,7 @@ fn what_another_tool_locked_comes_by_its_hash() {
     assert!(why.ends_with(": other hashes are locked"), "{why}");
     let error = report::render(&place.fetch_of(&pip(), &other).unwrap_err());
     assert!(error.contains("pip could not download 1 wheel of `locked.txt`\n  THESE PACKAGES DO NOT MATCH"), "{error}");
+    assert!(error.contains("hint: correct the file that `pypi.locked` names, or set `[[pypi.index]]`"), "{error}");
     // By hand it counts only if it is that file.
     let right = lock(Digest::of("a==1\n"));
     for (content, expected) in [("other", Some("`a-1-py3-none-any.whl` in")), ("a==1\n", None)] {
