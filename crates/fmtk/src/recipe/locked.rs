@@ -329,7 +329,7 @@ mod tests {
             "1".repeat(64)
         );
         let lock =
-            format!("lock-version = '1.0'\nrequires-python = '>=3.11'\n[[packages]]\nname = 'a'\nversion = '1'\n");
+            "lock-version = '1.0'\nrequires-python = '>=3.11'\n[[packages]]\nname = 'a'\nversion = '1'\n".to_owned();
         std::fs::write(folder.path().join("pylock.toml"), lock + &wheel).unwrap();
         let draft = |more: &str| {
             let text =

@@ -66,7 +66,8 @@ pub fn complete(
     let opened = match inputs::open_base(recipe, reach.registry, store, reach.progress) {
         Ok(opened) => opened,
         Err(error) => {
-            let (recipe, notes) = remembered(&draft, store)?;
+            // What is wrong with the recipe only now is so for want of the base.
+            let Ok((recipe, notes)) = remembered(&draft, store) else { return Err(error) };
             return Ok(Completed { recipe, notes, opened: Some(Err(error)), index: None });
         }
     };
