@@ -141,7 +141,7 @@ const SCENARIOS: &[Scenario] = &[
         "wheels go into ModelArts' environment of conda, and replace what conda installed",
         bases::of_conda,
     ),
-    ("stack-torch-2.10", "the same of PyTorch 2.10", stacks::newer_torch),
+    ("stack-torch-2.10", "PyTorch 2.10 is imported, and torch_npu lacks CANN alone", stacks::newer_torch),
     ("stack-mindspore-2.10", "MindSpore 2.10 computes on the CPU", stacks::mindspore),
     ("stack-mindspore-2.7", "MindSpore 2.7 is built as it was planned", stacks::older_mindspore),
     ("completions", "a Tab at the prompt of bash, zsh and fish completes `cargo xtask`", completions::run),
