@@ -179,8 +179,8 @@ pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
         world.log.go_on_in(name)?;
         world.say(about);
         let begin = Instant::now();
-        let outcome = run(&world).and_then(|()| world.clear());
-        let why = outcome.err().map(|error| report::render(&error));
+        let why = run(&world).err().map(|error| report::render(&error));
+        world.clear();
         let time = begin.elapsed();
         match &why {
             None => world.say(format!("passed in {}", progress::seconds(time))),
