@@ -177,6 +177,8 @@ fn fetch_from(
     for package in &packages {
         let file = package.file().to_owned();
         place_whole(&store.blob_path(&package.digest), &folder.join(&file))?;
+        // A package that can't be read is told here, where another can be had, and not by the build.
+        DebFacts::cached(store, &folder.join(&file), package.size, package.digest)?;
         files.insert(file, FileRecord { size: package.size, sha256: package.digest });
     }
     let older = Record::load(folder)?.map(|old| old.files).unwrap_or_default();
@@ -395,6 +397,18 @@ mod tests {
         );
         let input = input(&found, &place, &store, None).unwrap();
         assert_eq!((input.debs.len(), input.chosen_for), (2, Some(Digest::of(b""))));
+
+        // It is the file of the index, and no package all the same: a build would find that out too late.
+        let page = b"<html>";
+        let text = stanza(&("page", "1", "pool/page.deb".to_owned(), page.to_vec()));
+        let (server, _) = mirror(vec![("pool/page.deb".to_owned(), page.to_vec())]);
+        let mirrors = Mirrors { main: [server.clone(), server], security: None, another: String::new() };
+        let source = Source { archive: &Archive(vec![text]), mirrors: &mirrors, release: &release };
+        let (wanted, elsewhere) = (["page".to_owned()], folder.path().join("pkg/page"));
+        let fetched =
+            fetch_from(&source, &wanted, b"", &elsewhere, &BTreeSet::new(), &store, &Progress::new(true)).unwrap_err();
+        let said = crate::terminal::report::render(&fetched);
+        assert!(said.contains("pkg/page/page.deb`\ncaused by: the package can't be read"), "{said}");
 
         let refused = |packages: &str, place: &Path| {
             let error = super::packages(&recipe(packages), place, &store, &Call::plain()).unwrap_err();
