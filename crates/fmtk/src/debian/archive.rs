@@ -73,9 +73,10 @@ fn suite_of(
     };
     let [mirror, old] = servers;
     match all(mirror) {
-        Err(error) if mirror::is_missing(&error) => all(old).map_err(|of_old| match mirror::is_missing(&of_old) {
-            true => error,
-            false => of_old,
+        Err(error) if mirror::is_missing(&error) => all(old).map_err(|of_old| match mirror::cause(&of_old) {
+            // A mirror that lacks the suite is the trouble, not the archive that can't be reached either.
+            Some(_) => error,
+            None => of_old,
         }),
         other => other,
     }
@@ -138,7 +139,36 @@ fn listed(release: &str, name: &str) -> Option<(Digest, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use registry::{CredentialSource, Proxies, RegistryOptions, Retry};
+    use registry_fake::{FakeRegistry, Fault, What};
+
     use super::*;
+
+    fn server(host: &str) -> FileServer {
+        let retry = Retry { sleep: Arc::new(|_| {}), ..Retry::default() };
+        let (credentials, proxies) = (CredentialSource::Anonymous, Proxies::default());
+        let options = RegistryOptions { credentials, proxies, retry, ..RegistryOptions::default() };
+        FileServer::new(&format!("http://{host}/debian"), options).unwrap()
+    }
+
+    /// A mirror that answers every request so.
+    fn mirror(status: u16, body: &str) -> FakeRegistry {
+        let mirror = FakeRegistry::start();
+        let answer = What::Answer { status, headers: Vec::new(), body: body.to_owned() };
+        mirror.plan(Fault::on("GET", "/debian/", answer).always());
+        mirror
+    }
+
+    #[test]
+    fn a_mirror_without_updates_is_told_where_the_archive_of_old_releases_is_out_of_reach() {
+        let mirror = mirror(404, "");
+        let gone = FakeRegistry::start().host();
+        let servers = [server(&mirror.host()), server(&gone)];
+        let error = suite_of(&servers, "bookworm-updates", &["main"], None).unwrap_err();
+        assert!(mirror::is_missing(&error), "{}", report::render(&error));
+    }
 
     #[test]
     fn a_file_of_a_release_is_found_by_its_digest() {
