@@ -72,7 +72,7 @@ impl Mirrors {
         Ok(Self {
             main: servers(&address, old)?,
             security: security.map(|(address, old)| servers(&address, &old)).transpose()?,
-            another: "name another mirror with `--set system.mirror=http://…`".to_owned(),
+            another: "name another mirror in `system.mirror` of the recipe".to_owned(),
         })
     }
 
