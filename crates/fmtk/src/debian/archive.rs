@@ -2,10 +2,10 @@
 
 use std::{fs, io, io::Read as _, process::Command};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use debian_package::XzReader;
 use oci_image::{Descriptor, Digest};
-use registry::FileServer;
+use registry::{Cause, FileServer};
 
 use super::{
     Release, Vendor,
@@ -18,6 +18,9 @@ use crate::terminal::{
 
 /// 16 MiB: a release's list of indexes has 150 KB.
 const RELEASE_LIMIT: u64 = 16 << 20;
+
+/// What a signed release begins with (RFC 9580, section 7).
+const SIGNED: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
 
 /// 256 MiB: the index of a release, unpacked, has 60 MB.
 const INDEX_LIMIT: u64 = 256 << 20;
@@ -84,7 +87,11 @@ fn suite_of(
 
 /// The release's list of indexes, whose signature is checked.
 pub fn release(server: &FileServer, suite: &str, keyring: Option<&[u8]>) -> anyhow::Result<String> {
-    let signed = server.unchecked(&format!("dists/{suite}/InRelease"), RELEASE_LIMIT)?;
+    let path = format!("dists/{suite}/InRelease");
+    let signed = server.unchecked(&path, RELEASE_LIMIT)?;
+    if !signed.starts_with(SIGNED) {
+        return Err(Cause::Protocol(server.to_string(), format!("its `{path}` is not a signed release")).into());
+    }
     verified(&signed, keyring, server.to_string().starts_with("https://"))
         .with_context(|| format!("the release `{suite}` of {server} can't be trusted"))
 }
@@ -95,9 +102,12 @@ pub fn index(server: &FileServer, suite: &str, component: &str, release: &str) -
     let (digest, size) =
         listed(release, &name).with_context(|| format!("the release `{suite}` of {server} lists no `{name}`"))?;
     let wanted = Descriptor { media_type: "application/x-xz".to_owned(), digest, size, urls: Vec::new() };
-    let packed = server.file(&format!("dists/{suite}/{name}"), &wanted)?;
+    // Whole before it is unpacked: of a damaged file the digest is told, and not what xz makes of it.
+    let mut packed = Vec::new();
+    let downloaded = server.file(&format!("dists/{suite}/{name}"), &wanted)?.read_to_end(&mut packed);
+    downloaded.with_context(|| format!("failed to download `{name}` of {server}"))?;
     let mut text = String::new();
-    let unpacked = XzReader::new(packed, true).take(INDEX_LIMIT).read_to_string(&mut text);
+    let unpacked = XzReader::new(&packed[..], true).take(INDEX_LIMIT).read_to_string(&mut text);
     unpacked.with_context(|| format!("failed to read `{name}` of {server}"))?;
     Ok(text)
 }
@@ -122,7 +132,12 @@ fn verified(signed: &[u8], keyring: Option<&[u8]>, has_certificate: bool) -> any
         output => output.context("failed to run gpgv")?,
     };
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "gpgv: {}", report::printable(said.trim_end()));
+    if !output.status.success() {
+        return Err(anyhow!("gpgv: {}", report::printable(said.trim_end()))).hint(
+            "the mirror's copy may be damaged, or the base may be older than the keys of the release: name another \
+             mirror in `system.mirror` of the recipe, or use a newer base",
+        );
+    }
     fs::read_to_string(&text).context("gpgv wrote no text")
 }
 
@@ -168,6 +183,20 @@ mod tests {
         let servers = [server(&mirror.host()), server(&gone)];
         let error = suite_of(&servers, "bookworm-updates", &["main"], None).unwrap_err();
         assert!(mirror::is_missing(&error), "{}", report::render(&error));
+    }
+
+    /// The page of a network that wants a sign-in, and a file that has been damaged.
+    #[test]
+    fn something_else_than_an_index_has_the_hint_that_a_package_has() {
+        let mirror = mirror(200, "<html>Please sign in</html>");
+        let server = server(&mirror.host());
+        let listed = format!("SHA256:\n {} 27 main/binary-arm64/Packages.xz\n", "0".repeat(64));
+        let release = release(&server, "bookworm", None).unwrap_err();
+        let index = index(&server, "bookworm", "main", &listed).unwrap_err();
+        for error in [release, index] {
+            let said = report::render(&mirror::hinted(error, &server, "name another"));
+            assert!(said.contains("\nhint: something answers in place of"), "{said}");
+        }
     }
 
     #[test]
