@@ -80,14 +80,23 @@ pub fn asked(recipe: &Recipe) -> Vec<String> {
 
 /// The release of a base that packages can be added to.
 pub fn release(recipe: &Recipe, index: &BaseIndex) -> anyhow::Result<Release> {
-    let release = Release::of(&index.os_release).filter(|_| index.has_file(&real(index, STATUS)));
-    release.ok_or_else(|| {
+    let base = &recipe.base.reference;
+    let vendor = Vendor::of(&index.os_release);
+    if let Some(vendor) = vendor.filter(|_| !index.has_file(&real(index, STATUS))) {
+        return Err(anyhow!(
+            "the base `{base}` has no `{STATUS}`, the list of packages that `system.packages` adds to"
+        ))
+        .hint(format!(
+            "use a base image that has {}'s dpkg, which distroless images do not; or add the library itself with \
+                 `[[files]]` and remove `system.packages`",
+            vendor.name()
+        ))
+        .input();
+    }
+    Release::of(&index.os_release).ok_or_else(|| {
         let name = index.os_release.get("PRETTY_NAME").or(index.os_release.get("ID"));
         let name = name.map_or_else(String::new, |name| format!(" ({name})"));
-        anyhow!(
-            "`system.packages` adds packages of Debian and Ubuntu, and the base `{}` is neither{name}",
-            recipe.base.reference
-        )
+        anyhow!("`system.packages` adds packages of Debian and Ubuntu, and the base `{base}` is neither{name}")
     })
     .hint(
         "fmtk does not unpack rpm packages: install them in the base, with a Dockerfile of `FROM` and `RUN dnf install`, \
