@@ -13,7 +13,6 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use debian_package::Kind;
 use oci_image::{
     Attr, Base, BlobSource, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, MTIME,
     NewLayer, ParentDirs, Store, TreeEntry, TreeKind,
@@ -22,10 +21,7 @@ use serde::Serialize;
 use wheel_layer::{Compiler, InstalledWheel, NoCompiler, WheelError};
 
 use crate::{
-    debian::{
-        facts,
-        unpack::{Places, Unpacking},
-    },
+    debian::{facts, unpack::Unpacking},
     plan::{Plan, PlannedFolder, PlannedLayer, PlannedScript, PlannedSystem, PlannedWheel, above},
     resolve::{
         bytecode::Pool,
@@ -199,19 +195,6 @@ fn layer(
     }
 }
 
-/// Where the entries of packages go, as the plan has it.
-struct Planned(HashMap<String, String>);
-
-impl Places for Planned {
-    fn place(&self, path: &str, _: &Kind<'_>) -> Option<String> {
-        self.0.get(path).cloned()
-    }
-
-    fn is_kept(&self, _: &str) -> bool {
-        false
-    }
-}
-
 /// Unpacks packages upon the base's, from the store where that was done before.
 fn system_layer(store: &Store, known: &ParentDirs, system: &PlannedSystem) -> anyhow::Result<Vec<Layer>> {
     let PlannedSystem { packages, status, installed, database } = system;
@@ -225,12 +208,11 @@ fn system_layer(store: &Store, known: &ParentDirs, system: &PlannedSystem) -> an
         return Ok(vec![layer]);
     }
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
-    let nowhere = Planned(HashMap::new());
-    let mut unpacking = Unpacking::new(LayerWriter::new(store, options)?, MTIME, nowhere, installed);
+    let mut unpacking = Unpacking::new(LayerWriter::new(store, options)?, MTIME, installed);
     let files = packages.iter().map(|one| facts::open(&one.package.path, one.package.size, one.package.sha256));
     debian_package::read_each(files, |package| {
-        unpacking.places = Planned(packages[package.number].places.iter().cloned().collect());
-        unpacking.unpack(package)
+        let places: HashMap<_, _> = packages[package.number].places.iter().cloned().collect();
+        unpacking.unpack(package, &|path, _| places.get(path).cloned(), |_| false)
     })
     .context("failed to unpack the packages of `system.packages`")?;
     let layer = unpacking.finish(database)?;

@@ -7,6 +7,7 @@ use fmtk::{
     sample::{self, BOOKWORM, PackageSet},
     terminal::progress::Progress,
 };
+use image_name::Digest;
 use oci_image::Store;
 
 use super::world::{Built, Project, TIMESTAMP, World};
@@ -94,13 +95,22 @@ fn same_elsewhere(project: &Project<'_>, built: &Built) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file that is not the one of the lock is refused.
+/// A file that is not the one of the lock is refused, and a fetch brings that back.
 fn pinned(project: &Project<'_>) -> anyhow::Result<()> {
     let folder = project.pkg().join("system");
     let deb = names(&folder)?.into_iter().find(|name| name.ends_with(".deb")).context("no package was fetched")?;
     write(&folder.join(&deb), "another")?;
-    let image = project.command("image").args(["--timestamp", TIMESTAMP]);
-    image.fails(2)?.says(&["gone or changed", &deb])?;
+    let image = || project.command("image").args(["--timestamp", TIMESTAMP]);
+    image().fails(2)?.says(&["gone or changed", &deb])?;
     project.command("fetch").run()?.says(&["fetched 1 package"])?;
+    // As if another was fetched before the lock came.
+    let record = folder.join("fetched.json");
+    let mut fetched: serde_json::Value = serde_json::from_slice(&bytes(&record)?)?;
+    fetched["files"][&deb] = serde_json::json!({"size": 7, "sha256": Digest::of("another")});
+    write(&record, fetched.to_string())?;
+    write(&folder.join(&deb), "another")?;
+    image().fails(2)?.says(&["image.lock", "to fetch the pinned packages, run `cargo xtask fetch"])?;
+    project.command("fetch").run()?.says(&["fetched 1 package"])?;
+    image().run()?;
     Ok(())
 }

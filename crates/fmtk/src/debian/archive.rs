@@ -30,7 +30,7 @@ const INDEX_LIMIT: u64 = 256 << 20;
 pub struct Archive(pub Vec<String>);
 
 impl Archive {
-    /// Reads the release's packages for arm64 with its updates. A mirror that lacks updates is said to.
+    /// Reads the release's packages for arm64, with its updates. Says so where a mirror has no updates.
     pub fn read(
         release: &Release,
         mirrors: &Mirrors,

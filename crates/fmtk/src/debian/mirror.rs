@@ -1,4 +1,4 @@
-//! Where Debian's and Ubuntu's packages are had from: a mirror, and an archive for releases that mirrors have dropped.
+//! Downloads packages of Debian and Ubuntu: from a mirror, or from an archive once mirrors have dropped the release.
 
 use std::{
     env, fs,

@@ -11,60 +11,10 @@ const KEYWORDS: [&str; 12] = ["if", "elif", "while", "until", "then", "else", "d
 
 /// Commands without an effect on a new layer: shell, tests, text. Libraries are found without ld.so's cache, modules
 /// without bytecode, and there are no services in a container.
-const HARMLESS: [&str; 52] = [
-    "fi",
-    "done",
-    "esac",
-    "}",
-    ")",
-    ";;",
-    "case",
-    "for",
-    "set",
-    "exit",
-    "return",
-    "shift",
-    "local",
-    "read",
-    "export",
-    "break",
-    "continue",
-    "trap",
-    ":",
-    "true",
-    "false",
-    "echo",
-    "printf",
-    "test",
-    "[",
-    "[[",
-    "-v",
-    "which",
-    "type",
-    "ldconfig",
-    "dpkg-trigger",
-    "dpkg-maintscript-helper",
-    "py3compile",
-    "py3clean",
-    "pypy3compile",
-    "pycompile",
-    "invoke-rc.d",
-    "update-rc.d",
-    "deb-systemd-helper",
-    "deb-systemd-invoke",
-    "systemctl",
-    "db_version",
-    "grep",
-    "cut",
-    "cat",
-    "rm",
-    "rmdir",
-    "dpkg",
-    "dpkg-query",
-    "basename",
-    "dirname",
-    "db_stop",
-];
+const HARMLESS: &str = "fi done esac case for set exit return shift local read export break continue trap true false echo printf \
+    test which type ldconfig dpkg-trigger dpkg-maintscript-helper py3compile py3clean pypy3compile pycompile \
+    invoke-rc.d update-rc.d deb-systemd-helper deb-systemd-invoke systemctl db_version grep cut cat rm rmdir \
+    dpkg dpkg-query basename dirname db_stop";
 
 /// The commands of a script that would change the image, each once; as far as its text tells.
 pub fn commands(script: &str) -> Vec<String> {
@@ -83,7 +33,11 @@ pub fn commands(script: &str) -> Vec<String> {
             let Some(word) = words.into_iter().next() else { continue };
             let name = word.rsplit('/').next().unwrap_or(word).trim_matches(['"', '\'']);
             let is_command = name.starts_with(|c: char| c.is_ascii_alphabetic());
-            if is_command && !HARMLESS.contains(&name) && !own.contains(name) && !found.iter().any(|one| one == name) {
+            if is_command
+                && !HARMLESS.split(' ').any(|one| one == name)
+                && !own.contains(name)
+                && !found.iter().any(|one| one == name)
+            {
                 found.push(name.to_owned());
             }
         }

@@ -25,68 +25,66 @@ pub fn is_document(path: &str, is_folder_or_link: bool) -> bool {
         || below_doc && !is_folder_or_link && !path.ends_with("/copyright")
 }
 
-/// Where the entries of packages go.
-pub trait Places {
-    /// The absolute path at which this entry goes into the layer; none where it does not.
-    fn place(&self, path: &str, kind: &Kind<'_>) -> Option<String>;
-    /// Whether what is in the file is wanted later.
-    fn is_kept(&self, path: &str) -> bool;
-}
+/// The absolute path at which an entry goes into the layer; none where it does not.
+pub type Place<'a> = &'a dyn Fn(&str, &Kind<'_>) -> Option<String>;
 
 /// A layer that packages are unpacked into.
-pub struct Unpacking<'a, P> {
+pub struct Unpacking<'a> {
     /// The layer.
     pub writer: LayerWriter<'a>,
     /// Time of everything in it.
     pub mtime: u64,
-    /// Where things go.
-    pub places: P,
     /// Contents of configuration files, and of those that are wanted later.
     pub kept: BTreeMap<String, Vec<u8>>,
     database: Database,
 }
 
-impl<'a, P: Places> Unpacking<'a, P> {
+impl<'a> Unpacking<'a> {
     /// Begins a layer upon what `status`, dpkg's list of a base, says to be there.
-    pub fn new(writer: LayerWriter<'a>, mtime: u64, places: P, status: &[u8]) -> Self {
-        Self { writer, mtime, places, kept: BTreeMap::new(), database: Database::upon(status) }
+    pub fn new(writer: LayerWriter<'a>, mtime: u64, status: &[u8]) -> Self {
+        Self { writer, mtime, kept: BTreeMap::new(), database: Database::upon(status) }
     }
 
-    /// Unpacks a package.
-    pub fn unpack(&mut self, package: &mut debian_package::Package<'_>) -> anyhow::Result<()> {
+    /// Unpacks a package. What is in the files for which `is_wanted` holds is kept.
+    pub fn unpack(
+        &mut self,
+        package: &mut debian_package::Package<'_>,
+        place: Place<'_>,
+        is_wanted: fn(&str) -> bool,
+    ) -> anyhow::Result<()> {
         let conffiles: BTreeSet<String> = dpkg::conffiles(&package.control).map(str::to_owned).collect();
         let mut paths = BTreeSet::new();
         package.entries(|entry| {
             paths.insert(entry.path.clone());
-            let is_kept = conffiles.contains(&entry.path) || self.places.is_kept(&entry.path);
-            self.install(entry, is_kept)
+            let is_kept = conffiles.contains(&entry.path) || is_wanted(&entry.path);
+            self.install(entry, place, is_kept)
         })?;
         self.database.add(&package.control, &paths, &self.kept)
     }
 
     /// Puts an entry into the layer, if it belongs there.
-    fn install(&mut self, entry: Entry<'_>, is_kept: bool) -> anyhow::Result<()> {
+    fn install(&mut self, entry: Entry<'_>, place: Place<'_>, is_kept: bool) -> anyhow::Result<()> {
         let Entry { path, mode, uid, gid, kind } = entry;
-        let Some(place) = self.places.place(&path, &kind) else { return Ok(()) };
+        let Some(to) = place(&path, &kind) else { return Ok(()) };
         let attr = Attr { mode, uid, gid, mtime: self.mtime };
         match kind {
-            Kind::Folder => self.writer.dir(&place, &attr)?,
-            Kind::Link(target) => self.writer.symlink(&place, &attr, &target)?,
+            Kind::Folder => self.writer.dir(&to, &attr)?,
+            Kind::Link(target) => self.writer.symlink(&to, &attr, &target)?,
             Kind::HardLink(target) => {
                 let file = Kind::HardLink(target.clone());
-                let target = self.places.place(&target, &file).unwrap_or_else(|| format!("/{target}"));
-                self.writer.hard_link(&place, &attr, &target)?;
+                let target = place(&target, &file).unwrap_or_else(|| format!("/{target}"));
+                self.writer.hard_link(&to, &attr, &target)?;
             }
             Kind::File(size, contents) if is_kept => {
-                ensure!(size <= KEPT_LIMIT, "`{place}` has {size} bytes, more than {KEPT_LIMIT}");
+                ensure!(size <= KEPT_LIMIT, "`{to}` has {size} bytes, more than {KEPT_LIMIT}");
                 let mut bytes = Vec::new();
                 contents.read_to_end(&mut bytes)?;
-                self.writer.file(&place, &attr, &bytes)?;
+                self.writer.file(&to, &attr, &bytes)?;
                 self.kept.insert(path, bytes);
             }
             Kind::File(size, contents) => {
                 let content = Content { size, crc32: None, hash: None };
-                self.writer.file_from(&place, &attr, &content, contents)?;
+                self.writer.file_from(&to, &attr, &content, contents)?;
             }
         }
         Ok(())

@@ -71,7 +71,7 @@ pub(super) fn system(
     let status = Digest::of(&installed.status);
     if *chosen_for != Some(status) {
         problems.push(
-            format_args!("the packages of `system.packages` were chosen for another base than `{base}`"),
+            format_args!("the packages of `system.packages` were fetched for another base than `{base}`"),
             Some(format!("run `{}`", inputs.call.fetch)),
         );
         return None;

@@ -21,7 +21,13 @@ use crate::{
     debian::{self, Archive, Choice, DebFacts, Release, Vendor, dpkg::STATUS, mirror, mirror::Mirrors},
     options::Call,
     recipe::{Recipe, SYSTEM},
-    resolve::{fetch::FileRecord, packages::Package, place, wheels::digest},
+    resolve::{
+        fetch::{
+            self,
+            record::{self, FileRecord},
+        },
+        packages::Package,
+    },
     terminal::{
         progress::{self, Progress},
         report::{Problems, WithHint},
@@ -57,17 +63,15 @@ pub struct SystemInput {
     pub installed: Option<Installed>,
 }
 
-/// The record, `fetched.json`.
+/// What a fetch is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
-    /// What was asked for.
+struct Request {
     packages: Vec<String>,
     /// SHA-256 of dpkg's list of the base.
     status: Digest,
-    files: BTreeMap<String, FileRecord>,
 }
 
-const NAME: &str = "fetched.json";
+type Record = record::Record<Request>;
 
 /// The files of the base whose contents are wanted.
 pub fn asked(recipe: &Recipe) -> Vec<String> {
@@ -133,11 +137,9 @@ pub fn fetch(
     let release = release(recipe, index)?;
     let installed = installed(store, Some(index))?;
     let Installed { status, .. } = installed.with_context(|| format!("the base's `{STATUS}` can't be read"))?;
-    let wanted = &recipe.system.packages;
-    let status_digest = Digest::of(&status);
-    let old = Record::load(folder)?;
-    let old = old.filter(|old| old.packages == *wanted && old.status == status_digest && !upgrade);
-    if let Some(old) = old.filter(|old| lacking(old, folder, store).is_empty()) {
+    let request = Request { packages: recipe.system.packages.clone(), status: Digest::of(&status) };
+    let _lock = fetch::lock(folder)?;
+    if let Some(old) = complete(&request, folder, pinned, store)?.filter(|_| !upgrade) {
         let count = progress::count(old.files.len(), "package");
         progress.line(&format!("everything is already in `{}`: {count} of {}", folder.display(), release.name()));
         return Ok(old.files.into_keys().collect());
@@ -145,7 +147,22 @@ pub fn fetch(
     let mirrors = Mirrors::of(release.vendor, recipe.system.mirror.as_deref())?;
     let archive = Archive::read(&release, &mirrors, keyring(store, index, release.vendor)?.as_deref(), progress)?;
     let source = Source { archive: &archive, mirrors: &mirrors, release: &release };
-    fetch_from(&source, wanted, &status, folder, pinned, store, progress)
+    fetch_from(&source, request, &status, folder, pinned, store, progress)
+}
+
+/// The record of an earlier fetch, where nothing is to be done after it: it was for the same, all of it is there, and
+/// where something is pinned, it brought no other files.
+fn complete(
+    request: &Request,
+    folder: &Path,
+    pinned: &BTreeSet<Digest>,
+    store: &Store,
+) -> anyhow::Result<Option<Record>> {
+    let are_pinned = |record: &Record| record.files.values().all(|known| pinned.contains(&known.sha256));
+    let record = Record::load(folder)?.filter(|record| record.request.as_ref() == Some(request));
+    Ok(record
+        .filter(|record| pinned.is_empty() || are_pinned(record))
+        .filter(|record| record::lacking(&record.files, folder, store).is_empty()))
 }
 
 /// Where packages are from.
@@ -155,10 +172,10 @@ struct Source<'a> {
     release: &'a Release,
 }
 
-/// Chooses what is `wanted` upon what dpkg's list says to be there, and has it in the folder.
+/// Chooses what is asked for upon what dpkg's list says to be there, and has it in the folder.
 fn fetch_from(
     source: &Source<'_>,
-    wanted: &[String],
+    request: Request,
     status: &[u8],
     folder: &Path,
     pinned: &BTreeSet<Digest>,
@@ -166,9 +183,8 @@ fn fetch_from(
     progress: &Progress,
 ) -> anyhow::Result<Vec<String>> {
     let Source { archive, mirrors, release } = source;
-    let status_digest = Digest::of(status);
     let status = String::from_utf8_lossy(status);
-    let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    let names: Vec<&str> = request.packages.iter().map(String::as_str).collect();
     let Choice { packages, present } = debian::choose(archive, &status, &names, pinned, release)
         .context("`system.packages` can't be added to the base")?;
     for (name, version) in present {
@@ -181,7 +197,6 @@ fn fetch_from(
             mirror::fetch(store, &some, mirrors.of_path(&first.path), &mirrors.another, progress)?;
         }
     }
-    fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
     let mut files = BTreeMap::new();
     for package in &packages {
         let file = package.file().to_owned();
@@ -191,7 +206,7 @@ fn fetch_from(
         files.insert(file, FileRecord { size: package.size, sha256: package.digest });
     }
     let older = Record::load(folder)?.map(|old| old.files).unwrap_or_default();
-    Record { packages: wanted.to_vec(), status: status_digest, files: files.clone() }.save(folder)?;
+    Record { request: Some(request), files: files.clone() }.save(folder)?;
     for gone in older.keys().filter(|file| !files.contains_key(*file)) {
         match fs::remove_file(folder.join(gone)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -237,22 +252,17 @@ pub fn packages(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> a
     }
     let mut problems = Problems::default();
     let hint = Some(format!("run `{}`", call.fetch));
-    let record = Record::load(folder)?;
     let shown = folder.display();
-    let record = match record {
-        None => {
-            let names = wanted.join("`, `");
-            problems.push(format_args!("`{names}` of `system.packages` not fetched: nothing in `{shown}`"), hint);
-            return problems.into_result().map(|()| Vec::new());
-        }
-        Some(record) => record,
+    let Some(Record { request: Some(request), files }) = Record::load(folder)? else {
+        let names = wanted.join("`, `");
+        problems.push(format_args!("`{names}` of `system.packages` not fetched: nothing in `{shown}`"), hint);
+        return problems.into_result().map(|()| Vec::new());
     };
-    let lacking = lacking(&record, folder, store);
-    if record.packages != *wanted {
-        problems.push(format_args!("`{shown}` was fetched for `{}`", record.packages.join("`, `")), hint);
+    let lacking = record::lacking(&files, folder, store);
+    if request.packages != *wanted {
+        problems.push(format_args!("`{shown}` was fetched for `{}`", request.packages.join("`, `")), hint);
     } else if !lacking.is_empty() {
-        problems
-            .push(format_args!("files fetched into `{shown}` are gone or changed: `{}`", lacking.join("`, `")), hint);
+        problems.push(record::gone(&lacking, folder), hint);
     }
     problems.into_result()?;
     let package = |(file, known): (String, FileRecord)| Package {
@@ -262,7 +272,7 @@ pub fn packages(recipe: &Recipe, folder: &Path, store: &Store, call: &Call) -> a
         size: known.size,
         sha256: known.sha256,
     };
-    Ok(record.files.into_iter().map(package).collect())
+    Ok(files.into_iter().map(package).collect())
 }
 
 /// What a plan needs of these packages.
@@ -278,41 +288,8 @@ pub fn input(
     };
     let mut debs = packages.iter().map(deb).collect::<anyhow::Result<Vec<Deb>>>()?;
     debs.sort_by(|one, other| one.facts.name.cmp(&other.facts.name));
-    let chosen_for = Record::load(folder)?.map(|record| record.status);
+    let chosen_for = Record::load(folder)?.and_then(|record| record.request).map(|request| request.status);
     Ok(SystemInput { debs, chosen_for, installed: installed(store, index)? })
-}
-
-/// Those of the record's files that are not there with their content.
-fn lacking(record: &Record, folder: &Path, store: &Store) -> Vec<String> {
-    let is_there = |file: &str, known: &FileRecord| {
-        digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256))
-    };
-    record.files.iter().filter(|(file, known)| !is_there(file, known)).map(|(file, _)| file.clone()).collect()
-}
-
-impl Record {
-    /// The record in this folder. One that can not be read counts as none: the next fetch writes it anew.
-    fn load(folder: &Path) -> anyhow::Result<Option<Self>> {
-        let path = folder.join(NAME);
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let record: Option<Self> = serde_json::from_slice(&bytes).ok();
-                // Files are removed by these names: none may lead out of the folder.
-                let is_plain = |file: &String| file.ends_with(".deb") && !file.contains('/');
-                Ok(record.filter(|record| record.files.keys().all(is_plain)))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("failed to read `{}`", path.display())),
-        }
-    }
-
-    /// Writes the record, the whole of it or nothing.
-    fn save(&self, folder: &Path) -> anyhow::Result<()> {
-        let path = folder.join(NAME);
-        let writing = || format!("failed to write `{}`", path.display());
-        let text = serde_json::to_string_pretty(self).with_context(writing)?;
-        place::write_whole(&path, &format!("{text}\n")).with_context(writing)
-    }
 }
 
 #[cfg(test)]
@@ -364,6 +341,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         let place = folder.path().join("pkg/system");
+        let _lock = fetch::lock(&place).unwrap();
         let debs = [("liba", "1"), ("liba", "2"), ("libb", "1")].map(|(name, version)| {
             let path = format!("pool/{name}_{version}_arm64.deb");
             (name, version, path, deb(name, version))
@@ -382,18 +360,21 @@ mod tests {
         let mirrors = Mirrors { main: [server.clone(), server], security: None, another: String::new() };
         let release = Release { vendor: Vendor::Debian, codename: "bookworm".to_owned() };
         let source = Source { archive: &archive, mirrors: &mirrors, release: &release };
-        let wanted = ["liba".to_owned()];
+        let request = Request { packages: vec!["liba".to_owned()], status: Digest::of(b"") };
         let fetch = |pinned: &BTreeSet<Digest>| {
-            fetch_from(&source, &wanted, b"", &place, pinned, &store, &Progress::new(true)).unwrap()
+            fetch_from(&source, request.clone(), b"", &place, pinned, &store, &Progress::new(true)).unwrap()
         };
         assert_eq!(fetch(&BTreeSet::new()), ["liba_2_arm64.deb", "libb_1_arm64.deb"]);
         assert_eq!(asked.lock().unwrap().len(), 2);
         fetch(&BTreeSet::new());
         assert_eq!(asked.lock().unwrap().len(), 2, "what the store has is not asked for again");
 
-        let pinned = BTreeSet::from([Digest::of(&debs[0].3)]);
+        let is_complete = |pinned: &BTreeSet<Digest>| complete(&request, &place, pinned, &store).unwrap().is_some();
+        let pinned = [&debs[0], &debs[2]].map(|(.., bytes)| Digest::of(bytes)).into();
+        assert!(is_complete(&BTreeSet::new()) && !is_complete(&pinned), "the lock names another");
         assert_eq!(fetch(&pinned), ["liba_1_arm64.deb", "libb_1_arm64.deb"]);
         assert!(!place.join("liba_2_arm64.deb").exists(), "what is no longer wanted is removed");
+        assert!(is_complete(&pinned));
 
         let recipe = |packages: &str| {
             let text = format!("system.packages = {packages}");

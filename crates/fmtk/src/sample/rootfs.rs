@@ -11,7 +11,7 @@ use super::packages::PackageSet;
 use crate::{
     debian::{
         dpkg,
-        unpack::{Places, Unpacking, is_document},
+        unpack::{Unpacking, is_document},
     },
     terminal::report,
 };
@@ -91,12 +91,12 @@ const DROPPED: [&str; 3] = ["etc/apt", "usr/share/zoneinfo/posix", "usr/share/zo
 pub fn layer(set: &PackageSet, packages: &Store, store: &Store) -> anyhow::Result<Layer> {
     let parents = ParentDirs::new();
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
-    let mut rootfs = Unpacking::new(LayerWriter::new(store, options)?, MTIME, OfBase, &[]);
+    let mut rootfs = Unpacking::new(LayerWriter::new(store, options)?, MTIME, &[]);
     let files = set.packages.iter().map(|package| {
         let file = packages.open_blob(&package.digest).map_err(io::Error::other)?;
         Ok(CheckedReader::new(file, &package.blob()))
     });
-    debian_package::read_each(files, |package| rootfs.unpack(package))
+    debian_package::read_each(files, |package| rootfs.unpack(package, &place, is_source))
         .map_err(|error| unpack_error(error, set, packages))?;
     finish(rootfs)
 }
@@ -106,21 +106,13 @@ fn is_source(path: &str) -> bool {
     MADE.iter().any(|(_, made)| matches!(made, Made::CopyOf(source) | Made::Accounts(source, _) if *source == path))
 }
 
-/// Where the entries of packages go that make a base.
-struct OfBase;
-
-impl Places for OfBase {
-    fn place(&self, path: &str, kind: &Kind<'_>) -> Option<String> {
-        let is_made = MADE.iter().any(|(made, _)| *made == path);
-        (!path.is_empty() && !is_made && is_wanted(path, kind)).then(|| format!("/{path}"))
-    }
-
-    fn is_kept(&self, path: &str) -> bool {
-        is_source(path)
-    }
+/// Where an entry of a package goes in a base.
+fn place(path: &str, kind: &Kind<'_>) -> Option<String> {
+    let is_made = MADE.iter().any(|(made, _)| *made == path);
+    (!path.is_empty() && !is_made && is_wanted(path, kind)).then(|| format!("/{path}"))
 }
 
-fn finish(mut rootfs: Unpacking<'_, OfBase>) -> anyhow::Result<Layer> {
+fn finish(mut rootfs: Unpacking<'_>) -> anyhow::Result<Layer> {
     let attr = |mode, (uid, gid)| Attr { mode, uid, gid, mtime: MTIME };
     let (writer, kept) = (&mut rootfs.writer, &rootfs.kept);
     let copy = |path: &str| kept.get(path).with_context(|| format!("the packages hold no `/{path}`"));

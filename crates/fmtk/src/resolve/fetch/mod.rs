@@ -9,7 +9,7 @@
 //! repository builds the same image; or, where the recipe has changed since, the versions that it names.
 
 mod pip_log;
-mod record;
+pub mod record;
 mod request;
 mod source;
 mod uv;
@@ -31,7 +31,10 @@ use image_name::Digest;
 use oci_image::Store;
 use wheel_layer::Target;
 
-use self::{pip_log::Unfit, record::Record};
+use self::{
+    pip_log::Unfit,
+    record::{gone, lacking},
+};
 pub use self::{
     record::{FileRecord, was_here},
     request::Request,
@@ -45,6 +48,8 @@ use crate::{
         report::{Problems, WithHint},
     },
 };
+
+type Record = record::Record<Request>;
 
 /// What the folder of fetched wheels is to a recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,18 +82,8 @@ pub fn state(recipe: &Recipe, folder: &Path, store: &Store) -> anyhow::Result<St
     if lacking.is_empty() {
         return Ok(State::Complete);
     }
-    let why = format!("files fetched into `{shown}` are gone or changed: `{}`", lacking.join("`, `"));
+    let why = gone(&lacking, folder);
     Ok(State::Stale(lacking, why))
-}
-
-/// Those of the files that are not there with this content: the store remembers digests, so this is quick.
-fn lacking(files: &BTreeMap<String, FileRecord>, folder: &Path, store: &Store) -> Vec<String> {
-    let files: Vec<_> = files.iter().collect();
-    let lacking = side_by_side::map(&files, side_by_side::cores(), |(file, known)| {
-        let is_there = digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256));
-        (!is_there).then(|| String::clone(file))
-    });
-    lacking.into_iter().flatten().collect()
 }
 
 /// The recipe's requirements that none of these files is a wheel for, by name.
@@ -188,7 +183,6 @@ fn fetch_by(
             .hint(hint)
             .input();
     }
-    fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
     // Two fetches at once: the second waits and finds everything there.
     let _lock = lock(folder)?;
     let old = Record::load(folder)?.unwrap_or(Record { request: None, files: BTreeMap::new() });
@@ -317,7 +311,9 @@ const PARTIAL: &str = ".partial";
 /// Exit code of `pip.py` where Python has no pip.
 const NO_PIP: i32 = 97;
 
-fn lock(folder: &Path) -> anyhow::Result<File> {
+/// Makes the folder, and waits until no other fetch is at work in it.
+pub fn lock(folder: &Path) -> anyhow::Result<File> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to create folder `{}`", folder.display()))?;
     let path = folder.join(".lock");
     let locking = || format!("failed to lock `{}`", path.display());
     let file = File::create(&path).with_context(locking)?;

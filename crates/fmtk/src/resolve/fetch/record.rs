@@ -1,25 +1,25 @@
-//! What a fetch leaves beside its wheels: what it was asked for and what came.
+//! What a fetch leaves beside the files that it brought: what it was asked for and what came.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use anyhow::Context;
 use image_name::Digest;
-use serde::{Deserialize, Serialize};
+use oci_image::Store;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::request::Request;
-use crate::resolve::{place, wheels::wheel_name};
+use crate::resolve::{place, wheels::digest};
 
 /// The record, `fetched.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// What pip was asked for; none while files are on their way in, so that an interrupted fetch is not taken for one
-    /// that is done.
-    pub request: Option<Request>,
-    /// The wheels that are fetch's own, by file name: it may remove them.
+pub struct Record<R> {
+    /// What was asked for; none while files are on their way in, so that an interrupted fetch is not taken for one that
+    /// is done.
+    pub request: Option<R>,
+    /// The files that are fetch's own, by name: it may remove them.
     pub files: BTreeMap<String, FileRecord>,
 }
 
-/// One wheel.
+/// One file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
     pub size: u64,
@@ -33,7 +33,22 @@ pub fn was_here(folder: &Path) -> bool {
     folder.join(NAME).exists()
 }
 
-impl Record {
+/// Those of the files that are not there with this content: the store remembers digests, so this is quick.
+pub fn lacking(files: &BTreeMap<String, FileRecord>, folder: &Path, store: &Store) -> Vec<String> {
+    let files: Vec<_> = files.iter().collect();
+    let lacking = side_by_side::map(&files, side_by_side::cores(), |(file, known)| {
+        let is_there = digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256));
+        (!is_there).then(|| String::clone(file))
+    });
+    lacking.into_iter().flatten().collect()
+}
+
+/// Says that these files are [`lacking`].
+pub fn gone(lacking: &[String], folder: &Path) -> String {
+    format!("files fetched into `{}` are gone or changed: `{}`", folder.display(), lacking.join("`, `"))
+}
+
+impl<R: Serialize + DeserializeOwned> Record<R> {
     /// The record in this folder. One that can not be read counts as none: the next fetch writes it anew.
     pub fn load(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(NAME);
@@ -41,7 +56,9 @@ impl Record {
             Ok(bytes) => {
                 let record: Option<Self> = serde_json::from_slice(&bytes).ok();
                 // Files are removed by these names: none may lead out of the folder.
-                Ok(record.filter(|record| record.files.keys().all(|file| wheel_name(file).is_ok())))
+                let is_plain =
+                    |file: &String| [".whl", ".deb"].iter().any(|end| file.ends_with(end)) && !file.contains('/');
+                Ok(record.filter(|record| record.files.keys().all(is_plain)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("failed to read `{}`", path.display())),

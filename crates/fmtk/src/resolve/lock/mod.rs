@@ -88,7 +88,7 @@ pub fn moves_nothing(old: &Lock, new: &Lock, recipe: &Recipe, call: &Call) -> an
 fn refused(differences: Vec<Difference>, call: &Call) -> anyhow::Result<()> {
     let accept = accept(call, differences.iter().any(|difference| difference.moves));
     let hint = match differences.iter().any(|difference| difference.can_be_fetched) {
-        true => format!("to get the pinned wheels from PyPI, run `{}`; {accept}", call.fetch),
+        true => format!("to fetch the pinned packages, run `{}`; {accept}", call.fetch),
         false => accept,
     };
     let mut problems = Problems::default();
@@ -126,7 +126,8 @@ pub fn system_pins(lock: Option<&Lock>) -> BTreeSet<Digest> {
 /// Something in which inputs are not those of a lock.
 struct Difference {
     message: String,
-    /// Whether a wheel of PyPI is another, or gone, which `fetch` can bring back: the recipe still allows it.
+    /// Whether `fetch` can bring back what is pinned: another is here of what PyPI or `[system]` has, or a wheel of PyPI
+    /// is gone, and the recipe still allows it.
     can_be_fetched: bool,
     /// Whether what is pinned has other bytes, or is gone though it is still asked for: `lock` accepts that only if told
     /// to. What is new in the recipe, or gone from it, moves nothing.
@@ -145,7 +146,7 @@ fn differences(old: &Lock, new: &Lock, recipe: &Recipe, name: &str) -> Vec<Diffe
             Some(locked) => {
                 let other = if locked.file == *file { String::new() } else { format!("`{}` with ", locked.file) };
                 let message = format!("`{file}` has digest `{sha256}`, and `{name}` has {other}`{}`", locked.sha256);
-                differ(message, is_pin(locked), locked.sha256 != *sha256);
+                differ(message, is_pin(locked) || kind == SYSTEM, locked.sha256 != *sha256);
             }
             None => differ(format!("`{file}` of `{kind}` with digest `{sha256}` is not in `{name}`"), false, false),
         }

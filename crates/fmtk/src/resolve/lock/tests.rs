@@ -152,7 +152,26 @@ fn a_pin_that_the_recipe_forbids_is_not_to_be_fetched() {
         report::render(&error).lines().last().unwrap_or_default().to_owned()
     };
     assert_eq!(hint("numpy>1"), "hint: to accept the change, run `cargo xtask lock --upgrade`");
-    assert!(hint("numpy>=1").starts_with("hint: to get the pinned wheels from PyPI, run `cargo xtask fetch`"));
+    assert!(hint("numpy>=1").starts_with("hint: to fetch the pinned packages, run `cargo xtask fetch`"));
+}
+
+/// The hint was to throw the pins away.
+#[test]
+fn a_pinned_package_of_the_system_is_to_be_fetched() {
+    let packages = |version: &str, digit| {
+        [package("system", &format!("liba_{version}_arm64.deb"), digit), package("system", "libb_1_all.deb", 5)]
+    };
+    let recipe = recipe("system.packages = ['liba', 'libb']", None);
+    let old = Lock::of(&recipe, &packages("2", 3), digest(9));
+    let refused = |found: &[Package]| {
+        let error = verify(Some(&old), &recipe, found, &digest(9), &Call::plain()).unwrap_err();
+        report::render(&error).lines().last().unwrap_or_default().to_owned()
+    };
+    let accepted = "to accept the change, run `cargo xtask lock";
+    let hint = format!("hint: to fetch the pinned packages, run `cargo xtask fetch`; {accepted} --upgrade`");
+    assert_eq!(refused(&packages("1", 4)), hint);
+    // What the recipe no longer asks for does not come back.
+    assert_eq!(refused(&packages("2", 3)[..1]), format!("hint: {accepted}`"));
 }
 
 #[test]
