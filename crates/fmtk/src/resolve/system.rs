@@ -394,10 +394,11 @@ mod tests {
         let (server, _) = mirror(vec![("pool/page.deb".to_owned(), page.to_vec())]);
         let mirrors = Mirrors { main: [server.clone(), server], security: None, another: String::new() };
         let source = Source { archive: &Archive(vec![text]), mirrors: &mirrors, release: &release };
-        let (wanted, elsewhere) = (["page".to_owned()], folder.path().join("pkg/page"));
-        let fetched =
-            fetch_from(&source, &wanted, b"", &elsewhere, &BTreeSet::new(), &store, &Progress::new(true)).unwrap_err();
-        let said = crate::terminal::report::render(&fetched);
+        let wanted = Request { packages: vec!["page".to_owned()], ..request.clone() };
+        let elsewhere = folder.path().join("pkg/page");
+        let _other_lock = fetch::lock(&elsewhere).unwrap();
+        let fetched = fetch_from(&source, wanted, b"", &elsewhere, &BTreeSet::new(), &store, &Progress::new(true));
+        let said = crate::terminal::report::render(&fetched.unwrap_err());
         assert!(said.contains("pkg/page/page.deb`\ncaused by: the package can't be read"), "{said}");
 
         let refused = |packages: &str, place: &Path| {
