@@ -77,9 +77,10 @@ impl Document {
             }
             _ => format!("{keys} = {}", Value::from(text)),
         });
-        if !toml.is_some_and(|toml| self.put(format!("--set {argument}"), &toml)) {
+        let shown = shell::masked(argument);
+        if !toml.is_some_and(|toml| self.put(format!("--set {shown}"), &toml)) {
             let example = "`KEY=VALUE`, as in `versions.mindspore=1.9.0`";
-            self.problem(format!("`--set {argument}` is not {example}"), None);
+            self.problem(format!("`--set {shown}` is not {example}"), None);
         }
     }
 
