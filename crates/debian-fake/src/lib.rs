@@ -4,6 +4,7 @@
 
 use std::io::Write as _;
 
+use flate2::{Compression, write::GzEncoder};
 use lzma_rust2::{XzOptions, XzWriter};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tar::EntryType;
@@ -28,15 +29,19 @@ impl Deb {
 
     /// The `.deb` as Ubuntu makes them, compressed by zstd.
     pub fn zstd(self) -> Vec<u8> {
-        let [control, data] =
-            [self.control, self.data].map(|tar| compress_to_vec(&tar.bytes()[..], CompressionLevel::Fastest));
-        archive(&[("debian-binary", b"2.0\n"), ("control.tar.zst", &control), ("data.tar.zst", &data)])
+        self.packed(".zst", |tar| compress_to_vec(tar, CompressionLevel::Fastest))
     }
 
     /// The `.deb`.
     pub fn bytes(self) -> Vec<u8> {
-        let (control, data) = (xz(&self.control.bytes()), xz(&self.data.bytes()));
-        archive(&[("debian-binary", b"2.0\n"), ("control.tar.xz", &control), ("data.tar.xz", &data)])
+        self.packed(".xz", xz)
+    }
+
+    /// The `.deb` with both archives compressed by `pack`, whose names end so.
+    pub fn packed(self, suffix: &str, pack: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+        let [control, data] = [self.control, self.data].map(|tar| pack(&tar.bytes()));
+        let [control_name, data_name] = ["control.tar", "data.tar"].map(|name| format!("{name}{suffix}"));
+        archive(&[("debian-binary", b"2.0\n"), (&control_name, &control), (&data_name, &data)])
     }
 }
 
@@ -94,6 +99,13 @@ impl Tar {
 /// Compressed by xz.
 pub fn xz(bytes: &[u8]) -> Vec<u8> {
     let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(0)).unwrap();
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+/// Compressed by gzip.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = GzEncoder::new(Vec::new(), Compression::fast());
     writer.write_all(bytes).unwrap();
     writer.finish().unwrap()
 }

@@ -6,6 +6,7 @@ use std::{
     thread,
 };
 
+use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 
@@ -57,11 +58,11 @@ fn send_parts(number: usize, package: &mut dyn Read, sender: &SyncSender<Result<
         let member = member?;
         match member.header().identifier() {
             b"debian-binary" => {}
-            b"control.tar.xz" | b"control.tar.zst" if !has_control => {
+            b"control.tar" | b"control.tar.gz" | b"control.tar.xz" | b"control.tar.zst" if !has_control => {
                 send(Part::Package(number, control(unpacked(member)?)?))?;
                 has_control = true;
             }
-            b"data.tar.xz" | b"data.tar.zst" if has_control && !has_data => {
+            b"data.tar" | b"data.tar.gz" | b"data.tar.xz" | b"data.tar.zst" if has_control && !has_data => {
                 let mut data = unpacked(member)?;
                 loop {
                     let mut block = Vec::with_capacity(BLOCK as usize);
@@ -84,9 +85,11 @@ fn send_parts(number: usize, package: &mut dyn Read, sender: &SyncSender<Result<
 
 /// What a member holds, by the suffix of its name.
 fn unpacked<'a>(member: ar::Entry<'a, &mut dyn Read>) -> io::Result<Box<dyn Read + 'a>> {
-    Ok(match member.header().identifier().ends_with(b".zst") {
-        true => Box::new(StreamingDecoder::new(member).map_err(io::Error::other)?),
-        false => Box::new(XzReader::new(member, true)),
+    Ok(match member.header().identifier().rsplit(|byte| *byte == b'.').next() {
+        Some(b"gz") => Box::new(MultiGzDecoder::new(member)),
+        Some(b"xz") => Box::new(XzReader::new(member, true)),
+        Some(b"zst") => Box::new(StreamingDecoder::new(member).map_err(io::Error::other)?),
+        _ => Box::new(member),
     })
 }
 

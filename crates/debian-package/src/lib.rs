@@ -1,7 +1,8 @@
 //! Debian packages are read: what each tells about itself, then what it installs.
 //!
 //! A package (deb(5)) is an `ar` archive of `debian-binary`, `control.tar` and `data.tar`, the latter two compressed:
-//! Debian's by xz, Ubuntu's by zstd. Nothing in it is run, so that any machine reads packages of any architecture.
+//! Debian's by xz, Ubuntu's by zstd, older ones by gzip or not at all. Nothing in it is run, so that any machine reads
+//! packages of any architecture.
 
 mod ahead;
 mod relation;

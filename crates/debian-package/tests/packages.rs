@@ -4,7 +4,7 @@
 
 use std::io::Cursor;
 
-use debian_fake::{Deb, Tar, archive, xz};
+use debian_fake::{Deb, Tar, archive, gzip, xz};
 use debian_package::{Error, Kind, read_each};
 use expect_test::expect;
 use proptest::prelude::*;
@@ -52,6 +52,17 @@ fn refusal(package: Vec<u8>) -> String {
 fn ubuntu_s_packages_are_read_like_debian_s() {
     let deb = || Deb::new("Package: a\n", tar().file("./etc/x", 0o600, &[b'y'; 300_000]));
     assert_eq!(read(&[deb().zstd()]).unwrap(), read(&[deb().bytes()]).unwrap());
+}
+
+/// Debian has some packages from the time of gzip, such as libxdmcp6 of bookworm.
+#[test]
+fn packages_are_read_as_deb_5_lets_them_be_packed() {
+    let deb = || Deb::new("Package: a\n", tar().file("./etc/x", 0o600, &[b'y'; 300_000]));
+    let wanted = read(&[deb().bytes()]).unwrap();
+    assert_eq!(read(&[deb().packed(".gz", gzip)]).unwrap(), wanted);
+    assert_eq!(read(&[deb().packed("", <[u8]>::to_vec)]).unwrap(), wanted);
+    let without_end = Deb::new(&"x".repeat(5 << 20), tar()).packed(".gz", gzip);
+    assert_eq!(refusal(without_end), "it tells more than 4194304 bytes about itself");
 }
 
 #[test]
@@ -107,6 +118,7 @@ fn what_is_no_package_is_refused() {
         &[("data.tar.xz", &data[..])][..],
         &[("control.tar.xz", &control)],
         &[("control.tar.xz", &data)],
+        &[("control.tar.lzma", b"x")],
         &[("control.tar.gz", b"x")],
         &[("control.tar.xz", &control), ("data.tar.xz", &data[..data.len() - 9])],
         &[("control.tar.xz", b"x"), ("data.tar.xz", &data)],
@@ -119,7 +131,8 @@ fn what_is_no_package_is_refused() {
         it has `data.tar.xz` where a package has another member
         it has no `data.tar`
         its `control.tar` has no file `control`
-        it has `control.tar.gz` where a package has another member
+        it has `control.tar.lzma` where a package has another member
+        unexpected end of file
         failed to fill whole buffer
         failed to fill whole buffer
         failed to read global header"#]]

@@ -16,46 +16,85 @@ const DEPTH: usize = 32;
 /// its series than an early one, and no series has so many.
 const LATE_MICRO: u32 = 99;
 
+/// What a marker is evaluated for.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    target: &'a Target,
+    /// The extra that is asked for (empty: none).
+    extra: &'a str,
+    /// The groups of dependencies that are wanted, where the marker is of a lock.
+    groups: Option<&'a [String]>,
+}
+
+impl<'a> Given<'a> {
+    /// The value of a variable that is a set of names.
+    fn set(self, variable: &str) -> Option<&'a [String]> {
+        match variable {
+            "dependency_groups" => self.groups,
+            "extras" => self.groups.map(|_| &[][..]),
+            _ => None,
+        }
+    }
+}
+
 /// Whether a marker by itself (`python_version < '3.10'`) holds for the target. The error names what can't be read.
-pub fn marker_holds(marker: &str, target: &Target) -> Result<bool, String> {
-    holds(&mut Cursor::new(marker), target, "")
+/// In a lock (PEP 751) it may ask for groups of dependencies, of which these are wanted, and for extras, of which none is.
+pub fn marker_holds(marker: &str, target: &Target, groups: &[String]) -> Result<bool, String> {
+    let given = Given { target, extra: "", groups: Some(groups) };
+    let mut cursor = Cursor::new(marker);
+    whole(&mut cursor, given)
 }
 
 /// Reads a marker to the end of the text, and whether it holds for the target, with this extra asked for (empty: none).
 /// The error names what can't be read, or a comparison that means nothing.
 pub(crate) fn holds(cursor: &mut Cursor<'_>, target: &Target, extra: &str) -> Result<bool, String> {
-    let held = any_of(cursor, target, extra, 0)?;
+    whole(cursor, Given { target, extra, groups: None })
+}
+
+fn whole(cursor: &mut Cursor<'_>, given: Given<'_>) -> Result<bool, String> {
+    let held = any_of(cursor, given, 0)?;
     cursor.skip_space();
     if cursor.rest().is_empty() { Ok(held) } else { Err(format!("`{}` follows its marker", cursor.rest())) }
 }
 
-fn any_of(cursor: &mut Cursor<'_>, target: &Target, extra: &str, depth: usize) -> Result<bool, String> {
-    let mut held = all_of(cursor, target, extra, depth)?;
+fn any_of(cursor: &mut Cursor<'_>, given: Given<'_>, depth: usize) -> Result<bool, String> {
+    let mut held = all_of(cursor, given, depth)?;
     while cursor.take_word("or") {
-        held |= all_of(cursor, target, extra, depth)?;
+        held |= all_of(cursor, given, depth)?;
     }
     Ok(held)
 }
 
-fn all_of(cursor: &mut Cursor<'_>, target: &Target, extra: &str, depth: usize) -> Result<bool, String> {
-    let mut held = one(cursor, target, extra, depth)?;
+fn all_of(cursor: &mut Cursor<'_>, given: Given<'_>, depth: usize) -> Result<bool, String> {
+    let mut held = one(cursor, given, depth)?;
     while cursor.take_word("and") {
-        held &= one(cursor, target, extra, depth)?;
+        held &= one(cursor, given, depth)?;
     }
     Ok(held)
 }
 
-fn one(cursor: &mut Cursor<'_>, target: &Target, extra: &str, depth: usize) -> Result<bool, String> {
+fn one(cursor: &mut Cursor<'_>, given: Given<'_>, depth: usize) -> Result<bool, String> {
     if cursor.take("(") {
         if depth == DEPTH {
             return Err("its marker has too many parentheses".to_owned());
         }
-        let held = any_of(cursor, target, extra, depth + 1)?;
+        let held = any_of(cursor, given, depth + 1)?;
         return if cursor.take(")") { Ok(held) } else { Err("its marker lacks a `)`".to_owned()) };
     }
-    let (left_name, mut left) = operand(cursor, target, extra)?;
+    let (left_name, mut left) = operand(cursor, given)?;
     let operator = operator(cursor)?;
-    let (right_name, mut right) = operand(cursor, target, extra)?;
+    if left_name.is_some_and(|name| given.set(name).is_some()) {
+        return Err("its marker has a set of names to the left".to_owned());
+    }
+    let (right_name, mut right) = operand(cursor, given)?;
+    if let Some(set) = right_name.and_then(|name| given.set(name)) {
+        let has = set.iter().any(|one| normalize(one) == normalize(&left));
+        return match operator {
+            "in" => Ok(has),
+            "not in" => Ok(!has),
+            _ => Err(format!("its marker compares a set of names by `{operator}`")),
+        };
+    }
     let Some(variable) = left_name.or(right_name) else { return Err("its marker compares two texts".to_owned()) };
     if variable == "extra" {
         (left, right) = (normalize(&left), normalize(&right));
@@ -97,7 +136,8 @@ fn compare(variable: &str, left: &str, operator: &str, right: &str) -> Result<bo
 }
 
 /// A variable's name and value, or a text and no name.
-fn operand<'a>(cursor: &mut Cursor<'a>, target: &Target, extra: &str) -> Result<(Option<&'a str>, String), String> {
+fn operand<'a>(cursor: &mut Cursor<'a>, given: Given<'_>) -> Result<(Option<&'a str>, String), String> {
+    let Given { target, extra, .. } = given;
     cursor.skip_space();
     let rest = cursor.rest();
     if let Some(quote) = rest.chars().next().filter(|first| matches!(first, '"' | '\'')) {
@@ -122,6 +162,8 @@ fn operand<'a>(cursor: &mut Cursor<'a>, target: &Target, extra: &str) -> Result<
         }
         "implementation_name" => "cpython".to_owned(),
         "extra" => extra.to_owned(),
+        // A set is compared by itself.
+        set if given.set(set).is_some() => String::new(),
         // Release and version of the kernel are those of the host that the container will run on.
         "platform_release" | "platform_version" | "platform.version" => String::new(),
         _ => return Err(format!("its marker has the unknown variable `{name}`")),
@@ -173,6 +215,23 @@ mod tests {
             assert_eq!(holds(marker, ""), Ok(expected), "{marker}");
         }
         assert_eq!(holds("extra == 'Dev_Tools'", "dev-tools"), Ok(true));
+    }
+
+    #[test]
+    fn a_lock_asks_for_groups_by_name() {
+        let holds = |marker| {
+            super::marker_holds(marker, &Target::aarch64((3, 9), (2, 28)), &["Dev_Tools".to_owned(), "main".to_owned()])
+        };
+        for (marker, expected) in [
+            ("'dev-tools' in dependency_groups", true),
+            ("'mai' in dependency_groups or 'main' in extras", false),
+            ("'x' not in extras and 'main' in dependency_groups", true),
+        ] {
+            assert_eq!(holds(marker), Ok(expected), "{marker}");
+        }
+        assert!(holds("'x' == extras").is_err() && holds("extras in 'x'").is_err());
+        // Wheels have none.
+        assert!(super::tests::holds("'x' in extras", "").is_err());
     }
 
     #[test]

@@ -141,7 +141,7 @@ const SCENARIOS: &[Scenario] = &[
         "wheels go into ModelArts' environment of conda, and replace what conda installed",
         bases::of_conda,
     ),
-    ("stack-torch-2.10", "the same of PyTorch 2.10", stacks::newer_torch),
+    ("stack-torch-2.10", "PyTorch 2.10 is imported, and torch_npu lacks CANN alone", stacks::newer_torch),
     ("stack-mindspore-2.10", "MindSpore 2.10 computes on the CPU", stacks::mindspore),
     ("stack-mindspore-2.7", "MindSpore 2.7 is built as it was planned", stacks::older_mindspore),
     ("completions", "a Tab at the prompt of bash, zsh and fish completes `cargo xtask`", completions::run),
@@ -179,8 +179,8 @@ pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
         world.log.go_on_in(name)?;
         world.say(about);
         let begin = Instant::now();
-        let outcome = run(&world).and_then(|()| world.clear());
-        let why = outcome.err().map(|error| report::render(&error));
+        let why = run(&world).err().map(|error| report::render(&error));
+        world.clear();
         let time = begin.elapsed();
         match &why {
             None => world.say(format!("passed in {}", progress::seconds(time))),

@@ -21,9 +21,15 @@ pub fn torch(world: &World) -> anyhow::Result<()> {
     Stack { name: "torch-2.7", set: &[] }.runs(world, |stack, image| stack.adds_up(world, image, "2.7.1"))
 }
 
-/// The same of PyTorch 2.10.
+/// PyTorch 2.10 is imported, and its torch_npu lacks the same library.
 pub fn newer_torch(world: &World) -> anyhow::Result<()> {
-    Stack { name: "torch-2.10", set: &[] }.runs(world, |stack, image| stack.adds_up(world, image, "2.10.0"))?;
+    let program = "import torch\nprint(torch.__version__, torch.ones(2) + 1)\nimport torch_npu";
+    Stack { name: "torch-2.10", set: &[] }.runs(world, |_, image| {
+        let options = ["--env", "TORCH_DEVICE_BACKEND_AUTOLOAD=0"];
+        let done = world.podman()?.container(image, &options, &["python3", "-c", program])?.fails(1)?;
+        done.prints(&["2.10.0+cpu tensor([2., 2.])"])?;
+        done.says(&["ImportError: libhccl.so: cannot open shared object file"])
+    })?;
     world.forget_wheels("torch-2.10")
 }
 

@@ -31,7 +31,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
              pypi.requirements = [\"{WHEEL}\"]\npypi.constraints = []\nlaunch.front = false\nsystem.packages = {system}\n"
         )
     };
-    let project = world.project("system-packages", &settings("[]"))?.with_store(&world.store);
+    let project = world.project("system-packages", &settings("[]"))?;
     project.command("fetch").run()?;
     let image = || project.command("image").args(["--timestamp", TIMESTAMP]);
     image().fails(2)?.says(&["needs `libstdc++.so.6`", &format!("--set 'system.packages=[\"{PACKAGE}\"]'")])?;

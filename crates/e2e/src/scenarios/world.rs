@@ -86,9 +86,12 @@ impl World {
         })
     }
 
-    /// Removes what a scenario has made for itself, so that a run takes no more disk than its largest scenario.
-    pub fn clear(&self) -> anyhow::Result<()> {
-        self.clear_but(&["store", "pkg", "stack-pkg", "registry", "docker", "podman", "login"])
+    /// Removes what a scenario has made for itself, so that a run takes no more disk than its largest scenario. What is
+    /// still written to, by a shell that was told to end for example, goes with all the rest.
+    pub fn clear(&self) {
+        if let Err(error) = self.clear_but(&["store", "pkg", "stack-pkg", "registry", "docker", "podman", "login"]) {
+            self.say(format!("{error:#}"));
+        }
     }
 
     /// A folder with this recipe, packages and a store of its own.

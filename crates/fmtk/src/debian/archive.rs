@@ -2,10 +2,10 @@
 
 use std::{fs, io, io::Read as _, process::Command};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use debian_package::XzReader;
 use oci_image::{Descriptor, Digest};
-use registry::FileServer;
+use registry::{Cause, FileServer};
 
 use super::{
     Release, Vendor,
@@ -18,6 +18,9 @@ use crate::terminal::{
 
 /// 16 MiB: a release's list of indexes has 150 KB.
 const RELEASE_LIMIT: u64 = 16 << 20;
+
+/// What a signed release begins with (RFC 9580, section 7).
+const SIGNED: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
 
 /// 256 MiB: the index of a release, unpacked, has 60 MB.
 const INDEX_LIMIT: u64 = 256 << 20;
@@ -73,9 +76,10 @@ fn suite_of(
     };
     let [mirror, old] = servers;
     match all(mirror) {
-        Err(error) if mirror::is_missing(&error) => all(old).map_err(|of_old| match mirror::is_missing(&of_old) {
-            true => error,
-            false => of_old,
+        Err(error) if mirror::is_missing(&error) => all(old).map_err(|of_old| match mirror::cause(&of_old) {
+            // A mirror that lacks the suite is the trouble, not the archive that can't be reached either.
+            Some(_) => error,
+            None => of_old,
         }),
         other => other,
     }
@@ -83,7 +87,11 @@ fn suite_of(
 
 /// The release's list of indexes, whose signature is checked.
 pub fn release(server: &FileServer, suite: &str, keyring: Option<&[u8]>) -> anyhow::Result<String> {
-    let signed = server.unchecked(&format!("dists/{suite}/InRelease"), RELEASE_LIMIT)?;
+    let path = format!("dists/{suite}/InRelease");
+    let signed = server.unchecked(&path, RELEASE_LIMIT)?;
+    if !signed.starts_with(SIGNED) {
+        return Err(Cause::Protocol(server.to_string(), format!("its `{path}` is not a signed release")).into());
+    }
     verified(&signed, keyring, server.to_string().starts_with("https://"))
         .with_context(|| format!("the release `{suite}` of {server} can't be trusted"))
 }
@@ -94,9 +102,12 @@ pub fn index(server: &FileServer, suite: &str, component: &str, release: &str) -
     let (digest, size) =
         listed(release, &name).with_context(|| format!("the release `{suite}` of {server} lists no `{name}`"))?;
     let wanted = Descriptor { media_type: "application/x-xz".to_owned(), digest, size, urls: Vec::new() };
-    let packed = server.file(&format!("dists/{suite}/{name}"), &wanted)?;
+    // Whole before it is unpacked: of a damaged file the digest is told, and not what xz makes of it.
+    let mut packed = Vec::new();
+    let downloaded = server.file(&format!("dists/{suite}/{name}"), &wanted)?.read_to_end(&mut packed);
+    downloaded.with_context(|| format!("failed to download `{name}` of {server}"))?;
     let mut text = String::new();
-    let unpacked = XzReader::new(packed, true).take(INDEX_LIMIT).read_to_string(&mut text);
+    let unpacked = XzReader::new(&packed[..], true).take(INDEX_LIMIT).read_to_string(&mut text);
     unpacked.with_context(|| format!("failed to read `{name}` of {server}"))?;
     Ok(text)
 }
@@ -121,7 +132,12 @@ fn verified(signed: &[u8], keyring: Option<&[u8]>, has_certificate: bool) -> any
         output => output.context("failed to run gpgv")?,
     };
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "gpgv: {}", report::printable(said.trim_end()));
+    if !output.status.success() {
+        return Err(anyhow!("gpgv: {}", report::printable(said.trim_end()))).hint(
+            "the mirror's copy may be damaged, or the base may be older than the keys of the release: name another \
+             mirror in `system.mirror` of the recipe, or use a newer base",
+        );
+    }
     fs::read_to_string(&text).context("gpgv wrote no text")
 }
 
@@ -138,7 +154,50 @@ fn listed(release: &str, name: &str) -> Option<(Digest, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use registry::{CredentialSource, Proxies, RegistryOptions, Retry};
+    use registry_fake::{FakeRegistry, Fault, What};
+
     use super::*;
+
+    fn server(host: &str) -> FileServer {
+        let retry = Retry { sleep: Arc::new(|_| {}), ..Retry::default() };
+        let (credentials, proxies) = (CredentialSource::Anonymous, Proxies::default());
+        let options = RegistryOptions { credentials, proxies, retry, ..RegistryOptions::default() };
+        FileServer::new(&format!("http://{host}/debian"), options).unwrap()
+    }
+
+    /// A mirror that answers every request so.
+    fn mirror(status: u16, body: &str) -> FakeRegistry {
+        let mirror = FakeRegistry::start();
+        let answer = What::Answer { status, headers: Vec::new(), body: body.to_owned() };
+        mirror.plan(Fault::on("GET", "/debian/", answer).always());
+        mirror
+    }
+
+    #[test]
+    fn a_mirror_without_updates_is_told_where_the_archive_of_old_releases_is_out_of_reach() {
+        let mirror = mirror(404, "");
+        let gone = FakeRegistry::start().host();
+        let servers = [server(&mirror.host()), server(&gone)];
+        let error = suite_of(&servers, "bookworm-updates", &["main"], None).unwrap_err();
+        assert!(mirror::is_missing(&error), "{}", report::render(&error));
+    }
+
+    /// The page of a network that wants a sign-in, and a file that has been damaged.
+    #[test]
+    fn something_else_than_an_index_has_the_hint_that_a_package_has() {
+        let mirror = mirror(200, "<html>Please sign in</html>");
+        let server = server(&mirror.host());
+        let listed = format!("SHA256:\n {} 27 main/binary-arm64/Packages.xz\n", "0".repeat(64));
+        let release = release(&server, "bookworm", None).unwrap_err();
+        let index = index(&server, "bookworm", "main", &listed).unwrap_err();
+        for error in [release, index] {
+            let said = report::render(&mirror::hinted(error, &server, "name another"));
+            assert!(said.contains("\nhint: something answers in place of"), "{said}");
+        }
+    }
 
     #[test]
     fn a_file_of_a_release_is_found_by_its_digest() {

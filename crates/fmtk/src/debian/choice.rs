@@ -118,6 +118,7 @@ pub fn choose(
         archive: of_archive,
         base: Set::new(stanzas(status).filter(is_ours).filter(is_installed)),
         chosen: Set::new(std::iter::empty()),
+        wanted_by: BTreeMap::new(),
         waiting: VecDeque::new(),
         problems: Problems::default(),
         release,
@@ -143,6 +144,8 @@ struct Choosing<'a> {
     archive: Set<'a>,
     base: Set<'a>,
     chosen: Set<'a>,
+    /// Which of the packages that the user names brings each of the chosen, by name.
+    wanted_by: BTreeMap<&'a str, &'a str>,
     /// Those of the chosen whose needs have not been met.
     waiting: VecDeque<Stanza<'a>>,
     problems: Problems,
@@ -158,7 +161,7 @@ impl<'a> Choosing<'a> {
         let all: Vec<Stanza<'a>> = self.archive.named(wanted).to_vec();
         if !all.is_empty() {
             return match self.fitting(&all) {
-                Ok(stanza) => self.take(stanza),
+                Ok(stanza) => self.take(stanza, stanza),
                 Err(why) => self.problems.push(why, Some(self.too_old())),
             };
         }
@@ -191,7 +194,7 @@ impl<'a> Choosing<'a> {
         for wanted in relation {
             let all = self.candidates(wanted);
             match self.fitting(&all) {
-                Ok(stanza) => return self.take(stanza),
+                Ok(stanza) => return self.take(stanza, by),
                 Err(reason) => {
                     why.get_or_insert(reason);
                 }
@@ -208,7 +211,7 @@ impl<'a> Choosing<'a> {
             None => None,
         };
         if let Some(stanza) = provider {
-            return self.take(stanza);
+            return self.take(stanza, by);
         }
         let needs: Vec<String> = relation.iter().map(ToString::to_string).collect();
         let (name, needs) = (name(by), needs.join(" | "));
@@ -281,7 +284,10 @@ impl<'a> Choosing<'a> {
         )
     }
 
-    fn take(&mut self, stanza: Stanza<'a>) {
+    /// Chooses the package, which is needed by another of the chosen or by itself.
+    fn take(&mut self, stanza: Stanza<'a>, by: Stanza<'a>) {
+        let wanted_by = self.wanted_by.get(name(by)).copied().unwrap_or(name(by));
+        self.wanted_by.insert(name(stanza), wanted_by);
         self.chosen.add(stanza);
         self.waiting.push_back(stanza);
     }
@@ -294,9 +300,15 @@ impl<'a> Choosing<'a> {
                 if is_refused(*one, *other) || is_refused(*other, *one) {
                     let of_base = if chosen[..at].contains(other) { "" } else { " of the base" };
                     let [(one, number), (other, of_other)] = [one, other].map(|it| (name(*it), version(*it)));
+                    let brings = |name| match self.wanted_by.get(name) {
+                        Some(wanted) if *wanted != name => Some(format!("`{wanted}`, which brings `{name}`,")),
+                        wanted => wanted.map(|wanted| format!("`{wanted}`")),
+                    };
+                    let either: Vec<String> = [one, other].into_iter().filter_map(brings).collect();
+                    let hint = format!("leave out {}, or use another base", either.join(" or ").trim_end_matches(','));
                     self.problems.push(
                         format_args!("`{one}` {number} conflicts with `{other}` {of_other}{of_base}"),
-                        Some("leave one of them out, or use another base".to_owned()),
+                        Some(hint),
                     );
                 }
             }

@@ -72,7 +72,7 @@ impl Mirrors {
         Ok(Self {
             main: servers(&address, old)?,
             security: security.map(|(address, old)| servers(&address, &old)).transpose()?,
-            another: "name another mirror with `--set system.mirror=http://…`".to_owned(),
+            another: "name another mirror in `system.mirror` of the recipe".to_owned(),
         })
     }
 
@@ -252,7 +252,7 @@ fn download(server: &FileServer, store: &Store, package: &Package, said: impl Fn
 }
 
 /// What the server said, or what was wrong with what it sent.
-fn cause(error: &anyhow::Error) -> Option<&Cause> {
+pub fn cause(error: &anyhow::Error) -> Option<&Cause> {
     report::causes(error).into_iter().find_map(|cause| {
         let read = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
         cause.downcast_ref().or_else(read)

@@ -21,6 +21,15 @@ pub struct Release {
 }
 
 impl Vendor {
+    /// Whose system has this `/etc/os-release`.
+    pub fn of(os_release: &BTreeMap<String, String>) -> Option<Self> {
+        match os_release.get("ID").map(String::as_str) {
+            Some("debian") => Some(Self::Debian),
+            Some("ubuntu") => Some(Self::Ubuntu),
+            _ => None,
+        }
+    }
+
     /// For people.
     pub fn name(self) -> &'static str {
         match self {
@@ -72,11 +81,7 @@ impl Vendor {
 impl Release {
     /// The release that `/etc/os-release` tells, if it is one of these vendors' own.
     pub fn of(os_release: &BTreeMap<String, String>) -> Option<Self> {
-        let vendor = match os_release.get("ID").map(String::as_str) {
-            Some("debian") => Vendor::Debian,
-            Some("ubuntu") => Vendor::Ubuntu,
-            _ => return None,
-        };
+        let vendor = Vendor::of(os_release)?;
         let codename = os_release.get("VERSION_CODENAME").filter(|name| !name.is_empty())?.clone();
         Some(Self { vendor, codename })
     }

@@ -29,10 +29,7 @@ impl From<&RecipeArgs> for Call {
             fetch: format!("cargo xtask fetch{sample}{arguments}"),
             lock: format!("cargo xtask lock{arguments}"),
             sample: args.sample,
-            requirements_given: args.set.iter().any(|set| {
-                let key = set.split('=').next().unwrap_or_default().trim();
-                matches!(key, "pypi" | "pypi.requirements")
-            }),
+            requirements_given: args.set.iter().any(|set| matches!(key(set), "pypi" | "pypi.requirements")),
         }
     }
 }
@@ -47,17 +44,30 @@ impl RecipeArgs {
         self.stack.iter().map(|stack| flag("--stack", stack)).collect()
     }
 
-    /// The arguments that choose other than the recipe does, as a shell reads them.
+    /// The arguments that choose other than the recipe does, as a shell reads them. Where packages are from does not
+    /// change the image.
     pub fn overrides(&self, base: Option<&str>) -> String {
         let sample = if self.sample { " --sample" } else { "" };
         let base = base.map(|base| flag("--base", base)).unwrap_or_default();
-        format!("{}{sample}{base}{}", self.named_stack(), self.inputs()).trim_start().to_owned()
+        let inputs = self.inputs_but(|key| key == "system.mirror");
+        format!("{}{sample}{base}{inputs}", self.named_stack()).trim_start().to_owned()
     }
 
     fn inputs(&self) -> String {
-        let pkg = self.pkg.iter().map(|pkg| flag("--pkg", pkg.to_string_lossy()));
-        pkg.chain(self.set.iter().map(|set| flag("--set", set))).collect()
+        self.inputs_but(|_| false)
     }
+
+    /// The inputs without those of `--set` that are `left_out` by their key.
+    fn inputs_but(&self, left_out: impl Fn(&str) -> bool) -> String {
+        let pkg = self.pkg.iter().map(|pkg| flag("--pkg", pkg.to_string_lossy()));
+        let set = self.set.iter().filter(|set| !left_out(key(set))).map(|set| flag("--set", shell::masked(set)));
+        pkg.chain(set).collect()
+    }
+}
+
+/// The key of a `--set` argument.
+fn key(set: &str) -> &str {
+    set.split('=').next().unwrap_or_default().trim()
 }
 
 /// Name of a lock: `image.lock`, `torch.lock` of the recipe `torch.toml`, `torch-2.7.lock` with that stack.
@@ -146,6 +156,16 @@ mod tests {
     fn args(sample: bool, pkg: Option<&str>, set: &[&str]) -> RecipeArgs {
         let set = set.iter().map(|set| (*set).to_owned()).collect();
         RecipeArgs { recipe: None, stack: None, set, pkg: pkg.map(PathBuf::from), sample }
+    }
+
+    #[test]
+    fn a_mirror_s_password_is_neither_shown_nor_recorded() {
+        let mirror = args(false, None, &["system.mirror=http://me:secret@h/debian", "user=root"]);
+        assert_eq!(
+            Call::from(&mirror).lock,
+            "cargo xtask lock --set 'system.mirror=http://***@h/debian' --set user=root"
+        );
+        assert_eq!(mirror.overrides(None), "--set user=root");
     }
 
     #[test]

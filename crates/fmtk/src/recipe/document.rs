@@ -15,10 +15,13 @@ use serde::{
 use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value, de::from_document};
 
 use super::stacks::{self, MANUAL, Stack};
-use crate::terminal::{hints::is_typo, report::Problems, shell};
+use crate::terminal::{hints::is_typo, report::Problems, secrets::masked, shell};
 
 /// Every key that has the same default in all stacks.
 const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// How messages name the stack that a key is from.
+const OF_STACK: &str = "stack ";
 
 /// What is written, and every problem found in it so far.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub struct Document {
     text: String,
     /// Where each argument begins in the text, and the argument as messages name it.
     arguments: Vec<(usize, String)>,
+    /// Whether the base may yet change the defaults.
+    is_draft: bool,
     defaults: Table,
     /// The arguments over the file.
     written: Item,
@@ -50,6 +55,7 @@ impl Document {
             stack: MANUAL,
             text: String::new(),
             arguments: Vec::new(),
+            is_draft: true,
             defaults: Table::new(),
             written: Item::Table(Table::new()),
             problems: Vec::new(),
@@ -71,9 +77,10 @@ impl Document {
             }
             _ => format!("{keys} = {}", Value::from(text)),
         });
-        if !toml.is_some_and(|toml| self.put(format!("--set {argument}"), &toml)) {
+        let shown = shell::masked(argument);
+        if !toml.is_some_and(|toml| self.put(format!("--set {shown}"), &toml)) {
             let example = "`KEY=VALUE`, as in `versions.mindspore=1.9.0`";
-            self.problem(format!("`--set {argument}` is not {example}"), None);
+            self.problem(format!("`--set {shown}` is not {example}"), None);
         }
     }
 
@@ -101,7 +108,7 @@ impl Document {
             }
             self.written.as_table_mut().map(|table| table.remove("stack"));
         }
-        self.arguments.push((self.text.len(), format!("stack {}", self.stack.name)));
+        self.arguments.push((self.text.len(), format!("{OF_STACK}{}", self.stack.name)));
         // A file of this crate, as the tests show.
         if let Ok(keys) = self.append(self.stack.toml) {
             merge(&mut self.defaults, &keys);
@@ -118,6 +125,16 @@ impl Document {
         if let Ok(table) = self.append(toml) {
             merge(&mut self.defaults, &table);
         }
+    }
+
+    /// From here on the defaults are what they are.
+    pub fn complete(&mut self) {
+        self.is_draft = false;
+    }
+
+    /// Whether the base may yet change the defaults.
+    pub fn is_draft(&self) -> bool {
+        self.is_draft
     }
 
     /// Whether the key is written, in the file or as an argument.
@@ -207,6 +224,11 @@ impl Document {
         if self.argument(at).is_some() { Path::new("") } else { &self.folder }
     }
 
+    /// Whether the stack says this, and neither the file nor an argument.
+    pub fn is_of_stack(&self, at: usize) -> bool {
+        self.argument(at).is_some_and(|argument| argument.starts_with(OF_STACK))
+    }
+
     fn offset(&self, keys: &[&str]) -> Option<usize> {
         let item = keys.iter().try_fold(&self.written, |item, key| item.get(key))?;
         item.span().map(|span| span.start)
@@ -249,7 +271,7 @@ impl Document {
             (None, Some(before)) => format!("`{}` line {}", self.file, before.matches('\n').count() + 1),
             (None, None) => "the default".to_owned(),
         };
-        self.problems.push((at, format!("{place}: {message}"), hint));
+        self.problems.push((at, masked(&format!("{place}: {message}")), hint));
     }
 
     /// All problems as one error, in the order of the text.

@@ -105,6 +105,7 @@ impl Draft {
         let toml: String = found.keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let mut document = self.document.clone();
         document.put_below(&toml);
+        document.complete();
         Recipe::of(document, &self.file)
     }
 

@@ -53,13 +53,22 @@ pub fn read(file: &Path, target: &Target) -> Result<Vec<Pinned>, Vec<Problem>> {
     let text = read_file(file, LIMIT).map_err(|error| vec![(format!("failed to read it: {error}"), None)])?;
     let is_toml = file.extension().is_some_and(|extension| extension == "toml");
     let pinned = if is_toml { pylock(&text, target)? } else { requirements(&text, target)? };
-    let mut seen: BTreeMap<&str, &Requirement> = BTreeMap::new();
+    let mut seen: Vec<Pinned> = Vec::new();
     let mut problems = Vec::new();
-    for Pinned { requirement, .. } in &pinned {
-        if let Some(other) = seen.insert(requirement.name().as_str(), requirement) {
-            problems.push((format!("it has both `{other}` and `{requirement}` for the image's Python"), None));
+    for one in pinned {
+        let Pinned { requirement, .. } = &one;
+        match seen.iter().find(|other| other.requirement.name() == requirement.name()) {
+            None => seen.push(one),
+            Some(same) if *same == one => {}
+            Some(other) if other.requirement == *requirement => {
+                problems.push((format!("it has `{requirement}` twice, with other hashes"), None));
+            }
+            Some(Pinned { requirement: other, .. }) => {
+                problems.push((format!("it has both `{other}` and `{requirement}` for the image's Python"), None));
+            }
         }
     }
+    let pinned = seen;
     if pinned.is_empty() {
         problems.push(("it pins nothing for the image's Python".to_owned(), None));
     }
@@ -74,6 +83,8 @@ struct PyLock {
     requires_python: Option<String>,
     #[serde(default)]
     environments: Vec<String>,
+    #[serde(default)]
+    default_groups: Vec<String>,
     #[serde(default)]
     packages: Vec<Package>,
 }
@@ -111,7 +122,7 @@ pub fn pylock(text: &str, target: &Target) -> Result<Vec<Pinned>, Vec<Problem>> 
         let wanted = lock.requires_python.unwrap_or_default();
         return Err(one(format!("it is for Python {wanted}, the image has {major}.{minor}")));
     }
-    let holds = |marker: &str| marker_holds(marker, target);
+    let holds = |marker: &str| marker_holds(marker, target, &lock.default_groups);
     let environments: Result<Vec<bool>, String> = lock.environments.iter().map(|marker| holds(marker)).collect();
     let environments = environments.map_err(|reason| one(format!("in `environments`, {reason}")))?;
     if !environments.is_empty() && !environments.contains(&true) {
@@ -167,7 +178,7 @@ impl Package {
                 others.insert(name.tags());
                 continue;
             }
-            let sha256 = wheel.hashes.get("sha256").and_then(|hex| format!("sha256:{hex}").parse().ok());
+            let sha256 = wheel.hashes.get("sha256").and_then(|hex| digest(&format!("sha256:{hex}")));
             hashes.insert(sha256.ok_or_else(|| (format!("has no sha256 of `{file}`"), None))?);
         }
         if hashes.is_empty() {
@@ -180,13 +191,19 @@ impl Package {
     }
 }
 
+/// A digest, which some write in capitals.
+fn digest(text: &str) -> Option<Digest> {
+    text.to_ascii_lowercase().parse().ok()
+}
+
 fn exactly(name: &str, version: &str) -> Result<Requirement, String> {
     format!("{}=={version}", wheel_layer::normalize(name)).parse()
 }
 
 impl Wheel {
     fn file_name(&self) -> Option<(String, FileName)> {
-        let place = self.name.as_deref().or(self.path.as_deref()).or(self.url.as_deref())?;
+        let of_url = || self.url.as_deref()?.split(['?', '#']).next();
+        let place = self.name.as_deref().or(self.path.as_deref()).or_else(of_url)?;
         let file = place.rsplit('/').next()?.replace("%2B", "+");
         let name = FileName::parse(&file).ok()?;
         Some((file, name))
@@ -196,13 +213,8 @@ impl Wheel {
 /// What a requirements file pins for the target.
 fn requirements(text: &str, target: &Target) -> Result<Vec<Pinned>, Vec<Problem>> {
     let (mut pinned, mut problems) = (Vec::new(), Vec::new());
-    for line in text.replace("\r\n", "\n").replace("\\\n", " ").lines() {
-        // A comment begins the line or follows a blank.
-        let line = line.split(" #").next().unwrap_or_default().trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        match pinned_line(line, target) {
+    for line in joined(text) {
+        match pinned_line(line.trim(), target) {
             Ok(one) => pinned.extend(one),
             Err(problem) => problems.push(problem),
         }
@@ -210,10 +222,30 @@ fn requirements(text: &str, target: &Target) -> Result<Vec<Pinned>, Vec<Problem>
     if problems.is_empty() { Ok(pinned) } else { Err(problems) }
 }
 
+/// Lines with those that continue them, without comments. What begins with `--hash` continues a line even after a
+/// comment, which ends a line for pip.
+fn joined(text: &str) -> Vec<String> {
+    let (mut lines, mut goes_on) = (Vec::<String>::new(), false);
+    for line in text.lines() {
+        // A comment begins the line or follows a blank.
+        let comment = line.find(" #").or_else(|| line.find("\t#"));
+        let line = line[..comment.unwrap_or(line.len())].trim();
+        let (text, more) = line.strip_suffix('\\').map_or((line, false), |text| (text, true));
+        let is_text = !text.is_empty() && !text.starts_with('#');
+        match lines.last_mut() {
+            Some(last) if is_text && (goes_on || text.starts_with("--hash")) => *last += &format!(" {text}"),
+            _ if is_text => lines.push(text.to_owned()),
+            _ => {}
+        }
+        goes_on = is_text && more;
+    }
+    lines
+}
+
 /// What a line pins; none where its marker does not hold.
 fn pinned_line(line: &str, target: &Target) -> Result<Option<Pinned>, Problem> {
     if line.starts_with('-') {
-        let option = line.split([' ', '=']).next().unwrap_or_default();
+        let option = line.split([' ', '\t', '=']).next().unwrap_or_default();
         let hint = "remove it from the file; `[[pypi.index]]` of the recipe and pip's own configuration name indexes";
         return Err((format!("its option `{option}` is not read"), Some(hint.to_owned())));
     }
@@ -226,7 +258,7 @@ fn pinned_line(line: &str, target: &Target) -> Result<Option<Pinned>, Problem> {
     };
     // A hash of another algorithm is of no use to us.
     let hashes: BTreeSet<Digest> =
-        parts.filter_map(|hash| hash.trim_start_matches(['=', ' ']).trim().parse().ok()).collect();
+        parts.filter_map(|hash| digest(hash.trim_start_matches(['=', ' ']).trim())).collect();
     if hashes.is_empty() {
         let hint = "`uv pip compile --generate-hashes` and `pip-compile --generate-hashes` write them";
         return Err((format!("`{}` has no sha256 hash", requirement.name()), Some(hint.to_owned())));
@@ -242,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        recipe::{Overrides, Recipe},
+        recipe::{Draft, Found, Overrides, Recipe},
         terminal::report,
     };
 
@@ -278,9 +310,39 @@ mod tests {
     fn requirements_can_not_be_given_besides() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("r.txt"), format!("a==1 --hash={}", Digest::of("a"))).unwrap();
-        let text = "[pypi]\nlocked = 'r.txt'\nrequirements = ['b']";
-        let error = Recipe::parse(text, "image.toml", folder.path(), Overrides::default()).unwrap_err();
-        let error = report::render(&error);
+        let read = |text: &str| Recipe::parse(text, "image.toml", folder.path(), Overrides::default());
+        let error = report::render(&read("[pypi]\nlocked = 'r.txt'\nrequirements = ['b']").unwrap_err());
         assert!(error.contains("`pypi.locked`: conflicts with `pypi.requirements`"), "{error}");
+        // The stack's own are not asked for, so its versions need not be there.
+        for more in ["", "requirements = []\nconstraints = []\n"] {
+            let text = format!("[pypi]\nlocked = 'r.txt'\n{more}[versions]\nmindspore = false\ncann = false\n");
+            let text = format!("tag = '{{python}}-{{timestamp}}'\n{text}");
+            assert_eq!(read(&text).unwrap().pypi.requirements, ["a==1".parse().unwrap()]);
+        }
+    }
+
+    #[test]
+    fn a_base_that_decides_the_python_is_asked_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let wheel = format!(
+            "wheels = [{{ url = 'https://x/a-1-cp311-cp311-manylinux_2_17_aarch64.whl', hashes = {{ sha256 = '{}' }} }}]",
+            "1".repeat(64)
+        );
+        let lock =
+            "lock-version = '1.0'\nrequires-python = '>=3.11'\n[[packages]]\nname = 'a'\nversion = '1'\n".to_owned();
+        std::fs::write(folder.path().join("pylock.toml"), lock + &wheel).unwrap();
+        let draft = |more: &str| {
+            let text =
+                format!("base.reference = 'docker.io/library/ubuntu:22.04'\npypi.locked = 'pylock.toml'\n{more}");
+            Draft::parse(&text, "image.toml", folder.path(), Overrides::default())
+        };
+        let waiting = draft("").unwrap();
+        let found = serde_json::from_str(r#"{"keys": [["versions.python", "'3.11'"]], "notes": []}"#).unwrap();
+        assert_eq!(waiting.completed(&found).unwrap().pypi.requirements, ["a==1".parse().unwrap()]);
+        for error in [waiting.completed(&Found::default()).unwrap_err(), draft("versions.python = '3.9'").unwrap_err()]
+        {
+            let error = report::render(&error);
+            assert!(error.contains("it is for Python >=3.11, the image has 3.9"), "{error}");
+        }
     }
 }

@@ -291,6 +291,10 @@ impl Written {
             document.problem(error, Some("shorten a part in `[versions]`, or `tag`".to_owned()));
         }
         let python = self.python.0.finish(&versions);
+        let base = self.base.0.finish(document);
+        if base.is_standard() || document.is_given(&["versions", "python"]) {
+            document.complete();
+        }
         let (environment, of_table, left_out) = environment::finish(self.environment, versions.cann(), document);
         Recipe {
             stack: document.stack(),
@@ -299,7 +303,7 @@ impl Written {
             scripts,
             tag,
             bytecode: self.bytecode,
-            base: self.base.0.finish(document),
+            base,
             registry,
             system: self.system.0.finish(document),
             packages: packages::finish(self.packages, &versions, document),

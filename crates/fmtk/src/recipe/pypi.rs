@@ -178,22 +178,28 @@ struct WrittenIndex {
 impl Written {
     pub fn finish(self, versions: &Versions, python: &Python, document: &mut Document) -> Pypi {
         let target = locked::target(python);
-        let mut requirements = list(self.requirements, document, |text| versions.fill(text)?.parse::<Requirement>());
-        let mut constraints = list(self.constraints, document, |text| versions.fill(text)?.parse::<Requirement>());
         let overrides = list(self.overrides, document, |text| versions.fill(text)?.parse::<Requirement>());
         let exclude = list(self.exclude, document, |text| text.parse::<NamePattern>());
         let indexes = indexes(self.index, document);
-        let mut hashes = BTreeMap::new();
-        if let Some(locked) = &self.locked {
+        let (requirements, constraints, hashes) = if let Some(locked) = &self.locked {
+            for (key, list) in [("requirements", &self.requirements), ("constraints", &self.constraints)] {
+                if document.is_given(&["pypi", key]) && !list.is_empty() {
+                    let hint = format!("remove `pypi.{key}` or `pypi.locked`");
+                    document.fault_with(locked.span(), format!("conflicts with `pypi.{key}`"), Some(hint));
+                }
+            }
             let pinned = pinned(locked, &target, document);
-            requirements = pinned.iter().map(|one| (one.requirement.clone(), locked.span())).collect();
-            hashes = pinned.into_iter().map(|one| (one.requirement.name().clone(), one.hashes)).collect();
-            constraints.clear();
+            let requirements = pinned.iter().map(|one| (one.requirement.clone(), locked.span())).collect();
+            let hashes = pinned.into_iter().map(|one| (one.requirement.name().clone(), one.hashes)).collect();
+            (requirements, Vec::new(), hashes)
         } else {
+            let requirements = list(self.requirements, document, |text| versions.fill(text)?.parse::<Requirement>());
+            let constraints = list(self.constraints, document, |text| versions.fill(text)?.parse::<Requirement>());
             let direct: BTreeSet<&Distribution> =
                 requirements.iter().filter(|(one, _)| one.on(&target).is_some()).map(|(one, _)| one.name()).collect();
             check(self.resolver, &direct, &indexes, &overrides, &exclude, document);
-        }
+            (requirements, constraints, BTreeMap::new())
+        };
         let index = indexes
             .into_iter()
             .map(|(url, only)| Index { url: url.into_inner(), only: only.into_iter().map(|(name, _)| name).collect() });
@@ -228,6 +234,10 @@ fn list<T>(
     for text in texts {
         match read(text.get_ref()) {
             Ok(value) => values.push((value, text.span())),
+            Err(message) if document.is_of_stack(text.span().start) => {
+                let hint = "set `pypi.requirements`, or name another `stack`".to_owned();
+                document.fault_with(text.span(), message, Some(hint));
+            }
             Err(message) => document.fault(text.span(), message),
         }
     }
@@ -265,10 +275,11 @@ fn address(url: &str) -> Result<(), (String, Option<String>)> {
     if authority.is_empty() || url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
         return Err(("must be the address of an index, as `https://HOST/simple`".to_owned(), None));
     }
-    match authority.contains('@') {
+    // A password may hold a slash, and a query a token.
+    match url.contains(['@', '?']) {
         true => Err((
-            "must have no user or password in it".to_owned(),
-            Some("write them into `~/.netrc`, which both pip and uv read".to_owned()),
+            "must have no user, password or query in it".to_owned(),
+            Some("write user and password into `~/.netrc`, which both pip and uv read".to_owned()),
         )),
         false => Ok(()),
     }
@@ -276,15 +287,11 @@ fn address(url: &str) -> Result<(), (String, Option<String>)> {
 
 /// Of a file that another tool wrote, what is for this target.
 fn pinned(file: &Spanned<String>, target: &Target, document: &mut Document) -> Vec<locked::Pinned> {
-    for key in ["requirements", "constraints"] {
-        if document.is_given(&["pypi", key]) {
-            let hint = format!("remove `pypi.{key}` or `pypi.locked`");
-            document.fault_with(file.span(), format!("conflicts with `pypi.{key}`"), Some(hint));
-        }
-    }
+    let is_draft = document.is_draft();
     let path = document.folder_at(file.span().start).join(Path::new(file.get_ref()));
     locked::read(&path, target).unwrap_or_else(|problems| {
-        for (message, hint) in problems {
+        // It may be for the Python of the base, which is not known yet.
+        for (message, hint) in problems.into_iter().filter(|_| !is_draft) {
             document.fault_with(file.span(), format!("`{}`: {message}", file.get_ref()), hint);
         }
         Vec::new()
@@ -374,10 +381,14 @@ mod tests {
             INDEXES.replace("https://b/", "ftp://b/").replace("https://a/", "https://me:word@a/"),
             format!("{INDEXES}\nonly = ['torch', 'b']"),
             "pypi.resolver = 'poetry'".to_owned(),
+            INDEXES.replace("https://a/", "https://me:pass/word@a/"),
+            INDEXES.replace("https://a/simple", "https://a/simple?token=word"),
+            "versions.mindspore = false".to_owned(),
+            "pypi.requirements = ['a==1', 'b @ https://me:word@a/b.whl']".to_owned(),
         ] {
             said += &format!("{}\n\n", report::render(&recipe(&text).unwrap_err()));
         }
-        assert!(!said.contains("me:word"), "a password was shown");
+        assert!(!said.contains("word@") && !said.contains("=word"), "a password was shown");
         expect_file!["tests/pypi.txt"].assert_eq(&said);
     }
 }

@@ -67,7 +67,8 @@ pub fn complete(
     let opened = match inputs::open_base(recipe, reach.registry, store, reach.progress) {
         Ok(opened) => opened,
         Err(error) => {
-            let (recipe, notes) = remembered(&draft, store)?;
+            // What is wrong with the recipe only now is so for want of the base.
+            let Ok((recipe, notes)) = remembered(&draft, store) else { return Err(error) };
             return Ok(Completed { recipe, notes, opened: Some(Err(error)), index: None });
         }
     };
@@ -106,10 +107,8 @@ pub fn find(draft: &Draft, opened: &OpenImage, index: &BaseIndex) -> Found {
 
 /// The recipe completed by what the base of this name had when it was last inspected for such a recipe, if it was.
 pub fn remembered(draft: &Draft, store: &Store) -> anyhow::Result<(Recipe, Vec<String>)> {
-    match found_before(draft, store)? {
-        Some(found) => Ok((draft.completed(&found)?, found.notes)),
-        None => Ok((draft.recipe.clone(), Vec::new())),
-    }
+    let found = found_before(draft, store)?.unwrap_or_default();
+    Ok((draft.completed(&found)?, found.notes))
 }
 
 /// What the base of this name had when it was last inspected for such a recipe; none where it never was.

@@ -84,14 +84,23 @@ pub fn asked(recipe: &Recipe) -> Vec<String> {
 
 /// The release of a base that packages can be added to.
 pub fn release(recipe: &Recipe, index: &BaseIndex) -> anyhow::Result<Release> {
-    let release = Release::of(&index.os_release).filter(|_| index.has_file(&real(index, STATUS)));
-    release.ok_or_else(|| {
+    let base = &recipe.base.reference;
+    let vendor = Vendor::of(&index.os_release);
+    if let Some(vendor) = vendor.filter(|_| !index.has_file(&real(index, STATUS))) {
+        return Err(anyhow!(
+            "the base `{base}` has no `{STATUS}`, the list of packages that `system.packages` adds to"
+        ))
+        .hint(format!(
+            "use a base image that has {}'s dpkg, which distroless images do not; or add the library itself with \
+                 `[[files]]` and remove `system.packages`",
+            vendor.name()
+        ))
+        .input();
+    }
+    Release::of(&index.os_release).ok_or_else(|| {
         let name = index.os_release.get("PRETTY_NAME").or(index.os_release.get("ID"));
         let name = name.map_or_else(String::new, |name| format!(" ({name})"));
-        anyhow!(
-            "`system.packages` adds packages of Debian and Ubuntu, and the base `{}` is neither{name}",
-            recipe.base.reference
-        )
+        anyhow!("`system.packages` adds packages of Debian and Ubuntu, and the base `{base}` is neither{name}")
     })
     .hint(
         "fmtk does not unpack rpm packages: install them in the base, with a Dockerfile of `FROM` and `RUN dnf install`, \
@@ -192,6 +201,8 @@ fn fetch_from(
     for package in &packages {
         let file = package.file().to_owned();
         place_whole(&store.blob_path(&package.digest), &folder.join(&file))?;
+        // A package that can't be read is told here, where another can be had, and not by the build.
+        DebFacts::cached(store, &folder.join(&file), package.size, package.digest)?;
         files.insert(file, FileRecord { size: package.size, sha256: package.digest });
     }
     let older = Record::load(folder)?.map(|old| old.files).unwrap_or_default();
@@ -376,6 +387,19 @@ mod tests {
         );
         let input = input(&found, &place, &store, None).unwrap();
         assert_eq!((input.debs.len(), input.chosen_for), (2, Some(Digest::of(b""))));
+
+        // It is the file of the index, and no package all the same: a build would find that out too late.
+        let page = b"<html>";
+        let text = stanza(&("page", "1", "pool/page.deb".to_owned(), page.to_vec()));
+        let (server, _) = mirror(vec![("pool/page.deb".to_owned(), page.to_vec())]);
+        let mirrors = Mirrors { main: [server.clone(), server], security: None, another: String::new() };
+        let source = Source { archive: &Archive(vec![text]), mirrors: &mirrors, release: &release };
+        let wanted = Request { packages: vec!["page".to_owned()], ..request.clone() };
+        let elsewhere = folder.path().join("pkg/page");
+        let _other_lock = fetch::lock(&elsewhere).unwrap();
+        let fetched = fetch_from(&source, wanted, b"", &elsewhere, &BTreeSet::new(), &store, &Progress::new(true));
+        let said = crate::terminal::report::render(&fetched.unwrap_err());
+        assert!(said.contains("pkg/page/page.deb`\ncaused by: the package can't be read"), "{said}");
 
         let refused = |packages: &str, place: &Path| {
             let error = super::packages(&recipe(packages), place, &store, &Call::plain()).unwrap_err();

@@ -100,6 +100,8 @@ fn what_does_not_fit_the_base_is_told() {
         ("bash", "1", "Provides: shell\n"),
         ("dash", "1", "Provides: shell\n"),
         ("script", "1", "Depends: shell\n"),
+        ("app", "1", "Depends: lib\n"),
+        ("lib", "1", "Depends: b\n"),
     ]);
     let base = installed(BASE);
     let said = [
@@ -108,6 +110,7 @@ fn what_does_not_fit_the_base_is_told() {
         &["lost"],
         &["new"],
         &["a", "b"],
+        &["a", "app"],
         &["script"],
         &["shell"],
         &["libstdc++7", "libstdc++", "zzzz"],

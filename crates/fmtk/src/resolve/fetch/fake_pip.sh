@@ -21,6 +21,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 if [ -n "$source" ]; then
+    if grep -q faulty-build "$requirements"; then
+        echo 'error: metadata-generation-failed' >&2
+        exit 1
+    fi
     echo sdist >"$wheels/source-alone-1.tar.gz"
     exit
 fi
@@ -34,13 +38,13 @@ while IFS= read -r line; do
     case $line in
     no-pip*) exit 97 ;;
     broken*) echo 'no matching distribution' >&2; exit 1 ;;
-    source-alone*)
+    source-alone* | faulty-build*)
         if cp "$own"/source_alone-*.whl "$wheels" 2>/dev/null; then
             continue
         fi
         {
-            echo '1 location(s) to search for versions of source-alone:'
-            echo 'Skipping link: No sources permitted for source-alone: https://x/source-alone-1.0.tar.gz'
+            echo "1 location(s) to search for versions of ${line%%==*}:"
+            echo "Skipping link: No sources permitted for ${line%%==*}: https://x/${line%%==*}-1.0.tar.gz"
         } >"$log"
         exit 1
         ;;

@@ -11,6 +11,8 @@ say() {
     name=${1%%==*} index=
     case $1 in
     broken*) printf 'error: No solution found\n' >&2; exit 1 ;;
+    # As it quotes a line that it can't read.
+    quoting*) printf 'error: TOML parse error\n%s\n' "$configuration" >&2; exit 1 ;;
     # One of before there were exclusions.
     old-uv*) : >uv-excludes.txt ;;
     esac

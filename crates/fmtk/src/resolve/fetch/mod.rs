@@ -46,6 +46,7 @@ use crate::{
     terminal::{
         progress::{self, Progress},
         report::{Problems, WithHint},
+        secrets::masked,
     },
 };
 
@@ -306,6 +307,9 @@ fn not_other_than_locked(
 /// How to come by pip.
 pub const INSTALL_PIP: &str = "install pip, for example with `apt-get install python3-pip`";
 
+/// How pip begins to say that a file has not the hash that is asked for.
+const OTHER_HASH: &str = "THESE PACKAGES DO NOT MATCH THE HASHES";
+
 const PARTIAL: &str = ".partial";
 
 /// Exit code of `pip.py` where Python has no pip.
@@ -368,9 +372,16 @@ fn download(
         Some(NO_PIP) => Err(anyhow!("the `python3` of this machine has no pip")).hint(install),
         _ => {
             let log = fs::read(work.join(request::LOG)).unwrap_or_default();
-            let unfit = Unfit::parse(&String::from_utf8_lossy(&log), &request.constraints);
+            let log = String::from_utf8_lossy(&log);
+            let unfit = Unfit::parse(&log, &request.constraints);
             let failed = Err(anyhow!("pip could not download {wanted}{}{said}", unfit.lacking(&request.python)));
             if let Some(hint) = unfit.hint(&request.python, folder, &call.fetch) {
+                return failed.hint(hint);
+            }
+            let is_other = [&*log, &said].iter().any(|text| text.contains(OTHER_HASH));
+            if is_other && !pins.exact && !request.resolution.hashes.is_empty() {
+                let hint =
+                    "correct the file that `pypi.locked` names, or set `[[pypi.index]]` to the index it was made with";
                 return failed.hint(hint);
             }
             let failed = failed.hint("`pip config list` shows the index, proxy and find-links that pip uses");
@@ -392,7 +403,7 @@ fn run(command: &mut Command, progress: &Progress) -> io::Result<(std::process::
         return Ok((command.stdout(stderr).status()?, String::new()));
     }
     let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output()?;
-    let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+    let said = masked(String::from_utf8_lossy(&output.stderr).trim_end());
     Ok((output.status, if said.is_empty() { said } else { format!("\n{said}") }))
 }
 

@@ -80,7 +80,9 @@ impl Builder<'_> {
         let mut download = Command::new(python);
         download.args(["-c", include_str!("pip.py")]).arg(request.marker_environment());
         download.args(request.source_arguments(work, name, &lines, &folder));
-        self.pip(download, &format!("pip could not download the source of `{name}`"), required)?;
+        // To know what a source is, pip runs its build script already.
+        let failed = format!("pip failed to build a wheel of `{name}` from its source");
+        self.pip(download, &failed, required)?;
         // The wheel cache goes by paths, and would have what was built of another source. The Python that
         // the source requires is not compared with this one: it was chosen for the image's.
         let mut wheel = Command::new("sh");
@@ -88,7 +90,7 @@ impl Builder<'_> {
         wheel.args(["--disable-pip-version-check", "--no-input", "--no-deps", "--no-cache-dir"]);
         wheel.arg("--requirement").arg(&index);
         wheel.args(["--ignore-requires-python", "--wheel-dir"]).arg(&wheels).arg(only_file(&folder)?);
-        self.pip(wheel, &format!("pip could not build a wheel from the source of `{name}`"), required)?;
+        self.pip(wheel, &failed, required)?;
         let wheel = only_file(&wheels)?;
         let facts = WheelFacts::read(&wheel).with_context(|| format!("failed to read the wheel built of `{name}`"))?;
         if let Some(reason) = facts.impurity() {
@@ -112,7 +114,10 @@ impl Builder<'_> {
         let (status, said) = run(&mut command, self.progress).context("failed to run pip")?;
         match status.success() {
             true => Ok(()),
-            false => Err(anyhow!("{failed}{said}")).hint(self.by_hand(required)),
+            false => {
+                let hint = format!("correct what pip says; or build it by hand: {}", self.by_hand(required));
+                Err(anyhow!("{failed}{said}")).hint(hint)
+            }
         }
     }
 

@@ -243,6 +243,8 @@ fn what_uv_can_not_do_is_told() {
     let said = |text: &str| report::render(&place.fetch_of(&pip(), &recipe_of(text, Path::new("/"))).unwrap_err());
     let broken = said("[pypi]\nresolver = 'uv'\nrequirements = ['broken==1']\nconstraints = []");
     assert!(broken.contains("uv could not resolve broken==1\n  error: No solution found\n"), "{broken}");
+    let quoted = said("[pypi]\nresolver = 'uv'\nrequirements = ['quoting==1']\nconstraints = []");
+    assert!(quoted.contains("http://****@main/") && !quoted.contains("secret"), "{quoted}");
     let old = said(
         &BY_UV
             .replace("'b==1'", "'old-uv==1', 'b==1'")
@@ -279,6 +281,7 @@ fn what_another_tool_locked_comes_by_its_hash() {
     assert!(why.ends_with(": other hashes are locked"), "{why}");
     let error = report::render(&place.fetch_of(&pip(), &other).unwrap_err());
     assert!(error.contains("pip could not download 1 wheel of `locked.txt`\n  THESE PACKAGES DO NOT MATCH"), "{error}");
+    assert!(error.contains("hint: correct the file that `pypi.locked` names, or set `[[pypi.index]]`"), "{error}");
     // By hand it counts only if it is that file.
     let right = lock(Digest::of("a==1\n"));
     for (content, expected) in [("other", Some("`a-1-py3-none-any.whl` in")), ("a==1\n", None)] {

@@ -27,6 +27,7 @@ use crate::{
     terminal::{
         progress::{self, Progress},
         report::WithHint,
+        secrets::masked,
     },
 };
 
@@ -124,7 +125,7 @@ fn pip_settings(python: &Path) -> anyhow::Result<PipSettings> {
         Some(0) => serde_json::from_slice(&output.stdout).context("failed to read pip's configuration"),
         Some(NO_PIP) => Err(anyhow!("the `python3` of this machine has no pip")).hint(super::INSTALL_PIP),
         _ => {
-            let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+            let said = masked(String::from_utf8_lossy(&output.stderr).trim_end());
             Err(anyhow!("failed to read pip's configuration\n{said}"))
         }
     }
@@ -181,6 +182,8 @@ fn configuration(request: &Request, settings: &PipSettings, work: &Path) -> anyh
         "allow-insecure-host": settings.trusted_hosts,
     });
     if let Some(proxy) = settings.proxy.as_ref().filter(|proxy| !proxy.is_empty()) {
+        // pip takes one without a scheme for that.
+        let proxy = if proxy.contains("://") { proxy.clone() } else { format!("http://{proxy}") };
         all["http-proxy"] = json!(proxy);
         all["https-proxy"] = json!(proxy);
     }
@@ -218,7 +221,8 @@ fn compile(uv: &Path, request: &Request, settings: &PipSettings, platform: u32, 
     if output.status.success() {
         return String::from_utf8(output.stdout).context("uv's answer is not text");
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+    // An error in its configuration quotes the line.
+    let said = masked(String::from_utf8_lossy(&output.stderr).trim_end());
     Err(anyhow!("uv could not resolve {}\n{said}", request.requirements.join(", ")))
         .hint("`pip config list` shows the index, proxy and find-links that are used")
 }
