@@ -153,17 +153,29 @@ fn run(args: &Args) -> anyhow::Result<()> {
     };
     match &args.command {
         Command::Init(args) => init::run(args, &store()?, &progress),
-        Command::Image(args) => pipeline::run(args, &(&args.recipe).into(), &store()?, &progress),
+        Command::Image(args) => {
+            let store = store()?;
+            pipeline::run(args, &place::call(&args.recipe, &store), &store, &progress)
+        }
         Command::Push(args) => push::run(args, &store()?, &progress),
-        Command::Fetch(args) => prepare::fetch(args, &(&args.recipe).into(), &store()?, &progress),
-        Command::Lock(args) => prepare::lock(args, &(&args.recipe).into(), &store()?, &progress),
+        Command::Fetch(args) => {
+            let store = store()?;
+            prepare::fetch(args, &place::call(&args.recipe, &store), &store, &progress)
+        }
+        Command::Lock(args) => {
+            let store = store()?;
+            prepare::lock(args, &place::call(&args.recipe, &store), &store, &progress)
+        }
         Command::Stacks(args) => stacks::run(args),
         Command::Inspect(args) => inspect::run(args, &store()?, &progress),
         Command::Diff(args) => diff::run(args, &store()?, &progress),
         Command::Images(args) => images::run(args, &progress),
         Command::Login(args) => login::run(args, &store()?, &progress),
         Command::HostSetup(args) => setup::run(args, &progress),
-        Command::Doctor(args) => doctor::run(args, &(&args.recipe()).into(), store()?, &progress),
+        Command::Doctor(args) => {
+            let store = store()?;
+            doctor::run(args, &place::call(&args.recipe(), &store), store, &progress)
+        }
         Command::Try(args) => try_out::run(args, &store()?, &progress),
         Command::E2e(_) | Command::Bench(_) | Command::SamplePackages(_) => elsewhere(),
         Command::Completions { shell } => report::data(&completions::script(*shell, Args::command())),

@@ -74,3 +74,16 @@ fn images_differ_in_packages_layers_and_settings() {
     let (code, _, said) = run(program(folder.path(), &["diff", "oci:one"]));
     assert!(code == Some(2) && said.contains("has no image that was built from"), "{said}");
 }
+
+/// A wheel was a damaged docker archive.
+#[test]
+fn what_is_no_image_is_said_to_be_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a-1.0-py3-none-any.whl", "notes.txt"] {
+        std::fs::write(folder.path().join(name), "text").unwrap();
+        let (code, _, said) = run(program(folder.path(), &["diff", name, name]));
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("hint: `diff` takes images"), "{said}");
+        assert_eq!(said.contains("docker archive"), name.ends_with(".txt"), "{said}");
+    }
+}

@@ -116,6 +116,6 @@ fn a_base_without_a_python_is_told_to_have_none() {
     let said: Vec<&str> = said.lines().skip_while(|line| !line.contains("no Python")).take(2).collect();
     expect![[r#"
         error: the base `oci:base` has no Python 3.9 at `/home/ma-user/anaconda3/envs/MindSpore/bin/python3.9`; it has no Python at all
-        hint: use a base that has a Python
+        hint: use a base that has a Python for aarch64
     "#]].assert_eq(&(said.join("\n") + "\n"));
 }

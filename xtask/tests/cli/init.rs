@@ -117,3 +117,31 @@ fn stack_and_toolkit_may_be_chosen() {
     let (code, _, said) = recipe(&["--stack", "torch"]);
     assert!(code == Some(2) && said.contains("no stack `torch`"), "{said}");
 }
+
+/// A chip was read from the name of a folder above the base.
+#[test]
+fn the_chip_is_by_the_base_s_own_name() {
+    let folder = bed(&[]);
+    let chip = |base: &str| {
+        let above = folder.path().join(base).parent().unwrap().to_owned();
+        fs::create_dir_all(&above).unwrap();
+        bases::made(&above, "debian");
+        let base = format!("oci:{base}");
+        let arguments = ["init", "--base", &base, "--recipe", "image.toml", "--pkg", "pkg", "--dry-run"];
+        let (code, toml, said) = run(program(folder.path(), &arguments));
+        assert_eq!(code, Some(0), "{said}");
+        toml.lines().find(|line| line.contains("chip = ")).unwrap().to_owned()
+    };
+    assert!(chip("my-a3-x/debian").starts_with("# chip = \"d910b\""));
+}
+
+/// The command that was named next took another store.
+#[test]
+fn what_is_named_next_finds_the_same_store() {
+    let folder = bed(&["debian"]);
+    let (code, _, said) = init(folder.path(), "debian", &["--store", "elsewhere"]);
+    assert_eq!(code, Some(0), "{said}");
+    let store = format!("--store {}", folder.path().join("elsewhere").display());
+    let commands: Vec<&str> = said.lines().filter(|line| line.contains("`cargo xtask fetch")).collect();
+    assert!(!commands.is_empty() && commands.iter().all(|line| line.contains(&store)), "{said}");
+}

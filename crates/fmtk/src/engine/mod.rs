@@ -74,7 +74,7 @@ pub fn program_within(choice: Engine, limit: Duration) -> anyhow::Result<&'stati
                 (podman, _) => podman?,
             };
             Err(unusable(answer, "neither a docker daemon answers nor can podman be run"))
-                .hint("install podman or docker; `--load` can be replaced by `--output docker-archive:FILE`, but CANN's installer needs an engine")
+                .hint("install podman or docker")
         }
     }
 }

@@ -285,8 +285,9 @@ impl Making<'_> {
     fn unknown(&mut self, recipe: &Recipe) {
         let of_stack = recipe.versions.get("chip").unwrap_or_default();
         let reference = self.asked.reference.to_string();
-        let tag = reference.rsplit_once(':').map_or("", |(_, tag)| tag).to_ascii_lowercase();
-        match tag.split('-').find(|part| CHIPS.contains(part)) {
+        // The tag; without one the name itself, but no folder above it.
+        let name = reference.split('@').next().and_then(|name| name.rsplit(['/', ':']).next()).unwrap_or_default();
+        match name.to_ascii_lowercase().split('-').find(|part| CHIPS.contains(part)) {
             Some(part) if chip(part) != chip(of_stack) => {
                 let d = if part.starts_with(|first: char| first.is_ascii_digit()) { "d" } else { "" };
                 self.text.set("versions.chip", quoted(format!("{d}{part}")), "by the base's name");
@@ -302,7 +303,8 @@ impl Making<'_> {
         }
         if self.facts.python.is_none() {
             let prefix = quoted(recipe.python.prefix.as_str());
-            self.text.tell("python.prefix", prefix, "the base has no Python for aarch64: write its folder here");
+            self.text.tell("python.prefix", prefix, "the base has no Python for aarch64: use one that has");
+            self.doubts.push("no Python for aarch64 was found in the base: use a base that has one".to_owned());
         }
         if self.index.glibc.is_none() {
             let glibc = recipe.python.glibc.to_string();

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use self::compose::{Asked, Composed, compose, draft};
 use crate::{
-    options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs, flag},
+    options::{Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs, flag},
     pipeline::{self, ImageArgs},
     plan::Plan,
     resolve::{
@@ -118,7 +118,7 @@ pub fn run(args: &InitArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     let plan = plan?;
     plan.warnings.iter().for_each(|warning| progress.warning(warning));
     let image = format!("`cargo xtask image{}{}`", call_arguments(args), place::store_flag(store));
-    let fetch = Call::from(&of_image.recipe).fetch;
+    let fetch = place::call(&of_image.recipe, store).fetch;
     let is_fetched = |lack: &Lack| lack.hint.as_ref().is_some_and(|hint| hint.contains(&fetch));
     let first = if packages.iter().any(is_fetched) { format!("`{fetch}`; then ") } else { String::new() };
     progress.line(&format!("next: {first}{image} builds {}", plan.name()));
@@ -178,7 +178,7 @@ fn image_args(args: &InitArgs) -> ImageArgs {
 /// known at once.
 fn outcome(args: &InitArgs, store: &Store, progress: &Progress) -> anyhow::Result<Outcome> {
     let of_image = image_args(args);
-    let call = Call::from(&of_image.recipe);
+    let call = place::call(&of_image.recipe, store);
     let error = match pipeline::plan(&of_image, &call, store, progress) {
         Ok(plan) => return Ok(Outcome { plan: Ok(plan), packages: Vec::new() }),
         Err(error) => error,

@@ -86,6 +86,11 @@ pub fn flag(name: &str, value: impl Display) -> String {
 }
 
 impl Call {
+    /// The same with the flag that names the store.
+    pub fn in_store(self, flag: &str) -> Self {
+        Self { fetch: format!("{}{flag}", self.fetch), lock: format!("{}{flag}", self.lock), ..self }
+    }
+
     /// The same, where the base that an argument chose decides what is fetched.
     pub fn upon(&self, base: Option<&str>) -> Self {
         let base = base.map(|base| flag("--base", base)).unwrap_or_default();

@@ -87,7 +87,8 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     let outputs: Vec<Output> =
         args.output.iter().map(|text| text.parse()).collect::<anyhow::Result<_>>().context("bad `--output`").input()?;
     output::check(&outputs).context("bad `--output`").input()?;
-    let load_into = args.load.then(|| engine::program(args.engine)).transpose()?;
+    let load_into = args.load.then(|| engine::program(args.engine)).transpose();
+    let load_into = load_into.hint("to do without one, give `--output docker-archive:FILE` in place of `--load`")?;
     let Planned { plan, recipe, opened, with_base, pool } = planned(args, call, store, load_into, true, progress)?;
     for warning in &plan.warnings {
         progress.warning(warning);

@@ -116,7 +116,7 @@ fn way_to_python(index: &BaseIndex, version: (u32, u32)) -> String {
     let exact = |one: &&Interpreter| one.path.ends_with(&format!("python{}.{}", one.version.0, one.version.1));
     let best = index.interpreters.iter().filter(exact).max_by_key(|one| (one.version == version, one.version));
     let Some(Interpreter { path, prefix, version: (major, minor), .. }) = best else {
-        return "use a base that has a Python".to_owned();
+        return "use a base that has a Python for aarch64".to_owned();
     };
     format!(
         "give `--set versions.python={major}.{minor} --set python.prefix={prefix} --set python.interpreter={path}`, or set \

@@ -8,7 +8,7 @@ use super::{
     checks, site,
 };
 use crate::{
-    recipe::{CLAIMS, is_version, public, title},
+    recipe::{CLAIMS, Recipe, is_version, public, title},
     terminal::report::Problems,
 };
 
@@ -44,13 +44,16 @@ fn distribution(
         let elsewhere = elsewhere(inputs, index, names);
         if elsewhere.is_empty() && inputs.with_wheels {
             warnings.push(format!(
-                "the tag would say {title} `{wanted}`, and neither the base `{base}` nor a wheel has any {title}"
+                "{}, and neither the base `{base}` nor a wheel has any {title}",
+                claimed(inputs.recipe, module, wanted)
             ));
         }
         for other in elsewhere.iter().filter(|one| !is_version(wanted, &one.version)) {
             warnings.push(format!(
-                "the tag would say {title} `{wanted}`, and the base `{base}` has `{}` in `{}`",
-                other.version, other.location
+                "{}, and the base `{base}` has `{}` in `{}`",
+                claimed(inputs.recipe, module, wanted),
+                other.version,
+                other.location
             ));
         }
     }
@@ -72,7 +75,14 @@ fn distribution(
         }
         let (message, hint) = match put_in.first() {
             None => (
-                format!("the base `{base}` has {title} `{version}`, but the image's tag would say `{wanted}`"),
+                match is_in_tag(inputs.recipe, module) {
+                    true => {
+                        format!("the base `{base}` has {title} `{version}`, but the image's tag would say `{wanted}`")
+                    }
+                    false => {
+                        format!("the base `{base}` has {title} `{version}`, but `versions.{module}` is `{wanted}`")
+                    }
+                },
                 format!("give `--set versions.{module}={}`, or add the wheel of `{wanted}`", public(version)),
             ),
             Some(other) => (
@@ -102,14 +112,31 @@ fn cann(inputs: &Inputs<'_>, index: &BaseIndex, warnings: &mut Vec<String>) {
     let Some(wanted) = inputs.recipe.versions.cann().filter(|_| !is_installed) else { return };
     let base = &inputs.recipe.base.reference;
     if !is_in_base(inputs.base, inputs.index) {
+        let way = match is_in_tag(inputs.recipe, "cann") {
+            true => "`--set versions.cann=none` says so in the tag",
+            false => "set it to `none`",
+        };
         warnings.push(format!(
-            "the tag would say CANN `{wanted}`, and neither the base `{base}` nor an installer has any CANN; \
-             `--set versions.cann=none` says so in the tag"
+            "{}, and neither the base `{base}` nor an installer has any CANN; {way}",
+            claimed(inputs.recipe, "cann", wanted)
         ));
         return;
     }
     let found = versions_of_base(index);
     if !found.is_empty() && !found.iter().any(|version| version == wanted) {
-        warnings.push(format!("the tag would say CANN `{wanted}`, and the base `{base}` has `{}`", found.join("`, `")));
+        let claimed = claimed(inputs.recipe, "cann", wanted);
+        warnings.push(format!("{claimed}, and the base `{base}` has `{}`", found.join("`, `")));
     }
+}
+
+/// What the recipe says of this key, as people see it: in the tag where that has the key.
+fn claimed(recipe: &Recipe, key: &str, wanted: &str) -> String {
+    match is_in_tag(recipe, key) {
+        true => format!("the tag would say {} `{wanted}`", title(key)),
+        false => format!("`versions.{key}` is `{wanted}`"),
+    }
+}
+
+fn is_in_tag(recipe: &Recipe, key: &str) -> bool {
+    recipe.tag.keys().any(|placeholder| placeholder == key)
 }

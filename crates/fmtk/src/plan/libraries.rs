@@ -11,7 +11,7 @@ use wheel_layer::WheelFacts;
 use super::{Inputs, cann::is_in_base};
 use crate::{
     debian::Release,
-    resolve::packages::Wheel,
+    resolve::{inputs::AUTOLOAD, packages::Wheel},
     terminal::{report::Problems, shell},
 };
 
@@ -149,14 +149,21 @@ fn npu(inputs: &Inputs<'_>, warnings: &mut Vec<String>) {
         return;
     }
     let facts = inputs.wheels.iter().map(|wheel| &*wheel.facts);
-    let users: BTreeSet<&str> = facts.filter(|facts| is_for_npu(facts)).map(|facts| facts.name.as_str()).collect();
-    if !users.is_empty() {
-        let base = &inputs.recipe.base.reference;
-        warnings.push(format!(
-            "{} can't use the NPU: `versions.cann` is `none`, and the base `{base}` has no CANN",
-            listed(users)
-        ));
+    let users: Vec<&WheelFacts> = facts.filter(|facts| is_for_npu(facts)).collect();
+    if users.is_empty() {
+        return;
     }
+    let (base, environment) = (&inputs.recipe.base.reference, &inputs.recipe.environment);
+    let fails = users.iter().any(|facts| facts.key() == "torch-npu") && !environment.contains_key(AUTOLOAD);
+    let import = match fails {
+        true => format!("; without CANN `import torch` needs `{AUTOLOAD}=0`"),
+        false => String::new(),
+    };
+    let names: BTreeSet<&str> = users.iter().map(|facts| facts.name.as_str()).collect();
+    warnings.push(format!(
+        "{} can't use the NPU: `versions.cann` is `none`, and the base `{base}` has no CANN{import}",
+        listed(names)
+    ));
 }
 
 /// The libraries that lie anywhere in wheels, without what follows `.so`: Python code may load `libx.so` by its path, and

@@ -249,6 +249,11 @@ impl Document {
         self.fault_with(span, message, hint);
     }
 
+    /// Whether what has this span seems to be meant as one of the defaults.
+    pub fn is_misspelt(&self, span: &Range<usize>) -> bool {
+        path_of(&self.written, span).is_some_and(|path| self.misspelt(&path).is_some())
+    }
+
     /// The same with a hint of its own.
     pub fn fault_with(&mut self, span: Range<usize>, message: impl Display, hint: Option<String>) {
         let keys = path_of(&self.written, &span).map(|path| format!("`{}`: ", keys(&path)));

@@ -205,8 +205,11 @@ impl Recipe {
     }
 
     fn of(mut document: Document, file: &str) -> anyhow::Result<Self> {
+        let tag_is_written = document.is_given(&["tag"]);
         let written: Option<Written> = document.read();
-        let recipe = written.map(|written| written.finish(&mut document));
+        // What can't be read was taken out.
+        let tag_is_read = tag_is_written == document.is_given(&["tag"]);
+        let recipe = written.map(|written| written.finish(&mut document, tag_is_read));
         document.into_result()?;
         recipe.with_context(|| format!("recipe `{file}` can't be read"))
     }
@@ -251,7 +254,7 @@ struct Written {
 }
 
 impl Written {
-    fn finish(self, document: &mut Document) -> Recipe {
+    fn finish(self, document: &mut Document, tag_is_read: bool) -> Recipe {
         let versions = versions::finish(self.versions, document);
         let (Section(mut registry), mut scripts) = (self.registry, self.scripts);
         if let Scripts::Folder(path) = &mut scripts {
@@ -266,18 +269,23 @@ impl Written {
             }
         }
         let (span, tag) = (self.tag.span(), self.tag.into_inner());
-        let unknown: Vec<&str> = tag.keys().filter(|key| versions.get(key).is_none()).collect();
+        // The default is not judged in place of a tag that could not be read.
+        let unknown: Vec<&str> = tag.keys().filter(|key| tag_is_read && versions.get(key).is_none()).collect();
         for key in &unknown {
             let known: Vec<&str> = versions.iter().map(|(key, _)| key).collect();
             let near = known.iter().find(|known| is_typo(known, key));
-            let hint = near.map_or_else(
-                || format!("set `versions.{key}`, or use what there is: `{}`", known.join("`, `")),
-                |near| format!("did you mean `{{{near}}}`?"),
-            );
+            let hint = match near {
+                _ if !document.is_given(&["tag"]) => {
+                    format!("set `tag` to one without `{{{key}}}`, or name a `stack`")
+                }
+                Some(near) => format!("did you mean `{{{near}}}`?"),
+                None => format!("set `versions.{key}`, or use what there is: `{}`", known.join("`, `")),
+            };
             document.fault_with(span.clone(), format!("the tag's `{{{key}}}` is not in `[versions]`"), Some(hint));
         }
         // Any timestamp has the same length.
-        if unknown.is_empty()
+        if tag_is_read
+            && unknown.is_empty()
             && let Err(error) = Timestamp::new(1980, 1, 1, 0, 0, 0).and_then(|any| versions.tag(&tag, any))
         {
             document.problem(error, Some("shorten a part in `[versions]`, or `tag`".to_owned()));

@@ -21,10 +21,29 @@ pub struct PackageSpec {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Keys")]
 pub(super) struct WrittenPackage {
-    glob: Spanned<String>,
+    /// None only where the kind is not required, and the stack does not have it.
+    glob: Option<Spanned<String>>,
     required: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    glob: Option<Spanned<String>>,
+    required: Option<bool>,
+}
+
+impl TryFrom<Keys> for WrittenPackage {
+    type Error = &'static str;
+
+    fn try_from(Keys { glob, required }: Keys) -> Result<Self, Self::Error> {
+        match (&glob, required) {
+            (Some(_), _) | (None, Some(false)) => Ok(Self { glob, required }),
+            (None, _) => Err("missing key `glob`"),
+        }
+    }
 }
 
 /// CANN's toolkit.
@@ -59,8 +78,15 @@ pub(super) fn finish(
         {
             let message =
                 format!("`{kind}` can't be a kind: lowercase letters, digits and `-`, not `{PYPI}` or `{SYSTEM}`");
-            document.fault(span, message);
+            document.fault(span.clone(), message);
         }
+        let Some(glob) = glob else {
+            // A kind that is asked for by no stack is done without, but a misspelt one would still be asked for.
+            if document.is_misspelt(&span) {
+                document.fault(span, "missing key `glob`");
+            }
+            continue;
+        };
         let is_installer = INSTALLERS.contains(&kind.as_str());
         let required = required.unwrap_or(!is_installer || versions.cann().is_some());
         match pattern(glob.get_ref(), versions, if is_installer { ".run" } else { ".whl" }) {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use expect_test::expect_file;
+use expect_test::{expect, expect_file};
 
 use super::{layout::MaxLayer, *};
 use crate::terminal::report;
@@ -204,6 +204,33 @@ fn a_kind_of_one_s_own_is_one_more_wheel() {
     assert_eq!(recipe.packages["cann"].glob, "Ascend-cann-toolkit_*.run");
     assert!(!recipe.packages["cann"].required);
     assert_eq!(recipe.packages.len(), 4);
+}
+
+/// It was an error with every stack that lacks the kind.
+#[test]
+fn a_kind_that_the_stack_lacks_need_not_be_there() {
+    let set = ["packages.moxing.required=false".to_owned(), "packages.tuning-kit={required=false}".to_owned()];
+    let torch = Overrides { set: &set, base: None, stack: Some("torch-2.7") };
+    let recipe = Recipe::parse("", "image.toml", Path::new("/project"), torch).unwrap();
+    assert_eq!(recipe.packages.keys().collect::<Vec<_>>(), ["cann"]);
+    let said = |set: &str| report::render(&parse("", &[set], None).unwrap_err());
+    assert!(said("packages.kit.required=true").contains("`packages.kit`: missing key `glob`"));
+    assert!(said("packages.moxin.required=false").contains("hint: did you mean `packages.moxing`?"));
+}
+
+#[test]
+fn the_tag_is_judged_as_it_was_written() {
+    let said = |set: &[&str]| report::render(&parse("", set, None).unwrap_err());
+    // The default's placeholders were judged in place of a tag that could not be read.
+    expect![[r#"
+        error: `--set tag=a b-{timestamp}`: `tag`: tag template `a b-{timestamp}` must hold only a-z, A-Z, 0-9, `_`, `.` and `-` (character 2, ` `)
+    "#]]
+    .assert_eq(&said(&["versions.mindspore=false", "pypi.requirements=[]", "tag=a b-{timestamp}"]));
+    expect![[r#"
+        error: the default: the tag's `{mindspore}` is not in `[versions]`
+        hint: set `tag` to one without `{mindspore}`, or name a `stack`
+    "#]]
+    .assert_eq(&said(&["versions.mindspore=false", "pypi.requirements=[]"]));
 }
 
 #[test]

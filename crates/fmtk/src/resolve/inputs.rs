@@ -35,6 +35,9 @@ const OF_MANUAL: [&str; 2] = [
     "pypi.constraints=['numpy<1.24', 'protobuf<3.21']",
 ];
 
+/// Whether `import torch` loads torch_npu, which fails in an image without CANN.
+pub const AUTOLOAD: &str = "TORCH_DEVICE_BACKEND_AUTOLOAD";
+
 /// The recipe of this command; with `--sample` the sample's base is made ready first.
 pub fn draft(args: &RecipeArgs, base: Option<&str>, store: &Store, progress: &Progress) -> anyhow::Result<Draft> {
     if !args.sample {
@@ -63,13 +66,19 @@ pub fn sample_draft(
     let load = |set: &[String], base: Option<&str>| {
         place::draft(args.recipe.as_deref(), Overrides { set, base, stack: args.stack.as_deref() })
     };
-    let stack = load(&args.set, base)?.recipe.stack;
+    let Recipe { stack, environment, left_out, .. } = load(&args.set, base)?.recipe;
     let of_stack = stack.recipe()?;
     let own = SampleBase::of(of_stack.python.version)?;
     let manual: &[&str] = if stack == MANUAL { &OF_MANUAL } else { &[] };
     // Everything of the vendor is left out. What the user sets comes last and wins.
     let mut set: Vec<String> = of_stack.packages.keys().map(|kind| format!("packages.{kind}.required=false")).collect();
     set.extend(["versions.cann=none", "scripts=keep"].iter().chain(manual).map(|setting| (*setting).to_owned()));
+    if of_stack.versions.get("torch_npu").is_some()
+        && !environment.contains_key(AUTOLOAD)
+        && !left_out.contains(AUTOLOAD)
+    {
+        set.push(format!("environment.{AUTOLOAD}=0"));
+    }
     set.extend(own.recipe().into_iter().chain(args.set.iter().cloned()));
     let reference = match base {
         Some(base) => base.to_owned(),
@@ -306,6 +315,27 @@ mod tests {
         let all = ["/o/.git/HEAD", "/o/a.py", "/o/b/b.py", "/o/link.py"].map(str::to_owned);
         assert_eq!(found(folder.path(), "own", "/o").unwrap(), all);
         assert_eq!(found(folder.path(), "own", "/o/").unwrap(), all);
+    }
+
+    /// `import torch` failed in the sample: PyTorch loaded torch_npu, which needs CANN's libraries.
+    #[test]
+    fn the_sample_of_a_stack_with_torch_npu_imports_torch_without_cann() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, file) = (Store::open(folder.path()).unwrap(), folder.path().join("image.toml"));
+        let autoload = |stack: &str, text: &str, set: &[&str]| {
+            fs::write(&file, text).unwrap();
+            let set = set.iter().map(|set| (*set).to_owned()).collect();
+            let (recipe, stack) = (Some(file.clone()), Some(stack.to_owned()));
+            let args = RecipeArgs { recipe, stack, set, pkg: None, sample: true };
+            let recipe = sample_draft(&args, Some("oci:base"), &store).unwrap().0.recipe;
+            recipe.environment.get(AUTOLOAD).map(ToString::to_string)
+        };
+        let of_user = "environment.TORCH_DEVICE_BACKEND_AUTOLOAD = \"1\"";
+        assert_eq!(autoload("torch-2.7", "", &[]).as_deref(), Some("0"));
+        assert_eq!(autoload("torch-2.10", of_user, &[]).as_deref(), Some("1"));
+        assert_eq!(autoload("torch-2.7", "", &["environment.TORCH_DEVICE_BACKEND_AUTOLOAD=1"]).as_deref(), Some("1"));
+        assert_eq!(autoload("torch-2.7", "environment.TORCH_DEVICE_BACKEND_AUTOLOAD = false", &[]), None);
+        assert_eq!(autoload("mindspore-2.10", "", &[]), None);
     }
 
     #[test]

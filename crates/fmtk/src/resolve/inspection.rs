@@ -7,6 +7,7 @@ use image_name::ImageRef;
 use oci_image::{BaseIndex, BlobSource, Descriptor, IndexError, Store, TarError, UnpackError};
 
 use crate::{
+    debian::{Vendor, dpkg},
     options::{Inspect, RecipeArgs, RegistryArgs},
     recipe::{Draft, Found, Recipe},
     resolve::{
@@ -127,9 +128,13 @@ fn asked(recipe: &Recipe, origin: &Origin) -> anyhow::Result<Vec<String>> {
     let mut paths = scripts::wanted(origin)?;
     paths.extend(system::asked(recipe));
     paths.push(front::PATH.to_owned());
-    // A recipe that names no user may be given one.
     if recipe.user.account.is_some() || !recipe.base.is_standard() {
         paths.extend(accounts::FILES.map(str::to_owned));
+    }
+    // One's own base is seldom given `[system]` at once: with this it need not be streamed once more then.
+    if !recipe.base.is_standard() {
+        let keyrings = [Vendor::Debian, Vendor::Ubuntu].into_iter().flat_map(Vendor::keyrings);
+        paths.extend(keyrings.chain([dpkg::STATUS]).map(str::to_owned));
     }
     Ok(paths)
 }
@@ -187,9 +192,26 @@ fn damaged(error: IndexError) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, path::Path};
+
     use image_name::Digest;
 
     use super::*;
+    use crate::recipe::Overrides;
+
+    /// A base was streamed again when the recipe was given `[system]`, scripts or a user.
+    #[test]
+    fn one_inspection_of_a_base_serves_whatever_the_recipe_adds() {
+        let files = |toml: &str, base: Option<&str>, origin: &Origin| {
+            let overrides = Overrides { base, ..Overrides::default() };
+            let recipe = Recipe::parse(toml, "image.toml", Path::new(""), overrides).unwrap();
+            asked(&recipe, origin).unwrap().into_iter().collect::<BTreeSet<_>>()
+        };
+        let plain = files("", Some("oci:base"), &Origin::Kept);
+        let more = "user = { name = \"ma-user\" }\nsystem.packages = [\"libgl1\"]";
+        assert_eq!(files(more, Some("oci:base"), &Origin::Base), plain);
+        assert!(!files("", None, &Origin::Kept).contains(dpkg::STATUS));
+    }
 
     #[test]
     fn a_base_that_can_not_be_used_is_wrong_input_and_one_that_can_not_be_read_is_not() {

@@ -15,7 +15,7 @@ use oci_image::Store;
 use tempfile::NamedTempFile;
 
 use crate::{
-    options::flag,
+    options::{Call, RecipeArgs, flag},
     recipe::{Draft, Overrides, Recipe},
     terminal::{progress::Progress, report::WithHint},
 };
@@ -71,6 +71,11 @@ pub fn store_flag(store: &Store) -> String {
         Ok(root) if root == store.root() => String::new(),
         _ => flag("--store", store.root().display()),
     }
+}
+
+/// The call with these arguments, as hints name it.
+pub fn call(args: &RecipeArgs, store: &Store) -> Call {
+    Call::from(args).in_store(&store_flag(store))
 }
 
 /// Where the recipe is: the file that is named, else `image.toml` of the workspace, which need not exist.

@@ -5,9 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
+use anyhow::anyhow;
 use image_name::Digest;
 use oci_image::{BlobSource, Descriptor, EntryKind, LayerStream, Store, UnpackError, read_layer};
 use serde::Serialize;
@@ -20,7 +21,7 @@ use crate::{
     ship::subject::Subject,
     terminal::{
         progress::{Progress, bytes, count},
-        report,
+        report::{self, WithHint},
     },
 };
 
@@ -79,7 +80,17 @@ struct Change {
 /// Runs the command.
 pub fn run(args: &DiffArgs, store: &Store, progress: &Progress) -> anyhow::Result<()> {
     let recipe = place::recipe(args.recipe.as_deref())?;
-    let find = |name: &str| Subject::find(name, &args.registry, &recipe, store, progress);
+    let find = |name: &str| {
+        let is_package = [".whl", ".run", ".deb"].iter().any(|end| name.ends_with(end));
+        let found = match Path::new(name).is_file() && is_package {
+            true => Err(anyhow!("`{name}` is a package, not an image")).input(),
+            false => Subject::find(name, &args.registry, &recipe, store, progress),
+        };
+        match Path::new(name).is_file() {
+            true => found.hint("`diff` takes images; `cargo xtask inspect FILE` shows a wheel or an installer"),
+            false => found,
+        }
+    };
     let to = match &args.to {
         Some(name) => find(name)?,
         None => Subject::built(BuildRecord::latest(store, &place::recipe_file(args.recipe.as_deref())?)?, store)?,

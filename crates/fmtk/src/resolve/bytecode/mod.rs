@@ -127,7 +127,7 @@ pub fn find(release: Release, choice: Engine) -> anyhow::Result<Interpreter> {
     });
     engine
         .map(|engine| Interpreter::Base(release, engine))
-        .hint(format!("install Python {release}, for example by `pyenv install {release}`, or podman"))
+        .hint(format!("install Python {release}, for example by `pyenv install {release}`, or use an engine"))
 }
 
 /// The result of a step of compiling. If it failed, that is an error where the recipe insists on bytecode; else it is a
