@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, fmt::Display, path::Path};
 
 use super::RecipeArgs;
-use crate::terminal::shell;
+use crate::terminal::{secrets, shell};
 
 /// What hints say of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl RecipeArgs {
     /// The inputs without those of `--set` that are `left_out` by their key.
     fn inputs_but(&self, left_out: impl Fn(&str) -> bool) -> String {
         let pkg = self.pkg.iter().map(|pkg| flag("--pkg", pkg.to_string_lossy()));
-        let set = self.set.iter().filter(|set| !left_out(key(set))).map(|set| flag("--set", shell::masked(set)));
+        let set = self.set.iter().filter(|set| !left_out(key(set))).map(|set| flag("--set", secrets::masked(set)));
         pkg.chain(set).collect()
     }
 }
@@ -163,7 +163,7 @@ mod tests {
         let mirror = args(false, None, &["system.mirror=http://me:secret@h/debian", "user=root"]);
         assert_eq!(
             Call::from(&mirror).lock,
-            "cargo xtask lock --set 'system.mirror=http://***@h/debian' --set user=root"
+            "cargo xtask lock --set 'system.mirror=http://****@h/debian' --set user=root"
         );
         assert_eq!(mirror.overrides(None), "--set user=root");
     }

@@ -77,7 +77,7 @@ impl Document {
             }
             _ => format!("{keys} = {}", Value::from(text)),
         });
-        let shown = shell::masked(argument);
+        let shown = masked(argument);
         if !toml.is_some_and(|toml| self.put(format!("--set {shown}"), &toml)) {
             let example = "`KEY=VALUE`, as in `versions.mindspore=1.9.0`";
             self.problem(format!("`--set {shown}` is not {example}"), None);

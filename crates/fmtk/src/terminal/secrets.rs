@@ -31,6 +31,8 @@ mod tests {
             ("x @ https://token@h/a and http://h/b", "x @ https://****@h/a and http://h/b"),
             ("\"http://me:a\\\"b@h\"", "\"http://****@h\""),
             ("me@h // it", "me@h // it"),
+            ("a=['http://h/b', 'https://me:se@cret@h']", "a=['http://h/b', 'https://****@h']"),
+            ("base=oci:a@sha256:0", "base=oci:a@sha256:0"),
         ] {
             assert_eq!(masked(text), expected);
         }
