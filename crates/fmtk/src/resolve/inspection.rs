@@ -7,7 +7,6 @@ use image_name::ImageRef;
 use oci_image::{BaseIndex, BlobSource, Descriptor, IndexError, Store, TarError, UnpackError};
 
 use crate::{
-    debian::{Vendor, dpkg},
     options::{Inspect, RecipeArgs, RegistryArgs},
     recipe::{Draft, Found, Recipe},
     resolve::{
@@ -131,11 +130,6 @@ fn asked(recipe: &Recipe, origin: &Origin) -> anyhow::Result<Vec<String>> {
     if recipe.user.account.is_some() || !recipe.base.is_standard() {
         paths.extend(accounts::FILES.map(str::to_owned));
     }
-    // One's own base is seldom given `[system]` at once: with this it need not be streamed once more then.
-    if !recipe.base.is_standard() {
-        let keyrings = [Vendor::Debian, Vendor::Ubuntu].into_iter().flat_map(Vendor::keyrings);
-        paths.extend(keyrings.chain([dpkg::STATUS]).map(str::to_owned));
-    }
     Ok(paths)
 }
 
@@ -210,7 +204,7 @@ mod tests {
         let plain = files("", Some("oci:base"), &Origin::Kept);
         let more = "user = { name = \"ma-user\" }\nsystem.packages = [\"libgl1\"]";
         assert_eq!(files(more, Some("oci:base"), &Origin::Base), plain);
-        assert!(!files("", None, &Origin::Kept).contains(dpkg::STATUS));
+        assert!(!files("", None, &Origin::Kept).contains(crate::debian::dpkg::STATUS));
     }
 
     #[test]

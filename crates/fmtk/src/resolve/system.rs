@@ -75,7 +75,8 @@ type Record = record::Record<Request>;
 
 /// The files of the base whose contents are wanted.
 pub fn asked(recipe: &Recipe) -> Vec<String> {
-    if recipe.system.packages.is_empty() {
+    // One's own base is seldom given packages at once: it need not be streamed once more when it is.
+    if recipe.system.packages.is_empty() && recipe.base.is_standard() {
         return Vec::new();
     }
     let keyrings = [Vendor::Debian, Vendor::Ubuntu].into_iter().flat_map(Vendor::keyrings);
