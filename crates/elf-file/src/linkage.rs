@@ -38,6 +38,16 @@ pub struct Linkage {
 }
 
 impl Linkage {
+    /// That of a file, or of its beginning, in memory.
+    pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let range = |offset, size| {
+            let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+            Ok(rest[..rest.len().min(usize::try_from(size).unwrap_or(usize::MAX))].to_vec())
+        };
+        // Memory gives no error.
+        Self::read(range).ok().flatten()
+    }
+
     /// Reads the linkage of a file for aarch64 through `at`, which gives so many bytes from an offset on, fewer where the
     /// file ends. Offsets ascend, except that there is one step back. None where the file has no linkage, or none that
     /// can be understood; whatever it holds, some 17 MiB are asked for at most.

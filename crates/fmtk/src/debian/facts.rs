@@ -10,10 +10,10 @@ use std::{
 use anyhow::Context;
 use debian_package::{Kind, Stanza, stanzas};
 use elf_file::Linkage;
-use oci_image::{CheckedReader, Descriptor, Digest, Store};
+use oci_image::{CheckedReader, Digest, Store};
 use serde::{Deserialize, Serialize};
 
-use super::scripts;
+use super::{package::blob, scripts};
 
 /// Where the loader of Debian and Ubuntu looks without its cache.
 const LIBRARIES: [&str; 4] = ["lib", "usr/lib", "lib/aarch64-linux-gnu", "usr/lib/aarch64-linux-gnu"];
@@ -55,8 +55,7 @@ pub struct Packed {
 
 /// Opens a package, which has to be the one of this digest.
 pub fn open(path: &Path, size: u64, digest: Digest) -> io::Result<impl Read + Send + use<>> {
-    let media_type = "application/vnd.debian.binary-package".to_owned();
-    Ok(CheckedReader::new(File::open(path)?, &Descriptor { media_type, digest, size, urls: Vec::new() }))
+    Ok(CheckedReader::new(File::open(path)?, &blob(size, digest)))
 }
 
 impl DebFacts {
@@ -118,10 +117,6 @@ fn library(kind: &mut Kind<'_>) -> io::Result<(Option<String>, BTreeSet<String>)
     let Kind::File(_, contents) = kind else { return Ok((None, BTreeSet::new())) };
     let mut bytes = Vec::new();
     contents.take(LIBRARY_LIMIT).read_to_end(&mut bytes)?;
-    let range = |offset: u64, size: u64| {
-        let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
-        Ok::<_, io::Error>(rest[..rest.len().min(usize::try_from(size).unwrap_or(usize::MAX))].to_vec())
-    };
-    let Linkage { soname, defined, .. } = Linkage::read(range)?.unwrap_or_default();
+    let Linkage { soname, defined, .. } = Linkage::of_bytes(&bytes).unwrap_or_default();
     Ok((soname, defined))
 }

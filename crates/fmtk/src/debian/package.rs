@@ -18,11 +18,15 @@ pub struct Package {
     pub digest: Digest,
 }
 
+/// A `.deb` as a blob.
+pub fn blob(size: u64, digest: Digest) -> Descriptor {
+    Descriptor { media_type: "application/vnd.debian.binary-package".to_owned(), digest, size, urls: Vec::new() }
+}
+
 impl Package {
     /// The package as a blob of the store.
     pub fn blob(&self) -> Descriptor {
-        let media_type = "application/vnd.debian.binary-package".to_owned();
-        Descriptor { media_type, digest: self.digest, size: self.size, urls: Vec::new() }
+        blob(self.size, self.digest)
     }
 
     /// Name of its file, as it is in the archive.

@@ -87,7 +87,7 @@ pub fn asked(recipe: &Recipe) -> Vec<String> {
 pub fn release(recipe: &Recipe, index: &BaseIndex) -> anyhow::Result<Release> {
     let base = &recipe.base.reference;
     let vendor = Vendor::of(&index.os_release);
-    if let Some(vendor) = vendor.filter(|_| !index.has_file(&real(index, STATUS))) {
+    if let Some(vendor) = vendor.filter(|_| !index.has_file(&index.real_file(STATUS))) {
         return Err(anyhow!(
             "the base `{base}` has no `{STATUS}`, the list of packages that `system.packages` adds to"
         ))
@@ -108,11 +108,6 @@ pub fn release(recipe: &Recipe, index: &BaseIndex) -> anyhow::Result<Release> {
          or add the library itself with `[[files]]`; then remove `system.packages`",
     )
     .input()
-}
-
-fn real(index: &BaseIndex, path: &str) -> String {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    format!("{}/{name}", index.real_path(folder).trim_end_matches('/'))
 }
 
 /// The base's own packages, where its index was asked for them.
@@ -209,12 +204,7 @@ fn fetch_from(
     let older = Record::load(folder)?.map(|old| old.files).unwrap_or_default();
     Record { request: Some(request), files: files.clone() }.save(folder)?;
     for gone in older.keys().filter(|file| !files.contains_key(*file)) {
-        match fs::remove_file(folder.join(gone)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("failed to remove `{gone}`"));
-            }
-            _ => {}
-        }
+        fetch::removed(&folder.join(gone), |path| fs::remove_file(path))?;
     }
     let (count, size) = (progress::count(packages.len(), "package"), packages.iter().map(|one| one.size).sum());
     let size = progress::bytes(size);

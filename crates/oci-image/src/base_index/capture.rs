@@ -118,8 +118,7 @@ impl Capture {
             }
             _ if is_versioned(name) => {
                 let bytes = first(MAX_LIBRARY)?;
-                let linkage = Linkage::read(|offset, size| Ok(range(&bytes, offset, size)))?;
-                let Linkage { soname, defined, .. } = linkage.unwrap_or_default();
+                let Linkage { soname, defined, .. } = Linkage::of_bytes(&bytes).unwrap_or_default();
                 let glibc = find_after(b"release version ", &mut bytes.chain(contents), libc_version)?;
                 Content::Library { soname, defined, glibc }
             }
@@ -146,11 +145,6 @@ impl Capture {
 fn is_versioned(name: &str) -> bool {
     let rest = VERSIONED.iter().find_map(|stem| name.strip_prefix(stem).filter(|rest| rest.starts_with(['.', '-'])));
     rest.is_some_and(|rest| rest.contains(".so"))
-}
-
-fn range(bytes: &[u8], offset: u64, size: u64) -> Vec<u8> {
-    let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
-    rest[..rest.len().min(usize::try_from(size).unwrap_or(usize::MAX))].to_vec()
 }
 
 /// `2.31.` as it stands behind the words in the library.

@@ -29,7 +29,6 @@ use std::{
 use anyhow::{Context, Error, anyhow, bail};
 use image_name::Digest;
 use oci_image::Store;
-use wheel_layer::Target;
 
 use self::{
     pip_log::Unfit,
@@ -92,7 +91,7 @@ pub fn unmet(recipe: &Recipe, files: impl IntoIterator<Item = impl AsRef<str>>) 
     let names = files.into_iter().filter_map(|file| Some(wheel_name(file.as_ref()).ok()?.0));
     let names: BTreeSet<String> = names.collect();
     // Markers hold where pip was told that they do.
-    let target = Target { python_micro: Some(0), ..recipe.python.target() };
+    let target = locked::target(&recipe.python);
     let wanted = recipe.pypi.requirements.iter().filter(|one| one.on(&target).is_some());
     wanted.filter(|one| !names.contains(one.name().as_str())).collect()
 }
@@ -456,7 +455,7 @@ fn outcome(record: &Record, downloaded: bool) -> Fetched {
 }
 
 /// Removes what need not be there.
-fn removed(path: &Path, remove: fn(&Path) -> io::Result<()>) -> anyhow::Result<()> {
+pub fn removed(path: &Path, remove: fn(&Path) -> io::Result<()>) -> anyhow::Result<()> {
     match remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("failed to remove `{}`", path.display()))

@@ -18,12 +18,11 @@ use serde_json::json;
 use wheel_layer::Target;
 
 use super::{
-    NO_PIP, Tools,
+    NO_PIP, Pins, Tools,
     request::{OWN, Request},
-    version_of,
 };
 use crate::{
-    recipe::{Index, locked},
+    recipe::{Index, Resolution, locked},
     terminal::{
         progress::{self, Progress},
         report::WithHint,
@@ -103,14 +102,11 @@ pub fn resolve(
     };
     drop(step);
     progress.line(&format!("uv chose {}", progress::count(pinned.len(), "version")));
-    let own: BTreeSet<String> = by_hand
-        .iter()
-        .filter_map(|file| version_of(file))
-        .map(|(name, version)| format!("{name}=={version}"))
-        .collect();
-    let requirements =
-        pinned.into_iter().filter(|one| !own.contains(&one.requirement.to_string())).map(|one| one.to_string());
-    Ok(Request { requirements: requirements.collect(), constraints: Vec::new(), ..request.clone() })
+    // From here on it is as if the recipe had been locked so.
+    let requirements = pinned.iter().map(|one| one.requirement.to_string()).collect();
+    let hashes = pinned.into_iter().map(|one| (one.requirement.name().clone(), one.hashes)).collect();
+    let resolution = Resolution { hashes, ..request.resolution.clone() };
+    Ok(Request { requirements, resolution, ..request.clone() }.with(&Pins::default(), &[], by_hand))
 }
 
 fn lines(list: impl IntoIterator<Item = impl ToString>) -> String {
