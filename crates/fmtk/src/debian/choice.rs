@@ -279,8 +279,8 @@ impl<'a> Choosing<'a> {
     /// What to do where the archive has moved on since the base was made.
     fn too_old(&self) -> String {
         format!(
-            "use a newer base; or the archive as it was when the base was made: `--set system.mirror={}`",
-            self.release.vendor.snapshot()
+            "use a newer base; or name {}'s snapshot archive of the day when the base was made in `system.mirror`",
+            self.release.vendor.name()
         )
     }
 

@@ -54,14 +54,6 @@ impl Vendor {
         }
     }
 
-    /// The archive as it was at another time.
-    pub fn snapshot(self) -> &'static str {
-        match self {
-            Self::Debian => "https://snapshot.debian.org/archive/debian/YYYYMMDDT000000Z",
-            Self::Ubuntu => "https://snapshot.ubuntu.com/ubuntu/YYYYMMDDT000000Z",
-        }
-    }
-
     /// Where systems of this vendor have the keys that sign releases.
     pub fn keyrings(self) -> [&'static str; 2] {
         match self {
