@@ -22,13 +22,16 @@ Which ranks:
                          $RANK_TABLE_FILE, /user/config/jobstart_hccl.json]
   --devices LIST         No table: one rank for each of these devices (0,1 or 0-7)
   --framework auto|torch|mindspore|plain
-                         What the ranks meet by [default: auto]
+                         What the ranks meet by: no rank table for torch; none and a
+                         scheduler for mindspore [default: auto: what their Python has]
   --nnodes N             Nodes of the job, all with as many devices as this one
                          [default: what the cluster's variables say, 1]
   --node-rank I          Which of them this one is, from 0
   --master HOST[:PORT]   Node 0 of several
   --per-node             Start COMMAND once on this node: it starts the ranks itself, as
-                         torchrun and msrun do
+                         torchrun and msrun do. In its arguments {nnodes}, {node_rank},
+                         {master_addr}, {master_port}, {nproc_per_node} and {world_size}
+                         are filled in
   --wait DURATION        How long to wait for a complete table [default: 30m; 1m for
                          a job of one server that has not even the table's folder]
 Without a table, and where nothing says that there should be one, one rank.
@@ -134,6 +137,15 @@ impl RunOptions {
         };
         let wrong = if options.rank_table.is_some() && options.devices.is_some() {
             "`--rank-table` and `--devices` exclude each other: a table says which devices there are"
+        } else if options.per_node && options.rank_table.is_some() {
+            "`--per-node` and `--rank-table` exclude each other: COMMAND says what its ranks meet by"
+        } else if options.per_node && options.framework.is_some() {
+            "`--per-node` and `--framework` exclude each other: COMMAND says what its ranks meet by"
+        } else if options.per_node && options.bind != Bind::None {
+            "`--per-node` and `--bind` exclude each other: COMMAND starts the ranks, and binds them"
+        } else if options.per_node && options.devices.as_ref().is_some_and(|it| !(0..).zip(it).all(|(at, it)| at == *it)) {
+            "`--per-node`: `--devices` says how many ranks COMMAND starts, as 0-7; which devices they see is up to \
+             ASCEND_RT_VISIBLE_DEVICES"
         } else if options.restart_backoff < MIN_BACKOFF {
             "`--restart-backoff`: less than 10 s, which the collective library needs between two starts"
         } else if options.log_max_size < 4096 {

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant, SystemTime};
 use rank_table::{Location, Ready, Step, Watcher};
 
 use crate::exit::{Exit, Failure};
+use crate::job::framework::{self, Clues, Framework};
 use crate::job::nodes::{self, Nodes};
 use crate::job::paths::{self, Surroundings};
 use crate::job::setup::{self, Setup};
-use crate::job::{self, Job, Source, variables};
+use crate::job::{self, Job, Source, python, variables};
 use crate::options::{RunOptions, TaskRanks};
 use crate::output::{Options, Output};
 use crate::printable;
@@ -216,20 +217,39 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     }
     let nodes = nodes::find(&options.nodes, lookup)?;
     if options.per_node {
-        return Ok(Job::per_node(nodes.unwrap_or_else(Nodes::alone), lookup));
+        let devices = options.devices.as_deref().unwrap_or(&[0]);
+        return Ok(Job::per_node(devices, nodes.unwrap_or_else(Nodes::alone), lookup));
     }
-    match job::source(options, lookup) {
+    let source = job::source(options, lookup);
+    let choice = choose_framework(options, &source, nodes.as_ref());
+    choice.note.iter().for_each(|it| say(it));
+    let job = match source.for_ranks_of(choice.framework, options) {
         Source::Devices(devices) => {
             if nodes.is_none() && job::has_more_servers(lookup) {
                 say(ALONE);
             }
-            Ok(Job::of_devices(&devices, nodes.unwrap_or_else(Nodes::alone), lookup))
+            Job::of_devices(&devices, nodes.unwrap_or_else(Nodes::alone), lookup)
         }
         Source::Table(location) => {
             let ready = wait_for_table(location, options, signals, say)?;
-            Job::of_table(ready, lookup, job::local_addresses())
+            Job::of_table(ready, lookup, job::local_addresses())?
         }
-    }
+    };
+    Ok(job.meeting(choice))
+}
+
+fn choose_framework(options: &RunOptions, source: &Source, nodes: Option<&Nodes>) -> framework::Choice {
+    let lookup = &variables::own;
+    let has_several_nodes = nodes.map_or_else(|| job::has_more_servers(lookup), |it| it.count > 1);
+    // What is wrong with the folder is said when the ranks' folders are made.
+    let folder = setup::code_folder(options).unwrap_or_default();
+    framework::choose(Clues {
+        given: options.framework,
+        is_lone: matches!(source, Source::Devices(devices) if devices.len() == 1) && !has_several_nodes,
+        has_several_nodes,
+        has_table: matches!(source, Source::Table(_)),
+        python: python::of_command(&options.command, &folder, lookup).as_ref(),
+    })
 }
 
 /// Waits until the table is complete, and says what is missing when that changes, and what can be done about it.
@@ -310,10 +330,15 @@ fn waiting_failed(error: io::Error) -> Failure {
 fn greeting(setup: &Setup) -> String {
     let job = &setup.job;
     let ranks: Vec<u32> = job.ranks.iter().map(|it| it.rank).collect();
-    let of = if job.size as usize == ranks.len() { String::new() } else { format!(" of {}", job.size) };
+    let is_whole = !job.starts_ranks() || job.size as usize == ranks.len();
+    let of = if is_whole { String::new() } else { format!(" of {}", job.size) };
     let who = job.who(&ranks);
     let logs = setup.folders.logs.display();
-    format!("job {}: starting {who}{of} on {}, logs in `{logs}`", job.id, job.host)
+    let meet = match job.framework {
+        Framework::Plain => String::new(),
+        framework => format!(", framework {framework} ({})", job.framework_by),
+    };
+    format!("job {}: starting {who}{of} on {}{meet}, logs in `{logs}`", job.id, job.host)
 }
 
 /// Whether the prefixes on the console are coloured.

@@ -54,11 +54,15 @@ pub fn plan(setup: &Setup) -> String {
     line(
         "rank table",
         match (&job.table, &folders.table) {
-            (Some(table), Some(v1)) if job.needs_conversion() => format!("{} → {}", table.path.display(), v1.display()),
+            (Some(table), None) => format!("{} (for the ranks' numbers alone)", table.path.display()),
+            (Some(table), Some(own)) if !own.ends_with(&table.path) => format!("{} → {}", table.path.display(), own.display()),
             (Some(table), _) => table.path.display().to_string(),
             (None, _) => "none".to_owned(),
         },
     );
+    if job.starts_ranks() {
+        line("framework", format!("{}, {}", job.framework, job.framework_by));
+    }
     line("code", folders.code.display().to_string());
     line("logs", folders.logs.display().to_string());
     line("work", folders.work.display().to_string());
@@ -80,6 +84,9 @@ pub fn plan(setup: &Setup) -> String {
     for RankPlan { rank: Rank { rank, local, device, .. }, cpus, sink, .. } in setup.ranks(1) {
         let cores = if cpus.is_empty() { "all".to_owned() } else { units::ranges(&cpus) };
         let _ = writeln!(text, "{rank:>6} {local:>6} {device:>6}  {cores:<12} {}", sink.file.display());
+    }
+    if let Some(scheduler) = setup.scheduler(1) {
+        let _ = writeln!(text, "\nscheduler   beside them, whose log is {}", scheduler.sink.file.display());
     }
     text
 }

@@ -40,13 +40,18 @@ impl Folders {
     /// The log file of a rank, named as by the vendor's scripts; with the attempt from the second on. That of the scripts
     /// themselves is beside those that they write.
     pub fn log_file(&self, job: &Job, rank: &Rank, attempt: u32) -> PathBuf {
-        let attempt = if attempt > 1 { format!("-attempt-{attempt}") } else { String::new() };
+        let attempt = of_attempt(attempt);
         let own = match job.processes {
             Processes::Ranks => format!("proc-rank-{}-device-{}", rank.rank, rank.device),
-            Processes::PerNode => format!("command-node-{}", rank.rank),
+            Processes::PerNode(_) => format!("command-node-{}", rank.rank),
             Processes::Scripts => format!("scripts-node-{}", rank.rank),
         };
         self.logs.join(format!("{}-{own}{attempt}.txt", file_name(&job.id)))
+    }
+
+    /// The log file of MindSpore's scheduler.
+    pub fn scheduler_log(&self, job: &Job, attempt: u32) -> PathBuf {
+        self.logs.join(format!("{}-scheduler{}.txt", file_name(&job.id), of_attempt(attempt)))
     }
 
     pub fn report_file(&self, job: &Job) -> PathBuf {
@@ -54,6 +59,11 @@ impl Folders {
         let what = if job.starts_ranks() { "rank" } else { "node" };
         self.logs.join(format!("{}-report-{what}-{first}.json", file_name(&job.id)))
     }
+}
+
+/// What the names of an attempt's files end in.
+fn of_attempt(attempt: u32) -> String {
+    if attempt > 1 { format!("-attempt-{attempt}") } else { String::new() }
 }
 
 /// The work folder of `device` (its logical index on this server) below the folder of all of them.

@@ -6,6 +6,8 @@ pub mod framework;
 mod master_port;
 pub mod nodes;
 pub mod paths;
+mod placeholders;
+pub mod python;
 pub mod setup;
 pub mod variables;
 
@@ -50,6 +52,10 @@ pub struct Job {
     /// The nodes of the job, and which of them this server is.
     pub nodes: Nodes,
     pub framework: Framework,
+    /// What decided that, to follow its name: `found in /usr/lib/python3/dist-packages`.
+    pub framework_by: String,
+    /// The Python that runs the ranks, where their command tells.
+    pub python: Option<PathBuf>,
     pub table: Option<Table>,
     pub processes: Processes,
 }
@@ -59,8 +65,8 @@ pub struct Job {
 pub enum Processes {
     /// One for each rank of this server.
     Ranks,
-    /// One, which starts the ranks itself. It has the node's number for a rank's.
-    PerNode,
+    /// One, which starts so many ranks itself. It has the node's number for a rank's.
+    PerNode(u32),
     /// The vendor's scripts, which start the ranks. Their process has the node's number for a rank's.
     Scripts,
 }
@@ -100,6 +106,21 @@ pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
         || lookup("MA_VJ_NAME").is_some()
         || Path::new(DEFAULT_PATH).parent().is_some_and(Path::exists);
     if is_expected { Source::Table(location) } else { Source::Devices(vec![0]) }
+}
+
+impl Source {
+    /// The same, but for a framework that wants no table: one that the platform has is not waited for. If it is there, it
+    /// still tells the ranks.
+    pub fn for_ranks_of(self, framework: Framework, options: &RunOptions) -> Source {
+        match self {
+            Source::Table(location)
+                if options.rank_table.is_none() && !framework.wants_table() && !location.path.exists() =>
+            {
+                Source::Devices(vec![0])
+            }
+            source => source,
+        }
+    }
 }
 
 /// Whether the platform says that this server is not the whole job.
@@ -148,8 +169,18 @@ impl Job {
         let (host, by, note) = (server.server_id.clone(), found.by, found.note);
         let size = ready.table.rank_count();
         let table = Some(Table { path: ready.path, table: ready.table, by, note });
-        let (framework, processes) = (Framework::Plain, Processes::Ranks);
-        Ok(Job { id: id(lookup), host, ranks, size, nodes, framework, table, processes })
+        Ok(Job {
+            id: id(lookup),
+            host,
+            ranks,
+            size,
+            nodes,
+            framework: Framework::Plain,
+            framework_by: String::new(),
+            python: None,
+            table,
+            processes: Processes::Ranks,
+        })
     }
 
     /// The job of nodes that have as many devices each as this one.
@@ -170,6 +201,8 @@ impl Job {
             size: nodes.count.saturating_mul(each),
             nodes,
             framework: Framework::Plain,
+            framework_by: String::new(),
+            python: None,
             table: None,
             processes: Processes::Ranks,
         }
@@ -182,9 +215,26 @@ impl Job {
         Job { processes: Processes::Scripts, ..job }
     }
 
-    /// The job of a command that starts the ranks of its node itself.
-    pub fn per_node(nodes: Nodes, lookup: Lookup) -> Job {
-        Job { processes: Processes::PerNode, ..Job::of_devices(&[0], nodes, lookup) }
+    /// The job of a command that starts a rank for each device of its node itself.
+    pub fn per_node(devices: &[u32], nodes: Nodes, lookup: Lookup) -> Job {
+        let each = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        let size = nodes.count.saturating_mul(each);
+        Job { size, processes: Processes::PerNode(each), ..Job::of_devices(&[0], nodes, lookup) }
+    }
+
+    /// The same job, whose ranks meet as was chosen.
+    pub fn meeting(self, by: framework::Choice) -> Job {
+        Job { framework: by.framework, framework_by: by.by, python: by.interpreter, ..self }
+    }
+
+    /// Whether the process that the ranks of MindSpore register with is this node's.
+    pub fn has_scheduler(&self) -> bool {
+        self.framework == Framework::MindSpore && self.nodes.index == 0 && self.starts_ranks()
+    }
+
+    /// Whether the ranks of this node are all that there are.
+    pub fn is_whole(&self) -> bool {
+        self.nodes.count <= 1 || self.ranks.len() == self.size as usize
     }
 
     /// Whether the launcher starts the ranks themselves, and not something that does.
@@ -201,7 +251,7 @@ impl Job {
     pub fn who(&self, ranks: &[u32]) -> String {
         match self.processes {
             Processes::Ranks => units::ranks(ranks),
-            Processes::PerNode => "the command".to_owned(),
+            Processes::PerNode(_) => "the command".to_owned(),
             Processes::Scripts => "the vendor's scripts".to_owned(),
         }
     }
@@ -270,6 +320,8 @@ mod tests {
                 by: "the test".to_owned(),
             },
             framework: Framework::Plain,
+            framework_by: String::new(),
+            python: None,
             table: None,
             processes: Processes::Ranks,
         }

@@ -3,16 +3,19 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rank_table::FILE_NAME;
 
 use super::bind;
 use super::files::Folders;
+use super::framework::Framework;
 use super::master_port::{self, MasterPort};
 use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
-use super::{Job, Processes, Rank};
+use super::{Job, Processes, Rank, framework, placeholders};
 use crate::exit::{Exit, Failure};
 use crate::links;
 use crate::options::RunOptions;
@@ -28,6 +31,10 @@ pub struct Setup {
     /// What the user should know about these choices, a sentence each.
     pub notes: Vec<String>,
     master_port: MasterPort,
+    /// The command of MindSpore's scheduler, where this node has one.
+    scheduler: Option<Vec<OsString>>,
+    /// Its address; looked for when the first process needs it, as names of other nodes may come late.
+    scheduler_host: OnceLock<String>,
     /// Cores of each rank; none for all.
     cpus: Vec<Vec<u32>>,
 }
@@ -42,6 +49,15 @@ pub struct RankPlan {
     pub cpus: Vec<u32>,
 }
 
+/// What MindSpore's scheduler is started with.
+#[derive(Debug)]
+pub struct SchedulerPlan<'a> {
+    pub command: &'a [OsString],
+    pub sink: Sink,
+    /// As those of a [`RankPlan`].
+    pub variables: Vec<(&'static str, Option<OsString>)>,
+}
+
 /// Decides everything and makes the folders; a dry run only decides.
 ///
 /// # Errors
@@ -53,7 +69,7 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let around = Surroundings::real(dry);
     let code = code_folder(&options)?;
     let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
-    let (work, table, work_notes) = scratch(&around, &job)?;
+    let (work, table, work_notes) = scratch(&around, &options, &job)?;
     let table_note = job.table.as_ref().and_then(|it| it.note.clone());
     let mut notes: Vec<String> = [table_note, logs_note].into_iter().flatten().chain(work_notes).collect();
     let is_foreign = options.task.is_some() && !paths::is_home_own(&around);
@@ -67,28 +83,60 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let folders = Folders { code, logs, table, work, replace_home };
     notes.extend(process_logs(&folders, &job, dry)?);
     let master_port = master_port::choose(&job, &variables::own)?;
-    Ok(Setup { options, job, folders, notes, master_port, cpus })
+    let scheduler = job.has_scheduler().then(|| framework::scheduler(job.python.as_deref()));
+    let command = match job.processes {
+        Processes::PerNode(each) => placeholders::fill(&options.command, &job, each, master_port.number),
+        _ => options.command,
+    };
+    let options = RunOptions { command, ..options };
+    Ok(Setup { options, job, folders, notes, master_port, scheduler, scheduler_host: OnceLock::new(), cpus })
 }
 
 /// The folder for the ranks' work and the file of their table, both made unless this is a dry run, and what is to be said.
-fn scratch(around: &Surroundings, job: &Job) -> Result<(PathBuf, Option<PathBuf>, Vec<String>), Failure> {
+fn scratch(
+    around: &Surroundings,
+    options: &RunOptions,
+    job: &Job,
+) -> Result<(PathBuf, Option<PathBuf>, Vec<String>), Failure> {
     let devices: Vec<u32> = job.ranks.iter().map(|it| it.device).collect();
     let (work, note) = paths::work(around, &devices)?;
     let mut notes = Vec::from_iter(note);
     let table = match &job.table {
         None => None,
-        Some(table) if !job.needs_conversion() => Some(absolute(&table.path)),
+        Some(_) if !job.framework.wants_table() && options.rank_table.is_none() => None,
+        Some(table) if !job.needs_conversion() && (job.framework.wants_table() || is_real(&table.path)) => {
+            Some(absolute(&table.path))
+        }
         Some(table) => {
             let (folder, note) = paths::rank_table(around)?;
             notes.extend(note);
             let path = folder.join(FILE_NAME);
+            let write = || match job.needs_conversion() {
+                true => rank_table::write_v1(&table.table, &path).map_err(|error| Failure::new(Exit::LAUNCHER, error)),
+                false => copy(&table.path, &path),
+            };
             if !around.dry {
-                rank_table::write_v1(&table.table, &path).map_err(|error| Failure::new(Exit::LAUNCHER, error))?;
+                write()?;
             }
             Some(path)
         }
     };
     Ok((work, table, notes))
+}
+
+/// Whether no part of a path is a link: torch_npu refuses a table that is one, and one in Kubernetes' folders changes under it.
+fn is_real(path: &Path) -> bool {
+    let path = absolute(path);
+    fs::canonicalize(&path).is_ok_and(|it| it == path)
+}
+
+/// Copies a table, byte for byte.
+fn copy(table: &Path, to: &Path) -> Result<(), Failure> {
+    let copied = fs::read(table).and_then(|bytes| file_edit::replace(to, 0o644, |file| file.write_all(&bytes)));
+    copied.map_err(|error| {
+        let (table, to) = (table.display(), to.display());
+        Failure::new(Exit::LAUNCHER, format!("failed to copy the rank table `{table}` to `{to}`: {error}"))
+    })
 }
 
 /// Makes the folders of CANN's logs, unless this is a dry run; gives what went wrong. Errors: a link of another user.
@@ -124,7 +172,7 @@ impl Setup {
     pub fn restore(&self) -> Result<(), Failure> {
         let Setup { options, job, folders, .. } = self;
         code_folder(options)?;
-        let (work, table, notes) = scratch(&Surroundings::real(false), job)?;
+        let (work, table, notes) = scratch(&Surroundings::real(false), options, job)?;
         if (&work, &table) != (&folders.work, &folders.table) {
             return Err(Failure::new(Exit::LAUNCHER, notes.join("; ")));
         }
@@ -137,7 +185,7 @@ impl Setup {
         job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {
             let label = match job.processes {
                 Processes::Ranks => format!("rank {}", rank.rank),
-                Processes::PerNode => format!("node {}", rank.rank),
+                Processes::PerNode(_) => format!("node {}", rank.rank),
                 Processes::Scripts => "scripts".to_owned(),
             };
             let on_console = options.console.as_ref().is_none_or(|it| it.contains(&rank.rank));
@@ -147,6 +195,7 @@ impl Setup {
                 folders,
                 task: options.task,
                 master_port: self.master_port.number,
+                scheduler_host: self.scheduler_host(),
                 attempt,
                 lookup: &variables::own,
             };
@@ -158,9 +207,27 @@ impl Setup {
             }
         })
     }
+
+    /// The plan of MindSpore's scheduler, where this node has one, for an attempt from 1 on.
+    pub fn scheduler(&self, attempt: u32) -> Option<SchedulerPlan<'_>> {
+        let command = self.scheduler.as_deref()?;
+        let variables = variables::of_scheduler(self.ranks(attempt).next()?.variables);
+        // It says every 5 s how many ranks there are.
+        let file = self.folders.scheduler_log(&self.job, attempt);
+        let sink = Sink { label: "scheduler".to_owned(), file, on_console: false };
+        Some(SchedulerPlan { command, sink, variables })
+    }
+
+    fn scheduler_host(&self) -> &str {
+        let master = self.job.master();
+        self.scheduler_host.get_or_init(|| {
+            let address = Some(master).filter(|_| self.job.framework == Framework::MindSpore).and_then(framework::address);
+            address.map_or_else(|| master.to_owned(), |it| it.to_string())
+        })
+    }
 }
 
-fn code_folder(options: &RunOptions) -> Result<PathBuf, Failure> {
+pub fn code_folder(options: &RunOptions) -> Result<PathBuf, Failure> {
     let (path, by) = match (&options.code_dir, variables::own("MODEL_TASK_CWD")) {
         (Some(path), _) => (path.clone(), "given by `--code-dir`"),
         (None, Some(path)) => (path.into(), "named by MODEL_TASK_CWD"),

@@ -6,7 +6,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::files::Folders;
-use super::{Job, Lookup, Rank};
+use super::framework::Framework;
+use super::{Job, Lookup, Processes, Rank};
 use crate::exit;
 use crate::options::TaskRanks;
 
@@ -24,8 +25,19 @@ pub struct Variable {
     about: &'static str,
     /// What that is for a rank.
     value: fn(&RankContext<'_>) -> Value,
-    /// The vendor's scripts find it set, too: all others are theirs to set.
-    for_scripts: bool,
+    finders: Finders,
+}
+
+/// Who finds a variable as [`Variable::value`] has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finders {
+    /// Ranks. A command that starts the ranks of its node finds none of these: of somebody else, they would mislead what it
+    /// starts. What the vendor's scripts find of them is theirs to set.
+    Ranks,
+    /// Ranks, and a command that starts those of its node.
+    Command,
+    /// All of them, and the vendor's scripts.
+    All,
 }
 
 /// What becomes of a variable in the environment of a rank.
@@ -46,13 +58,15 @@ pub struct RankContext<'a> {
     pub task: Option<TaskRanks>,
     /// MASTER_PORT.
     pub master_port: u16,
+    /// Address of MindSpore's scheduler, where the ranks have one.
+    pub scheduler_host: &'a str,
     /// How often the ranks have been started, this time included.
     pub attempt: u32,
     pub lookup: Lookup<'a>,
 }
 
 const fn read(name: &'static str, read: &'static str) -> Variable {
-    Variable { name, read, about: "", value: |_| Unchanged, for_scripts: false }
+    Variable { name, read, about: "", value: |_| Unchanged, finders: Finders::All }
 }
 
 const fn set(
@@ -61,11 +75,15 @@ const fn set(
     about: &'static str,
     value: fn(&RankContext<'_>) -> Value,
 ) -> Variable {
-    Variable { name, read, about, value, for_scripts: false }
+    Variable { name, read, about, value, finders: Finders::Ranks }
 }
 
 const fn for_scripts(variable: Variable) -> Variable {
-    Variable { for_scripts: true, ..variable }
+    Variable { finders: Finders::All, ..variable }
+}
+
+const fn for_command(variable: Variable) -> Variable {
+    Variable { finders: Finders::Command, ..variable }
 }
 
 /// All of them: those that are only read, then those of a rank in the order in which `env` prints them.
@@ -106,9 +124,12 @@ const VARIABLES: &[Variable] = &[
          need one each",
     ),
     read("FMTK_STORAGE_HELPER", "by `task` alone: program that copies, in place of the image's Python and MoXing"),
-    set("JOB_ID", "", "BATCH_JOB_ID, else MA_VJ_NAME with `ma-job` as `modelarts-job`, else the host's name", |of| {
-        is(&of.job.id)
-    }),
+    for_command(set(
+        "JOB_ID",
+        "",
+        "BATCH_JOB_ID, else MA_VJ_NAME with `ma-job` as `modelarts-job`, else the host's name",
+        |of| is(&of.job.id),
+    )),
     set(
         "RANK_ID",
         "in a rank's own environment, what its folder for CANN's logs is called",
@@ -127,7 +148,8 @@ const VARIABLES: &[Variable] = &[
     set(
         "RANK_TABLE_FILE",
         "rank table, a file or its folder; without either it is `/user/config/jobstart_hccl.json`",
-        "the rank table as a v1 file; not set where there is none",
+        "the rank table as a v1 file; not set where there is none, nor for `torch` and `mindspore`, unless `--rank-table` \
+         names one: then a regular file that is behind no link",
         |of| of.folders.table.as_ref().map_or(Removed, |it| Is(it.into())),
     ),
     set(
@@ -135,14 +157,14 @@ const VARIABLES: &[Variable] = &[
         "the same; comes before RANK_TABLE_FILE",
         "stays only where the table was found by it",
         // In a rank's environment it would come first, and lead to another job's table.
-        |of| match (of.lookup)("RANK_TABLE_FILE_V_1_0").filter(|it| of.job.is_table_of(Path::new(it))) {
+        |of| match (of.lookup)("RANK_TABLE_FILE_V_1_0").filter(|it| of.is_given_table(Path::new(it))) {
             Some(named) => Is(named),
             None => Removed,
         },
     ),
-    set("HCCL_CONNECT_TIMEOUT", "kept where it is set", "1800 seconds, unless it was set", |of| {
+    for_command(set("HCCL_CONNECT_TIMEOUT", "kept where it is set", "1800 seconds, unless it was set", |of| {
         of.set_or("HCCL_CONNECT_TIMEOUT", "1800")
-    }),
+    })),
     set(
         "ASCEND_PROCESS_LOG_PATH",
         "folder above the ranks' own ones for CANN's logs",
@@ -161,24 +183,76 @@ const VARIABLES: &[Variable] = &[
     }),
     set("WORLD_SIZE", "", "RANK_SIZE, for PyTorch", |of| is(of.job.size)),
     set("LOCAL_WORLD_SIZE", "", "ranks of this server", |of| is(of.job.ranks.len())),
-    set("MASTER_ADDR", "kept where it is set", "server of rank 0, unless it was set", |of| {
-        of.set_or("MASTER_ADDR", of.job.master())
+    set("GROUP_RANK", "", "of `torch` alone: number of this node, from 0", |of| of.torch(of.job.nodes.index)),
+    set("GROUP_WORLD_SIZE", "", "of `torch` alone: number of nodes", |of| of.torch(of.job.nodes.count)),
+    set("ROLE_RANK", "", "of `torch` alone: RANK", |of| of.torch(of.rank.rank)),
+    set("ROLE_WORLD_SIZE", "", "of `torch` alone: WORLD_SIZE", |of| of.torch(of.job.size)),
+    set(
+        "TORCHELASTIC_RUN_ID",
+        "",
+        // `torch.distributed.is_torchelastic_launched` looks for it.
+        "of `torch` alone: JOB_ID, by which libraries see that the ranks have been started for them",
+        |of| of.torch(&of.job.id),
+    ),
+    set("TORCHELASTIC_RESTART_COUNT", "", "of `torch` alone: how often the ranks were started again", |of| {
+        of.torch(of.attempt.saturating_sub(1))
     }),
     set(
+        "TORCHELASTIC_USE_AGENT_STORE",
+        "",
+        // With it rank 0 expects that torchrun listens in its place.
+        "not set",
+        |_| Removed,
+    ),
+    set("MS_ROLE", "", "of `mindspore` alone: MS_WORKER; MS_SCHED in its scheduler", |of| of.mindspore("MS_WORKER")),
+    set("MS_WORKER_NUM", "", "of `mindspore` alone: RANK_SIZE", |of| of.mindspore(of.job.size)),
+    set("MS_SCHED_HOST", "", "of `mindspore` alone: address of node 0", |of| of.mindspore(of.scheduler_host)),
+    set("MS_SCHED_PORT", "", "of `mindspore` alone: MASTER_PORT", |of| of.mindspore(of.master_port)),
+    set("MS_NODE_ID", "", "of `mindspore` alone: RANK_ID; not set in its scheduler", |of| of.mindspore(of.rank.rank)),
+    set("MS_NODE_RANK", "", "of `mindspore` alone: number of this node, from 0", |of| of.mindspore(of.job.nodes.index)),
+    set(
+        "MS_TOPO_TIMEOUT",
+        "kept where it is set",
+        "of `mindspore` alone: 600 seconds, unless it was set, in which all ranks have to have come",
+        |of| match of.job.framework {
+            Framework::MindSpore => of.set_or("MS_TOPO_TIMEOUT", "600"),
+            _ => Unchanged,
+        },
+    ),
+    set(
+        "OMPI_COMM_WORLD_RANK",
+        "",
+        // `import mindspore` sets RANK_ID, DEVICE_ID and RANK_SIZE to these.
+        "not set: MindSpore would take the launcher's number under `mpirun` for the rank's",
+        |_| Removed,
+    ),
+    set("OMPI_COMM_WORLD_LOCAL_RANK", "", "not set, likewise", |_| Removed),
+    set("OMPI_COMM_WORLD_SIZE", "", "not set, likewise", |_| Removed),
+    for_command(set("PET_NNODES", "", PER_NODE[0], |of| of.per_node(|_| of.job.nodes.count.to_string()))),
+    for_command(set("PET_NODE_RANK", "", PER_NODE[1], |of| of.per_node(|_| of.job.nodes.index.to_string()))),
+    for_command(set("PET_NPROC_PER_NODE", "", PER_NODE[2], |of| of.per_node(|each| each.to_string()))),
+    for_command(set("PET_MASTER_ADDR", "", PER_NODE[3], |of| of.per_node(|_| of.job.master().to_owned()))),
+    for_command(set("PET_MASTER_PORT", "", PER_NODE[4], |of| of.per_node(|_| of.master_port.to_string()))),
+    for_command(set("MASTER_ADDR", "kept where it is set", "server of rank 0, unless it was set", |of| {
+        of.set_or("MASTER_ADDR", of.job.master())
+    })),
+    for_command(set(
         "MASTER_PORT",
         "kept where it is set; what is not a port is refused, but for the URL that Kubernetes sets for a service `master`",
         "a free port from 29500 on; one of 29500 to 32499 by BATCH_JOB_ID, else MA_VJ_NAME, where there are several servers, \
          and 29500 where neither is set; unless it was set",
         |of| is(of.master_port),
-    ),
-    set(
+    )),
+    for_command(set(
         "FMTK_WORK_DIR",
         "",
         "a folder of the rank's own for whatever it likes: `workspace/device<D>` of MA_MOUNT_PATH, else one that is \
          removed at the end",
         |of| Is(of.folders.work_of(of.rank).into()),
-    ),
-    set("FMTK_ATTEMPT", "", "1, and one more for each time the ranks were started again", |of| is(of.attempt)),
+    )),
+    for_command(set("FMTK_ATTEMPT", "", "1, and one more for each time the ranks were started again", |of| {
+        is(of.attempt)
+    })),
     for_scripts(set(
         "HOME",
         "whether it can be written to; by `task`: whether it is this user's own",
@@ -200,6 +274,15 @@ const VARIABLES: &[Variable] = &[
     )),
 ];
 
+/// What torchrun's own defaults are read from, where it is the command.
+const PER_NODE: [&str; 5] = [
+    "with `--per-node` alone, where `torchrun` reads it: number of nodes",
+    "likewise: number of this node, from 0",
+    "likewise: ranks that the command starts",
+    "likewise: node 0",
+    "likewise: MASTER_PORT",
+];
+
 fn is(value: impl ToString) -> Value {
     Is(value.to_string().into())
 }
@@ -210,16 +293,51 @@ impl RankContext<'_> {
         Is((self.lookup)(name).unwrap_or_else(|| default.into()))
     }
 
+    fn torch(&self, value: impl ToString) -> Value {
+        if self.job.framework == Framework::Torch { is(value) } else { Unchanged }
+    }
+
+    fn mindspore(&self, value: impl ToString) -> Value {
+        if self.job.framework == Framework::MindSpore { is(value) } else { Unchanged }
+    }
+
+    /// Of a command that starts so many ranks.
+    fn per_node(&self, value: impl FnOnce(u32) -> String) -> Value {
+        if let Processes::PerNode(each) = self.job.processes { Is(value(each).into()) } else { Unchanged }
+    }
+
+    /// Whether the ranks are given a table, and it was found by this path.
+    fn is_given_table(&self, path: &Path) -> bool {
+        self.folders.table.is_some() && self.job.is_table_of(path)
+    }
+
     /// The changes of the rank's environment, in order. Variables that are to be removed have no value.
     pub fn changes(&self) -> Vec<(&'static str, Option<OsString>)> {
-        let ours = VARIABLES.iter().filter(|it| self.job.starts_ranks() || it.for_scripts);
-        ours.filter_map(|it| match (it.value)(self) {
+        let value = |it: &Variable| match (self.job.processes, it.finders) {
+            (Processes::Ranks, _) | (_, Finders::All) | (Processes::PerNode(_), Finders::Command) => (it.value)(self),
+            (Processes::PerNode(_), Finders::Ranks) => Removed,
+            (Processes::Scripts, _) => Unchanged,
+        };
+        let all = VARIABLES.iter();
+        all.filter_map(|it| match value(it) {
             Unchanged => None,
             Removed => Some((it.name, None)),
             Is(value) => Some((it.name, Some(value))),
         })
         .collect()
     }
+}
+
+/// What MindSpore's scheduler finds, by what the first rank of its node does: as under `msrun`, it is no rank.
+pub fn of_scheduler(mut variables: Vec<(&'static str, Option<OsString>)>) -> Vec<(&'static str, Option<OsString>)> {
+    for (name, value) in &mut variables {
+        match *name {
+            "MS_ROLE" => *value = Some("MS_SCHED".into()),
+            "MS_NODE_ID" => *value = None,
+            _ => {}
+        }
+    }
+    variables
 }
 
 /// The page: a table of variables, one of exit codes.
@@ -234,7 +352,7 @@ pub fn page() -> String {
         // Writing to memory does not fail.
         let _ = writeln!(page, "| `{name}` | {read} | {about} |");
     }
-    let of_scripts = VARIABLES.iter().filter(|it| it.for_scripts).map(|it| format!("`{}`", it.name));
+    let of_scripts = VARIABLES.iter().filter(|it| it.finders == Finders::All && !it.about.is_empty()).map(|it| format!("`{}`", it.name));
     let _ = write!(
         page,
         "\nThe vendor's scripts, where they start the ranks, find set {} alone: all others are theirs to set.\n\n\
@@ -267,6 +385,7 @@ mod tests {
             folders,
             task,
             master_port: 29_503,
+            scheduler_host: "10.0.0.9",
             attempt: 1,
             lookup: &lookup,
         };

@@ -1,4 +1,4 @@
-//! A rank that was started, and why all of them came to an end.
+//! A process that was started, and why all of them came to an end.
 
 use std::io::PipeReader;
 use std::path::PathBuf;
@@ -14,10 +14,18 @@ use crate::ranks::signals;
 use crate::ranks::start::StartError;
 use crate::units;
 
-/// A rank under the launcher's eyes.
+/// What a process of the launcher's is in the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Rank(Rank),
+    /// Of MindSpore, which its ranks register with. It ends by itself when they have ended, and they don't without it.
+    Scheduler,
+}
+
+/// A process under the launcher's eyes.
 #[derive(Debug)]
 pub struct Watched {
-    pub rank: Rank,
+    pub role: Role,
     /// Its process, its session and its group; `None` where it could not be started.
     pub pid: Option<i32>,
     /// What it writes; `None` at its end.
@@ -31,7 +39,7 @@ pub struct Watched {
     pub last_lines: Vec<String>,
 }
 
-/// What became of a rank.
+/// What became of a rank, or of the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RankOutcome {
@@ -43,7 +51,7 @@ pub enum RankOutcome {
     NotStarted,
 }
 
-/// The end of a rank.
+/// The end of one of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
     pub end: End,
@@ -58,9 +66,20 @@ pub struct Ended {
 }
 
 impl Watched {
-    pub fn new(rank: Rank, log: PathBuf, sink: usize) -> Watched {
+    pub fn new(role: Role, log: PathBuf, sink: usize) -> Watched {
         let (started, last_lines) = (Instant::now(), Vec::new());
-        Watched { rank, pid: None, pipe: None, sink, log, started, ended: None, not_started: None, last_lines }
+        Watched { role, pid: None, pipe: None, sink, log, started, ended: None, not_started: None, last_lines }
+    }
+
+    pub fn rank(&self) -> Option<Rank> {
+        match self.role {
+            Role::Rank(rank) => Some(rank),
+            Role::Scheduler => None,
+        }
+    }
+
+    pub fn is_rank(&self) -> bool {
+        self.role != Role::Scheduler
     }
 
     /// Whether its process is alive, or dead and not yet taken.
@@ -104,7 +123,7 @@ pub struct Ending {
     pub exit: Exit,
     /// In a sentence.
     pub text: String,
-    /// The rank that was the first to fail, or not to start, by its place among the ranks.
+    /// The process that was the first to fail, or not to start, by its place among those of the attempt.
     pub first: Option<usize>,
 }
 
@@ -118,14 +137,15 @@ impl Ending {
         Ending { outcome: Outcome::Succeeded, exit: Exit::SUCCESS, text, first: None }
     }
 
-    /// The rank at `first` ended in a way that is none of success.
+    /// The process at `first` ended in a way that is none of success.
     pub fn failed(first: usize, watched: &Watched, ended: &Ended, job: &Job) -> Ending {
-        let (end, host, Rank { rank, device, .. }) = (ended.end, &job.host, watched.rank);
+        let (end, host) = (ended.end, &job.host);
         let how = if job.processes == Processes::Scripts { end.of_several() } else { end.to_string() };
         let why = if ended.out_of_memory { ": the kernel was out of memory" } else { "" };
         let (pid, after) = (watched.pid.unwrap_or_default(), units::shown(ended.at - watched.started));
-        let on = if job.starts_ranks() { format!(", device {device}") } else { String::new() };
-        let text = format!("{} (host {host}{on}, pid {pid}) {how}{why} after {after}", job.who(&[rank]));
+        let device = watched.rank().filter(|_| job.starts_ranks()).map(|it| format!(", device {}", it.device));
+        let (who, on) = (who(job, [watched]), device.unwrap_or_default());
+        let text = format!("{who} (host {host}{on}, pid {pid}) {how}{why} after {after}");
         Ending { outcome: Outcome::Failed, exit: end.exit(), text, first: Some(first) }
     }
 
@@ -139,8 +159,8 @@ impl Ending {
         Ending { outcome: Outcome::Stalled, exit: Exit::STALLED, text, first: None }
     }
 
-    pub fn not_started(first: usize, rank: Rank, error: &StartError, job: &Job) -> Ending {
-        let text = format!("{} could not be started: {error}", job.who(&[rank.rank]));
+    pub fn not_started(first: usize, watched: &Watched, error: &StartError, job: &Job) -> Ending {
+        let text = format!("{} could not be started: {error}", who(job, [watched]));
         Ending { outcome: Outcome::NotStarted, exit: error.exit(), text, first: Some(first) }
     }
 
@@ -150,10 +170,25 @@ impl Ending {
     }
 }
 
-/// Which of several failures that were noticed at once counts: of one that was not killed by a signal, then of the lowest
-/// rank. Nobody can tell in which order they happened.
-pub fn first_of(failed: &[(usize, Ended)], ranks: &[Watched]) -> Option<(usize, Ended)> {
-    failed.iter().min_by_key(|(index, it)| (matches!(it.end, End::Signal(_)), ranks[*index].rank.rank)).copied()
+/// These processes, as people call them: `ranks 0-3 and the scheduler`.
+pub fn who<'a>(job: &Job, watched: impl IntoIterator<Item = &'a Watched>) -> String {
+    let (ranks, others): (Vec<&Watched>, Vec<&Watched>) = watched.into_iter().partition(|it| it.is_rank());
+    let ranks: Vec<u32> = ranks.iter().filter_map(|it| Some(it.rank()?.rank)).collect();
+    match (ranks.is_empty(), others.is_empty()) {
+        (true, _) => "the scheduler".to_owned(),
+        (false, true) => job.who(&ranks),
+        (false, false) => format!("{} and the scheduler", job.who(&ranks)),
+    }
+}
+
+/// Which of several failures that were noticed at once counts: of a rank, without which the scheduler fails, too; of one that
+/// was not killed by a signal; then of the lowest rank. Nobody can tell in which order they happened.
+pub fn first_of(failed: &[(usize, Ended)], watched: &[Watched]) -> Option<(usize, Ended)> {
+    let order = |(index, ended): &&(usize, Ended)| {
+        let it = &watched[*index];
+        (!it.is_rank(), matches!(ended.end, End::Signal(_)), it.rank().map(|it| it.rank))
+    };
+    failed.iter().min_by_key(order).copied()
 }
 
 #[cfg(test)]
@@ -162,12 +197,20 @@ mod tests {
 
     #[test]
     fn first_of_several_failures() {
-        let watched = |rank| Watched::new(Rank { rank, local: 0, device: 0, physical: 0 }, PathBuf::new(), 0);
-        let ranks = [4, 7, 5, 3].map(watched);
-        let ends = [End::Signal(9), End::Code(3), End::Code(4), End::Signal(6)];
+        let role = |rank| Role::Rank(Rank { rank, local: 0, device: 0, physical: 0 });
+        let roles = [role(4), role(7), role(5), role(3), Role::Scheduler];
+        let ranks = roles.map(|it| Watched::new(it, PathBuf::new(), 0));
+        let ends = [End::Signal(9), End::Code(3), End::Code(4), End::Signal(6), End::Code(1)];
         let (at, wall) = (Instant::now(), SystemTime::now());
         let ended = |index: usize| Ended { end: ends[index], at, wall, stopped: false, out_of_memory: false };
-        for (failed, expected) in [(&[0, 3][..], Some(3)), (&[0, 1], Some(1)), (&[1, 2, 3], Some(2)), (&[], None)] {
+        for (failed, expected) in [
+            (&[0, 3][..], Some(3)),
+            (&[0, 1], Some(1)),
+            (&[1, 2, 3], Some(2)),
+            (&[4, 0], Some(0)),
+            (&[4], Some(4)),
+            (&[], None),
+        ] {
             let failed: Vec<_> = failed.iter().map(|index| (*index, ended(*index))).collect();
             assert_eq!(first_of(&failed, &ranks).map(|it| it.0), expected, "{failed:?}");
         }

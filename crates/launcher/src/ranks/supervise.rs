@@ -8,13 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use libc::c_int;
 
-use crate::job::setup::{RankPlan, Setup};
+use crate::job::setup::{RankPlan, SchedulerPlan, Setup};
 use crate::output::{self, Output};
 use crate::ranks::background::Background;
 use crate::ranks::family;
 use crate::ranks::guardian;
 use crate::ranks::oom::Counter;
-use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched, first_of};
+use crate::ranks::rank::{Ended, Ending, RankOutcome, Role, Watched, first_of, who};
 use crate::ranks::reap::{End, reap};
 use crate::ranks::signals::{self, ReceivedSignals, Signals};
 use crate::ranks::stall::{Sample, Stall};
@@ -25,6 +25,9 @@ use crate::units;
 
 /// How long the last output may take to be read when all processes are gone.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long the scheduler of a job of this node alone may take to notice that its ranks have ended: it looks every 5 s.
+const SCHEDULER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is looked for groups that SIGSTOP or SIGCONT has not reached: some leave theirs during a look, and whoever
 /// forks without end has new ones in each.
@@ -37,8 +40,8 @@ pub struct Attempt {
     /// Until nothing was left.
     pub lasted: Duration,
     pub ending: Ending,
-    /// The ranks, in the order of the job's.
-    pub ranks: Vec<Watched>,
+    /// The ranks in the order of the job's, then the scheduler where this node has one.
+    pub watched: Vec<Watched>,
     /// What could not be killed.
     pub survivors: Vec<String>,
     /// A signal from outside wanted an end, be it after something else had begun one.
@@ -67,9 +70,10 @@ pub fn attempt(
         signals,
         output,
         beside,
-        ranks: Vec::new(),
+        watched: Vec::new(),
         ending: None,
         teardown: None,
+        alone_since: None,
         none_left: false,
         has_child_ended: false,
         told_to_stop: false,
@@ -85,15 +89,15 @@ pub fn attempt(
     while !supervisor.none_left && !supervisor.teardown.as_ref().is_some_and(Teardown::has_given_up) {
         supervisor.turn()?;
     }
-    drain(&mut supervisor.ranks, supervisor.output, &mut supervisor.buffer, DRAIN)?;
+    drain(&mut supervisor.watched, supervisor.output, &mut supervisor.buffer, DRAIN)?;
     let survivors = if supervisor.none_left { Vec::new() } else { family::describe() };
     let oom_kills = supervisor.oom_kills();
-    let Supervisor { mut ranks, ending, told_to_stop, .. } = supervisor;
-    for failed in ranks.iter_mut().filter(|it| it.outcome() == RankOutcome::Failed) {
+    let Supervisor { mut watched, ending, told_to_stop, .. } = supervisor;
+    for failed in watched.iter_mut().filter(|it| it.outcome() == RankOutcome::Failed) {
         failed.last_lines = output.tail(failed.sink);
     }
     let ending = ending.unwrap_or_else(|| Ending::succeeded(&setup.job));
-    Ok(Attempt { number, started, lasted: begin.elapsed(), ending, ranks, survivors, told_to_stop, oom_kills })
+    Ok(Attempt { number, started, lasted: begin.elapsed(), ending, watched, survivors, told_to_stop, oom_kills })
 }
 
 struct Supervisor<'a> {
@@ -102,10 +106,12 @@ struct Supervisor<'a> {
     output: &'a mut Output,
     /// Goes on beside the ranks and ends after them.
     beside: &'a mut dyn Background,
-    ranks: Vec<Watched>,
+    watched: Vec<Watched>,
     /// Known as soon as something other than success is.
     ending: Option<Ending>,
     teardown: Option<Teardown>,
+    /// All ranks have succeeded, and the scheduler is left, since then.
+    alone_since: Option<Instant>,
     /// No child is left.
     none_left: bool,
     /// Children have ended since the teardown was seen to.
@@ -118,13 +124,20 @@ struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    /// Starts all ranks; where one can't be, those that could are stopped.
+    /// Starts all of them; where one can't be, those that could are stopped.
     fn start(&mut self, number: u32) {
+        let setup = self.setup;
+        let ranks = setup.ranks(number).map(|RankPlan { rank, sink, variables, cpus }| {
+            (Role::Rank(rank), setup.options.command.as_slice(), sink, variables, cpus)
+        });
+        let scheduler = setup.scheduler(number).map(|SchedulerPlan { command, sink, variables }| {
+            (Role::Scheduler, command, sink, variables, Vec::new())
+        });
         let mut starting = Vec::new();
-        for RankPlan { rank, sink, variables, cpus } in self.setup.ranks(number) {
+        for (role, command, sink, variables, cpus) in ranks.chain(scheduler) {
             let log = sink.file.clone();
-            self.ranks.push(Watched::new(rank, log, self.output.open(sink)));
-            let begun = start::begin(&self.setup.options.command, &variables, &self.setup.folders.code, &cpus);
+            self.watched.push(Watched::new(role, log, self.output.open(sink)));
+            let begun = start::begin(command, &variables, &setup.folders.code, &cpus);
             let is_over = begun.is_err();
             starting.push(begun);
             if is_over {
@@ -133,11 +146,11 @@ impl Supervisor<'_> {
         }
         let mut failed = None;
         for (index, begun) in starting.into_iter().enumerate() {
-            let watched = &mut self.ranks[index];
+            let watched = &mut self.watched[index];
             match begun.and_then(Starting::wait) {
                 Ok((pid, pipe)) => (watched.pid, watched.pipe) = (Some(pid), Some(pipe)),
                 Err(error) => {
-                    let ending = || Ending::not_started(index, watched.rank, &error, &self.setup.job);
+                    let ending = || Ending::not_started(index, watched, &error, &setup.job);
                     failed = failed.or_else(|| Some(ending()));
                     watched.not_started = Some(error);
                 }
@@ -150,12 +163,12 @@ impl Supervisor<'_> {
 
     /// Sleeps until something happens and does what has to be done about it.
     fn turn(&mut self) -> io::Result<()> {
-        let readers: Vec<usize> = (0..self.ranks.len())
-            .filter(|index| self.ranks[*index].pipe.is_some() && self.output.wants(self.ranks[*index].sink) > 0)
+        let readers: Vec<usize> = (0..self.watched.len())
+            .filter(|index| self.watched[*index].pipe.is_some() && self.output.wants(self.watched[*index].sink) > 0)
             .collect();
         let ready = {
             let mut descriptors = vec![self.signals.as_fd(), self.output.wake_fd()];
-            descriptors.extend(readers.iter().filter_map(|index| self.ranks[*index].pipe.as_ref()).map(AsFd::as_fd));
+            descriptors.extend(readers.iter().filter_map(|index| self.watched[*index].pipe.as_ref()).map(AsFd::as_fd));
             descriptors.extend(self.beside.fd());
             wait::readable(&descriptors, self.deadline())?
         };
@@ -163,13 +176,16 @@ impl Supervisor<'_> {
             self.take_signals()?;
         }
         for (index, _) in readers.iter().zip(&ready[2..]).filter(|(_, ready)| **ready) {
-            read(&mut self.ranks[*index], self.output, &mut self.buffer);
+            read(&mut self.watched[*index], self.output, &mut self.buffer);
         }
         let now = Instant::now();
         for line in self.beside.turn(ready.get(2 + readers.len()) == Some(&true), now) {
             self.say(&line);
         }
         self.output.tick(now);
+        if self.scheduler_due().is_some_and(|it| now >= it) {
+            self.stop_scheduler(libc::SIGTERM);
+        }
         self.step_teardown(now);
         self.look_for_stall(now);
         Ok(())
@@ -177,7 +193,8 @@ impl Supervisor<'_> {
 
     fn deadline(&self) -> Option<Instant> {
         let teardown = self.teardown.as_ref().and_then(Teardown::deadline);
-        [self.output.deadline(), self.beside.deadline(), teardown, self.watch_due()].into_iter().flatten().min()
+        let [output, beside] = [self.output.deadline(), self.beside.deadline()];
+        [output, beside, teardown, self.watch_due(), self.scheduler_due()].into_iter().flatten().min()
     }
 
     fn take_signals(&mut self) -> io::Result<()> {
@@ -196,6 +213,8 @@ impl Supervisor<'_> {
         }
         // Without anybody left it came too late.
         match stopping {
+            // The ranks have succeeded.
+            Some(signal) if self.alone_since.is_some() => self.stop_scheduler(signal),
             Some(signal) if self.ending.is_none() && !self.none_left => self.stop(Ending::terminated(signal), signal),
             _ => {}
         }
@@ -214,8 +233,9 @@ impl Supervisor<'_> {
             Some(teardown) if signal == libc::SIGCONT => return teardown.again(signal, Instant::now()),
             _ => {}
         }
-        let groups = self.groups().collect();
         let is_for_all = [libc::SIGSTOP, libc::SIGCONT].contains(&signal);
+        // What ranks do when they are told to save, say, would be the end of the scheduler.
+        let groups = self.live().filter(|it| is_for_all || it.is_rank()).filter_map(|it| it.pid).collect();
         let look = || family::groups().unwrap_or_default();
         tell(groups, if is_for_all { LOOKS } else { 0 }, look, |group| signals::send_to_group(group, signal));
         // Nobody is to blame for the time in between.
@@ -236,44 +256,69 @@ impl Supervisor<'_> {
         for (pid, end) in reaped.ended {
             self.beside.ended(pid, end);
             // The others are strays of the ranks.
-            let Some(index) = self.ranks.iter().position(|it| it.pid == Some(pid) && it.ended.is_none()) else {
+            let Some(index) = self.watched.iter().position(|it| it.pid == Some(pid) && it.ended.is_none()) else {
                 continue;
             };
             let out_of_memory = end == End::Signal(libc::SIGKILL) && !were_stopped && self.oom_kills() > 0;
             let ended = Ended { end, at: now, wall, stopped: were_stopped, out_of_memory };
-            self.ranks[index].ended = Some(ended);
+            self.watched[index].ended = Some(ended);
             if end != End::Code(0) && !were_stopped {
                 failed.push((index, ended));
             }
         }
-        if let Some((first, ended)) = first_of(&failed, &self.ranks) {
+        if !self.ranks_run() {
+            // It has lost ranks of other nodes, which fail there.
+            for (_, ended) in failed.extract_if(.., |(index, _)| !self.watched[*index].is_rank()) {
+                self.output.say(&format!("the scheduler {} after the ranks of this node had ended", ended.end));
+            }
+        }
+        if let Some((first, ended)) = first_of(&failed, &self.watched) {
             match stopping {
                 // Whoever sent us the signal has sent it to the ranks, too.
                 Some(signal) if matches!(ended.end, End::Signal(_)) => {
                     for (index, _) in failed {
-                        self.ranks[index].ended.iter_mut().for_each(|it| it.stopped = true);
+                        self.watched[index].ended.iter_mut().for_each(|it| it.stopped = true);
                     }
                     self.stop(Ending::terminated(signal), signal);
                 }
-                _ => self.stop(Ending::failed(first, &self.ranks[first], &ended, &self.setup.job), libc::SIGTERM),
+                _ => self.stop(Ending::failed(first, &self.watched[first], &ended, &self.setup.job), libc::SIGTERM),
             }
         }
-        let all_ended = self.ranks.iter().all(|it| it.pid.is_none() || it.ended.is_some());
-        if all_ended && !self.none_left && self.teardown.is_none() {
+        if self.teardown.is_some() || self.none_left || self.ranks_run() {
+            return Ok(());
+        }
+        if self.live().next().is_none() {
             // What they left behind does not outlive them, and is not given longer than they would be.
             self.teardown = Some(Teardown::begin(libc::SIGTERM, [], self.setup.options.grace, now));
+        } else {
+            self.alone_since = self.alone_since.or(Some(now));
         }
         Ok(())
     }
 
+    /// When the scheduler is stopped at the latest. Not while ranks of other nodes may need it: of one of those that is gone
+    /// without a word it hears nothing for 30 s, and fails.
+    fn scheduler_due(&self) -> Option<Instant> {
+        let since = self.alone_since.filter(|_| self.teardown.is_none() && self.setup.job.is_whole())?;
+        Some(since + wait::shortened_for_tests(SCHEDULER_PATIENCE))
+    }
+
+    /// Stops the scheduler, which the ranks of this node need no more.
+    fn stop_scheduler(&mut self, signal: c_int) {
+        let (name, grace) = (signals::name(signal), self.setup.options.grace);
+        self.say(&format!("the ranks have ended; stopping the scheduler by {name}, by SIGKILL after {}", units::shown(grace)));
+        let groups: Vec<c_int> = self.groups().collect();
+        self.teardown = Some(Teardown::begin(signal, groups, grace, Instant::now()));
+    }
+
     fn stop(&mut self, ending: Ending, signal: c_int) {
-        let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
         let name = signals::name(signal);
         let grace = units::shown(self.setup.options.grace);
-        self.say(&match live.len() {
-            0 => ending.text.clone(),
-            _ => format!("{}; stopping {} by {name}, by SIGKILL after {grace}", ending.text, self.setup.job.who(&live)),
-        });
+        let line = match self.live().next() {
+            None => ending.text.clone(),
+            Some(_) => format!("{}; stopping {} by {name}, by SIGKILL after {grace}", ending.text, self.who_lives()),
+        };
+        self.say(&line);
         self.ending = Some(ending);
         let groups: Vec<c_int> = self.groups().collect();
         self.teardown = Some(Teardown::begin(signal, groups, self.setup.options.grace, Instant::now()));
@@ -285,9 +330,8 @@ impl Supervisor<'_> {
         if self.none_left || !has_child_ended && teardown.deadline().is_none_or(|it| now < it) {
             return;
         }
-        let live: Vec<u32> = self.ranks.iter().filter(|it| it.runs()).map(|it| it.rank.rank).collect();
-        let who = if live.is_empty() { "processes of the ranks".to_owned() } else { self.setup.job.who(&live) };
         let event = teardown.step(now);
+        let who = if self.live().next().is_none() { "processes of the ranks".to_owned() } else { self.who_lives() };
         if event == Some(TeardownEvent::GivenUp) {
             guardian::do_not_wait_for(&family::children().unwrap_or_default());
         }
@@ -296,7 +340,7 @@ impl Supervisor<'_> {
 
     /// When the ranks have to be looked at: not while they are stopped or paused.
     fn watch_due(&self) -> Option<Instant> {
-        let is_watched = self.teardown.is_none() && !self.signals.is_paused();
+        let is_watched = self.teardown.is_none() && !self.signals.is_paused() && self.ranks_run();
         self.watch.as_ref().filter(|_| is_watched).map(Stall::due)
     }
 
@@ -304,15 +348,17 @@ impl Supervisor<'_> {
         if self.watch_due().is_none_or(|it| now < it) {
             return;
         }
-        let live: Vec<(usize, &Watched)> = self.ranks.iter().enumerate().filter(|(_, it)| it.runs()).collect();
+        let live: Vec<(usize, &Watched)> = self.watched.iter().enumerate().filter(|(_, it)| it.runs()).collect();
         // One that could not be started, and so has no process, does not run.
         let pids: Vec<c_int> = live.iter().filter_map(|(_, it)| it.pid).collect();
         let ticks = family::ticks(&pids);
         let outputs = live.iter().map(|(rank, it)| (*rank, self.output.last_output(it.sink).unwrap_or(it.started)));
         // Daemons at work are work of the ranks, though what they write is not known.
-        let daemons = self.ranks.first().map(|it| (self.ranks.len(), it.started));
+        let daemons = self.watched.first().map(|it| (self.watched.len(), it.started));
         let sample = |((rank, last_output), ticks)| Sample { rank, last_output, ticks };
-        let samples: Vec<Sample> = outputs.chain(daemons).zip(ticks).map(sample).collect();
+        // The scheduler says regularly that it is there, whatever becomes of the ranks.
+        let is_of_rank = |it: &Sample| self.watched.get(it.rank).is_none_or(Watched::is_rank);
+        let samples: Vec<Sample> = outputs.chain(daemons).zip(ticks).map(sample).filter(is_of_rank).collect();
         if self.watch.as_mut().is_some_and(|it| it.feed(now, &samples)) {
             family::describe().iter().for_each(|line| self.say(line));
             self.stop(Ending::stalled(self.setup.options.stall.unwrap_or_default()), libc::SIGTERM);
@@ -323,9 +369,22 @@ impl Supervisor<'_> {
         self.oom.as_ref().and_then(Counter::kills).unwrap_or(0)
     }
 
-    /// Groups of the ranks that run: theirs as long as they are not reaped.
+    /// The ranks that run, and the scheduler.
+    fn live(&self) -> impl Iterator<Item = &Watched> {
+        self.watched.iter().filter(|it| it.runs())
+    }
+
+    fn who_lives(&self) -> String {
+        who(&self.setup.job, self.live())
+    }
+
+    fn ranks_run(&self) -> bool {
+        self.live().any(Watched::is_rank)
+    }
+
+    /// Groups of those that run: theirs as long as they are not reaped.
     fn groups(&self) -> impl Iterator<Item = c_int> {
-        self.ranks.iter().filter(|it| it.runs()).filter_map(|it| it.pid)
+        self.live().filter_map(|it| it.pid)
     }
 
     fn say(&mut self, line: &str) {
@@ -452,7 +511,7 @@ mod tests {
         let (stdout, stderr) = (stream("stdout"), stream("stderr"));
         let mut output = Output::start(Options { stdout, stderr, colour: false, log_max_size: 0, patience }).unwrap();
         let sink = output.open(Sink { label: "rank 0".into(), file: file.clone(), on_console: false });
-        let rank = Rank { rank: 0, local: 0, device: 0, physical: 0 };
+        let rank = Role::Rank(Rank { rank: 0, local: 0, device: 0, physical: 0 });
         let mut ranks = [Watched::new(rank, file.clone(), sink)];
         // More than there is room for, whatever the writer has in hand.
         let (pipe, mut writer) = io::pipe().unwrap();

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::job::Job;
 use crate::links;
 use crate::output::Summary;
-use crate::ranks::rank::{Ending, Outcome, RankOutcome, Watched};
+use crate::ranks::rank::{Ending, Outcome, RankOutcome, Watched, who};
 use crate::ranks::reap::End;
 use crate::ranks::signals;
 use crate::ranks::supervise::Attempt;
@@ -26,7 +26,7 @@ const VERSION: u32 = 1;
 
 const LAUNCHER: &str = concat!("fmtk-launch ", env!("CARGO_PKG_VERSION"));
 
-/// The report of all attempts. `summaries` are in the order in which the ranks were opened, attempt by attempt; `sync` tells
+/// The report of all attempts. `summaries` are in the order in which the processes were opened, attempt by attempt; `sync` tells
 /// of the copies of a task.
 pub fn report(
     job: &Job,
@@ -38,6 +38,7 @@ pub fn report(
 ) -> Value {
     let mut summaries = summaries.iter();
     let mut attempt = |it: &Attempt| {
+        let logs: Vec<(&Watched, &Summary)> = it.watched.iter().zip(&mut summaries).collect();
         json!({
             "attempt": it.number,
             "outcome": it.ending.outcome,
@@ -45,7 +46,8 @@ pub fn report(
             "started": clock::text(it.started),
             "seconds": seconds(it.lasted),
             "survivors": it.survivors,
-            "ranks": it.ranks.iter().zip(&mut summaries).map(rank).collect::<Vec<_>>(),
+            "ranks": logs.iter().filter_map(|it| rank(*it)).collect::<Vec<_>>(),
+            "scheduler": logs.iter().find(|it| !it.0.is_rank()).map(|it| process(*it)),
         })
     };
     let mut report = json!({
@@ -69,7 +71,17 @@ pub fn report(
     report
 }
 
-fn rank((watched, log): (&Watched, &Summary)) -> Value {
+fn rank(of: (&Watched, &Summary)) -> Option<Value> {
+    let rank = of.0.rank()?;
+    let mut value = process(of);
+    value["rank"] = json!(rank.rank);
+    value["local_rank"] = json!(rank.local);
+    value["device"] = json!(rank.device);
+    Some(value)
+}
+
+/// What ranks and the scheduler have in common.
+fn process((watched, log): (&Watched, &Summary)) -> Value {
     let ended = watched.ended;
     let (code, signal) = match ended.map(|it| it.end) {
         None => (None, None),
@@ -77,9 +89,6 @@ fn rank((watched, log): (&Watched, &Summary)) -> Value {
         Some(End::Signal(signal)) => (None, Some(signals::name(signal))),
     };
     json!({
-        "rank": watched.rank.rank,
-        "local_rank": watched.rank.local,
-        "device": watched.rank.device,
         "pid": watched.pid,
         "outcome": watched.outcome(),
         "code": code,
@@ -100,7 +109,7 @@ fn rank((watched, log): (&Watched, &Summary)) -> Value {
 /// What may help.
 fn hint(attempt: &Attempt) -> Option<String> {
     let Ending { outcome, first, .. } = attempt.ending;
-    let first = first.map(|it| &attempt.ranks[it]);
+    let first = first.map(|it| &attempt.watched[it]);
     let of_start = first.and_then(|it| it.not_started.as_ref()?.hint()).map(str::to_owned);
     let of_memory = hints::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
     of_start.or(of_memory).or_else(|| hints::hint(&first?.last_lines))
@@ -126,7 +135,7 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
     }
     let mut block = vec![format!("FAILED with exit code {} in {lasted}{times}: {text}", exit.0)];
     if let (Outcome::Failed, Some(index)) = (outcome, ending.first) {
-        let first = &attempt.ranks[index];
+        let first = &attempt.watched[index];
         block.extend(first.ended.map(|it| format!("  ended    {}", clock::text(it.wall))));
         block.push(format!("  log      {}", first.log.display()));
         block.push(match first.last_lines.len() {
@@ -135,10 +144,10 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
             n => format!("  its last {n} lines:"),
         });
         block.extend(first.last_lines.iter().map(|line| format!("  | {line}")));
-        let others = attempt.ranks.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, it)| it);
+        let others = attempt.watched.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, it)| it);
         block.extend(others.filter(|it| it.outcome() == RankOutcome::Failed).filter_map(|it| {
-            let (rank, end, log) = (it.rank.rank, it.ended?.end, it.log.display());
-            Some(format!("  in the same moment rank {rank} {end}, log {log}"))
+            let (whose, end, log) = (who(job, [it]), it.ended?.end, it.log.display());
+            Some(format!("  in the same moment {whose} {end}, log {log}"))
         }));
     }
     block.extend(stopped(attempt, job));
@@ -150,28 +159,28 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
 
 /// The log files that lack something.
 fn lost(job: &Job, attempts: &[Attempt], summaries: &[Summary]) -> impl Iterator<Item = String> {
-    let ranks = attempts.iter().flat_map(|it| &it.ranks).zip(summaries);
-    ranks.filter(|(_, log)| log.bytes_lost > 0).map(|(it, log)| {
-        let (bytes, whose) = (log.bytes_lost, job.who(&[it.rank.rank]));
+    let all = attempts.iter().flat_map(|it| &it.watched).zip(summaries);
+    all.filter(|(_, log)| log.bytes_lost > 0).map(|(it, log)| {
+        let (bytes, whose) = (log.bytes_lost, who(job, [it]));
         let why = log.trouble.clone().unwrap_or_else(|| format!("see `{}`", log.file.display()));
         format!("  lost     {bytes} bytes of the log of {whose}: {why}")
     })
 }
 
-/// The ranks that the launcher stopped, those that ended in the same way on one line.
+/// What the launcher stopped, those that ended in the same way on one line.
 fn stopped(attempt: &Attempt, job: &Job) -> Vec<String> {
-    let mut ways: Vec<(String, Vec<u32>)> = Vec::new();
-    for it in attempt.ranks.iter().filter(|it| it.outcome() == RankOutcome::Stopped) {
+    let mut ways: Vec<(String, Vec<&Watched>)> = Vec::new();
+    for it in attempt.watched.iter().filter(|it| it.outcome() == RankOutcome::Stopped) {
         let Some(ended) = it.ended else { continue };
         let way = ended.end.to_string();
         match ways.iter_mut().find(|known| known.0 == way) {
-            Some(known) => known.1.push(it.rank.rank),
-            None => ways.push((way, vec![it.rank.rank])),
+            Some(known) => known.1.push(it),
+            None => ways.push((way, vec![it])),
         }
     }
-    let line = |(way, ranks): (String, Vec<u32>)| {
-        let ranks = job.who(&ranks);
-        format!("  stopped  {ranks} by the launcher: {}", way.replacen("was ", "", 1))
+    let line = |(way, stopped): (String, Vec<&Watched>)| {
+        let whose = who(job, stopped);
+        format!("  stopped  {whose} by the launcher: {}", way.replacen("was ", "", 1))
     };
     ways.into_iter().map(line).collect()
 }
@@ -237,9 +246,10 @@ pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Resu
 mod tests {
     use super::*;
     use crate::job::Rank;
+    use crate::ranks::rank::Role;
 
     fn check(outcome: Outcome, first: Option<usize>, oom_kills: u64, last_line: &str, part: Option<&str>) {
-        let rank = Rank { rank: 0, local: 0, device: 0, physical: 0 };
+        let rank = Role::Rank(Rank { rank: 0, local: 0, device: 0, physical: 0 });
         let last_lines = vec![last_line.to_owned()];
         let watched = Watched { last_lines, ..Watched::new(rank, PathBuf::new(), 0) };
         let attempt = Attempt {
@@ -247,7 +257,7 @@ mod tests {
             started: SystemTime::now(),
             lasted: Duration::ZERO,
             ending: Ending { outcome, exit: Exit::FAILURE, text: String::new(), first },
-            ranks: vec![watched],
+            watched: vec![watched],
             survivors: Vec::new(),
             told_to_stop: false,
             oom_kills,
