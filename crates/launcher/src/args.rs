@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn every_flag() {
-        let line = "run --rank-table t --framework torch --nnodes 2 --node-rank 1 --master m:80 --per-node --wait 1m --grace 2s --code-dir c --log-dir l --console 0,2-3 --log-max-size 1MiB \
+        let line = "run --rank-table t --framework torch --nnodes 2 --node-rank 1 --master m:80 --wait 1m --grace 2s --code-dir c --log-dir l --console 0,2-3 --log-max-size 1MiB \
                     --bind numa --max-restarts 3 --restart-backoff 11s --stall 5m --report r --dry-run -- x";
         let expected = RunOptions {
             rank_table: Some("t".into()),
@@ -225,7 +225,7 @@ mod tests {
                 index: Some(1),
                 master: Some(Master { host: "m".to_owned(), port: Some(80) }),
             },
-            per_node: true,
+            per_node: false,
             wait: Some(Duration::from_secs(60)),
             grace: Duration::from_secs(2),
             code_dir: Some("c".into()),
@@ -244,6 +244,8 @@ mod tests {
         assert_eq!(parsed(line), Ok(Invocation::Run(expected)));
         let Ok(Invocation::Run(options)) = parsed("run --devices 4,5 --stall 0 x") else { panic!() };
         assert_eq!((options.devices, options.stall), (Some(vec![4, 5]), None));
+        let Ok(Invocation::Run(options)) = parsed("run --per-node --devices 0-7 x") else { panic!() };
+        assert!(options.per_node);
     }
 
     #[test]
@@ -272,6 +274,10 @@ mod tests {
             "run --bind all true",
             "run --max-restarts -1 true",
             "run --framework jax true",
+            "run --per-node --framework torch true",
+            "run --per-node --rank-table t true",
+            "run --per-node --bind numa true",
+            "run --per-node --devices 4,5 true",
             "run --nnodes 0 true",
             "run --node-rank -1 true",
             "run --master m:port true",

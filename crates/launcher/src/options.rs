@@ -143,7 +143,9 @@ impl RunOptions {
             "`--per-node` and `--framework` exclude each other: COMMAND says what its ranks meet by"
         } else if options.per_node && options.bind != Bind::None {
             "`--per-node` and `--bind` exclude each other: COMMAND starts the ranks, and binds them"
-        } else if options.per_node && options.devices.as_ref().is_some_and(|it| !(0..).zip(it).all(|(at, it)| at == *it)) {
+        } else if options.per_node
+            && options.devices.as_ref().is_some_and(|it| !(0..).zip(it).all(|(at, it)| at == *it))
+        {
             "`--per-node`: `--devices` says how many ranks COMMAND starts, as 0-7; which devices they see is up to \
              ASCEND_RT_VISIBLE_DEVICES"
         } else if options.restart_backoff < MIN_BACKOFF {

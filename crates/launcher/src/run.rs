@@ -240,7 +240,7 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
 
 fn choose_framework(options: &RunOptions, source: &Source, nodes: Option<&Nodes>) -> framework::Choice {
     let lookup = &variables::own;
-    let has_several_nodes = nodes.map_or_else(|| job::has_more_servers(lookup), |it| it.count > 1);
+    let has_several_nodes = nodes.is_some_and(|it| it.count > 1);
     // What is wrong with the folder is said when the ranks' folders are made.
     let folder = setup::code_folder(options).unwrap_or_default();
     framework::choose(Clues {

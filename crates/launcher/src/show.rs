@@ -55,7 +55,9 @@ pub fn plan(setup: &Setup) -> String {
         "rank table",
         match (&job.table, &folders.table) {
             (Some(table), None) => format!("{} (for the ranks' numbers alone)", table.path.display()),
-            (Some(table), Some(own)) if !own.ends_with(&table.path) => format!("{} → {}", table.path.display(), own.display()),
+            (Some(table), Some(own)) if !own.ends_with(&table.path) => {
+                format!("{} → {}", table.path.display(), own.display())
+            }
             (Some(table), _) => table.path.display().to_string(),
             (None, _) => "none".to_owned(),
         },

@@ -163,13 +163,8 @@ mod tests {
             (false, None, false, (Plain, "as /p/bin/python3 has neither torch nor mindspore")),
         ] {
             let python = python(torch, mindspore);
-            let clues = Clues {
-                given: None,
-                is_lone: false,
-                has_several_nodes: false,
-                has_table,
-                python: Some(&python),
-            };
+            let clues =
+                Clues { given: None, is_lone: false, has_several_nodes: false, has_table, python: Some(&python) };
             let chosen = choose(clues);
             assert_eq!((chosen.framework, chosen.by.as_str()), expected, "{python:?} {has_table}");
             assert_eq!(chosen.note, None);
@@ -191,7 +186,9 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for (host, expected) in [("10.0.0.9", Some("10.0.0.9")), ("fe80::1", Some("fe80::1")), ("no.such.invalid", None)] {
+        for (host, expected) in
+            [("10.0.0.9", Some("10.0.0.9")), ("fe80::1", Some("fe80::1")), ("no.such.invalid", None)]
+        {
             assert_eq!(address(host).map(|it| it.to_string()).as_deref(), expected, "{host}");
         }
         assert!(address("localhost").is_some_and(|it| it.is_loopback()));

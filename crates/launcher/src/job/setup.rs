@@ -221,7 +221,8 @@ impl Setup {
     fn scheduler_host(&self) -> &str {
         let master = self.job.master();
         self.scheduler_host.get_or_init(|| {
-            let address = Some(master).filter(|_| self.job.framework == Framework::MindSpore).and_then(framework::address);
+            let address =
+                Some(master).filter(|_| self.job.framework == Framework::MindSpore).and_then(framework::address);
             address.map_or_else(|| master.to_owned(), |it| it.to_string())
         })
     }

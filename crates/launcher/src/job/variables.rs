@@ -110,6 +110,7 @@ const VARIABLES: &[Variable] = &[
          end; without it below /tmp",
     ),
     read("PATH", "where programs are looked for"),
+    read("PYTHONPATH", "where torch and mindspore are looked for first, to find out what ranks meet by"),
     read("NO_COLOR", "without colours on a terminal, too"),
     read("TERM", "`dumb` does the same"),
     read(
@@ -352,7 +353,10 @@ pub fn page() -> String {
         // Writing to memory does not fail.
         let _ = writeln!(page, "| `{name}` | {read} | {about} |");
     }
-    let of_scripts = VARIABLES.iter().filter(|it| it.finders == Finders::All && !it.about.is_empty()).map(|it| format!("`{}`", it.name));
+    let of_scripts = VARIABLES
+        .iter()
+        .filter(|it| it.finders == Finders::All && !it.about.is_empty())
+        .map(|it| format!("`{}`", it.name));
     let _ = write!(
         page,
         "\nThe vendor's scripts, where they start the ranks, find set {} alone: all others are theirs to set.\n\n\
@@ -413,6 +417,10 @@ mod tests {
             LOCAL_RANK=1
             WORLD_SIZE=16
             LOCAL_WORLD_SIZE=2
+            TORCHELASTIC_USE_AGENT_STORE is removed
+            OMPI_COMM_WORLD_RANK is removed
+            OMPI_COMM_WORLD_LOCAL_RANK is removed
+            OMPI_COMM_WORLD_SIZE is removed
             MASTER_ADDR=10.0.0.9
             MASTER_PORT=29503
             FMTK_WORK_DIR=/w/device1

@@ -130,9 +130,9 @@ impl Supervisor<'_> {
         let ranks = setup.ranks(number).map(|RankPlan { rank, sink, variables, cpus }| {
             (Role::Rank(rank), setup.options.command.as_slice(), sink, variables, cpus)
         });
-        let scheduler = setup.scheduler(number).map(|SchedulerPlan { command, sink, variables }| {
-            (Role::Scheduler, command, sink, variables, Vec::new())
-        });
+        let scheduler = setup
+            .scheduler(number)
+            .map(|SchedulerPlan { command, sink, variables }| (Role::Scheduler, command, sink, variables, Vec::new()));
         let mut starting = Vec::new();
         for (role, command, sink, variables, cpus) in ranks.chain(scheduler) {
             let log = sink.file.clone();
@@ -306,7 +306,10 @@ impl Supervisor<'_> {
     /// Stops the scheduler, which the ranks of this node need no more.
     fn stop_scheduler(&mut self, signal: c_int) {
         let (name, grace) = (signals::name(signal), self.setup.options.grace);
-        self.say(&format!("the ranks have ended; stopping the scheduler by {name}, by SIGKILL after {}", units::shown(grace)));
+        self.say(&format!(
+            "the ranks have ended; stopping the scheduler by {name}, by SIGKILL after {}",
+            units::shown(grace)
+        ));
         let groups: Vec<c_int> = self.groups().collect();
         self.teardown = Some(Teardown::begin(signal, groups, grace, Instant::now()));
     }

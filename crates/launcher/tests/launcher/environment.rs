@@ -44,7 +44,8 @@ fn the_code_folder_is_the_flag_s_the_variable_s_or_the_current_one() {
 #[test]
 fn the_print_of_env_is_what_a_rank_has() {
     let place = TestFolder::new();
-    let printed = finish(&mut place.launcher(&["env", "--devices", "0-3", "--rank", "2"])).stdout;
+    let printed =
+        finish(&mut place.launcher(&["env", "--framework", "plain", "--devices", "0-3", "--rank", "2"])).stdout;
     place.run("--devices 0-3 --console 2", "env").ends(0);
     let log = place.log(2);
     assert!(printed.lines().count() > 12, "{printed}");

@@ -6,6 +6,7 @@
 
 mod ending;
 mod environment;
+mod frameworks;
 mod harness;
 mod kernel;
 mod kill_matrix;
