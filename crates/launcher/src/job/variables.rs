@@ -223,7 +223,7 @@ const VARIABLES: &[Variable] = &[
     set(
         "OMPI_COMM_WORLD_RANK",
         "",
-        // `import mindspore` sets RANK_ID, DEVICE_ID and RANK_SIZE to these.
+        // `import mindspore` sets RANK_ID, DEVICE_ID and RANK_SIZE to these; accelerate reads the last before WORLD_SIZE.
         "not set: MindSpore would take the launcher's number under `mpirun` for the rank's",
         |_| Removed,
     ),
