@@ -131,6 +131,11 @@ const SCENARIOS: &[Scenario] = &[
     ("incremental", "docker builds a user's own scripts and code upon the pushed image", scripts::incremental),
     ("launcher-old-kernel", "the launcher passes its tests without the calls Linux 4.19 lacks", launcher::old_kernel),
     ("launcher-beside-vendor", "what the vendor's launcher does wrong, ours does right", launcher::beside_vendor),
+    (
+        "launcher-mindspore",
+        "real ranks of MindSpore meet by our scheduler, on two nodes, and by msrun; one fails and all are gone",
+        launcher::mindspore,
+    ),
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),

@@ -8,6 +8,7 @@ mod docker;
 mod engine;
 mod family;
 mod files;
+mod mindspore;
 mod mmdebstrap;
 mod podman;
 pub mod rank_table;
@@ -31,6 +32,7 @@ pub use self::{
     files::{
         bytes, copy, copy_folder, data, field, folder, list, name, names, paths, read, read_json, script, wheel, write,
     },
+    mindspore::mindspore,
     mmdebstrap::mmdebstrap,
     podman::Podman,
     recipe::{own_files, recipe},

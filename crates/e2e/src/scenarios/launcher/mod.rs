@@ -3,9 +3,13 @@
 mod beside_vendor;
 mod defects;
 mod in_image;
+mod mindspore;
 mod old_kernel;
 mod running;
 mod same;
 mod sandbox;
 
-pub use self::{beside_vendor::run as beside_vendor, in_image::run as in_image, old_kernel::run as old_kernel};
+pub use self::{
+    beside_vendor::run as beside_vendor, in_image::run as in_image, mindspore::run as mindspore,
+    old_kernel::run as old_kernel,
+};
