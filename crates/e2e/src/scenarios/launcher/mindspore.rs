@@ -52,10 +52,10 @@ impl Machine<'_> {
     }
 
     fn two_nodes(&self) -> anyhow::Result<()> {
-        let port = free_port()?;
+        let master = free_port()?;
         let logs = [self.logs("node-0")?, self.logs("node-1")?];
         let node = |index: usize| {
-            let flags = format!("--devices 0-1 --nnodes 2 --node-rank {index} --master 127.0.0.1:{port} -- python");
+            let flags = format!("--devices 0-1 --nnodes 2 --node-rank {index} --master {master} -- python");
             Ok::<_, anyhow::Error>(self.launcher(&logs[index], &flags)?.arg(data("mindspore_train.py")))
         };
         let mut other = node(1)?.spawn()?;
