@@ -137,7 +137,10 @@ const VARIABLES: &[Variable] = &[
     ),
     read("OMPI_COMM_WORLD_RANK", "number of this server"),
     read("OMPI_COMM_WORLD_LOCAL_SIZE", "anything but 1 is refused: a launcher starts all ranks of its server"),
-    read("TORCHELASTIC_RUN_ID", "set in the ranks of torchrun: RANK and WORLD_SIZE say nothing about servers"),
+    read(
+        "TORCHELASTIC_RUN_ID",
+        "set in the ranks of torchrun: a launcher that such a rank starts is a job of its own, whatever the cluster says",
+    ),
     read(
         "ASCEND_RT_VISIBLE_DEVICES",
         "the devices that ranks see, numbered from 0 in this order: DEVICE_ID is the place in it; any other device is refused",
@@ -221,12 +224,9 @@ const VARIABLES: &[Variable] = &[
         "the code folder, which the rank is started in",
         |of| Is(of.folders.code.clone().into()),
     )),
-    set(
-        "RANK",
-        "with WORLD_SIZE and MASTER_ADDR, but not in a rank of torchrun or this launcher: number of this server",
-        "RANK_ID, for PyTorch",
-        |of| is(of.rank.rank),
-    ),
+    set("RANK", "with WORLD_SIZE and MASTER_ADDR: number of this server", "RANK_ID, for PyTorch", |of| {
+        is(of.rank.rank)
+    }),
     set(
         "LOCAL_RANK",
         "one number: RANK is that of a rank, unless LOCAL_WORLD_SIZE is 1",
@@ -266,7 +266,7 @@ const VARIABLES: &[Variable] = &[
     ),
     set(
         "FMTK_ATTEMPT",
-        "set in the ranks of this launcher: RANK and the like say nothing about servers",
+        "with RANK: a launcher that a rank starts is a job of its own, whatever the cluster says",
         "1, and one more for each time the ranks were started again",
         |of| is(of.attempt),
     ),

@@ -89,6 +89,8 @@ impl Master {
 #[derive(Debug)]
 pub struct Claims {
     claims: Vec<Claim>,
+    /// What is not heard, as this is a rank's environment: a variable that says there are several nodes.
+    unheard: Option<String>,
     /// `--master`.
     master: Option<Master>,
     /// MASTER_ADDR, which the user may have set by hand.
@@ -101,20 +103,33 @@ pub struct Claims {
 pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
     // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
     let port = set(lookup, "MASTER_PORT").filter(|it| !it.starts_with("tcp://"));
+    let mut clusters = vec![
+        model_arts::claim(lookup, tasks),
+        operators::elastic(lookup),
+        operators::torch(lookup),
+        operators::mindspore(lookup),
+        slurm::claim(lookup),
+        open_mpi::claim(lookup),
+    ];
+    let mut unheard = None;
+    if is_rank(lookup) {
+        let mut counts = clusters.iter().flat_map(|it| &it.counts);
+        unheard = counts.find(|it| it.value > 1).map(|it| it.words.clone());
+        clusters.clear();
+    }
     Claims {
-        claims: vec![
-            of_flags(flags),
-            model_arts::claim(lookup, tasks),
-            operators::elastic(lookup),
-            operators::torch(lookup),
-            operators::mindspore(lookup),
-            slurm::claim(lookup),
-            open_mpi::claim(lookup),
-        ],
+        claims: [of_flags(flags)].into_iter().chain(clusters).collect(),
+        unheard,
         master: flags.master.clone(),
         master_addr: set(lookup, "MASTER_ADDR"),
         master_port: port.map(|it| it.parse().ok().filter(|it| *it > 0)),
     }
+}
+
+/// Whether this launcher was started by a rank, of another launcher or of torchrun: each of the node's ranks may start one, so
+/// what the cluster says of the node is not said of it.
+fn is_rank(lookup: Lookup) -> bool {
+    lookup("FMTK_ATTEMPT").and(lookup("RANK")).is_some() || lookup("TORCHELASTIC_RUN_ID").is_some()
 }
 
 fn of_flags(flags: &NodeFlags) -> Claim {
@@ -147,7 +162,13 @@ impl Claims {
         agree(&counts, "how many nodes the job has")?;
         agree(&indexes, "which node this is")?;
         let (count, index, by) = match (counts.first(), indexes.first()) {
-            (None, None) => (1, 0, String::new()),
+            (None, None) => {
+                if let Some(words) = &self.unheard {
+                    let note = format!("this launcher was started by a rank and is a job of its own, though {words}");
+                    return Ok((None, vec![note]));
+                }
+                (1, 0, String::new())
+            }
             (None, Some(index)) if index.by == "--node-rank" => {
                 let text = format!("{}, and nothing says how many nodes there are", index.words);
                 return refused(format!("{text}\nhint: give `--nnodes`"));
@@ -296,8 +317,8 @@ fn refused<T>(text: String) -> Result<T, Failure> {
 fn is_same(one: &str, other: &str) -> bool {
     let short = |it: &str| it.split('.').next().unwrap_or(it).to_ascii_lowercase();
     let is_address = |it: &str| it.parse::<IpAddr>().is_ok();
-    let is_part = !(one.contains('.') && other.contains('.')) && !is_address(one) && !is_address(other);
-    one.eq_ignore_ascii_case(other) || is_part && short(one) == short(other)
+    let is_whole = [one, other].iter().all(|it| it.contains('.')) || [one, other].into_iter().any(is_address);
+    one.eq_ignore_ascii_case(other) || !is_whole && short(one) == short(other)
 }
 
 fn is_loopback(host: &str) -> bool {

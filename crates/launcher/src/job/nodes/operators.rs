@@ -75,7 +75,7 @@ pub fn torch(lookup: Lookup) -> Claim {
 pub fn mindspore(lookup: Lookup) -> Claim {
     let mut claim = Claim { hint: "set MS_NODE_RANK, or give `--node-rank`", ..Claim::default() };
     let (all, local) = ("MS_WORKER_NUM", "MS_LOCAL_WORKER");
-    if [all, local].iter().any(|it| lookup(it).is_none()) || is_of_rank(lookup) {
+    if [all, local].iter().any(|it| lookup(it).is_none()) {
         return claim;
     }
     let (Some((_, size)), Some((_, each))) = (claim.number(lookup, all), claim.number(lookup, local)) else {
@@ -109,12 +109,9 @@ fn ranks_of_nodes(all: &str, size: u32, local: &str, each: u32) -> Result<Said<u
     }
 }
 
-/// Whether RANK and the like are those of a rank, which somebody has started: this launcher (FMTK_ATTEMPT), torchrun
-/// (TORCHELASTIC_RUN_ID), or something that sets LOCAL_RANK to a number. The Ascend Operator sets it to a list, and to one
-/// number only where the pod has one device.
+/// Whether RANK and the like are those of a rank, as something has set LOCAL_RANK to one number. The Ascend Operator sets it to
+/// a list, and to one number only where the pod has one device: then a rank's number is its node's.
 fn is_of_rank(lookup: Lookup) -> bool {
-    let is_started = ["FMTK_ATTEMPT", "TORCHELASTIC_RUN_ID"].iter().any(|it| lookup(it).is_some());
     let is_number = set(lookup, "LOCAL_RANK").is_some_and(|it| !it.contains(','));
-    let is_only_one = set(lookup, "LOCAL_WORLD_SIZE").is_some_and(|it| it.trim() == "1");
-    is_started || is_number && !is_only_one
+    is_number && set(lookup, "LOCAL_WORLD_SIZE").is_none_or(|it| it.trim() != "1")
 }
