@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rank_table::{Location, Ready, Step, Watcher};
 
 use crate::exit::{Exit, Failure};
+use crate::job::devices;
 use crate::job::framework::{self, Clues, Framework};
 use crate::job::nodes::{self, Nodes};
 use crate::job::paths::{self, Surroundings};
@@ -33,10 +34,6 @@ use crate::units;
 
 /// How long the log files and the console may take to swallow the last lines without getting any further.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Said where `--devices` meets a platform that has more servers for the job.
-const ALONE: &str = "`--devices` makes this server a job of its own, though it is one of several: \
-                     the ranks of the others have the same numbers";
 
 /// What to do where there is no rank table.
 const WITHOUT_TABLE: &str = "for a job of this server alone, `--devices 0-7` does without one";
@@ -215,37 +212,50 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     if let Some(TaskRanks { node, by_scripts: true }) = options.task {
         return Ok(Job::of_scripts(node, lookup));
     }
-    let nodes = nodes::find(&options.nodes, lookup)?;
+    let claims = nodes::claims(&options.nodes, lookup, &variables::volcano_tasks());
     if options.per_node {
-        let devices = options.devices.as_deref().unwrap_or(&[0]);
-        return Ok(Job::per_node(devices, nodes.unwrap_or_else(Nodes::alone), lookup));
+        let (nodes, notes) = claims.nodes()?;
+        notes.iter().for_each(|it| say(it));
+        let (devices, note) = match &options.devices {
+            Some(devices) => (devices.clone(), None),
+            None => devices::of_node(nodes.as_ref(), lookup)?,
+        };
+        note.iter().for_each(|it| say(it));
+        return Ok(Job::per_node(&devices, nodes.unwrap_or_else(Nodes::alone), lookup));
     }
-    let source = job::source(options, lookup);
-    let choice = choose_framework(options, &source, nodes.as_ref());
+    let source = job::source(options, claims.are_several(), lookup);
+    let choice = choose_framework(options, &source, claims.are_several());
     choice.note.iter().for_each(|it| say(it));
     let job = match source.for_ranks_of(choice.framework, options) {
-        Source::Devices(devices) => {
-            if nodes.is_none() && job::has_more_servers(lookup) {
-                say(ALONE);
-            }
+        Source::Table(location) => {
+            let ready = wait_for_table(location, options, claims.are_several(), signals, say)?;
+            let job = Job::of_table(ready, lookup, job::local_addresses())?;
+            let (nodes, notes) = claims.with_table(job.nodes.clone(), job.machines())?;
+            notes.iter().for_each(|it| say(it));
+            Job { nodes, ..job }
+        }
+        without_table => {
+            let (nodes, notes) = claims.nodes()?;
+            let (devices, note) = match without_table {
+                Source::Devices(devices) => (devices, None),
+                _ => devices::of_node(nodes.as_ref(), lookup)?,
+            };
+            notes.iter().chain(&note).for_each(|it| say(it));
             Job::of_devices(&devices, nodes.unwrap_or_else(Nodes::alone), lookup)
         }
-        Source::Table(location) => {
-            let ready = wait_for_table(location, options, signals, say)?;
-            Job::of_table(ready, lookup, job::local_addresses())?
-        }
     };
-    Ok(job.meeting(choice))
+    devices::renumber(job, lookup).map(|it| it.meeting(choice))
 }
 
-fn choose_framework(options: &RunOptions, source: &Source, nodes: Option<&Nodes>) -> framework::Choice {
+fn choose_framework(options: &RunOptions, source: &Source, has_several_nodes: bool) -> framework::Choice {
     let lookup = &variables::own;
-    let has_several_nodes = nodes.is_some_and(|it| it.count > 1);
+    // Without a table and a flag, one node has one rank.
+    let is_one = matches!(source, Source::Node) || matches!(source, Source::Devices(devices) if devices.len() == 1);
     // What is wrong with the folder is said when the ranks' folders are made.
     let folder = setup::code_folder(options).unwrap_or_default();
     framework::choose(Clues {
         given: options.framework,
-        is_lone: matches!(source, Source::Devices(devices) if devices.len() == 1) && !has_several_nodes,
+        is_lone: is_one && !has_several_nodes,
         has_several_nodes,
         has_table: matches!(source, Source::Table(_)),
         python: python::of_command(&options.command, &folder, lookup).as_ref(),
@@ -256,13 +266,14 @@ fn choose_framework(options: &RunOptions, source: &Source, nodes: Option<&Nodes>
 fn wait_for_table(
     location: Location,
     options: &RunOptions,
+    has_several_nodes: bool,
     signals: &Signals,
     say: &mut dyn FnMut(&str),
 ) -> Result<Ready, Failure> {
     let lookup = &variables::own;
-    let patience = options.patience(job::is_table_likely(&location, lookup));
+    let patience = options.patience(job::is_table_likely(&location, has_several_nodes, lookup));
     // Servers that each did without one would have equal ranks.
-    let without = (!job::has_more_servers(lookup)).then_some(WITHOUT_TABLE);
+    let without = (!has_several_nodes).then_some(WITHOUT_TABLE);
     let mut watcher = Watcher::new(location, Instant::now(), patience);
     let mut has_said = false;
     loop {
@@ -334,11 +345,12 @@ fn greeting(setup: &Setup) -> String {
     let of = if is_whole { String::new() } else { format!(" of {}", job.size) };
     let who = job.who(&ranks);
     let logs = setup.folders.logs.display();
+    let node = setup.nodes().map(|it| format!(" ({it})")).unwrap_or_default();
     let meet = match job.framework {
         Framework::Plain => String::new(),
         framework => format!(", framework {framework} ({})", job.framework_by),
     };
-    format!("job {}: starting {who}{of} on {}{meet}, logs in `{logs}`", job.id, job.host)
+    format!("job {}: starting {who}{of} on {}{node}{meet}, logs in `{logs}`", job.id, job.host)
 }
 
 /// Whether the prefixes on the console are coloured.

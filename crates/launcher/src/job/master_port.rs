@@ -30,7 +30,9 @@ pub struct MasterPort {
 pub fn choose(job: &Job, lookup: Lookup) -> Result<MasterPort, Failure> {
     // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
     let set = lookup("MASTER_PORT").filter(|it| !it.as_encoded_bytes().starts_with(b"tcp://"));
-    let number = match (job.nodes.master.as_ref().and_then(|it| it.port), set) {
+    // Among several nodes it was decided what comes first, a port of node 0 or MASTER_PORT.
+    let decided = job.nodes.master.as_ref().and_then(|it| it.port);
+    let number = match (decided, set) {
         // The scripts' own to judge.
         _ if job.processes == Processes::Scripts => FIRST,
         (Some(port), _) => port,
