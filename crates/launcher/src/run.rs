@@ -24,7 +24,7 @@ use crate::ranks::signals::Signals;
 use crate::ranks::start;
 use crate::ranks::supervise::{self, Attempt};
 use crate::ranks::wait;
-use crate::report;
+use crate::report::{self, shape::Report};
 use crate::storage::Storage;
 use crate::storage::transfers::{self, Transfers};
 use crate::units;
@@ -153,7 +153,7 @@ fn launch(
 }
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
-fn write_reports(setup: &Setup, report: &serde_json::Value) -> Vec<String> {
+fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
     let beside_logs = setup.folders.report_file(&setup.job);
     let write = |path: &PathBuf| {
         let error = report::write(path, report).err()?;

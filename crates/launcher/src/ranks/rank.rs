@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use libc::c_int;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::job::{Job, Rank};
@@ -32,7 +32,7 @@ pub struct Watched {
 }
 
 /// What became of a rank.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RankOutcome {
     /// It ended with 0 by itself.
@@ -81,7 +81,7 @@ impl Watched {
 }
 
 /// How the ranks ended, or the whole run, as the report has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Each of them ended with 0.
@@ -94,6 +94,8 @@ pub enum Outcome {
     NotStarted,
     /// The ranks succeeded, but the output could not be copied to object storage.
     NotSaved,
+    /// The launcher itself; the guardian alone can tell.
+    LauncherKilled,
 }
 
 /// Why there are no ranks any more.

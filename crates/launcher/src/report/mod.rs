@@ -1,6 +1,7 @@
 //! What is told at the end: the report of a run as JSON, and the closing block that people read.
 
 mod hints;
+pub mod shape;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -8,9 +9,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::clock;
+use self::shape::{AttemptReport, RankReport, Report, VERSION};
+use crate::clock::Moment;
 use crate::exit::Exit;
 use crate::job::Job;
 use crate::links;
@@ -20,9 +22,6 @@ use crate::ranks::reap::End;
 use crate::ranks::signals;
 use crate::ranks::supervise::Attempt;
 use crate::units;
-
-/// The version of the report's shape. Keys may be added without a new one.
-const VERSION: u32 = 1;
 
 const LAUNCHER: &str = concat!("fmtk-launch ", env!("CARGO_PKG_VERSION"));
 
@@ -35,67 +34,61 @@ pub fn report(
     summaries: &[Summary],
     started: (SystemTime, Instant),
     sync: Option<Value>,
-) -> Value {
+) -> Report {
     let mut summaries = summaries.iter();
-    let mut attempt = |it: &Attempt| {
-        json!({
-            "attempt": it.number,
-            "outcome": it.ending.outcome,
-            "exit_code": it.ending.exit.0,
-            "started": clock::text(it.started),
-            "seconds": seconds(it.lasted),
-            "survivors": it.survivors,
-            "ranks": it.ranks.iter().zip(&mut summaries).map(rank).collect::<Vec<_>>(),
-        })
+    let mut attempt = |it: &Attempt| AttemptReport {
+        attempt: it.number,
+        outcome: it.ending.outcome,
+        exit_code: it.ending.exit.0,
+        started: it.started.into(),
+        seconds: seconds(it.lasted),
+        survivors: it.survivors.clone(),
+        ranks: it.ranks.iter().zip(&mut summaries).map(rank).collect(),
     };
-    let mut report = json!({
-        "version": VERSION,
-        "launcher": LAUNCHER,
-        "job": job.id,
-        "host": job.host,
-        "outcome": ending.outcome,
-        "exit_code": ending.exit.0,
-        "cause": (ending.outcome != Outcome::Succeeded).then_some(&ending.text),
-        "hint": attempts.last().and_then(hint),
-        "started": clock::text(started.0),
-        "seconds": seconds(started.1.elapsed()),
-        // Null where the vendor's scripts start the ranks. Then the only one in an attempt is the scripts' process, with the
-        // server's number.
-        "rank_size": (!job.by_scripts).then_some(job.size),
-        "attempts": attempts.iter().map(&mut attempt).collect::<Vec<_>>(),
-    });
-    if let Some(sync) = sync {
-        report["sync"] = sync;
+    Report {
+        version: VERSION,
+        launcher: LAUNCHER.to_owned(),
+        job: Some(job.id.clone()),
+        host: Some(job.host.clone()),
+        outcome: ending.outcome,
+        exit_code: ending.exit.0,
+        cause: (ending.outcome != Outcome::Succeeded).then(|| ending.text.clone()),
+        hint: attempts.last().and_then(hint),
+        started: Some(started.0.into()),
+        ended: None,
+        seconds: Some(seconds(started.1.elapsed())),
+        rank_size: (!job.by_scripts).then_some(job.size),
+        attempts: attempts.iter().map(&mut attempt).collect(),
+        sync,
     }
-    report
 }
 
-fn rank((watched, log): (&Watched, &Summary)) -> Value {
+fn rank((watched, log): (&Watched, &Summary)) -> RankReport {
     let ended = watched.ended;
     let (code, signal) = match ended.map(|it| it.end) {
         None => (None, None),
         Some(End::Code(code)) => (Some(code), None),
         Some(End::Signal(signal)) => (None, Some(signals::name(signal))),
     };
-    json!({
-        "rank": watched.rank.rank,
-        "local_rank": watched.rank.local,
-        "device": watched.rank.device,
-        "pid": watched.pid,
-        "outcome": watched.outcome(),
-        "code": code,
-        "signal": signal,
-        "out_of_memory": ended.is_some_and(|it| it.out_of_memory),
-        "ended": ended.map(|it| clock::text(it.wall)),
-        "seconds": ended.map(|it| seconds(it.at - watched.started)),
-        "log": log.file.display().to_string(),
-        "log_parts": log.parts,
-        "log_bytes": log.bytes,
-        "log_bytes_lost": log.bytes_lost,
-        "log_trouble": log.trouble,
-        "console_lines_skipped": log.console_lines_lost,
-        "last_lines": watched.last_lines,
-    })
+    RankReport {
+        rank: watched.rank.rank,
+        local_rank: watched.rank.local,
+        device: watched.rank.device,
+        pid: watched.pid,
+        outcome: watched.outcome(),
+        code,
+        signal,
+        out_of_memory: ended.is_some_and(|it| it.out_of_memory),
+        ended: ended.map(|it| it.wall.into()),
+        seconds: ended.map(|it| seconds(it.at - watched.started)),
+        log: log.file.display().to_string(),
+        log_parts: log.parts,
+        log_bytes: log.bytes,
+        log_bytes_lost: log.bytes_lost,
+        log_trouble: log.trouble.clone(),
+        console_lines_skipped: log.console_lines_lost,
+        last_lines: watched.last_lines.clone(),
+    }
 }
 
 /// What may help.
@@ -128,7 +121,7 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
     let mut block = vec![format!("FAILED with exit code {} in {lasted}{times}: {text}", exit.0)];
     if let (Outcome::Failed, Some(index)) = (outcome, ending.first) {
         let first = &attempt.ranks[index];
-        block.extend(first.ended.map(|it| format!("  ended    {}", clock::text(it.wall))));
+        block.extend(first.ended.map(|it| format!("  ended    {}", Moment::from(it.wall))));
         block.push(format!("  log      {}", first.log.display()));
         block.push(match first.last_lines.len() {
             0 => "  it wrote nothing".to_owned(),
@@ -198,7 +191,7 @@ fn folder(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Writes a report, whole or not at all; to `/dev/stdout`, a pipe or a device it is appended.
-pub fn write(path: &Path, report: &Value) -> io::Result<()> {
+pub fn write(path: &Path, report: &Report) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(report)?;
     text.push(b'\n');
     if is_special(path)? {
@@ -223,14 +216,22 @@ fn is_special(path: &Path) -> io::Result<bool> {
 
 /// What the guardian knows when the launcher was killed.
 pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Result<()> {
-    let killed = json!({
-        "version": VERSION,
-        "launcher": LAUNCHER,
-        "outcome": "launcher-killed",
-        "exit_code": exit.0,
-        "cause": cause,
-        "ended": clock::text(SystemTime::now()),
-    });
+    let killed = Report {
+        version: VERSION,
+        launcher: LAUNCHER.to_owned(),
+        job: None,
+        host: None,
+        outcome: Outcome::LauncherKilled,
+        exit_code: exit.0,
+        cause: Some(cause),
+        hint: None,
+        started: None,
+        ended: Some(SystemTime::now().into()),
+        seconds: None,
+        rank_size: None,
+        attempts: Vec::new(),
+        sync: None,
+    };
     write(path, &killed)
 }
 
