@@ -14,6 +14,7 @@ mod console;
 mod files;
 mod lines;
 mod log_file;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -25,7 +26,8 @@ use std::time::{Duration, Instant};
 
 use self::console::Console;
 use self::files::Files;
-use self::lines::Tail;
+pub use self::tail::LINES;
+use self::tail::Tail;
 use self::worker::Wake;
 use crate::printable;
 
@@ -205,7 +207,7 @@ impl Output {
         [self.files.deadline(self.now), self.console.deadline()].into_iter().flatten().min()
     }
 
-    /// The last 50 lines of a rank, as a terminal would show them.
+    /// The last 50 lines of a rank, as a terminal would show them; from its last traceback on, where that began earlier.
     pub fn tail(&self, sink: usize) -> Vec<String> {
         self.sinks[sink].tail.lines()
     }

@@ -16,7 +16,7 @@ use crate::clock::Moment;
 use crate::exit::Exit;
 use crate::job::Job;
 use crate::links;
-use crate::output::Summary;
+use crate::output::{LINES, Summary};
 use crate::ranks::rank::{Ending, Outcome, RankOutcome, Watched};
 use crate::ranks::reap::End;
 use crate::ranks::signals;
@@ -126,7 +126,8 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
         block.push(match first.last_lines.len() {
             0 => "  it wrote nothing".to_owned(),
             1 => "  its last line:".to_owned(),
-            n => format!("  its last {n} lines:"),
+            n @ ..=LINES => format!("  its last {n} lines:"),
+            _ => "  its last traceback, and what came after it:".to_owned(),
         });
         block.extend(first.last_lines.iter().map(|line| format!("  | {line}")));
         let others = attempt.ranks.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, it)| it);

@@ -98,3 +98,33 @@ fn a_report_takes_no_pipe_s_or_device_s_place() {
     assert!(null.is_symlink());
     assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
 }
+
+/// Longer than the last lines, chained, and told twice: by the block and by the report.
+#[test]
+fn the_last_traceback_is_whole() {
+    let place = TestFolder::new();
+    let program = r#"
+import sys
+def deep(n):
+    if n == 0:
+        raise KeyError("first")
+    deep2(n - 1)
+def deep2(n):
+    deep(n)
+sys.stderr.write("before\n" * 100)
+try:
+    deep(60)
+except KeyError as error:
+    raise ValueError("second") from error
+"#;
+    place.write("code/train.py", program, 0o644);
+    let finished = place.run("--devices 0", "exec python3 train.py").ends(1);
+    let lines = place.report()["attempts"][0]["ranks"][0]["last_lines"].clone();
+    let lines: Vec<&str> = lines.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    assert!(lines.len() > 200 && lines[0] == "Traceback (most recent call last):", "{lines:?}");
+    assert!(lines.contains(&"KeyError: 'first'") && lines.last() == Some(&"ValueError: second"), "{lines:?}");
+    let log = place.log(0);
+    assert!(log.ends_with(&format!("before\n{}\n", lines.join("\n"))), "{log}");
+    let told = lines.iter().map(|line| format!("fmtk-launch:   | {line}\n")).collect::<String>();
+    finished.says(&["  its last traceback, and what came after it:\n", &told]);
+}
