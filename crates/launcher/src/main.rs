@@ -12,6 +12,7 @@ mod ranks;
 mod report;
 mod run;
 mod show;
+mod signatures;
 mod storage;
 mod task;
 mod units;

@@ -129,7 +129,7 @@ fn launch(
     }
     output.say(&greeting(&setup));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
-    let (attempts, mut ending) = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
+    let (mut attempts, mut ending) = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
     if let Some(transfers) = transfers {
         output.settle_files(PATIENCE);
         let was_stopped = ending.outcome == Outcome::Terminated;
@@ -142,8 +142,9 @@ fn launch(
         }
     }
     output.finish(PATIENCE, |summaries| {
+        report::find_plogs(&mut attempts);
         let sync = (!storage.is_empty()).then(|| storage.report());
-        let report = report::report(&setup.job, &ending, &attempts, summaries, started, sync);
+        let report = report::report(&setup.job, &ending, &attempts, summaries, started, setup.options.stall, sync);
         let block = report::block(&setup.job, &ending, &attempts, summaries, started.1);
         let mut lines = write_reports(&setup, &report);
         lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());

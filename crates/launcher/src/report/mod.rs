@@ -1,6 +1,6 @@
 //! What is told at the end: the report of a run as JSON, and the closing block that people read.
 
-mod hints;
+mod plog;
 pub mod shape;
 
 use std::fs::OpenOptions;
@@ -21,18 +21,25 @@ use crate::ranks::rank::{Ending, Outcome, RankOutcome, Watched};
 use crate::ranks::reap::End;
 use crate::ranks::signals;
 use crate::ranks::supervise::Attempt;
+use crate::signatures;
 use crate::units;
 
 const LAUNCHER: &str = concat!("fmtk-launch ", env!("CARGO_PKG_VERSION"));
 
-/// The report of all attempts. `summaries` are in the order in which the ranks were opened, attempt by attempt; `sync` tells
-/// of the copies of a task.
+/// Said where the failed rank tells of the end of another one: of a job of several servers, and of one.
+const FOLLOWS_ELSEWHERE: &str = "  this follows from the end of another rank, and the cause is likely on another server: \
+                                 `fmtk-launch report` joins the reports of all of them";
+const FOLLOWS_HERE: &str = "  this follows from the end of another rank: look for the cause in the logs of the others";
+
+/// The report of all attempts. `summaries` are in the order in which the ranks were opened, attempt by attempt; `stall`
+/// is how long ranks may do nothing, and `sync` tells of the copies of a task.
 pub fn report(
     job: &Job,
     ending: &Ending,
     attempts: &[Attempt],
     summaries: &[Summary],
     started: (SystemTime, Instant),
+    stall: Option<Duration>,
     sync: Option<Value>,
 ) -> Report {
     let mut summaries = summaries.iter();
@@ -42,6 +49,7 @@ pub fn report(
         exit_code: it.ending.exit.0,
         started: it.started.into(),
         seconds: seconds(it.lasted),
+        stall_seconds: stall.filter(|_| it.ending.outcome == Outcome::Stalled).map(seconds),
         survivors: it.survivors.clone(),
         ranks: it.ranks.iter().zip(&mut summaries).map(rank).collect(),
     };
@@ -50,10 +58,13 @@ pub fn report(
         launcher: LAUNCHER.to_owned(),
         job: Some(job.id.clone()),
         host: Some(job.host.clone()),
+        node: None,
+        framework: None,
         outcome: ending.outcome,
         exit_code: ending.exit.0,
         cause: (ending.outcome != Outcome::Succeeded).then(|| ending.text.clone()),
         hint: attempts.last().and_then(hint),
+        follower: Some(attempts.last().and_then(culprit).is_some_and(|it| it.is_follower)),
         started: Some(started.0.into()),
         ended: None,
         seconds: Some(seconds(started.1.elapsed())),
@@ -79,25 +90,42 @@ fn rank((watched, log): (&Watched, &Summary)) -> RankReport {
         code,
         signal,
         out_of_memory: ended.is_some_and(|it| it.out_of_memory),
+        started: watched.pid.map(|_| watched.started_wall.into()),
+        first_output: watched.first_output.map(|it| watched.wall(it).into()),
+        last_output: watched.last_output.map(|it| watched.wall(it).into()),
         ended: ended.map(|it| it.wall.into()),
         seconds: ended.map(|it| seconds(it.at - watched.started)),
         log: log.file.display().to_string(),
         log_parts: log.parts,
         log_bytes: log.bytes,
         log_bytes_lost: log.bytes_lost,
+        plog: watched.plog.as_ref().map(|it| it.display().to_string()),
         log_trouble: log.trouble.clone(),
         console_lines_skipped: log.console_lines_lost,
+        follower: watched.is_follower,
         last_lines: watched.last_lines.clone(),
     }
 }
 
+/// Looks for CANN's own logs of the ranks that failed.
+pub fn find_plogs(attempts: &mut [Attempt]) {
+    let ranks = attempts.iter_mut().flat_map(|it| &mut it.ranks);
+    for watched in ranks.filter(|it| it.outcome() == RankOutcome::Failed) {
+        watched.plog = watched.process_log.as_deref().zip(watched.pid).and_then(|(folder, pid)| plog::of(folder, pid));
+    }
+}
+
+/// The rank that failed, where one has.
+fn culprit(attempt: &Attempt) -> Option<&Watched> {
+    attempt.ending.first.map(|first| &attempt.ranks[first])
+}
+
 /// What may help.
 fn hint(attempt: &Attempt) -> Option<String> {
-    let Ending { outcome, first, .. } = attempt.ending;
-    let first = first.map(|it| &attempt.ranks[it]);
+    let (outcome, first) = (attempt.ending.outcome, culprit(attempt));
     let of_start = first.and_then(|it| it.not_started.as_ref()?.hint()).map(str::to_owned);
-    let of_memory = hints::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
-    of_start.or(of_memory).or_else(|| hints::hint(&first?.last_lines))
+    let of_memory = signatures::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
+    of_start.or(of_memory).or_else(|| signatures::hint(&first?.last_lines, first?.master_port.as_deref()))
 }
 
 /// Seconds with three digits.
@@ -123,6 +151,7 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
         let first = &attempt.ranks[index];
         block.extend(first.ended.map(|it| format!("  ended    {}", Moment::from(it.wall))));
         block.push(format!("  log      {}", first.log.display()));
+        block.extend(first.plog.as_ref().map(|it| format!("  plog     {}", it.display())));
         block.push(match first.last_lines.len() {
             0 => "  it wrote nothing".to_owned(),
             1 => "  its last line:".to_owned(),
@@ -135,6 +164,10 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
             let (rank, end, log) = (it.rank.rank, it.ended?.end, it.log.display());
             Some(format!("  in the same moment rank {rank} {end}, log {log}"))
         }));
+        if first.is_follower {
+            let is_alone = job.size as usize == job.ranks.len();
+            block.push(if is_alone { FOLLOWS_HERE } else { FOLLOWS_ELSEWHERE }.to_owned());
+        }
     }
     block.extend(stopped(attempt, job));
     block.extend(lost(job, attempts, summaries));
@@ -222,10 +255,13 @@ pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Resu
         launcher: LAUNCHER.to_owned(),
         job: None,
         host: None,
+        node: None,
+        framework: None,
         outcome: Outcome::LauncherKilled,
         exit_code: exit.0,
         cause: Some(cause),
         hint: None,
+        follower: None,
         started: None,
         ended: Some(SystemTime::now().into()),
         seconds: None,

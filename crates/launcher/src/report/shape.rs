@@ -19,6 +19,12 @@ pub struct Report {
     pub job: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Which of the job's nodes this is, where that is known apart from its ranks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Node>,
+    /// What the ranks are programs of, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framework: Option<String>,
     pub outcome: Outcome,
     pub exit_code: u8,
     /// Why it did not succeed, in a sentence.
@@ -26,6 +32,9 @@ pub struct Report {
     pub cause: Option<String>,
     #[serde(default)]
     pub hint: Option<String>,
+    /// The failed rank tells of the end of another one: the cause is elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follower: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Moment>,
     /// Of a launcher that was killed.
@@ -44,6 +53,13 @@ pub struct Report {
     pub sync: Option<Value>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// From 0.
+    pub index: u32,
+    pub count: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttemptReport {
     pub attempt: u32,
@@ -51,6 +67,9 @@ pub struct AttemptReport {
     pub exit_code: u8,
     pub started: Moment,
     pub seconds: f64,
+    /// How long no rank had done anything, where that was the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall_seconds: Option<f64>,
     /// What could not be killed.
     #[serde(default)]
     pub survivors: Vec<String>,
@@ -73,6 +92,13 @@ pub struct RankReport {
     #[serde(default)]
     pub out_of_memory: bool,
     #[serde(default)]
+    pub started: Option<Moment>,
+    /// When it was first heard of, and last.
+    #[serde(default)]
+    pub first_output: Option<Moment>,
+    #[serde(default)]
+    pub last_output: Option<Moment>,
+    #[serde(default)]
     pub ended: Option<Moment>,
     /// From its start to its end.
     #[serde(default)]
@@ -85,11 +111,17 @@ pub struct RankReport {
     pub log_bytes: u64,
     #[serde(default)]
     pub log_bytes_lost: u64,
+    /// CANN's own log of the process, where it failed.
+    #[serde(default)]
+    pub plog: Option<String>,
     #[serde(default)]
     pub log_trouble: Option<String>,
     #[serde(default)]
     pub console_lines_skipped: u64,
-    /// Of a rank that failed.
+    /// It tells of the end of another rank.
+    #[serde(default)]
+    pub follower: bool,
+    /// Of a rank that failed: its last lines, from its last traceback on where that begins earlier.
     #[serde(default)]
     pub last_lines: Vec<String>,
 }

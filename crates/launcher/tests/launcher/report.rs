@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use crate::harness::{TestFolder, read_report};
+use crate::ending::{ranks_of, state};
+use crate::harness::{TestFolder, kill, launcher_of, read_report, until, wait};
 
 #[test]
 fn the_cause_comes_last_and_names_everything() {
@@ -103,28 +104,85 @@ fn a_report_takes_no_pipe_s_or_device_s_place() {
 #[test]
 fn the_last_traceback_is_whole() {
     let place = TestFolder::new();
-    let program = r#"
-import sys
-def deep(n):
-    if n == 0:
-        raise KeyError("first")
-    deep2(n - 1)
-def deep2(n):
-    deep(n)
-sys.stderr.write("before\n" * 100)
-try:
-    deep(60)
-except KeyError as error:
-    raise ValueError("second") from error
-"#;
-    place.write("code/train.py", program, 0o644);
-    let finished = place.run("--devices 0", "exec python3 train.py").ends(1);
+    let frame = |n| format!("  File \"/code/train.py\", line {n}, in step\n    return step(n - 1)\n");
+    let frames: String = (0..100).map(frame).collect();
+    let traceback = format!("Traceback (most recent call last):\n{frames}");
+    let between = "\nThe above exception was the direct cause of the following exception:\n\n";
+    let whole = format!("{traceback}KeyError: 'first'\n{between}{traceback}ValueError: second\n");
+    place.write("code/output", &format!("{}{whole}", "before\n".repeat(100)), 0o644);
+    let finished = place.run("--devices 0", "cat output >&2; exit 1").ends(1);
     let lines = place.report()["attempts"][0]["ranks"][0]["last_lines"].clone();
     let lines: Vec<&str> = lines.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
-    assert!(lines.len() > 200 && lines[0] == "Traceback (most recent call last):", "{lines:?}");
-    assert!(lines.contains(&"KeyError: 'first'") && lines.last() == Some(&"ValueError: second"), "{lines:?}");
-    let log = place.log(0);
-    assert!(log.ends_with(&format!("before\n{}\n", lines.join("\n"))), "{log}");
-    let told = lines.iter().map(|line| format!("fmtk-launch:   | {line}\n")).collect::<String>();
+    assert_eq!(lines, whole.lines().collect::<Vec<_>>());
+    let told: String = whole.lines().map(|line| format!("fmtk-launch:   | {line}\n")).collect();
     finished.says(&["  its last traceback, and what came after it:\n", &told]);
+}
+
+/// Deaths that are noticed together: those who tell of the end of another are not the cause, whatever their numbers are.
+#[test]
+fn who_follows_is_not_the_cause() {
+    let place = TestFolder::new();
+    let lost =
+        "RuntimeError: [../third_party/gloo/gloo/transport/tcp/pair.cc:598] Connection closed by peer [10.0.0.1]:1";
+    place.write("code/lost", &format!("{lost}\n"), 0o644);
+    let script =
+        "trap 'cat lost; exit 6' USR1; trap 'echo ValueError: own; exit 7' USR2; echo up; while :; do sleep 0.01; done";
+    let check = |own: &[usize], code: i32| {
+        let child = place.running("--devices 0-2", script, 3);
+        let launcher = launcher_of(&child);
+        let ranks = ranks_of(&place, launcher);
+        kill(launcher, libc::SIGSTOP);
+        for (rank, pid) in ranks.iter().enumerate() {
+            kill(*pid, if own.contains(&rank) { libc::SIGUSR2 } else { libc::SIGUSR1 });
+        }
+        until("three deaths", || ranks.iter().all(|pid| state(*pid) == Some('Z')));
+        kill(launcher, libc::SIGCONT);
+        let finished = wait(child).ends(code);
+        (0..3).for_each(|rank| fs::remove_file(place.log_file(rank)).unwrap());
+        (finished, place.report())
+    };
+    let (finished, report) = check(&[2], 7);
+    assert!(report["cause"].as_str().unwrap().starts_with("rank 2 "), "{}", report["cause"]);
+    assert_eq!((&report["follower"], &report["attempts"][0]["exit_code"]), (&false.into(), &7.into()));
+    let followers = |report: &serde_json::Value| -> Vec<bool> {
+        let ranks = report["attempts"][0]["ranks"].as_array().unwrap();
+        ranks.iter().map(|it| it["follower"].as_bool().unwrap()).collect()
+    };
+    assert_eq!(followers(&report), [true, true, false]);
+    finished.says(&["in the same moment rank 0 exited with code 6", "| ValueError: own\n"]);
+    // Where all do, one of them has to be shown.
+    let (finished, report) = check(&[], 6);
+    assert_eq!((&report["follower"], followers(&report)), (&true.into(), vec![true; 3]));
+    finished.says(&[
+        "follows from the end of another rank: look for the cause in the logs of the others",
+        "hint: the rank lost",
+    ]);
+}
+
+#[test]
+fn a_time_line_and_the_log_of_cann_are_told() {
+    let place = TestFolder::new();
+    let script = "[ $RANK = 1 ] || exec sleep 100; mkdir -p $ASCEND_PROCESS_LOG_PATH/debug/plog; cd $ASCEND_PROCESS_LOG_PATH/debug/plog; \
+                  : > plog-$$_2.log; : > plog-$$_1.log; : > plog-1$$_3.log; echo one; sleep 0.1; echo two; sleep 0.1; exit 9";
+    let finished = place.run("--devices 0-1", script).ends(9);
+    let report = place.report();
+    let [silent, failed] = [0, 1].map(|rank| report["attempts"][0]["ranks"][rank].clone());
+    let text = |key: &str| failed[key].as_str().unwrap_or_else(|| panic!("no {key} in {failed}")).to_owned();
+    let times = ["started", "first_output", "last_output", "ended"].map(text);
+    assert!(times.windows(2).all(|two| two[0] < two[1]), "{times:?}");
+    assert!(
+        silent["first_output"].is_null() && silent["last_output"].is_null() && silent["plog"].is_null(),
+        "{silent}"
+    );
+    let plog = format!("plog-{}_2.log", failed["pid"]);
+    assert!(text("plog").ends_with(&format!("ascend/process_log/rank_1/debug/plog/{plog}")), "{failed}");
+    finished.says(&[&format!("  plog     {}", text("plog"))]);
+}
+
+#[test]
+fn a_stall_tells_how_long_it_was() {
+    let place = TestFolder::new();
+    place.run("--devices 0 --stall 1s", "echo up; exec sleep 100").ends(124);
+    let report = place.report();
+    assert_eq!((&report["outcome"], &report["attempts"][0]["stall_seconds"]), (&"stalled".into(), &1.0.into()));
 }
