@@ -203,7 +203,7 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     let lookup = &variables::own;
     // Known before hours of training and not after them.
     if let Some(path) = &options.report
-        && let Err(error) = report::check(path, options.dry_run)
+        && let Err(error) = report::file::check(path, options.dry_run)
     {
         let text = format!("the report can't be written to `{}`: {error}", path.display());
         return Err(Failure::new(

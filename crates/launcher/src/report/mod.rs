@@ -1,12 +1,11 @@
 //! What is told at the end: the report of a run as JSON, and the closing block that people read.
 
+pub mod file;
 mod plog;
 pub mod shape;
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
@@ -15,7 +14,6 @@ use self::shape::{AttemptReport, RankReport, Report, VERSION};
 use crate::clock::Moment;
 use crate::exit::Exit;
 use crate::job::Job;
-use crate::links;
 use crate::output::{LINES, Summary};
 use crate::ranks::rank::{Ending, Outcome, RankOutcome, Watched};
 use crate::ranks::reap::End;
@@ -204,48 +202,11 @@ fn stopped(attempt: &Attempt, job: &Job) -> Vec<String> {
     ways.into_iter().map(line).collect()
 }
 
-/// Whether a report can be written there, as far as that can be told without writing; makes its folder unless this is a dry run.
-pub fn check(path: &Path, is_dry: bool) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if is_special(path)? {
-        return Ok(());
-    }
-    let folder = folder(path)?;
-    if !is_dry {
-        links::make_folder(&folder, 0o755)?;
-    }
-    links::may_make_folder(&folder)
-}
-
-fn folder(path: &Path) -> io::Result<PathBuf> {
-    let path = std::path::absolute(path)?;
-    Ok(path.parent().unwrap_or(&path).to_owned())
-}
-
 /// Writes a report, whole or not at all; to `/dev/stdout`, a pipe or a device it is appended.
 pub fn write(path: &Path, report: &Report) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(report)?;
     text.push(b'\n');
-    if is_special(path)? {
-        // Not to be waited for: a pipe may have no reader.
-        let mut file = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-        return file.write_all(&text);
-    }
-    // Not synced: a disk that takes its time must not hold up the end.
-    file_edit::replace(path, 0o666, |file| file.write_all(&text))
-}
-
-/// Whether a file must not take the place of what is there: root could, and the machine would be without its `/dev/null`.
-/// Errors: a link of another user, which would be followed.
-fn is_special(path: &Path) -> io::Result<bool> {
-    // `/dev/stdout` is a link, by way of /proc, to whatever that is.
-    let is_link = path.symlink_metadata().is_ok_and(|it| it.is_symlink());
-    let is_of_system = path.starts_with("/dev") || path.starts_with("/proc");
-    let is_special = path.metadata().is_ok_and(|it| !it.is_file()) || (is_link && is_of_system);
-    let way = if is_special { path.to_owned() } else { folder(path)? };
-    links::foreign(&way).map_or(Ok(is_special), |link| Err(io::Error::other(link)))
+    file::write(path, &text)
 }
 
 /// What the guardian knows when the launcher was killed.
@@ -274,6 +235,8 @@ pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Resu
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::job::Rank;
 

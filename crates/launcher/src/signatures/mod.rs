@@ -153,8 +153,8 @@ fn port(line: &str) -> Option<&str> {
     };
     let numbers = line.match_indices(|it: char| it.is_ascii_digit()).filter(|(at, _)| is_port(&line[..*at]));
     let end = |rest: &str| rest.find(|it: char| !it.is_ascii_digit()).unwrap_or(rest.len());
-    let ports = numbers.map(|(at, _)| &line[at..at + end(&line[at..])]);
-    ports.filter(|it| it.parse().is_ok_and(|port: u16| port > 0)).last()
+    let mut ports = numbers.map(|(at, _)| &line[at..at + end(&line[at..])]);
+    ports.rfind(|it| it.parse().is_ok_and(|port: u16| port > 0))
 }
 
 /// Where a rank lost another one, in words that are no one else's.
