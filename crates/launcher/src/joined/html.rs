@@ -284,7 +284,7 @@ fn sign(class: &str) -> &'static str {
         "follows" => "↳",
         "stalled" => "‖",
         "succeeded" => "✓",
-        _ => "■",
+        _ => "–",
     }
 }
 
@@ -339,12 +339,13 @@ impl Display for Lines<'_> {
         };
         let shown = lines.iter().rev().take_while(fits).count();
         let left_out = lines.len() - shown;
-        f.write_str("<pre>")?;
+        // Shown from their end on: that is where the error is.
+        f.write_str("<pre><code>")?;
         if left_out > 0 {
             writeln!(f, "[… {left_out} lines before, see its log]")?;
         }
         lines[left_out..].iter().try_for_each(|line| writeln!(f, "{}", Sentence(line)))?;
-        f.write_str("</pre>")
+        f.write_str("</code></pre>")
     }
 }
 
@@ -415,7 +416,7 @@ mod tests {
     fn lines_are_bounded_from_their_end() {
         let lines: Vec<String> = (0..100).map(|n| format!("line {n}")).collect();
         let shown = Lines(&lines, 30).to_string();
-        assert_eq!(shown, "<pre>[… 97 lines before, see its log]\nline 97\nline 98\nline 99\n</pre>");
+        assert_eq!(shown, "<pre><code>[… 97 lines before, see its log]\nline 97\nline 98\nline 99\n</code></pre>");
         assert!(Escaped(&"ü".repeat(400), NAME).to_string().ends_with("ü…"));
     }
 }

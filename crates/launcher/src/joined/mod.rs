@@ -67,6 +67,13 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
     let wrong = |lines: Vec<String>, hint: &str| {
         Failure::new(Exit::USAGE, format!("{}\nhint: {hint}", lines.join("\nerror: ")))
     };
+    // Its folder is made, as that of `--report`.
+    if let Some(path) = &request.html
+        && let Err(error) = file::check(path, false)
+    {
+        let text = format!("the page can't be written to `{}`: {error}", path.display());
+        return Err(wrong(vec![text], "`--html` takes a file in a folder that can be written to"));
+    }
     let sources = read::all(&request.paths).map_err(|lines| {
         wrong(lines, "name the reports of one job: `<job>-report-rank-<N>.json`, or the folders that have them")
     })?;

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::ending::{ranks_of, state};
-use crate::harness::{TestFolder, kill, launcher_of, read_report, until, wait};
+use crate::harness::{Finished, TestFolder, finish, kill, launcher_of, read_report, start, stop, until, wait};
 
 #[test]
 fn the_cause_comes_last_and_names_everything() {
@@ -185,4 +185,101 @@ fn a_stall_tells_how_long_it_was() {
     place.run("--devices 0 --stall 1s", "echo up; exec sleep 100").ends(124);
     let report = place.report();
     assert_eq!((&report["outcome"], &report["attempts"][0]["stall_seconds"]), (&"stalled".into(), &1.0.into()));
+}
+
+/// A job of three servers with two devices each, of which the second fails, and the cluster's engine then stops the others.
+fn job_of_three_nodes(place: &TestFolder) {
+    let server = |server: u32| {
+        let device = |it: u32| format!(r#"{{"device_id":"{it}","device_ip":"192.1.{server}.{it}"}}"#);
+        format!(
+            r#"{{"pod_name":"job-x-{server}","server_id":"10.0.0.{server}","devices":[{},{}]}}"#,
+            device(0),
+            device(1)
+        )
+    };
+    let table = format!(
+        r#"{{"status":"completed","group_count":"1","group_list":[{{"group_name":"g","device_count":"6",
+        "instance_count":"3","instance_list":[{},{},{}]}}]}}"#,
+        server(0),
+        server(1),
+        server(2)
+    );
+    place.write("code/table.json", &table, 0o644);
+    let script = "echo up; [ $RANK_ID = 3 ] || exec sleep 1000; until [ -e fail ]; do sleep 0.01; done; \
+                  echo ValueError: own; exit 7";
+    let [first, second, third] = [0, 1, 2].map(|server| {
+        let mut command = place.shell("--rank-table table.json", script);
+        command.env("MA_CURRENT_INSTANCE_NAME", format!("job-x-{server}"));
+        start(&mut command)
+    });
+    let log = |rank: u32| place.path(&format!("mount/log/job-proc-rank-{rank}-device-{}.txt", rank % 2));
+    until("all are up", || (0..6).all(|rank| fs::read_to_string(log(rank)).is_ok_and(|it| it == "up\n")));
+    fs::write(place.path("code/fail"), "").unwrap();
+    wait(second).ends(7);
+    stop(first, libc::SIGTERM).ends(143);
+    stop(third, libc::SIGTERM).ends(143);
+}
+
+fn join(place: &TestFolder, arguments: &[&str]) -> Finished {
+    finish(&mut place.launcher(&[&["report"], arguments].concat()))
+}
+
+#[test]
+fn the_reports_of_all_nodes_are_joined() {
+    let place = TestFolder::new();
+    job_of_three_nodes(&place);
+    let logs = place.path("mount/log");
+    let logs = logs.to_str().unwrap();
+    let whole = join(&place, &["--html", "../out/page.html", logs]).ends(0);
+    whole.prints(&[
+        "job job: FAILED; 3 nodes, 6 ranks\n  cause    rank 3 (host 10.0.0.1, device 1, pid ",
+        "proc-rank-3-device-1.txt on 10.0.0.1\n  | up\n  | ValueError: own\n",
+        "1 failed, 1 stopped\n",
+        "2 stopped from outside\n",
+    ]);
+    assert!(!whole.stdout.contains("note: ") && whole.stderr.is_empty(), "{}{}", whole.stdout, whole.stderr);
+    let page = fs::read_to_string(place.path("out/page.html")).unwrap();
+    (0..6).for_each(|rank| assert!(page.contains(&format!("data-rank={rank}>")), "{rank}"));
+    let joined = join(&place, &["--format", "json", logs]).ends(0).stdout;
+    let joined: serde_json::Value = serde_json::from_str(&joined).unwrap();
+    assert_eq!((&joined["culprit"]["rank"], &joined["uncertain"]), (&3.into(), &false.into()));
+    assert_eq!(joined["reports"][0]["report"], read_report(&place.path("mount/log/job-report-rank-2.json")));
+
+    // Without the node that failed.
+    let others = ["job-report-rank-0.json", "job-report-rank-4.json"].map(|it| format!("{logs}/{it}"));
+    join(&place, &[&others[0], &others[1]]).ends(0).prints(&[
+        "job job: STOPPED; 2 nodes, 4 ranks\n",
+        "the cause may be in the missing reports of ranks 2-3\n",
+        "the job has 6 ranks, and no report has 2-3",
+    ]);
+}
+
+#[test]
+fn what_can_t_be_joined_is_named() {
+    let place = TestFolder::new();
+    job_of_three_nodes(&place);
+    let logs = place.path("mount/log");
+    let text = fs::read_to_string(logs.join("job-report-rank-0.json")).unwrap();
+    fs::write(logs.join("job-report-rank-0.json"), &text[..text.len() / 2]).unwrap();
+    fs::write(logs.join("x-report-y.json"), "[]").unwrap();
+    join(&place, &[logs.to_str().unwrap(), "gone.json"]).ends(2).says(&[
+        "job-report-rank-0.json` breaks off: ",
+        "x-report-y.json` is not a report of fmtk-launch: ",
+        "error: `gone.json` can't be read: No such file",
+        "hint: name the reports of one job",
+    ]);
+    // One of another job.
+    fs::remove_file(logs.join("x-report-y.json")).unwrap();
+    fs::write(logs.join("job-report-rank-0.json"), text.replace("\"job\": \"job\"", "\"job\": \"other\"")).unwrap();
+    let logs = logs.to_str().unwrap();
+    join(&place, &[logs]).ends(2).says(&[
+        "these are reports of 2 jobs",
+        "of the job `other`",
+        "of the job `job`",
+        "hint: `--job ID`",
+    ]);
+    join(&place, &["--job", "job", logs]).ends(0).prints(&["2 nodes, 4 ranks", "no report has 0-1"]);
+    join(&place, &["--html", "..", "--job", "job", logs])
+        .ends(2)
+        .says(&["the page can't be written to `..`: ", "hint: `--html`"]);
 }
