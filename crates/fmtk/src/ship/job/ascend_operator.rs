@@ -14,8 +14,8 @@ pub fn manifest(job: &Job) -> String {
 
 fn document(job: &Job) -> Value {
     // The operator numbers the nodes from its leader on, which has devices like the others: the launcher there starts
-    // MindSpore's scheduler besides its ranks.
-    let (framework, leader) = if job.is_mindspore { ("mindspore", "Scheduler") } else { ("pytorch", "Master") };
+    // MindSpore's scheduler besides its ranks. Ranks with a table would take the variables of a scheduler for their own.
+    let (framework, leader) = if job.by_scheduler { ("mindspore", "Scheduler") } else { ("pytorch", "Master") };
     let replicas = |count: u32| {
         // A container that the node starts again would be no failed pod.
         json!({ "replicas": count, "restartPolicy": "Never", "template": pod::template(job, "job-name") })

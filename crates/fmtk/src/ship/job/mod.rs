@@ -97,9 +97,9 @@ struct Job {
     /// What each node runs.
     command: Vec<String>,
     npu: &'static Npu,
-    /// Whether the ranks are MindSpore's.
-    is_mindspore: bool,
-    /// Whether they start from a rank table.
+    /// Whether the ranks meet by MindSpore's scheduler.
+    by_scheduler: bool,
+    /// Whether they meet by a rank table, as those of an older MindSpore do.
     needs_table: bool,
 }
 
@@ -117,14 +117,13 @@ pub fn run(args: &JobArgs, store: &Store, progress: &Progress) -> anyhow::Result
 impl Job {
     fn new(args: &JobArgs, image: ImageAddress, recipe: &Recipe) -> anyhow::Result<Self> {
         let said = image.said_by_tag(recipe)?;
-        let is_mindspore = match args.framework {
-            Some(Framework::Torch) => false,
-            Some(Framework::Mindspore) => true,
-            Some(Framework::Auto | Framework::Plain) | None => said.contains_key("mindspore"),
+        let mindspore = said.get("mindspore").and_then(|version| has_scheduler(version));
+        let (by_scheduler, needs_table) = match args.framework {
+            Some(Framework::Torch) => (false, false),
+            Some(Framework::Mindspore) => (true, false),
+            Some(Framework::Plain) => (false, mindspore == Some(false)),
+            Some(Framework::Auto) | None => (mindspore == Some(true), mindspore == Some(false)),
         };
-        // MindSpore 2 can meet without one, MindSpore 1 can't.
-        let can_not_meet = said.get("mindspore").is_some_and(|version| version.starts_with("1."));
-        let needs_table = can_not_meet && matches!(args.framework, Some(Framework::Auto | Framework::Plain) | None);
         let chip = chip(said.get("chip").map(String::as_str).or(recipe.versions.get("chip")).unwrap_or_default());
         Ok(Self {
             name: args.name.clone().unwrap_or_else(|| JobName::of_repository(image.repository())),
@@ -132,7 +131,7 @@ impl Job {
             devices: args.devices,
             command: command::of_node(&args.command, args.devices, args.framework, needs_table)?,
             npu: npu::of_chip(&chip),
-            is_mindspore,
+            by_scheduler,
             needs_table,
             image,
         })
@@ -158,6 +157,12 @@ impl Job {
             Kind::Slurm => slurm::notes(self),
         }
     }
+}
+
+/// Whether the ranks of this MindSpore can meet by its scheduler, as from 2.3 on; `None` where the text is no version.
+fn has_scheduler(version: &str) -> Option<bool> {
+    let numbers: Vec<u32> = version.split('.').map_while(|number| number.parse().ok()).collect();
+    (!numbers.is_empty()).then(|| numbers >= vec![2, 3])
 }
 
 #[cfg(test)]

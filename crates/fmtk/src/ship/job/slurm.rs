@@ -39,6 +39,7 @@ exec srun --ntasks-per-node=1 --kill-on-bad-exit=1 \\
 
 pub fn notes(job: &Job) -> Vec<String> {
     let login = format!("the login for {} is that of `apptainer registry login`", job.image.host());
-    let table = "MindSpore 1 needs a rank table, and Slurm makes none: give the launcher yours with `--rank-table`";
+    let table =
+        "MindSpore before 2.3 needs a rank table, and Slurm makes none: give the launcher yours with `--rank-table`";
     [login].into_iter().chain(job.needs_table.then(|| table.to_owned())).collect()
 }

@@ -472,6 +472,8 @@ fn what_starts_from_a_rank_table_is_given_one() {
     let run = "fmtk-launch run";
     assert_eq!(from_table(MANUAL, ""), (true, format!("{run} -- python train.py")));
     assert_eq!(from_table(MINDSPORE, ""), (false, format!("{run} --devices 0-7 -- python train.py")));
+    let plain = format!("{run} --devices 0-7 --framework plain -- python train.py");
+    assert_eq!(from_table(MINDSPORE, "--framework plain"), (false, plain));
     let torch = format!("{run} --devices 0-7 --framework torch -- python train.py");
     assert_eq!(from_table(MANUAL, "--framework torch"), (false, torch));
     let documents = documents(&job(MANUAL, "", &["a"]).text(Kind::Volcano), "volcano");
@@ -519,6 +521,30 @@ fn what_starts_from_a_rank_table_is_given_one() {
     })]));
     let notes = job(MANUAL, "", &["a"]).notes(Kind::Slurm);
     assert!(notes.iter().any(|note| note.contains("needs a rank table")), "{notes:?}");
+}
+
+#[test]
+fn the_operator_is_told_a_framework_whose_variables_suit_the_ranks() {
+    for (tag, flags, expected) in [
+        (TORCH, "", "pytorch"),
+        (MINDSPORE, "", "mindspore"),
+        (MINDSPORE, "--framework torch", "pytorch"),
+        (MINDSPORE, "--framework plain", "pytorch"),
+        (TORCH, "--framework mindspore", "mindspore"),
+        // Where the operator says MS_ROLE=MS_SCHED, ranks that start from a table would not compute.
+        (MANUAL, "", "pytorch"),
+        ("own", "", "pytorch"),
+    ] {
+        let text = job(tag, &format!("--nodes 3 {flags}"), &["a"]).text(Kind::AscendOperator);
+        let job = documents(&text, "ascend-operator").pop().unwrap();
+        assert_eq!(job["metadata"]["labels"]["framework"], expected, "{tag} {flags}");
+        let leader = if expected == "pytorch" { "Master" } else { "Scheduler" };
+        let roles = &job["spec"]["replicaSpecs"];
+        assert_eq!((&roles[leader]["replicas"], &roles["Worker"]["replicas"]), (&1.into(), &2.into()), "{tag} {flags}");
+    }
+    let versions = ["1.8.1", "2.2.14", "2.3", "2.10.0", "3.0", "none", ""];
+    let expected = [Some(false), Some(false), Some(true), Some(true), Some(true), None, None];
+    assert_eq!(versions.map(has_scheduler), expected);
 }
 
 #[test]
