@@ -5,7 +5,7 @@ use serde_json::Value;
 /// The documents as one file.
 pub fn documents(documents: impl IntoIterator<Item = Value>) -> String {
     let text = |document: Value| lines(&document).join("\n") + "\n";
-    documents.into_iter().map(|document| text(document)).collect::<Vec<_>>().join("---\n")
+    documents.into_iter().map(text).collect::<Vec<_>>().join("---\n")
 }
 
 /// The lines of a value that begins in the first column.
