@@ -31,7 +31,8 @@ Which ranks:
                          torchrun and msrun do
   --wait DURATION        How long to wait for a complete table [default: 30m; 1m for
                          a job of one server that has not even the table's folder]
-Without a table, and where nothing says that there should be one, one rank.
+Without a table, and where nothing says that there should be one, one rank; of several
+nodes each needs --devices, the same on all, or a variable that has their number.
 
 Life and death:
   --grace DURATION       Between SIGTERM and SIGKILL; a second Ctrl-C ends
