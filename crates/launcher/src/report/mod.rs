@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
-use self::shape::{AttemptReport, RankReport, Report, VERSION};
+use self::shape::{AttemptReport, Node, RankReport, Report, VERSION};
 use crate::clock::Moment;
 use crate::exit::Exit;
 use crate::job::Job;
@@ -56,7 +56,7 @@ pub fn report(
         launcher: LAUNCHER.to_owned(),
         job: Some(job.id.clone()),
         host: Some(job.host.clone()),
-        node: None,
+        node: Some(Node { index: job.nodes.index, count: job.nodes.count }),
         framework: None,
         outcome: ending.outcome,
         exit_code: ending.exit.0,
@@ -66,7 +66,7 @@ pub fn report(
         started: Some(started.0.into()),
         ended: None,
         seconds: Some(seconds(started.1.elapsed())),
-        rank_size: (!job.by_scripts).then_some(job.size),
+        rank_size: job.starts_ranks().then_some(job.size),
         attempts: attempts.iter().map(&mut attempt).collect(),
         sync,
     }
