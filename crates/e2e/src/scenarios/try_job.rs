@@ -63,7 +63,7 @@ fn is_right(out: &Path, node: usize, device: usize, rank: usize, said: &Value) -
     let process_log = format!("log/modelarts-job-try/ascend/process_log/rank_{rank}");
     ensure!(lines.len() == 9 && text.ends_with('\n'), "its log says:\n{text}");
     for (at, expected) in [
-        (0, format!("rank {rank} of 16, device {device}, host ma-job-try-worker-{node}, uid 1000")),
+        (0, format!("rank {rank} of 16, device {device}, instance ma-job-try-worker-{node}, uid 1000")),
         (2, format!("cwd {CODE}")),
         (3, format!("MODEL_TASK_CWD {CODE}")),
         (4, format!("CANN logs to /home/ma-user/modelarts/{process_log}")),
