@@ -134,7 +134,11 @@ const SCENARIOS: &[Scenario] = &[
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
-    ("stack-torch-2.7", "two ranks of PyTorch 2.7 add up; torch_npu lacks the driver's library alone", stacks::torch),
+    (
+        "stack-torch-2.7",
+        "PyTorch 2.7 adds up on two nodes, by the launcher and torchrun; torch_npu lacks the driver's library alone",
+        stacks::torch,
+    ),
     ("base-of-cann", "a base like CANN's own completes the stack's recipe, and keeps its CANN", bases::of_cann),
     (
         "base-of-conda",

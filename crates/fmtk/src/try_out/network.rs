@@ -51,6 +51,7 @@ mod tests {
             127.0.0.1 localhost ma-job-try
             127.0.0.1 ma-job-try-worker-0.ma-job-try ma-job-try-worker-0
             127.0.0.2 ma-job-try-worker-1.ma-job-try ma-job-try-worker-1
-        "#]].assert_eq(&hosts(&nodes).replace('\t', " "));
+        "#]]
+        .assert_eq(&hosts(&nodes).replace('\t', " "));
     }
 }
