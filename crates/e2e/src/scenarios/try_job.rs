@@ -49,15 +49,15 @@ pub fn whole(world: &World) -> anyhow::Result<()> {
     none_is_left(docker)?;
     world.say(format!("2 × 8 ranks of the sample: {:.1} s", done.seconds));
 
-    // Nodes of docker reach each other by their names.
+    // Without a table, nodes of docker reach each other by their names, and the launcher knows which is which.
     let out = world.folder("try")?.join("names");
     let job =
         world.xtask().words("try --no-table --engine docker --nodes 2 --devices 1 --out").arg(&out).arg(TIMESTAMP);
-    let job = job.words("-- python3 -c").arg(read(&data("greet_node.py"))?);
+    let job = job.words("-- fmtk-launch run --devices 0 -- python3 -c").arg(read(&data("greet_rank.py"))?);
     let done = job.env("DOCKER_HOST", docker.host()).run()?;
-    done.says(&["[node 0] 127.0.0.2 says hello from node 1", "[node 1] 127.0.0.1 has heard it"])?;
+    done.says(&["[node 0] [rank 0] 127.0.0.2 says hello from rank 1", "[node 1] [rank 1] 127.0.0.1 has heard it"])?;
     none_is_left(docker)?;
-    world.say(format!("node 1 greets node 0: {:.1} s", done.seconds));
+    world.say(format!("rank 1 greets rank 0: {:.1} s", done.seconds));
     Ok(())
 }
 
