@@ -6,6 +6,7 @@ mod bases;
 mod bytecode;
 mod cann;
 mod cann_parts;
+mod cluster_job;
 mod completions;
 mod conformance;
 mod doctor_fix;
@@ -136,6 +137,11 @@ const SCENARIOS: &[Scenario] = &[
     ("host-lists", "Slurm's short lists of nodes mean what its own program makes of them", host_lists::run),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
+    (
+        "cluster-job",
+        "what starts a job on a cluster has the pushed image, and its command runs there",
+        cluster_job::run,
+    ),
     (
         "stack-torch-2.7",
         "PyTorch 2.7 adds up on two nodes, by the launcher and torchrun; torch_npu lacks the driver's library alone",
