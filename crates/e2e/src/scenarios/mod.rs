@@ -143,7 +143,11 @@ const SCENARIOS: &[Scenario] = &[
         "what starts a job on a cluster has the pushed image, and its command runs there",
         cluster_job::run,
     ),
-    ("stack-torch-2.7", "two ranks of PyTorch 2.7 add up; torch_npu lacks the driver's library alone", stacks::torch),
+    (
+        "stack-torch-2.7",
+        "PyTorch 2.7 adds up on two nodes, by the launcher and torchrun; torch_npu lacks the driver's library alone",
+        stacks::torch,
+    ),
     ("base-of-cann", "a base like CANN's own completes the stack's recipe, and keeps its CANN", bases::of_cann),
     (
         "base-of-conda",
