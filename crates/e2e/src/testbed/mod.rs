@@ -10,6 +10,7 @@ mod family;
 mod files;
 mod mindspore;
 mod mmdebstrap;
+mod node_reports;
 mod podman;
 pub mod rank_table;
 mod recipe;
@@ -34,6 +35,7 @@ pub use self::{
     },
     mindspore::mindspore,
     mmdebstrap::mmdebstrap,
+    node_reports::node_reports,
     podman::Podman,
     recipe::{own_files, recipe},
     registry::{Access, PASSWORD, RegistryServer, free_port},

@@ -5,11 +5,12 @@ mod defects;
 mod in_image;
 mod mindspore;
 mod old_kernel;
+mod report;
 mod running;
 mod same;
 mod sandbox;
 
 pub use self::{
     beside_vendor::run as beside_vendor, in_image::run as in_image, mindspore::run as mindspore,
-    old_kernel::run as old_kernel,
+    old_kernel::run as old_kernel, report::run as report,
 };
