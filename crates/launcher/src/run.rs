@@ -10,6 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use rank_table::{Location, Ready, Step, Watcher};
 
 use crate::exit::{Exit, Failure};
+use crate::job::devices;
+use crate::job::nodes::{self, Nodes};
 use crate::job::paths::{self, Surroundings};
 use crate::job::setup::{self, Setup};
 use crate::job::{self, Job, Source, variables};
@@ -24,17 +26,13 @@ use crate::ranks::signals::Signals;
 use crate::ranks::start;
 use crate::ranks::supervise::{self, Attempt};
 use crate::ranks::wait;
-use crate::report;
+use crate::report::{self, shape::Report};
 use crate::storage::Storage;
 use crate::storage::transfers::{self, Transfers};
 use crate::units;
 
 /// How long the log files and the console may take to swallow the last lines without getting any further.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Said where `--devices` meets a platform that has more servers for the job.
-const ALONE: &str = "`--devices` makes this server a job of its own, though it is one of several: \
-                     the ranks of the others have the same numbers";
 
 /// What to do where there is no rank table.
 const WITHOUT_TABLE: &str = "for a job of this server alone, `--devices 0-7` does without one";
@@ -129,7 +127,7 @@ fn launch(
     }
     output.say(&greeting(&setup));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
-    let (attempts, mut ending) = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
+    let (mut attempts, mut ending) = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
     if let Some(transfers) = transfers {
         output.settle_files(PATIENCE);
         let was_stopped = ending.outcome == Outcome::Terminated;
@@ -142,8 +140,9 @@ fn launch(
         }
     }
     output.finish(PATIENCE, |summaries| {
+        report::find_plogs(&mut attempts);
         let sync = (!storage.is_empty()).then(|| storage.report());
-        let report = report::report(&setup.job, &ending, &attempts, summaries, started, sync);
+        let report = report::report(&setup.job, &ending, &attempts, summaries, started, setup.options.stall, sync);
         let block = report::block(&setup.job, &ending, &attempts, summaries, started.1);
         let mut lines = write_reports(&setup, &report);
         lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
@@ -153,7 +152,7 @@ fn launch(
 }
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
-fn write_reports(setup: &Setup, report: &serde_json::Value) -> Vec<String> {
+fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
     let beside_logs = setup.folders.report_file(&setup.job);
     let write = |path: &PathBuf| {
         let error = report::write(path, report).err()?;
@@ -202,7 +201,7 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     let lookup = &variables::own;
     // Known before hours of training and not after them.
     if let Some(path) = &options.report
-        && let Err(error) = report::check(path, options.dry_run)
+        && let Err(error) = report::file::check(path, options.dry_run)
     {
         let text = format!("the report can't be written to `{}`: {error}", path.display());
         return Err(Failure::new(
@@ -213,31 +212,45 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     if let Some(TaskRanks { node, by_scripts: true }) = options.task {
         return Ok(Job::of_scripts(node, lookup));
     }
-    match job::source(options, lookup) {
-        Source::Devices(devices) => {
-            if job::has_more_servers(lookup) {
-                say(ALONE);
-            }
-            Ok(Job::of_devices(&devices, lookup))
-        }
-        Source::Table(location) => {
-            let ready = wait_for_table(location, options, signals, say)?;
-            Job::of_table(ready, lookup, job::local_addresses())
-        }
+    let claims = nodes::claims(&options.nodes, lookup, &variables::volcano_tasks());
+    if options.per_node {
+        let (nodes, notes) = claims.nodes()?;
+        notes.iter().for_each(|it| say(it));
+        return Ok(Job::per_node(nodes.unwrap_or_else(Nodes::alone), lookup));
     }
+    let job = match job::source(options, claims.are_several(), lookup) {
+        Source::Table(location) => {
+            let ready = wait_for_table(location, options, claims.are_several(), signals, say)?;
+            let job = Job::of_table(ready, lookup, job::local_addresses())?;
+            let (nodes, notes) = claims.with_table(job.nodes.clone(), job.machines())?;
+            notes.iter().for_each(|it| say(it));
+            Job { nodes, ..job }
+        }
+        without_table => {
+            let (nodes, notes) = claims.nodes()?;
+            let (devices, note) = match without_table {
+                Source::Devices(devices) => (devices, None),
+                _ => devices::of_node(nodes.as_ref(), lookup)?,
+            };
+            notes.iter().chain(&note).for_each(|it| say(it));
+            Job::of_devices(&devices, nodes.unwrap_or_else(Nodes::alone), lookup)
+        }
+    };
+    devices::renumber(job, lookup)
 }
 
 /// Waits until the table is complete, and says what is missing when that changes, and what can be done about it.
 fn wait_for_table(
     location: Location,
     options: &RunOptions,
+    has_several_nodes: bool,
     signals: &Signals,
     say: &mut dyn FnMut(&str),
 ) -> Result<Ready, Failure> {
     let lookup = &variables::own;
-    let patience = options.patience(job::is_table_likely(&location, lookup));
+    let patience = options.patience(job::is_table_likely(&location, has_several_nodes, lookup));
     // Servers that each did without one would have equal ranks.
-    let without = (!job::has_more_servers(lookup)).then_some(WITHOUT_TABLE);
+    let without = (!has_several_nodes).then_some(WITHOUT_TABLE);
     let mut watcher = Watcher::new(location, Instant::now(), patience);
     let mut has_said = false;
     loop {
@@ -308,7 +321,8 @@ fn greeting(setup: &Setup) -> String {
     let of = if job.size as usize == ranks.len() { String::new() } else { format!(" of {}", job.size) };
     let who = job.who(&ranks);
     let logs = setup.folders.logs.display();
-    format!("job {}: starting {who}{of} on {}, logs in `{logs}`", job.id, job.host)
+    let node = setup.nodes().map(|it| format!(" ({it})")).unwrap_or_default();
+    format!("job {}: starting {who}{of} on {}{node}, logs in `{logs}`", job.id, job.host)
 }
 
 /// Whether the prefixes on the console are coloured.

@@ -51,6 +51,9 @@ pub fn plan(setup: &Setup) -> String {
     line("job", job.id.clone());
     let by = job.table.as_ref().map(|it| format!(", found by {}", it.by)).unwrap_or_default();
     line("server", format!("{}{by}", job.host));
+    if let Some(nodes) = setup.nodes() {
+        line("nodes", nodes);
+    }
     line(
         "rank table",
         match (&job.table, &folders.table) {
@@ -69,9 +72,10 @@ pub fn plan(setup: &Setup) -> String {
     for note in &setup.notes {
         line("note", note.clone());
     }
-    if job.by_scripts {
+    if !job.starts_ranks() {
         for it in setup.ranks(1) {
-            let _ = writeln!(text, "\nranks       by the vendor's scripts, whose log is {}", it.sink.file.display());
+            let (who, log) = (job.who(&[]), it.sink.file.display());
+            let _ = writeln!(text, "\nranks       by {who}, whose log is {log}");
         }
         return text;
     }

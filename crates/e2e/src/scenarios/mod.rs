@@ -6,6 +6,7 @@ mod bases;
 mod bytecode;
 mod cann;
 mod cann_parts;
+mod cluster_job;
 mod completions;
 mod conformance;
 mod doctor_fix;
@@ -15,6 +16,7 @@ mod fetch;
 mod fetch_indexes;
 mod gzip_readers;
 mod host;
+mod host_lists;
 mod init;
 mod interrupted;
 mod launch_kit;
@@ -132,8 +134,14 @@ const SCENARIOS: &[Scenario] = &[
     ("launcher-old-kernel", "the launcher passes its tests without the calls Linux 4.19 lacks", launcher::old_kernel),
     ("launcher-beside-vendor", "what the vendor's launcher does wrong, ours does right", launcher::beside_vendor),
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
+    ("host-lists", "Slurm's short lists of nodes mean what its own program makes of them", host_lists::run),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
+    (
+        "cluster-job",
+        "what starts a job on a cluster has the pushed image, and its command runs there",
+        cluster_job::run,
+    ),
     ("stack-torch-2.7", "two ranks of PyTorch 2.7 add up; torch_npu lacks the driver's library alone", stacks::torch),
     ("base-of-cann", "a base like CANN's own completes the stack's recipe, and keeps its CANN", bases::of_cann),
     (
@@ -157,7 +165,7 @@ const SCENARIOS: &[Scenario] = &[
 ];
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
-const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself htpasswd openssl \
+const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself scontrol htpasswd openssl \
                      script unpigz gunzip java python3 uv bash zsh fish";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.

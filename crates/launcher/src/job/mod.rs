@@ -1,18 +1,24 @@
 //! Which ranks are this server's.
 
 pub mod bind;
+pub mod devices;
 pub mod files;
+pub mod framework;
 mod master_port;
+pub mod nodes;
 pub mod paths;
 pub mod setup;
 pub mod variables;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rank_table::{Clues, DEFAULT_PATH, Format, Location, Origin, RankTable, Ready};
+use rank_table::{Clues, Format, Location, Origin, RankTable, Ready};
 
+use self::framework::Framework;
+use self::nodes::{Master, Nodes};
 use crate::exit::{Exit, Failure};
 use crate::options::RunOptions;
 use crate::units;
@@ -43,11 +49,22 @@ pub struct Job {
     pub ranks: Vec<Rank>,
     /// RANK_SIZE: ranks of the whole job.
     pub size: u32,
-    /// Where rank 0 is: an address, or a name.
-    pub master: String,
+    /// The nodes of the job, and which of them this server is.
+    pub nodes: Nodes,
+    pub framework: Framework,
     pub table: Option<Table>,
-    /// The vendor's scripts start the ranks: the only one here is their process, with the server's number for a rank's.
-    pub by_scripts: bool,
+    pub processes: Processes,
+}
+
+/// What the launcher starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Processes {
+    /// One for each rank of this server.
+    Ranks,
+    /// One, which starts the ranks itself. It has the node's number for a rank's.
+    PerNode,
+    /// The vendor's scripts, which start the ranks. Their process has the node's number for a rank's.
+    Scripts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,12 +84,15 @@ pub enum Source {
     Table(Location),
     /// No table: a rank for each of these devices.
     Devices(Vec<u32>),
+    /// No table, and no flag with devices: see [`devices::of_node`].
+    Node,
 }
 
 /// Where the ranks come from: the flags, then the environment. Looks whether the platform's table is there.
 ///
-/// Without any table there is one rank; but a job of several servers, or one on the platform, is known to get a table.
-pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
+/// A platform mounts its table's folder before the container starts. Without that, and without a variable that names a
+/// table, a job of several nodes has none; on the platform one is waited for, but not long.
+pub fn source(options: &RunOptions, has_several_nodes: bool, lookup: Lookup) -> Source {
     if let Some(devices) = &options.devices {
         return Source::Devices(devices.clone());
     }
@@ -81,23 +101,17 @@ pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
     }
     let location = rank_table::locate(lookup);
     let is_expected = location.origin != Origin::Default
-        || has_more_servers(lookup)
-        || lookup("MA_VJ_NAME").is_some()
-        || Path::new(DEFAULT_PATH).parent().is_some_and(Path::exists);
-    if is_expected { Source::Table(location) } else { Source::Devices(vec![0]) }
-}
-
-/// Whether the platform says that this server is not the whole job.
-pub fn has_more_servers(lookup: Lookup) -> bool {
-    ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| lookup(name).is_some_and(|it| it != "1" && it != "0"))
+        || !has_several_nodes && lookup("MA_VJ_NAME").is_some()
+        || location.path.parent().is_some_and(Path::exists);
+    if is_expected { Source::Table(location) } else { Source::Node }
 }
 
 /// Whether a table that is not there yet is worth a long wait. The platform mounts its folder before the container starts,
 /// and mounts none for a job that needs no table, one of PyTorch on a single server for example.
-pub fn is_table_likely(location: &Location, lookup: Lookup) -> bool {
+pub fn is_table_likely(location: &Location, has_several_nodes: bool, lookup: Lookup) -> bool {
     let path = &location.path;
     let is_of_platform = location.origin != Origin::Given && lookup("MA_VJ_NAME").is_some();
-    !is_of_platform || has_more_servers(lookup) || path.exists() || path.parent().is_some_and(Path::exists)
+    !is_of_platform || has_several_nodes || path.exists() || path.parent().is_some_and(Path::exists)
 }
 
 impl Job {
@@ -123,32 +137,78 @@ impl Job {
         };
         let ranks = server.devices.iter().map(rank).collect();
         let master = ready.table.instance_of_rank_0().map_or(&server.server_id, |it| &it.server_id).clone();
+        let nodes = Nodes {
+            // Bounded to far less by the limits of a table.
+            count: u32::try_from(ready.table.instances().len()).unwrap_or(u32::MAX),
+            index: u32::try_from(found.position).unwrap_or(u32::MAX),
+            master: Some(Master { host: master, port: None }),
+            by: "the rank table".to_owned(),
+        };
         let (host, by, note) = (server.server_id.clone(), found.by, found.note);
         let size = ready.table.rank_count();
         let table = Some(Table { path: ready.path, table: ready.table, by, note });
-        Ok(Job { id: id(lookup), host, ranks, size, master, table, by_scripts: false })
+        let (framework, processes) = (Framework::Plain, Processes::Ranks);
+        Ok(Job { id: id(lookup), host, ranks, size, nodes, framework, table, processes })
     }
 
-    pub fn of_devices(devices: &[u32], lookup: Lookup) -> Job {
-        let rank =
-            |(number, device): (u32, &u32)| Rank { rank: number, local: number, device: *device, physical: *device };
-        let ranks: Vec<Rank> = (0..).zip(devices).map(rank).collect();
+    /// The job of nodes that have as many devices each as this one.
+    pub fn of_devices(devices: &[u32], nodes: Nodes, lookup: Lookup) -> Job {
         // As many as a list of devices has, which is bounded to far less.
-        let size = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
-        let (host, master) = (host_name(), "127.0.0.1".to_owned());
-        Job { id: id(lookup), host, ranks, size, master, table: None, by_scripts: false }
+        let each = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        let first = nodes.index.saturating_mul(each);
+        let rank = |(local, device): (u32, &u32)| Rank {
+            rank: first.saturating_add(local),
+            local,
+            device: *device,
+            physical: *device,
+        };
+        Job {
+            id: id(lookup),
+            host: host_name(),
+            ranks: (0..).zip(devices).map(rank).collect(),
+            size: nodes.count.saturating_mul(each),
+            nodes,
+            framework: Framework::Plain,
+            table: None,
+            processes: Processes::Ranks,
+        }
     }
 
     /// The job of the vendor's scripts on the server of this number.
     pub fn of_scripts(server: u32, lookup: Lookup) -> Job {
-        let mut job = Job::of_devices(&[0], lookup);
+        let mut job = Job::of_devices(&[0], Nodes::alone(), lookup);
         job.ranks.iter_mut().for_each(|it| it.rank = server);
-        Job { by_scripts: true, ..job }
+        Job { processes: Processes::Scripts, ..job }
+    }
+
+    /// The job of a command that starts the ranks of its node itself.
+    pub fn per_node(nodes: Nodes, lookup: Lookup) -> Job {
+        Job { processes: Processes::PerNode, ..Job::of_devices(&[0], nodes, lookup) }
+    }
+
+    /// Whether the launcher starts the ranks themselves, and not something that does.
+    pub fn starts_ranks(&self) -> bool {
+        self.processes == Processes::Ranks
+    }
+
+    /// The different servers of its table; none where it has none.
+    pub fn machines(&self) -> usize {
+        let servers = self.table.iter().flat_map(|it| it.table.instances()).map(|it| &it.server_id);
+        servers.collect::<BTreeSet<_>>().len()
+    }
+
+    /// Where rank 0 is: an address, or a name.
+    pub fn master(&self) -> &str {
+        self.nodes.master.as_ref().map_or("127.0.0.1", |it| &it.host)
     }
 
     /// These ranks, as people call them.
     pub fn who(&self, ranks: &[u32]) -> String {
-        if self.by_scripts { "the vendor's scripts".to_owned() } else { units::ranks(ranks) }
+        match self.processes {
+            Processes::Ranks => units::ranks(ranks),
+            Processes::PerNode => "the command".to_owned(),
+            Processes::Scripts => "the vendor's scripts".to_owned(),
+        }
     }
 
     /// Whether the table was found by this path, its own or its folder's.
@@ -208,9 +268,15 @@ mod tests {
             host: "10.0.0.1".to_owned(),
             ranks: vec![rank(8, 0), rank(9, 1)],
             size: 16,
-            master: "10.0.0.9".to_owned(),
+            nodes: Nodes {
+                count: 8,
+                index: 4,
+                master: Some(Master { host: "10.0.0.9".to_owned(), port: None }),
+                by: "the test".to_owned(),
+            },
+            framework: Framework::Plain,
             table: None,
-            by_scripts: false,
+            processes: Processes::Ranks,
         }
     }
 
@@ -227,20 +293,20 @@ mod tests {
     #[test]
     fn a_table_is_expected_where_something_says_so() {
         let options = RunOptions::read(&Given::default()).unwrap();
-        for (variables, expected) in [
-            (&[][..], Source::Devices(vec![0])),
-            (&[("MA_NUM_HOSTS", "1"), ("RANK_TABLE_FILE", "")], Source::Devices(vec![0])),
-            (&[("MA_NUM_HOSTS", "2")], Source::Table(rank_table::locate(|_| None))),
-            (&[("VC_WORKER_NUM", "4")], Source::Table(rank_table::locate(|_| None))),
-            (&[("MA_VJ_NAME", "ma-job-1")], Source::Table(rank_table::locate(|_| None))),
+        for (variables, several, expected) in [
+            (&[][..], false, Source::Node),
+            (&[("MA_NUM_HOSTS", "1"), ("RANK_TABLE_FILE", "")], false, Source::Node),
+            (&[("MA_NUM_HOSTS", "2")], true, Source::Node),
+            (&[("MA_VJ_NAME", "ma-job-1"), ("VC_WORKER_NUM", "4")], true, Source::Node),
+            (&[("MA_VJ_NAME", "ma-job-1")], false, Source::Table(rank_table::locate(|_| None))),
         ] {
-            assert_eq!(source(&options, &of_test(variables)), expected, "{variables:?}");
+            assert_eq!(source(&options, several, &of_test(variables)), expected, "{variables:?}");
         }
         let named = [("RANK_TABLE_FILE", "/tables")];
-        let Source::Table(location) = source(&options, &of_test(&named)) else { panic!() };
+        let Source::Table(location) = source(&options, true, &of_test(&named)) else { panic!() };
         assert_eq!(location.path, Path::new("/tables"));
         let devices = RunOptions { devices: Some(vec![4, 5]), ..options };
-        assert_eq!(source(&devices, &of_test(&named)), Source::Devices(vec![4, 5]));
+        assert_eq!(source(&devices, true, &of_test(&named)), Source::Devices(vec![4, 5]));
     }
 
     #[test]
@@ -248,16 +314,15 @@ mod tests {
         const JOB: (&str, &str) = ("MA_VJ_NAME", "ma-job-1");
         let folder = tempfile::tempdir().unwrap();
         let of_variable = |name: &str| Location { path: folder.path().join(name), origin: Origin::RankTableFile };
-        for (location, variables, expected) in [
-            (of_variable("no/table.json"), &[JOB][..], false),
-            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "1")], false),
-            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "2")], true),
-            (of_variable("no/table.json"), &[JOB, ("MA_NUM_HOSTS", "2")], true),
-            (of_variable("no/table.json"), &[], true),
-            (of_variable("table.json"), &[JOB], true),
-            (Location::given(folder.path().join("no/table.json")), &[JOB], true),
+        for (location, variables, several, expected) in [
+            (of_variable("no/table.json"), &[JOB][..], false, false),
+            (of_variable("no/table.json"), &[JOB], true, true),
+            (of_variable("no/table.json"), &[], false, true),
+            (of_variable("table.json"), &[JOB], false, true),
+            (Location::given(folder.path().join("no/table.json")), &[JOB], false, true),
         ] {
-            assert_eq!(is_table_likely(&location, &of_test(variables)), expected, "{location:?} {variables:?}");
+            let likely = is_table_likely(&location, several, &of_test(variables));
+            assert_eq!(likely, expected, "{location:?} {variables:?} {several}");
         }
     }
 
@@ -275,9 +340,11 @@ mod tests {
 
     #[test]
     fn devices_are_ranks() {
-        let job = Job::of_devices(&[4, 6], &|_| None);
-        let rank = |rank, device| Rank { rank, local: rank, device, physical: device };
-        assert_eq!((job.ranks, job.size), (vec![rank(0, 4), rank(1, 6)], 2));
+        let rank = |rank, local, device| Rank { rank, local, device, physical: device };
+        let job = Job::of_devices(&[4, 6], Nodes::alone(), &|_| None);
+        assert_eq!((job.ranks, job.size), (vec![rank(0, 0, 4), rank(1, 1, 6)], 2));
+        let job = Job::of_devices(&[4, 6], Nodes { count: 3, index: 2, ..Nodes::alone() }, &|_| None);
+        assert_eq!((job.ranks, job.size), (vec![rank(4, 0, 4), rank(5, 1, 6)], 6));
     }
 
     #[test]
@@ -295,7 +362,8 @@ mod tests {
             [Rank { rank: 2, local: 1, device: 1, physical: 5 }, Rank { rank: 3, local: 0, device: 0, physical: 4 }],
             "the driver's numbers follow the physical ones and not the order of the table"
         );
-        assert_eq!((job.size, job.master.as_str(), job.host.as_str()), (4, "10.0.0.1", "10.0.0.2"));
+        assert_eq!((job.size, job.master(), job.host.as_str()), (4, "10.0.0.1", "10.0.0.2"));
+        assert_eq!((job.nodes.count, job.nodes.index), (2, 0));
         let lost = Job::of_table(ready, &|_| None, Vec::new()).expect_err("no clue").text;
         assert!(lost.starts_with("rank table `/t`: it can't be told which of the 2 servers"), "{lost}");
     }

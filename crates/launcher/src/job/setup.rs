@@ -10,9 +10,10 @@ use rank_table::FILE_NAME;
 use super::bind;
 use super::files::Folders;
 use super::master_port::{self, MasterPort};
+use super::nodes::{Master, Nodes};
 use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
-use super::{Job, Rank};
+use super::{Job, Processes, Rank};
 use crate::exit::{Exit, Failure};
 use crate::links;
 use crate::options::RunOptions;
@@ -104,9 +105,9 @@ fn process_logs(folders: &Folders, job: &Job, dry: bool) -> Result<Vec<String>, 
             );
             return Err(Failure::new(Exit::LAUNCHER, text));
         }
-        // The scripts make those of their ranks.
+        // Whoever starts the ranks makes theirs.
         if !dry
-            && !job.by_scripts
+            && job.starts_ranks()
             && let Err(error) = links::make_folder(&process_log, 0o777)
         {
             notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", process_log.display()));
@@ -131,11 +132,23 @@ impl Setup {
         process_logs(folders, job, false).map(drop)
     }
 
+    /// Which node of several this one is, where they meet, and what says so; of one node there is nothing to say.
+    pub fn nodes(&self) -> Option<String> {
+        let Nodes { count, index, master, by } = &self.job.nodes;
+        let port = Some(self.master_port.number);
+        let master = master.as_ref().map(|it| format!(", master {}", Master { host: it.host.clone(), port }));
+        (*count > 1).then(|| format!("node {index} of {count}{}, by {by}", master.unwrap_or_default()))
+    }
+
     /// The plans of the ranks of this server, for an attempt from 1 on.
     pub fn ranks(&self, attempt: u32) -> impl Iterator<Item = RankPlan> {
         let Setup { options, job, folders, .. } = self;
         job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {
-            let label = if job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
+            let label = match job.processes {
+                Processes::Ranks => format!("rank {}", rank.rank),
+                Processes::PerNode => format!("node {}", rank.rank),
+                Processes::Scripts => "scripts".to_owned(),
+            };
             let on_console = options.console.as_ref().is_none_or(|it| it.contains(&rank.rank));
             let of = RankContext {
                 job,
