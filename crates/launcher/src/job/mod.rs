@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rank_table::{Clues, DEFAULT_PATH, Format, Location, Origin, RankTable, Ready};
+use rank_table::{Clues, DEFAULT_PATHS, Format, Instance, Location, Origin, RankTable, Ready};
 
 use crate::exit::{Exit, Failure};
 use crate::options::RunOptions;
@@ -43,8 +43,8 @@ pub struct Job {
     pub ranks: Vec<Rank>,
     /// RANK_SIZE: ranks of the whole job.
     pub size: u32,
-    /// Where rank 0 is: an address, or a name.
-    pub master: String,
+    /// Where rank 0 is: an address, or a name. `None` where the table does not say it.
+    pub master: Option<String>,
     pub table: Option<Table>,
     /// The vendor's scripts start the ranks: the only one here is their process, with the server's number for a rank's.
     pub by_scripts: bool,
@@ -57,9 +57,13 @@ pub struct Table {
     pub table: RankTable,
     /// What told which of its servers this one is.
     pub by: String,
-    /// What speaks against that.
-    pub note: Option<String>,
+    /// What the user should know about it, a sentence each.
+    pub notes: Vec<String>,
 }
+
+/// Said where a table without addresses of servers has several nodes.
+const NO_MASTER: &str = "the rank table does not say where rank 0 is, so MASTER_ADDR is not set; \
+                         set it to the address of that node if the ranks need it, as those of PyTorch do";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -83,7 +87,7 @@ pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
     let is_expected = location.origin != Origin::Default
         || has_more_servers(lookup)
         || lookup("MA_VJ_NAME").is_some()
-        || Path::new(DEFAULT_PATH).parent().is_some_and(Path::exists);
+        || DEFAULT_PATHS.iter().any(|it| Path::new(it).parent().is_some_and(Path::exists));
     if is_expected { Source::Table(location) } else { Source::Devices(vec![0]) }
 }
 
@@ -95,9 +99,9 @@ pub fn has_more_servers(lookup: Lookup) -> bool {
 /// Whether a table that is not there yet is worth a long wait. The platform mounts its folder before the container starts,
 /// and mounts none for a job that needs no table, one of PyTorch on a single server for example.
 pub fn is_table_likely(location: &Location, lookup: Lookup) -> bool {
-    let path = &location.path;
     let is_of_platform = location.origin != Origin::Given && lookup("MA_VJ_NAME").is_some();
-    !is_of_platform || has_more_servers(lookup) || path.exists() || path.parent().is_some_and(Path::exists)
+    let may_come = |path: &Path| path.exists() || path.parent().is_some_and(Path::exists);
+    !is_of_platform || has_more_servers(lookup) || location.paths().any(may_come)
 }
 
 impl Job {
@@ -111,9 +115,9 @@ impl Job {
         let found = rank_table::find(&ready.table, &Clues::new(lookup, addresses))
             .map_err(|why| Failure::new(Exit::USAGE, format!("rank table `{path}`: {why}")))?;
         let server = found.instance;
+        let host = server.server_id.clone().unwrap_or_else(host_name);
         if server.devices.is_empty() {
-            let text =
-                format!("rank table `{path}`: the server `{}` has no devices, so no rank is its", server.server_id);
+            let text = format!("rank table `{path}`: the server `{host}` has no devices, so no rank is its");
             return Err(Failure::new(Exit::USAGE, text));
         }
         // LOCAL_RANK is DEVICE_ID: PyTorch's scripts take the one for the other.
@@ -122,10 +126,14 @@ impl Job {
             Rank { rank: device.rank, local: logical, device: logical, physical: device.id }
         };
         let ranks = server.devices.iter().map(rank).collect();
-        let master = ready.table.instance_of_rank_0().map_or(&server.server_id, |it| &it.server_id).clone();
-        let (host, by, note) = (server.server_id.clone(), found.by, found.note);
-        let size = ready.table.rank_count();
-        let table = Some(Table { path: ready.path, table: ready.table, by, note });
+        let alone = (ready.table.instances().len() == 1).then_some("127.0.0.1");
+        let master = ready.table.instance_of_rank_0().and_then(Instance::address).or(alone).map(str::to_owned);
+        let mut notes = Vec::from_iter(found.note);
+        if master.is_none() && lookup("MASTER_ADDR").is_none() {
+            notes.push(NO_MASTER.to_owned());
+        }
+        let (by, size) = (found.by, ready.table.rank_count());
+        let table = Some(Table { path: ready.path, table: ready.table, by, notes });
         Ok(Job { id: id(lookup), host, ranks, size, master, table, by_scripts: false })
     }
 
@@ -135,7 +143,7 @@ impl Job {
         let ranks: Vec<Rank> = (0..).zip(devices).map(rank).collect();
         // As many as a list of devices has, which is bounded to far less.
         let size = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
-        let (host, master) = (host_name(), "127.0.0.1".to_owned());
+        let (host, master) = (host_name(), Some("127.0.0.1".to_owned()));
         Job { id: id(lookup), host, ranks, size, master, table: None, by_scripts: false }
     }
 
@@ -208,7 +216,7 @@ mod tests {
             host: "10.0.0.1".to_owned(),
             ranks: vec![rank(8, 0), rank(9, 1)],
             size: 16,
-            master: "10.0.0.9".to_owned(),
+            master: Some("10.0.0.9".to_owned()),
             table: None,
             by_scripts: false,
         }
@@ -247,7 +255,8 @@ mod tests {
     fn a_table_without_even_a_folder_is_not_likely_for_the_platform_s_single_server() {
         const JOB: (&str, &str) = ("MA_VJ_NAME", "ma-job-1");
         let folder = tempfile::tempdir().unwrap();
-        let of_variable = |name: &str| Location { path: folder.path().join(name), origin: Origin::RankTableFile };
+        let of_variable =
+            |name: &str| Location { origin: Origin::RankTableFile, ..Location::given(folder.path().join(name)) };
         for (location, variables, expected) in [
             (of_variable("no/table.json"), &[JOB][..], false),
             (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "1")], false),
@@ -295,7 +304,7 @@ mod tests {
             [Rank { rank: 2, local: 1, device: 1, physical: 5 }, Rank { rank: 3, local: 0, device: 0, physical: 4 }],
             "the driver's numbers follow the physical ones and not the order of the table"
         );
-        assert_eq!((job.size, job.master.as_str(), job.host.as_str()), (4, "10.0.0.1", "10.0.0.2"));
+        assert_eq!((job.size, job.master.as_deref(), job.host.as_str()), (4, Some("10.0.0.1"), "10.0.0.2"));
         let lost = Job::of_table(ready, &|_| None, Vec::new()).expect_err("no clue").text;
         assert!(lost.starts_with("rank table `/t`: it can't be told which of the 2 servers"), "{lost}");
     }

@@ -54,8 +54,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let code = code_folder(&options)?;
     let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
     let (work, table, work_notes) = scratch(&around, &job)?;
-    let table_note = job.table.as_ref().and_then(|it| it.note.clone());
-    let mut notes: Vec<String> = [table_note, logs_note].into_iter().flatten().chain(work_notes).collect();
+    let mut notes: Vec<String> = job.table.iter().flat_map(|it| it.notes.clone()).collect();
+    notes.extend(logs_note.into_iter().chain(work_notes));
     let is_foreign = options.task.is_some() && !paths::is_home_own(&around);
     let replace_home = is_foreign || !paths::is_home_usable(&around);
     if replace_home {

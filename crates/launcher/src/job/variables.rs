@@ -71,7 +71,10 @@ const fn for_scripts(variable: Variable) -> Variable {
 /// All of them: those that are only read, then those of a rank in the order in which `env` prints them.
 const VARIABLES: &[Variable] = &[
     read("MA_CURRENT_INSTANCE_NAME", "`pod_name` of this server in a v0 table"),
-    read("MA_CURRENT_HOST_IP", "`server_id` of this server"),
+    read(
+        "MA_CURRENT_HOST_IP",
+        "`server_id` or `host_ip` of this server in a rank table of versions 1.0 and 1.2, `server_id` in a v0 table",
+    ),
     read("VC_TASK_INDEX", "number of this server, from 0; a `task` with one that is not a number is refused"),
     read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
     read("VC_WORKER_NUM", "number of servers, which has to be that of the rank table; of several each waits for one"),
@@ -126,8 +129,9 @@ const VARIABLES: &[Variable] = &[
     set("ASCEND_DEVICE_ID", "", "the same", |of| is(of.rank.device)),
     set(
         "RANK_TABLE_FILE",
-        "rank table, a file or its folder; without either it is `/user/config/jobstart_hccl.json`",
-        "the rank table as a v1 file; not set where there is none",
+        "rank table, a file or its folder; without either it is `/user/config/jobstart_hccl.json`, or MindCluster's \
+         `/user/serverid/devindex/config/hccl.json` if only that is there",
+        "the rank table, a v0 one as a v1 file; not set where there is none",
         |of| of.folders.table.as_ref().map_or(Removed, |it| Is(it.into())),
     ),
     set(
@@ -161,9 +165,13 @@ const VARIABLES: &[Variable] = &[
     }),
     set("WORLD_SIZE", "", "RANK_SIZE, for PyTorch", |of| is(of.job.size)),
     set("LOCAL_WORLD_SIZE", "", "ranks of this server", |of| is(of.job.ranks.len())),
-    set("MASTER_ADDR", "kept where it is set", "server of rank 0, unless it was set", |of| {
-        of.set_or("MASTER_ADDR", &of.job.master)
-    }),
+    set(
+        "MASTER_ADDR",
+        "kept where it is set",
+        "server of rank 0, unless it was set: its `container_ip` in the rank table, else its `server_id`, or its `host_ip` if \
+         the id is not an address; not set where a table of version 2.0 has several nodes",
+        |of| of.job.master.as_ref().map_or(Unchanged, |master| of.set_or("MASTER_ADDR", master)),
+    ),
     set(
         "MASTER_PORT",
         "kept where it is set; what is not a port is refused, but for the URL that Kubernetes sets for a service `master`",
