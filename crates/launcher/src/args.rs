@@ -190,6 +190,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::job::framework::Framework;
+    use crate::job::nodes::{Master, NodeFlags};
     use crate::options::Bind;
 
     fn parsed(line: &str) -> Result<Invocation, Problem> {
@@ -212,11 +214,18 @@ mod tests {
 
     #[test]
     fn every_flag() {
-        let line = "run --rank-table t --wait 1m --grace 2s --code-dir c --log-dir l --console 0,2-3 --log-max-size 1MiB \
+        let line = "run --rank-table t --framework torch --nnodes 2 --node-rank 1 --master m:80 --per-node --wait 1m --grace 2s --code-dir c --log-dir l --console 0,2-3 --log-max-size 1MiB \
                     --bind numa --max-restarts 3 --restart-backoff 11s --stall 5m --report r --dry-run -- x";
         let expected = RunOptions {
             rank_table: Some("t".into()),
             devices: None,
+            framework: Some(Framework::Torch),
+            nodes: NodeFlags {
+                count: Some(2),
+                index: Some(1),
+                master: Some(Master { host: "m".to_owned(), port: Some(80) }),
+            },
+            per_node: true,
             wait: Some(Duration::from_secs(60)),
             grace: Duration::from_secs(2),
             code_dir: Some("c".into()),
@@ -262,6 +271,10 @@ mod tests {
             "run --console some true",
             "run --bind all true",
             "run --max-restarts -1 true",
+            "run --framework jax true",
+            "run --nnodes 0 true",
+            "run --node-rank -1 true",
+            "run --master m:port true",
             "run --restart-backoff 1s true",
             "run --rank-table t --devices 0 true",
             "run --rank-table= true",

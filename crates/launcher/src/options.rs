@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::job::framework::Framework;
+use crate::job::nodes::{Master, NodeFlags};
 use crate::units;
 
 /// The help of `run`, and its flags (see [`Given::take`]).
@@ -20,6 +22,14 @@ Which ranks:
                          $RANK_TABLE_FILE, /user/config/jobstart_hccl.json,
                          /user/serverid/devindex/config/hccl.json]
   --devices LIST         No table: one rank for each of these devices (0,1 or 0-7)
+  --framework auto|torch|mindspore|plain
+                         What the ranks meet by [default: auto]
+  --nnodes N             Nodes of the job, all with as many devices as this one
+                         [default: what the cluster's variables say, 1]
+  --node-rank I          Which of them this one is, from 0
+  --master HOST[:PORT]   Node 0 of several
+  --per-node             Start COMMAND once on this node: it starts the ranks itself, as
+                         torchrun and msrun do
   --wait DURATION        How long to wait for a complete table [default: 30m; 1m for
                          a job of one server that has not even the table's folder]
 Without a table, and where nothing says that there should be one, one rank.
@@ -62,6 +72,10 @@ pub struct RunOptions {
     /// `None` asks the environment.
     pub rank_table: Option<PathBuf>,
     pub devices: Option<Vec<u32>>,
+    /// `None` finds out.
+    pub framework: Option<Framework>,
+    pub nodes: NodeFlags,
+    pub per_node: bool,
     pub wait: Option<Duration>,
     pub grace: Duration,
     pub code_dir: Option<PathBuf>,
@@ -97,6 +111,13 @@ impl RunOptions {
         let options = RunOptions {
             rank_table: given.path("rank-table")?,
             devices: given.read("devices", units::numbers)?,
+            framework: given.read("framework", Framework::read)?.flatten(),
+            nodes: NodeFlags {
+                count: given.read("nnodes", nodes)?,
+                index: given.read("node-rank", node)?,
+                master: given.read("master", Master::read)?,
+            },
+            per_node: given.has("per-node"),
             wait: given.read("wait", units::duration)?,
             grace: given.read("grace", units::duration)?.unwrap_or(Duration::from_secs(15)),
             code_dir: given.path("code-dir")?,
@@ -151,6 +172,14 @@ pub enum Bind {
 
 /// The collective library wants 10 s between the end of the last process and a new start.
 const MIN_BACKOFF: Duration = Duration::from_secs(10);
+
+fn nodes(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|it| *it > 0).ok_or_else(|| format!("`{text}` is not a number of nodes"))
+}
+
+fn node(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("`{text}` is not the number of a node"))
+}
 
 fn restarts(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("`{text}` is not a number of restarts"))

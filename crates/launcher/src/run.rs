@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rank_table::{Location, Ready, Step, Watcher};
 
 use crate::exit::{Exit, Failure};
+use crate::job::nodes::{self, Nodes};
 use crate::job::paths::{self, Surroundings};
 use crate::job::setup::{self, Setup};
 use crate::job::{self, Job, Source, variables};
@@ -213,12 +214,16 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     if let Some(TaskRanks { node, by_scripts: true }) = options.task {
         return Ok(Job::of_scripts(node, lookup));
     }
+    let nodes = nodes::find(&options.nodes, lookup)?;
+    if options.per_node {
+        return Ok(Job::per_node(nodes.unwrap_or_else(Nodes::alone), lookup));
+    }
     match job::source(options, lookup) {
         Source::Devices(devices) => {
-            if job::has_more_servers(lookup) {
+            if nodes.is_none() && job::has_more_servers(lookup) {
                 say(ALONE);
             }
-            Ok(Job::of_devices(&devices, lookup))
+            Ok(Job::of_devices(&devices, nodes.unwrap_or_else(Nodes::alone), lookup))
         }
         Source::Table(location) => {
             let ready = wait_for_table(location, options, signals, say)?;

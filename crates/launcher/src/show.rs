@@ -69,9 +69,10 @@ pub fn plan(setup: &Setup) -> String {
     for note in &setup.notes {
         line("note", note.clone());
     }
-    if job.by_scripts {
+    if !job.starts_ranks() {
         for it in setup.ranks(1) {
-            let _ = writeln!(text, "\nranks       by the vendor's scripts, whose log is {}", it.sink.file.display());
+            let (who, log) = (job.who(&[]), it.sink.file.display());
+            let _ = writeln!(text, "\nranks       by {who}, whose log is {log}");
         }
         return text;
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Job, Lookup, Rank};
+use super::{Job, Lookup, Processes, Rank};
 
 /// The folders that the ranks of this server share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,16 +41,17 @@ impl Folders {
     /// themselves is beside those that they write.
     pub fn log_file(&self, job: &Job, rank: &Rank, attempt: u32) -> PathBuf {
         let attempt = if attempt > 1 { format!("-attempt-{attempt}") } else { String::new() };
-        let own = match job.by_scripts {
-            true => format!("scripts-node-{}", rank.rank),
-            false => format!("proc-rank-{}-device-{}", rank.rank, rank.device),
+        let own = match job.processes {
+            Processes::Ranks => format!("proc-rank-{}-device-{}", rank.rank, rank.device),
+            Processes::PerNode => format!("command-node-{}", rank.rank),
+            Processes::Scripts => format!("scripts-node-{}", rank.rank),
         };
         self.logs.join(format!("{}-{own}{attempt}.txt", file_name(&job.id)))
     }
 
     pub fn report_file(&self, job: &Job) -> PathBuf {
         let first = job.ranks.first().map_or(0, |it| it.rank);
-        let what = if job.by_scripts { "node" } else { "rank" };
+        let what = if job.starts_ranks() { "rank" } else { "node" };
         self.logs.join(format!("{}-report-{what}-{first}.json", file_name(&job.id)))
     }
 }

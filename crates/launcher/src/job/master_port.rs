@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use super::{Job, Lookup, given_id};
+use super::{Job, Lookup, Processes, given_id};
 use crate::exit::{Exit, Failure};
 
 /// PyTorch's default, and the first that is tried.
@@ -32,7 +32,7 @@ pub fn choose(job: &Job, lookup: Lookup) -> Result<MasterPort, Failure> {
     let set = lookup("MASTER_PORT").filter(|it| !it.as_encoded_bytes().starts_with(b"tcp://"));
     let number = match set {
         // The scripts' own to judge.
-        _ if job.by_scripts => FIRST,
+        _ if job.processes == Processes::Scripts => FIRST,
         Some(set) => set.to_str().and_then(|it| it.parse().ok()).filter(|it| *it > 0).ok_or_else(|| {
             let text = format!("MASTER_PORT is `{}`, which is not a port from 1 to 65535", set.display());
             Failure::new(Exit::USAGE, format!("{text}\nhint: correct it or unset it"))
@@ -76,11 +76,12 @@ fn hash(id: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::nodes::Nodes;
     use crate::job::tests::{job, of_test};
 
     #[test]
     fn one_server_has_a_port_that_nobody_listens_on_and_no_other_launcher_has() {
-        let job = Job::of_devices(&[0, 1], &|_| None);
+        let job = Job::of_devices(&[0, 1], Nodes::alone(), &|_| None);
         let choose = || choose(&job, &of_test(&[("BATCH_JOB_ID", "j")])).unwrap();
         let (one, other) = (choose(), choose());
         assert_ne!(one.number, other.number);

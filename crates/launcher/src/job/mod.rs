@@ -2,7 +2,9 @@
 
 pub mod bind;
 pub mod files;
+pub mod framework;
 mod master_port;
+pub mod nodes;
 pub mod paths;
 pub mod setup;
 pub mod variables;
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use rank_table::{Clues, DEFAULT_PATHS, Format, Instance, Location, Origin, RankTable, Ready};
 
+use self::framework::Framework;
+use self::nodes::{Master, Nodes};
 use crate::exit::{Exit, Failure};
 use crate::options::RunOptions;
 use crate::units;
@@ -43,11 +47,22 @@ pub struct Job {
     pub ranks: Vec<Rank>,
     /// RANK_SIZE: ranks of the whole job.
     pub size: u32,
-    /// Where rank 0 is: an address, or a name. `None` where the table does not say it.
-    pub master: Option<String>,
+    /// The nodes of the job, and which of them this server is.
+    pub nodes: Nodes,
+    pub framework: Framework,
     pub table: Option<Table>,
-    /// The vendor's scripts start the ranks: the only one here is their process, with the server's number for a rank's.
-    pub by_scripts: bool,
+    pub processes: Processes,
+}
+
+/// What the launcher starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Processes {
+    /// One for each rank of this server.
+    Ranks,
+    /// One, which starts the ranks itself. It has the node's number for a rank's.
+    PerNode,
+    /// The vendor's scripts, which start the ranks. Their process has the node's number for a rank's.
+    Scripts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,37 +141,77 @@ impl Job {
             Rank { rank: device.rank, local: logical, device: logical, physical: device.id }
         };
         let ranks = server.devices.iter().map(rank).collect();
-        let alone = (ready.table.instances().len() == 1).then_some("127.0.0.1");
-        let master = ready.table.instance_of_rank_0().and_then(Instance::address).or(alone).map(str::to_owned);
+        let master = ready.table.instance_of_rank_0().and_then(Instance::address);
+        let nodes = Nodes {
+            // Bounded to far less by the limits of a table.
+            count: u32::try_from(ready.table.instances().len()).unwrap_or(u32::MAX),
+            index: u32::try_from(found.position).unwrap_or(u32::MAX),
+            master: master.map(|it| Master { host: it.to_owned(), port: None }),
+            by: "the rank table".to_owned(),
+        };
         let mut notes = Vec::from_iter(found.note);
-        if master.is_none() && lookup("MASTER_ADDR").is_none() {
+        if nodes.master.is_none() && nodes.count > 1 && lookup("MASTER_ADDR").is_none() {
             notes.push(NO_MASTER.to_owned());
         }
         let (by, size) = (found.by, ready.table.rank_count());
         let table = Some(Table { path: ready.path, table: ready.table, by, notes });
-        Ok(Job { id: id(lookup), host, ranks, size, master, table, by_scripts: false })
+        let (framework, processes) = (Framework::Plain, Processes::Ranks);
+        Ok(Job { id: id(lookup), host, ranks, size, nodes, framework, table, processes })
     }
 
-    pub fn of_devices(devices: &[u32], lookup: Lookup) -> Job {
-        let rank =
-            |(number, device): (u32, &u32)| Rank { rank: number, local: number, device: *device, physical: *device };
-        let ranks: Vec<Rank> = (0..).zip(devices).map(rank).collect();
+    /// The job of nodes that have as many devices each as this one.
+    pub fn of_devices(devices: &[u32], nodes: Nodes, lookup: Lookup) -> Job {
         // As many as a list of devices has, which is bounded to far less.
-        let size = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
-        let (host, master) = (host_name(), Some("127.0.0.1".to_owned()));
-        Job { id: id(lookup), host, ranks, size, master, table: None, by_scripts: false }
+        let each = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        let first = nodes.index.saturating_mul(each);
+        let rank = |(local, device): (u32, &u32)| Rank {
+            rank: first.saturating_add(local),
+            local,
+            device: *device,
+            physical: *device,
+        };
+        Job {
+            id: id(lookup),
+            host: host_name(),
+            ranks: (0..).zip(devices).map(rank).collect(),
+            size: nodes.count.saturating_mul(each),
+            nodes,
+            framework: Framework::Plain,
+            table: None,
+            processes: Processes::Ranks,
+        }
     }
 
     /// The job of the vendor's scripts on the server of this number.
     pub fn of_scripts(server: u32, lookup: Lookup) -> Job {
-        let mut job = Job::of_devices(&[0], lookup);
+        let mut job = Job::of_devices(&[0], Nodes::alone(), lookup);
         job.ranks.iter_mut().for_each(|it| it.rank = server);
-        Job { by_scripts: true, ..job }
+        Job { processes: Processes::Scripts, ..job }
+    }
+
+    /// The job of a command that starts the ranks of its node itself.
+    pub fn per_node(nodes: Nodes, lookup: Lookup) -> Job {
+        Job { processes: Processes::PerNode, ..Job::of_devices(&[0], nodes, lookup) }
+    }
+
+    /// Whether the launcher starts the ranks themselves, and not something that does.
+    pub fn starts_ranks(&self) -> bool {
+        self.processes == Processes::Ranks
+    }
+
+    /// Where rank 0 is: an address, or a name. `None` where nobody names it for a job of several nodes.
+    pub fn master(&self) -> Option<&str> {
+        let alone = (self.nodes.count == 1).then_some("127.0.0.1");
+        self.nodes.master.as_ref().map(|it| it.host.as_str()).or(alone)
     }
 
     /// These ranks, as people call them.
     pub fn who(&self, ranks: &[u32]) -> String {
-        if self.by_scripts { "the vendor's scripts".to_owned() } else { units::ranks(ranks) }
+        match self.processes {
+            Processes::Ranks => units::ranks(ranks),
+            Processes::PerNode => "the command".to_owned(),
+            Processes::Scripts => "the vendor's scripts".to_owned(),
+        }
     }
 
     /// Whether the table was found by this path, its own or its folder's.
@@ -216,9 +271,15 @@ mod tests {
             host: "10.0.0.1".to_owned(),
             ranks: vec![rank(8, 0), rank(9, 1)],
             size: 16,
-            master: Some("10.0.0.9".to_owned()),
+            nodes: Nodes {
+                count: 8,
+                index: 4,
+                master: Some(Master { host: "10.0.0.9".to_owned(), port: None }),
+                by: "the test".to_owned(),
+            },
+            framework: Framework::Plain,
             table: None,
-            by_scripts: false,
+            processes: Processes::Ranks,
         }
     }
 
@@ -265,6 +326,7 @@ mod tests {
             (of_variable("no/table.json"), &[], true),
             (of_variable("table.json"), &[JOB], true),
             (Location::given(folder.path().join("no/table.json")), &[JOB], true),
+            (Location { other: Some(folder.path().join("x")), ..of_variable("no/table.json") }, &[JOB], true),
         ] {
             assert_eq!(is_table_likely(&location, &of_test(variables)), expected, "{location:?} {variables:?}");
         }
@@ -284,9 +346,11 @@ mod tests {
 
     #[test]
     fn devices_are_ranks() {
-        let job = Job::of_devices(&[4, 6], &|_| None);
-        let rank = |rank, device| Rank { rank, local: rank, device, physical: device };
-        assert_eq!((job.ranks, job.size), (vec![rank(0, 4), rank(1, 6)], 2));
+        let rank = |rank, local, device| Rank { rank, local, device, physical: device };
+        let job = Job::of_devices(&[4, 6], Nodes::alone(), &|_| None);
+        assert_eq!((job.ranks, job.size), (vec![rank(0, 0, 4), rank(1, 1, 6)], 2));
+        let job = Job::of_devices(&[4, 6], Nodes { count: 3, index: 2, ..Nodes::alone() }, &|_| None);
+        assert_eq!((job.ranks, job.size), (vec![rank(4, 0, 4), rank(5, 1, 6)], 6));
     }
 
     #[test]
@@ -304,7 +368,8 @@ mod tests {
             [Rank { rank: 2, local: 1, device: 1, physical: 5 }, Rank { rank: 3, local: 0, device: 0, physical: 4 }],
             "the driver's numbers follow the physical ones and not the order of the table"
         );
-        assert_eq!((job.size, job.master.as_deref(), job.host.as_str()), (4, Some("10.0.0.1"), "10.0.0.2"));
+        assert_eq!((job.size, job.master(), job.host.as_str()), (4, Some("10.0.0.1"), "10.0.0.2"));
+        assert_eq!((job.nodes.count, job.nodes.index), (2, 0));
         let lost = Job::of_table(ready, &|_| None, Vec::new()).expect_err("no clue").text;
         assert!(lost.starts_with("rank table `/t`: it can't be told which of the 2 servers"), "{lost}");
     }

@@ -12,7 +12,7 @@ use super::files::Folders;
 use super::master_port::{self, MasterPort};
 use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
-use super::{Job, Rank};
+use super::{Job, Processes, Rank};
 use crate::exit::{Exit, Failure};
 use crate::links;
 use crate::options::RunOptions;
@@ -104,9 +104,9 @@ fn process_logs(folders: &Folders, job: &Job, dry: bool) -> Result<Vec<String>, 
             );
             return Err(Failure::new(Exit::LAUNCHER, text));
         }
-        // The scripts make those of their ranks.
+        // Whoever starts the ranks makes theirs.
         if !dry
-            && !job.by_scripts
+            && job.starts_ranks()
             && let Err(error) = links::make_folder(&process_log, 0o777)
         {
             notes.push(format!("failed to make the folder `{}` for CANN's log: {error}", process_log.display()));
@@ -135,7 +135,11 @@ impl Setup {
     pub fn ranks(&self, attempt: u32) -> impl Iterator<Item = RankPlan> {
         let Setup { options, job, folders, .. } = self;
         job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {
-            let label = if job.by_scripts { "scripts".to_owned() } else { format!("rank {}", rank.rank) };
+            let label = match job.processes {
+                Processes::Ranks => format!("rank {}", rank.rank),
+                Processes::PerNode => format!("node {}", rank.rank),
+                Processes::Scripts => "scripts".to_owned(),
+            };
             let on_console = options.console.as_ref().is_none_or(|it| it.contains(&rank.rank));
             let of = RankContext {
                 job,

@@ -170,7 +170,7 @@ const VARIABLES: &[Variable] = &[
         "kept where it is set",
         "server of rank 0, unless it was set: its `container_ip` in the rank table, else its `server_id`, or its `host_ip` if \
          the id is not an address; not set where a table of version 2.0 has several nodes",
-        |of| of.job.master.as_ref().map_or(Unchanged, |master| of.set_or("MASTER_ADDR", master)),
+        |of| of.job.master().map_or(Unchanged, |master| of.set_or("MASTER_ADDR", master)),
     ),
     set(
         "MASTER_PORT",
@@ -220,7 +220,7 @@ impl RankContext<'_> {
 
     /// The changes of the rank's environment, in order. Variables that are to be removed have no value.
     pub fn changes(&self) -> Vec<(&'static str, Option<OsString>)> {
-        let ours = VARIABLES.iter().filter(|it| !self.job.by_scripts || it.for_scripts);
+        let ours = VARIABLES.iter().filter(|it| self.job.starts_ranks() || it.for_scripts);
         ours.filter_map(|it| match (it.value)(self) {
             Unchanged => None,
             Removed => Some((it.name, None)),
@@ -260,11 +260,14 @@ pub fn page() -> String {
 mod tests {
     use super::*;
     use crate::exit::Exit;
+    use crate::job::Processes;
     use crate::job::tests::{folders, job, of_test};
 
     fn of_second(folders: &Folders, variables: &[(&str, &str)], task: Option<TaskRanks>) -> String {
         let mut job = job("modelarts-job-1");
-        job.by_scripts = task.is_some_and(|it| it.by_scripts);
+        if task.is_some_and(|it| it.by_scripts) {
+            job.processes = Processes::Scripts;
+        }
         let lookup = of_test(variables);
         let of = RankContext {
             job: &job,

@@ -8,7 +8,7 @@ use libc::c_int;
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::job::{Job, Rank};
+use crate::job::{Job, Processes, Rank};
 use crate::ranks::reap::End;
 use crate::ranks::signals;
 use crate::ranks::start::StartError;
@@ -111,7 +111,7 @@ pub struct Ending {
 impl Ending {
     pub fn succeeded(job: &Job) -> Ending {
         let text = match job.ranks.len() {
-            _ if job.by_scripts => "the vendor's scripts succeeded".to_owned(),
+            _ if !job.starts_ranks() => format!("{} succeeded", job.who(&[])),
             1 => "the only rank succeeded".to_owned(),
             count => format!("all {count} ranks of this server succeeded"),
         };
@@ -121,10 +121,10 @@ impl Ending {
     /// The rank at `first` ended in a way that is none of success.
     pub fn failed(first: usize, watched: &Watched, ended: &Ended, job: &Job) -> Ending {
         let (end, host, Rank { rank, device, .. }) = (ended.end, &job.host, watched.rank);
-        let how = if job.by_scripts { end.of_several() } else { end.to_string() };
+        let how = if job.processes == Processes::Scripts { end.of_several() } else { end.to_string() };
         let why = if ended.out_of_memory { ": the kernel was out of memory" } else { "" };
         let (pid, after) = (watched.pid.unwrap_or_default(), units::shown(ended.at - watched.started));
-        let on = if job.by_scripts { String::new() } else { format!(", device {device}") };
+        let on = if job.starts_ranks() { format!(", device {device}") } else { String::new() };
         let text = format!("{} (host {host}{on}, pid {pid}) {how}{why} after {after}", job.who(&[rank]));
         Ending { outcome: Outcome::Failed, exit: end.exit(), text, first: Some(first) }
     }

@@ -59,9 +59,8 @@ pub fn report(
         "hint": attempts.last().and_then(hint),
         "started": clock::text(started.0),
         "seconds": seconds(started.1.elapsed()),
-        // Null where the vendor's scripts start the ranks. Then the only one in an attempt is the scripts' process, with the
-        // server's number.
-        "rank_size": (!job.by_scripts).then_some(job.size),
+        // Null where something else starts the ranks. Then the only one in an attempt is its process, with the node's number.
+        "rank_size": job.starts_ranks().then_some(job.size),
         "attempts": attempts.iter().map(&mut attempt).collect::<Vec<_>>(),
     });
     if let Some(sync) = sync {
