@@ -57,7 +57,9 @@ pub(crate) fn v0(top: &Object) -> Result<RankTable, Error> {
     }
     check.end(devices, "group_list")?;
     // Those of a v1 file are not taken for something else.
-    let extra = extra(top, &["version", "status", "group_count", "group_list", "server_count", "server_list"]);
+    let extra = extra(top, |key| {
+        matches!(key, "version" | "status" | "group_count" | "group_list" | "server_count" | "server_list")
+    });
     Ok(RankTable { format: Format::V0, instances, without_devices, extra })
 }
 
@@ -96,7 +98,7 @@ fn read_group<'v>(
         }
         let mut instance = Instance {
             name: name.map(str::to_owned),
-            extra: extra(it, &["pod_name", "server_id", "devices", "device"]),
+            extra: extra(it, |key| matches!(key, "pod_name" | "server_id" | "devices" | "device")),
             ..Instance::default()
         };
         let devices = it.get("devices");
@@ -106,12 +108,12 @@ fn read_group<'v>(
         } else {
             let server = check.server(it.get("server_id"), entry.key("server_id"));
             let number = server.as_ref().map(|it| it.number);
-            put_server(&mut instance, server, it);
+            put_server(&mut instance, server);
             // What the platform writes for none.
             if devices != Some(&Value::Null) {
                 let (devices, count) = check.list(devices, entry.key("devices"), MAX_DEVICES_PER_SERVER);
                 instance.devices =
-                    devices.into_iter().filter_map(|(path, it)| check.device(it, number, path)).collect();
+                    devices.into_iter().filter_map(|(path, it)| check.device(it, number, path).0).collect();
                 listed += count;
             }
         }
@@ -122,14 +124,10 @@ fn read_group<'v>(
 }
 
 /// Who a server is, and by which addresses.
-fn put_server(instance: &mut Instance, id: Option<ServerId<'_>>, object: &Object) {
-    let named = |key| object.get(key).and_then(Value::as_str)?.parse::<IpAddr>().ok();
+fn put_server(instance: &mut Instance, id: Option<ServerId<'_>>) {
+    let address = |key| instance.extra.text(key)?.parse::<IpAddr>().ok();
     let of_id = id.as_ref().and_then(|it| it.address);
-    for address in [of_id, named("host_ip"), named("container_ip")].into_iter().flatten() {
-        if !instance.addresses.contains(&address) {
-            instance.addresses.push(address);
-        }
-    }
+    instance.addresses = [of_id, address("host_ip"), address("container_ip")].into_iter().flatten().collect();
     instance.server_id = id.map(|it| it.text.to_owned());
 }
 
@@ -154,17 +152,18 @@ pub(crate) fn v1(top: &Object, format: Format) -> Result<RankTable, Error> {
             check.add(path, format!("is {}, which `{first}` is already", quote(text)));
         }
         let number = server.as_ref().map(|it| it.number);
-        let mut instance = Instance { extra: extra(raw, &["server_id", "device"]), ..Instance::default() };
-        put_server(&mut instance, server, raw);
+        let mut instance =
+            Instance { extra: extra(raw, |key| matches!(key, "server_id" | "device")), ..Instance::default() };
+        put_server(&mut instance, server);
         is_complete &= raw.get("device").is_some_and(Value::is_array);
         let (raw, count) = check.list(raw.get("device"), entry.key("device"), MAX_DEVICES_PER_SERVER);
         device_count += count;
         instance.devices.reserve_exact(raw.len());
         for (entry, it) in raw {
             let super_id = super_pods.as_mut().and_then(|pods| pods.device(it, entry, number, &mut check));
-            let device = check.device(it, number, entry);
+            let (device, rank) = check.device(it, number, entry);
             let path = entry.key("rank_id");
-            let rank = check.whole(it.get("rank_id"), path, u32::MAX);
+            let rank = check.whole(rank, path, u32::MAX);
             ranks.extend(rank.map(|rank| (rank, path)));
             instance.devices.extend(device.zip(rank).map(|(device, rank)| Device { rank, super_id, ..device }));
         }
@@ -183,7 +182,7 @@ pub(crate) fn v1(top: &Object, format: Format) -> Result<RankTable, Error> {
         check_ranks(&ranks, "server_list", &mut check);
     }
     check.end(device_count, "server_list")?;
-    let extra = extra(top, &["version", "status", "server_count", "server_list"]);
+    let extra = extra(top, |key| matches!(key, "version" | "status" | "server_count" | "server_list"));
     Ok(RankTable { format, instances, without_devices: Vec::new(), extra })
 }
 

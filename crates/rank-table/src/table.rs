@@ -58,7 +58,7 @@ pub(crate) struct Extra(pub Vec<(String, Value)>);
 
 impl Extra {
     /// The value of a key, if it is text.
-    fn text(&self, key: &str) -> Option<&str> {
+    pub fn text(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|it| it.0 == key)?.1.as_str()
     }
 

@@ -71,10 +71,7 @@ const fn for_scripts(variable: Variable) -> Variable {
 /// All of them: those that are only read, then those of a rank in the order in which `env` prints them.
 const VARIABLES: &[Variable] = &[
     read("MA_CURRENT_INSTANCE_NAME", "`pod_name` of this server in a v0 table"),
-    read(
-        "MA_CURRENT_HOST_IP",
-        "`server_id` or `host_ip` of this server in a rank table of versions 1.0 and 1.2, `server_id` in a v0 table",
-    ),
+    read("MA_CURRENT_HOST_IP", "`server_id` of this server in a rank table, or its `host_ip`"),
     read("VC_TASK_INDEX", "number of this server, from 0; a `task` with one that is not a number is refused"),
     read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
     read("VC_WORKER_NUM", "number of servers, which has to be that of the rank table; of several each waits for one"),
