@@ -1,6 +1,7 @@
 //! Which ranks are this server's.
 
 pub mod bind;
+pub mod devices;
 pub mod files;
 pub mod framework;
 mod master_port;
@@ -9,11 +10,12 @@ pub mod paths;
 pub mod setup;
 pub mod variables;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rank_table::{Clues, DEFAULT_PATHS, Format, Instance, Location, Origin, RankTable, Ready};
+use rank_table::{Clues, Format, Instance, Location, Origin, RankTable, Ready};
 
 use self::framework::Framework;
 use self::nodes::{Master, Nodes};
@@ -72,13 +74,9 @@ pub struct Table {
     pub table: RankTable,
     /// What told which of its servers this one is.
     pub by: String,
-    /// What the user should know about it, a sentence each.
-    pub notes: Vec<String>,
+    /// What speaks against that.
+    pub note: Option<String>,
 }
-
-/// Said where a table without addresses of servers has several nodes.
-const NO_MASTER: &str = "the rank table does not say where rank 0 is, so MASTER_ADDR is not set; \
-                         set it to the address of that node if the ranks need it, as those of PyTorch do";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -86,12 +84,15 @@ pub enum Source {
     Table(Location),
     /// No table: a rank for each of these devices.
     Devices(Vec<u32>),
+    /// No table, and no flag with devices: see [`devices::of_node`].
+    Node,
 }
 
 /// Where the ranks come from: the flags, then the environment. Looks whether the platform's table is there.
 ///
-/// Without any table there is one rank; but a job of several servers, or one on the platform, is known to get a table.
-pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
+/// A platform mounts its table's folder before the container starts. Without that, and without a variable that names a
+/// table, a job of several nodes has none; on the platform one is waited for, but not long.
+pub fn source(options: &RunOptions, has_several_nodes: bool, lookup: Lookup) -> Source {
     if let Some(devices) = &options.devices {
         return Source::Devices(devices.clone());
     }
@@ -100,23 +101,17 @@ pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
     }
     let location = rank_table::locate(lookup);
     let is_expected = location.origin != Origin::Default
-        || has_more_servers(lookup)
-        || lookup("MA_VJ_NAME").is_some()
-        || DEFAULT_PATHS.iter().any(|it| Path::new(it).parent().is_some_and(Path::exists));
-    if is_expected { Source::Table(location) } else { Source::Devices(vec![0]) }
-}
-
-/// Whether the platform says that this server is not the whole job.
-pub fn has_more_servers(lookup: Lookup) -> bool {
-    ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| lookup(name).is_some_and(|it| it != "1" && it != "0"))
+        || !has_several_nodes && lookup("MA_VJ_NAME").is_some()
+        || location.paths().any(|it| it.parent().is_some_and(Path::exists));
+    if is_expected { Source::Table(location) } else { Source::Node }
 }
 
 /// Whether a table that is not there yet is worth a long wait. The platform mounts its folder before the container starts,
 /// and mounts none for a job that needs no table, one of PyTorch on a single server for example.
-pub fn is_table_likely(location: &Location, lookup: Lookup) -> bool {
+pub fn is_table_likely(location: &Location, has_several_nodes: bool, lookup: Lookup) -> bool {
     let is_of_platform = location.origin != Origin::Given && lookup("MA_VJ_NAME").is_some();
     let may_come = |path: &Path| path.exists() || path.parent().is_some_and(Path::exists);
-    !is_of_platform || has_more_servers(lookup) || location.paths().any(may_come)
+    !is_of_platform || has_several_nodes || location.paths().any(may_come)
 }
 
 impl Job {
@@ -141,7 +136,9 @@ impl Job {
             Rank { rank: device.rank, local: logical, device: logical, physical: device.id }
         };
         let ranks = server.devices.iter().map(rank).collect();
-        let master = ready.table.instance_of_rank_0().and_then(Instance::address);
+        // A 2.0 table does not say where its nodes are; the only one is here.
+        let here = (ready.table.instances().len() == 1).then_some("127.0.0.1");
+        let master = ready.table.instance_of_rank_0().and_then(Instance::address).or(here);
         let nodes = Nodes {
             // Bounded to far less by the limits of a table.
             count: u32::try_from(ready.table.instances().len()).unwrap_or(u32::MAX),
@@ -149,12 +146,8 @@ impl Job {
             master: master.map(|it| Master { host: it.to_owned(), port: None }),
             by: "the rank table".to_owned(),
         };
-        let mut notes = Vec::from_iter(found.note);
-        if nodes.master.is_none() && nodes.count > 1 && lookup("MASTER_ADDR").is_none() {
-            notes.push(NO_MASTER.to_owned());
-        }
-        let (by, size) = (found.by, ready.table.rank_count());
-        let table = Some(Table { path: ready.path, table: ready.table, by, notes });
+        let (by, note, size) = (found.by, found.note, ready.table.rank_count());
+        let table = Some(Table { path: ready.path, table: ready.table, by, note });
         let (framework, processes) = (Framework::Plain, Processes::Ranks);
         Ok(Job { id: id(lookup), host, ranks, size, nodes, framework, table, processes })
     }
@@ -199,10 +192,15 @@ impl Job {
         self.processes == Processes::Ranks
     }
 
-    /// Where rank 0 is: an address, or a name. `None` where nobody names it for a job of several nodes.
-    pub fn master(&self) -> Option<&str> {
-        let alone = (self.nodes.count == 1).then_some("127.0.0.1");
-        self.nodes.master.as_ref().map(|it| it.host.as_str()).or(alone)
+    /// The different servers of its table; none where it has none.
+    pub fn machines(&self) -> usize {
+        let servers = self.table.iter().flat_map(|it| it.table.instances()).filter_map(|it| it.server_id.as_ref());
+        servers.collect::<BTreeSet<_>>().len()
+    }
+
+    /// Where rank 0 is: an address, or a name.
+    pub fn master(&self) -> &str {
+        self.nodes.master.as_ref().map_or("127.0.0.1", |it| &it.host)
     }
 
     /// These ranks, as people call them.
@@ -296,20 +294,20 @@ mod tests {
     #[test]
     fn a_table_is_expected_where_something_says_so() {
         let options = RunOptions::read(&Given::default()).unwrap();
-        for (variables, expected) in [
-            (&[][..], Source::Devices(vec![0])),
-            (&[("MA_NUM_HOSTS", "1"), ("RANK_TABLE_FILE", "")], Source::Devices(vec![0])),
-            (&[("MA_NUM_HOSTS", "2")], Source::Table(rank_table::locate(|_| None))),
-            (&[("VC_WORKER_NUM", "4")], Source::Table(rank_table::locate(|_| None))),
-            (&[("MA_VJ_NAME", "ma-job-1")], Source::Table(rank_table::locate(|_| None))),
+        for (variables, several, expected) in [
+            (&[][..], false, Source::Node),
+            (&[("MA_NUM_HOSTS", "1"), ("RANK_TABLE_FILE", "")], false, Source::Node),
+            (&[("MA_NUM_HOSTS", "2")], true, Source::Node),
+            (&[("MA_VJ_NAME", "ma-job-1"), ("VC_WORKER_NUM", "4")], true, Source::Node),
+            (&[("MA_VJ_NAME", "ma-job-1")], false, Source::Table(rank_table::locate(|_| None))),
         ] {
-            assert_eq!(source(&options, &of_test(variables)), expected, "{variables:?}");
+            assert_eq!(source(&options, several, &of_test(variables)), expected, "{variables:?}");
         }
         let named = [("RANK_TABLE_FILE", "/tables")];
-        let Source::Table(location) = source(&options, &of_test(&named)) else { panic!() };
+        let Source::Table(location) = source(&options, true, &of_test(&named)) else { panic!() };
         assert_eq!(location.path, Path::new("/tables"));
         let devices = RunOptions { devices: Some(vec![4, 5]), ..options };
-        assert_eq!(source(&devices, &of_test(&named)), Source::Devices(vec![4, 5]));
+        assert_eq!(source(&devices, true, &of_test(&named)), Source::Devices(vec![4, 5]));
     }
 
     #[test]
@@ -318,17 +316,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let of_variable =
             |name: &str| Location { origin: Origin::RankTableFile, ..Location::given(folder.path().join(name)) };
-        for (location, variables, expected) in [
-            (of_variable("no/table.json"), &[JOB][..], false),
-            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "1")], false),
-            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "2")], true),
-            (of_variable("no/table.json"), &[JOB, ("MA_NUM_HOSTS", "2")], true),
-            (of_variable("no/table.json"), &[], true),
-            (of_variable("table.json"), &[JOB], true),
-            (Location::given(folder.path().join("no/table.json")), &[JOB], true),
-            (Location { other: Some(folder.path().join("x")), ..of_variable("no/table.json") }, &[JOB], true),
+        for (location, variables, several, expected) in [
+            (of_variable("no/table.json"), &[JOB][..], false, false),
+            (of_variable("no/table.json"), &[JOB], true, true),
+            (of_variable("no/table.json"), &[], false, true),
+            (of_variable("table.json"), &[JOB], false, true),
+            (Location { other: Some(folder.path().join("x")), ..of_variable("no/table.json") }, &[JOB], false, true),
+            (Location::given(folder.path().join("no/table.json")), &[JOB], false, true),
         ] {
-            assert_eq!(is_table_likely(&location, &of_test(variables)), expected, "{location:?} {variables:?}");
+            let likely = is_table_likely(&location, several, &of_test(variables));
+            assert_eq!(likely, expected, "{location:?} {variables:?} {several}");
         }
     }
 
@@ -368,7 +365,7 @@ mod tests {
             [Rank { rank: 2, local: 1, device: 1, physical: 5 }, Rank { rank: 3, local: 0, device: 0, physical: 4 }],
             "the driver's numbers follow the physical ones and not the order of the table"
         );
-        assert_eq!((job.size, job.master(), job.host.as_str()), (4, Some("10.0.0.1"), "10.0.0.2"));
+        assert_eq!((job.size, job.master(), job.host.as_str()), (4, "10.0.0.1", "10.0.0.2"));
         assert_eq!((job.nodes.count, job.nodes.index), (2, 0));
         let lost = Job::of_table(ready, &|_| None, Vec::new()).expect_err("no clue").text;
         assert!(lost.starts_with("rank table `/t`: it can't be told which of the 2 servers"), "{lost}");

@@ -10,6 +10,7 @@ use rank_table::FILE_NAME;
 use super::bind;
 use super::files::Folders;
 use super::master_port::{self, MasterPort};
+use super::nodes::{Master, Nodes};
 use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
 use super::{Job, Processes, Rank};
@@ -54,8 +55,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let code = code_folder(&options)?;
     let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
     let (work, table, work_notes) = scratch(&around, &job)?;
-    let mut notes: Vec<String> = job.table.iter().flat_map(|it| it.notes.clone()).collect();
-    notes.extend(logs_note.into_iter().chain(work_notes));
+    let table_note = job.table.as_ref().and_then(|it| it.note.clone());
+    let mut notes: Vec<String> = [table_note, logs_note].into_iter().flatten().chain(work_notes).collect();
     let is_foreign = options.task.is_some() && !paths::is_home_own(&around);
     let replace_home = is_foreign || !paths::is_home_usable(&around);
     if replace_home {
@@ -129,6 +130,14 @@ impl Setup {
             return Err(Failure::new(Exit::LAUNCHER, notes.join("; ")));
         }
         process_logs(folders, job, false).map(drop)
+    }
+
+    /// Which node of several this one is, where they meet, and what says so; of one node there is nothing to say.
+    pub fn nodes(&self) -> Option<String> {
+        let Nodes { count, index, master, by } = &self.job.nodes;
+        let port = Some(self.master_port.number);
+        let master = master.as_ref().map(|it| format!(", master {}", Master { host: it.host.clone(), port }));
+        (*count > 1).then(|| format!("node {index} of {count}{}, by {by}", master.unwrap_or_default()))
     }
 
     /// The plans of the ranks of this server, for an attempt from 1 on.
