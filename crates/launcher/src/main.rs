@@ -4,6 +4,7 @@ mod args;
 mod clock;
 mod exit;
 mod job;
+mod joined;
 mod links;
 mod options;
 mod output;
@@ -12,6 +13,7 @@ mod ranks;
 mod report;
 mod run;
 mod show;
+mod signatures;
 mod storage;
 mod task;
 mod units;
@@ -45,6 +47,7 @@ fn obey(invocation: Invocation) -> Result<Exit, Failure> {
             .map_err(|error| Failure { exit: Exit::FAILURE, text: format!("failed to answer: {error}") }),
         Invocation::Variables => print(&job::variables::page()),
         Invocation::Env(options, rank) => print(&show::variables(&run::plan(options)?, rank)?),
+        Invocation::Report(request) => joined::run(&request),
         Invocation::Table(command, path) => print(&show::table(command, &path)?),
     }
 }

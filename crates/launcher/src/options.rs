@@ -32,7 +32,8 @@ Which ranks:
                          torchrun and msrun do
   --wait DURATION        How long to wait for a complete table [default: 30m; 1m for
                          a job of one server that has not even the table's folder]
-Without a table, and where nothing says that there should be one, one rank.
+Without a table, and where nothing says that there should be one, one rank; of several
+nodes each needs --devices, the same on all, or a variable that has their number.
 
 Life and death:
   --grace DURATION       Between SIGTERM and SIGKILL; a second Ctrl-C ends
@@ -252,7 +253,8 @@ impl Given {
         read(&value.to_owned().string()?).map(Some).map_err(|why| Problem(format!("`--{name}`: {why}")))
     }
 
-    fn path(&self, name: &str) -> Result<Option<PathBuf>, Problem> {
+    /// A flag's path. Errors: an empty one.
+    pub fn path(&self, name: &str) -> Result<Option<PathBuf>, Problem> {
         match self.value(name) {
             Some(value) if value.is_empty() => Err(Problem(format!("`--{name}`: an empty path"))),
             value => Ok(value.map(PathBuf::from)),

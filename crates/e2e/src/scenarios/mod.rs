@@ -6,6 +6,7 @@ mod bases;
 mod bytecode;
 mod cann;
 mod cann_parts;
+mod cluster_job;
 mod completions;
 mod conformance;
 mod doctor_fix;
@@ -132,11 +133,21 @@ const SCENARIOS: &[Scenario] = &[
     ("incremental", "docker builds a user's own scripts and code upon the pushed image", scripts::incremental),
     ("launcher-old-kernel", "the launcher passes its tests without the calls Linux 4.19 lacks", launcher::old_kernel),
     ("launcher-beside-vendor", "what the vendor's launcher does wrong, ours does right", launcher::beside_vendor),
+    ("launcher-report", "chromium opens the joined report of 128 nodes with 8 ranks each", launcher::report),
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
     ("host-lists", "Slurm's short lists of nodes mean what its own program makes of them", host_lists::run),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
-    ("stack-torch-2.7", "two ranks of PyTorch 2.7 add up; torch_npu lacks the driver's library alone", stacks::torch),
+    (
+        "cluster-job",
+        "what starts a job on a cluster has the pushed image, and its command runs there",
+        cluster_job::run,
+    ),
+    (
+        "stack-torch-2.7",
+        "PyTorch 2.7 adds up on two nodes, by the launcher and torchrun; torch_npu lacks the driver's library alone",
+        stacks::torch,
+    ),
     ("base-of-cann", "a base like CANN's own completes the stack's recipe, and keeps its CANN", bases::of_cann),
     (
         "base-of-conda",
@@ -160,7 +171,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
 const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself scontrol htpasswd openssl \
-                     script unpigz gunzip java python3 uv bash zsh fish";
+                     script unpigz gunzip java python3 uv bash zsh fish chromium";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.
 pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {

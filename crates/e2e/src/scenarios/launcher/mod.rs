@@ -4,8 +4,12 @@ mod beside_vendor;
 mod defects;
 mod in_image;
 mod old_kernel;
+mod report;
 mod running;
 mod same;
 mod sandbox;
 
-pub use self::{beside_vendor::run as beside_vendor, in_image::run as in_image, old_kernel::run as old_kernel};
+pub use self::{
+    beside_vendor::run as beside_vendor, in_image::run as in_image, old_kernel::run as old_kernel,
+    report::run as report,
+};
