@@ -3,7 +3,6 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -113,11 +112,11 @@ fn scratch(
             notes.extend(note);
             let path = folder.join(FILE_NAME);
             let write = || match job.needs_conversion() {
-                true => rank_table::write_v1(&table.table, &path).map_err(|error| Failure::new(Exit::LAUNCHER, error)),
-                false => copy(&table.path, &path),
+                true => rank_table::write_v1(&table.table, &path),
+                false => rank_table::write_copy(&table.table, &table.path, &path),
             };
             if !around.dry {
-                write()?;
+                write().map_err(|error| Failure::new(Exit::LAUNCHER, error))?;
             }
             Some(path)
         }
@@ -129,15 +128,6 @@ fn scratch(
 fn is_real(path: &Path) -> bool {
     let path = absolute(path);
     fs::canonicalize(&path).is_ok_and(|it| it == path)
-}
-
-/// Copies a table, byte for byte.
-fn copy(table: &Path, to: &Path) -> Result<(), Failure> {
-    let copied = fs::read(table).and_then(|bytes| file_edit::replace(to, 0o644, |file| file.write_all(&bytes)));
-    copied.map_err(|error| {
-        let (table, to) = (table.display(), to.display());
-        Failure::new(Exit::LAUNCHER, format!("failed to copy the rank table `{table}` to `{to}`: {error}"))
-    })
 }
 
 /// Makes the folders of CANN's logs, unless this is a dry run; gives what went wrong. Errors: a link of another user.
