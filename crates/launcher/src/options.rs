@@ -19,7 +19,8 @@ Usage: fmtk-launch run [FLAGS] [--] COMMAND [ARGUMENT]...
 
 Which ranks:
   --rank-table PATH      Rank table, or its folder [default: $RANK_TABLE_FILE_V_1_0,
-                         $RANK_TABLE_FILE, /user/config/jobstart_hccl.json]
+                         $RANK_TABLE_FILE, /user/config/jobstart_hccl.json,
+                         /user/serverid/devindex/config/hccl.json]
   --devices LIST         No table: one rank for each of these devices (0,1 or 0-7)
   --framework auto|torch|mindspore|plain
                          What the ranks meet by [default: auto]
