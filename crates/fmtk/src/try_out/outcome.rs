@@ -88,12 +88,14 @@ fn of_node(job: &Job, node: &Node, end: &NodeEnd) -> NodeOutcome {
     let logs = log_files(job, node);
     let is_report = |path: &&PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.contains("-report-rank-") && name.ends_with(".json")
+        ["-report-rank-", "-report-node-"].iter().any(|it| name.contains(it)) && name.ends_with(".json")
     };
     let file = logs.iter().find(is_report);
     let report: Value = file.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default();
     let attempt = report["attempts"].as_array().and_then(|attempts| attempts.last());
-    let ranks = match attempt.and_then(|attempt| attempt["ranks"].as_array()) {
+    // Where something else starts the ranks, the report has only the process that does.
+    let reported = attempt.filter(|_| report["rank_size"].is_number());
+    let ranks = match reported.and_then(|attempt| attempt["ranks"].as_array()) {
         Some(ranks) => ranks.iter().map(|rank| of_rank(job, node, rank)).collect(),
         None => {
             let mut ranks: Vec<RankOutcome> = logs.iter().filter_map(|path| of_log(path)).collect();

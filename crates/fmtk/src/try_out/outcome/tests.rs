@@ -25,7 +25,7 @@ fn leave(job: &Job, node: usize, outcome: &str, cause: Option<&str>, code: Optio
         "log": log, "log_parts": 2,
     });
     let of_job = if outcome == "stopped" { "terminated" } else { outcome };
-    let report = json!({ "outcome": of_job, "cause": cause, "attempts": [{ "ranks": [] }, { "ranks": [rank] }] });
+    let report = json!({ "outcome": of_job, "cause": cause, "rank_size": 9, "attempts": [{ "ranks": [] }, { "ranks": [rank] }] });
     write(&folder.join(format!("j-report-rank-{node}.json")), &report.to_string());
     write(&folder.join(format!("j-proc-rank-{node}-device-0.txt")), "1\n");
     write(&folder.join(format!("j-proc-rank-{node}-device-0.txt.1")), "2\n3\n");
@@ -116,6 +116,21 @@ fn what_was_not_started_says_so() {
     let ends = vec![end(Err("it was not started: no such file"), false)];
     let outcome = check(&job, ends, Some(Cause::Node(0)), expected);
     assert_eq!((outcome.outcome, outcome.exit_code), ("failed", None));
+}
+
+#[test]
+fn what_starts_the_ranks_is_no_rank() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), 1);
+    let report =
+        json!({ "outcome": "failed", "cause": "the command exited", "attempts": [{ "ranks": [{ "rank": 0 }] }] });
+    write(&job.folder(&job.nodes[0]).join("modelarts/log/j-report-node-0.json"), &report.to_string());
+    let expected = expect![[r#"
+        node  rank  device  outcome  code  lines  seconds  log
+        0     all   all     failed   3     0      3.0      node-0/console.txt
+        failed after 4.0 s: node 0 ended with exit code 3: the command exited
+    "#]];
+    check(&job, vec![end(Ok(3), false)], Some(Cause::Node(0)), expected);
 }
 
 #[test]
