@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rank_table::{Location, Ready, Step, Watcher};
@@ -36,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Said where `--devices` meets a platform that has more servers for the job.
 const ALONE: &str = "`--devices` makes this server a job of its own, though it is one of several: \
                      the ranks of the others have the same numbers";
+
+const WAIT_FOR_TABLE: &str = "wait for the rank table";
 
 /// What to do where there is no rank table.
 const WITHOUT_TABLE: &str = "for a job of this server alone, `--devices 0-7` does without one";
@@ -246,8 +246,13 @@ fn wait_for_table(
     let mut watcher = Watcher::new(location, Instant::now(), patience);
     let mut has_said = false;
     loop {
-        let (looked, step) = look(watcher, signals)?;
-        watcher = looked;
+        let look = move || {
+            let step = watcher.step(Instant::now());
+            (watcher, step)
+        };
+        let looked = background::apart(signals, WAIT_FOR_TABLE, None, look)?;
+        let (back, step) = looked.ok_or_else(|| Failure::new(Exit::LAUNCHER, "the rank table was not found in time"))?;
+        watcher = back;
         match step {
             Step::Ready(ready) => {
                 if has_said {
@@ -272,39 +277,10 @@ fn wait_for_table(
                     say(&format!("waiting for the rank table, {} at most{without}: {why}", units::shown(patience)));
                     has_said = true;
                 }
-                heed(signals)?;
-                wait::readable(&[signals.as_fd()], Some(again)).map_err(waiting_failed)?;
+                background::pause(signals, WAIT_FOR_TABLE, again)?;
             }
         }
     }
-}
-
-/// Looks once for the table, in a thread of its own: a network's file system may hang, and signals have to be heard. A thread
-/// that hangs is left behind when one comes.
-fn look(mut watcher: Watcher, signals: &Signals) -> Result<(Watcher, Step), Failure> {
-    let (is_done, teller) = io::pipe().map_err(waiting_failed)?;
-    let look = move || {
-        let step = watcher.step(Instant::now());
-        drop(teller);
-        (watcher, step)
-    };
-    let thread = thread::Builder::new().name("rank table".into()).spawn(look).map_err(waiting_failed)?;
-    while !wait::readable(&[signals.as_fd(), is_done.as_fd()], None).map_err(waiting_failed)?[1] {
-        heed(signals)?;
-    }
-    thread.join().map_err(|_| Failure::new(Exit::LAUNCHER, "failed to look for the rank table"))
-}
-
-/// Fails where a signal has arrived that stops the launcher.
-fn heed(signals: &Signals) -> Result<(), Failure> {
-    match signals.heard().map_err(waiting_failed)?.stopping {
-        None => Ok(()),
-        Some(signal) => Err(background::stopped_before_start(signal)),
-    }
-}
-
-fn waiting_failed(error: io::Error) -> Failure {
-    Failure::system("wait for the rank table", &error)
 }
 
 fn greeting(setup: &Setup) -> String {
