@@ -104,7 +104,7 @@ fn launch(
     });
     let prepared = prepared.and_then(|setup| {
         // That of an earlier run would be taken for this one's, should the launcher be killed.
-        let _ = fs::remove_file(setup.folders.report_file(&setup.job));
+        let _ = fs::remove_file(setup.report_file());
         for line in &setup.notes {
             output.say(line);
         }
@@ -155,7 +155,7 @@ fn launch(
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
 fn write_reports(setup: &Setup, report: &serde_json::Value) -> Vec<String> {
-    let beside_logs = setup.folders.report_file(&setup.job);
+    let beside_logs = setup.report_file();
     let write = |path: &PathBuf| {
         let error = report::write(path, report).err()?;
         Some(format!("failed to write the report `{}`: {error}", path.display()))
@@ -172,9 +172,10 @@ fn attempts(
 ) -> io::Result<(Vec<Attempt>, Ending)> {
     let mut attempts = Vec::new();
     loop {
-        let number = u32::try_from(attempts.len() + 1).unwrap_or(u32::MAX);
+        let restarts = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let number = setup.first_attempt.saturating_add(restarts);
         let mut attempt = supervise::attempt(setup, number, signals, output, storage)?;
-        let left = setup.options.max_restarts.saturating_sub(number - 1);
+        let left = setup.options.max_restarts.saturating_sub(restarts);
         let may_go_on = attempt.survivors.is_empty() && !attempt.told_to_stop;
         let mut again = attempt.ending.may_be_repeated() && left > 0 && may_go_on;
         if again {
@@ -251,7 +252,8 @@ fn wait_for_table(
             (watcher, step)
         };
         let looked = background::apart(signals, WAIT_FOR_TABLE, None, look)?;
-        let (back, step) = looked.ok_or_else(|| Failure::new(Exit::LAUNCHER, "the rank table was not found in time"))?;
+        let (back, step) =
+            looked.ok_or_else(|| Failure::new(Exit::LAUNCHER, "the rank table was not found in time"))?;
         watcher = back;
         match step {
             Step::Ready(ready) => {
@@ -289,7 +291,11 @@ fn greeting(setup: &Setup) -> String {
     let of = if job.size as usize == ranks.len() { String::new() } else { format!(" of {}", job.size) };
     let who = job.who(&ranks);
     let logs = setup.folders.logs.display();
-    format!("job {}: starting {who}{of} on {}, logs in `{logs}`", job.id, job.host)
+    let attempt = match setup.first_attempt {
+        1 => String::new(),
+        number => format!("; this is attempt {number}, and the logs of earlier ones are kept"),
+    };
+    format!("job {}: starting {who}{of} on {}, logs in `{logs}`{attempt}", job.id, job.host)
 }
 
 /// Whether the prefixes on the console are coloured.

@@ -82,6 +82,9 @@ const VARIABLES: &[Variable] = &[
          folder exists",
     ),
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
+    read("OMPI_COMM_WORLD_SIZE", "whether Open MPI has started the launcher, and so may stop it"),
+    read("SLURM_JOB_ID", "the same of Slurm"),
+    read("KUBERNETES_SERVICE_HOST", "the same of Kubernetes"),
     read(
         "MA_MOUNT_PATH",
         "the platform's folder, with `log` and `workspace` in it; two jobs in one container need one each",
@@ -178,7 +181,13 @@ const VARIABLES: &[Variable] = &[
          removed at the end",
         |of| Is(of.folders.work_of(of.rank).into()),
     ),
-    set("FMTK_ATTEMPT", "", "1, and one more for each time the ranks were started again", |of| is(of.attempt)),
+    set(
+        "FMTK_ATTEMPT",
+        "",
+        "1, and one more for each time the ranks were started again; where BATCH_JOB_ID or MA_VJ_NAME is set, also for each \
+         time that an earlier run of the job in the same log folder has started them",
+        |of| is(of.attempt),
+    ),
     for_scripts(set(
         "HOME",
         "whether it can be written to; by `task`: whether it is this user's own",

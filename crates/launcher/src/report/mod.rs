@@ -115,7 +115,7 @@ fn seconds(duration: Duration) -> f64 {
 pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summary], started: Instant) -> Vec<String> {
     let Some(attempt) = attempts.last() else { return Vec::new() };
     let lasted = units::shown(started.elapsed());
-    let times = match attempts.len() {
+    let times = match attempt.number {
         1 => String::new(),
         n => format!(", at the {n}. attempt"),
     };

@@ -12,6 +12,7 @@ mod kill_matrix;
 mod nodes;
 mod output;
 mod paths;
+mod recovery;
 mod report;
 mod restart;
 mod tables;
