@@ -30,14 +30,16 @@ Which ranks:
   --per-node             Start COMMAND once on this node: it starts the ranks itself, as
                          torchrun and msrun do
   --wait DURATION        How long to wait for a complete table [default: 30m; 1m for
-                         a job of one server that has not even the table's folder]
+                         a job of one server that has not even the table's folder],
+                         and for the name of node 0 [default: 10m]
 Without a table, and where nothing says that there should be one, one rank.
 
 Life and death:
   --grace DURATION       Between SIGTERM and SIGKILL; a second Ctrl-C ends
                          it [default: 15s]
   --max-restarts N       Start all ranks of this server again after a failure, N times
-                         at most [default: 0]
+                         at most; of several nodes only where the ranks of the others
+                         can take these back [default: 0]
   --restart-backoff DURATION
                          Wait before that, 10s at least [default: 10s]
   --stall DURATION       Stop when no rank has output or uses its CPU for that long;

@@ -23,6 +23,7 @@ use crate::ranks::signals::Signals;
 use crate::ranks::start;
 use crate::ranks::supervise::{self, Attempt};
 use crate::ranks::wait;
+use crate::rendezvous;
 use crate::report;
 use crate::storage::Storage;
 use crate::storage::transfers::{self, Transfers};
@@ -82,9 +83,15 @@ pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Fa
 /// What would be started: all that is decided without starting anything.
 pub fn plan(options: RunOptions) -> Result<Setup, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
+    // `env` has no use for what it would tell.
+    let is_told = options.dry_run;
     let options = RunOptions { dry_run: true, ..options };
     let job = find_job(&options, &signals, &mut |line| eprintln!("fmtk-launch: {}", printable::line(line)))?;
-    setup::prepare(options, job)
+    let mut setup = setup::prepare(options, job)?;
+    if is_told {
+        setup.notes.extend(rendezvous::outlook(&setup, &signals)?);
+    }
+    Ok(setup)
 }
 
 fn launch(
@@ -108,6 +115,8 @@ fn launch(
         for line in &setup.notes {
             output.say(line);
         }
+        // Before data is copied, which may take hours.
+        rendezvous::check(&setup, signals, &mut |line| output.say(line))?;
         let storage = match transfers {
             None => Storage::new(Vec::new(), PathBuf::new()),
             Some(transfers) => transfers::bring_in(transfers, &setup, signals, &mut output)?,
@@ -184,7 +193,7 @@ fn attempts(
             output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
             let until = Instant::now() + wait::shortened_for_tests(backoff);
             if let (Some(signal), _) = background::wait(signals, Some(output), storage, Some(until), |_| false)? {
-                (attempt.ending, again) = (Ending::terminated(signal), false);
+                (attempt.ending, again) = (Ending::terminated(signal, setup.engine), false);
             } else if let Err(failure) = setup.restore() {
                 // The hints behind the first line are for the start of a run.
                 let why = failure.text.lines().next().unwrap_or_default();

@@ -140,6 +140,11 @@ impl Setup {
         process_logs(folders, job, self.first_attempt, false).map(drop)
     }
 
+    /// MASTER_PORT of the ranks.
+    pub fn master_port(&self) -> u16 {
+        self.master_port.number
+    }
+
     /// The report of this run beside the logs.
     pub fn report_file(&self) -> PathBuf {
         self.folders.report_file(&self.job, self.first_attempt)

@@ -76,6 +76,7 @@ const VARIABLES: &[Variable] = &[
     read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
     read("VC_WORKER_NUM", "number of servers, which has to be that of the rank table; of several each waits for one"),
     read("MA_NUM_HOSTS", "the same"),
+    read("VC_WORKER_HOSTS", "the names of all servers, which tell that this one may share a machine with the first"),
     read(
         "MA_VJ_NAME",
         "name of the job; with it a rank table is waited for, a minute where there is one server and not even the table's \

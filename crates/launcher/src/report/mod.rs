@@ -56,7 +56,7 @@ pub fn report(
         "outcome": ending.outcome,
         "exit_code": ending.exit.0,
         "cause": (ending.outcome != Outcome::Succeeded).then_some(&ending.text),
-        "hint": attempts.last().and_then(hint),
+        "hint": attempts.last().and_then(|it| hint(job, it)),
         "started": clock::text(started.0),
         "seconds": seconds(started.1.elapsed()),
         // Null where something else starts the ranks. Then the only one in an attempt is its process, with the node's number.
@@ -98,12 +98,29 @@ fn rank((watched, log): (&Watched, &Summary)) -> Value {
 }
 
 /// What may help.
-fn hint(attempt: &Attempt) -> Option<String> {
+fn hint(job: &Job, attempt: &Attempt) -> Option<String> {
     let Ending { outcome, first, .. } = attempt.ending;
     let first = first.map(|it| &attempt.ranks[it]);
     let of_start = first.and_then(|it| it.not_started.as_ref()?.hint()).map(str::to_owned);
     let of_memory = hints::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
-    of_start.or(of_memory).or_else(|| hints::hint(&first?.last_lines))
+    let of_rank = || hints::hint(&first?.last_lines);
+    of_start.or(of_memory).or_else(of_rank).or_else(|| of_other_nodes(job, attempt))
+}
+
+/// Where to look for the cause, if this may be a consequence: an engine stops all nodes when one has failed, and it does not
+/// know of a failure here before the launcher ends.
+fn of_other_nodes(job: &Job, attempt: &Attempt) -> Option<String> {
+    const REPORTS: &str = "the reports of all nodes tell which rank of the job was the first to fail";
+    match attempt.ending.outcome {
+        _ if job.nodes.count == 1 => None,
+        Outcome::Terminated => {
+            Some(format!("another node may have failed, if nobody has cancelled the job: {REPORTS}"))
+        }
+        Outcome::Failed if attempt.told_to_stop => Some(format!(
+            "the launcher was told to stop at about the same time, so another node may have failed before: {REPORTS}"
+        )),
+        _ => None,
+    }
 }
 
 /// Seconds with three digits.
@@ -124,7 +141,9 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
         let succeeded = format!("SUCCEEDED in {lasted}{times}: {text}");
         return [succeeded].into_iter().chain(lost(job, attempts, summaries)).collect();
     }
-    let mut block = vec![format!("FAILED with exit code {} in {lasted}{times}: {text}", exit.0)];
+    // By a signal that was meant for it, not by what its ranks did.
+    let word = if *outcome == Outcome::Terminated { "STOPPED" } else { "FAILED" };
+    let mut block = vec![format!("{word} with exit code {} in {lasted}{times}: {text}", exit.0)];
     if let (Outcome::Failed, Some(index)) = (outcome, ending.first) {
         let first = &attempt.ranks[index];
         block.extend(first.ended.map(|it| format!("  ended    {}", clock::text(it.wall))));
@@ -144,7 +163,7 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
     block.extend(stopped(attempt, job));
     block.extend(lost(job, attempts, summaries));
     block.extend(attempt.survivors.iter().map(|it| format!("  still there: {it}")));
-    block.extend(hint(attempt).map(|it| format!("  hint: {it}")));
+    block.extend(hint(job, attempt).map(|it| format!("  hint: {it}")));
     block
 }
 
@@ -237,6 +256,7 @@ pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Resu
 mod tests {
     use super::*;
     use crate::job::Rank;
+    use crate::job::nodes::Nodes;
 
     fn check(outcome: Outcome, first: Option<usize>, oom_kills: u64, last_line: &str, part: Option<&str>) {
         let rank = Rank { rank: 0, local: 0, device: 0, physical: 0 };
@@ -252,7 +272,7 @@ mod tests {
             told_to_stop: false,
             oom_kills,
         };
-        let hint = hint(&attempt);
+        let hint = hint(&Job::of_devices(&[0], Nodes::alone(), &|_| None), &attempt);
         assert_eq!(hint.is_some(), part.is_some(), "{outcome:?} {hint:?}");
         assert!(part.is_none_or(|part| hint.as_ref().unwrap().contains(part)), "no `{part:?}` in {hint:?}");
     }
