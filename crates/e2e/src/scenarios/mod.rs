@@ -131,6 +131,11 @@ const SCENARIOS: &[Scenario] = &[
     ("incremental", "docker builds a user's own scripts and code upon the pushed image", scripts::incremental),
     ("launcher-old-kernel", "the launcher passes its tests without the calls Linux 4.19 lacks", launcher::old_kernel),
     ("launcher-beside-vendor", "what the vendor's launcher does wrong, ours does right", launcher::beside_vendor),
+    (
+        "launcher-engine-ends",
+        "mpirun ends both nodes when one fails, and kills ranks that do not obey; nothing is left",
+        launcher::engine_ends,
+    ),
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
@@ -158,7 +163,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
 const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself htpasswd openssl \
-                     script unpigz gunzip java python3 uv bash zsh fish";
+                     script unpigz gunzip java mpirun python3 uv bash zsh fish";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.
 pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {

@@ -2,10 +2,14 @@
 
 mod beside_vendor;
 mod defects;
+mod engine_ends;
 mod in_image;
 mod old_kernel;
 mod running;
 mod same;
 mod sandbox;
 
-pub use self::{beside_vendor::run as beside_vendor, in_image::run as in_image, old_kernel::run as old_kernel};
+pub use self::{
+    beside_vendor::run as beside_vendor, engine_ends::run as engine_ends, in_image::run as in_image,
+    old_kernel::run as old_kernel,
+};
