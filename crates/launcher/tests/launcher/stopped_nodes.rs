@@ -1,5 +1,7 @@
 //! One of several nodes that the cluster's engine stops: told apart from a failure of its own.
 
+use std::process::Stdio;
+
 use crate::ending::{ranks_of, state};
 use crate::harness::{TestFolder, kill, launcher_of, start, stop, until, wait};
 
@@ -57,10 +59,14 @@ fn a_failure_before_the_stop_stays_one_and_says_that_it_may_be_a_consequence() {
 fn a_stop_that_turns_into_a_kill_is_not_waited_for() {
     let place = TestFolder::new();
     let deaf = "(setsid sh -c 'trap \"\" TERM; exec sleep 1000' &); trap 'echo asked' TERM; echo up; while :; do sleep 0.01; done";
-    let child = place.running(NODE, deaf, 2);
+    // Without pipes, which a launcher that goes on would keep open.
+    let mut command = place.shell(NODE, deaf);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    (0..2).for_each(|rank| place.until_log_has(rank, "up"));
     kill(child.id() as i32, libc::SIGTERM);
     (0..2).for_each(|rank| place.until_log_has(rank, "asked"));
-    stop(child, libc::SIGKILL).ends(137);
+    kill(child.id() as i32, libc::SIGKILL);
+    child.wait().unwrap();
     place.until_nothing_is_left("an end in spite of a grace of an hour");
     assert_eq!(place.report()["outcome"], "terminated");
 }
