@@ -43,6 +43,7 @@ qemu-aarch64-static qemu-user-static
 update-binfmts   binfmt-support
 mmdebstrap       mmdebstrap
 makeself         makeself
+scontrol         slurm-client
 pigz             pigz
 htpasswd         apache2-utils
 openssl          openssl

@@ -34,7 +34,7 @@ const RESOLVE: &str = "look for the address of node 0";
 enum NamedBy {
     /// `--master`.
     Flag,
-    /// MASTER_ADDR, or another variable that scripts set by hand.
+    /// MASTER_ADDR, or the like of an operator: scripts set them by hand, too.
     Variable,
     /// What has a name for each node, so that this one can't be meant: a host list, or the rank table.
     List,
@@ -148,15 +148,13 @@ fn resolve(
 }
 
 fn named_by(setup: &Setup, master: &Master) -> NamedBy {
+    let is_set = |name: &str| variables::own(name).is_some_and(|it| *it == *master.host);
     if setup.options.nodes.master.is_some() {
-        return NamedBy::Flag;
-    }
-    let hosts = variables::own("VC_WORKER_HOSTS").unwrap_or_default();
-    let is_listed = hosts.to_string_lossy().split(',').any(|it| it.trim() == master.host);
-    let is_set = variables::own("MASTER_ADDR").is_some_and(|it| *it == *master.host);
-    match is_listed || setup.job.table.is_some() {
-        true if !is_set => NamedBy::List,
-        _ => NamedBy::Variable,
+        NamedBy::Flag
+    } else if ["MASTER_ADDR", "PET_MASTER_ADDR", "MS_SCHED_HOST"].into_iter().any(is_set) {
+        NamedBy::Variable
+    } else {
+        NamedBy::List
     }
 }
 
@@ -178,7 +176,7 @@ fn judge(
         NamedBy::Flag if is_loopback => {}
         NamedBy::List => {}
         NamedBy::Flag | NamedBy::Variable => {
-            let what = if by == NamedBy::Flag { "`--master`" } else { "MASTER_ADDR" };
+            let what = if by == NamedBy::Flag { "`--master`" } else { "the variable that names it" };
             let text = format!("node 0 is `{host}`, which is this machine, but this is node {index} of {count}");
             let hint = format!(
                 "{what} has to be the same address of node 0 on all nodes; if all of them are on this machine, give \

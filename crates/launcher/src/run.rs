@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rank_table::{Location, Ready, Step, Watcher};
 
 use crate::exit::{Exit, Failure};
+use crate::job::devices;
 use crate::job::nodes::{self, Nodes};
 use crate::job::paths::{self, Surroundings};
 use crate::job::setup::{self, Setup};
@@ -31,10 +32,6 @@ use crate::units;
 
 /// How long the log files and the console may take to swallow the last lines without getting any further.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Said where `--devices` meets a platform that has more servers for the job.
-const ALONE: &str = "`--devices` makes this server a job of its own, though it is one of several: \
-                     the ranks of the others have the same numbers";
 
 const WAIT_FOR_TABLE: &str = "wait for the rank table";
 
@@ -224,35 +221,45 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     if let Some(TaskRanks { node, by_scripts: true }) = options.task {
         return Ok(Job::of_scripts(node, lookup));
     }
-    let nodes = nodes::find(&options.nodes, lookup)?;
+    let claims = nodes::claims(&options.nodes, lookup, &variables::volcano_tasks());
     if options.per_node {
+        let (nodes, notes) = claims.nodes()?;
+        notes.iter().for_each(|it| say(it));
         return Ok(Job::per_node(nodes.unwrap_or_else(Nodes::alone), lookup));
     }
-    match job::source(options, lookup) {
-        Source::Devices(devices) => {
-            if nodes.is_none() && job::has_more_servers(lookup) {
-                say(ALONE);
-            }
-            Ok(Job::of_devices(&devices, nodes.unwrap_or_else(Nodes::alone), lookup))
-        }
+    let job = match job::source(options, claims.are_several(), lookup) {
         Source::Table(location) => {
-            let ready = wait_for_table(location, options, signals, say)?;
-            Job::of_table(ready, lookup, job::local_addresses())
+            let ready = wait_for_table(location, options, claims.are_several(), signals, say)?;
+            let job = Job::of_table(ready, lookup, job::local_addresses())?;
+            let (nodes, notes) = claims.with_table(job.nodes.clone(), job.machines())?;
+            notes.iter().for_each(|it| say(it));
+            Job { nodes, ..job }
         }
-    }
+        without_table => {
+            let (nodes, notes) = claims.nodes()?;
+            let (devices, note) = match without_table {
+                Source::Devices(devices) => (devices, None),
+                _ => devices::of_node(nodes.as_ref(), lookup)?,
+            };
+            notes.iter().chain(&note).for_each(|it| say(it));
+            Job::of_devices(&devices, nodes.unwrap_or_else(Nodes::alone), lookup)
+        }
+    };
+    devices::renumber(job, lookup)
 }
 
 /// Waits until the table is complete, and says what is missing when that changes, and what can be done about it.
 fn wait_for_table(
     location: Location,
     options: &RunOptions,
+    has_several_nodes: bool,
     signals: &Signals,
     say: &mut dyn FnMut(&str),
 ) -> Result<Ready, Failure> {
     let lookup = &variables::own;
-    let patience = options.patience(job::is_table_likely(&location, lookup));
+    let patience = options.patience(job::is_table_likely(&location, has_several_nodes, lookup));
     // Servers that each did without one would have equal ranks.
-    let without = (!job::has_more_servers(lookup)).then_some(WITHOUT_TABLE);
+    let without = (!has_several_nodes).then_some(WITHOUT_TABLE);
     let mut watcher = Watcher::new(location, Instant::now(), patience);
     let mut has_said = false;
     loop {
@@ -300,11 +307,12 @@ fn greeting(setup: &Setup) -> String {
     let of = if job.size as usize == ranks.len() { String::new() } else { format!(" of {}", job.size) };
     let who = job.who(&ranks);
     let logs = setup.folders.logs.display();
+    let node = setup.nodes().map(|it| format!(" ({it})")).unwrap_or_default();
     let attempt = match setup.first_attempt {
         1 => String::new(),
         number => format!("; this is attempt {number}, and the logs of earlier ones are kept"),
     };
-    format!("job {}: starting {who}{of} on {}, logs in `{logs}`{attempt}", job.id, job.host)
+    format!("job {}: starting {who}{of} on {}{node}, logs in `{logs}`{attempt}", job.id, job.host)
 }
 
 /// Whether the prefixes on the console are coloured.

@@ -51,6 +51,9 @@ pub fn plan(setup: &Setup) -> String {
     line("job", job.id.clone());
     let by = job.table.as_ref().map(|it| format!(", found by {}", it.by)).unwrap_or_default();
     line("server", format!("{}{by}", job.host));
+    if let Some(nodes) = setup.nodes() {
+        line("nodes", nodes);
+    }
     line(
         "rank table",
         match (&job.table, &folders.table) {

@@ -15,6 +15,7 @@ mod fetch;
 mod fetch_indexes;
 mod gzip_readers;
 mod host;
+mod host_lists;
 mod init;
 mod interrupted;
 mod launch_kit;
@@ -137,6 +138,7 @@ const SCENARIOS: &[Scenario] = &[
         launcher::engine_ends,
     ),
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
+    ("host-lists", "Slurm's short lists of nodes mean what its own program makes of them", host_lists::run),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
     ("stack-torch-2.7", "two ranks of PyTorch 2.7 add up; torch_npu lacks the driver's library alone", stacks::torch),
@@ -162,7 +164,7 @@ const SCENARIOS: &[Scenario] = &[
 ];
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
-const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself htpasswd openssl \
+const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself scontrol htpasswd openssl \
                      script unpigz gunzip java mpirun python3 uv bash zsh fish";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.

@@ -30,17 +30,20 @@ pub struct MasterPort {
 pub fn choose(job: &Job, lookup: Lookup) -> Result<MasterPort, Failure> {
     // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
     let set = lookup("MASTER_PORT").filter(|it| !it.as_encoded_bytes().starts_with(b"tcp://"));
-    let number = match set {
+    // Among several nodes it was decided what comes first, a port of node 0 or MASTER_PORT.
+    let decided = job.nodes.master.as_ref().and_then(|it| it.port);
+    let number = match (decided, set) {
         // The scripts' own to judge.
         _ if job.processes == Processes::Scripts => FIRST,
-        Some(set) => set.to_str().and_then(|it| it.parse().ok()).filter(|it| *it > 0).ok_or_else(|| {
+        (Some(port), _) => port,
+        (None, Some(set)) => set.to_str().and_then(|it| it.parse().ok()).filter(|it| *it > 0).ok_or_else(|| {
             let text = format!("MASTER_PORT is `{}`, which is not a port from 1 to 65535", set.display());
             Failure::new(Exit::USAGE, format!("{text}\nhint: correct it or unset it"))
         })?,
-        None if job.ranks.len() == job.size as usize => {
+        (None, None) if job.ranks.len() == job.size as usize => {
             return Ok(free().unwrap_or(MasterPort { number: FIRST, _reserved: None }));
         }
-        None => given_id(lookup).map_or(FIRST, |id| FIRST + hash(&id) % COUNT),
+        (None, None) => given_id(lookup).map_or(FIRST, |id| FIRST + hash(&id) % COUNT),
     };
     Ok(MasterPort { number, _reserved: None })
 }

@@ -1,6 +1,7 @@
 //! Which ranks are this server's.
 
 pub mod bind;
+pub mod devices;
 pub mod engine;
 pub mod files;
 pub mod framework;
@@ -12,12 +13,13 @@ mod restarts;
 pub mod setup;
 pub mod variables;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use nix::net::if_::InterfaceFlags;
-use rank_table::{Clues, DEFAULT_PATH, Format, Location, Origin, RankTable, Ready};
+use rank_table::{Clues, Format, Location, Origin, RankTable, Ready};
 
 use self::framework::Framework;
 use self::nodes::{Master, Nodes};
@@ -86,12 +88,15 @@ pub enum Source {
     Table(Location),
     /// No table: a rank for each of these devices.
     Devices(Vec<u32>),
+    /// No table, and no flag with devices: see [`devices::of_node`].
+    Node,
 }
 
 /// Where the ranks come from: the flags, then the environment. Looks whether the platform's table is there.
 ///
-/// Without any table there is one rank; but a job of several servers, or one on the platform, is known to get a table.
-pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
+/// A platform mounts its table's folder before the container starts. Without that, and without a variable that names a
+/// table, a job of several nodes has none; on the platform one is waited for, but not long.
+pub fn source(options: &RunOptions, has_several_nodes: bool, lookup: Lookup) -> Source {
     if let Some(devices) = &options.devices {
         return Source::Devices(devices.clone());
     }
@@ -100,23 +105,17 @@ pub fn source(options: &RunOptions, lookup: Lookup) -> Source {
     }
     let location = rank_table::locate(lookup);
     let is_expected = location.origin != Origin::Default
-        || has_more_servers(lookup)
-        || lookup("MA_VJ_NAME").is_some()
-        || Path::new(DEFAULT_PATH).parent().is_some_and(Path::exists);
-    if is_expected { Source::Table(location) } else { Source::Devices(vec![0]) }
-}
-
-/// Whether the platform says that this server is not the whole job.
-pub fn has_more_servers(lookup: Lookup) -> bool {
-    ["MA_NUM_HOSTS", "VC_WORKER_NUM"].iter().any(|name| lookup(name).is_some_and(|it| it != "1" && it != "0"))
+        || !has_several_nodes && lookup("MA_VJ_NAME").is_some()
+        || location.path.parent().is_some_and(Path::exists);
+    if is_expected { Source::Table(location) } else { Source::Node }
 }
 
 /// Whether a table that is not there yet is worth a long wait. The platform mounts its folder before the container starts,
 /// and mounts none for a job that needs no table, one of PyTorch on a single server for example.
-pub fn is_table_likely(location: &Location, lookup: Lookup) -> bool {
+pub fn is_table_likely(location: &Location, has_several_nodes: bool, lookup: Lookup) -> bool {
     let path = &location.path;
     let is_of_platform = location.origin != Origin::Given && lookup("MA_VJ_NAME").is_some();
-    !is_of_platform || has_more_servers(lookup) || path.exists() || path.parent().is_some_and(Path::exists)
+    !is_of_platform || has_several_nodes || path.exists() || path.parent().is_some_and(Path::exists)
 }
 
 impl Job {
@@ -194,6 +193,12 @@ impl Job {
     /// Whether the launcher starts the ranks themselves, and not something that does.
     pub fn starts_ranks(&self) -> bool {
         self.processes == Processes::Ranks
+    }
+
+    /// The different servers of its table; none where it has none.
+    pub fn machines(&self) -> usize {
+        let servers = self.table.iter().flat_map(|it| it.table.instances()).map(|it| &it.server_id);
+        servers.collect::<BTreeSet<_>>().len()
     }
 
     /// Where rank 0 is: an address, or a name.
@@ -293,20 +298,20 @@ mod tests {
     #[test]
     fn a_table_is_expected_where_something_says_so() {
         let options = RunOptions::read(&Given::default()).unwrap();
-        for (variables, expected) in [
-            (&[][..], Source::Devices(vec![0])),
-            (&[("MA_NUM_HOSTS", "1"), ("RANK_TABLE_FILE", "")], Source::Devices(vec![0])),
-            (&[("MA_NUM_HOSTS", "2")], Source::Table(rank_table::locate(|_| None))),
-            (&[("VC_WORKER_NUM", "4")], Source::Table(rank_table::locate(|_| None))),
-            (&[("MA_VJ_NAME", "ma-job-1")], Source::Table(rank_table::locate(|_| None))),
+        for (variables, several, expected) in [
+            (&[][..], false, Source::Node),
+            (&[("MA_NUM_HOSTS", "1"), ("RANK_TABLE_FILE", "")], false, Source::Node),
+            (&[("MA_NUM_HOSTS", "2")], true, Source::Node),
+            (&[("MA_VJ_NAME", "ma-job-1"), ("VC_WORKER_NUM", "4")], true, Source::Node),
+            (&[("MA_VJ_NAME", "ma-job-1")], false, Source::Table(rank_table::locate(|_| None))),
         ] {
-            assert_eq!(source(&options, &of_test(variables)), expected, "{variables:?}");
+            assert_eq!(source(&options, several, &of_test(variables)), expected, "{variables:?}");
         }
         let named = [("RANK_TABLE_FILE", "/tables")];
-        let Source::Table(location) = source(&options, &of_test(&named)) else { panic!() };
+        let Source::Table(location) = source(&options, true, &of_test(&named)) else { panic!() };
         assert_eq!(location.path, Path::new("/tables"));
         let devices = RunOptions { devices: Some(vec![4, 5]), ..options };
-        assert_eq!(source(&devices, &of_test(&named)), Source::Devices(vec![4, 5]));
+        assert_eq!(source(&devices, true, &of_test(&named)), Source::Devices(vec![4, 5]));
     }
 
     #[test]
@@ -314,16 +319,15 @@ mod tests {
         const JOB: (&str, &str) = ("MA_VJ_NAME", "ma-job-1");
         let folder = tempfile::tempdir().unwrap();
         let of_variable = |name: &str| Location { path: folder.path().join(name), origin: Origin::RankTableFile };
-        for (location, variables, expected) in [
-            (of_variable("no/table.json"), &[JOB][..], false),
-            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "1")], false),
-            (of_variable("no/table.json"), &[JOB, ("VC_WORKER_NUM", "2")], true),
-            (of_variable("no/table.json"), &[JOB, ("MA_NUM_HOSTS", "2")], true),
-            (of_variable("no/table.json"), &[], true),
-            (of_variable("table.json"), &[JOB], true),
-            (Location::given(folder.path().join("no/table.json")), &[JOB], true),
+        for (location, variables, several, expected) in [
+            (of_variable("no/table.json"), &[JOB][..], false, false),
+            (of_variable("no/table.json"), &[JOB], true, true),
+            (of_variable("no/table.json"), &[], false, true),
+            (of_variable("table.json"), &[JOB], false, true),
+            (Location::given(folder.path().join("no/table.json")), &[JOB], false, true),
         ] {
-            assert_eq!(is_table_likely(&location, &of_test(variables)), expected, "{location:?} {variables:?}");
+            let likely = is_table_likely(&location, several, &of_test(variables));
+            assert_eq!(likely, expected, "{location:?} {variables:?} {several}");
         }
     }
 

@@ -11,6 +11,7 @@ use super::bind;
 use super::engine::Engine;
 use super::files::Folders;
 use super::master_port::{self, MasterPort};
+use super::nodes::{Master, Nodes};
 use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
 use super::{Job, Processes, Rank, recovery, restarts};
@@ -138,6 +139,14 @@ impl Setup {
             return Err(Failure::new(Exit::LAUNCHER, notes.join("; ")));
         }
         process_logs(folders, job, self.first_attempt, false).map(drop)
+    }
+
+    /// Which node of several this one is, where they meet, and what says so; of one node there is nothing to say.
+    pub fn nodes(&self) -> Option<String> {
+        let Nodes { count, index, master, by } = &self.job.nodes;
+        let port = Some(self.master_port.number);
+        let master = master.as_ref().map(|it| format!(", master {}", Master { host: it.host.clone(), port }));
+        (*count > 1).then(|| format!("node {index} of {count}{}, by {by}", master.unwrap_or_default()))
     }
 
     /// MASTER_PORT of the ranks.

@@ -1,5 +1,6 @@
 //! Every environment variable that the launcher has to do with: what it reads, what its ranks find, and the page of both.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -12,8 +13,24 @@ use crate::options::TaskRanks;
 
 /// A variable of the launcher's own environment.
 pub fn own(name: &str) -> Option<OsString> {
-    debug_assert!(VARIABLES.iter().any(|it| it.name == name), "`{name}` is not in the table");
+    debug_assert!(
+        task_of_volcano(name).is_some() || VARIABLES.iter().any(|it| it.name == name),
+        "`{name}` is not in the table"
+    );
     env::var_os(name).filter(|it| !it.is_empty())
+}
+
+/// The tasks of a Volcano job of which this environment has the nodes, in capitals as in `VC_<TASK>_NUM`.
+pub fn volcano_tasks() -> Vec<String> {
+    let set = env::vars_os().filter(|it| !it.1.is_empty());
+    let tasks: BTreeSet<String> =
+        set.filter_map(|(name, _)| Some(task_of_volcano(name.to_str()?)?.to_owned())).collect();
+    tasks.into_iter().collect()
+}
+
+fn task_of_volcano(name: &str) -> Option<&str> {
+    let task = name.strip_prefix("VC_")?;
+    task.strip_suffix("_HOSTS").or_else(|| task.strip_suffix("_NUM"))
 }
 
 pub struct Variable {
@@ -74,18 +91,71 @@ const VARIABLES: &[Variable] = &[
     read("MA_CURRENT_HOST_IP", "`server_id` of this server"),
     read("VC_TASK_INDEX", "number of this server, from 0; a `task` with one that is not a number is refused"),
     read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
-    read("VC_WORKER_NUM", "number of servers, which has to be that of the rank table; of several each waits for one"),
+    read("VC_WORKER_NUM", "number of servers, which has to be that of the rank table"),
     read("MA_NUM_HOSTS", "the same"),
-    read("VC_WORKER_HOSTS", "the names of all servers, which tell that this one may share a machine with the first"),
+    read("VC_WORKER_HOSTS", "names of the servers, between commas; the first is node 0"),
+    read("VC_<TASK>_NUM", "the same as VC_WORKER_NUM, where the one task of a Volcano job has another name"),
+    read("VC_<TASK>_HOSTS", "the same as VC_WORKER_HOSTS, likewise"),
+    read("ROUTE_PLAN", "`true`: RANK_AFTER_ACC is the number of this server, in place of VC_TASK_INDEX"),
+    read("RANK_AFTER_ACC", "see ROUTE_PLAN"),
+    read(
+        "MA_MASTER_INDEX",
+        "with ROUTE_PLAN, node 0 is `<MA_VJ_NAME>-<MA_TASK_NAME>-<MA_MASTER_INDEX>.<MA_VJ_NAME>`, in place of the first of VC_WORKER_HOSTS",
+    ),
+    read("MA_TASK_NAME", "see MA_MASTER_INDEX"),
+    read("MA_NUM_GPUS", "devices of this server, where neither a rank table nor `--devices` names them"),
+    read("PET_NNODES", "number of servers; a range of two numbers is refused"),
+    read("PET_NODE_RANK", "number of this server"),
+    read("PET_MASTER_ADDR", "node 0"),
+    read("PET_MASTER_PORT", "MASTER_PORT, where that is not set"),
+    read("PET_NPROC_PER_NODE", "as MA_NUM_GPUS, if it is a number"),
+    read("MS_WORKER_NUM", "ranks of the job; with MS_LOCAL_WORKER they tell the number of servers"),
+    read("MS_LOCAL_WORKER", "as MA_NUM_GPUS"),
+    read("MS_NODE_RANK", "number of this server"),
+    read("MS_SCHED_HOST", "node 0"),
+    read("MS_SCHED_PORT", "MASTER_PORT, where that is not set"),
+    read("SLURM_STEP_NUM_NODES", "number of servers"),
+    read("SLURM_NNODES", "the same, where the former is not set"),
+    read("SLURM_JOB_NUM_NODES", "the same, where neither is"),
+    read("SLURM_NODEID", "number of this server"),
+    read("SLURM_STEP_NODELIST", "names of the servers, in Slurm's short form; the first is node 0"),
+    read("SLURM_JOB_NODELIST", "the same, where the former is not set"),
+    read("SLURM_NODELIST", "the same, where neither is"),
+    read("SLURMD_NODENAME", "name of this server in that list"),
+    read("SLURM_LOCALID", "anything but 0 is refused: a launcher starts all ranks of its server"),
+    read("SLURM_STEP_TASKS_PER_NODE", "anything but 1 is refused"),
+    read("SLURM_NTASKS_PER_NODE", "the same among several servers, where the former is not set"),
+    read(
+        "SLURM_JOB_ID",
+        "without a step (SLURM_STEP_ID), a job of several servers is refused: its script runs on one alone",
+    ),
+    read("SLURM_STEP_ID", "see SLURM_JOB_ID"),
+    read("SLURM_STEPID", "the same"),
+    read(
+        "OMPI_COMM_WORLD_SIZE",
+        "number of servers; with it Slurm's variables are not read, which are then of mpirun itself",
+    ),
+    read("OMPI_COMM_WORLD_RANK", "number of this server"),
+    read("OMPI_COMM_WORLD_LOCAL_SIZE", "anything but 1 is refused: a launcher starts all ranks of its server"),
+    read(
+        "TORCHELASTIC_RUN_ID",
+        "set in the ranks of torchrun: a launcher that such a rank starts is a job of its own, whatever the cluster says",
+    ),
+    read(
+        "ASCEND_RT_VISIBLE_DEVICES",
+        "the devices that ranks see, numbered from 0 in this order: DEVICE_ID is the place in it; any other device is refused",
+    ),
     read(
         "MA_VJ_NAME",
         "name of the job; with it a rank table is waited for, a minute where there is one server and not even the table's \
          folder exists",
     ),
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
-    read("OMPI_COMM_WORLD_SIZE", "whether Open MPI has started the launcher, and so may stop it"),
-    read("SLURM_JOB_ID", "the same of Slurm"),
-    read("KUBERNETES_SERVICE_HOST", "the same of Kubernetes"),
+    read(
+        "KUBERNETES_SERVICE_HOST",
+        "whether Kubernetes may be what stops the launcher; OMPI_COMM_WORLD_SIZE, SLURM_JOB_ID, MA_VJ_NAME and \
+         VC_TASK_INDEX say it of others, and come before",
+    ),
     read(
         "MA_MOUNT_PATH",
         "the platform's folder, with `log` and `workspace` in it; two jobs in one container need one each",
@@ -124,7 +194,7 @@ const VARIABLES: &[Variable] = &[
         "DEVICE_ID",
         "",
         "the driver's number of the rank's device, from 0: its place among those of this server by `device_id`, in whatever \
-         order the table has them; of `--devices` the number itself",
+         order the table has them; of `--devices` the number itself; see ASCEND_RT_VISIBLE_DEVICES",
         |of| is(of.rank.device),
     ),
     set("ASCEND_DEVICE_ID", "", "the same", |of| is(of.rank.device)),
@@ -159,19 +229,36 @@ const VARIABLES: &[Variable] = &[
         "the code folder, which the rank is started in",
         |of| Is(of.folders.code.clone().into()),
     )),
-    set("RANK", "", "RANK_ID, for PyTorch", |of| is(of.rank.rank)),
-    set("LOCAL_RANK", "", "the rank's number on its server, from 0; DEVICE_ID where there is a rank table", |of| {
-        is(of.rank.local)
-    }),
-    set("WORLD_SIZE", "", "RANK_SIZE, for PyTorch", |of| is(of.job.size)),
-    set("LOCAL_WORLD_SIZE", "", "ranks of this server", |of| is(of.job.ranks.len())),
-    set("MASTER_ADDR", "kept where it is set", "server of rank 0, unless it was set", |of| {
-        of.set_or("MASTER_ADDR", of.job.master())
+    set("RANK", "with WORLD_SIZE and MASTER_ADDR: number of this server", "RANK_ID, for PyTorch", |of| {
+        is(of.rank.rank)
     }),
     set(
+        "LOCAL_RANK",
+        "one number: RANK is that of a rank, unless LOCAL_WORLD_SIZE is 1",
+        "the rank's number on its server, from 0; DEVICE_ID where there is a rank table",
+        |of| is(of.rank.local),
+    ),
+    set(
+        "WORLD_SIZE",
+        "number of servers, or their ranks where LOCAL_WORLD_SIZE or PET_NPROC_PER_NODE is set; see RANK",
+        "RANK_SIZE, for PyTorch",
+        |of| is(of.job.size),
+    ),
+    set("LOCAL_WORLD_SIZE", "as MA_NUM_GPUS; see WORLD_SIZE", "ranks of this server", |of| is(of.job.ranks.len())),
+    set(
+        "MASTER_ADDR",
+        "kept where it is set, unless `--master` is given",
+        "server of rank 0, unless it was set; nothing where there are several and none is known to be that",
+        |of| match &of.job.nodes.master {
+            Some(master) => is(&master.host),
+            None if of.job.nodes.count > 1 => Unchanged,
+            None => of.set_or("MASTER_ADDR", of.job.master()),
+        },
+    ),
+    set(
         "MASTER_PORT",
-        "kept where it is set; what is not a port is refused, but for the URL that Kubernetes sets for a service `master`",
-        "a free port from 29500 on; one of 29500 to 32499 by BATCH_JOB_ID, else MA_VJ_NAME, where there are several servers, \
+        "kept where it is set, unless `--master` has a port; what is not a port is refused, but for the URL that Kubernetes sets for a service `master`",
+        "a free port from 29500 on; where there are several servers, the port that came with node 0, else one of 29500 to 32499 by BATCH_JOB_ID, else MA_VJ_NAME, \
          and 29500 where neither is set; unless it was set",
         |of| is(of.master_port),
     ),
@@ -184,7 +271,7 @@ const VARIABLES: &[Variable] = &[
     ),
     set(
         "FMTK_ATTEMPT",
-        "",
+        "with RANK: a launcher that a rank starts is a job of its own, whatever the cluster says",
         "1, and one more for each time the ranks were started again; where BATCH_JOB_ID or MA_VJ_NAME is set, also for each \
          time that an earlier run of the job in the same log folder has started them",
         |of| is(of.attempt),
@@ -325,22 +412,9 @@ mod tests {
 
     #[test]
     fn what_was_set_counts() {
-        let set = [
-            ("PYTHONUNBUFFERED", "x"),
-            ("HCCL_CONNECT_TIMEOUT", "600"),
-            ("MASTER_ADDR", "m"),
-            ("RANK_ID", "3"),
-            ("RANK", "3"),
-        ];
+        let set = [("PYTHONUNBUFFERED", "x"), ("HCCL_CONNECT_TIMEOUT", "600"), ("RANK_ID", "3"), ("RANK", "3")];
         let lines = of_second(&Folders { table: None, replace_home: true, ..folders() }, &set, None);
-        for line in [
-            "HCCL_CONNECT_TIMEOUT=600",
-            "MASTER_ADDR=m",
-            "RANK_ID=9",
-            "RANK=9",
-            "HOME=/w/device1",
-            "PYTHONUNBUFFERED=x",
-        ] {
+        for line in ["HCCL_CONNECT_TIMEOUT=600", "RANK_ID=9", "RANK=9", "HOME=/w/device1", "PYTHONUNBUFFERED=x"] {
             assert!(lines.contains(&format!("{line}\n")), "{lines}");
         }
         assert!(lines.contains("RANK_TABLE_FILE is removed\n"), "{lines}");

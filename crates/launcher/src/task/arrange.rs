@@ -8,6 +8,7 @@ use super::arguments::Request;
 use super::check::{Task, Where};
 use crate::exit::{Exit, Failure};
 use crate::job::files;
+use crate::job::nodes;
 use crate::job::paths::{self, OUTPUT, Surroundings};
 use crate::job::{self, Lookup, Source, variables};
 use crate::links;
@@ -63,7 +64,9 @@ pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Transfers), 
     options.command = command;
     options.code_dir = Some(task.code);
     // The scripts have a table in any case, and do not let themselves be told what is in it.
-    let has_table = !by_scripts && matches!(job::source(&options, &variables::own), Source::Table(_));
+    let has_several_nodes = nodes::claims(&options.nodes, &variables::own, &variables::volcano_tasks()).are_several();
+    let source = job::source(&options, has_several_nodes, &variables::own);
+    let has_table = !by_scripts && matches!(source, Source::Table(_));
     if let (Some(count), None, false) = (task.devices, &options.devices, has_table) {
         options.devices = Some((0..count).collect());
     }

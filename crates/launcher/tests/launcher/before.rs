@@ -98,6 +98,19 @@ fn an_own_address_of_this_machine_is_not_node_0_elsewhere() {
         &format!("error: node 0 is `{own}`, which is this machine, but this is node 2 of 3\nhint: "),
         "give `--master 127.0.0.1`",
     ]);
+    // As where each node names itself, or somebody has left what a single node needs.
+    for host in [own.to_string(), "localhost".to_owned()] {
+        let mut command = place.shell("--devices 0 --nnodes 3 --node-rank 2", "touch started");
+        finish(command.env("MASTER_ADDR", &host)).ends(2).says(&[
+            &format!("error: node 0 is `{host}`, which is this machine, but this is node 2 of 3\nhint: "),
+            "give `--master 127.0.0.1`",
+        ]);
+    }
+    // A list has a name for each node, so that two may share a machine.
+    let mut command = place.shell("--devices 0", "echo $RANK at $MASTER_ADDR");
+    command.env("VC_WORKER_HOSTS", "127.0.0.1,127.0.0.2").env("VC_WORKER_NUM", "2").env("VC_TASK_INDEX", "1");
+    let listed = finish(&mut command).ends(0);
+    listed.says(&["right only if they share it"]).prints(&["[rank 1] 1 at 127.0.0.1\n"]);
     assert!(!place.path("code/started").exists());
 }
 
@@ -113,8 +126,8 @@ fn restarts_of_one_node_are_refused_where_the_others_can_t_take_it_back() {
     for dry in ["", "--dry-run"] {
         let mut command = place.shell(&format!("--max-restarts 1 {dry}"), "touch started");
         command.env("RANK_TABLE_FILE", place.path("table.json")).env("MA_CURRENT_HOST_IP", "10.0.0.2");
-        command.env("SLURM_JOB_ID", "7");
-        finish(&mut command).ends(2).says(&[refused, "\nhint: submit with `sbatch --requeue`"]);
+        command.env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+        finish(&mut command).ends(2).says(&[refused, "\nhint: give the Ascend Operator's job a `backoffLimit`"]);
     }
     assert!(!place.path("code/started").exists() && fs::read_dir(place.path("mount/log")).unwrap().next().is_none());
     let flags = "--devices 0 --nnodes 2 --node-rank 1 --master 127.0.0.1 --max-restarts 1";

@@ -99,7 +99,6 @@ fn where_no_table_is_likely_the_wait_is_short_and_the_way_without_one_is_told() 
     // Each would be rank 0 without one.
     expect_test::expect!["fmtk-launch: waiting for the rank table, 30 min 0 s at most: `@/no/folder` does not exist"]
         .assert_eq(&first_words("2", ""));
-    expect_test::expect!["fmtk-launch: `--devices` makes this server a job of its own, though it is one of several: the ranks of the others have the same numbers"].assert_eq(&first_words("2", "--devices 0"));
 }
 
 #[test]

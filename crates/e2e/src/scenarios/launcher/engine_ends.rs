@@ -13,9 +13,8 @@ use crate::scenarios::world::World;
 /// One process for each of two nodes, all on this machine and over loopback alone.
 const MPIRUN: &str = "mpirun --allow-run-as-root --oversubscribe --mca oob_tcp_if_include lo -np 2";
 
-/// What each of them becomes: the launcher, its flags and the ranks' command are its arguments.
-const NODE: &str =
-    r#"exec "$0" run --devices 0-1 --nnodes 2 --node-rank "$OMPI_COMM_WORLD_RANK" --master 127.0.0.1 "$@""#;
+/// What each of them becomes: the launcher and its arguments. That both are on one machine would be refused.
+const NODE: &str = r#"unset OMPI_COMM_WORLD_LOCAL_SIZE; exec "$0" run --devices 0-1 --master 127.0.0.1 "$@""#;
 
 /// What all ranks do. Rank 3 fails as soon as all of them are there.
 const RANK: &str = r#"(setsid sleep 1000 &); : >"$OUT/$RANK"
