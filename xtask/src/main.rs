@@ -23,7 +23,7 @@ use fmtk::{
     init, pipeline,
     recipe::stacks,
     resolve::{place, prepare},
-    ship::{diff, images, inspect, push},
+    ship::{diff, images, inspect, job, push},
     terminal::{interrupt, progress::Progress, report},
     try_out,
 };
@@ -70,6 +70,8 @@ enum Command {
     Doctor(Box<doctor::DoctorArgs>),
     /// Run a whole job on this machine, in containers of a built image
     Try(Box<try_out::TryArgs>),
+    /// Print what starts a pushed image on a cluster: ModelArts, Volcano, Ascend Operator, Slurm
+    Job(Box<job::JobArgs>),
     /// Run the end-to-end tests with real engines, registries and packages
     #[command(disable_help_flag = true)]
     E2e(Elsewhere),
@@ -177,6 +179,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             doctor::run(args, &place::call(&args.recipe(), &store), store, &progress)
         }
         Command::Try(args) => try_out::run(args, &store()?, &progress),
+        Command::Job(args) => job::run(args, &store()?, &progress),
         Command::E2e(_) | Command::Bench(_) | Command::SamplePackages(_) => elsewhere(),
         Command::Completions { shell } => report::data(&completions::script(*shell, Args::command())),
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
+use crate::joined;
 use crate::options::{Given, Problem, RUN, RunOptions, typed};
 use crate::show::TableCommand;
 use crate::storage::local::COPY_FILES;
@@ -18,6 +19,7 @@ Usage: fmtk-launch run [FLAGS] [--] COMMAND [ARGUMENT]...
        fmtk-launch task --task_type=… --code_path=… [PARAMETERS] [FLAGS]
        fmtk-launch env [FLAGS] [--rank N]
        fmtk-launch rank-table check|show|convert FILE
+       fmtk-launch report [FLAGS] FILE...
        fmtk-launch --version | --help
 
 Subcommands:
@@ -25,6 +27,7 @@ Subcommands:
   task        Run the tuning kit on each device, by the launch kit's parameters
   env         Print the variables that a rank would get
   rank-table  Check a rank table, show it, or print it as v1
+  report      Join the reports of all nodes of a job
 
 `fmtk-launch run --help` has the flags, `fmtk-launch task --help` the parameters,
 `fmtk-launch env --list` every variable and exit code.
@@ -57,6 +60,19 @@ Usage: fmtk-launch rank-table check FILE
 FILE may be a folder with a jobstart_hccl.json.
 ";
 
+const REPORT: &str = "\
+Join the reports of all nodes of a job: what failed first, and the time line of all ranks
+
+Usage: fmtk-launch report [FLAGS] FILE...
+
+  --html FILE            Write it as a page, too, that needs no other file
+  --format text|json     What is printed [default: text]
+  --job ID               Take the reports of this job alone
+
+FILE is a report, `<job>-report-rank-<N>.json`, or a folder: then all in it count.
+A file that is not a report, or reports of several jobs, are errors with exit code 2.
+";
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Invocation {
     Help(String),
@@ -69,6 +85,8 @@ pub enum Invocation {
     /// Look at a rank table.
     Table(TableCommand, PathBuf),
     Task(Box<Request>),
+    /// Join reports.
+    Report(joined::Request),
     /// Copy files as standard input asks for it: the launcher's own helper.
     CopyFiles,
 }
@@ -84,6 +102,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Pr
             Some("run") => run(parser),
             Some("env") => env(parser),
             Some("rank-table") => table(parser),
+            Some("report") => report(parser),
             Some("task") => Ok(match arguments::parse(parser)? {
                 None => Invocation::Help(TASK.to_owned()),
                 Some(request) => Invocation::Task(Box::new(request)),
@@ -98,7 +117,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, Pr
 /// What prints the help for a command line: that of its subcommand, if it has one.
 pub fn help_of(words: &[OsString]) -> String {
     match words.first().and_then(|it| it.to_str()) {
-        Some(subcommand @ ("run" | "env" | "rank-table" | "task")) => format!("fmtk-launch {subcommand} --help"),
+        Some(subcommand @ ("run" | "env" | "rank-table" | "report" | "task")) => {
+            format!("fmtk-launch {subcommand} --help")
+        }
         _ => "fmtk-launch --help".to_owned(),
     }
 }
@@ -180,6 +201,28 @@ fn table(mut parser: Parser) -> Result<Invocation, Problem> {
     }
 }
 
+fn report(mut parser: Parser) -> Result<Invocation, Problem> {
+    let (mut given, mut paths) = (Given::default(), Vec::new());
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help(REPORT.to_owned())),
+            Arg::Value(path) => paths.push(PathBuf::from(path)),
+            flag => known(&mut given, &[REPORT], typed(flag), &mut parser)?,
+        }
+    }
+    if paths.is_empty() {
+        return Err(Problem("`report` was given no file".to_owned()));
+    }
+    let format = |text: &str| match text {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        _ => Err(format!("`{text}` is not `text` or `json`")),
+    };
+    let json = given.read("format", format)?.unwrap_or(false);
+    let job = given.read("job", |text| Ok(text.to_owned()))?;
+    Ok(Invocation::Report(joined::Request { paths, job, html: given.path("html")?, json }))
+}
+
 /// Takes over a flag that one of the help texts has; any other is refused.
 fn known(given: &mut Given, helps: &[&'static str], flag: String, parser: &mut Parser) -> Result<(), Problem> {
     if given.take(helps, &flag, parser)? { Ok(()) } else { Err(Problem(format!("unknown flag `{flag}`"))) }
@@ -254,6 +297,21 @@ mod tests {
         assert_eq!((options.devices.map(|it| it.len()), rank, options.dry_run), (Some(8), Some(3), true));
     }
 
+    #[test]
+    fn reports_are_joined() {
+        let expected = |job: Option<&str>, html: Option<&str>, json| {
+            let paths = vec!["a".into(), "b".into()];
+            Invocation::Report(joined::Request {
+                paths,
+                job: job.map(str::to_owned),
+                html: html.map(PathBuf::from),
+                json,
+            })
+        };
+        assert_eq!(parsed("report a b"), Ok(expected(None, None, false)));
+        assert_eq!(parsed("report --job j a --html p b --format json"), Ok(expected(Some("j"), Some("p"), true)));
+    }
+
     /// `UPDATE_EXPECT=1 cargo test -p launcher refusals` writes them anew.
     #[test]
     fn refusals() {
@@ -287,6 +345,11 @@ mod tests {
             "rank-table merge f",
             "rank-table check",
             "rank-table check a b",
+            "report",
+            "report --html",
+            "report --html= f",
+            "report --format xml f",
+            "report --nodes 2 f",
             "task --task_type",
             "task --code-dir /x",
             "task --ranks both",

@@ -11,10 +11,11 @@ pub struct Exit(pub u8);
 /// What each of them says, for people.
 pub const CODES: &[(&str, &str)] = &[
     ("0", "every rank ended with 0, and the output of a task is where it belongs"),
-    ("1", "standard output can't be written to"),
+    ("1", "standard output, or the page of `report`, can't be written to"),
     (
         "2",
-        "wrong usage, a wrong path, or a rank table that can't be used, also for `rank-table check`: the input has to change",
+        "wrong usage, a wrong path, or a rank table that can't be used, also for `rank-table check`, or files that `report` \
+         can't join: the input has to change",
     ),
     ("124", "`--stall`: no rank had output or used its CPU for that long"),
     (

@@ -4,6 +4,7 @@ mod args;
 mod clock;
 mod exit;
 mod job;
+mod joined;
 mod links;
 mod options;
 mod output;
@@ -13,6 +14,7 @@ mod rendezvous;
 mod report;
 mod run;
 mod show;
+mod signatures;
 mod storage;
 mod task;
 mod units;
@@ -46,6 +48,7 @@ fn obey(invocation: Invocation) -> Result<Exit, Failure> {
             .map_err(|error| Failure { exit: Exit::FAILURE, text: format!("failed to answer: {error}") }),
         Invocation::Variables => print(&job::variables::page()),
         Invocation::Env(options, rank) => print(&show::variables(&run::plan(options)?, rank)?),
+        Invocation::Report(request) => joined::run(&request),
         Invocation::Table(command, path) => print(&show::table(command, &path)?),
     }
 }

@@ -253,7 +253,8 @@ impl Given {
         read(&value.to_owned().string()?).map(Some).map_err(|why| Problem(format!("`--{name}`: {why}")))
     }
 
-    fn path(&self, name: &str) -> Result<Option<PathBuf>, Problem> {
+    /// A flag's path. Errors: an empty one.
+    pub fn path(&self, name: &str) -> Result<Option<PathBuf>, Problem> {
         match self.value(name) {
             Some(value) if value.is_empty() => Err(Problem(format!("`--{name}`: an empty path"))),
             value => Ok(value.map(PathBuf::from)),

@@ -25,7 +25,7 @@ use crate::ranks::start;
 use crate::ranks::supervise::{self, Attempt};
 use crate::ranks::wait;
 use crate::rendezvous;
-use crate::report;
+use crate::report::{self, shape::Report};
 use crate::storage::Storage;
 use crate::storage::transfers::{self, Transfers};
 use crate::units;
@@ -136,7 +136,7 @@ fn launch(
     }
     output.say(&greeting(&setup));
     let watch = |error: io::Error| Failure::system("watch the ranks", &error);
-    let (attempts, mut ending) = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
+    let (mut attempts, mut ending) = attempts(&setup, signals, &mut output, &mut storage).map_err(watch)?;
     if let Some(transfers) = transfers {
         output.settle_files(PATIENCE);
         let was_stopped = ending.outcome == Outcome::Terminated;
@@ -149,8 +149,9 @@ fn launch(
         }
     }
     output.finish(PATIENCE, |summaries| {
+        report::find_plogs(&mut attempts);
         let sync = (!storage.is_empty()).then(|| storage.report());
-        let report = report::report(&setup.job, &ending, &attempts, summaries, started, sync);
+        let report = report::report(&setup.job, &ending, &attempts, summaries, started, setup.options.stall, sync);
         let block = report::block(&setup.job, &ending, &attempts, summaries, started.1);
         let mut lines = write_reports(&setup, &report);
         lines.extend(transfers::last_word(&mut storage, signals).unwrap_or_default());
@@ -160,7 +161,7 @@ fn launch(
 }
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
-fn write_reports(setup: &Setup, report: &serde_json::Value) -> Vec<String> {
+fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
     let beside_logs = setup.report_file();
     let write = |path: &PathBuf| {
         let error = report::write(path, report).err()?;
@@ -210,7 +211,7 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     let lookup = &variables::own;
     // Known before hours of training and not after them.
     if let Some(path) = &options.report
-        && let Err(error) = report::check(path, options.dry_run)
+        && let Err(error) = report::file::check(path, options.dry_run)
     {
         let text = format!("the report can't be written to `{}`: {error}", path.display());
         return Err(Failure::new(

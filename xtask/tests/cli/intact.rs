@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::program::{program, run};
 
-const TAG: &str = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000";
+pub const TAG: &str = "py_3.9-ms_1.9.0_cann_none-euler_2.8.3-aarch64-d910-20221109000000";
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// An image of one layer in a store.
-struct BuiltImage {
+pub struct BuiltImage {
     folder: tempfile::TempDir,
     store: Store,
     manifest: Digest,
@@ -22,7 +22,7 @@ struct BuiltImage {
 }
 
 impl BuiltImage {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         let put = |text: &str| store.put_blob(text.as_bytes()).unwrap();
@@ -49,7 +49,7 @@ impl BuiltImage {
         image
     }
 
-    fn workspace(&self) -> &Path {
+    pub fn workspace(&self) -> &Path {
         self.folder.path()
     }
 
@@ -61,7 +61,7 @@ impl BuiltImage {
     }
 
     /// Pushes to a registry in memory; the exit code and what was said.
-    fn push(&self, fake: &FakeRegistry) -> (Option<i32>, String) {
+    pub fn push(&self, fake: &FakeRegistry) -> (Option<i32>, String) {
         self.run(&["push", "--org", "o", "--insecure", "--registry", &fake.host()])
     }
 

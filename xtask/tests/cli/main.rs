@@ -10,6 +10,7 @@ mod images;
 mod init;
 mod inputs;
 mod intact;
+mod job;
 mod layout;
 mod login;
 mod program;

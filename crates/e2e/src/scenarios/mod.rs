@@ -6,6 +6,7 @@ mod bases;
 mod bytecode;
 mod cann;
 mod cann_parts;
+mod cluster_job;
 mod completions;
 mod conformance;
 mod doctor_fix;
@@ -141,6 +142,11 @@ const SCENARIOS: &[Scenario] = &[
     ("host-lists", "Slurm's short lists of nodes mean what its own program makes of them", host_lists::run),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
     ("local-job-ends", "podman runs jobs that fail, are stopped, late, or of another user", try_job::ends),
+    (
+        "cluster-job",
+        "what starts a job on a cluster has the pushed image, and its command runs there",
+        cluster_job::run,
+    ),
     ("stack-torch-2.7", "two ranks of PyTorch 2.7 add up; torch_npu lacks the driver's library alone", stacks::torch),
     ("base-of-cann", "a base like CANN's own completes the stack's recipe, and keeps its CANN", bases::of_cann),
     (

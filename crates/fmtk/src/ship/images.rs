@@ -117,7 +117,7 @@ fn table(path: &RepoPath, images: &[Listed]) -> String {
 }
 
 /// The recipe's, and those of the stacks: an organisation has images of several in one repository.
-fn templates(recipe: &Recipe) -> anyhow::Result<Vec<TagTemplate>> {
+pub(super) fn templates(recipe: &Recipe) -> anyhow::Result<Vec<TagTemplate>> {
     let of_stacks = STACKS.iter().map(|stack| Ok(stack.recipe()?.tag));
     [Ok(recipe.tag.clone())].into_iter().chain(of_stacks).collect()
 }

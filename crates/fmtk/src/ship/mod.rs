@@ -1,4 +1,4 @@
-//! Images that were built: written, pushed, listed and inspected.
+//! Images that were built: written, pushed, listed, inspected, and started on a cluster.
 
 pub(crate) mod built_image;
 pub(crate) mod context;
@@ -6,8 +6,10 @@ pub mod diff;
 pub mod images;
 pub mod inspect;
 pub(crate) mod intact;
+pub mod job;
 pub(crate) mod lazy;
 pub(crate) mod output;
 pub mod push;
+mod pushed;
 pub(crate) mod subject;
 mod target;

@@ -19,7 +19,7 @@ use crate::{
     recipe::Recipe,
     record::{self, BuildRecord, RecordedLayer},
     resolve::{base::Fallback, connect, place},
-    ship::{intact, lazy::LazyBase, target::TargetArgs},
+    ship::{intact, lazy::LazyBase, pushed::PushRecord, target::TargetArgs},
     terminal::{
         progress::{self, Progress, Step},
         report::{self, WithHint},
@@ -77,6 +77,7 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     }
     progress.line(&format!("pushing {} to {}", target.reference, host));
     let report = push(&target, args, &recipe, store, progress)?;
+    PushRecord::save(host, &target.path, &record, store)?;
     // Planned anew: somebody may have edited the file during the upload.
     let app_config = match args.app_config.as_deref() {
         Some(file) => Some(set_url(file, url, progress)?),
@@ -84,7 +85,10 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     };
     say(&target, Some(&report), app_config.as_ref(), args.format)?;
     if app_config.is_none() {
-        progress.line("next: put `user_image_url` into the job's app_config.yaml; `--app-config FILE` does that");
+        progress.line(
+            "next: put `user_image_url` into the job's app_config.yaml, which `--app-config FILE` does; \
+             or `cargo xtask job -- COMMAND` prints what starts a job on a cluster",
+        );
     }
     Ok(())
 }

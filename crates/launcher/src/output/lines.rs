@@ -1,4 +1,4 @@
-//! A stream of bytes as lines: those that the console shows, the same however the stream was chunked, and the last ones.
+//! A stream of bytes as the lines that the console shows, the same however the stream was chunked.
 
 use std::time::{Duration, Instant};
 
@@ -185,46 +185,8 @@ fn is_blank(line: &[u8]) -> bool {
     visible(line).trim().is_empty()
 }
 
-/// Lines that a report shows.
-const LINES: usize = 50;
-
-/// Bytes of a [`Tail`] that are surely kept; between one and two times that many are.
-const KEPT: usize = 16 * 1024;
-
-#[derive(Default)]
-pub(crate) struct Tail {
-    bytes: Vec<u8>,
-    /// The first line may lack its start.
-    cut: bool,
-}
-
-impl Tail {
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let last = &bytes[bytes.len().saturating_sub(KEPT)..];
-        let kept = if last.len() < bytes.len() { 0 } else { self.bytes.len().min(KEPT) };
-        if last.len() < bytes.len() || self.bytes.len() + last.len() > 2 * KEPT {
-            self.cut = true;
-            self.bytes.drain(..self.bytes.len() - kept);
-        }
-        self.bytes.extend_from_slice(last);
-    }
-
-    /// At most 50 lines, oldest first, as a terminal would show them: of a progress bar the last state, no control
-    /// characters but tabs, what is not UTF-8 replaced.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        if self.bytes.is_empty() {
-            return Vec::new();
-        }
-        let text = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
-        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-        // A line without its start is better than nothing.
-        let whole = usize::from(self.cut && lines.len() > 1);
-        lines[whole.max(lines.len().saturating_sub(LINES))..].iter().map(|line| visible(line)).collect()
-    }
-}
-
 /// What is left on a terminal after `line`.
-fn visible(line: &[u8]) -> String {
+pub(crate) fn visible(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end_matches('\r');
     let mut shown = String::with_capacity(text.len());
@@ -429,36 +391,5 @@ mod tests {
         // Windows line ends are line ends, and what nobody would see is not shown.
         check_timed(&[(0, "dos\r\n\r"), (1, "\nline\r"), (2, "\n")], &["0 dos", "1 ", "2 line"]);
         check_timed(&[(0, "\x1b[2K\r  \r\x1b[1m\r")], &[]);
-    }
-
-    fn last_lines(chunks: &[&[u8]]) -> Vec<String> {
-        let mut tail = Tail::default();
-        chunks.iter().for_each(|chunk| tail.push(chunk));
-        assert!(tail.bytes.len() <= 2 * KEPT);
-        tail.lines()
-    }
-
-    #[test]
-    fn last_lines_are_as_a_terminal_shows_them() {
-        let long = [b'x'; 3 * KEPT];
-        let check = |chunks: &[&[u8]], expect: &[&str]| assert_eq!(last_lines(chunks), expect);
-        check(&[], &[]);
-        check(&[b"\n"], &[""]);
-        check(&[b"one\ntw", b"o\n", b"\nthree"], &["one", "two", "", "three"]);
-        check(&[b"10%\r50%\r100%\r\n\tx\0y\x07"], &["100%", "\txy"]);
-        check(&[b"\x1b[31;1mred\x1b[0m \xff \xe4\xbd\xa0"], &["red \u{fffd} \u{4f60}"]);
-        check(&[b"\x1b[", b"31\x1b"], &[""]);
-        // A line without its start is shown only when it is the only one.
-        check(&[&long, b"\nlast\n"], &["last"]);
-        check(&[&long], &[std::str::from_utf8(&long[..KEPT]).unwrap()]);
-    }
-
-    #[test]
-    fn the_last_fifty_lines_are_kept_from_any_amount() {
-        let text: String = (0..29_000).map(|n| format!("line {n}\n")).collect();
-        let expect: Vec<_> = (28_950..29_000).map(|n| format!("line {n}")).collect();
-        for chunk in [7, 1000, KEPT - 1, KEPT, KEPT + 1, 65_536] {
-            assert_eq!(last_lines(&text.as_bytes().chunks(chunk).collect::<Vec<_>>()), expect, "{chunk}");
-        }
     }
 }

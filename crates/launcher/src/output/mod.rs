@@ -14,6 +14,7 @@ mod console;
 mod files;
 mod lines;
 mod log_file;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -25,7 +26,8 @@ use std::time::{Duration, Instant};
 
 use self::console::Console;
 use self::files::Files;
-use self::lines::Tail;
+pub use self::tail::LINES;
+use self::tail::Tail;
 use self::worker::Wake;
 use crate::printable;
 
@@ -122,7 +124,8 @@ struct State {
     label: String,
     ended: bool,
     tail: Tail,
-    last_output: Option<Instant>,
+    /// When something was first taken from it, and last.
+    output: Option<(Instant, Instant)>,
 }
 
 impl Output {
@@ -144,7 +147,7 @@ impl Output {
         }
         self.console.open(sink.on_console.then(|| console::prefix(&sink.label, self.colour)));
         self.files.open(sink.file);
-        self.sinks.push(State { label: sink.label, ended: false, tail: Tail::default(), last_output: None });
+        self.sinks.push(State { label: sink.label, ended: false, tail: Tail::default(), output: None });
         self.sinks.len() - 1
     }
 
@@ -172,7 +175,8 @@ impl Output {
         self.files.take(sink, bytes, now);
         self.console.take(sink, bytes, now);
         self.sinks[sink].tail.push(bytes);
-        self.sinks[sink].last_output = Some(now);
+        let output = &mut self.sinks[sink].output;
+        *output = Some((output.map_or(now, |it| it.0), now));
     }
 
     /// The rank's pipe is at its end: shows its unfinished line, closes its file when all is written.
@@ -205,14 +209,14 @@ impl Output {
         [self.files.deadline(self.now), self.console.deadline()].into_iter().flatten().min()
     }
 
-    /// The last 50 lines of a rank, as a terminal would show them.
+    /// The last 50 lines of a rank, as a terminal would show them; from its last traceback on, where that began earlier.
     pub fn tail(&self, sink: usize) -> Vec<String> {
         self.sinks[sink].tail.lines()
     }
 
-    /// When something was last taken from this rank.
-    pub fn last_output(&self, sink: usize) -> Option<Instant> {
-        self.sinks[sink].last_output
+    /// When something was first taken from this rank, and last.
+    pub fn first_and_last_output(&self, sink: usize) -> Option<(Instant, Instant)> {
+        self.sinks[sink].output
     }
 
     /// Ends all sinks and waits until their files are written, as [`Output::finish`] does.

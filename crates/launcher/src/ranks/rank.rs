@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use libc::c_int;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::job::engine::Engine;
@@ -26,14 +26,27 @@ pub struct Watched {
     pub sink: usize,
     pub log: PathBuf,
     pub started: Instant,
+    /// The same for people.
+    pub started_wall: SystemTime,
+    /// When it was first heard of, and last.
+    pub first_output: Option<Instant>,
+    pub last_output: Option<Instant>,
     pub ended: Option<Ended>,
     pub not_started: Option<StartError>,
     /// Its last lines, where it failed.
     pub last_lines: Vec<String>,
+    /// They tell of the end of another rank.
+    pub is_follower: bool,
+    /// MASTER_PORT, as it got it.
+    pub master_port: Option<String>,
+    /// ASCEND_PROCESS_LOG_PATH, the same.
+    pub process_log: Option<PathBuf>,
+    /// CANN's log of it, where it failed.
+    pub plog: Option<PathBuf>,
 }
 
 /// What became of a rank.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RankOutcome {
     /// It ended with 0 by itself.
@@ -60,13 +73,34 @@ pub struct Ended {
 
 impl Watched {
     pub fn new(rank: Rank, log: PathBuf, sink: usize) -> Watched {
-        let (started, last_lines) = (Instant::now(), Vec::new());
-        Watched { rank, pid: None, pipe: None, sink, log, started, ended: None, not_started: None, last_lines }
+        Watched {
+            rank,
+            pid: None,
+            pipe: None,
+            sink,
+            log,
+            started: Instant::now(),
+            started_wall: SystemTime::now(),
+            first_output: None,
+            last_output: None,
+            ended: None,
+            not_started: None,
+            last_lines: Vec::new(),
+            is_follower: false,
+            master_port: None,
+            process_log: None,
+            plog: None,
+        }
     }
 
     /// Whether its process is alive, or dead and not yet taken.
     pub fn runs(&self) -> bool {
         self.pid.is_some() && self.ended.is_none()
+    }
+
+    /// A point in its life on the clock that it was started by.
+    pub fn wall(&self, at: Instant) -> SystemTime {
+        self.started_wall + at.saturating_duration_since(self.started)
     }
 
     pub fn outcome(&self) -> RankOutcome {
@@ -82,7 +116,7 @@ impl Watched {
 }
 
 /// How the ranks ended, or the whole run, as the report has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Each of them ended with 0.
@@ -95,6 +129,8 @@ pub enum Outcome {
     NotStarted,
     /// The ranks succeeded, but the output could not be copied to object storage.
     NotSaved,
+    /// The launcher itself; the guardian alone can tell.
+    LauncherKilled,
 }
 
 /// Why there are no ranks any more.
@@ -155,10 +191,14 @@ impl Ending {
     }
 }
 
-/// Which of several failures that were noticed at once counts: of one that was not killed by a signal, then of the lowest
-/// rank. Nobody can tell in which order they happened.
+/// Which of several failures that were noticed at once counts: of one that does not tell of another's end, then of one that
+/// was not killed by a signal, then of the lowest rank. Nobody can tell in which order they happened.
 pub fn first_of(failed: &[(usize, Ended)], ranks: &[Watched]) -> Option<(usize, Ended)> {
-    failed.iter().min_by_key(|(index, it)| (matches!(it.end, End::Signal(_)), ranks[*index].rank.rank)).copied()
+    let order = |(index, it): &&(usize, Ended)| {
+        let watched = &ranks[*index];
+        (watched.is_follower, matches!(it.end, End::Signal(_)), watched.rank.rank)
+    };
+    failed.iter().min_by_key(order).copied()
 }
 
 #[cfg(test)]
@@ -168,7 +208,7 @@ mod tests {
     #[test]
     fn first_of_several_failures() {
         let watched = |rank| Watched::new(Rank { rank, local: 0, device: 0, physical: 0 }, PathBuf::new(), 0);
-        let ranks = [4, 7, 5, 3].map(watched);
+        let mut ranks = [4, 7, 5, 3].map(watched);
         let ends = [End::Signal(9), End::Code(3), End::Code(4), End::Signal(6)];
         let (at, wall) = (Instant::now(), SystemTime::now());
         let ended = |index: usize| Ended { end: ends[index], at, wall, stopped: false, out_of_memory: false };
@@ -176,5 +216,8 @@ mod tests {
             let failed: Vec<_> = failed.iter().map(|index| (*index, ended(*index))).collect();
             assert_eq!(first_of(&failed, &ranks).map(|it| it.0), expected, "{failed:?}");
         }
+        ranks[1].is_follower = true;
+        let failed = [0, 1].map(|index| (index, ended(index)));
+        assert_eq!(first_of(&failed, &ranks).map(|it| it.0), Some(0));
     }
 }

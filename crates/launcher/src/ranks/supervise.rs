@@ -3,24 +3,26 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use libc::c_int;
 
+use crate::job::Job;
 use crate::job::setup::{RankPlan, Setup};
 use crate::output::{self, Output};
 use crate::ranks::background::Background;
 use crate::ranks::family;
 use crate::ranks::guardian;
 use crate::ranks::oom::Counter;
-use crate::ranks::rank::{Ended, Ending, RankOutcome, Watched, first_of};
+use crate::ranks::rank::{Ended, Ending, Outcome, RankOutcome, Watched, first_of};
 use crate::ranks::reap::{End, reap};
 use crate::ranks::signals::{self, ReceivedSignals, Signals};
 use crate::ranks::stall::{Sample, Stall};
 use crate::ranks::start::{self, Starting};
 use crate::ranks::teardown::{Teardown, TeardownEvent};
 use crate::ranks::wait;
+use crate::signatures;
 use crate::units;
 
 /// How long the last output may take to be read when all processes are gone.
@@ -89,11 +91,31 @@ pub fn attempt(
     let survivors = if supervisor.none_left { Vec::new() } else { family::describe() };
     let oom_kills = supervisor.oom_kills();
     let Supervisor { mut ranks, ending, told_to_stop, .. } = supervisor;
+    for watched in &mut ranks {
+        (watched.first_output, watched.last_output) = output.first_and_last_output(watched.sink).unzip();
+    }
     for failed in ranks.iter_mut().filter(|it| it.outcome() == RankOutcome::Failed) {
         failed.last_lines = output.tail(failed.sink);
+        failed.is_follower = signatures::is_follower(&failed.last_lines);
     }
     let ending = ending.unwrap_or_else(|| Ending::succeeded(&setup.job));
+    let ending = judged(ending, &ranks, &setup.job);
     Ok(Attempt { number, started, lasted: begin.elapsed(), ending, ranks, survivors, told_to_stop, oom_kills })
+}
+
+/// An ending with all that the ranks have said: of failures that were noticed at once, one may be the cause of the others.
+fn judged(ending: Ending, ranks: &[Watched], job: &Job) -> Ending {
+    let has_failed = |(index, it): (usize, &Watched)| {
+        let ended = it.ended.filter(|_| it.outcome() == RankOutcome::Failed)?;
+        Some((index, ended))
+    };
+    let failed: Vec<_> = ranks.iter().enumerate().filter_map(has_failed).collect();
+    match first_of(&failed, ranks) {
+        Some((first, ended)) if ending.outcome == Outcome::Failed && ending.first != Some(first) => {
+            Ending::failed(first, &ranks[first], &ended, job)
+        }
+        _ => ending,
+    }
 }
 
 struct Supervisor<'a> {
@@ -123,7 +145,11 @@ impl Supervisor<'_> {
         let mut starting = Vec::new();
         for RankPlan { rank, sink, variables, cpus } in self.setup.ranks(number) {
             let log = sink.file.clone();
-            self.ranks.push(Watched::new(rank, log, self.output.open(sink)));
+            let mut watched = Watched::new(rank, log, self.output.open(sink));
+            let variable = |name: &str| Some(variables.iter().find(|it| it.0 == name)?.1.as_ref()?.clone());
+            watched.master_port = variable("MASTER_PORT").and_then(|it| it.into_string().ok());
+            watched.process_log = variable("ASCEND_PROCESS_LOG_PATH").map(PathBuf::from);
+            self.ranks.push(watched);
             let begun = start::begin(&self.setup.options.command, &variables, &self.setup.folders.code, &cpus);
             let is_over = begun.is_err();
             starting.push(begun);
@@ -315,7 +341,9 @@ impl Supervisor<'_> {
         // One that could not be started, and so has no process, does not run.
         let pids: Vec<c_int> = live.iter().filter_map(|(_, it)| it.pid).collect();
         let ticks = family::ticks(&pids);
-        let outputs = live.iter().map(|(rank, it)| (*rank, self.output.last_output(it.sink).unwrap_or(it.started)));
+        let outputs = live
+            .iter()
+            .map(|(rank, it)| (*rank, self.output.first_and_last_output(it.sink).map_or(it.started, |it| it.1)));
         // Daemons at work are work of the ranks, though what they write is not known.
         let daemons = self.ranks.first().map(|it| (self.ranks.len(), it.started));
         let sample = |((rank, last_output), ticks)| Sample { rank, last_output, ticks };

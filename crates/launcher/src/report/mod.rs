@@ -1,116 +1,136 @@
 //! What is told at the end: the report of a run as JSON, and the closing block that people read.
 
-mod hints;
+pub mod file;
+mod plog;
+pub mod shape;
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::clock;
+use self::shape::{AttemptReport, Node, RankReport, Report, VERSION};
+use crate::clock::Moment;
 use crate::exit::Exit;
 use crate::job::Job;
-use crate::links;
-use crate::output::Summary;
+use crate::output::{LINES, Summary};
 use crate::ranks::rank::{Ending, Outcome, RankOutcome, Watched};
 use crate::ranks::reap::End;
 use crate::ranks::signals;
 use crate::ranks::supervise::Attempt;
+use crate::signatures;
 use crate::units;
-
-/// The version of the report's shape. Keys may be added without a new one.
-const VERSION: u32 = 1;
 
 const LAUNCHER: &str = concat!("fmtk-launch ", env!("CARGO_PKG_VERSION"));
 
-/// The report of all attempts. `summaries` are in the order in which the ranks were opened, attempt by attempt; `sync` tells
-/// of the copies of a task.
+/// Said where the failed rank tells of the end of another one: of a job of several servers, and of one.
+const FOLLOWS_ELSEWHERE: &str = "  this follows from the end of another rank, and the cause is likely on another server: \
+                                 `fmtk-launch report` joins the reports of all of them";
+const FOLLOWS_HERE: &str = "  this follows from the end of another rank: look for the cause in the logs of the others";
+
+/// The report of all attempts. `summaries` are in the order in which the ranks were opened, attempt by attempt; `stall`
+/// is how long ranks may do nothing, and `sync` tells of the copies of a task.
 pub fn report(
     job: &Job,
     ending: &Ending,
     attempts: &[Attempt],
     summaries: &[Summary],
     started: (SystemTime, Instant),
+    stall: Option<Duration>,
     sync: Option<Value>,
-) -> Value {
+) -> Report {
     let mut summaries = summaries.iter();
-    let mut attempt = |it: &Attempt| {
-        json!({
-            "attempt": it.number,
-            "outcome": it.ending.outcome,
-            "exit_code": it.ending.exit.0,
-            "started": clock::text(it.started),
-            "seconds": seconds(it.lasted),
-            "survivors": it.survivors,
-            "ranks": it.ranks.iter().zip(&mut summaries).map(rank).collect::<Vec<_>>(),
-        })
+    let mut attempt = |it: &Attempt| AttemptReport {
+        attempt: it.number,
+        outcome: it.ending.outcome,
+        exit_code: it.ending.exit.0,
+        started: it.started.into(),
+        seconds: seconds(it.lasted),
+        stall_seconds: stall.filter(|_| it.ending.outcome == Outcome::Stalled).map(seconds),
+        survivors: it.survivors.clone(),
+        ranks: it.ranks.iter().zip(&mut summaries).map(rank).collect(),
     };
-    let mut report = json!({
-        "version": VERSION,
-        "launcher": LAUNCHER,
-        "job": job.id,
-        "host": job.host,
-        "outcome": ending.outcome,
-        "exit_code": ending.exit.0,
-        "cause": (ending.outcome != Outcome::Succeeded).then_some(&ending.text),
-        "hint": attempts.last().and_then(|it| hint(job, it)),
-        "started": clock::text(started.0),
-        "seconds": seconds(started.1.elapsed()),
-        // Null where something else starts the ranks. Then the only one in an attempt is its process, with the node's number.
-        "rank_size": job.starts_ranks().then_some(job.size),
-        "attempts": attempts.iter().map(&mut attempt).collect::<Vec<_>>(),
-    });
-    if let Some(sync) = sync {
-        report["sync"] = sync;
+    Report {
+        version: VERSION,
+        launcher: LAUNCHER.to_owned(),
+        job: Some(job.id.clone()),
+        host: Some(job.host.clone()),
+        node: Some(Node { index: job.nodes.index, count: job.nodes.count }),
+        framework: None,
+        outcome: ending.outcome,
+        exit_code: ending.exit.0,
+        cause: (ending.outcome != Outcome::Succeeded).then(|| ending.text.clone()),
+        hint: attempts.last().and_then(|it| hint(job, it)),
+        follower: Some(attempts.last().and_then(culprit).is_some_and(|it| it.is_follower)),
+        started: Some(started.0.into()),
+        ended: None,
+        seconds: Some(seconds(started.1.elapsed())),
+        rank_size: job.starts_ranks().then_some(job.size),
+        attempts: attempts.iter().map(&mut attempt).collect(),
+        sync,
     }
-    report
 }
 
-fn rank((watched, log): (&Watched, &Summary)) -> Value {
+fn rank((watched, log): (&Watched, &Summary)) -> RankReport {
     let ended = watched.ended;
     let (code, signal) = match ended.map(|it| it.end) {
         None => (None, None),
         Some(End::Code(code)) => (Some(code), None),
         Some(End::Signal(signal)) => (None, Some(signals::name(signal))),
     };
-    json!({
-        "rank": watched.rank.rank,
-        "local_rank": watched.rank.local,
-        "device": watched.rank.device,
-        "pid": watched.pid,
-        "outcome": watched.outcome(),
-        "code": code,
-        "signal": signal,
-        "out_of_memory": ended.is_some_and(|it| it.out_of_memory),
-        "ended": ended.map(|it| clock::text(it.wall)),
-        "seconds": ended.map(|it| seconds(it.at - watched.started)),
-        "log": log.file.display().to_string(),
-        "log_parts": log.parts,
-        "log_bytes": log.bytes,
-        "log_bytes_lost": log.bytes_lost,
-        "log_trouble": log.trouble,
-        "console_lines_skipped": log.console_lines_lost,
-        "last_lines": watched.last_lines,
-    })
+    RankReport {
+        rank: watched.rank.rank,
+        local_rank: watched.rank.local,
+        device: watched.rank.device,
+        pid: watched.pid,
+        outcome: watched.outcome(),
+        code,
+        signal,
+        out_of_memory: ended.is_some_and(|it| it.out_of_memory),
+        started: watched.pid.map(|_| watched.started_wall.into()),
+        first_output: watched.first_output.map(|it| watched.wall(it).into()),
+        last_output: watched.last_output.map(|it| watched.wall(it).into()),
+        ended: ended.map(|it| it.wall.into()),
+        seconds: ended.map(|it| seconds(it.at - watched.started)),
+        log: log.file.display().to_string(),
+        log_parts: log.parts,
+        log_bytes: log.bytes,
+        log_bytes_lost: log.bytes_lost,
+        plog: watched.plog.as_ref().map(|it| it.display().to_string()),
+        log_trouble: log.trouble.clone(),
+        console_lines_skipped: log.console_lines_lost,
+        follower: watched.is_follower,
+        last_lines: watched.last_lines.clone(),
+    }
+}
+
+/// Looks for CANN's own logs of the ranks that failed.
+pub fn find_plogs(attempts: &mut [Attempt]) {
+    let ranks = attempts.iter_mut().flat_map(|it| &mut it.ranks);
+    for watched in ranks.filter(|it| it.outcome() == RankOutcome::Failed) {
+        watched.plog = watched.process_log.as_deref().zip(watched.pid).and_then(|(folder, pid)| plog::of(folder, pid));
+    }
+}
+
+/// The rank that failed, where one has.
+fn culprit(attempt: &Attempt) -> Option<&Watched> {
+    attempt.ending.first.map(|first| &attempt.ranks[first])
 }
 
 /// What may help.
 fn hint(job: &Job, attempt: &Attempt) -> Option<String> {
-    let Ending { outcome, first, .. } = attempt.ending;
-    let first = first.map(|it| &attempt.ranks[it]);
+    let (outcome, first) = (attempt.ending.outcome, culprit(attempt));
     let of_start = first.and_then(|it| it.not_started.as_ref()?.hint()).map(str::to_owned);
-    let of_memory = hints::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
-    let of_rank = || hints::hint(&first?.last_lines);
+    let of_memory = signatures::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
+    let of_rank = || signatures::hint(&first?.last_lines, first?.master_port.as_deref());
     of_start.or(of_memory).or_else(of_rank).or_else(|| of_other_nodes(job, attempt))
 }
 
 /// Where to look for the cause, if this may be a consequence: an engine stops all nodes when one has failed, and it does not
 /// know of a failure here before the launcher ends.
 fn of_other_nodes(job: &Job, attempt: &Attempt) -> Option<String> {
-    const REPORTS: &str = "the reports of all nodes tell which rank of the job was the first to fail";
+    const REPORTS: &str = "`fmtk-launch report` of the reports of all nodes tells which rank was the first to fail";
     match attempt.ending.outcome {
         _ if job.nodes.count == 1 => None,
         Outcome::Terminated => {
@@ -146,12 +166,14 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
     let mut block = vec![format!("{word} with exit code {} in {lasted}{times}: {text}", exit.0)];
     if let (Outcome::Failed, Some(index)) = (outcome, ending.first) {
         let first = &attempt.ranks[index];
-        block.extend(first.ended.map(|it| format!("  ended    {}", clock::text(it.wall))));
+        block.extend(first.ended.map(|it| format!("  ended    {}", Moment::from(it.wall))));
         block.push(format!("  log      {}", first.log.display()));
+        block.extend(first.plog.as_ref().map(|it| format!("  plog     {}", it.display())));
         block.push(match first.last_lines.len() {
             0 => "  it wrote nothing".to_owned(),
             1 => "  its last line:".to_owned(),
-            n => format!("  its last {n} lines:"),
+            n @ ..=LINES => format!("  its last {n} lines:"),
+            _ => "  its last traceback, and what came after it:".to_owned(),
         });
         block.extend(first.last_lines.iter().map(|line| format!("  | {line}")));
         let others = attempt.ranks.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, it)| it);
@@ -159,6 +181,10 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
             let (rank, end, log) = (it.rank.rank, it.ended?.end, it.log.display());
             Some(format!("  in the same moment rank {rank} {end}, log {log}"))
         }));
+        if first.is_follower {
+            let is_alone = job.size as usize == job.ranks.len();
+            block.push(if is_alone { FOLLOWS_HERE } else { FOLLOWS_ELSEWHERE }.to_owned());
+        }
     }
     block.extend(stopped(attempt, job));
     block.extend(lost(job, attempts, summaries));
@@ -195,65 +221,41 @@ fn stopped(attempt: &Attempt, job: &Job) -> Vec<String> {
     ways.into_iter().map(line).collect()
 }
 
-/// Whether a report can be written there, as far as that can be told without writing; makes its folder unless this is a dry run.
-pub fn check(path: &Path, is_dry: bool) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if is_special(path)? {
-        return Ok(());
-    }
-    let folder = folder(path)?;
-    if !is_dry {
-        links::make_folder(&folder, 0o755)?;
-    }
-    links::may_make_folder(&folder)
-}
-
-fn folder(path: &Path) -> io::Result<PathBuf> {
-    let path = std::path::absolute(path)?;
-    Ok(path.parent().unwrap_or(&path).to_owned())
-}
-
 /// Writes a report, whole or not at all; to `/dev/stdout`, a pipe or a device it is appended.
-pub fn write(path: &Path, report: &Value) -> io::Result<()> {
+pub fn write(path: &Path, report: &Report) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(report)?;
     text.push(b'\n');
-    if is_special(path)? {
-        // Not to be waited for: a pipe may have no reader.
-        let mut file = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-        return file.write_all(&text);
-    }
-    // Not synced: a disk that takes its time must not hold up the end.
-    file_edit::replace(path, 0o666, |file| file.write_all(&text))
-}
-
-/// Whether a file must not take the place of what is there: root could, and the machine would be without its `/dev/null`.
-/// Errors: a link of another user, which would be followed.
-fn is_special(path: &Path) -> io::Result<bool> {
-    // `/dev/stdout` is a link, by way of /proc, to whatever that is.
-    let is_link = path.symlink_metadata().is_ok_and(|it| it.is_symlink());
-    let is_of_system = path.starts_with("/dev") || path.starts_with("/proc");
-    let is_special = path.metadata().is_ok_and(|it| !it.is_file()) || (is_link && is_of_system);
-    let way = if is_special { path.to_owned() } else { folder(path)? };
-    links::foreign(&way).map_or(Ok(is_special), |link| Err(io::Error::other(link)))
+    file::write(path, &text)
 }
 
 /// What the guardian knows when the launcher was killed.
 pub fn write_launcher_killed(path: &Path, cause: String, exit: Exit) -> io::Result<()> {
-    let killed = json!({
-        "version": VERSION,
-        "launcher": LAUNCHER,
-        "outcome": "launcher-killed",
-        "exit_code": exit.0,
-        "cause": cause,
-        "ended": clock::text(SystemTime::now()),
-    });
+    let killed = Report {
+        version: VERSION,
+        launcher: LAUNCHER.to_owned(),
+        job: None,
+        host: None,
+        node: None,
+        framework: None,
+        outcome: Outcome::LauncherKilled,
+        exit_code: exit.0,
+        cause: Some(cause),
+        hint: None,
+        follower: None,
+        started: None,
+        ended: Some(SystemTime::now().into()),
+        seconds: None,
+        rank_size: None,
+        attempts: Vec::new(),
+        sync: None,
+    };
     write(path, &killed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::job::Rank;
     use crate::job::nodes::Nodes;

@@ -129,9 +129,14 @@ impl TestFolder {
         until(what, || self.survivors().is_empty());
     }
 
-    /// The log of a rank whose device has the same number.
+    /// The path of the log of a rank whose device has the same number.
+    pub fn log_file(&self, rank: u32) -> PathBuf {
+        self.path(&format!("mount/log/job-proc-rank-{rank}-device-{rank}.txt"))
+    }
+
+    /// What is in it.
     pub fn log(&self, rank: u32) -> String {
-        let path = self.path(&format!("mount/log/job-proc-rank-{rank}-device-{rank}.txt"));
+        let path = self.log_file(rank);
         String::from_utf8_lossy(&fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))).into_owned()
     }
 
@@ -143,7 +148,7 @@ impl TestFolder {
 
     /// Waits until a rank's log has a line of this text.
     pub fn until_log_has(&self, rank: u32, line: &str) {
-        let path = self.path(&format!("mount/log/job-proc-rank-{rank}-device-{rank}.txt"));
+        let path = self.log_file(rank);
         until(&format!("`{line}` in {path:?}"), || {
             fs::read_to_string(&path).is_ok_and(|text| text.lines().any(|it| it == line))
         });

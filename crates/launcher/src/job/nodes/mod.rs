@@ -114,7 +114,8 @@ pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
     let mut unheard = None;
     if is_rank(lookup) {
         let mut counts = clusters.iter().flat_map(|it| &it.counts);
-        unheard = counts.find(|it| it.value > 1).map(|it| it.words.clone());
+        // WORLD_SIZE is the rank's own.
+        unheard = counts.find(|it| it.value > 1 && it.by != "WORLD_SIZE").map(|it| it.words.clone());
         clusters.clear();
     }
     Claims {
