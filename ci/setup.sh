@@ -57,6 +57,7 @@ python3          python3
 bash             bash
 zsh              zsh
 fish             fish
+chromium         chromium
 '
 
 has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }

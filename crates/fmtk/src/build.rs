@@ -96,7 +96,9 @@ pub fn build(
     };
     let step = progress.told_by("building layers", tell);
     let compiler = pool.map_or(&NoCompiler as &dyn Compiler, |pool| pool);
-    let made = side_by_side::until(&plan.layers, workers(), |planned| {
+    // Wheels are compressed already, and come largest first.
+    let length = |planned: &PlannedLayer| u64::from(!planned.is_of_wheels());
+    let made = side_by_side::until_longest_first(&plan.layers, workers(), length, |planned| {
         let started = Instant::now();
         let layers = layer(store, plan, planned, &tools, compiler);
         done.fetch_add(1, Ordering::Relaxed);

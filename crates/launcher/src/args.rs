@@ -57,7 +57,7 @@ Usage: fmtk-launch rank-table check FILE
   show     List servers and ranks, and say which of them this server is
   convert  Print it as v1 (`version` 1.0), which the collective library reads
 
-FILE may be a folder with a jobstart_hccl.json.
+FILE may be a folder with a jobstart_hccl.json or hccl.json.
 ";
 
 const REPORT: &str = "\

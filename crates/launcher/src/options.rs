@@ -19,7 +19,8 @@ Usage: fmtk-launch run [FLAGS] [--] COMMAND [ARGUMENT]...
 
 Which ranks:
   --rank-table PATH      Rank table, or its folder [default: $RANK_TABLE_FILE_V_1_0,
-                         $RANK_TABLE_FILE, /user/config/jobstart_hccl.json]
+                         $RANK_TABLE_FILE, /user/config/jobstart_hccl.json,
+                         /user/serverid/devindex/config/hccl.json]
   --devices LIST         No table: one rank for each of these devices (0,1 or 0-7)
   --framework auto|torch|mindspore|plain
                          What the ranks meet by [default: auto]
@@ -32,7 +33,8 @@ Which ranks:
   --wait DURATION        How long to wait for a complete table [default: 30m; 1m for
                          a job of one server that has not even the table's folder],
                          and for the name of node 0 [default: 10m]
-Without a table, and where nothing says that there should be one, one rank.
+Without a table, and where nothing says that there should be one, one rank; of several
+nodes each needs --devices, the same on all, or a variable that has their number.
 
 Life and death:
   --grace DURATION       Between SIGTERM and SIGKILL; a second Ctrl-C ends

@@ -107,11 +107,13 @@ pub fn table(command: TableCommand, path: &Path) -> Result<String, Failure> {
     // The process is about to end. Giving back the parts of 1,000 servers one by one would take a millisecond.
     let (file, table) = (ready.path.display(), ManuallyDrop::new(ready.table));
     Ok(match command {
-        TableCommand::Convert => table.to_v1(),
+        TableCommand::Convert => {
+            table.to_v1().map_err(|error| Failure::new(Exit::USAGE, format!("`{file}` {error}")))?
+        }
         TableCommand::Check => {
-            let servers = table.instances().len();
-            let (ranks, format) = (table.rank_count(), format_name(&table));
-            format!("`{file}` is a complete {format} table: servers {servers}, ranks {ranks}\n")
+            let (ranks, servers) = (table.rank_count(), table.instances().len());
+            let what = if table.format() == Format::V2 { "nodes" } else { "servers" };
+            format!("`{file}` is a complete {} table: {what} {servers}, ranks {ranks}\n", table.format())
         }
         TableCommand::Show => servers(&table),
     })
@@ -121,15 +123,19 @@ fn servers(table: &RankTable) -> String {
     let clues = Clues::new(variables::own, job::local_addresses());
     let found = rank_table::find(table, &clues);
     let here = found.as_ref().ok().map(|it| it.position);
-    let mut text = format!("{} table, {} ranks\n\n", format_name(table), table.rank_count());
+    let mut text = format!("{} table, {} ranks\n\n", table.format(), table.rank_count());
     for (position, server) in table.instances().iter().enumerate() {
         let name = server.name.as_deref().map(|it| format!(" ({it})")).unwrap_or_default();
         let mark = if here == Some(position) { "  ← this server" } else { "" };
+        let pod = server.super_pod.as_ref().map(|it| format!(", super pod {it}")).unwrap_or_default();
+        let id = server.server_id.clone().unwrap_or_else(|| format!("node {position}"));
         // Writing to memory does not fail.
-        let _ = writeln!(text, "{}{name}{mark}", server.server_id);
+        let _ = writeln!(text, "{id}{name}{pod}{mark}");
         for device in &server.devices {
             let (logical, ip) = (server.logical_id(device), device.ip.as_deref().unwrap_or("-"));
-            let _ = writeln!(text, "  rank {:<5} device {logical} (physical {}, {ip})", device.rank, device.id);
+            let _ = write!(text, "  rank {:<5} device {logical} (physical {}, {ip}", device.rank, device.id);
+            let _ = device.super_id.map(|id| write!(text, ", super device {id}"));
+            text.push_str(")\n");
         }
     }
     match found {
@@ -142,11 +148,4 @@ fn servers(table: &RankTable) -> String {
         }
     }
     text
-}
-
-fn format_name(table: &RankTable) -> &'static str {
-    match table.format() {
-        Format::V0 => "v0",
-        Format::V1 => "v1",
-    }
 }

@@ -1,4 +1,4 @@
-//! The checks that both formats have in common. All that is wrong is reported at once, each with its place in the file.
+//! The checks that the formats have in common. All that is wrong is reported at once, each with its place in the file.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, quote};
-use crate::table::Device;
+use crate::table::{Device, Extra};
 
 /// The highest `device_id`. Physical devices count from 0; virtual ones have higher numbers.
-const MAX_DEVICE_ID: u32 = 65_535;
+pub(crate) const MAX_DEVICE_ID: u32 = 65_535;
 
 /// Faults that are kept; those beyond are counted.
 const MAX_FAULTS: usize = 50;
@@ -67,6 +67,19 @@ pub(crate) struct Check {
     devices: Vec<((usize, u32), JsonPath)>,
     addresses: Vec<(IpAddr, JsonPath)>,
     without_address: Vec<(JsonPath, &'static str)>,
+    /// All servers are in one super pod, in which devices reach each other without addresses.
+    pub is_one_super_pod: bool,
+}
+
+/// A server id that was seen.
+pub(crate) struct ServerId<'v> {
+    /// As it was written.
+    pub text: &'v str,
+    /// What stands for the server in [`Check::device`]. Servers are counted from 0 as they are seen.
+    pub number: usize,
+    /// Where the same server was before.
+    pub first: Option<JsonPath>,
+    pub address: Option<IpAddr>,
 }
 
 impl Check {
@@ -149,12 +162,7 @@ impl Check {
         (objects, entries.len())
     }
 
-    /// A server id, the number that stands for it in [`Check::device`], and where the same server was before.
-    pub fn server<'v>(
-        &mut self,
-        value: Option<&'v Value>,
-        path: JsonPath,
-    ) -> Option<(&'v str, usize, Option<JsonPath>)> {
+    pub fn server<'v>(&mut self, value: Option<&'v Value>, path: JsonPath) -> Option<ServerId<'v>> {
         let text = self.text(value, path)?;
         // Any name will do for the collective library, but what is meant as an address has to be one.
         let address = text.parse::<IpAddr>();
@@ -165,19 +173,40 @@ impl Check {
         } else if address.is_err() && looks_like_one {
             self.add(path, format!("is {}, which is not an IP address", quote(text)));
         }
-        let spelled = address.map_or_else(|_| text.to_owned(), |it| it.to_string());
-        let number = self.servers.len();
-        let (known, first) = *self.servers.entry(spelled).or_insert((number, path));
-        Some((text, known, (known < number).then_some(first)))
+        let next = self.servers.len();
+        let spelled = address.as_ref().map_or_else(|_| text.to_owned(), ToString::to_string);
+        let (number, first) = *self.servers.entry(spelled).or_insert((next, path));
+        Some(ServerId { text, number, first: (number < next).then_some(first), address: address.ok() })
     }
 
-    /// A device of the server with that number. It has rank 0.
-    pub fn device(&mut self, device: &Object, server: Option<usize>, path: JsonPath) -> Option<Device> {
-        let ip = self.address(device.get("device_ip"), path.key("device_ip"));
+    /// The number of a server that was seen.
+    pub fn number_of_server(&self, text: &str) -> Option<usize> {
+        let spelled = text.parse::<IpAddr>().map_or_else(|_| text.to_owned(), |it| it.to_string());
+        self.servers.get(&spelled).map(|(number, _)| *number)
+    }
+
+    /// A device of the server with that number, with rank 0, and its `rank_id`.
+    pub fn device<'v>(
+        &mut self,
+        device: &'v Object,
+        server: Option<usize>,
+        path: JsonPath,
+    ) -> (Option<Device>, Option<&'v Value>) {
+        let (mut id, mut ip, mut rank, mut extra) = (None, None, None, Extra::default());
+        // One pass: three look-ups in each of thousands of devices take longer.
+        for (key, value) in device {
+            match key.as_str() {
+                "device_id" => id = Some(value),
+                "device_ip" => ip = Some(value),
+                "rank_id" => rank = Some(value),
+                _ => extra.0.push((key.clone(), value.clone())),
+            }
+        }
+        let ip = self.address(ip, path.key("device_ip"));
         let path = path.key("device_id");
-        let id = self.whole(device.get("device_id"), path, MAX_DEVICE_ID)?;
-        self.devices.extend(server.map(|server| ((server, id), path)));
-        Some(Device { id, ip, rank: 0 })
+        let id = self.whole(id, path, MAX_DEVICE_ID);
+        self.devices.extend(server.zip(id).map(|key| (key, path)));
+        (id.map(|id| Device { id, ip, rank: 0, super_id: None, extra }), rank)
     }
 
     fn address(&mut self, value: Option<&Value>, path: JsonPath) -> Option<String> {
@@ -202,7 +231,7 @@ impl Check {
     ///
     /// All faults of the table.
     pub fn end(mut self, devices: usize, list: &'static str) -> Result<(), Error> {
-        if self.servers.len() > 1 {
+        if self.servers.len() > 1 && !self.is_one_super_pod {
             // On one server devices reach each other without their network.
             for (path, what) in std::mem::take(&mut self.without_address) {
                 self.add(path, format!("{what}, and the table has several servers"));
@@ -227,6 +256,12 @@ impl Check {
         let plural = if count == 1 { "" } else { "s" };
         Err(Error::lasting(format!("has {count} fault{plural}:\n{}", lines.join("\n"))))
     }
+}
+
+/// The keys of an object but for those that are read.
+pub(crate) fn extra(object: &Object, is_read: impl Fn(&str) -> bool) -> Extra {
+    let unread = object.iter().filter(|(key, _)| !is_read(key));
+    Extra(unread.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
 /// What a value is, where it is not what is needed.

@@ -16,7 +16,7 @@ const MAX_NAMED: usize = 8;
 pub struct Clues {
     /// MA_CURRENT_INSTANCE_NAME: a `pod_name`.
     pub instance_name: Option<String>,
-    /// MA_CURRENT_HOST_IP: a `server_id`.
+    /// MA_CURRENT_HOST_IP: a `server_id` or a `host_ip`.
     pub host_ip: Option<String>,
     /// Addresses of this machine's interfaces. Loopback addresses are passed over.
     pub local_addresses: Vec<IpAddr>,
@@ -60,6 +60,9 @@ pub struct OwnInstance<'t> {
 /// it is believed only where no name and no host address speaks against it. The only instance is not this server where an
 /// instance name or an index above 0 says so. Looks nothing up itself.
 ///
+/// A 2.0 table has no names and no host addresses. Its nodes are told apart by their ranks alone, so there the index is
+/// believed only where VC_WORKER_NUM or MA_NUM_HOSTS confirms their number, and all have equally many ranks.
+///
 /// # Errors
 ///
 /// [`Error`], on several lines: every contradiction between the clues, or with the number of servers in the table; or, where
@@ -85,16 +88,18 @@ pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<OwnInstance<'t>, 
 /// Clues of which one at least is another server's, or another job's: ranks that are started twice, or not at all.
 fn contradictions(table: &RankTable, clues: &Clues) -> Vec<String> {
     let count = table.instances.len();
-    let machines = table.instances.iter().map(|it| &it.server_id).collect::<BTreeSet<_>>().len();
+    let machines = match table.format {
+        Format::V2 => count,
+        _ => table.instances.iter().map(|it| &it.server_id).collect::<BTreeSet<_>>().len(),
+    };
     // The platform may count the pods that have no devices, too, or the machines under the pods; 0 is what it writes for a
     // single one.
     let counts = [0, count, count + table.without_devices.len(), machines];
     let is_count = |said: &str| said.trim().parse().is_ok_and(|it| counts.contains(&it));
     let miscounted = clues.counts.iter().filter(|(_, said)| !is_count(said));
-    let servers = if count == 1 { "server" } else { "servers" };
-    let mut wrong: Vec<String> = miscounted
-        .map(|(name, said)| format!("{name} is {}, but the table has {count} {servers}", quote(said)))
-        .collect();
+    let servers = servers(table);
+    let mut wrong: Vec<String> =
+        miscounted.map(|(name, said)| format!("{name} is {}, but the table has {servers}", quote(said))).collect();
 
     let (name, host, index) = (&clues.instance_name, &clues.host_ip, &clues.task_index);
     let number: Option<u64> = index.as_ref().and_then(|it| it.parse().ok());
@@ -103,7 +108,7 @@ fn contradictions(table: &RankTable, clues: &Clues) -> Vec<String> {
     // have no numbers: see [`doubt`].
     let says: Vec<(&str, String, Vec<usize>)> = [
         ("MA_CURRENT_INSTANCE_NAME", name, fitting(table, |it| it.name == *name)),
-        ("MA_CURRENT_HOST_IP", host, fitting(table, |it| host.as_ref().is_some_and(|host| is_on(it, host)))),
+        ("MA_CURRENT_HOST_IP", host, host.as_ref().map_or_else(Vec::new, |host| fitting_host(table, host))),
         ("VC_TASK_INDEX", index, fitting(table, has_number)),
     ]
     .into_iter()
@@ -120,16 +125,29 @@ fn contradictions(table: &RankTable, clues: &Clues) -> Vec<String> {
     wrong
 }
 
+/// How many instances there are, in words.
+fn servers(table: &RankTable) -> String {
+    let what = if table.format == Format::V2 { "node" } else { "server" };
+    let count = table.instances.len();
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// What does not fit the instance that was found, and need not:
 /// - A container knows another address than the server's, if its pods have a network of their own.
 /// - The servers of a v1 table are in the order of the pods for ModelArts and the Ascend Operator. They are in the order in
 ///   which pods came up for the HCCL controller, and in that of the network for a platform that plans routes.
 fn doubt(table: &RankTable, position: usize, clues: &Clues) -> Option<String> {
     let own = &table.instances[position];
-    let id = quote(&own.server_id);
+    let id = named(own);
     let is_by_name = own.name.is_some() && own.name == clues.instance_name;
     match &clues.host_ip {
-        Some(host) if table.instances.len() == 1 && !is_by_name && address_of(own).is_some() && !is_on(own, host) => {
+        Some(host)
+            if table.instances.len() == 1
+                && table.format != Format::V2
+                && !is_by_name
+                && !own.addresses.is_empty()
+                && fitting_host(table, host).is_empty() =>
+        {
             return Some(format!("MA_CURRENT_HOST_IP is {}, but the only server of the table is {id}", quote(host)));
         }
         _ => {}
@@ -146,10 +164,13 @@ fn fitting(table: &RankTable, is_so: impl Fn(&Instance) -> bool) -> Vec<usize> {
     (0..).zip(&table.instances).filter(|(_, it)| is_so(it)).map(|(position, _)| position).collect()
 }
 
-/// Whether an instance is on a server of that address or name.
-fn is_on(instance: &Instance, host: &str) -> bool {
+/// Positions of the instances on a server of that address or name. The addresses in a 2.0 table are those of devices.
+fn fitting_host(table: &RankTable, host: &str) -> Vec<usize> {
     let address: Option<IpAddr> = host.parse().ok();
-    instance.server_id == host || address.is_some() && address_of(instance) == address
+    let is_on = |it: &Instance| {
+        it.server_id.as_deref() == Some(host) || address.is_some_and(|address| it.addresses.contains(&address))
+    };
+    if table.format == Format::V2 { Vec::new() } else { fitting(table, is_on) }
 }
 
 /// The instance and what decided. `tried` gets a sentence for each clue that did not.
@@ -158,8 +179,9 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
     let (mut is_name_wrong, mut is_address_wrong) = (false, false);
     tried.push(match &clues.instance_name {
         None => "MA_CURRENT_INSTANCE_NAME is not set".to_owned(),
-        Some(name) if table.format == Format::V1 => {
-            format!("MA_CURRENT_INSTANCE_NAME is {}, but a v1 table has no `pod_name`s", quote(name))
+        Some(name) if table.format != Format::V0 => {
+            let format = table.format;
+            format!("MA_CURRENT_INSTANCE_NAME is {}, but a {format} table has no `pod_name`s", quote(name))
         }
         Some(name) => {
             if let Some(position) = instances.iter().position(|it| it.name.as_ref() == Some(name)) {
@@ -179,12 +201,15 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
     let mut candidates: Vec<usize> = (0..instances.len()).collect();
     tried.push(match &clues.host_ip {
         None => "MA_CURRENT_HOST_IP is not set".to_owned(),
+        Some(host) if table.format == Format::V2 => {
+            format!("MA_CURRENT_HOST_IP is {}, but a version 2.0 table has no `server_id`s", quote(host))
+        }
         Some(host) => {
-            let fitting = fitting(table, |it| is_on(it, host));
+            let fitting = fitting_host(table, host);
             match fitting.len() {
                 0 => {
                     // Servers may have names in place of addresses.
-                    is_address_wrong = instances.iter().any(|it| address_of(it).is_some());
+                    is_address_wrong = instances.iter().any(|it| !it.addresses.is_empty());
                     format!("MA_CURRENT_HOST_IP is {}, which is not a `server_id` of the table", quote(host))
                 }
                 1 => return Some((fitting[0], "its address in MA_CURRENT_HOST_IP".to_owned())),
@@ -197,16 +222,18 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
     });
 
     let own: Vec<IpAddr> = clues.local_addresses.iter().filter(|it| !it.is_loopback()).copied().collect();
-    let is_own = |n: &usize| address_of(&instances[*n]).is_some_and(|ip| own.contains(&ip));
+    let own_address = |n: usize| instances[n].addresses.iter().find(|ip| own.contains(ip));
+    let is_own = |n: &usize| own_address(*n).is_some();
     let fitting: Vec<usize> = candidates.iter().copied().filter(is_own).collect();
     tried.push(match fitting.len() {
         _ if own.is_empty() => "no address of this machine is known".to_owned(),
         0 => {
             let shown = some_of(own.iter().map(|it| format!("`{it}`")));
             let more = if own.len() > MAX_NAMED { ", …" } else { "" };
-            format!("this machine's addresses {shown}{more}: none is a `server_id` of the table")
+            let what = if table.format == Format::V2 { "an `addr`" } else { "a `server_id`" };
+            format!("this machine's addresses {shown}{more}: none is {what} of the table")
         }
-        1 => return address_of(&instances[fitting[0]]).map(|ip| (fitting[0], format!("its own address {ip}"))),
+        1 => return own_address(fitting[0]).map(|ip| (fitting[0], format!("its own address {ip}"))),
         count => {
             candidates = fitting;
             format!("this machine's addresses fit {count} instances of the table")
@@ -220,6 +247,11 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
         Some(Err(text)) => format!("VC_TASK_INDEX is {text}, which is not a number"),
         Some(Ok(index)) if is_name_wrong || is_address_wrong => {
             format!("VC_TASK_INDEX is `{index}`, but an index fits any table, and the above does not")
+        }
+        Some(Ok(index)) if table.format == Format::V2 && !is_sure_of_nodes(table, clues) => {
+            let why = "a version 2.0 table does not say where a node begins";
+            let needed = "so its nodes must be as many as VC_WORKER_NUM or MA_NUM_HOSTS says, with equally many ranks";
+            format!("VC_TASK_INDEX is `{index}`, but {why}, {needed}")
         }
         Some(Ok(index)) => {
             // The number of the pod in a v0 table, the position in a v1 one.
@@ -238,20 +270,29 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
     (count == 1 && !is_another).then(|| (0, "being the only one".to_owned()))
 }
 
+/// Whether the nodes of a 2.0 table, which are told apart by what their ranks have, are those of the platform.
+fn is_sure_of_nodes(table: &RankTable, clues: &Clues) -> bool {
+    let sizes: BTreeSet<usize> = table.instances.iter().map(|it| it.devices.len()).collect();
+    // None that is set says otherwise, but 0 says nothing.
+    let is_confirmed = clues.counts.iter().any(|(_, said)| said.trim().parse() == Ok(table.instances.len()));
+    sizes.len() == 1 && is_confirmed
+}
+
 fn not_found(table: &RankTable, tried: &[String]) -> Error {
     let count = table.instances.len();
     let what = match count {
         1 => "that this server is the one in the rank table".to_owned(),
-        count => format!("which of the {count} servers in the rank table this one is"),
+        _ => format!("which of the {} in the rank table this one is", servers(table)),
     };
     let named = some_of(table.instances.iter().map(|it| match &it.name {
-        Some(name) => format!("{} ({})", quote(&it.server_id), quote(name)),
-        None => quote(&it.server_id),
+        Some(name) => format!("{} ({})", named(it), quote(name)),
+        None => named(it),
     }));
     let more = if count > MAX_NAMED { format!(" and {} more", count - MAX_NAMED) } else { String::new() };
     let hint = match table.format {
         Format::V0 => "set MA_CURRENT_INSTANCE_NAME to the `pod_name` of this server",
-        Format::V1 => "set MA_CURRENT_HOST_IP to the `server_id` of this server",
+        Format::V1 | Format::V1_2 => "set MA_CURRENT_HOST_IP to the `server_id` of this server",
+        Format::V2 => "set VC_TASK_INDEX to the number of this node, from 0, and VC_WORKER_NUM to the number of all",
     };
     let tried = tried.join("\n  ");
     Error::lasting(format!("it can't be told {what}\n  {tried}\nthe table has {named}{more}\nhint: {hint}"))
@@ -262,6 +303,15 @@ fn some_of(names: impl Iterator<Item = String>) -> String {
     names.take(MAX_NAMED).collect::<Vec<_>>().join(", ")
 }
 
-fn address_of(instance: &Instance) -> Option<IpAddr> {
-    instance.server_id.parse().ok()
+/// An instance in a message.
+fn named(instance: &Instance) -> String {
+    let ranks = || instance.devices.iter().map(|it| it.rank);
+    match &instance.server_id {
+        Some(id) => quote(id),
+        // Those of a node follow each other.
+        None => match (ranks().min(), ranks().max()) {
+            (Some(first), Some(last)) if first < last => format!("ranks {first}-{last}"),
+            (only, _) => format!("rank {}", only.unwrap_or_default()),
+        },
+    }
 }

@@ -1,11 +1,13 @@
-//! The two formats: checked, put in order, ranks numbered.
+//! The formats with servers, v0, v1 and 1.2: checked, put in order, ranks numbered.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::check::{Check, JsonPath, Object, is_digits, number, repeated};
+use crate::check::{Check, JsonPath, Object, ServerId, extra, is_digits, number, repeated};
 use crate::error::{Error, quote};
+use crate::super_pods::SuperPods;
 use crate::table::{Device, Format, Instance, RankTable};
 
 /// Groups of a v0 table.
@@ -54,7 +56,11 @@ pub(crate) fn v0(top: &Object) -> Result<RankTable, Error> {
         devices += 1;
     }
     check.end(devices, "group_list")?;
-    Ok(RankTable { format: Format::V0, instances, without_devices })
+    // Those of a v1 file are not taken for something else.
+    let extra = extra(top, |key| {
+        matches!(key, "version" | "status" | "group_count" | "group_list" | "server_count" | "server_list")
+    });
+    Ok(RankTable { format: Format::V0, instances, without_devices, extra })
 }
 
 /// The integer after the last `-` of a pod's name, or the whole name where there is no `-`.
@@ -90,20 +96,24 @@ fn read_group<'v>(
                 check.add(path, format!("is {name}, which does not end in `-` and a number to order by"));
             }
         }
-        let mut instance = Instance { name: name.map(str::to_owned), server_id: String::new(), devices: Vec::new() };
+        let mut instance = Instance {
+            name: name.map(str::to_owned),
+            extra: extra(it, |key| matches!(key, "pod_name" | "server_id" | "devices" | "device")),
+            ..Instance::default()
+        };
         let devices = it.get("devices");
         if is_empty {
             // Nothing is done with the instances of such a group; the vendor's scripts don't look at them either.
             listed += devices.and_then(Value::as_array).map_or(0, Vec::len);
         } else {
             let server = check.server(it.get("server_id"), entry.key("server_id"));
-            instance.server_id = server.map_or("", |(id, ..)| id).to_owned();
+            let number = server.as_ref().map(|it| it.number);
+            put_server(&mut instance, server);
             // What the platform writes for none.
             if devices != Some(&Value::Null) {
                 let (devices, count) = check.list(devices, entry.key("devices"), MAX_DEVICES_PER_SERVER);
-                let number = server.map(|(_, number, _)| number);
                 instance.devices =
-                    devices.into_iter().filter_map(|(path, it)| check.device(it, number, path)).collect();
+                    devices.into_iter().filter_map(|(path, it)| check.device(it, number, path).0).collect();
                 listed += count;
             }
         }
@@ -113,8 +123,16 @@ fn read_group<'v>(
     instances
 }
 
-/// A table of a complete v1 file. The order of servers and devices is the file's; ranks may be in any order.
-pub(crate) fn v1(top: &Object) -> Result<RankTable, Error> {
+/// Who a server is, and by which addresses.
+fn put_server(instance: &mut Instance, id: Option<ServerId<'_>>) {
+    let address = |key| instance.extra.text(key)?.parse::<IpAddr>().ok();
+    let of_id = id.as_ref().and_then(|it| it.address);
+    instance.addresses = [of_id, address("host_ip"), address("container_ip")].into_iter().flatten().collect();
+    instance.server_id = id.map(|it| it.text.to_owned());
+}
+
+/// A table of a complete v1 or 1.2 file. The order of servers and devices is the file's; ranks may be in any order.
+pub(crate) fn v1(top: &Object, format: Format) -> Result<RankTable, Error> {
     let mut check = Check::default();
     let list = JsonPath::top("server_list");
     let (servers, count) = check.list(top.get("server_list"), list, MAX_INSTANCES);
@@ -125,38 +143,51 @@ pub(crate) fn v1(top: &Object) -> Result<RankTable, Error> {
     let (mut ranks, mut device_count) = (Vec::new(), 0);
     // Whether every list of devices is one: else it is not known which ranks there should be.
     let mut is_complete = true;
+    let mut super_pods = (format == Format::V1_2).then(SuperPods::default);
     let mut instances = Vec::with_capacity(servers.len());
     for (entry, raw) in servers {
         let path = entry.key("server_id");
         let server = check.server(raw.get("server_id"), path);
-        if let Some((id, _, Some(first))) = server {
-            check.add(path, format!("is {}, which `{first}` is already", quote(id)));
+        if let Some(ServerId { text, first: Some(first), .. }) = &server {
+            check.add(path, format!("is {}, which `{first}` is already", quote(text)));
         }
+        let number = server.as_ref().map(|it| it.number);
+        let mut instance =
+            Instance { extra: extra(raw, |key| matches!(key, "server_id" | "device")), ..Instance::default() };
+        put_server(&mut instance, server);
         is_complete &= raw.get("device").is_some_and(Value::is_array);
         let (raw, count) = check.list(raw.get("device"), entry.key("device"), MAX_DEVICES_PER_SERVER);
         device_count += count;
-        let mut devices = Vec::with_capacity(raw.len());
+        instance.devices.reserve_exact(raw.len());
         for (entry, it) in raw {
-            let device = check.device(it, server.map(|(_, number, _)| number), entry);
+            let super_id = super_pods.as_mut().and_then(|pods| pods.device(it, entry, number, &mut check));
+            let (device, rank) = check.device(it, number, entry);
             let path = entry.key("rank_id");
-            let rank = check.whole(it.get("rank_id"), path, u32::MAX);
+            let rank = check.whole(rank, path, u32::MAX);
             ranks.extend(rank.map(|rank| (rank, path)));
-            devices.extend(device.zip(rank).map(|(device, rank)| Device { rank, ..device }));
+            instance.devices.extend(device.zip(rank).map(|(device, rank)| Device { rank, super_id, ..device }));
         }
-        instances.push(Instance { name: None, server_id: server.map_or("", |(id, ..)| id).to_owned(), devices });
+        if let Some(pods) = &mut super_pods {
+            pods.servers.push((number, path));
+        }
+        instances.push(instance);
+    }
+    if let Some(pods) = super_pods {
+        pods.read(top, &mut instances, &mut check);
     }
     for (rank, first, path) in repeated(&mut ranks) {
         check.add(path, format!("is {rank}, which `{first}` is already"));
     }
     if is_complete && ranks.len() == device_count && device_count > 0 {
-        check_ranks(&ranks, &mut check);
+        check_ranks(&ranks, "server_list", &mut check);
     }
     check.end(device_count, "server_list")?;
-    Ok(RankTable { format: Format::V1, instances, without_devices: Vec::new() })
+    let extra = extra(top, |key| matches!(key, "version" | "status" | "server_count" | "server_list"));
+    Ok(RankTable { format, instances, without_devices: Vec::new(), extra })
 }
 
 /// Ranks, here in their order, are 0 to the number of devices − 1.
-fn check_ranks(ranks: &[(u32, JsonPath)], check: &mut Check) {
+pub(crate) fn check_ranks(ranks: &[(u32, JsonPath)], list: &'static str, check: &mut Check) {
     let devices = ranks.len();
     let all = format!("{devices} devices have the ranks 0 to {}", devices - 1);
     let mut gaps = Vec::new();
@@ -176,6 +207,6 @@ fn check_ranks(ranks: &[(u32, JsonPath)], check: &mut Check) {
     if !gaps.is_empty() {
         let more = if gaps.len() > MAX_GAPS_NAMED { ", …" } else { "" };
         gaps.truncate(MAX_GAPS_NAMED);
-        check.add(JsonPath::top("server_list"), format!("lacks rank {}{more}: {all}", gaps.join(", ")));
+        check.add(JsonPath::top(list), format!("lacks rank {}{more}: {all}", gaps.join(", ")));
     }
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::check::{JsonPath, Object, kind};
 use crate::error::{Error, quote};
 use crate::formats;
-use crate::table::RankTable;
+use crate::ranks;
+use crate::table::{Format, RankTable};
 
 /// Bytes of a table: enough for any cluster, too little to exhaust a server's memory.
 ///
@@ -14,17 +15,20 @@ use crate::table::RankTable;
 /// second.
 pub const MAX_BYTES: usize = 4 << 20;
 
-/// Reads and checks a table of either format, whatever the bytes are.
+/// Reads and checks a table of any format, whatever the bytes are.
 ///
 /// Numbers may be strings or integers, keys that are not known are passed over, a table that is `initializing` may hold
 /// nothing else. In a v0 table ranks are numbered here: consecutively over groups, instances and devices, the instances of
-/// the first group ordered by the integer after the last `-` of `pod_name`, groups whose `device_count` is 0 skipped. Of
-/// equal keys the last counts, as for the vendor's scripts.
+/// the first group ordered by the integer after the last `-` of `pod_name`, groups whose `device_count` is 0 skipped. In a
+/// 2.0 table nodes are told apart here: ranks that follow each other are on one node as long as no `device_id` and no
+/// `local_id` comes again. Of equal keys the last counts, as for the vendor's scripts.
 ///
-/// Checked are: each count against its list; `pod_name`s, devices of a server, addresses of devices, ranks and (v1)
+/// Checked are: each count against its list; `pod_name`s, devices of a server, addresses of devices, ranks and (1.x)
 /// servers for duplicates; ranks for gaps; `device_ip` and what looks like an address in `server_id`; the limits of this
-/// crate. `device_ip` may be missing or empty where all devices are on one server. JSON nested deeper than 127 levels, or
-/// with a number beyond a double, is not read. A byte order mark of UTF-8 is passed over.
+/// crate. `device_ip` may be missing or empty where all devices are on one server or in one super pod. Of a 1.2 table also:
+/// that each server is in exactly one super pod, if there is a `super_pod_list`, and that `super_device_id`s are unique in
+/// theirs. Of a 2.0 table: the networks of each rank, their order, and what they call IP addresses. JSON nested deeper than
+/// 127 levels, or with a number beyond a double, is not read. A byte order mark of UTF-8 is passed over.
 ///
 /// # Errors
 ///
@@ -44,7 +48,7 @@ pub fn parse(bytes: &[u8]) -> Result<RankTable, Error> {
         Value::Object(top) => top,
         other => return Err(Error::lasting(format!("is {}, not a JSON object", kind(&other)))),
     };
-    refuse_newer(&top)?;
+    let version = version(&top)?;
     match top.get("status") {
         Some(Value::String(status)) if status == "completed" => {}
         Some(Value::String(status)) if status == "initializing" => {
@@ -56,15 +60,25 @@ pub fn parse(bytes: &[u8]) -> Result<RankTable, Error> {
         Some(_) => return Err(one_fault("status", "is not text")),
         None => return Err(Error::passing("has no `status`")),
     }
-    match (top.contains_key("group_list"), top.contains_key("server_list")) {
-        (true, false) => formats::v0(&top),
-        (false, true) => formats::v1(&top),
-        (false, false) => Err(one_fault("", "has neither `group_list` (v0) nor `server_list` (v1)")),
-        (true, true) => Err(one_fault("", "has both `group_list` (v0) and `server_list` (v1)")),
+    match (version, top.contains_key("group_list"), top.contains_key("server_list")) {
+        (Version::V1_2, ..) => formats::v1(&top, Format::V1_2),
+        (Version::V2, ..) => ranks::v2(&top),
+        (Version::V1, true, false) => formats::v0(&top),
+        (Version::V1, false, true) => formats::v1(&top, Format::V1),
+        (Version::V1, false, false) => Err(one_fault("", "has neither `group_list` (v0) nor `server_list` (v1)")),
+        (Version::V1, true, true) => Err(one_fault("", "has both `group_list` (v0) and `server_list` (v1)")),
     }
 }
 
-fn refuse_newer(top: &Object) -> Result<(), Error> {
+/// What `version` says. Nothing at all is version 1.0, or v0, which has none.
+enum Version {
+    V1,
+    V1_2,
+    V2,
+}
+
+/// The version, or a refusal of one that is not known.
+fn version(top: &Object) -> Result<Version, Error> {
     let version = match top.get("version") {
         Some(Value::String(version)) => Some(version.clone()),
         Some(Value::Number(version)) if version.is_u64() => Some(version.to_string()),
@@ -73,18 +87,20 @@ fn refuse_newer(top: &Object) -> Result<(), Error> {
         Some(other) => return Err(one_fault("version", &format!("is {}, not the text `1.0`", kind(other)))),
     };
     let named = version.as_ref().map_or_else(String::new, |version| format!(" of version {}", quote(version)));
-    let what = if top.contains_key("super_pod_list") {
-        format!("a super-pod table{named} (it has `super_pod_list`)")
-    } else if top.contains_key("server_group_list") {
+    let what = if top.contains_key("server_group_list") {
         format!("a global table{named} (it has `server_group_list`)")
     } else {
         match version.as_deref() {
-            None | Some("1.0") => return Ok(()),
-            Some("1.2") => "a super-pod table (its version is `1.2`)".to_owned(),
+            None | Some("1.0") if top.contains_key("super_pod_list") => {
+                return Err(one_fault("super_pod_list", "is there, but `$.version` is not `1.2`"));
+            }
+            None | Some("1.0") => return Ok(Version::V1),
+            Some("1.2") => return Ok(Version::V1_2),
+            Some("2.0") => return Ok(Version::V2),
             Some(_) => format!("a table{named}"),
         }
     };
-    let supported = "v0 (`group_list`) and version 1.0 (`server_list`) are";
+    let supported = "v0 (`group_list`), versions 1.0 and 1.2 (`server_list`) and version 2.0 (`rank_list`) are";
     Err(Error::lasting(format!("is {what}, which is not supported: {supported}")))
 }
 

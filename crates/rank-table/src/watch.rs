@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::locate::{FILE_NAME, Location};
+use crate::locate::{FILE_NAMES, Location};
 use crate::parse::{MAX_BYTES, parse};
 use crate::table::RankTable;
 
@@ -81,7 +81,7 @@ impl Watcher {
     /// Everything is looked up anew each time (folder or file, links, contents), so that it does not matter how the table
     /// is replaced. Also the first step looks, whatever the patience, and there is a last look when the time is over.
     pub fn step(&mut self, now: Instant) -> Step {
-        let why = match look(&self.location.path) {
+        let why = match look(present(&self.location)) {
             Ok(ready) => return Step::Ready(ready),
             Err(why) => why,
         };
@@ -112,17 +112,27 @@ impl Watcher {
     }
 }
 
+/// The path at which there is something, else the one whose folder there is, else the first.
+fn present(location: &Location) -> &Path {
+    // A link is something, wherever it leads: to nothing for a moment, as in the middle of a change of the config map.
+    let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+    let has_folder = |path: &Path| path.parent().is_some_and(is_there);
+    let mut paths = location.paths();
+    paths.find(|it| is_there(it)).or_else(|| location.paths().find(|it| has_folder(it))).unwrap_or(&location.path)
+}
+
 fn look(path: &Path) -> Result<Ready, Error> {
     let mut file = path.to_owned();
     let mut metadata = fs::metadata(path).map_err(|error| unread(path, &error))?;
     if metadata.is_dir() {
-        file.push(FILE_NAME);
-        metadata = fs::metadata(&file).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if fs::read_link(&file).is_err() => {
-                Error::passing(format!("the folder `{}` has no `{FILE_NAME}`", path.display()))
-            }
-            _ => unread(&file, &error),
-        })?;
+        let names = FILE_NAMES.map(|name| path.join(name));
+        let Some(named) = names.into_iter().find(|it| fs::symlink_metadata(it).is_ok()) else {
+            let [first, second] = FILE_NAMES;
+            let folder = path.display();
+            return Err(Error::passing(format!("the folder `{folder}` has no `{first}` and no `{second}`")));
+        };
+        file = named;
+        metadata = fs::metadata(&file).map_err(|error| unread(&file, &error))?;
     }
     // Asked before it is opened: opening a pipe waits for its other end.
     if !metadata.is_file() {

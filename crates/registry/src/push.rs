@@ -1,7 +1,6 @@
 //! Pushing an image: blobs side by side, then its config, then its manifest, and only then is it there.
 
 use std::{
-    cmp::Reverse,
     collections::BTreeSet,
     ops::ControlFlow,
     sync::atomic::{AtomicBool, Ordering},
@@ -126,13 +125,12 @@ impl Registry {
     /// Brings all layers, then the config.
     fn push_blobs(&self, push: &Push<'_>, progress: &(dyn Fn(PushEvent<'_>) + Sync)) -> Result<Vec<Arrival>, Error> {
         let mut seen = BTreeSet::new();
-        let mut layers: Vec<_> = push.layers.iter().filter(|blob| seen.insert(blob.descriptor.digest)).collect();
-        // The largest first, so that no thread is left alone with it.
-        layers.sort_by_key(|blob| Reverse(blob.descriptor.size));
+        let layers: Vec<_> = push.layers.iter().filter(|blob| seen.insert(blob.descriptor.digest)).collect();
         let threads = if push.parallel == 0 { 3 } else { push.parallel };
         let cancelled = &AtomicBool::new(false);
         let upload = |blob| Upload { registry: self, repository: push.repository, blob, progress, cancelled }.run();
-        let results = side_by_side::until(&layers, threads, |blob| match upload(blob) {
+        let size = |blob: &&PushBlob<'_>| blob.descriptor.size;
+        let results = side_by_side::until_longest_first(&layers, threads, size, |blob| match upload(blob) {
             Ok(how) => ControlFlow::Continue(Ok(how)),
             Err(error) => {
                 cancelled.store(true, Ordering::Relaxed);

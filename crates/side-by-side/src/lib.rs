@@ -1,6 +1,7 @@
 //! Work is done by several threads and its results come in order.
 
 use std::{
+    cmp::Reverse,
     ops::ControlFlow,
     sync::{
         Mutex, PoisonError,
@@ -19,31 +20,53 @@ pub fn cores() -> usize {
 ///
 /// Where the system gives no more threads, fewer are at work. A panic of `work` goes on in the caller.
 pub fn map<I: Sync, T: Send>(items: &[I], threads: usize, work: impl Fn(&I) -> T + Sync) -> Vec<T> {
-    let results = until(items, threads, |item| ControlFlow::<T, T>::Continue(work(item)));
+    map_longest_first(items, threads, |_| 0, work)
+}
+
+/// The same, but the items whose work is longest are taken first: one that is begun last has nothing beside it when it is
+/// the only one left. `length` is in any unit; those of one length are taken in their order.
+pub fn map_longest_first<I: Sync, T: Send>(
+    items: &[I],
+    threads: usize,
+    length: impl Fn(&I) -> u64,
+    work: impl Fn(&I) -> T + Sync,
+) -> Vec<T> {
+    let results = until_longest_first(items, threads, length, |item| ControlFlow::<T, T>::Continue(work(item)));
     // None is missing: nothing broke off.
     results.into_iter().flatten().collect()
 }
 
-/// The same, until a result is a [`ControlFlow::Break`]: items that nobody has begun by then have no result.
+/// [`map`], until a result is a [`ControlFlow::Break`]: items that nobody has begun by then have no result.
 pub fn until<I: Sync, T: Send>(
     items: &[I],
     threads: usize,
     work: impl Fn(&I) -> ControlFlow<T, T> + Sync,
 ) -> Vec<Option<T>> {
+    until_longest_first(items, threads, |_| 0, work)
+}
+
+/// [`map_longest_first`], until a result is a [`ControlFlow::Break`].
+pub fn until_longest_first<I: Sync, T: Send>(
+    items: &[I],
+    threads: usize,
+    length: impl Fn(&I) -> u64,
+    work: impl Fn(&I) -> ControlFlow<T, T> + Sync,
+) -> Vec<Option<T>> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_cached_key(|number| Reverse(length(&items[*number])));
     let results: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     let worker = || {
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some((item, result)) = items.get(number).zip(results.get(number)) else { return };
-            let done = match work(item) {
+            let Some(number) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+            let done = match work(&items[*number]) {
                 ControlFlow::Continue(done) => done,
                 ControlFlow::Break(done) => {
                     next.store(items.len(), Ordering::Relaxed);
                     done
                 }
             };
-            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+            *results[*number].lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
         }
     };
     thread::scope(|scope| {
@@ -80,6 +103,18 @@ mod tests {
         });
         assert_eq!(found, items);
         assert!(map(&[0_u8; 0], 2, |item| *item).is_empty());
+    }
+
+    #[test]
+    fn the_longest_are_begun_first_and_results_keep_the_order_of_the_items() {
+        let begun = Mutex::new(Vec::new());
+        let work = |item: &u64| {
+            begun.lock().unwrap().push(*item);
+            item * 10
+        };
+        assert_eq!(map_longest_first(&[20, 30, 21, 40], 1, |item| item / 10, work), [200, 300, 210, 400]);
+        // Of one length are 20 and 21.
+        assert_eq!(*begun.lock().unwrap(), [40, 30, 20, 21]);
     }
 
     #[test]

@@ -148,8 +148,8 @@ fn check_folders(files: &[Entry]) -> Result<(), String> {
     let (mut folders, mut bytes, mut last) = (0_usize, 0_usize, "");
     for name in names {
         // Names that begin with a folder's path are neighbours, so that a folder is new where it is not the last name's.
-        let shared = name.bytes().zip(last.bytes()).take_while(|(one, other)| one == other).count();
-        for (end, _) in name.match_indices('/').filter(|(end, _)| *end >= shared) {
+        let is_new = |end: usize| !last.as_bytes().starts_with(&name.as_bytes()[..=end]);
+        for (end, _) in name.match_indices('/').filter(|(end, _)| is_new(*end)) {
             folders += 1;
             bytes += end;
         }
@@ -183,27 +183,25 @@ fn decode_name(raw: &[u8], utf8: bool) -> Result<String, String> {
 
 /// Stricter than pip where a name could mean something else to another tool.
 fn check_name(name: &str) -> Result<(), String> {
-    let components = || name.strip_suffix('/').unwrap_or(name).split('/');
-    let reason = if name.is_empty() || name == "/" {
-        "it names nothing"
-    } else if name.contains(['\0', '\n', '\r']) {
-        "its name holds a NUL or a line end"
-    } else if name.contains('\\') {
-        "its name holds a backslash"
-    } else if name.starts_with('/') {
-        "its name is an absolute path"
-    } else if components().any(|part| part == "..") {
-        "its name leads out of the wheel"
-    } else if components().any(|part| part.is_empty() || part == ".") {
-        "its name has an empty or `.` component"
-    } else if components().any(|part| part.starts_with(".wh.")) {
-        "its name is that of a whiteout"
-    } else if components().any(|part| part.len() > 255) {
-        "its name has a component longer than 255 bytes"
-    } else {
-        return Ok(());
+    let of_part = |part: &str| match part {
+        ".." => Some("its name leads out of the wheel"),
+        "" | "." => Some("its name has an empty or `.` component"),
+        _ if part.starts_with(".wh.") => Some("its name is that of a whiteout"),
+        _ if part.len() > 255 => Some("its name has a component longer than 255 bytes"),
+        _ => None,
     };
-    Err(format!("entry `{}`: {reason}", name.escape_debug()))
+    let reason = if name.is_empty() || name == "/" {
+        Some("it names nothing")
+    } else if ['\0', '\n', '\r'].into_iter().any(|control| name.contains(control)) {
+        Some("its name holds a NUL or a line end")
+    } else if name.contains('\\') {
+        Some("its name holds a backslash")
+    } else if name.starts_with('/') {
+        Some("its name is an absolute path")
+    } else {
+        name.strip_suffix('/').unwrap_or(name).split('/').find_map(of_part)
+    };
+    reason.map_or(Ok(()), |reason| Err(format!("entry `{}`: {reason}", name.escape_debug())))
 }
 
 fn method_name(method: CompressionMethod) -> String {

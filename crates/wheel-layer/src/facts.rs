@@ -1,6 +1,6 @@
 //! What a wheel says of itself and holds, without its contents: all that checks and plans need.
 
-use std::{cmp::Reverse, collections::HashSet, fs::File, io, path::Path};
+use std::{collections::HashSet, fs::File, io, path::Path};
 
 use elf_file::{Elf, Linkage};
 use oci_image::{Digest, Store};
@@ -198,12 +198,15 @@ fn linked(file: &File, files: &[Entry], elf: &[(String, Elf)]) -> io::Result<OfF
         files.iter().filter(|entry| ours.contains(entry.name.as_str())).partition(|entry| is_loaded(&entry.name));
     let mut linked = Vec::new();
     while !next.is_empty() {
-        // The largest first, so that there is nothing left to be done beside the last.
-        next.sort_by_key(|entry| Reverse(entry.size));
-        let read = side_by_side::map(&next, side_by_side::cores(), |entry| {
-            let mut ranges = Ranges::new(file, entry);
-            Linkage::read(|offset, size| ranges.read(offset, size))
-        });
+        let read = side_by_side::map_longest_first(
+            &next,
+            side_by_side::cores(),
+            |entry| entry.size,
+            |entry| {
+                let mut ranges = Ranges::new(file, entry);
+                Linkage::read(|offset, size| ranges.read(offset, size))
+            },
+        );
         let mut needed = HashSet::new();
         for (entry, linkage) in next.iter().zip(read) {
             let Some(linkage) = linkage? else { continue };

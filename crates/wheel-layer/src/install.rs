@@ -322,6 +322,9 @@ fn is_wrapper(path: &str, facts: &WheelFacts) -> bool {
 
 /// `path` as seen from the folder `from`, as `os.path.relpath` gives it; both absolute and plain.
 fn relative(path: &str, from: &str) -> String {
+    if let Some(below) = path.strip_prefix(from).and_then(|rest| rest.strip_prefix('/')) {
+        return below.to_owned();
+    }
     let parts = |text: &'_ str| text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let (path, from) = (parts(path), parts(from));
     let same = path.iter().zip(&from).take_while(|(one, other)| one == other).count();

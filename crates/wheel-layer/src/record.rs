@@ -38,6 +38,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Row>, String> {
 }
 
 fn split_line(line: &str) -> Option<Vec<String>> {
+    if !line.contains('"') {
+        return Some(line.split(',').map(str::to_owned).collect());
+    }
     let mut fields = Vec::new();
     let mut field = String::new();
     let mut letters = line.chars().peekable();
@@ -70,7 +73,8 @@ pub(crate) fn write(mut rows: Vec<Row>) -> Vec<u8> {
     let mut out = String::new();
     for Row { path, hash, size } in &rows {
         for (field, end) in [(path, ","), (hash, ","), (size, "\r\n")] {
-            if field.contains([',', '"', '\r', '\n']) {
+            // One after the other: to be sought together takes a hundred times as long without optimisation.
+            if [',', '"', '\r', '\n'].into_iter().any(|special| field.contains(special)) {
                 out.push('"');
                 out.push_str(&field.replace('"', "\"\""));
                 out.push('"');

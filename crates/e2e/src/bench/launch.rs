@@ -4,6 +4,7 @@ mod ending;
 mod flow;
 mod launchers;
 mod quiet;
+mod report;
 mod survivors;
 mod tables;
 
@@ -26,5 +27,6 @@ pub fn run(bench: Bench, quick: bool, torchrun: bool) -> anyhow::Result<Vec<Row>
     rows.extend(flow::run(&launchers)?);
     rows.extend(survivors::run(&launchers)?);
     rows.extend(tables::run(&launchers)?);
+    rows.extend(report::run(&launchers)?);
     Ok(rows)
 }

@@ -138,6 +138,7 @@ const SCENARIOS: &[Scenario] = &[
         "mpirun ends both nodes when one fails, and kills ranks that do not obey; nothing is left",
         launcher::engine_ends,
     ),
+    ("launcher-report", "chromium opens the joined report of 128 nodes with 8 ranks each", launcher::report),
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
     ("host-lists", "Slurm's short lists of nodes mean what its own program makes of them", host_lists::run),
     ("local-job", "docker runs a job of 2 nodes with 8 ranks each of the sample image", try_job::whole),
@@ -147,7 +148,11 @@ const SCENARIOS: &[Scenario] = &[
         "what starts a job on a cluster has the pushed image, and its command runs there",
         cluster_job::run,
     ),
-    ("stack-torch-2.7", "two ranks of PyTorch 2.7 add up; torch_npu lacks the driver's library alone", stacks::torch),
+    (
+        "stack-torch-2.7",
+        "PyTorch 2.7 adds up on two nodes, by the launcher and torchrun; torch_npu lacks the driver's library alone",
+        stacks::torch,
+    ),
     ("base-of-cann", "a base like CANN's own completes the stack's recipe, and keeps its CANN", bases::of_cann),
     (
         "base-of-conda",
@@ -171,7 +176,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
 const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself scontrol htpasswd openssl \
-                     script unpigz gunzip java mpirun python3 uv bash zsh fish";
+                     script unpigz gunzip java mpirun python3 uv bash zsh fish chromium";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.
 pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {

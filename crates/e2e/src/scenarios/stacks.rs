@@ -13,10 +13,14 @@ use fmtk::{
 use oci_image::Store;
 use serde_json::Value;
 
-use super::world::{Built, TIMESTAMP, World};
-use crate::testbed::{Engine, Invocation, copy_folder, data, folder, list, read};
+use super::{
+    try_job::CODE,
+    world::{Built, TIMESTAMP, World},
+};
+use crate::testbed::{Engine, Finished, Invocation, copy_folder, data, folder, list, read, write};
 
-/// Two ranks of PyTorch 2.7 add up over gloo, started by the launcher; torch_npu lacks the driver's library and no other.
+/// Ranks of PyTorch 2.7 on two nodes add up over gloo, started by the launcher and by torchrun; torch_npu lacks the driver's
+/// library and no other.
 pub fn torch(world: &World) -> anyhow::Result<()> {
     Stack { name: "torch-2.7", set: &[] }.runs(world, |stack, image| stack.adds_up(world, image, "2.7.1"))
 }
@@ -86,15 +90,35 @@ impl Stack {
     }
 
     fn adds_up(&self, world: &World, image: &str, version: &str) -> anyhow::Result<()> {
-        let program = read(&data("all_reduce.py"))?;
-        let launch = ["fmtk-launch", "run", "--devices", "0-1", "--", "python3", "-c", &program];
-        let done = world.podman()?.container(image, &[], &launch)?.run()?;
-        let ranks = [0, 1]
-            .map(|rank| format!("[rank {rank}] torch {version}+cpu: rank {rank} of 2 as 1000: [3.0, 3.0, 3.0, 3.0]"));
-        done.prints(&ranks.each_ref().map(String::as_str))?;
-        done.prints(&["[rank 0] torch_npu: libhccl.so: cannot open shared object file"])?;
-        world.say(format!("two ranks added up in {:.1} s", done.seconds));
+        let ranks = |text: &str| [0, 1, 2, 3].map(|rank| format!("torch {version}+cpu: rank {rank} of 4{text}"));
+        let said = |said: &Finished, lines: [String; 4]| said.says(&lines.each_ref().map(String::as_str));
+        let done = self.job(world, "example", image)?.words("--framework torch").run()?;
+        said(&done, ranks(", uid 1000, sum [10.0, 10.0, 10.0, 10.0]"))?;
+        let report = done.json()?;
+        for node in 0..2 {
+            let expected = [2 * node, 2 * node + 1].map(|rank| Some(rank as u64));
+            let ranks = list(&report["nodes"][node], "ranks")?;
+            let found: Vec<Option<u64>> = ranks.iter().map(|rank| rank["rank"].as_u64()).collect();
+            ensure!(found == expected, "node {node} had the ranks {found:?}");
+        }
+        world.say(format!("the example added up on two nodes in {:.1} s", done.seconds));
+
+        let code = world.folder("torchrun-code")?;
+        write(&code.join("all_reduce.py"), &read(&data("all_reduce.py"))?)?;
+        let torchrun = self.job(world, "torchrun", image)?.arg("--code").arg(&code);
+        let torchrun = torchrun.words("-- fmtk-launch run --per-node --devices 0-1 --code-dir").arg(CODE);
+        let done = torchrun.words("-- torchrun all_reduce.py").run()?;
+        said(&done, ranks(" as 1000: [10.0, 10.0, 10.0, 10.0]"))?;
+        done.says(&["torch_npu: libhccl.so: cannot open shared object file"])?;
+        world.say(format!("ranks of torchrun added up on two nodes in {:.1} s", done.seconds));
         Ok(())
+    }
+
+    /// A job of 2 nodes with 2 devices each on a platform without a rank table.
+    fn job(&self, world: &World, name: &str, image: &str) -> anyhow::Result<Invocation> {
+        let out = world.path("stack-jobs").join(self.name).join(name);
+        let job = world.xtask().words("try --no-table --nodes 2 --devices 2 --engine podman --format json --out");
+        world.podman()?.as_the_users(job.arg(out).arg(image))
     }
 
     fn multiplies(&self, world: &World, image: &str, version: &str) -> anyhow::Result<()> {

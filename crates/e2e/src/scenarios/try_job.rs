@@ -12,11 +12,12 @@ use serde_json::Value;
 
 use super::world::{Project, TIMESTAMP, World};
 use crate::testbed::{
-    Engine, Invocation, Podman, end_by, field, folder, list, read, read_json, recipe, script, wait_while_running, write,
+    Engine, Invocation, Podman, data, end_by, field, folder, list, read, read_json, recipe, script, wait_while_running,
+    write,
 };
 
 /// The code folder in a container.
-const CODE: &str = "/home/ma-user/modelarts/user-job-dir/code";
+pub const CODE: &str = "/home/ma-user/modelarts/user-job-dir/code";
 /// A rank that says that it is there and stays until it is told to end.
 const STAYS: &str = "echo up; trap 'echo told; exit 0' TERM; while :; do sleep 0.2; done";
 /// Asks for containers of ours.
@@ -47,6 +48,16 @@ pub fn whole(world: &World) -> anyhow::Result<()> {
     }
     none_is_left(docker)?;
     world.say(format!("2 × 8 ranks of the sample: {:.1} s", done.seconds));
+
+    // Without a table, nodes of docker reach each other by their names, and the launcher knows which is which.
+    let out = world.folder("try")?.join("names");
+    let job =
+        world.xtask().words("try --no-table --engine docker --nodes 2 --devices 1 --out").arg(&out).arg(TIMESTAMP);
+    let job = job.words("-- fmtk-launch run --devices 0 -- python3 -c").arg(read(&data("greet_rank.py"))?);
+    let done = job.env("DOCKER_HOST", docker.host()).run()?;
+    done.says(&["[node 0] [rank 0] 127.0.0.2 says hello from rank 1", "[node 1] [rank 1] 127.0.0.1 has heard it"])?;
+    none_is_left(docker)?;
+    world.say(format!("rank 1 greets rank 0: {:.1} s", done.seconds));
     Ok(())
 }
 
@@ -63,7 +74,7 @@ fn is_right(out: &Path, node: usize, device: usize, rank: usize, said: &Value) -
     let process_log = format!("log/modelarts-job-try/ascend/process_log/rank_{rank}");
     ensure!(lines.len() == 9 && text.ends_with('\n'), "its log says:\n{text}");
     for (at, expected) in [
-        (0, format!("rank {rank} of 16, device {device}, host ma-job-try-worker-{node}, uid 1000")),
+        (0, format!("rank {rank} of 16, device {device}, instance ma-job-try-worker-{node}, uid 1000")),
         (2, format!("cwd {CODE}")),
         (3, format!("MODEL_TASK_CWD {CODE}")),
         (4, format!("CANN logs to /home/ma-user/modelarts/{process_log}")),
@@ -129,9 +140,10 @@ impl Bed<'_> {
         Ok(())
     }
 
-    /// The root is really read-only, one rank on node 1 fails, and node 0 is stopped.
+    /// The root is really read-only, there is no rank table, one rank on node 1 fails, and node 0 is stopped.
     fn rank_fails(&self) -> anyhow::Result<()> {
-        let (job, out) = self.job("fails", "--read-only --nodes 2 --devices 2 -- fmtk-launch run -- sh -c")?;
+        let options = "--no-table --read-only --nodes 2 --devices 2 -- fmtk-launch run --devices 0-1 -- sh -c";
+        let (job, out) = self.job("fails", options)?;
         let rank = format!("if touch /home/ma-user/x; then exit 9; fi; if [ $RANK_ID = 3 ]; then exit 7; fi; {STAYS}");
         let failed = job.arg(rank).fails(1)?;
         failed.says(&["error: the job failed", "node 1 ended with exit code 7: rank 3 "])?;

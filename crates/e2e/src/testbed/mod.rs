@@ -9,6 +9,7 @@ mod engine;
 mod family;
 mod files;
 mod mmdebstrap;
+mod node_reports;
 mod podman;
 pub mod rank_table;
 mod recipe;
@@ -32,6 +33,7 @@ pub use self::{
         bytes, copy, copy_folder, data, field, folder, list, name, names, paths, read, read_json, script, wheel, write,
     },
     mmdebstrap::mmdebstrap,
+    node_reports::node_reports,
     podman::Podman,
     recipe::{own_files, recipe},
     registry::{Access, PASSWORD, RegistryServer, free_port},

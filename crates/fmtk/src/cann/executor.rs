@@ -23,7 +23,7 @@ use crate::{
     recipe::NNAL,
     resolve::{
         base::{self, OpenImage},
-        containers::{Containers, tail},
+        containers::{Containers, Network, tail},
         packages::Installer,
     },
     terminal::{
@@ -162,7 +162,7 @@ impl Bench<'_> {
         (self.run, self.there) = (number + 1, image.layers.len());
         let usual = ["--user", "0:0", "--workdir", "/", "--hostname", "fmtk"].map(str::to_owned);
         let options: Vec<String> = usual.into_iter().chain(options).collect();
-        containers.create(number, &options, &id, &["/bin/sh", "-c", script].map(str::to_owned))?;
+        containers.create(number, Network::Own, &options, &id, &["/bin/sh", "-c", script].map(str::to_owned))?;
         Ok(number)
     }
 

@@ -23,6 +23,11 @@ impl EngineCommand {
         Self { program, global: Vec::new(), create: Vec::new() }
     }
 
+    /// Whether a container that has another one's network can have a host name of its own. docker gives it the other's.
+    pub fn names_hosts_of_one_network(&self) -> bool {
+        self.program == "podman"
+    }
+
     /// Runs a command to its end, however long that takes; gives the last line of what it said.
     pub fn say(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let name = || asked(self.program, &arguments[..arguments.len().min(1)]);

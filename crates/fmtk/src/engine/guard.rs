@@ -22,6 +22,7 @@ pub struct Guard {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `$1` is the engine, `$2` the grace of a stop in seconds; then containers, whose names hold no blanks, `--`, and images.
+/// A container comes after those that have its network.
 /// `rm --force` alone would kill in docker, but give ten seconds of grace in podman.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
@@ -30,9 +31,10 @@ program=$1 grace=$2 containers=
 shift 2
 while [ "$1" != -- ]; do containers="$containers $1"; shift; done
 shift
-# One by one: podman kills none of several if one of them is not there.
+# One by one: podman kills none of several if one of them is not there, and removes several at once, though not one whose
+# network another of them still has.
 if [ "$grace" = 0 ]; then for one in $containers; do "$program" kill "$one"; done; else "$program" stop --time "$grace" $containers; fi
-"$program" rm --force --volumes $containers
+for one in $containers; do "$program" rm --force --volumes "$one"; done
 [ $# = 0 ] || "$program" rmi "$@"
 "#;
 
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn what_was_made_is_removed_at_the_end_and_not_before() {
         assert_eq!(calls(0, &["box"], &["one:1", "two:2"]), "kill box\nrm --force --volumes box\nrmi one:1 two:2\n");
-        assert_eq!(calls(30, &["a", "b"], &[]), "stop --time 30 a b\nrm --force --volumes a b\n");
+        assert_eq!(calls(30, &["a", "b"], &[]), "stop --time 30 a b\nrm --force --volumes a\nrm --force --volumes b\n");
     }
 
     /// It was waited for without end, and why it is so was told by nobody.

@@ -112,7 +112,9 @@ pub fn remove_leftovers(program: &'static str, label: &str) {
     let Ok(Answer::Said(listed)) = ask(&way, &["ps", "--all", "--quiet", "--filter", &filter]) else {
         return;
     };
-    for id in listed.split_whitespace() {
+    // podman does not remove a container whose network another one has, and lists the oldest first or last by its version.
+    let ids: Vec<&str> = listed.split_whitespace().collect();
+    for id in ids.iter().chain(ids.iter().rev()) {
         // podman would give one that runs ten seconds to end; most are dead.
         let _ = way.say(&["kill", id]);
         // What can't be removed is in nobody's way: each run's container has a name of its own.

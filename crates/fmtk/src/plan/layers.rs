@@ -79,9 +79,14 @@ pub(super) fn installed(
     let layout = Arc::new(folders::layout(inputs));
     let index = |folder: &str| inputs.index.filter(|_| !folders::is_gone(folder, removed));
     let real = |folder: &str| index(folder).map(|index| index.real_path(folder));
+    let files = |wheel: &Wheel| wheel.facts.files.len() as u64;
+    let placed = side_by_side::map_longest_first(&inputs.wheels, side_by_side::cores(), files, |wheel| {
+        let Wheel { package, facts } = wheel;
+        InstalledWheel::new(facts.clone(), package.path.clone(), package.sha256, layout.clone(), real)
+    });
     let (mut sizes, mut wheels) = (Vec::new(), Vec::new());
-    for Wheel { package, facts } in &inputs.wheels {
-        match InstalledWheel::new(facts.clone(), package.path.clone(), package.sha256, layout.clone(), real) {
+    for (Wheel { package, facts }, placed) in inputs.wheels.iter().zip(placed) {
+        match placed {
             Ok(mut wheel) => {
                 if allow.wrong_record.iter().any(|name| name.as_str() == facts.key()) {
                     wheel.ignore_record();

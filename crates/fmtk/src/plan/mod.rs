@@ -248,6 +248,11 @@ impl PlannedLayer {
         }
     }
 
+    /// Whether it holds wheels, whose files are compressed already.
+    pub fn is_of_wheels(&self) -> bool {
+        matches!(self, Self::Wheel(_) | Self::SharedByWheels { .. })
+    }
+
     /// The absolute paths in it; of CANN none, whose layers are made already, and of wheels the folders, each with a
     /// slash at its end.
     fn paths(&self) -> Vec<String> {

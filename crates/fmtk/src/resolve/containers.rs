@@ -1,4 +1,4 @@
-//! Containers for arm64 of one command: labelled, without a network, and gone when the command is.
+//! Containers for arm64 of one command: labelled, without a network to the outside, and gone when the command is.
 
 use std::{
     fs::File,
@@ -15,6 +15,15 @@ use crate::{
     resolve::tools,
     terminal::progress::Progress,
 };
+
+/// What a container can reach: itself alone, or all that has the network of another container, which has to run when it is
+/// started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    Own,
+    /// That of the container with this number, which has to be above its own.
+    Of(usize),
+}
 
 /// The containers of a command, which it creates and starts.
 pub struct Containers {
@@ -56,9 +65,25 @@ impl Containers {
     }
 
     /// Creates a container that will run the command, whatever entry point its image has.
-    pub fn create(&self, number: usize, options: &[String], image: &str, command: &[String]) -> anyhow::Result<()> {
+    pub fn create(
+        &self,
+        number: usize,
+        network: Network,
+        options: &[String],
+        image: &str,
+        command: &[String],
+    ) -> anyhow::Result<()> {
+        let network = match network {
+            Network::Own => "none".to_owned(),
+            Network::Of(other) => format!("container:{}", self.names[other]),
+        };
         let name = &self.names[number];
-        self.way.say(&arguments(&self.way, name, &self.label, options, image, command)).map(drop)
+        self.way.say(&arguments(&self.way, name, &self.label, &network, options, image, command)).map(drop)
+    }
+
+    /// Starts a container and leaves it to itself.
+    pub fn run_apart(&self, number: usize) -> anyhow::Result<()> {
+        self.way.say(&["start", &self.names[number]]).map(drop)
     }
 
     /// The client that starts a container and gets all that it says.
@@ -80,12 +105,13 @@ fn arguments<'a>(
     way: &'a EngineCommand,
     name: &'a str,
     label: &'a str,
+    network: &'a str,
     options: &'a [String],
     image: &'a str,
     command: &'a [String],
 ) -> Vec<&'a str> {
     let (program, rest) = command.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-    let mut arguments = vec!["create", "--name", name, "--label", label, "--network", "none"];
+    let mut arguments = vec!["create", "--name", name, "--label", label, "--network", network];
     // Labels of SELinux keep containers from folders of the host.
     arguments.extend(["--security-opt", "label=disable"]);
     arguments.extend(options.iter().map(String::as_str));
@@ -112,11 +138,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_has_no_network_and_runs_the_command_whatever_its_image_runs() {
+    fn a_container_has_the_network_it_is_given_and_runs_the_command_whatever_its_image_runs() {
         let way = EngineCommand { create: vec!["--platform", "linux/arm64"], ..EngineCommand::plain("docker") };
         let text = |text: &[&str]| text.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         let (options, command) = (text(&["--user", "7:8"]), text(&["python3", "/x/launcher.py", "--task_type=a"]));
-        expect!["create --name box-1 --label fmtk.try=x --network none --security-opt label=disable --user 7:8 --platform linux/arm64 --entrypoint python3 sha256:1 /x/launcher.py --task_type=a"]
-            .assert_eq(&arguments(&way, "box-1", "fmtk.try=x", &options, "sha256:1", &command).join(" "));
+        expect!["create --name box-1 --label fmtk.try=x --network container:box-2 --security-opt label=disable --user 7:8 --platform linux/arm64 --entrypoint python3 sha256:1 /x/launcher.py --task_type=a"]
+            .assert_eq(&arguments(&way, "box-1", "fmtk.try=x", "container:box-2", &options, "sha256:1", &command).join(" "));
     }
 }

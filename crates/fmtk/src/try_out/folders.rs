@@ -9,13 +9,20 @@ use std::{
 use anyhow::{Context, bail};
 
 use super::{
-    plan::{CODE, EXAMPLE, FOLDERS, Job},
+    network,
+    plan::{CODE, EXAMPLE, Job},
     table::{self, ConfigMap},
 };
-use crate::terminal::machine::is_root;
+use crate::{terminal::machine::is_root, try_out::Framework};
 
 /// What is run where no command is given.
-const TRAIN: &str = include_str!("train.py");
+fn train(framework: Option<Framework>) -> &'static str {
+    match framework {
+        None => include_str!("train.py"),
+        Some(Framework::Torch) => include_str!("train_torch.py"),
+        Some(Framework::Mindspore) => include_str!("train_mindspore.py"),
+    }
+}
 
 /// Removes the folders of a job that has not begun, and the output folder if that `is_new`.
 pub fn remove(job: &Job, is_new: bool) {
@@ -23,6 +30,7 @@ pub fn remove(job: &Job, is_new: bool) {
     for node in &job.nodes {
         let _ = fs::remove_dir_all(job.folder(node));
     }
+    let _ = fs::remove_file(job.hosts());
     if is_new {
         let _ = fs::remove_dir(&job.out);
         if let Some(above) = job.out.parent().filter(|above| above.ends_with("target/try")) {
@@ -32,28 +40,29 @@ pub fn remove(job: &Job, is_new: bool) {
     }
 }
 
-/// Makes all folders, with the example and the user's code in them, and gives the folder of each node's rank table.
-pub fn create(job: &Job, code: Option<&Path>) -> anyhow::Result<Vec<ConfigMap>> {
-    job.nodes
-        .iter()
-        .map(|node| {
-            let folder = job.folder(node);
-            let own = job.on_host(node, CODE).context("the code has no folder on this machine")?;
-            for path in FOLDERS.map(|(name, ..)| folder.join(name)).iter().chain([&folder.join("modelarts/log"), &own])
-            {
-                create_all(path)?;
-            }
-            match code {
-                Some(code) => copy(code, &own)?,
-                None => write(&own.join(EXAMPLE), TRAIN)?,
-            }
-            for name in ["modelarts", "cache", "tmp"] {
-                give(&folder.join(name), job)?;
-            }
-            mode(&folder.join("tmp"), 0o1777)?;
-            ConfigMap::create(&folder.join("config"), &table::initializing())
-        })
-        .collect()
+/// Makes all folders, with the user's code or the example in them, and gives the folder of each node's rank table: none where
+/// the job has no table.
+pub fn create(job: &Job, code: Option<&Path>, framework: Option<Framework>) -> anyhow::Result<Vec<ConfigMap>> {
+    let mut tables = Vec::new();
+    for node in &job.nodes {
+        let folder = job.folder(node);
+        let own = job.on_host(node, CODE).context("the code has no folder on this machine")?;
+        let shared = job.folders().iter().map(|(name, ..)| folder.join(name));
+        shared.chain([folder.join("modelarts/log"), own.clone()]).try_for_each(|path| create_all(&path))?;
+        match code {
+            Some(code) => copy(code, &own)?,
+            None => write(&own.join(EXAMPLE), train(framework))?,
+        }
+        for name in ["modelarts", "cache", "tmp"] {
+            give(&folder.join(name), job)?;
+        }
+        mode(&folder.join("tmp"), 0o1777)?;
+        if job.table {
+            tables.push(ConfigMap::create(&folder.join("config"), &table::initializing())?);
+        }
+    }
+    write(&job.hosts(), &network::hosts(&job.nodes))?;
+    Ok(tables)
 }
 
 fn create_all(folder: &Path) -> anyhow::Result<()> {
@@ -127,7 +136,7 @@ mod tests {
         fs::create_dir(&given).unwrap();
         let tried = |out: &Path| {
             let (job, is_new) = (job(out, 2), !out.exists());
-            create(&job, None).unwrap();
+            create(&job, None, None).unwrap();
             // It may have come since it was looked at.
             fs::create_dir_all(&given).unwrap();
             fs::write(given.join("of-the-user"), "").unwrap();

@@ -3,6 +3,7 @@
 mod console;
 mod folders;
 mod image;
+mod network;
 mod outcome;
 mod plan;
 mod table;
@@ -30,7 +31,10 @@ use self::{
 use crate::{
     engine::{self, EngineCommand},
     options::{Engine, Format, RegistryArgs},
-    resolve::{containers::Containers, place},
+    resolve::{
+        containers::{Containers, Network},
+        place,
+    },
     terminal::{
         clock,
         progress::{self, Progress},
@@ -42,7 +46,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 all nodes ended with 0; 1 one did not, and the table and the report name it with its own code; 2 wrong input.
-The containers have no network: ranks of several nodes can't talk to each other.
+Nodes reach each other and nothing else: all of them share one loopback interface.
 ctrl-C stops the containers and removes them; what they wrote stays in the output folder.")]
 pub struct TryArgs {
     /// A tag or timestamp in the store, or an image that the engine has [default: the last image of the recipe]
@@ -53,6 +57,13 @@ pub struct TryArgs {
     /// Devices of a node, a rank each
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub devices: u32,
+    /// Play a platform that has no rank table for the job, only variables
+    #[arg(long)]
+    pub no_table: bool,
+    /// What the launcher has the ranks meet by, and the example adds up with [default: its choice, and an example that needs
+    /// none]
+    #[arg(long, value_enum, conflicts_with = "command")]
+    pub framework: Option<Framework>,
     /// User that the containers run as
     #[arg(long, value_name = "UID", default_value_t = 1000)]
     pub uid: u32,
@@ -96,6 +107,24 @@ pub struct TryArgs {
     /// The boot command, run without a shell [default: the launcher, with the example as ranks]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// What ranks meet by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs, reason = "clap would show it")]
+pub enum Framework {
+    Torch,
+    Mindspore,
+}
+
+impl Framework {
+    /// As the launcher's `--framework` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Torch => "torch",
+            Self::Mindspore => "mindspore",
+        }
+    }
 }
 
 /// `NAME=VALUE`.
@@ -162,7 +191,8 @@ fn outcome(
     // Asked first: what is wrong with the image is said before anything is built or loaded.
     let plain = EngineCommand::plain(program);
     let known = image.known(&plain, store)?;
-    let containers = Containers::new("try", job.nodes.len(), &[], args.grace.as_secs(), program, store, progress)?;
+    let count = network::number(job).map_or(job.nodes.len(), |last| last + 1);
+    let containers = Containers::new("try", count, &[], args.grace.as_secs(), program, store, progress)?;
     let recipe = place::recipe(args.recipe.as_deref())?;
     let id = match known {
         Some(id) => id,
@@ -186,7 +216,7 @@ fn outcome(
     Ok(outcome::collect(job, &watch(&watched)?))
 }
 
-/// Creates the folders and the containers of all nodes.
+/// Creates the folders and the containers of all nodes, and starts what they have to find.
 fn create(
     args: &TryArgs,
     job: &Job,
@@ -194,12 +224,14 @@ fn create(
     image: &str,
     shown: bool,
 ) -> anyhow::Result<(Vec<ConfigMap>, Vec<Console>)> {
-    let tables = folders::create(job, args.code.as_deref())?;
+    let tables = folders::create(job, args.code.as_deref(), args.framework)?;
     let console = |node| Console::create(node, &outcome::console(job, &job.nodes[node as usize]), shown);
     let consoles = (0..args.nodes).map(console).collect::<anyhow::Result<_>>()?;
+    let network = network::start(job, containers, image)?;
+    let is_named = network == Network::Own || containers.way.names_hosts_of_one_network();
     for (number, node) in job.nodes.iter().enumerate() {
         containers
-            .create(number, &job.options(node), image, &job.command)
+            .create(number, network, &job.options(node, is_named), image, &job.command)
             .with_context(|| format!("failed to create the container of node {number}"))?;
     }
     Ok((tables, consoles))

@@ -43,14 +43,23 @@ pub struct NodeOutcome {
     /// What the launcher, or the engine, said was the reason.
     pub cause: Option<String>,
     pub ranks: Vec<RankOutcome>,
+    /// MindSpore's, on the node that has it.
+    pub scheduler: Option<ProcessOutcome>,
 }
 
-/// A rank, as its launcher's report has it; without a report only what its log's name says.
+/// A rank.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RankOutcome {
     pub rank: u64,
     /// DEVICE_ID.
     pub device: u64,
+    #[serde(flatten)]
+    pub process: ProcessOutcome,
+}
+
+/// A process, as its launcher's report has it; without a report only what its log's name says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProcessOutcome {
     pub outcome: Option<String>,
     pub exit_code: Option<u64>,
     pub signal: Option<String>,
@@ -88,7 +97,7 @@ fn of_node(job: &Job, node: &Node, end: &NodeEnd) -> NodeOutcome {
     let report: Value = file.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default();
     let attempt = report["attempts"].as_array().and_then(|attempts| attempts.last());
     let ranks = match attempt.and_then(|attempt| attempt["ranks"].as_array()) {
-        Some(ranks) => ranks.iter().map(|rank| of_report(job, node, rank)).collect(),
+        Some(ranks) => ranks.iter().map(|rank| of_rank(job, node, rank)).collect(),
         None => {
             let mut ranks: Vec<(u32, RankOutcome)> = logs.iter().filter_map(|path| of_log(path)).collect();
             ranks.sort_by_key(|(attempt, rank)| (rank.rank, Reverse(*attempt)));
@@ -96,6 +105,7 @@ fn of_node(job: &Job, node: &Node, end: &NodeEnd) -> NodeOutcome {
             ranks.into_iter().map(|it| it.1).collect()
         }
     };
+    let scheduler = attempt.map(|attempt| &attempt["scheduler"]).filter(|scheduler| scheduler.is_object());
     let outcome = match &end.code {
         Err(_) => "not-started",
         Ok(0) => "succeeded",
@@ -114,6 +124,7 @@ fn of_node(job: &Job, node: &Node, end: &NodeEnd) -> NodeOutcome {
         report: file.cloned(),
         cause: cause.map(str::to_owned).or_else(of_console),
         ranks,
+        scheduler: scheduler.map(|scheduler| of_process(job, node, scheduler)),
         console,
     }
 }
@@ -153,18 +164,21 @@ fn log_files(job: &Job, node: &Node) -> Vec<PathBuf> {
     ["modelarts/log", "cache/log", "tmp/log", &private].into_iter().flat_map(files).collect()
 }
 
-fn of_report(job: &Job, node: &Node, rank: &Value) -> RankOutcome {
-    let inside = rank["log"].as_str().unwrap_or_default();
+fn of_rank(job: &Job, node: &Node, rank: &Value) -> RankOutcome {
+    let number = |name: &str| rank[name].as_u64().unwrap_or_default();
+    RankOutcome { rank: number("rank"), device: number("device"), process: of_process(job, node, rank) }
+}
+
+fn of_process(job: &Job, node: &Node, process: &Value) -> ProcessOutcome {
+    let inside = process["log"].as_str().unwrap_or_default();
     let log = job.on_host(node, inside).unwrap_or_else(|| inside.into());
-    let text = |name: &str| rank[name].as_str().map(str::to_owned);
-    RankOutcome {
-        rank: rank["rank"].as_u64().unwrap_or_default(),
-        device: rank["device"].as_u64().unwrap_or_default(),
+    let text = |name: &str| process[name].as_str().map(str::to_owned);
+    ProcessOutcome {
         outcome: text("outcome"),
-        exit_code: rank["code"].as_u64(),
+        exit_code: process["code"].as_u64(),
         signal: text("signal"),
-        lines: lines_of_all(&log, rank["log_parts"].as_u64().unwrap_or(1)),
-        seconds: rank["seconds"].as_f64().map(rounded),
+        lines: lines_of_all(&log, process["log_parts"].as_u64().unwrap_or(1)),
+        seconds: process["seconds"].as_f64().map(rounded),
         log,
     }
 }
@@ -182,8 +196,8 @@ fn of_log(path: &Path) -> Option<(u32, RankOutcome)> {
     let (rank, device) = name.rsplit_once("-proc-rank-")?.1.split_once("-device-")?;
     let (rank, device) = (rank.parse().ok()?, device.parse().ok()?);
     let (log, lines) = (path.to_owned(), lines_of_all(path, 1));
-    let outcome = RankOutcome { rank, device, outcome: None, exit_code: None, signal: None, lines, seconds: None, log };
-    Some((attempt, outcome))
+    let process = ProcessOutcome { outcome: None, exit_code: None, signal: None, lines, seconds: None, log };
+    Some((attempt, RankOutcome { rank, device, process }))
 }
 
 /// Newlines in a log and in the parts that were put aside.

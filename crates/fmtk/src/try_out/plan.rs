@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     engine,
     terminal::{report::WithHint, shell},
-    try_out::TryArgs,
+    try_out::{Framework, TryArgs},
 };
 
 /// The platform's folder for a job.
@@ -21,10 +21,14 @@ pub const CODE: &str = "/home/ma-user/modelarts/user-job-dir/code";
 /// The example in that folder.
 pub const EXAMPLE: &str = "train.py";
 /// Name of the job.
-const JOB: &str = "ma-job-try";
+pub const JOB: &str = "ma-job-try";
 
-/// Folders of a node on this machine, below its own, and where its container has them. All can be written to but the table's.
-pub const FOLDERS: [(&str, &str, bool); 4] = [
+/// The names of nodes, as a container sees them.
+const HOSTS: &str = "/etc/hosts";
+
+/// Folders of a node on this machine, below its own, and where its container has them. All can be written to but the
+/// table's, which is the last one.
+const FOLDERS: [(&str, &str, bool); 4] = [
     ("modelarts", MOUNT_PATH, false),
     ("cache", "/cache", false),
     ("tmp", "/tmp", false),
@@ -46,6 +50,8 @@ pub struct Job {
     /// Nothing of the image can be written to.
     pub read_only: bool,
     pub devices: u32,
+    /// The platform has a rank table for the job.
+    pub table: bool,
     pub nodes: Vec<Node>,
     /// Variables that every container has besides its own.
     pub env: Vec<(String, String)>,
@@ -58,7 +64,9 @@ pub struct Node {
     pub index: u32,
     /// Name of its instance.
     pub name: String,
-    /// The address in the table. The container has no network that knows it.
+    /// Its name for other nodes.
+    pub host: String,
+    /// Its address for other nodes.
     pub address: String,
     /// What the platform tells it.
     pub env: Vec<(String, String)>,
@@ -66,11 +74,11 @@ pub struct Node {
 
 impl Job {
     pub fn new(args: &TryArgs, image: String, out: PathBuf) -> Self {
+        let &TryArgs { uid, gid, read_only, devices, no_table, framework, .. } = args;
         let command = match args.command.is_empty() {
-            true => ["fmtk-launch", "run", "--code-dir", CODE, "--", "python3", EXAMPLE].map(str::to_owned).into(),
+            true => example(framework, no_table.then_some(devices)),
             false => args.command.clone(),
         };
-        let &TryArgs { uid, gid, read_only, devices, .. } = args;
         let nodes = (0..args.nodes).map(|index| node(index, args.nodes, devices)).collect();
         Self {
             image,
@@ -80,6 +88,7 @@ impl Job {
             gid,
             read_only,
             devices,
+            table: !no_table,
             nodes,
             env: args.env.clone(),
             out,
@@ -90,14 +99,31 @@ impl Job {
         self.out.join(format!("node-{}", node.index))
     }
 
-    /// What the container of a node is created with, as on the platform.
-    pub fn options(&self, node: &Node) -> Vec<String> {
-        let mut options = ["--hostname", &node.name, "--user", &self.user].map(str::to_owned).to_vec();
+    /// Folders of each node: on this machine, in its container, and whether that can only read it.
+    pub fn folders(&self) -> &'static [(&'static str, &'static str, bool)] {
+        let [writable @ .., _] = &FOLDERS;
+        if self.table { &FOLDERS } else { writable }
+    }
+
+    /// The file with the names of the nodes, on this machine.
+    pub fn hosts(&self) -> PathBuf {
+        self.out.join("hosts")
+    }
+
+    /// What the container of a node is created with, as on the platform. Not all engines let it be named.
+    pub fn options(&self, node: &Node, is_named: bool) -> Vec<String> {
+        let mut options = ["--user", &self.user].map(str::to_owned).to_vec();
+        if is_named {
+            options.extend(["--hostname", &node.name].map(str::to_owned));
+        }
         if self.read_only {
             options.push("--read-only".to_owned());
         }
-        for (folder, target, read_only) in FOLDERS {
-            let mount = engine::mount(&self.folder(node).join(folder), target, read_only);
+        let folders = self
+            .folders()
+            .iter()
+            .map(|&(folder, target, read_only)| engine::mount(&self.folder(node).join(folder), target, read_only));
+        for mount in folders.chain([engine::mount(&self.hosts(), HOSTS, true)]) {
             options.extend(["--mount".to_owned(), mount]);
         }
         for (name, value) in node.env.iter().chain(&self.env) {
@@ -108,8 +134,9 @@ impl Job {
 
     /// Where a path of a node's container is on this machine; none where it is not in a shared folder.
     pub fn on_host(&self, node: &Node, path: &str) -> Option<PathBuf> {
+        let path = Path::new(path);
         let found =
-            FOLDERS.iter().find_map(|(folder, target, _)| Some((folder, Path::new(path).strip_prefix(target).ok()?)));
+            self.folders().iter().find_map(|(folder, target, _)| Some((folder, path.strip_prefix(target).ok()?)));
         found.map(|(folder, rest)| self.folder(node).join(folder).join(rest))
     }
 }
@@ -117,15 +144,26 @@ impl Job {
 impl Node {
     /// The last two bytes of its address.
     pub fn low_address(&self) -> &str {
-        self.address.strip_prefix("172.16.").unwrap_or(&self.address)
+        self.address.strip_prefix("127.0.").unwrap_or(&self.address)
     }
+}
+
+/// What is run where no command is given: the example, by the launcher. It is told the devices where no table does.
+fn example(framework: Option<Framework>, devices: Option<u32>) -> Vec<String> {
+    let devices = devices.map(|count| if count > 1 { format!("0-{}", count - 1) } else { "0".to_owned() });
+    let devices = devices.iter().flat_map(|list| ["--devices", list]);
+    let framework = framework.iter().flat_map(|framework| ["--framework", framework.name()]);
+    let run = ["fmtk-launch", "run", "--code-dir", CODE].into_iter();
+    run.chain(devices).chain(framework).chain(["--", "python3", EXAMPLE]).map(str::to_owned).collect()
 }
 
 /// Node `index` of `all`, as the platform describes it.
 pub fn node(index: u32, all: u32, devices: u32) -> Node {
     let name = |index: u32| format!("{JOB}-worker-{index}");
-    let address = format!("172.16.{}.{}", index / 250, index % 250 + 1);
-    let hosts: Vec<String> = (0..all).map(|index| format!("{}.{JOB}", name(index))).collect();
+    // All of them are this machine's, whichever it is.
+    let address = format!("127.0.{}.{}", index / 250, index % 250 + 1);
+    let host = |index: u32| format!("{}.{JOB}", name(index));
+    let hosts: Vec<String> = (0..all).map(host).collect();
     let env = [
         ("MA_HOME", "/home/ma-user".to_owned()),
         ("MA_MOUNT_PATH", MOUNT_PATH.to_owned()),
@@ -144,7 +182,7 @@ pub fn node(index: u32, all: u32, devices: u32) -> Node {
         ("MA_NUM_GPUS", devices.to_string()),
     ];
     let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Node { index, name: name(index), address, env }
+    Node { index, name: name(index), host: host(index), address, env }
 }
 
 /// The folder that everything goes to, which must not hold anything yet: of the default ones, the first that does not.
@@ -168,8 +206,10 @@ impl fmt::Display for Job {
         writeln!(f, "image    {}", self.image)?;
         writeln!(f, "command  {}", shell::line(&self.command))?;
         let root = if self.read_only { ", on a read-only root" } else { "" };
-        writeln!(f, "user     {}{root}, without a network", self.user)?;
+        let network = if self.nodes.len() > 1 { "one network of the nodes alone" } else { "without a network" };
+        writeln!(f, "user     {}{root}, {network}", self.user)?;
         writeln!(f, "output   {}", self.out.display())?;
+        writeln!(f, "hosts    {} (read-only)", self.hosts().display())?;
         for node in &self.nodes {
             let first = node.index * self.devices;
             let last = first + self.devices - 1;
@@ -177,8 +217,8 @@ impl fmt::Display for Job {
             for (name, value) in node.env.iter().chain(&self.env) {
                 writeln!(f, "  {name}={value}")?;
             }
-            for (folder, target, read_only) in FOLDERS {
-                let how = if read_only { "read-only" } else { "can be written to" };
+            for (folder, target, read_only) in self.folders() {
+                let how = if *read_only { "read-only" } else { "can be written to" };
                 writeln!(f, "  {target}  {} ({how})", self.folder(node).join(folder).display())?;
             }
         }

@@ -87,7 +87,7 @@ mod tests {
     fn two_nodes_are_two_instances_and_every_address_is_there_once() {
         let nodes: Vec<Node> = (0..2).map(|index| plan::node(index, 2, 2)).collect();
         let table = completed(&nodes, 2);
-        expect![[r#"{"status":"completed","group_count":"1","group_list":[{"group_name":"try","device_count":"4","instance_count":"2","instance_list":[{"pod_name":"ma-job-try-worker-0","server_id":"172.16.0.1","devices":[{"device_id":"0","device_ip":"192.1.0.1"},{"device_id":"1","device_ip":"192.2.0.1"}]},{"pod_name":"ma-job-try-worker-1","server_id":"172.16.0.2","devices":[{"device_id":"0","device_ip":"192.1.0.2"},{"device_id":"1","device_ip":"192.2.0.2"}]}]}]}"#]]
+        expect![[r#"{"status":"completed","group_count":"1","group_list":[{"group_name":"try","device_count":"4","instance_count":"2","instance_list":[{"pod_name":"ma-job-try-worker-0","server_id":"127.0.0.1","devices":[{"device_id":"0","device_ip":"192.1.0.1"},{"device_id":"1","device_ip":"192.2.0.1"}]},{"pod_name":"ma-job-try-worker-1","server_id":"127.0.0.2","devices":[{"device_id":"0","device_ip":"192.1.0.2"},{"device_id":"1","device_ip":"192.2.0.2"}]}]}]}"#]]
         .assert_eq(&table);
     }
 

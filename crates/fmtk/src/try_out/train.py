@@ -5,7 +5,7 @@ import time
 
 began = time.time()
 rank, size = int(os.environ["RANK_ID"]), int(os.environ["RANK_SIZE"])
-print(f"rank {rank} of {size}, device {os.environ['DEVICE_ID']}, host {os.uname().nodename}, uid {os.getuid()}", flush=True)
+print(f"rank {rank} of {size}, device {os.environ['DEVICE_ID']}, instance {os.environ['MA_CURRENT_INSTANCE_NAME']}, uid {os.getuid()}", flush=True)
 print(f"machine {os.uname().machine}, began at {began:.3f}")
 print(f"cwd {os.getcwd()}")
 print(f"MODEL_TASK_CWD {os.environ['MODEL_TASK_CWD']}")

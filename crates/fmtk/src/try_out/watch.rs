@@ -21,6 +21,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 pub struct Watched<'a> {
     pub containers: &'a Containers,
     pub consoles: &'a [Console],
+    /// None where the job has no rank table.
     pub tables: &'a [ConfigMap],
     pub table: &'a str,
     pub timeout: Duration,
@@ -63,7 +64,7 @@ enum Event {
 pub fn watch(watched: &Watched<'_>) -> anyhow::Result<JobEnd> {
     let begin = Instant::now();
     let (sender, events) = mpsc::channel();
-    let nodes = watched.containers.names.len();
+    let nodes = watched.consoles.len();
     let children: Vec<Child> = (0..nodes).map(|node| start(watched.containers, node)).collect::<anyhow::Result<_>>()?;
     thread::scope(|scope| {
         for (node, child) in children.into_iter().enumerate() {
@@ -74,7 +75,7 @@ pub fn watch(watched: &Watched<'_>) -> anyhow::Result<JobEnd> {
                 let _ = sender.send(Event::Ended(node, end.map_err(|error| format!("{error:#}"))));
             });
         }
-        let mut state = State::new(nodes);
+        let mut state = State::new(nodes, !watched.tables.is_empty());
         let observed = observe(watched, &mut state, &events, begin);
         if observed.is_err() {
             // Else they would be waited for.
@@ -163,8 +164,8 @@ struct State {
 }
 
 impl State {
-    fn new(nodes: usize) -> Self {
-        Self { said: vec![false; nodes], ends: vec![None; nodes], cause: None, swapped: false, told: false }
+    fn new(nodes: usize, has_table: bool) -> Self {
+        Self { said: vec![false; nodes], ends: vec![None; nodes], cause: None, swapped: !has_table, told: false }
     }
 
     fn ended(&mut self, node: usize, code: Result<i32, String>, time: Duration) {
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_table_is_completed_once_when_all_have_looked_at_it() {
-        let mut state = State::new(2);
+        let mut state = State::new(2, true);
         state.said[0] = true;
         assert!(!state.is_due(SECOND));
         assert_eq!(state.patience(SECOND, TIMEOUT), SILENCE - SECOND);
@@ -229,14 +230,22 @@ mod tests {
 
     #[test]
     fn silent_containers_get_their_table_too() {
-        let mut state = State::new(1);
+        let mut state = State::new(1, true);
         assert!(!state.is_due(SILENCE - SECOND));
         assert!(state.is_due(SILENCE));
     }
 
     #[test]
+    fn without_a_table_nothing_is_due() {
+        let mut state = State::new(1, false);
+        state.said[0] = true;
+        assert!(!state.is_due(SILENCE));
+        assert_eq!(state.patience(SECOND, TIMEOUT), TIMEOUT - SECOND);
+    }
+
+    #[test]
     fn the_first_to_fail_is_the_cause_and_the_others_are_stopped_once() {
-        let mut state = State::new(3);
+        let mut state = State::new(3, true);
         state.ended(1, Ok(0), SECOND);
         assert!(state.begin_stop().is_empty());
         state.ended(2, Ok(7), SECOND);
@@ -249,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_takes_too_long_is_stopped_and_nothing_is_waited_for_but_the_end() {
-        let mut state = State::new(1);
+        let mut state = State::new(1, true);
         state.late(TIMEOUT - SECOND, TIMEOUT);
         assert!(state.begin_stop().is_empty());
         state.late(TIMEOUT, TIMEOUT);

@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use nix::net::if_::InterfaceFlags;
-use rank_table::{Clues, Format, Location, Origin, RankTable, Ready};
+use rank_table::{Clues, Format, Instance, Location, Origin, RankTable, Ready};
 
 use self::framework::Framework;
 use self::nodes::{Master, Nodes};
@@ -106,16 +106,16 @@ pub fn source(options: &RunOptions, has_several_nodes: bool, lookup: Lookup) -> 
     let location = rank_table::locate(lookup);
     let is_expected = location.origin != Origin::Default
         || !has_several_nodes && lookup("MA_VJ_NAME").is_some()
-        || location.path.parent().is_some_and(Path::exists);
+        || location.paths().any(|it| it.parent().is_some_and(Path::exists));
     if is_expected { Source::Table(location) } else { Source::Node }
 }
 
 /// Whether a table that is not there yet is worth a long wait. The platform mounts its folder before the container starts,
 /// and mounts none for a job that needs no table, one of PyTorch on a single server for example.
 pub fn is_table_likely(location: &Location, has_several_nodes: bool, lookup: Lookup) -> bool {
-    let path = &location.path;
     let is_of_platform = location.origin != Origin::Given && lookup("MA_VJ_NAME").is_some();
-    !is_of_platform || has_several_nodes || path.exists() || path.parent().is_some_and(Path::exists)
+    let may_come = |path: &Path| path.exists() || path.parent().is_some_and(Path::exists);
+    !is_of_platform || has_several_nodes || location.paths().any(may_come)
 }
 
 impl Job {
@@ -129,9 +129,9 @@ impl Job {
         let found = rank_table::find(&ready.table, &Clues::new(lookup, addresses))
             .map_err(|why| Failure::new(Exit::USAGE, format!("rank table `{path}`: {why}")))?;
         let server = found.instance;
+        let host = server.server_id.clone().unwrap_or_else(host_name);
         if server.devices.is_empty() {
-            let text =
-                format!("rank table `{path}`: the server `{}` has no devices, so no rank is its", server.server_id);
+            let text = format!("rank table `{path}`: the server `{host}` has no devices, so no rank is its");
             return Err(Failure::new(Exit::USAGE, text));
         }
         // LOCAL_RANK is DEVICE_ID: PyTorch's scripts take the one for the other.
@@ -140,16 +140,17 @@ impl Job {
             Rank { rank: device.rank, local: logical, device: logical, physical: device.id }
         };
         let ranks = server.devices.iter().map(rank).collect();
-        let master = ready.table.instance_of_rank_0().map_or(&server.server_id, |it| &it.server_id).clone();
+        // A 2.0 table does not say where its nodes are; the only one is here.
+        let here = (ready.table.instances().len() == 1).then_some("127.0.0.1");
+        let master = ready.table.instance_of_rank_0().and_then(Instance::address).or(here);
         let nodes = Nodes {
             // Bounded to far less by the limits of a table.
             count: u32::try_from(ready.table.instances().len()).unwrap_or(u32::MAX),
             index: u32::try_from(found.position).unwrap_or(u32::MAX),
-            master: Some(Master { host: master, port: None }),
+            master: master.map(|it| Master { host: it.to_owned(), port: None }),
             by: "the rank table".to_owned(),
         };
-        let (host, by, note) = (server.server_id.clone(), found.by, found.note);
-        let size = ready.table.rank_count();
+        let (by, note, size) = (found.by, found.note, ready.table.rank_count());
         let table = Some(Table { path: ready.path, table: ready.table, by, note });
         let (framework, processes) = (Framework::Plain, Processes::Ranks);
         Ok(Job { id: id(lookup), host, ranks, size, nodes, framework, table, processes })
@@ -197,7 +198,7 @@ impl Job {
 
     /// The different servers of its table; none where it has none.
     pub fn machines(&self) -> usize {
-        let servers = self.table.iter().flat_map(|it| it.table.instances()).map(|it| &it.server_id);
+        let servers = self.table.iter().flat_map(|it| it.table.instances()).filter_map(|it| it.server_id.as_ref());
         servers.collect::<BTreeSet<_>>().len()
     }
 
@@ -318,12 +319,14 @@ mod tests {
     fn a_table_without_even_a_folder_is_not_likely_for_the_platform_s_single_server() {
         const JOB: (&str, &str) = ("MA_VJ_NAME", "ma-job-1");
         let folder = tempfile::tempdir().unwrap();
-        let of_variable = |name: &str| Location { path: folder.path().join(name), origin: Origin::RankTableFile };
+        let of_variable =
+            |name: &str| Location { origin: Origin::RankTableFile, ..Location::given(folder.path().join(name)) };
         for (location, variables, several, expected) in [
             (of_variable("no/table.json"), &[JOB][..], false, false),
             (of_variable("no/table.json"), &[JOB], true, true),
             (of_variable("no/table.json"), &[], false, true),
             (of_variable("table.json"), &[JOB], false, true),
+            (Location { other: Some(folder.path().join("x")), ..of_variable("no/table.json") }, &[JOB], false, true),
             (Location::given(folder.path().join("no/table.json")), &[JOB], false, true),
         ] {
             let likely = is_table_likely(&location, several, &of_test(variables));

@@ -88,7 +88,7 @@ const fn for_scripts(variable: Variable) -> Variable {
 /// All of them: those that are only read, then those of a rank in the order in which `env` prints them.
 const VARIABLES: &[Variable] = &[
     read("MA_CURRENT_INSTANCE_NAME", "`pod_name` of this server in a v0 table"),
-    read("MA_CURRENT_HOST_IP", "`server_id` of this server"),
+    read("MA_CURRENT_HOST_IP", "`server_id` of this server in a rank table, or its `host_ip`"),
     read("VC_TASK_INDEX", "number of this server, from 0; a `task` with one that is not a number is refused"),
     read("VK_TASK_INDEX", "the same, where VC_TASK_INDEX is not set"),
     read("VC_WORKER_NUM", "number of servers, which has to be that of the rank table"),
@@ -200,8 +200,9 @@ const VARIABLES: &[Variable] = &[
     set("ASCEND_DEVICE_ID", "", "the same", |of| is(of.rank.device)),
     set(
         "RANK_TABLE_FILE",
-        "rank table, a file or its folder; without either it is `/user/config/jobstart_hccl.json`",
-        "the rank table as a v1 file; not set where there is none",
+        "rank table, a file or its folder; without either it is `/user/config/jobstart_hccl.json`, or MindCluster's \
+         `/user/serverid/devindex/config/hccl.json` if only that is there",
+        "the rank table, a v0 one as a v1 file; not set where there is none",
         |of| of.folders.table.as_ref().map_or(Removed, |it| Is(it.into())),
     ),
     set(
@@ -248,7 +249,8 @@ const VARIABLES: &[Variable] = &[
     set(
         "MASTER_ADDR",
         "kept where it is set, unless `--master` is given",
-        "server of rank 0, unless it was set; nothing where there are several and none is known to be that",
+        "server of rank 0, unless it was set: in a rank table its `container_ip`, else its `server_id`, or its `host_ip` if the \
+         id is not an address; nothing where there are several servers and none is known to be that",
         |of| match &of.job.nodes.master {
             Some(master) => is(&master.host),
             None if of.job.nodes.count > 1 => Unchanged,

@@ -56,7 +56,7 @@ pub fn sort_and_find(nodes: &mut [Node], clocks_differ: bool, missing: Option<&s
     };
     let elsewhere = || {
         match missing {
-        Some(ranks) => format!("every failure follows from the end of another rank: the cause may be in the missing reports of ranks {ranks}"),
+        Some(those) => format!("every failure follows from the end of another rank: the cause may be in the missing reports of {those}"),
         None => "every failure follows from the end of another rank, and no report has the cause: see the logs of ranks that were stopped".to_owned(),
     }
     };
@@ -115,10 +115,10 @@ fn without_failure(nodes: &[Node], missing: Option<&str>) -> Cause {
             (node.report.outcome, format!("{cause}, the first of all nodes on {}", node.host()))
         }
     };
-    let doubt = missing.map(|ranks| match stopped {
-        None => format!("what became of ranks {ranks} is not known"),
+    let doubt = missing.map(|those| match stopped {
+        None => format!("what became of {those} is not known"),
         Some(_) => {
-            format!("no rank that is reported has failed: the cause may be in the missing reports of ranks {ranks}")
+            format!("no rank that is reported has failed: the cause may be in the missing reports of {those}")
         }
     });
     Cause { outcome, text, culprit: None, doubt, is_uncertain: false }

@@ -52,7 +52,7 @@ pub struct Joined {
     /// Milliseconds from there to the last end.
     pub span: u64,
     pub cause: Cause,
-    /// Ranks of the job that no report has, as text.
+    /// What no report is of, as text: `ranks 2-3`.
     pub missing: Option<String>,
     /// What the reader has to know.
     pub notes: Vec<String>,
@@ -160,7 +160,7 @@ fn json(joined: &Joined) -> String {
         "outcome": outcome,
         "culprit": culprit,
         "uncertain": is_uncertain,
-        "missing_ranks": joined.missing,
+        "missing": joined.missing,
         "notes": joined.notes,
         "reports": joined.nodes.iter().map(report).collect::<Vec<_>>(),
     });

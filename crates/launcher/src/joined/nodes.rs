@@ -41,7 +41,8 @@ impl Node {
         numbers.sort_unstable();
         match numbers[..] {
             [] => "no ranks".to_owned(),
-            [number] if self.report.rank_size.is_none() => format!("scripts of node {number}"),
+            // What starts the ranks itself has its node's number.
+            [number] if self.report.rank_size.is_none() => format!("node {number}"),
             _ => units::ranks(&numbers),
         }
     }
@@ -153,10 +154,10 @@ pub fn differing_clocks(nodes: &[Node]) -> Option<String> {
     })
 }
 
-/// The ranks that no report has, and what is to be said about the numbers of all.
+/// What no report is of, and what is to be said about the numbers of all.
 pub fn missing(nodes: &[Node]) -> (Option<String>, Vec<String>) {
     let sizes: Vec<u32> = nodes.iter().filter_map(|it| it.report.rank_size).collect();
-    let Some(size) = sizes.iter().copied().max() else { return (None, Vec::new()) };
+    let Some(size) = sizes.iter().copied().max() else { return missing_nodes(nodes) };
     let mut notes = Vec::new();
     if sizes.iter().any(|it| *it != size) {
         let least = sizes.iter().min().unwrap_or(&size);
@@ -168,8 +169,29 @@ pub fn missing(nodes: &[Node]) -> (Option<String>, Vec<String>) {
     if let [first, ..] = twice[..] {
         notes.push(format!("rank {first} is in the reports of several nodes"));
     }
+    let gaps = gaps(numbers, size);
+    notes.extend(gaps.iter().map(|gaps| {
+        format!("the job has {size} ranks, and no report has {gaps}: the reports of their nodes are missing")
+    }));
+    (gaps.map(|gaps| format!("ranks {gaps}")), notes)
+}
+
+/// The same where each node has one process, which starts its ranks itself.
+fn missing_nodes(nodes: &[Node]) -> (Option<String>, Vec<String>) {
+    let known = || nodes.iter().filter_map(|it| it.report.node);
+    let Some(count) = known().map(|it| it.count).max() else { return (None, Vec::new()) };
+    let mut numbers: Vec<u32> = known().map(|it| it.index).collect();
+    numbers.sort_unstable();
+    let gaps = gaps(numbers, count);
+    let note = gaps.iter().map(|gaps| format!("the job has {count} nodes, and the reports of {gaps} are missing"));
+    let notes = note.collect();
+    (gaps.map(|gaps| format!("nodes {gaps}")), notes)
+}
+
+/// The numbers below `size` that are not among these, which are sorted, as text: `2-3,5`. By gaps, as the size in a damaged
+/// report may be anything.
+fn gaps(mut numbers: Vec<u32>, size: u32) -> Option<String> {
     numbers.dedup();
-    // By gaps: a number of ranks in a damaged report may be anything.
     let (mut gaps, mut next) = (Vec::new(), 0);
     for number in numbers.into_iter().take_while(|it| *it < size).chain([size]) {
         match number - next {
@@ -179,12 +201,7 @@ pub fn missing(nodes: &[Node]) -> (Option<String>, Vec<String>) {
         }
         next = number.saturating_add(1);
     }
-    if gaps.is_empty() {
-        return (None, notes);
-    }
-    let gaps = gaps.join(",");
-    notes.push(format!("the job has {size} ranks, and no report has {gaps}: the reports of their nodes are missing"));
-    (Some(gaps), notes)
+    (!gaps.is_empty()).then(|| gaps.join(","))
 }
 
 #[cfg(test)]
@@ -230,9 +247,9 @@ mod tests {
         };
         for (reports, expect) in [
             (vec![of(&[0, 1], Some(2))], None),
-            (vec![of(&[0, 1], Some(6)), of(&[4], Some(6))], Some("2-3,5")),
-            (vec![of(&[1], Some(2))], Some("0")),
-            (vec![of(&[0], Some(u32::MAX))], Some("1-4294967294")),
+            (vec![of(&[0, 1], Some(6)), of(&[4], Some(6))], Some("ranks 2-3,5")),
+            (vec![of(&[1], Some(2))], Some("ranks 0")),
+            (vec![of(&[0], Some(u32::MAX))], Some("ranks 1-4294967294")),
             (vec![of(&[0, u32::MAX], Some(1))], None),
             (vec![of(&[5], None)], None),
         ] {
@@ -240,6 +257,14 @@ mod tests {
             assert_eq!(joined.missing.as_deref(), expect);
             assert_eq!(joined.notes.iter().any(|it| it.contains("no report has")), expect.is_some());
         }
+        // Where torchrun starts the ranks of each node.
+        let mut process = of(&[2], None);
+        process.node = Some(crate::report::shape::Node { index: 2, count: 4 });
+        let joined_one = joined(vec![process]);
+        assert_eq!(
+            (joined_one.missing.as_deref(), joined_one.nodes[0].who().as_str()),
+            (Some("nodes 0-1,3"), "node 2")
+        );
         let notes = joined(vec![of(&[0, 1], Some(3)), of(&[1, 2], Some(2))]).notes;
         assert_eq!(
             notes,

@@ -236,3 +236,91 @@ fn ranks_of_a_v1_table_get_it_as_it_is() {
     assert_eq!(place.log(0) + &place.log(1), "0\n1\n");
     assert!(!place.path("mount/rank_table").exists());
 }
+
+/// A 1.2 table of two servers in one super pod, as MindCluster writes it.
+const SUPER: &str = r#"{"status":"completed","version":"1.2","server_count":"2","server_list":[
+{"server_id":"node-a","host_ip":"10.0.0.1","container_ip":"192.168.7.1","device":[{"device_id":"2","super_device_id":"114622475","rank_id":"0"},
+{"device_id":"3","super_device_id":"114688012","rank_id":"1"}]},
+{"server_id":"node-b","host_ip":"10.0.0.2","container_ip":"192.168.7.2","device":[{"device_id":"0","super_device_id":"114884621","rank_id":"2"}]}],
+"super_pod_list":[{"super_pod_id":"0","server_list":[{"server_id":"node-a"},{"server_id":"node-b"}]}]}"#;
+
+/// A 2.0 table of two nodes with two devices each.
+fn ranks() -> String {
+    let rank = |rank: u32| {
+        let (node, device) = (rank / 2, 4 + rank % 2);
+        format!(
+            r#"{{"rank_id":{rank},"local_id":{device},"device_id":{device},"level_list":[{{"net_layer":0,"net_instance_id":"rack{node}",
+            "net_type":"TOPO_FILE_DESC","net_attr":"","rank_addr_list":[{{"addr_type":"EID","addr":"000000000000002000100000df00100{rank}",
+            "ports":["0/1"],"plane_id":"plane0"}}]}}]}}"#
+        )
+    };
+    let list: Vec<String> = (0..4).map(rank).collect();
+    format!(r#"{{"version":"2.0","status":"completed","rank_count":4,"rank_list":[{}]}}"#, list.join(","))
+}
+
+#[test]
+fn ranks_of_a_super_pod_get_its_table_as_it_is() {
+    let place = TestFolder::new();
+    fs::create_dir(place.path("config")).unwrap();
+    fs::write(place.path("config/hccl.json"), SUPER).unwrap();
+    let script = "cmp $RANK_TABLE_FILE ../config/hccl.json && echo ${RANK_TABLE_FILE##*/} $RANK/$RANK_SIZE $DEVICE_ID $MASTER_ADDR";
+    let mut command = place.shell("", script);
+    command.env("RANK_TABLE_FILE", place.path("config")).env("MA_CURRENT_HOST_IP", "10.0.0.1");
+    finish(&mut command).ends(0);
+    assert_eq!(place.log(0) + &place.log(1), "hccl.json 0/3 0 192.168.7.1\nhccl.json 1/3 1 192.168.7.1\n");
+    assert!(!place.path("mount/rank_table").exists());
+}
+
+#[test]
+fn ranks_of_a_table_without_servers_get_it_as_it_is() {
+    let place = TestFolder::new();
+    fs::write(place.path("table.json"), ranks()).unwrap();
+    let run = |variables: &[(&str, &str)]| {
+        let script =
+            "cmp $RANK_TABLE_FILE ../table.json && echo $RANK/$RANK_SIZE $LOCAL_RANK $DEVICE_ID ${MASTER_ADDR-unset}";
+        let mut command = place.shell("--rank-table ../table.json", script);
+        finish(command.envs(variables.iter().copied()))
+    };
+    let finished = run(&[("VC_TASK_INDEX", "1"), ("VC_WORKER_NUM", "2")]).ends(0);
+    finished.prints(&["[rank 2] 2/4 0 0 unset\n", "[rank 3] 3/4 1 1 unset\n"]);
+    finished.says(&["nothing says where node 0 is, so MASTER_ADDR is not set"]);
+    let finished = run(&[("VC_TASK_INDEX", "0"), ("VC_WORKER_NUM", "2"), ("MASTER_ADDR", "node-a")]).ends(0);
+    finished.prints(&["[rank 0] 0/4 0 0 node-a\n", "[rank 1] 1/4 1 1 node-a\n"]);
+    assert!(!finished.stderr.contains("MASTER_ADDR"), "{}", finished.stderr);
+    // Nothing says that the nodes begin where they seem to.
+    let finished = run(&[("VC_TASK_INDEX", "1")]).ends(2);
+    finished.says(&["which of the 2 nodes", "the table has ranks 0-1, ranks 2-3", "hint: set VC_TASK_INDEX"]);
+}
+
+#[test]
+fn newer_tables_are_shown_and_checked_and_not_converted() {
+    let place = TestFolder::new();
+    fs::write(place.path("super.json"), SUPER).unwrap();
+    fs::write(place.path("ranks.json"), ranks()).unwrap();
+    let ask = |what: &str, file: &str| finish(&mut place.launcher(&["rank-table", what, file]));
+    ask("show", "../super.json").ends(0).prints(&[
+        "version 1.2 table, 3 ranks\n",
+        "node-a, super pod 0\n",
+        "  rank 1     device 1 (physical 3, -, super device 114688012)\n",
+    ]);
+    ask("show", "../ranks.json")
+        .ends(0)
+        .prints(&["version 2.0 table, 4 ranks\n", "node 1\n  rank 2     device 0 (physical 4, -)\n"]);
+    ask("check", "../super.json").ends(0).prints(&["is a complete version 1.2 table: servers 2, ranks 3\n"]);
+    ask("check", "../ranks.json").ends(0).prints(&["is a complete version 2.0 table: nodes 2, ranks 4\n"]);
+    ask("convert", "../super.json")
+        .ends(2)
+        .says(&["`../super.json` is a table of version 1.2", "its super pods would be lost"]);
+    ask("convert", "../ranks.json").ends(2).says(&["`../ranks.json` is a table of version 2.0", "`level_list`"]);
+}
+
+#[test]
+fn a_v1_table_is_converted_with_its_optional_fields() {
+    let place = TestFolder::new();
+    let text = ONE.replacen("\"rank_id\":\"0\"", "\"rank_id\":\"0\",\"device_port\":16666", 1);
+    let text = text.replacen("\"device\":", "\"host_ip\":\"10.0.0.1\",\"device\":", 1);
+    fs::write(place.path("table.json"), &text).unwrap();
+    let converted = finish(&mut place.launcher(&["rank-table", "convert", "../table.json"])).ends(0).stdout;
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(read(&converted), read(&text));
+}

@@ -89,7 +89,10 @@ fn push_block(out: &mut Vec<u8>, (name, prefix): (&str, &str), link: &str, size:
     put_octal(&mut block[329..337], 0);
     put_octal(&mut block[337..345], 0);
     put_text(&mut block[345..500], prefix);
-    let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
+    let mut sum = 0;
+    for byte in block {
+        sum += u64::from(byte);
+    }
     put_octal(&mut block[148..155], sum);
     out.extend_from_slice(&block);
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use expect_test::expect_file;
 use rank_table::{Clues, RankTable, find, parse};
 
-use crate::{check_cases, v0};
+use crate::{check_cases, v0, v1_2, v2};
 
 /// A v0 table with a pod of so many devices on each of the servers, and one without devices.
 fn pods(pods: impl Iterator<Item = (String, String)>, devices: usize) -> RankTable {
@@ -23,7 +23,8 @@ fn clues<'w>(words: impl Iterator<Item = &'w str> + Clone) -> Clues {
     Clues::new(|name| set.get(name).map(OsString::from), addresses)
 }
 
-/// A case is a table, v0 of `name@server` or v1 of servers, and what this server knows about itself.
+/// A case is a table and what this server knows about itself. The table is v0 of `name@server`; v1 or v1.2 of servers, each
+/// `server_id`, or `server_id@host_ip@container_ip`; or v2 of the devices that its nodes have.
 #[test]
 fn a_server_is_found_by_the_first_clue_that_fits_or_not_at_all() {
     check_cases(include_str!("find.txt"), expect_file!["find.txt"], |lines| {
@@ -33,20 +34,42 @@ fn a_server_is_found_by_the_first_clue_that_fits_or_not_at_all() {
             Some((name, server)) => (name.to_owned(), server.to_owned()),
             None => (format!("x-{n}"), it.to_owned()),
         };
-        let mut table = pods(servers.split(' ').enumerate().map(named), 1);
-        if format == "v1" {
-            table = parse(table.to_v1().as_bytes()).unwrap();
-        }
+        let table = match format {
+            "v0" => pods(servers.split(' ').enumerate().map(named), 1),
+            "v1" | "v1.2" => servers_of(format, servers),
+            _ => {
+                let nodes: Vec<usize> = servers.split(' ').map(|it| it.parse().unwrap()).collect();
+                parse(v2(&nodes).to_string().as_bytes()).unwrap()
+            }
+        };
         let known = known.replace("ESC", "\u{1b}");
         match find(&table, &clues(known.split(' ').skip(1))) {
             Ok(found) => {
                 assert_eq!(&table.instances()[found.position], found.instance);
                 let note = found.note.map(|it| format!("\nnote: {it}")).unwrap_or_default();
-                format!("{} at {}, found by {}{note}", found.instance.server_id, found.position, found.by)
+                let first = found.instance.devices[0].rank;
+                let who = found.instance.server_id.clone().unwrap_or_else(|| format!("rank {first}"));
+                format!("{who} at {}, found by {}{note}", found.position, found.by)
             }
             Err(error) => error.to_string(),
         }
     });
+}
+
+/// A table of servers in one super pod, or in none.
+fn servers_of(format: &str, servers: &str) -> RankTable {
+    let servers: Vec<Vec<&str>> = servers.split(' ').map(|it| it.split('@').collect()).collect();
+    let mut table = v1_2(&[servers.iter().map(|it| (it[0].to_owned(), 1)).collect()]);
+    if format == "v1" {
+        table["version"] = "1.0".into();
+        table.as_object_mut().unwrap().remove("super_pod_list");
+    }
+    for (server, words) in table["server_list"].as_array_mut().unwrap().iter_mut().zip(&servers) {
+        for (key, word) in ["host_ip", "container_ip"].into_iter().zip(&words[1..]) {
+            server[key] = (*word).into();
+        }
+    }
+    parse(table.to_string().as_bytes()).unwrap()
 }
 
 /// What 64 launchers of one job see: each has its own environment and the same file, before and after the conversion.
@@ -54,7 +77,7 @@ fn a_server_is_found_by_the_first_clue_that_fits_or_not_at_all() {
 fn the_64_nodes_of_one_table_have_all_ranks_once() {
     let address = |n: usize| IpAddr::from([10, 0, 1, u8::try_from(n).unwrap()]).to_string();
     let first = pods((0..64).map(|n| (n * 37) % 64).map(|n| (format!("job-{n}"), address(n))), 8);
-    let again = parse(first.to_v1().as_bytes()).unwrap();
+    let again = parse(first.to_v1().unwrap().as_bytes()).unwrap();
     let words = |n: usize| {
         let (name, host) = (format!("MA_CURRENT_INSTANCE_NAME=job-{n}"), format!("MA_CURRENT_HOST_IP={}", address(n)));
         [name, host, address(n), format!("VC_TASK_INDEX={n}")]
@@ -65,7 +88,7 @@ fn the_64_nodes_of_one_table_have_all_ranks_once() {
         for node in 0..64 {
             let found = find(table, &clues([words(node)[which].as_str()].into_iter())).unwrap();
             assert!(found.by.starts_with(by[which]), "{}", found.by);
-            assert_eq!(found.instance.server_id, address(node));
+            assert_eq!(found.instance.server_id, Some(address(node)));
             let ranks: Vec<u32> = found.instance.devices.iter().map(|it| it.rank).collect();
             let first = u32::try_from(node).unwrap() * 8;
             assert_eq!(ranks, (first..first + 8).collect::<Vec<_>>(), "node {node} by {}", found.by);

@@ -13,7 +13,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_variables_that_name_a_table_have_an_order() {
-    let default = "/user/config/jobstart_hccl.json (the default, RANK_TABLE_FILE is not set)";
+    let default = "/user/config/jobstart_hccl.json /user/serverid/devindex/config/hccl.json (the default, RANK_TABLE_FILE is not set)";
     for (older, newer, expected) in [
         (None, None, default),
         (Some("/a"), None, "/a (named by RANK_TABLE_FILE)"),
@@ -21,11 +21,12 @@ fn the_variables_that_name_a_table_have_an_order() {
         (Some("/a"), Some(""), "/a (named by RANK_TABLE_FILE)"),
         (Some(""), None, default),
     ] {
-        let Location { path, origin } = locate(|name| {
+        let location = locate(|name| {
             let value = if name == "RANK_TABLE_FILE" { older } else { newer };
             value.map(Into::into)
         });
-        assert_eq!(format!("{} ({origin})", path.display()), expected);
+        let paths: Vec<_> = location.paths().map(|it| it.display().to_string()).collect();
+        assert_eq!(format!("{} ({})", paths.join(" "), location.origin), expected);
     }
 }
 
@@ -40,7 +41,7 @@ impl Wait {
     fn on(named: &str) -> Wait {
         let folder = tempfile::tempdir().unwrap();
         let now = Instant::now();
-        let location = Location { path: folder.path().join(named), origin: Origin::RankTableFile };
+        let location = Location { path: folder.path().join(named), other: None, origin: Origin::RankTableFile };
         Wait { watcher: Watcher::new(location, now, MINUTE), folder, now }
     }
 
@@ -94,6 +95,36 @@ fn a_file_that_comes_by_and_by() {
     wait.check("`<folder>/file/x` can't be read: Not a directory (os error 20)");
 }
 
+/// As on a platform that says nothing: which of the two there is, is not known before it comes.
+#[test]
+fn of_two_paths_the_one_that_comes_is_taken() {
+    let mut wait = Wait::on("a/jobstart_hccl.json");
+    let (first, other) = (wait.path("a/jobstart_hccl.json"), wait.path("b/hccl.json"));
+    let location = Location { path: first.clone(), other: Some(other.clone()), origin: Origin::Default };
+    wait.watcher = Watcher::new(location, wait.now, MINUTE);
+    wait.check("`<folder>/a/jobstart_hccl.json` does not exist");
+    fs::create_dir(wait.path("b")).unwrap();
+    wait.check("`<folder>/b/hccl.json` does not exist");
+    symlink("nowhere", &other).unwrap();
+    wait.check("`<folder>/b/hccl.json` is a link to `nowhere`, which does not exist");
+    fs::create_dir(wait.path("a")).unwrap();
+    wait.step();
+    fs::remove_file(&other).unwrap();
+    wait.check("`<folder>/a/jobstart_hccl.json` does not exist");
+    fs::write(&other, GOOD).unwrap();
+    wait.check("8 ranks in `<folder>/b/hccl.json`");
+    fs::write(&first, "").unwrap();
+    wait.check("`<folder>/a/jobstart_hccl.json` is empty");
+}
+
+#[test]
+fn a_folder_may_have_the_table_of_mindcluster() {
+    let mut wait = Wait::on("");
+    wait.check("the folder `<folder>/` has no `jobstart_hccl.json` and no `hccl.json`");
+    fs::write(wait.path("hccl.json"), GOOD).unwrap();
+    wait.check("8 ranks in `<folder>/hccl.json`");
+}
+
 #[test]
 fn every_prefix_of_a_table_is_waited_on() {
     let mut wait = Wait::on(NAME);
@@ -112,7 +143,7 @@ fn a_config_map_whose_links_are_swapped() {
     let config = wait.path("config");
     wait.check("`<folder>/config` does not exist");
     fs::create_dir(&config).unwrap();
-    wait.check("the folder `<folder>/config` has no `jobstart_hccl.json`");
+    wait.check("the folder `<folder>/config` has no `jobstart_hccl.json` and no `hccl.json`");
     let generation = |name: &str, text: &str| {
         fs::create_dir_all(config.join(name)).unwrap();
         fs::write(config.join(name).join(NAME), text).unwrap();
@@ -212,7 +243,7 @@ fn what_does_not_pass_is_given_up_once_it_is_certain() {
     let latin: Make = |path| fs::write(path, b"{\"group_name\": \"\xe4\"}");
     let wide: Make = |path| fs::write(path, GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
     let circle: Make = |path| symlink(path, path);
-    let newer: Make = |path| fs::write(path, r#"{"version":"1.2","status":"initializing"}"#);
+    let newer: Make = |path| fs::write(path, r#"{"version":"3.0","status":"initializing"}"#);
     let device: Make = |path| symlink("/dev/null", path);
     let large: Make = |path| fs::File::create(path)?.set_len(5 << 20);
     for (make, said) in [
@@ -225,7 +256,7 @@ fn what_does_not_pass_is_given_up_once_it_is_certain() {
         (circle, "is a link that leads to itself"),
         (
             newer,
-            "is a super-pod table (its version is `1.2`), which is not supported: v0 (`group_list`) and version 1.0 (`server_list`) are",
+            "is a table of version `3.0`, which is not supported: v0 (`group_list`), versions 1.0 and 1.2 (`server_list`) and version 2.0 (`rank_list`) are",
         ),
         (device, "is not a regular file"),
         (large, "is larger than the 4194304 bytes allowed"),

@@ -5,11 +5,12 @@ mod defects;
 mod engine_ends;
 mod in_image;
 mod old_kernel;
+mod report;
 mod running;
 mod same;
 mod sandbox;
 
 pub use self::{
     beside_vendor::run as beside_vendor, engine_ends::run as engine_ends, in_image::run as in_image,
-    old_kernel::run as old_kernel,
+    old_kernel::run as old_kernel, report::run as report,
 };

@@ -12,7 +12,7 @@ use crate::{
     recipe::Recipe,
     resolve::{
         base::{self, OpenImage},
-        containers::Containers,
+        containers::{Containers, Network},
     },
     terminal::progress::Progress,
 };
@@ -56,7 +56,7 @@ pub fn in_base(
         .collect();
     let options = ["--interactive", "--user", "0:0", "--workdir", "/"].map(str::to_owned);
     for number in 0..count {
-        containers.create(number, &options, &id, &command)?;
+        containers.create(number, Network::Own, &options, &id, &command)?;
     }
     let kept = Kept { containers, _lock: lock };
     let pool = Pool::new(format!("the base's Python in {program}"), move |number| kept.containers.converse(number));

@@ -36,7 +36,8 @@ pub fn was_here(folder: &Path) -> bool {
 /// Those of the files that are not there with this content: the store remembers digests, so this is quick.
 pub fn lacking(files: &BTreeMap<String, FileRecord>, folder: &Path, store: &Store) -> Vec<String> {
     let files: Vec<_> = files.iter().collect();
-    let lacking = side_by_side::map(&files, side_by_side::cores(), |(file, known)| {
+    let length = |(_, known): &(&String, &FileRecord)| known.size;
+    let lacking = side_by_side::map_longest_first(&files, side_by_side::cores(), length, |(file, known)| {
         let is_there = digest(store, &folder.join(file)).is_ok_and(|found| found == (known.size, known.sha256));
         (!is_there).then(|| String::clone(file))
     });

@@ -33,10 +33,11 @@ pub fn contents(found: Vec<Package>, store: &Store, call: &Call) -> anyhow::Resu
     let mut problems = Problems::default();
     let (mut wheels, mut installers) = (Vec::new(), Vec::new());
     // Machine code is unpacked to learn what it needs: of MindSpore and torch that takes half a second each.
+    let length = |package: &Package| package.size;
     let wheel = |package: &Package| {
         (!package.is_installer()).then(|| WheelFacts::cached(store, &package.path, &package.sha256))
     };
-    let read = side_by_side::map(&found, side_by_side::cores(), wheel);
+    let read = side_by_side::map_longest_first(&found, side_by_side::cores(), length, wheel);
     for (package, read) in found.into_iter().zip(read) {
         let Some(facts) = read else {
             match installer(store, &package.path, &package.sha256) {

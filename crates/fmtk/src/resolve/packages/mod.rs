@@ -368,9 +368,9 @@ pub fn name_conflicts(recipe: &Recipe, file: &str, toolkit: Option<&InstallerNam
 
 /// Sizes and digests, by several threads: two take 0.17 s for MindSpore and its closure where the processor has SHA
 /// instructions, and several times that where it has none. What is remembered takes 1 ms.
-fn identified(mut files: Vec<(String, PathBuf)>, store: &Store) -> anyhow::Result<Vec<Package>> {
-    files.sort_by_cached_key(|(_, path)| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
-    let identified = side_by_side::map(&files, side_by_side::cores(), |(kind, path)| {
+fn identified(files: Vec<(String, PathBuf)>, store: &Store) -> anyhow::Result<Vec<Package>> {
+    let length = |(_, path): &(String, PathBuf)| fs::metadata(path).map_or(0, |meta| meta.len());
+    let identified = side_by_side::map_longest_first(&files, side_by_side::cores(), length, |(kind, path)| {
         let (size, sha256) = digest(store, path)?;
         Ok(Package { kind: kind.clone(), file: file_name(path), path: path.clone(), size, sha256 })
     });

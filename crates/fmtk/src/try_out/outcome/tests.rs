@@ -64,6 +64,28 @@ fn the_cause_is_the_node_that_failed_first_and_its_launchers_words() {
 }
 
 #[test]
+fn the_scheduler_is_below_the_ranks_of_its_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), 1);
+    leave(&job, 0, "succeeded", None, Some(0), None);
+    let logs = job.folder(&job.nodes[0]).join("modelarts/log");
+    let log = format!("{}/log/j-scheduler.txt", plan::MOUNT_PATH);
+    write(&logs.join("j-scheduler.txt"), "a\n");
+    let report = logs.join("j-report-rank-0.json");
+    let mut text: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    text["attempts"][1]["scheduler"] = json!({ "outcome": "succeeded", "code": 0, "seconds": 2, "log": log });
+    write(&report, &text.to_string());
+    let expected = expect![[r#"
+        node  rank       device  outcome    code  lines  seconds  log
+        0     0          0       succeeded  0     3      1.2      node-0/modelarts/log/j-proc-rank-0-device-0.txt
+        0     scheduler  -       succeeded  0     1      2.0      node-0/modelarts/log/j-scheduler.txt
+        0     all        all     succeeded  0     4      3.0      node-0/console.txt
+        succeeded after 4.0 s
+    "#]];
+    check(&job, vec![end(Ok(0), false)], None, expected);
+}
+
+#[test]
 fn without_a_report_the_logs_say_which_ranks_there_were() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(folder.path(), 1);
