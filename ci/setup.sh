@@ -52,6 +52,7 @@ unshare          util-linux
 script           bsdutils
 cc               gcc
 java             default-jdk-headless
+mpirun           openmpi-bin
 python3          python3
 bash             bash
 zsh              zsh

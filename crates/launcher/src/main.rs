@@ -10,6 +10,7 @@ mod options;
 mod output;
 mod printable;
 mod ranks;
+mod rendezvous;
 mod report;
 mod run;
 mod show;

@@ -34,7 +34,8 @@ Which ranks:
                          {master_addr}, {master_port}, {nproc_per_node} and {world_size}
                          are filled in
   --wait DURATION        How long to wait for a complete table [default: 30m; 1m for
-                         a job of one server that has not even the table's folder]
+                         a job of one server that has not even the table's folder],
+                         and for the name of node 0 [default: 10m]
 Without a table, and where nothing says that there should be one, one rank; of several
 nodes each needs --devices, the same on all, or a variable that has their number.
 
@@ -42,7 +43,8 @@ Life and death:
   --grace DURATION       Between SIGTERM and SIGKILL; a second Ctrl-C ends
                          it [default: 15s]
   --max-restarts N       Start all ranks of this server again after a failure, N times
-                         at most [default: 0]
+                         at most; of several nodes only where the ranks of the others
+                         can take these back [default: 0]
   --restart-backoff DURATION
                          Wait before that, 10s at least [default: 10s]
   --stall DURATION       Stop when no rank has output or uses its CPU for that long;

@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rank_table::{Location, Ready, Step, Watcher};
@@ -27,6 +25,7 @@ use crate::ranks::signals::Signals;
 use crate::ranks::start;
 use crate::ranks::supervise::{self, Attempt};
 use crate::ranks::wait;
+use crate::rendezvous;
 use crate::report::{self, shape::Report};
 use crate::storage::Storage;
 use crate::storage::transfers::{self, Transfers};
@@ -34,6 +33,8 @@ use crate::units;
 
 /// How long the log files and the console may take to swallow the last lines without getting any further.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+const WAIT_FOR_TABLE: &str = "wait for the rank table";
 
 /// What to do where there is no rank table.
 const WITHOUT_TABLE: &str = "for a job of this server alone, `--devices 0-7` does without one";
@@ -80,9 +81,15 @@ pub fn run(options: RunOptions, transfers: Option<Transfers>) -> Result<Exit, Fa
 /// What would be started: all that is decided without starting anything.
 pub fn plan(options: RunOptions) -> Result<Setup, Failure> {
     let signals = Signals::block().map_err(|error| Failure::system("wait for signals", &error))?;
+    // `env` has no use for what it would tell.
+    let is_told = options.dry_run;
     let options = RunOptions { dry_run: true, ..options };
     let job = find_job(&options, &signals, &mut |line| eprintln!("fmtk-launch: {}", printable::line(line)))?;
-    setup::prepare(options, job)
+    let mut setup = setup::prepare(options, job)?;
+    if is_told {
+        setup.notes.extend(rendezvous::outlook(&setup, &signals)?);
+    }
+    Ok(setup)
 }
 
 fn launch(
@@ -102,10 +109,12 @@ fn launch(
     });
     let prepared = prepared.and_then(|setup| {
         // That of an earlier run would be taken for this one's, should the launcher be killed.
-        let _ = fs::remove_file(setup.folders.report_file(&setup.job));
+        let _ = fs::remove_file(setup.report_file());
         for line in &setup.notes {
             output.say(line);
         }
+        // Before data is copied, which may take hours.
+        rendezvous::check(&setup, signals, &mut |line| output.say(line))?;
         let storage = match transfers {
             None => Storage::new(Vec::new(), PathBuf::new()),
             Some(transfers) => transfers::bring_in(transfers, &setup, signals, &mut output)?,
@@ -154,7 +163,7 @@ fn launch(
 
 /// Writes the report beside the logs and where it is asked for. Gives what went wrong.
 fn write_reports(setup: &Setup, report: &Report) -> Vec<String> {
-    let beside_logs = setup.folders.report_file(&setup.job);
+    let beside_logs = setup.report_file();
     let write = |path: &PathBuf| {
         let error = report::write(path, report).err()?;
         Some(format!("failed to write the report `{}`: {error}", path.display()))
@@ -171,9 +180,10 @@ fn attempts(
 ) -> io::Result<(Vec<Attempt>, Ending)> {
     let mut attempts = Vec::new();
     loop {
-        let number = u32::try_from(attempts.len() + 1).unwrap_or(u32::MAX);
+        let restarts = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let number = setup.first_attempt.saturating_add(restarts);
         let mut attempt = supervise::attempt(setup, number, signals, output, storage)?;
-        let left = setup.options.max_restarts.saturating_sub(number - 1);
+        let left = setup.options.max_restarts.saturating_sub(restarts);
         let may_go_on = attempt.survivors.is_empty() && !attempt.told_to_stop;
         let mut again = attempt.ending.may_be_repeated() && left > 0 && may_go_on;
         if again {
@@ -182,7 +192,7 @@ fn attempts(
             output.say(&format!("attempt {number} is over; the next one begins in {wait}, {left} are left"));
             let until = Instant::now() + wait::shortened_for_tests(backoff);
             if let (Some(signal), _) = background::wait(signals, Some(output), storage, Some(until), |_| false)? {
-                (attempt.ending, again) = (Ending::terminated(signal), false);
+                (attempt.ending, again) = (Ending::terminated(signal, setup.engine), false);
             } else if let Err(failure) = setup.restore() {
                 // The hints behind the first line are for the start of a run.
                 let why = failure.text.lines().next().unwrap_or_default();
@@ -278,8 +288,14 @@ fn wait_for_table(
     let mut watcher = Watcher::new(location, Instant::now(), patience);
     let mut has_said = false;
     loop {
-        let (looked, step) = look(watcher, signals)?;
-        watcher = looked;
+        let look = move || {
+            let step = watcher.step(Instant::now());
+            (watcher, step)
+        };
+        let looked = background::apart(signals, WAIT_FOR_TABLE, None, look)?;
+        let (back, step) =
+            looked.ok_or_else(|| Failure::new(Exit::LAUNCHER, "the rank table was not found in time"))?;
+        watcher = back;
         match step {
             Step::Ready(ready) => {
                 if has_said {
@@ -304,39 +320,10 @@ fn wait_for_table(
                     say(&format!("waiting for the rank table, {} at most{without}: {why}", units::shown(patience)));
                     has_said = true;
                 }
-                heed(signals)?;
-                wait::readable(&[signals.as_fd()], Some(again)).map_err(waiting_failed)?;
+                background::pause(signals, WAIT_FOR_TABLE, again)?;
             }
         }
     }
-}
-
-/// Looks once for the table, in a thread of its own: a network's file system may hang, and signals have to be heard. A thread
-/// that hangs is left behind when one comes.
-fn look(mut watcher: Watcher, signals: &Signals) -> Result<(Watcher, Step), Failure> {
-    let (is_done, teller) = io::pipe().map_err(waiting_failed)?;
-    let look = move || {
-        let step = watcher.step(Instant::now());
-        drop(teller);
-        (watcher, step)
-    };
-    let thread = thread::Builder::new().name("rank table".into()).spawn(look).map_err(waiting_failed)?;
-    while !wait::readable(&[signals.as_fd(), is_done.as_fd()], None).map_err(waiting_failed)?[1] {
-        heed(signals)?;
-    }
-    thread.join().map_err(|_| Failure::new(Exit::LAUNCHER, "failed to look for the rank table"))
-}
-
-/// Fails where a signal has arrived that stops the launcher.
-fn heed(signals: &Signals) -> Result<(), Failure> {
-    match signals.heard().map_err(waiting_failed)?.stopping {
-        None => Ok(()),
-        Some(signal) => Err(background::stopped_before_start(signal)),
-    }
-}
-
-fn waiting_failed(error: io::Error) -> Failure {
-    Failure::system("wait for the rank table", &error)
 }
 
 fn greeting(setup: &Setup) -> String {
@@ -351,7 +338,11 @@ fn greeting(setup: &Setup) -> String {
         Framework::Plain => String::new(),
         framework => format!(", framework {framework} ({})", job.framework_by),
     };
-    format!("job {}: starting {who}{of} on {}{node}{meet}, logs in `{logs}`", job.id, job.host)
+    let attempt = match setup.first_attempt {
+        1 => String::new(),
+        number => format!("; this is attempt {number}, and the logs of earlier ones are kept"),
+    };
+    format!("job {}: starting {who}{of} on {}{node}{meet}, logs in `{logs}`{attempt}", job.id, job.host)
 }
 
 /// Whether the prefixes on the console are coloured.

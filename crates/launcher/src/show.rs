@@ -68,6 +68,9 @@ pub fn plan(setup: &Setup) -> String {
     if job.starts_ranks() {
         line("framework", format!("{}, {}", job.framework, job.framework_by));
     }
+    if setup.first_attempt > 1 {
+        line("attempt", format!("{}, after earlier ones whose logs are kept", setup.first_attempt));
+    }
     line("code", folders.code.display().to_string());
     line("logs", folders.logs.display().to_string());
     line("work", folders.work.display().to_string());
@@ -79,14 +82,14 @@ pub fn plan(setup: &Setup) -> String {
         line("note", note.clone());
     }
     if !job.starts_ranks() {
-        for it in setup.ranks(1) {
+        for it in setup.ranks(setup.first_attempt) {
             let (who, log) = (job.who(&[]), it.sink.file.display());
             let _ = writeln!(text, "\nranks       by {who}, whose log is {log}");
         }
         return text;
     }
     let _ = writeln!(text, "\n{:>6} {:>6} {:>6}  {:<12} log", "rank", "local", "device", "cores");
-    for RankPlan { rank: Rank { rank, local, device, .. }, cpus, sink, .. } in setup.ranks(1) {
+    for RankPlan { rank: Rank { rank, local, device, .. }, cpus, sink, .. } in setup.ranks(setup.first_attempt) {
         let cores = if cpus.is_empty() { "all".to_owned() } else { units::ranges(&cpus) };
         let _ = writeln!(text, "{rank:>6} {local:>6} {device:>6}  {cores:<12} {}", sink.file.display());
     }
@@ -98,7 +101,7 @@ pub fn plan(setup: &Setup) -> String {
 
 /// The variables of a rank of this server, a line each; of the first where none is named.
 pub fn variables(setup: &Setup, rank: Option<u32>) -> Result<String, Failure> {
-    let Some(plan) = setup.ranks(1).find(|it| rank.is_none_or(|rank| it.rank.rank == rank)) else {
+    let Some(plan) = setup.ranks(setup.first_attempt).find(|it| rank.is_none_or(|rank| it.rank.rank == rank)) else {
         let here: Vec<u32> = setup.job.ranks.iter().map(|it| it.rank).collect();
         let (rank, here) = (rank.unwrap_or_default(), units::ranges(&here));
         return Err(Failure::new(Exit::USAGE, format!("rank {rank} is not on this server, which has {here}")));

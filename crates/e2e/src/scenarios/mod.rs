@@ -138,6 +138,11 @@ const SCENARIOS: &[Scenario] = &[
         "real ranks of MindSpore meet by our scheduler, on two nodes, and by msrun; one fails and all are gone",
         launcher::mindspore,
     ),
+    (
+        "launcher-engine-ends",
+        "mpirun ends both nodes when one fails, and kills ranks that do not obey; nothing is left",
+        launcher::engine_ends,
+    ),
     ("launcher-report", "chromium opens the joined report of 128 nodes with 8 ranks each", launcher::report),
     ("launcher-in-image", "the launcher runs, fails and stops ranks in every kind of container", launcher::in_image),
     ("host-lists", "Slurm's short lists of nodes mean what its own program makes of them", host_lists::run),
@@ -176,7 +181,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
 const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself scontrol htpasswd openssl \
-                     script unpigz gunzip java python3 uv bash zsh fish chromium";
+                     script unpigz gunzip java mpirun python3 uv bash zsh fish chromium";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.
 pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! What became of a job, from the exit codes of its containers and the reports of their launchers.
 
 use std::{
+    cmp::Reverse,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -86,11 +87,13 @@ pub fn collect(job: &Job, end: &JobEnd) -> JobOutcome {
 
 fn of_node(job: &Job, node: &Node, end: &NodeEnd) -> NodeOutcome {
     let logs = log_files(job, node);
-    let is_report = |path: &&PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        ["-report-rank-", "-report-node-"].iter().any(|it| name.contains(it)) && name.ends_with(".json")
+    let report_attempt = |path: &Path| {
+        let stem = path.file_name()?.to_str()?.strip_suffix(".json")?;
+        ["-report-rank-", "-report-node-"].iter().any(|it| stem.contains(it)).then(|| attempt(stem).1)
     };
-    let file = logs.iter().find(is_report);
+    // The last one, where the boot command was run again; of two folders, the one that comes first.
+    let reports = logs.iter().rev().filter_map(|path| Some((report_attempt(path)?, path)));
+    let file = reports.max_by_key(|it| it.0).map(|it| it.1);
     let report: Value = file.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default();
     let attempt = report["attempts"].as_array().and_then(|attempts| attempts.last());
     // Where something else starts the ranks, the report has only the process that does.
@@ -98,9 +101,10 @@ fn of_node(job: &Job, node: &Node, end: &NodeEnd) -> NodeOutcome {
     let ranks = match reported.and_then(|attempt| attempt["ranks"].as_array()) {
         Some(ranks) => ranks.iter().map(|rank| of_rank(job, node, rank)).collect(),
         None => {
-            let mut ranks: Vec<RankOutcome> = logs.iter().filter_map(|path| of_log(path)).collect();
-            ranks.sort_by_key(|rank| rank.rank);
-            ranks
+            let mut ranks: Vec<(u32, RankOutcome)> = logs.iter().filter_map(|path| of_log(path)).collect();
+            ranks.sort_by_key(|(attempt, rank)| (rank.rank, Reverse(*attempt)));
+            ranks.dedup_by_key(|it| it.1.rank);
+            ranks.into_iter().map(|it| it.1).collect()
         }
     };
     let scheduler = attempt.map(|attempt| &attempt["scheduler"]).filter(|scheduler| scheduler.is_object());
@@ -181,14 +185,21 @@ fn of_process(job: &Job, node: &Node, process: &Value) -> ProcessOutcome {
     }
 }
 
-/// By the name that the vendor's scripts and our launcher give a log: `<job>-proc-rank-<R>-device-<D>.txt`.
-fn of_log(path: &Path) -> Option<RankOutcome> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".txt")?;
+/// The name of a launcher's file without the attempt that it ends with, and that attempt.
+fn attempt(stem: &str) -> (&str, u32) {
+    let numbered = stem.rsplit_once("-attempt-").and_then(|(stem, number)| Some((stem, number.parse().ok()?)));
+    numbered.unwrap_or((stem, 1))
+}
+
+/// By the name that the vendor's scripts and our launcher give a log: `<job>-proc-rank-<R>-device-<D>.txt`, with
+/// `-attempt-<N>` from the second attempt on. Gives that, too.
+fn of_log(path: &Path) -> Option<(u32, RankOutcome)> {
+    let (name, attempt) = attempt(path.file_name()?.to_str()?.strip_suffix(".txt")?);
     let (rank, device) = name.rsplit_once("-proc-rank-")?.1.split_once("-device-")?;
     let (rank, device) = (rank.parse().ok()?, device.parse().ok()?);
     let (log, lines) = (path.to_owned(), lines_of_all(path, 1));
     let process = ProcessOutcome { outcome: None, exit_code: None, signal: None, lines, seconds: None, log };
-    Some(RankOutcome { rank, device, process })
+    Some((attempt, RankOutcome { rank, device, process }))
 }
 
 /// Newlines in a log and in the parts that were put aside.

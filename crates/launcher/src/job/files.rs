@@ -40,29 +40,29 @@ impl Folders {
     /// The log file of a rank, named as by the vendor's scripts; with the attempt from the second on. That of the scripts
     /// themselves is beside those that they write.
     pub fn log_file(&self, job: &Job, rank: &Rank, attempt: u32) -> PathBuf {
-        let attempt = of_attempt(attempt);
         let own = match job.processes {
             Processes::Ranks => format!("proc-rank-{}-device-{}", rank.rank, rank.device),
             Processes::PerNode(_) => format!("command-node-{}", rank.rank),
             Processes::Scripts => format!("scripts-node-{}", rank.rank),
         };
-        self.logs.join(format!("{}-{own}{attempt}.txt", file_name(&job.id)))
+        self.logs.join(format!("{}-{own}{}.txt", file_name(&job.id), suffix(attempt)))
     }
 
     /// The log file of MindSpore's scheduler.
     pub fn scheduler_log(&self, job: &Job, attempt: u32) -> PathBuf {
-        self.logs.join(format!("{}-scheduler{}.txt", file_name(&job.id), of_attempt(attempt)))
+        self.logs.join(format!("{}-scheduler{}.txt", file_name(&job.id), suffix(attempt)))
     }
 
-    pub fn report_file(&self, job: &Job) -> PathBuf {
+    /// The report of a run whose first attempt has this number.
+    pub fn report_file(&self, job: &Job, attempt: u32) -> PathBuf {
         let first = job.ranks.first().map_or(0, |it| it.rank);
         let what = if job.starts_ranks() { "rank" } else { "node" };
-        self.logs.join(format!("{}-report-{what}-{first}.json", file_name(&job.id)))
+        self.logs.join(format!("{}-report-{what}-{first}{}.json", file_name(&job.id), suffix(attempt)))
     }
 }
 
-/// What the names of an attempt's files end in.
-fn of_attempt(attempt: u32) -> String {
+/// What the name of a file of this attempt ends with.
+fn suffix(attempt: u32) -> String {
     if attempt > 1 { format!("-attempt-{attempt}") } else { String::new() }
 }
 
@@ -111,6 +111,7 @@ mod tests {
         assert_eq!(name("../x", 2), "/log/.._x-proc-rank-9-device-1-attempt-2.txt");
         let long = name(&"ü".repeat(150), u32::MAX);
         assert!(long.len() < 240 && long.ends_with("ü-proc-rank-9-device-1-attempt-4294967295.txt"), "{long}");
-        assert_eq!(folders().report_file(&job("j")).to_str(), Some("/log/j-report-rank-8.json"));
+        let report = |attempt| folders().report_file(&job("j"), attempt).display().to_string();
+        assert_eq!([report(1), report(3)], ["/log/j-report-rank-8.json", "/log/j-report-rank-8-attempt-3.json"]);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod devices;
+pub mod engine;
 pub mod files;
 pub mod framework;
 mod master_port;
@@ -9,6 +10,8 @@ pub mod nodes;
 pub mod paths;
 mod placeholders;
 pub mod python;
+mod recovery;
+mod restarts;
 pub mod setup;
 pub mod variables;
 
@@ -17,6 +20,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use nix::net::if_::InterfaceFlags;
 use rank_table::{Clues, Format, Instance, Location, Origin, RankTable, Ready};
 
 use self::framework::Framework;
@@ -287,7 +291,8 @@ fn host_name() -> String {
         .map_or_else(|_| "localhost".to_owned(), |it| it.trim().to_owned())
 }
 
-/// Addresses of this machine's interfaces; none where they can't be listed.
+/// Addresses of this machine's interfaces; none where they can't be listed. Not of one that is down: there kube-proxy keeps
+/// those of all of the cluster's services.
 pub fn local_addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
     let address = |it: nix::ifaddrs::InterfaceAddress| {
@@ -295,7 +300,7 @@ pub fn local_addresses() -> Vec<IpAddr> {
         let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
     };
-    interfaces.filter_map(address).collect()
+    interfaces.filter(|it| it.flags.contains(InterfaceFlags::IFF_UP)).filter_map(address).collect()
 }
 
 #[cfg(test)]

@@ -9,13 +9,14 @@ use std::sync::OnceLock;
 use rank_table::FILE_NAME;
 
 use super::bind;
+use super::engine::Engine;
 use super::files::Folders;
 use super::framework::Framework;
 use super::master_port::{self, MasterPort};
 use super::nodes::{Master, Nodes};
 use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
-use super::{Job, Processes, Rank, framework, placeholders};
+use super::{Job, Processes, Rank, framework, placeholders, recovery, restarts};
 use crate::exit::{Exit, Failure};
 use crate::links;
 use crate::options::RunOptions;
@@ -26,6 +27,10 @@ use crate::output::Sink;
 pub struct Setup {
     pub options: RunOptions,
     pub job: Job,
+    /// Who stops the nodes of the job, and may start them again.
+    pub engine: Option<Engine>,
+    /// The number of this run's first attempt: more than 1 where an earlier run of the job has left some.
+    pub first_attempt: u32,
     /// Its folders, all of them there unless this is a dry run.
     pub folders: Folders,
     /// What the user should know about these choices, a sentence each.
@@ -62,10 +67,13 @@ pub struct SchedulerPlan<'a> {
 ///
 /// # Errors
 ///
-/// With exit code 2 if the code folder is not one, or MASTER_PORT no port: what was named is the user's to fix. With 125 if
+/// With exit code 2 if the code folder is not one, MASTER_PORT no port, or these ranks can't be restarted alone: what was named
+/// is the user's to fix. With 125 if
 /// there is no folder for something, another user has put a link there, or the v1 table can't be written.
 pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;
+    let engine = Engine::find(&variables::own);
+    restarts::check(options.max_restarts, &job, engine)?;
     let around = Surroundings::real(dry);
     let code = code_folder(&options)?;
     let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
@@ -81,7 +89,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let (cpus, note) = bind::cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
     notes.extend(note);
     let folders = Folders { code, logs, table, work, replace_home };
-    notes.extend(process_logs(&folders, &job, dry)?);
+    let first_attempt = recovery::first_attempt(&folders, &job, &variables::own);
+    notes.extend(process_logs(&folders, &job, first_attempt, dry)?);
     let master_port = master_port::choose(&job, &variables::own)?;
     let scheduler = job.has_scheduler().then(|| framework::scheduler(job.python.as_deref()));
     let command = match job.processes {
@@ -89,7 +98,8 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
         _ => options.command,
     };
     let options = RunOptions { command, ..options };
-    Ok(Setup { options, job, folders, notes, master_port, scheduler, scheduler_host: OnceLock::new(), cpus })
+    let scheduler_host = OnceLock::new();
+    Ok(Setup { options, job, engine, first_attempt, folders, notes, master_port, scheduler, scheduler_host, cpus })
 }
 
 /// The folder for the ranks' work and the file of their table, both made unless this is a dry run, and what is to be said.
@@ -131,12 +141,12 @@ fn is_real(path: &Path) -> bool {
 }
 
 /// Makes the folders of CANN's logs, unless this is a dry run; gives what went wrong. Errors: a link of another user.
-fn process_logs(folders: &Folders, job: &Job, dry: bool) -> Result<Vec<String>, Failure> {
+fn process_logs(folders: &Folders, job: &Job, attempt: u32, dry: bool) -> Result<Vec<String>, Failure> {
     let mut notes = Vec::new();
     for rank in &job.ranks {
         let process_log = folders.process_log(job, rank, &variables::own);
         if let Some(link) =
-            [&process_log, &folders.log_file(job, rank, 1)].into_iter().find_map(|it| links::foreign(it))
+            [&process_log, &folders.log_file(job, rank, attempt)].into_iter().find_map(|it| links::foreign(it))
         {
             let text = format!(
                 "{link}\nhint: remove it, or name another folder with `--log-dir`, or in ASCEND_PROCESS_LOG_PATH if that is set"
@@ -167,7 +177,7 @@ impl Setup {
         if (&work, &table) != (&folders.work, &folders.table) {
             return Err(Failure::new(Exit::LAUNCHER, notes.join("; ")));
         }
-        process_logs(folders, job, false).map(drop)
+        process_logs(folders, job, self.first_attempt, false).map(drop)
     }
 
     /// Which node of several this one is, where they meet, and what says so; of one node there is nothing to say.
@@ -178,7 +188,17 @@ impl Setup {
         (*count > 1).then(|| format!("node {index} of {count}{}, by {by}", master.unwrap_or_default()))
     }
 
-    /// The plans of the ranks of this server, for an attempt from 1 on.
+    /// MASTER_PORT of the ranks.
+    pub fn master_port(&self) -> u16 {
+        self.master_port.number
+    }
+
+    /// The report of this run beside the logs.
+    pub fn report_file(&self) -> PathBuf {
+        self.folders.report_file(&self.job, self.first_attempt)
+    }
+
+    /// The plans of the ranks of this server, for an attempt from [`Setup::first_attempt`] on.
     pub fn ranks(&self, attempt: u32) -> impl Iterator<Item = RankPlan> {
         let Setup { options, job, folders, .. } = self;
         job.ranks.iter().zip(&self.cpus).map(move |(rank, cpus)| {

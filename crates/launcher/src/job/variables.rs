@@ -152,6 +152,11 @@ const VARIABLES: &[Variable] = &[
     ),
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
     read(
+        "KUBERNETES_SERVICE_HOST",
+        "whether Kubernetes may be what stops the launcher; OMPI_COMM_WORLD_SIZE, SLURM_JOB_ID, MA_VJ_NAME and \
+         VC_TASK_INDEX say it of others, and come before",
+    ),
+    read(
         "MA_MOUNT_PATH",
         "the platform's folder, with `log` and `workspace` in it; two jobs in one container need one each",
     ),
@@ -346,7 +351,8 @@ const VARIABLES: &[Variable] = &[
     for_command(set(
         "FMTK_ATTEMPT",
         "with RANK: a launcher that a rank starts is a job of its own, whatever the cluster says",
-        "1, and one more for each time the ranks were started again",
+        "1, and one more for each time the ranks were started again; where BATCH_JOB_ID or MA_VJ_NAME is set, also for each \
+         time that an earlier run of the job in the same log folder has started them",
         |of| is(of.attempt),
     )),
     for_scripts(set(

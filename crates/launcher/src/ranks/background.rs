@@ -1,7 +1,8 @@
-//! Waiting while no rank runs: for a time to come, or for copies; signals and output are seen to meanwhile.
+//! Waiting while no rank runs: for a time to come, for copies, or for what may hang; signals are seen to meanwhile.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
 use std::time::Instant;
 
 use libc::c_int;
@@ -64,6 +65,57 @@ pub fn wait<B: Background>(
         descriptors.extend(own);
         let ready = wait::readable(&descriptors, next)?;
         is_readable = own.is_some() && ready.last() == Some(&true);
+    }
+}
+
+/// Calls `work` in a thread of its own: a network's file system or a name server may hang, and signals have to be heard. `None`
+/// where it has not come back `until` then. A thread that hangs is left behind. `what` is done, for the error.
+///
+/// # Errors
+///
+/// With 128 + the signal if one stops the launcher, with 125 if the system allows no thread.
+pub fn apart<T: Send + 'static>(
+    signals: &Signals,
+    what: &'static str,
+    until: Option<Instant>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Option<T>, Failure> {
+    let failed = |error: io::Error| Failure::system(what, &error);
+    let (is_done, teller) = io::pipe().map_err(failed)?;
+    let work = move || {
+        let result = work();
+        drop(teller);
+        result
+    };
+    // The kernel shows 15 bytes of a thread's name.
+    let thread = thread::Builder::new().name("look".to_owned()).spawn(work).map_err(failed)?;
+    while !wait::readable(&[signals.as_fd(), is_done.as_fd()], until).map_err(failed)?[1] {
+        heed(signals, what)?;
+        if until.is_some_and(|it| Instant::now() >= it) {
+            return Ok(None);
+        }
+    }
+    thread.join().map(Some).map_err(|_| Failure::new(Exit::LAUNCHER, format!("failed to {what}")))
+}
+
+/// Sleeps until then.
+///
+/// # Errors
+///
+/// As [`apart`].
+pub fn pause(signals: &Signals, what: &'static str, until: Instant) -> Result<(), Failure> {
+    while Instant::now() < until {
+        heed(signals, what)?;
+        wait::readable(&[signals.as_fd()], Some(until)).map_err(|error| Failure::system(what, &error))?;
+    }
+    Ok(())
+}
+
+/// Fails where a signal has arrived that stops the launcher.
+fn heed(signals: &Signals, what: &'static str) -> Result<(), Failure> {
+    match signals.heard().map_err(|error| Failure::system(what, &error))?.stopping {
+        None => Ok(()),
+        Some(signal) => Err(stopped_before_start(signal)),
     }
 }
 

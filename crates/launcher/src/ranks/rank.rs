@@ -8,6 +8,7 @@ use libc::c_int;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
+use crate::job::engine::Engine;
 use crate::job::{Job, Processes, Rank};
 use crate::ranks::reap::End;
 use crate::ranks::signals;
@@ -185,8 +186,12 @@ impl Ending {
         Ending { outcome: Outcome::Failed, exit: end.exit(), text, first: Some(first) }
     }
 
-    pub fn terminated(signal: c_int) -> Ending {
-        let text = format!("stopped from outside by {}", signals::name(signal));
+    /// A signal from outside stopped the launcher: the engine's, if that sends such a one.
+    pub fn terminated(signal: c_int, engine: Option<Engine>) -> Ending {
+        // Whoever interrupts is at a terminal.
+        let engine = engine.filter(|_| signal == libc::SIGTERM);
+        let by = engine.map(|it| format!(", most likely by {}", it.name())).unwrap_or_default();
+        let text = format!("stopped from outside by {}{by}", signals::name(signal));
         Ending { outcome: Outcome::Terminated, exit: Exit::signal(signal), text, first: None }
     }
 

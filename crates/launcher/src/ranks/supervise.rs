@@ -229,6 +229,10 @@ impl Supervisor<'_> {
         if guardian_gone {
             self.say("the guardian of the launcher was killed");
         }
+        // Who asks for an end and then kills does not wait for it any longer.
+        if let (true, true, Some(teardown)) = (guardian_gone, self.told_to_stop, &mut self.teardown) {
+            teardown.hurry(Instant::now());
+        }
         self.told_to_stop |= stopping.is_some();
         if let (Some(signal), Some(teardown)) = (stopping, &mut self.teardown) {
             teardown.again(signal, Instant::now());
@@ -241,7 +245,9 @@ impl Supervisor<'_> {
         match stopping {
             // The ranks have succeeded.
             Some(signal) if self.alone_since.is_some() => self.stop_scheduler(signal),
-            Some(signal) if self.ending.is_none() && !self.none_left => self.stop(Ending::terminated(signal), signal),
+            Some(signal) if self.ending.is_none() && !self.none_left => {
+                self.stop(Ending::terminated(signal, self.setup.engine), signal)
+            }
             _ => {}
         }
         // After an end has begun: the guardian sends SIGCONT with each request for one, and looking for all takes its time.
@@ -300,12 +306,13 @@ impl Supervisor<'_> {
         }
         if let Some((first, ended)) = first_of(&failed, &self.watched) {
             match stopping {
-                // Whoever sent us the signal has sent it to the ranks, too.
-                Some(signal) if matches!(ended.end, End::Signal(_)) => {
+                // Whoever sent us the signal has sent it to the ranks, too. Where other nodes are stopped with this one, ranks
+                // fail for want of theirs.
+                Some(signal) if matches!(ended.end, End::Signal(_)) || self.setup.job.nodes.count > 1 => {
                     for (index, _) in failed {
                         self.watched[index].ended.iter_mut().for_each(|it| it.stopped = true);
                     }
-                    self.stop(Ending::terminated(signal), signal);
+                    self.stop(Ending::terminated(signal, self.setup.engine), signal);
                 }
                 _ => self.stop(Ending::failed(first, &self.watched[first], &ended, &self.setup.job), libc::SIGTERM),
             }

@@ -77,12 +77,16 @@ impl Teardown {
     /// The same signal once more, or another one from outside. A second SIGINT means at once, whatever came first.
     pub fn again(&mut self, signal: c_int, now: Instant) {
         if signal == libc::SIGINT && std::mem::replace(&mut self.is_interrupted, true) {
-            self.kill_at = self.kill_at.min(now);
-            return;
+            return self.hurry(now);
         }
         for group in &self.asked {
             signals::send_to_group(*group, signal);
         }
+    }
+
+    /// Ends the grace.
+    pub fn hurry(&mut self, now: Instant) {
+        self.kill_at = self.kill_at.min(now);
     }
 
     /// To be called when children have ended, and at [`Teardown::deadline`].

@@ -65,7 +65,7 @@ pub fn report(
         outcome: ending.outcome,
         exit_code: ending.exit.0,
         cause: (ending.outcome != Outcome::Succeeded).then(|| ending.text.clone()),
-        hint: attempts.last().and_then(hint),
+        hint: attempts.last().and_then(|it| hint(job, it)),
         follower: Some(attempts.last().and_then(culprit).is_some_and(|it| it.is_follower)),
         started: Some(started.0.into()),
         ended: None,
@@ -145,11 +145,28 @@ fn culprit(attempt: &Attempt) -> Option<&Watched> {
 }
 
 /// What may help.
-fn hint(attempt: &Attempt) -> Option<String> {
+fn hint(job: &Job, attempt: &Attempt) -> Option<String> {
     let (outcome, first) = (attempt.ending.outcome, culprit(attempt));
     let of_start = first.and_then(|it| it.not_started.as_ref()?.hint()).map(str::to_owned);
     let of_memory = signatures::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
-    of_start.or(of_memory).or_else(|| signatures::hint(&first?.last_lines, first?.master_port.as_deref()))
+    let of_rank = || signatures::hint(&first?.last_lines, first?.master_port.as_deref());
+    of_start.or(of_memory).or_else(of_rank).or_else(|| of_other_nodes(job, attempt))
+}
+
+/// Where to look for the cause, if this may be a consequence: an engine stops all nodes when one has failed, and it does not
+/// know of a failure here before the launcher ends.
+fn of_other_nodes(job: &Job, attempt: &Attempt) -> Option<String> {
+    const REPORTS: &str = "`fmtk-launch report` of the reports of all nodes tells which rank was the first to fail";
+    match attempt.ending.outcome {
+        _ if job.nodes.count == 1 => None,
+        Outcome::Terminated => {
+            Some(format!("another node may have failed, if nobody has cancelled the job: {REPORTS}"))
+        }
+        Outcome::Failed if attempt.told_to_stop => Some(format!(
+            "the launcher was told to stop at about the same time, so another node may have failed before: {REPORTS}"
+        )),
+        _ => None,
+    }
 }
 
 /// Seconds with three digits.
@@ -161,7 +178,7 @@ fn seconds(duration: Duration) -> f64 {
 pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summary], started: Instant) -> Vec<String> {
     let Some(attempt) = attempts.last() else { return Vec::new() };
     let lasted = units::shown(started.elapsed());
-    let times = match attempts.len() {
+    let times = match attempt.number {
         1 => String::new(),
         n => format!(", at the {n}. attempt"),
     };
@@ -170,7 +187,9 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
         let succeeded = format!("SUCCEEDED in {lasted}{times}: {text}");
         return [succeeded].into_iter().chain(lost(job, attempts, summaries)).collect();
     }
-    let mut block = vec![format!("FAILED with exit code {} in {lasted}{times}: {text}", exit.0)];
+    // By a signal that was meant for it, not by what its ranks did.
+    let word = if *outcome == Outcome::Terminated { "STOPPED" } else { "FAILED" };
+    let mut block = vec![format!("{word} with exit code {} in {lasted}{times}: {text}", exit.0)];
     if let (Outcome::Failed, Some(index)) = (outcome, ending.first) {
         let first = &attempt.watched[index];
         block.extend(first.ended.map(|it| format!("  ended    {}", Moment::from(it.wall))));
@@ -196,7 +215,7 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
     block.extend(stopped(attempt, job));
     block.extend(lost(job, attempts, summaries));
     block.extend(attempt.survivors.iter().map(|it| format!("  still there: {it}")));
-    block.extend(hint(attempt).map(|it| format!("  hint: {it}")));
+    block.extend(hint(job, attempt).map(|it| format!("  hint: {it}")));
     block
 }
 
@@ -265,6 +284,7 @@ mod tests {
 
     use super::*;
     use crate::job::Rank;
+    use crate::job::nodes::Nodes;
     use crate::ranks::rank::Role;
 
     fn check(outcome: Outcome, first: Option<usize>, oom_kills: u64, last_line: &str, part: Option<&str>) {
@@ -281,7 +301,7 @@ mod tests {
             told_to_stop: false,
             oom_kills,
         };
-        let hint = hint(&attempt);
+        let hint = hint(&Job::of_devices(&[0], Nodes::alone(), &|_| None), &attempt);
         assert_eq!(hint.is_some(), part.is_some(), "{outcome:?} {hint:?}");
         assert!(part.is_none_or(|part| hint.as_ref().unwrap().contains(part)), "no `{part:?}` in {hint:?}");
     }

@@ -4,6 +4,7 @@
 //! later system call is refused with that.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy.toml allows it in test functions; this whole program is their helpers, too
 
+mod before;
 mod ending;
 mod environment;
 mod frameworks;
@@ -13,8 +14,10 @@ mod kill_matrix;
 mod nodes;
 mod output;
 mod paths;
+mod recovery;
 mod report;
 mod restart;
+mod stopped_nodes;
 mod tables;
 mod task;
 mod task_scripts;

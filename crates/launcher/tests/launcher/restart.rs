@@ -32,19 +32,20 @@ fn all_ranks_are_started_again_after_a_failure() {
 
 #[test]
 fn what_an_attempt_removes_is_made_again_or_the_last_one() {
-    let place = TestFolder::new();
-    std::fs::create_dir(place.path("code/own")).unwrap();
     let run = |flags: &str, removed: &str| {
+        let place = TestFolder::new();
+        std::fs::create_dir(place.path("code/own")).unwrap();
         let script = format!("[ $FMTK_ATTEMPT = 1 ] || {{ touch $FMTK_WORK_DIR/x; exit; }}; rm -r {removed}; exit 6");
         // As above.
-        finish(place.shell(&format!("--devices 0 --max-restarts 2 {flags}"), &script).env("FMTK_TEST_HURRY", "100"))
+        let flags = format!("--devices 0 --max-restarts 2 {flags}");
+        (finish(place.shell(&flags, &script).env("FMTK_TEST_HURRY", "100")), place)
     };
-    run("", "$MA_MOUNT_PATH/workspace").ends(0);
-    let finished = run("--code-dir own", "$MODEL_TASK_CWD").ends(6);
-    finished.says(&["the ranks can't be started again: the code folder `", "FAILED with exit code 6"]);
+    run("", "$MA_MOUNT_PATH/workspace").0.ends(0);
+    let (finished, place) = run("--code-dir own", "$MODEL_TASK_CWD");
+    finished.ends(6).says(&["the ranks can't be started again: the code folder `", "FAILED with exit code 6"]);
     assert_eq!(place.report()["attempts"].as_array().unwrap().len(), 1);
     // Training goes on without logs.
-    run("", "$MA_MOUNT_PATH/log; touch $MA_MOUNT_PATH/log").ends(0);
+    run("", "$MA_MOUNT_PATH/log; touch $MA_MOUNT_PATH/log").0.ends(0);
 }
 
 #[test]

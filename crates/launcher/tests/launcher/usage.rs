@@ -83,14 +83,15 @@ fn commands_that_do_not_start_are_named() {
 
 #[test]
 fn the_last_words_say_why_nothing_was_started() {
-    let place = TestFolder::new();
-    let script = place.path("script");
-    place.write("script", "#!/bin/sh\r\nexit 0\r\n", 0o755);
+    let of_script = TestFolder::new();
+    let script = of_script.path("script");
+    of_script.write("script", "#!/bin/sh\r\nexit 0\r\n", 0o755);
     for (program, hint) in [
         (script.to_str().unwrap(), "Windows line end"),
         ("no-such-program", "in PATH"),
         ("python3 train.py", "as a word of its own"),
     ] {
+        let place = TestFolder::new();
         let finished = finish(&mut place.launcher(&["run", "--devices", "0-3", "--", program])).ends(127);
         let (_, last) = finished.stderr.split_once("FAILED").unwrap();
         assert!(last.contains(&format!("rank 0 could not be started: failed to start `{program}`: ")), "{last}");

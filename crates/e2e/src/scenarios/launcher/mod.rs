@@ -2,6 +2,7 @@
 
 mod beside_vendor;
 mod defects;
+mod engine_ends;
 mod in_image;
 mod mindspore;
 mod old_kernel;
@@ -11,6 +12,6 @@ mod same;
 mod sandbox;
 
 pub use self::{
-    beside_vendor::run as beside_vendor, in_image::run as in_image, mindspore::run as mindspore,
-    old_kernel::run as old_kernel, report::run as report,
+    beside_vendor::run as beside_vendor, engine_ends::run as engine_ends, in_image::run as in_image,
+    mindspore::run as mindspore, old_kernel::run as old_kernel, report::run as report,
 };

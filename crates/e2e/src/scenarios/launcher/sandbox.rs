@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::testbed::{self, Family, Log, rank_table::TABLE, write};
+use crate::testbed::{self, Family, Log, rank_table::TABLE, wait_until, write};
 
 #[derive(Debug, Clone)]
 pub struct Launcher {
@@ -88,6 +88,14 @@ impl Sandbox {
     /// How many ranks, and processes that they started, outlive their launcher.
     pub fn survivors(&self) -> anyhow::Result<usize> {
         Ok(Family::left_behind(&self.mark())?.ranks.len())
+    }
+
+    /// Waits until every process of this try is gone, launchers and daemons too.
+    pub fn until_nothing_is_left(&self) -> anyhow::Result<()> {
+        wait_until("nothing is left", || {
+            let family = Family::of(&self.mark())?;
+            Ok(family.own.is_empty() && family.ranks.is_empty())
+        })
     }
 
     /// What the ranks wrote: names in `$OUT`, sorted.

@@ -104,6 +104,33 @@ fn without_a_report_the_logs_say_which_ranks_there_were() {
     assert_eq!((outcome.exit_code, outcome.cause_node), (Some(0), None));
 }
 
+/// A boot command that runs the launcher once more, as platforms do that recover in place.
+#[test]
+fn the_last_attempt_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), 1);
+    let logs = job.folder(&job.nodes[0]).join("modelarts/log");
+    for (name, text) in [
+        ("j-proc-rank-0-device-0.txt", "1\n"),
+        ("j-proc-rank-0-device-0-attempt-2.txt", "1\n2\n"),
+        ("j-proc-rank-0-device-0-attempt-10.txt", "1\n2\n3\n"),
+    ] {
+        write(&logs.join(name), text);
+    }
+    let of_logs = expect![[r#"
+        node  rank  device  outcome    code  lines  seconds  log
+        0     0     0       -          -     3      -        node-0/modelarts/log/j-proc-rank-0-device-0-attempt-10.txt
+        0     all   all     succeeded  0     3      3.0      node-0/console.txt
+        succeeded after 4.0 s
+    "#]];
+    check(&job, vec![end(Ok(0), false)], None, of_logs);
+    for (name, cause) in [("", "first"), ("-attempt-2", "second"), ("-attempt-10", "last")] {
+        write(&logs.join(format!("j-report-rank-0{name}.json")), &json!({ "cause": cause }).to_string());
+    }
+    let outcome = collect(&job, &JobEnd { nodes: vec![end(Ok(1), false)], cause: None, time: Duration::ZERO });
+    assert_eq!(outcome.nodes[0].cause.as_deref(), Some("last"));
+}
+
 #[test]
 fn what_was_not_started_says_so() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,67 @@
+//! Whether the ranks of this node alone may be started again after a failure.
+
+use super::engine::Engine;
+use super::framework::Framework;
+use super::{Job, Processes};
+use crate::exit::{Exit, Failure};
+
+/// # Errors
+///
+/// With exit code 2 for `--max-restarts` on several nodes, where the ranks of the others can't take these back.
+pub fn check(max_restarts: u32, job: &Job, engine: Option<Engine>) -> Result<(), Failure> {
+    if max_restarts == 0 || job.nodes.count == 1 {
+        return Ok(());
+    }
+    let why = match job.framework {
+        Framework::MindSpore => "MindSpore's ranks form their cluster once, by its scheduler",
+        // HCCL's, whatever it is that reads the table.
+        _ if job.table.is_some() => "the ranks of a rank table connect to each other once",
+        // A command that starts its ranks itself, such as torchrun, may meet by other means.
+        Framework::Torch if job.processes == Processes::Ranks => {
+            "PyTorch's ranks meet once, at MASTER_ADDR and MASTER_PORT"
+        }
+        Framework::Torch | Framework::Plain => return Ok(()),
+    };
+    let (count, hint) = (job.nodes.count, Engine::restarts(engine));
+    let text = format!(
+        "`--max-restarts` can't be used on {count} nodes: it starts the ranks of one node again, but {why}, when the job starts, \
+         so those of the other nodes would not take them back\nhint: {hint}"
+    );
+    Err(Failure::new(Exit::USAGE, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::nodes::Nodes;
+
+    #[test]
+    fn only_what_takes_back_a_single_node_is_restarted_on_several() {
+        let of = |count, framework, processes| {
+            let nodes = Nodes { count, ..Nodes::alone() };
+            Job { framework, processes, ..Job::of_devices(&[0, 1], nodes, &|_| None) }
+        };
+        use Framework::{MindSpore, Plain, Torch};
+        use Processes::{PerNode, Ranks};
+        for (max_restarts, job, part) in [
+            (1, of(2, Plain, Ranks), None),
+            (1, of(2, Torch, PerNode(8)), None),
+            (3, of(1, Torch, Ranks), None),
+            (0, of(2, Torch, Ranks), None),
+            (1, of(2, Torch, Ranks), Some("MASTER_ADDR and MASTER_PORT")),
+            (1, of(2, MindSpore, Ranks), Some("scheduler")),
+            (1, of(2, MindSpore, PerNode(8)), Some("scheduler")),
+        ] {
+            let checked = check(max_restarts, &job, Some(Engine::Slurm));
+            assert_eq!(checked.is_err(), part.is_some(), "{job:?}");
+            if let (Err(failure), Some(part)) = (checked, part) {
+                assert_eq!(failure.exit, Exit::USAGE);
+                assert!(
+                    failure.text.contains(part) && failure.text.contains("hint: submit with `sbatch"),
+                    "{}",
+                    failure.text
+                );
+            }
+        }
+    }
+}
