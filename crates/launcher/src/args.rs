@@ -233,9 +233,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::job::framework::Framework;
-    use crate::job::nodes::{Master, NodeFlags};
-    use crate::options::Bind;
+    use crate::options::{Bind, Framework, Master, NodeFlags};
 
     fn parsed(line: &str) -> Result<Invocation, Problem> {
         parse(line.split_whitespace().map(OsString::from))

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::job::framework::Framework;
-use crate::job::nodes::{Master, NodeFlags};
 use crate::units;
 
 /// The help of `run`, and its flags (see [`Given::take`]).
@@ -176,6 +174,90 @@ impl RunOptions {
     }
 }
 
+/// What the ranks of a job meet by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framework {
+    /// PyTorch: MASTER_ADDR, RANK and the like, and no rank table unless it is asked for.
+    Torch,
+    /// MindSpore without a rank table: MS_*, and a process besides the ranks, the scheduler, on node 0.
+    MindSpore,
+    /// None that the launcher knows: the rank table, where there is one, and all variables that a script may read.
+    Plain,
+}
+
+impl Framework {
+    /// As `--framework` has it.
+    pub fn read(text: &str) -> Result<Option<Framework>, String> {
+        match text {
+            "auto" => Ok(None),
+            "torch" => Ok(Some(Framework::Torch)),
+            "mindspore" => Ok(Some(Framework::MindSpore)),
+            "plain" => Ok(Some(Framework::Plain)),
+            _ => Err(format!("`{text}` is not `auto`, `torch`, `mindspore` or `plain`")),
+        }
+    }
+
+    /// Whether the ranks are given the rank table that the platform has for the job.
+    pub fn wants_table(self) -> bool {
+        self == Framework::Plain
+    }
+}
+
+impl fmt::Display for Framework {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Framework::Torch => "torch",
+            Framework::MindSpore => "mindspore",
+            Framework::Plain => "plain",
+        })
+    }
+}
+
+/// Where rank 0 listens for the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Master {
+    /// An address or a name; an IPv6 address has no brackets.
+    pub host: String,
+    pub port: Option<u16>,
+}
+
+/// What `--nnodes`, `--node-rank` and `--master` say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeFlags {
+    pub count: Option<u32>,
+    pub index: Option<u32>,
+    pub master: Option<Master>,
+}
+
+impl fmt::Display for Master {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.host, self.port) {
+            (host, None) => f.write_str(host),
+            (host, Some(port)) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            (host, Some(port)) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+impl Master {
+    /// Reads `HOST`, `HOST:PORT`, `[ADDRESS]:PORT` or an IPv6 address without a port.
+    pub fn read(text: &str) -> Result<Master, String> {
+        let wrong = || format!("`{text}` is not `HOST` or `HOST:PORT`");
+        let (host, port) = match text.strip_prefix('[').map(|it| it.split_once(']').ok_or_else(wrong)).transpose()? {
+            Some((host, "")) => (host, None),
+            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or_else(wrong)?)),
+            // Several colons are those of an IPv6 address.
+            None => match text.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port)),
+                _ => (text, None),
+            },
+        };
+        let port = port.map(|it| it.parse().ok().filter(|it| *it > 0).ok_or_else(wrong)).transpose()?;
+        let is_host = !host.is_empty() && !host.contains(|it: char| it.is_whitespace() || it.is_control() || it == '/');
+        if is_host { Ok(Master { host: host.to_owned(), port }) } else { Err(wrong()) }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bind {
     /// Leave the ranks where the launcher may run.
@@ -284,5 +366,37 @@ pub fn typed(flag: Arg<'_>) -> String {
         Arg::Long(name) => format!("--{name}"),
         Arg::Short(letter) => format!("-{letter}"),
         Arg::Value(word) => word.to_string_lossy().into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masters() {
+        for (text, expected) in [
+            ("node-0", Some(("node-0", None))),
+            ("10.0.0.1:29500", Some(("10.0.0.1", Some(29_500)))),
+            ("[fe80::1]:80", Some(("fe80::1", Some(80)))),
+            ("[fe80::1]", Some(("fe80::1", None))),
+            ("fe80::1", Some(("fe80::1", None))),
+            ("", None),
+            (":80", None),
+            ("a:0", None),
+            ("a:65536", None),
+            ("a:", None),
+            ("[a", None),
+            ("[a]80", None),
+            ("http://a", None),
+            ("a b", None),
+        ] {
+            let read = Master::read(text);
+            let expected = expected.map(|(host, port)| Master { host: host.to_owned(), port });
+            assert_eq!(read.as_ref().ok(), expected.as_ref(), "{text}");
+            if let Ok(master) = read {
+                assert_eq!(Master::read(&master.to_string()), Ok(master));
+            }
+        }
     }
 }

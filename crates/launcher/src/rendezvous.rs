@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use crate::exit::{Exit, Failure};
-use crate::job::framework::Framework;
-use crate::job::nodes::{Master, Nodes};
+use crate::job::nodes::Nodes;
 use crate::job::setup::Setup;
 use crate::job::{self, Processes, variables};
+use crate::options::{Framework, Master};
 use crate::ranks::background;
 use crate::ranks::signals::Signals;
 use crate::ranks::wait;

@@ -9,12 +9,12 @@ use rank_table::{Location, Ready, Step, Watcher};
 
 use crate::exit::{Exit, Failure};
 use crate::job::devices;
-use crate::job::framework::{self, Clues, Framework};
+use crate::job::framework::{self, Clues};
 use crate::job::nodes::{self, Nodes};
 use crate::job::paths::{self, Surroundings};
 use crate::job::setup::{self, Setup};
 use crate::job::{self, Job, Source, python, variables};
-use crate::options::{RunOptions, TaskRanks};
+use crate::options::{Framework, RunOptions, TaskRanks};
 use crate::output::{Options, Output};
 use crate::printable;
 use crate::ranks::background;

@@ -1,22 +1,11 @@
 //! Which framework the ranks use: what they have to find in their environment to meet.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use super::python::{Python, Version};
-
-/// What the ranks of a job meet by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framework {
-    /// PyTorch: MASTER_ADDR, RANK and the like, and no rank table unless it is asked for.
-    Torch,
-    /// MindSpore without a rank table: MS_*, and a process besides the ranks, the scheduler, on node 0.
-    MindSpore,
-    /// None that the launcher knows: the rank table, where there is one, and all variables that a script may read.
-    Plain,
-}
+use crate::options::Framework;
 
 /// The framework of a job, and what decided it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,34 +38,6 @@ const MEETS_BY_SCHEDULER: Version = Version(2, 3);
 
 /// The first MindSpore that does not start from a rank table.
 const NEEDS_SCHEDULER: Version = Version(2, 8);
-
-impl Framework {
-    /// As `--framework` has it.
-    pub fn read(text: &str) -> Result<Option<Framework>, String> {
-        match text {
-            "auto" => Ok(None),
-            "torch" => Ok(Some(Framework::Torch)),
-            "mindspore" => Ok(Some(Framework::MindSpore)),
-            "plain" => Ok(Some(Framework::Plain)),
-            _ => Err(format!("`{text}` is not `auto`, `torch`, `mindspore` or `plain`")),
-        }
-    }
-
-    /// Whether the ranks are given the rank table that the platform has for the job.
-    pub fn wants_table(self) -> bool {
-        self == Framework::Plain
-    }
-}
-
-impl fmt::Display for Framework {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Framework::Torch => "torch",
-            Framework::MindSpore => "mindspore",
-            Framework::Plain => "plain",
-        })
-    }
-}
 
 /// Decides what the ranks meet by: what the user says, else what their Python has.
 pub fn choose(clues: Clues<'_>) -> Choice {

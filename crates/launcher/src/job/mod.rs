@@ -23,10 +23,9 @@ use std::path::{Path, PathBuf};
 use nix::net::if_::InterfaceFlags;
 use rank_table::{Clues, Format, Instance, Location, Origin, RankTable, Ready};
 
-use self::framework::Framework;
-use self::nodes::{Master, Nodes};
+use self::nodes::Nodes;
 use crate::exit::{Exit, Failure};
-use crate::options::RunOptions;
+use crate::options::{Framework, Master, RunOptions};
 use crate::units;
 
 /// Looks up a variable; one that is empty counts as not set.

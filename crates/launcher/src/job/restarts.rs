@@ -1,9 +1,9 @@
 //! Whether the ranks of this node alone may be started again after a failure.
 
 use super::engine::Engine;
-use super::framework::Framework;
 use super::{Job, Processes};
 use crate::exit::{Exit, Failure};
+use crate::options::Framework;
 
 /// # Errors
 ///

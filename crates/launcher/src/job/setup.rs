@@ -11,15 +11,14 @@ use rank_table::FILE_NAME;
 use super::bind;
 use super::engine::Engine;
 use super::files::Folders;
-use super::framework::Framework;
 use super::master_port::{self, MasterPort};
-use super::nodes::{Master, Nodes};
+use super::nodes::Nodes;
 use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
 use super::{Job, Processes, Rank, framework, placeholders, recovery, restarts};
 use crate::exit::{Exit, Failure};
 use crate::links;
-use crate::options::RunOptions;
+use crate::options::{Framework, Master, RunOptions};
 use crate::output::Sink;
 
 /// What the ranks of this server are started with.

@@ -7,10 +7,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::files::Folders;
-use super::framework::Framework;
 use super::{Job, Lookup, Processes, Rank};
 use crate::exit;
-use crate::options::TaskRanks;
+use crate::options::{Framework, TaskRanks};
 
 /// A variable of the launcher's own environment.
 pub fn own(name: &str) -> Option<OsString> {

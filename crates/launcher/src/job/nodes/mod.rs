@@ -11,13 +11,12 @@ mod open_mpi;
 mod operators;
 mod slurm;
 
-use std::fmt;
-
 use std::net::IpAddr;
 
 use self::claim::{Claim, Said, set};
 use super::Lookup;
 use crate::exit::{Exit, Failure};
+use crate::options::{Master, NodeFlags};
 
 /// The nodes of a job, numbered from 0. All have the same number of ranks; a rank table alone may say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,55 +32,10 @@ pub struct Nodes {
     pub by: String,
 }
 
-/// Where rank 0 listens for the others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Master {
-    /// An address or a name; an IPv6 address has no brackets.
-    pub host: String,
-    pub port: Option<u16>,
-}
-
-/// What `--nnodes`, `--node-rank` and `--master` say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NodeFlags {
-    pub count: Option<u32>,
-    pub index: Option<u32>,
-    pub master: Option<Master>,
-}
-
 impl Nodes {
     /// This server alone.
     pub fn alone() -> Nodes {
         Nodes { count: 1, index: 0, master: None, by: String::new() }
-    }
-}
-
-impl fmt::Display for Master {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.host, self.port) {
-            (host, None) => f.write_str(host),
-            (host, Some(port)) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            (host, Some(port)) => write!(f, "{host}:{port}"),
-        }
-    }
-}
-
-impl Master {
-    /// Reads `HOST`, `HOST:PORT`, `[ADDRESS]:PORT` or an IPv6 address without a port.
-    pub fn read(text: &str) -> Result<Master, String> {
-        let wrong = || format!("`{text}` is not `HOST` or `HOST:PORT`");
-        let (host, port) = match text.strip_prefix('[').map(|it| it.split_once(']').ok_or_else(wrong)).transpose()? {
-            Some((host, "")) => (host, None),
-            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or_else(wrong)?)),
-            // Several colons are those of an IPv6 address.
-            None => match text.split_once(':') {
-                Some((host, port)) if !port.contains(':') => (host, Some(port)),
-                _ => (text, None),
-            },
-        };
-        let port = port.map(|it| it.parse().ok().filter(|it| *it > 0).ok_or_else(wrong)).transpose()?;
-        let is_host = !host.is_empty() && !host.contains(|it: char| it.is_whitespace() || it.is_control() || it == '/');
-        if is_host { Ok(Master { host: host.to_owned(), port }) } else { Err(wrong()) }
     }
 }
 
@@ -330,33 +284,6 @@ fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
     use crate::job::tests::of_test;
-
-    #[test]
-    fn masters() {
-        for (text, expected) in [
-            ("node-0", Some(("node-0", None))),
-            ("10.0.0.1:29500", Some(("10.0.0.1", Some(29_500)))),
-            ("[fe80::1]:80", Some(("fe80::1", Some(80)))),
-            ("[fe80::1]", Some(("fe80::1", None))),
-            ("fe80::1", Some(("fe80::1", None))),
-            ("", None),
-            (":80", None),
-            ("a:0", None),
-            ("a:65536", None),
-            ("a:", None),
-            ("[a", None),
-            ("[a]80", None),
-            ("http://a", None),
-            ("a b", None),
-        ] {
-            let read = Master::read(text);
-            let expected = expected.map(|(host, port)| Master { host: host.to_owned(), port });
-            assert_eq!(read.as_ref().ok(), expected.as_ref(), "{text}");
-            if let Ok(master) = read {
-                assert_eq!(Master::read(&master.to_string()), Ok(master));
-            }
-        }
-    }
 
     /// Flags and variables as they would be typed, and what is made of them.
     fn case(words: &str) -> String {
