@@ -10,7 +10,8 @@ import time
 
 
 def stamp(what):
-    if "STAMPS" in os.environ:
+    # msrun runs this as its scheduler too, which is no rank.
+    if "STAMPS" in os.environ and os.environ.get("MS_ROLE") != "MS_SCHED":
         with open(f"{os.environ['STAMPS']}/{what}-{os.getpid()}", "w") as file:
             file.write(str(time.time_ns()))
 
