@@ -221,6 +221,11 @@ fn a_scheduler_that_hangs_does_not_hold_its_node_for_ever() {
     ]);
     assert_eq!(finished.stderr.matches("waiting for the scheduler").count(), 1, "{}", finished.stderr);
     assert_eq!(fake.scheduler()["outcome"], "stopped");
+    // Its output counts.
+    let fake = Fake::new(&["mindspore-2.7.1"]);
+    let script = "for _ in $(seq 50); do echo here; sleep 0.1; done; exit 0";
+    fake.run(&flags.replace("1s", "2s"), "exit 0", script).ends(0);
+    assert_eq!(fake.scheduler()["outcome"], "succeeded");
     fake.0.leaves_nothing();
 }
 
