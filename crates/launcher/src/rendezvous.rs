@@ -45,7 +45,8 @@ enum NamedBy {
 ///
 /// # Errors
 ///
-/// With exit code 2 where nothing names node 0, or it is named by an address of this node, which is another; with 125 if its
+/// With exit code 2 where nothing names node 0, or it is named by an address of this node, which is another, or by one that
+/// it can't have; with 125 if its
 /// name does not resolve in time or its port is in use; with 128 + the signal if one stops the launcher.
 pub fn check(setup: &Setup, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<(), Failure> {
     let nodes = &setup.job.nodes;
@@ -63,6 +64,11 @@ pub fn check(setup: &Setup, signals: &Signals, say: &mut dyn FnMut(&str)) -> Res
         let hint = "\nhint: check the name; `--wait 2h` waits longer, and `--master` names node 0 otherwise";
         if is_hinted { Failure { text: failure.text + hint, ..failure } } else { failure }
     })?;
+    // One and the same address, however it is written.
+    let addresses: Vec<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
+    if addresses.iter().any(IpAddr::is_unspecified) {
+        return Err(unreachable(&master.host));
+    }
     if nodes.index > 0 {
         let note = judge(nodes, master, named_by(setup, master), &addresses, &job::local_addresses())?;
         note.iter().for_each(|it| say(it));
@@ -70,6 +76,7 @@ pub fn check(setup: &Setup, signals: &Signals, say: &mut dyn FnMut(&str)) -> Res
     }
     // The scheduler of MindSpore listens at its address alone, PyTorch at all.
     let listens_at = match setup.job.framework {
+        Framework::MindSpore if !master_port::can_be_bound(&addresses) => return Err(no_place(&master.host)),
         Framework::MindSpore => addresses,
         Framework::Torch | Framework::Plain => master_port::ANY.to_vec(),
     };
@@ -99,6 +106,23 @@ fn unnamed(nodes: &Nodes) -> Failure {
     let Nodes { count, index, .. } = nodes;
     let text = format!("nothing says where node 0 is, and this is node {index} of {count}: their ranks would not meet");
     Failure::new(Exit::USAGE, format!("{text}\nhint: name it, the same on all nodes: `--master HOST`"))
+}
+
+/// Where node 0 is named by what stands for all addresses of any machine.
+fn unreachable(host: &str) -> Failure {
+    let text =
+        format!("node 0 is `{host}`, which is not the address of a machine: each node would look for it on itself");
+    let hint = "`--master` has to be an address of node 0 that the other nodes reach, the same on all nodes";
+    Failure::new(Exit::USAGE, format!("{text}\nhint: {hint}"))
+}
+
+/// Where this is node 0, and its address another machine's.
+fn no_place(host: &str) -> Failure {
+    let text = format!(
+        "node 0 is `{host}`, which is not an address of this machine: MindSpore's scheduler can't listen there"
+    );
+    let hint = "name node 0 by an address that this machine has, the same on all nodes: `--master HOST`";
+    Failure::new(Exit::USAGE, format!("{text}\nhint: {hint}"))
 }
 
 fn look_up(host: &str) -> io::Result<Vec<IpAddr>> {

@@ -71,6 +71,12 @@ pub fn is_taken(addresses: &[IpAddr], port: u16) -> bool {
     addresses.iter().any(|it| TcpListener::bind((*it, port)).as_ref().is_err_and(is_in_use))
 }
 
+/// Whether one of these is an address of this machine, as the kernel sees it.
+pub fn can_be_bound(addresses: &[IpAddr]) -> bool {
+    let is_foreign = |it: io::Error| it.kind() == io::ErrorKind::AddrNotAvailable;
+    addresses.iter().any(|it| !TcpListener::bind((*it, 0)).is_err_and(is_foreign))
+}
+
 fn is_in_use(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrInUse
 }

@@ -10,7 +10,7 @@ mod read;
 mod text;
 mod timeline;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -74,6 +74,10 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
         let text = format!("the page can't be written to `{}`: {error}", path.display());
         return Err(wrong(vec![text], "`--html` takes a file in a folder that can be written to"));
     }
+    if let Some(path) = request.html.as_deref().filter(|it| is_report(it, &request.paths)) {
+        let text = format!("the page would overwrite `{}`, which looks like a report", path.display());
+        return Err(wrong(vec![text], "`--html PAGE` takes the name of the page first, then the reports follow"));
+    }
     let sources = read::all(&request.paths).map_err(|lines| {
         wrong(lines, "name the reports of one job: `<job>-report-rank-<N>.json`, or the folders that have them")
     })?;
@@ -86,6 +90,13 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
         file::write(path, html::page(&joined).as_bytes()).map_err(failed)?;
     }
     print(&if request.json { json(&joined) } else { text::text(&joined) })
+}
+
+/// Whether a page of that name would take a report's place, as where its name was forgotten: `--html logs/*.json`.
+fn is_report(page: &Path, inputs: &[PathBuf]) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    page.extension().is_some_and(|it| it == "json")
+        || real(page).is_some_and(|page| inputs.iter().any(|it| real(it).as_ref() == Some(&page)))
 }
 
 /// The reports of the job. Errors: there are several jobs, or none of that name.
