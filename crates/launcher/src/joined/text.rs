@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::cause::JobOutcome;
 use super::nodes::Node;
 use super::{Joined, timeline};
 use crate::printable;
@@ -10,7 +11,8 @@ use crate::ranks::rank::{Outcome, RankOutcome};
 use crate::units;
 
 /// What became of a job, in one word.
-pub fn word(outcome: Outcome) -> &'static str {
+pub fn word(outcome: JobOutcome) -> &'static str {
+    let JobOutcome::Reported(outcome) = outcome else { return "INCOMPLETE" };
     match outcome {
         Outcome::Succeeded => "SUCCEEDED",
         Outcome::Terminated => "STOPPED",
