@@ -82,6 +82,8 @@ fn nodes_of(flags: &str, of_node: impl Fn(u32) -> Vec<(&'static str, String)>) {
     for (node, child) in (0..).zip(children) {
         let finished = wait(child).ends(0);
         finished.says(&[&format!("(node {node} of 3, master 203.0.113.7:6000, by ")]);
+        let is_told = finished.stderr.contains("node 0 is `203.0.113.7`, which is not an address of this machine");
+        assert_eq!(is_told, node == 0, "{}", finished.stderr);
         lines.extend(finished.stdout.lines().map(str::to_owned));
     }
     let line = |rank| {
