@@ -11,12 +11,17 @@ mod open_mpi;
 mod operators;
 mod slurm;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+
+use rank_table::RankTable;
 
 use self::claim::{Claim, Said, set};
 use super::Lookup;
 use crate::exit::{Exit, Failure};
 use crate::options::{Master, NodeFlags};
+
+const OTHER_TABLE: &str = "hint: correct or unset the one that is wrong, or give the table of this job";
 
 /// The nodes of a job, numbered from 0. All have the same number of ranks; a rank table alone may say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,20 @@ impl Nodes {
     /// This server alone.
     pub fn alone() -> Nodes {
         Nodes { count: 1, index: 0, master: None, by: String::new() }
+    }
+
+    /// What several nodes can call their job, by node 0; `None` where that is not named, or by an address that each has.
+    pub fn name(&self) -> Option<String> {
+        let host = &self.master.as_ref().filter(|it| self.count > 1 && !is_loopback(&it.host))?.host;
+        let plain =
+            |it: char| if it.is_ascii_alphanumeric() || "-_.".contains(it) { it.to_ascii_lowercase() } else { '_' };
+        Some(format!("master-{}", host.chars().map(plain).collect::<String>()))
+    }
+
+    /// What Slurm calls the job of these nodes. Nodes that other means join may be a job of Slurm each.
+    pub fn slurm_id(&self, lookup: Lookup) -> Option<String> {
+        let are_its = self.count > 1 && slurm::claim(lookup).counts.iter().any(|it| it.value == self.count);
+        set(lookup, "SLURM_JOB_ID").filter(|_| are_its).map(|it| format!("slurm-{it}"))
     }
 }
 
@@ -157,29 +176,40 @@ impl Claims {
         Ok((Some(Nodes { count, index, master, by }), notes))
     }
 
-    /// The nodes of a rank table, met where the flags and MASTER_ADDR say; and what the user should know about it.
-    ///
-    /// The platform's own variables are not compared: [`rank_table::find`] has done so by its rules. The table may have
-    /// the nodes in another order than a cluster has, so that their numbers are compared to the flags' alone.
+    /// Checks that all speak of as many nodes as a rank table has. The platform's own variables are not compared:
+    /// [`rank_table::find`] does so by its rules.
     ///
     /// # Errors
     ///
-    /// With exit code 2, where the flags or another cluster's variables say that there are more or fewer nodes. `machines`
-    /// is how many different servers the table names.
-    pub fn with_table(&self, nodes: Nodes, machines: usize) -> Result<(Nodes, Vec<String>), Failure> {
+    /// With exit code 2, where the flags or another cluster's variables say that there are more or fewer nodes.
+    pub fn agree_with(&self, table: &RankTable) -> Result<(), Failure> {
         let others = || self.claims.iter().filter(|it| !it.is_judged_by_table);
         refuse_problems(others())?;
-        let table =
-            format!("the rank table has {} {}", nodes.count, if nodes.count == 1 { "server" } else { "servers" });
-        let hint = "hint: correct or unset the one that is wrong, or give the table of this job";
-        let is_other = |it: &&Said<u32>| it.value != nodes.count && usize::try_from(it.value) != Ok(machines);
-        if let Some(count) = others().flat_map(|it| &it.counts).find(is_other) {
-            return refused(format!("{}, but {table}\n{hint}", count.words));
+        let count = table.instances().len();
+        let machines: BTreeSet<_> = table.instances().iter().filter_map(|it| it.server_id.as_ref()).collect();
+        let is_other = |it: &&Said<u32>| usize::try_from(it.value).is_ok_and(|it| it != count && it != machines.len());
+        match others().flat_map(|it| &it.counts).find(is_other) {
+            None => Ok(()),
+            Some(said) => {
+                let servers = if count == 1 { "server" } else { "servers" };
+                refused(format!("{}, but the rank table has {count} {servers}\n{OTHER_TABLE}", said.words))
+            }
         }
+    }
+
+    /// The nodes of a rank table, met where the flags and MASTER_ADDR say; and what the user should know about it.
+    ///
+    /// The table may have the nodes in another order than a cluster has, so that their numbers are compared to the flags'
+    /// alone.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2, where `--node-rank` is the number of another server of the table.
+    pub fn with_table(&self, nodes: Nodes) -> Result<(Nodes, Vec<String>), Failure> {
         let flags = self.claims.first().map(|it| it.indexes.as_slice()).unwrap_or_default();
         if let Some(index) = flags.iter().find(|it| it.value != nodes.index) {
             return refused(format!(
-                "{}, but this server is number {} of the rank table\n{hint}",
+                "{}, but this server is number {} of the rank table\n{OTHER_TABLE}",
                 index.words, nodes.index
             ));
         }
@@ -300,7 +330,7 @@ mod tests {
             let task = it.0.strip_prefix("VC_")?;
             Some(task.strip_suffix("_HOSTS").or_else(|| task.strip_suffix("_NUM"))?.to_owned())
         };
-        let tasks: std::collections::BTreeSet<_> = variables.iter().filter_map(task).collect();
+        let tasks: BTreeSet<_> = variables.iter().filter_map(task).collect();
         let lookup = of_test(&variables);
         match claims(&flags, &lookup, &tasks.into_iter().collect::<Vec<_>>()).nodes() {
             Err(Failure { text, .. }) => format!("refused: {text}"),
@@ -341,6 +371,10 @@ mod tests {
             master: Some(Master { host: "10.0.0.1".to_owned(), port: None }),
             by: "the rank table".to_owned(),
         };
+        let servers = br#"{"version":"1.0","status":"completed","server_count":"2","server_list":[
+            {"server_id":"10.0.0.1","device":[{"device_id":"0","device_ip":"1.1.1.1","rank_id":"0"}]},
+            {"server_id":"10.0.0.2","device":[{"device_id":"0","device_ip":"1.1.1.2","rank_id":"1"}]}]}"#;
+        let servers = rank_table::parse(servers).expect("a table");
         let mut said = String::new();
         for (count, index, variables) in [
             (None, None, &[][..]),
@@ -355,7 +389,8 @@ mod tests {
             (None, None, &[("SLURM_LOCALID", "1")]),
         ] {
             let flags = NodeFlags { count, index, master: None };
-            let made = claims(&flags, &of_test(variables), &[]).with_table(table(1), 1);
+            let claims = claims(&flags, &of_test(variables), &[]);
+            let made = claims.agree_with(&servers).and_then(|()| claims.with_table(table(1)));
             let made = made.map_or_else(|it| it.text, |it| format!("{}", it.0.master.expect("one")));
             said += &format!("{count:?} {index:?} {variables:?}\n  {}\n", made.lines().next().unwrap_or_default());
         }
@@ -375,7 +410,7 @@ mod tests {
             None None [("SLURM_NNODES", "4"), ("SLURM_NODEID", "0")]
               SLURM_NNODES is `4`, but the rank table has 2 servers
             None None [("OMPI_COMM_WORLD_SIZE", "1")]
-              10.0.0.1
+              OMPI_COMM_WORLD_SIZE is `1`, but the rank table has 2 servers
             None None [("SLURM_LOCALID", "1")]
               SLURM_LOCALID is `1`: another launcher runs on this node
         "#]]
