@@ -43,8 +43,8 @@ impl Surroundings<'_> {
     }
 }
 
-/// With the id that the job is given, or the host's name, so that people see whose it is, and a number that no other run has: neither of this job, nor in
-/// another container. The same in the launcher and its guardian, once one of them was asked before they part.
+/// With the id that the job is given, or the host's name, so that people see whose it is, and a number that no other run
+/// has: neither of this job, nor in another container. The same in the launcher and its guardian, once one of them was asked before they part.
 fn own_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {

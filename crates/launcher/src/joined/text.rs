@@ -86,9 +86,9 @@ fn row_of(node: &Node, row: &impl Fn([&str; 7]) -> String) -> String {
     let started = at(ranks().filter_map(|it| it.started).min().or(node.started()));
     let first = at(ranks().filter_map(|it| it.first_output).min());
     let last = at(ranks().filter_map(|it| it.last_output).max());
-    let attempts = match node.report.attempts.last() {
-        Some(last) if last.attempt > 1 => format!(" on attempt {}", last.attempt),
-        _ => String::new(),
+    let attempts = match node.report.attempts.last().map_or(1, |it| it.attempt) {
+        1 => String::new(),
+        number => format!(" on attempt {number}"),
     };
     let how = format!("{}{attempts}", node.counts());
     row([&node.who(), node.host(), &started, &first, &last, &at(Some(node.ended())), &how])

@@ -208,8 +208,7 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
             Some(format!("  in the same moment {whose} {end}, log {log}"))
         }));
         if first.is_follower {
-            let is_alone = job.size as usize == job.ranks.len();
-            block.push(if is_alone { FOLLOWS_HERE } else { FOLLOWS_ELSEWHERE }.to_owned());
+            block.push(if job.is_whole() { FOLLOWS_HERE } else { FOLLOWS_ELSEWHERE }.to_owned());
         }
     }
     block.extend(stopped(attempt, job));

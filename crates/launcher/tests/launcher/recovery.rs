@@ -37,7 +37,7 @@ fn a_job_that_was_killed_goes_on_under_the_next_number() {
 
     let second = finish(&mut shell("echo attempt $FMTK_ATTEMPT; [ $RANK = 0 ] && exit 3; exec sleep 1000")).ends(3);
     second.says(&["starting ranks 0-1 on", "; this is attempt 2, and the logs of earlier ones are kept"]);
-    second.says(&["FAILED with exit code 3 in", "on attempt 2: "]);
+    second.says(&["FAILED with exit code 3 in", " on attempt 2: "]);
     let third = finish(&mut shell("echo attempt $FMTK_ATTEMPT")).ends(0);
     third.says(&["; this is attempt 3, and"]);
 

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use rank_table::RankTable;
 
 use self::claim::{Claim, Said, set};
-use super::Lookup;
+use super::{Lookup, master_port};
 use crate::exit::{Exit, Failure};
 use crate::options::{Master, NodeFlags};
 
@@ -45,7 +45,7 @@ impl Nodes {
 
     /// What several nodes can call their job, by node 0; `None` where that is not named, or by an address that each has.
     pub fn name(&self) -> Option<String> {
-        let host = &self.master.as_ref().filter(|it| self.count > 1 && !is_loopback(&it.host))?.host;
+        let host = &self.master.as_ref().filter(|it| self.count > 1 && !operators::is_loopback(&it.host))?.host;
         let plain =
             |it: char| if it.is_ascii_alphanumeric() || "-_.".contains(it) { it.to_ascii_lowercase() } else { '_' };
         Some(format!("master-{}", host.chars().map(plain).collect::<String>()))
@@ -74,8 +74,6 @@ pub struct Claims {
 
 /// Asks all sources. `tasks` are the tasks of a Volcano job, see [`model_arts`].
 pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
-    // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
-    let port = set(lookup, "MASTER_PORT").filter(|it| !it.starts_with("tcp://"));
     let mut clusters = vec![
         model_arts::claim(lookup, tasks),
         operators::elastic(lookup),
@@ -96,7 +94,7 @@ pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
         unheard,
         master: flags.master.clone(),
         master_addr: set(lookup, "MASTER_ADDR"),
-        master_port: port.map(|it| it.parse().ok().filter(|it| *it > 0)),
+        master_port: master_port::given(lookup).map(Result::ok),
     }
 }
 
@@ -306,10 +304,6 @@ fn is_same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other) || !is_whole && short(one) == short(other)
 }
 
-fn is_loopback(host: &str) -> bool {
-    host.parse::<IpAddr>().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |it| it.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,9 +365,11 @@ mod tests {
             master: Some(Master { host: "10.0.0.1".to_owned(), port: None }),
             by: "the rank table".to_owned(),
         };
-        let servers = br#"{"version":"1.0","status":"completed","server_count":"2","server_list":[
-            {"server_id":"10.0.0.1","device":[{"device_id":"0","device_ip":"1.1.1.1","rank_id":"0"}]},
-            {"server_id":"10.0.0.2","device":[{"device_id":"0","device_ip":"1.1.1.2","rank_id":"1"}]}]}"#;
+        // Two pods on one machine.
+        let servers = br#"{"status":"completed","group_count":"1","group_list":[{"group_name":"g","device_count":"2",
+            "instance_count":"2","instance_list":[
+            {"pod_name":"j-0","server_id":"10.0.0.1","devices":[{"device_id":"0","device_ip":"1.1.1.1"}]},
+            {"pod_name":"j-1","server_id":"10.0.0.1","devices":[{"device_id":"1","device_ip":"1.1.1.2"}]}]}]}"#;
         let servers = rank_table::parse(servers).expect("a table");
         let mut said = String::new();
         for (count, index, variables) in [
@@ -410,7 +406,7 @@ mod tests {
             None None [("SLURM_NNODES", "4"), ("SLURM_NODEID", "0")]
               SLURM_NNODES is `4`, but the rank table has 2 servers
             None None [("OMPI_COMM_WORLD_SIZE", "1")]
-              OMPI_COMM_WORLD_SIZE is `1`, but the rank table has 2 servers
+              10.0.0.1
             None None [("SLURM_LOCALID", "1")]
               SLURM_LOCALID is `1`: another launcher runs on this node
         "#]]
