@@ -74,6 +74,7 @@ pub fn check(setup: &Setup, signals: &Signals, say: &mut dyn FnMut(&str)) -> Res
         note.iter().for_each(|it| say(it));
         return Ok(());
     }
+    elsewhere(master, &addresses, &job::local_addresses()).iter().for_each(|it| say(it));
     // The scheduler of MindSpore listens at its address alone, PyTorch at all.
     let listens_at = match setup.job.framework {
         Framework::MindSpore if !master_port::can_be_bound(&addresses) => return Err(no_place(&master.host)),
@@ -212,6 +213,19 @@ fn judge(
     Ok(Some(format!("node 0 is `{host}`, which is this machine, as this node {index} is: right only if they share it")))
 }
 
+/// What is to be said of the addresses of node 0 where this one is it, and has none of them. A service or a translated address
+/// may lead here; otherwise a second node 0 is where the others meet.
+fn elsewhere(master: &Master, addresses: &[IpAddr], local: &[IpAddr]) -> Option<String> {
+    let is_here = |it: &IpAddr| it.is_loopback() || local.contains(it);
+    (!local.is_empty() && !addresses.iter().any(is_here)).then(|| {
+        let host = &master.host;
+        format!(
+            "node 0 is `{host}`, which is not an address of this machine: this is node 0, and the other nodes reach it only if \
+             `{host}` leads here, as the name of a service does"
+        )
+    })
+}
+
 /// Waits until the ranks of this node, which is node 0, can listen where the others look for them.
 fn wait_for_port(
     master: &Master,
@@ -292,6 +306,26 @@ mod tests {
         let failure = resolve(NODE_0, Duration::ZERO, AGAIN, fails, &signals, &mut |_| panic!("said")).unwrap_err();
         assert_eq!(failure.text, "node 0 (`job-worker-0.job`) has no address: no such name");
         assert_eq!(failure.exit, Exit::LAUNCHER);
+    }
+
+    #[test]
+    fn node_0_is_told_that_it_is_named_by_another_address() {
+        let local = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([10, 0, 0, 7])];
+        let other = IpAddr::from([10, 0, 0, 1]);
+        for (addresses, local, is_told) in [
+            (&[other][..], &local[..], true),
+            (&[other, local[1]], &local, false),
+            // All of 127.0.0.0/8 are this machine's.
+            (&[IpAddr::from([127, 0, 1, 1])], &local, false),
+            // What can't be listed is not known to be elsewhere.
+            (&[other], &[], false),
+        ] {
+            let master = Master { host: NODE_0.to_owned(), port: None };
+            let note = elsewhere(&master, addresses, local);
+            assert_eq!(note.is_some(), is_told, "{addresses:?}");
+            let begin = "node 0 is `job-worker-0.job`, which is not an address of this machine";
+            assert!(note.is_none_or(|it| it.starts_with(begin)));
+        }
     }
 
     #[test]

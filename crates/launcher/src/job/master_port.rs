@@ -45,7 +45,7 @@ pub fn choose(job: &Job, lookup: Lookup) -> Result<MasterPort, Failure> {
         (None, None) if job.is_whole() => {
             return Ok(free().unwrap_or(MasterPort { number: FIRST, _reserved: None }));
         }
-        (None, None) => given_id(lookup).map_or(FIRST, |id| FIRST + hash(&id) % COUNT),
+        (None, None) => given_id(&job.nodes, lookup).map_or(FIRST, |id| FIRST + hash(&id) % COUNT),
     };
     Ok(MasterPort { number, _reserved: None })
 }
