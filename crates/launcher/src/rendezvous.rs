@@ -74,12 +74,14 @@ pub fn check(setup: &Setup, signals: &Signals, say: &mut dyn FnMut(&str)) -> Res
         note.iter().for_each(|it| say(it));
         return Ok(());
     }
-    elsewhere(master, &addresses, &job::local_addresses()).iter().for_each(|it| say(it));
     // The scheduler of MindSpore listens at its address alone, PyTorch at all.
     let listens_at = match setup.job.framework {
         Framework::MindSpore if !master_port::can_be_bound(&addresses) => return Err(no_place(&master.host)),
         Framework::MindSpore => addresses,
-        Framework::Torch | Framework::Plain => master_port::ANY.to_vec(),
+        Framework::Torch | Framework::Plain => {
+            elsewhere(master, &addresses, &job::local_addresses()).iter().for_each(|it| say(it));
+            master_port::ANY.to_vec()
+        }
     };
     let patience = if setup.first_attempt > 1 && !setup.options.dry_run { RELEASE } else { Duration::ZERO };
     wait_for_port(master, &listens_at, setup.master_port(), wait::shortened_for_tests(patience), signals, say)
