@@ -5,6 +5,7 @@ pub mod devices;
 pub mod engine;
 pub mod files;
 pub mod framework;
+mod launchers;
 mod master_port;
 pub mod nodes;
 pub mod paths;
@@ -59,6 +60,8 @@ pub struct Job {
     pub framework: Framework,
     /// What decided that, to follow its name: `found in /usr/lib/python3/dist-packages`.
     pub framework_by: String,
+    /// How to choose another framework, where this one may be wrong.
+    pub framework_note: Option<String>,
     /// The Python that runs the ranks, where their command tells.
     pub python: Option<PathBuf>,
     pub table: Option<Table>,
@@ -177,6 +180,7 @@ impl Job {
             nodes,
             framework: Framework::Plain,
             framework_by: String::new(),
+            framework_note: None,
             python: None,
             table,
             processes: Processes::Ranks,
@@ -202,6 +206,7 @@ impl Job {
             nodes,
             framework: Framework::Plain,
             framework_by: String::new(),
+            framework_note: None,
             python: None,
             table: None,
             processes: Processes::Ranks,
@@ -224,7 +229,7 @@ impl Job {
 
     /// The same job, whose ranks meet as was chosen.
     pub fn meeting(self, by: framework::Choice) -> Job {
-        Job { framework: by.framework, framework_by: by.by, python: by.interpreter, ..self }
+        Job { framework: by.framework, framework_by: by.by, framework_note: by.note, python: by.interpreter, ..self }
     }
 
     /// Whether the process that the ranks of MindSpore register with is this node's.
@@ -328,6 +333,7 @@ mod tests {
             },
             framework: Framework::Plain,
             framework_by: String::new(),
+            framework_note: None,
             python: None,
             table: None,
             processes: Processes::Ranks,
