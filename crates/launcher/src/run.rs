@@ -328,7 +328,7 @@ fn wait_for_table(
 fn greeting(setup: &Setup) -> String {
     let job = &setup.job;
     let ranks: Vec<u32> = job.ranks.iter().map(|it| it.rank).collect();
-    let is_whole = !job.starts_ranks() || job.size as usize == ranks.len();
+    let is_whole = !job.starts_ranks() || job.is_whole();
     let of = if is_whole { String::new() } else { format!(" of {}", job.size) };
     let who = job.who(&ranks);
     let logs = setup.folders.logs.display();

@@ -6,7 +6,7 @@ pub mod engine;
 pub mod files;
 pub mod framework;
 mod launchers;
-mod master_port;
+pub mod master_port;
 pub mod nodes;
 pub mod paths;
 mod placeholders;
@@ -114,7 +114,7 @@ pub fn source(options: &RunOptions, has_several_nodes: bool, lookup: Lookup) -> 
     let location = rank_table::locate(lookup);
     let is_expected = location.origin != Origin::Default
         || !has_several_nodes && lookup("MA_VJ_NAME").is_some()
-        || location.paths().any(|it| it.parent().is_some_and(Path::exists));
+        || is_there_or_its_folder(&location);
     if is_expected { Source::Table(location) } else { Source::Node }
 }
 
@@ -124,7 +124,7 @@ impl Source {
     pub fn for_ranks_of(self, framework: Framework, options: &RunOptions) -> Source {
         let wants_table = options.rank_table.is_some() || framework.wants_table();
         match self {
-            Source::Table(location) if !wants_table && !location.path.exists() => Source::Node,
+            Source::Table(location) if !wants_table && !location.paths().any(Path::exists) => Source::Node,
             source => source,
         }
     }
@@ -134,8 +134,11 @@ impl Source {
 /// and mounts none for a job that needs no table, one of PyTorch on a single server for example.
 pub fn is_table_likely(location: &Location, has_several_nodes: bool, lookup: Lookup) -> bool {
     let is_of_platform = location.origin != Origin::Given && lookup("MA_VJ_NAME").is_some();
-    let may_come = |path: &Path| path.exists() || path.parent().is_some_and(Path::exists);
-    !is_of_platform || has_several_nodes || location.paths().any(may_come)
+    !is_of_platform || has_several_nodes || is_there_or_its_folder(location)
+}
+
+fn is_there_or_its_folder(location: &Location) -> bool {
+    location.paths().any(|it| it.exists() || it.parent().is_some_and(Path::exists))
 }
 
 impl Job {

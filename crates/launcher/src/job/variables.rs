@@ -309,17 +309,23 @@ const VARIABLES: &[Variable] = &[
         "not set, likewise",
         |_| Removed,
     ),
-    for_command(set("PET_NNODES", "number of servers; a range of two numbers is refused", PER_NODE[0], |of| {
-        of.per_node(|_| of.job.nodes.count.to_string())
-    })),
-    for_command(set("PET_NODE_RANK", "number of this server", PER_NODE[1], |of| {
+    for_command(set(
+        "PET_NNODES",
+        "number of servers; a range of two numbers is refused",
+        "with `--per-node` alone, where `torchrun` reads it: number of nodes",
+        |of| of.per_node(|_| of.job.nodes.count.to_string()),
+    )),
+    for_command(set("PET_NODE_RANK", "number of this server", "likewise: number of this node, from 0", |of| {
         of.per_node(|_| of.job.nodes.index.to_string())
     })),
-    for_command(set("PET_NPROC_PER_NODE", "as MA_NUM_GPUS, if it is a number", PER_NODE[2], |of| {
-        of.per_node(|each| each.to_string())
-    })),
-    for_command(set("PET_MASTER_ADDR", "node 0", PER_NODE[3], |of| of.per_node(|_| of.job.master().to_owned()))),
-    for_command(set("PET_MASTER_PORT", "MASTER_PORT, where that is not set", PER_NODE[4], |of| {
+    for_command(set(
+        "PET_NPROC_PER_NODE",
+        "as MA_NUM_GPUS, if it is a number",
+        "likewise: ranks that the command starts",
+        |of| of.per_node(|each| each.to_string()),
+    )),
+    for_command(set("PET_MASTER_ADDR", "node 0", "likewise: node 0", |of| of.per_node(|_| of.job.master().to_owned()))),
+    for_command(set("PET_MASTER_PORT", "MASTER_PORT, where that is not set", "likewise: MASTER_PORT", |of| {
         of.per_node(|_| of.master_port.to_string())
     })),
     for_command(set(
@@ -373,15 +379,6 @@ const VARIABLES: &[Variable] = &[
         "1, unless it was set",
         |of| of.set_or("PYTHONUNBUFFERED", "1"),
     )),
-];
-
-/// What torchrun's own defaults are read from, where it is the command.
-const PER_NODE: [&str; 5] = [
-    "with `--per-node` alone, where `torchrun` reads it: number of nodes",
-    "likewise: number of this node, from 0",
-    "likewise: ranks that the command starts",
-    "likewise: node 0",
-    "likewise: MASTER_PORT",
 ];
 
 fn is(value: impl ToString) -> Value {

@@ -14,7 +14,7 @@ mod slurm;
 use std::net::IpAddr;
 
 use self::claim::{Claim, Said, set};
-use super::Lookup;
+use super::{Lookup, master_port};
 use crate::exit::{Exit, Failure};
 use crate::options::{Master, NodeFlags};
 
@@ -55,8 +55,6 @@ pub struct Claims {
 
 /// Asks all sources. `tasks` are the tasks of a Volcano job, see [`model_arts`].
 pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
-    // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
-    let port = set(lookup, "MASTER_PORT").filter(|it| !it.starts_with("tcp://"));
     let mut clusters = vec![
         model_arts::claim(lookup, tasks),
         operators::elastic(lookup),
@@ -77,7 +75,7 @@ pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
         unheard,
         master: flags.master.clone(),
         master_addr: set(lookup, "MASTER_ADDR"),
-        master_port: port.map(|it| it.parse().ok().filter(|it| *it > 0)),
+        master_port: master_port::given(lookup).map(Result::ok),
     }
 }
 
@@ -274,10 +272,6 @@ fn is_same(one: &str, other: &str) -> bool {
     let is_address = |it: &str| it.parse::<IpAddr>().is_ok();
     let is_whole = [one, other].iter().all(|it| it.contains('.')) || [one, other].into_iter().any(is_address);
     one.eq_ignore_ascii_case(other) || !is_whole && short(one) == short(other)
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.parse::<IpAddr>().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |it| it.is_loopback())
 }
 
 #[cfg(test)]

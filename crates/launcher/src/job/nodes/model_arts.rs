@@ -42,9 +42,7 @@ pub fn claim(lookup: Lookup, tasks: &[String]) -> Claim {
     }
     if !is_planned {
         let name = ["VC_TASK_INDEX", "VK_TASK_INDEX"].into_iter().find(|it| lookup(it).is_some());
-        let by_name = std::mem::take(&mut claim.indexes);
         name.map(|it| claim.index(lookup, it));
-        claim.indexes.extend(by_name);
         return claim;
     }
     // A single node has no route.

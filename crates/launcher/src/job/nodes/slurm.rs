@@ -41,11 +41,7 @@ pub fn claim(lookup: Lookup) -> Claim {
             "SLURM_JOB_ID is set and SLURM_STEP_ID is not: this is no step of the job, which has {count} nodes, \
              but its script on one of them\n{HINT}"
         )),
-        Some(_) => {
-            let by_name = std::mem::take(&mut claim.indexes);
-            claim.index(lookup, "SLURM_NODEID");
-            claim.indexes.extend(by_name);
-        }
+        Some(_) => drop(claim.index(lookup, "SLURM_NODEID")),
     }
     claim
 }
