@@ -210,8 +210,44 @@ fn the_scheduler_of_several_nodes_stays_for_the_others() {
     kill(launcher.id() as i32, libc::SIGUSR1);
     fs::write(fake.0.path("code/over"), "").unwrap();
     let finished = wait(launcher).ends(0);
-    finished.says(&["the scheduler exited with code 3 after the ranks of this node had ended"]);
+    finished.says(&[
+        "the ranks of this node have ended; waiting for the scheduler, which serves the other nodes, however long that takes",
+        "the scheduler exited with code 3 after the ranks of this node had ended",
+    ]);
     assert_eq!(fake.scheduler()["outcome"], "failed");
+}
+
+#[test]
+fn a_scheduler_that_hangs_does_not_hold_its_node_for_ever() {
+    let fake = Fake::new(&["mindspore-2.7.1"]);
+    let flags = "--devices 0-1 --nnodes 2 --node-rank 0 --master 127.0.0.1:7119 --stall 1s";
+    let finished = fake.run(flags, "exit 0", WAITS).ends(0);
+    finished.says(&[
+        "which serves the other nodes, until it has no output and does not use its CPU for 1.0 s",
+        "the scheduler had no output and did not use its CPU for 1.0 s",
+        "the ranks have ended; stopping the scheduler by SIGTERM",
+    ]);
+    assert_eq!(finished.stderr.matches("waiting for the scheduler").count(), 1, "{}", finished.stderr);
+    assert_eq!(fake.scheduler()["outcome"], "stopped");
+    fake.0.leaves_nothing();
+}
+
+#[test]
+fn a_scheduler_that_ends_before_the_ranks_is_told() {
+    let fake = Fake::new(&["mindspore-2.7.1"]);
+    let child = fake.running(
+        "--devices 0-1",
+        "echo up; until [ -e over ]; do sleep 0.01; done; exit 0",
+        "echo up; echo $$ > pid",
+    );
+    let pid = fake.0.path("code/pid");
+    until("the end of the scheduler", || {
+        fs::read_to_string(&pid)
+            .is_ok_and(|it| it.ends_with('\n') && !std::path::Path::new("/proc").join(it.trim()).exists())
+    });
+    fs::write(fake.0.path("code/over"), "").unwrap();
+    wait(child).ends(0).says(&["the scheduler exited with code 0 while ranks of this node run"]);
+    assert_eq!(fake.scheduler()["outcome"], "succeeded");
 }
 
 #[test]
@@ -377,20 +413,18 @@ fn a_launcher_of_ranks_is_not_started_for_each_rank() {
 #[test]
 fn a_command_per_node_that_does_not_wait_for_its_ranks_has_failed() {
     let place = TestFolder::new();
-    let hurry = |flags: &str, script: &str| {
-        let mut command = place.shell(&format!("--per-node --devices 0-1 {flags}"), script);
-        command.env("FMTK_TEST_HURRY", "20");
-        command
-    };
-    let both = "sleep 1000 & sleep 1000 & exit 0";
-    let finished = finish(&mut hurry("--max-restarts 1", both)).ends(125);
+    let flags = "--per-node --devices 0-1 --nnodes 2 --node-rank 1 --master 127.0.0.1 --max-restarts 1";
+    let mut command = place.shell(flags, "sleep 1000 & sleep 1000 & exit 0");
+    let finished = finish(command.env("FMTK_TEST_HURRY", "20")).ends(125);
     let left = "the command ended and left 2 processes behind, which were stopped";
     finished.says(&[left, "FAILED with exit code 125"]);
     let hint = "the command has to run until its ranks have ended; `msrun` does so with `--join=True`";
     assert_eq!(finished.last_line(), format!("fmtk-launch:   hint: {hint}"));
-    assert!(!finished.stderr.contains("the next one begins"), "{}", finished.stderr);
+    for line in ["the next one begins", "scheduler"] {
+        assert!(!finished.stderr.contains(line), "{}", finished.stderr);
+    }
     place.leaves_nothing();
-    let report = crate::harness::read_report(&place.path("mount/log/job-report-node-0.json"));
+    let report = crate::harness::read_report(&place.path("mount/log/job-report-node-1.json"));
     assert_eq!((&report["outcome"], &report["cause"]), (&"failed".into(), &left.into()));
     assert_eq!(report["hint"], hint);
     // A helper that ends by itself is no failure: this one waits for the end of the command.
