@@ -20,7 +20,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("124", "`--stall`: no rank had output or used its CPU for that long"),
     (
         "125",
-        "the launcher failed: no rank table in time, no folder, no process, data that can't be copied in or output that can't be copied out",
+        "the launcher failed: no rank table in time, no folder, no process, data that can't be copied in or output that can't be copied out, \
+         or a command of `--per-node` that left processes behind",
     ),
     ("126", "the command can't be executed"),
     ("127", "the command was not found; of `launcher.py`: `fmtk-launch` was not"),

@@ -21,7 +21,7 @@ Which ranks:
                          /user/serverid/devindex/config/hccl.json]
   --devices LIST         No table: one rank for each of these devices (0,1 or 0-7)
   --framework auto|torch|mindspore|plain
-                         What the ranks meet by: no rank table for torch; none and a
+                         Framework of the ranks: no rank table for torch; none and a
                          scheduler for mindspore [default: auto: what their Python has]
   --nnodes N             Nodes of the job, all with as many devices as this one
                          [default: what the cluster's variables say, 1]
@@ -174,7 +174,7 @@ impl RunOptions {
     }
 }
 
-/// What the ranks of a job meet by.
+/// The framework of a job's ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framework {
     /// PyTorch: MASTER_ADDR, RANK and the like, and no rank table unless it is asked for.

@@ -60,7 +60,7 @@ pub fn check(setup: &Setup, signals: &Signals, say: &mut dyn FnMut(&str)) -> Res
     };
     let patience = if setup.options.dry_run { Duration::ZERO } else { setup.options.wait.unwrap_or(PATIENCE) };
     let addresses = resolve(&master.host, patience, AGAIN, look_up, signals, say).map_err(|failure| {
-        let is_hinted = failure.exit == Exit::LAUNCHER && setup.options.wait.is_none();
+        let is_hinted = failure.exit == Exit::LAUNCHER;
         let hint = "\nhint: check the name; `--wait 2h` waits longer, and `--master` names node 0 otherwise";
         if is_hinted { Failure { text: failure.text + hint, ..failure } } else { failure }
     })?;
@@ -97,9 +97,7 @@ pub fn outlook(setup: &Setup, signals: &Signals) -> Result<Vec<String>, Failure>
     let checked = check(setup, signals, &mut |line| notes.push(line.to_owned()));
     match checked {
         Err(failure) if ![Exit::USAGE, Exit::LAUNCHER].contains(&failure.exit) => return Err(failure),
-        Err(failure) => {
-            notes.push(format!("now, the ranks would not be started: {}", failure.text.replace('\n', "; ")))
-        }
+        Err(failure) => notes.extend(format!("would not start: {}", failure.text).lines().map(str::to_owned)),
         Ok(()) => {}
     }
     Ok(notes)
@@ -146,21 +144,23 @@ fn resolve(
     }
     let deadline = Instant::now() + patience;
     let mut has_said = false;
+    let mut why = "the name server does not answer".to_owned();
     loop {
         let (name, look_up) = (host.to_owned(), look_up.clone());
         // Once it is said, one that hangs is given all the time that there is: each look leaves a thread behind.
         let until = if has_said { deadline } else { Instant::now() + ANSWER };
-        let why = match background::apart(signals, RESOLVE, Some(until), move || look_up(&name))? {
+        match background::apart(signals, RESOLVE, Some(until), move || look_up(&name))? {
             Some(Ok(addresses)) if !addresses.is_empty() => {
                 if has_said {
                     say(&format!("the name `{host}` has an address now"));
                 }
                 return Ok(addresses);
             }
-            Some(Ok(_)) => "it has none".to_owned(),
-            Some(Err(error)) => error.to_string(),
-            None => "the name server does not answer".to_owned(),
-        };
+            Some(Ok(_)) => why = "it has none".to_owned(),
+            Some(Err(error)) => why = error.to_string(),
+            // The last look may have had no time left: what an earlier one was answered says more.
+            None => {}
+        }
         if Instant::now() >= deadline {
             let after = if patience.is_zero() { String::new() } else { format!(" after {}", units::shown(patience)) };
             return Err(Failure::new(Exit::LAUNCHER, format!("node 0 (`{host}`) has no address{after}: {why}")));
@@ -212,7 +212,7 @@ fn judge(
             return Err(Failure::new(Exit::USAGE, format!("{text}\nhint: {hint}")));
         }
     }
-    Ok(Some(format!("node 0 is `{host}`, which is this machine, as this node {index} is: right only if they share it")))
+    Ok(Some(format!("node 0 (`{host}`) is this machine, and so is node {index}: correct only if both run here")))
 }
 
 /// What is to be said of the addresses of node 0 where this one is it, and has none of them. A service or a translated address
@@ -308,6 +308,24 @@ mod tests {
         let failure = resolve(NODE_0, Duration::ZERO, AGAIN, fails, &signals, &mut |_| panic!("said")).unwrap_err();
         assert_eq!(failure.text, "node 0 (`job-worker-0.job`) has no address: no such name");
         assert_eq!(failure.exit, Exit::LAUNCHER);
+    }
+
+    #[test]
+    fn what_the_name_server_answered_is_told_though_the_last_look_has_no_answer() {
+        let signals = Signals::block().unwrap();
+        let (answer, question) = io::pipe().unwrap();
+        let (answer, looks) = (Arc::new(answer), Arc::new(AtomicU32::new(0)));
+        let answered_once = move |_: &str| {
+            if looks.fetch_add(1, Ordering::Relaxed) > 0 {
+                // Ends when the other end is closed.
+                io::Read::read(&mut &*answer, &mut [0])?;
+            }
+            Err(io::Error::other("no such name"))
+        };
+        let patience = Duration::from_millis(100);
+        let failure = resolve(NODE_0, patience, Duration::ZERO, answered_once, &signals, &mut |_| {}).unwrap_err();
+        drop(question);
+        assert_eq!(failure.text, "node 0 (`job-worker-0.job`) has no address after 0.1 s: no such name");
     }
 
     #[test]

@@ -236,7 +236,6 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     }
     let source = job::source(options, claims.are_several(), lookup);
     let choice = choose_framework(options, &source, claims.are_several());
-    choice.note.iter().for_each(|it| say(it));
     let job = match source.for_ranks_of(choice.framework, options) {
         Source::Table(location) => {
             let ready = wait_for_table(location, options, claims.are_several(), signals, say)?;

@@ -39,7 +39,7 @@ const MEETS_BY_SCHEDULER: Version = Version(2, 3);
 /// The first MindSpore that does not start from a rank table.
 const NEEDS_SCHEDULER: Version = Version(2, 8);
 
-/// Decides what the ranks meet by: what the user says, else what their Python has.
+/// Decides the framework of the ranks: what the user says, else what their Python has.
 pub fn choose(clues: Clues<'_>) -> Choice {
     let interpreter = clues.python.map(|it| it.interpreter.clone());
     let choice = |framework, by: String| Choice { framework, by, interpreter: interpreter.clone(), note: None };
@@ -48,12 +48,12 @@ pub fn choose(clues: Clues<'_>) -> Choice {
     }
     let plain = |by: &str| choice(Framework::Plain, by.to_owned());
     if clues.is_lone {
-        return plain("as the only rank meets nobody");
+        return plain("single rank");
     }
     // With a table the ranks meet by that.
     let noted = |by: &str| {
         let note = format!(
-            "the ranks get no variables of a framework, {by}: `--framework torch` or `--framework mindspore` says what they meet by"
+            "the ranks get no variables of a framework, {by}: choose their framework with `--framework torch` or `--framework mindspore`"
         );
         Choice { note: Some(note).filter(|_| clues.has_several_nodes && !clues.has_table), ..plain(by) }
     };
@@ -70,6 +70,10 @@ pub fn choose(clues: Clues<'_>) -> Choice {
             }
         }
         (Some(_), Some(_)) => noted(&format!("as {} has both torch and mindspore", python.interpreter.display())),
+        (None, None) if python.is_script => {
+            let path = python.interpreter.display();
+            noted(&format!("as {path} is a script, whose packages can't be told"))
+        }
         (None, None) => noted(&format!("as {} has neither torch nor mindspore", python.interpreter.display())),
     }
 }
@@ -102,6 +106,7 @@ mod tests {
     fn python(torch: bool, mindspore: Option<(u32, u32)>) -> Python {
         Python {
             interpreter: "/p/bin/python3".into(),
+            is_script: false,
             torch: torch.then(|| "/p/s".into()),
             mindspore: mindspore.map(|(major, minor)| ("/p/s".into(), Version(major, minor))),
         }
@@ -132,6 +137,19 @@ mod tests {
             assert_eq!(choose(Clues { given: Some(Torch), ..clues }).framework, Torch);
             assert_eq!(choose(Clues { is_lone: true, ..clues }).framework, Plain);
         }
+    }
+
+    #[test]
+    fn of_a_script_it_is_not_said_that_it_has_nothing() {
+        let python = Python { is_script: true, ..python(false, None) };
+        let clues =
+            Clues { given: None, is_lone: false, has_several_nodes: true, has_table: false, python: Some(&python) };
+        let chosen = choose(clues);
+        assert_eq!(chosen.framework, Framework::Plain);
+        assert_eq!(chosen.by, "as /p/bin/python3 is a script, whose packages can't be told");
+        assert!(chosen.note.is_some_and(|it| it.contains(&chosen.by)));
+        let python = Python { torch: Some("/named".into()), ..python.clone() };
+        assert_eq!(choose(Clues { python: Some(&python), ..clues }).framework, Framework::Torch);
     }
 
     #[test]

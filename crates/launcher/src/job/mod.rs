@@ -5,6 +5,7 @@ pub mod devices;
 pub mod engine;
 pub mod files;
 pub mod framework;
+mod launchers;
 pub mod master_port;
 pub mod nodes;
 pub mod paths;
@@ -58,6 +59,8 @@ pub struct Job {
     pub framework: Framework,
     /// What decided that, to follow its name: `found in /usr/lib/python3/dist-packages`.
     pub framework_by: String,
+    /// How to choose another framework, where this one may be wrong.
+    pub framework_note: Option<String>,
     /// The Python that runs the ranks, where their command tells.
     pub python: Option<PathBuf>,
     pub table: Option<Table>,
@@ -183,6 +186,7 @@ impl Job {
             nodes,
             framework: Framework::Plain,
             framework_by: String::new(),
+            framework_note: None,
             python: None,
             table,
             processes: Processes::Ranks,
@@ -208,6 +212,7 @@ impl Job {
             nodes,
             framework: Framework::Plain,
             framework_by: String::new(),
+            framework_note: None,
             python: None,
             table: None,
             processes: Processes::Ranks,
@@ -230,7 +235,7 @@ impl Job {
 
     /// The same job, whose ranks meet as was chosen.
     pub fn meeting(self, by: framework::Choice) -> Job {
-        Job { framework: by.framework, framework_by: by.by, python: by.interpreter, ..self }
+        Job { framework: by.framework, framework_by: by.by, framework_note: by.note, python: by.interpreter, ..self }
     }
 
     /// The same job, whose nodes are these.
@@ -336,6 +341,7 @@ mod tests {
             },
             framework: Framework::Plain,
             framework_by: String::new(),
+            framework_note: None,
             python: None,
             table: None,
             processes: Processes::Ranks,

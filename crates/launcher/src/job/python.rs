@@ -16,6 +16,8 @@ use super::Lookup;
 pub struct Python {
     /// As the command finds it: not behind its links, as a virtual environment is one.
     pub interpreter: PathBuf,
+    /// It is a script that starts another Python, as a shim of pyenv, so folders do not tell all that this one has.
+    pub is_script: bool,
     /// The folder that PyTorch is in.
     pub torch: Option<PathBuf>,
     /// The folder that MindSpore is in, and its version.
@@ -58,11 +60,12 @@ pub fn of_command(command: &[OsString], folder: &Path, lookup: Lookup) -> Option
     let mindspore = places.iter().find(|it| it.join("mindspore/__init__.py").is_file());
     // One whose version is not told is taken for an old one.
     let mindspore = mindspore.map(|it| (it.clone(), version(it).unwrap_or(Version(0, 0))));
-    Some(Python { interpreter, torch, mindspore })
+    let is_script = start(&interpreter, FIRST_LINE).is_some_and(|it| it.starts_with("#!"));
+    Some(Python { interpreter, is_script, torch, mindspore })
 }
 
 /// `python`, `python3`, `/usr/bin/python3.11`.
-fn is_python(word: &OsStr) -> bool {
+pub fn is_python(word: &OsStr) -> bool {
     let name = Path::new(word).file_name().and_then(OsStr::to_str).unwrap_or_default();
     name.strip_prefix("python").is_some_and(|it| it.chars().all(|it| it.is_ascii_digit() || it == '.'))
 }
@@ -214,7 +217,8 @@ mod tests {
             let shown = found.map_or("-".to_owned(), |it| {
                 let torch = it.torch.map(|it| format!(" torch {}", it.display())).unwrap_or_default();
                 let mindspore = it.mindspore.map(|(it, version)| format!(" mindspore {version} {}", it.display()));
-                format!("{}{torch}{}", it.interpreter.display(), mindspore.unwrap_or_default())
+                let script = if it.is_script { " (script)" } else { "" };
+                format!("{}{script}{torch}{}", it.interpreter.display(), mindspore.unwrap_or_default())
             });
             assert_eq!(shown.replace(&format!("{root}/"), ""), expected, "{command:?} {variables:?}");
         }
@@ -227,11 +231,13 @@ mod tests {
         machine.file("usr/bin/sh", "\x7fELF");
         machine.file("code/train", "#!/bin/sh\npython3 train.py\n");
         machine.file("code/own/python", "");
+        machine.file("shims/python", "#!/usr/bin/env bash\nexec pyenv exec python \"$@\"\n");
         for (command, expected) in [
             ("python3 train.py", "usr/bin/python3"),
             ("numactl -C 0 python3.11 train.py", "usr/bin/python3.11"),
             ("env A=python3 python3.11 train.py", "usr/bin/python3.11"),
             ("own/python train.py", "code/own/python"),
+            ("../shims/python train.py", "code/../shims/python (script)"),
             // What is an argument runs nothing.
             ("sh --out /x/python3.11", "-"),
             ("./train --out usr/bin/python3", "-"),

@@ -15,7 +15,7 @@ use super::master_port::{self, MasterPort};
 use super::nodes::Nodes;
 use super::paths::{self, Surroundings};
 use super::variables::{self, RankContext};
-use super::{Job, Processes, Rank, framework, placeholders, recovery, restarts};
+use super::{Job, Processes, Rank, framework, launchers, placeholders, recovery, restarts};
 use crate::exit::{Exit, Failure};
 use crate::links;
 use crate::options::{Framework, Master, RunOptions};
@@ -66,19 +66,21 @@ pub struct SchedulerPlan<'a> {
 ///
 /// # Errors
 ///
-/// With exit code 2 if the code folder is not one, MASTER_PORT no port, or these ranks can't be restarted alone: what was named
-/// is the user's to fix. With 125 if there is no folder for something, another user has put a link there, or the table can't be
-/// written.
+/// With exit code 2 if the code folder is not one, MASTER_PORT no port, these ranks can't be restarted alone, or the command
+/// of each would start ranks itself: what was named is the user's to fix. With 125 if there is no folder for something,
+/// another user has put a link there, or the table can't be written.
 pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;
     let engine = Engine::find(&variables::own);
     restarts::check(options.max_restarts, &job, engine)?;
+    launchers::check(&options.command, &job)?;
     let around = Surroundings::real(dry);
     let code = code_folder(&options)?;
     let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
     let (work, table, work_notes) = scratch(&around, &options, &job)?;
     let table_note = job.table.as_ref().and_then(|it| it.note.clone());
-    let mut notes: Vec<String> = [table_note, logs_note].into_iter().flatten().chain(work_notes).collect();
+    let mut notes: Vec<String> =
+        [job.framework_note.clone(), table_note, logs_note].into_iter().flatten().chain(work_notes).collect();
     let is_foreign = options.task.is_some() && !paths::is_home_own(&around);
     let replace_home = is_foreign || !paths::is_home_usable(&around);
     if replace_home {

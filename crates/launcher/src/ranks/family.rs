@@ -107,6 +107,16 @@ pub fn kill(pid: i32) {
     signals::send(pid, libc::SIGKILL);
 }
 
+/// How many processes are below this one; without /proc, how many children.
+pub fn count() -> usize {
+    if !is_seen() {
+        return children().unwrap_or_default().len();
+    }
+    let mut processes = list().unwrap_or_default();
+    processes.retain(Process::is_alive);
+    proc::descendants(&processes, &[own_pid()]).len()
+}
+
 /// What is below this process, a few lines each: who it is and what it waits for.
 pub fn describe() -> Vec<String> {
     let Some(proc) = own_proc() else {

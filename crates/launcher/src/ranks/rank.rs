@@ -186,6 +186,13 @@ impl Ending {
         Ending { outcome: Outcome::Failed, exit: end.exit(), text, first: Some(first) }
     }
 
+    /// The command ended with 0, but not all that it has started did.
+    pub fn left_behind(count: usize, job: &Job) -> Ending {
+        let processes = if count == 1 { "process" } else { "processes" };
+        let text = format!("{} ended and left {count} {processes} behind, which were stopped", job.who(&[]));
+        Ending { outcome: Outcome::Failed, exit: Exit::LAUNCHER, text, first: None }
+    }
+
     /// A signal from outside stopped the launcher: the engine's, if that sends such a one.
     pub fn terminated(signal: c_int, engine: Option<Engine>) -> Ending {
         // Whoever interrupts is at a terminal.
@@ -205,9 +212,9 @@ impl Ending {
         Ending { outcome: Outcome::NotStarted, exit: error.exit(), text, first: Some(first) }
     }
 
-    /// Whether another attempt may help.
+    /// Whether another attempt may help: a command that does not wait for its ranks would not the next time, either.
     pub fn may_be_repeated(&self) -> bool {
-        matches!(self.outcome, Outcome::Failed | Outcome::Stalled)
+        self.outcome == Outcome::Stalled || self.outcome == Outcome::Failed && self.first.is_some()
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use libc::c_int;
 
-use crate::job::Job;
 use crate::job::setup::{RankPlan, SchedulerPlan, Setup};
+use crate::job::{Job, Processes};
 use crate::output::{self, Output};
 use crate::ranks::background::Background;
 use crate::ranks::family;
@@ -28,8 +28,9 @@ use crate::units;
 /// How long the last output may take to be read when all processes are gone.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How long the scheduler of a job of this node alone may take to notice that its ranks have ended: it looks every 5 s.
-const SCHEDULER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long what is left after the ranks, or the command that starts them, have succeeded may take to end by itself:
+/// MindSpore's scheduler looks for its ranks every 5 s, and helpers of a program notice within moments that it is gone.
+const LEFT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is looked for groups that SIGSTOP or SIGCONT has not reached: some leave theirs during a look, and whoever
 /// forks without end has new ones in each.
@@ -132,7 +133,7 @@ struct Supervisor<'a> {
     /// Known as soon as something other than success is.
     ending: Option<Ending>,
     teardown: Option<Teardown>,
-    /// All ranks have succeeded, and the scheduler is left, since then.
+    /// All ranks have succeeded, and the scheduler or what a command left behind is there, since then.
     alone_since: Option<Instant>,
     /// No child is left.
     none_left: bool,
@@ -209,8 +210,12 @@ impl Supervisor<'_> {
             self.say(&line);
         }
         self.output.tick(now);
-        if self.scheduler_due().is_some_and(|it| now >= it) {
-            self.stop_scheduler(libc::SIGTERM);
+        if self.left_due().is_some_and(|it| now >= it) {
+            if self.any_live() {
+                self.stop_scheduler(libc::SIGTERM);
+            } else {
+                self.stop_left_behind();
+            }
         }
         self.step_teardown(now);
         self.look_for_stall(now);
@@ -220,7 +225,7 @@ impl Supervisor<'_> {
     fn deadline(&self) -> Option<Instant> {
         let teardown = self.teardown.as_ref().and_then(Teardown::deadline);
         let [output, beside] = [self.output.deadline(), self.beside.deadline()];
-        [output, beside, teardown, self.watch_due(), self.scheduler_due()].into_iter().flatten().min()
+        [output, beside, teardown, self.watch_due(), self.left_due()].into_iter().flatten().min()
     }
 
     fn take_signals(&mut self) -> io::Result<()> {
@@ -244,7 +249,7 @@ impl Supervisor<'_> {
         // Without anybody left it came too late.
         match stopping {
             // The ranks have succeeded.
-            Some(signal) if self.alone_since.is_some() => self.stop_scheduler(signal),
+            Some(signal) if self.alone_since.is_some() && self.any_live() => self.stop_scheduler(signal),
             Some(signal) if self.ending.is_none() && !self.none_left => {
                 self.stop(Ending::terminated(signal, self.setup.engine), signal)
             }
@@ -324,12 +329,13 @@ impl Supervisor<'_> {
         if self.teardown.is_some() || self.none_left || self.ranks_run() {
             return Ok(());
         }
-        if self.live().next().is_none() {
+        let starts_ranks = matches!(self.setup.job.processes, Processes::PerNode(_));
+        if !self.any_live() && !starts_ranks {
             // What they left behind does not outlive them, and is not given longer than they would be.
             self.teardown = Some(Teardown::begin(libc::SIGTERM, [], self.setup.options.grace, now));
         } else if self.alone_since.is_none() {
             self.alone_since = Some(now);
-            if !self.setup.job.is_whole() {
+            if self.any_live() && !self.setup.job.is_whole() {
                 let until = self.setup.options.stall.map_or_else(
                     || "however long that takes: `--stall` would stop one that hangs".to_owned(),
                     |limit| format!("until it has no output and does not use its CPU for {}", units::shown(limit)),
@@ -342,11 +348,21 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    /// When the scheduler is stopped at the latest. Not while ranks of other nodes may need it: of one of those that is gone
-    /// without a word it hears nothing for 30 s, and fails.
-    fn scheduler_due(&self) -> Option<Instant> {
-        let since = self.alone_since.filter(|_| self.teardown.is_none() && self.setup.job.is_whole())?;
-        Some(since + wait::shortened_for_tests(SCHEDULER_PATIENCE))
+    /// When what is left is stopped at the latest. The scheduler is not while ranks of other nodes may need it: of one of those
+    /// that is gone without a word it hears nothing for 30 s, and fails.
+    fn left_due(&self) -> Option<Instant> {
+        let is_needed = self.any_live() && !self.setup.job.is_whole();
+        let since = self.alone_since.filter(|_| self.teardown.is_none() && !is_needed)?;
+        Some(since + wait::shortened_for_tests(LEFT_PATIENCE))
+    }
+
+    /// Stops what a command that starts the ranks has left behind. These may be the ranks, so it has not succeeded.
+    fn stop_left_behind(&mut self) {
+        match family::count() {
+            // The last of them has just ended.
+            0 => self.teardown = Some(Teardown::begin(libc::SIGTERM, [], self.setup.options.grace, Instant::now())),
+            count => self.stop(Ending::left_behind(count, &self.setup.job), libc::SIGTERM),
+        }
     }
 
     /// Stops the scheduler, which the ranks of this node need no more.
@@ -380,7 +396,7 @@ impl Supervisor<'_> {
             return;
         }
         let event = teardown.step(now);
-        let who = if self.live().next().is_none() { "processes of the ranks".to_owned() } else { self.who_lives() };
+        let who = if self.any_live() { self.who_lives() } else { "processes of the ranks".to_owned() };
         if event == Some(TeardownEvent::GivenUp) {
             guardian::do_not_wait_for(&family::children().unwrap_or_default());
         }
@@ -431,6 +447,10 @@ impl Supervisor<'_> {
     /// The ranks that run, and the scheduler.
     fn live(&self) -> impl Iterator<Item = &Watched> {
         self.watched.iter().filter(|it| it.runs())
+    }
+
+    fn any_live(&self) -> bool {
+        self.live().next().is_some()
     }
 
     fn who_lives(&self) -> String {

@@ -29,6 +29,9 @@ const FOLLOWS_ELSEWHERE: &str = "  this follows from the end of another rank, an
                                  `fmtk-launch report` joins the reports of all of them";
 const FOLLOWS_HERE: &str = "  this follows from the end of another rank: look for the cause in the logs of the others";
 
+/// What may help where a command that starts the ranks has not waited for them.
+const HAS_TO_WAIT: &str = "the command has to run until its ranks have ended; `msrun` does so with `--join=True`";
+
 /// The report of all attempts. `summaries` are in the order in which the ranks were opened, attempt by attempt; `stall`
 /// is how long ranks may do nothing, and `sync` tells of the copies of a task.
 pub fn report(
@@ -150,7 +153,9 @@ fn hint(job: &Job, attempt: &Attempt) -> Option<String> {
     let of_start = first.and_then(|it| it.not_started.as_ref()?.hint()).map(str::to_owned);
     let of_memory = signatures::out_of_memory(attempt.oom_kills).filter(|_| outcome != Outcome::Succeeded);
     let of_rank = || signatures::hint(&first?.last_lines, first?.master_port.as_deref());
-    of_start.or(of_memory).or_else(of_rank).or_else(|| of_other_nodes(job, attempt))
+    // No process has failed.
+    let of_left = (outcome == Outcome::Failed && first.is_none()).then(|| HAS_TO_WAIT.to_owned());
+    of_start.or(of_memory).or(of_left).or_else(of_rank).or_else(|| of_other_nodes(job, attempt))
 }
 
 /// Where to look for the cause, if this may be a consequence: an engine stops all nodes when one has failed, and it does not

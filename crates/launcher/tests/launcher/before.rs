@@ -16,6 +16,7 @@ fn a_name_that_never_comes_is_told_by_node_and_name() {
         place.run(&flags, "touch started").ends(125).says(&[
             &format!("waiting for the name of node 0, `{NO_NAME}`, to get an address, 0.1 s at most: "),
             &format!("error: node 0 (`{NO_NAME}`) has no address after 0.1 s: "),
+            "\nhint: check the name; `--wait 2h` waits longer",
         ]);
     }
     assert!(!place.path("code/started").exists());
@@ -23,8 +24,8 @@ fn a_name_that_never_comes_is_told_by_node_and_name() {
     let arguments = ["run", "--devices", "0", "--nnodes", "2", "--node-rank", "1", "--master", NO_NAME];
     let plan = finish(&mut place.launcher(&[&arguments[..], &["--dry-run", "true"]].concat())).ends(0);
     plan.prints(&[
-        &format!("note        now, the ranks would not be started: node 0 (`{NO_NAME}`) has no address: "),
-        "hint: check the name; `--wait 2h` waits longer",
+        &format!("note        would not start: node 0 (`{NO_NAME}`) has no address: "),
+        "\nnote        hint: check the name; `--wait 2h` waits longer",
     ]);
 }
 
@@ -56,7 +57,7 @@ fn a_port_in_use_is_told_on_node_0_alone() {
         .ends(125)
         .says(&[&format!("error: port {port} of node 0 (`127.0.0.1`), which is this one, is in use\nhint: ")]);
     let other = run(1).ends(0);
-    other.says(&["node 0 is `127.0.0.1`, which is this machine, as this node 1 is: right only if they share it"]);
+    other.says(&["node 0 (`127.0.0.1`) is this machine, and so is node 1: correct only if both run here"]);
     assert_eq!(other.stdout, "[rank 1] 1 of 2\n");
     drop(listener);
     assert_eq!(run(0).ends(0).stdout, "[rank 0] 0 of 2\n");
@@ -110,7 +111,7 @@ fn an_own_address_of_this_machine_is_not_node_0_elsewhere() {
     let mut command = place.shell("--devices 0", "echo $RANK at $MASTER_ADDR");
     command.env("VC_WORKER_HOSTS", "127.0.0.1,127.0.0.2").env("VC_WORKER_NUM", "2").env("VC_TASK_INDEX", "1");
     let listed = finish(&mut command).ends(0);
-    listed.says(&["right only if they share it"]).prints(&["[rank 1] 1 at 127.0.0.1\n"]);
+    listed.says(&["correct only if both run here"]).prints(&["[rank 1] 1 at 127.0.0.1\n"]);
     assert!(!place.path("code/started").exists());
 }
 

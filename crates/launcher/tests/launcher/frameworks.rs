@@ -73,7 +73,7 @@ fn the_framework_is_found_and_said() {
         (&["mindspore_ascend-1.8.1", "mindspore"], "--rank-table ../table", "plain, as MindSpore 1."),
         (&["torch", "mindspore-2.7.1"], "--devices 0-1", "plain, as "),
         (&[], "--devices 0-1", "plain, as "),
-        (&["torch"], "--devices 0", "plain, as the only rank meets nobody"),
+        (&["torch"], "--devices 0", "plain, single rank"),
         (&["torch"], "--devices 0 --framework mindspore", "mindspore, by `--framework`"),
         (&["torch"], "--devices 0-1 --framework plain", "plain, by `--framework`"),
     ] {
@@ -85,9 +85,17 @@ fn the_framework_is_found_and_said() {
     let fake = Fake::new(&["torch"]);
     fake.run("--devices 0-1", "", "").ends(0).says(&[", framework torch (found in "]);
     let both = Fake::new(&["torch", "mindspore-2.7.1"]);
-    both.run("--devices 0-1 --nnodes 2 --node-rank 0 --master 127.0.0.1:7 --dry-run", "", "")
+    both.run("--devices 0-1 --nnodes 2 --node-rank 0 --master 127.0.0.1:7 --dry-run", "", "").ends(0).prints(&[
+        "has both torch and mindspore: choose their framework with `--framework torch` or `--framework mindspore`",
+    ]);
+    // Before it is told how to choose, what is wrong with the command line is.
+    let wrong = both.run("--devices 0-1 --nnodes 2 --master 127.0.0.1:7", "", "").ends(2);
+    assert!(!wrong.stderr.contains("choose their framework"), "{}", wrong.stderr);
+    // It is a script.
+    let shim = Fake::new(&[]);
+    shim.run("--devices 0-1 --nnodes 2 --node-rank 1 --master 127.0.0.1:7", "", "")
         .ends(0)
-        .says(&["has both torch and mindspore: `--framework torch` or `--framework mindspore` says"]);
+        .says(&["is a script, whose packages can't be told: choose their framework"]);
 }
 
 #[test]
@@ -391,4 +399,54 @@ fn a_command_per_node_finds_addresses_and_no_rank() {
     assert_eq!(report["rank_size"], serde_json::Value::Null);
     let dry: Vec<&str> = ["run", "--dry-run"].into_iter().chain(words[1..].iter().copied()).collect();
     finish(&mut place.launcher(&dry)).ends(0).prints(&["127.0.0.1:7119 --n=8 16 {x}\n"]);
+}
+
+#[test]
+fn a_launcher_of_ranks_is_not_started_for_each_rank() {
+    let place = TestFolder::new();
+    for words in [&["torchrun", "a.py"][..], &["accelerate", "launch", "a.py"]] {
+        for dry in [&[][..], &["--dry-run"]] {
+            let finished = finish(&mut place.launcher(&[&["run", "--devices", "0-1"], dry, &["--"], words].concat()));
+            let name = words.iter().filter(|it| **it != "a.py").copied().collect::<Vec<_>>().join(" ");
+            finished
+                .ends(2)
+                .says(&[&format!("error: `{name}` starts ranks itself"), "\nhint: `fmtk-launch run --per-node`"]);
+        }
+    }
+}
+
+#[test]
+fn a_command_per_node_that_does_not_wait_for_its_ranks_has_failed() {
+    let place = TestFolder::new();
+    let flags = "--per-node --devices 0-1 --nnodes 2 --node-rank 1 --master 127.0.0.1 --max-restarts 1";
+    let mut command = place.shell(flags, "sleep 1000 & sleep 1000 & exit 0");
+    let finished = finish(command.env("FMTK_TEST_HURRY", "20")).ends(125);
+    let left = "the command ended and left 2 processes behind, which were stopped";
+    finished.says(&[left, "FAILED with exit code 125"]);
+    let hint = "the command has to run until its ranks have ended; `msrun` does so with `--join=True`";
+    assert_eq!(finished.last_line(), format!("fmtk-launch:   hint: {hint}"));
+    for line in ["the next one begins", "scheduler"] {
+        assert!(!finished.stderr.contains(line), "{}", finished.stderr);
+    }
+    place.leaves_nothing();
+    let report = crate::harness::read_report(&place.path("mount/log/job-report-node-1.json"));
+    assert_eq!((&report["outcome"], &report["cause"]), (&"failed".into(), &left.into()));
+    assert_eq!(report["hint"], hint);
+    // A helper that ends by itself is no failure: this one waits for the end of the command.
+    let helper = "sh -c 'while kill -0 $0 2>/dev/null; do :; done' $$ & exit 0";
+    finish(&mut place.shell("--per-node --devices 0-1", helper)).ends(0).says(&["SUCCEEDED"]);
+}
+
+/// What is left may still end by itself then.
+#[test]
+fn a_stop_after_the_command_of_a_node_has_ended_is_a_stop() {
+    let place = TestFolder::new();
+    let launcher = start(&mut place.shell("--per-node --devices 0-1", "sleep 1000 & echo $$; exit 0"));
+    let log = place.path("mount/log/job-command-node-0.txt");
+    until("the end of the command", || {
+        let pid = fs::read_to_string(&log).unwrap_or_default();
+        pid.ends_with('\n') && !std::path::Path::new("/proc").join(pid.trim()).exists()
+    });
+    stop(launcher, libc::SIGTERM).ends(143).says(&["STOPPED"]);
+    place.leaves_nothing();
 }
