@@ -7,7 +7,7 @@
 mod claim;
 mod host_list;
 mod model_arts;
-mod open_mpi;
+mod mpi;
 mod operators;
 mod slurm;
 
@@ -17,6 +17,9 @@ use self::claim::{Claim, Said, set};
 use super::Lookup;
 use crate::exit::{Exit, Failure};
 use crate::options::{Master, NodeFlags};
+
+/// As many as a list of hosts may have. With that, no number of a rank is out of bounds.
+const MAX_NODES: u32 = host_list::MAX_HOSTS;
 
 /// The nodes of a job, numbered from 0. All have the same number of ranks; a rank table alone may say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,19 +60,20 @@ pub struct Claims {
 pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
     // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
     let port = set(lookup, "MASTER_PORT").filter(|it| !it.starts_with("tcp://"));
+    let torch = operators::torch(lookup);
     let mut clusters = vec![
-        model_arts::claim(lookup, tasks),
+        model_arts::claim(lookup, tasks, !torch.counts.is_empty()),
         operators::elastic(lookup),
-        operators::torch(lookup),
+        torch,
         operators::mindspore(lookup),
         slurm::claim(lookup),
-        open_mpi::claim(lookup),
+        mpi::open_mpi(lookup),
+        mpi::pmi(lookup),
     ];
-    let mut unheard = None;
+    let mut unheard = clusters.iter().find_map(|it| it.unheard.clone());
     if is_rank(lookup) {
         let mut counts = clusters.iter().flat_map(|it| &it.counts);
-        // WORLD_SIZE is the rank's own.
-        unheard = counts.find(|it| it.value > 1 && it.by != "WORLD_SIZE").map(|it| it.words.clone());
+        unheard = counts.find(|it| it.value > 1).map(|it| it.words.clone()).or(unheard);
         clusters.clear();
     }
     Claims {
@@ -83,15 +87,18 @@ pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
 
 /// Whether this launcher was started by a rank, of another launcher or of torchrun: each of the node's ranks may start one, so
 /// what the cluster says of the node is not said of it.
-fn is_rank(lookup: Lookup) -> bool {
+pub fn is_rank(lookup: Lookup) -> bool {
     lookup("FMTK_ATTEMPT").and(lookup("RANK")).is_some() || lookup("TORCHELASTIC_RUN_ID").is_some()
 }
+
+const NNODES: &str = "--nnodes";
+const NODE_RANK: &str = "--node-rank";
 
 fn of_flags(flags: &NodeFlags) -> Claim {
     let said = |name: &str, value| Said { value, by: name.to_owned(), words: format!("`{name}` is {value}") };
     Claim {
-        counts: flags.count.map(|it| said("--nnodes", it)).into_iter().collect(),
-        indexes: flags.index.map(|it| said("--node-rank", it)).into_iter().collect(),
+        counts: flags.count.map(|it| said(NNODES, it)).into_iter().collect(),
+        indexes: flags.index.map(|it| said(NODE_RANK, it)).into_iter().collect(),
         hint: "give `--node-rank`",
         ..Claim::default()
     }
@@ -109,13 +116,26 @@ impl Claims {
     /// # Errors
     ///
     /// With exit code 2: a count without a number of this node or the other way around, a number that is not below the
-    /// count, and sources that contradict each other, with both values.
+    /// count, sources that contradict each other, with both values, and a job of this node alone that something speaks
+    /// against, unless `--nnodes` says so.
     pub fn nodes(&self) -> Result<(Option<Nodes>, Vec<String>), Failure> {
         refuse_problems(self.claims.iter())?;
         let counts: Vec<_> = self.claims.iter().flat_map(|it| &it.counts).collect();
         let indexes: Vec<_> = self.claims.iter().flat_map(|it| &it.indexes).collect();
         agree(&counts, "how many nodes the job has")?;
         agree(&indexes, "which node this is")?;
+        if let Some(count) = counts.iter().find(|it| it.value > MAX_NODES) {
+            let text = format!("{}, and a job has {MAX_NODES} nodes at most", count.words);
+            return refused(format!("{text}\nhint: correct it or unset it"));
+        }
+        if counts.is_empty() {
+            self.refuse_without_count(&indexes)?;
+        }
+        let is_given = counts.first().is_some_and(|it| it.by == NNODES);
+        if !is_given && counts.iter().all(|it| it.value == 1) {
+            let mut doubts = self.claims.iter().flat_map(|it| &it.doubts);
+            doubts.next().map_or(Ok(()), |it| refused(it.clone()))?;
+        }
         let (count, index, by) = match (counts.first(), indexes.first()) {
             (None, None) => {
                 if let Some(words) = &self.unheard {
@@ -124,11 +144,6 @@ impl Claims {
                 }
                 (1, 0, String::new())
             }
-            (None, Some(index)) if index.by == "--node-rank" => {
-                let text = format!("{}, and nothing says how many nodes there are", index.words);
-                return refused(format!("{text}\nhint: give `--nnodes`"));
-            }
-            // Volcano numbers pods that know nothing of each other, too.
             (None, Some(index)) => {
                 let text = format!("{}, but nothing says how many nodes there are", index.words);
                 let note = (index.value > 0).then(|| format!("{text}: this one is a job of its own"));
@@ -155,6 +170,30 @@ impl Claims {
         }
         let (master, notes) = self.meeting_point(None)?;
         Ok((Some(Nodes { count, index, master, by }), notes))
+    }
+
+    /// Refuses what is said of a node among others, where nothing says how many there are.
+    fn refuse_without_count(&self, indexes: &[&Said<u32>]) -> Result<(), Failure> {
+        let nothing = "and nothing says how many nodes there are";
+        if let Some(flag) = indexes.iter().find(|it| it.by == NODE_RANK) {
+            return refused(format!("{}, {nothing}\nhint: give `--nnodes`", flag.words));
+        }
+        if let Some(master) = self.master.as_ref().filter(|it| !is_loopback(&it.host)) {
+            return refused(format!(
+                "`--master` is `{}`, {nothing}\n\
+                 hint: give `--nnodes` and `--node-rank`, with `--nnodes 1` for a job of this node alone",
+                master.host
+            ));
+        }
+        // Volcano numbers pods that know nothing of each other, too.
+        let is_of_job = |it: &&&Said<u32>| !["VC_TASK_INDEX", "VK_TASK_INDEX"].contains(&it.by.as_str());
+        match indexes.iter().find(|it| it.value > 0 && is_of_job(it)) {
+            Some(index) => refused(format!(
+                "{}, {nothing}\nhint: give `--nnodes`, or unset it where this node is a job of its own",
+                index.words
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The nodes of a rank table, met where the flags and MASTER_ADDR say; and what the user should know about it.
