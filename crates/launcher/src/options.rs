@@ -34,8 +34,8 @@ Which ranks:
   --wait DURATION        How long to wait for a complete table [default: 30m; 1m for
                          a job of one server that has not even the table's folder],
                          and for the name of node 0 [default: 10m]
-Without a table, and where nothing says that there should be one, one rank; of several
-nodes each needs --devices, the same on all, or a variable that has their number.
+Without a rank table, a job of one node starts one rank. With several nodes, give
+--devices, the same on all of them, unless a variable says how many there are.
 
 Life and death:
   --grace DURATION       Between SIGTERM and SIGKILL; a second Ctrl-C ends

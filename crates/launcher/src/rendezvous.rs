@@ -2,10 +2,11 @@
 //! seconds, and not by a time-out of the ranks.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use crate::exit::{Exit, Failure};
+use crate::job::master_port;
 use crate::job::nodes::Nodes;
 use crate::job::setup::Setup;
 use crate::job::{self, Processes, variables};
@@ -70,8 +71,7 @@ pub fn check(setup: &Setup, signals: &Signals, say: &mut dyn FnMut(&str)) -> Res
     // The scheduler of MindSpore listens at its address alone, PyTorch at all.
     let listens_at = match setup.job.framework {
         Framework::MindSpore => addresses,
-        // One after the other: the first listens for both families as a rule.
-        Framework::Torch | Framework::Plain => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
+        Framework::Torch | Framework::Plain => master_port::ANY.to_vec(),
     };
     let patience = if setup.first_attempt > 1 && !setup.options.dry_run { RELEASE } else { Duration::ZERO };
     wait_for_port(master, &listens_at, setup.master_port(), wait::shortened_for_tests(patience), signals, say)
@@ -199,7 +199,7 @@ fn wait_for_port(
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + patience;
     let mut has_said = false;
-    while is_taken(listens_at, port) {
+    while master_port::is_taken(listens_at, port) {
         if Instant::now() >= deadline {
             let text = format!("port {port} of node 0 (`{}`), which is this one, is in use", master.host);
             let hint =
@@ -220,15 +220,9 @@ fn wait_for_port(
     Ok(())
 }
 
-/// Whether somebody listens there. What closed connections have left is none, as with the ranks' own sockets. An address that
-/// is not this machine's, a service's for example, can't be taken here.
-fn is_taken(addresses: &[IpAddr], port: u16) -> bool {
-    let is_in_use = |error: io::Error| error.kind() == io::ErrorKind::AddrInUse;
-    addresses.iter().any(|it| TcpListener::bind((*it, port)).is_err_and(is_in_use))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -93,7 +93,7 @@ pub fn plan(setup: &Setup) -> String {
         let cores = if cpus.is_empty() { "all".to_owned() } else { units::ranges(&cpus) };
         let _ = writeln!(text, "{rank:>6} {local:>6} {device:>6}  {cores:<12} {}", sink.file.display());
     }
-    if let Some(scheduler) = setup.scheduler(1) {
+    if let Some(scheduler) = setup.scheduler(setup.first_attempt) {
         let _ = writeln!(text, "\nscheduler   beside them, whose log is {}", scheduler.sink.file.display());
     }
     text

@@ -57,7 +57,7 @@ pub struct TryArgs {
     /// Devices of a node, a rank each
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub devices: u32,
-    /// Play a platform that has no rank table for the job, only variables
+    /// Simulate a platform without a rank table, where only variables tell the nodes apart
     #[arg(long)]
     pub no_table: bool,
     /// What the launcher has the ranks meet by, and the example adds up with [default: its choice, and an example that needs

@@ -1,5 +1,6 @@
 //! MASTER_PORT: where rank 0 listens for the others. Jobs that share a host have one each.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
@@ -13,6 +14,9 @@ const FIRST: u16 = 29_500;
 
 /// Ports from the first on: all below 32,768, from where the kernel takes its own for outgoing connections.
 const COUNT: u16 = 3_000;
+
+/// All addresses of this machine. One after the other: the first listens for both families as a rule.
+pub const ANY: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
 
 #[derive(Debug)]
 pub struct MasterPort {
@@ -28,15 +32,13 @@ pub struct MasterPort {
 ///
 /// With exit code 2 if what is set is not a port.
 pub fn choose(job: &Job, lookup: Lookup) -> Result<MasterPort, Failure> {
-    // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
-    let set = lookup("MASTER_PORT").filter(|it| !it.as_encoded_bytes().starts_with(b"tcp://"));
     // Among several nodes it was decided what comes first, a port of node 0 or MASTER_PORT.
     let decided = job.nodes.master.as_ref().and_then(|it| it.port);
-    let number = match (decided, set) {
+    let number = match (decided, given(lookup)) {
         // The scripts' own to judge.
         _ if job.processes == Processes::Scripts => FIRST,
         (Some(port), _) => port,
-        (None, Some(set)) => set.to_str().and_then(|it| it.parse().ok()).filter(|it| *it > 0).ok_or_else(|| {
+        (None, Some(given)) => given.map_err(|set| {
             let text = format!("MASTER_PORT is `{}`, which is not a port from 1 to 65535", set.display());
             Failure::new(Exit::USAGE, format!("{text}\nhint: correct it or unset it"))
         })?,
@@ -48,18 +50,29 @@ pub fn choose(job: &Job, lookup: Lookup) -> Result<MasterPort, Failure> {
     Ok(MasterPort { number, _reserved: None })
 }
 
+/// MASTER_PORT as it is set, and as an error where that is not a port.
+pub fn given(lookup: Lookup) -> Option<Result<u16, OsString>> {
+    // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
+    let set = lookup("MASTER_PORT").filter(|it| !it.as_encoded_bytes().starts_with(b"tcp://"))?;
+    Some(set.to_str().and_then(|it| it.parse().ok()).filter(|it| *it > 0).ok_or(set))
+}
+
 fn free() -> Option<MasterPort> {
-    let is_in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
     (FIRST..FIRST + COUNT).find_map(|number| {
         let reserved = reserve(number);
-        if reserved.as_ref().is_err_and(is_in_use) {
-            return None;
-        }
-        // One after the other: the first listens for both families as a rule.
-        let any = [IpAddr::from(Ipv6Addr::UNSPECIFIED), Ipv4Addr::UNSPECIFIED.into()];
-        let is_taken = any.into_iter().any(|ip| TcpListener::bind((ip, number)).is_err_and(|it| is_in_use(&it)));
+        let is_taken = reserved.as_ref().is_err_and(is_in_use) || is_taken(&ANY, number);
         (!is_taken).then(|| MasterPort { number, _reserved: reserved.ok() })
     })
+}
+
+/// Whether somebody listens there. What closed connections have left is none, as with the ranks' own sockets. An address that
+/// is not this machine's, a service's for example, can't be taken here.
+pub fn is_taken(addresses: &[IpAddr], port: u16) -> bool {
+    addresses.iter().any(|it| TcpListener::bind((*it, port)).as_ref().is_err_and(is_in_use))
+}
+
+fn is_in_use(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse
 }
 
 /// A name that one process of a network namespace can have, and that is free again when the process has ended. The port

@@ -1,7 +1,7 @@
 //! Whether the ranks of this node alone may be started again after a failure.
 
+use super::Job;
 use super::engine::Engine;
-use super::{Job, Processes};
 use crate::exit::{Exit, Failure};
 use crate::options::Framework;
 
@@ -16,11 +16,9 @@ pub fn check(max_restarts: u32, job: &Job, engine: Option<Engine>) -> Result<(),
         Framework::MindSpore => "MindSpore's ranks form their cluster once, by its scheduler",
         // HCCL's, whatever it is that reads the table.
         _ if job.table.is_some() => "the ranks of a rank table connect to each other once",
-        // A command that starts its ranks itself, such as torchrun, may meet by other means.
-        Framework::Torch if job.processes == Processes::Ranks => {
-            "PyTorch's ranks meet once, at MASTER_ADDR and MASTER_PORT"
-        }
-        Framework::Torch | Framework::Plain => return Ok(()),
+        Framework::Torch => "PyTorch's ranks meet once, at MASTER_ADDR and MASTER_PORT",
+        // They may meet by other means, as do those of a command that starts them itself (`--per-node`).
+        Framework::Plain => return Ok(()),
     };
     let (count, hint) = (job.nodes.count, Engine::restarts(engine));
     let text = format!(
@@ -37,20 +35,17 @@ mod tests {
 
     #[test]
     fn only_what_takes_back_a_single_node_is_restarted_on_several() {
-        let of = |count, framework, processes| {
+        let of = |count, framework| {
             let nodes = Nodes { count, ..Nodes::alone() };
-            Job { framework, processes, ..Job::of_devices(&[0, 1], nodes, &|_| None) }
+            Job { framework, ..Job::of_devices(&[0, 1], nodes, &|_| None) }
         };
         use Framework::{MindSpore, Plain, Torch};
-        use Processes::{PerNode, Ranks};
         for (max_restarts, job, part) in [
-            (1, of(2, Plain, Ranks), None),
-            (1, of(2, Torch, PerNode(8)), None),
-            (3, of(1, Torch, Ranks), None),
-            (0, of(2, Torch, Ranks), None),
-            (1, of(2, Torch, Ranks), Some("MASTER_ADDR and MASTER_PORT")),
-            (1, of(2, MindSpore, Ranks), Some("scheduler")),
-            (1, of(2, MindSpore, PerNode(8)), Some("scheduler")),
+            (1, of(2, Plain), None),
+            (3, of(1, Torch), None),
+            (0, of(2, Torch), None),
+            (1, of(2, Torch), Some("MASTER_ADDR and MASTER_PORT")),
+            (1, of(2, MindSpore), Some("scheduler")),
         ] {
             let checked = check(max_restarts, &job, Some(Engine::Slurm));
             assert_eq!(checked.is_err(), part.is_some(), "{job:?}");

@@ -67,8 +67,8 @@ pub struct SchedulerPlan<'a> {
 /// # Errors
 ///
 /// With exit code 2 if the code folder is not one, MASTER_PORT no port, or these ranks can't be restarted alone: what was named
-/// is the user's to fix. With 125 if
-/// there is no folder for something, another user has put a link there, or the v1 table can't be written.
+/// is the user's to fix. With 125 if there is no folder for something, another user has put a link there, or the table can't be
+/// written.
 pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;
     let engine = Engine::find(&variables::own);
@@ -226,7 +226,7 @@ impl Setup {
         })
     }
 
-    /// The plan of MindSpore's scheduler, where this node has one, for an attempt from 1 on.
+    /// The plan of MindSpore's scheduler, where this node has one, for an attempt as in [`Setup::ranks`].
     pub fn scheduler(&self, attempt: u32) -> Option<SchedulerPlan<'_>> {
         let command = self.scheduler.as_deref()?;
         let variables = variables::of_scheduler(self.ranks(attempt).next()?.variables);

@@ -140,6 +140,8 @@ const VARIABLES: &[Variable] = &[
     read("SLURM_STEP_ID", "see SLURM_JOB_ID"),
     read("SLURM_STEPID", "the same"),
     read("OMPI_COMM_WORLD_LOCAL_SIZE", "anything but 1 is refused: a launcher starts all ranks of its server"),
+    read("PMI_SIZE", "more than 1 is refused, unless there are several servers by another variable or a flag"),
+    read("PMI_RANK", "more than 0 likewise"),
     read(
         "ASCEND_RT_VISIBLE_DEVICES",
         "the devices that ranks see, numbered from 0 in this order: DEVICE_ID is the place in it; any other device is refused",
@@ -152,7 +154,7 @@ const VARIABLES: &[Variable] = &[
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
     read(
         "KUBERNETES_SERVICE_HOST",
-        "whether Kubernetes may be what stops the launcher; OMPI_COMM_WORLD_SIZE, SLURM_JOB_ID, MA_VJ_NAME and \
+        "whether Kubernetes may be what stops the launcher, and whether MASTER_ADDR may be `localhost` in the first pod; OMPI_COMM_WORLD_SIZE, SLURM_JOB_ID, MA_VJ_NAME and \
          VC_TASK_INDEX say it of others, and come before",
     ),
     read(
@@ -234,9 +236,12 @@ const VARIABLES: &[Variable] = &[
         "the code folder, which the rank is started in",
         |of| Is(of.folders.code.clone().into()),
     )),
-    set("RANK", "with WORLD_SIZE and MASTER_ADDR: number of this server", "RANK_ID, for PyTorch", |of| {
-        is(of.rank.rank)
-    }),
+    set(
+        "RANK",
+        "with WORLD_SIZE and MASTER_ADDR: number of this server; one of several without these is refused",
+        "RANK_ID, for PyTorch",
+        |of| is(of.rank.rank),
+    ),
     set(
         "LOCAL_RANK",
         "one number: RANK is that of a rank, unless LOCAL_WORLD_SIZE is 1",
@@ -305,21 +310,27 @@ const VARIABLES: &[Variable] = &[
     set("OMPI_COMM_WORLD_LOCAL_RANK", "", "not set, likewise", |_| Removed),
     set(
         "OMPI_COMM_WORLD_SIZE",
-        "number of servers; with it Slurm's variables are not read, which are then of mpirun itself",
+        "number of servers; where there are several, Slurm's variables are not read, which are then of mpirun itself",
         "not set, likewise",
         |_| Removed,
     ),
-    for_command(set("PET_NNODES", "number of servers; a range of two numbers is refused", PER_NODE[0], |of| {
-        of.per_node(|_| of.job.nodes.count.to_string())
-    })),
-    for_command(set("PET_NODE_RANK", "number of this server", PER_NODE[1], |of| {
+    for_command(set(
+        "PET_NNODES",
+        "number of servers; a range of two numbers is refused",
+        "with `--per-node` alone, where `torchrun` reads it: number of nodes",
+        |of| of.per_node(|_| of.job.nodes.count.to_string()),
+    )),
+    for_command(set("PET_NODE_RANK", "number of this server", "likewise: number of this node, from 0", |of| {
         of.per_node(|_| of.job.nodes.index.to_string())
     })),
-    for_command(set("PET_NPROC_PER_NODE", "as MA_NUM_GPUS, if it is a number", PER_NODE[2], |of| {
-        of.per_node(|each| each.to_string())
-    })),
-    for_command(set("PET_MASTER_ADDR", "node 0", PER_NODE[3], |of| of.per_node(|_| of.job.master().to_owned()))),
-    for_command(set("PET_MASTER_PORT", "MASTER_PORT, where that is not set", PER_NODE[4], |of| {
+    for_command(set(
+        "PET_NPROC_PER_NODE",
+        "as MA_NUM_GPUS, if it is a number",
+        "likewise: ranks that the command starts",
+        |of| of.per_node(|each| each.to_string()),
+    )),
+    for_command(set("PET_MASTER_ADDR", "node 0", "likewise: node 0", |of| of.per_node(|_| of.job.master().to_owned()))),
+    for_command(set("PET_MASTER_PORT", "MASTER_PORT, where that is not set", "likewise: MASTER_PORT", |of| {
         of.per_node(|_| of.master_port.to_string())
     })),
     for_command(set(
@@ -373,15 +384,6 @@ const VARIABLES: &[Variable] = &[
         "1, unless it was set",
         |of| of.set_or("PYTHONUNBUFFERED", "1"),
     )),
-];
-
-/// What torchrun's own defaults are read from, where it is the command.
-const PER_NODE: [&str; 5] = [
-    "with `--per-node` alone, where `torchrun` reads it: number of nodes",
-    "likewise: number of this node, from 0",
-    "likewise: ranks that the command starts",
-    "likewise: node 0",
-    "likewise: MASTER_PORT",
 ];
 
 fn is(value: impl ToString) -> Value {

@@ -84,9 +84,9 @@ fn row_of(node: &Node, row: &impl Fn([&str; 7]) -> String) -> String {
     let started = at(ranks().filter_map(|it| it.started).min().or(node.started()));
     let first = at(ranks().filter_map(|it| it.first_output).min());
     let last = at(ranks().filter_map(|it| it.last_output).max());
-    let attempts = match node.report.attempts.len() {
-        0 | 1 => String::new(),
-        count => format!(", at the {count}. attempt"),
+    let attempts = match node.report.attempts.last().map_or(1, |it| it.attempt) {
+        1 => String::new(),
+        number => format!(", in attempt {number}"),
     };
     let how = format!("{}{attempts}", node.counts());
     row([&node.who(), node.host(), &started, &first, &last, &at(Some(node.ended())), &how])

@@ -180,7 +180,7 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
     let lasted = units::shown(started.elapsed());
     let times = match attempt.number {
         1 => String::new(),
-        n => format!(", at the {n}. attempt"),
+        n => format!(", in attempt {n}"),
     };
     let Ending { outcome, exit, text, .. } = ending;
     if *outcome == Outcome::Succeeded {
@@ -208,8 +208,7 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
             Some(format!("  in the same moment {whose} {end}, log {log}"))
         }));
         if first.is_follower {
-            let is_alone = job.size as usize == job.ranks.len();
-            block.push(if is_alone { FOLLOWS_HERE } else { FOLLOWS_ELSEWHERE }.to_owned());
+            block.push(if job.is_whole() { FOLLOWS_HERE } else { FOLLOWS_ELSEWHERE }.to_owned());
         }
     }
     block.extend(stopped(attempt, job));

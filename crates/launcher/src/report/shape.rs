@@ -15,41 +15,38 @@ pub struct Report {
     pub version: u32,
     /// Name and version of the program.
     pub launcher: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Which of the job's nodes this is, where that is known apart from its ranks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<Node>,
     /// What the ranks are programs of, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub framework: Option<String>,
     pub outcome: Outcome,
     pub exit_code: u8,
     /// Why it did not succeed, in a sentence.
-    #[serde(default)]
     pub cause: Option<String>,
-    #[serde(default)]
     pub hint: Option<String>,
     /// The failed rank tells of the end of another one: the cause is elsewhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub follower: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Moment>,
     /// Of a launcher that was killed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Moment>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
     /// Ranks of the whole job. Null where the vendor's scripts start the ranks. Then the only one in an attempt is the
     /// scripts' process, with the server's number.
-    #[serde(default)]
     pub rank_size: Option<u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptReport>,
     /// The copies of a task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<Value>,
 }
 
@@ -68,30 +65,25 @@ pub struct AttemptReport {
     pub started: Moment,
     pub seconds: f64,
     /// How long no rank had done anything, where that was the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stall_seconds: Option<f64>,
     /// What could not be killed.
     #[serde(default)]
     pub survivors: Vec<String>,
     pub ranks: Vec<RankReport>,
     /// Of MindSpore, on node 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<SchedulerReport>,
 }
 
 /// The process that MindSpore's ranks register with; the keys are those of a rank.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SchedulerReport {
-    #[serde(default)]
     pub pid: Option<i32>,
     pub outcome: RankOutcome,
-    #[serde(default)]
     pub code: Option<u8>,
-    #[serde(default)]
     pub signal: Option<String>,
-    #[serde(default)]
     pub started: Option<Moment>,
-    #[serde(default)]
     pub ended: Option<Moment>,
     pub log: String,
     #[serde(default)]
@@ -107,27 +99,19 @@ pub struct RankReport {
     pub rank: u32,
     pub local_rank: u32,
     pub device: u32,
-    #[serde(default)]
     pub pid: Option<i32>,
     pub outcome: RankOutcome,
-    #[serde(default)]
     pub code: Option<u8>,
-    #[serde(default)]
     pub signal: Option<String>,
     /// The kernel had killed processes for want of memory.
     #[serde(default)]
     pub out_of_memory: bool,
-    #[serde(default)]
     pub started: Option<Moment>,
     /// When it was first heard of, and last.
-    #[serde(default)]
     pub first_output: Option<Moment>,
-    #[serde(default)]
     pub last_output: Option<Moment>,
-    #[serde(default)]
     pub ended: Option<Moment>,
     /// From its start to its end.
-    #[serde(default)]
     pub seconds: Option<f64>,
     /// The last part of the log.
     pub log: String,
@@ -138,9 +122,7 @@ pub struct RankReport {
     #[serde(default)]
     pub log_bytes_lost: u64,
     /// CANN's own log of the process, where it failed.
-    #[serde(default)]
     pub plog: Option<String>,
-    #[serde(default)]
     pub log_trouble: Option<String>,
     #[serde(default)]
     pub console_lines_skipped: u64,

@@ -200,12 +200,14 @@ fn follower(line: &str, words: &Words) -> Option<String> {
         Some(hccl::timeout(lower.contains("hccl_connect_timeout")).to_owned())
     } else if has(LOST_PEER) || has(LOST_CONNECTION) && words.lines.iter().any(is_collective) {
         Some(
-            "the rank lost another one: that one died or hangs; look at the first failure on the other servers, and              whether all ranks run the same number of steps"
+            "the rank lost another one: that one died or hangs; look at the first failure on the other servers, and \
+             whether all ranks run the same number of steps"
                 .to_owned(),
         )
     } else if has(LOST_SCHEDULER) {
         Some(
-            "MindSpore's scheduler and this rank lost each other, or the scheduler lost another rank: look at the first              failure on the other servers and at the scheduler's log"
+            "MindSpore's scheduler and this rank lost each other, or the scheduler lost another rank: look at the first failure \
+             on the other servers and at the scheduler's log"
                 .to_owned(),
         )
     } else {

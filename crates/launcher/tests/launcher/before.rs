@@ -132,5 +132,5 @@ fn restarts_of_one_node_are_refused_where_the_others_can_t_take_it_back() {
     assert!(!place.path("code/started").exists() && fs::read_dir(place.path("mount/log")).unwrap().next().is_none());
     let flags = "--devices 0 --nnodes 2 --node-rank 1 --master 127.0.0.1 --max-restarts 1";
     let mut command = place.shell(flags, "[ $FMTK_ATTEMPT = 2 ]");
-    finish(command.env("FMTK_TEST_HURRY", "1000")).ends(0).says(&["at the 2. attempt"]);
+    finish(command.env("FMTK_TEST_HURRY", "1000")).ends(0).says(&["in attempt 2"]);
 }

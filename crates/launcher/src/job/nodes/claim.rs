@@ -44,10 +44,10 @@ impl Claim {
         Some(value.max(1))
     }
 
-    /// A variable that says which node this is.
+    /// A variable that says which node this is; it is named before a list of hosts that says so, too.
     pub fn index(&mut self, lookup: Lookup, name: &str) -> Option<u32> {
         let (text, value) = self.number(lookup, name)?;
-        self.indexes.push(Said { value, by: name.to_owned(), words: is(name, &text) });
+        self.indexes.insert(0, Said { value, by: name.to_owned(), words: is(name, &text) });
         Some(value)
     }
 

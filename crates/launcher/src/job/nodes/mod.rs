@@ -14,7 +14,8 @@ mod slurm;
 use std::net::IpAddr;
 
 use self::claim::{Claim, Said, set};
-use super::Lookup;
+pub use self::operators::totals;
+use super::{Lookup, master_port};
 use crate::exit::{Exit, Failure};
 use crate::options::{Master, NodeFlags};
 
@@ -58,8 +59,6 @@ pub struct Claims {
 
 /// Asks all sources. `tasks` are the tasks of a Volcano job, see [`model_arts`].
 pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
-    // In the pods beside a service called `master`, Kubernetes sets it to the URL of that.
-    let port = set(lookup, "MASTER_PORT").filter(|it| !it.starts_with("tcp://"));
     let torch = operators::torch(lookup);
     let mut clusters = vec![
         model_arts::claim(lookup, tasks, !torch.counts.is_empty()),
@@ -81,7 +80,7 @@ pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
         unheard,
         master: flags.master.clone(),
         master_addr: set(lookup, "MASTER_ADDR"),
-        master_port: port.map(|it| it.parse().ok().filter(|it| *it > 0)),
+        master_port: master_port::given(lookup).map(Result::ok),
     }
 }
 

@@ -33,7 +33,6 @@ pub fn claim(lookup: Lookup, tasks: &[String], is_numbered_by_operator: bool) ->
             return claim;
         }
     }
-    let by_name = std::mem::take(&mut claim.indexes);
     // A single node has no route.
     let is_several = claim.counts.iter().any(|it| it.value > 1);
     let names: &[_] = match is_planned {
@@ -50,7 +49,6 @@ pub fn claim(lookup: Lookup, tasks: &[String], is_numbered_by_operator: bool) ->
         ),
         None => {}
     }
-    claim.indexes.extend(by_name);
     if !is_planned {
         return claim;
     }

@@ -41,9 +41,7 @@ pub fn claim(lookup: Lookup) -> Claim {
              but its script on one of them\n{HINT}"
         ));
     }
-    let by_name = std::mem::take(&mut claim.indexes);
     claim.index(lookup, "SLURM_NODEID");
-    claim.indexes.extend(by_name);
     claim
 }
 
