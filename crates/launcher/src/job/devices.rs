@@ -164,6 +164,64 @@ mod tests {
     use crate::job::tests::of_test;
 
     #[test]
+    fn devices_that_contradict_what_the_cluster_has_counted() {
+        let mut said = String::new();
+        let total = [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("LOCAL_RANK", "0,1,2,3,4,5,6,7")];
+        let of_rank = [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("RANK", "9"), ("FMTK_ATTEMPT", "1")];
+        for (given, count, variables) in [
+            (4, 2, &[][..]),
+            (4, 2, &[("MA_NUM_GPUS", "8")]),
+            (8, 2, &[("MA_NUM_GPUS", "8")]),
+            (4, 1, &[("MA_NUM_GPUS", "8"), ("MS_WORKER_NUM", "8")]),
+            (4, 2, &total),
+            (8, 2, &total),
+            (4, 2, &of_rank),
+            (1, 2, &[("MS_WORKER_NUM", "4"), ("MS_LOCAL_WORKER", "2")]),
+            (0, 2, &[("MS_WORKER_NUM", "4"), ("MA_NUM_GPUS", "8")]),
+            // Pods.
+            (4, 2, &[("WORLD_SIZE", "2")]),
+            (1 << 20, 65_536, &[]),
+        ] {
+            let nodes = Nodes { count, ..Nodes::alone() };
+            let devices: Vec<u32> = (0..given).collect();
+            let given = (!devices.is_empty()).then_some(devices.as_slice());
+            let made = of_node(given, Some(&nodes), &of_test(variables));
+            let made = made.map_or_else(|it| it.text, |it| it.1.unwrap_or("agreed".to_owned()));
+            said += &format!("{} {count} {variables:?}\n", devices.len());
+            made.lines().for_each(|it| said += &format!("  {it}\n"));
+        }
+        expect_test::expect![[r#"
+            4 2 []
+              agreed
+            4 2 [("MA_NUM_GPUS", "8")]
+              `--devices` has 4, though MA_NUM_GPUS has 8: right only if it is the same on all nodes
+            8 2 [("MA_NUM_GPUS", "8")]
+              agreed
+            4 1 [("MA_NUM_GPUS", "8"), ("MS_WORKER_NUM", "8")]
+              agreed
+            4 2 [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("LOCAL_RANK", "0,1,2,3,4,5,6,7")]
+              WORLD_SIZE is `16`, but 2 nodes with 4 devices each make 8 ranks
+              hint: give every node the devices that the cluster has counted, or unset the variable
+            8 2 [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("LOCAL_RANK", "0,1,2,3,4,5,6,7")]
+              agreed
+            4 2 [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("RANK", "9"), ("FMTK_ATTEMPT", "1")]
+              agreed
+            1 2 [("MS_WORKER_NUM", "4"), ("MS_LOCAL_WORKER", "2")]
+              MS_WORKER_NUM is `4`, but 2 nodes with 1 device each make 2 ranks
+              hint: give every node the devices that the cluster has counted, or unset the variable
+            0 2 [("MS_WORKER_NUM", "4"), ("MA_NUM_GPUS", "8")]
+              MS_WORKER_NUM is `4`, but 2 nodes with 8 devices each make 16 ranks
+              hint: give every node the devices that the cluster has counted, or unset the variable
+            4 2 [("WORLD_SIZE", "2")]
+              agreed
+            1048576 65536 []
+              65536 nodes with 1048576 devices each are more ranks than can be numbered
+              hint: correct `--devices` or `--nnodes`
+        "#]]
+        .assert_eq(&said);
+    }
+
+    #[test]
     fn devices_of_a_node() {
         let mut said = String::new();
         for (count, variables) in [

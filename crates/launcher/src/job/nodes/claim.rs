@@ -27,7 +27,7 @@ pub struct Claim {
     /// Why this launcher has others beside it though no count says so, with a hint on a line of its own. Of no account where
     /// several nodes are known or `--nnodes` says how many there are.
     pub doubts: Vec<String>,
-    /// What is not heard, as it is said to a rank: that there are several.
+    /// What says that there are several, should it turn out to be said to a rank and not to a node.
     pub unheard: Option<String>,
     /// What to do where it says how many nodes there are, but not which of them this one is.
     pub hint: &'static str,

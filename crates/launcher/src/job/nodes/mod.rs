@@ -130,23 +130,21 @@ impl Claims {
         if counts.is_empty() {
             self.refuse_without_count(&indexes)?;
         }
+        let mut notes = Vec::new();
         let is_given = counts.first().is_some_and(|it| it.by == NNODES);
         if !is_given && counts.iter().all(|it| it.value == 1) {
             let mut doubts = self.claims.iter().flat_map(|it| &it.doubts);
             doubts.next().map_or(Ok(()), |it| refused(it.clone()))?;
+            let note = |words| format!("this launcher was started by a rank and is a job of its own, though {words}");
+            notes.extend(self.unheard.as_ref().map(note));
         }
         let (count, index, by) = match (counts.first(), indexes.first()) {
-            (None, None) => {
-                if let Some(words) = &self.unheard {
-                    let note = format!("this launcher was started by a rank and is a job of its own, though {words}");
-                    return Ok((None, vec![note]));
+            (None, index) => {
+                if let Some(index) = index.filter(|it| it.value > 0) {
+                    let text = format!("{}, but nothing says how many nodes there are", index.words);
+                    notes.push(format!("{text}: this one is a job of its own"));
                 }
                 (1, 0, String::new())
-            }
-            (None, Some(index)) => {
-                let text = format!("{}, but nothing says how many nodes there are", index.words);
-                let note = (index.value > 0).then(|| format!("{text}: this one is a job of its own"));
-                return Ok((None, Vec::from_iter(note)));
             }
             (Some(count), Some(index)) if index.value >= count.value => {
                 let text = format!("{}, but {}: nodes are numbered from 0", index.words, count.words);
@@ -165,7 +163,7 @@ impl Claims {
             // Where it is node 0 of itself, nothing has to be said.
             let is_silent = counts.is_empty() && self.master.is_none();
             let nodes = Nodes { count, index, master: self.master.clone(), by };
-            return Ok(((!is_silent).then_some(nodes), Vec::new()));
+            return Ok(((!is_silent).then_some(nodes), notes));
         }
         let (master, notes) = self.meeting_point(None)?;
         Ok((Some(Nodes { count, index, master, by }), notes))

@@ -44,10 +44,10 @@ pub fn elastic(lookup: Lookup) -> Claim {
 pub fn torch(lookup: Lookup) -> Claim {
     let mut claim = Claim { hint: "set RANK, or give `--node-rank`", ..Claim::default() };
     let Some(rank) = set(lookup, "RANK") else { return claim };
+    let size = set(lookup, "WORLD_SIZE").filter(|it| it.parse().is_ok_and(|it: u32| it > 1));
+    let unheard = size.map(|it| is("WORLD_SIZE", &it));
     if is_of_rank(lookup) {
-        let size = set(lookup, "WORLD_SIZE").filter(|it| it.parse().is_ok_and(|it: u32| it > 1));
-        claim.unheard = size.map(|it| is("WORLD_SIZE", &it));
-        return claim;
+        return Claim { unheard, ..claim };
     }
     let count = match pods(&mut claim, lookup) {
         Ok(count) => count,
@@ -68,10 +68,11 @@ pub fn torch(lookup: Lookup) -> Claim {
         (count, master) => {
             let is_alone = count.as_ref().is_none_or(|it| it.value == 1) && rank.parse() == Ok(0);
             if !is_alone {
+                claim.unheard = unheard;
                 let size = count.map_or("WORLD_SIZE is not set".to_owned(), |it| it.words);
                 let master = master.as_ref().map_or("MASTER_ADDR is not set".to_owned(), |it| is("MASTER_ADDR", it));
                 claim.doubts.push(format!(
-                    "{}, {size} and {master}: this process is one of several, but these tell no nodes\n\
+                    "{}, {size} and {master}: this process is one of several, and nothing says which nodes they are on\n\
                      hint: give `--nnodes` and `--node-rank`, with `--nnodes 1` for a job of this node alone, or unset RANK",
                     is("RANK", &rank)
                 ));
