@@ -162,6 +162,7 @@ fn visible(lookup: Lookup) -> Result<Option<Vec<u32>>, Failure> {
 mod tests {
     use super::*;
     use crate::job::tests::of_test;
+    use crate::options::NodeFlags;
 
     #[test]
     fn devices_that_contradict_what_the_cluster_has_counted() {
@@ -288,7 +289,8 @@ mod tests {
                 devices.join(",")
             );
             let table = rank_table::parse(text.as_bytes()).expect("a table");
-            Job::of_table(rank_table::Ready { table, path: "/t".into() }, &|_| None, Vec::new()).expect("a job")
+            Job::of_table(rank_table::Ready { table, path: "/t".into() }, &NodeFlags::default(), &|_| None, Vec::new())
+                .expect("a job")
         };
         let list = |ids: &[u32]| Job::of_devices(ids, Nodes::alone(), &|_| None);
         let mut said = String::new();

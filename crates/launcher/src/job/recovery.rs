@@ -13,7 +13,7 @@ use super::{Job, Lookup, given_id};
 /// that follows one that succeeded is another step of the boot command and not a recovery; of several nodes, one may have
 /// succeeded while another failed.
 pub fn first_attempt(folders: &Folders, job: &Job, lookup: Lookup) -> u32 {
-    if given_id(lookup).is_none() {
+    if given_id(&job.nodes, lookup).is_none() {
         return 1;
     }
     let left = left_behind(folders, job);

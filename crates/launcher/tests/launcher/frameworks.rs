@@ -115,6 +115,28 @@ fn ranks_of_torch_get_no_table_and_wait_for_none() {
     assert_eq!(fake.0.log(1), "0 1 1 2 job 1\n");
 }
 
+/// The table has come to one node alone, and has the nodes in the other order.
+#[test]
+fn nodes_of_torch_have_different_ranks_whether_or_not_a_table_has_come() {
+    let fake = Fake::new(&["torch"]);
+    let server = |id: u32, first: u32| {
+        let device =
+            |it: u32| format!(r#"{{"device_id":"{it}","device_ip":"192.1.{id}.{it}","rank_id":"{}"}}"#, first + it);
+        format!(r#"{{"server_id":"10.0.0.{id}","device":[{},{}]}}"#, device(0), device(1))
+    };
+    let servers = format!("{},{}", server(0, 2), server(1, 0));
+    let table = format!(r#"{{"version":"1.0","status":"completed","server_count":"2","server_list":[{servers}]}}"#);
+    fs::write(fake.0.path("here"), table).unwrap();
+    for (node, table) in [("0", "missing"), ("1", "here")] {
+        let mut command = fake.command("--framework torch", "", "");
+        command.env("RANK_TABLE_FILE", fake.0.path(table)).env("MA_CURRENT_HOST_IP", format!("10.0.0.{node}"));
+        command.env("VC_WORKER_NUM", "2").env("VC_TASK_INDEX", node).env("MA_NUM_GPUS", "2");
+        let finished = finish(command.env("MASTER_ADDR", "203.0.113.7")).ends(0);
+        let ranks = if node == "0" { "ranks 0-1 of 4" } else { "ranks 2-3 of 4" };
+        finished.says(&[ranks, "by VC_WORKER_NUM and VC_TASK_INDEX"]);
+    }
+}
+
 #[test]
 fn a_table_that_torch_is_asked_to_use_is_a_regular_file() {
     let fake = Fake::new(&["torch"]);
@@ -202,8 +224,44 @@ fn the_scheduler_of_several_nodes_stays_for_the_others() {
     kill(launcher.id() as i32, libc::SIGUSR1);
     fs::write(fake.0.path("code/over"), "").unwrap();
     let finished = wait(launcher).ends(0);
-    finished.says(&["the scheduler exited with code 3 after the ranks of this node had ended"]);
+    finished.says(&[
+        "the ranks of this node have ended; waiting for the scheduler, which serves the other nodes, however long that takes",
+        "the scheduler exited with code 3 after the ranks of this node had ended",
+    ]);
     assert_eq!(fake.scheduler()["outcome"], "failed");
+}
+
+#[test]
+fn a_scheduler_that_hangs_does_not_hold_its_node_for_ever() {
+    let fake = Fake::new(&["mindspore-2.7.1"]);
+    let flags = "--devices 0-1 --nnodes 2 --node-rank 0 --master 127.0.0.1:7119 --stall 1s";
+    let finished = fake.run(flags, "exit 0", WAITS).ends(0);
+    finished.says(&[
+        "which serves the other nodes, until it has no output and does not use its CPU for 1.0 s",
+        "the scheduler had no output and did not use its CPU for 1.0 s",
+        "the ranks have ended; stopping the scheduler by SIGTERM",
+    ]);
+    assert_eq!(finished.stderr.matches("waiting for the scheduler").count(), 1, "{}", finished.stderr);
+    assert_eq!(fake.scheduler()["outcome"], "stopped");
+    fake.0.leaves_nothing();
+}
+
+#[test]
+fn a_scheduler_that_ends_before_the_ranks_is_told() {
+    let fake = Fake::new(&["mindspore-2.7.1"]);
+    let child = fake.running(
+        "--devices 0-1",
+        "echo up; until [ -e over ]; do sleep 0.01; done; exit 0",
+        "echo up; echo $$ > pid",
+    );
+    let pid = fake.0.path("code/pid");
+    until("the end of the scheduler", || {
+        fs::read_to_string(&pid)
+            .is_ok_and(|it| it.ends_with('\n') && !std::path::Path::new("/proc").join(it.trim()).exists())
+    });
+    fs::write(fake.0.path("code/over"), "").unwrap();
+    wait(child).ends(0).says(&["the scheduler exited with code 0 while ranks of this node run"]);
+    assert_eq!(fake.scheduler()["outcome"], "succeeded");
 }
 
 #[test]

@@ -14,9 +14,10 @@
 //!
 //! The same names are in the environment of a rank, with the numbers of that rank: see [`is_of_rank`].
 
+use std::net::IpAddr;
+
 use super::super::Lookup;
 use super::claim::{Claim, Said, is, set};
-use super::is_loopback;
 
 /// PET_NNODES, PET_NODE_RANK, PET_MASTER_ADDR and PET_MASTER_PORT, which torchrun reads.
 pub fn elastic(lookup: Lookup) -> Claim {
@@ -142,4 +143,8 @@ fn ranks_of_nodes(all: &str, size: u32, local: &str, each: u32) -> Result<Said<u
 fn is_of_rank(lookup: Lookup) -> bool {
     let is_number = set(lookup, "LOCAL_RANK").is_some_and(|it| !it.contains(','));
     is_number && set(lookup, "LOCAL_WORLD_SIZE").is_none_or(|it| it != "1")
+}
+
+pub fn is_loopback(host: &str) -> bool {
+    host.parse::<IpAddr>().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |it| it.is_loopback())
 }
