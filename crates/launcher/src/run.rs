@@ -227,16 +227,14 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     if options.per_node {
         let (nodes, notes) = claims.nodes()?;
         notes.iter().for_each(|it| say(it));
-        let (devices, note) = match &options.devices {
-            Some(devices) => (devices.clone(), None),
-            None => devices::of_node(nodes.as_ref(), lookup)?,
-        };
+        let (devices, note) = devices::of_node(options.devices.as_deref(), nodes.as_ref(), lookup)?;
         note.iter().for_each(|it| say(it));
         return Ok(Job::per_node(&devices, nodes.unwrap_or_else(Nodes::alone), lookup));
     }
     let source = job::source(options, claims.are_several(), lookup);
     let choice = choose_framework(options, &source, claims.are_several());
-    let job = match source.for_ranks_of(choice.framework, options) {
+    let are_numbered = claims.nodes().is_ok_and(|it| it.0.is_some_and(|it| it.count > 1));
+    let job = match source.for_ranks_of(choice.framework, options, are_numbered) {
         Source::Table(location) => {
             let ready = wait_for_table(location, options, claims.are_several(), signals, say)?;
             claims.agree_with(&ready.table)?;
@@ -245,12 +243,9 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
             notes.iter().for_each(|it| say(it));
             job.with_nodes(nodes, lookup)
         }
-        without_table => {
+        Source::Devices(_) | Source::Node => {
             let (nodes, notes) = claims.nodes()?;
-            let (devices, note) = match without_table {
-                Source::Devices(devices) => (devices, None),
-                _ => devices::of_node(nodes.as_ref(), lookup)?,
-            };
+            let (devices, note) = devices::of_node(options.devices.as_deref(), nodes.as_ref(), lookup)?;
             notes.iter().chain(&note).for_each(|it| say(it));
             Job::of_devices(&devices, nodes.unwrap_or_else(Nodes::alone), lookup)
         }

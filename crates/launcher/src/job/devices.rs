@@ -3,7 +3,7 @@
 //! CANN shows a process only the devices of that list, and numbers them anew from 0 in the order of the list. So DEVICE_ID is
 //! a place in it.
 
-use super::nodes::Nodes;
+use super::nodes::{self, Nodes};
 use super::{Job, Lookup};
 use crate::exit::{Exit, Failure};
 use crate::units;
@@ -16,17 +16,62 @@ const COUNTS: [&str; 4] = ["MA_NUM_GPUS", "MS_LOCAL_WORKER", "LOCAL_WORLD_SIZE",
 /// A node has no more of them; a number above it is a mistake.
 const MAX: u32 = 1024;
 
-/// The devices of this node where neither a table nor a flag names them, and what the user should know about it. In a job of
-/// one node that is one, as scripts expect.
+/// The devices of this node where no table names them, and what the user should know about it.
 ///
 /// # Errors
 ///
-/// With exit code 2, where nothing says it for a job of several nodes, or two variables say it differently.
-pub fn of_node(nodes: Option<&Nodes>, lookup: Lookup) -> Result<(Vec<u32>, Option<String>), Failure> {
+/// With exit code 2, where nothing says it for a job of several nodes, or two variables say it differently; and where all
+/// nodes together would have other ranks than the cluster has counted: one of them was given other devices.
+pub fn of_node(
+    given: Option<&[u32]>,
+    nodes: Option<&Nodes>,
+    lookup: Lookup,
+) -> Result<(Vec<u32>, Option<String>), Failure> {
+    let (devices, note) = match given {
+        Some(given) => (given.to_vec(), other_count(given, nodes, lookup)),
+        None => by_variables(nodes, lookup)?,
+    };
+    let Some(Nodes { count, .. }) = nodes.filter(|it| it.count > 1) else { return Ok((devices, note)) };
+    let each = devices.len();
+    let ranks = u32::try_from(each).ok().and_then(|it| it.checked_mul(*count));
+    let words =
+        format!("{count} nodes with {}", if each == 1 { "1 device".to_owned() } else { format!("{each} devices") });
+    let Some(ranks) = ranks else {
+        let text = format!("{words} each are more ranks than can be numbered");
+        return Err(Failure::new(Exit::USAGE, format!("{text}\nhint: correct `--devices` or `--nnodes`")));
+    };
+    // In a rank of an outer launcher they are that launcher's.
+    let mut totals = nodes::totals(lookup).filter(|_| !nodes::is_rank(lookup));
+    match totals.find(|it| it.1 != ranks) {
+        None => Ok((devices, note)),
+        Some((name, total)) => {
+            let text = format!("{name} is `{total}`, but {words} each make {ranks} ranks");
+            let hint = "hint: give every node the devices that the cluster has counted, or unset the variable";
+            Err(Failure::new(Exit::USAGE, format!("{text}\n{hint}")))
+        }
+    }
+}
+
+/// What the user should know where a variable has another number of devices than the flag. One may want some of them only, but
+/// has to say so on all nodes.
+fn other_count(given: &[u32], nodes: Option<&Nodes>, lookup: Lookup) -> Option<String> {
+    nodes.filter(|it| it.count > 1 && !nodes::is_rank(lookup))?;
+    let (name, count) = COUNTS.iter().find_map(|name| Some((*name, number(name, lookup)?)))?;
+    let each = given.len();
+    (usize::try_from(count) != Ok(each)).then(|| {
+        format!("`--devices` has {each}, though {name} has {count}: right only if it is the same on all nodes")
+    })
+}
+
+fn number(name: &str, lookup: Lookup) -> Option<u32> {
+    lookup(name)?.to_str()?.trim().parse().ok().filter(|it| (1..=MAX).contains(it))
+}
+
+/// In a job of one node that is one, as scripts expect.
+fn by_variables(nodes: Option<&Nodes>, lookup: Lookup) -> Result<(Vec<u32>, Option<String>), Failure> {
     // `auto` and the like are for torchrun to find out. In a rank of an outer launcher, some are that launcher's.
     let is_rank = lookup("FMTK_ATTEMPT").is_some();
-    let number = |name: &str| lookup(name)?.to_str()?.trim().parse::<u32>().ok().filter(|it| (1..=MAX).contains(it));
-    let mut said: Vec<(&str, u32)> = COUNTS.iter().filter_map(|name| Some((*name, number(name)?))).collect();
+    let mut said: Vec<(&str, u32)> = COUNTS.iter().filter_map(|name| Some((*name, number(name, lookup)?))).collect();
     if let Some(visible) = visible(lookup)? {
         said.push((VISIBLE, u32::try_from(visible.len()).unwrap_or(u32::MAX)));
     }
@@ -120,6 +165,64 @@ mod tests {
     use crate::options::NodeFlags;
 
     #[test]
+    fn devices_that_contradict_what_the_cluster_has_counted() {
+        let mut said = String::new();
+        let total = [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("LOCAL_RANK", "0,1,2,3,4,5,6,7")];
+        let of_rank = [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("RANK", "9"), ("FMTK_ATTEMPT", "1")];
+        for (given, count, variables) in [
+            (4, 2, &[][..]),
+            (4, 2, &[("MA_NUM_GPUS", "8")]),
+            (8, 2, &[("MA_NUM_GPUS", "8")]),
+            (4, 1, &[("MA_NUM_GPUS", "8"), ("MS_WORKER_NUM", "8")]),
+            (4, 2, &total),
+            (8, 2, &total),
+            (4, 2, &of_rank),
+            (1, 2, &[("MS_WORKER_NUM", "4"), ("MS_LOCAL_WORKER", "2")]),
+            (0, 2, &[("MS_WORKER_NUM", "4"), ("MA_NUM_GPUS", "8")]),
+            // Pods.
+            (4, 2, &[("WORLD_SIZE", "2")]),
+            (1 << 20, 65_536, &[]),
+        ] {
+            let nodes = Nodes { count, ..Nodes::alone() };
+            let devices: Vec<u32> = (0..given).collect();
+            let given = (!devices.is_empty()).then_some(devices.as_slice());
+            let made = of_node(given, Some(&nodes), &of_test(variables));
+            let made = made.map_or_else(|it| it.text, |it| it.1.unwrap_or("agreed".to_owned()));
+            said += &format!("{} {count} {variables:?}\n", devices.len());
+            made.lines().for_each(|it| said += &format!("  {it}\n"));
+        }
+        expect_test::expect![[r#"
+            4 2 []
+              agreed
+            4 2 [("MA_NUM_GPUS", "8")]
+              `--devices` has 4, though MA_NUM_GPUS has 8: right only if it is the same on all nodes
+            8 2 [("MA_NUM_GPUS", "8")]
+              agreed
+            4 1 [("MA_NUM_GPUS", "8"), ("MS_WORKER_NUM", "8")]
+              agreed
+            4 2 [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("LOCAL_RANK", "0,1,2,3,4,5,6,7")]
+              WORLD_SIZE is `16`, but 2 nodes with 4 devices each make 8 ranks
+              hint: give every node the devices that the cluster has counted, or unset the variable
+            8 2 [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("LOCAL_RANK", "0,1,2,3,4,5,6,7")]
+              agreed
+            4 2 [("WORLD_SIZE", "16"), ("LOCAL_WORLD_SIZE", "8"), ("RANK", "9"), ("FMTK_ATTEMPT", "1")]
+              agreed
+            1 2 [("MS_WORKER_NUM", "4"), ("MS_LOCAL_WORKER", "2")]
+              MS_WORKER_NUM is `4`, but 2 nodes with 1 device each make 2 ranks
+              hint: give every node the devices that the cluster has counted, or unset the variable
+            0 2 [("MS_WORKER_NUM", "4"), ("MA_NUM_GPUS", "8")]
+              MS_WORKER_NUM is `4`, but 2 nodes with 8 devices each make 16 ranks
+              hint: give every node the devices that the cluster has counted, or unset the variable
+            4 2 [("WORLD_SIZE", "2")]
+              agreed
+            1048576 65536 []
+              65536 nodes with 1048576 devices each are more ranks than can be numbered
+              hint: correct `--devices` or `--nnodes`
+        "#]]
+        .assert_eq(&said);
+    }
+
+    #[test]
     fn devices_of_a_node() {
         let mut said = String::new();
         for (count, variables) in [
@@ -138,7 +241,7 @@ mod tests {
             (2, &[(VISIBLE, "0-3")]),
         ] {
             let nodes = Nodes { count, ..Nodes::alone() };
-            let made = match of_node(Some(&nodes), &of_test(variables)) {
+            let made = match of_node(None, Some(&nodes), &of_test(variables)) {
                 Ok((devices, note)) => format!("{devices:?} {}", note.unwrap_or_default()),
                 Err(failure) => failure.text.replace('\n', " / "),
             };

@@ -119,11 +119,14 @@ pub fn source(options: &RunOptions, has_several_nodes: bool, lookup: Lookup) -> 
 
 impl Source {
     /// The same, but for a framework that wants no table: one that the platform has is not waited for. If it is there, it
-    /// still tells the ranks.
-    pub fn for_ranks_of(self, framework: Framework, options: &RunOptions) -> Source {
+    /// still tells the ranks, unless the nodes are numbered without one: a table has an order of its own, and may not have
+    /// come to all nodes yet.
+    pub fn for_ranks_of(self, framework: Framework, options: &RunOptions, are_numbered: bool) -> Source {
         let wants_table = options.rank_table.is_some() || framework.wants_table();
         match self {
-            Source::Table(location) if !wants_table && !location.paths().any(Path::exists) => Source::Node,
+            Source::Table(location) if !wants_table && (are_numbered || !location.paths().any(Path::exists)) => {
+                Source::Node
+            }
             source => source,
         }
     }
@@ -195,7 +198,7 @@ impl Job {
 
     /// The job of nodes that have as many devices each as this one.
     pub fn of_devices(devices: &[u32], nodes: Nodes, lookup: Lookup) -> Job {
-        // As many as a list of devices has, which is bounded to far less.
+        // `devices::of_node` has counted all of them.
         let each = u32::try_from(devices.len()).unwrap_or(u32::MAX);
         let first = nodes.index.saturating_mul(each);
         let rank = |(local, device): (u32, &u32)| Rank {
@@ -375,6 +378,28 @@ mod tests {
         assert_eq!(location.path, Path::new("/tables"));
         let devices = RunOptions { devices: Some(vec![4, 5]), ..options };
         assert_eq!(source(&devices, true, &of_test(&named)), Source::Devices(vec![4, 5]));
+    }
+
+    #[test]
+    fn numbered_nodes_have_their_ranks_by_no_table_that_the_framework_does_not_want() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, missing) = (folder.path().join("here"), folder.path().join("missing"));
+        std::fs::write(&here, "").unwrap();
+        let options = RunOptions::read(&Given::default()).unwrap();
+        let given = RunOptions { rank_table: Some(here.clone()), ..options.clone() };
+        for (framework, options, path, are_numbered, expected) in [
+            (Framework::Torch, &options, &here, true, false),
+            (Framework::Torch, &options, &missing, true, false),
+            (Framework::MindSpore, &options, &here, true, false),
+            (Framework::Torch, &options, &here, false, true),
+            (Framework::Torch, &options, &missing, false, false),
+            (Framework::Plain, &options, &missing, true, true),
+            (Framework::Torch, &given, &here, true, true),
+        ] {
+            let source = Source::Table(Location { origin: Origin::RankTableFile, ..Location::given(path) });
+            let made = source.for_ranks_of(framework, options, are_numbered);
+            assert_eq!(matches!(made, Source::Table(_)), expected, "{framework:?} {path:?} {are_numbered}");
+        }
     }
 
     #[test]

@@ -141,6 +141,8 @@ const VARIABLES: &[Variable] = &[
     read("SLURM_STEP_ID", "see SLURM_JOB_ID"),
     read("SLURM_STEPID", "the same"),
     read("OMPI_COMM_WORLD_LOCAL_SIZE", "anything but 1 is refused: a launcher starts all ranks of its server"),
+    read("PMI_SIZE", "more than 1 is refused, unless there are several servers by another variable or a flag"),
+    read("PMI_RANK", "more than 0 likewise"),
     read(
         "ASCEND_RT_VISIBLE_DEVICES",
         "the devices that ranks see, numbered from 0 in this order: DEVICE_ID is the place in it; any other device is refused",
@@ -153,7 +155,7 @@ const VARIABLES: &[Variable] = &[
     read("BATCH_JOB_ID", "name of the job in files of logs; comes before MA_VJ_NAME"),
     read(
         "KUBERNETES_SERVICE_HOST",
-        "whether Kubernetes may be what stops the launcher; OMPI_COMM_WORLD_SIZE, SLURM_JOB_ID, MA_VJ_NAME and \
+        "whether Kubernetes may be what stops the launcher, and whether MASTER_ADDR may be `localhost` in the first pod; OMPI_COMM_WORLD_SIZE, SLURM_JOB_ID, MA_VJ_NAME and \
          VC_TASK_INDEX say it of others, and come before",
     ),
     read(
@@ -236,9 +238,12 @@ const VARIABLES: &[Variable] = &[
         "the code folder, which the rank is started in",
         |of| Is(of.folders.code.clone().into()),
     )),
-    set("RANK", "with WORLD_SIZE and MASTER_ADDR: number of this server", "RANK_ID, for PyTorch", |of| {
-        is(of.rank.rank)
-    }),
+    set(
+        "RANK",
+        "with WORLD_SIZE and MASTER_ADDR: number of this server; one of several without these is refused",
+        "RANK_ID, for PyTorch",
+        |of| is(of.rank.rank),
+    ),
     set(
         "LOCAL_RANK",
         "one number: RANK is that of a rank, unless LOCAL_WORLD_SIZE is 1",
@@ -307,7 +312,7 @@ const VARIABLES: &[Variable] = &[
     set("OMPI_COMM_WORLD_LOCAL_RANK", "", "not set, likewise", |_| Removed),
     set(
         "OMPI_COMM_WORLD_SIZE",
-        "number of servers; with it Slurm's variables are not read, which are then of mpirun itself",
+        "number of servers; where there are several, Slurm's variables are not read, which are then of mpirun itself",
         "not set, likewise",
         |_| Removed,
     ),

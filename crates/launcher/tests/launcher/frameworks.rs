@@ -123,6 +123,28 @@ fn ranks_of_torch_get_no_table_and_wait_for_none() {
     assert_eq!(fake.0.log(1), "0 1 1 2 job 1\n");
 }
 
+/// The table has come to one node alone, and has the nodes in the other order.
+#[test]
+fn nodes_of_torch_have_different_ranks_whether_or_not_a_table_has_come() {
+    let fake = Fake::new(&["torch"]);
+    let server = |id: u32, first: u32| {
+        let device =
+            |it: u32| format!(r#"{{"device_id":"{it}","device_ip":"192.1.{id}.{it}","rank_id":"{}"}}"#, first + it);
+        format!(r#"{{"server_id":"10.0.0.{id}","device":[{},{}]}}"#, device(0), device(1))
+    };
+    let servers = format!("{},{}", server(0, 2), server(1, 0));
+    let table = format!(r#"{{"version":"1.0","status":"completed","server_count":"2","server_list":[{servers}]}}"#);
+    fs::write(fake.0.path("here"), table).unwrap();
+    for (node, table) in [("0", "missing"), ("1", "here")] {
+        let mut command = fake.command("--framework torch", "", "");
+        command.env("RANK_TABLE_FILE", fake.0.path(table)).env("MA_CURRENT_HOST_IP", format!("10.0.0.{node}"));
+        command.env("VC_WORKER_NUM", "2").env("VC_TASK_INDEX", node).env("MA_NUM_GPUS", "2");
+        let finished = finish(command.env("MASTER_ADDR", "203.0.113.7")).ends(0);
+        let ranks = if node == "0" { "ranks 0-1 of 4" } else { "ranks 2-3 of 4" };
+        finished.says(&[ranks, "by VC_WORKER_NUM and VC_TASK_INDEX"]);
+    }
+}
+
 #[test]
 fn a_table_that_torch_is_asked_to_use_is_a_regular_file() {
     let fake = Fake::new(&["torch"]);

@@ -24,6 +24,11 @@ pub struct Claim {
     pub master: Option<Said<Master>>,
     /// Why what it says can't be used, with a hint on a line of its own.
     pub problems: Vec<String>,
+    /// Why this launcher has others beside it though no count says so, with a hint on a line of its own. Of no account where
+    /// several nodes are known or `--nnodes` says how many there are.
+    pub doubts: Vec<String>,
+    /// What says that there are several, should it turn out to be said to a rank and not to a node.
+    pub unheard: Option<String>,
     /// What to do where it says how many nodes there are, but not which of them this one is.
     pub hint: &'static str,
     /// The rank table has rules of its own for it.
@@ -49,7 +54,7 @@ impl Claim {
     /// The number in a variable, if that is set; what is not a number is a problem.
     pub fn number(&mut self, lookup: Lookup, name: &str) -> Option<(String, u32)> {
         let text = set(lookup, name)?;
-        match text.trim().parse() {
+        match text.parse() {
             Ok(value) => Some((text, value)),
             Err(_) => {
                 self.problems.push(format!("{}, which is not a number\nhint: correct it or unset it", is(name, &text)));
@@ -71,9 +76,9 @@ impl Claim {
     /// A variable with the master's name or address, and one with its port. A port that is none is left to whoever uses it.
     pub fn master(&mut self, lookup: Lookup, host: &str, port: &str) {
         let Some(text) = set(lookup, host) else { return };
-        let port = set(lookup, port).and_then(|it| it.trim().parse().ok()).filter(|it| *it > 0);
+        let port = set(lookup, port).and_then(|it| it.parse().ok()).filter(|it| *it > 0);
         let words = is(host, &text);
-        self.master = Some(Said { value: Master { host: text.trim().to_owned(), port }, by: host.to_owned(), words });
+        self.master = Some(Said { value: Master { host: text, port }, by: host.to_owned(), words });
     }
 }
 
@@ -86,6 +91,7 @@ pub fn is(name: &str, text: &str) -> String {
     }
 }
 
+/// A variable without the spaces around it; one of spaces alone counts as not set.
 pub fn set(lookup: Lookup, name: &str) -> Option<String> {
-    lookup(name).map(|it| it.to_string_lossy().into_owned())
+    lookup(name).map(|it| it.to_string_lossy().trim().to_owned()).filter(|it| !it.is_empty())
 }

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 /// Slurm's own limit of a range; here it is that of the list.
-const MAX_HOSTS: u64 = 65_536;
+pub const MAX_HOSTS: u32 = 65_536;
 
 /// A list that was read. It takes the memory of its text, however many hosts it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl HostList {
         let list = HostList(names.map(Name::read).collect::<Result<_, _>>()?);
         match list.0.iter().try_fold(0_u64, |sum, it| sum.checked_add(it.len()?)) {
             Some(0) => Err("names no host".to_owned()),
-            Some(count) if count <= MAX_HOSTS => Ok(list),
+            Some(count) if count <= u64::from(MAX_HOSTS) => Ok(list),
             _ => Err(format!("names more than {MAX_HOSTS} hosts")),
         }
     }

@@ -7,7 +7,7 @@
 mod claim;
 mod host_list;
 mod model_arts;
-mod open_mpi;
+mod mpi;
 mod operators;
 mod slurm;
 
@@ -17,10 +17,14 @@ use std::net::IpAddr;
 use rank_table::RankTable;
 
 use self::claim::{Claim, Said, set};
+use self::operators::is_loopback;
+pub use self::operators::totals;
 use super::{Lookup, master_port};
 use crate::exit::{Exit, Failure};
 use crate::options::{Master, NodeFlags};
 
+/// As many as a list of hosts may have. With that, no number of a rank is out of bounds.
+const MAX_NODES: u32 = host_list::MAX_HOSTS;
 const OTHER_TABLE: &str = "hint: correct or unset the one that is wrong, or give the table of this job";
 
 /// The nodes of a job, numbered from 0. All have the same number of ranks; a rank table alone may say otherwise.
@@ -45,7 +49,7 @@ impl Nodes {
 
     /// What several nodes can call their job, by node 0; `None` where that is not named, or by an address that each has.
     pub fn name(&self) -> Option<String> {
-        let host = &self.master.as_ref().filter(|it| self.count > 1 && !operators::is_loopback(&it.host))?.host;
+        let host = &self.master.as_ref().filter(|it| self.count > 1 && !is_loopback(&it.host))?.host;
         let plain =
             |it: char| if it.is_ascii_alphanumeric() || "-_.".contains(it) { it.to_ascii_lowercase() } else { '_' };
         Some(format!("master-{}", host.chars().map(plain).collect::<String>()))
@@ -74,19 +78,20 @@ pub struct Claims {
 
 /// Asks all sources. `tasks` are the tasks of a Volcano job, see [`model_arts`].
 pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
+    let torch = operators::torch(lookup);
     let mut clusters = vec![
-        model_arts::claim(lookup, tasks),
+        model_arts::claim(lookup, tasks, !torch.counts.is_empty()),
         operators::elastic(lookup),
-        operators::torch(lookup),
+        torch,
         operators::mindspore(lookup),
         slurm::claim(lookup),
-        open_mpi::claim(lookup),
+        mpi::open_mpi(lookup),
+        mpi::pmi(lookup),
     ];
-    let mut unheard = None;
+    let mut unheard = clusters.iter().find_map(|it| it.unheard.clone());
     if is_rank(lookup) {
         let mut counts = clusters.iter().flat_map(|it| &it.counts);
-        // WORLD_SIZE is the rank's own.
-        unheard = counts.find(|it| it.value > 1 && it.by != "WORLD_SIZE").map(|it| it.words.clone());
+        unheard = counts.find(|it| it.value > 1).map(|it| it.words.clone()).or(unheard);
         clusters.clear();
     }
     Claims {
@@ -100,15 +105,18 @@ pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
 
 /// Whether this launcher was started by a rank, of another launcher or of torchrun: each of the node's ranks may start one, so
 /// what the cluster says of the node is not said of it.
-fn is_rank(lookup: Lookup) -> bool {
+pub fn is_rank(lookup: Lookup) -> bool {
     lookup("FMTK_ATTEMPT").and(lookup("RANK")).is_some() || lookup("TORCHELASTIC_RUN_ID").is_some()
 }
+
+const NNODES: &str = "--nnodes";
+const NODE_RANK: &str = "--node-rank";
 
 fn of_flags(flags: &NodeFlags) -> Claim {
     let said = |name: &str, value| Said { value, by: name.to_owned(), words: format!("`{name}` is {value}") };
     Claim {
-        counts: flags.count.map(|it| said("--nnodes", it)).into_iter().collect(),
-        indexes: flags.index.map(|it| said("--node-rank", it)).into_iter().collect(),
+        counts: flags.count.map(|it| said(NNODES, it)).into_iter().collect(),
+        indexes: flags.index.map(|it| said(NODE_RANK, it)).into_iter().collect(),
         hint: "give `--node-rank`",
         ..Claim::default()
     }
@@ -126,30 +134,36 @@ impl Claims {
     /// # Errors
     ///
     /// With exit code 2: a count without a number of this node or the other way around, a number that is not below the
-    /// count, and sources that contradict each other, with both values.
+    /// count, sources that contradict each other, with both values, and a job of this node alone that something speaks
+    /// against, unless `--nnodes` says so.
     pub fn nodes(&self) -> Result<(Option<Nodes>, Vec<String>), Failure> {
         refuse_problems(self.claims.iter())?;
         let counts: Vec<_> = self.claims.iter().flat_map(|it| &it.counts).collect();
         let indexes: Vec<_> = self.claims.iter().flat_map(|it| &it.indexes).collect();
         agree(&counts, "how many nodes the job has")?;
         agree(&indexes, "which node this is")?;
+        if let Some(count) = counts.iter().find(|it| it.value > MAX_NODES) {
+            let text = format!("{}, and a job has {MAX_NODES} nodes at most", count.words);
+            return refused(format!("{text}\nhint: correct it or unset it"));
+        }
+        if counts.is_empty() {
+            self.refuse_without_count(&indexes)?;
+        }
+        let mut notes = Vec::new();
+        let is_given = counts.first().is_some_and(|it| it.by == NNODES);
+        if !is_given && counts.iter().all(|it| it.value == 1) {
+            let mut doubts = self.claims.iter().flat_map(|it| &it.doubts);
+            doubts.next().map_or(Ok(()), |it| refused(it.clone()))?;
+            let note = |words| format!("this launcher was started by a rank and is a job of its own, though {words}");
+            notes.extend(self.unheard.as_ref().map(note));
+        }
         let (count, index, by) = match (counts.first(), indexes.first()) {
-            (None, None) => {
-                if let Some(words) = &self.unheard {
-                    let note = format!("this launcher was started by a rank and is a job of its own, though {words}");
-                    return Ok((None, vec![note]));
+            (None, index) => {
+                if let Some(index) = index.filter(|it| it.value > 0) {
+                    let text = format!("{}, but nothing says how many nodes there are", index.words);
+                    notes.push(format!("{text}: this one is a job of its own"));
                 }
                 (1, 0, String::new())
-            }
-            (None, Some(index)) if index.by == "--node-rank" => {
-                let text = format!("{}, and nothing says how many nodes there are", index.words);
-                return refused(format!("{text}\nhint: give `--nnodes`"));
-            }
-            // Volcano numbers pods that know nothing of each other, too.
-            (None, Some(index)) => {
-                let text = format!("{}, but nothing says how many nodes there are", index.words);
-                let note = (index.value > 0).then(|| format!("{text}: this one is a job of its own"));
-                return Ok((None, Vec::from_iter(note)));
             }
             (Some(count), Some(index)) if index.value >= count.value => {
                 let text = format!("{}, but {}: nodes are numbered from 0", index.words, count.words);
@@ -168,10 +182,34 @@ impl Claims {
             // Where it is node 0 of itself, nothing has to be said.
             let is_silent = counts.is_empty() && self.master.is_none();
             let nodes = Nodes { count, index, master: self.master.clone(), by };
-            return Ok(((!is_silent).then_some(nodes), Vec::new()));
+            return Ok(((!is_silent).then_some(nodes), notes));
         }
         let (master, notes) = self.meeting_point(None)?;
         Ok((Some(Nodes { count, index, master, by }), notes))
+    }
+
+    /// Refuses what is said of a node among others, where nothing says how many there are.
+    fn refuse_without_count(&self, indexes: &[&Said<u32>]) -> Result<(), Failure> {
+        let nothing = "and nothing says how many nodes there are";
+        if let Some(flag) = indexes.iter().find(|it| it.by == NODE_RANK) {
+            return refused(format!("{}, {nothing}\nhint: give `--nnodes`", flag.words));
+        }
+        if let Some(master) = self.master.as_ref().filter(|it| !is_loopback(&it.host)) {
+            return refused(format!(
+                "`--master` is `{}`, {nothing}\n\
+                 hint: give `--nnodes` and `--node-rank`, with `--nnodes 1` for a job of this node alone",
+                master.host
+            ));
+        }
+        // Volcano numbers pods that know nothing of each other, too.
+        let is_of_job = |it: &&&Said<u32>| !["VC_TASK_INDEX", "VK_TASK_INDEX"].contains(&it.by.as_str());
+        match indexes.iter().find(|it| it.value > 0 && is_of_job(it)) {
+            Some(index) => refused(format!(
+                "{}, {nothing}\nhint: give `--nnodes`, or unset it where this node is a job of its own",
+                index.words
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Checks that all speak of as many nodes as a rank table has. The platform's own variables are not compared:

@@ -14,11 +14,12 @@ use super::super::Lookup;
 use super::Master;
 use super::claim::{Claim, Said, is, set};
 
-/// `tasks` are those of which the environment has `VC_<TASK>_HOSTS` or `VC_<TASK>_NUM`.
-pub fn claim(lookup: Lookup, tasks: &[String]) -> Claim {
+/// `tasks` are those of which the environment has `VC_<TASK>_HOSTS` or `VC_<TASK>_NUM`. Where an operator numbers the nodes of
+/// all of them, nothing is said here.
+pub fn claim(lookup: Lookup, tasks: &[String], is_numbered_by_operator: bool) -> Claim {
     let hint = "set VC_TASK_INDEX to the number of this node, or give `--node-rank`";
     let mut claim = Claim { hint, is_judged_by_table: true, ..Claim::default() };
-    let is_planned = set(lookup, "ROUTE_PLAN").is_some_and(|it| it.trim().eq_ignore_ascii_case("true"));
+    let is_planned = set(lookup, "ROUTE_PLAN").is_some_and(|it| it.eq_ignore_ascii_case("true"));
     match tasks {
         [] => drop(claim.count(lookup, "MA_NUM_HOSTS")),
         [task] => {
@@ -26,33 +27,30 @@ pub fn claim(lookup: Lookup, tasks: &[String]) -> Claim {
             claim.count(lookup, "MA_NUM_HOSTS");
             hosts(&mut claim, &format!("VC_{task}_HOSTS"), is_planned, lookup);
         }
-        // The numbers of its operator count the nodes of the whole job, if there is one: see `operators`.
-        _ if lookup("RANK").is_some() && lookup("WORLD_SIZE").is_some() => return claim,
+        _ if is_numbered_by_operator => return claim,
         _ => {
-            let names: Vec<_> = tasks.iter().map(|it| format!("VC_{it}_NUM")).collect();
-            let names = names.join(", ");
-            if lookup("VC_TASK_INDEX").or_else(|| lookup("VK_TASK_INDEX")).is_some() {
-                claim.problems.push(format!(
-                    "the job has several Volcano tasks ({names}), and VC_TASK_INDEX counts within one of them\n\
-                     hint: unset these, and give `--nnodes`, `--node-rank` and `--master`"
-                ));
-            }
+            sum(&mut claim, tasks, lookup);
             return claim;
         }
     }
-    if !is_planned {
-        let name = ["VC_TASK_INDEX", "VK_TASK_INDEX"].into_iter().find(|it| lookup(it).is_some());
-        name.map(|it| claim.index(lookup, it));
-        return claim;
-    }
     // A single node has no route.
-    let is_alone = claim.counts.iter().all(|it| it.value == 1);
-    if claim.index(lookup, "RANK_AFTER_ACC").is_none() && claim.problems.is_empty() && !is_alone {
-        claim.problems.push(
+    let is_several = claim.counts.iter().any(|it| it.value > 1);
+    let names: &[_] = match is_planned {
+        true if is_several => &["RANK_AFTER_ACC"],
+        true => &["RANK_AFTER_ACC", "VC_TASK_INDEX", "VK_TASK_INDEX"],
+        false => &["VC_TASK_INDEX", "VK_TASK_INDEX"],
+    };
+    match names.iter().find(|it| lookup(it).is_some()) {
+        Some(name) => drop(claim.index(lookup, name)),
+        None if is_planned && is_several => claim.problems.push(
             "ROUTE_PLAN is `true`, and RANK_AFTER_ACC, the number of this node, is not set\n\
              hint: unset ROUTE_PLAN on all nodes, or give `--node-rank`"
                 .to_owned(),
-        );
+        ),
+        None => {}
+    }
+    if !is_planned {
+        return claim;
     }
     let part = |name| set(lookup, name);
     claim.master = match (part("MA_VJ_NAME"), part("MA_TASK_NAME"), part("MA_MASTER_INDEX")) {
@@ -66,10 +64,29 @@ pub fn claim(lookup: Lookup, tasks: &[String]) -> Claim {
     claim
 }
 
+/// The nodes of several tasks together.
+fn sum(claim: &mut Claim, tasks: &[String], lookup: Lookup) {
+    claim.hint = "VC_TASK_INDEX counts within one task: give `--node-rank` and `--master`";
+    let mut value: u32 = 0;
+    for task in tasks {
+        let listed = set(lookup, &format!("VC_{task}_HOSTS")).map_or(0, |it| names(&it).count());
+        let nodes = claim.number(lookup, &format!("VC_{task}_NUM")).map(|it| it.1);
+        value = value.saturating_add(nodes.unwrap_or(u32::try_from(listed).unwrap_or(u32::MAX)));
+    }
+    let by = tasks.iter().map(|it| format!("VC_{it}_NUM")).collect::<Vec<_>>().join(", ");
+    let nodes = if value == 1 { "node" } else { "nodes" };
+    let words = format!("the Volcano tasks {} have {value} {nodes} together", tasks.join(", "));
+    claim.counts.push(Said { value: value.max(1), by, words });
+}
+
+fn names(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|it| !it.is_empty())
+}
+
 /// The names of the nodes; this one has to be in it where it knows its name.
 fn hosts(claim: &mut Claim, name: &str, is_planned: bool, lookup: Lookup) {
     let Some(text) = set(lookup, name) else { return };
-    let hosts: Vec<&str> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+    let hosts: Vec<&str> = names(&text).collect();
     let mut seen = BTreeSet::new();
     if let Some(host) = hosts.iter().find(|it| !seen.insert(**it)) {
         let text = format!("{}, which has the node `{host}` twice\nhint: correct it or unset it", is(name, &text));

@@ -23,7 +23,7 @@ use super::claim::{Claim, Said, is, set};
 pub fn elastic(lookup: Lookup) -> Claim {
     let mut claim = Claim { hint: "set PET_NODE_RANK, or give `--node-rank`", ..Claim::default() };
     let name = "PET_NNODES";
-    let Some(text) = set(lookup, name) else { return claim };
+    let text = set(lookup, name).unwrap_or_default();
     match text.split_once(':') {
         Some((least, most)) if least == most => {
             let fixed = |it: &str| (it == name).then(|| most.into());
@@ -44,38 +44,63 @@ pub fn elastic(lookup: Lookup) -> Claim {
 /// RANK, WORLD_SIZE and MASTER_ADDR where they are a pod's.
 pub fn torch(lookup: Lookup) -> Claim {
     let mut claim = Claim { hint: "set RANK, or give `--node-rank`", ..Claim::default() };
-    let names = ["RANK", "WORLD_SIZE", "MASTER_ADDR"];
-    let is_of_one_host = set(lookup, "MASTER_ADDR").is_some_and(|it| is_loopback(&it));
-    // Scripts export these for the ranks of one machine, too.
-    if names.iter().any(|it| lookup(it).is_none()) || is_of_one_host || is_of_rank(lookup) {
-        return claim;
+    let Some(rank) = set(lookup, "RANK") else { return claim };
+    let size = set(lookup, "WORLD_SIZE").filter(|it| it.parse().is_ok_and(|it: u32| it > 1));
+    let unheard = size.map(|it| is("WORLD_SIZE", &it));
+    if is_of_rank(lookup) {
+        return Claim { unheard, ..claim };
     }
-    let Some((text, size)) = claim.number(lookup, "WORLD_SIZE") else { return claim };
-    let pods = set(lookup, "PET_NNODES").and_then(|it| it.parse::<u32>().ok());
-    let each = |name: &str| Some((name.to_owned(), set(lookup, name)?.trim().parse::<u32>().ok()?));
-    let each = each("LOCAL_WORLD_SIZE").or_else(|| each("PET_NPROC_PER_NODE"));
-    let count = match each.filter(|it| it.1 > 1) {
-        // An older operator counts the pods.
-        _ if pods == Some(size) => Said { value: size, by: "WORLD_SIZE".to_owned(), words: is("WORLD_SIZE", &text) },
-        None => Said { value: size.max(1), by: "WORLD_SIZE".to_owned(), words: is("WORLD_SIZE", &text) },
-        Some((name, each)) => match ranks_of_nodes("WORLD_SIZE", size, &name, each) {
-            Ok(count) => count,
-            Err(problem) => {
-                claim.problems.push(problem);
-                return claim;
-            }
-        },
+    let count = match pods(&mut claim, lookup) {
+        Ok(count) => count,
+        Err(problem) => {
+            claim.problems.push(problem);
+            return claim;
+        }
     };
-    claim.counts.push(count);
-    claim.index(lookup, "RANK");
-    claim.master(lookup, "MASTER_ADDR", "MASTER_PORT");
+    // Of older operators the first pod has this address in place of its name. Scripts for one machine export it, too.
+    let is_first_pod = rank == "0" && lookup("KUBERNETES_SERVICE_HOST").is_some();
+    let master = set(lookup, "MASTER_ADDR");
+    match (count, &master) {
+        (Some(count), Some(master)) if is_first_pod || !is_loopback(master) => {
+            claim.counts.push(count);
+            claim.index(lookup, "RANK");
+            claim.master(lookup, "MASTER_ADDR", "MASTER_PORT");
+        }
+        (count, master) => {
+            let is_alone = count.as_ref().is_none_or(|it| it.value == 1) && rank.parse() == Ok(0);
+            if !is_alone {
+                claim.unheard = unheard;
+                let size = count.map_or("WORLD_SIZE is not set".to_owned(), |it| it.words);
+                let master = master.as_ref().map_or("MASTER_ADDR is not set".to_owned(), |it| is("MASTER_ADDR", it));
+                claim.doubts.push(format!(
+                    "{}, {size} and {master}: this process is one of several, and nothing says which nodes they are on\n\
+                     hint: give `--nnodes` and `--node-rank`, with `--nnodes 1` for a job of this node alone, or unset RANK",
+                    is("RANK", &rank)
+                ));
+            }
+        }
+    }
     claim
+}
+
+/// The pods that WORLD_SIZE counts, if it is set.
+fn pods(claim: &mut Claim, lookup: Lookup) -> Result<Option<Said<u32>>, String> {
+    let Some((text, size)) = claim.number(lookup, "WORLD_SIZE") else { return Ok(None) };
+    let pods = set(lookup, "PET_NNODES").and_then(|it| it.parse::<u32>().ok());
+    let each = |name: &str| Some((name.to_owned(), set(lookup, name)?.parse::<u32>().ok()?));
+    let each = each("LOCAL_WORLD_SIZE").or_else(|| each("PET_NPROC_PER_NODE"));
+    match each.filter(|it| it.1 > 1) {
+        // An older operator counts the pods.
+        Some((name, each)) if pods != Some(size) => ranks_of_nodes("WORLD_SIZE", size, &name, each).map(Some),
+        _ => Ok(Some(Said { value: size.max(1), by: "WORLD_SIZE".to_owned(), words: is("WORLD_SIZE", &text) })),
+    }
 }
 
 /// MS_WORKER_NUM, MS_LOCAL_WORKER, MS_NODE_RANK, MS_SCHED_HOST and MS_SCHED_PORT, which msrun takes the like of as flags.
 pub fn mindspore(lookup: Lookup) -> Claim {
     let mut claim = Claim { hint: "set MS_NODE_RANK, or give `--node-rank`", ..Claim::default() };
     let (all, local) = ("MS_WORKER_NUM", "MS_LOCAL_WORKER");
+    claim.index(lookup, "MS_NODE_RANK");
     if [all, local].iter().any(|it| lookup(it).is_none()) {
         return claim;
     }
@@ -84,14 +109,17 @@ pub fn mindspore(lookup: Lookup) -> Claim {
     };
     match ranks_of_nodes(all, size, local, each) {
         Ok(count) => claim.counts.push(count),
-        Err(problem) => {
-            claim.problems.push(problem);
-            return claim;
-        }
+        Err(problem) => claim.problems.push(problem),
     }
-    claim.index(lookup, "MS_NODE_RANK");
     claim.master(lookup, "MS_SCHED_HOST", "MS_SCHED_PORT");
     claim
+}
+
+/// The variables that say how many ranks the whole job has, with what they say.
+pub fn totals(lookup: Lookup) -> impl Iterator<Item = (&'static str, u32)> {
+    let counts_ranks = !is_of_rank(lookup) && set(lookup, "LOCAL_WORLD_SIZE").is_some();
+    let names = [Some("MS_WORKER_NUM"), counts_ranks.then_some("WORLD_SIZE")];
+    names.into_iter().flatten().filter_map(move |it| Some((it, set(lookup, it)?.parse().ok()?)))
 }
 
 /// The nodes that ranks of this number are on, with so many on each.
@@ -114,7 +142,7 @@ fn ranks_of_nodes(all: &str, size: u32, local: &str, each: u32) -> Result<Said<u
 /// a list, and to one number only where the pod has one device: then a rank's number is its node's.
 fn is_of_rank(lookup: Lookup) -> bool {
     let is_number = set(lookup, "LOCAL_RANK").is_some_and(|it| !it.contains(','));
-    is_number && set(lookup, "LOCAL_WORLD_SIZE").is_none_or(|it| it.trim() != "1")
+    is_number && set(lookup, "LOCAL_WORLD_SIZE").is_none_or(|it| it != "1")
 }
 
 pub fn is_loopback(host: &str) -> bool {

@@ -14,7 +14,7 @@ const HINT: &str = "hint: start the launcher on each node once, with `srun --nta
 pub fn claim(lookup: Lookup) -> Claim {
     let mut claim = Claim { hint: "start the launcher with `srun --ntasks-per-node=1`", ..Claim::default() };
     // These are then of the step in which mpirun started its daemons.
-    if lookup("OMPI_COMM_WORLD_SIZE").is_some() {
+    if set(lookup, "OMPI_COMM_WORLD_SIZE").and_then(|it| it.parse().ok()).is_some_and(|it: u32| it > 1) {
         return claim;
     }
     let first_set = |names: &[&'static str]| names.iter().copied().find(|it| lookup(it).is_some());
@@ -35,14 +35,13 @@ pub fn claim(lookup: Lookup) -> Claim {
     }
     let is_step =
         first_set(&["SLURM_STEP_ID", "SLURM_STEPID", "SLURM_STEP_NUM_NODES", "SLURM_STEP_NODELIST"]).is_some();
-    match count {
-        None | Some(0 | 1) => claim.indexes.clear(),
-        Some(count) if !is_step && lookup("SLURM_JOB_ID").is_some() => claim.problems.push(format!(
+    if let Some(count) = count.filter(|it| *it > 1 && !is_step && lookup("SLURM_JOB_ID").is_some()) {
+        claim.problems.push(format!(
             "SLURM_JOB_ID is set and SLURM_STEP_ID is not: this is no step of the job, which has {count} nodes, \
              but its script on one of them\n{HINT}"
-        )),
-        Some(_) => drop(claim.index(lookup, "SLURM_NODEID")),
+        ));
     }
+    claim.index(lookup, "SLURM_NODEID");
     claim
 }
 
@@ -90,7 +89,7 @@ fn hosts(claim: &mut Claim, name: &str, lookup: Lookup) -> Option<u32> {
 /// Why there would be several launchers on this node, if there would.
 fn several_tasks(lookup: Lookup, count: Option<u32>) -> Option<String> {
     let name = "SLURM_LOCALID";
-    if let Some(text) = set(lookup, name).filter(|it| it.trim() != "0") {
+    if let Some(text) = set(lookup, name).filter(|it| it != "0") {
         return Some(format!("{}: another launcher runs on this node\n{HINT}", is(name, &text)));
     }
     let (name, tasks) = match set(lookup, "SLURM_STEP_TASKS_PER_NODE") {
