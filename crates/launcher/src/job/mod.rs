@@ -278,7 +278,13 @@ impl Job {
 
 /// JOB_ID, as the vendor's scripts have it.
 fn id(lookup: Lookup) -> String {
-    given_id(lookup).unwrap_or_else(host_name)
+    let text = |name| lookup(name).map(|it| it.to_string_lossy().into_owned());
+    let own = || given_id(lookup).unwrap_or_else(host_name);
+    match text("RANK").filter(|_| nodes::is_rank(lookup)) {
+        // Each rank may start a launcher: jobs, logs and reports of their own.
+        Some(rank) => format!("{}-in-rank-{rank}", text("JOB_ID").unwrap_or_else(own)),
+        None => own(),
+    }
 }
 
 /// The id that all servers of the job are given.
@@ -392,6 +398,10 @@ mod tests {
             (&[("MA_VJ_NAME", "x-ma-job-ma-job")], "x-modelarts-job-ma-job"),
             (&[("MA_VJ_NAME", "ma-job-12"), ("BATCH_JOB_ID", "b")], "b"),
             (&[("MA_VJ_NAME", "")], &host_name()),
+            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "x"), ("RANK", "3")], "b"),
+            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "b"), ("RANK", "3"), ("FMTK_ATTEMPT", "1")], "b-in-rank-3"),
+            (&[("JOB_ID", "b-in-rank-3"), ("RANK", "0"), ("FMTK_ATTEMPT", "1")], "b-in-rank-3-in-rank-0"),
+            (&[("BATCH_JOB_ID", "b"), ("RANK", "3"), ("TORCHELASTIC_RUN_ID", "none")], "b-in-rank-3"),
         ] {
             assert_eq!(id(&of_test(variables)), expected);
         }

@@ -81,7 +81,7 @@ pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
 
 /// Whether this launcher was started by a rank, of another launcher or of torchrun: each of the node's ranks may start one, so
 /// what the cluster says of the node is not said of it.
-fn is_rank(lookup: Lookup) -> bool {
+pub fn is_rank(lookup: Lookup) -> bool {
     lookup("FMTK_ATTEMPT").and(lookup("RANK")).is_some() || lookup("TORCHELASTIC_RUN_ID").is_some()
 }
 
