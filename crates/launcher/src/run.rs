@@ -240,10 +240,11 @@ fn find_job(options: &RunOptions, signals: &Signals, say: &mut dyn FnMut(&str)) 
     let job = match source.for_ranks_of(choice.framework, options) {
         Source::Table(location) => {
             let ready = wait_for_table(location, options, claims.are_several(), signals, say)?;
-            let job = Job::of_table(ready, lookup, job::local_addresses())?;
-            let (nodes, notes) = claims.with_table(job.nodes.clone(), job.machines())?;
+            claims.agree_with(&ready.table)?;
+            let job = Job::of_table(ready, &options.nodes, lookup, job::local_addresses())?;
+            let (nodes, notes) = claims.with_table(job.nodes.clone())?;
             notes.iter().for_each(|it| say(it));
-            Job { nodes, ..job }
+            job.with_nodes(nodes, lookup)
         }
         without_table => {
             let (nodes, notes) = claims.nodes()?;

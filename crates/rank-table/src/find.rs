@@ -24,6 +24,9 @@ pub struct Clues {
     pub task_index: Option<String>,
     /// VC_WORKER_NUM and MA_NUM_HOSTS, those that are set: how many pods there are.
     pub counts: Vec<(&'static str, String)>,
+    /// `--node-rank`, where `--nnodes` is the number of servers in the table: the number of this server, from 0, in the order
+    /// of the servers' lowest ranks. It counts in a v1 table, where nothing else tells.
+    pub node_rank: Option<u32>,
 }
 
 impl Clues {
@@ -36,6 +39,7 @@ impl Clues {
             local_addresses,
             task_index: set("VC_TASK_INDEX").or_else(|| set("VK_TASK_INDEX")),
             counts: ["VC_WORKER_NUM", "MA_NUM_HOSTS"].into_iter().filter_map(|it| Some((it, set(it)?))).collect(),
+            node_rank: None,
         }
     }
 }
@@ -45,6 +49,8 @@ impl Clues {
 pub struct OwnInstance<'t> {
     /// Its place in [`RankTable::instances`].
     pub position: usize,
+    /// Its number among the instances, from 0, in the order of their lowest ranks: 0 has rank 0.
+    pub number: usize,
     /// The instance.
     pub instance: &'t Instance,
     /// What decided, to follow "found by".
@@ -54,7 +60,8 @@ pub struct OwnInstance<'t> {
 }
 
 /// Finds this server in a table, by the first clue that fits exactly one instance: MA_CURRENT_INSTANCE_NAME (v0),
-/// MA_CURRENT_HOST_IP, the addresses of the machine, VC_TASK_INDEX, and last that there is no other instance.
+/// MA_CURRENT_HOST_IP, the addresses of the machine, VC_TASK_INDEX, that there is no other instance, and last
+/// [`Clues::node_rank`].
 ///
 /// Addresses that fit several pods of one server leave the choice between these to the index. An index fits any table, so
 /// it is believed only where no name and no host address speaks against it. The only instance is not this server where an
@@ -78,9 +85,13 @@ pub fn find<'t>(table: &'t RankTable, clues: &Clues) -> Result<OwnInstance<'t>, 
     }
     let mut tried = Vec::new();
     match decide(table, clues, &mut tried) {
-        Some((position, by)) => {
-            Ok(OwnInstance { position, instance: &table.instances[position], by, note: doubt(table, position, clues) })
-        }
+        Some((position, by)) => Ok(OwnInstance {
+            position,
+            number: number(table, position),
+            instance: &table.instances[position],
+            by,
+            note: doubt(table, position, clues),
+        }),
         None => Err(not_found(table, &tried)),
     }
 }
@@ -153,10 +164,14 @@ fn doubt(table: &RankTable, position: usize, clues: &Clues) -> Option<String> {
         _ => {}
     }
     let index: usize = clues.task_index.as_ref()?.parse().ok().filter(|_| own.name.is_none())?;
-    let first = |it: &Instance| it.devices.iter().map(|device| device.rank).min();
-    let by_rank = table.instances.iter().filter(|it| first(it) < first(own)).count();
-    (![position, by_rank].contains(&index))
+    (![position, number(table, position)].contains(&index))
         .then(|| format!("VC_TASK_INDEX is `{index}`, but this server, {id}, is number {position} of the table"))
+}
+
+/// The number of the instance at a position, in the order of their lowest ranks.
+fn number(table: &RankTable, position: usize) -> usize {
+    let first = |it: &Instance| it.devices.iter().map(|device| device.rank).min();
+    table.instances.iter().filter(|it| first(it) < first(&table.instances[position])).count()
 }
 
 /// Positions of the instances that are so.
@@ -255,19 +270,31 @@ fn decide(table: &RankTable, clues: &Clues, tried: &mut Vec<String>) -> Option<(
         }
         Some(Ok(index)) => {
             // The number of the pod in a v0 table, the position in a v1 one.
-            candidates.retain(|n| match &instances[*n].name {
+            let is_number = |n: &usize| match &instances[*n].name {
                 Some(name) => pod_index(name) == Some(*index),
                 None => *n as u64 == *index,
-            });
-            if let [position] = candidates[..] {
+            };
+            let fitting: Vec<usize> = candidates.iter().copied().filter(is_number).collect();
+            if let [position] = fitting[..] {
                 return Some((position, "its number in VC_TASK_INDEX".to_owned()));
             }
-            let what = if candidates.is_empty() { "no instance" } else { "more than one instance" };
+            let what = if fitting.is_empty() { "no instance" } else { "more than one instance" };
             format!("VC_TASK_INDEX is `{index}`, which fits {what} of the table")
         }
     });
     let is_another = is_name_wrong || matches!(index, Some(Ok(index)) if index > 0);
-    (count == 1 && !is_another).then(|| (0, "being the only one".to_owned()))
+    if count == 1 && !is_another {
+        return Some((0, "being the only one".to_owned()));
+    }
+    let given = clues.node_rank.filter(|_| matches!(table.format, Format::V1 | Format::V1_2))?;
+    let numbered = candidates.into_iter().find(|n| usize::try_from(given) == Ok(number(table, *n)));
+    if is_address_wrong || numbered.is_none() {
+        let why =
+            if is_address_wrong { "a number fits any table, and the above does not" } else { "that is none of these" };
+        tried.push(format!("`--node-rank` is {given}, but {why}"));
+        return None;
+    }
+    numbered.map(|position| (position, "its number in `--node-rank`".to_owned()))
 }
 
 /// Whether the nodes of a 2.0 table, which are told apart by what their ranks have, are those of the platform.
@@ -291,7 +318,9 @@ fn not_found(table: &RankTable, tried: &[String]) -> Error {
     let more = if count > MAX_NAMED { format!(" and {} more", count - MAX_NAMED) } else { String::new() };
     let hint = match table.format {
         Format::V0 => "set MA_CURRENT_INSTANCE_NAME to the `pod_name` of this server",
-        Format::V1 | Format::V1_2 => "set MA_CURRENT_HOST_IP to the `server_id` of this server",
+        Format::V1 | Format::V1_2 => {
+            "set MA_CURRENT_HOST_IP to the `server_id` of this server, or give `--nnodes` and `--node-rank`"
+        }
         Format::V2 => "set VC_TASK_INDEX to the number of this node, from 0, and VC_WORKER_NUM to the number of all",
     };
     let tried = tried.join("\n  ");

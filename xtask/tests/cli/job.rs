@@ -29,6 +29,8 @@ fn the_job_has_the_image_where_it_was_pushed_to_last() {
         ma-cli ma-job submit \
             --name fmtk-ma \
             --image-url o/fmtk-ma:TAG \
+            --code-dir 'obs://<bucket>/<code-folder>/' \
+            --working-dir '/home/ma-user/modelarts/user-job-dir/<code-folder>' \
             --user-command 'fmtk-launch run -- python train.py' \
             --train-instance-type '<flavor-id>' \
             --train-instance-count 2 \
@@ -37,6 +39,7 @@ fn the_job_has_the_image_where_it_was_pushed_to_last() {
     .assert_eq(&out);
     expect![[r#"
         note: each node runs: fmtk-launch run -- python train.py
+        note: <code-folder> has your code in OBS, and the ranks start in the job's copy of it; if the image has your code, remove `--code-dir` and `--working-dir`
         note: <flavor-id> has 8 NPUs; `ma-cli ma-job get-flavor` lists what there is
         note: in a dedicated pool, add `--pool-id` of `ma-cli ma-job get-pool`
     "#]]
@@ -102,7 +105,7 @@ fn an_image_of_others_needs_no_build() {
     };
     let script = job("slurm", "torch");
     assert!(script.contains("docker://reg.example:5000/o/a/b_c:1\n"), "{script}");
-    assert!(script.ends_with("    fmtk-launch run --per-node --framework torch -- torchrun 'a b.py'\n"), "{script}");
+    assert!(script.ends_with("    fmtk-launch run --per-node --devices 0-7 -- torchrun 'a b.py'\n"), "{script}");
     let manifest = job("ascend-operator", "mindspore");
     assert!(manifest.contains("  name: b-c\n") && manifest.contains("framework: mindspore\n"), "{manifest}");
     assert!(manifest.contains("Scheduler:") && !manifest.contains("Worker:"), "{manifest}");

@@ -94,6 +94,9 @@ enum What {
         /// Measure torchrun too; pip fetches torch, hundreds of megabytes
         #[arg(long)]
         torchrun: bool,
+        /// Measure only these parts
+        #[arg(long, value_enum)]
+        only: Vec<launch::Part>,
     },
     /// Measure how soon the ranks of a container run, and a whole job
     Kit {
@@ -158,10 +161,10 @@ pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
             let bench = Bench::new("patch", common.rounds)?;
             measure(common, None, || patch::run(&bench))
         }
-        What::Launch { common, quick, torchrun } => {
+        What::Launch { common, quick, torchrun, only } => {
             require("python3 cc")?;
             let bench = Bench::new("launch", common.rounds)?;
-            measure(common, Some(machine::describe()), || launch::run(bench, *quick, *torchrun))
+            measure(common, Some(machine::describe()), || launch::run(bench, *quick, *torchrun, only))
         }
         What::Kit { common, packages, only } => {
             require("root arm64 setpriv docker dockerd python3 cc")?;

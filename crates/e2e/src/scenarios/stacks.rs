@@ -90,10 +90,11 @@ impl Stack {
     }
 
     fn adds_up(&self, world: &World, image: &str, version: &str) -> anyhow::Result<()> {
-        let ranks = |text: &str| [0, 1, 2, 3].map(|rank| format!("torch {version}+cpu: rank {rank} of 4{text}"));
-        let said = |said: &Finished, lines: [String; 4]| said.says(&lines.each_ref().map(String::as_str));
+        let said = |done: &Finished, size: u32, text: &str| {
+            (0..size).try_for_each(|rank| done.says(&[&format!("torch {version}+cpu: rank {rank} of {size}{text}")]))
+        };
         let done = self.job(world, "example", image)?.words("--framework torch").run()?;
-        said(&done, ranks(", uid 1000, sum [10.0, 10.0, 10.0, 10.0]"))?;
+        said(&done, 4, ", uid 1000, sum [10.0, 10.0, 10.0, 10.0]")?;
         let report = done.json()?;
         for node in 0..2 {
             let expected = [2 * node, 2 * node + 1].map(|rank| Some(rank as u64));
@@ -106,9 +107,10 @@ impl Stack {
         let code = world.folder("torchrun-code")?;
         write(&code.join("all_reduce.py"), &read(&data("all_reduce.py"))?)?;
         let torchrun = self.job(world, "torchrun", image)?.arg("--code").arg(&code);
-        let torchrun = torchrun.words("-- fmtk-launch run --per-node --devices 0-1 --code-dir").arg(CODE);
+        let torchrun = torchrun.words("-- fmtk-launch run --per-node --devices 0 --code-dir").arg(CODE);
         let done = torchrun.words("-- torchrun all_reduce.py").run()?;
-        said(&done, ranks(" as 1000: [10.0, 10.0, 10.0, 10.0]"))?;
+        // One rank a node: each import takes twenty seconds of a core here.
+        said(&done, 2, " as 1000: [3.0, 3.0, 3.0, 3.0]")?;
         done.says(&["torch_npu: libhccl.so: cannot open shared object file"])?;
         world.say(format!("ranks of torchrun added up on two nodes in {:.1} s", done.seconds));
         Ok(())

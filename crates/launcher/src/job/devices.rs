@@ -117,6 +117,7 @@ fn visible(lookup: Lookup) -> Result<Option<Vec<u32>>, Failure> {
 mod tests {
     use super::*;
     use crate::job::tests::of_test;
+    use crate::options::NodeFlags;
 
     #[test]
     fn devices_of_a_node() {
@@ -185,7 +186,8 @@ mod tests {
                 devices.join(",")
             );
             let table = rank_table::parse(text.as_bytes()).expect("a table");
-            Job::of_table(rank_table::Ready { table, path: "/t".into() }, &|_| None, Vec::new()).expect("a job")
+            Job::of_table(rank_table::Ready { table, path: "/t".into() }, &NodeFlags::default(), &|_| None, Vec::new())
+                .expect("a job")
         };
         let list = |ids: &[u32]| Job::of_devices(ids, Nodes::alone(), &|_| None);
         let mut said = String::new();

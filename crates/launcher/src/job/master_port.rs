@@ -45,7 +45,7 @@ pub fn choose(job: &Job, lookup: Lookup) -> Result<MasterPort, Failure> {
         (None, None) if job.is_whole() => {
             return Ok(free().unwrap_or(MasterPort { number: FIRST, _reserved: None }));
         }
-        (None, None) => given_id(lookup).map_or(FIRST, |id| FIRST + hash(&id) % COUNT),
+        (None, None) => given_id(&job.nodes, lookup).map_or(FIRST, |id| FIRST + hash(&id) % COUNT),
     };
     Ok(MasterPort { number, _reserved: None })
 }
@@ -69,6 +69,12 @@ fn free() -> Option<MasterPort> {
 /// is not this machine's, a service's for example, can't be taken here.
 pub fn is_taken(addresses: &[IpAddr], port: u16) -> bool {
     addresses.iter().any(|it| TcpListener::bind((*it, port)).as_ref().is_err_and(is_in_use))
+}
+
+/// Whether one of these is an address of this machine, as the kernel sees it.
+pub fn can_be_bound(addresses: &[IpAddr]) -> bool {
+    let is_foreign = |it: io::Error| it.kind() == io::ErrorKind::AddrNotAvailable;
+    addresses.iter().any(|it| !TcpListener::bind((*it, 0)).is_err_and(is_foreign))
 }
 
 fn is_in_use(error: &io::Error) -> bool {

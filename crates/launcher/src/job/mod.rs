@@ -15,7 +15,6 @@ mod restarts;
 pub mod setup;
 pub mod variables;
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +24,7 @@ use rank_table::{Clues, Format, Instance, Location, Origin, RankTable, Ready};
 
 use self::nodes::Nodes;
 use crate::exit::{Exit, Failure};
-use crate::options::{Framework, Master, RunOptions};
+use crate::options::{Framework, Master, NodeFlags, RunOptions};
 use crate::units;
 
 /// Looks up a variable; one that is empty counts as not set.
@@ -144,9 +143,12 @@ impl Job {
     /// # Errors
     ///
     /// With exit code 2 if it can't be told which server this is, or this server has no devices.
-    pub fn of_table(ready: Ready, lookup: Lookup, addresses: Vec<IpAddr>) -> Result<Job, Failure> {
+    pub fn of_table(ready: Ready, flags: &NodeFlags, lookup: Lookup, addresses: Vec<IpAddr>) -> Result<Job, Failure> {
         let path = ready.path.display();
-        let found = rank_table::find(&ready.table, &Clues::new(lookup, addresses))
+        let is_counted =
+            |_: &u32| flags.count.is_some_and(|it| usize::try_from(it) == Ok(ready.table.instances().len()));
+        let clues = Clues { node_rank: flags.index.filter(is_counted), ..Clues::new(lookup, addresses) };
+        let found = rank_table::find(&ready.table, &clues)
             .map_err(|why| Failure::new(Exit::USAGE, format!("rank table `{path}`: {why}")))?;
         let server = found.instance;
         let host = server.server_id.clone().unwrap_or_else(host_name);
@@ -166,14 +168,15 @@ impl Job {
         let nodes = Nodes {
             // Bounded to far less by the limits of a table.
             count: u32::try_from(ready.table.instances().len()).unwrap_or(u32::MAX),
-            index: u32::try_from(found.position).unwrap_or(u32::MAX),
+            // Node 0 has rank 0, wherever the table has it.
+            index: u32::try_from(found.number).unwrap_or(u32::MAX),
             master: master.map(|it| Master { host: it.to_owned(), port: None }),
             by: "the rank table".to_owned(),
         };
         let (by, note, size) = (found.by, found.note, ready.table.rank_count());
         let table = Some(Table { path: ready.path, table: ready.table, by, note });
         Ok(Job {
-            id: id(lookup),
+            id: id(&nodes, lookup),
             host,
             ranks,
             size,
@@ -198,7 +201,7 @@ impl Job {
             physical: *device,
         };
         Job {
-            id: id(lookup),
+            id: id(&nodes, lookup),
             host: host_name(),
             ranks: (0..).zip(devices).map(rank).collect(),
             size: nodes.count.saturating_mul(each),
@@ -230,6 +233,11 @@ impl Job {
         Job { framework: by.framework, framework_by: by.by, python: by.interpreter, ..self }
     }
 
+    /// The same job, whose nodes are these.
+    pub fn with_nodes(self, nodes: Nodes, lookup: Lookup) -> Job {
+        Job { id: id(&nodes, lookup), nodes, ..self }
+    }
+
     /// Whether the process that the ranks of MindSpore register with is this node's.
     pub fn has_scheduler(&self) -> bool {
         self.framework == Framework::MindSpore && self.nodes.index == 0 && self.starts_ranks()
@@ -243,12 +251,6 @@ impl Job {
     /// Whether the launcher starts the ranks themselves, and not something that does.
     pub fn starts_ranks(&self) -> bool {
         self.processes == Processes::Ranks
-    }
-
-    /// The different servers of its table; none where it has none.
-    pub fn machines(&self) -> usize {
-        let servers = self.table.iter().flat_map(|it| it.table.instances()).filter_map(|it| it.server_id.as_ref());
-        servers.collect::<BTreeSet<_>>().len()
     }
 
     /// Where rank 0 is: an address, or a name.
@@ -276,21 +278,25 @@ impl Job {
     }
 }
 
-/// JOB_ID, as the vendor's scripts have it.
-fn id(lookup: Lookup) -> String {
+/// JOB_ID, the same on all nodes wherever they know something in common. Without a given id it is the name of node 0, which
+/// is no id of this job alone: the next one may meet there, too.
+fn id(nodes: &Nodes, lookup: Lookup) -> String {
     let text = |name| lookup(name).map(|it| it.to_string_lossy().into_owned());
-    let own = || given_id(lookup).unwrap_or_else(host_name);
+    let own = || given_id(nodes, lookup).or_else(|| nodes.name()).unwrap_or_else(host_name);
+    // Each rank may start a launcher: jobs, logs and reports of their own.
     match text("RANK").filter(|_| nodes::is_rank(lookup)) {
-        // Each rank may start a launcher: jobs, logs and reports of their own.
-        Some(rank) => format!("{}-in-rank-{rank}", text("JOB_ID").unwrap_or_else(own)),
         None => own(),
+        Some(_) if nodes.count > 1 => format!("{}-in-ranks", own()),
+        Some(rank) => format!("{}-in-rank-{rank}", text("JOB_ID").unwrap_or_else(own)),
     }
 }
 
-/// The id that all servers of the job are given.
-fn given_id(lookup: Lookup) -> Option<String> {
+/// The id that all servers of this job are given, and no other job: as the vendor's scripts have it, else Slurm's.
+fn given_id(nodes: &Nodes, lookup: Lookup) -> Option<String> {
     let set = |name| lookup(name).map(|it| it.to_string_lossy().into_owned());
-    set("BATCH_JOB_ID").or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
+    set("BATCH_JOB_ID")
+        .or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
+        .or_else(|| nodes.slurm_id(lookup))
 }
 
 fn host_name() -> String {
@@ -393,17 +399,40 @@ mod tests {
 
     #[test]
     fn job_ids() {
-        for (variables, expected) in [
-            (&[("MA_VJ_NAME", "ma-job-12")][..], "modelarts-job-12"),
-            (&[("MA_VJ_NAME", "x-ma-job-ma-job")], "x-modelarts-job-ma-job"),
-            (&[("MA_VJ_NAME", "ma-job-12"), ("BATCH_JOB_ID", "b")], "b"),
-            (&[("MA_VJ_NAME", "")], &host_name()),
-            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "x"), ("RANK", "3")], "b"),
-            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "b"), ("RANK", "3"), ("FMTK_ATTEMPT", "1")], "b-in-rank-3"),
-            (&[("JOB_ID", "b-in-rank-3"), ("RANK", "0"), ("FMTK_ATTEMPT", "1")], "b-in-rank-3-in-rank-0"),
-            (&[("BATCH_JOB_ID", "b"), ("RANK", "3"), ("TORCHELASTIC_RUN_ID", "none")], "b-in-rank-3"),
+        const SLURM: &[(&str, &str)] =
+            &[("SLURM_JOB_ID", "31"), ("SLURM_STEP_ID", "0"), ("SLURM_STEP_NUM_NODES", "2"), ("SLURM_NODEID", "1")];
+        const RANK: (&str, &str) = ("FMTK_ATTEMPT", "1");
+        const MPI: (&str, &str) = ("OMPI_COMM_WORLD_SIZE", "2");
+        let host = host_name();
+        for (variables, count, master, expected, is_given) in [
+            (&[("MA_VJ_NAME", "ma-job-12")][..], 2, "m", "modelarts-job-12", true),
+            (&[("MA_VJ_NAME", "x-ma-job-ma-job")], 1, "", "x-modelarts-job-ma-job", true),
+            (&[("MA_VJ_NAME", "ma-job-12"), ("BATCH_JOB_ID", "b")], 1, "", "b", true),
+            (&[("MA_VJ_NAME", "")], 1, "", &host, false),
+            (SLURM, 2, "n1", "slurm-31", true),
+            (&[SLURM, &[("BATCH_JOB_ID", "b")]].concat(), 2, "n1", "b", true),
+            // Jobs of Slurm with a node each, which flags make one; and a step that is mpirun's.
+            (SLURM, 4, "n1", "master-n1", false),
+            (&[SLURM, &[MPI]].concat(), 2, "n1", "master-n1", false),
+            (SLURM, 1, "", &host, false),
+            (&[], 2, "10.0.0.9", "master-10.0.0.9", false),
+            (&[], 2, "fd00::9", "master-fd00__9", false),
+            (&[], 2, "Node-0.Cluster", "master-node-0.cluster", false),
+            (&[], 2, "../a b", "master-.._a_b", false),
+            // It is the same for other machines.
+            (&[], 2, "127.0.0.1", &host, false),
+            (&[], 2, "", &host, false),
+            (&[], 1, "10.0.0.9", &host, false),
+            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "x"), ("RANK", "3")], 1, "", "b", true),
+            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "b"), ("RANK", "3"), RANK], 1, "", "b-in-rank-3", true),
+            (&[("JOB_ID", "b-in-rank-3"), ("RANK", "0"), RANK], 1, "", "b-in-rank-3-in-rank-0", false),
+            (&[("BATCH_JOB_ID", "b"), ("RANK", "3"), ("TORCHELASTIC_RUN_ID", "none")], 1, "", "b-in-rank-3", true),
+            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "b"), ("RANK", "8"), RANK], 2, "m", "b-in-ranks", true),
         ] {
-            assert_eq!(id(&of_test(variables)), expected);
+            let master = (!master.is_empty()).then(|| Master { host: master.to_owned(), port: None });
+            let nodes = Nodes { count, master, ..Nodes::alone() };
+            let lookup = of_test(variables);
+            assert_eq!((id(&nodes, &lookup).as_str(), given_id(&nodes, &lookup).is_some()), (expected, is_given));
         }
     }
 
@@ -425,15 +454,26 @@ mod tests {
                                               {"device_id":"1","device_ip":"1.1.1.4","rank_id":"1"}]}]}"#;
         let ready = Ready { table: rank_table::parse(text).expect("a table"), path: "/t".into() };
         let here = [("MA_CURRENT_HOST_IP", "10.0.0.2"), ("MA_VJ_NAME", "ma-job-1")];
-        let job = Job::of_table(ready.clone(), &of_test(&here), Vec::new()).expect("a job");
+        let none = NodeFlags::default();
+        let job = Job::of_table(ready.clone(), &none, &of_test(&here), Vec::new()).expect("a job");
         assert_eq!(
             job.ranks,
             [Rank { rank: 2, local: 1, device: 1, physical: 5 }, Rank { rank: 3, local: 0, device: 0, physical: 4 }],
             "the driver's numbers follow the physical ones and not the order of the table"
         );
         assert_eq!((job.size, job.master(), job.host.as_str()), (4, "10.0.0.1", "10.0.0.2"));
-        assert_eq!((job.nodes.count, job.nodes.index), (2, 0));
-        let lost = Job::of_table(ready, &|_| None, Vec::new()).expect_err("no clue").text;
-        assert!(lost.starts_with("rank table `/t`: it can't be told which of the 2 servers"), "{lost}");
+        assert_eq!((job.nodes.count, job.nodes.index), (2, 1), "node 0 is the one with rank 0");
+        let by_flags = |count, index| {
+            let flags = NodeFlags { count, index, ..NodeFlags::default() };
+            Job::of_table(ready.clone(), &flags, &|_| None, Vec::new())
+        };
+        for (index, host) in [(0, "10.0.0.1"), (1, "10.0.0.2")] {
+            let job = by_flags(Some(2), Some(index)).expect("a job");
+            assert_eq!((job.nodes.index, job.host.as_str(), job.id.as_str()), (index, host, "master-10.0.0.1"));
+        }
+        for (count, index) in [(None, None), (Some(2), None), (None, Some(1)), (Some(2), Some(2)), (Some(3), Some(1))] {
+            let lost = by_flags(count, index).expect_err("no clue").text;
+            assert!(lost.starts_with("rank table `/t`: it can't be told which of the 2 servers"), "{lost}");
+        }
     }
 }

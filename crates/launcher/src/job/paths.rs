@@ -15,6 +15,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::files::{self, device_folder};
+use super::nodes::Nodes;
 use super::{Lookup, variables};
 use crate::exit::{Exit, Failure};
 use crate::links;
@@ -42,13 +43,13 @@ impl Surroundings<'_> {
     }
 }
 
-/// With the job's id, so that people see whose it is, and a number that no other run has: neither of this job, nor in
-/// another container. The same in the launcher and its guardian, once one of them was asked before they part.
+/// With the id that the job is given, or the host's name, so that people see whose it is, and a number that no other run
+/// has: neither of this job, nor in another container. The same in the launcher and its guardian, once one of them was asked before they part.
 fn own_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
         // Short, as a socket's path has 108 bytes at most.
-        let job: String = files::plain(&super::id(&variables::own)).chars().take(40).collect();
+        let job: String = files::plain(&super::id(&Nodes::alone(), &variables::own)).chars().take(40).collect();
         format!("fmtk-{job}-{:08x}", RandomState::new().hash_one(job.as_str()) as u32)
     })
 }

@@ -7,6 +7,8 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
+
 use super::Lookup;
 
 /// A Python and the frameworks among its packages.
@@ -36,13 +38,19 @@ const FIRST_LINE: u64 = 256;
 /// Bytes of a `pyvenv.cfg` at most.
 const CONFIG: u64 = 64 << 10;
 
-/// The Python of a command that is started in `folder`: its first word `python…`, else the one in the first line of the
-/// script that it names; the one in PATH where there is no command.
+/// Programs that run the command in their arguments.
+const WRAPPERS: [&str; 9] = ["env", "ionice", "msprof", "nice", "numactl", "stdbuf", "strace", "taskset", "timeout"];
+
+/// The Python of a command that is started in `folder`: its first word, or the first `python…` behind a program that is
+/// known to run another; else the one in the first line of the script that it names; the one in PATH where there is no
+/// command.
 pub fn of_command(command: &[OsString], folder: &Path, lookup: Lookup) -> Option<Python> {
     let interpreter = if command.is_empty() {
         ["python3", "python"].into_iter().find_map(|it| program(OsStr::new(it), folder, lookup))
     } else {
-        let word = command.iter().find(|it| is_python(it));
+        // Of any other program, a word `python…` further on is an argument that may mean anything.
+        let words = if is_wrapper(command.first()?) { command } else { &command[..1] };
+        let word = words.iter().find(|it| is_python(it));
         word.map_or_else(|| of_script(command.first()?, folder, lookup), |word| program(word, folder, lookup))
     }?;
     let places: Vec<PathBuf> = packages(&interpreter, folder, lookup);
@@ -59,13 +67,21 @@ fn is_python(word: &OsStr) -> bool {
     name.strip_prefix("python").is_some_and(|it| it.chars().all(|it| it.is_ascii_digit() || it == '.'))
 }
 
-/// Where a program is: a path from the folder on, or a name in PATH.
+fn is_wrapper(word: &OsStr) -> bool {
+    Path::new(word).file_name().is_some_and(|name| WRAPPERS.iter().any(|it| name == *it))
+}
+
+/// Where a program is: a path from the folder on, or a name in PATH, where execvp(3) skips what it may not execute.
 fn program(word: &OsStr, folder: &Path, lookup: Lookup) -> Option<PathBuf> {
     if word.as_bytes().contains(&b'/') {
-        return Some(folder.join(word)).filter(|it| it.is_file());
+        return Some(folder.join(word)).filter(|it| is_executable(it));
     }
     let path = lookup("PATH")?;
-    std::env::split_paths(&path).map(|it| folder.join(it).join(word)).find(|it| it.is_file())
+    std::env::split_paths(&path).map(|it| folder.join(it).join(word)).find(|it| is_executable(it))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && access(path, AccessFlags::X_OK).is_ok()
 }
 
 /// The Python in the first line of a script.
@@ -164,7 +180,7 @@ fn start(path: &Path, limit: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     struct Machine(tempfile::TempDir);
 
@@ -183,6 +199,7 @@ mod tests {
         fn file(&self, path: &str, text: &str) {
             fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
             fs::write(self.path(path), text).unwrap();
+            fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).unwrap();
         }
 
         /// `python`, then what it has; `-` where there is none.
@@ -213,7 +230,12 @@ mod tests {
         for (command, expected) in [
             ("python3 train.py", "usr/bin/python3"),
             ("numactl -C 0 python3.11 train.py", "usr/bin/python3.11"),
+            ("env A=python3 python3.11 train.py", "usr/bin/python3.11"),
             ("own/python train.py", "code/own/python"),
+            // What is an argument runs nothing.
+            ("sh --out /x/python3.11", "-"),
+            ("./train --out usr/bin/python3", "-"),
+            ("tk --python python3.11", "usr/bin/python3"),
             ("python2 train.py", "-"),
             ("tk --x", "usr/bin/python3"),
             ("./train", "-"),
@@ -222,6 +244,20 @@ mod tests {
         ] {
             machine.check(command, &[], expected);
         }
+    }
+
+    #[test]
+    fn what_can_t_be_executed_is_no_interpreter() {
+        let machine = Machine::new();
+        for name in ["first/python3", "first/tk", "code/python3"] {
+            machine.file(name, "#!/usr/bin/python3.11\n");
+            fs::set_permissions(machine.path(name), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        let path = [("PATH", "//first://usr/bin")];
+        machine.check("python3 train.py", &path, "usr/bin/python3");
+        machine.check("", &path, "usr/bin/python3");
+        machine.check("tk", &path, "-");
+        machine.check("./python3 train.py", &path, "-");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct First {
 /// succeeded while another failed.
 pub fn first_attempt(folders: &Folders, job: &Job, lookup: Lookup) -> First {
     let new = |attempt| First { attempt, appends: false };
-    if given_id(lookup).is_none() {
+    if given_id(&job.nodes, lookup).is_none() {
         return new(1);
     }
     let left = left_behind(folders, job);
@@ -41,7 +41,7 @@ pub fn first_attempt(folders: &Folders, job: &Job, lookup: Lookup) -> First {
 ///
 /// A log that can't be made is left to the ranks' output, and so is a link or a pipe in its place.
 pub fn claim(attempt: u32, folders: &Folders, job: &Job, lookup: Lookup) -> u32 {
-    let Some(first) = job.ranks.first().filter(|_| given_id(lookup).is_some()) else { return attempt };
+    let Some(first) = job.ranks.first().filter(|_| given_id(&job.nodes, lookup).is_some()) else { return attempt };
     let is_taken = |attempt: &u32| {
         let log = folders.log_file(job, first, *attempt);
         let made = links::open(&log, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, 0o644);

@@ -143,7 +143,8 @@ const VARIABLES: &[Variable] = &[
     read("SLURM_NTASKS_PER_NODE", "the same among several servers, where the former is not set"),
     read(
         "SLURM_JOB_ID",
-        "without a step (SLURM_STEP_ID), a job of several servers is refused: its script runs on one alone",
+        "name of the job of several servers, as BATCH_JOB_ID, which comes before; without a step (SLURM_STEP_ID) such a job is \
+         refused: its script runs on one alone",
     ),
     read("SLURM_STEP_ID", "see SLURM_JOB_ID"),
     read("SLURM_STEPID", "the same"),
@@ -191,8 +192,10 @@ const VARIABLES: &[Variable] = &[
     for_command(set(
         "JOB_ID",
         "by a launcher that a rank starts: the outer job's",
-        "BATCH_JOB_ID, else MA_VJ_NAME with `ma-job` as `modelarts-job`, else the host's name; `<JOB_ID>-in-rank-<RANK>` \
-         where a rank has started the launcher",
+        "BATCH_JOB_ID, else MA_VJ_NAME with `ma-job` as `modelarts-job`; among several servers else `slurm-<SLURM_JOB_ID>` in a \
+         step of Slurm, else `master-<name of node 0>`; else the host's name; `<JOB_ID>-in-rank-<RANK>` where a rank has \
+         started the launcher, and the same with `-in-ranks` in place of that where its flags say that there are several \
+         servers",
         |of| is(&of.job.id),
     )),
     set(
@@ -353,7 +356,7 @@ const VARIABLES: &[Variable] = &[
         "kept where it is set, unless `--master` has a port; what is not a port is refused, but for the URL that Kubernetes sets for a service `master`; \
          not read by a launcher that a rank starts, likewise",
         "a free port from 29500 on; where there are several servers, the port that came with node 0, else one of 29500 to 32499 by BATCH_JOB_ID, else MA_VJ_NAME, \
-         and 29500 where neither is set; unless it was set",
+         else SLURM_JOB_ID, and 29500 where none is set; unless it was set",
         |of| is(of.master_port),
     )),
     for_command(set(
@@ -366,8 +369,9 @@ const VARIABLES: &[Variable] = &[
     for_command(set(
         "FMTK_ATTEMPT",
         "with RANK: a launcher that a rank starts is a job of its own, whatever the cluster says",
-        "1, and one more for each time the ranks were started again; where BATCH_JOB_ID or MA_VJ_NAME is set, also for each \
-         time that an earlier run of the job in the same log folder has started them",
+        "1, and one more for each time the ranks were started again; where BATCH_JOB_ID or MA_VJ_NAME is set, \
+         or SLURM_JOB_ID among several servers, also for each time that an earlier run of the job in the same log folder \
+         has started them",
         |of| is(of.attempt),
     )),
     for_scripts(set(

@@ -2,15 +2,27 @@
 
 use std::cmp::Reverse;
 
+use serde::Serialize;
+
 use super::nodes::Node;
 use crate::clock::Moment;
 use crate::ranks::rank::{Outcome, RankOutcome};
 
+/// How the job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobOutcome {
+    /// All ranks that are reported succeeded, and others are not reported.
+    Incomplete,
+    /// As the node at fault; as all where none is.
+    #[serde(untagged)]
+    Reported(Outcome),
+}
+
 /// Why the job ended, as far as its reports tell.
 #[derive(Debug)]
 pub struct Cause {
-    /// That of the node at fault; of all where none is.
-    pub outcome: Outcome,
+    pub outcome: JobOutcome,
     /// In a sentence.
     pub text: String,
     pub culprit: Option<Culprit>,
@@ -42,8 +54,9 @@ struct Event {
 }
 
 /// Puts the nodes in the order in which they are to be looked at, and says why the job ended. Where the clocks differ, times
-/// count from the start of each node: all ranks of a job start together.
-pub fn sort_and_find(nodes: &mut [Node], clocks_differ: bool, missing: Option<&str>) -> Cause {
+/// count from the start of each node: all ranks of a job start together. `twice` says which ranks ran in two places at once:
+/// no job succeeds so, whatever its ranks ended with.
+pub fn sort_and_find(nodes: &mut [Node], clocks_differ: bool, missing: Option<&str>, twice: Option<String>) -> Cause {
     let event = |node: &Node| event(node, clocks_differ);
     let failures = nodes.iter().filter(|node| event(node).is_some()).count();
     nodes.sort_by_cached_key(|node| {
@@ -52,7 +65,7 @@ pub fn sort_and_find(nodes: &mut [Node], clocks_differ: bool, missing: Option<&s
         (event.is_none(), event, node.report.outcome == Outcome::Succeeded, node.ranks().first().map(|it| it.rank))
     });
     let Some((node, event)) = nodes.first().and_then(|node| Some((node, event(node)?))) else {
-        return without_failure(nodes, missing);
+        return without_failure(nodes, missing, twice);
     };
     let elsewhere = || {
         match missing {
@@ -61,11 +74,11 @@ pub fn sort_and_find(nodes: &mut [Node], clocks_differ: bool, missing: Option<&s
     }
     };
     let is_uncertain = clocks_differ && failures > 1;
-    let doubt = event.is_follower.then(elsewhere).or_else(|| {
+    let doubt = twice.or_else(|| event.is_follower.then(elsewhere)).or_else(|| {
         is_uncertain.then(|| "the clocks of the nodes differ, so another node may have failed first".to_owned())
     });
     Cause {
-        outcome: node.report.outcome,
+        outcome: JobOutcome::Reported(node.report.outcome),
         text: node.report.cause.clone().unwrap_or_else(|| node.counts()),
         culprit: Some(Culprit { node: 0, rank: event.rank, is_follower: event.is_follower }),
         doubt,
@@ -104,15 +117,19 @@ fn event(node: &Node, from_own_start: bool) -> Option<Event> {
 }
 
 /// Where no rank has failed by itself.
-fn without_failure(nodes: &[Node], missing: Option<&str>) -> Cause {
+fn without_failure(nodes: &[Node], missing: Option<&str>, twice: Option<String>) -> Cause {
     let stopped =
         nodes.iter().filter(|it| it.report.outcome != Outcome::Succeeded).max_by_key(|it| Reverse(it.ended()));
     let ranks: usize = nodes.iter().map(|it| it.ranks().len()).sum();
-    let (outcome, text) = match stopped {
-        None => (Outcome::Succeeded, format!("all {ranks} ranks that are reported succeeded")),
-        Some(node) => {
+    let (outcome, text) = match (stopped, twice) {
+        (_, Some(twice)) => (JobOutcome::Reported(Outcome::Failed), twice),
+        (None, None) => {
+            let outcome = missing.map_or(JobOutcome::Reported(Outcome::Succeeded), |_| JobOutcome::Incomplete);
+            (outcome, format!("all {ranks} ranks that are reported succeeded"))
+        }
+        (Some(node), None) => {
             let cause = node.report.cause.as_deref().unwrap_or("stopped");
-            (node.report.outcome, format!("{cause}, the first of all nodes on {}", node.host()))
+            (JobOutcome::Reported(node.report.outcome), format!("{cause}, the first of all nodes on {}", node.host()))
         }
     };
     let doubt = missing.map(|those| match stopped {
@@ -160,11 +177,14 @@ mod tests {
         let cause = check(vec![follower(of(0, 0)), of(8, 30)], Some(("1.json", 8)));
         assert!(cause.doubt.is_none());
         let cause = check(vec![follower(of(0, 5)), follower(of(2, 0))], Some(("1.json", 2)));
-        assert!(cause.doubt.is_some_and(|it| it.contains("every failure follows")) && cause.outcome == Outcome::Failed);
+        assert!(
+            cause.doubt.is_some_and(|it| it.contains("every failure follows"))
+                && cause.outcome == JobOutcome::Reported(Outcome::Failed)
+        );
         let cause = check(vec![stopped("j", "h", &[0, 1])], None);
         assert_eq!(
             (cause.outcome, cause.text.as_str()),
-            (Outcome::Terminated, "stopped from outside by SIGTERM, the first of all nodes on h")
+            (JobOutcome::Reported(Outcome::Terminated), "stopped from outside by SIGTERM, the first of all nodes on h")
         );
     }
 
@@ -193,7 +213,8 @@ mod tests {
             ..report("j", "h", &[0])
         };
         let joined = joined(vec![report("j", "h0", &[0, 1]), killed]);
-        assert_eq!((joined.cause.outcome, joined.cause.culprit.unwrap().rank), (Outcome::LauncherKilled, None));
+        let outcome = JobOutcome::Reported(Outcome::LauncherKilled);
+        assert_eq!((joined.cause.outcome, joined.cause.culprit.unwrap().rank), (outcome, None));
         assert!(joined.cause.text.starts_with("the launcher itself"));
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::Joined;
+use super::cause::JobOutcome;
 use super::nodes::Node;
 use super::text::{size, time, word};
 use super::timeline::{self, Kind, Line, Part};
@@ -35,7 +36,7 @@ pub fn page(joined: &Joined) -> String {
 
 fn write(joined: &Joined, page: &mut String) -> fmt::Result {
     let job = joined.job.as_deref().unwrap_or("of unknown name");
-    let (word, class) = (word(joined.cause.outcome), class_of(joined.cause.outcome));
+    let (word, class) = (word(joined.cause.outcome), class_of_job(joined.cause.outcome));
     write!(
         page,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -62,7 +63,7 @@ fn cause(joined: &Joined, page: &mut String) -> fmt::Result {
     write!(
         page,
         "<h2>{title}</h2>\n<div class=\"card {}\"><p class=\"lead\">{}</p>\n",
-        class_of(cause.outcome),
+        class_of_job(cause.outcome),
         Sentence(&cause.text)
     )?;
     if let Some(doubt) = &cause.doubt {
@@ -250,6 +251,13 @@ fn table(node: &Node, lines: &[Line], culprit: Option<usize>, left: &mut usize, 
         }
     }
     page.write_str("</table></div>")
+}
+
+fn class_of_job(outcome: JobOutcome) -> &'static str {
+    match outcome {
+        JobOutcome::Incomplete => "stopped",
+        JobOutcome::Reported(outcome) => class_of(outcome),
+    }
 }
 
 fn class_of(outcome: Outcome) -> &'static str {

@@ -10,7 +10,7 @@ mod read;
 mod text;
 mod timeline;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -74,6 +74,10 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
         let text = format!("the page can't be written to `{}`: {error}", path.display());
         return Err(wrong(vec![text], "`--html` takes a file in a folder that can be written to"));
     }
+    if let Some(path) = request.html.as_deref().filter(|it| is_report(it, &request.paths)) {
+        let text = format!("the page would overwrite `{}`, which looks like a report", path.display());
+        return Err(wrong(vec![text], "`--html PAGE` takes the name of the page first, then the reports follow"));
+    }
     let sources = read::all(&request.paths).map_err(|lines| {
         wrong(lines, "name the reports of one job: `<job>-report-rank-<N>.json`, or the folders that have them")
     })?;
@@ -86,6 +90,13 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
         file::write(path, html::page(&joined).as_bytes()).map_err(failed)?;
     }
     print(&if request.json { json(&joined) } else { text::text(&joined) })
+}
+
+/// Whether a page of that name would take a report's place, as where its name was forgotten: `--html logs/*.json`.
+fn is_report(page: &Path, inputs: &[PathBuf]) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    page.extension().is_some_and(|it| it == "json")
+        || real(page).is_some_and(|page| inputs.iter().any(|it| real(it).as_ref() == Some(&page)))
 }
 
 /// The reports of the job. Errors: there are several jobs, or none of that name.
@@ -120,7 +131,7 @@ fn of_one_job(sources: Vec<Source>, job: Option<&str>) -> Result<Vec<Source>, Ve
 impl Joined {
     pub fn new(sources: Vec<Source>) -> Joined {
         let job = sources.iter().find_map(|it| it.report.job.clone());
-        let (mut nodes, mut notes) = nodes::of(sources);
+        let (mut nodes, mut notes, mut twice) = nodes::of(sources);
         let clocks = nodes::differing_clocks(&nodes);
         let origin = if clocks.is_some() { None } else { nodes.iter().filter_map(Node::started).min() };
         notes.extend(clocks);
@@ -129,7 +140,9 @@ impl Joined {
         }
         let (missing, about_ranks) = nodes::missing(&nodes);
         notes.extend(about_ranks);
-        let cause = cause::sort_and_find(&mut nodes, origin.is_none(), missing.as_deref());
+        twice.extend(nodes::overlapping(&nodes));
+        let twice = (!twice.is_empty()).then(|| twice.join("; "));
+        let cause = cause::sort_and_find(&mut nodes, origin.is_none(), missing.as_deref(), twice);
         let span = nodes.iter().map(|node| node.after(node.ended())).max().unwrap_or(0);
         Joined { job, nodes, origin, span, cause, missing, notes }
     }
@@ -270,10 +283,72 @@ mod tests {
         Joined::new(reports.into_iter().enumerate().map(source).collect())
     }
 
+    /// That of a node whose ranks all succeeded.
+    pub fn succeeded(job: &str, host: &str, ranks: &[u32], size: u32) -> Report {
+        let mut report = report(job, host, ranks);
+        (report.outcome, report.exit_code, report.cause, report.rank_size) = (Outcome::Succeeded, 0, None, Some(size));
+        report.attempts[0].outcome = Outcome::Succeeded;
+        for rank in &mut report.attempts[0].ranks {
+            (rank.outcome, rank.code, rank.signal) = (RankOutcome::Succeeded, Some(0), None);
+            rank.last_lines.clear();
+        }
+        report
+    }
+
     /// In every way.
     pub fn show(reports: Vec<Report>) -> [String; 3] {
         let joined = joined(reports);
         [text::text(&joined), html::page(&joined), json(&joined)]
+    }
+
+    #[test]
+    fn a_job_is_a_success_only_where_every_rank_is_reported_and_ran_once() {
+        let of = |host: &str, ranks: &[u32]| succeeded("j", host, ranks, 4);
+        let late = |report| moved(report, 30);
+        for (reports, word, outcome, part) in [
+            (
+                vec![of("a", &[0, 1]), of("b", &[2, 3])],
+                "SUCCEEDED",
+                "succeeded",
+                "all 4 ranks that are reported succeeded",
+            ),
+            (vec![of("a", &[0, 1])], "INCOMPLETE", "incomplete", "what became of ranks 2-3 is not known"),
+            (
+                vec![of("a", &[0, 1]), late(of("b", &[0, 1])), of("c", &[2, 3])],
+                "FAILED",
+                "failed",
+                "ranks 0-1 ran twice at once, on `a` and on `b`",
+            ),
+            // Its own report of an earlier job of another size, or a second one.
+            (
+                vec![of("a", &[0, 1]), late(of("b", &[1, 2, 3]))],
+                "FAILED",
+                "failed",
+                "rank 1 ran twice at once, on `a` and on `b`",
+            ),
+            (
+                vec![stopped("j", "a", &[0, 1]), late(stopped("j", "b", &[0, 1]))],
+                "FAILED",
+                "failed",
+                "ranks 0-1 ran twice at once, on `a` and on `b`",
+            ),
+            // One after the other.
+            (
+                vec![of("a", &[0, 1]), moved(of("b", &[0, 1]), 600), of("c", &[2, 3])],
+                "SUCCEEDED",
+                "succeeded",
+                "as by a recovery in place",
+            ),
+        ] {
+            let [text, page, json] = show(reports);
+            assert!(text.starts_with(&format!("job j: {word}; ")) && text.contains(part), "{text}");
+            assert!(page.contains(&format!(">{word}</span></h1>")) && page.contains(part), "{page}");
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(json["outcome"], outcome);
+        }
+        // What failed on its own still comes first.
+        let [text, ..] = show(vec![report("j", "a", &[0, 1]), late(report("j", "b", &[0, 1]))]);
+        assert!(text.contains("  cause    rank 0 (host b)") && text.contains("  but: ranks 0-1 ran twice"), "{text}");
     }
 
     #[test]

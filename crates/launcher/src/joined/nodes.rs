@@ -91,10 +91,10 @@ pub fn later(moment: Moment, seconds: f64) -> Moment {
     Moment { millis: moment.millis.saturating_add((seconds * 1000.0) as u64) }
 }
 
-/// The nodes, each with its last report, and what is to be said about those that have several.
-pub fn of(sources: Vec<Source>) -> (Vec<Node>, Vec<String>) {
+/// The nodes, each with its last report; what is to be said about those that have several; and which ran twice at once.
+pub fn of(sources: Vec<Source>) -> (Vec<Node>, Vec<String>, Vec<String>) {
     let mut by_ranks: BTreeMap<Vec<u32>, Vec<Node>> = BTreeMap::new();
-    let (mut nodes, mut notes) = (Vec::new(), Vec::new());
+    let (mut nodes, mut notes, mut twice) = (Vec::new(), Vec::new(), Vec::new());
     for Source { file, report } in sources {
         let node = Node { file, report, origin: Moment { millis: 0 } };
         let mut ranks: Vec<u32> = node.ranks().iter().map(|it| it.rank).collect();
@@ -109,9 +109,32 @@ pub fn of(sources: Vec<Source>) -> (Vec<Node>, Vec<String>) {
         of.sort_by_key(|it| it.started());
         let Some(last) = of.pop() else { continue };
         notes.extend(of.iter().map(|earlier| about(earlier, &last)));
+        let at_once = of.iter().filter(|it| is_at_once(it, &last));
+        twice.extend(at_once.map(|it| ran_twice(&last.who(), it, &last)));
         nodes.push(last);
     }
-    (nodes, notes)
+    (nodes, notes, twice)
+}
+
+/// A rank that nodes with different ranks had at the same time, if there is one.
+pub fn overlapping(nodes: &[Node]) -> Option<String> {
+    let mut owners: BTreeMap<u32, &Node> = BTreeMap::new();
+    nodes.iter().flat_map(|node| node.ranks().iter().map(move |it| (it.rank, node))).find_map(|(rank, node)| {
+        let other = owners.insert(rank, node)?;
+        is_at_once(other, node).then(|| ran_twice(&units::ranks(&[rank]), other, node))
+    })
+}
+
+/// Whether two nodes, whose ranks are the same, had them at the same time, by their clocks. A recovery, in place or on another
+/// host, begins after the end.
+fn is_at_once(one: &Node, other: &Node) -> bool {
+    let begins_within = |one: &Node, other: &Node| one.started().is_some_and(|it| it < other.ended());
+    one.report != other.report && one.host() != other.host() && begins_within(one, other) && begins_within(other, one)
+}
+
+fn ran_twice(who: &str, one: &Node, other: &Node) -> String {
+    let hint = "two launchers took themselves for the same node";
+    format!("{who} ran twice at once, on `{}` and on `{}`: {hint}", one.host(), other.host())
 }
 
 /// What an earlier report of the same ranks is.
@@ -121,7 +144,7 @@ fn about(earlier: &Node, last: &Node) -> String {
         return format!("`{file}` is a copy of `{}`", last.file.display());
     }
     let (host, cause) = (earlier.host(), earlier.report.cause.as_deref().unwrap_or("it succeeded"));
-    if last.started().is_some_and(|it| it < earlier.ended()) && host != last.host() {
+    if is_at_once(earlier, last) {
         return format!("{who} ran on {host} and on {} at the same time; `{file}` is left out: {cause}", last.host());
     }
     format!("{who} were started again, as by a recovery in place; `{file}` tells of an earlier run on {host}: {cause}")

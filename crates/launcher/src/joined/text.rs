@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::cause::JobOutcome;
 use super::nodes::Node;
 use super::{Joined, timeline};
 use crate::printable;
@@ -10,7 +11,8 @@ use crate::ranks::rank::{Outcome, RankOutcome};
 use crate::units;
 
 /// What became of a job, in one word.
-pub fn word(outcome: Outcome) -> &'static str {
+pub fn word(outcome: JobOutcome) -> &'static str {
+    let JobOutcome::Reported(outcome) = outcome else { return "INCOMPLETE" };
     match outcome {
         Outcome::Succeeded => "SUCCEEDED",
         Outcome::Terminated => "STOPPED",
@@ -86,7 +88,7 @@ fn row_of(node: &Node, row: &impl Fn([&str; 7]) -> String) -> String {
     let last = at(ranks().filter_map(|it| it.last_output).max());
     let attempts = match node.report.attempts.last().map_or(1, |it| it.attempt) {
         1 => String::new(),
-        number => format!(", in attempt {number}"),
+        number => format!(" on attempt {number}"),
     };
     let how = format!("{}{attempts}", node.counts());
     row([&node.who(), node.host(), &started, &first, &last, &at(Some(node.ended())), &how])

@@ -1,8 +1,9 @@
-//! The end of a rank's output: its last lines, and before them the last traceback of Python where that began earlier.
+//! The end of a rank's output: its last lines, and before them the last traceback of Python where that began earlier. What
+//! lies between them is counted.
 //!
 //! What is kept is bounded, however much a rank writes: 32 KiB for the lines, and 64 KiB more while there is a traceback.
 
-use memchr::{memchr_iter, memmem, memrchr};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use super::lines::visible;
 
@@ -14,6 +15,10 @@ const KEPT: usize = 16 * 1024;
 
 /// Bytes that are kept from the beginning of a traceback on. One of 1,000 frames has more; most have a tenth.
 const HEAD: usize = 64 * 1024;
+
+/// Lines that are shown below the one of a traceback's last frame: its source, marks below that, and the exception, whose
+/// message may have several and does not tell where it ends.
+const BELOW_FRAME: usize = 25;
 
 /// Bytes of output after which a traceback is no longer taken for what ended the rank.
 const REACH: u64 = 1024 * 1024;
@@ -84,19 +89,23 @@ impl Tail {
     }
 
     /// At most 50 lines, oldest first, as a terminal would show them: of a progress bar the last state, no control
-    /// characters but tabs, what is not UTF-8 replaced. All lines from the beginning of the last traceback on where those
-    /// are more; where they are more than is kept, a line in the middle tells how many are left out.
+    /// characters but tabs, what is not UTF-8 replaced. Before them the last traceback where that began earlier, and a line
+    /// that tells how many between the two, or of a traceback that is longer than what is kept, are left out.
     pub(crate) fn lines(&self) -> Vec<String> {
         let last = self.last_lines();
         let Some(Traceback { head, bytes, newlines }) = &self.traceback else { return shown(last) };
         let between = bytes.saturating_sub(last.len() as u64);
-        if between <= head.len() as u64 {
-            return shown(&[&head[..between as usize], last].concat());
+        let kept = with_last_frame(head);
+        if between <= kept.len() as u64 {
+            return shown(&[&kept[..between as usize], last].concat());
         }
-        let head = &head[..memrchr(b'\n', head).map_or(head.len(), |newline| newline + 1)];
+        let head = &kept[..memrchr(b'\n', kept).map_or(kept.len(), |newline| newline + 1)];
         let count = |bytes| memchr_iter(b'\n', bytes).count() as u64;
         let left_out = newlines.saturating_sub(count(head) + count(last));
-        let note = format!("[… {left_out} lines are left out here, the log has them]");
+        let note = match left_out {
+            1 => "[… 1 line is left out here, the log has it]".to_owned(),
+            _ => format!("[… {left_out} lines are left out here, the log has them]"),
+        };
         shown(head).into_iter().chain([note]).chain(shown(last)).collect()
     }
 
@@ -117,6 +126,18 @@ impl Traceback {
         self.bytes += bytes.len() as u64;
         self.newlines += memchr_iter(b'\n', bytes).count() as u64;
     }
+}
+
+/// The beginning of a traceback, to the lines that belong to its last frame.
+fn with_last_frame(head: &[u8]) -> &[u8] {
+    let is_frame = |at: &usize| {
+        let line = &head[*at..];
+        let end = memchr(b'\n', line).unwrap_or(line.len());
+        memmem::find(&line[..end], b", line ").is_some()
+    };
+    let frame = memmem::rfind_iter(head, b"File \"").find(is_frame).unwrap_or(0);
+    let end = memchr_iter(b'\n', &head[frame..]).nth(BELOW_FRAME);
+    end.map_or(head, |newline| &head[..frame + newline + 1])
 }
 
 /// Whether a traceback behind `prefix` belongs to the one before it, which `earlier` ends with: it is chained to it, part
@@ -196,7 +217,6 @@ mod tests {
         // Longer than the lines, and longer than the bytes that are kept of them.
         for frames in [40, 800] {
             check(&format!("{steps}{}", traceback("own", frames, 3)), "Traceback");
-            check(&format!("{steps}{}{steps}", traceback("own", frames, 3)), "Traceback");
             check(&format!("{}{steps}{}", traceback("caught", 2, 1), traceback("own", frames, 0)), "Traceback");
         }
         // One that is shorter changes nothing.
@@ -204,6 +224,29 @@ mod tests {
         // PyTorch prefixes each line.
         let torch = traceback("own", 40, 0).replace('\n', "\n[rank0]: ");
         check(&format!("{steps}[rank0]: {}", torch.strip_suffix("[rank0]: ").unwrap()), "[rank0]: Traceback");
+    }
+
+    /// Noise of other threads, say, while the rank ends.
+    #[test]
+    fn of_what_comes_after_a_traceback_the_last_lines_are_shown() {
+        let traceback = traceback("own", 40, 3);
+        for (noise, left_out) in [(60, None), (70, None), (72, Some(2)), (5000, Some(4930))] {
+            let output = format!("old\n{traceback}{}", "noise\n".repeat(noise));
+            // Below the last frame are its source, the exception and three lines of its message.
+            let (shown, most) = (traceback.lines().count() + BELOW_FRAME - 5, LINES);
+            for chunk in [7, 1000, 65_536] {
+                let lines = last_lines(&output.as_bytes().chunks(chunk).collect::<Vec<_>>());
+                assert_eq!(
+                    (lines[0].as_str(), lines[1].contains("line 0,")),
+                    ("Traceback (most recent call last):", true)
+                );
+                let note = lines.iter().position(|line| line.starts_with("[…"));
+                let expected = left_out.map(|it| format!("[… {it} lines are left out here, the log has them]"));
+                assert_eq!(note.map(|at| lines[at].clone()), expected, "{noise}");
+                let all = left_out.map_or(traceback.lines().count() + noise, |_| shown + 1 + most);
+                assert_eq!((lines.len(), note.unwrap_or(shown)), (all, shown), "{noise}");
+            }
+        }
     }
 
     #[test]

@@ -284,7 +284,7 @@ impl Supervisor<'_> {
         let reaped = reap()?;
         self.none_left = reaped.none_left;
         let (now, wall, were_stopped) = (Instant::now(), SystemTime::now(), self.teardown.is_some());
-        let mut failed = Vec::new();
+        let (mut failed, mut has_scheduler_succeeded) = (Vec::new(), false);
         for (pid, end) in reaped.ended {
             self.beside.ended(pid, end);
             // The others are strays of the ranks.
@@ -297,6 +297,10 @@ impl Supervisor<'_> {
             if end != End::Code(0) && !were_stopped {
                 failed.push((index, ended));
             }
+            has_scheduler_succeeded |= end == End::Code(0) && !were_stopped && !self.watched[index].is_rank();
+        }
+        if has_scheduler_succeeded && self.ranks_run() {
+            self.say("the scheduler exited with code 0 while ranks of this node run");
         }
         if !self.ranks_run() {
             // It has lost ranks of other nodes, which fail there.
@@ -323,8 +327,17 @@ impl Supervisor<'_> {
         if self.live().next().is_none() {
             // What they left behind does not outlive them, and is not given longer than they would be.
             self.teardown = Some(Teardown::begin(libc::SIGTERM, [], self.setup.options.grace, now));
-        } else {
-            self.alone_since = self.alone_since.or(Some(now));
+        } else if self.alone_since.is_none() {
+            self.alone_since = Some(now);
+            if !self.setup.job.is_whole() {
+                let until = self.setup.options.stall.map_or_else(
+                    || "however long that takes: `--stall` would stop one that hangs".to_owned(),
+                    |limit| format!("until it has no output and does not use its CPU for {}", units::shown(limit)),
+                );
+                self.say(&format!(
+                    "the ranks of this node have ended; waiting for the scheduler, which serves the other nodes, {until}"
+                ));
+            }
         }
         Ok(())
     }
@@ -374,9 +387,9 @@ impl Supervisor<'_> {
         event.iter().flat_map(|it| it.lines(&who)).for_each(|line| self.say(&line));
     }
 
-    /// When the ranks have to be looked at: not while they are stopped or paused.
+    /// When the ranks have to be looked at, or the scheduler that outlives them: not while they are stopped or paused.
     fn watch_due(&self) -> Option<Instant> {
-        let is_watched = self.teardown.is_none() && !self.signals.is_paused() && self.ranks_run();
+        let is_watched = self.teardown.is_none() && !self.signals.is_paused() && self.live().next().is_some();
         self.watch.as_ref().filter(|_| is_watched).map(Stall::due)
     }
 
@@ -395,11 +408,19 @@ impl Supervisor<'_> {
         let daemons = self.watched.first().map(|it| (self.watched.len(), it.started));
         let sample = |((rank, last_output), ticks)| Sample { rank, last_output, ticks };
         // The scheduler says regularly that it is there, whatever becomes of the ranks.
-        let is_of_rank = |it: &Sample| self.watched.get(it.rank).is_none_or(Watched::is_rank);
-        let samples: Vec<Sample> = outputs.chain(daemons).zip(ticks).map(sample).filter(is_of_rank).collect();
-        if self.watch.as_mut().is_some_and(|it| it.feed(now, &samples)) {
-            family::describe().iter().for_each(|line| self.say(line));
-            self.stop(Ending::stalled(self.setup.options.stall.unwrap_or_default()), libc::SIGTERM);
+        let ranks_run = self.ranks_run();
+        let counts = |it: &Sample| !ranks_run || self.watched.get(it.rank).is_none_or(Watched::is_rank);
+        let samples: Vec<Sample> = outputs.chain(daemons).zip(ticks).map(sample).filter(counts).collect();
+        if !self.watch.as_mut().is_some_and(|it| it.feed(now, &samples)) {
+            return;
+        }
+        family::describe().iter().for_each(|line| self.say(line));
+        let limit = self.setup.options.stall.unwrap_or_default();
+        if ranks_run {
+            self.stop(Ending::stalled(limit), libc::SIGTERM);
+        } else {
+            self.say(&format!("the scheduler had no output and did not use its CPU for {}", units::shown(limit)));
+            self.stop_scheduler(libc::SIGTERM);
         }
     }
 

@@ -180,7 +180,7 @@ pub fn block(job: &Job, ending: &Ending, attempts: &[Attempt], summaries: &[Summ
     let lasted = units::shown(started.elapsed());
     let times = match attempt.number {
         1 => String::new(),
-        n => format!(", in attempt {n}"),
+        n => format!(" on attempt {n}"),
     };
     let Ending { outcome, exit, text, .. } = ending;
     if *outcome == Outcome::Succeeded {

@@ -202,8 +202,44 @@ fn the_scheduler_of_several_nodes_stays_for_the_others() {
     kill(launcher.id() as i32, libc::SIGUSR1);
     fs::write(fake.0.path("code/over"), "").unwrap();
     let finished = wait(launcher).ends(0);
-    finished.says(&["the scheduler exited with code 3 after the ranks of this node had ended"]);
+    finished.says(&[
+        "the ranks of this node have ended; waiting for the scheduler, which serves the other nodes, however long that takes",
+        "the scheduler exited with code 3 after the ranks of this node had ended",
+    ]);
     assert_eq!(fake.scheduler()["outcome"], "failed");
+}
+
+#[test]
+fn a_scheduler_that_hangs_does_not_hold_its_node_for_ever() {
+    let fake = Fake::new(&["mindspore-2.7.1"]);
+    let flags = "--devices 0-1 --nnodes 2 --node-rank 0 --master 127.0.0.1:7119 --stall 1s";
+    let finished = fake.run(flags, "exit 0", WAITS).ends(0);
+    finished.says(&[
+        "which serves the other nodes, until it has no output and does not use its CPU for 1.0 s",
+        "the scheduler had no output and did not use its CPU for 1.0 s",
+        "the ranks have ended; stopping the scheduler by SIGTERM",
+    ]);
+    assert_eq!(finished.stderr.matches("waiting for the scheduler").count(), 1, "{}", finished.stderr);
+    assert_eq!(fake.scheduler()["outcome"], "stopped");
+    fake.0.leaves_nothing();
+}
+
+#[test]
+fn a_scheduler_that_ends_before_the_ranks_is_told() {
+    let fake = Fake::new(&["mindspore-2.7.1"]);
+    let child = fake.running(
+        "--devices 0-1",
+        "echo up; until [ -e over ]; do sleep 0.01; done; exit 0",
+        "echo up; echo $$ > pid",
+    );
+    let pid = fake.0.path("code/pid");
+    until("the end of the scheduler", || {
+        fs::read_to_string(&pid)
+            .is_ok_and(|it| it.ends_with('\n') && !std::path::Path::new("/proc").join(it.trim()).exists())
+    });
+    fs::write(fake.0.path("code/over"), "").unwrap();
+    wait(child).ends(0).says(&["the scheduler exited with code 0 while ranks of this node run"]);
+    assert_eq!(fake.scheduler()["outcome"], "succeeded");
 }
 
 #[test]

@@ -82,6 +82,8 @@ fn nodes_of(flags: &str, of_node: impl Fn(u32) -> Vec<(&'static str, String)>) {
     for (node, child) in (0..).zip(children) {
         let finished = wait(child).ends(0);
         finished.says(&[&format!("(node {node} of 3, master 203.0.113.7:6000, by ")]);
+        let is_told = finished.stderr.contains("node 0 is `203.0.113.7`, which is not an address of this machine");
+        assert_eq!(is_told, node == 0, "{}", finished.stderr);
         lines.extend(finished.stdout.lines().map(str::to_owned));
     }
     let line = |rank| {
@@ -175,6 +177,28 @@ fn a_node_without_a_number_starts_nothing() {
     let finished = finish(command.env("VC_WORKER_NUM", "2")).ends(2);
     assert_eq!(finished.stdout, "");
     finished.says(&["`--nnodes` is 4, but VC_WORKER_NUM is `2`: both say how many nodes the job has\nhint: "]);
+}
+
+/// Each node has logs of its own, as on several machines; their reports are joined afterwards.
+#[test]
+fn nodes_whose_job_is_not_named_share_an_id() {
+    let place = TestFolder::new();
+    for node in 0..2 {
+        let flags = format!("--devices 0-1 --nnodes 2 --node-rank {node} --master 203.0.113.7 --log-dir logs-{node}");
+        let finished = finish(place.shell(&flags, "echo $JOB_ID $MASTER_PORT").env("BATCH_JOB_ID", "")).ends(0);
+        finished.says(&["job master-203.0.113.7: starting ranks"]);
+        assert_eq!(finished.stdout.lines().filter(|it| it.ends_with("master-203.0.113.7 29500")).count(), 2);
+    }
+    finish(&mut place.launcher(&["report", "logs-0", "logs-1"]))
+        .ends(0)
+        .prints(&["job master-203.0.113.7: SUCCEEDED; 2 nodes, 4 ranks"]);
+    finish(&mut place.launcher(&["report", "logs-0"]))
+        .ends(0)
+        .prints(&["job master-203.0.113.7: INCOMPLETE; 1 node, 2 ranks", "but: what became of ranks 2-3 is not known"]);
+    let mut command = place.shell("--dry-run --devices 0-1", "true");
+    command.env("BATCH_JOB_ID", "").env("SLURM_JOB_ID", "31").env("SLURM_STEP_ID", "0");
+    command.env("SLURM_STEP_NUM_NODES", "2").env("SLURM_NODEID", "1").env("SLURM_STEP_NODELIST", "n[1-2]");
+    finish(&mut command).ends(0).prints(&["job         slurm-31\n"]);
 }
 
 /// A rank may start a launcher for a job of its own: evaluation, for example. RANK and the like are its own then.

@@ -37,7 +37,7 @@ fn a_job_that_was_killed_goes_on_under_the_next_number() {
 
     let second = finish(&mut shell("echo attempt $FMTK_ATTEMPT; [ $RANK = 0 ] && exit 3; exec sleep 1000")).ends(3);
     second.says(&["starting ranks 0-1 on", "; this is attempt 2, and the logs of earlier ones are kept"]);
-    second.says(&["FAILED with exit code 3 in", ", in attempt 2: "]);
+    second.says(&["FAILED with exit code 3 in", " on attempt 2: "]);
     let third = finish(&mut shell("echo attempt $FMTK_ATTEMPT")).ends(0);
     third.says(&["; this is attempt 3, and"]);
 
@@ -61,8 +61,8 @@ fn restarts_count_on_from_the_first_attempt_of_their_run() {
         // Two attempts each: the numbers of the second run are 3 and 4.
         finish(command.env("FMTK_TEST_HURRY", "1000")).ends(6)
     };
-    run().says(&["attempt 1 is over; the next one begins in 10.0 s, 1 are left", "in attempt 2"]);
-    run().says(&["this is attempt 3", "attempt 3 is over; the next one begins in 10.0 s, 1 are left", "in attempt 4"]);
+    run().says(&["attempt 1 is over; the next one begins in 10.0 s, 1 are left", "on attempt 2"]);
+    run().says(&["this is attempt 3", "attempt 3 is over; the next one begins in 10.0 s, 1 are left", "on attempt 4"]);
     let numbers = |report: &str| {
         let report = read_report(&place.path(&format!("mount/log/{report}")));
         report["attempts"].as_array().unwrap().iter().map(|it| it["attempt"].as_u64().unwrap()).collect::<Vec<_>>()

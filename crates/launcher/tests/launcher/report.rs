@@ -282,4 +282,18 @@ fn what_can_t_be_joined_is_named() {
     join(&place, &["--html", "..", "--job", "job", logs])
         .ends(2)
         .says(&["the page can't be written to `..`: ", "hint: `--html`"]);
+    // Its name was forgotten, so that a report is in the place of it.
+    let report = format!("{logs}/job-report-rank-0.json");
+    let text = fs::read_to_string(&report).unwrap();
+    join(&place, &["--html", &report, logs]).ends(2).says(&[
+        "the page would overwrite `",
+        "job-report-rank-0.json`, which looks like a report",
+        "hint: `--html PAGE`",
+    ]);
+    assert_eq!(fs::read_to_string(&report).unwrap(), text);
+    // By whatever name.
+    let other = place.path("code/other");
+    fs::copy(&report, &other).unwrap();
+    join(&place, &["--html", "../code/other", other.to_str().unwrap()]).ends(2).says(&["the page would overwrite `"]);
+    assert_eq!(fs::read_to_string(&other).unwrap(), text);
 }

@@ -18,7 +18,7 @@ fn all_ranks_are_started_again_after_a_failure() {
     let finished = finish(place.shell(&flags, script).env("FMTK_TEST_HURRY", "100")).ends(0);
     finished.says(&[&format!("attempt 1 is over; the next one begins in {backoff}.0 s, 3 are left")]);
     assert!(begin.elapsed() >= least);
-    assert!(finished.last_line().contains("in attempt 2"), "{}", finished.stderr);
+    assert!(finished.last_line().contains("on attempt 2"), "{}", finished.stderr);
     assert_eq!(place.log(0), "attempt 1\n");
     let second = place.path("mount/log/job-proc-rank-0-device-0-attempt-2.txt");
     assert_eq!(std::fs::read_to_string(second).unwrap(), "attempt 2\n");

@@ -122,6 +122,22 @@ fn a_server_that_can_t_be_told_is_refused() {
     assert_eq!((finished.code, finished.stdout.as_str()), (0, "[rank 1] 1 10.0.0.1\n"));
 }
 
+/// No address of the table is this machine's, and no variable tells: the flags do.
+#[test]
+fn a_server_is_told_by_flags() {
+    let place = TestFolder::new();
+    fs::write(place.path("table.json"), TWO).unwrap();
+    let run = |flags: &str| place.run(&format!("--rank-table ../table.json {flags}"), "echo $RANK $MASTER_ADDR");
+    for node in 0..2 {
+        let finished = run(&format!("--nnodes 2 --node-rank {node}")).ends(0);
+        assert_eq!(finished.stdout, format!("[rank {node}] {node} 10.0.0.1\n"));
+    }
+    let why = "`--nnodes` is 3, but the rank table has 2 servers\nhint: ";
+    run("--nnodes 3 --node-rank 1").ends(2).says(&[why]);
+    let hint = "can't be told which of the 2 servers";
+    run("--nnodes 2 --node-rank 2").ends(2).says(&[hint, "`--node-rank` is 2, but that is none of these"]);
+}
+
 #[test]
 fn all_faults_are_told_at_once() {
     let place = TestFolder::new();
@@ -189,7 +205,8 @@ fn twice_in_one_environment() {
     let finished = finish(command.env("RANK_TABLE_FILE", place.path("config"))).ends(0);
     let logs = place.path("mount/log/job/ascend/process_log");
     for rank in 0..2 {
-        let line = format!("[rank 0] [rank {rank}] {rank} {rank} {}/rank_{rank}", logs.display());
+        // In the folder of the rank that has started it: the first has a rank of the same number.
+        let line = format!("[rank 0] [rank {rank}] {rank} {rank} {}/rank_0/rank_{rank}", logs.display());
         assert!(finished.stdout.lines().any(|it| it == line), "{}\n{line}", finished.stdout);
     }
 }

@@ -16,11 +16,12 @@ fn pods(pods: impl Iterator<Item = (String, String)>, devices: usize) -> RankTab
     parse(table.to_string().as_bytes()).unwrap()
 }
 
-/// Clues of variables and addresses, written as `NAME=value` and `address`.
+/// Clues of variables, `--node-rank` and addresses, written as `NAME=value` and `address`.
 fn clues<'w>(words: impl Iterator<Item = &'w str> + Clone) -> Clues {
     let set: HashMap<&str, &str> = words.clone().filter_map(|it| it.split_once('=')).collect();
     let addresses = words.filter(|it| !it.contains('=')).map(|it| it.parse().unwrap()).collect();
-    Clues::new(|name| set.get(name).map(OsString::from), addresses)
+    let node_rank = set.get("--node-rank").map(|it| it.parse().unwrap());
+    Clues { node_rank, ..Clues::new(|name| set.get(name).map(OsString::from), addresses) }
 }
 
 /// A case is a table and what this server knows about itself. The table is v0 of `name@server`; v1 or v1.2 of servers, each
@@ -48,6 +49,7 @@ fn a_server_is_found_by_the_first_clue_that_fits_or_not_at_all() {
                 assert_eq!(&table.instances()[found.position], found.instance);
                 let note = found.note.map(|it| format!("\nnote: {it}")).unwrap_or_default();
                 let first = found.instance.devices[0].rank;
+                assert_eq!(found.number == 0, first == 0, "number 0 has rank 0");
                 let who = found.instance.server_id.clone().unwrap_or_else(|| format!("rank {first}"));
                 format!("{who} at {}, found by {}{note}", found.position, found.by)
             }

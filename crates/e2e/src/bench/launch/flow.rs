@@ -1,6 +1,9 @@
 //! Throughput, and whether every line arrives whole: a file for each rank, and the console.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, ensure};
 
@@ -33,7 +36,7 @@ pub fn run(launchers: &Launchers) -> anyhow::Result<Vec<Row>> {
     let ours = |flags: &[&str], pause| once(launchers, Launcher::Ours, flags, LINES, pause, &fast);
     let count = |figure: &str, value: u64| Row::alone(figure, value as f64, Unit::Count, Bar::AtMost(0.0));
     let (rotated, logs, _) = ours(&["--log-max-size", "8MiB"], 0)?;
-    rows.push(count("lines lost in files that are rotated at 8 MiB", lost_in_files(&logs, LINES)?));
+    rows.push(count("lines lost in files that are rotated at 8 MiB", lost_in_files(&logs, 0..RANKS, LINES)?));
     rows.push(count("lines torn or lost on the console meanwhile", rotated.torn + missing(&rotated, LINES)));
 
     let (slow, logs, said) = ours(&[], SLEEP)?;
@@ -43,7 +46,7 @@ pub fn run(launchers: &Launchers) -> anyhow::Result<Vec<Row>> {
     rows.push(Row::alone("lines lost by a console that sleeps", lost as f64, Unit::Count, Bar::None));
     rows.push(count("beside what it says it lost", lost.abs_diff(said)));
     rows.push(count("lines torn on it", slow.torn));
-    rows.push(count("lines lost in files meanwhile", lost_in_files(&logs, LINES)?));
+    rows.push(count("lines lost in files meanwhile", lost_in_files(&logs, 0..RANKS, LINES)?));
     Ok(rows)
 }
 
@@ -53,7 +56,7 @@ fn compare(launchers: &Launchers, what: &str, lines: usize, command: &[&str]) ->
     let (ours, others) = launchers.in_turns(what, |launcher| {
         let (console, logs, _) = once(launchers, launcher, &[], lines, 0, command)?;
         if launcher == Launcher::Ours {
-            lost += lost_in_files(&logs, lines)?;
+            lost += lost_in_files(&logs, 0..RANKS, lines)?;
         }
         Ok(console)
     })?;
@@ -97,15 +100,15 @@ fn missing(console: &Console, lines: usize) -> u64 {
     (RANKS * lines) as u64 - console.whole
 }
 
-/// Lines of the ranks that are not in their files, each in its place; those of a rank whose files hold more count as lost.
-fn lost_in_files(logs: &Path, lines: usize) -> anyhow::Result<u64> {
+/// Lines of these ranks that are not in their files, each in its place; those of a rank whose files hold more count as lost.
+pub fn lost_in_files(logs: &Path, ranks: Range<usize>, lines: usize) -> anyhow::Result<u64> {
     let rest = "x".repeat(BYTES - 11);
     let files = paths(logs)?;
     let mut lost = 0;
-    for rank in 0..RANKS {
-        let end = format!("-proc-rank-{rank}-device-{rank}.txt");
-        let last = files.iter().find(|path| name(path).ends_with(&end));
-        let last = last.with_context(|| format!("no `*{end}` in `{}`", logs.display()))?;
+    for rank in ranks {
+        let part = format!("-proc-rank-{rank}-device-");
+        let last = files.iter().find(|path| name(path).contains(&part) && name(path).ends_with(".txt"));
+        let last = last.with_context(|| format!("no `*{part}*.txt` in `{}`", logs.display()))?;
         let parts = (1..).map(|number| last.with_extension(format!("txt.{number}"))).take_while(|path| path.exists());
         let text = parts.chain([last.clone()]).map(|part| bytes(&part)).collect::<anyhow::Result<Vec<_>>>()?.concat();
         let mut rows = text.split_inclusive(|byte| *byte == b'\n');

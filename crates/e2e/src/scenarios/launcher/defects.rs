@@ -33,7 +33,7 @@ pub const SITUATIONS: &[Situation] = &[
     ("a rank starts the launcher again", twice, false),
     ("two servers, no MA_CURRENT_HOST_IP", several_servers, false),
     ("numbers in the table are no strings", integers, false),
-    ("a rank table of version 1.2", newer_table, false),
+    ("a rank table of a version that nobody knows", unknown_table, false),
     ("ASCEND_PROCESS_LOG_PATH is set", process_logs, false),
     ("MODEL_TASK_CWD is empty", |sandbox| code_folder(sandbox, ""), true),
     ("MODEL_TASK_CWD is not there", |sandbox| code_folder(sandbox, "/not/there"), true),
@@ -165,12 +165,12 @@ fn integers(mut sandbox: Sandbox) -> anyhow::Result<Seen> {
     Ok((ended.code == 0 && sandbox.told()? == ["0", "1"], ended.how()))
 }
 
-fn newer_table(mut sandbox: Sandbox) -> anyhow::Result<Seen> {
-    sandbox.table_v1(&v1("1.2", &[("203.0.113.1", &[0, 1])], as_text))?;
+fn unknown_table(mut sandbox: Sandbox) -> anyhow::Result<Seen> {
+    sandbox.table_v1(&v1("1.3", &[("203.0.113.1", &[0, 1])], as_text))?;
     let ended = sandbox.shell(TELLS)?;
     let ran = sandbox.told()?.len();
     let told = format!("runs {ran} ranks, exit code {}", ended.code);
-    Ok((ran == 0 && ended.code == 2 && ended.stderr.contains("1.2"), told))
+    Ok((ran == 0 && ended.code == 2 && ended.stderr.contains("1.3"), told))
 }
 
 fn process_logs(mut sandbox: Sandbox) -> anyhow::Result<Seen> {

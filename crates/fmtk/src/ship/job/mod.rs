@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A COMMAND that is not `fmtk-launch` becomes `fmtk-launch run … -- COMMAND`: a rank for each device, or `--per-node` if it is \
-torchrun, msrun, accelerate or deepspeed. The launch kit and the vendor's scripts stay as they are.
+torchrun, msrun, accelerate or deepspeed, which say themselves what their ranks meet by. The launch kit and the vendor's scripts stay as they are.
 `<…>` in what is printed is for you to fill in; notes say what else your cluster may want.")]
 pub struct JobArgs {
     /// A tag or timestamp in the store, or `HOST/ORG/REPOSITORY:TAG` [default: the last image of the recipe]
@@ -129,7 +129,7 @@ impl Job {
             name: args.name.clone().unwrap_or_else(|| JobName::of_repository(image.repository())),
             nodes: args.nodes,
             devices: args.devices,
-            command: command::of_node(&args.command, args.devices, args.framework, needs_table)?,
+            command: command::of_node(args, needs_table)?,
             npu: npu::of_chip(&chip),
             by_scheduler,
             needs_table,
@@ -150,12 +150,13 @@ impl Job {
 
     /// What people have to know about it.
     fn notes(&self, kind: Kind) -> Vec<String> {
-        match kind {
+        let on_cluster = match kind {
             Kind::Modelarts => modelarts::notes_on_command_line(self),
             Kind::ModelartsApi => modelarts::notes_on_body(self),
             Kind::Volcano | Kind::AscendOperator => pod::notes(self),
             Kind::Slurm => slurm::notes(self),
-        }
+        };
+        [command::notes(&self.command, self.nodes, self.devices), on_cluster].concat()
     }
 }
 

@@ -85,7 +85,7 @@ fn literal(word: &str) -> String {
 
 pub fn notes(job: &Job) -> Vec<String> {
     vec![
-        "add volumes for your code and data, and the `queue` and `namespace` that are yours".to_owned(),
+        "add volumes for your code and data; if they are not `default`, change the `queue` and add your `namespace`".to_owned(),
         format!("the cluster needs an `imagePullSecrets` for {}, unless anybody may pull from it", job.image.host()),
         "if your nodes have the label `accelerator-type`, add it to `nodeSelector`: `kubectl get nodes -L accelerator-type`"
             .to_owned(),

@@ -11,12 +11,17 @@ mod open_mpi;
 mod operators;
 mod slurm;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+
+use rank_table::RankTable;
 
 use self::claim::{Claim, Said, set};
 use super::{Lookup, master_port};
 use crate::exit::{Exit, Failure};
 use crate::options::{Master, NodeFlags};
+
+const OTHER_TABLE: &str = "hint: correct or unset the one that is wrong, or give the table of this job";
 
 /// The nodes of a job, numbered from 0. All have the same number of ranks; a rank table alone may say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,20 @@ impl Nodes {
     /// This server alone.
     pub fn alone() -> Nodes {
         Nodes { count: 1, index: 0, master: None, by: String::new() }
+    }
+
+    /// What several nodes can call their job, by node 0; `None` where that is not named, or by an address that each has.
+    pub fn name(&self) -> Option<String> {
+        let host = &self.master.as_ref().filter(|it| self.count > 1 && !operators::is_loopback(&it.host))?.host;
+        let plain =
+            |it: char| if it.is_ascii_alphanumeric() || "-_.".contains(it) { it.to_ascii_lowercase() } else { '_' };
+        Some(format!("master-{}", host.chars().map(plain).collect::<String>()))
+    }
+
+    /// What Slurm calls the job of these nodes. Nodes that other means join may be a job of Slurm each.
+    pub fn slurm_id(&self, lookup: Lookup) -> Option<String> {
+        let are_its = self.count > 1 && slurm::claim(lookup).counts.iter().any(|it| it.value == self.count);
+        set(lookup, "SLURM_JOB_ID").filter(|_| are_its).map(|it| format!("slurm-{it}"))
     }
 }
 
@@ -155,29 +174,40 @@ impl Claims {
         Ok((Some(Nodes { count, index, master, by }), notes))
     }
 
-    /// The nodes of a rank table, met where the flags and MASTER_ADDR say; and what the user should know about it.
-    ///
-    /// The platform's own variables are not compared: [`rank_table::find`] has done so by its rules. The table may have
-    /// the nodes in another order than a cluster has, so that their numbers are compared to the flags' alone.
+    /// Checks that all speak of as many nodes as a rank table has. The platform's own variables are not compared:
+    /// [`rank_table::find`] does so by its rules.
     ///
     /// # Errors
     ///
-    /// With exit code 2, where the flags or another cluster's variables say that there are more or fewer nodes. `machines`
-    /// is how many different servers the table names.
-    pub fn with_table(&self, nodes: Nodes, machines: usize) -> Result<(Nodes, Vec<String>), Failure> {
+    /// With exit code 2, where the flags or another cluster's variables say that there are more or fewer nodes.
+    pub fn agree_with(&self, table: &RankTable) -> Result<(), Failure> {
         let others = || self.claims.iter().filter(|it| !it.is_judged_by_table);
         refuse_problems(others())?;
-        let table =
-            format!("the rank table has {} {}", nodes.count, if nodes.count == 1 { "server" } else { "servers" });
-        let hint = "hint: correct or unset the one that is wrong, or give the table of this job";
-        let is_other = |it: &&Said<u32>| it.value != nodes.count && usize::try_from(it.value) != Ok(machines);
-        if let Some(count) = others().flat_map(|it| &it.counts).find(is_other) {
-            return refused(format!("{}, but {table}\n{hint}", count.words));
+        let count = table.instances().len();
+        let machines: BTreeSet<_> = table.instances().iter().filter_map(|it| it.server_id.as_ref()).collect();
+        let is_other = |it: &&Said<u32>| usize::try_from(it.value).is_ok_and(|it| it != count && it != machines.len());
+        match others().flat_map(|it| &it.counts).find(is_other) {
+            None => Ok(()),
+            Some(said) => {
+                let servers = if count == 1 { "server" } else { "servers" };
+                refused(format!("{}, but the rank table has {count} {servers}\n{OTHER_TABLE}", said.words))
+            }
         }
+    }
+
+    /// The nodes of a rank table, met where the flags and MASTER_ADDR say; and what the user should know about it.
+    ///
+    /// The table may have the nodes in another order than a cluster has, so that their numbers are compared to the flags'
+    /// alone.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2, where `--node-rank` is the number of another server of the table.
+    pub fn with_table(&self, nodes: Nodes) -> Result<(Nodes, Vec<String>), Failure> {
         let flags = self.claims.first().map(|it| it.indexes.as_slice()).unwrap_or_default();
         if let Some(index) = flags.iter().find(|it| it.value != nodes.index) {
             return refused(format!(
-                "{}, but this server is number {} of the rank table\n{hint}",
+                "{}, but this server is number {} of the rank table\n{OTHER_TABLE}",
                 index.words, nodes.index
             ));
         }
@@ -294,7 +324,7 @@ mod tests {
             let task = it.0.strip_prefix("VC_")?;
             Some(task.strip_suffix("_HOSTS").or_else(|| task.strip_suffix("_NUM"))?.to_owned())
         };
-        let tasks: std::collections::BTreeSet<_> = variables.iter().filter_map(task).collect();
+        let tasks: BTreeSet<_> = variables.iter().filter_map(task).collect();
         let lookup = of_test(&variables);
         match claims(&flags, &lookup, &tasks.into_iter().collect::<Vec<_>>()).nodes() {
             Err(Failure { text, .. }) => format!("refused: {text}"),
@@ -335,6 +365,12 @@ mod tests {
             master: Some(Master { host: "10.0.0.1".to_owned(), port: None }),
             by: "the rank table".to_owned(),
         };
+        // Two pods on one machine.
+        let servers = br#"{"status":"completed","group_count":"1","group_list":[{"group_name":"g","device_count":"2",
+            "instance_count":"2","instance_list":[
+            {"pod_name":"j-0","server_id":"10.0.0.1","devices":[{"device_id":"0","device_ip":"1.1.1.1"}]},
+            {"pod_name":"j-1","server_id":"10.0.0.1","devices":[{"device_id":"1","device_ip":"1.1.1.2"}]}]}]}"#;
+        let servers = rank_table::parse(servers).expect("a table");
         let mut said = String::new();
         for (count, index, variables) in [
             (None, None, &[][..]),
@@ -349,7 +385,8 @@ mod tests {
             (None, None, &[("SLURM_LOCALID", "1")]),
         ] {
             let flags = NodeFlags { count, index, master: None };
-            let made = claims(&flags, &of_test(variables), &[]).with_table(table(1), 1);
+            let claims = claims(&flags, &of_test(variables), &[]);
+            let made = claims.agree_with(&servers).and_then(|()| claims.with_table(table(1)));
             let made = made.map_or_else(|it| it.text, |it| format!("{}", it.0.master.expect("one")));
             said += &format!("{count:?} {index:?} {variables:?}\n  {}\n", made.lines().next().unwrap_or_default());
         }

@@ -117,6 +117,6 @@ fn is_of_rank(lookup: Lookup) -> bool {
     is_number && set(lookup, "LOCAL_WORLD_SIZE").is_none_or(|it| it.trim() != "1")
 }
 
-fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     host.parse::<IpAddr>().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |it| it.is_loopback())
 }

@@ -116,8 +116,16 @@ fn the_api_is_given_what_its_schema_has() {
 }
 
 /// Options of `ma-cli ma-job submit`, by its help on support.huaweicloud.com.
-const MA_CLI: [&str; 6] =
-    ["--name", "--image-url", "--user-command", "--train-instance-type", "--train-instance-count", "--log-url"];
+const MA_CLI: [&str; 8] = [
+    "--name",
+    "--image-url",
+    "--code-dir",
+    "--working-dir",
+    "--user-command",
+    "--train-instance-type",
+    "--train-instance-count",
+    "--log-url",
+];
 
 #[test]
 fn ma_cli_is_given_options_that_it_has() {
@@ -127,7 +135,7 @@ fn ma_cli_is_given_options_that_it_has() {
         let options: Vec<&[String]> = words[3..].chunks(2).collect();
         assert_eq!(options.iter().map(|option| &option[0]).collect::<Vec<_>>(), MA_CLI.iter().collect::<Vec<_>>());
         // The word is a command line itself.
-        assert_eq!(shlex::split(&options[2][1]).unwrap(), job.command);
+        assert_eq!(shlex::split(&options[4][1]).unwrap(), job.command);
     }
 }
 
@@ -183,10 +191,13 @@ fn what_is_printed() {
         ma-cli ma-job submit \
             --name fmtk-ma \
             --image-url mindxsdk/fmtk-ma:pytorch_2.7.1-cann_8.3.RC1-py_3.11-ubuntu_22.04-aarch64-d910b-20251205091605 \
+            --code-dir 'obs://<bucket>/<code-folder>/' \
+            --working-dir '/home/ma-user/modelarts/user-job-dir/<code-folder>' \
             --user-command 'fmtk-launch run --devices 0-7 -- python train.py' \
             --train-instance-type '<flavor-id>' \
             --train-instance-count 2 \
             --log-url 'obs://<bucket>/<log-folder>/'
+        # note: <code-folder> has your code in OBS, and the ranks start in the job's copy of it; if the image has your code, remove `--code-dir` and `--working-dir`
         # note: <flavor-id> has 8 NPUs; `ma-cli ma-job get-flavor` lists what there is
         # note: in a dedicated pool, add `--pool-id` of `ma-cli ma-job get-pool`
     "#]],
@@ -204,6 +215,8 @@ fn what_is_printed() {
             "engine": {
               "image_url": "mindxsdk/fmtk-ma:pytorch_2.7.1-cann_8.3.RC1-py_3.11-ubuntu_22.04-aarch64-d910b-20251205091605"
             },
+            "code_dir": "/<bucket>/<code-folder>/",
+            "working_dir": "/home/ma-user/modelarts/user-job-dir/<code-folder>",
             "command": "fmtk-launch run --devices 0-7 -- python train.py"
           },
           "spec": {
@@ -217,6 +230,7 @@ fn what_is_printed() {
           }
         }
         # note: send it to `POST /v2/{project_id}/training-jobs`
+        # note: <code-folder> has your code in OBS, and the ranks start in the job's copy of it; if the image has your code, remove `code_dir` and `working_dir`
         # note: <flavor-id> has 8 NPUs
         # note: in a dedicated pool, add `pool_id` to `resource`
     "#]],
@@ -297,7 +311,7 @@ fn what_is_printed() {
                           emptyDir:
                             medium: Memory
                       restartPolicy: Never
-            # note: add volumes for your code and data, and the `queue` and `namespace` that are yours
+            # note: add volumes for your code and data; if they are not `default`, change the `queue` and add your `namespace`
             # note: the cluster needs an `imagePullSecrets` for swr.example.com, unless anybody may pull from it
             # note: if your nodes have the label `accelerator-type`, add it to `nodeSelector`: `kubectl get nodes -L accelerator-type`
             # note: without MindCluster's scheduler plugin, remove the variable ASCEND_VISIBLE_DEVICES
@@ -454,7 +468,7 @@ fn what_is_printed() {
                         - name: shared-memory
                           emptyDir:
                             medium: Memory
-            # note: add volumes for your code and data, and the `queue` and `namespace` that are yours
+            # note: add volumes for your code and data; if they are not `default`, change the `queue` and add your `namespace`
             # note: the cluster needs an `imagePullSecrets` for swr.example.com, unless anybody may pull from it
             # note: if your nodes have the label `accelerator-type`, add it to `nodeSelector`: `kubectl get nodes -L accelerator-type`
             # note: without MindCluster's scheduler plugin, remove the variable ASCEND_VISIBLE_DEVICES
@@ -521,6 +535,15 @@ fn what_starts_from_a_rank_table_is_given_one() {
     })]));
     let notes = job(MANUAL, "", &["a"]).notes(Kind::Slurm);
     assert!(notes.iter().any(|note| note.contains("needs a rank table")), "{notes:?}");
+}
+
+#[test]
+fn notes_on_the_command_come_first() {
+    for (kind, own) in [(Kind::Modelarts, 3), (Kind::ModelartsApi, 4), (Kind::AscendOperator, 4), (Kind::Slurm, 1)] {
+        let notes = job(TORCH, "--nodes 2", &["msrun", "train.py"]).notes(kind);
+        assert_eq!(notes.len(), own + 1, "{notes:?}");
+        assert!(notes[0].starts_with("add arguments to `msrun`"), "{notes:?}");
+    }
 }
 
 #[test]
