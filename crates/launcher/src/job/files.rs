@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Job, Lookup, Processes, Rank, nodes};
+use super::{Job, Lookup, Processes, Rank, is_rank};
 
 /// The folders that the ranks of this server share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Folders {
         let preset = std::path::absolute(&preset).unwrap_or(preset);
         // In the environment of a rank of the vendor's scripts: a neighbour of its folder, not a folder in it. Where each rank
         // may start a launcher, their jobs have ranks of the same numbers.
-        let outer = lookup("RANK_ID").filter(|_| !nodes::is_rank(lookup));
+        let outer = lookup("RANK_ID").filter(|_| !is_rank(lookup));
         let outer = outer.map(|it| format!("rank_{}", it.to_string_lossy()));
         match preset.parent() {
             Some(parent) if outer.is_some_and(|outer| preset.ends_with(outer)) => parent.join(own),

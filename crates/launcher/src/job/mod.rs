@@ -284,7 +284,7 @@ fn id(nodes: &Nodes, lookup: Lookup) -> String {
     let text = |name| lookup(name).map(|it| it.to_string_lossy().into_owned());
     let own = || given_id(nodes, lookup).or_else(|| nodes.name()).unwrap_or_else(host_name);
     // Each rank may start a launcher: jobs, logs and reports of their own.
-    match text("RANK").filter(|_| nodes::is_rank(lookup)) {
+    match text("RANK").filter(|_| is_rank(lookup)) {
         None => own(),
         Some(_) if nodes.count > 1 => format!("{}-in-ranks", own()),
         Some(rank) => format!("{}-in-rank-{rank}", text("JOB_ID").unwrap_or_else(own)),
@@ -297,6 +297,12 @@ fn given_id(nodes: &Nodes, lookup: Lookup) -> Option<String> {
     set("BATCH_JOB_ID")
         .or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
         .or_else(|| nodes.slurm_id(lookup))
+}
+
+/// Whether this launcher was started by a rank, of another launcher or of torchrun: each of the node's ranks may start one, so
+/// what the cluster says of the node is not said of it.
+fn is_rank(lookup: Lookup) -> bool {
+    lookup("FMTK_ATTEMPT").and(lookup("RANK")).is_some() || lookup("TORCHELASTIC_RUN_ID").is_some()
 }
 
 fn host_name() -> String {

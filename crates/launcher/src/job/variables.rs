@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::files::Folders;
-use super::{Job, Lookup, Processes, Rank, nodes};
+use super::{Job, Lookup, Processes, Rank, is_rank};
 use crate::exit;
 use crate::options::{Framework, TaskRanks};
 
@@ -25,7 +25,7 @@ pub fn own(name: &str) -> Option<OsString> {
 const MEETING: [&str; 4] = ["MASTER_ADDR", "MASTER_PORT", "MS_SCHED_HOST", "MS_SCHED_PORT"];
 
 fn is_of_outer(name: &str, lookup: Lookup) -> bool {
-    MEETING.contains(&name) && nodes::is_rank(lookup)
+    MEETING.contains(&name) && is_rank(lookup)
 }
 
 /// The tasks of a Volcano job of which this environment has the nodes, in capitals as in `VC_<TASK>_NUM`.
@@ -415,7 +415,7 @@ impl RankContext<'_> {
 
     /// What is set stays, unless the launcher was started by a rank: then it is that rank's.
     fn of_no_other_job(&self) -> Value {
-        if nodes::is_rank(self.lookup) { Removed } else { Unchanged }
+        if is_rank(self.lookup) { Removed } else { Unchanged }
     }
 
     /// Of a command that starts so many ranks.
