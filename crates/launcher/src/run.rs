@@ -1,6 +1,5 @@
 //! `fmtk-launch run`: from the rank table to the exit code.
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -107,9 +106,8 @@ fn launch(
         transfers.map_or(Ok(()), |it| it.check_devices(&job))?;
         setup::prepare(options, job)
     });
-    let prepared = prepared.and_then(|setup| {
-        // That of an earlier run would be taken for this one's, should the launcher be killed.
-        let _ = fs::remove_file(setup.report_file());
+    let prepared = prepared.and_then(|mut setup| {
+        setup.remove_report();
         for line in &setup.notes {
             output.say(line);
         }
@@ -119,6 +117,7 @@ fn launch(
             None => Storage::new(Vec::new(), PathBuf::new()),
             Some(transfers) => transfers::bring_in(transfers, &setup, signals, &mut output)?,
         };
+        setup.claim_first_attempt();
         Ok((setup, storage))
     });
     let (setup, mut storage) = match prepared {
@@ -179,9 +178,9 @@ fn attempts(
     storage: &mut Storage,
 ) -> io::Result<(Vec<Attempt>, Ending)> {
     let mut attempts = Vec::new();
+    let mut number = setup.first_attempt;
     loop {
         let restarts = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
-        let number = setup.first_attempt.saturating_add(restarts);
         let mut attempt = supervise::attempt(setup, number, signals, output, storage)?;
         let left = setup.options.max_restarts.saturating_sub(restarts);
         let may_go_on = attempt.survivors.is_empty() && !attempt.told_to_stop;
@@ -205,6 +204,7 @@ fn attempts(
         if !again {
             return Ok((attempts, ending));
         }
+        number = setup.claim(number.saturating_add(1));
     }
 }
 

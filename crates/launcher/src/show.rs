@@ -99,7 +99,8 @@ pub fn plan(setup: &Setup) -> String {
     text
 }
 
-/// The variables of a rank of this server, a line each; of the first where none is named.
+/// The variables of a rank of this server, a line each; of the first where none is named. Control characters are escaped: a
+/// value with an end of line in it would pass for two variables.
 pub fn variables(setup: &Setup, rank: Option<u32>) -> Result<String, Failure> {
     let Some(plan) = setup.ranks(setup.first_attempt).find(|it| rank.is_none_or(|rank| it.rank.rank == rank)) else {
         let here: Vec<u32> = setup.job.ranks.iter().map(|it| it.rank).collect();
@@ -107,7 +108,7 @@ pub fn variables(setup: &Setup, rank: Option<u32>) -> Result<String, Failure> {
         return Err(Failure::new(Exit::USAGE, format!("rank {rank} is not on this server, which has {here}")));
     };
     let set = plan.variables.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    Ok(set.map(|(name, value)| format!("{name}={}\n", value.display())).collect())
+    Ok(set.map(|(name, value)| format!("{name}={}\n", printable::line(&value.to_string_lossy()))).collect())
 }
 
 /// `rank-table check|show|convert FILE`.

@@ -41,7 +41,7 @@ pub fn of_node(
         return Err(Failure::new(Exit::USAGE, format!("{text}\nhint: correct `--devices` or `--nnodes`")));
     };
     // In a rank of an outer launcher they are that launcher's.
-    let mut totals = nodes::totals(lookup).filter(|_| !nodes::is_rank(lookup));
+    let mut totals = nodes::totals(lookup).filter(|_| !super::is_rank(lookup));
     match totals.find(|it| it.1 != ranks) {
         None => Ok((devices, note)),
         Some((name, total)) => {
@@ -55,7 +55,7 @@ pub fn of_node(
 /// What the user should know where a variable has another number of devices than the flag. One may want some of them only, but
 /// has to say so on all nodes.
 fn other_count(given: &[u32], nodes: Option<&Nodes>, lookup: Lookup) -> Option<String> {
-    nodes.filter(|it| it.count > 1 && !nodes::is_rank(lookup))?;
+    nodes.filter(|it| it.count > 1 && !super::is_rank(lookup))?;
     let (name, count) = COUNTS.iter().find_map(|name| Some((*name, number(name, lookup)?)))?;
     let each = given.len();
     (usize::try_from(count) != Ok(each)).then(|| {

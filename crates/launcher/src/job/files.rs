@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Job, Lookup, Processes, Rank};
+use super::{Job, Lookup, Processes, Rank, is_rank};
 
 /// The folders that the ranks of this server share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,10 @@ impl Folders {
         };
         // The ranks have another working folder.
         let preset = std::path::absolute(&preset).unwrap_or(preset);
-        // In the environment of a rank: a neighbour of its folder, not a folder in it.
-        let outer = lookup("RANK_ID").map(|it| format!("rank_{}", it.to_string_lossy()));
+        // In the environment of a rank of the vendor's scripts: a neighbour of its folder, not a folder in it. Where each rank
+        // may start a launcher, their jobs have ranks of the same numbers.
+        let outer = lookup("RANK_ID").filter(|_| !is_rank(lookup));
+        let outer = outer.map(|it| format!("rank_{}", it.to_string_lossy()));
         match preset.parent() {
             Some(parent) if outer.is_some_and(|outer| preset.ends_with(outer)) => parent.join(own),
             _ => preset.join(own),
@@ -71,12 +73,19 @@ pub fn device_folder(work: &Path, device: u32) -> PathBuf {
     work.join(format!("device{device}"))
 }
 
-/// A job's id as part of a file's name.
+/// A job's id as part of a file's name. One that can't be a name as it is ends with a hash of itself, so that two different ids
+/// have different files.
 pub fn file_name(id: &str) -> String {
     // A name has 255 bytes at most; what is appended to the id, numbers and all, takes less than 80.
-    let end = id.floor_char_boundary(160);
+    let end = id.floor_char_boundary(150);
     let name: String = id[..end].chars().map(|it| if it == '/' || it.is_control() { '_' } else { it }).collect();
-    if name == "." || name == ".." { name.replace('.', "_") } else { name }
+    let name = if name == "." || name == ".." { name.replace('.', "_") } else { name };
+    if name == id { name } else { format!("{name}-{:08x}", fnv_1a(id) >> 32) }
+}
+
+/// FNV-1a, the same in every build. The upper bits are mixed best.
+pub fn fnv_1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, it| (hash ^ u64::from(it)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// A name with those characters alone that the tuning kit allows in a folder's.
@@ -86,16 +95,22 @@ pub fn plain(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use crate::job::tests::{folders, job, of_test};
 
     #[test]
     fn process_logs_are_never_shared() {
         let here = std::env::current_dir().expect("a working folder").join("own/rank_9");
         for (variables, expected) in [
-            (&[][..], "/log/j_1/ascend/process_log/rank_9"),
+            (&[][..], "/log/j_1-44892f19/ascend/process_log/rank_9"),
             (&[("ASCEND_PROCESS_LOG_PATH", "/own")], "/own/rank_9"),
             (&[("ASCEND_PROCESS_LOG_PATH", "/own/rank_3"), ("RANK_ID", "3")], "/own/rank_9"),
             (&[("ASCEND_PROCESS_LOG_PATH", "/own/rank_3")], "/own/rank_3/rank_9"),
+            (
+                &[("ASCEND_PROCESS_LOG_PATH", "/own/rank_3"), ("RANK_ID", "3"), ("RANK", "3"), ("FMTK_ATTEMPT", "1")],
+                "/own/rank_3/rank_9",
+            ),
             (&[("ASCEND_PROCESS_LOG_PATH", "own")], here.to_str().expect("UTF-8")),
         ] {
             let job = job("j/1");
@@ -106,11 +121,13 @@ mod tests {
 
     #[test]
     fn files() {
-        let name = |id, attempt| folders().log_file(&job(id), &job(id).ranks[1], attempt).display().to_string();
+        let name = |id: &str, attempt| folders().log_file(&job(id), &job(id).ranks[1], attempt).display().to_string();
         assert_eq!(name("modelarts-job-1", 1), "/log/modelarts-job-1-proc-rank-9-device-1.txt");
-        assert_eq!(name("../x", 2), "/log/.._x-proc-rank-9-device-1-attempt-2.txt");
+        assert_eq!(name("../x", 2), "/log/.._x-7132eda6-proc-rank-9-device-1-attempt-2.txt");
         let long = name(&"ü".repeat(150), u32::MAX);
-        assert!(long.len() < 240 && long.ends_with("ü-proc-rank-9-device-1-attempt-4294967295.txt"), "{long}");
+        assert!(long.len() < 240 && long.contains("ü-c96cd02e-proc-rank-9-device-1-attempt-4294967295.txt"), "{long}");
+        let names: BTreeSet<_> = ["a/b", "a\nb", "a_b", "..", ".", "__", "_"].map(|it| name(it, 1)).into();
+        assert_eq!(names.len(), 7, "{names:?}");
         let report = |attempt| folders().report_file(&job("j"), attempt).display().to_string();
         assert_eq!([report(1), report(3)], ["/log/j-report-rank-8.json", "/log/j-report-rank-8-attempt-3.json"]);
     }

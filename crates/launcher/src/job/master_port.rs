@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use super::{Job, Lookup, Processes, given_id};
+use super::{Job, Lookup, Processes, files, given_id};
 use crate::exit::{Exit, Failure};
 
 /// PyTorch's default, and the first that is tried.
@@ -87,12 +87,9 @@ fn reserve(number: u16) -> io::Result<UnixDatagram> {
     UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(format!("fmtk-launch/master-port/{number}"))?)
 }
 
-/// FNV-1a, the same in every build.
 fn hash(id: &str) -> u16 {
-    let hash =
-        id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, it| (hash ^ u64::from(it)).wrapping_mul(0x100_0000_01b3));
-    // The upper half is mixed best; any 16 bits of it fit.
-    u16::try_from(hash >> 48).unwrap_or_default()
+    // 16 bits fit.
+    u16::try_from(files::fnv_1a(id) >> 48).unwrap_or_default()
 }
 
 #[cfg(test)]

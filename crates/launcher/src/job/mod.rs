@@ -289,7 +289,14 @@ impl Job {
 /// JOB_ID, the same on all nodes wherever they know something in common. Without a given id it is the name of node 0, which
 /// is no id of this job alone: the next one may meet there, too.
 fn id(nodes: &Nodes, lookup: Lookup) -> String {
-    given_id(nodes, lookup).or_else(|| nodes.name()).unwrap_or_else(host_name)
+    let text = |name| lookup(name).map(|it| it.to_string_lossy().into_owned());
+    let own = || given_id(nodes, lookup).or_else(|| nodes.name()).unwrap_or_else(host_name);
+    // Each rank may start a launcher: jobs, logs and reports of their own.
+    match text("RANK").filter(|_| is_rank(lookup)) {
+        None => own(),
+        Some(_) if nodes.count > 1 => format!("{}-in-ranks", own()),
+        Some(rank) => format!("{}-in-rank-{rank}", text("JOB_ID").unwrap_or_else(own)),
+    }
 }
 
 /// The id that all servers of this job are given, and no other job: as the vendor's scripts have it, else Slurm's.
@@ -298,6 +305,12 @@ fn given_id(nodes: &Nodes, lookup: Lookup) -> Option<String> {
     set("BATCH_JOB_ID")
         .or_else(|| set("MA_VJ_NAME").map(|name| name.replacen("ma-job", "modelarts-job", 1)))
         .or_else(|| nodes.slurm_id(lookup))
+}
+
+/// Whether this launcher was started by a rank, of another launcher or of torchrun: each of the node's ranks may start one, so
+/// what the cluster says of the node is not said of it.
+fn is_rank(lookup: Lookup) -> bool {
+    lookup("FMTK_ATTEMPT").and(lookup("RANK")).is_some() || lookup("TORCHELASTIC_RUN_ID").is_some()
 }
 
 fn host_name() -> String {
@@ -425,6 +438,7 @@ mod tests {
     fn job_ids() {
         const SLURM: &[(&str, &str)] =
             &[("SLURM_JOB_ID", "31"), ("SLURM_STEP_ID", "0"), ("SLURM_STEP_NUM_NODES", "2"), ("SLURM_NODEID", "1")];
+        const RANK: (&str, &str) = ("FMTK_ATTEMPT", "1");
         const MPI: (&str, &str) = ("OMPI_COMM_WORLD_SIZE", "2");
         let host = host_name();
         for (variables, count, master, expected, is_given) in [
@@ -446,6 +460,11 @@ mod tests {
             (&[], 2, "127.0.0.1", &host, false),
             (&[], 2, "", &host, false),
             (&[], 1, "10.0.0.9", &host, false),
+            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "x"), ("RANK", "3")], 1, "", "b", true),
+            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "b"), ("RANK", "3"), RANK], 1, "", "b-in-rank-3", true),
+            (&[("JOB_ID", "b-in-rank-3"), ("RANK", "0"), RANK], 1, "", "b-in-rank-3-in-rank-0", false),
+            (&[("BATCH_JOB_ID", "b"), ("RANK", "3"), ("TORCHELASTIC_RUN_ID", "none")], 1, "", "b-in-rank-3", true),
+            (&[("BATCH_JOB_ID", "b"), ("JOB_ID", "b"), ("RANK", "8"), RANK], 2, "m", "b-in-ranks", true),
         ] {
             let master = (!master.is_empty()).then(|| Master { host: master.to_owned(), port: None });
             let nodes = Nodes { count, master, ..Nodes::alone() };

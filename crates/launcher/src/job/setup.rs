@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -14,8 +15,9 @@ use super::files::Folders;
 use super::master_port::{self, MasterPort};
 use super::nodes::Nodes;
 use super::paths::{self, Surroundings};
+use super::recovery::{self, First};
 use super::variables::{self, RankContext};
-use super::{Job, Processes, Rank, framework, launchers, placeholders, recovery, restarts};
+use super::{Job, Processes, Rank, framework, launchers, placeholders, restarts};
 use crate::exit::{Exit, Failure};
 use crate::links;
 use crate::options::{Framework, Master, RunOptions};
@@ -30,6 +32,8 @@ pub struct Setup {
     pub engine: Option<Engine>,
     /// The number of this run's first attempt: more than 1 where an earlier run of the job has left some.
     pub first_attempt: u32,
+    /// Whether it appends to the logs of a run that has succeeded.
+    appends: bool,
     /// Its folders, all of them there unless this is a dry run.
     pub folders: Folders,
     /// What the user should know about these choices, a sentence each.
@@ -66,14 +70,15 @@ pub struct SchedulerPlan<'a> {
 ///
 /// # Errors
 ///
-/// With exit code 2 if the code folder is not one, MASTER_PORT no port, these ranks can't be restarted alone, or the command
-/// of each would start ranks itself: what was named is the user's to fix. With 125 if there is no folder for something,
-/// another user has put a link there, or the table can't be written.
+/// With exit code 2 if the code folder is not one, MASTER_PORT no port, these ranks can't be restarted alone, the command of
+/// each would start ranks itself, or a command for several nodes can't be told where node 0 is: what was named is the user's
+/// to fix. With 125 if there is no folder for something, another user has put a link there, or the table can't be written.
 pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let dry = options.dry_run;
     let engine = Engine::find(&variables::own);
     restarts::check(options.max_restarts, &job, engine)?;
     launchers::check(&options.command, &job)?;
+    placeholders::check_master(&job)?;
     let around = Surroundings::real(dry);
     let code = code_folder(&options)?;
     let (logs, logs_note) = paths::logs(&around, options.log_dir.as_deref())?;
@@ -90,7 +95,7 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let (cpus, note) = bind::cores(options.bind, &job.ranks.iter().map(|it| it.physical).collect::<Vec<_>>());
     notes.extend(note);
     let folders = Folders { code, logs, table, work, replace_home };
-    let first_attempt = recovery::first_attempt(&folders, &job, &variables::own);
+    let First { attempt: first_attempt, appends } = recovery::first_attempt(&folders, &job, &variables::own);
     notes.extend(process_logs(&folders, &job, first_attempt, dry)?);
     let master_port = master_port::choose(&job, &variables::own)?;
     let scheduler = job.has_scheduler().then(|| framework::scheduler(job.python.as_deref()));
@@ -100,7 +105,19 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     };
     let options = RunOptions { command, ..options };
     let scheduler_host = OnceLock::new();
-    Ok(Setup { options, job, engine, first_attempt, folders, notes, master_port, scheduler, scheduler_host, cpus })
+    Ok(Setup {
+        options,
+        job,
+        engine,
+        first_attempt,
+        appends,
+        folders,
+        notes,
+        master_port,
+        scheduler,
+        scheduler_host,
+        cpus,
+    })
 }
 
 /// The folder for the ranks' work and the file of their table, both made unless this is a dry run, and what is to be said.
@@ -179,6 +196,27 @@ impl Setup {
             return Err(Failure::new(Exit::LAUNCHER, notes.join("; ")));
         }
         process_logs(folders, job, self.first_attempt, false).map(drop)
+    }
+
+    /// Removes the report of an earlier run under this run's number: it would be taken for this one's, should the launcher be
+    /// killed. Of runs that append to the same logs, the one that removes it goes on; the others count on.
+    pub fn remove_report(&mut self) {
+        let removed = fs::remove_file(self.report_file());
+        if self.appends && removed.is_err_and(|it| it.kind() == ErrorKind::NotFound) {
+            (self.first_attempt, self.appends) = (self.first_attempt.saturating_add(1), false);
+        }
+    }
+
+    /// Takes the number of the first attempt before other runs do, or a later one.
+    pub fn claim_first_attempt(&mut self) {
+        if !self.appends {
+            self.first_attempt = self.claim(self.first_attempt);
+        }
+    }
+
+    /// Takes the number of an attempt, or a later one: see [`recovery::claim`].
+    pub fn claim(&self, attempt: u32) -> u32 {
+        recovery::claim(attempt, &self.folders, &self.job, &variables::own)
     }
 
     /// Which node of several this one is, where they meet, and what says so; of one node there is nothing to say.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::files::Folders;
-use super::{Job, Lookup, Processes, Rank};
+use super::{Job, Lookup, Processes, Rank, is_rank};
 use crate::exit;
 use crate::options::{Framework, TaskRanks};
 
@@ -17,7 +17,15 @@ pub fn own(name: &str) -> Option<OsString> {
         task_of_volcano(name).is_some() || VARIABLES.iter().any(|it| it.name == name),
         "`{name}` is not in the table"
     );
-    env::var_os(name).filter(|it| !it.is_empty())
+    env::var_os(name).filter(|it| !it.is_empty() && !is_of_outer(name, &own))
+}
+
+/// Where the ranks of an outer job meet, in the environment of one of them: each of its ranks may start a launcher, and their
+/// jobs would all meet there.
+const MEETING: [&str; 4] = ["MASTER_ADDR", "MASTER_PORT", "MS_SCHED_HOST", "MS_SCHED_PORT"];
+
+fn is_of_outer(name: &str, lookup: Lookup) -> bool {
+    MEETING.contains(&name) && is_rank(lookup)
 }
 
 /// The tasks of a Volcano job of which this environment has the nodes, in capitals as in `VC_<TASK>_NUM`.
@@ -185,9 +193,11 @@ const VARIABLES: &[Variable] = &[
     read("FMTK_STORAGE_HELPER", "by `task` alone: program that copies, in place of the image's Python and MoXing"),
     for_command(set(
         "JOB_ID",
-        "",
+        "by a launcher that a rank starts: the outer job's",
         "BATCH_JOB_ID, else MA_VJ_NAME with `ma-job` as `modelarts-job`; among several servers else `slurm-<SLURM_JOB_ID>` in a \
-         step of Slurm, else `master-<name of node 0>`; else the host's name",
+         step of Slurm, else `master-<name of node 0>`; else the host's name; `<JOB_ID>-in-rank-<RANK>` where a rank has \
+         started the launcher, and the same with `-in-ranks` in place of that where its flags say that there are several \
+         servers",
         |of| is(&of.job.id),
     )),
     set(
@@ -337,18 +347,19 @@ const VARIABLES: &[Variable] = &[
     })),
     for_command(set(
         "MASTER_ADDR",
-        "kept where it is set, unless `--master` is given",
+        "kept where it is set, unless `--master` is given; not read by a launcher that a rank starts, as it is the outer job's",
         "server of rank 0, unless it was set: in a rank table its `container_ip`, else its `server_id`, or its `host_ip` if the \
          id is not an address; nothing where there are several servers and none is known to be that",
         |of| match &of.job.nodes.master {
             Some(master) => is(&master.host),
-            None if of.job.nodes.count > 1 => Unchanged,
+            None if of.job.nodes.count > 1 => of.of_no_other_job(),
             None => of.set_or("MASTER_ADDR", of.job.master()),
         },
     )),
     for_command(set(
         "MASTER_PORT",
-        "kept where it is set, unless `--master` has a port; what is not a port is refused, but for the URL that Kubernetes sets for a service `master`",
+        "kept where it is set, unless `--master` has a port; what is not a port is refused, but for the URL that Kubernetes sets for a service `master`; \
+         not read by a launcher that a rank starts, likewise",
         "a free port from 29500 on; where there are several servers, the port that came with node 0, else one of 29500 to 32499 by BATCH_JOB_ID, else MA_VJ_NAME, \
          else SLURM_JOB_ID, and 29500 where none is set; unless it was set",
         |of| is(of.master_port),
@@ -377,7 +388,7 @@ const VARIABLES: &[Variable] = &[
     for_scripts(set(
         "SERVER_ID",
         "",
-        "of a `task` alone: number of this server: VC_TASK_INDEX, else VK_TASK_INDEX, else 0",
+        "of a `task` alone: number of this server as `--node-rank` or its cluster says, else VC_TASK_INDEX, else VK_TASK_INDEX, else 0",
         |of| of.task.map_or(Unchanged, |it| is(it.node)),
     )),
     for_scripts(set(
@@ -400,11 +411,16 @@ impl RankContext<'_> {
     }
 
     fn torch(&self, value: impl ToString) -> Value {
-        if self.job.framework == Framework::Torch { is(value) } else { Unchanged }
+        if self.job.framework == Framework::Torch { is(value) } else { self.of_no_other_job() }
     }
 
     fn mindspore(&self, value: impl ToString) -> Value {
-        if self.job.framework == Framework::MindSpore { is(value) } else { Unchanged }
+        if self.job.framework == Framework::MindSpore { is(value) } else { self.of_no_other_job() }
+    }
+
+    /// What is set stays, unless the launcher was started by a rank: then it is that rank's.
+    fn of_no_other_job(&self) -> Value {
+        if is_rank(self.lookup) { Removed } else { Unchanged }
     }
 
     /// Of a command that starts so many ranks.
@@ -450,7 +466,7 @@ pub fn of_scheduler(mut variables: Vec<(&'static str, Option<OsString>)>) -> Vec
 pub fn page() -> String {
     let mut page = String::from(
         "# Variables and exit codes of fmtk-launch\n\n\
-         `fmtk-launch env --list` prints this page, which a test compares with the code; `fmtk-launch env` prints what a rank would get, but for MASTER_PORT and the folder of a run, which each run chooses.\n\
+         `fmtk-launch env --list` prints this page, which a test compares with the code; `fmtk-launch env` prints what a rank would get, but for MASTER_PORT and the folder of a run, which each run chooses; it shows control characters escaped, an end of line as `\\n`.\n\
          A variable that is empty counts as not set.\n\n\
          | variable | what the launcher reads in it | what its ranks find in it |\n|---|---|---|\n",
     );

@@ -36,7 +36,8 @@ Parameters (--name=value or --name value; unknown ones are ignored):
   --device_type TYPE     Accepted, without effect
 
 <task> is $MA_VJ_NAME with `ma-job` as `modelarts-job` [default: default_model_task],
-<i> is $VC_TASK_INDEX, else $VK_TASK_INDEX, else 0.
+<i> is the number of this node as `run` finds it, else $VC_TASK_INDEX, else
+$VK_TASK_INDEX, else 0.
 
 Paths that begin with obs:// or s3:// are in object storage: what is needed is copied
 to /cache/fmtk_data and its like before the ranks start, the output when they have

@@ -8,9 +8,8 @@ use super::arguments::Request;
 use super::check::{Task, Where};
 use crate::exit::{Exit, Failure};
 use crate::job::files;
-use crate::job::nodes;
 use crate::job::paths::{self, OUTPUT, Surroundings};
-use crate::job::{self, Lookup, Source, variables};
+use crate::job::{Lookup, variables};
 use crate::links;
 use crate::options::{RunOptions, TaskRanks};
 use crate::storage::Copy;
@@ -63,11 +62,7 @@ pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Transfers), 
     }
     options.command = command;
     options.code_dir = Some(task.code);
-    // The scripts have a table in any case, and do not let themselves be told what is in it.
-    let has_several_nodes = nodes::claims(&options.nodes, &variables::own, &variables::volcano_tasks()).are_several();
-    let source = job::source(&options, has_several_nodes, &variables::own);
-    let has_table = !by_scripts && matches!(source, Source::Table(_));
-    if let (Some(count), None, false) = (task.devices, &options.devices, has_table) {
+    if let (Some(count), None, false) = (task.devices, &options.devices, task.has_table) {
         options.devices = Some((0..count).collect());
     }
     let logs = task.logs.map(|it| match it {
@@ -80,7 +75,7 @@ pub fn arrange(request: Request, task: Task) -> Result<(RunOptions, Transfers), 
         save,
         logs,
         node,
-        devices: task.devices.filter(|_| has_table),
+        devices: task.devices.filter(|_| task.has_table),
         helper,
         sync_interval: request.sync_interval,
         sync_timeout: request.sync_timeout,

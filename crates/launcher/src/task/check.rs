@@ -8,7 +8,8 @@ use super::arguments::Request;
 use super::rules::{self, Kind, on_path};
 use super::scripts;
 use crate::exit::{Exit, Failure};
-use crate::job::Lookup;
+use crate::job::nodes::{self, Claims};
+use crate::job::{self, Lookup, Source};
 use crate::printable;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Task {
     pub logs: Option<Where>,
     /// Number of this server, from 0.
     pub node: u32,
+    /// Whether a rank table tells the ranks of the launcher.
+    pub has_table: bool,
     /// Devices of this server, or of the job.
     pub devices: Option<u32>,
     /// `tk`, or `mindpet`.
@@ -47,12 +50,12 @@ pub struct Task {
 /// Replaces Python and MoXing: a program that speaks the same lines.
 const HELPER: &str = "FMTK_STORAGE_HELPER";
 
-/// Checks everything; gives the task and what the user should know.
+/// Checks everything; gives the task and what the user should know. `tasks` are those of [`nodes::claims`].
 ///
 /// # Errors
 ///
 /// All problems at once, each with its parameter's name.
-pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), Failure> {
+pub fn check(request: &Request, lookup: Lookup, tasks: &[String]) -> Result<(Task, Vec<String>), Failure> {
     let mut check = Check { request, problems: Vec::new(), notes: Vec::new(), is_sfs: false };
     let is_sfs = check.value("use_sfs").map(|it| it.to_ascii_lowercase());
     check.is_sfs = check.one_of("use_sfs", is_sfs, &["true", "false"], "neither `true` nor `false`") == Some("true");
@@ -82,7 +85,6 @@ pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), F
     let model = check.input(model_name, model, Kind::Folder);
     let logs = check.value("log_path");
     let logs = check.writable("log_path", logs, false);
-    let node = check.node(lookup);
     let devices = check.devices(request.options.devices.as_ref().map(Vec::len));
     let tool = ["tk", "mindpet"].into_iter().find(|it| on_path(it, lookup).is_some());
     if tool.is_none() {
@@ -98,6 +100,11 @@ pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), F
         check.problems.push(format!("{why}: add the folder of the image's Python to PATH"));
     }
     let scripts = scripts::wanted(request, lookup, &mut check.problems, &mut check.notes);
+    // The scripts have a table in any case, and do not let themselves be told what is in it.
+    let claims = nodes::claims(&request.options.nodes, lookup, tasks);
+    let source = job::source(&request.options, claims.are_several(), lookup);
+    let has_table = scripts.is_none() && matches!(source, Source::Table(_));
+    let node = check.node(&claims, has_table, lookup);
     check.loops(&output, [("data_path", &data), (model_name, &model)]);
     let Check { problems, notes, .. } = check;
     if problems.is_empty()
@@ -115,6 +122,7 @@ pub fn check(request: &Request, lookup: Lookup) -> Result<(Task, Vec<String>), F
             config,
             logs,
             node,
+            has_table,
             devices,
             tool,
             helper,
@@ -242,9 +250,22 @@ impl Check<'_> {
         Some(path)
     }
 
-    /// The number of this server; 0 where nobody says one. One that can't be read might be any: servers that all took
-    /// themselves for the first would write over each other's output.
-    fn node(&mut self, lookup: Lookup) -> Option<u32> {
+    /// The number of this server, as `run` has it; else that of Volcano, and 0 where nobody says one. One that can't be read
+    /// might be any: servers that all took themselves for the first would write over each other's output. What a rank table
+    /// tells is not known yet: with one, contradictions are judged when it is read.
+    fn node(&mut self, claims: &Claims, has_table: bool, lookup: Lookup) -> Option<u32> {
+        let of_volcano = self.index_of_volcano(lookup)?;
+        match claims.nodes() {
+            Ok((Some(nodes), _)) => Some(nodes.index),
+            Err(failure) if !has_table => {
+                self.problems.extend(failure.text.replace("\nhint: ", ": ").lines().map(str::to_owned));
+                None
+            }
+            Ok((None, _)) | Err(_) => Some(of_volcano),
+        }
+    }
+
+    fn index_of_volcano(&mut self, lookup: Lookup) -> Option<u32> {
         let set = |name: &'static str| lookup(name).map(|value| (name, value));
         let Some((name, value)) = ["VC_TASK_INDEX", "VK_TASK_INDEX"].into_iter().find_map(set) else {
             return Some(0);

@@ -32,7 +32,7 @@ fn obey(request: Request) -> Result<Exit, Failure> {
     for word in &request.ignored {
         say(&format!("warning: `{word}` is not a parameter of a task and is ignored"));
     }
-    let (checked, notes) = check::check(&request, &variables::own)?;
+    let (checked, notes) = check::check(&request, &variables::own, &variables::volcano_tasks())?;
     notes.iter().for_each(|note| say(&format!("warning: {note}")));
     let is_dry = request.options.dry_run;
     let arranged = arrange::arrange(request, checked);

@@ -155,3 +155,12 @@ fn cores_are_shared_evenly() {
     seen.dedup();
     assert_eq!(seen.len(), count, "{seen:?}");
 }
+
+#[test]
+fn a_value_with_an_end_of_line_prints_one_variable() {
+    let place = TestFolder::new();
+    let mut command = place.launcher(&["env", "--devices", "0"]);
+    let finished = finish(command.env("HCCL_CONNECT_TIMEOUT", "600\nRANK=9\u{1b}[2J")).ends(0);
+    finished.prints(&["\nHCCL_CONNECT_TIMEOUT=600\\nRANK=9\\u{1b}[2J\n", "\nRANK=0\n"]);
+    assert!(!finished.stdout.contains("\nRANK=9"), "{}", finished.stdout);
+}

@@ -211,6 +211,63 @@ fn a_launcher_in_a_rank_is_a_job_of_its_own() {
     assert_eq!(lines, ["[rank 2] [rank 0] inner 0/1", "[rank 3] [rank 0] inner 0/1"].into());
 }
 
+/// Each rank starts one, and all of these are on one host: they meet in different places, and write different files.
+#[test]
+fn launchers_in_the_ranks_of_a_job_have_nothing_of_it() {
+    let place = TestFolder::new();
+    // Ranks that stay until all are there hold their ports at the same time.
+    let rank = "touch up-$JOB_ID-$RANK; until [ -e up-job-in-rank-0-0 -a -e up-job-in-rank-0-1 -a -e up-job-in-rank-1-0 \
+                -a -e up-job-in-rank-1-1 ]; do sleep 0.01; done; \
+                echo $RANK/$WORLD_SIZE $MASTER_ADDR:$MASTER_PORT ${GROUP_RANK-no group} ${MS_SCHED_HOST-no scheduler}";
+    place.write("rank.sh", rank, 0o644);
+    let launcher = program();
+    let launcher = launcher.display();
+    let inner = |flags: &str| format!("{launcher} run --devices 0-1 {flags} -- sh {}", place.path("rank.sh").display());
+    let outer = |flags: &str, script: &str| {
+        let mut command = place.shell(&format!("--devices 0-1 {flags}"), script);
+        command.env("MASTER_ADDR", "203.0.113.7").env("MASTER_PORT", "6000").env("MS_SCHED_HOST", "203.0.113.7");
+        finish(&mut command).ends(0)
+    };
+    let finished = outer("--framework torch", &inner("--framework plain"));
+    let mut ports = BTreeSet::new();
+    let mut ranks = BTreeSet::new();
+    for line in finished.stdout.lines().filter(|it| it.contains("] [rank ")) {
+        let (rank, rest) = line.split_once(" 127.0.0.1:").expect(line);
+        let port = rest.strip_suffix(" no group no scheduler").expect(line);
+        ports.insert((rank.split_at("[rank 0]".len()).0.to_owned(), port.to_owned()));
+        ranks.insert(rank.to_owned());
+    }
+    assert_eq!(ranks.len(), 4, "{}", finished.stdout);
+    assert_eq!(ports.iter().map(|it| &it.1).collect::<BTreeSet<_>>().len(), 2, "{ports:?}");
+    assert!(!ports.iter().any(|it| it.1 == "6000"), "{ports:?}");
+    for (job, rank) in [("job", 1), ("job-in-rank-0", 1), ("job-in-rank-1", 1)] {
+        assert!(place.path(&format!("mount/log/{job}-proc-rank-{rank}-device-{rank}.txt")).is_file(), "{job}");
+        assert!(place.path(&format!("mount/log/{job}-report-rank-0.json")).is_file(), "{job}");
+    }
+    // A group of its own, and where a flag says.
+    let finished = outer("--framework torch", &inner("--framework torch --nnodes 1 --master 203.0.113.8:7000"));
+    let line = "0/2 203.0.113.8:7000 0 no scheduler";
+    finished.prints(&[&format!("[rank 0] [rank 0] {line}"), &format!("[rank 1] [rank 0] {line}")]);
+}
+
+#[test]
+fn a_command_per_node_is_told_where_node_0_is_or_nothing_starts() {
+    let place = TestFolder::new();
+    let run = |flags: &str| {
+        let mut command =
+            place.shell(&format!("--per-node --devices 0-1 {flags}"), "echo $PET_MASTER_ADDR {master_addr}:1");
+        command.env("OMPI_COMM_WORLD_SIZE", "2").env("OMPI_COMM_WORLD_RANK", "1");
+        finish(&mut command)
+    };
+    let refused = run("").ends(2);
+    assert_eq!(refused.stdout, "");
+    refused.says(&[
+        "the job has 2 nodes by OMPI_COMM_WORLD_SIZE and OMPI_COMM_WORLD_RANK, and nothing says where node 0 is",
+    ]);
+    refused.says(&["\nhint: give `--master HOST`"]);
+    run("--master 203.0.113.7").ends(0).prints(&["203.0.113.7 203.0.113.7:1\n"]);
+}
+
 #[test]
 fn nodes_in_a_dry_run() {
     let place = TestFolder::new();

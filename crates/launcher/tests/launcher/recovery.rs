@@ -71,6 +71,43 @@ fn restarts_count_on_from_the_first_attempt_of_their_run() {
     assert_eq!(numbers("job-report-rank-0-attempt-3.json"), [3, 4]);
 }
 
+/// Each has logs and a report of its own, restarts included, whether there were none before or those of a run that succeeded.
+#[test]
+fn runs_of_one_id_at_the_same_time_have_different_attempts() {
+    const RUNS: usize = 6;
+    let place = TestFolder::new();
+    let numbers = |script: &str, code: i32| {
+        let runs: Vec<_> = (0..RUNS)
+            .map(|_| start(place.shell("--devices 0 --max-restarts 1", script).env("FMTK_TEST_HURRY", "1000")))
+            .collect();
+        let finished: Vec<_> = runs.into_iter().map(|it| wait(it).ends(code).stdout).collect();
+        finished.concat().lines().map(|it| it.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap()).collect::<Vec<_>>()
+    };
+    let mut failed = numbers("echo attempt $FMTK_ATTEMPT; exit 6", 6);
+    failed.sort_unstable();
+    assert_eq!(failed, (1..=2 * RUNS).collect::<Vec<_>>());
+    let reports =
+        fs::read_dir(place.path("mount/log")).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    assert_eq!(reports.filter(|it| it.ends_with(".json")).count(), RUNS);
+    // The next step of a boot command, six times: one goes on in its logs.
+    place.run("--devices 0", "echo attempt $FMTK_ATTEMPT").ends(0).prints(&["attempt 13\n"]);
+    let up = place.path("up").display().to_string();
+    let together =
+        format!("echo attempt $FMTK_ATTEMPT; echo >> {up}; until [ $(wc -l < {up}) = {RUNS} ]; do sleep 0.01; done");
+    let mut steps = numbers(&together, 0);
+    steps.sort_unstable();
+    assert_eq!(steps, (13..13 + RUNS).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_run_that_does_not_begin_takes_no_number() {
+    let place = TestFolder::new();
+    finish(place.shell("--devices 0", "true").env("MASTER_PORT", "x")).ends(2);
+    finish(&mut place.launcher(&["run", "--dry-run", "--devices", "0", "true"])).ends(0);
+    assert!(!place.path("mount/log/job-proc-rank-0-device-0.txt").exists());
+    place.run("--devices 0", "echo attempt $FMTK_ATTEMPT").ends(0).prints(&["attempt 1\n"]);
+}
+
 #[test]
 fn a_dry_run_says_which_attempt_it_would_be() {
     let place = TestFolder::new();

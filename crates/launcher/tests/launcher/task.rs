@@ -72,6 +72,41 @@ fn the_command_and_its_surroundings_are_the_launch_kit_s() {
     assert_eq!(mode & 0o027, 0, "{mode:o}");
 }
 
+/// Each node has a folder of its own, whatever cluster numbers it.
+#[test]
+fn the_node_of_a_task_is_the_node_of_its_ranks() {
+    const ROUTE: &[(&str, &str)] = &[("ROUTE_PLAN", "true"), ("RANK_AFTER_ACC", "1"), ("VC_TASK_INDEX", "0")];
+    for (flags, variables) in [
+        ("", &[("PET_NNODES", "2"), ("PET_NODE_RANK", "1"), ("PET_MASTER_ADDR", "203.0.113.7")][..]),
+        ("--nnodes 2 --node-rank 1 --master 203.0.113.7", &[]),
+        ("--master 203.0.113.7", &[ROUTE, &[("VC_WORKER_NUM", "2")]].concat()),
+    ] {
+        let place = TestFolder::furnished();
+        let task = || {
+            let mut command = place.task(&format!("{FINETUNE},1 {flags}"));
+            command.envs(variables.iter().copied());
+            command
+        };
+        finish(&mut task()).ends(0);
+        for rank in 2..4 {
+            let log = place.path(&format!("mount/log/job-proc-rank-{rank}-device-{}.txt", rank - 2));
+            let log = fs::read_to_string(log).unwrap();
+            assert!(log.contains("/out/default_model_task/node_1"), "{flags} {variables:?}: {log}");
+            assert!(log.contains("env: SERVER_ID=1 "), "{flags} {variables:?}: {log}");
+        }
+        assert!(!place.path("out/default_model_task/node_0").exists());
+    }
+}
+
+#[test]
+fn a_task_that_can_not_tell_its_node_makes_no_folder() {
+    let place = TestFolder::furnished();
+    let mut command = place.task(&format!("{FINETUNE},1"));
+    let refused = finish(command.env("VC_WORKER_NUM", "2")).ends(2);
+    refused.says(&["  VC_WORKER_NUM is `2`, and nothing says which of them this node is: set VC_TASK_INDEX"]);
+    assert!(!place.path("out").exists());
+}
+
 #[test]
 fn every_kind_of_task_has_its_model_and_its_configuration() {
     for kind in ["evaluate", "infer"] {

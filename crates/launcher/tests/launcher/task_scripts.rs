@@ -47,6 +47,15 @@ impl TestFolder {
 }
 
 #[test]
+fn the_scripts_are_not_started_on_a_node_without_a_number() {
+    let place = TestFolder::new();
+    let mut command = place.by_scripts("");
+    let refused = finish(command.env("VC_WORKER_NUM", "2").env_remove("VC_TASK_INDEX")).ends(2);
+    refused.says(&["VC_WORKER_NUM is `2`, and nothing says which of them this node is"]);
+    assert!(!place.path("out").exists());
+}
+
+#[test]
 fn the_scripts_get_the_command_and_the_platform_s_own_environment() {
     let place = TestFolder::new();
     let finished = finish(&mut place.by_scripts("--backend=ascend --device_num=8")).ends(0);

@@ -19,7 +19,7 @@ use rank_table::RankTable;
 use self::claim::{Claim, Said, set};
 use self::operators::is_loopback;
 pub use self::operators::totals;
-use super::{Lookup, master_port};
+use super::{Lookup, is_rank, master_port};
 use crate::exit::{Exit, Failure};
 use crate::options::{Master, NodeFlags};
 
@@ -101,12 +101,6 @@ pub fn claims(flags: &NodeFlags, lookup: Lookup, tasks: &[String]) -> Claims {
         master_addr: set(lookup, "MASTER_ADDR"),
         master_port: master_port::given(lookup).map(Result::ok),
     }
-}
-
-/// Whether this launcher was started by a rank, of another launcher or of torchrun: each of the node's ranks may start one, so
-/// what the cluster says of the node is not said of it.
-pub fn is_rank(lookup: Lookup) -> bool {
-    lookup("FMTK_ATTEMPT").and(lookup("RANK")).is_some() || lookup("TORCHELASTIC_RUN_ID").is_some()
 }
 
 const NNODES: &str = "--nnodes";
