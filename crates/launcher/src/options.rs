@@ -175,13 +175,14 @@ impl RunOptions {
 }
 
 /// The framework of a job's ranks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Framework {
     /// PyTorch: MASTER_ADDR, RANK and the like, and no rank table unless it is asked for.
     Torch,
     /// MindSpore without a rank table: MS_*, and a process besides the ranks, the scheduler, on node 0.
     MindSpore,
     /// None that the launcher knows: the rank table, where there is one, and all variables that a script may read.
+    #[default]
     Plain,
 }
 

@@ -50,13 +50,13 @@ enum NamedBy {
 /// name does not resolve in time or its port is in use; with 128 + the signal if one stops the launcher.
 pub fn check(setup: &Setup, signals: &Signals, say: &mut dyn FnMut(&str)) -> Result<(), Failure> {
     let nodes = &setup.job.nodes;
-    let meets_by_table = setup.job.framework == Framework::Plain && setup.job.table.is_some();
+    let meets_by_table = setup.job.framework() == Framework::Plain && setup.job.table.is_some();
     if nodes.count == 1 || meets_by_table || setup.job.processes == Processes::Scripts {
         return Ok(());
     }
     let Some(master) = &nodes.master else {
         // Who meets by none of these may have other means.
-        return if setup.job.framework == Framework::Plain { Ok(()) } else { Err(unnamed(nodes)) };
+        return if setup.job.framework() == Framework::Plain { Ok(()) } else { Err(unnamed(nodes)) };
     };
     let patience = if setup.options.dry_run { Duration::ZERO } else { setup.options.wait.unwrap_or(PATIENCE) };
     let addresses = resolve(&master.host, patience, AGAIN, look_up, signals, say).map_err(|failure| {
@@ -75,7 +75,7 @@ pub fn check(setup: &Setup, signals: &Signals, say: &mut dyn FnMut(&str)) -> Res
         return Ok(());
     }
     // The scheduler of MindSpore listens at its address alone, PyTorch at all.
-    let listens_at = match setup.job.framework {
+    let listens_at = match setup.job.framework() {
         Framework::MindSpore if !master_port::can_be_bound(&addresses) => return Err(no_place(&master.host)),
         Framework::MindSpore => addresses,
         Framework::Torch | Framework::Plain => {

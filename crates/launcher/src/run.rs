@@ -329,9 +329,9 @@ fn greeting(setup: &Setup) -> String {
     let who = job.who(&ranks);
     let logs = setup.folders.logs.display();
     let node = setup.nodes().map(|it| format!(" ({it})")).unwrap_or_default();
-    let meet = match job.framework {
+    let meet = match job.framework() {
         Framework::Plain => String::new(),
-        framework => format!(", framework {framework} ({})", job.framework_by),
+        framework => format!(", framework {framework} ({})", job.choice.by),
     };
     let attempt = match setup.first_attempt {
         1 => String::new(),

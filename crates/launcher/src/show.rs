@@ -66,7 +66,7 @@ pub fn plan(setup: &Setup) -> String {
         },
     );
     if job.starts_ranks() {
-        line("framework", format!("{}, {}", job.framework, job.framework_by));
+        line("framework", format!("{}, {}", job.framework(), job.choice.by));
     }
     if setup.first_attempt > 1 {
         line("attempt", format!("{}, after earlier ones whose logs are kept", setup.first_attempt));

@@ -8,7 +8,7 @@ use super::python::{Python, Version};
 use crate::options::Framework;
 
 /// The framework of a job, and what decided it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
     pub framework: Framework,
     /// To follow the framework's name and a comma: `found in /usr/lib/python3/dist-packages`.

@@ -10,6 +10,7 @@ pub mod master_port;
 pub mod nodes;
 pub mod paths;
 mod placeholders;
+pub mod programs;
 pub mod python;
 mod recovery;
 mod restarts;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use nix::net::if_::InterfaceFlags;
 use rank_table::{Clues, Format, Instance, Location, Origin, RankTable, Ready};
 
+use self::framework::Choice;
 use self::nodes::Nodes;
 use crate::exit::{Exit, Failure};
 use crate::options::{Framework, Master, NodeFlags, RunOptions};
@@ -56,13 +58,8 @@ pub struct Job {
     pub size: u32,
     /// The nodes of the job, and which of them this server is.
     pub nodes: Nodes,
-    pub framework: Framework,
-    /// What decided that, to follow its name: `found in /usr/lib/python3/dist-packages`.
-    pub framework_by: String,
-    /// How to choose another framework, where this one may be wrong.
-    pub framework_note: Option<String>,
-    /// The Python that runs the ranks, where their command tells.
-    pub python: Option<PathBuf>,
+    /// What the ranks meet by.
+    pub choice: Choice,
     pub table: Option<Table>,
     pub processes: Processes,
 }
@@ -187,10 +184,7 @@ impl Job {
             ranks,
             size,
             nodes,
-            framework: Framework::Plain,
-            framework_by: String::new(),
-            framework_note: None,
-            python: None,
+            choice: Choice::default(),
             table,
             processes: Processes::Ranks,
         })
@@ -213,10 +207,7 @@ impl Job {
             ranks: (0..).zip(devices).map(rank).collect(),
             size: nodes.count.saturating_mul(each),
             nodes,
-            framework: Framework::Plain,
-            framework_by: String::new(),
-            framework_note: None,
-            python: None,
+            choice: Choice::default(),
             table: None,
             processes: Processes::Ranks,
         }
@@ -237,8 +228,12 @@ impl Job {
     }
 
     /// The same job, whose ranks meet as was chosen.
-    pub fn meeting(self, by: framework::Choice) -> Job {
-        Job { framework: by.framework, framework_by: by.by, framework_note: by.note, python: by.interpreter, ..self }
+    pub fn meeting(self, choice: Choice) -> Job {
+        Job { choice, ..self }
+    }
+
+    pub fn framework(&self) -> Framework {
+        self.choice.framework
     }
 
     /// The same job, whose nodes are these.
@@ -248,7 +243,7 @@ impl Job {
 
     /// Whether the process that the ranks of MindSpore register with is this node's.
     pub fn has_scheduler(&self) -> bool {
-        self.framework == Framework::MindSpore && self.nodes.index == 0 && self.starts_ranks()
+        self.framework() == Framework::MindSpore && self.nodes.index == 0 && self.starts_ranks()
     }
 
     /// Whether the ranks of this node are all that there are.
@@ -343,25 +338,13 @@ mod tests {
     }
 
     pub fn job(id: &str) -> Job {
-        let rank = |rank, local| Rank { rank, local, device: local, physical: local };
-        Job {
-            id: id.to_owned(),
-            host: "10.0.0.1".to_owned(),
-            ranks: vec![rank(8, 0), rank(9, 1)],
-            size: 16,
-            nodes: Nodes {
-                count: 8,
-                index: 4,
-                master: Some(Master { host: "10.0.0.9".to_owned(), port: None }),
-                by: "the test".to_owned(),
-            },
-            framework: Framework::Plain,
-            framework_by: String::new(),
-            framework_note: None,
-            python: None,
-            table: None,
-            processes: Processes::Ranks,
-        }
+        let nodes = Nodes {
+            count: 8,
+            index: 4,
+            master: Some(Master { host: "10.0.0.9".to_owned(), port: None }),
+            by: "the test".to_owned(),
+        };
+        Job { id: id.to_owned(), host: "10.0.0.1".to_owned(), ..Job::of_devices(&[0, 1], nodes, &|_| None) }
     }
 
     pub fn folders() -> Folders {

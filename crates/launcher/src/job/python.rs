@@ -4,12 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, access};
-
-use super::Lookup;
+use super::{Lookup, programs};
 
 /// A Python and the frameworks among its packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +45,12 @@ const WRAPPERS: [&str; 9] = ["env", "ionice", "msprof", "nice", "numactl", "stdb
 /// command.
 pub fn of_command(command: &[OsString], folder: &Path, lookup: Lookup) -> Option<Python> {
     let interpreter = if command.is_empty() {
-        ["python3", "python"].into_iter().find_map(|it| program(OsStr::new(it), folder, lookup))
+        ["python3", "python"].into_iter().find_map(|it| programs::find(OsStr::new(it), folder, lookup))
     } else {
         // Of any other program, a word `python…` further on is an argument that may mean anything.
         let words = if is_wrapper(command.first()?) { command } else { &command[..1] };
         let word = words.iter().find(|it| is_python(it));
-        word.map_or_else(|| of_script(command.first()?, folder, lookup), |word| program(word, folder, lookup))
+        word.map_or_else(|| of_script(command.first()?, folder, lookup), |word| programs::find(word, folder, lookup))
     }?;
     let places: Vec<PathBuf> = packages(&interpreter, folder, lookup);
     let torch = places.iter().find(|it| it.join("torch/__init__.py").is_file()).cloned();
@@ -74,26 +71,13 @@ fn is_wrapper(word: &OsStr) -> bool {
     Path::new(word).file_name().is_some_and(|name| WRAPPERS.iter().any(|it| name == *it))
 }
 
-/// Where a program is: a path from the folder on, or a name in PATH, where execvp(3) skips what it may not execute.
-fn program(word: &OsStr, folder: &Path, lookup: Lookup) -> Option<PathBuf> {
-    if word.as_bytes().contains(&b'/') {
-        return Some(folder.join(word)).filter(|it| is_executable(it));
-    }
-    let path = lookup("PATH")?;
-    std::env::split_paths(&path).map(|it| folder.join(it).join(word)).find(|it| is_executable(it))
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.is_file() && access(path, AccessFlags::X_OK).is_ok()
-}
-
 /// The Python in the first line of a script.
 fn of_script(word: &OsStr, folder: &Path, lookup: Lookup) -> Option<PathBuf> {
-    let text = start(&program(word, folder, lookup)?, FIRST_LINE)?;
+    let text = start(&programs::find(word, folder, lookup)?, FIRST_LINE)?;
     let line = text.lines().next()?.strip_prefix("#!")?;
     // `#!/usr/bin/env -S python3 -u`, too.
     let word = line.split_whitespace().find(|it| is_python(OsStr::new(it)))?;
-    program(OsStr::new(word), folder, lookup)
+    programs::find(OsStr::new(word), folder, lookup)
 }
 
 /// The folders in which a Python looks for packages, in its order.

@@ -12,7 +12,7 @@ pub fn check(max_restarts: u32, job: &Job, engine: Option<Engine>) -> Result<(),
     if max_restarts == 0 || job.nodes.count == 1 {
         return Ok(());
     }
-    let why = match job.framework {
+    let why = match job.framework() {
         Framework::MindSpore => "MindSpore's ranks form their cluster once, by its scheduler",
         // HCCL's, whatever it is that reads the table.
         _ if job.table.is_some() => "the ranks of a rank table connect to each other once",
@@ -31,13 +31,14 @@ pub fn check(max_restarts: u32, job: &Job, engine: Option<Engine>) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::framework::Choice;
     use crate::job::nodes::Nodes;
 
     #[test]
     fn only_what_takes_back_a_single_node_is_restarted_on_several() {
         let of = |count, framework| {
             let nodes = Nodes { count, ..Nodes::alone() };
-            Job { framework, ..Job::of_devices(&[0, 1], nodes, &|_| None) }
+            Job { choice: Choice { framework, ..Choice::default() }, ..Job::of_devices(&[0, 1], nodes, &|_| None) }
         };
         use Framework::{MindSpore, Plain, Torch};
         for (max_restarts, job, part) in [

@@ -85,7 +85,7 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let (work, table, work_notes) = scratch(&around, &options, &job)?;
     let table_note = job.table.as_ref().and_then(|it| it.note.clone());
     let mut notes: Vec<String> =
-        [job.framework_note.clone(), table_note, logs_note].into_iter().flatten().chain(work_notes).collect();
+        [job.choice.note.clone(), table_note, logs_note].into_iter().flatten().chain(work_notes).collect();
     let is_foreign = options.task.is_some() && !paths::is_home_own(&around);
     let replace_home = is_foreign || !paths::is_home_usable(&around);
     if replace_home {
@@ -98,7 +98,7 @@ pub fn prepare(options: RunOptions, job: Job) -> Result<Setup, Failure> {
     let First { attempt: first_attempt, appends } = recovery::first_attempt(&folders, &job, &variables::own);
     notes.extend(process_logs(&folders, &job, first_attempt, dry)?);
     let master_port = master_port::choose(&job, &variables::own)?;
-    let scheduler = job.has_scheduler().then(|| framework::scheduler(job.python.as_deref()));
+    let scheduler = job.has_scheduler().then(|| framework::scheduler(job.choice.interpreter.as_deref()));
     let command = match job.processes {
         Processes::PerNode(each) => placeholders::fill(&options.command, &job, each, master_port.number),
         _ => options.command,
@@ -131,8 +131,8 @@ fn scratch(
     let mut notes = Vec::from_iter(note);
     let table = match &job.table {
         None => None,
-        Some(_) if !job.framework.wants_table() && options.rank_table.is_none() => None,
-        Some(table) if !job.needs_conversion() && (job.framework.wants_table() || is_real(&table.path)) => {
+        Some(_) if !job.framework().wants_table() && options.rank_table.is_none() => None,
+        Some(table) if !job.needs_conversion() && (job.framework().wants_table() || is_real(&table.path)) => {
             Some(absolute(&table.path))
         }
         Some(table) => {
@@ -280,7 +280,7 @@ impl Setup {
         let master = self.job.master();
         self.scheduler_host.get_or_init(|| {
             let address =
-                Some(master).filter(|_| self.job.framework == Framework::MindSpore).and_then(framework::address);
+                Some(master).filter(|_| self.job.framework() == Framework::MindSpore).and_then(framework::address);
             address.map_or_else(|| master.to_owned(), |it| it.to_string())
         })
     }

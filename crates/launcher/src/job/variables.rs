@@ -307,7 +307,7 @@ const VARIABLES: &[Variable] = &[
         "MS_TOPO_TIMEOUT",
         "kept where it is set",
         "of `mindspore` alone: 600 seconds, unless it was set, in which all ranks have to have come",
-        |of| match of.job.framework {
+        |of| match of.job.framework() {
             Framework::MindSpore => of.set_or("MS_TOPO_TIMEOUT", "600"),
             _ => Unchanged,
         },
@@ -411,11 +411,11 @@ impl RankContext<'_> {
     }
 
     fn torch(&self, value: impl ToString) -> Value {
-        if self.job.framework == Framework::Torch { is(value) } else { self.of_no_other_job() }
+        if self.job.framework() == Framework::Torch { is(value) } else { self.of_no_other_job() }
     }
 
     fn mindspore(&self, value: impl ToString) -> Value {
-        if self.job.framework == Framework::MindSpore { is(value) } else { self.of_no_other_job() }
+        if self.job.framework() == Framework::MindSpore { is(value) } else { self.of_no_other_job() }
     }
 
     /// What is set stays, unless the launcher was started by a rank: then it is that rank's.

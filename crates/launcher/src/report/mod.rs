@@ -64,7 +64,7 @@ pub fn report(
         job: Some(job.id.clone()),
         host: Some(job.host.clone()),
         node: Some(Node { index: job.nodes.index, count: job.nodes.count }),
-        framework: job.starts_ranks().then(|| job.framework.to_string()),
+        framework: job.starts_ranks().then(|| job.framework().to_string()),
         outcome: ending.outcome,
         exit_code: ending.exit.0,
         cause: (ending.outcome != Outcome::Succeeded).then(|| ending.text.clone()),

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::arguments::Request;
-use super::rules::{self, Kind, on_path};
+use super::rules::{self, Kind};
 use super::scripts;
 use crate::exit::{Exit, Failure};
 use crate::job::nodes::{self, Claims};
+use crate::job::programs::on_path;
 use crate::job::{self, Lookup, Source};
 use crate::printable;
 

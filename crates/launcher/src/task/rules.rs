@@ -5,15 +5,12 @@
 //! than 0750 and another owner are refused for the boot file, and no more than warned of elsewhere, as it is called with
 //! `--quiet`.
 
-use std::env;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
-
-use crate::job::Lookup;
 
 /// Bits of a mode that the tuning kit takes for a risk.
 const RISKY: u32 = 0o027;
@@ -132,12 +129,6 @@ pub fn risk(path: &Path) -> Option<String> {
     let owner = metadata.uid();
     (owner != uid())
         .then(|| format!("belongs to uid {owner} and not to {}, as the tuning kit wants: `chown` it", uid()))
-}
-
-/// Where a program is that is called by its name.
-pub fn on_path(program: &str, lookup: Lookup) -> Option<PathBuf> {
-    let is_program = |it: &PathBuf| it.is_file() && access(it, AccessFlags::X_OK).is_ok();
-    env::split_paths(&lookup("PATH")?).map(|folder| folder.join(program)).find(is_program)
 }
 
 fn uid() -> u32 {

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::arguments::{Request, is_scripts};
-use super::rules::on_path;
 use crate::job::Lookup;
+use crate::job::programs::on_path;
 use crate::options::Bind;
 
 /// Says who, where no flag does: the image's recipe.
