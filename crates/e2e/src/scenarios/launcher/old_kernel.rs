@@ -1,8 +1,8 @@
 //! The launcher's own tests against the static build, with every system call refused that Linux 4.19 does not have.
 
-use std::env;
+use std::{env, thread};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 
 use crate::{scenarios::world::World, testbed::Finished};
 use fmtk::resolve::{place, tools};
@@ -15,10 +15,17 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let launcher = tools::own_launcher()?;
     world.say(format!("tests run against `{}`", launcher.display()));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    for answer in ANSWERS {
+    let test = |answer| {
         let test = world.command(&cargo).words("test --locked --package launcher --test launcher");
-        let test = test.env("FMTK_TEST_LAUNCHER", &launcher).env("FMTK_TEST_DENY", answer);
-        let tested = test.dir(&place::workspace()).finish()?;
+        test.env("FMTK_TEST_LAUNCHER", &launcher).env("FMTK_TEST_DENY", answer).dir(&place::workspace())
+    };
+    // At the same time: most of it is waiting.
+    let tests = ANSWERS.map(|answer| {
+        let test = test(answer);
+        (answer, thread::spawn(move || test.finish()))
+    });
+    for (answer, tested) in tests {
+        let tested = tested.join().map_err(|_| anyhow!("the thread that waited for the tests panicked"))??;
         ensure!(tested.status.success(), failures(&tested));
         let count = passed(&tested.stdout).with_context(|| format!("tests were left out:\n{}", tested.stdout))?;
         world.say(format!("{answer}: {count} tests pass in {:.1} s", tested.seconds));
@@ -37,7 +44,7 @@ fn passed(stdout: &str) -> Option<u32> {
 /// What the tests said of those that failed, without the names of those that passed.
 fn failures(tested: &Finished) -> anyhow::Error {
     match tested.stdout.split_once("\nfailures:\n") {
-        Some((_, failures)) => anyhow::anyhow!("tests failed\n{}", failures.trim_end()),
+        Some((_, failures)) => anyhow!("tests failed\n{}", failures.trim_end()),
         None => tested.unexpected(),
     }
 }
