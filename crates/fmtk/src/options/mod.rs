@@ -14,6 +14,14 @@ use serde::Serialize;
 pub use self::call::{Call, flag, lock_name};
 use crate::terminal::report;
 
+/// All devices of a node that has so many, at least one, as `--devices` of the launcher has them.
+pub fn device_list(count: u32) -> String {
+    match count {
+        1 => "0".to_owned(),
+        count => format!("0-{}", count - 1),
+    }
+}
+
 /// What stdout looks like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {

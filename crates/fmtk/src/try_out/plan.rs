@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     engine,
+    options::device_list,
     terminal::{report::WithHint, shell},
     try_out::{Framework, TryArgs},
 };
@@ -150,7 +151,7 @@ impl Node {
 
 /// What is run where no command is given: the example, by the launcher. It is told the devices where no table does.
 fn example(framework: Option<Framework>, devices: Option<u32>) -> Vec<String> {
-    let devices = devices.map(|count| if count > 1 { format!("0-{}", count - 1) } else { "0".to_owned() });
+    let devices = devices.map(device_list);
     let devices = devices.iter().flat_map(|list| ["--devices", list]);
     let framework = framework.iter().flat_map(|framework| ["--framework", framework.name()]);
     let run = ["fmtk-launch", "run", "--code-dir", CODE].into_iter();

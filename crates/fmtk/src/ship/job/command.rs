@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use super::{Framework, JobArgs};
 use crate::{
+    options::device_list,
     resolve::{front, scripts},
     terminal::{report::WithHint, shell},
 };
@@ -84,7 +85,7 @@ pub fn of_node(args: &JobArgs, from_table: bool) -> anyhow::Result<Vec<String>> 
                 .input(),
         };
     }
-    let devices = || ["--devices".to_owned(), list(args.devices)];
+    let devices = || ["--devices".to_owned(), device_list(args.devices)];
     let flags = match (starter(program), from_table) {
         (Some(_), _) => [vec!["--per-node".to_owned()], devices().to_vec()].concat(),
         (None, true) => framework,
@@ -168,14 +169,6 @@ fn starter(program: &str) -> Option<&'static Starter> {
 /// The option that a word sets; that of accelerate may be written with `-` or `_`.
 fn option(word: &str) -> String {
     word.split('=').next().unwrap_or_default().replace('-', "_")
-}
-
-/// All devices of a node that has so many, as `--devices` of the launcher has them.
-fn list(devices: u32) -> String {
-    match devices {
-        1 => "0".to_owned(),
-        devices => format!("0-{}", devices - 1),
-    }
 }
 
 /// How many devices such a list has; `None` where it is none.
@@ -364,7 +357,7 @@ mod tests {
         }
         let lists = ["0", "0-7", "4,6", "0-3,8-11", "", "3-0", "0-", "all", "0-4294967295"];
         assert_eq!(lists.map(count), [Some(1), Some(8), Some(2), Some(8), None, None, None, None, None]);
-        assert_eq!([1, 2, 64].map(|devices| count(&list(devices))), [Some(1), Some(2), Some(64)]);
+        assert_eq!([1, 2, 64].map(|devices| count(&device_list(devices))), [Some(1), Some(2), Some(64)]);
     }
 
     /// As the launcher's help has them: two blanks or none follow a flag without a value.
