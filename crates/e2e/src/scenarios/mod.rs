@@ -45,9 +45,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use fmtk::terminal::{
-    progress,
+    interrupt, progress,
     report::{self, WithHint},
 };
 
@@ -247,6 +247,8 @@ pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
     }
     require(NEEDS)?;
 
+    interrupt::watch(|| eprintln!("interrupted: ending engines and removing their folders"))
+        .context("failed to catch signals")?;
     let commons = Arc::new(Commons::new(store, args.pkg.as_deref())?);
     let jobs = args.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
     let is_alone = |scenario: &Scenario| ALONE.iter().any(|(alone, _)| alone.0 == scenario.0);
@@ -273,11 +275,13 @@ type Outcome = (&'static str, Option<String>, Duration);
 
 /// Runs a scenario to its end. With `held` its lines are printed together then.
 fn outcome(world: &World, (name, about, run): &Scenario, held: bool) -> Outcome {
+    interrupt::wait_if_pending();
     let begin = Instant::now();
     let done = world.log.go_on_in(name, held).and_then(|()| {
         world.say(about);
         run(world)
     });
+    interrupt::wait_if_pending();
     let why = done.err().map(|error| report::render(&error));
     world.clear();
     let time = begin.elapsed();

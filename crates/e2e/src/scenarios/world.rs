@@ -2,13 +2,17 @@
 
 use std::{
     fmt::Display,
+    fs,
     ops::Deref,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
-use fmtk::sample::{self, BULLSEYE};
+use fmtk::{
+    sample::{self, BULLSEYE},
+    terminal::interrupt,
+};
 use image_name::{Digest, ImageRef};
 use oci_image::Store;
 use serde_json::Value;
@@ -63,6 +67,8 @@ impl Commons {
     pub fn new(store: Option<&Path>, pkg: Option<&Path>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("fmtk-").tempdir_in("/var/tmp");
         let folder = folder.context("failed to create a folder in `/var/tmp`")?;
+        let ours = folder.path().to_owned();
+        interrupt::before_end(Arc::new(move || drop(fs::remove_dir_all(&ours))));
         let absolute = |path: &Path| std::path::absolute(path).context("no working folder");
         Ok(Self {
             packages: Shared::new(),

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, ensure};
+use fmtk::terminal::interrupt;
 use serde_json::Value;
 
 /// Prefixed lines on stderr, and all output of what is run in a file. Clones write to the same file.
@@ -254,6 +255,14 @@ impl Invocation {
     }
 
     fn output(&mut self) -> std::io::Result<Output> {
+        interrupt::wait_if_pending();
+        let output = self.run_to_end();
+        // What was interrupted has failed by that alone.
+        interrupt::wait_if_pending();
+        output
+    }
+
+    fn run_to_end(&mut self) -> std::io::Result<Output> {
         let Some(input) = self.input.take() else {
             return self.command.output();
         };
