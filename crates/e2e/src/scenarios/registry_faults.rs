@@ -3,7 +3,10 @@
 use anyhow::ensure;
 
 use super::world::{Built, ORG, World};
-use crate::testbed::{Access, Cut, Faults, Line, PASSWORD, RegistryServer, free_port};
+use crate::testbed::{Access, Cut, Faults, Line, PASSWORD, RegistryServer};
+
+/// Where nothing listens: no port that is merely free, which any other server may be given meanwhile, but "discard".
+const NOBODY: &str = "127.0.0.1:9";
 
 /// A tag that another image has is moved only with `--overwrite`.
 pub fn tag_exists(world: &World) -> anyhow::Result<()> {
@@ -30,9 +33,8 @@ pub fn tag_exists(world: &World) -> anyhow::Result<()> {
 /// Nothing listens; and organisations that no registry would take, refused before anyone is asked.
 pub fn down(world: &World) -> anyhow::Result<()> {
     world.image()?;
-    let host = free_port()?;
-    let push_to = |org: &str| world.push_to(&world.store, org, host).arg("--insecure");
-    push_to(ORG).fails(1)?.says(&[&host.to_string(), "refused"])?;
+    let push_to = |org: &str| world.push_to(&world.store, org, NOBODY).arg("--insecure");
+    push_to(ORG).fails(1)?.says(&[NOBODY, "refused"])?;
     for org in ["Mindxsdk", "mindx.sdk", "1mindxsdk", "mindxsdk-", "mind--xsdk", ""] {
         push_to(org).fails(2)?.says(&["--org"])?;
     }
