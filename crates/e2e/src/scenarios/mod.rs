@@ -175,6 +175,7 @@ const SCENARIOS: &[Scenario] = &[
     ("doctor-fix", "emulation, hosts file, Rust target and login are fixed", doctor_fix::run),
     ("tag-exists", "a tag with another digest is not moved unless told so", registry_faults::tag_exists),
     ("registry-down", "a registry that is down, and organisations against the rules", registry_faults::down),
+    ("cut-line", "a push goes on when its connections are cut, one or all", registry_faults::cut_line),
     ("wrong-password", "a wrong password and none at all", registry_faults::password),
     ("certificate", "an untrusted certificate, trusted by --ca, ignored by --insecure", registry_faults::certificate),
 ];

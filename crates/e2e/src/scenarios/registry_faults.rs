@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use super::world::{Built, ORG, World};
-use crate::testbed::{Access, PASSWORD, RegistryServer, free_port};
+use crate::testbed::{Access, Cut, Faults, Line, PASSWORD, RegistryServer, free_port};
 
 /// A tag that another image has is moved only with `--overwrite`.
 pub fn tag_exists(world: &World) -> anyhow::Result<()> {
@@ -35,6 +35,22 @@ pub fn down(world: &World) -> anyhow::Result<()> {
     push_to(ORG).fails(1)?.says(&[&host.to_string(), "refused"])?;
     for org in ["Mindxsdk", "mindx.sdk", "1mindxsdk", "mindxsdk-", "mind--xsdk", ""] {
         push_to(org).fails(2)?.says(&["--org"])?;
+    }
+    Ok(())
+}
+
+/// One connection is cut in the middle of a layer, then all of them are: the push goes on.
+pub fn cut_line(world: &World) -> anyhow::Result<()> {
+    let tag = &world.image()?.tag;
+    let server = RegistryServer::start(&world.log, &world.folder("cut-line")?, Access::Anyone)?;
+    for (org, cut) in [("one-cut", Cut::OneAfter(20 << 20)), ("all-cut", Cut::AllEvery(100 << 20))] {
+        let line = Line::start(server.address(), Faults { cut, ..Faults::default() })?;
+        world.push_to(&world.store, org, line.host()).run()?;
+        ensure!(line.passed().cuts > 0, "no connection was cut: {:?}", line.passed());
+        // Straight from the registry.
+        let image = format!("docker://{}/{org}/fmtk-ma:{tag}", server.host());
+        let folder = format!("dir:{}", world.folder(org)?.display());
+        world.command("skopeo").words("copy --quiet --src-tls-verify=false").args([&image, &folder]).run()?;
     }
     Ok(())
 }

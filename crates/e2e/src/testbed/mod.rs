@@ -8,6 +8,7 @@ mod docker;
 mod engine;
 mod family;
 mod files;
+mod line;
 mod mindspore;
 mod mmdebstrap;
 mod node_reports;
@@ -33,6 +34,7 @@ pub use self::{
     files::{
         bytes, copy, copy_folder, data, field, folder, list, name, names, paths, read, read_json, script, wheel, write,
     },
+    line::{Cut, Faults, Line},
     mindspore::mindspore,
     mmdebstrap::mmdebstrap,
     node_reports::node_reports,

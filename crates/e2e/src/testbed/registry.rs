@@ -66,6 +66,10 @@ impl RegistryServer {
         self.address.to_string()
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn certificate(&self) -> PathBuf {
         self.folder.join("cert.pem")
     }
