@@ -16,7 +16,7 @@
 //! An open upload is sent in as few requests as can be: a small blob within the request that completes it, as containerd
 //! does (SWR counts requests), a large one by a PATCH before that, as docker does: of such an upload the registry can be
 //! asked how far it got. Once the line was cut, PATCHes are chunks, since some registries keep only what came in whole
-//! requests. One that forgets an upload because it was cut (docker-registry 2.8 does) is not asked again, and gets blobs
+//! requests; one that does not get through is halved. A registry that forgets an upload because it was cut (docker-registry 2.8 does) is not asked again, and gets blobs
 //! as if there had been no cut.
 //!
 //! An attempt that fails is followed by another after a wait, [`crate::Retry::attempts`] times in a row. The count begins
@@ -50,6 +50,9 @@ use crate::{
 
 /// 16 MiB: from here on a request more is nothing beside the blob.
 const LARGE: u64 = 16 << 20;
+
+/// 1 MiB: a chunk is not made smaller than this because of cuts.
+const SMALLEST_CHUNK: u64 = 1 << 20;
 
 /// How many times its own size a blob may cost in bytes that the registry throws away, before there is progress that
 /// stays. With 2.3 a line is tried three times that carries three quarters of the blob, and nothing is sent 2.4 times.
@@ -138,6 +141,9 @@ struct Course<'u> {
     may_be_done: bool,
     /// The failure that broke the upload, where it is for the registry to say what it cost.
     cut: Option<Cause>,
+    /// The request that failed was a chunk, and how often chunks were halved because one did not get through.
+    was_chunk: bool,
+    halvings: u32,
     /// The upload has gone on after a failure, or after another process.
     resumed: bool,
     /// Up to which byte the upload was sent.
@@ -248,6 +254,8 @@ impl<'u> Course<'u> {
             reader: None,
             may_be_done: false,
             cut: None,
+            was_chunk: false,
+            halvings: 0,
             resumed: false,
             sent_to: 0,
             best: 0,
@@ -395,6 +403,7 @@ impl<'u> Course<'u> {
             (self.best, self.thrown_away) = (kept, 0);
             line.has_progressed();
         } else {
+            self.halvings = (self.halvings + u32::from(self.was_chunk && cut.is_some())).min(16);
             cut = cut.map(|cut| self.throw_away(lost, cut));
         }
         self.resumed = true;
@@ -411,8 +420,10 @@ impl<'u> Course<'u> {
         let Upload { registry, line, blob, .. } = self.upload;
         let (size, kept, no_monolithic) = (blob.descriptor.size, place.kept, &registry.0.no_monolithic);
         let cuts = line.cuts();
-        let chunk = registry.0.options.chunk.max(place.chunk_min).max(1);
-        let most = if cuts > 0 && !line.forgets() { chunk } else { u64::MAX };
+        let chunk = registry.0.options.chunk;
+        let chunk = (chunk >> self.halvings).max(SMALLEST_CHUNK.min(chunk)).max(place.chunk_min).max(1);
+        self.was_chunk = cuts > 0 && !line.forgets();
+        let most = if self.was_chunk { chunk } else { u64::MAX };
         let is_whole = kept == 0 && size < LARGE && size <= most && !no_monolithic.load(Ordering::Relaxed);
         let amount = most.min(size - kept);
         let completes = is_whole || amount == 0;

@@ -116,6 +116,17 @@ fn after_a_cut_blobs_are_sent_in_chunks_of_which_one_is_lost_at_most() {
 }
 
 #[test]
+fn chunks_that_do_not_get_through_are_halved() {
+    let fake = fake(Partial::Chunks, 5 * MIB);
+    if let Err(error) = image(1, 20).push(&client(&fake)) {
+        panic!("{}", shown(&error, &fake));
+    }
+    let log = fake.log();
+    let chunks = log.iter().filter(|entry| entry.method == "PATCH" && entry.status == 202);
+    assert_eq!(chunks.map(|entry| entry.body_bytes).max(), Some(4 << 20));
+}
+
+#[test]
 fn a_registry_that_keeps_partial_bytes_is_sent_only_the_rest() {
     let fake = fake(Partial::Bytes, 0);
     fake.plan(Fault::on("PATCH", "/uploads/", What::CutRequest(5 << 20)));
