@@ -203,6 +203,11 @@ const SCENARIOS: &[Scenario] = &[
     ("tag-exists", "a tag with another digest is not moved unless told so", registry_faults::tag_exists),
     ("registry-down", "a registry that is down, and organisations against the rules", registry_faults::down),
     ("cut-line", "a push goes on when its connections are cut, one or all", registry_faults::cut_line),
+    (
+        "bad-line",
+        "a line that is cut all the time: what arrives, what is sent, when it stops",
+        registry_faults::bad_line,
+    ),
     ("wrong-password", "a wrong password and none at all", registry_faults::password),
     ("certificate", "an untrusted certificate, trusted by --ca, ignored by --insecure", registry_faults::certificate),
 ];

@@ -9,5 +9,6 @@ mod pull;
 mod push;
 mod quirks;
 mod reach;
+mod resume;
 mod retry;
 mod tls;
