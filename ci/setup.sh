@@ -33,6 +33,8 @@ tools='
 podman           podman
 dockerd          docker.io
 docker           docker.io
+containerd       containerd
+ctr              containerd
 runc             runc
 catatonit        catatonit
 docker-registry  docker-registry

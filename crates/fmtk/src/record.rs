@@ -43,6 +43,13 @@ pub struct RecordedLayer {
     pub of_base: bool,
 }
 
+impl RecordedLayer {
+    /// The same layer as another blob.
+    pub fn with_blob(&self, blob: &Descriptor) -> Self {
+        Self { blob: blob.clone(), ..self.clone() }
+    }
+}
+
 /// The base of a built image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedBase {

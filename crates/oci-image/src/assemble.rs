@@ -34,8 +34,11 @@ pub struct Image {
 }
 
 impl Image {
-    fn new(format: Format, config: Vec<u8>, layers: impl Iterator<Item = (Digest, u64)>) -> Self {
-        let layers = layers.map(|(digest, size)| Descriptor::new(format.layer(), digest, size)).collect();
+    fn gzip(format: Format, config: Vec<u8>, layers: impl Iterator<Item = (Digest, u64)>) -> Self {
+        Self::new(format, config, layers.map(|(digest, size)| Descriptor::new(format.layer(), digest, size)).collect())
+    }
+
+    fn new(format: Format, config: Vec<u8>, layers: Vec<Descriptor>) -> Self {
         let manifest = Manifest { format, config: Descriptor::of(format.config(), &config), layers };
         let bytes = manifest.to_json();
         let digest = Digest::of(&bytes);
@@ -43,9 +46,15 @@ impl Image {
         Self { format, manifest: bytes, digest, config, config_descriptor, layers }
     }
 
-    /// The same config and layers with the manifest in this format, which gives it another digest.
+    /// The same config and layers with the manifest in this format, which gives it another digest. Its layers are gzip.
     pub fn in_format(&self, format: Format) -> Self {
-        Self::new(format, self.config.clone(), self.layers.iter().map(|layer| (layer.digest, layer.size)))
+        Self::gzip(format, self.config.clone(), self.layers.iter().map(|layer| (layer.digest, layer.size)))
+    }
+
+    /// The same image in OCI's format with these blobs of its layers, bottom first, one for each. Docker's has no media
+    /// type for other compressions than gzip.
+    pub fn with_blobs(&self, layers: Vec<Descriptor>) -> Self {
+        Self::new(Format::Oci, self.config.clone(), layers)
     }
 }
 
@@ -54,7 +63,7 @@ impl Base {
     pub fn digest_in(&self, format: Format) -> Option<Digest> {
         let is_gzip = |layer: &Descriptor| Compression::of_media_type(&layer.media_type) == Some(Compression::Gzip);
         let layers = self.layers.iter().map(|layer| (layer.digest, layer.size));
-        self.layers.iter().all(is_gzip).then(|| Image::new(format, self.config_bytes.clone(), layers).digest)
+        self.layers.iter().all(is_gzip).then(|| Image::gzip(format, self.config_bytes.clone(), layers).digest)
     }
 }
 
@@ -89,5 +98,5 @@ pub fn assemble(base: &Base, layers: &[NewLayer], edits: &ConfigEdits, format: F
     }
     let of_base = base.layers.iter().map(|layer| (layer.digest, layer.size));
     let ours = layers.iter().map(|new| (new.layer.digest, new.layer.size));
-    Ok(Image::new(format, config, of_base.chain(ours)))
+    Ok(Image::gzip(format, config, of_base.chain(ours)))
 }

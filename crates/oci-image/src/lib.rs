@@ -35,7 +35,7 @@ pub use leftover::Scratch;
 pub use media::{Compression, Format, MAX_CONFIG, MAX_MANIFEST};
 pub use paths::is_within;
 pub use platform::Platform;
-pub use recompress::{RecompressError, recompress};
+pub use recompress::{RecompressError, recompress, zstd_layer};
 pub use store::{BlobWriter, Lock, Store, StoreError, is_full};
 pub use unpack::{
     Contents, Entry, EntryKind, LayerStream, SkipRead, TarError, TarReader, UnpackError, Unpacked, read_layer,

@@ -293,7 +293,7 @@ impl Cause {
             Self::PlainHttp(_) => "if this registry has no HTTPS: `--insecure`",
             Self::Denied { .. } => "check that the organisation exists and that this login may push to it",
             Self::ManifestRefused(media_type, _) if media_type.starts_with("application/vnd.oci.") => {
-                "SWR reads only Docker v2 manifests; build the image without asking for OCI"
+                "SWR's basic edition takes only Docker v2 manifests: push with `--media-types docker`"
             }
             Self::TagExists { .. } => "give the image another timestamp, or move the tag: `--overwrite`",
             Self::TagLost { .. } => {

@@ -77,9 +77,13 @@ fn an_image_that_is_nowhere_is_told_how_it_gets_there() {
     let name = format!("fmtk-ma:{TAG}");
     let store = oci_image::Store::open(&image.workspace().join("store")).unwrap();
     let mut push: serde_json::Value = store.record("push", &name).unwrap().unwrap();
-    push["digest"] = format!("sha256:{}", "0".repeat(64)).into();
+    push["built"] = format!("sha256:{}", "0".repeat(64)).into();
     store.put_record("push", &name, &push).unwrap();
     assert!(refused(&[]).contains("has not been pushed"));
+    // Records of pushes once had a single digest.
+    push["built"] = serde_json::Value::Null;
+    store.put_record("push", &name, &push).unwrap();
+    assert_eq!(job(&image, &fake, &["--", "a"]).0, Some(0));
     expect![[r#"
         error: no image `nothing` in the store, and it is not a reference to one in a registry
         caused by: image reference `nothing` must start with a registry host, which has a dot or port or is `localhost`, and `/` (character 8, the end)

@@ -1,10 +1,10 @@
-//! Small images in OCI layouts, made as tests want them.
+//! Small images, made as tests want them, and OCI layouts of them.
 
 use std::path::Path;
 
 use oci_image::{
-    Attr, Base, ConfigEdits, Format, LayerOptions, MTIME, NewLayer, ParentDirs, Store, TreeEntry, TreeKind, assemble,
-    tree_layer, write_layout,
+    Attr, Base, ConfigEdits, Format, Image, LayerOptions, MTIME, NewLayer, ParentDirs, Store, TreeEntry, TreeKind,
+    assemble, tree_layer, write_layout,
 };
 
 /// A file, a folder or a whiteout of root.
@@ -16,18 +16,22 @@ pub fn file(path: &str, bytes: &[u8]) -> TreeEntry {
     entry(path, TreeKind::Bytes(bytes.to_vec()))
 }
 
-/// An image of these layers, each with what its history says of it.
+/// A layout with an image of these layers, each with what its history says of it.
 pub fn write(folder: &Path, layout: &str, layers: Vec<(&str, Vec<TreeEntry>)>, edits: ConfigEdits) {
     let store = Store::open(&folder.join("made")).unwrap();
+    write_layout(&image(&store, layers, edits), &store, &folder.join(layout), "1").unwrap();
+}
+
+/// The image itself, with its layers in the store.
+pub fn image(store: &Store, layers: Vec<(&str, Vec<TreeEntry>)>, edits: ConfigEdits) -> Image {
     let parents = ParentDirs::new();
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
     let layer = |(holds, entries): (&str, Vec<TreeEntry>)| {
-        let layer = tree_layer(&store, entries, options).unwrap();
+        let layer = tree_layer(store, entries, options).unwrap();
         NewLayer { layer, holds: holds.to_owned() }
     };
     let layers: Vec<NewLayer> = layers.into_iter().map(layer).collect();
     let config = br#"{"architecture":"arm64","os":"linux","config":{},"rootfs":{"type":"layers"}}"#;
     let nothing = Base::scratch(config).unwrap();
-    let image = assemble(&nothing, &layers, &edits, Format::Oci).unwrap();
-    write_layout(&image, &store, &folder.join(layout), "1").unwrap();
+    assemble(&nothing, &layers, &edits, Format::DockerV2).unwrap()
 }

@@ -4,6 +4,7 @@
 
 mod bases;
 mod diff;
+mod formats;
 mod found;
 mod full_store;
 mod images;

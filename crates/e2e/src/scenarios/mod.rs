@@ -110,6 +110,11 @@ const SCENARIOS: &[Scenario] = &[
         system_packages::run,
     ),
     ("push", "push with a password; skopeo sees arm64 and Docker v2 s2; a second push sends nothing", push::run),
+    (
+        "push-oci",
+        "the image with OCI media types, and with zstd layers: skopeo, podman and containerd read it and run it",
+        push::oci,
+    ),
     ("mounted-base", "a base in the same registry is mounted and never downloaded", push::mounted_base),
     ("docker", "docker pulls and runs the image for arm64", |world| engines::runs(world, world.docker()?)),
     ("podman", "podman pulls and runs the image for arm64", |world| engines::runs(world, world.podman()?)),
@@ -120,7 +125,7 @@ const SCENARIOS: &[Scenario] = &[
     ("bytecode", "compiled modules are pip's, and the same each time", bytecode::run),
     ("bytecode-ways", "this machine's Python and the base's own compile to the same image", bytecode::ways),
     ("gzip-readers", "five gzip readers read the largest layer whole", gzip_readers::run),
-    ("outputs", "OCI layout for skopeo and umoci, docker archive and --load", outputs::run),
+    ("outputs", "OCI layout for skopeo, umoci and containerd, docker archive and --load", outputs::run),
     ("same-everywhere", "other umask, zone, locale, folder and store: same digest", reproducible::run),
     ("two-at-once", "two builds at once in one store", reproducible::two_at_once),
     ("ctrl-c", "ctrl-C in the middle leaves no half blob; the next run finishes and clears up", interrupted::ctrl_c),
@@ -237,7 +242,7 @@ fn all() -> impl Iterator<Item = Scenario> {
 }
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
-const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself scontrol htpasswd openssl \
+const NEEDS: &str = "root arm64 setpriv docker dockerd containerd ctr podman docker-registry skopeo umoci mmdebstrap makeself scontrol htpasswd openssl \
                      script unpigz gunzip java mpirun python3 uv bash zsh fish chromium";
 
 /// Runs the scenarios that the filter leaves; an error if one of them failed.

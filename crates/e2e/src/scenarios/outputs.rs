@@ -3,9 +3,9 @@
 use anyhow::{Context, ensure};
 
 use super::world::World;
-use crate::testbed::{Engine, field};
+use crate::testbed::{Containerd, Engine, field};
 
-/// An OCI layout that skopeo and umoci read, a docker archive that docker loads, and `--load`.
+/// An OCI layout that skopeo, umoci and containerd read, a docker archive that docker loads, and `--load`.
 pub fn run(world: &World) -> anyhow::Result<()> {
     let (docker, folder) = (world.docker()?, world.folder("outputs")?);
     let layout = format!("oci:{}", folder.join("layout").display());
@@ -22,6 +22,10 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let unpack = world.command("umoci").args(["unpack", "--rootless", "--image", tagged.trim_start_matches("oci:")]);
     unpack.arg(&bundle).run()?;
     ensure!(bundle.join("rootfs/usr/local/bin/fmtk-launch").is_file(), "umoci unpacked no launcher");
+
+    let containerd = Containerd::start(&world.log, &world.folder("containerd")?)?;
+    let found = containerd.import(&folder.join("layout"), &world.image()?.tag)?;
+    ensure!(found == said, "containerd imported {found}, `image` said {said}");
 
     let seen = world.command("skopeo").args(["inspect", "--config", &layout]).run()?.json()?;
     ensure!(seen["architecture"] == "arm64", "the layout is for {}", seen["architecture"]);

@@ -2,9 +2,10 @@
 
 use anyhow::{Context, ensure};
 use image_name::Digest;
+use serde_json::Value;
 
 use super::world::{Built, ORG, TIMESTAMP, World};
-use crate::testbed::{blob, field, list};
+use crate::testbed::{Containerd, Engine, PASSWORD, USER, blob, field, list};
 
 /// Push with a password; what skopeo then sees; a second push; the list of images.
 pub fn run(world: &World) -> anyhow::Result<()> {
@@ -57,6 +58,49 @@ pub fn mounted_base(world: &World) -> anyhow::Result<()> {
     ensure!(mounted >= 1, "no blob was mounted: {report}");
     let reference = format!("{}/mounted/fmtk-ma:{}", world.host()?, built.tag);
     seen_by_skopeo(world, &reference, &built.digest)
+}
+
+/// In OCI's format, first as it was built, then with layers in zstd.
+pub fn oci(world: &World) -> anyhow::Result<()> {
+    let (image, podman) = (world.image()?, world.podman()?);
+    let containerd = Containerd::start(&world.log, &world.folder("containerd")?)?;
+    for compression in ["gzip", "zstd"] {
+        let push = world.push_to(&world.store, compression, world.host()?).arg("--insecure");
+        let report = push.words("--media-types oci --compression").arg(compression).json()?;
+        let digest = field(&report, "digest")?;
+        let built = image.digest.to_string();
+        ensure!(report["built_digest"] == built && digest != built, "`push` told other digests: {report}");
+
+        let reference = format!("{}/{compression}/fmtk-ma:{}", world.host()?, image.tag);
+        let raw = world.skopeo_inspect(&reference, &["--raw"])?;
+        let found = Digest::of(raw.stdout.as_bytes());
+        ensure!(found.to_string() == digest, "the registry has manifest {found} instead of {digest}");
+        let manifest = raw.json()?;
+        let kind = &manifest["mediaType"];
+        ensure!(kind == "application/vnd.oci.image.manifest.v1+json", "the manifest is a {kind}");
+        of_compression(&manifest, &report, compression)?;
+
+        let options = ["--plain-http".to_owned(), "--user".to_owned(), format!("{USER}:{PASSWORD}")];
+        let program = ["python3", "-c", "import mindpet; print(mindpet.__file__)"];
+        let pulled = containerd.pull(&reference, &options)?;
+        ensure!(pulled == digest, "containerd pulled {pulled} instead of {digest}");
+        podman.pull(&reference, &world.login_folder())?;
+        for printed in [podman.printed(&reference, &program)?, containerd.printed(&reference, &options, &program)?] {
+            ensure!(printed.ends_with("mindpet/__init__.py"), "mindpet is `{printed}`");
+        }
+        world.say(format!("podman and containerd ran it with layers in {compression}"));
+    }
+    Ok(())
+}
+
+/// The base's layers are gzip, and those above it are what was asked for.
+fn of_compression(manifest: &Value, report: &Value, compression: &str) -> anyhow::Result<()> {
+    for (layer, said) in list(manifest, "layers")?.iter().zip(list(report, "layers")?) {
+        let wanted = if said["of_base"] == true { "gzip" } else { compression };
+        let kind = &layer["mediaType"];
+        ensure!(*kind == format!("application/vnd.oci.image.layer.v1.tar+{wanted}"), "a layer is a {kind}: {said}");
+    }
+    Ok(())
 }
 
 fn seen_by_skopeo(world: &World, reference: &str, digest: &Digest) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 mod blobs;
 mod cann_fake;
 mod command;
+mod containerd;
 mod daemon;
 mod docker;
 mod engine;
@@ -28,6 +29,7 @@ pub use self::{
     blobs::{blob, described, layer_files, manifest},
     cann_fake::{CANN, cann_fake, cann_fake_of, cann_package, cann_package_script},
     command::{Finished, Invocation, Log},
+    containerd::Containerd,
     docker::{Docker, old_docker},
     engine::{Engine, PLATFORM},
     family::Family,
@@ -40,7 +42,7 @@ pub use self::{
     node_reports::node_reports,
     podman::Podman,
     recipe::{own_files, recipe},
-    registry::{Access, PASSWORD, RegistryServer, free_port},
+    registry::{Access, PASSWORD, RegistryServer, USER, free_port},
     relative::{pip, unpack_relative, unpack_relative_launcher},
     requirements::require,
     snapshot::{Difference, Entry, Kind, Snapshot},

@@ -19,7 +19,7 @@ use super::{
     files::{folder, write},
 };
 
-const USER: &str = "tester";
+pub const USER: &str = "tester";
 pub const PASSWORD: &str = "correct horse";
 
 /// What a self-signed certificate is for: loopback, and a name that is in no DNS (RFC 2606).

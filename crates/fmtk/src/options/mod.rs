@@ -52,6 +52,26 @@ pub enum MediaTypes {
     Oci,
 }
 
+impl MediaTypes {
+    /// The manifest's format.
+    pub const fn format(self) -> oci_image::Format {
+        match self {
+            Self::Docker => oci_image::Format::DockerV2,
+            Self::Oci => oci_image::Format::Oci,
+        }
+    }
+}
+
+/// How the layers that a push sends are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LayerCompression {
+    /// As they were built; every engine reads them
+    #[default]
+    Gzip,
+    /// Fewer bytes to unpack in less time; for OCI manifests only, and docker before 23 can't read it
+    Zstd,
+}
+
 /// A container engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Engine {

@@ -66,7 +66,7 @@ pub struct ImageArgs {
     /// Engine that runs CANN's installer and compiles modules, and that `--load` uses
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
-    /// Media types of the manifest
+    /// Media types of the manifest, which `push` sends unless told otherwise
     #[arg(long, value_enum, default_value_t)]
     pub media_types: MediaTypes,
     /// When to inspect a base in a registry, which streams it once

@@ -53,7 +53,14 @@ impl BuildRecord {
     /// The error with the image's layer that it is about, where that is one of the store which is not what its name
     /// says. It is removed from the store, so that the next build makes it anew.
     pub fn explained(&self, error: anyhow::Error, store: &Store) -> anyhow::Error {
-        let Some(digest) = error.chain().find_map(wrong) else { return error };
+        match error.chain().find_map(wrong) {
+            Some(digest) => self.explained_of(digest, error, store),
+            None => error,
+        }
+    }
+
+    /// The same of an error that came up while this blob was read: one that is damaged may not unpack.
+    pub fn explained_of(&self, digest: Digest, error: anyhow::Error, store: &Store) -> anyhow::Error {
         if !store.discard_damaged(&digest).unwrap_or(false) {
             return error;
         }

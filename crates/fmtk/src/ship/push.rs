@@ -9,13 +9,13 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use image_name::{Host, ImageRef, OrgName, RepoPath, Timestamp, user_image_url};
-use oci_image::Store;
+use oci_image::{Descriptor, Digest, Image, ImageConfig, RecompressError, Store, zstd_layer};
 use registry::{Arrival, Push, PushBlob, PushEvent, PushReport};
 use serde_json::json;
 
 use crate::{
     host::app_config::{self, Planned},
-    options::{Format, flag},
+    options::{Format, LayerCompression, MediaTypes, flag},
     recipe::Recipe,
     record::{self, BuildRecord, RecordedLayer},
     resolve::{base::Fallback, connect, place},
@@ -37,6 +37,12 @@ pub struct PushArgs {
     /// Push the image with this timestamp, if none is named
     #[arg(long, value_name = "TS", env = "timestamp")]
     pub timestamp: Option<Timestamp>,
+    /// Media types of the manifest [default: those that the image was built with]
+    #[arg(long, value_enum)]
+    pub media_types: Option<MediaTypes>,
+    /// Compression of the layers that were added to the base
+    #[arg(long, value_enum, default_value_t)]
+    pub compression: LayerCompression,
     /// Move the tag even if it exists with another digest
     #[arg(long)]
     pub overwrite: bool,
@@ -68,7 +74,8 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     let path = RepoPath::of(org, &record.repository);
     let reference = format!("{host}/{path}:{}", record.tag);
     let url = user_image_url(org, &record.repository, &record.tag);
-    let target = Target { host, org, path, record: &record, reference, url };
+    let image = shipped(&record, args, store, progress)?;
+    let target = Target { host, org, path, record: &record, image, reference, url };
     let url = &target.url;
     // What can't be written later is better known before hours of upload.
     let app_config = args.app_config.as_deref().map(|file| app_config::plan(file, url)).transpose()?;
@@ -77,7 +84,7 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     }
     progress.line(&format!("pushing {} to {}", target.reference, host));
     let report = push(&target, args, &recipe, store, progress)?;
-    PushRecord::save(host, &target.path, &record, store)?;
+    PushRecord::save(host, &target.path, &record, &target.image.digest, store)?;
     // Planned anew: somebody may have edited the file during the upload.
     let app_config = match args.app_config.as_deref() {
         Some(file) => Some(set_url(file, url, progress)?),
@@ -165,11 +172,42 @@ fn set_url(file: &Path, url: &str, progress: &Progress) -> anyhow::Result<Planne
     Ok(planned)
 }
 
+/// The image as the registry gets it. Layers of the base stay the blobs that they are: they are mounted, or other images have
+/// them.
+fn shipped(record: &BuildRecord, args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<Image> {
+    let built = record.image(store)?;
+    let format = args.media_types.map_or(built.format, MediaTypes::format);
+    // As it was built, byte for byte, where nothing else is asked for.
+    let image = if format == built.format { built } else { built.in_format(format) };
+    if args.compression == LayerCompression::Gzip {
+        return Ok(image);
+    }
+    if format != oci_image::Format::Oci {
+        return Err(anyhow!("Docker's manifests have no media type for layers in zstd"))
+            .hint("add `--media-types oci`, if the registry takes OCI manifests")
+            .input();
+    }
+    let config = ImageConfig::parse(&image.config)?;
+    let zstd = |(layer, diff_id): (&RecordedLayer, &Digest)| {
+        let _step = progress.step(format!("compressing {} with zstd", layer.content));
+        let explained = |error: RecompressError| record.explained_of(layer.blob.digest, error.into(), store);
+        zstd_layer(store, &layer.blob, diff_id, store).map_err(explained)
+    };
+    let blobs = record.layers.iter().zip(config.diff_ids()).zip(image.layers.iter());
+    let blobs = blobs.map(|((layer, diff_id), blob)| match layer.of_base {
+        true => Ok(blob.clone()),
+        false => zstd((layer, diff_id)),
+    });
+    Ok(image.with_blobs(blobs.collect::<anyhow::Result<_>>()?))
+}
+
 struct Target<'a> {
     host: &'a Host,
     org: &'a OrgName,
     path: RepoPath,
     record: &'a BuildRecord,
+    /// The record's image as it is sent.
+    image: Image,
     reference: String,
     url: String,
 }
@@ -181,9 +219,8 @@ fn push(
     store: &Store,
     progress: &Progress,
 ) -> anyhow::Result<PushReport> {
-    let record = target.record;
+    let Target { record, image, .. } = target;
     let registry = connect::registry(target.host, &args.target.registry_args, &recipe.registry);
-    let manifest = record.manifest(store)?;
     // A base that lies in this very registry is mounted from its repository.
     let mount_from = match &record.base.reference {
         ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
@@ -192,8 +229,8 @@ fn push(
     let base = LazyBase::new(record, &args.target.registry_args, &recipe.registry, store, progress);
     // Layers of the base that were recompressed are in the store.
     let of_base = Fallback { store, other: &base };
-    let layer = |layer: &RecordedLayer| PushBlob {
-        descriptor: layer.blob.clone(),
+    let layer = |(layer, blob): (&RecordedLayer, &Descriptor)| PushBlob {
+        descriptor: blob.clone(),
         name: layer.content.clone(),
         mount_from: mount_from.clone().filter(|_| layer.of_base),
         source: if layer.of_base { &of_base } else { store },
@@ -203,15 +240,15 @@ fn push(
     let push = Push {
         repository: &target.path,
         tag: &record.tag,
-        manifest: &manifest,
-        media_type: &record.media_type,
+        manifest: &image.manifest,
+        media_type: image.format.manifest(),
         config: PushBlob {
-            descriptor: record.config.clone(),
+            descriptor: image.config_descriptor.clone(),
             name: "config".to_owned(),
             mount_from: None,
             source: store,
         },
-        layers: record.layers.iter().map(layer).collect(),
+        layers: record.layers.iter().zip(&image.layers).map(layer).collect(),
         overwrite: args.overwrite,
         parallel: 0,
         unfinished: Some(&unfinished),
@@ -220,7 +257,7 @@ fn push(
     let shown = Shown::new(push.layers.iter().chain([&push.config]), progress);
     let report = registry.push_image(&push, &|event| shown.show(event)).map_err(|error| match error.cause() {
         registry::Cause::Damaged { .. } => record.explained(error.into(), store),
-        _ => hinted(error, target),
+        _ => hinted(error, target, store),
     })?;
     drop(shown);
     let counts =
@@ -234,12 +271,25 @@ fn push(
             progress::seconds(started.elapsed())
         ),
     });
+    if image.digest != record.digest {
+        progress.line(&format!(
+            "its manifest was built as {}; the one that was pushed is of the same image and has another digest",
+            record.digest
+        ));
+    }
     Ok(report)
 }
 
-fn hinted(error: registry::Error, target: &Target<'_>) -> anyhow::Error {
+fn hinted(error: registry::Error, target: &Target<'_>, store: &Store) -> anyhow::Error {
+    let is_of_image = |digest: &Digest| {
+        let formats = [oci_image::Format::DockerV2, oci_image::Format::Oci];
+        target.record.image(store).is_ok_and(|built| formats.map(|it| built.in_format(it).digest).contains(digest))
+    };
     let of_base = |name: &str| target.record.layers.iter().any(|layer| layer.of_base && layer.content == *name);
     let hint = match error.cause() {
+        registry::Cause::TagExists { found, .. } if is_of_image(found) => Some(
+            "the tag has this very image with other media types: leave it, or move the tag with `--overwrite`".to_owned(),
+        ),
         registry::Cause::TagExists { .. } => Some(
             "build again for a new timestamp, or move the tag with `--overwrite`: jobs that use it then get the new image"
                 .to_owned(),
@@ -265,7 +315,9 @@ fn say(
     app_config: Option<&Planned>,
     format: Format,
 ) -> anyhow::Result<()> {
-    let Target { record, reference, url, .. } = target;
+    let Target { record, image, reference, url, .. } = target;
+    let layers: Vec<RecordedLayer> =
+        record.layers.iter().zip(&image.layers).map(|(layer, blob)| layer.with_blob(blob)).collect();
     let text = || {
         if report.is_some() {
             return format!("{url}\n");
@@ -274,13 +326,15 @@ fn say(
             let (digest, size) = (layer.blob.digest.short(), progress::bytes(layer.blob.size));
             format!("  {digest} {size:>9}  {}\n", layer.content)
         };
-        let layers: String = record.layers.iter().map(layer).collect();
+        let lines: String = layers.iter().map(layer).collect();
         let diff = app_config.map(Planned::diff).unwrap_or_default();
-        format!("would push {} to {}\n{layers}user_image_url: {url}\n{diff}", record.digest, reference)
+        format!("would push {} to {}\n{lines}user_image_url: {url}\n{diff}", image.digest, reference)
     };
     let document = json!({
         "reference": reference,
-        "digest": record.digest,
+        "digest": image.digest,
+        "media_type": image.format.manifest(),
+        "built_digest": record.digest,
         "user_image_url": url,
         "pushed": report.is_some(),
         "unchanged": report.map(|report| report.unchanged),
@@ -289,7 +343,7 @@ fn say(
         "sent": report.map(|report| report.sent_blobs),
         "mounted": report.map(|report| report.mounted_blobs),
         "already_there": report.map(|report| report.present_blobs),
-        "layers": record.layers,
+        "layers": layers,
         "app_config": app_config.map(|it| json!({ "changes": it.changes(), "diff": it.diff() })),
     });
     format.print(text, &document)
@@ -342,9 +396,6 @@ impl<'a> Shown<'a> {
 
 #[cfg(test)]
 mod tests {
-    use image_name::Digest;
-    use oci_image::Descriptor;
-
     use super::*;
 
     /// The total grew with every layer that was begun, so that nobody knew how long a push would take.

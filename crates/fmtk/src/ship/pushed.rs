@@ -15,14 +15,23 @@ pub struct PushRecord {
     pub path: RepoPath,
     /// Digest of the manifest that was pushed.
     digest: Digest,
+    /// Digest of the image as it was built; in older records, where it was always pushed so, nothing.
+    #[serde(default)]
+    built: Option<Digest>,
 }
 
 const KIND: &str = "push";
 
 impl PushRecord {
     /// Keeps it under the image's name; an earlier push of the image, to wherever it went, is forgotten.
-    pub fn save(host: &Host, path: &RepoPath, record: &BuildRecord, store: &Store) -> anyhow::Result<()> {
-        let push = Self { host: host.clone(), path: path.clone(), digest: record.digest };
+    pub fn save(
+        host: &Host,
+        path: &RepoPath,
+        record: &BuildRecord,
+        digest: &Digest,
+        store: &Store,
+    ) -> anyhow::Result<()> {
+        let push = Self { host: host.clone(), path: path.clone(), digest: *digest, built: Some(record.digest) };
         let name = record.name();
         store
             .put_record(KIND, &name, &push)
@@ -33,7 +42,7 @@ impl PushRecord {
     pub fn last(record: &BuildRecord, store: &Store) -> anyhow::Result<Self> {
         let name = record.name();
         let push: Option<Self> = store.record(KIND, &name)?;
-        push.filter(|push| push.digest == record.digest)
+        push.filter(|push| push.built.unwrap_or(push.digest) == record.digest)
             .ok_or_else(|| anyhow!("`{name}` has not been pushed from this store yet"))
             .hint(format!(
                 "run `cargo xtask push {} --org ORG`, or name an image that is in a registry: `HOST/ORG/REPOSITORY:TAG`",

@@ -1,9 +1,9 @@
-//! The layers of a base become gzip, once.
+//! Layers are recompressed once: those of a base with gzip, those of an image with zstd.
 
 use std::fs;
 
 use expect_test::{expect, expect_file};
-use oci_image::{BaseIndex, Descriptor, Format, Store, assemble, recompress};
+use oci_image::{Base, BaseIndex, Descriptor, Format, Store, assemble, recompress, zstd_layer};
 
 use crate::made::*;
 
@@ -139,6 +139,47 @@ fn two_at_once_read_a_layer_once() {
     });
     assert_eq!(source.take(), 1);
     assert_eq!((count(&store, "blobs/sha256"), count(&store, "tmp")), (1, 0));
+}
+
+#[test]
+fn a_layer_of_an_image_becomes_zstd_once_and_keeps_its_diff_id() {
+    let (_dir, store) = store();
+    let archive = archive("a");
+    let mut blobs = Blobs::default();
+    let base = base_of(&mut blobs, &[(OCI_GZIP, gzip(&archive))], std::slice::from_ref(&archive));
+    let source = Counted::new(blobs);
+    let zstd = || zstd_layer(&store, &base.layers[0], &digest(&archive), &source).unwrap();
+    let layer = zstd();
+    assert_eq!((source.take(), layer.media_type.as_str()), (1, OCI_ZSTD));
+    // The same bytes on every machine and in every release; a change here needs a new format number.
+    let expected = "sha256:0de9de0d3a630f1f137194c7a26760ab3b6dde35121bdb35d52997ecc4a8adac";
+    assert_eq!(layer.digest.to_string(), expected);
+    assert_eq!(zstd(), layer);
+    assert_eq!(source.take(), 0, "read again");
+
+    // Another reader than the writer finds the archive in it, by the diff id that the image's config has.
+    let image = assemble(&base, &[], &oci_image::ConfigEdits::default(), Format::DockerV2).unwrap();
+    let shipped = image.with_blobs(vec![layer.clone()]);
+    assert_eq!((shipped.format, &shipped.config), (Format::Oci, &image.config));
+    let again = Base::new("image", &shipped.manifest, Some(Format::Oci.manifest()), shipped.config.clone()).unwrap();
+    assert_eq!((again.manifest_digest, &again.layers), (shipped.digest, &vec![layer]));
+    let normal = recompress(&store, &again, &store).unwrap();
+    assert!(unpacked(&store, &normal.layers[0]) == archive);
+}
+
+#[test]
+fn a_layer_that_is_damaged_does_not_become_zstd() {
+    let (_dir, store) = store();
+    let archive = archive("a");
+    let mut blobs = Blobs::default();
+    let base = base_of(&mut blobs, &[(OCI_GZIP, gzip(&archive))], std::slice::from_ref(&archive));
+    let layer = &base.layers[0];
+    let error = zstd_layer(&store, layer, &digest(b"other"), &blobs).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("refused layer {}", layer.digest)), "{error}");
+    blobs.0.get_mut(&layer.digest).unwrap()[2000] ^= 1;
+    let error = zstd_layer(&store, layer, &digest(&archive), &blobs).unwrap_err().to_string();
+    assert_eq!(error, format!("failed to read layer {}", layer.digest));
+    assert_nothing_left(&store);
 }
 
 #[test]

@@ -263,6 +263,6 @@ fn a_manifest_that_the_registry_does_not_read_is_refused_with_a_hint() {
     expect![[r#"
         failed to push `HOST/o/r:t`
         caused by: the registry refused the manifest of type `application/vnd.oci.image.manifest.v1+json`: Invalid image, fail to parse 'manifest.json' (MANIFEST_INVALID)
-        hint: SWR reads only Docker v2 manifests; build the image without asking for OCI"#]]
+        hint: SWR's basic edition takes only Docker v2 manifests: push with `--media-types docker`"#]]
     .assert_eq(&shown(&error, &fake));
 }
