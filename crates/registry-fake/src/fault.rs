@@ -32,6 +32,8 @@ pub enum What {
         /// The body.
         body: String,
     },
+    /// The right answer in chunks, without its length, and zeros behind it until the client hangs up.
+    Endless,
     /// The right answer with one bit of its body flipped.
     FlipBit,
     /// The right answer with this in place of a header field's value.
