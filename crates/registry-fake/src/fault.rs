@@ -34,6 +34,8 @@ pub enum What {
     },
     /// The right answer, after which the manifest's tag points at another manifest, with these bytes.
     Overtake(Vec<u8>),
+    /// The right answer in chunks, without its length, and zeros behind it until the client hangs up.
+    Endless,
     /// The right answer with one bit of its body flipped.
     FlipBit,
     /// The right answer with this in place of a header field's value.

@@ -138,6 +138,22 @@ impl Connection {
         self.write(&[head.as_bytes(), &response.body[..sent]].concat())
     }
 
+    /// Sends the answer in chunks (RFC 9112, section 7.1), then chunks of zeros until the client is gone.
+    pub fn endless(&mut self, response: &Response) -> io::Result<()> {
+        let mut head = format!("HTTP/1.1 {} Status\r\nTransfer-Encoding: chunked\r\n", response.status);
+        head.extend(response.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
+        self.write(&[head.as_bytes(), b"\r\n"].concat())?;
+        let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+        // An empty chunk would be the end.
+        if !response.body.is_empty() {
+            self.write(&chunk(&response.body))?;
+        }
+        let zeros = chunk(&[0; 64 << 10]);
+        loop {
+            self.write(&zeros)?;
+        }
+    }
+
     /// Reads and drops until the client closes.
     pub fn drain(&mut self) -> io::Result<()> {
         io::copy(&mut self.stream, &mut io::sink()).map(drop)

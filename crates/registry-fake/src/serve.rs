@@ -168,6 +168,7 @@ fn answer(
             response.headers.push(((*name).to_owned(), value.clone()));
         }
         Some(What::CutAnswer(bytes) | What::StallAfter(bytes)) => cut = Some(*bytes),
+        Some(What::Endless) => return connection.endless(&response).map(|()| false),
         _ => {}
     }
     connection.respond(&response, head_only, false, cut)?;

@@ -79,6 +79,7 @@ impl Registry {
         let timeouts = &inner.options.timeouts;
         let patience = if matches!(payload, Payload::Nothing) { timeouts.progress } else { timeouts.commit };
         let is_read = matches!(method, Method::GET | Method::HEAD);
+        let may_downgrade = inner.options.insecure || access.repository.is_empty();
         let (mut redirects, mut logins) = (0, 0);
         loop {
             inner.pacer.turn(&inner.options.retry);
@@ -138,6 +139,12 @@ impl Registry {
                 301 | 302 | 303 | 307 | 308 if is_read || (answer.status >= 307 && !gone) => {
                     redirects += 1;
                     url = match answer.location() {
+                        // The digest keeps the bytes what they are, but on the line everybody could read the layers of a
+                        // private image, and the signature in the URL, which is a login of its own. The files of a web
+                        // server are public.
+                        Some(target) if url.https && !target.https && !may_downgrade => {
+                            return Err(Cause::Downgrade(url.to_string(), target.to_string()));
+                        }
                         Some(target) if redirects <= REDIRECTS => target,
                         Some(_) => return Err(self.protocol(format!("`{url}` redirects more than {REDIRECTS} times"))),
                         None => return Err(self.protocol(format!("`{url}` redirects to nowhere"))),

@@ -176,6 +176,9 @@ pub enum Cause {
     /// A status that nothing above is about, and what the registry said.
     #[error("`{}` answered with status {}{}", .0, .1, detail(.2))]
     Status(String, u16, String),
+    /// A redirect from HTTPS to plain HTTP.
+    #[error("`{0}` redirects from HTTPS to plain HTTP, to `{1}`")]
+    Downgrade(String, String),
     /// An answer that the protocol does not allow.
     #[error("`{0}` broke the protocol: {1}")]
     Protocol(String, String),
@@ -291,6 +294,7 @@ impl Cause {
             Self::Refused(_) => "check that the registry is up and that this is its port",
             Self::BadCertificate(..) => "do without checking certificates: `--insecure`",
             Self::PlainHttp(_) => "if this registry has no HTTPS: `--insecure`",
+            Self::Downgrade(..) => "if the storage of this registry has no HTTPS: `--insecure`",
             Self::Denied { .. } => "check that the organisation exists and that this login may push to it",
             Self::ManifestRefused(media_type, _) if media_type.starts_with("application/vnd.oci.") => {
                 "SWR's basic edition takes only Docker v2 manifests: push with `--media-types docker`"

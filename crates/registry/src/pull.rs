@@ -1,4 +1,4 @@
-//! Reading blobs: size and digest are checked on the way; after a cut the rest is asked for.
+//! Reading blobs: size and digest are checked on the way; after a cut the rest is asked for (RFC 9110, section 14).
 
 use std::{
     fmt,
@@ -21,8 +21,9 @@ use crate::{
     error::{Cause, Context as _},
 };
 
-/// 1 MiB: a connection that has brought this much before it was cut counts as progress, and attempts begin anew.
-const PROGRESS: u64 = 1 << 20;
+/// 64 KiB: once this much has come, the line works, and attempts begin anew. There are lines that carry no more than
+/// some hundred thousand bytes between two cuts.
+const PROGRESS: u64 = 64 << 10;
 
 /// A blob being read. Constant memory; the read that would bring its last byte fails unless the whole has the
 /// descriptor's digest, and no byte beyond the descriptor's size is ever read. Its errors have a [`Cause`] inside.
@@ -85,28 +86,43 @@ impl BlobReader {
             ask = ask.header(header::RANGE, range);
         }
         let answer = self.registry.ask(ask)?;
-        let skip = match answer.status {
-            200 => self.offset,
-            206 if self.offset > 0 => {
-                let start = format!("bytes {}-", self.offset);
-                if !answer.header("content-range").is_some_and(|range| range.starts_with(&start)) {
-                    return Err(self.registry.protocol(format!("`{}` came from another place than asked", self.name)));
-                }
-                0
-            }
+        // Where the body begins in the blob, and how long it should be.
+        let (start, length) = match answer.status {
+            // Also from a server that does not know ranges: what is there already is read over.
+            200 => (0, self.blob.size),
+            206 if self.offset > 0 => (self.offset, self.part(answer.header("content-range"))?),
+            // Its blob ends before the byte that was asked for.
+            416 if self.offset > 0 => return Err(self.wrong_size(self.offset)),
             _ => return Err(self.registry.refusal(answer, &self.name, &self.access.repository)),
         };
-        let whole = answer.length().map(|length| length.saturating_add(self.offset - skip));
-        if let Some(found) = whole.filter(|whole| *whole != self.blob.size) {
-            return Err(self.wrong_size(found));
+        if let Some(found) = answer.length().filter(|found| *found != length) {
+            return Err(self.wrong_size(found.saturating_add(start)));
         }
         let mut body = answer.body.into_reader();
+        let skip = self.offset - start;
         let skipped = io::copy(&mut (&mut body).take(skip), &mut io::sink()).map_err(|error| self.cut(error))?;
         if skipped < skip {
-            return Err(self.wrong_size(skipped));
+            return Err(self.cut(io::ErrorKind::UnexpectedEof.into()));
         }
         self.body = Some(body);
         Ok(())
+    }
+
+    /// How many bytes the part has that this `Content-Range` announces. It has to begin at `offset`; a server may send
+    /// less than all of the rest (RFC 9110, section 15.3.7), which is asked for again then.
+    fn part(&self, field: Option<&str>) -> Result<u64, Cause> {
+        let size = self.blob.size;
+        match field.and_then(content_range) {
+            Some((_, last, whole)) if whole.is_some_and(|whole| whole != size) || last >= size => {
+                Err(self.wrong_size(whole.unwrap_or(last.saturating_add(1))))
+            }
+            Some((first, last, _)) if first == self.offset && last >= first => Ok(last - first + 1),
+            _ => {
+                let from = self.offset;
+                let reason = format!("asked for `{}` from byte {from} on, it sent something else", self.name);
+                Err(self.registry.protocol(reason))
+            }
+        }
     }
 
     fn cut(&self, error: io::Error) -> Cause {
@@ -130,6 +146,8 @@ impl BlobReader {
             self.registry.again(&mut self.attempts, cause)?;
             match self.request() {
                 Ok(()) => return Ok(()),
+                // It had an address a moment ago: it is the line that is down.
+                Err(Cause::NoSuchHost(host)) => cause = Cause::Connection(host, io::Error::other("no such host")),
                 Err(next) => cause = next,
             }
         }
@@ -194,6 +212,15 @@ impl Read for BlobReader {
     }
 }
 
+/// First and last byte of the part, and the size of the whole unless that is `*`: `bytes 0-99/1000` (RFC 9110, section
+/// 14.4).
+fn content_range(field: &str) -> Option<(u64, u64, Option<u64>)> {
+    let (part, whole) = field.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = part.trim().split_once('-')?;
+    let whole = if whole.trim() == "*" { None } else { Some(whole.trim().parse().ok()?) };
+    Some((first.parse().ok()?, last.parse().ok()?, whole))
+}
+
 /// A repository as a place that blobs are read from.
 #[derive(Debug, Clone)]
 pub struct RegistrySource {
@@ -210,5 +237,28 @@ impl BlobSource for RegistrySource {
         let name = format!("{}/{repository}@{}", registry.host(), blob.digest);
         let reader = BlobReader::open(registry, target, Access::pull(repository.as_str()), name.clone(), blob);
         Ok(Box::new(reader.context(|| format!("pull blob `{name}`")).map_err(io::Error::other)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_read_as_it_stands() {
+        for (field, range) in [
+            ("bytes 5-9/10", Some((5, 9, Some(10)))),
+            (" bytes  5-9/* ", Some((5, 9, None))),
+            ("bytes 5-18446744073709551615/*", Some((5, u64::MAX, None))),
+            ("bytes 5-18446744073709551616/*", None),
+            ("bytes */10", None),
+            ("bytes 5-/10", None),
+            ("bytes 5-9/x", None),
+            ("bytes 5-9", None),
+            ("items 5-9/10", None),
+            ("", None),
+        ] {
+            assert_eq!(content_range(field), range, "{field}");
+        }
     }
 }

@@ -82,6 +82,84 @@ fn a_cut_blob_is_resumed_from_where_it_was_cut() {
     }
 }
 
+/// A line that breaks more often than a request is made, and brings something each time.
+#[test]
+fn a_blob_is_read_on_as_long_as_bytes_come() {
+    let fake = FakeRegistry::start();
+    let blob = bytes(1, 2_000_000);
+    fake.put_blob("o/r", &blob);
+    fake.plan(Fault::on("GET", "/blobs/", What::CutAnswer(100_000)).always());
+    assert!(read(&fake, options(), &blob).unwrap() == blob);
+    assert_eq!(asked(&fake).len(), 20);
+}
+
+/// The rest of a cut blob of 1,000,000 bytes `a`, of which 400,000 came, as this answer.
+fn rest(status: u16, range: &str, body: usize) -> (FakeRegistry, Result<Vec<u8>, String>) {
+    let fake = FakeRegistry::start();
+    let blob = vec![b'a'; 1_000_000];
+    fake.put_blob("o/r", &blob);
+    fake.plan(Fault::on("GET", "/blobs/", What::CutAnswer(400_000)));
+    let answer = What::Answer { status, headers: Vec::new(), body: "a".repeat(body) };
+    fake.plan(Fault::on("GET", "/blobs/", answer).with_header("Content-Range", range));
+    let read = read(&fake, options(), &blob);
+    (fake, read)
+}
+
+#[test]
+fn a_rest_that_is_another_than_asked_for_is_refused() {
+    let mut said = String::new();
+    for (status, range, body) in [
+        (206, "bytes 399999-999999/1000000", 600_001),
+        (206, "bytes 400001-999999/1000000", 599_999),
+        (206, "bytes 400000-399999/1000000", 0),
+        (206, "bytes 0-999999/1000000", 1_000_000),
+        (206, "items 400000-999999/1000000", 600_000),
+        (206, "", 600_000),
+        (206, "bytes 400000-999999/1000001", 600_000),
+        (206, "bytes 400000-1000000/*", 600_001),
+        (206, "bytes 400000-999999/1000000", 599_999),
+        (200, "", 999_999),
+        (416, "bytes */300000", 0),
+    ] {
+        let (fake, read) = rest(status, range, body);
+        let name = format!("`HOST/o/r@{}`", descriptor(&[b'a'; 1_000_000]).digest);
+        said += &format!("{status} {range} {body}: {}\n", read.unwrap_err().replace(&name, "BLOB"));
+        assert_eq!(asked(&fake).len(), 2, "{range}");
+    }
+    expect![[r#"
+        206 bytes 399999-999999/1000000 600001: `HOST` broke the protocol: asked for BLOB from byte 400000 on, it sent something else
+        206 bytes 400001-999999/1000000 599999: `HOST` broke the protocol: asked for BLOB from byte 400000 on, it sent something else
+        206 bytes 400000-399999/1000000 0: `HOST` broke the protocol: asked for BLOB from byte 400000 on, it sent something else
+        206 bytes 0-999999/1000000 1000000: `HOST` broke the protocol: asked for BLOB from byte 400000 on, it sent something else
+        206 items 400000-999999/1000000 600000: `HOST` broke the protocol: asked for BLOB from byte 400000 on, it sent something else
+        206  600000: `HOST` broke the protocol: asked for BLOB from byte 400000 on, it sent something else
+        206 bytes 400000-999999/1000001 600000: BLOB from `HOST` has 1000001 bytes, not 1000000
+        206 bytes 400000-1000000/* 600001: BLOB from `HOST` has 1000001 bytes, not 1000000
+        206 bytes 400000-999999/1000000 599999: BLOB from `HOST` has 999999 bytes, not 1000000
+        200  999999: BLOB from `HOST` has 999999 bytes, not 1000000
+        416 bytes */300000 0: BLOB from `HOST` has 400000 bytes, not 1000000
+    "#]].assert_eq(&said);
+}
+
+#[test]
+fn a_part_of_the_rest_is_taken_and_what_is_behind_it_asked_for() {
+    for (range, body) in [("bytes 400000-499999/1000000", 100_000), ("bytes 400000-400000/*", 1)] {
+        let (fake, read) = rest(206, range, body);
+        assert!(read.unwrap() == [b'a'; 1_000_000]);
+        assert_eq!(fake.log().len(), 4, "{range}");
+    }
+}
+
+#[test]
+fn a_body_without_an_end_is_read_no_further_than_the_blob() {
+    let fake = FakeRegistry::start();
+    let blob = bytes(1, 300_000);
+    fake.put_blob("o/r", &blob);
+    fake.plan(Fault::on("GET", "/blobs/", What::Endless));
+    let error = read(&fake, options(), &blob).unwrap_err();
+    assert!(error.ends_with("has 300001 bytes, not 300000"), "{error}");
+}
+
 #[test]
 fn a_blob_that_is_cut_again_and_again_without_progress_is_given_up() {
     let fake = FakeRegistry::start();
@@ -121,9 +199,45 @@ fn a_redirected_blob_is_fetched_without_the_login() {
     assert_eq!((entry.query.as_str(), &entry.authorization), ("signature=s3cret", &None));
     assert_eq!(fake.log().last().unwrap().authorization.as_deref(), Some("Basic"));
 
+    // The rest is asked of the registry again: by then the signature may have run out.
+    let large = bytes(2, 1_000_000);
+    fake.put_blob("o/r", &large);
+    storage.put_blob("o/r", &large);
+    storage.plan(Fault::on("GET", "/blobs/", What::CutAnswer(400_000)));
+    fake.clear_log();
+    assert!(read(&fake, options.clone(), &large).unwrap() == large);
+    let statuses = |fake: &FakeRegistry| fake.log().iter().map(|entry| entry.status).collect::<Vec<_>>();
+    assert_eq!((statuses(&fake), &statuses(&storage)[1..]), (vec![401, 307, 307], &[200, 206][..]));
+    assert!(storage.log().iter().all(|entry| entry.authorization.is_none()));
+
     storage.plan(Fault::status("GET", "/blobs/", 403, "AccessDenied", "expired"));
     let error = read(&fake, options, &blob).unwrap_err();
     assert!(error.contains("expired") && !error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn of_several_redirects_only_the_registry_sees_the_login() {
+    let [fake, front, storage] = [(); 3].map(|()| {
+        let auth = registry_fake::Auth::None;
+        FakeRegistry::with(Options { auth, ..Options::default() })
+    });
+    let blob = bytes(1, 1000);
+    let digest = storage.put_blob("o/r", &blob);
+    let to = |fake: &FakeRegistry| vec![("Location".into(), format!("http://{}/v2/o/r/blobs/{digest}", fake.host()))];
+    let redirect = |to| What::Answer { status: 302, headers: to, body: String::new() };
+    let login = What::Answer { status: 401, headers: Vec::new(), body: String::new() };
+    fake.plan(Fault::on("GET", "/blobs/", login).with_header("WWW-Authenticate", "Basic realm=\"x\""));
+    // To another host, back home, and away again.
+    fake.plan(Fault::on("GET", "/blobs/", redirect(to(&front))));
+    front.plan(Fault::on("GET", "/blobs/", redirect(to(&fake))));
+    fake.plan(Fault::on("GET", "/blobs/", redirect(to(&storage))));
+    let given = registry::Credentials::Basic { user: "u".into(), password: registry::Secret::new("p") };
+    let options = RegistryOptions { credentials: registry::CredentialSource::Given(given), ..options() };
+    assert!(read(&fake, options, &blob).unwrap() == blob);
+    let logins = |fake: &FakeRegistry| fake.log().into_iter().map(|entry| entry.authorization).collect::<Vec<_>>();
+    let basic = || Some("Basic".to_owned());
+    assert_eq!(logins(&fake)[1..], [None, basic(), basic()]);
+    assert_eq!((logins(&front), logins(&storage)), (vec![None], vec![None]));
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Certificates: none that is not trusted, all that docker would take.
 
-use std::{fs, net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{fs, io::Read as _, net::Ipv4Addr, path::PathBuf, sync::Arc};
 
 use expect_test::expect;
+use oci_image::BlobSource as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use registry::{Cause, CredentialSource, Credentials, Error, Registry, RegistryOptions, Secret};
+use registry::{
+    Cause, CredentialSource, Credentials, Error, FileServer, Registry, RegistryOptions, RegistrySource, Secret,
+};
 use registry_fake::{Auth, FakeRegistry, Options, QUIRKS, Stream, Wrap};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
@@ -12,7 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 
-use crate::fixture::{Image, bytes, options, shown};
+use crate::fixture::{Image, bytes, descriptor, options, repo, shown};
 
 const NAME: &str = "registry.test";
 
@@ -142,6 +145,41 @@ fn a_password_is_not_sent_over_plain_http_to_the_realm_of_an_https_registry() {
     let error = push(&named(&fake, options)).unwrap_err();
     assert!(error.cause().to_string().contains("wants the password sent unencrypted"), "{}", error.cause());
     assert!(eavesdropper.log().is_empty());
+}
+
+#[test]
+fn a_redirect_from_https_to_plain_http_is_followed_only_where_the_user_does_without_https() {
+    let storage = FakeRegistry::start();
+    let blob = bytes(1, 1000);
+    storage.put_blob("o/r", &blob);
+    let identity = signed();
+    let (_folder, file) = ca_file(&identity.trust);
+    let redirect_blobs = Some(format!("http://{}", storage.host()));
+    let fake = serve_with(&identity, Options { redirect_blobs, ..Options::default() });
+    fake.put_blob("o/r", &blob);
+    let read = |options| {
+        let source = RegistrySource { registry: named(&fake, options), repository: repo("o/r") };
+        let mut out = Vec::new();
+        source
+            .open(&descriptor(&blob))
+            .map_err(|error| error.downcast::<Error>().unwrap())?
+            .read_to_end(&mut out)
+            .unwrap();
+        Ok::<_, Error>(out)
+    };
+    let error = read(RegistryOptions { ca_files: vec![file.clone()], ..options() }).unwrap_err();
+    let shown = shown(&error, &fake).replace(&storage.host(), "STORAGE");
+    expect![[r#"
+        failed to pull blob `registry.test:PORT/o/r@sha256:273816f02c495d10f4d7dc5588e38c2e2e6afc181f68ab00fc0d14ae1731c603`
+        caused by: `https://registry.test:PORT/v2/o/r/blobs/sha256:273816f02c495d10f4d7dc5588e38c2e2e6afc181f68ab00fc0d14ae1731c603` redirects from HTTPS to plain HTTP, to `http://STORAGE/v2/o/r/blobs/sha256:273816f02c495d10f4d7dc5588e38c2e2e6afc181f68ab00fc0d14ae1731c603`
+        hint: if the storage of this registry has no HTTPS: `--insecure`"#]].assert_eq(&shown);
+    assert!(storage.log().is_empty());
+    assert!(read(RegistryOptions { insecure: true, ..options() }).unwrap() == blob);
+    // The files of a web server are public, and mirrors redirect so.
+    let address = format!("https://{NAME}:{}/v2/o/r/blobs/", fake.port());
+    let options = RegistryOptions { ca_files: vec![file], ip: Some(Ipv4Addr::LOCALHOST.into()), ..options() };
+    let server = FileServer::new(&address, options).unwrap();
+    assert_eq!(server.unchecked(&descriptor(&blob).digest.to_string(), 1000).unwrap(), blob);
 }
 
 /// HTTPS alone would be no reason to ask for `/v2/` first, but the challenge is.
