@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Entry, Shared, fault,
     fault::What,
-    http::{Connection, Request, Response},
+    http::{Connection, Form, Request, Response},
 };
 
 pub(crate) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
@@ -90,8 +90,9 @@ fn answer(
             return Ok(false);
         }
         Some(What::Answer { status, headers, body }) => {
-            let response = Response { status: *status, headers: headers.clone(), body: body.clone().into_bytes() };
-            log(*status, 0);
+            let (status, headers, body) = (*status, headers.clone(), body.clone().into_bytes());
+            let response = Response { status, headers, body, form: Form::Usual };
+            log(status, 0);
             return connection.respond(&response, head_only, true, None).map(|()| false);
         }
         _ => {}
@@ -101,8 +102,9 @@ fn answer(
         log(response.status, 0);
         // What the client sends on is not wanted: as nginx does, answer and hang up.
         let has_body = request.header("content-length").is_some_and(|length| length != "0");
-        connection.respond(&response, head_only, has_body, None)?;
-        return Ok(!has_body);
+        let close = has_body || response.form == Form::Old;
+        connection.respond(&response, head_only, close, None)?;
+        return Ok(!close);
     }
     let body = connection.body(request, u64::MAX)?;
     let sent = body.len() as u64;
@@ -119,9 +121,10 @@ fn answer(
         Some(What::CutAnswer(bytes) | What::StallAfter(bytes)) => cut = Some(*bytes),
         _ => {}
     }
-    connection.respond(&response, head_only, false, cut)?;
+    let close = response.form == Form::Old;
+    connection.respond(&response, head_only, close, cut)?;
     if let Some(What::StallAfter(_)) = fault {
         connection.drain()?;
     }
-    Ok(cut.is_none())
+    Ok(cut.is_none() && !close)
 }
