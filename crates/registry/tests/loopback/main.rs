@@ -12,3 +12,4 @@ mod quirks;
 mod reach;
 mod retry;
 mod tls;
+mod trust;
