@@ -14,5 +14,6 @@ mod job;
 mod layout;
 mod login;
 mod program;
+mod secrets;
 mod stacks;
 mod stdout;
