@@ -31,10 +31,25 @@ impl Request {
     }
 }
 
+/// How an answer is put on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// HTTP/1.1 with the body's length.
+    #[default]
+    Usual,
+    /// HTTP/1.0: a body without a length, which ends with the connection.
+    Old,
+    /// A body in chunks of 1000 bytes.
+    Chunked,
+    /// The names of the fields in capitals.
+    Capitals,
+}
+
 /// What the fake answers.
 #[derive(Debug, Clone, Default)]
 pub struct Response {
     pub status: u16,
+    pub form: Form,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -128,14 +143,32 @@ impl Connection {
 
     /// Sends the answer; of its body `cut` bytes at most, while the head promises all.
     pub fn respond(&mut self, response: &Response, head_only: bool, close: bool, cut: Option<u64>) -> io::Result<()> {
-        let mut head = format!("HTTP/1.1 {} Status\r\n", response.status);
-        head.extend(response.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
-        if response.status != 204 {
-            head += &format!("Content-Length: {}\r\n", response.body.len());
+        let version = if response.form == Form::Old { "1.0" } else { "1.1" };
+        let name =
+            |name: &str| if response.form == Form::Capitals { name.to_ascii_uppercase() } else { name.to_owned() };
+        let mut head = format!("HTTP/{version} {} Status\r\n", response.status);
+        head.extend(response.headers.iter().map(|(key, value)| format!("{}: {value}\r\n", name(key))));
+        match response.form {
+            _ if response.status == 204 => {}
+            Form::Old => {}
+            Form::Chunked => head += "Transfer-Encoding: chunked\r\n",
+            Form::Usual | Form::Capitals => {
+                head += &format!("{}: {}\r\n", name("Content-Length"), response.body.len());
+            }
         }
         head += if close { "Connection: close\r\n\r\n" } else { "\r\n" };
         let sent = if head_only { 0 } else { response.body.len().min(cut.map_or(usize::MAX, |cut| cut as usize)) };
-        self.write(&[head.as_bytes(), &response.body[..sent]].concat())
+        let body = &response.body[..sent];
+        match response.form {
+            Form::Chunked if !head_only && response.status != 204 => {
+                let chunks = body
+                    .chunks(1000)
+                    .flat_map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+                let end = if sent == response.body.len() { "0\r\n\r\n" } else { "" };
+                self.write(&head.bytes().chain(chunks).chain(end.bytes()).collect::<Vec<_>>())
+            }
+            _ => self.write(&[head.as_bytes(), body].concat()),
+        }
     }
 
     /// Sends the answer in chunks (RFC 9112, section 7.1), then chunks of zeros until the client is gone.

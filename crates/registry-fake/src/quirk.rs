@@ -4,7 +4,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     Shared,
-    http::{Request, Response},
+    http::{Form, Request, Response},
 };
 
 /// An answer that docker or skopeo takes.
@@ -30,6 +30,8 @@ enum Change {
     Redirect(u16),
     /// 417 to whoever asks beforehand whether a body is taken.
     NoExpect,
+    /// The right answer in another form.
+    Form(Form),
 }
 
 const fn edit(
@@ -43,6 +45,10 @@ const fn edit(
 
 const fn redirect(name: &'static str, method: &'static str, path: &'static str, status: u16) -> Quirk {
     Quirk { name, method, path, change: Change::Redirect(status) }
+}
+
+const fn form(name: &'static str, form: Form) -> Quirk {
+    Quirk { name, method: "", path: "", change: Change::Form(form) }
 }
 
 const fn no_head(name: &'static str, status: u16) -> Quirk {
@@ -98,6 +104,8 @@ pub const QUIRKS: &[Quirk] = &[
     edit("a mount: 500", "POST", "/uploads/", &[("status 201", "status 500")]),
     redirect("an upload begun elsewhere", "POST", "/uploads/", 307),
     redirect("an upload begun elsewhere for good", "POST", "/uploads/", 308),
+    edit("a place with a slash at its end", "", "/uploads/", &[("?_state", "/?_state")]),
+    edit("a least size of chunks", "POST", "/uploads/", &[("Range: ", "OCI-Chunk-Min-Length: 5242880\nRange: ")]),
     edit("an absolute place", "", "/uploads/", &[("Location: /v2", "Location: ORIGIN/v2")]),
     edit("a place beside", "", "/uploads/", &[("Location: /v2/o/r/blobs/uploads/", "Location: ")]),
     edit("no place at first, but an id", "POST", "/uploads/", &[("Location: ", "X-Location: ")]),
@@ -108,6 +116,11 @@ pub const QUIRKS: &[Quirk] = &[
     edit("a blob put: 200", "PUT", "/uploads/", &[("status 201", "status 200")]),
     edit("a blob put: 202", "PUT", "/uploads/", &[("status 201", "status 202")]),
     edit("a blob put: 204 (docker's first API)", "PUT", "/uploads/", &[("status 201", "status 204")]),
+    // All of them.
+    form("HTTP/1.0", Form::Old),
+    form("bodies in chunks", Form::Chunked),
+    form("fields in capitals", Form::Capitals),
+    edit("a warning", "", "", &[("Docker-", "Warning: 299 - \"it ends soon\"\nDocker-")]),
     Quirk { name: "no `Expect` (old proxies)", method: "", path: "", change: Change::NoExpect },
 ];
 
@@ -136,9 +149,13 @@ impl Shared {
 
     /// The right answer as it is oddly given.
     pub(crate) fn oddly(&self, request: &Request, response: &mut Response) {
-        let Some(Quirk { change: Change::Edit(edits), .. }) = self.options.quirk.filter(|quirk| quirk.is_of(request))
-        else {
-            return;
+        let edits = match self.options.quirk.filter(|quirk| quirk.is_of(request)).map(|quirk| &quirk.change) {
+            Some(Change::Edit(edits)) => edits,
+            Some(Change::Form(form)) => {
+                response.form = *form;
+                return;
+            }
+            _ => return,
         };
         let origin = self.origin(request);
         let edited = |text: String| {

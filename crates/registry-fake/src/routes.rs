@@ -60,7 +60,7 @@ impl Shared {
         match (request.method.as_str(), kind) {
             ("GET" | "HEAD", "/blobs/") => self.get_blob(&state, request, repository, name),
             ("POST", "/blobs/uploads/") => self.begin_upload(&mut state, request, repository),
-            (_, "/blobs/uploads/") => self.upload(&mut state, request, repository, name, body),
+            (_, "/blobs/uploads/") => self.upload(&mut state, request, repository, name.trim_end_matches('/'), body),
             ("GET" | "HEAD", "/manifests/") => get_manifest(&state, repository, name),
             ("PUT", "/manifests/") => self.put(&mut state, request, repository, name, body),
             ("GET", "/tags/") => self.tags(&state, request, repository),

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Entry, Shared, fault,
     fault::What,
-    http::{Connection, Request, Response},
+    http::{Connection, Form, Request, Response},
 };
 
 pub(crate) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
@@ -124,8 +124,9 @@ fn answer(
             return Ok(false);
         }
         Some(What::Answer { status, headers, body }) => {
-            let response = Response { status: *status, headers: headers.clone(), body: body.clone().into_bytes() };
-            log(*status, 0, 0);
+            let (status, headers, body) = (*status, headers.clone(), body.clone().into_bytes());
+            let response = Response { status, headers, body, form: Form::Usual };
+            log(status, 0, 0);
             return connection.respond(&response, head_only, true, None).map(|()| false);
         }
         _ => {}
@@ -135,8 +136,9 @@ fn answer(
         log(response.status, 0, 0);
         // What the client sends on is not wanted: as nginx does, answer and hang up.
         let has_body = request.header("content-length").is_some_and(|length| length != "0");
-        connection.respond(&response, head_only, has_body, None)?;
-        return Ok(!has_body);
+        let close = has_body || response.form == Form::Old;
+        connection.respond(&response, head_only, close, None)?;
+        return Ok(!close);
     }
     let is_upload = request.path.contains("/blobs/uploads/") && matches!(request.method.as_str(), "PATCH" | "PUT");
     let (side_by_side, cuts) = {
@@ -171,9 +173,10 @@ fn answer(
         Some(What::Endless) => return connection.endless(&response).map(|()| false),
         _ => {}
     }
-    connection.respond(&response, head_only, false, cut)?;
+    let close = response.form == Form::Old;
+    connection.respond(&response, head_only, close, cut)?;
     if let Some(What::StallAfter(_)) = fault {
         connection.drain()?;
     }
-    Ok(cut.is_none())
+    Ok(cut.is_none() && !close)
 }

@@ -1,6 +1,7 @@
 //! Reading answers: bounded bodies, the registry's own words, and what a status means.
 
 use std::{
+    borrow::Cow,
     error,
     io::{self, Read as _},
     mem,
@@ -10,14 +11,17 @@ use std::{
 use serde::Deserialize;
 use ureq::{
     Body,
-    http::{HeaderMap, Response},
+    http::{HeaderMap, Response, header},
 };
 
-use crate::{error::Cause, url::Url};
+use crate::{challenge::unquote, error::Cause, url::Url};
 
 /// 16 KiB of an error's body are read; of a message 300 characters are shown.
 const ERROR_LIMIT: u64 = 16 << 10;
 const MESSAGE_LIMIT: usize = 300;
+
+/// Warnings that are told of an answer, and of a registry in all.
+pub(crate) const WARNINGS: usize = 16;
 
 /// Redirects followed of one request, as many as Go's client follows.
 pub(crate) const REDIRECTS: usize = 10;
@@ -109,6 +113,14 @@ impl Answer {
         self.status == 407 || (may_be && !is_json && !is_servers)
     }
 
+    /// What the registry has to say beside its answer (distribution spec, "Warnings"): `299 - "TEXT"` a field, 4096 bytes
+    /// in all.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        let fields = self.headers.get_all(header::WARNING).iter().filter_map(|field| field.to_str().ok());
+        let quoted = fields.filter_map(|field| field.trim().strip_prefix("299 - \""));
+        quoted.map(|quoted| words(unquote(quoted).0.as_bytes())).filter(|text| !text.is_empty()).take(WARNINGS)
+    }
+
     /// The registry's own words about an error, on one line.
     pub(crate) fn message(&self) -> String {
         words(&self.text)
@@ -162,8 +174,8 @@ fn words(bytes: &[u8]) -> String {
     let text = match serde_json::from_slice::<Errors>(bytes) {
         Ok(body) => {
             let lines = body.errors.into_iter().map(|error| match (error.code, error.message) {
-                (Some(code), Some(message)) => format!("{message} ({code})"),
-                (code, message) => message.or(code).unwrap_or_default(),
+                (Some(code), Some(message)) if !message.is_empty() => format!("{message} ({code})"),
+                (code, message) => code.or(message).unwrap_or_default(),
             });
             lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
         }
@@ -171,9 +183,17 @@ fn words(bytes: &[u8]) -> String {
         Err(_) if bytes.trim_ascii_start().starts_with(b"<") => String::new(),
         Err(_) => String::from_utf8_lossy(bytes).into_owned(),
     };
-    let shown = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = text.split_whitespace().map(without_query).collect::<Vec<_>>().join(" ");
     let shown: String = shown.chars().filter(|c| !c.is_control()).take(MESSAGE_LIMIT).collect();
     shown.trim_end_matches('.').to_owned()
+}
+
+/// A word without the query of a URL: that of an upload or of a blob in storage is as good as a password.
+fn without_query(word: &str) -> Cow<'_, str> {
+    match word.split_once('?') {
+        Some((url, query)) if url.contains('/') && query.contains('=') => format!("{url}?…").into(),
+        _ => word.into(),
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +207,12 @@ mod tests {
             (r#"{"errors":[{"errorCode":"SVC.403","errorMessage":"not yours"},{}]}"#, "not yours (SVC.403)"),
             (r#"{"errors":[]}"#, ""),
             ("<html><h1>502 Bad Gateway</h1></html>", ""),
+            (
+                "no upload at https://r.x/v2/a/blobs/uploads/1?_state=s3cret",
+                "no upload at https://r.x/v2/a/blobs/uploads/1?…",
+            ),
+            (r#"{"errors":[{"message":"`/v2/a?sig=s3cret&x=y`"}]}"#, "`/v2/a?…"),
+            ("why? a=b", "why? a=b"),
             ("Invalid image,\r\n fail to \u{1b}[31mparse.", "Invalid image, fail to [31mparse"),
         ] {
             assert_eq!(words(body.as_bytes()), shown, "{body}");

@@ -106,6 +106,9 @@ impl Registry {
             let outgoing = Outgoing { method: method.clone(), url: &url, headers, body, announce, patience };
             let answer = inner.wire.send(outgoing)?;
             inner.answered.store(true, Ordering::Relaxed);
+            if at_home {
+                self.note_warnings(&answer);
+            }
             let gone = counted.is_some_and(|(counted, _)| counted.begun) && matches!(payload, Payload::Reader(..));
             match answer.status {
                 401 if at_home && logins < LOGINS => {

@@ -57,13 +57,31 @@ impl Access {
 /// A login's state towards one registry.
 pub(crate) struct Auth {
     host: String,
-    /// Whether a password may go to a realm over plain HTTP.
-    unencrypted: bool,
+    /// Where a password may go over plain HTTP.
+    unencrypted: Unencrypted,
     timeout: Duration,
     source: CredentialSource,
     /// The logins that were looked up, by repository.
     found: Mutex<BTreeMap<String, Option<Credentials>>>,
     known: Mutex<Known>,
+}
+
+/// Where a password may go over plain HTTP: the same that may be the registry itself.
+enum Unencrypted {
+    Anywhere,
+    /// From this machine to itself. A registry at the end of a tunnel is on loopback, and its realm may be far away.
+    Loopback,
+    Nowhere,
+}
+
+impl Unencrypted {
+    fn takes(&self, realm: &Url) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::Loopback => realm.authority.parse().is_ok_and(|host: Host| host.is_loopback()),
+            Self::Nowhere => false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -104,7 +122,11 @@ impl Auth {
     pub(crate) fn new(host: &Host, options: &RegistryOptions) -> Self {
         Self {
             host: host.to_string(),
-            unencrypted: options.insecure || host.is_loopback(),
+            unencrypted: match host.is_loopback() {
+                _ if options.insecure => Unencrypted::Anywhere,
+                true => Unencrypted::Loopback,
+                false => Unencrypted::Nowhere,
+            },
             timeout: options.timeouts.progress,
             source: options.credentials.clone(),
             found: Mutex::default(),
@@ -203,7 +225,7 @@ impl Auth {
         if let Some(Credentials::RegistryToken(token)) = credentials {
             return Ok(Token { value: token, renew: Instant::now() + Duration::from_secs(3600) });
         }
-        if credentials.is_some() && !realm.https && !self.unencrypted {
+        if credentials.is_some() && !realm.https && !self.unencrypted.takes(&realm) {
             return Err(self.protocol(&format!("it wants the password sent unencrypted to `{realm}`")));
         }
         let mut answer = if let Some(Credentials::IdentityToken(token)) = &credentials {

@@ -72,7 +72,7 @@ fn parameters(mut rest: &str) -> (Vec<(String, String)>, &str) {
 }
 
 /// The text up to the closing quote, and what follows it.
-fn unquote(quoted: &str) -> (String, &str) {
+pub(crate) fn unquote(quoted: &str) -> (String, &str) {
     let mut text = String::new();
     let mut characters = quoted.char_indices();
     while let Some((at, c)) = characters.next() {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use ureq::http::Method;
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, WARNINGS},
     auth::{Access, Auth},
     challenge,
     error::Cause,
@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) pacer: Pacer,
     /// Scheme and address of the API, once known.
     origin: Mutex<Option<Url>>,
+    /// What it has had to say, each once.
+    warnings: Mutex<Vec<String>>,
     /// Bytes of bodies sent.
     pub(crate) bodies: AtomicU64,
     /// Whether it has ever answered: before that, a refused connection is no passing trouble.
@@ -76,6 +78,7 @@ impl Registry {
             options,
             pacer,
             origin: Mutex::new(origin),
+            warnings: Mutex::default(),
             bodies: AtomicU64::default(),
             answered: AtomicBool::default(),
             no_monolithic: AtomicBool::default(),
@@ -92,6 +95,22 @@ impl Registry {
     pub fn sent(&self) -> Sent {
         let bodies = self.0.bodies.load(Ordering::Relaxed);
         Sent { bodies, overhead: self.0.wire.sent.load(Ordering::Relaxed).saturating_sub(bodies) }
+    }
+
+    /// What the registry wants its users to know (distribution spec, "Warnings"), in the order in which it came, each
+    /// once, without secrets and control characters. Nothing may depend on it but what is shown.
+    pub fn warnings(&self) -> Vec<String> {
+        self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn note_warnings(&self, answer: &Answer) {
+        for warning in answer.warnings() {
+            let warning = self.0.auth.scrub(warning);
+            let mut known = self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() < WARNINGS && !known.contains(&warning) {
+                known.push(warning);
+            }
+        }
     }
 
     pub(crate) fn protocol(&self, reason: impl Into<String>) -> Cause {

@@ -80,7 +80,7 @@ impl Registry {
             .context(|| format!("read manifest `{}`", self.named(repository, ManifestRef::Tag(tag))))
     }
 
-    /// All tags of a repository in the registry's order, through all pages, 1,000,000 at most. A repository that is not
+    /// All tags of a repository in the registry's order, through all pages, 100,000 at most. A repository that is not
     /// there is [`Cause::NotFound`].
     pub fn tags(&self, repository: &RepoPath) -> Result<Vec<Tag>, Error> {
         self.all_tags(repository).context(|| format!("list tags of `{}/{repository}`", self.host()))
@@ -192,20 +192,28 @@ impl Registry {
         struct Page {
             tags: Option<Vec<String>>,
         }
-        let mut url = self.url(format!("/v2/{repository}/tags/list?n=1000"))?;
+        let first = self.url(format!("/v2/{repository}/tags/list?n=1000"))?;
+        let mut url = first.clone();
         let access = Access::pull(repository.as_str());
         /// More than a repository has: an image a minute for two months.
         const MOST: usize = 100_000;
         let mut tags = Vec::new();
-        // A registry that always has another page ends here, and one whose pages are large at `MOST`.
-        for _ in 0..1000 {
+        // One that always has another page is refused after so many, and one whose pages are large at `MOST`.
+        const PAGES: usize = 1000;
+        for _ in 0..PAGES {
             let (bytes, next) = self.attempts(|| {
                 let mut answer = self.ask(Ask::new(Method::GET, url.clone(), &access))?;
+                // One whose own limit is lower may refuse (docker's third, `maxtags`); left alone it pages as it likes.
+                if url == first && matches!(answer.status, 400 | 413) {
+                    let any = url.at(format!("/v2/{repository}/tags/list"));
+                    answer = self.ask(Ask::new(Method::GET, any, &access))?;
+                }
                 if answer.status != 200 {
                     return Err(self.refusal(answer, &format!("{}/{repository}", self.host()), repository.as_str()));
                 }
                 // Only path and query count: behind a proxy the origin is an internal one.
-                let next = answer.header("link").and_then(next_page).and_then(|next| answer.url.join(next));
+                let links = answer.headers.get_all(header::LINK).iter().filter_map(|field| field.to_str().ok());
+                let next = links.filter_map(next_page).next().and_then(|next| answer.url.join(next));
                 let next = next.map(|next| url.at(next.target().to_owned()));
                 Ok((answer.read(MANIFEST_LIMIT)?, next))
             })?;
@@ -223,7 +231,7 @@ impl Registry {
                 _ => return Ok(tags),
             }
         }
-        Ok(tags)
+        Err(self.protocol(format!("its list of tags has more than {PAGES} pages")))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `images` as it is run, against a registry in memory.
 
 use expect_test::expect;
-use registry_fake::{FakeRegistry, Fault, Options};
+use registry_fake::{FakeRegistry, Fault, Options, What};
 use serde_json::{Value, json};
 
 use crate::program::{program, run};
@@ -73,6 +73,21 @@ fn a_manifest_that_can_not_be_had_leaves_its_image_in_the_list() {
     fake.plan(Fault::status("GET", "/manifests/", 404, "MANIFEST_UNKNOWN", "gone").always());
     let line = images(&fake.host(), &[]);
     assert_eq!(line.split_whitespace().collect::<Vec<_>>(), [&format!("o/fmtk-ma:{OLD}"), "2022-10-28T18:13:25Z"]);
+}
+
+#[test]
+fn what_the_registry_warns_of_is_printed_once() {
+    let fake = FakeRegistry::start();
+    for tag in [OLD, NEW] {
+        fake.put_manifest("o/fmtk-ma", tag, DOCKER, &manifest(1));
+    }
+    let warning = What::Header("Warning", "299 - \"this registry ends soon\"".to_owned());
+    fake.plan(Fault::on("GET", "/manifests/", warning).always());
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, said) = run(program(folder.path(), &["images", "--org", "o", "--registry", &fake.host()]));
+    assert_eq!(code, Some(0), "{said}");
+    let expected = format!("warning: `{}` says: this registry ends soon\n", fake.host());
+    assert_eq!((said.matches("soon").count(), said.contains(&expected)), (1, true), "{said}");
 }
 
 #[test]

@@ -15,5 +15,6 @@ mod job;
 mod layout;
 mod login;
 mod program;
+mod secrets;
 mod stacks;
 mod stdout;

@@ -3,7 +3,7 @@
 use image_name::{Host, NameError};
 use registry::{Registry, RegistryOptions};
 
-use crate::{options::RegistryArgs, recipe};
+use crate::{options::RegistryArgs, recipe, terminal::progress::Progress};
 
 /// A registry as it is typed; where plain HTTP is meant, the flag for that is told.
 pub fn host(text: &str) -> Result<Host, String> {
@@ -18,6 +18,13 @@ pub fn host(text: &str) -> Result<Host, String> {
 /// come from elsewhere.
 pub fn registry(host: &Host, args: &RegistryArgs, recipe: &recipe::Registry) -> Registry {
     Registry::new(host.clone(), options(host, args, recipe))
+}
+
+/// Passes on what the registry wants its users to know.
+pub fn warn_of(registry: &Registry, progress: &Progress) {
+    for warning in registry.warnings() {
+        progress.warning(&format!("`{}` says: {warning}", registry.host()));
+    }
 }
 
 /// How the registry at `host` is reached, with the logins that are stored.

@@ -48,6 +48,7 @@ pub fn run(args: &ImagesArgs, progress: &Progress) -> anyhow::Result<()> {
     });
     let document: Vec<_> = images.iter().map(|image| image.json(&path)).collect();
     drop(step);
+    connect::warn_of(&registry, progress);
     args.format.print(|| report::printable(&table(&path, &images)), &document)
 }
 

@@ -255,11 +255,13 @@ fn push(
     };
     let started = Instant::now();
     let shown = Shown::new(push.layers.iter().chain([&push.config]), progress);
-    let report = registry.push_image(&push, &|event| shown.show(event)).map_err(|error| match error.cause() {
+    let pushed = registry.push_image(&push, &|event| shown.show(event));
+    drop(shown);
+    connect::warn_of(&registry, progress);
+    let report = pushed.map_err(|error| match error.cause() {
         registry::Cause::Damaged { .. } => record.explained(error.into(), store),
         _ => hinted(error, target, store),
     })?;
-    drop(shown);
     let counts =
         format!("{} sent, {} mounted, {} already there", report.sent_blobs, report.mounted_blobs, report.present_blobs);
     progress.line(&match report.unchanged {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its fixtures too")]
 
 mod auth;
+mod conformance;
 mod files;
 mod fixture;
 mod pull;
@@ -12,3 +13,4 @@ mod reach;
 mod resume;
 mod retry;
 mod tls;
+mod trust;
