@@ -5,6 +5,7 @@
 mod auth;
 mod files;
 mod fixture;
+mod foreign;
 mod pull;
 mod push;
 mod quirks;
