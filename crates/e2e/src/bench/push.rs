@@ -155,7 +155,7 @@ impl Pushes {
         let line = Line::start(to, faults)?;
         let (measure, finished) = self.push(self.command(&self.store, &line.host(), image.timestamp))?;
         let outcome = Outcome { finished, seconds: measure.seconds, passed: line.passed() };
-        self.bench.say(format!("{} s, {:?}", outcome.seconds, outcome.passed));
+        self.bench.say(format!("{:.1} s, {:?}", outcome.seconds, outcome.passed));
         Ok(outcome)
     }
 
