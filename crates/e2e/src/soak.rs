@@ -18,7 +18,7 @@ use fmtk::{
 };
 use image_name::Digest;
 use oci_image::Store;
-use registry_fake::{FakeRegistry, Fault};
+use registry_fake::{FakeRegistry, Fault, Options, Partial};
 
 use crate::testbed::{
     self, Access, Cut, Faults, Line, PATIENCE, RegistryServer, Workplace, field, memory, noise, open_files, own_files,
@@ -55,8 +55,8 @@ const GROWTH: u64 = 64 << 20;
 /// What befalls a push.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    /// To the fake, not to docker-registry.
-    fake: bool,
+    /// To a fake that does this with uploads that are cut, not to docker-registry.
+    fake: Option<Partial>,
     line: Faults,
     /// The fake says no to this many requests, after so many, with this status.
     refusals: Option<(u32, u32, u16)>,
@@ -85,7 +85,12 @@ impl Plan {
     /// The same for the same seed and number.
     fn of(seed: u64, number: u64) -> Self {
         let mut random = Random(seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
-        let fake = random.once_in(2);
+        let fake = match random.below(6) {
+            0 => Some(Partial::Bytes),
+            1 => Some(Partial::Chunks),
+            2 => Some(Partial::Forgets),
+            _ => None,
+        };
         let cut = match random.below(3) {
             0 => Cut::Never,
             1 => Cut::AllEvery(4_000_000 + random.below(30_000_000)),
@@ -211,23 +216,23 @@ impl Soak {
 
     /// Pushes under the plan, and until it is done.
     fn push(&self, number: u64, plan: &Plan) -> anyhow::Result<Ended> {
-        let fake = FakeRegistry::start();
+        let partial = plan.fake.unwrap_or_default();
+        let fake = FakeRegistry::with(Options { partial, ..Options::default() });
         if let Some((times, skip, status)) = plan.refusals {
             for method in ["HEAD", "POST", "PATCH", "PUT"] {
                 let fault = Fault::status(method, "/v2/", status, "TOOMANYREQUESTS", "later");
                 fake.plan(fault.with_header("Retry-After", "0").times(times).after(skip));
             }
         }
-        let server: SocketAddr = match plan.fake {
+        let server: SocketAddr = match plan.fake.is_some() {
             true => fake.host().parse().context("the fake has no address")?,
             false => self.registry.address(),
         };
         let org = format!("soak-{number}");
         let line = Line::start(server, plan.line)?;
         let ended = self.once(&line, &org, plan.kill)?;
-        drop(line);
         let is_undisturbed = plan.line.cut == Cut::Never && plan.line.corrupt.is_none() && ended.end == End::Done;
-        if plan.fake && is_undisturbed {
+        if plan.fake.is_some() && is_undisturbed {
             // What a refusal has ended is given up, and the registry told so.
             ensure!(fake.open_uploads() == 0, "{} uploads are left in the registry", fake.open_uploads());
         }
@@ -236,7 +241,8 @@ impl Soak {
             self.is_whole(server, &org)?;
         }
         if ended.end != End::Done {
-            let line = Line::start(server, Faults::default())?;
+            // A push that was killed goes on in the next process, which knows the registry by the same name.
+            line.mend();
             let again = self.once(&line, &org, None)?;
             ensure!(again.end == End::Done, "the push after it failed without a fault; see `{}`", self.log());
             self.is_whole(server, &org)?;
@@ -365,7 +371,11 @@ mod tests {
         assert_ne!(plans(7), plans(8));
         let all: Vec<Plan> = (1..=100).map(|number| Plan::of(7, number)).collect();
         let some = |is: fn(&Plan) -> bool| all.iter().any(is) && !all.iter().all(is);
-        assert!(some(|plan| plan.fake) && some(|plan| plan.kill.is_some()) && some(|plan| plan.refusals.is_some()));
+        assert!(
+            some(|plan| plan.fake.is_some())
+                && some(|plan| plan.kill.is_some())
+                && some(|plan| plan.refusals.is_some())
+        );
         assert!(some(|plan| plan.line.corrupt.is_some()) && some(|plan| matches!(plan.line.cut, Cut::AllEvery(_))));
         assert!(some(|plan| plan.line == Faults::default()));
     }

@@ -32,6 +32,8 @@ pub enum What {
         /// The body.
         body: String,
     },
+    /// The right answer, after which the manifest's tag points at another manifest, with these bytes.
+    Overtake(Vec<u8>),
     /// The right answer with one bit of its body flipped.
     FlipBit,
     /// The right answer with this in place of a header field's value.

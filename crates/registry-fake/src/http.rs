@@ -106,18 +106,24 @@ impl Connection {
         }))
     }
 
-    /// Reads the request's body, at most `limit` bytes of it.
-    pub fn body(&mut self, request: &Request, limit: u64) -> io::Result<Vec<u8>> {
+    /// Reads the request's body, at most `limit` bytes of it; `pass` is told of each piece and says whether it came
+    /// through. What came before the end of the body or of the connection, and whether that is all.
+    pub fn body(&mut self, request: &Request, limit: u64, mut pass: impl FnMut(usize) -> bool) -> (Vec<u8>, bool) {
         if request.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
-            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            // Where that fails, reading ends at once.
+            let _ = self.write(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         let length = request.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0u64);
-        let mut body = Vec::new();
-        (&mut self.stream).take(length.min(limit)).read_to_end(&mut body)?;
-        if (body.len() as u64) < length.min(limit) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        let (mut body, wanted) = (Vec::new(), length.min(limit));
+        let mut piece = vec![0; 64 * 1024];
+        while (body.len() as u64) < wanted {
+            let most = piece.len().min((wanted - body.len() as u64) as usize);
+            match self.stream.read(&mut piece[..most]) {
+                Ok(read) if read > 0 && pass(read) => body.extend_from_slice(&piece[..read]),
+                _ => return (body, false),
+            }
         }
-        Ok(body)
+        (body, wanted == length)
     }
 
     /// Sends the answer; of its body `cut` bytes at most, while the head promises all.

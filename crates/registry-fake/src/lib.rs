@@ -16,7 +16,7 @@ use std::{
     fmt, io,
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -55,6 +55,18 @@ pub enum Auth {
     },
 }
 
+/// What becomes of an upload when a connection breaks in the middle of a body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Partial {
+    /// It keeps what came in whole requests.
+    #[default]
+    Chunks,
+    /// It keeps every byte that came.
+    Bytes,
+    /// It is forgotten, as docker-registry 2.8 does.
+    Forgets,
+}
+
 /// How the fake behaves throughout.
 #[derive(Clone, Default)]
 pub struct Options {
@@ -74,6 +86,14 @@ pub struct Options {
     pub ignore_ranges: bool,
     /// Knows no blobs in the request that completes an upload.
     pub refuse_monolithic: bool,
+    /// What becomes of an upload whose bytes are cut off.
+    pub partial: Partial,
+    /// All connections break whenever this many bytes of bodies came over them together; 0 is never.
+    pub cut_every: u64,
+    /// `OCI-Chunk-Min-Length` of uploads, which every chunk but the last must have; 0 is none.
+    pub chunk_min: u64,
+    /// Answers 405 to whoever asks how far an upload got.
+    pub refuse_asking: bool,
     /// `Location` of uploads is an absolute URL.
     pub absolute_locations: bool,
     /// Which of its answers are odd.
@@ -105,6 +125,10 @@ pub struct Entry {
     pub authorization: Option<String>,
     /// Number of the connection, from 0.
     pub connection: u64,
+    /// How many bodies of uploads were on their way when this one began, itself among them.
+    pub side_by_side: usize,
+    /// `Content-Range`, if there was one.
+    pub content_range: Option<String>,
 }
 
 impl fmt::Display for Entry {
@@ -128,11 +152,18 @@ pub(crate) struct State {
     log: Vec<Entry>,
     /// Connections by number, to close them all.
     open: BTreeMap<u64, TcpStream>,
+    /// Bytes of bodies since all connections broke the last time, and how often that was.
+    passed: u64,
+    cuts: u64,
+    /// Paths of the uploads whose bodies are being read.
+    under_way: Vec<String>,
 }
 
 pub(crate) struct Shared {
     options: Options,
     state: Mutex<State>,
+    /// Told whenever a body is no longer being read.
+    arrived: Condvar,
     serial: AtomicU64,
     stopped: AtomicBool,
 }
@@ -174,6 +205,7 @@ impl FakeRegistry {
         let shared = Arc::new(Shared {
             options,
             state: Mutex::default(),
+            arrived: Condvar::new(),
             serial: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         });
@@ -243,6 +275,11 @@ impl FakeRegistry {
     /// The digest that a tag points at.
     pub fn tag(&self, repository: &str, tag: &str) -> Option<String> {
         self.shared.state().tags.get(&key(repository, tag)).cloned()
+    }
+
+    /// How often all connections broke.
+    pub fn cuts(&self) -> u64 {
+        self.shared.state().cuts
     }
 
     /// How many uploads were begun and neither finished nor cancelled.

@@ -1,9 +1,9 @@
 //! The distribution protocol (OCI distribution spec 1.1, "Endpoints").
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use crate::{
-    Shared, State, digest,
+    Partial, Shared, State, digest,
     http::{Request, Response},
     key,
 };
@@ -53,6 +53,10 @@ impl Shared {
             return Response::error(404, "NOT_FOUND", "no such path");
         };
         let mut state = self.state();
+        if (request.method.as_str(), kind) == ("GET", "/blobs/uploads/") {
+            let is_under_way = |state: &mut State| state.under_way.contains(&request.path);
+            state = self.arrived.wait_while(state, is_under_way).unwrap_or_else(PoisonError::into_inner);
+        }
         match (request.method.as_str(), kind) {
             ("GET" | "HEAD", "/blobs/") => self.get_blob(&state, request, repository, name),
             ("POST", "/blobs/uploads/") => self.begin_upload(&mut state, request, repository),
@@ -82,15 +86,24 @@ impl Shared {
     fn accepted(&self, request: &Request, repository: &str, id: &str, size: usize) -> Response {
         let origin = if self.options.absolute_locations { self.origin(request) } else { String::new() };
         let location = format!("{origin}/v2/{repository}/blobs/uploads/{id}?_state=a%2Bb%3D{size}");
-        Response::new(202)
+        let mut response = Response::new(202)
             .header("Location", location)
             .header("Range", format!("0-{}", size.saturating_sub(1)))
-            .header("Docker-Upload-UUID", id)
+            .header("Docker-Upload-UUID", id);
+        if self.options.chunk_min > 0 {
+            response = response.header("OCI-Chunk-Min-Length", self.options.chunk_min.to_string());
+        }
+        response
     }
 
     fn upload(&self, state: &mut State, request: &Request, repository: &str, id: &str, body: Vec<u8>) -> Response {
         let unknown = || Response::error(404, "BLOB_UPLOAD_UNKNOWN", "no such upload");
         match request.method.as_str() {
+            "GET" if self.options.refuse_asking => Response::error(405, "UNSUPPORTED", "no such method"),
+            "GET" => match state.uploads.get(id) {
+                Some(bytes) => Response { status: 204, ..self.accepted(request, repository, id, bytes.len()) },
+                None => unknown(),
+            },
             "PUT" if self.options.refuse_monolithic && !body.is_empty() => {
                 Response::error(405, "UNSUPPORTED", "send blobs by PATCH")
             }
@@ -100,8 +113,11 @@ impl Shared {
                 // was told one.
                 let told = request.query("_state");
                 let untold = self.options.quirk.is_some() && told.is_none();
-                if !untold && told != Some(format!("a+b={}", bytes.len()).as_str()) {
-                    return Response::error(416, "BLOB_UPLOAD_INVALID", "not the Location of the last answer");
+                let range = request.header("content-range").and_then(|range| range.split_once('-'));
+                let begins = range.map(|(first, _)| first.parse() == Ok(bytes.len()));
+                let is_stale = !untold && told != Some(format!("a+b={}", bytes.len()).as_str());
+                if is_stale || begins == Some(false) {
+                    return Response { status: 416, ..self.accepted(request, repository, id, bytes.len()) };
                 }
                 bytes.extend_from_slice(&body);
                 let size = bytes.len();
@@ -119,6 +135,28 @@ impl Shared {
             "DELETE" => state.uploads.remove(id).map_or_else(unknown, |_| Response::new(204)),
             _ => Response::error(405, "UNSUPPORTED", "no such method"),
         }
+    }
+
+    /// What a connection that breaks in the middle of a body leaves of the upload.
+    pub(crate) fn cut_off(&self, request: &Request, body: &[u8]) {
+        let Some((_, "/blobs/uploads/", id)) = target(&request.path) else { return };
+        let mut state = self.state();
+        match self.options.partial {
+            Partial::Chunks => {}
+            Partial::Bytes => state.uploads.get_mut(id).into_iter().for_each(|bytes| bytes.extend_from_slice(body)),
+            // It notices only where there are more bytes than it has told of.
+            Partial::Forgets if body.is_empty() => {}
+            Partial::Forgets => drop(state.uploads.remove(id)),
+        }
+    }
+
+    /// Has another client put a manifest under the tag that a request was for.
+    pub(crate) fn overtake(&self, request: &Request, bytes: &[u8]) {
+        let Some((repository, "/manifests/", tag)) = target(&request.path) else { return };
+        let digest = digest(bytes);
+        let mut state = self.state();
+        state.manifests.insert(key(repository, &digest), (String::new(), bytes.to_vec()));
+        state.tags.insert(key(repository, tag), digest);
     }
 
     fn put(&self, state: &mut State, request: &Request, repository: &str, name: &str, body: Vec<u8>) -> Response {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -29,6 +29,36 @@ pub(crate) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             // that has filled the window waiting.
             shared.state().open.remove(&number);
         });
+    }
+}
+
+impl Shared {
+    /// Whoever asks how far this upload got has an answer from now on.
+    fn has_arrived(&self, request: &Request) {
+        let mut state = self.state();
+        if let Some(at) = state.under_way.iter().position(|path| *path == request.path) {
+            state.under_way.remove(at);
+        }
+        self.arrived.notify_all();
+    }
+
+    /// Counts what came over the line, which breaks where that is too much; says whether it came through.
+    fn passes(&self, bytes: u64, cuts: u64) -> bool {
+        let mut state = self.state();
+        if state.cuts != cuts {
+            return false;
+        }
+        state.passed += bytes;
+        if self.options.cut_every == 0 || state.passed < self.options.cut_every {
+            return true;
+        }
+        state.cuts += 1;
+        state.passed = 0;
+        for stream in state.open.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // The bytes up to the cut did come.
+        true
     }
 }
 
@@ -63,7 +93,7 @@ fn answer(
     fault: Option<What>,
     number: u64,
 ) -> io::Result<bool> {
-    let log = |status, body_bytes| {
+    let log = |status, body_bytes, side_by_side| {
         let query: Vec<_> = request.query.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let authorization = request.header("authorization").and_then(|value| value.split(' ').next());
         shared.state().log.push(Entry {
@@ -76,39 +106,60 @@ fn answer(
             head_bytes: request.head_bytes,
             authorization: authorization.map(str::to_owned),
             connection: number,
+            side_by_side,
+            content_range: request.header("content-range").map(str::to_owned),
         });
     };
     let head_only = request.method == "HEAD";
     match &fault {
         Some(What::Stall) => {
-            log(0, 0);
+            log(0, 0, 0);
             return connection.drain().map(|()| false);
         }
         Some(What::CutRequest(bytes)) => {
-            let body = connection.body(request, *bytes)?;
-            log(0, body.len() as u64);
+            let (body, _) = connection.body(request, *bytes, |_| true);
+            let sent = body.len() as u64;
+            shared.cut_off(request, &body);
+            log(0, sent, 0);
             return Ok(false);
         }
         Some(What::Answer { status, headers, body }) => {
             let response = Response { status: *status, headers: headers.clone(), body: body.clone().into_bytes() };
-            log(*status, 0);
+            log(*status, 0, 0);
             return connection.respond(&response, head_only, true, None).map(|()| false);
         }
         _ => {}
     }
     if let Some(mut response) = shared.early(request) {
         shared.oddly(request, &mut response);
-        log(response.status, 0);
+        log(response.status, 0, 0);
         // What the client sends on is not wanted: as nginx does, answer and hang up.
         let has_body = request.header("content-length").is_some_and(|length| length != "0");
         connection.respond(&response, head_only, has_body, None)?;
         return Ok(!has_body);
     }
-    let body = connection.body(request, u64::MAX)?;
+    let is_upload = request.path.contains("/blobs/uploads/") && matches!(request.method.as_str(), "PATCH" | "PUT");
+    let (side_by_side, cuts) = {
+        let mut state = shared.state();
+        state.under_way.extend(is_upload.then(|| request.path.clone()));
+        (state.under_way.len(), state.cuts)
+    };
+    let (body, is_whole) = connection.body(request, u64::MAX, |read| shared.passes(read as u64, cuts));
     let sent = body.len() as u64;
+    if !is_whole {
+        shared.cut_off(request, &body);
+    }
+    shared.has_arrived(request);
+    if !is_whole {
+        log(0, sent, side_by_side);
+        return Ok(false);
+    }
     let mut response = shared.route(request, body);
     shared.oddly(request, &mut response);
-    log(response.status, sent);
+    log(response.status, sent, side_by_side);
+    if let Some(What::Overtake(bytes)) = &fault {
+        shared.overtake(request, bytes);
+    }
     let mut cut = None;
     match &fault {
         Some(What::FlipBit) => response.body.last_mut().into_iter().for_each(|byte| *byte ^= 1),

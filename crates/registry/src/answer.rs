@@ -4,7 +4,7 @@ use std::{
     error,
     io::{self, Read as _},
     mem,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde::Deserialize;
@@ -69,9 +69,24 @@ impl Answer {
         self.header("content-length")?.parse().ok()
     }
 
-    /// `Retry-After` in seconds; its other form, a date, is left to our own waits.
+    /// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3), which is compared with the answer's own: our clock may be
+    /// wrong.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+        let asked = self.header("retry-after")?.trim();
+        if let Ok(seconds) = asked.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let until = httpdate::parse_http_date(asked).ok()?;
+        let now = self.header("date").and_then(|date| httpdate::parse_http_date(date.trim()).ok());
+        until.duration_since(now.unwrap_or_else(SystemTime::now)).ok()
+    }
+
+    /// How many bytes of an upload the registry has: `Range: 0-N`. What an upload has when it begins is told as `0-0`.
+    pub(crate) fn kept(&self) -> Option<u64> {
+        let range = self.header("range")?.trim();
+        let (first, last) = range.strip_prefix("bytes=").unwrap_or(range).split_once('-')?;
+        let last: u64 = last.trim().parse().ok()?;
+        (first.trim() == "0").then_some(if last == 0 { 0 } else { last.checked_add(1)? })
     }
 
     /// What the `Location` field leads to.

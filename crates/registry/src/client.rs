@@ -63,17 +63,18 @@ impl fmt::Debug for Registry {
 impl Registry {
     /// A registry that is reached so. Nothing is asked of it yet.
     pub fn new(host: Host, options: RegistryOptions) -> Self {
-        Self::at(None, host, options)
+        let pacer = if host.is_loopback() { Pacer::default() } else { Pacer::of_registry() };
+        Self::at(None, host, options, pacer)
     }
 
-    /// A server whose scheme and port may be known.
-    pub(crate) fn at(origin: Option<Url>, host: Host, options: RegistryOptions) -> Self {
+    /// A server whose scheme and port may be known, and that is asked at this pace.
+    pub(crate) fn at(origin: Option<Url>, host: Host, options: RegistryOptions, pacer: Pacer) -> Self {
         Self(Arc::new(Inner {
             wire: Wire::new(&host, &options),
             auth: Auth::new(&host, &options),
             host,
             options,
-            pacer: Pacer::default(),
+            pacer,
             origin: Mutex::new(origin),
             bodies: AtomicU64::default(),
             answered: AtomicBool::default(),
@@ -101,7 +102,7 @@ impl Registry {
     pub(crate) fn refusal(&self, answer: Answer, object: &str, repository: &str) -> Cause {
         let auth = &self.0.auth;
         let (host, had_credentials) = (answer.url.authority.clone(), auth.has_credentials(repository));
-        let message = auth.scrub(answer.message());
+        let message = answer.url.scrub(auth.scrub(answer.message()));
         match answer.status {
             401 => Cause::Unauthorized { host, had_credentials, message },
             403 => Cause::Denied { host, repository: repository.to_owned(), message },

@@ -188,9 +188,29 @@ pub enum Cause {
     /// 401 to a body that was already under way: the token had run out.
     #[error("the login to `{0}` ran out while a blob was sent")]
     LoginRenewed(String),
+    /// The registry does not know an upload any more, or has other bytes of it than it said.
+    #[error("`{0}` has lost an upload, or part of it")]
+    UploadLost(String),
+    /// The connection was cut again and again before a blob was through, and nothing of it is kept.
+    #[error("the connection is cut sooner than blob `{name}` ({}) takes, and the registry keeps nothing of it: at most {} got through between two cuts", megabytes(*.size), megabytes(*.passed))]
+    CutShort {
+        /// What the blob is called for people.
+        name: String,
+        /// Its size, bytes.
+        size: u64,
+        /// The most bytes of it that were sent between two cuts.
+        passed: u64,
+        /// The last cut.
+        #[source]
+        cause: Box<Cause>,
+    },
     /// Something else failed first.
     #[error("given up because another blob failed")]
     Cancelled,
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 fn detail(message: &str) -> String {
@@ -210,12 +230,36 @@ impl Cause {
                 | Self::TimedOut(..)
                 | Self::Busy { .. }
                 | Self::LoginRenewed(_)
+                | Self::UploadLost(_)
                 | Self::Status(_, 408 | 500 | 502..=504, _)
         )
     }
 
+    /// Whether the connection broke, or nothing went over it any more.
+    pub(crate) fn is_cut(&self) -> bool {
+        match self {
+            Self::Connection(..) | Self::TimedOut(..) => true,
+            Self::Proxy { cause, .. } => cause.is_cut(),
+            _ => false,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::CutShort { passed, .. } => {
+                // Some of what was sent was still on its way, so a quarter is left out; of the rest, the next power of two.
+                let mebibytes = (passed / 4 * 3) >> 20;
+                let fits = mebibytes.checked_ilog2().map(|log| 1_u64 << log)?;
+                return Some(format!(
+                    "layers of {fits} MiB pass: set `max_layer = \"{fits} MiB\"` under `[layout]`, build again and push"
+                ));
+            }
+            Self::Status(_, 400, message) | Self::ManifestRefused(_, message)
+                if message.contains("NAME_INVALID") || message.contains("TAG_INVALID") =>
+            {
+                "SWR takes organisations of 1 to 64 characters, repositories and tags of 1 to 128; check `org` and \
+                 `repository` under `[registry]`, and `tag`"
+            }
             Self::NoSuchHost(host) => {
                 return Some(format!(
                     "if `{host}` is right but not in DNS, give its address: `--resolve IP`, or `ip` under `[registry]`"
@@ -252,11 +296,14 @@ impl Cause {
                 "SWR reads only Docker v2 manifests; build the image without asking for OCI"
             }
             Self::TagExists { .. } => "give the image another timestamp, or move the tag: `--overwrite`",
-            Self::TagLost { .. } => "another client pushed the same tag at the same time",
+            Self::TagLost { .. } => {
+                "another client pushed the same tag at the same time; build again for a new timestamp, or push with \
+                 `--overwrite`"
+            }
             Self::Damaged { .. } => "remove the blob from the store; the next build makes it again",
             Self::Busy { .. } => "SWR takes 20 requests a second from a tenant; try again in a moment",
             Self::Status(_, 413, _) => {
-                "the registry or a proxy before it limits the size of a layer; lower `max_layer`"
+                "the registry or a proxy before it limits the size of a layer (SWR: 10 GB); lower `max_layer`"
             }
             _ => return None,
         };

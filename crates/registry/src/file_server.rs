@@ -16,6 +16,7 @@ use crate::{
     logins::CredentialSource,
     options::RegistryOptions,
     pull::BlobReader,
+    retry::Pacer,
     url::Url,
 };
 
@@ -46,7 +47,8 @@ impl FileServer {
             }
             None => options.credentials,
         };
-        let registry = Registry::at(Some(folder.at("/".to_owned())), host, RegistryOptions { credentials, ..options });
+        let (origin, options) = (folder.at("/".to_owned()), RegistryOptions { credentials, ..options });
+        let registry = Registry::at(Some(origin), host, options, Pacer::default());
         Ok(Self { registry, folder })
     }
 

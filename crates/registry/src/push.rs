@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     ops::ControlFlow,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -13,7 +14,9 @@ use crate::{
     auth::Access,
     client::{Registry, Sent},
     error::{Cause, Context as _, Error},
+    line::Line,
     manifests::ManifestRef,
+    unfinished,
     upload::{Arrival, PushBlob, PushEvent, Upload},
 };
 
@@ -36,8 +39,12 @@ pub struct Push<'a> {
     /// tag that somebody else puts between our last look and our own put is overwritten, and found out only where they
     /// read back after us.
     pub overwrite: bool,
-    /// How many blobs are sent side by side; 0 is 3, which fills a line without SWR's limit of requests in the way.
+    /// How many blobs are sent side by side until the line is cut; 0 is 3, which fills a line without SWR's limit of
+    /// requests in the way.
     pub parallel: usize,
+    /// A folder of its own for uploads that are not finished: where the process ends before they are, the next push goes
+    /// on with them. Who can read it can write to these uploads; it is made private.
+    pub unfinished: Option<&'a Path>,
 }
 
 /// What a push came to.
@@ -128,7 +135,9 @@ impl Registry {
         let layers: Vec<_> = push.layers.iter().filter(|blob| seen.insert(blob.descriptor.digest)).collect();
         let threads = if push.parallel == 0 { 3 } else { push.parallel };
         let cancelled = &AtomicBool::new(false);
-        let upload = |blob| Upload { registry: self, repository: push.repository, blob, progress, cancelled }.run();
+        let (line, &Push { repository, unfinished, .. }) = (&Line::new(threads), push);
+        unfinished.into_iter().for_each(unfinished::prepare);
+        let upload = |blob| Upload { registry: self, repository, blob, progress, cancelled, line, unfinished }.run();
         let size = |blob: &&PushBlob<'_>| blob.descriptor.size;
         let results = side_by_side::until_longest_first(&layers, threads, size, |blob| match upload(blob) {
             Ok(how) => ControlFlow::Continue(Ok(how)),

@@ -1,4 +1,4 @@
-//! Trying again: how often, how long to wait, and not to ask too fast once a registry has said so.
+//! Trying again: how often, how long to wait, and not to ask faster than SWR allows.
 
 use std::{
     fmt,
@@ -44,19 +44,35 @@ impl Retry {
     }
 }
 
-/// Keeps requests apart once the registry has said that there are too many.
+/// Keeps requests apart.
 #[derive(Default)]
 pub(crate) struct Pacer {
-    next: Mutex<Option<Instant>>,
+    pace: Mutex<Pace>,
 }
 
-/// 10 requests a second: half of what SWR allows a tenant, who may have other clients.
-const APART: Duration = Duration::from_millis(100);
+#[derive(Default)]
+struct Pace {
+    /// How far apart requests are; zero does not hold them up.
+    apart: Duration,
+    /// When the next one may go.
+    next: Option<Instant>,
+}
+
+/// 18 requests a second: SWR answers 503 to a tenant that makes more than 20.
+const APART: Duration = Duration::from_millis(55);
+
+/// 10 requests a second, once the registry has said that there are too many: the tenant may have other clients.
+const FURTHER_APART: Duration = Duration::from_millis(100);
 
 impl Pacer {
-    /// From now on requests are kept apart.
+    /// Requests are kept below SWR's limit from the first.
+    pub(crate) fn of_registry() -> Self {
+        Self { pace: Mutex::new(Pace { apart: APART, next: None }) }
+    }
+
+    /// From now on requests are kept further apart.
     pub(crate) fn slow_down(&self) {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).apart = FURTHER_APART;
     }
 
     /// Waits for this request's turn.
@@ -69,9 +85,12 @@ impl Pacer {
 
     /// Takes the next slot; returns how far off it is.
     fn slot(&self, now: Instant) -> Duration {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(slot) = *next else { return Duration::ZERO };
-        *next = Some(slot.max(now) + APART);
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if pace.apart.is_zero() {
+            return Duration::ZERO;
+        }
+        let slot = pace.next.map_or(now, |next| next.max(now));
+        pace.next = Some(slot + pace.apart);
         slot.saturating_duration_since(now)
     }
 }
@@ -94,14 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_apart_only_after_the_registry_said_so() {
-        let pacer = Pacer::default();
+    fn requests_stay_below_a_limit_and_further_below_once_the_registry_said_so() {
         let now = Instant::now();
-        assert_eq!([pacer.slot(now), pacer.slot(now)], [Duration::ZERO; 2]);
-        pacer.slow_down();
-        let later = now + Duration::from_secs(1);
-        let slots: Vec<_> = (0..4).map(|_| pacer.slot(later)).collect();
-        assert_eq!(slots, [Duration::ZERO, APART, APART * 2, APART * 3]);
-        assert_eq!(pacer.slot(later + Duration::from_secs(9)), Duration::ZERO);
+        let slots = |pacer: &Pacer, now| [(); 4].map(|()| pacer.slot(now).as_millis());
+        for (pacer, apart) in [(Pacer::default(), 0), (Pacer::of_registry(), 55)] {
+            assert_eq!(slots(&pacer, now), [0, apart, 2 * apart, 3 * apart]);
+            pacer.slow_down();
+            let later = now + Duration::from_secs(1);
+            assert_eq!(slots(&pacer, later), [0, 100, 200, 300]);
+            assert_eq!(pacer.slot(later + Duration::from_secs(9)), Duration::ZERO);
+        }
+        assert!(Duration::from_secs(1).as_millis() / APART.as_millis() < 20);
     }
 }

@@ -1,10 +1,33 @@
-//! Writing blobs: asked for first, mounted where another repository has them, else sent in one stream.
+//! Writing blobs: asked for first, mounted where another repository has them, else sent.
 //!
-//! Small blobs are sent as containerd does it, in the request that completes the upload: SWR counts requests. Large
-//! ones are sent as docker does it, before that: of such an upload the registry can be asked how far it got.
+//! A blob's way is one state machine ([`State`]). Each step makes one request and says what is known after it:
+//!
+//! ```text
+//!              there, mounted ──► done
+//!                    ▲
+//! Unknown ── begin ──┴─► Open ── all is sent and the registry has checked it ──► done
+//!    ▲                   │  ▲
+//!    │     bytes were on │  │ it has the first N bytes
+//!    │ their way, and it │  │
+//!    │            failed ▼  │
+//!    └── it forgot ──── Broken ── it has the blob after all ──► done
+//! ```
+//!
+//! An open upload is sent in as few requests as can be: a small blob within the request that completes it, as containerd
+//! does (SWR counts requests), a large one by a PATCH before that, as docker does: of such an upload the registry can be
+//! asked how far it got. Once the line was cut, PATCHes are chunks, since some registries keep only what came in whole
+//! requests; one that does not get through is halved. A registry that forgets an upload because it was cut (docker-registry 2.8 does) is not asked again, and gets blobs
+//! as if there had been no cut.
+//!
+//! An attempt that fails is followed by another after a wait, [`crate::Retry::attempts`] times in a row. The count begins
+//! anew whenever there is progress that stays: this or another blob is complete, or the registry keeps more of this one
+//! than ever. Bytes that are thrown away are none: where a blob, sent alone, has cost [`THROWN_AWAY`] times its size, the
+//! line is cut sooner than the blob takes, and no attempt more would help ([`Cause::CutShort`]).
 
 use std::{
     io::{self, Read},
+    mem,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -20,11 +43,20 @@ use crate::{
     auth::Access,
     client::Registry,
     error::{Cause, Context as _, Error},
+    line::{Lane, Line},
+    unfinished::Note,
     url::Url,
 };
 
 /// 16 MiB: from here on a request more is nothing beside the blob.
 const LARGE: u64 = 16 << 20;
+
+/// 1 MiB: a chunk is not made smaller than this because of cuts.
+const SMALLEST_CHUNK: u64 = 1 << 20;
+
+/// How many times its own size a blob may cost in bytes that the registry throws away, before there is progress that
+/// stays. With 2.3 a line is tried three times that carries three quarters of the blob, and nothing is sent 2.4 times.
+const THROWN_AWAY: f64 = 2.3;
 
 /// A blob of an image to push.
 #[derive(Clone)]
@@ -43,8 +75,8 @@ pub struct PushBlob<'a> {
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "sizes and bytes are what they say")]
 pub enum PushEvent<'e> {
-    /// Its bytes are being sent, from the first.
-    Sending { name: &'e str, size: u64 },
+    /// Its bytes are being sent, save for the first so many, which the registry has.
+    Sending { name: &'e str, size: u64, kept: u64 },
     /// This many more of its bytes were sent.
     Sent { name: &'e str, bytes: u64 },
     /// It is there.
@@ -63,7 +95,7 @@ pub enum Arrival {
     Sent,
 }
 
-/// A blob on its way to a repository.
+/// A blob to bring to a repository.
 pub(crate) struct Upload<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) repository: &'a RepoPath,
@@ -71,6 +103,61 @@ pub(crate) struct Upload<'a> {
     pub(crate) progress: &'a (dyn Fn(PushEvent<'_>) + Sync),
     /// Set when the upload is no longer wanted.
     pub(crate) cancelled: &'a AtomicBool,
+    pub(crate) line: &'a Line,
+    /// The folder of uploads that are not finished.
+    pub(crate) unfinished: Option<&'a Path>,
+}
+
+/// What is known of a blob's way.
+enum State {
+    /// It may be there, and it may be mounted.
+    Unknown,
+    /// An upload in which bytes were on their way when something failed.
+    Broken(Place),
+    /// An upload that takes the bytes after those that it has.
+    Open(Place),
+}
+
+/// An upload.
+#[derive(Clone)]
+struct Place {
+    url: Url,
+    /// How many bytes it has.
+    kept: u64,
+    /// `OCI-Chunk-Min-Length`, bytes.
+    chunk_min: u64,
+}
+
+/// A blob on its way.
+struct Course<'u> {
+    upload: &'u Upload<'u>,
+    state: State,
+    mount_from: Option<&'u RepoPath>,
+    mount_again: bool,
+    note: Option<Note>,
+    lane: Option<Lane<'u>>,
+    reader: Option<Checked<'u>>,
+    /// The request that failed was one that completes the upload, and may have.
+    may_be_done: bool,
+    /// The failure that broke the upload, where it is for the registry to say what it cost.
+    cut: Option<Cause>,
+    /// The request that failed was a chunk, and how often chunks were halved because one did not get through.
+    was_chunk: bool,
+    halvings: u32,
+    /// The upload has gone on after a failure, or after another process.
+    resumed: bool,
+    /// Up to which byte the upload was sent.
+    sent_to: u64,
+    /// The most bytes that the registry has kept of the blob.
+    best: u64,
+    /// Bytes of the blob that were thrown away since there was progress.
+    thrown_away: u64,
+    /// Bytes of the blob since the last cut, and the most that went out between two.
+    streak: u64,
+    largest: u64,
+    /// Attempts since there was progress, and how much of that there had been.
+    attempts: u32,
+    progress: u64,
 }
 
 impl Upload<'_> {
@@ -78,48 +165,12 @@ impl Upload<'_> {
     /// the descriptor says, nothing appears in the registry ([`Cause::Damaged`]).
     pub(crate) fn run(&self) -> Result<Arrival, Error> {
         let Self { registry, repository, blob, .. } = self;
-        let mut mount_from = blob.mount_from.as_ref().filter(|from| from != repository);
-        let mut mount_again = true;
-        let arrival = registry.attempts(|| self.attempt(&mut mount_from, &mut mount_again));
+        let arrival = Course::new(self).run();
         let (name, digest) = (&blob.name, blob.descriptor.digest);
         let how = arrival.context(|| format!("push blob `{name}` ({digest}) to `{}/{repository}`", registry.host()))?;
+        self.line.has_progressed();
         (self.progress)(PushEvent::Done { name, how });
         Ok(how)
-    }
-
-    fn attempt(&self, mount_from: &mut Option<&RepoPath>, mount_again: &mut bool) -> Result<Arrival, Cause> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(Cause::Cancelled);
-        }
-        let mut begun = None;
-        if let Some(from) = *mount_from {
-            // Also says whether the blob is there: one request instead of two.
-            match self.begin(Some(from)) {
-                Ok(None) => return Ok(Arrival::Mounted),
-                Ok(location) => begun = location,
-                // A mount may save gigabytes, so a failure that may pass is retried once.
-                Err(cause @ Cause::Status(..)) if cause.is_transient() && *mount_again => {
-                    *mount_again = false;
-                    return Err(cause);
-                }
-                // A login that may not read the other repository may still push to this one, and some registries know
-                // no mounts at all.
-                Err(Cause::Unauthorized { .. } | Cause::Denied { .. } | Cause::NotFound(..) | Cause::Status(..)) => {}
-                Err(cause) => return Err(cause),
-            }
-            *mount_from = None;
-        }
-        if self.is_there()? {
-            begun.into_iter().for_each(|location| self.cancel(location));
-            return Ok(Arrival::Present);
-        }
-        let location = match begun {
-            Some(location) => location,
-            None => self.begin_alone()?,
-        };
-        (self.progress)(PushEvent::Sending { name: &self.blob.name, size: self.blob.descriptor.size });
-        self.send(location)?;
-        Ok(Arrival::Sent)
     }
 
     fn access(&self) -> Access {
@@ -129,6 +180,10 @@ impl Upload<'_> {
     fn refusal(&self, answer: Answer) -> Cause {
         let object = format!("{}/{}", self.registry.host(), self.repository);
         self.registry.refusal(answer, &object, self.repository.as_str())
+    }
+
+    fn check_wanted(&self) -> Result<(), Cause> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(Cause::Cancelled) } else { Ok(()) }
     }
 
     /// Whether the repository has the blob, with this many bytes where the registry tells.
@@ -145,7 +200,7 @@ impl Upload<'_> {
     }
 
     /// Begins an upload; `None` where the blob was mounted instead.
-    fn begin(&self, mount_from: Option<&RepoPath>) -> Result<Option<Url>, Cause> {
+    fn begin(&self, mount_from: Option<&RepoPath>) -> Result<Option<Place>, Cause> {
         let mut url = self.registry.url(format!("/v2/{}/blobs/uploads/", self.repository))?;
         let mut access = self.access();
         if let Some(from) = mount_from {
@@ -161,73 +216,323 @@ impl Upload<'_> {
                     answer.url.join(&format!("/v2/{}/blobs/uploads/{id}", self.repository))
                 };
                 let missing = || self.registry.protocol("it takes an upload but gives no `Location` to send it to");
-                answer.location().or_else(by_id).ok_or_else(missing).map(Some)
+                let url = answer.location().or_else(by_id).ok_or_else(missing)?;
+                Ok(Some(Place { url, kept: 0, chunk_min: chunk_min(&answer) }))
             }
             _ => Err(self.refusal(answer)),
         }
     }
 
     /// Begins an upload that mounts nothing.
-    fn begin_alone(&self) -> Result<Url, Cause> {
+    fn begin_alone(&self) -> Result<Place, Cause> {
         self.begin(None)?.ok_or_else(|| self.registry.protocol("it takes an upload before it is sent"))
     }
 
-    /// Sends all of the blob into an upload and completes it. On failure the upload is given up.
-    fn send(&self, mut location: Url) -> Result<(), Cause> {
-        let no_monolithic = &self.registry.0.no_monolithic;
-        let alone = self.blob.descriptor.size >= LARGE || no_monolithic.load(Ordering::Relaxed);
-        let sent = self.transfer(&mut location, alone);
-        if sent.is_err() {
-            self.cancel(location);
-        }
-        match sent {
-            // It is the bytes' place that the registry does not like.
-            Err(Cause::Status(_, 400 | 405 | 411 | 415 | 501, _)) if !alone => {
-                no_monolithic.store(true, Ordering::Relaxed);
-                self.send(self.begin_alone()?)
-            }
-            sent => sent,
-        }
-    }
-
-    /// Sends the blob, `alone` in a request of its own, and has the registry check the whole.
-    fn transfer(&self, location: &mut Url, alone: bool) -> Result<(), Cause> {
-        let unreadable = |error| Cause::Source(self.blob.name.clone(), error);
-        let source = self.blob.source.open(&self.blob.descriptor).map_err(unreadable)?;
-        let left = self.blob.descriptor.size;
-        let mut reader = Checked { upload: self, source, left, hash: Sha256::new(), problem: None };
-        let sent = match left {
-            // An empty blob has nothing to send, and so no last read that would find it wrong.
-            0 => reader.check().map_err(unreadable),
-            // The next request goes to the new `Location`, if there is one.
-            _ if alone => self.put(Method::PATCH, location.clone(), &mut reader).map(|answer| {
-                *location = answer.location().unwrap_or(location.clone());
-            }),
-            _ => Ok(()),
-        };
-        let complete = location.clone().with("digest", &self.blob.descriptor.digest.to_string());
-        let done = sent.and_then(|()| self.put(Method::PUT, complete, &mut reader));
-        // Where reading failed, what the connection says is only a consequence.
-        reader.problem.map_or(done.map(drop), Err)
-    }
-
-    /// Sends what has not been sent.
-    fn put(&self, method: Method, url: Url, reader: &mut Checked<'_>) -> Result<Answer, Cause> {
-        let left = reader.left;
-        let octets = HeaderValue::from_static("application/octet-stream");
-        let access = self.access();
-        let ask = Ask::new(method, url, &access).header(header::CONTENT_TYPE, octets).reader(reader, left);
-        let answer = self.registry.ask(ask)?;
-        match answer.status {
-            // The specification says 202 after a PATCH and 201 after a PUT; docker's first one said 204.
-            200..=204 => Ok(answer),
-            _ => Err(self.registry.refusal(answer, "upload", self.repository.as_str())),
-        }
-    }
-
     /// Tells the registry that an upload is given up. Where that fails, it will find out by itself.
-    fn cancel(&self, location: Url) {
-        let _ = self.registry.ask(Ask::new(Method::DELETE, location, &self.access()));
+    fn cancel(&self, place: Place) {
+        let _ = self.registry.ask(Ask::new(Method::DELETE, place.url, &self.access()));
+    }
+}
+
+fn chunk_min(answer: &Answer) -> u64 {
+    answer.header("oci-chunk-min-length").and_then(|length| length.trim().parse().ok()).unwrap_or(0)
+}
+
+impl<'u> Course<'u> {
+    fn new(upload: &'u Upload<'u>) -> Self {
+        let Upload { registry, repository, blob, unfinished, line, .. } = upload;
+        let note = unfinished.and_then(|folder| {
+            Note::open(folder, registry.host().as_str(), repository.as_str(), &blob.descriptor.digest)
+        });
+        Self {
+            upload,
+            state: State::Unknown,
+            mount_from: blob.mount_from.as_ref().filter(|from| from != repository),
+            mount_again: true,
+            note,
+            lane: None,
+            reader: None,
+            may_be_done: false,
+            cut: None,
+            was_chunk: false,
+            halvings: 0,
+            resumed: false,
+            sent_to: 0,
+            best: 0,
+            thrown_away: 0,
+            streak: 0,
+            largest: 0,
+            attempts: 1,
+            progress: line.progress(),
+        }
+    }
+
+    fn run(&mut self) -> Result<Arrival, Cause> {
+        loop {
+            let step = self.upload.check_wanted().and_then(|()| self.step());
+            let next = match step {
+                Ok(Some(how)) => {
+                    self.clear_note();
+                    return Ok(how);
+                }
+                Ok(None) => Ok(()),
+                Err(cause) => self.wait_after(cause),
+            };
+            if let Err(cause) = next {
+                self.give_up(&cause);
+                return Err(cause);
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<Arrival>, Cause> {
+        match mem::replace(&mut self.state, State::Unknown) {
+            State::Unknown => self.look(),
+            State::Broken(place) => self.ask(place),
+            State::Open(place) => self.send(place),
+        }
+    }
+
+    /// Waits for the next attempt, and for a lane if there are fewer now.
+    fn wait_after(&mut self, cause: Cause) -> Result<(), Cause> {
+        let Upload { registry, line, .. } = self.upload;
+        if line.progress() != self.progress {
+            (self.progress, self.attempts) = (line.progress(), 1);
+        }
+        let is_cut = cause.is_cut();
+        registry.again(&mut self.attempts, cause).map_err(|cause| match self.thrown_away {
+            1.. if is_cut => self.cut_short(cause),
+            _ => cause,
+        })?;
+        self.lane.iter().for_each(Lane::make_room);
+        Ok(())
+    }
+
+    /// An upload that the next process goes on with is left as it is; any other would only be in the registry's way.
+    fn give_up(&mut self, cause: &Cause) {
+        let is_noted = self.note.as_mut().is_some_and(|note| note.url().is_some());
+        if is_noted && !matches!(cause, Cause::Damaged { .. }) {
+            return;
+        }
+        self.clear_note();
+        if let State::Broken(place) | State::Open(place) = mem::replace(&mut self.state, State::Unknown) {
+            self.upload.cancel(place);
+        }
+    }
+
+    fn clear_note(&self) {
+        self.note.iter().for_each(Note::clear);
+    }
+
+    /// Finds the blob, has it mounted, finds the upload of an earlier process, or begins one.
+    fn look(&mut self) -> Result<Option<Arrival>, Cause> {
+        let upload = self.upload;
+        let noted = self.note.as_mut().and_then(Note::url);
+        let mut begun = None;
+        if let Some(from) = self.mount_from.filter(|_| noted.is_none()) {
+            // Also says whether the blob is there: one request instead of two.
+            match upload.begin(Some(from)) {
+                Ok(None) => return Ok(Some(Arrival::Mounted)),
+                Ok(place) => begun = place,
+                // A mount may save gigabytes, so a failure that may pass is retried once.
+                Err(cause @ Cause::Status(..)) if cause.is_transient() && self.mount_again => {
+                    self.mount_again = false;
+                    return Err(cause);
+                }
+                // A login that may not read the other repository may still push to this one, and some registries know
+                // no mounts at all.
+                Err(Cause::Unauthorized { .. } | Cause::Denied { .. } | Cause::NotFound(..) | Cause::Status(..)) => {}
+                Err(cause) => return Err(cause),
+            }
+            self.mount_from = None;
+        }
+        if upload.is_there()? {
+            begun.into_iter().for_each(|place| upload.cancel(place));
+            return Ok(Some(if mem::take(&mut self.may_be_done) { Arrival::Sent } else { Arrival::Present }));
+        }
+        self.may_be_done = false;
+        if let Some(url) = noted {
+            self.state = State::Broken(Place { url, kept: 0, chunk_min: 0 });
+            return Ok(None);
+        }
+        if self.lane.is_none() {
+            self.lane = Some(upload.line.enter());
+            // What it waited for may have failed.
+            upload.check_wanted()?;
+        }
+        let place = begun.map_or_else(|| upload.begin_alone(), Ok)?;
+        self.open(place);
+        Ok(None)
+    }
+
+    fn open(&mut self, place: Place) {
+        let (Descriptor { size, .. }, name) = (&self.upload.blob.descriptor, &self.upload.blob.name);
+        (self.upload.progress)(PushEvent::Sending { name, size: *size, kept: place.kept });
+        self.sent_to = place.kept;
+        self.state = State::Open(place);
+    }
+
+    /// Asks how far the upload got.
+    fn ask(&mut self, place: Place) -> Result<Option<Arrival>, Cause> {
+        let Upload { registry, line, blob, .. } = self.upload;
+        self.state = State::Broken(place.clone());
+        if self.may_be_done && self.upload.is_there()? {
+            return Ok(Some(Arrival::Sent));
+        }
+        let answer = registry.ask(Ask::new(Method::GET, place.url.clone(), &self.upload.access()))?;
+        let kept = match answer.status {
+            200..=204 => answer.kept().filter(|kept| *kept <= blob.descriptor.size),
+            400 | 403..=428 | 501 => None,
+            _ => return Err(self.upload.refusal(answer)),
+        };
+        let mut cut = self.cut.take();
+        let lost = mem::take(&mut self.sent_to).saturating_sub(kept.unwrap_or(0));
+        let Some(kept) = kept else {
+            // What a PUT leaves behind tells nothing of what a PATCH does.
+            if cut.is_some() && !self.may_be_done {
+                line.learn_that_it_forgets();
+            }
+            if answer.status != 404 {
+                self.upload.cancel(place);
+            }
+            self.state = State::Unknown;
+            self.clear_note();
+            return cut.map_or(Ok(None), |cut| Err(self.throw_away(lost, cut)));
+        };
+        if kept > self.best {
+            (self.best, self.thrown_away) = (kept, 0);
+            line.has_progressed();
+        } else {
+            self.halvings = (self.halvings + u32::from(self.was_chunk && cut.is_some())).min(16);
+            cut = cut.map(|cut| self.throw_away(lost, cut));
+        }
+        self.resumed = true;
+        if self.lane.is_none() {
+            self.lane = Some(line.enter());
+        }
+        let url = answer.location().unwrap_or(place.url);
+        self.open(Place { url, kept, chunk_min: place.chunk_min.max(chunk_min(&answer)) });
+        cut.map_or(Ok(None), Err)
+    }
+
+    /// Sends the next bytes, or all that are left, or has the registry check the whole.
+    fn send(&mut self, place: Place) -> Result<Option<Arrival>, Cause> {
+        let Upload { registry, line, blob, .. } = self.upload;
+        let (size, kept, no_monolithic) = (blob.descriptor.size, place.kept, &registry.0.no_monolithic);
+        let cuts = line.cuts();
+        let chunk = registry.0.options.chunk;
+        let chunk = (chunk >> self.halvings).max(SMALLEST_CHUNK.min(chunk)).max(place.chunk_min).max(1);
+        self.was_chunk = cuts > 0 && !line.forgets();
+        let most = if self.was_chunk { chunk } else { u64::MAX };
+        let is_whole = kept == 0 && size < LARGE && size <= most && !no_monolithic.load(Ordering::Relaxed);
+        let amount = most.min(size - kept);
+        let completes = is_whole || amount == 0;
+        let (method, url) = match completes {
+            true => (Method::PUT, place.url.clone().with("digest", &blob.descriptor.digest.to_string())),
+            false => (Method::PATCH, place.url.clone()),
+        };
+
+        self.state = State::Open(place.clone());
+        let mut reader = match self.reader.take() {
+            Some(reader) if reader.position == kept => reader,
+            _ => Checked::at(self.upload, kept)?,
+        };
+        if !completes && let Some(note) = &mut self.note {
+            note.write(&place.url);
+        }
+        let access = self.upload.access();
+        let mut ask = Ask::new(method, url, &access)
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        if amount > 0 && amount < size {
+            let range = HeaderValue::from_str(&format!("{kept}-{}", kept + amount - 1));
+            ask = ask.header(header::CONTENT_RANGE, range.map_err(|_| registry.protocol("a range of digits"))?);
+        }
+        let answer = registry.ask(ask.reader(&mut (&mut reader).take(amount), amount));
+        let sent = reader.position - kept;
+        // Where reading failed, what the connection says is only a consequence.
+        if let Some(problem) = reader.problem.take() {
+            return Err(problem);
+        }
+        self.reader = Some(reader);
+        self.sent_to = kept + sent;
+        self.streak += sent;
+        self.may_be_done = completes;
+        let cause = match answer {
+            // The specification says 202 after a PATCH and 201 after a PUT; docker's first one said 204.
+            Ok(answer) if (200..=204).contains(&answer.status) => {
+                if completes {
+                    return Ok(Some(Arrival::Sent));
+                }
+                // The next request goes to the new `Location`, if there is one. A registry may take less than it was sent.
+                let url = answer.location().unwrap_or(place.url);
+                let fewer = answer.kept().filter(|told| (kept + 1..kept + amount).contains(told));
+                self.state = State::Open(Place { url, kept: fewer.unwrap_or(kept + amount), ..place });
+                return Ok(None);
+            }
+            Ok(answer) => match answer.status {
+                // It is the bytes' place that the registry does not like.
+                400 | 405 | 411 | 415 | 501 if is_whole => {
+                    no_monolithic.store(true, Ordering::Relaxed);
+                    self.upload.cancel(place);
+                    self.state = State::Unknown;
+                    return Ok(None);
+                }
+                416 if answer.kept().is_some_and(|kept| kept <= size) => {
+                    let (url, kept) = (answer.location().unwrap_or(place.url), answer.kept().unwrap_or(0));
+                    self.resumed = true;
+                    self.open(Place { url, kept, ..place });
+                    return Err(Cause::UploadLost(registry.host().to_string()));
+                }
+                // Of what was sent after a failure, something is not where it should be.
+                400 | 404 | 416 if answer.status != 400 || self.resumed => {
+                    if answer.status != 404 {
+                        self.upload.cancel(place);
+                    }
+                    self.state = State::Unknown;
+                    self.resumed = false;
+                    self.clear_note();
+                    let lost = mem::take(&mut self.sent_to);
+                    return Err(self.throw_away(lost, Cause::UploadLost(registry.host().to_string())));
+                }
+                _ => registry.refusal(answer, "upload", self.upload.repository.as_str()),
+            },
+            Err(cause) => cause,
+        };
+        if sent == 0 && !completes {
+            // The state stands: nothing was on its way.
+            return Err(cause);
+        }
+        if sent == 0 || !cause.is_cut() {
+            self.state = State::Broken(place);
+            return Err(cause);
+        }
+        line.cut(cuts);
+        self.largest = self.largest.max(mem::take(&mut self.streak));
+        if line.forgets() {
+            self.state = State::Unknown;
+            self.clear_note();
+            let lost = mem::take(&mut self.sent_to);
+            return Err(self.throw_away(lost, cause));
+        }
+        // Whether that was an attempt in vain is for the registry to say.
+        self.state = State::Broken(place);
+        self.cut = Some(cause);
+        Ok(None)
+    }
+
+    /// Counts bytes that have to be sent again because of this. The cause is another where the line, carrying nothing
+    /// else, is cut sooner than the blob takes.
+    fn throw_away(&mut self, bytes: u64, cause: Cause) -> Cause {
+        self.thrown_away += bytes;
+        let is_alone = self.lane.as_ref().is_some_and(Lane::is_the_only_one);
+        let next = self.thrown_away.saturating_add(self.largest);
+        let is_too_much = next as f64 > THROWN_AWAY * self.upload.blob.descriptor.size as f64;
+        if cause.is_cut() && is_alone && is_too_much { self.cut_short(cause) } else { cause }
+    }
+
+    fn cut_short(&self, cause: Cause) -> Cause {
+        let PushBlob { name, descriptor, .. } = self.upload.blob;
+        Cause::CutShort { name: name.clone(), size: descriptor.size, passed: self.largest, cause: Box::new(cause) }
     }
 }
 
@@ -235,12 +540,65 @@ impl Upload<'_> {
 struct Checked<'a> {
     upload: &'a Upload<'a>,
     source: Box<dyn Read + Send + 'a>,
-    left: u64,
+    position: u64,
     hash: Sha256,
     problem: Option<Cause>,
 }
 
-impl Checked<'_> {
+impl<'a> Checked<'a> {
+    /// The blob after its first so many bytes, which are hashed and not sent.
+    fn at(upload: &'a Upload<'a>, position: u64) -> Result<Self, Cause> {
+        let PushBlob { name, descriptor, source, .. } = upload.blob;
+        let source = source.open(descriptor).map_err(|error| Cause::Source(name.clone(), error))?;
+        let mut reader = Self { upload, source, position: 0, hash: Sha256::new(), problem: None };
+        let skipped = match descriptor.size {
+            // An empty blob has nothing to send, and so no last read that would find it wrong.
+            0 => reader.check(),
+            _ => reader.skip(position),
+        };
+        match (reader.problem.take(), skipped) {
+            (Some(problem), _) => Err(problem),
+            (None, Err(error)) => Err(Cause::Source(name.clone(), error)),
+            (None, Ok(())) => Ok(reader),
+        }
+    }
+
+    fn skip(&mut self, position: u64) -> io::Result<()> {
+        let mut buffer = vec![0; 256 << 10];
+        while self.position < position {
+            let most = buffer.len().min(usize::try_from(position - self.position).unwrap_or(usize::MAX));
+            match self.read_on(&mut buffer[..most]) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_on(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Upload { blob, .. } = self.upload;
+        if let Err(cause) = self.upload.check_wanted() {
+            return Err(self.fail(cause));
+        }
+        let (size, position) = (blob.descriptor.size, self.position);
+        let most = buffer.len().min(usize::try_from(size - position).unwrap_or(usize::MAX));
+        if most == 0 {
+            return Ok(0);
+        }
+        let bytes = match self.source.read(&mut buffer[..most]) {
+            Ok(0) => return Err(self.damaged(format!("it has {position} bytes, not {size}"))),
+            Ok(amount) => amount,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => return Err(self.fail(Cause::Source(blob.name.clone(), error))),
+        };
+        self.hash.update(&buffer[..bytes]);
+        self.position += bytes as u64;
+        if self.position == size {
+            self.check()?;
+        }
+        Ok(bytes)
+    }
+
     fn fail(&mut self, problem: Cause) -> io::Error {
         self.problem = Some(problem);
         io::Error::other("reading the blob failed")
@@ -262,29 +620,10 @@ impl Checked<'_> {
 
 impl Read for Checked<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Upload { blob, progress, cancelled, .. } = self.upload;
-        if cancelled.load(Ordering::Relaxed) {
-            return Err(self.fail(Cause::Cancelled));
+        let bytes = self.read_on(buffer)?;
+        if bytes > 0 {
+            (self.upload.progress)(PushEvent::Sent { name: &self.upload.blob.name, bytes: bytes as u64 });
         }
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if most == 0 {
-            return Ok(0);
-        }
-        let bytes = match self.source.read(&mut buffer[..most]) {
-            Ok(0) => {
-                let size = blob.descriptor.size;
-                return Err(self.damaged(format!("it has {} bytes, not {size}", size - self.left)));
-            }
-            Ok(amount) => amount as u64,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => return Err(self.fail(Cause::Source(blob.name.clone(), error))),
-        };
-        self.hash.update(&buffer[..bytes as usize]);
-        self.left -= bytes;
-        if self.left == 0 {
-            self.check()?;
-        }
-        progress(PushEvent::Sent { name: &blob.name, bytes });
-        Ok(bytes as usize)
+        Ok(bytes)
     }
 }

@@ -14,6 +14,9 @@ pub(crate) struct Url {
     target: String,
 }
 
+/// What is before the id of an upload in its path.
+const UPLOADS: &str = "/blobs/uploads/";
+
 impl Url {
     /// The root of a host.
     pub(crate) fn origin(https: bool, authority: &str) -> Self {
@@ -102,6 +105,13 @@ impl Url {
         self.target.split('?').next().unwrap_or_default()
     }
 
+    /// A text without what makes this the URL of an upload: who knows that may write to it.
+    pub(crate) fn scrub(&self, text: String) -> String {
+        let Some((_, id)) = self.target.split_once(UPLOADS) else { return text };
+        let secrets = id.split(['/', '?']).filter(|secret| secret.len() > 3);
+        secrets.fold(text, |text, secret| text.replace(secret, "…"))
+    }
+
     /// The whole URL, for the wire.
     pub(crate) fn full(&self) -> String {
         format!("{}://{}{}", self.scheme(), self.authority, self.target)
@@ -109,9 +119,13 @@ impl Url {
 }
 
 impl fmt::Display for Url {
-    /// Without the query, which may hold a signature.
+    /// Without the query, which may hold a signature, and without the id of an upload.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme(), self.authority, self.path())
+        let (path, id) = match self.path().split_once(UPLOADS) {
+            Some((repository, id)) if !id.is_empty() => (repository, format!("{UPLOADS}…")),
+            _ => (self.path(), String::new()),
+        };
+        write!(f, "{}://{}{path}{id}", self.scheme(), self.authority)
     }
 }
 
@@ -172,6 +186,9 @@ mod tests {
     fn a_signature_in_the_query_is_not_shown() {
         let url = Url::parse("https://s3.x/b?signature=s3cret").unwrap().with("scope", "repository:a/b:pull,push +=");
         assert_eq!(format!("{url} {url:?}"), "https://s3.x/b https://s3.x/b");
+        let upload = Url::parse("https://r.x/v2/a/b/blobs/uploads/1d-0f?_state=s3cret").unwrap();
+        assert_eq!(upload.to_string(), "https://r.x/v2/a/b/blobs/uploads/…");
+        assert_eq!(upload.scrub("no 1d-0f with _state=s3cret".to_owned()), "no … with …");
         assert_eq!(url.target(), "/b?signature=s3cret&scope=repository:a/b:pull,push%20%2B%3D");
     }
 

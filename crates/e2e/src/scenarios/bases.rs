@@ -61,7 +61,6 @@ pub fn of_cann(world: &World) -> anyhow::Result<()> {
         ensure!(of_cann.is_none(), "`{}` is laid over CANN", of_cann.unwrap_or_default());
     }
     remove(&project.store)?;
-    world.forget_wheels("torch-2.7")?;
 
     let image = format!("localhost/fmtk-ma:{}", built.tag);
     let run = podman.command().words("run --detach --name of-cann --network none --platform").arg(PLATFORM);

@@ -30,6 +30,7 @@ mod registry_faults;
 mod reproducible;
 mod sample_base;
 mod sample_image;
+mod schedule;
 mod scripts;
 mod stacks;
 mod system_packages;
@@ -37,17 +38,23 @@ mod try_job;
 mod world;
 
 use std::{
+    num::NonZeroUsize,
     path::Path,
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use fmtk::terminal::{
-    progress,
+    interrupt, progress,
     report::{self, WithHint},
 };
 
-use self::{engines::base_untouched, world::World};
+use self::{
+    engines::base_untouched,
+    world::{Commons, World},
+};
 use crate::testbed::require;
 
 /// Flags of `cargo xtask e2e`.
@@ -55,6 +62,9 @@ use crate::testbed::require;
 pub struct E2eArgs {
     /// Run only the scenarios whose names contain one of these
     pub filter: Vec<String>,
+    /// Run so many scenarios side by side [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
     /// List the scenarios and stop
     #[arg(long)]
     pub list: bool,
@@ -66,9 +76,29 @@ pub struct E2eArgs {
 /// One thing that must work: its name, what it is about, and what it does.
 type Scenario = (&'static str, &'static str, fn(&World) -> anyhow::Result<()>);
 
-/// All of them, in the order in which they run: what later ones build on comes first.
+/// Those that run while nothing else does, in this order, and why each of them has to.
+const ALONE: &[(Scenario, &str)] = &[
+    (
+        ("sample-image", "fetch and build the sample; the second build makes nothing", sample_image::run),
+        "it counts what is in the store of all, and makes the image that most others want",
+    ),
+    (
+        ("dry-run", "the plan is printed twice the same and nothing is written", sample_image::dry_run),
+        "it counts what is in the store of all",
+    ),
+    (
+        ("doctor-fix", "emulation, hosts file, Rust target and login are fixed", doctor_fix::run),
+        "it takes emulation from the kernel for a while",
+    ),
+    (
+        ("launcher-beside-vendor", "what the vendor's launcher does wrong, ours does right", launcher::beside_vendor),
+        "it asks which of two programs ends first, and load makes one later than the other",
+    ),
+];
+
+/// All others. They run side by side, each with engines, a registry and a folder of its own; what they share is in
+/// [`Commons`].
 const SCENARIOS: &[Scenario] = &[
-    ("sample-image", "fetch and build the sample; the second build makes nothing", sample_image::run),
     (
         "sample-base",
         "the base is mmdebstrap's but for a table, the same for every user, known to dpkg",
@@ -79,7 +109,6 @@ const SCENARIOS: &[Scenario] = &[
         "a wheel that needs C++ on a Debian without it: named, then added from the archive, pinned, known to dpkg",
         system_packages::run,
     ),
-    ("dry-run", "the plan is printed twice the same and nothing is written", sample_image::dry_run),
     ("push", "push with a password; skopeo sees arm64 and Docker v2 s2; a second push sends nothing", push::run),
     ("mounted-base", "a base in the same registry is mounted and never downloaded", push::mounted_base),
     ("docker", "docker pulls and runs the image for arm64", |world| engines::runs(world, world.docker()?)),
@@ -132,7 +161,6 @@ const SCENARIOS: &[Scenario] = &[
     ("launch-kit", "jobs of the manual boot in the image, with ranks by our launcher or the scripts", launch_kit::run),
     ("incremental", "docker builds a user's own scripts and code upon the pushed image", scripts::incremental),
     ("launcher-old-kernel", "the launcher passes its tests without the calls Linux 4.19 lacks", launcher::old_kernel),
-    ("launcher-beside-vendor", "what the vendor's launcher does wrong, ours does right", launcher::beside_vendor),
     (
         "launcher-mindspore",
         "real ranks of MindSpore meet by our scheduler, on two nodes, and by msrun; one fails and all are gone",
@@ -172,13 +200,41 @@ const SCENARIOS: &[Scenario] = &[
     ("app-config", "push writes the address into an app_config, and nothing else", login::app_config),
     ("host-setup", "Debian, EulerOS and Ubuntu are set up, docker reads it, and it is undone", host::setup),
     ("doctor", "a host on which all is well, and one without a login", host::doctor),
-    ("doctor-fix", "emulation, hosts file, Rust target and login are fixed", doctor_fix::run),
     ("tag-exists", "a tag with another digest is not moved unless told so", registry_faults::tag_exists),
     ("registry-down", "a registry that is down, and organisations against the rules", registry_faults::down),
     ("cut-line", "a push goes on when its connections are cut, one or all", registry_faults::cut_line),
+    (
+        "bad-line",
+        "a line that is cut all the time: what arrives, what is sent, when it stops",
+        registry_faults::bad_line,
+    ),
     ("wrong-password", "a wrong password and none at all", registry_faults::password),
     ("certificate", "an untrusted certificate, trusted by --ca, ignored by --insecure", registry_faults::certificate),
 ];
+
+/// What takes longest, the longest first: it is begun first.
+const LONGEST: &[&str] = &[
+    "launcher-in-image",
+    "stack-torch-2.7",
+    "launcher-old-kernel",
+    "launch-kit",
+    "local-job",
+    "cann-parts",
+    "launcher-mindspore",
+    "same-as-pip-compiled",
+    "sample-base",
+    "conformance",
+    "stack-mindspore-2.10",
+    "stack-torch-2.10",
+    "local-job-ends",
+    "base-of-cann",
+    "base-of-conda",
+    "system-packages",
+];
+
+fn all() -> impl Iterator<Item = Scenario> {
+    ALONE.iter().map(|(scenario, _)| *scenario).chain(SCENARIOS.iter().copied())
+}
 
 /// What scenarios need of the machine; `ci/setup.sh` installs it.
 const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry skopeo umoci mmdebstrap makeself scontrol htpasswd openssl \
@@ -187,7 +243,7 @@ const NEEDS: &str = "root arm64 setpriv docker dockerd podman docker-registry sk
 /// Runs the scenarios that the filter leaves; an error if one of them failed.
 pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
     let is_chosen = |name: &str| args.filter.is_empty() || args.filter.iter().any(|part| name.contains(part.as_str()));
-    let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(|(name, ..)| is_chosen(name)).collect();
+    let chosen: Vec<Scenario> = all().filter(|(name, ..)| is_chosen(name)).collect();
     if args.list {
         let lines: Vec<String> = chosen.iter().map(|(name, about, _)| format!("{name:22} {about}\n")).collect();
         return report::data(&lines.concat());
@@ -197,21 +253,21 @@ pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
     }
     require(NEEDS)?;
 
-    let world = World::new(store, args.pkg.as_deref())?;
-    let mut outcomes = Vec::new();
-    for (name, about, run) in chosen {
-        world.log.go_on_in(name)?;
-        world.say(about);
-        let begin = Instant::now();
-        let why = run(&world).err().map(|error| report::render(&error));
-        world.clear();
-        let time = begin.elapsed();
-        match &why {
-            None => world.say(format!("passed in {}", progress::seconds(time))),
-            Some(why) => world.say(format!("FAILED\n{why}    log: {}", world.log.path().display())),
-        }
-        outcomes.push((*name, why, time));
-    }
+    interrupt::watch(|| eprintln!("interrupted: ending engines and removing their folders"))
+        .context("failed to catch signals")?;
+    let commons = Arc::new(Commons::new(store, args.pkg.as_deref())?);
+    let jobs = args.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let is_alone = |scenario: &Scenario| ALONE.iter().any(|(alone, _)| alone.0 == scenario.0);
+    let (alone, mut beside): (Vec<Scenario>, Vec<Scenario>) = chosen.iter().partition(|scenario| is_alone(scenario));
+    // Begun last, it would run when all others have ended.
+    beside.sort_by_key(|(name, ..)| LONGEST.iter().position(|long| long == name).unwrap_or(LONGEST.len()));
+    let world = |job| World::new(&commons, &format!("setup-{job}"));
+    // Of one at a time everything is printed at once.
+    let held = jobs > NonZeroUsize::MIN;
+    let mut outcomes = schedule::run([&alone, &beside], jobs, world, |world, scenario| {
+        outcome(world, scenario, held && !is_alone(scenario))
+    })?;
+    outcomes.sort_by_key(|(name, ..)| chosen.iter().position(|scenario| scenario.0 == *name));
     report::data(&table(&outcomes))?;
     let failed = outcomes.iter().filter(|(_, why, _)| why.is_some()).count();
     if failed > 0 {
@@ -220,11 +276,34 @@ pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The name of a scenario, why it failed if it did, and how long it took.
+type Outcome = (&'static str, Option<String>, Duration);
+
+/// Runs a scenario to its end. With `held` its lines are printed together then.
+fn outcome(world: &World, (name, about, run): &Scenario, held: bool) -> Outcome {
+    interrupt::wait_if_pending();
+    let begin = Instant::now();
+    let done = world.log.go_on_in(name, held).and_then(|()| {
+        world.say(about);
+        run(world)
+    });
+    interrupt::wait_if_pending();
+    let why = done.err().map(|error| report::render(&error));
+    world.clear();
+    let time = begin.elapsed();
+    match &why {
+        None => world.say(format!("passed in {}", progress::seconds(time))),
+        Some(why) => world.say(format!("FAILED\n{why}    log: {}", world.log.path().display())),
+    }
+    world.log.release();
+    (name, why, time)
+}
+
 /// As much of a failure as the closing table tells again; the log has all of it.
 const TOLD_AGAIN: usize = 12;
 
 /// The closing table, and below it why each that failed did: whoever keeps only the end of the output has it too.
-fn table(outcomes: &[(&str, Option<String>, Duration)]) -> String {
+fn table(outcomes: &[Outcome]) -> String {
     let (mut text, mut reasons, mut failed) = (String::new(), String::new(), 0);
     for (name, why, time) in outcomes {
         let verdict = if why.is_none() { "ok" } else { "FAILED" };
@@ -263,7 +342,10 @@ mod tests {
 
     #[test]
     fn every_scenario_has_a_name_of_its_own() {
-        let names: HashSet<&str> = SCENARIOS.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(names.len(), SCENARIOS.len());
+        let names: HashSet<&str> = all().map(|(name, ..)| name).collect();
+        assert_eq!(names.len(), all().count());
+        for long in LONGEST {
+            assert!(names.contains(long), "`{long}` is no scenario");
+        }
     }
 }

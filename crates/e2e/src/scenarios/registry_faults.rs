@@ -1,9 +1,13 @@
 //! Registries that refuse, do not answer, or cannot be trusted.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use registry_fake::{FakeRegistry, Options, Partial};
 
 use super::world::{Built, ORG, World};
-use crate::testbed::{Access, Cut, Faults, Line, PASSWORD, RegistryServer, free_port};
+use crate::testbed::{Access, Cut, Faults, Line, PASSWORD, RegistryServer};
+
+/// Where nothing listens: no port that is merely free, which any other server may be given meanwhile, but "discard".
+const NOBODY: &str = "127.0.0.1:9";
 
 /// A tag that another image has is moved only with `--overwrite`.
 pub fn tag_exists(world: &World) -> anyhow::Result<()> {
@@ -30,9 +34,8 @@ pub fn tag_exists(world: &World) -> anyhow::Result<()> {
 /// Nothing listens; and organisations that no registry would take, refused before anyone is asked.
 pub fn down(world: &World) -> anyhow::Result<()> {
     world.image()?;
-    let host = free_port()?;
-    let push_to = |org: &str| world.push_to(&world.store, org, host).arg("--insecure");
-    push_to(ORG).fails(1)?.says(&[&host.to_string(), "refused"])?;
+    let push_to = |org: &str| world.push_to(&world.store, org, NOBODY).arg("--insecure");
+    push_to(ORG).fails(1)?.says(&[NOBODY, "refused"])?;
     for org in ["Mindxsdk", "mindx.sdk", "1mindxsdk", "mindxsdk-", "mind--xsdk", ""] {
         push_to(org).fails(2)?.says(&["--org"])?;
     }
@@ -52,6 +55,45 @@ pub fn cut_line(world: &World) -> anyhow::Result<()> {
         let folder = format!("dir:{}", world.folder(org)?.display());
         world.command("skopeo").words("copy --quiet --src-tls-verify=false").args([&image, &folder]).run()?;
     }
+    Ok(())
+}
+
+/// All connections are cut every 50 MB. Small layers arrive at a registry that forgets what was cut, larger ones at one
+/// that keeps what it has; and where neither is so, the push stops and says which layers would arrive.
+pub fn bad_line(world: &World) -> anyhow::Result<()> {
+    const EVERY: u64 = 50_000_000;
+    let faults = Faults { cut: Cut::AllEvery(EVERY), ..Faults::default() };
+    let image = |max_layer: &str| {
+        let store = world.folder(&format!("bad-line/{}", max_layer.replace(' ', "-")))?;
+        let setting = format!("layout.max_layer={max_layer}");
+        let image = world.sample_on(&world.base()?.to_string(), &store)?.args(["--set", &setting]);
+        let layers = image.words("--format json").run()?.json()?;
+        let layers = layers["layers"].as_array().context("an image without layers")?.iter();
+        anyhow::Ok((store, layers.filter_map(|layer| layer["blob"]["size"].as_u64()).sum::<u64>()))
+    };
+    let ((small, small_size), (large, large_size)) = (image("16 MiB")?, image("64 MiB")?);
+    let times = |line: &Line, size: u64| line.passed().sent as f64 / size as f64;
+
+    let server = RegistryServer::start(&world.log, &world.folder("bad-line/registry")?, Access::Anyone)?;
+    let line = Line::start(server.address(), faults)?;
+    world.push_to(&small, "small", line.host()).run()?;
+    let sent = times(&line, small_size);
+    world.say(format!("layers of 16 MiB: {sent:.2} times the image's {small_size} bytes, {} cuts", line.passed().cuts));
+    ensure!(sent <= 1.6, "{sent:.2} times the image was sent");
+
+    let line = Line::start(server.address(), faults)?;
+    let failed = world.push_to(&large, "large", line.host()).fails(1)?;
+    failed.says(&["is cut sooner than blob", "hint: ", "max_layer = \"32 MiB\""])?;
+    let sent = times(&line, large_size);
+    world.say(format!("layers of 64 MiB: given up after {sent:.2} times the image, {} cuts", line.passed().cuts));
+    ensure!(sent < 2.4, "{sent:.2} times the image was sent in vain");
+
+    let keeps = FakeRegistry::with(Options { partial: Partial::Bytes, ..Options::default() });
+    let line = Line::start(keeps.host().parse().context("an address")?, faults)?;
+    world.push_to(&large, "kept", line.host()).run()?;
+    let sent = times(&line, large_size);
+    world.say(format!("where bytes are kept: {sent:.2} times the image, {} cuts", line.passed().cuts));
+    ensure!(sent <= 1.05, "{sent:.2} times the image was sent");
     Ok(())
 }
 

@@ -13,9 +13,7 @@ use fmtk::sample;
 use oci_image::is_within;
 
 use super::world::World;
-use crate::testbed::{
-    Engine, Snapshot, bytes, copy, field, folder, layer_files, list, manifest, mmdebstrap, paths, write,
-};
+use crate::testbed::{Engine, Snapshot, bytes, field, folder, layer_files, list, manifest, mmdebstrap, paths, write};
 
 /// Where both may differ: a path with all below it, and why.
 const DIFFERENCES: &str = include_str!("../../data/base_differences.txt");
@@ -63,7 +61,8 @@ fn same_for_another_user(world: &World, layout: &Path) -> anyhow::Result<()> {
     let place = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir();
     let place = place.context("no temporary folder")?;
     let [program, recipe, store, pkg] = ["xtask", "image.toml", "store", "pkg"].map(|name| place.path().join(name));
-    copy(&world.program, &program)?;
+    // By a process of its own, as a script is written.
+    world.command("cp").args([&world.program, &program]).run()?;
     write(&recipe, "")?;
     folder(&store)?;
     chown(&store, Some(NOBODY), Some(NOBODY)).context("failed to give a folder away")?;

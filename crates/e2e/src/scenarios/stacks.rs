@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use fmtk::{
     sample::{self, BOOKWORM},
     terminal::progress::Progress,
 };
+use image_name::ImageRef;
 use oci_image::Store;
 use serde_json::Value;
 
@@ -33,14 +34,12 @@ pub fn newer_torch(world: &World) -> anyhow::Result<()> {
         let done = world.podman()?.container(image, &options, &["python3", "-c", program])?.fails(1)?;
         done.prints(&["2.10.0+cpu tensor([2., 2.])"])?;
         done.says(&["ImportError: libhccl.so: cannot open shared object file"])
-    })?;
-    world.forget_wheels("torch-2.10")
+    })
 }
 
 /// MindSpore 2.10 computes on the CPU.
 pub fn mindspore(world: &World) -> anyhow::Result<()> {
-    Stack { name: "mindspore-2.10", set: &[] }.runs(world, |stack, image| stack.multiplies(world, image, "2.10.0"))?;
-    world.forget_wheels("mindspore-2.10")
+    Stack { name: "mindspore-2.10", set: &[] }.runs(world, |stack, image| stack.multiplies(world, image, "2.10.0"))
 }
 
 /// MindSpore 2.7 is built as it was planned, of another release than the stack's; that 2.10 runs is enough.
@@ -55,8 +54,7 @@ pub fn older_mindspore(world: &World) -> anyhow::Result<()> {
     let count = list(&built, "layers")?.iter().filter(of_mindspore).count();
     let planned = &planned.context("the plan has no MindSpore")?["pieces"];
     ensure!(count > 1 && *planned == count, "planned {planned} layers of MindSpore, and {count} were built");
-    remove(&store)?;
-    world.forget_wheels(stack.name)
+    remove(&store)
 }
 
 /// A stack, and what is set beside it.
@@ -135,10 +133,13 @@ impl Stack {
 /// A store of this name with nothing but the base of the stacks' sample.
 pub fn store(world: &World, name: &str) -> anyhow::Result<PathBuf> {
     let shared = Store::open(&world.store).context("no shared store")?;
-    sample::ensure_base(&shared, BOOKWORM, &Progress::new(true))?;
+    let base = sample::ensure_base(&shared, BOOKWORM, &Progress::new(true))?;
+    let ImageRef::Layout { dir, .. } = base else { bail!("`{base}` is not a layout") };
     let store = world.path("stacks").join(name);
-    folder(&store)?;
-    copy_folder(&world.log, &world.store.join("samples"), &store)?;
+    // It alone: another scenario may be making one beside it.
+    let place = store.join(dir.strip_prefix(&world.store).context("the base is not in the store")?);
+    folder(place.parent().unwrap_or(&store))?;
+    copy_folder(&world.log, &dir, &place)?;
     Ok(store)
 }
 

@@ -1,18 +1,22 @@
 //! What scenarios share: the program under test, its store, the packages, the image, registries and engines.
 
 use std::{
-    cell::OnceCell,
     fmt::Display,
     fs,
     ops::Deref,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
-use fmtk::sample::{self, BULLSEYE};
+use fmtk::{
+    sample::{self, BULLSEYE},
+    terminal::interrupt,
+};
 use image_name::{Digest, ImageRef};
 use oci_image::Store;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::testbed::{
     Access, Docker, Engine, Finished, Invocation, PASSWORD, Podman, RegistryServer, Workplace, field, write,
@@ -40,24 +44,52 @@ impl Built {
     }
 }
 
-/// Made when it is first asked for; a failure is told to all who ask, and not tried again.
-type Shared<T> = OnceCell<Result<T, String>>;
+/// Made when it is first asked for, while all others who ask wait; a failure is told to all of them, and not tried again.
+type Shared<T> = OnceLock<Result<T, String>>;
 
 fn shared<T>(cell: &Shared<T>, make: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<&T> {
     cell.get_or_init(|| make().map_err(|error| format!("{error:#}"))).as_ref().map_err(|text| anyhow!(text.clone()))
 }
 
-/// Shared by all scenarios of a run. Servers end and folders go with it: the fields are dropped in this order, and the
-/// folder last.
+/// What all worlds of a run have in common, which any of them may use at any time: the store, which is made for that, and
+/// what nobody changes once it is there.
+#[derive(Debug)]
+pub struct Commons {
+    packages: Shared<PathBuf>,
+    image: Shared<Built>,
+    store: PathBuf,
+    pkg: Option<PathBuf>,
+    folder: TempDir,
+}
+
+impl Commons {
+    /// Without `store` it is a fresh one.
+    pub fn new(store: Option<&Path>, pkg: Option<&Path>) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("fmtk-").tempdir_in("/var/tmp");
+        let folder = folder.context("failed to create a folder in `/var/tmp`")?;
+        let ours = folder.path().to_owned();
+        interrupt::before_end(Arc::new(move || drop(fs::remove_dir_all(&ours))));
+        let absolute = |path: &Path| std::path::absolute(path).context("no working folder");
+        Ok(Self {
+            packages: Shared::new(),
+            image: Shared::new(),
+            store: store.map_or_else(|| Ok(folder.path().join("store")), absolute)?,
+            pkg: pkg.map(absolute).transpose()?,
+            folder,
+        })
+    }
+}
+
+/// Where one scenario after the other runs: the engines, the registry and the folder are its own, so that names of
+/// containers, images and files are nobody else's. Servers end and the folder goes with it: the fields are dropped in this
+/// order, and the folder last.
 #[derive(Debug)]
 pub struct World {
     registry: Shared<RegistryServer>,
     docker: Shared<Docker>,
     podman: Shared<Podman>,
-    packages: Shared<PathBuf>,
-    image: Shared<Built>,
     pub store: PathBuf,
-    pkg: Option<PathBuf>,
+    commons: Arc<Commons>,
     workplace: Workplace,
 }
 
@@ -70,26 +102,22 @@ impl Deref for World {
 }
 
 impl World {
-    /// Without `store` it has a fresh one.
-    pub fn new(store: Option<&Path>, pkg: Option<&Path>) -> anyhow::Result<Self> {
-        let workplace = Workplace::new("e2e", "setup")?;
-        let absolute = |path: &Path| std::path::absolute(path).context("no working folder");
+    /// One whose first log is called so.
+    pub fn new(commons: &Arc<Commons>, log: &str) -> anyhow::Result<Self> {
         Ok(Self {
             registry: Shared::new(),
             docker: Shared::new(),
             podman: Shared::new(),
-            packages: Shared::new(),
-            image: Shared::new(),
-            store: store.map_or_else(|| Ok(workplace.path("store")), absolute)?,
-            pkg: pkg.map(absolute).transpose()?,
-            workplace,
+            store: commons.store.clone(),
+            commons: Arc::clone(commons),
+            workplace: Workplace::new("e2e", log)?,
         })
     }
 
     /// Removes what a scenario has made for itself, so that a run takes no more disk than its largest scenario. What is
     /// still written to, by a shell that was told to end for example, goes with all the rest.
     pub fn clear(&self) {
-        if let Err(error) = self.clear_but(&["store", "pkg", "stack-pkg", "registry", "docker", "podman", "login"]) {
+        if let Err(error) = self.clear_but(&["registry", "docker", "podman", "login"]) {
             self.say(format!("{error:#}"));
         }
     }
@@ -132,11 +160,11 @@ impl World {
 
     /// The package folder, as `fetch` leaves it: the sample's wheels and what they require are in its `pypi`.
     pub fn packages(&self) -> anyhow::Result<&Path> {
-        let packages = shared(&self.packages, || {
-            if let Some(folder) = &self.pkg {
+        let packages = shared(&self.commons.packages, || {
+            if let Some(folder) = &self.commons.pkg {
                 return Ok(folder.clone());
             }
-            let folder = self.folder("pkg")?;
+            let folder = self.commons.folder.path().join("pkg");
             self.xtask().words("fetch --sample --pkg").arg(&folder).run()?;
             Ok(folder)
         });
@@ -145,16 +173,7 @@ impl World {
 
     /// The package folder of the stacks, into which `image --sample --stack` fetches what it lacks.
     pub fn stack_packages(&self) -> anyhow::Result<PathBuf> {
-        self.pkg.clone().map_or_else(|| self.folder("stack-pkg"), Ok)
-    }
-
-    /// Removes the wheels of a stack, unless they are in a folder that was given.
-    pub fn forget_wheels(&self, stack: &str) -> anyhow::Result<()> {
-        let wheels = self.path("stack-pkg/pypi").join(stack);
-        match wheels.exists() {
-            true => fs::remove_dir_all(&wheels).with_context(|| format!("failed to remove `{}`", wheels.display())),
-            false => Ok(()),
-        }
+        self.commons.pkg.clone().map_or_else(|| self.folder("stack-pkg"), Ok)
     }
 
     pub fn wheels(&self) -> anyhow::Result<PathBuf> {
@@ -162,7 +181,7 @@ impl World {
     }
 
     pub fn image(&self) -> anyhow::Result<&Built> {
-        let image = shared(&self.image, || Built::by(self.sample(&self.store)?));
+        let image = shared(&self.commons.image, || Built::by(self.sample(&self.store)?));
         image.context("the sample image could not be built")
     }
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, ensure};
+use fmtk::terminal::interrupt;
 use serde_json::Value;
 
 /// Prefixed lines on stderr, and all output of what is run in a file. Clones write to the same file.
@@ -23,6 +24,8 @@ struct Open {
     name: String,
     path: PathBuf,
     file: File,
+    /// The lines that are printed together in the end, where those of others come between otherwise.
+    held: Option<String>,
 }
 
 impl Log {
@@ -31,11 +34,22 @@ impl Log {
         Ok(Self(Arc::new(Mutex::new(Open::new(folder, name)?))))
     }
 
-    /// Goes on in a file of this name in the same folder, started anew; so do all clones.
-    pub fn go_on_in(&self, name: &str) -> anyhow::Result<()> {
-        let next = Open::new(self.path().parent().unwrap_or(Path::new(".")), name)?;
+    /// Goes on in a file of this name in the same folder, started anew; so do all clones. With `held` the lines for the
+    /// console wait for [`Self::release`].
+    pub fn go_on_in(&self, name: &str, held: bool) -> anyhow::Result<()> {
+        self.release();
+        let mut next = Open::new(self.path().parent().unwrap_or(Path::new(".")), name)?;
+        next.held = held.then(String::new);
         *self.open() = next;
         Ok(())
+    }
+
+    /// Prints what was held back, in one go; what comes from now on is printed at once.
+    pub fn release(&self) {
+        if let Some(lines) = self.open().held.take() {
+            // A closed stderr must not stop the work.
+            let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+        }
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -46,16 +60,23 @@ impl Log {
         self.open().path.clone()
     }
 
-    /// A file that a daemon writes to beside this log.
+    /// A file that a daemon writes to beside this log. It has the log's name too: another's daemon has another file.
     pub fn beside(&self, name: &str) -> anyhow::Result<File> {
-        let path = self.path().with_file_name(format!("{name}.log"));
+        let stem = self.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let path = self.path().with_file_name(format!("{stem}-{name}.log"));
         File::create(&path).with_context(|| format!("failed to create `{}`", path.display()))
     }
 
     pub fn say(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
-        // A closed stderr must not stop the work.
-        let _ = writeln!(std::io::stderr().lock(), "[{}] {text}", self.open().name);
+        let mut open = self.open();
+        let line = format!("[{}] {text}\n", open.name);
+        match &mut open.held {
+            Some(lines) => lines.push_str(&line),
+            // A closed stderr must not stop the work.
+            None => drop(std::io::stderr().lock().write_all(line.as_bytes())),
+        }
+        drop(open);
         self.note(&format!("## {text}\n"));
     }
 
@@ -76,7 +97,7 @@ impl Open {
         let path = folder.join(format!("{name}.log"));
         let created = fs::create_dir_all(folder).and_then(|()| File::create(&path));
         let file = created.with_context(|| format!("failed to create `{}`", path.display()))?;
-        Ok(Self { name: name.to_owned(), path, file })
+        Ok(Self { name: name.to_owned(), path, file, held: None })
     }
 }
 
@@ -234,6 +255,14 @@ impl Invocation {
     }
 
     fn output(&mut self) -> std::io::Result<Output> {
+        interrupt::wait_if_pending();
+        let output = self.run_to_end();
+        // What was interrupted has failed by that alone.
+        interrupt::wait_if_pending();
+        output
+    }
+
+    fn run_to_end(&mut self) -> std::io::Result<Output> {
         let Some(input) = self.input.take() else {
             return self.command.output();
         };
@@ -298,5 +327,24 @@ impl Finished {
         let is_said = |secret: &&str| self.stdout.contains(*secret) || self.stderr.contains(*secret);
         ensure!(!secrets.iter().any(is_said), "a password was printed");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_are_held_are_kept_in_their_order_until_they_are_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::create(folder.path(), "setup").unwrap();
+        log.go_on_in("push", true).unwrap();
+        log.clone().say("begun");
+        log.say("passed");
+        assert_eq!(log.open().held.as_deref(), Some("[push] begun\n[push] passed\n"));
+        log.release();
+        assert_eq!(log.open().held, None);
+        let file = fs::read_to_string(folder.path().join("push.log")).unwrap();
+        assert_eq!(file, "## begun\n## passed\n");
     }
 }

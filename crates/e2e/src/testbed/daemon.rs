@@ -1,19 +1,26 @@
 //! A server process that ends with its guard.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use anyhow::Context;
+use fmtk::terminal::interrupt;
 
-use super::wait::{end_by, wait_while_running};
+use super::wait::{end_by, signal, wait_until, wait_while_running};
 
-/// A running server; dropped it is told to end, by its process id, and waited for.
+/// A running server; dropped it is told to end, by its process id, and waited for. So it is at ctrl-C.
 #[derive(Debug)]
 pub struct Daemon {
     name: &'static str,
     child: Child,
+    /// Its process id, and 0 once it has been waited for: another process may have it then.
+    process: Arc<AtomicU32>,
 }
 
 impl Daemon {
@@ -23,7 +30,11 @@ impl Daemon {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", name]).args(arguments).envs(env.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(log).stderr(twin).spawn();
-        Ok(Self { name, child: child.with_context(|| format!("failed to start `{name}`"))? })
+        let child = child.with_context(|| format!("failed to start `{name}`"))?;
+        let process = Arc::new(AtomicU32::new(child.id()));
+        let ours = Arc::clone(&process);
+        interrupt::before_end(Arc::new(move || end(ours.load(Ordering::SeqCst))));
+        Ok(Self { name, child, process })
     }
 
     pub fn id(&self) -> u32 {
@@ -44,5 +55,15 @@ impl Drop for Daemon {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
+        self.process.store(0, Ordering::SeqCst);
+    }
+}
+
+/// Ends a server for which nobody waits any more. At the very end there is nobody to tell of a failure.
+fn end(process: u32) {
+    if process != 0 && signal(process, "TERM").is_ok() {
+        let status = || fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let _ =
+            wait_until("the server ends", || Ok(matches!(status(), it if it.is_empty() || it.contains("State:\tZ"))));
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Engine, Invocation, Log,
     daemon::Daemon,
     engine::PLATFORM,
-    files::{data, read, script, write},
+    files::{data, name, read, script, write},
     processes::cpu_seconds,
     requirements::on_path,
 };
@@ -39,7 +39,8 @@ impl Docker {
         // No container here has a network, and the machine's firewall is not ours to change.
         arguments.extend(["--bridge=none", "--iptables=false", "--ip6tables=false"].map(str::to_owned));
         let env: &[(&str, &str)] = if go_gzip { &[("MOBY_DISABLE_PIGZ", "1")] } else { &[] };
-        let daemon = Daemon::start("dockerd", &arguments, env, log.beside("dockerd")?)?;
+        let output = log.beside(&format!("dockerd-in-{}", name(folder)))?;
+        let daemon = Daemon::start("dockerd", &arguments, env, output)?;
         let mut docker = Self { log: log.clone(), daemon, socket, config };
         let quiet = Log::create(folder, "docker-wait")?;
         let client = |log: &Log| client(log, &docker.socket, &docker.config);

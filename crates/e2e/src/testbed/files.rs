@@ -2,11 +2,13 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use fmtk::resolve::place;
 use serde_json::Value;
 
@@ -22,9 +24,18 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
     fs::write(path, content).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
-/// Writes a script that anyone may run.
+/// Writes a script that anyone may run. By a process of its own: a program that another scenario starts at this moment would
+/// have a file of ours open for writing until it becomes itself, and what is open so can't be run.
 pub fn script(path: &Path, text: &str) -> anyhow::Result<()> {
-    write(path, text)?;
+    folder(path.parent().unwrap_or(Path::new("/")))?;
+    let failed = || format!("failed to write `{}`", path.display());
+    let mut writer = Command::new("sh");
+    writer.args(["-c", "cat >\"$0\""]).arg(path).stdin(Stdio::piped());
+    let mut writer = writer.spawn().with_context(failed)?;
+    // Dropped, it is the end of the text.
+    let written = writer.stdin.take().map(|mut pipe| pipe.write_all(text.as_bytes()));
+    ensure!(writer.wait().with_context(failed)?.success(), failed());
+    written.context("no pipe")?.with_context(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
         .with_context(|| format!("failed to make `{}` a program", path.display()))
 }

@@ -3,9 +3,12 @@
 use std::{
     cell::OnceCell,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
+use fmtk::terminal::interrupt;
 
 use super::{
     Engine, Invocation, Log,
@@ -35,6 +38,8 @@ impl Podman {
             storage.extend(driver.iter().map(|word| (*word).to_owned()));
             let podman = Self { log: log.clone(), folder: place.to_owned(), storage, works: OnceCell::new() };
             if podman.command().arg("info").finish()?.status.success() {
+                let storage = podman.storage.clone();
+                interrupt::before_end(Arc::new(move || remove_containers(&storage)));
                 return Ok(podman);
             }
         }
@@ -55,6 +60,13 @@ impl Podman {
     fn with(&self, flags: &[&str]) -> Invocation {
         self.log.command("podman").args(&self.storage).args(flags)
     }
+}
+
+/// Ends what runs in a storage, whoever started it; podman has no daemon that would end with us.
+fn remove_containers(storage: &[String]) {
+    let rm = ["rm", "--all", "--force", "--time", "0"];
+    // At the very end there is nobody to tell of a failure.
+    let _ = Command::new("podman").args(storage).args(rm).stdin(Stdio::null()).output();
 }
 
 impl Engine for Podman {

@@ -2,10 +2,12 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeSet,
     fs,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -129,10 +131,17 @@ impl RegistryServer {
     }
 }
 
-/// An address that is free when this returns.
+/// An address that is free when this returns, and that nobody in this program was given before: whoever listens there
+/// first would be taken for the other's server.
 pub fn free_port() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    listener.and_then(|listener| listener.local_addr()).context("no free port on loopback")
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let address = listener.and_then(|listener| listener.local_addr()).context("no free port on loopback")?;
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(address.port()) {
+            return Ok(address);
+        }
+    }
 }
 
 /// Whether something answers, with HTTP or with TLS's alert to what is no handshake.

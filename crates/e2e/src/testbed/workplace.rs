@@ -5,10 +5,11 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use anyhow::Context;
-use fmtk::resolve::place;
+use fmtk::{resolve::place, terminal::interrupt};
 
 use super::{Invocation, Log, files, requirements::under_test};
 
@@ -25,6 +26,8 @@ impl Workplace {
     pub fn new(kind: &str, name: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("fmtk-").tempdir_in("/var/tmp");
         let folder = folder.context("failed to create a folder in `/var/tmp`")?.keep();
+        let ours = folder.clone();
+        interrupt::before_end(Arc::new(move || remove(&ours)));
         let log = Log::create(&place::workspace().join("target").join(kind), name)?;
         Ok(Self { log, program: under_test()?, folder })
     }
@@ -76,9 +79,13 @@ impl Workplace {
 
 impl Drop for Workplace {
     fn drop(&mut self) {
-        unmount_below(&self.folder);
-        let _ = fs::remove_dir_all(&self.folder);
+        remove(&self.folder);
     }
+}
+
+fn remove(folder: &Path) {
+    unmount_below(folder);
+    let _ = fs::remove_dir_all(folder);
 }
 
 /// What stays mounted stays there to be seen.

@@ -1,12 +1,12 @@
 //! Sections and settings that are read as they are written: the vendor scripts, bytecode, `[registry]`, `[limits]`,
 //! `[launch]`, `[allow]`.
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path};
+use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive, path::Path, str::FromStr};
 
 use image_name::{Host, OrgName, Repository};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{amounts::Size, distribution::Distribution, paths::HostPath};
+use super::{amounts::Size, distribution::Distribution, document::from_number_or_text, paths::HostPath};
 use crate::terminal::progress::bytes;
 
 /// Where `/home/ma-user/ascend910/*.py` come from.
@@ -67,7 +67,34 @@ pub struct Registry {
     pub ca: Option<HostPath>,
     /// Address of the host where DNS does not know it. Default: none.
     pub ip: Option<IpAddr>,
+    /// What is sent in a request once the line was cut. Default: 8 MiB.
+    pub chunk: Chunk,
 }
+
+/// How many bytes of a blob are sent in a request once the line was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk(u64);
+
+impl Chunk {
+    /// Less makes thousands of requests, of which SWR takes 20 a second; more is no chunk of a blob.
+    const BOUNDS: RangeInclusive<u64> = 1 << 20..=1 << 30;
+
+    /// The number.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Chunk {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let size: Size = text.parse()?;
+        if Self::BOUNDS.contains(&size.0) { Ok(Self(size.0)) } else { Err("must be 1 MiB to 1 GiB".to_owned()) }
+    }
+}
+
+from_number_or_text!(Chunk, "expected a number of bytes, or text as \"8 MiB\"");
 
 /// How large an image may be, in compressed bytes, as registries count. Nothing of it changes the image.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

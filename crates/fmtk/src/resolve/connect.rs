@@ -28,6 +28,7 @@ pub fn options(host: &Host, args: &RegistryArgs, recipe: &recipe::Registry) -> R
         insecure: args.insecure || own.is_some_and(|own| own.insecure),
         ip: args.resolve.or_else(|| own.and_then(|own| own.ip)),
         ca_files: ca.into_iter().collect(),
+        chunk: own.map_or(registry::CHUNK, |own| own.chunk.bytes()),
         ..RegistryOptions::default()
     }
 }

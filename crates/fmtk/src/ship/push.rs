@@ -198,6 +198,8 @@ fn push(
         mount_from: mount_from.clone().filter(|_| layer.of_base),
         source: if layer.of_base { &of_base } else { store },
     };
+    // Whoever can read it could write to uploads of ours: it is no record, of which the others are readable to all.
+    let unfinished = store.root().join("uploads");
     let push = Push {
         repository: &target.path,
         tag: &record.tag,
@@ -212,6 +214,7 @@ fn push(
         layers: record.layers.iter().map(layer).collect(),
         overwrite: args.overwrite,
         parallel: 0,
+        unfinished: Some(&unfinished),
     };
     let started = Instant::now();
     let shown = Shown::new(push.layers.iter().chain([&push.config]), progress);
@@ -235,13 +238,20 @@ fn push(
 }
 
 fn hinted(error: registry::Error, target: &Target<'_>) -> anyhow::Error {
+    let of_base = |name: &str| target.record.layers.iter().any(|layer| layer.of_base && layer.content == *name);
     let hint = match error.cause() {
         registry::Cause::TagExists { .. } => Some(
             "build again for a new timestamp, or move the tag with `--overwrite`: jobs that use it then get the new image"
                 .to_owned(),
         ),
-        registry::Cause::Denied { .. } => Some(format!(
-            "check that the organisation `{}` exists on `{}` and is yours: it must be created before a push",
+        registry::Cause::CutShort { name, .. } if of_base(name) => Some(format!(
+            "this layer is the base's own, which is not split: push the base to `{}` first, over a better line; its \
+             layers are then taken from there",
+            target.host
+        )),
+        registry::Cause::Denied { .. } | registry::Cause::NotFound(..) => Some(format!(
+            "check that the organisation `{}` exists on `{}` and is yours: it must be created before a push (SWR gives each user \
+             five)",
             target.org, target.host
         )),
         _ => None,
@@ -308,8 +318,11 @@ impl<'a> Shown<'a> {
         let (PushEvent::Sending { name, .. } | PushEvent::Sent { name, .. } | PushEvent::Done { name, .. }) = event;
         let Some((size, sent)) = blobs.get_mut(name) else { return };
         match event {
-            // Anew, where it was begun before.
-            PushEvent::Sending { .. } => self.step.lost(std::mem::take(sent)),
+            // Anew, or from where the registry says, where it was begun before.
+            PushEvent::Sending { kept, .. } => {
+                self.step.lost(std::mem::replace(sent, kept));
+                self.step.spared(kept);
+            }
             PushEvent::Sent { bytes, .. } => {
                 *sent += bytes;
                 self.step.moved(bytes);
@@ -352,12 +365,16 @@ mod tests {
             shown.step.state(seconds)
         };
         let sent = |bytes| PushEvent::Sent { name: "wheel", bytes };
-        let begun = PushEvent::Sending { name: "wheel", size: 100_000_000 };
+        let going_on = |kept| PushEvent::Sending { name: "wheel", size: 100_000_000, kept };
+        let begun = going_on(0);
         let done = PushEvent::Done { name: "base", how: Arrival::Present };
         assert_eq!(after(1, begun), "1 s");
         assert_eq!(after(10, sent(40_000_000)), "10 s, 40.0 MB of 247.0 MB (4.0 MB/s, 51 s left)");
         assert_eq!(after(10, done), "10 s, 187.0 MB of 247.0 MB (4.0 MB/s, 15 s left)");
         // The connection was cut.
+        assert_eq!(after(10, begun), "10 s, 147.0 MB of 247.0 MB (4.0 MB/s, 25 s left)");
+        // The registry had more than half of it all the same.
+        assert_eq!(after(10, going_on(60_000_000)), "10 s, 207.0 MB of 247.0 MB (4.0 MB/s, 10 s left)");
         assert_eq!(after(10, begun), "10 s, 147.0 MB of 247.0 MB (4.0 MB/s, 25 s left)");
         assert_eq!(after(35, sent(100_000_000)), "35 s, 247.0 MB of 247.0 MB (4.0 MB/s, 0 s left)");
     }

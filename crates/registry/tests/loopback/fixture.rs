@@ -10,7 +10,8 @@ use std::{
 use image_name::{RepoPath, Tag};
 use oci_image::{BlobSource, Descriptor};
 use registry::{
-    CredentialSource, Error, Proxies, Push, PushBlob, PushReport, Registry, RegistryOptions, Retry, Timeouts,
+    CredentialSource, Credentials, Error, Proxies, Push, PushBlob, PushReport, Registry, RegistryOptions, Retry,
+    Secret, Timeouts,
 };
 use registry_fake::FakeRegistry;
 
@@ -131,6 +132,7 @@ impl Image {
             layers: self.layers.iter().enumerate().map(|(at, blob)| self.blob(blob, &format!("layer {at}"))).collect(),
             overwrite: false,
             parallel: 0,
+            unfinished: None,
         }
     }
 
@@ -158,4 +160,10 @@ pub fn shown(error: &Error, fake: &FakeRegistry) -> String {
 pub fn asked(fake: &FakeRegistry) -> Vec<String> {
     let log = fake.log();
     log.iter().filter(|entry| entry.path != "/v2/").map(ToString::to_string).collect()
+}
+
+/// With a name and a password.
+pub fn with_login(options: RegistryOptions, user: &str, password: &str) -> RegistryOptions {
+    let credentials = Credentials::Basic { user: user.to_owned(), password: Secret::new(password) };
+    RegistryOptions { credentials: CredentialSource::Given(credentials), ..options }
 }

@@ -10,5 +10,6 @@ mod pull;
 mod push;
 mod quirks;
 mod reach;
+mod resume;
 mod retry;
 mod tls;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use registry::{Cause, RegistryOptions, Timeouts};
+use registry::{Cause, Registry, RegistryOptions, Timeouts};
 use registry_fake::{FakeRegistry, Fault, What};
 
 use crate::fixture::{DOCKER, Image, asked, bytes, client, client_with, noting, options, repo, shown, tag};
@@ -59,6 +59,35 @@ fn a_retry_after_is_followed_and_requests_come_slower_from_then_on() {
 }
 
 #[test]
+fn a_retry_after_may_be_a_date_by_the_registrys_own_clock() {
+    let fake = FakeRegistry::start();
+    fake.put_manifest("o/r", "t", DOCKER, b"{}");
+    let busy = Fault::status("HEAD", "/manifests/", 429, "TOOMANYREQUESTS", "slow down")
+        .with_header("Date", "Sun, 06 Nov 1994 08:49:37 GMT")
+        .with_header("Retry-After", "Sun, 06 Nov 1994 08:49:58 GMT");
+    fake.plan(busy);
+    let (options, waits) = noting();
+    client_with(&fake, options).resolve(&repo("o/r"), &tag("t")).unwrap();
+    assert_eq!(waits.lock().unwrap()[0], Duration::from_secs(21));
+}
+
+#[test]
+fn requests_stay_below_twenty_a_second_from_the_first_save_on_loopback() {
+    let layers: Vec<_> = (0..20).map(|seed| bytes(seed, 10)).collect();
+    for is_remote in [false, true] {
+        let fake = FakeRegistry::start();
+        let (options, waits) = noting();
+        let options = RegistryOptions { insecure: true, ip: Some([127, 0, 0, 1].into()), ..options };
+        let host = if is_remote { format!("registry.example:{}", fake.port()) } else { fake.host() };
+        Image::new(&layers).push(&Registry::new(host.parse().unwrap(), options)).unwrap();
+        let waits = waits.lock().unwrap();
+        assert_eq!(!waits.is_empty(), is_remote);
+        // Nobody waits in a test: requests pile up, and only what the machine itself takes is off what they wait for.
+        assert!(!is_remote || waits.iter().max().unwrap().as_secs() >= 1, "{waits:?}");
+    }
+}
+
+#[test]
 fn a_registry_that_stays_busy_is_given_up_in_its_own_words() {
     let fake = FakeRegistry::start();
     fake.plan(Fault::status("HEAD", "/manifests/", 503, "TOOMANYREQUESTS", "slow down").always());
@@ -86,10 +115,17 @@ fn waits_grow() {
 
 #[test]
 fn what_will_not_pass_is_not_tried_again() {
-    for (status, code) in [(400, "NAME_INVALID"), (403, "DENIED"), (404, "NAME_UNKNOWN"), (413, "SIZE_INVALID")] {
+    for (status, code, advice) in [
+        (400, "NAME_INVALID", "`repository` under `[registry]`"),
+        (403, "DENIED", "organisation exists"),
+        (404, "NAME_UNKNOWN", ""),
+        (413, "SIZE_INVALID", "`max_layer`"),
+    ] {
         let fake = FakeRegistry::start();
         fake.plan(Fault::status("POST", "/uploads/", status, code, "no").always());
-        Image::new(&[bytes(1, 10)]).push(&client(&fake)).unwrap_err();
+        let error = Image::new(&[bytes(1, 10)]).push(&client(&fake)).unwrap_err();
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains(advice), "{status}: {hint}");
         let posts = asked(&fake).iter().filter(|entry| entry.starts_with("POST")).count();
         assert_eq!(posts, 1, "{status}");
     }
@@ -106,7 +142,7 @@ fn a_blob_too_large_for_the_registry_is_refused_before_it_is_sent() {
     assert!(
         text.ends_with(
             "caused by: `HOST` answered with status 413\n\
-         hint: the registry or a proxy before it limits the size of a layer; lower `max_layer`"
+         hint: the registry or a proxy before it limits the size of a layer (SWR: 10 GB); lower `max_layer`"
         ),
         "{text}"
     );

@@ -20,12 +20,12 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         world,
         launcher: tools::own_launcher()?,
         programs: mindspore(&world.log)?,
-        mark: "OUT=mindspore-scenario",
+        mark: format!("OUT={}", world.folder("mindspore")?.display()),
     };
     machine.two_nodes()?;
     let learned = machine.failure()?;
     machine.msrun(&learned)?;
-    ensure!(Family::left_behind(machine.mark)?.ranks.is_empty(), "ranks outlive their launcher");
+    ensure!(Family::left_behind(&machine.mark)?.ranks.is_empty(), "ranks outlive their launcher");
     Ok(())
 }
 
@@ -35,7 +35,7 @@ struct Machine<'w> {
     /// Folder of `python` and `msrun`.
     programs: PathBuf,
     /// In the environment of all processes.
-    mark: &'static str,
+    mark: String,
 }
 
 impl Machine<'_> {
