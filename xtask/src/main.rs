@@ -78,6 +78,9 @@ enum Command {
     /// Measure against docker and buildah, side by side
     #[command(disable_help_flag = true)]
     Bench(Elsewhere),
+    /// Push again and again over lines that go wrong at random, for developers
+    #[command(disable_help_flag = true)]
+    Soak(Elsewhere),
     /// Renew the pinned list of Debian packages for the sample's base, for developers
     #[command(disable_help_flag = true)]
     SamplePackages(Elsewhere),
@@ -180,7 +183,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
         Command::Try(args) => try_out::run(args, &store()?, &progress),
         Command::Job(args) => job::run(args, &store()?, &progress),
-        Command::E2e(_) | Command::Bench(_) | Command::SamplePackages(_) => elsewhere(),
+        Command::E2e(_) | Command::Bench(_) | Command::Soak(_) | Command::SamplePackages(_) => elsewhere(),
         Command::Completions { shell } => report::data(&completions::script(*shell, Args::command())),
     }
 }

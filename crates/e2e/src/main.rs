@@ -1,9 +1,10 @@
-//! End-to-end tests and measurements of the built program: what `cargo xtask e2e` and `cargo xtask bench` run,
-//! and what else only developers need.
+//! End-to-end tests and measurements of the built program: what `cargo xtask e2e`, `cargo xtask bench` and
+//! `cargo xtask soak` run, and what else only developers need.
 
 mod bench;
 mod sample_packages;
 mod scenarios;
+mod soak;
 mod testbed;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -31,6 +32,8 @@ enum Command {
     E2e(scenarios::E2eArgs),
     /// Measure against docker and buildah, side by side
     Bench(bench::BenchArgs),
+    /// Push again and again over lines that go wrong at random, and check every image
+    Soak(soak::SoakArgs),
     /// Renew the pinned list of the Debian packages that the sample's base is made of
     SamplePackages {
         /// Only say whether the list is up to date; exit 1 if it is not
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let done = match &args.command {
         Command::E2e(e2e) => scenarios::run(e2e, args.store.as_deref()),
         Command::Bench(bench) => bench::run(bench, args.store.as_deref()),
+        Command::Soak(soak) => soak::run(soak, args.store.as_deref()),
         Command::SamplePackages { check } => sample_packages::run(*check, &Progress::new(args.quiet)),
     };
     match done {
@@ -65,7 +69,7 @@ mod tests {
         let shown = commands::shown();
         let of_developers = shown.iter().filter(|(_, words)| {
             words.starts_with(&["cargo".to_owned(), "xtask".to_owned()])
-                && words.get(2).is_some_and(|name| ["e2e", "bench", "sample-packages"].contains(&name.as_str()))
+                && words.get(2).is_some_and(|name| ["e2e", "bench", "soak", "sample-packages"].contains(&name.as_str()))
         });
         let mut parsed = 0;
         for (page, words) in of_developers {

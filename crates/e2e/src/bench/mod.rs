@@ -10,6 +10,7 @@ mod launch;
 mod machine;
 mod meter;
 mod patch;
+mod push;
 mod rounds;
 mod row;
 mod stacks;
@@ -78,6 +79,14 @@ enum What {
         common: Common,
         #[command(flatten)]
         packages: Packages,
+    },
+    /// Measure pushing, over good lines and bad ones, and beside docker, skopeo and podman
+    Push {
+        #[command(flatten)]
+        common: Common,
+        /// Measure only these parts
+        #[arg(long, value_enum)]
+        only: Vec<push::Part>,
     },
     /// Measure fmk-patch
     Patch {
@@ -155,6 +164,14 @@ pub fn run(args: &BenchArgs, store: Option<&Path>) -> anyhow::Result<()> {
             require("root arm64 setpriv docker dockerd docker-registry mmdebstrap makeself gzip tar cc")?;
             let bench = Bench::new("base", common.rounds)?;
             measure(common, None, || base::run(bench, packages.pkg.as_deref(), store))
+        }
+        What::Push { common, only } => {
+            require("root setpriv docker dockerd podman docker-registry skopeo cc")?;
+            if only.is_empty() || only.contains(&push::Part::Cached) {
+                require("arm64 makeself")?;
+            }
+            let bench = Bench::new("push", common.rounds)?;
+            measure(common, Some(machine::describe()), || push::run(bench, only, store))
         }
         What::Patch { common } => {
             require("python3 cc")?;

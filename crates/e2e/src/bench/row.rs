@@ -9,6 +9,8 @@ pub const MIB: f64 = 1024.0 * KIB;
 pub enum Unit {
     Seconds,
     Bytes,
+    /// Megabytes a second.
+    Speed,
     Count,
 }
 
@@ -18,6 +20,8 @@ pub enum Bar {
     Faster(f64),
     /// At most so many times the other.
     Times(f64),
+    /// At least this share of the other.
+    Share(f64),
     AtMost(f64),
     /// Shown beside the rest; nothing is asked of it.
     None,
@@ -26,6 +30,7 @@ pub enum Bar {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub figure: String,
+    /// Infinite where it was never done.
     pub ours: f64,
     /// The other's name and value.
     pub other: Option<(String, f64)>,
@@ -60,7 +65,8 @@ impl Row {
             (Bar::AtMost(limit), _) => Some(self.ours <= limit),
             (Bar::Faster(times), Some(theirs)) => Some(theirs >= self.ours * times),
             (Bar::Times(times), Some(theirs)) => Some(self.ours <= theirs * times),
-            (Bar::Faster(_) | Bar::Times(_), None) => Some(false),
+            (Bar::Share(share), Some(theirs)) => Some(self.ours >= theirs * share),
+            (Bar::Faster(_) | Bar::Times(_) | Bar::Share(_), None) => Some(false),
         }
     }
 
@@ -69,6 +75,7 @@ impl Row {
             Bar::Faster(times) => format!("≥ {times}× faster"),
             Bar::Times(1.0) => "no slower".to_owned(),
             Bar::Times(times) => format!("≤ {times}×"),
+            Bar::Share(share) => format!("≥ {share}×"),
             Bar::AtMost(limit) => format!("≤ {}", amount(limit, self.unit)),
             Bar::None => String::new(),
         }
@@ -76,10 +83,12 @@ impl Row {
 
     fn found(&self) -> String {
         match (&self.other, self.bar) {
+            _ if self.ours.is_infinite() => String::new(),
             (Some((_, theirs)), Bar::Times(_)) => format!("{:.2}×", self.ours / theirs),
             (Some((_, theirs)), _) => match self.unit {
                 Unit::Seconds => format!("{:.1}× faster", theirs / self.ours),
                 Unit::Bytes => format!("{:.1}× less", theirs / self.ours),
+                Unit::Speed => format!("{:.2}×", self.ours / theirs),
                 Unit::Count => String::new(),
             },
             (None, _) => String::new(),
@@ -140,6 +149,8 @@ pub fn table(rows: &[Row]) -> String {
 
 fn amount(value: f64, unit: Unit) -> String {
     match unit {
+        _ if value.is_infinite() => "never".to_owned(),
+        Unit::Speed => format!("{value:.1} MB/s"),
         Unit::Seconds => format!("{value:.3} s"),
         Unit::Count => format!("{value}"),
         Unit::Bytes if value >= MIB => format!("{:.1} MiB", value / MIB),
@@ -170,14 +181,18 @@ mod tests {
             seconds("layer", 1.2, "floor", 1.0, Bar::Times(1.3)),
             Row::alone("peak", 64.0 * MIB, Unit::Bytes, Bar::AtMost(128.0 * MIB)),
             Row::alone("start-up", 0.1, Unit::Seconds, Bar::None),
+            Row::beside("speed", 95.0, "line", 100.0, Unit::Speed, Bar::Share(0.9)),
+            Row::beside("sent", f64::INFINITY, "size", 2.0 * MIB, Unit::Bytes, Bar::Times(1.05)),
         ];
         expect![[r#"
-            figure    ours      other            found         bar
-            cold      1.500 s   18.500 s docker  12.3× faster  ≥ 10× faster  ok
-            rebuild   0.300 s   0.260 s docker   1.15×         no slower     MISSED
-            layer     1.200 s   1.000 s floor    1.20×         ≤ 1.3×        ok
-            peak      64.0 MiB                                 ≤ 128.0 MiB   ok
+            figure    ours       other            found         bar
+            cold      1.500 s    18.500 s docker  12.3× faster  ≥ 10× faster  ok
+            rebuild   0.300 s    0.260 s docker   1.15×         no slower     MISSED
+            layer     1.200 s    1.000 s floor    1.20×         ≤ 1.3×        ok
+            peak      64.0 MiB                                  ≤ 128.0 MiB   ok
             start-up  0.100 s
+            speed     95.0 MB/s  100.0 MB/s line  0.95×         ≥ 0.9×        ok
+            sent      never      2.0 MiB size                   ≤ 1.05×       MISSED
         "#]]
         .assert_eq(&table(&rows));
     }

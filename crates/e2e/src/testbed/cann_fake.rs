@@ -23,8 +23,13 @@ const HEADER: &str = "/usr/share/makeself/makeself-header.sh";
 
 /// Makes `Ascend-cann-toolkit_<version>_linux-aarch64.run` in a folder.
 pub fn cann_fake(log: &Log, folder: &Path) -> anyhow::Result<PathBuf> {
+    cann_fake_with(log, folder, "")
+}
+
+/// The same, which does this, too, when all else is installed; `$kit` is where.
+pub fn cann_fake_with(log: &Log, folder: &Path, more: &str) -> anyhow::Result<PathBuf> {
     let file = format!("Ascend-cann-toolkit_{CANN}_linux-aarch64.run");
-    cann_fake_of(log, folder, &file, &stand_in("cann_fake.sh")?.replace("@VERSION@", CANN))
+    cann_fake_of(log, folder, &file, &(stand_in("cann_fake.sh")?.replace("@VERSION@", CANN) + more))
 }
 
 /// What a stand-in does, which reads its flags as all of them do.

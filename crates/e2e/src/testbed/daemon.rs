@@ -37,6 +37,10 @@ impl Daemon {
         Ok(Self { name, child, process })
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until `ready` says so, and no longer than the server lives.
     pub fn wait_until(&mut self, ready: impl FnMut() -> bool) -> anyhow::Result<()> {
         // Servers tell nobody when they listen, and what answers may be another one at its address.

@@ -7,6 +7,7 @@ use super::{
     daemon::Daemon,
     engine::PLATFORM,
     files::{data, name, read, script, write},
+    processes::cpu_seconds,
     requirements::on_path,
 };
 
@@ -55,6 +56,11 @@ impl Docker {
     /// Where it listens, as `DOCKER_HOST` wants it.
     pub fn host(&self) -> &str {
         &self.socket
+    }
+
+    /// CPU time so far of the daemon and its children, seconds.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        cpu_seconds(self.daemon.id())
     }
 
     /// Builds with the oldest builder that users have, whatever plugins this machine has.

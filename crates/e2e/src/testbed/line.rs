@@ -65,12 +65,12 @@ pub struct Line {
 
 #[derive(Debug)]
 struct Shared {
-    faults: Faults,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    faults: Faults,
     passed: Passed,
     is_closed: bool,
     /// When each direction is free again, to the server and from it.
@@ -85,8 +85,8 @@ impl Line {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
         let address = listener.local_addr().context("a listener has no address")?;
         let (passed, free) = (Passed::default(), [Instant::now(); 2]);
-        let state = State { passed, is_closed: false, free, open: BTreeMap::new() };
-        let shared = Arc::new(Shared { faults, state: Mutex::new(state) });
+        let state = State { faults, passed, is_closed: false, free, open: BTreeMap::new() };
+        let shared = Arc::new(Shared { state: Mutex::new(state) });
         let acceptor = thread::spawn({
             let shared = shared.clone();
             move || accept(&listener, to, &shared)
@@ -97,6 +97,11 @@ impl Line {
     /// `127.0.0.1:PORT`, where clients connect.
     pub fn host(&self) -> String {
         self.address.to_string()
+    }
+
+    /// From now on nothing goes wrong: a client that was cut off goes on at the same address.
+    pub fn mend(&self) {
+        self.shared.state().faults = Faults::default();
     }
 
     pub fn passed(&self) -> Passed {
@@ -169,7 +174,8 @@ impl Shared {
 
     /// Carries a connection to its end.
     fn carry(&self, number: u64, client: &TcpStream, to: SocketAddr) -> io::Result<()> {
-        let ready = Instant::now() + self.faults.round_trip;
+        let round_trip = self.state().faults.round_trip;
+        let ready = Instant::now() + round_trip;
         let server = &TcpStream::connect(to)?;
         for end in [client, server] {
             end.set_nodelay(true)?;
@@ -186,9 +192,9 @@ impl Shared {
         thread::scope(|scope| {
             for (way, from, to) in [(Way::ToServer, client, server), (Way::ToClient, server, client)] {
                 // Without a delay a cut loses next to nothing: what was taken from a client is with the server.
-                let depth = if self.faults.round_trip.is_zero() { 0 } else { UNDER_WAY };
+                let depth = if round_trip.is_zero() { 0 } else { UNDER_WAY };
                 let (enter, leave) = mpsc::sync_channel(depth);
-                scope.spawn(move || self.take(number, way, from, ready, &enter));
+                scope.spawn(move || self.take(number, way, from, (ready, round_trip / 2), &enter));
                 scope.spawn(move || self.give(number, to, &leave));
             }
         });
@@ -197,14 +203,21 @@ impl Shared {
     }
 
     /// Puts what comes from one end on the line, until nothing comes; then the line ends, and with it the other end.
-    fn take(&self, number: u64, way: Way, mut from: &TcpStream, ready: Instant, line: &SyncSender<Chunk>) {
+    fn take(
+        &self,
+        number: u64,
+        way: Way,
+        mut from: &TcpStream,
+        (ready, delay): (Instant, Duration),
+        line: &SyncSender<Chunk>,
+    ) {
         let mut buffer = vec![0; CHUNK];
         while let Ok(amount @ 1..) = from.read(&mut buffer) {
-            let Some((free, mut chunk)) = self.state().pass(&self.faults, number, way, &buffer[..amount]) else {
+            let Some((free, mut chunk)) = self.state().pass(number, way, &buffer[..amount]) else {
                 return;
             };
             thread::sleep(free.saturating_duration_since(Instant::now()));
-            chunk.arrival = free.max(ready) + self.faults.round_trip / 2;
+            chunk.arrival = free.max(ready) + delay;
             let is_last = chunk.then != Then::GoOn;
             if line.send(chunk).is_err() || is_last {
                 return;
@@ -228,8 +241,9 @@ impl Shared {
 
 impl State {
     /// Counts what comes, and says when the line has taken it; nothing where the connection was cut meanwhile.
-    fn pass(&mut self, faults: &Faults, number: u64, way: Way, bytes: &[u8]) -> Option<(Instant, Chunk)> {
+    fn pass(&mut self, number: u64, way: Way, bytes: &[u8]) -> Option<(Instant, Chunk)> {
         self.open.get(&number)?;
+        let faults = self.faults;
         let mut chunk = Chunk { bytes: bytes.to_vec(), arrival: Instant::now(), then: Then::GoOn };
         if way == Way::ToServer {
             let before = self.passed.sent;
@@ -349,6 +363,16 @@ mod tests {
         assert_eq!(sent_and_back(&idle, &many()), many());
         assert_eq!(sent_and_back(&connect(&line), &many()), many());
         assert_eq!((line.passed().cuts, line.passed().connections), (1, 3));
+    }
+
+    #[test]
+    fn a_mended_line_cuts_no_more() {
+        let (server, _) = echo();
+        let line = Line::start(server, Faults { cut: Cut::AllEvery(1000), ..Faults::default() }).unwrap();
+        assert!(sent_and_back(&connect(&line), &many()).len() <= 1000);
+        line.mend();
+        assert_eq!(sent_and_back(&connect(&line), &many()), many());
+        assert_eq!(line.passed().cuts, 1);
     }
 
     #[test]

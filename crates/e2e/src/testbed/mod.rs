@@ -13,7 +13,9 @@ mod line;
 mod mindspore;
 mod mmdebstrap;
 mod node_reports;
+mod noise;
 mod podman;
+mod processes;
 pub mod rank_table;
 mod recipe;
 mod registry;
@@ -27,7 +29,7 @@ mod workplace;
 
 pub use self::{
     blobs::{blob, described, layer_files, manifest},
-    cann_fake::{CANN, cann_fake, cann_fake_of, cann_package, cann_package_script},
+    cann_fake::{CANN, cann_fake, cann_fake_of, cann_fake_with, cann_package, cann_package_script},
     command::{Finished, Invocation, Log},
     containerd::Containerd,
     docker::{Docker, old_docker},
@@ -36,11 +38,13 @@ pub use self::{
     files::{
         bytes, copy, copy_folder, data, field, folder, list, name, names, paths, read, read_json, script, wheel, write,
     },
-    line::{Cut, Faults, Line},
+    line::{Cut, Faults, Line, Passed},
     mindspore::mindspore,
     mmdebstrap::mmdebstrap,
     node_reports::node_reports,
+    noise::noise,
     podman::Podman,
+    processes::{memory, open_files, with_argument},
     recipe::{own_files, recipe},
     registry::{Access, PASSWORD, RegistryServer, USER, free_port},
     relative::{pip, unpack_relative, unpack_relative_launcher},

@@ -5,6 +5,7 @@
 mod assemble;
 mod base_index;
 mod config;
+mod foreign;
 mod import;
 mod layer;
 mod layouts_and_archives;

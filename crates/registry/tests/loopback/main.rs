@@ -6,6 +6,7 @@ mod auth;
 mod conformance;
 mod files;
 mod fixture;
+mod foreign;
 mod pull;
 mod push;
 mod quirks;
