@@ -113,8 +113,8 @@ fn key(wheels: &[&InstalledWheel], layout: &Layout, parents: &ParentDirs, max_la
     serde_json::to_string(&key).unwrap_or_else(|_| unreachable!("the key is plain data"))
 }
 
-/// Layers made before, if all of their blobs are still there.
+/// Layers made before, if all of their blobs are still there or behind the store.
 fn cached(store: &Store, key: &str) -> Result<Option<Vec<Layer>>, WheelError> {
     let layers: Option<Vec<Layer>> = store.record("wheel-layers", key)?;
-    Ok(layers.filter(|layers| layers.iter().all(|layer| store.has(&layer.digest, layer.size))))
+    Ok(layers.filter(|layers| layers.iter().all(|layer| store.offers(layer))))
 }

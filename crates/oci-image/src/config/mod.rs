@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{Digest, DocumentError, Platform, media::MAX_CONFIG};
 
-pub use edits::ConfigEdits;
+pub use edits::{CACHE_KEY, ConfigEdits};
 
 /// The config of an image: its JSON, every key and their order kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
