@@ -1,6 +1,11 @@
 //! What a wheel says of itself and holds, without its contents: all that checks and plans need.
 
-use std::{collections::HashSet, fs::File, io, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs::File,
+    io,
+    path::Path,
+};
 
 use elf_file::{Elf, Linkage};
 use oci_image::{Digest, Store};
@@ -13,6 +18,7 @@ use crate::{
     fields::Fields,
     filename::{FileName, normalize},
     generated_scripts::PLACEHOLDER,
+    outline::{OUTLINES, Outline},
     record::{self, Row},
 };
 
@@ -56,6 +62,9 @@ pub struct WheelFacts {
     pub linked: Vec<(String, Linkage)>,
     /// Scripts whose first line is to name the interpreter.
     pub(crate) unfinished_scripts: Vec<String>,
+    /// Of an [`Outline`], the numbers of the files whose CRC-32 it tells; it tells the hash of none. Else none.
+    #[serde(skip)]
+    pub(crate) known: Option<BTreeSet<usize>>,
 }
 
 impl WheelFacts {
@@ -76,11 +85,16 @@ impl WheelFacts {
     }
 
     /// The facts of the wheel at `path`, whose contents have this digest (the caller's word): from the store where it
-    /// has them, else read and stored.
+    /// has them, else read and stored. Of a wheel that is not there, its outline behind the store is taken.
     pub fn cached(store: &Store, path: &Path, digest: &Digest) -> Result<Self, WheelError> {
         let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let key = format!("{VERSION} {digest} {file_name}");
+        let key = record_key(digest, file_name);
         if let Some(facts) = store.record("wheel-facts", &key)? {
+            return Ok(facts);
+        }
+        if !path.exists()
+            && let Some(facts) = store.record_behind(OUTLINES, &key).and_then(Outline::facts)
+        {
             return Ok(facts);
         }
         let facts = Self::read(path)?;
@@ -137,8 +151,14 @@ impl WheelFacts {
             elf,
             linked,
             unfinished_scripts,
+            known: None,
         })
     }
+}
+
+/// The key of what is known of the wheel with these contents and this file name.
+pub(crate) fn record_key(digest: &Digest, file_name: &str) -> String {
+    format!("{VERSION} {digest} {file_name}")
 }
 
 /// The one folder of metadata; pip wants its name to begin with the distribution's.

@@ -128,6 +128,11 @@ impl ImageConfig {
         self.json.get(key)
     }
 
+    /// The keys at the top.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.json.keys().map(String::as_str)
+    }
+
     /// The config as JSON, the same bytes for the same value.
     pub fn to_json(&self) -> Vec<u8> {
         // It was made from JSON, and what edits put in are strings and lists.
