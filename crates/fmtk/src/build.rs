@@ -227,7 +227,7 @@ fn system_layer(store: &Store, known: &ParentDirs, system: &PlannedSystem) -> an
     // The number is raised where the bytes come to depend on something else.
     let key = format!("1 {LAYER_FORMAT} {}", Digest::of(serde_json::to_vec(&(digests, status, database, &parents))?));
     let made: Option<Layer> = store.record("system-layers", &key)?;
-    if let Some(layer) = made.filter(|layer| store.offers(layer)) {
+    if let Some(layer) = made.filter(|layer| layer.is_in(store)) {
         return Ok(vec![layer]);
     }
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
@@ -311,7 +311,7 @@ fn tree(store: &Store, plan: &Plan, content: impl Serialize, entries: Vec<TreeEn
     // The number is raised where the bytes come to depend on something else.
     let key = format!("4 {LAYER_FORMAT} {}", Digest::of(serde_json::to_vec(&(content, &parents))?));
     let made: Option<Layer> = store.record("tree-layers", &key)?;
-    if let Some(layer) = made.filter(|layer| store.offers(layer)) {
+    if let Some(layer) = made.filter(|layer| layer.is_in(store)) {
         return Ok(vec![layer]);
     }
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };

@@ -22,7 +22,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    BlobSource, Descriptor, Layer, Scratch,
+    BlobSource, Descriptor, Scratch,
     checked::digest_of,
     leftover::{self, BLOB, RECORD, SCRATCH},
 };
@@ -44,8 +44,8 @@ pub struct Store {
 pub trait Behind: Send + Sync {
     /// The record of this kind, by the SHA-256 of its key.
     fn record(&self, kind: &str, key: &Digest) -> Option<Value>;
-    /// Whether it has exactly this layer.
-    fn has_layer(&self, layer: &Layer) -> bool;
+    /// Whether it has the layer with this digest, this many bytes and this diff id.
+    fn has_layer(&self, digest: &Digest, size: u64, diff_id: &Digest) -> bool;
     /// The contents of a small file.
     fn file(&self, digest: &Digest) -> Option<Vec<u8>>;
 }
@@ -164,9 +164,10 @@ impl Store {
         fs::metadata(self.blob_path(digest)).is_ok_and(|meta| meta.is_file() && meta.len() == size)
     }
 
-    /// Whether the layer is there, or behind the store.
-    pub fn offers(&self, layer: &Layer) -> bool {
-        self.has(&layer.digest, layer.size) || self.behind.as_ref().is_some_and(|behind| behind.has_layer(layer))
+    /// Whether the layer with this digest, this many bytes and this diff id is there, or behind the store.
+    pub fn offers(&self, digest: &Digest, size: u64, diff_id: &Digest) -> bool {
+        let behind = || self.behind.as_ref().is_some_and(|behind| behind.has_layer(digest, size, diff_id));
+        self.has(digest, size) || behind()
     }
 
     /// The contents of a small file behind the store, whose digest is checked.
@@ -431,15 +432,15 @@ mod tests {
     }
 
     /// One record and one layer.
-    struct Other(Layer);
+    struct Other(Digest);
 
     impl Behind for Other {
         fn record(&self, kind: &str, key: &Digest) -> Option<Value> {
             let is_it = kind != "image" && *key == Digest::of("key");
             is_it.then(|| serde_json::to_value([&self.0]).unwrap())
         }
-        fn has_layer(&self, layer: &Layer) -> bool {
-            *layer == self.0
+        fn has_layer(&self, digest: &Digest, size: u64, diff_id: &Digest) -> bool {
+            (*digest, size, *diff_id) == (self.0, 5, self.0)
         }
         fn file(&self, _: &Digest) -> Option<Vec<u8>> {
             Some(b"x".to_vec())
@@ -449,22 +450,20 @@ mod tests {
     #[test]
     fn what_is_missing_is_looked_for_behind_the_store_and_never_written_to_it() {
         let (folder, store) = store();
-        let digest = Digest::of("layer");
-        let layer = Layer { digest, size: 5, diff_id: digest, tar_size: 9 };
-        let other = Layer { diff_id: Digest::of("other"), ..layer.clone() };
-        let (store, noted) = store.before(Arc::new(Other(layer.clone()))).noting();
-        let found: Option<Vec<Layer>> = store.record("wheel-layers", "key").unwrap();
-        assert_eq!(found, Some(vec![layer.clone()]));
-        assert!(store.offers(&layer) && !store.offers(&other) && !store.has(&digest, 5));
+        let (layer, other) = (Digest::of("layer"), Digest::of("other"));
+        let (store, noted) = store.before(Arc::new(Other(layer))).noting();
+        let found: Option<Vec<Digest>> = store.record("wheel-layers", "key").unwrap();
+        assert_eq!(found, Some(vec![layer]));
+        assert!(store.offers(&layer, 5, &layer) && !store.offers(&layer, 5, &other) && !store.has(&layer, 5));
         // Only what the file's own name says is taken.
         assert_eq!(store.file_behind(&Digest::of("x")), Some(b"x".to_vec()));
-        assert_eq!(store.file_behind(&digest), None);
+        assert_eq!(store.file_behind(&layer), None);
         for (kind, key) in [("wheel-layers", "other"), ("image", "key"), ("wheel-facts", "key")] {
-            assert_eq!(store.record::<Vec<Layer>>(kind, key).unwrap(), None, "{kind} {key}");
+            assert_eq!(store.record::<Vec<Digest>>(kind, key).unwrap(), None, "{kind} {key}");
         }
-        assert_eq!(store.alone().record::<Vec<Layer>>("wheel-layers", "key").unwrap(), None);
+        assert_eq!(store.alone().record::<Vec<Digest>>("wheel-layers", "key").unwrap(), None);
         store.put_record("tree-layers", "key", &other).unwrap();
-        assert_eq!(store.record::<Layer>("tree-layers", "key").unwrap(), Some(other.clone()), "the store's own first");
+        assert_eq!(store.record::<Digest>("tree-layers", "key").unwrap(), Some(other), "the store's own first");
         let kinds: Vec<String> = noted.lock().unwrap().keys().map(|(kind, _)| kind.clone()).collect();
         assert_eq!(kinds, ["tree-layers", "wheel-layers"]);
         assert!(!folder.path().join("records/wheel-layers").exists());

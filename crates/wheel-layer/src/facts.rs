@@ -8,7 +8,7 @@ use std::{
 };
 
 use elf_file::{Elf, Linkage};
-use oci_image::{Digest, Store};
+use oci_image::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +18,6 @@ use crate::{
     fields::Fields,
     filename::{FileName, normalize},
     generated_scripts::PLACEHOLDER,
-    outline::{OUTLINES, Outline},
     record::{self, Row},
 };
 
@@ -82,24 +81,6 @@ impl WheelFacts {
         let (elf, scripts) = peek(&file, &files).map_err(WheelError::read(path))?;
         let linked = linked(&file, &files, &elf).map_err(WheelError::read(path))?;
         Self::of_files(name, &file, files, (elf, linked, scripts)).map_err(damaged)
-    }
-
-    /// The facts of the wheel at `path`, whose contents have this digest (the caller's word): from the store where it
-    /// has them, else read and stored. Of a wheel that is not there, its outline behind the store is taken.
-    pub fn cached(store: &Store, path: &Path, digest: &Digest) -> Result<Self, WheelError> {
-        let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let key = record_key(digest, file_name);
-        if let Some(facts) = store.record("wheel-facts", &key)? {
-            return Ok(facts);
-        }
-        if !path.exists()
-            && let Some(facts) = store.record_behind(OUTLINES, &key).and_then(Outline::facts)
-        {
-            return Ok(facts);
-        }
-        let facts = Self::read(path)?;
-        store.put_record("wheel-facts", &key, &facts)?;
-        Ok(facts)
     }
 
     /// The name by which the distribution is compared (PEP 503).

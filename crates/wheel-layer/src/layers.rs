@@ -115,5 +115,5 @@ fn key(wheels: &[&InstalledWheel], layout: &Layout, parents: &ParentDirs, max_la
 /// Layers made before, if all of their blobs are still there or behind the store.
 fn cached(store: &Store, key: &str) -> Result<Option<Vec<Layer>>, WheelError> {
     let layers: Option<Vec<Layer>> = store.record("wheel-layers", key)?;
-    Ok(layers.filter(|layers| layers.iter().all(|layer| store.offers(layer))))
+    Ok(layers.filter(|layers| layers.iter().all(|layer| layer.is_in(store))))
 }

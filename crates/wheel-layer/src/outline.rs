@@ -1,13 +1,16 @@
 //! The facts of a wheel without its contents' places, checksums and hashes: enough to plan an image with it, and never
 //! enough to write a layer.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+};
 
-use oci_image::Store;
+use oci_image::{Digest, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    InstalledWheel, WheelFacts,
+    InstalledWheel, WheelError, WheelFacts,
     archive::{self, ENTRIES, Entry},
     facts::record_key,
     install::FileContent,
@@ -42,6 +45,26 @@ pub struct Outline {
     rows: Vec<Row>,
 }
 
+impl WheelFacts {
+    /// The facts of the wheel at `path`, whose contents have this digest (the caller's word): from the store where it
+    /// has them, else read and stored. Of a wheel that is not there, its outline behind the store is taken.
+    pub fn cached(store: &Store, path: &Path, digest: &Digest) -> Result<Self, WheelError> {
+        let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let key = record_key(digest, file_name);
+        if let Some(facts) = store.record("wheel-facts", &key)? {
+            return Ok(facts);
+        }
+        if !path.exists()
+            && let Some(facts) = store.record_behind(OUTLINES, &key).and_then(Outline::facts)
+        {
+            return Ok(facts);
+        }
+        let facts = Self::read(path)?;
+        store.put_record("wheel-facts", &key, &facts)?;
+        Ok(facts)
+    }
+}
+
 /// The outlines of the wheels of one image, each under the key that a store has it by.
 pub fn outlines(wheels: &[&InstalledWheel]) -> Vec<(String, Outline)> {
     let mut count: HashMap<&str, u32> = HashMap::new();
@@ -61,7 +84,7 @@ pub fn outlines(wheels: &[&InstalledWheel]) -> Vec<(String, Outline)> {
 }
 
 /// Whether there is an outline of this wheel behind the store.
-pub fn is_outlined(store: &Store, file_name: &str, digest: &oci_image::Digest) -> bool {
+pub fn is_outlined(store: &Store, file_name: &str, digest: &Digest) -> bool {
     store.record_behind::<serde::de::IgnoredAny>(OUTLINES, &record_key(digest, file_name)).is_some()
 }
 

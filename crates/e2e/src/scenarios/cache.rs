@@ -26,7 +26,7 @@ fn kit(project: &Project<'_>, version: &'static str) -> anyhow::Result<()> {
     for old in paths(&project.pkg())?.into_iter().filter(|path| path.to_string_lossy().contains("/kit-")) {
         fs::remove_file(&old).context("failed to remove the old kit")?;
     }
-    FakeWheel::new("kit").version(version).file("kit.py", version.as_bytes()).write(&project.pkg()).map(drop)
+    FakeWheel::new("kit").version(version).file("kit/version.py", version.as_bytes()).write(&project.pkg()).map(drop)
 }
 
 /// No program of an engine is found, and none answers.

@@ -149,7 +149,7 @@ fn cached(store: &Store, key: &CannKey<'_>) -> anyhow::Result<Option<Installed>>
         store.has(&wheel.sha256, wheel.size) || is_outlined(store, &file_name, &wheel.sha256)
     };
     Ok(installed.filter(|installed| {
-        installed.layers.iter().all(|layer| store.offers(layer)) && installed.wheels.iter().all(is_known)
+        installed.layers.iter().all(|layer| layer.is_in(store)) && installed.wheels.iter().all(is_known)
     }))
 }
 

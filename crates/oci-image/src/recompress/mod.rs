@@ -78,7 +78,7 @@ fn recompressed(
 /// The gzip that the store has of the layer with this digest.
 pub(crate) fn known(store: &Store, digest: &Digest, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
     let layer: Option<Layer> = store.record(RECORDS, &key(digest, diff_id))?;
-    Ok(layer.filter(|layer| store.offers(layer)))
+    Ok(layer.filter(|layer| layer.is_in(store)))
 }
 
 fn key(digest: &Digest, diff_id: &Digest) -> String {

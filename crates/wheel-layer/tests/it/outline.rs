@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use oci_image::{Behind, Digest, Layer, Store};
+use oci_image::{Behind, Digest, Store};
 use serde_json::Value;
 use wheel_layer::{InstalledWheel, OUTLINES, WheelFacts, conflicts, is_outlined, outlines};
 
@@ -22,7 +22,7 @@ impl Behind for Told {
     fn record(&self, kind: &str, key: &Digest) -> Option<Value> {
         self.0.lock().unwrap().get(key).filter(|_| kind == OUTLINES).cloned()
     }
-    fn has_layer(&self, _: &Layer) -> bool {
+    fn has_layer(&self, _: &Digest, _: u64, _: &Digest) -> bool {
         false
     }
     fn file(&self, _: &Digest) -> Option<Vec<u8>> {

@@ -106,7 +106,7 @@ impl Carried {
 mod tests {
     use std::sync::Arc;
 
-    use oci_image::{Behind, Layer, Platform};
+    use oci_image::{Behind, Platform};
     use serde_json::json;
 
     use super::*;
@@ -148,7 +148,7 @@ mod tests {
         fn record(&self, kind: &str, key: &Digest) -> Option<Value> {
             self.0.record(kind, key).cloned()
         }
-        fn has_layer(&self, _: &Layer) -> bool {
+        fn has_layer(&self, _: &Digest, _: u64, _: &Digest) -> bool {
             false
         }
         fn file(&self, digest: &Digest) -> Option<Vec<u8>> {

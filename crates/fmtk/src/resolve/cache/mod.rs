@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use image_name::{Digest, Host, ImageRef, OrgName, Reference, RepoPath, TagTemplate};
-use oci_image::{Behind, BlobSource, Descriptor, Layer, Store};
+use oci_image::{Behind, BlobSource, Descriptor, Store};
 use serde_json::Value;
 
 pub use self::carried::{Carried, Sources};
@@ -209,8 +209,8 @@ impl Behind for Caches {
         self.opened().iter().find_map(|image| image.carried.record(kind, key)).cloned()
     }
 
-    fn has_layer(&self, layer: &Layer) -> bool {
-        let is_it = |image: &CacheImage| image.layers.get(&layer.digest) == Some(&(layer.size, layer.diff_id));
+    fn has_layer(&self, digest: &Digest, size: u64, diff_id: &Digest) -> bool {
+        let is_it = |image: &CacheImage| image.layers.get(digest) == Some(&(size, *diff_id));
         self.opened().iter().any(is_it)
     }
 
@@ -292,7 +292,7 @@ fn reference(text: &str, host: &Host, org: Option<&OrgName>) -> anyhow::Result<R
 mod tests {
     use std::{path::Path, sync::Arc};
 
-    use oci_image::{Format, Manifest};
+    use oci_image::{Format, Layer, Manifest};
     use registry_fake::FakeRegistry;
     use serde_json::json;
 
@@ -390,7 +390,7 @@ mod tests {
         assert!(fake.log().is_empty(), "asked though nothing is missing");
         assert_eq!(store.record::<String>("tree-layers", "key").unwrap().as_deref(), Some("of the newest"));
         let asked = fake.log().len();
-        assert!(store.offers(&layer) && !store.offers(&Layer { diff_id: Digest::of("other"), ..layer.clone() }));
+        assert!(layer.is_in(&store) && !Layer { diff_id: Digest::of("other"), ..layer.clone() }.is_in(&store));
         assert_eq!(fake.log().len(), asked, "opened once");
         let place = caches.place(&layer.digest, layer.size).unwrap().to_string();
         assert!(place.starts_with(&format!("{}/mine/fmtk-ma:{TAG}20230301000000@sha256:", fake.host())), "{place}");

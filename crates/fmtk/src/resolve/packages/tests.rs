@@ -236,7 +236,7 @@ impl oci_image::Behind for KnowsAll {
             _ => None,
         }
     }
-    fn has_layer(&self, _: &oci_image::Layer) -> bool {
+    fn has_layer(&self, _: &Digest, _: u64, _: &Digest) -> bool {
         false
     }
     fn file(&self, _: &Digest) -> Option<Vec<u8>> {
