@@ -48,6 +48,8 @@ enum Command {
     Init(init::InitArgs),
     /// Build the image into the store
     Image(Box<pipeline::ImageArgs>),
+    /// Build an image of the registry again from the packages here, and compare every layer
+    Verify(Box<pipeline::verify::VerifyArgs>),
     /// Push a built image to a registry and print its `user_image_url`
     Push(Box<push::PushArgs>),
     /// Download the recipe's wheels from PyPI into the package folder
@@ -96,7 +98,9 @@ impl Command {
     /// What people know of an interrupted command, where it has something to tell.
     fn stays(&self) -> Option<&'static str> {
         match self {
-            Self::Image(_) => Some("what is finished stays in the store; run the same command again to continue"),
+            Self::Image(_) | Self::Verify(_) => {
+                Some("what is finished stays in the store; run the same command again to continue")
+            }
             Self::Push(_) => Some("what the registry has is not sent again; run the same command again to continue"),
             Self::Init(_) | Self::Fetch(_) | Self::Lock(_) | Self::Inspect(_) | Self::Diff(_) => {
                 Some("run the same command again to continue")
@@ -161,6 +165,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Image(args) => {
             let store = store()?;
             pipeline::run(args, &place::call(&args.recipe, &store), &store, &progress)
+        }
+        Command::Verify(args) => {
+            let store = store()?;
+            pipeline::verify::run(args, &place::call(&args.recipe, &store), &store, &progress)
         }
         Command::Push(args) => push::run(args, &store()?, &progress),
         Command::Fetch(args) => {

@@ -14,8 +14,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use oci_image::{
-    Attr, Base, BlobSource, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions, LayerWriter, MTIME,
-    NewLayer, ParentDirs, Store, TreeEntry, TreeKind,
+    Attr, Base, BlobSource, ConfigEdits, Digest, Format, Image, LAYER_FORMAT, Layer, LayerError, LayerOptions,
+    LayerWriter, MTIME, NewLayer, ParentDirs, Store, TreeEntry, TreeKind,
 };
 use serde::Serialize;
 use wheel_layer::{Compiler, InstalledWheel, NoCompiler, WheelError};
@@ -60,30 +60,48 @@ pub fn compiles(store: &Store, plan: &Plan) -> anyhow::Result<bool> {
     if plan.bytecode.is_none() {
         return Ok(false);
     }
-    for layer in &plan.layers {
-        let wheels = match layer {
-            PlannedLayer::Wheel(wheel) => std::slice::from_ref(&**wheel),
-            PlannedLayer::SharedByWheels { wheels, .. } => wheels,
-            _ => continue,
-        };
-        if !wheel_layer::are_made(&installed(wheels), store, &plan.parents, plan.max_layer)? {
+    for layer in plan.layers.iter().filter(|layer| layer.is_of_wheels()) {
+        if made(store, plan, layer)?.is_none() {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Makes every layer that the store lacks, then the image. A layer that is older than `begun`, in seconds since 1970, is
-/// shown as one that was there. `pool` compiles; it may be missing unless [`compiles`] says so.
+/// The layers of a planned one where they are known before anything is built: those of wheels that are in the store or
+/// behind it, and CANN's.
+pub fn made(store: &Store, plan: &Plan, layer: &PlannedLayer) -> anyhow::Result<Option<Vec<Layer>>> {
+    match layer {
+        PlannedLayer::Cann(cann) => Ok(Some(cann.layers.clone())),
+        layer if layer.is_of_wheels() => {
+            Ok(wheel_layer::made(&installed(layer.wheels()), store, &plan.parents, plan.max_layer)?)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What of a run the plan does not say.
+pub struct Run<'a> {
+    /// When it began, in seconds since 1970: a layer that is older is shown as one that was there.
+    pub begun: u64,
+    /// What compiles; it may be missing unless [`compiles`] says so.
+    pub pool: Option<&'a Pool>,
+    /// What the image carries of how its layers were built, asked for when they are.
+    pub carry: &'a dyn Fn() -> anyhow::Result<Option<String>>,
+    /// The image in a registry that a layer is taken from, if it is.
+    pub place: &'a (dyn Fn(&Layer) -> Option<String> + Sync),
+}
+
+/// Makes every layer that the store lacks, then the image.
 pub fn build(
     store: &Store,
     plan: &Plan,
     base: &Base,
     source: &(dyn BlobSource + Sync),
-    begun: u64,
-    pool: Option<&Pool>,
+    run: &Run<'_>,
     progress: &Progress,
 ) -> anyhow::Result<Built> {
+    let Run { begun, pool, carry, place } = *run;
     let tools = tools::build(store, progress)?;
     let base = {
         let _step = progress.step("reading the base's layers");
@@ -109,9 +127,10 @@ pub fn build(
                 let was_there = |layer: &Layer| {
                     fs::metadata(store.blob_path(&layer.digest)).is_ok_and(|meta| meta.mtime() < begun as i64)
                 };
-                let time = match layers.iter().all(was_there) {
-                    true => "cached".to_owned(),
-                    false => progress::seconds(started.elapsed()),
+                let time = match layers.iter().find_map(place) {
+                    Some(from) => format!("from {from}"),
+                    None if layers.iter().all(was_there) => "cached".to_owned(),
+                    None => progress::seconds(started.elapsed()),
                 };
                 let (content, size) = (planned.content(), progress::bytes(size));
                 progress.line(&format!("layer  {content:<32} {size:>9}{pieces}  {time}"));
@@ -149,7 +168,8 @@ pub fn build(
     }
     report::all(errors)?;
     let format = if plan.oci { Format::Oci } else { Format::DockerV2 };
-    let image = oci_image::assemble(&base, &new, &plan.config, format)?;
+    let config = ConfigEdits { cache: carry()?, ..plan.config.clone() };
+    let image = oci_image::assemble(&base, &new, &config, format)?;
     store.put_blob(&image.config)?;
     store.put_blob(&image.manifest)?;
     Ok(Built { image, layers: built })
@@ -172,8 +192,9 @@ fn layer(
         PlannedLayer::Account { files, home, .. } => {
             tree(store, plan, planned, files.iter().map(script).chain(home.iter().map(folder)).collect())
         }
-        PlannedLayer::Wheel(wheel) => wheel_layers(store, plan, std::slice::from_ref(&**wheel), compiler),
-        PlannedLayer::SharedByWheels { wheels, .. } => wheel_layers(store, plan, wheels, compiler),
+        PlannedLayer::Wheel(_) | PlannedLayer::SharedByWheels { .. } => {
+            wheel_layers(store, plan, planned.wheels(), compiler)
+        }
         PlannedLayer::Whiteouts { paths, .. } => {
             let entry = |path: &String| tree_entry(path, 0, 0, 0, TreeKind::Whiteout);
             tree(store, plan, planned, paths.iter().map(entry).collect())
@@ -206,7 +227,7 @@ fn system_layer(store: &Store, known: &ParentDirs, system: &PlannedSystem) -> an
     // The number is raised where the bytes come to depend on something else.
     let key = format!("1 {LAYER_FORMAT} {}", Digest::of(serde_json::to_vec(&(digests, status, database, &parents))?));
     let made: Option<Layer> = store.record("system-layers", &key)?;
-    if let Some(layer) = made.filter(|layer| store.has(&layer.digest, layer.size)) {
+    if let Some(layer) = made.filter(|layer| layer.is_in(store)) {
         return Ok(vec![layer]);
     }
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };
@@ -290,7 +311,7 @@ fn tree(store: &Store, plan: &Plan, content: impl Serialize, entries: Vec<TreeEn
     // The number is raised where the bytes come to depend on something else.
     let key = format!("4 {LAYER_FORMAT} {}", Digest::of(serde_json::to_vec(&(content, &parents))?));
     let made: Option<Layer> = store.record("tree-layers", &key)?;
-    if let Some(layer) = made.filter(|layer| store.has(&layer.digest, layer.size)) {
+    if let Some(layer) = made.filter(|layer| layer.is_in(store)) {
         return Ok(vec![layer]);
     }
     let options = LayerOptions { mtime: MTIME, uid: 0, gid: 0, parents: &parents };

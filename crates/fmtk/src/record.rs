@@ -41,6 +41,16 @@ pub struct RecordedLayer {
     pub content: String,
     /// The base's own blob: it lies where the base lies, and in the store only by chance.
     pub of_base: bool,
+    /// The image in a registry that it was taken from without a look; it lies there, and in the store only by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_cache: Option<ImageRef>,
+}
+
+impl RecordedLayer {
+    /// Whether the store has to have it.
+    pub fn is_of_store(&self) -> bool {
+        !self.of_base && self.of_cache.is_none()
+    }
 }
 
 impl RecordedLayer {

@@ -23,7 +23,7 @@ pub use assemble::{AssembleError, Image, MAX_LAYERS, NewLayer, assemble};
 pub use base::{Base, BaseError};
 pub use base_index::{BaseIndex, Distribution, Group, IndexError, IndexedFile, Interpreter, NotRecorded, User};
 pub use checked::{BlobSource, CheckedReader, WrongBlob};
-pub use config::{ConfigEdits, ImageConfig};
+pub use config::{CACHE_KEY, ConfigEdits, ImageConfig};
 pub use document::{Descriptor, Document, DocumentError, Index, IndexEntry, Manifest};
 pub use image_name::Digest;
 pub use layer::{
@@ -36,7 +36,7 @@ pub use media::{Compression, Format, MAX_CONFIG, MAX_MANIFEST};
 pub use paths::is_within;
 pub use platform::Platform;
 pub use recompress::{RecompressError, recompress, zstd_layer};
-pub use store::{BlobWriter, Lock, Store, StoreError, is_full};
+pub use store::{Behind, BlobWriter, Lock, Noted, Store, StoreError, is_full};
 pub use unpack::{
     Contents, Entry, EntryKind, LayerStream, SkipRead, TarError, TarReader, UnpackError, Unpacked, read_layer,
 };

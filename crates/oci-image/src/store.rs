@@ -5,18 +5,20 @@
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     fmt,
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
 };
 
 use image_name::Digest;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -33,7 +35,27 @@ const EIO: i32 = 5;
 pub struct Store {
     root: PathBuf,
     waiting: Option<Arc<Tell>>,
+    behind: Option<Arc<dyn Behind>>,
+    noted: Option<Arc<Mutex<Noted>>>,
 }
+
+/// Another store behind one, which is only read. Nothing of it is ever written to the store before it: what it says may be
+/// wrong, and must not outlive the run.
+pub trait Behind: Send + Sync {
+    /// The record of this kind, by the SHA-256 of its key.
+    fn record(&self, kind: &str, key: &Digest) -> Option<Value>;
+    /// Whether it has the layer with this digest, this many bytes and this diff id.
+    fn has_layer(&self, digest: &Digest, size: u64, diff_id: &Digest) -> bool;
+    /// The contents of a small file.
+    fn file(&self, digest: &Digest) -> Option<Vec<u8>>;
+}
+
+/// Records by kind and by the SHA-256 of their keys.
+pub type Noted = BTreeMap<(String, Digest), Value>;
+
+/// The kinds of records that a store behind another one is asked for: what layers were built from, and what was learned
+/// by running CANN.
+const OF_LAYERS: [&str; 6] = ["wheel-layers", "tree-layers", "system-layers", "cann", "cann-environment", "gzip-layer"];
 
 type Tell = dyn Fn(Option<u32>) -> Box<dyn Any> + Send + Sync;
 
@@ -97,7 +119,23 @@ impl Store {
             fs::create_dir_all(&path).map_err(io_error("create folder", &path))?;
         }
         leftover::clear(&root.join("tmp"), &[BLOB, RECORD, SCRATCH]);
-        Ok(Self { root: root.to_owned(), waiting: None })
+        Ok(Self { root: root.to_owned(), waiting: None, behind: None, noted: None })
+    }
+
+    /// The same store with another one behind it, which is asked for what is missing.
+    pub fn before(self, behind: Arc<dyn Behind>) -> Self {
+        Self { behind: Some(behind), ..self }
+    }
+
+    /// The same store with nothing behind it.
+    pub fn alone(&self) -> Self {
+        Self { behind: None, ..self.clone() }
+    }
+
+    /// The same store, which notes the records of layers that are read or written through it, and where it notes them.
+    pub fn noting(&self) -> (Self, Arc<Mutex<Noted>>) {
+        let noted = Arc::new(Mutex::new(Noted::new()));
+        (Self { noted: Some(noted.clone()), ..self.clone() }, noted)
     }
 
     /// The store, which calls `tell` when it begins to wait for a lock, with the process that holds it, if known. What that
@@ -124,6 +162,17 @@ impl Store {
     /// Whether the blob is there with exactly this many bytes.
     pub fn has(&self, digest: &Digest, size: u64) -> bool {
         fs::metadata(self.blob_path(digest)).is_ok_and(|meta| meta.is_file() && meta.len() == size)
+    }
+
+    /// Whether the layer with this digest, this many bytes and this diff id is there, or behind the store.
+    pub fn offers(&self, digest: &Digest, size: u64, diff_id: &Digest) -> bool {
+        let behind = || self.behind.as_ref().is_some_and(|behind| behind.has_layer(digest, size, diff_id));
+        self.has(digest, size) || behind()
+    }
+
+    /// The contents of a small file behind the store, whose digest is checked.
+    pub fn file_behind(&self, digest: &Digest) -> Option<Vec<u8>> {
+        self.behind.as_ref()?.file(digest).filter(|bytes| Digest::of(bytes) == *digest)
     }
 
     /// Opens the blob for reading; its bytes are not checked here.
@@ -189,13 +238,38 @@ impl Store {
     }
 
     /// The record of this kind under this key, if there is one that can be read. `key` may be any text; the file is
-    /// named by its SHA-256. A record that no longer parses counts as absent: it is only ever a cache or is rebuilt.
+    /// named by its SHA-256. A record that no longer parses counts as absent: it is only ever a cache or is rebuilt. What
+    /// layers were built from is looked for behind the store too.
     pub fn record<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Result<Option<T>, StoreError> {
         let path = self.record_path(kind, key);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io_error("read", &path)(error)),
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io_error("read", &path)(error)),
+        };
+        if !OF_LAYERS.contains(&kind) || self.noted.is_none() && self.behind.is_none() {
+            return Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()));
+        }
+        let read = |value: Value| Some((serde_json::from_value(value.clone()).ok()?, value));
+        let here = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).and_then(read);
+        let Some((record, value)) = here.or_else(|| read(self.behind(kind, key)?)) else { return Ok(None) };
+        self.note(kind, key, value);
+        Ok(Some(record))
+    }
+
+    /// The record of this kind under this key behind the store, of whatever kind.
+    pub fn record_behind<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Option<T> {
+        serde_json::from_value(self.behind(kind, key)?).ok()
+    }
+
+    fn behind(&self, kind: &str, key: &str) -> Option<Value> {
+        self.behind.as_ref()?.record(kind, &Digest::of(key.as_bytes()))
+    }
+
+    fn note(&self, kind: &str, key: &str, value: Value) {
+        if let Some(noted) = &self.noted {
+            let key = (kind.to_owned(), Digest::of(key.as_bytes()));
+            noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key, value);
         }
     }
 
@@ -210,6 +284,9 @@ impl Store {
         file.write_all(&bytes).map_err(io_error("write", &path))?;
         file.as_file().sync_data().map_err(io_error("sync", &path))?;
         file.persist(&path).map_err(|error| io_error("rename to", &path)(error.error))?;
+        if OF_LAYERS.contains(&kind) && self.noted.is_some() {
+            self.note(kind, key, serde_json::from_slice(&bytes).unwrap_or_default());
+        }
         Ok(())
     }
 
@@ -352,6 +429,44 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         (folder, store)
+    }
+
+    /// One record and one layer.
+    struct Other(Digest);
+
+    impl Behind for Other {
+        fn record(&self, kind: &str, key: &Digest) -> Option<Value> {
+            let is_it = kind != "image" && *key == Digest::of("key");
+            is_it.then(|| serde_json::to_value([&self.0]).unwrap())
+        }
+        fn has_layer(&self, digest: &Digest, size: u64, diff_id: &Digest) -> bool {
+            (*digest, size, *diff_id) == (self.0, 5, self.0)
+        }
+        fn file(&self, _: &Digest) -> Option<Vec<u8>> {
+            Some(b"x".to_vec())
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_looked_for_behind_the_store_and_never_written_to_it() {
+        let (folder, store) = store();
+        let (layer, other) = (Digest::of("layer"), Digest::of("other"));
+        let (store, noted) = store.before(Arc::new(Other(layer))).noting();
+        let found: Option<Vec<Digest>> = store.record("wheel-layers", "key").unwrap();
+        assert_eq!(found, Some(vec![layer]));
+        assert!(store.offers(&layer, 5, &layer) && !store.offers(&layer, 5, &other) && !store.has(&layer, 5));
+        // Only what the file's own name says is taken.
+        assert_eq!(store.file_behind(&Digest::of("x")), Some(b"x".to_vec()));
+        assert_eq!(store.file_behind(&layer), None);
+        for (kind, key) in [("wheel-layers", "other"), ("image", "key"), ("wheel-facts", "key")] {
+            assert_eq!(store.record::<Vec<Digest>>(kind, key).unwrap(), None, "{kind} {key}");
+        }
+        assert_eq!(store.alone().record::<Vec<Digest>>("wheel-layers", "key").unwrap(), None);
+        store.put_record("tree-layers", "key", &other).unwrap();
+        assert_eq!(store.record::<Digest>("tree-layers", "key").unwrap(), Some(other), "the store's own first");
+        let kinds: Vec<String> = noted.lock().unwrap().keys().map(|(kind, _)| kind.clone()).collect();
+        assert_eq!(kinds, ["tree-layers", "wheel-layers"]);
+        assert!(!folder.path().join("records/wheel-layers").exists());
     }
 
     #[test]

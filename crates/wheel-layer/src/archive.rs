@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::cp437;
 
 /// More entries than any wheel has; the largest known have some 30,000.
-const ENTRIES: usize = 250_000;
+pub(crate) const ENTRIES: usize = 250_000;
 /// A path of Linux is shorter than this.
 const NAME: usize = 4096;
 /// What all files of one wheel may unpack to: an image is at most 30 GB.
@@ -182,7 +182,7 @@ fn decode_name(raw: &[u8], utf8: bool) -> Result<String, String> {
 }
 
 /// Stricter than pip where a name could mean something else to another tool.
-fn check_name(name: &str) -> Result<(), String> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let of_part = |part: &str| match part {
         ".." => Some("its name leads out of the wheel"),
         "" | "." => Some("its name has an empty or `.` component"),

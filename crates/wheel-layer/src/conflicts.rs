@@ -42,7 +42,13 @@ pub fn conflicts(wheels: &[&InstalledWheel]) -> Vec<Conflict> {
             let (other, theirs) = *files.entry(&file.path).or_insert((wheel, file));
             if !is_alike(other, theirs, wheel, file) {
                 let (one, two) = (&other.facts.name, &wheel.facts.name);
-                if is_record(theirs) || is_record(file) {
+                if is_unknown(other, theirs, wheel, file) {
+                    refuse(format!(
+                        "`{one}` and `{two}` both have `{}`, and whether these files are the same is only known where both \
+                         packages are in the package folder",
+                        file.path
+                    ));
+                } else if is_record(theirs) || is_record(file) {
                     refuse(format!("`{one}` and `{two}` put different files at `{}`", file.path));
                 } else {
                     apart.entry((one.clone(), two.clone())).or_default().push(&file.path);
@@ -75,7 +81,9 @@ pub fn overwrite(wheels: &mut [InstalledWheel], winners: &[String]) -> Vec<Strin
         for loser in wheels.iter_mut().filter(|wheel| !winners[order..].contains(&wheel.facts.key())) {
             let is_lost = |file: &InstalledFile| {
                 let winning = kept.get(file.path.as_str()).filter(|_| !file.overwritten && !is_record(file));
-                winning.is_some_and(|winning| !is_alike(loser, file, &winner, winning))
+                winning.is_some_and(|winning| {
+                    !is_alike(loser, file, &winner, winning) && !is_unknown(loser, file, &winner, winning)
+                })
             };
             let lost: Vec<usize> = (0..loser.files.len()).filter(|number| is_lost(&loser.files[*number])).collect();
             lost.iter().for_each(|number| loser.files[*number].overwritten = true);
@@ -95,6 +103,22 @@ fn is_record(file: &InstalledFile) -> bool {
 fn first_of(paths: &[&str]) -> String {
     let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
     format!("`{}`{more}", paths[0])
+}
+
+/// Whether two files may be the same or not, because one of them is in a wheel of which only an outline is there.
+fn is_unknown(of_one: &InstalledWheel, one: &InstalledFile, of_other: &InstalledWheel, other: &InstalledFile) -> bool {
+    match (&one.content, &other.content) {
+        (FileContent::Archived(one), FileContent::Archived(other))
+        | (FileContent::Bytecode(one), FileContent::Bytecode(other)) => {
+            let lacks = |wheel: &InstalledWheel, number: usize| {
+                wheel.facts.known.as_ref().is_some_and(|known| !known.contains(&number))
+            };
+            let entries = (of_one.entry(one), of_other.entry(other));
+            let lacks_either = lacks(of_one, one.number) || lacks(of_other, other.number);
+            entries.0.size == entries.1.size && entries.0.size > 0 && lacks_either
+        }
+        _ => false,
+    }
 }
 
 /// Whether two files are the same, as far as it can be told without reading them.

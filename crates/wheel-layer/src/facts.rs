@@ -1,9 +1,14 @@
 //! What a wheel says of itself and holds, without its contents: all that checks and plans need.
 
-use std::{collections::HashSet, fs::File, io, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs::File,
+    io,
+    path::Path,
+};
 
 use elf_file::{Elf, Linkage};
-use oci_image::{Digest, Store};
+use oci_image::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -56,6 +61,9 @@ pub struct WheelFacts {
     pub linked: Vec<(String, Linkage)>,
     /// Scripts whose first line is to name the interpreter.
     pub(crate) unfinished_scripts: Vec<String>,
+    /// Of an [`Outline`], the numbers of the files whose CRC-32 it tells; it tells the hash of none. Else none.
+    #[serde(skip)]
+    pub(crate) known: Option<BTreeSet<usize>>,
 }
 
 impl WheelFacts {
@@ -73,19 +81,6 @@ impl WheelFacts {
         let (elf, scripts) = peek(&file, &files).map_err(WheelError::read(path))?;
         let linked = linked(&file, &files, &elf).map_err(WheelError::read(path))?;
         Self::of_files(name, &file, files, (elf, linked, scripts)).map_err(damaged)
-    }
-
-    /// The facts of the wheel at `path`, whose contents have this digest (the caller's word): from the store where it
-    /// has them, else read and stored.
-    pub fn cached(store: &Store, path: &Path, digest: &Digest) -> Result<Self, WheelError> {
-        let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let key = format!("{VERSION} {digest} {file_name}");
-        if let Some(facts) = store.record("wheel-facts", &key)? {
-            return Ok(facts);
-        }
-        let facts = Self::read(path)?;
-        store.put_record("wheel-facts", &key, &facts)?;
-        Ok(facts)
     }
 
     /// The name by which the distribution is compared (PEP 503).
@@ -137,8 +132,14 @@ impl WheelFacts {
             elf,
             linked,
             unfinished_scripts,
+            known: None,
         })
     }
+}
+
+/// The key of what is known of the wheel with these contents and this file name.
+pub(crate) fn record_key(digest: &Digest, file_name: &str) -> String {
+    format!("{VERSION} {digest} {file_name}")
 }
 
 /// The one folder of metadata; pip wants its name to begin with the distribution's.

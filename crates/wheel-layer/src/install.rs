@@ -179,8 +179,8 @@ impl InstalledWheel {
         {
             let entry = &facts.files[*number];
             let name = entry.name.as_str();
-            // A hash that can't be read is found by `WheelFacts::check`.
-            let hash = hashes.get(name).and_then(|hash| record::hash(hash).ok()?);
+            // A hash that can't be read is found by `WheelFacts::check`; an outline has none.
+            let hash = hashes.get(name).filter(|_| facts.known.is_none()).and_then(|hash| record::hash(hash).ok()?);
             let archived = Archived { number: *number, hash, unfinished: unfinished.contains(name) };
             let mode = if entry.executable { EXECUTABLE } else { PLAIN };
             // RECORD has the path as it is called, as pip's does.

@@ -74,16 +74,15 @@ pub fn layers(
     Ok(layers)
 }
 
-/// Whether the store has these layers, so that [`layers`] makes none.
-pub fn are_made(
+/// These layers where the store has them, so that [`layers`] makes none.
+pub fn made(
     wheels: &[&InstalledWheel],
     store: &Store,
     parents: &ParentDirs,
     max_layer: u64,
-) -> Result<bool, WheelError> {
-    let Some(InstalledWheel { layout, .. }) = wheels.first() else { return Ok(true) };
-    let key = key(wheels, layout, &above(wheels, parents), max_layer);
-    Ok(cached(store, &key)?.is_some())
+) -> Result<Option<Vec<Layer>>, WheelError> {
+    let Some(InstalledWheel { layout, .. }) = wheels.first() else { return Ok(Some(Vec::new())) };
+    cached(store, &key(wheels, layout, &above(wheels, parents), max_layer))
 }
 
 /// The folders above files of these wheels.
@@ -113,8 +112,8 @@ fn key(wheels: &[&InstalledWheel], layout: &Layout, parents: &ParentDirs, max_la
     serde_json::to_string(&key).unwrap_or_else(|_| unreachable!("the key is plain data"))
 }
 
-/// Layers made before, if all of their blobs are still there.
+/// Layers made before, if all of their blobs are still there or behind the store.
 fn cached(store: &Store, key: &str) -> Result<Option<Vec<Layer>>, WheelError> {
     let layers: Option<Vec<Layer>> = store.record("wheel-layers", key)?;
-    Ok(layers.filter(|layers| layers.iter().all(|layer| store.has(&layer.digest, layer.size))))
+    Ok(layers.filter(|layers| layers.iter().all(|layer| layer.is_in(store))))
 }

@@ -4,6 +4,7 @@ mod bad_base;
 mod bad_packages;
 mod bases;
 mod bytecode;
+mod cache;
 mod cann;
 mod cann_parts;
 mod cluster_job;
@@ -142,6 +143,11 @@ const SCENARIOS: &[Scenario] = &[
     ),
     ("requirements", "Requires-Dist that nothing satisfies", bad_packages::requirements),
     ("cann", "podman and docker install CANN's stand-in: same layers, cached, whole in the image", cann::run),
+    (
+        "cache-from",
+        "an empty machine takes from the image pushed last what it lacks: little is sent, no engine; lies are found",
+        cache::run,
+    ),
     ("cann-refused", "installers that are cut off, changed, or of another version or machine", cann::refused),
     ("cann-interrupted", "ctrl-C while CANN is installed leaves no container", cann::interrupted),
     (

@@ -13,6 +13,7 @@ use anyhow::Context;
 use image_name::Digest;
 use oci_image::{LAYER_FORMAT, Layer, ParentDirs, Store};
 use serde::{Deserialize, Serialize};
+use wheel_layer::is_outlined;
 
 use crate::{
     recipe::Cann,
@@ -77,7 +78,7 @@ impl Job<'_> {
     }
 
     /// The packages of which nothing is known.
-    fn missing(&self, installed: &[Option<Installed>]) -> Vec<&Package> {
+    pub fn missing(&self, installed: &[Option<Installed>]) -> Vec<&Package> {
         let all = self.installers.iter().zip(installed);
         all.filter(|(_, known)| known.is_none()).map(|((installer, _), _)| &installer.package).collect()
     }
@@ -143,9 +144,12 @@ impl CannKey<'_> {
 /// What the store remembers, if all of it is still there.
 fn cached(store: &Store, key: &CannKey<'_>) -> anyhow::Result<Option<Installed>> {
     let installed: Option<Installed> = store.record(KIND, &key.text()?)?;
+    let is_known = |wheel: &CannWheel| {
+        let file_name = Path::new(&wheel.path).file_name().unwrap_or_default().to_string_lossy();
+        store.has(&wheel.sha256, wheel.size) || is_outlined(store, &file_name, &wheel.sha256)
+    };
     Ok(installed.filter(|installed| {
-        installed.layers.iter().all(|layer| store.has(&layer.digest, layer.size))
-            && installed.wheels.iter().all(|wheel| store.has(&wheel.sha256, wheel.size))
+        installed.layers.iter().all(|layer| layer.is_in(store)) && installed.wheels.iter().all(is_known)
     }))
 }
 
@@ -153,12 +157,16 @@ fn remember(store: &Store, key: &CannKey<'_>, installed: &Installed) -> anyhow::
     store.put_record(KIND, &key.text()?, installed).context("failed to remember what CANN's installer wrote")
 }
 
-/// A wheel of the store under its own name, which says what it is for. Two that are the same are one.
+/// A wheel of the store under its own name, which says what it is for. Two that are the same are one. Of one that is only
+/// known behind the store, the name alone is given.
 pub fn named(store: &Store, wheel: &CannWheel) -> anyhow::Result<PathBuf> {
     let name = Path::new(&wheel.path).file_name().context("a wheel without a name")?;
     let folder = store.root().join("wheels").join(wheel.sha256.hex());
     let file = folder.join(name);
     let failed = || format!("failed to write `{}`", file.display());
+    if !store.has(&wheel.sha256, wheel.size) {
+        return Ok(file);
+    }
     if !std::fs::metadata(&file).is_ok_and(|meta| meta.len() == wheel.size) {
         std::fs::create_dir_all(&folder).with_context(failed)?;
         let blob = store.blob_path(&wheel.sha256);

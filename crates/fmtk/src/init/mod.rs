@@ -22,7 +22,9 @@ use crate::{
     pipeline::{self, ImageArgs},
     plan::Plan,
     resolve::{
-        base, inputs,
+        base,
+        cache::CacheArgs,
+        inputs,
         inspection::{self, Reach},
         packages, place,
     },
@@ -160,6 +162,8 @@ fn image_args(args: &InitArgs) -> ImageArgs {
     ImageArgs {
         recipe: RecipeArgs { recipe: recipe.clone(), stack: None, set: Vec::new(), pkg: pkg.clone(), sample: false },
         registry: registry.clone(),
+        // A new recipe has no images yet.
+        cache: CacheArgs::none(),
         base: None,
         timestamp: None,
         dry_run: true,

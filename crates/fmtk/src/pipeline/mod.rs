@@ -1,23 +1,28 @@
 //! `image`: from recipe, packages and base to an image in the store.
 
 mod planning;
+pub mod verify;
 
 use std::{env, time::Instant};
 
 use anyhow::Context;
-use image_name::{Digest, Timestamp};
+use image_name::{Digest, ImageRef, Timestamp};
 use oci_image::{Descriptor, Store};
 use serde_json::json;
 
 use self::planning::{Planned, planned};
 use crate::{
-    build::{self, Built},
+    build::Built,
     engine,
     options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs},
     plan::Plan,
     recipe::Recipe,
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
-    resolve::{base, place},
+    resolve::{
+        base,
+        cache::{CacheArgs, OrBase},
+        place,
+    },
     ship::{
         built_image::BuiltImage,
         output::{self, Output},
@@ -45,6 +50,9 @@ pub struct ImageArgs {
     /// How the registry is reached.
     #[command(flatten)]
     pub registry: RegistryArgs,
+    /// Where layers may be taken from.
+    #[command(flatten)]
+    pub cache: CacheArgs,
     /// Base image: `host/org/repo:tag[@digest]`, `oci:DIR[:tag]`, `docker-archive:FILE`, `docker-daemon:NAME`, `podman:NAME`
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
@@ -89,7 +97,12 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     output::check(&outputs).context("bad `--output`").input()?;
     let load_into = args.load.then(|| engine::program(args.engine)).transpose();
     let load_into = load_into.hint("to do without one, give `--output docker-archive:FILE` in place of `--load`")?;
-    let Planned { plan, recipe, opened, with_base, pool } = planned(args, call, store, load_into, true, progress)?;
+    let recipe_file = place::recipe_file(args.recipe.recipe.as_deref())?;
+    if !args.dry_run {
+        record::begin(store, &recipe_file)?;
+    }
+    let planned = planned(args, call, store, load_into, true, progress)?;
+    let Planned { plan, recipe, opened, caches, .. } = &planned;
     for warning in &plan.warnings {
         progress.warning(warning);
     }
@@ -97,17 +110,22 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         progress.line(&format!("note: {note}"));
     }
     if args.dry_run {
-        return args.format.print(|| plan.to_string(), &plan);
+        return args.format.print(|| plan.to_string(), plan);
     }
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
-    let built = build::build(store, &plan, &opened.base, &opened, begun, pool.as_ref(), progress)?;
-    drop(pool);
-    let recipe_file = place::recipe_file(args.recipe.recipe.as_deref())?;
+    let built = planned.build(args, begun, progress)?;
+    let with_base = &planned.with_base;
+    let elsewhere = OrBase { caches: caches.as_deref(), base: opened };
     let arguments = args.recipe.overrides(args.base.as_deref());
-    let record = recorded(&plan, &built, &recipe, arguments, record::file_key(&recipe_file))?;
+    let place = |blob: &Descriptor| match store.has(&blob.digest, blob.size) {
+        true => None,
+        false => caches.as_ref().and_then(|caches| caches.place(&blob.digest, blob.size)),
+    };
+    let record = recorded(&planned, &built, arguments, record::file_key(&recipe_file), place)?;
     let (_tag, replaced) = record.claim(store, args.timestamp.is_some())?;
     let reference = &recipe.base.reference;
-    let image = BuiltImage { record: &record, built: &built, config: &plan.config, reference, opened: &opened };
+    let (of_record, of_build, config) = (&record, &built, &plan.config);
+    let image = BuiltImage { record: of_record, built: of_build, config, reference, opened, elsewhere: &elsewhere };
     let mut layout_digest = None;
     for output in &outputs {
         progress.line(&format!("writing {output}"));
@@ -119,7 +137,6 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         progress.line(&format!("loading {} into {engine}{there}", record.name()));
         output::load(&image, store, engine, with_base.is_some(), progress)?;
     }
-    drop(with_base);
     // Last, so that `push` does not take an image whose build is said to have failed.
     record.save(store)?;
     if let Some(other) = replaced {
@@ -130,7 +147,7 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
         progress.line(&format!("its manifest in the OCI layout is {digest}; `push` sends {}", record.digest));
     }
     say_built(&record, layout_digest, args.format)?;
-    progress.line(&next(args, &recipe, &record, store));
+    progress.line(&next(args, recipe, &record, store));
     Ok(())
 }
 
@@ -157,12 +174,13 @@ fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) 
     format!("next: `cargo xtask push{org}{same}` pushes it; `cargo xtask try{same}` runs a job in it on this machine")
 }
 
+/// `place` gives the image of a registry that has a layer which is not in the store.
 fn recorded(
-    plan: &Plan,
+    Planned { plan, recipe, opened, .. }: &Planned,
     built: &Built,
-    recipe: &Recipe,
     arguments: String,
     recipe_file: String,
+    place: impl Fn(&Descriptor) -> Option<ImageRef>,
 ) -> anyhow::Result<BuildRecord> {
     let image = &built.image;
     let of_base = image.layers.len() - built.layers.len();
@@ -172,6 +190,11 @@ fn recorded(
         blob: blob.clone(),
         content,
         of_base: number < of_base,
+        // Of the base's layers those that were recompressed.
+        of_cache: match opened.base.layers.iter().any(|layer| layer.digest == blob.digest) {
+            true => None,
+            false => place(blob),
+        },
     };
     Ok(BuildRecord {
         repository: plan.repository.clone(),

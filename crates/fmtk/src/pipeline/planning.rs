@@ -1,39 +1,42 @@
 //! From the recipe to the plan: what it is made of is gathered, and where CANN has to be installed to know it, that is done.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::Context;
 use image_name::Timestamp;
-use oci_image::{BaseIndex, Store};
+use oci_image::{BaseIndex, Layer, Noted, Store};
 use wheel_layer::WheelFacts;
 
 use super::ImageArgs;
 use crate::{
-    build,
+    build::{self, Built},
     cann::{self, Installed, Job, Kept, Variables},
     engine,
     options::{Call, Inspect, MediaTypes},
     plan::{self, CannInput, CannStep, Inputs, Plan},
     recipe::{self, Recipe},
-    record,
     resolve::{
         accounts,
         base::OpenImage,
         bytecode::{self, Interpreter, Pool},
+        cache::{Caches, Carried, OrBase, Sources},
         fetch::{self, Pins},
         front, inputs,
         inspection::{self, Completed, Reach},
         lock::{self, Lock},
         own_file::PlannedFile,
         packages::{self, Installer, Package, Wheel},
-        place,
         scripts::{self, Origin, scripts_folder},
         system,
     },
     terminal::{
         clock,
-        progress::Progress,
-        report::{self, WithHint},
+        progress::{self, Progress},
+        report::{self, Problems, WithHint},
     },
 };
 
@@ -46,6 +49,62 @@ pub(super) struct Planned {
     pub with_base: Option<Kept>,
     /// What compiles the modules that are not in the store.
     pub pool: Option<Pool>,
+    /// Images whose layers may be taken.
+    pub caches: Option<Arc<Caches>>,
+    /// The store, with the images behind it. It notes what of CANN went into the plan, and the layers that are built.
+    store: Store,
+    noted: Arc<Mutex<Noted>>,
+    installers: Vec<Installer>,
+    /// The index of the base, and the files of it that this recipe asks for, where an image has to carry them.
+    carried_index: Option<(BaseIndex, Vec<String>)>,
+}
+
+impl Planned {
+    /// Builds the image. It carries what its layers were built from, unless it is the sample.
+    pub fn build(&self, args: &ImageArgs, begun: u64, progress: &Progress) -> anyhow::Result<Built> {
+        let Self { plan, opened, pool, store, caches, .. } = self;
+        let source = OrBase { caches: caches.as_deref(), base: opened };
+        let carry = || match args.recipe.sample {
+            true => Ok(None),
+            false => self.carried(progress),
+        };
+        let name = |layer: &Layer| match store.has(&layer.digest, layer.size) {
+            true => None,
+            false => caches.as_ref()?.name(&layer.digest, layer.size).map(str::to_owned),
+        };
+        build::build(
+            store,
+            plan,
+            &opened.base,
+            &source,
+            &build::Run { begun, pool: pool.as_ref(), carry: &carry, place: &name },
+            progress,
+        )
+    }
+
+    fn carried(&self, progress: &Progress) -> anyhow::Result<Option<String>> {
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let carried = Carried::of(
+            &Sources {
+                noted: &noted,
+                wheels: self.plan.wheels().map(|wheel| &wheel.installed).collect(),
+                installers: &self.installers,
+                index: self.carried_index.as_ref().map(|(index, files)| (index, files.as_slice())),
+            },
+            &self.store,
+        )?;
+        Ok(match carried.to_text()? {
+            Ok(text) => Some(text),
+            Err(length) => {
+                progress.line(&format!(
+                    "note: the image does not carry what its layers were built from, which would take {}; other machines \
+                     can't take them from it",
+                    progress::bytes(length as u64)
+                ));
+                None
+            }
+        })
+    }
 }
 
 /// All that a plan is made of, but for what CANN's installer leaves.
@@ -61,6 +120,11 @@ struct Gathered {
     files: Vec<PlannedFile>,
     of_system: Vec<Package>,
     origin: Origin,
+    caches: Option<Arc<Caches>>,
+    /// The store, with the images behind it.
+    store: Store,
+    /// Whether the plan depends on what is in the base.
+    needs_index: bool,
 }
 
 /// Plans the image. Unless it is a dry run, CANN is installed for that.
@@ -73,8 +137,12 @@ pub(super) fn planned(
     progress: &Progress,
 ) -> anyhow::Result<Planned> {
     let gathered = gather(args, call, store, with_wheels, progress)?;
-    let Gathered { recipe, call, timestamp, notes, opened, index, wheels, installers, files, of_system, origin } =
-        gathered;
+    let Gathered {
+        recipe, call, timestamp, notes, opened, index, wheels, installers, files, of_system, origin, ..
+    } = gathered;
+    let (caches, needs_index) = (gathered.caches, gathered.needs_index);
+    let (store, noted) = gathered.store.noting();
+    let store = &store;
     let folders = inputs::folders(&args.recipe);
     let mut inputs = Inputs {
         recipe: &recipe,
@@ -99,7 +167,7 @@ pub(super) fn planned(
         oci: args.media_types == MediaTypes::Oci,
     };
     let job = cann_job(&inputs, &installers);
-    let engine = look_for_cann(&mut inputs, &job, args, store)?;
+    let engine = look_for_cann(&mut inputs, &job, args, store, caches.as_deref())?;
     if !inputs.wheels.is_empty() || !job.installers.is_empty() {
         let release = bytecode::release(&recipe, inputs.index);
         inputs.bytecode = bytecode::or_without(&recipe, release, progress)?.flatten();
@@ -110,7 +178,8 @@ pub(super) fn planned(
     if !args.dry_run
         && let Some(engine) = engine
     {
-        let (installed, variables, of_engine) = cann::install(store, &job, &opened, engine, progress)?;
+        // What it would write upon layers of another machine has the key of what it writes upon this one's.
+        let (installed, variables, of_engine) = cann::install(&store.alone(), &job, &opened, engine, progress)?;
         // Saves the engine to be given the base once more.
         kept = of_engine.map(|kept| (engine, kept));
         let installed = installed.into_iter().map(Some).collect();
@@ -130,7 +199,16 @@ pub(super) fn planned(
         }
     }
     let with_base = kept.filter(|(engine, _)| load_into == Some(engine)).map(|(_, kept)| kept);
-    Ok(Planned { plan, recipe, opened, with_base, pool })
+    check_absent(store, &plan, caches.as_deref(), &call)?;
+    plan.layers_from = layers_from(store, &plan, caches.as_deref())?;
+    // Noted are only those of this very plan.
+    noted.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    job.known(store)?;
+    let asked = inspection::needed(&recipe, &inputs.origin)?;
+    drop(inputs);
+    let carried_index = index.filter(|_| needs_index).map(|index| (index, asked));
+    let store = store.clone();
+    Ok(Planned { plan, recipe, opened, with_base, pool, caches, store, noted, installers, carried_index })
 }
 
 /// Finds and opens all that there is, or says all that is wrong with it.
@@ -145,11 +223,14 @@ fn gather(
         Some(timestamp) => timestamp,
         None => clock::now_local()?,
     };
-    let recipe_file = place::recipe_file(args.recipe.recipe.as_deref())?;
-    if !args.dry_run {
-        record::begin(store, &recipe_file)?;
-    }
     let draft = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?;
+    let caches =
+        Caches::new(&args.cache, &args.registry, &draft.recipe, args.recipe.sample, store, progress)?.map(Arc::new);
+    let store = match &caches {
+        Some(caches) => store.clone().before(caches.clone()),
+        None => store.alone(),
+    };
+    let store = &store;
     let inspect = if args.no_inspect { Inspect::Never } else { args.inspect };
     let reach = Reach { registry: &args.registry, inspect, store, progress };
     let call = match draft.asks_base() {
@@ -160,7 +241,7 @@ fn gather(
         true => inputs::vendor_packages(&args.recipe, recipe, &call, store),
         false => Ok(()),
     };
-    let decides_bytecode = draft.decides_bytecode();
+    let (decides_bytecode, asks_base) = (draft.decides_bytecode(), draft.asks_base());
     let Completed { recipe, mut notes, opened, index } = inspection::complete(draft, &args.recipe, reach, ready)?;
     // A plan is made of what is there: to download is left to `fetch` and to the build.
     let folders = inputs::folders(&args.recipe);
@@ -217,7 +298,23 @@ fn gather(
     if !decides_bytecode && !wheels.is_empty() {
         notes.push(bytecode::UNDECIDED.to_owned());
     }
-    Ok(Gathered { recipe, call, timestamp, notes, opened, index, wheels, installers, files, of_system, origin })
+    let (needs_index, store) = (asks_base || needed, store.clone());
+    Ok(Gathered {
+        recipe,
+        call,
+        timestamp,
+        notes,
+        opened,
+        index,
+        wheels,
+        installers,
+        files,
+        of_system,
+        origin,
+        caches,
+        store,
+        needs_index,
+    })
 }
 
 /// The plan, and the Python that compiles what it needs, if that is not in the store; `interpreter` is one that was
@@ -247,6 +344,52 @@ fn plan_and_interpreter(
     Ok((plan, found))
 }
 
+/// Refuses a plan for which layers have to be built of packages that are not here.
+fn check_absent(store: &Store, plan: &Plan, caches: Option<&Caches>, call: &Call) -> anyhow::Result<()> {
+    let mut absent = Vec::new();
+    for layer in plan.layers.iter().filter(|layer| layer.is_of_wheels()) {
+        let lacking = layer.wheels().iter().filter(|wheel| !wheel.path.exists()).collect::<Vec<_>>();
+        if !lacking.is_empty() && build::made(store, plan, layer)?.is_none() {
+            absent.extend(lacking.into_iter().map(|wheel| (wheel.kind.as_str(), wheel.path.as_path())));
+        }
+    }
+    refuse_absent(absent.into_iter(), "its layers, with this layout and this base, are not in", caches, call)
+}
+
+/// Says of each of these packages why it is needed, and how to have it.
+fn refuse_absent<'a>(
+    absent: impl Iterator<Item = (&'a str, &'a Path)>,
+    reason: &str,
+    caches: Option<&Caches>,
+    call: &Call,
+) -> anyhow::Result<()> {
+    let names = caches.map(Caches::names).unwrap_or_default();
+    let places = if names.is_empty() { "the store".to_owned() } else { format!("the store or {}", names.join(", ")) };
+    let mut problems = Problems::default();
+    for (kind, path) in absent {
+        problems.push(
+            format_args!("`{}` is not here, and it is needed: {reason} {places}", path.display()),
+            Some(packages::way_to(kind, path, call)),
+        );
+    }
+    problems.into_result()
+}
+
+/// Which image each layer of the plan is taken from, where it is not in the store.
+fn layers_from(store: &Store, plan: &Plan, caches: Option<&Caches>) -> anyhow::Result<Vec<Option<String>>> {
+    let Some(caches) = caches else { return Ok(Vec::new()) };
+    let from = |layer| {
+        let made = build::made(store, plan, layer)?.unwrap_or_default();
+        let name = |layer: &Layer| match store.has(&layer.digest, layer.size) {
+            true => None,
+            false => caches.name(&layer.digest, layer.size).map(str::to_owned),
+        };
+        anyhow::Ok(made.iter().find_map(name))
+    };
+    let from = plan.layers.iter().map(from).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(if from.iter().any(Option::is_some) { from } else { Vec::new() })
+}
+
 /// What of CANN is to be installed and learned.
 fn cann_job<'a>(inputs: &Inputs<'a>, installers: &'a [Installer]) -> Job<'a> {
     let Inputs { recipe, base, index, .. } = *inputs;
@@ -269,8 +412,22 @@ fn look_for_cann(
     job: &Job<'_>,
     args: &ImageArgs,
     store: &Store,
+    caches: Option<&Caches>,
 ) -> anyhow::Result<Option<&'static str>> {
-    let known = job.known(store)?;
+    let mut known = job.known(store)?;
+    if !job.is_whole(&known) {
+        // An installer is not run upon what another machine says: its layers would stay in the store.
+        known = job.known(&store.alone())?;
+        let absent: Vec<&Package> =
+            job.missing(&known.0).into_iter().filter(|package| !package.path.exists()).collect();
+        let reason = "its layers upon this base, with what the recipe says of CANN, are not in";
+        refuse_absent(
+            absent.into_iter().map(|package| (package.kind.as_str(), package.path.as_path())),
+            reason,
+            caches,
+            inputs.call,
+        )?;
+    }
     let engine = match job.is_whole(&known) {
         true => None,
         false if job.installers.is_empty() => engine::program(args.engine).ok(),
@@ -333,7 +490,7 @@ mod tests {
 
     #[test]
     fn a_base_is_inspected_where_own_files_lie_in_folders_that_nobody_names() {
-        let recipe = Recipe::parse("", "image.toml", std::path::Path::new("."), recipe::Overrides::default()).unwrap();
+        let recipe = Recipe::parse("", "image.toml", Path::new("."), recipe::Overrides::default()).unwrap();
         let needed = ["/home/ma-user/x", "/home/ma-user/code/x"].map(|to| {
             let sha256 = Digest::from_bytes([0; 32]);
             let file =

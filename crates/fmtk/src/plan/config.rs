@@ -60,6 +60,7 @@ pub(super) fn config(
         labels: all,
         created: inputs.timestamp.rfc3339(),
         created_by: "fmtk".to_owned(),
+        cache: None,
     })
 }
 

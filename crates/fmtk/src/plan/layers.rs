@@ -6,7 +6,11 @@ use wheel_layer::InstalledWheel;
 
 use super::{Inputs, MAX_LAYERS, PlannedLayer, PlannedWheel, folders};
 use crate::{
-    resolve::{own_file::PlannedFile, packages::Wheel, tools::TOOLS},
+    resolve::{
+        own_file::PlannedFile,
+        packages::{Package, Wheel},
+        tools::TOOLS,
+    },
     terminal::{hints::is_typo, progress, report::Problems},
 };
 
@@ -67,14 +71,14 @@ pub(super) fn tools(inputs: &Inputs<'_>) -> PlannedLayer {
     PlannedLayer::Tools { paths: TOOLS.map(|(_, _, path)| folders::real(inputs, path)).into() }
 }
 
-/// The wheels as they will lie in the image, with their lengths, largest first: what changes often is small and comes
+/// The wheels as they will lie in the image, with their packages, largest first: what changes often is small and comes
 /// last. Those that can't be installed, or not together, are problems.
 pub(super) fn installed(
     inputs: &Inputs<'_>,
     removed: &[String],
     problems: &mut Problems,
     warnings: &mut Vec<String>,
-) -> Vec<(u64, InstalledWheel)> {
+) -> Vec<(Package, InstalledWheel)> {
     let allow = &inputs.recipe.allow;
     let layout = Arc::new(folders::layout(inputs));
     let index = |folder: &str| inputs.index.filter(|_| !folders::is_gone(folder, removed));
@@ -84,7 +88,7 @@ pub(super) fn installed(
         let Wheel { package, facts } = wheel;
         InstalledWheel::new(facts.clone(), package.path.clone(), package.sha256, layout.clone(), real)
     });
-    let (mut sizes, mut wheels) = (Vec::new(), Vec::new());
+    let (mut found, mut wheels) = (Vec::new(), Vec::new());
     for (Wheel { package, facts }, placed) in inputs.wheels.iter().zip(placed) {
         match placed {
             Ok(mut wheel) => {
@@ -92,7 +96,7 @@ pub(super) fn installed(
                     wheel.ignore_record();
                 }
                 warnings.extend(wheel.twice.iter().map(|said| format!("wheel `{}`: {said}", package.path.display())));
-                sizes.push(package.size);
+                found.push(package.clone());
                 wheels.push(wheel);
             }
             Err(error) => problems.push(error, None),
@@ -110,8 +114,8 @@ pub(super) fn installed(
         });
         problems.push(conflict, hint);
     }
-    let mut installed: Vec<(u64, InstalledWheel)> = sizes.into_iter().zip(wheels).collect();
-    installed.sort_by(|(a, of_a), (b, of_b)| b.cmp(a).then_with(|| of_a.facts.key().cmp(&of_b.facts.key())));
+    let mut installed: Vec<(Package, InstalledWheel)> = found.into_iter().zip(wheels).collect();
+    installed.sort_by(|(a, of_a), (b, of_b)| b.size.cmp(&a.size).then_with(|| of_a.facts.key().cmp(&of_b.facts.key())));
     installed
 }
 
@@ -135,16 +139,16 @@ fn unknown_winners(inputs: &Inputs<'_>, winners: &[String], problems: &mut Probl
 /// above which one is split.
 pub(super) fn wheels(
     inputs: &Inputs<'_>,
-    installed: Vec<(u64, InstalledWheel)>,
+    installed: Vec<(Package, InstalledWheel)>,
     room: usize,
     problems: &mut Problems,
 ) -> (Vec<PlannedLayer>, u64) {
     let sizes: Vec<Vec<u64>> = installed.iter().map(|(_, wheel)| wheel.sizes().collect()).collect();
     let mut planned: Vec<PlannedWheel> = Vec::new();
-    for (size, installed) in installed {
+    for (Package { kind, size, .. }, installed) in installed {
         let InstalledWheel { facts, path, digest, .. } = &installed;
         let (name, version, path, sha256) = (facts.name.clone(), facts.version.clone(), path.clone(), *digest);
-        planned.push(PlannedWheel { name, version, path, sha256, size, pieces: 0, installed });
+        planned.push(PlannedWheel { kind, name, version, path, sha256, size, pieces: 0, installed });
     }
     let max_layer = inputs.recipe.layout.max_layer.fitting(room, |bytes| total(&sizes, bytes));
     let Some(alone) = alone(&sizes, room, max_layer) else {

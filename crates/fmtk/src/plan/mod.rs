@@ -114,6 +114,10 @@ pub struct Plan {
     pub base: PlannedBase,
     /// The layers that are put upon the base, bottom to top.
     pub layers: Vec<PlannedLayer>,
+    /// The image in a registry that each layer is taken from; none of what is in the store or has to be built. Empty where
+    /// nothing is taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers_from: Vec<Option<String>>,
     /// The folders that are new with the user's own files, each after those above it.
     pub folders: Vec<PlannedFolder>,
     /// What becomes of the vendor's scripts; none where they are kept.
@@ -203,6 +207,9 @@ pub enum PlannedLayer {
 /// A wheel of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedWheel {
+    /// Its kind in the recipe.
+    #[serde(skip)]
+    pub kind: String,
     pub name: String,
     pub version: String,
     pub path: PathBuf,
@@ -248,6 +255,15 @@ impl PlannedLayer {
         }
     }
 
+    /// Its wheels.
+    pub fn wheels(&self) -> &[PlannedWheel] {
+        match self {
+            Self::Wheel(wheel) => std::slice::from_ref(&**wheel),
+            Self::SharedByWheels { wheels, .. } => wheels,
+            _ => &[],
+        }
+    }
+
     /// Whether it holds wheels, whose files are compressed already.
     pub fn is_of_wheels(&self) -> bool {
         matches!(self, Self::Wheel(_) | Self::SharedByWheels { .. })
@@ -288,6 +304,11 @@ impl Plan {
     /// `fmtk-ma:TAG`.
     pub fn name(&self) -> String {
         format!("{}:{}", self.repository, self.tag)
+    }
+
+    /// Its wheels, bottom to top.
+    pub fn wheels(&self) -> impl Iterator<Item = &PlannedWheel> {
+        self.layers.iter().flat_map(PlannedLayer::wheels)
     }
 
     /// Decides everything, or says everything that is wrong.
@@ -365,6 +386,7 @@ impl Plan {
                 inspected: inputs.index.is_some(),
             },
             layers,
+            layers_from: Vec::new(),
             folders,
             config: config::config(inputs, scripts.as_ref(), &mut warnings)?,
             scripts,

@@ -92,7 +92,11 @@ impl fmt::Display for Plan {
         let (of_base, size) = (count(base.layers, "layer"), bytes(base.size));
         writeln!(f, "image   {repository}:{tag}\nbase    {}", base.reference)?;
         writeln!(f, "        {of_base}, {size}, {}, {looked}", base.digest)?;
-        layers.iter().try_for_each(|layer| f.write_str(&layer_lines(layer)))?;
+        for (number, layer) in layers.iter().enumerate() {
+            f.write_str(&layer_lines(layer))?;
+            let from = self.layers_from.get(number).and_then(Option::as_ref);
+            from.iter().try_for_each(|from| writeln!(f, "      = from {from}"))?;
+        }
         self.bytecode.iter().try_for_each(|release| writeln!(f, "compile for Python {release}"))?;
         self.folders.iter().try_for_each(|folder| f.write_str(&folder_line("folder", folder)))?;
         for PlannedEdit { edit, status } in self.scripts.iter().flat_map(|scripts| &scripts.edits) {

@@ -93,6 +93,9 @@ pub struct Recipe {
     /// Where the image is pushed to.
     #[serde(skip)]
     pub registry: Registry,
+    /// Images of the registry whose layers are taken where they are missing here. Default: the newest of this recipe.
+    #[serde(skip)]
+    pub cache: Option<Vec<String>>,
     /// Packages of the base's distribution.
     #[serde(skip_serializing_if = "System::is_default")]
     pub system: System,
@@ -240,6 +243,7 @@ struct Written {
     base: Section<base::Written>,
     python: Section<versions::WrittenPython>,
     registry: Section<Registry>,
+    cache: Option<Vec<String>>,
     system: Section<system::Written>,
     packages: BTreeMap<Spanned<String>, Section<packages::WrittenPackage>>,
     pypi: Section<pypi::Written>,
@@ -305,6 +309,7 @@ impl Written {
             bytecode: self.bytecode,
             base,
             registry,
+            cache: self.cache,
             system: self.system.0.finish(document),
             packages: packages::finish(self.packages, &versions, document),
             pypi: self.pypi.0.finish(&versions, &python, document),

@@ -17,6 +17,7 @@ use crate::{
     recipe::{Draft, Overrides, OwnFile, Pypi, Recipe, stacks::MANUAL},
     resolve::{
         base::{self, OpenImage},
+        lock::{self, Lock},
         own_file::PlannedFile,
         packages::{self, Folders, Package, PackageSet},
         place, wheels,
@@ -117,7 +118,12 @@ pub fn packages(
     progress: &Progress,
 ) -> anyhow::Result<Vec<Package>> {
     let folders = folders(args);
-    let PackageSet { packages, unused, left_out } = packages::find(recipe, &folders, store, call)?;
+    let absent = absent(args, &folders, store)?;
+    let PackageSet { packages, unused, left_out } = packages::find(recipe, &folders, &absent, store, call)?;
+    if !absent.is_empty() {
+        let count = progress::count(absent.len(), "package");
+        progress.line(&format!("note: {count} of `{}` not here; known from an image in the registry", call.lock_file));
+    }
     if left_out > 0 {
         let (wheels, folder) = (progress::count(left_out, "wheel"), folders.pypi.display());
         progress.line(&format!(
@@ -136,6 +142,15 @@ pub fn packages(
         progress.warning(&format!("`{file}` in `{folder}` {why}"));
     }
     Ok(packages)
+}
+
+/// Packages of the lock that are not here, where something is known of them behind the store.
+fn absent(args: &RecipeArgs, folders: &Folders, store: &Store) -> anyhow::Result<Vec<Package>> {
+    if args.sample {
+        return Ok(Vec::new());
+    }
+    let lock = Lock::load(&lock::path(args.recipe.as_deref(), args.stack.as_deref()))?;
+    Ok(lock.map(|lock| packages::absent(&lock.packages, folders, store)).unwrap_or_default())
 }
 
 /// What is said of a package folder that was named and is not there, where nothing of it is required.
@@ -231,7 +246,9 @@ fn walk<'a>(
 /// Whether the vendor's packages are there and whole, as far as that does not depend on the base.
 pub fn vendor_packages(args: &RecipeArgs, recipe: &Recipe, call: &Call, store: &Store) -> anyhow::Result<()> {
     let pypi = Pypi { requirements: Vec::new(), ..recipe.pypi.clone() };
-    let found = packages::find(&Recipe { pypi, ..recipe.clone() }, &folders(args), store, call)?;
+    let folders = folders(args);
+    let absent = absent(args, &folders, store)?;
+    let found = packages::find(&Recipe { pypi, ..recipe.clone() }, &folders, &absent, store, call)?;
     packages::contents(found.packages, store, call).map(drop)
 }
 

@@ -73,7 +73,10 @@ pub fn complete(
     };
     let index = contents(recipe, &opened, args, reach, ready)?;
     let found = find(&draft, &opened, &index);
-    store.put_record(RECORDS, &record_key(&draft)?, &found)?;
+    // What an image in the registry says of the base is believed for this run alone.
+    if BaseIndex::cached(store, &opened.base.manifest_digest, &[])?.is_some() {
+        store.put_record(RECORDS, &record_key(&draft)?, &found)?;
+    }
     let recipe = draft.completed(&found)?;
     Ok(Completed { recipe, notes: found.notes, opened: Some(Ok(opened)), index: Some(index) })
 }
@@ -87,8 +90,12 @@ pub fn contents(
     reach: Reach<'_>,
     ready: impl Fn(&Recipe) -> anyhow::Result<()>,
 ) -> anyhow::Result<BaseIndex> {
-    let paths = asked(recipe, &scripts::origin(recipe, scripts_folder(args)))?;
+    let origin = scripts::origin(recipe, scripts_folder(args));
+    let paths = asked(recipe, &origin)?;
     if let Some(index) = BaseIndex::cached(reach.store, &opened.base.manifest_digest, &paths)? {
+        return Ok(index);
+    }
+    if let Some(index) = BaseIndex::behind(reach.store, &opened.base.manifest_digest, &needed(recipe, &origin)?) {
         return Ok(index);
     }
     if matches!(recipe.base.source, ImageRef::Registry(_)) {
@@ -133,6 +140,16 @@ fn asked(recipe: &Recipe, origin: &Origin) -> anyhow::Result<Vec<String>> {
     Ok(paths)
 }
 
+/// Those of them that this very recipe needs.
+pub fn needed(recipe: &Recipe, origin: &Origin) -> anyhow::Result<Vec<String>> {
+    let mut paths = asked(recipe, origin)?;
+    if recipe.system.packages.is_empty() {
+        let of_system = system::asked(recipe);
+        paths.retain(|path| !of_system.contains(path));
+    }
+    Ok(paths)
+}
+
 /// What is in the base, where the plan needs it: see ARCHITECTURE, "Which base is inspected, and when".
 pub fn index(
     origin: &Origin,
@@ -149,6 +166,9 @@ pub fn index(
     let remote = matches!(recipe.base.reference, ImageRef::Registry(_));
     if known.is_some() || remote && reach.inspect == Inspect::Auto && !needed {
         return Ok(known);
+    }
+    if let Some(index) = BaseIndex::behind(reach.store, &opened.base.manifest_digest, &self::needed(recipe, origin)?) {
+        return Ok(Some(index));
     }
     inspect_now(opened, &paths, reach).map(Some)
 }

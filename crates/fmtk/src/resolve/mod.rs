@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod base;
 pub mod bytecode;
+pub(crate) mod cache;
 pub(crate) mod connect;
 pub(crate) mod containers;
 pub(crate) mod fetch;

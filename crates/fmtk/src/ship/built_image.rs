@@ -1,7 +1,7 @@
 //! An image that was just built, with all that writing it takes.
 
 use image_name::ImageRef;
-use oci_image::ConfigEdits;
+use oci_image::{BlobSource, ConfigEdits};
 
 use crate::{build::Built, record::BuildRecord, resolve::base::OpenImage};
 
@@ -14,4 +14,6 @@ pub struct BuiltImage<'a> {
     /// The base as it was named.
     pub reference: &'a ImageRef,
     pub opened: &'a OpenImage,
+    /// Has the layers that the store need not have.
+    pub elsewhere: &'a (dyn BlobSource + Sync),
 }

@@ -23,7 +23,7 @@ pub fn check(record: &BuildRecord, store: &Store) -> anyhow::Result<()> {
     if !store.has(&record.config.digest, record.config.size) {
         lost.push(format!("its config {}", record.config.digest));
     }
-    for layer in record.layers.iter().filter(|layer| !layer.of_base) {
+    for layer in record.layers.iter().filter(|layer| layer.is_of_store()) {
         if !store.has(&layer.blob.digest, layer.blob.size) {
             lost.push(format!("layer `{}` ({})", layer.content, layer.blob.digest));
         }

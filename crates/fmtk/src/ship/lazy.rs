@@ -1,11 +1,14 @@
-//! The base of an image that was built, opened when one of its blobs is asked for and no sooner.
+//! Where the layers of an image lie that was built: those which the store need not have are in the base, or in another
+//! image of a registry. An image is opened when one of its blobs is asked for and no sooner.
 
 use std::{
+    collections::HashMap,
     io::{self, Read},
     sync::OnceLock,
 };
 
 use anyhow::ensure;
+use image_name::{Digest, ImageRef};
 use oci_image::{BlobSource, Descriptor, Store};
 
 use crate::{
@@ -16,14 +19,16 @@ use crate::{
     terminal::progress::Progress,
 };
 
-/// What opens the base, and what came of it.
-pub struct LazyBase<'a> {
-    open: Box<dyn Fn() -> anyhow::Result<OpenImage> + Send + Sync + 'a>,
-    opened: OnceLock<Result<OpenImage, String>>,
+/// The images that layers of a built image are taken from.
+pub struct Elsewhere<'a> {
+    base: LazyImage<'a>,
+    caches: Vec<(&'a ImageRef, LazyImage<'a>)>,
+    /// Which of the caches has a layer.
+    places: HashMap<Digest, usize>,
 }
 
-impl<'a> LazyBase<'a> {
-    /// The base of the record; the flags and the recipe say how its registry is reached.
+impl<'a> Elsewhere<'a> {
+    /// Those of the record; the flags and the recipe say how their registries are reached.
     pub fn new(
         record: &'a BuildRecord,
         args: &'a RegistryArgs,
@@ -31,18 +36,62 @@ impl<'a> LazyBase<'a> {
         store: &'a Store,
         progress: &'a Progress,
     ) -> Self {
+        let RecordedBase { reference, digest } = &record.base;
+        let changed = move |found: Digest| {
+            ensure!(found == *digest, "the base `{reference}` is {found} now, the image was built on {digest}");
+            Ok(())
+        };
+        let base = LazyImage::new(reference, changed, args, registry, store, progress);
+        let mut elsewhere = Self { base, caches: Vec::new(), places: HashMap::new() };
+        for layer in &record.layers {
+            let Some(cache) = &layer.of_cache else { continue };
+            let known = elsewhere.caches.iter().position(|(reference, _)| *reference == cache);
+            let number = known.unwrap_or_else(|| {
+                // It is named by its digest.
+                let image = LazyImage::new(cache, |_| Ok(()), args, registry, store, progress);
+                elsewhere.caches.push((cache, image));
+                elsewhere.caches.len() - 1
+            });
+            elsewhere.places.insert(layer.blob.digest, number);
+        }
+        elsewhere
+    }
+}
+
+impl BlobSource for Elsewhere<'_> {
+    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
+        match self.places.get(&blob.digest) {
+            Some(number) => self.caches[*number].1.open(blob),
+            None => self.base.open(blob),
+        }
+    }
+}
+
+/// What opens an image, and what came of it.
+struct LazyImage<'a> {
+    open: Box<dyn Fn() -> anyhow::Result<OpenImage> + Send + Sync + 'a>,
+    opened: OnceLock<Result<OpenImage, String>>,
+}
+
+impl<'a> LazyImage<'a> {
+    fn new(
+        reference: &'a ImageRef,
+        check: impl Fn(Digest) -> anyhow::Result<()> + Send + Sync + 'a,
+        args: &'a RegistryArgs,
+        registry: &'a recipe::Registry,
+        store: &'a Store,
+        progress: &'a Progress,
+    ) -> Self {
         let open = move || {
-            let RecordedBase { reference, digest: built_on } = &record.base;
             let image = base::open(reference, args, registry, store, progress)?;
-            let found = image.base.manifest_digest;
-            ensure!(found == *built_on, "the base `{reference}` is {found} now, the image was built on {built_on}");
+            check(image.base.manifest_digest)?;
             Ok(image)
         };
         Self { open: Box::new(open), opened: OnceLock::new() }
     }
 }
 
-impl BlobSource for LazyBase<'_> {
+impl BlobSource for LazyImage<'_> {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
         match self.opened.get_or_init(|| (self.open)().map_err(|error| format!("{error:#}"))) {
             Ok(image) => image.open(blob),

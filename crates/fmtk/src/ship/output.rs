@@ -93,8 +93,8 @@ impl Output {
 
     /// Writes the image, whole or not at all. Gives the digest of its manifest there, where that has one.
     pub fn write(&self, image: &BuiltImage<'_>, store: &Store) -> anyhow::Result<Option<Digest>> {
-        let BuiltImage { record, built, opened, .. } = image;
-        let source = Fallback { store, other: *opened };
+        let BuiltImage { record, built, elsewhere, .. } = image;
+        let source = Fallback { store, other: *elsewhere };
         let new: Vec<&Path> = self.path().ancestors().take_while(|path| !path.exists()).collect();
         let written = match self {
             Self::Layout(dir) => {
@@ -145,7 +145,7 @@ pub fn load(
     has_base: bool,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    let source = Fallback { store, other: image.opened };
+    let source = Fallback { store, other: image.elsewhere };
     let (way, name) = (EngineCommand::plain(program), image.record.name());
     let there = if has_base { image.opened.base.layers.len() } else { 0 };
     let loaded = engine::load_upon(there, &way, &image.built.image, &source, &name, progress);

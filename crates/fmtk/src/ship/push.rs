@@ -19,7 +19,7 @@ use crate::{
     recipe::Recipe,
     record::{self, BuildRecord, RecordedLayer},
     resolve::{base::Fallback, connect, place},
-    ship::{intact, lazy::LazyBase, pushed::PushRecord, target::TargetArgs},
+    ship::{intact, lazy::Elsewhere, pushed::PushRecord, target::TargetArgs},
     terminal::{
         progress::{self, Progress, Step},
         report::{self, WithHint},
@@ -226,14 +226,17 @@ fn push(
         ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
         _ => None,
     };
-    let base = LazyBase::new(record, &args.target.registry_args, &recipe.registry, store, progress);
+    let elsewhere = Elsewhere::new(record, &args.target.registry_args, &recipe.registry, store, progress);
     // Layers of the base that were recompressed are in the store.
-    let of_base = Fallback { store, other: &base };
+    let of_others = Fallback { store, other: &elsewhere };
     let layer = |(layer, blob): (&RecordedLayer, &Descriptor)| PushBlob {
         descriptor: blob.clone(),
         name: layer.content.clone(),
-        mount_from: mount_from.clone().filter(|_| layer.of_base),
-        source: if layer.of_base { &of_base } else { store },
+        mount_from: match &layer.of_cache {
+            Some(ImageRef::Registry(reference)) if reference.host == *target.host => Some(reference.path.clone()),
+            _ => mount_from.clone().filter(|_| layer.of_base),
+        },
+        source: if layer.is_of_store() { store } else { &of_others },
     };
     // Whoever can read it could write to uploads of ours: it is no record, of which the others are readable to all.
     let unfinished = store.root().join("uploads");

@@ -12,7 +12,7 @@ use crate::{
     recipe::Recipe,
     record::{self, BuildRecord},
     resolve::base::{self, Fallback, OpenImage},
-    ship::lazy::LazyBase,
+    ship::lazy::Elsewhere,
     terminal::{
         progress::Progress,
         report::{self, WithHint},
@@ -121,8 +121,8 @@ impl Subject {
     ) -> T {
         match self {
             Self::Built { record, .. } => {
-                let base = LazyBase::new(record, args, &recipe.registry, store, progress);
-                read(&Fallback { store, other: &base })
+                let elsewhere = Elsewhere::new(record, args, &recipe.registry, store, progress);
+                read(&Fallback { store, other: &elsewhere })
             }
             Self::Other { opened, .. } => read(&**opened),
         }

@@ -11,7 +11,7 @@ use crate::{
     recipe::Recipe,
     record::{self, BuildRecord},
     resolve::base::Fallback,
-    ship::{intact, lazy::LazyBase},
+    ship::{intact, lazy::Elsewhere},
     terminal::{progress::Progress, report::WithHint, shell},
 };
 
@@ -82,8 +82,8 @@ impl TriedImage {
         let name = self.name();
         let Self::Store(record) = self else { bail!("`{name}` is not in the store") };
         progress.line(&format!("loading {name} into {}, once", way.program));
-        let base = LazyBase::new(record, args, &recipe.registry, store, progress);
-        engine::load(way, &record.image(store)?, &Fallback { store, other: &base }, &name, progress)
+        let elsewhere = Elsewhere::new(record, args, &recipe.registry, store, progress);
+        engine::load(way, &record.image(store)?, &Fallback { store, other: &elsewhere }, &name, progress)
             .map_err(|error| record.explained(error, store))
     }
 }

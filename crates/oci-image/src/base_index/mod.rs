@@ -107,9 +107,26 @@ impl BaseIndex {
     pub fn cached(store: &Store, manifest: &Digest, files: &[String]) -> Result<Option<Self>, StoreError> {
         let index: Option<Self> = store.record(RECORDS, &record_key(manifest))?;
         let there = |file: &IndexedFile| store.has(&file.digest, file.size);
-        Ok(index.filter(|index| {
-            files.iter().all(|path| index.files.get(path).is_some_and(|file| file.as_ref().is_none_or(there)))
-        }))
+        Ok(index.filter(|index| index.knows(files, there)))
+    }
+
+    /// The index behind the store, of which nobody here knows whether it is right.
+    pub fn behind(store: &Store, manifest: &Digest, files: &[String]) -> Option<Self> {
+        let index: Self = store.record_behind(RECORDS, &record_key(manifest))?;
+        let there = |file: &IndexedFile| store.file_behind(&file.digest).is_some();
+        (index.manifest_digest == *manifest && index.knows(files, there)).then_some(index)
+    }
+
+    fn knows(&self, files: &[String], there: impl Fn(&IndexedFile) -> bool) -> bool {
+        files.iter().all(|path| self.files.get(path).is_some_and(|file| file.as_ref().is_none_or(&there)))
+    }
+
+    /// What another machine needs of it to plan an image that asks for these files: the index with no others, its kind and
+    /// its key.
+    pub fn to_carry(&self, files: &[String]) -> (&'static str, String, Self) {
+        let asked = |(path, _): &(&String, &Option<IndexedFile>)| files.contains(path);
+        let files = self.files.iter().filter(asked).map(|(path, file)| (path.clone(), file.clone())).collect();
+        (RECORDS, record_key(&self.manifest_digest), Self { files, ..self.clone() })
     }
 
     /// Inspects the base, unless the store remembers what is in it. `files` are absolute paths whose contents are
@@ -213,8 +230,13 @@ impl BaseIndex {
 
     /// The contents of a file that was asked for; none where the base has no such file.
     pub fn file(&self, store: &Store, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let file = self.files.get(path).and_then(Option::as_ref);
-        file.map(|file| store.read_blob(&file.digest, capture::MAX_WHOLE)).transpose()
+        let Some(file) = self.files.get(path).and_then(Option::as_ref) else { return Ok(None) };
+        if !store.has(&file.digest, file.size)
+            && let Some(bytes) = store.file_behind(&file.digest)
+        {
+            return Ok(Some(bytes));
+        }
+        store.read_blob(&file.digest, capture::MAX_WHOLE).map(Some)
     }
 }
 

@@ -8,6 +8,10 @@ use serde_json::{Map, Value, json};
 use super::ImageConfig;
 use crate::Digest;
 
+/// The key at the top of a config under which an image carries what its layers were built from. Engines and registries
+/// keep keys that they do not know.
+pub const CACHE_KEY: &str = "fmtk.cache.v1";
+
 /// Edits of a config. What is not named stays as the base has it, entry point and command too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ConfigEdits {
@@ -24,6 +28,9 @@ pub struct ConfigEdits {
     pub created: String,
     /// What the history says made the layers.
     pub created_by: String,
+    /// The text under [`CACHE_KEY`]. That of the base is not kept: it is of other layers.
+    #[serde(skip)]
+    pub cache: Option<String>,
 }
 
 impl ImageConfig {
@@ -35,6 +42,11 @@ impl ImageConfig {
         let json = &mut config.json;
         json.insert("created".to_owned(), edits.created.clone().into());
         json.insert("architecture".to_owned(), self.platform().go_architecture().into());
+
+        json.shift_remove(CACHE_KEY);
+        if let Some(cache) = &edits.cache {
+            json.insert(CACHE_KEY.to_owned(), cache.clone().into());
+        }
 
         let inner = object(json, "config");
         if !edits.env.is_empty() {

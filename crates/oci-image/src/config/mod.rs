@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{Digest, DocumentError, Platform, media::MAX_CONFIG};
 
-pub use edits::ConfigEdits;
+pub use edits::{CACHE_KEY, ConfigEdits};
 
 /// The config of an image: its JSON, every key and their order kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +126,11 @@ impl ImageConfig {
     /// The value of any key at the top.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.json.get(key)
+    }
+
+    /// The keys at the top.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.json.keys().map(String::as_str)
     }
 
     /// The config as JSON, the same bytes for the same value.

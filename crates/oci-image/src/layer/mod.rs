@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use image_name::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::Store;
+
 pub use content::{Content, ContentHash};
 pub use error::LayerError;
 pub use split::split;
@@ -42,6 +44,13 @@ pub struct Layer {
     pub diff_id: Digest,
     /// Length of the uncompressed tar archive in bytes.
     pub tar_size: u64,
+}
+
+impl Layer {
+    /// Whether the store has it, or what lies behind the store.
+    pub fn is_in(&self, store: &Store) -> bool {
+        store.offers(&self.digest, self.size, &self.diff_id)
+    }
 }
 
 /// Owner, mode and time of an entry of a layer.

@@ -107,7 +107,7 @@ impl Packer {
     /// What the store has of the layer with this digest.
     fn known(&self, store: &Store, digest: &Digest, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
         let layer: Option<Layer> = store.record(self.records, &self.key(digest, diff_id))?;
-        Ok(layer.filter(|layer| store.has(&layer.digest, layer.size)))
+        Ok(layer.filter(|layer| layer.is_in(store)))
     }
 
     fn key(&self, digest: &Digest, diff_id: &Digest) -> String {

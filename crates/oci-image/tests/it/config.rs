@@ -17,6 +17,7 @@ fn edits() -> ConfigEdits {
         labels: BTreeMap::from([("base.name".to_owned(), "x".to_owned())]),
         created: "2022-10-28T18:13:25Z".to_owned(),
         created_by: "fmtk".to_owned(),
+        cache: None,
     }
 }
 

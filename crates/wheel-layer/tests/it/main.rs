@@ -8,6 +8,7 @@ mod hostile;
 mod installed;
 mod layers;
 mod linkage;
+mod outline;
 mod shared;
 mod wheel_file;
 mod zip_file;

@@ -18,12 +18,14 @@ use std::{
 use anyhow::Context;
 use glob::Pattern;
 use image_name::Digest;
+use makeself::Makeself;
 use oci_image::Store;
 use serde::{Deserialize, Serialize};
+use wheel_layer::is_outlined;
 
 pub use self::{
     contents::{Contents, Wheel, contents},
-    installer::{Installer, installer},
+    installer::{Installer, MAKESELF, installer, installer_key},
 };
 use crate::{
     options::Call,
@@ -110,6 +112,17 @@ fn folder_from(argument: Option<&Path>, build_path: Option<PathBuf>, workspace: 
     }
 }
 
+/// How to have a package of this kind at this path.
+pub fn way_to(kind: &str, path: &Path, call: &Call) -> String {
+    match kind {
+        PYPI => format!("run `{}`", call.fetch),
+        CANN if path.extension().is_some_and(|end| end == "whl") => {
+            "it is one of CANN's own: give `--no-cache-from`, with CANN's installer in the package folder".to_owned()
+        }
+        kind => source::of(kind, path.parent().unwrap_or(path)),
+    }
+}
+
 /// CANN's toolkits for aarch64 in a package folder: file names and versions.
 pub fn toolkits(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let is_one = |name: &InstallerName| name.kind == Some(CANN) && name.arch.as_deref() == Some(ARCH);
@@ -119,11 +132,32 @@ pub fn toolkits(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
 }
 
 /// Finds the recipe's packages in these folders. Whatever is missing, doubled, changed since it was fetched or not what
-/// its name should say is reported together.
-pub fn find(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> anyhow::Result<PackageSet> {
-    let (files, found, problems) = choose(recipe, folders, store, call)?;
+/// its name should say is reported together. Those that are `absent` count as there, unless another takes their place.
+pub fn find(
+    recipe: &Recipe,
+    folders: &Folders,
+    absent: &[Package],
+    store: &Store,
+    call: &Call,
+) -> anyhow::Result<PackageSet> {
+    let (files, found, problems) = choose(recipe, folders, absent, store, call)?;
     problems?;
-    Ok(PackageSet { packages: identified(files, store)?, ..found })
+    Ok(PackageSet { packages: identified(files, absent, store)?, ..found })
+}
+
+/// Those of these packages of a lock that are not in the folders, but known behind the store: enough for a plan, and for
+/// an image whose layers are there already.
+pub fn absent(locked: &[Package], folders: &Folders, store: &Store) -> Vec<Package> {
+    let place = |package: &Package| {
+        let folder = if package.kind == PYPI { &folders.pypi } else { &folders.vendor };
+        Package { path: folder.join(&package.file), ..package.clone() }
+    };
+    let is_known = |Package { file, sha256, .. }: &Package, is_installer| match is_installer {
+        true => store.record_behind::<Makeself>(MAKESELF, &installer_key(sha256)).is_some(),
+        false => file.ends_with(".whl") && is_outlined(store, file, sha256),
+    };
+    let absent = locked.iter().map(place).filter(|package| !package.path.exists());
+    absent.filter(|package| is_known(package, package.is_installer())).collect()
 }
 
 /// The same for whoever wants to know all at once: the packages that are there, and what [`find`] would say.
@@ -133,21 +167,27 @@ pub fn survey(
     store: &Store,
     call: &Call,
 ) -> anyhow::Result<(PackageSet, anyhow::Result<()>)> {
-    let (files, found, problems) = choose(recipe, folders, store, call)?;
-    Ok((PackageSet { packages: identified(files, store)?, ..found }, problems))
+    let (files, found, problems) = choose(recipe, folders, &[], store, call)?;
+    Ok((PackageSet { packages: identified(files, &[], store)?, ..found }, problems))
 }
 
 /// Kinds and paths of the files that are packages by their names; what else is there; what is wrong.
 type Chosen = (Vec<(String, PathBuf)>, PackageSet, anyhow::Result<()>);
 
-fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> anyhow::Result<Chosen> {
+fn choose(
+    recipe: &Recipe,
+    folders: &Folders,
+    absent: &[Package],
+    store: &Store,
+    call: &Call,
+) -> anyhow::Result<Chosen> {
     let folder = &folders.vendor;
     let listed = list(folder)?;
     let mut problems = Problems::default();
     let mut chosen: Vec<(String, PathBuf)> = Vec::new();
     let mut matched: Vec<&str> = Vec::new();
     let mut lacking_vendor = false;
-    if !folder.exists() && recipe.packages.values().any(|spec| spec.required) {
+    if !folder.exists() && absent.is_empty() && recipe.packages.values().any(|spec| spec.required) {
         let hint = "create it, or name another with `--pkg` or `$DOCKER_BUILD_PATH`";
         problems.push(format_args!("no such folder for packages: `{}`", folder.display()), Some(hint.to_owned()));
         // All else that is missing is missing for this.
@@ -168,8 +208,12 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
         let (files, others): (Vec<_>, Vec<_>) = named.partition(|(_, is_file)| *is_file);
         let files: Vec<&str> = files.into_iter().map(|(name, _)| name.as_str()).collect();
         matched.extend(&files);
+        let of_lock = absent.iter().find(|package| package.kind == kind && is_meant(&package.file));
         others.iter().for_each(|(name, _)| unusable(&folder.join(name), &mut problems));
         match files[..] {
+            [] if of_lock.is_some() && others.is_empty() => {
+                chosen.extend(of_lock.map(|package| (kind.to_owned(), package.path.clone())));
+            }
             [] => {
                 if let Some(spec) = spec.filter(|spec| spec.required && others.is_empty()) {
                     lacking_vendor = true;
@@ -195,7 +239,7 @@ fn choose(recipe: &Recipe, folders: &Folders, store: &Store, call: &Call) -> any
             }
         }
     }
-    let mut of_pypi = fetched(recipe, &folders.pypi, store, call, &mut problems)?;
+    let mut of_pypi = fetched(recipe, &folders.pypi, absent, store, call, &mut problems)?;
     let left_out = if recipe.pypi.requirements.is_empty() { of_pypi.drain(..).len() } else { 0 };
     chosen.extend(of_pypi.into_iter().map(|path| (PYPI.to_owned(), path)));
     check_names(recipe, &chosen, &mut problems);
@@ -256,12 +300,17 @@ fn list(folder: &Path) -> anyhow::Result<Vec<(String, bool)>> {
 fn fetched(
     recipe: &Recipe,
     folder: &Path,
+    absent: &[Package],
     store: &Store,
     call: &Call,
     problems: &mut Problems,
 ) -> anyhow::Result<Vec<PathBuf>> {
     let mut listed = list(folder)?;
     listed.retain(|(name, _)| name.ends_with(".whl"));
+    let here: BTreeSet<String> = listed.iter().filter_map(|(name, _)| Some(wheel_name(name).ok()?.0)).collect();
+    let is_replaced = |file: &str| wheel_name(file).is_ok_and(|(distribution, _)| here.contains(&distribution));
+    let of_lock = absent.iter().filter(|package| package.kind == PYPI && !is_replaced(&package.file));
+    listed.extend(of_lock.map(|package| (package.file.clone(), true)));
     let (wheels, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(_, is_file)| *is_file);
     let mut paths: Vec<PathBuf> = wheels.iter().map(|(name, _)| folder.join(name)).collect();
     if recipe.pypi.requirements.is_empty() {
@@ -368,9 +417,12 @@ pub fn name_conflicts(recipe: &Recipe, file: &str, toolkit: Option<&InstallerNam
 
 /// Sizes and digests, by several threads: two take 0.17 s for MindSpore and its closure where the processor has SHA
 /// instructions, and several times that where it has none. What is remembered takes 1 ms.
-fn identified(files: Vec<(String, PathBuf)>, store: &Store) -> anyhow::Result<Vec<Package>> {
+fn identified(files: Vec<(String, PathBuf)>, absent: &[Package], store: &Store) -> anyhow::Result<Vec<Package>> {
     let length = |(_, path): &(String, PathBuf)| fs::metadata(path).map_or(0, |meta| meta.len());
     let identified = side_by_side::map_longest_first(&files, side_by_side::cores(), length, |(kind, path)| {
+        if let Some(package) = absent.iter().find(|package| package.path == *path) {
+            return Ok(package.clone());
+        }
         let (size, sha256) = digest(store, path)?;
         Ok(Package { kind: kind.clone(), file: file_name(path), path: path.clone(), size, sha256 })
     });

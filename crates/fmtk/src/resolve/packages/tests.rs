@@ -47,7 +47,7 @@ impl Folder {
     }
 
     fn said_to(&self, set: &[&str], call: &Call) -> String {
-        let said = match find(&recipe(set), &self.folders(), &self.store, call) {
+        let said = match find(&recipe(set), &self.folders(), &[], &self.store, call) {
             Ok(PackageSet { packages, unused, left_out }) => {
                 assert!(packages.iter().all(|one| one.path.ends_with(&one.file) && one.path.is_file()));
                 let shown = |one: &Package| format!("{} {} {} {}\n", one.kind, one.file, one.size, one.sha256.short());
@@ -221,4 +221,56 @@ fn each_recipe_has_a_folder_for_its_wheels() {
     assert_eq!(pypi(None), Path::new("pkg/pypi"));
     assert_eq!(pypi(Some("a/image.toml")), Path::new("pkg/pypi"));
     assert_eq!(pypi(Some("a/torch.toml")), Path::new("pkg/pypi/torch"));
+}
+
+/// Knows every package by its key.
+struct KnowsAll;
+
+impl oci_image::Behind for KnowsAll {
+    fn record(&self, kind: &str, _: &Digest) -> Option<serde_json::Value> {
+        match kind {
+            MAKESELF => Some(serde_json::json!({
+                "interpreter": "/bin/sh", "label": "", "compression": null, "offset": 0, "parts": [],
+            })),
+            wheel_layer::OUTLINES => Some(serde_json::json!({})),
+            _ => None,
+        }
+    }
+    fn has_layer(&self, _: &Digest, _: u64, _: &Digest) -> bool {
+        false
+    }
+    fn file(&self, _: &Digest) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// A new machine had to have every package, though only one had changed.
+#[test]
+fn packages_of_the_lock_that_an_image_knows_count_as_there_unless_others_are() {
+    let newer = KIT.replace("1.0.0", "2.0.0");
+    let folder = Folder::with(&[&newer]);
+    let locked = ALL.map(|file| {
+        let kind = match file {
+            CANN_FILE => CANN,
+            MOXING => "moxing",
+            KIT => "tuning-kit",
+            _ => PYPI,
+        };
+        let file = file.rsplit('/').next().unwrap_or_default().to_owned();
+        Package { kind: kind.to_owned(), path: PathBuf::new(), size: 7, sha256: Digest::of(&file), file }
+    });
+    let folders = folder.folders();
+    assert!(absent(&locked, &folders, &folder.store).is_empty(), "nothing knows them");
+    let store = folder.store.clone().before(std::sync::Arc::new(KnowsAll));
+    let absent = absent(&locked, &folders, &store);
+    assert_eq!(absent.len(), 4);
+    let found = find(&recipe(&[]), &folders, &absent, &store, &Call::plain()).unwrap().packages;
+    let shown: Vec<String> = found.iter().map(|one| format!("{} {}", one.kind, one.file)).collect();
+    let mindspore = MINDSPORE.trim_start_matches("pypi/");
+    let expected = [(CANN, CANN_FILE), ("moxing", MOXING), (PYPI, mindspore), ("tuning-kit", &newer)];
+    assert_eq!(shown, expected.map(|(kind, file)| format!("{kind} {file}")));
+    assert!(found.iter().all(|one| one.path.exists() == (one.file == newer)));
+    // None of what is here is passed over.
+    fs::write(folders.pypi.join(mindspore), "other").unwrap();
+    assert_eq!(super::absent(&locked, &folders, &store).len(), 3);
 }

@@ -37,7 +37,7 @@ pub fn write(image: &BuiltImage<'_>, store: &Store, dir: &Path) -> anyhow::Resul
     let base = Base::of(image);
     if base.in_context {
         let as_image = base::as_image(store, image.opened, &[])?;
-        let source = Fallback { store, other: image.opened };
+        let source = Fallback { store, other: image.elsewhere };
         folder.stream(BASE, |out| Ok(stream_archive(&as_image, &source, out, &base.name)?))?;
     }
     let name = image.record.name();
@@ -74,7 +74,7 @@ fn buildable(image: &BuiltImage<'_>) -> anyhow::Result<()> {
 fn steps(image: &BuiltImage<'_>, store: &Store, folder: &mut ContextDir) -> anyhow::Result<String> {
     let of_base = image.built.image.layers.len() - image.built.layers.len();
     let ours = image.built.image.layers.iter().skip(of_base);
-    let source = Fallback { store, other: image.opened };
+    let source = Fallback { store, other: image.elsewhere };
     let mut steps = String::new();
     for (number, (blob, built)) in (1..).zip(ours.zip(&image.built.layers)) {
         let name = format!("layers/{number:03}-{}.tar.gz", slug(&built.holds));

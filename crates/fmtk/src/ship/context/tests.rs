@@ -92,6 +92,7 @@ fn fixture(inner: Value) -> Fixture {
         labels: [("org.opencontainers.image.title".to_owned(), "it's $5 \\".to_owned())].into(),
         created,
         created_by: "fmtk".to_owned(),
+        cache: None,
     };
     let new: Vec<NewLayer> =
         layers.iter().map(|(holds, layer, _)| NewLayer { layer: layer.clone(), holds: (*holds).to_owned() }).collect();
@@ -100,6 +101,7 @@ fn fixture(inner: Value) -> Fixture {
         blob: blob.clone(),
         content: (*holds).to_owned(),
         of_base: false,
+        of_cache: None,
     });
     let record = BuildRecord { layers: recorded.collect(), ..example("py_3.9", "20221028181325") };
     let known = |(holds, _, removes): (&str, Layer, Vec<&str>)| BuiltLayer {
@@ -117,7 +119,7 @@ impl Fixture {
 
     fn image(&self) -> BuiltImage<'_> {
         let Self { opened, built, config, record, reference, .. } = self;
-        BuiltImage { record, built, config, reference, opened }
+        BuiltImage { record, built, config, reference, opened, elsewhere: opened }
     }
 
     fn write(&self, dir: &Path) -> anyhow::Result<()> {

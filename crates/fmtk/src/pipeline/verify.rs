@@ -1,0 +1,189 @@
+//! `verify`: an image in the registry against the one that the packages here give, built without taking layers from it.
+
+use anyhow::anyhow;
+use image_name::{Digest, Host, ImageRef, OrgName, Reference, RepoPath, Tag};
+use oci_image::{Base, Store};
+use serde_json::json;
+
+use super::{ImageArgs, planning::planned};
+use crate::{
+    build::Built,
+    options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs},
+    recipe::Recipe,
+    record::BuildRecord,
+    resolve::{base, cache::CacheArgs, connect, inputs, place},
+    terminal::{clock, progress::Progress, report::WithHint},
+};
+
+/// Flags of `verify`.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// Tag of the image in the registry, or `HOST/ORG/REPOSITORY:TAG` [default: the last image of the recipe]
+    pub image: Option<String>,
+    /// Where the recipe and the packages are.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// How the registry is reached.
+    #[command(flatten)]
+    pub registry_args: RegistryArgs,
+    /// Organisation of the image [default: the recipe's]
+    #[arg(long, value_name = "ORG", env = "org_name")]
+    pub org: Option<OrgName>,
+    /// Registry [default: the recipe's]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = connect::host)]
+    pub registry: Option<Host>,
+    /// Base image that it was built upon, where that was not the recipe's
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+    /// Engine that runs CANN's installer and compiles modules
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: Engine,
+    /// Format of stdout
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Runs the command.
+pub fn run(args: &VerifyArgs, call: &Call, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    let begun = clock::unix_seconds();
+    let recipe = inputs::draft(&args.recipe, args.base.as_deref(), store, progress)?.recipe;
+    let (reference, tag) = named(args, &recipe, store)?;
+    let timestamp = recipe.tag.read_tag(tag.as_str());
+    let timestamp = timestamp.hint("name the recipe that it was built from with `--recipe`").input()?.timestamp;
+    let name = reference.to_string();
+    let there = base::open(&ImageRef::Registry(reference), &args.registry_args, &recipe.registry, store, progress)?;
+    let oci = there.base.format == oci_image::Format::Oci;
+    let of_image = ImageArgs {
+        recipe: args.recipe.clone(),
+        registry: args.registry_args.clone(),
+        cache: CacheArgs::none(),
+        base: args.base.clone(),
+        timestamp: Some(timestamp),
+        dry_run: false,
+        format: args.format,
+        output: Vec::new(),
+        load: false,
+        engine: args.engine,
+        media_types: if oci { MediaTypes::Oci } else { MediaTypes::Docker },
+        inspect: Inspect::Auto,
+        no_inspect: false,
+        allow_missing: true,
+    };
+    let built = planned(&of_image, call, store, None, true, progress)?.build(&of_image, begun, progress)?;
+    let differences = differences(&built, &there.base);
+    let document = json!({
+        "image": name,
+        "digest": there.base.manifest_digest,
+        "rebuilt": built.image.digest,
+        "differences": differences,
+    });
+    let same = format!("{name} is what the packages here give: {}\n", built.image.digest);
+    args.format.print(|| if differences.is_empty() { same } else { String::new() }, &document)?;
+    match &differences[..] {
+        [] => Ok(()),
+        differences => Err(anyhow!("{name} is not what the packages here give: {}", differences.join("; ")))
+            .hint("build and push it again with `--no-cache-from` if these are the packages that it was meant to have"),
+    }
+}
+
+/// The image in the registry, and its tag.
+fn named(args: &VerifyArgs, recipe: &Recipe, store: &Store) -> anyhow::Result<(Reference, Tag)> {
+    let name = match &args.image {
+        Some(name) => name.clone(),
+        None => BuildRecord::latest(store, &place::recipe_file(args.recipe.recipe.as_deref())?)?.tag.to_string(),
+    };
+    if name.contains('/') {
+        return match name.parse().input()? {
+            ImageRef::Registry(Reference { host, path, tag: Some(tag), digest }) => {
+                Ok((Reference { host, path, tag: Some(tag.clone()), digest }, tag))
+            }
+            _ => Err(anyhow!("`{name}` is not an image in a registry with a tag")).input(),
+        };
+    }
+    let org = args.org.as_ref().or(recipe.registry.org.as_ref());
+    let org = org
+        .ok_or_else(|| anyhow!("no organisation that `{name}` is in"))
+        .hint("name one with `--org`, with `$org_name` or as `registry.org` in the recipe")
+        .input()?;
+    let tag: Tag = name.parse().input()?;
+    let host = args.registry.as_ref().unwrap_or(&recipe.registry.host).clone();
+    let path = RepoPath::of(org, &recipe.registry.repository);
+    Ok((Reference { host, path, tag: Some(tag.clone()), digest: None }, tag))
+}
+
+/// In what the image there is not the one that was built, in words.
+fn differences(built: &Built, there: &Base) -> Vec<String> {
+    let image = &built.image;
+    if image.digest == there.manifest_digest {
+        return Vec::new();
+    }
+    let of_base = image.layers.len() - built.layers.len();
+    let (ours, theirs) = (image.layers.len(), there.layers.len());
+    let mut found = Vec::new();
+    if ours != theirs {
+        found.push(format!("it has {theirs} layers, and {ours} are built"));
+    }
+    for (number, (ours, theirs)) in image.layers.iter().zip(&there.layers).enumerate() {
+        let holds = match number.checked_sub(of_base).and_then(|number| built.layers.get(number)) {
+            Some(layer) => &layer.holds,
+            None => "the base",
+        };
+        if ours.digest != theirs.digest {
+            found.push(differs(&format!("layer {} (`{holds}`)", number + 1), &theirs.digest, &ours.digest));
+        }
+    }
+    let configs = (Digest::of(&there.config_bytes), image.config_descriptor.digest);
+    if found.is_empty() && configs.0 != configs.1 {
+        found.push(differs("its config", &configs.0, &configs.1));
+    }
+    if found.is_empty() {
+        found.push(differs("its manifest", &there.manifest_digest, &image.digest));
+    }
+    found
+}
+
+fn differs(what: &str, there: &Digest, built: &Digest) -> String {
+    format!("{what} is {there}, and {built} is built")
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_image::{ConfigEdits, Layer, NewLayer, assemble};
+
+    use super::*;
+    use crate::build::BuiltLayer;
+
+    /// An image of layers that hold this and are made of that.
+    fn built(layers: &[(&str, &str)], cache: Option<&str>) -> Built {
+        let config = br#"{"os":"linux","architecture":"arm64","rootfs":{"type":"layers","diff_ids":[]}}"#;
+        let new = layers.iter().map(|(holds, text)| {
+            let digest = Digest::of(text);
+            NewLayer { layer: Layer { digest, size: 1, diff_id: digest, tar_size: 1 }, holds: (*holds).to_owned() }
+        });
+        let (created, cache) = ("2022-10-28T18:13:25Z".to_owned(), cache.map(str::to_owned));
+        let edits = ConfigEdits { created, cache, ..ConfigEdits::default() };
+        let new: Vec<NewLayer> = new.collect();
+        let image = assemble(&Base::scratch(config).unwrap(), &new, &edits, oci_image::Format::DockerV2).unwrap();
+        let layer = |new: NewLayer| BuiltLayer { holds: new.holds, removes: Vec::new() };
+        Built { image, layers: new.into_iter().map(layer).collect() }
+    }
+
+    #[test]
+    fn each_layer_that_is_not_what_is_built_is_named() {
+        let ours = built(&[("large 1.0", "large"), ("kit 2.0", "kit")], None);
+        let said = |layers: &[(&str, &str)], cache| {
+            let image = built(layers, cache).image;
+            let there = Base::new("there", &image.manifest, None, image.config).unwrap();
+            differences(&ours, &there).join("\n")
+        };
+        let same = [("large 1.0", "large"), ("kit 2.0", "kit")];
+        assert_eq!(said(&same, None), "");
+        let lie = said(&[("large 1.0", "something else"), ("kit 2.0", "kit")], None);
+        assert_eq!(
+            lie,
+            format!("layer 1 (`large 1.0`) is {}, and {} is built", Digest::of("something else"), Digest::of("large"))
+        );
+        assert_eq!(said(&same[..1], None), "it has 1 layers, and 2 are built");
+        assert!(said(&same, Some("carried")).starts_with("its config is sha256:"));
+    }
+}
