@@ -35,8 +35,7 @@ fn without_engine(build: Invocation) -> Invocation {
 }
 
 fn push(project: &Project<'_>, image: &Built) -> Invocation {
-    let push = project.xtask().arg("push").arg(&image.tag).arg("--recipe").arg(project.path("image.toml"));
-    push.words("--format json")
+    project.xtask().arg("push").arg(&image.tag).arg("--recipe").arg(project.path("image.toml"))
 }
 
 pub fn run(world: &World) -> anyhow::Result<()> {
@@ -59,7 +58,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let image = |project: &Project<'_>, timestamp: &str| project.command("image").args(["--timestamp", timestamp]);
     full.command("lock").run()?;
     let first = world.podman()?.as_the_users(image(&full, super::world::TIMESTAMP))?.args(["--engine", "podman"]);
-    let first = Built::by(first.words("--format json"))?;
+    let first = Built::by(first)?;
     push(&full, &first).run()?;
 
     // Another kit, on a machine that has it alone.
@@ -80,7 +79,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let (sent, received) = (pushed["bytes_sent"].as_u64().context("nothing said of bytes")?, log.blobs(&json)?);
     world.say(format!("{sent} bytes were sent and {received} received, besides manifests and configs"));
     ensure!(sent < MOST && received < MOST, "{sent} bytes sent, {received} received");
-    let again = Built::by(without_engine(image(&full, LATER)).words("--format json"))?;
+    let again = Built::by(without_engine(image(&full, LATER)))?;
     ensure!(again == second, "a full store makes {}, an empty one {}", again.digest, second.digest);
 
     // What is to be written needs the layers themselves.
@@ -102,7 +101,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
 /// A record that names another layer than its wheel gives is found by `verify`.
 fn lies(world: &World, full: &Project<'_>) -> anyhow::Result<()> {
     let verify = |tag: &str| full.command("verify").arg(tag).env("DOCKER_HOST", NOWHERE);
-    let image = |timestamp: &str| full.command("image").args(["--timestamp", timestamp]).words("--format json");
+    let image = |timestamp: &str| full.command("image").args(["--timestamp", timestamp]);
     let (honest, lying) = ("20230101000001", "20230101000002");
     let built = Built::by(image(honest))?;
     push(full, &built).run()?;
@@ -117,7 +116,7 @@ fn lies(world: &World, full: &Project<'_>) -> anyhow::Result<()> {
     let (large, _) = all.iter().max_by_key(|(_, value)| size(value)).context("no layers")?;
     let (_, kit) = all.iter().min_by_key(|(_, value)| size(value)).context("no layers")?;
     write(large, kit.to_string())?;
-    let of_liar = other.command("image").args(["--timestamp", lying]).words("--format json");
+    let of_liar = other.command("image").args(["--timestamp", lying]);
     let liar = Built::by(of_liar)?;
     push(&other, &liar).run()?;
     verify(&liar.tag).fails(1)?.says(&["(`large 1.0`) is sha256:"])
