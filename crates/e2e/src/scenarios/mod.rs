@@ -213,7 +213,6 @@ const SCENARIOS: &[Scenario] = &[
     ("doctor", "a host on which all is well, and one without a login", host::doctor),
     ("tag-exists", "a tag with another digest is not moved unless told so", registry_faults::tag_exists),
     ("registry-down", "a registry that is down, and organisations against the rules", registry_faults::down),
-    ("cut-line", "a push goes on when its connections are cut, one or all", registry_faults::cut_line),
     (
         "bad-line",
         "a line that is cut all the time: what arrives, what is sent, when it stops",

@@ -42,22 +42,6 @@ pub fn down(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One connection is cut in the middle of a layer, then all of them are: the push goes on.
-pub fn cut_line(world: &World) -> anyhow::Result<()> {
-    let tag = &world.image()?.tag;
-    let server = RegistryServer::start(&world.log, &world.folder("cut-line")?, Access::Anyone)?;
-    for (org, cut) in [("one-cut", Cut::OneAfter(20 << 20)), ("all-cut", Cut::AllEvery(100 << 20))] {
-        let line = Line::start(server.address(), Faults { cut, ..Faults::default() })?;
-        world.push_to(&world.store, org, line.host()).run()?;
-        ensure!(line.passed().cuts > 0, "no connection was cut: {:?}", line.passed());
-        // Straight from the registry.
-        let image = format!("docker://{}/{org}/fmtk-ma:{tag}", server.host());
-        let folder = format!("dir:{}", world.folder(org)?.display());
-        world.command("skopeo").words("copy --quiet --src-tls-verify=false").args([&image, &folder]).run()?;
-    }
-    Ok(())
-}
-
 /// All connections are cut every 50 MB. Small layers arrive at a registry that forgets what was cut, larger ones at one
 /// that keeps what it has; and where neither is so, the push stops and says which layers would arrive.
 pub fn bad_line(world: &World) -> anyhow::Result<()> {
@@ -80,6 +64,11 @@ pub fn bad_line(world: &World) -> anyhow::Result<()> {
     let sent = times(&line, small_size);
     world.say(format!("layers of 16 MiB: {sent:.2} times the image's {small_size} bytes, {} cuts", line.passed().cuts));
     ensure!(sent <= 1.6, "{sent:.2} times the image was sent");
+    // Straight from the registry.
+    let tag = &world.image()?.tag;
+    let folder = format!("dir:{}", world.folder("bad-line/read")?.display());
+    let image = format!("docker://{}/small/fmtk-ma:{tag}", server.host());
+    world.command("skopeo").words("copy --quiet --src-tls-verify=false").args([&image, &folder]).run()?;
 
     let line = Line::start(server.address(), faults)?;
     let failed = world.push_to(&large, "large", line.host()).fails(1)?;

@@ -172,8 +172,8 @@ fn set_url(file: &Path, url: &str, progress: &Progress) -> anyhow::Result<Planne
     Ok(planned)
 }
 
-/// The image as the registry gets it. Layers of the base stay the blobs that they are: they are mounted, or other images have
-/// them.
+/// The image as the registry gets it. Layers of the base or of an image in the registry stay the blobs that they are: they
+/// are mounted, or other images have them.
 fn shipped(record: &BuildRecord, args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<Image> {
     let built = record.image(store)?;
     let format = args.media_types.map_or(built.format, MediaTypes::format);
@@ -194,9 +194,9 @@ fn shipped(record: &BuildRecord, args: &PushArgs, store: &Store, progress: &Prog
         zstd_layer(store, &layer.blob, diff_id, store).map_err(explained)
     };
     let blobs = record.layers.iter().zip(config.diff_ids()).zip(image.layers.iter());
-    let blobs = blobs.map(|((layer, diff_id), blob)| match layer.of_base {
-        true => Ok(blob.clone()),
-        false => zstd((layer, diff_id)),
+    let blobs = blobs.map(|((layer, diff_id), blob)| match layer.is_of_store() {
+        true => zstd((layer, diff_id)),
+        false => Ok(blob.clone()),
     });
     Ok(image.with_blobs(blobs.collect::<anyhow::Result<_>>()?))
 }
