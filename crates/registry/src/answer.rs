@@ -14,7 +14,7 @@ use ureq::{
     http::{HeaderMap, Response, header},
 };
 
-use crate::{challenge::unquote, error::Cause, url::Url};
+use crate::{error::Cause, url::Url};
 
 /// 16 KiB of an error's body are read; of a message 300 characters are shown.
 const ERROR_LIMIT: u64 = 16 << 10;
@@ -146,6 +146,20 @@ impl Answer {
             Ok(_) => Ok(bytes),
         }
     }
+}
+
+/// The text of a header field up to the closing quote, and what follows it.
+pub(crate) fn unquote(quoted: &str) -> (String, &str) {
+    let mut text = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return (text, &quoted[at + 1..]),
+            '\\' => text.extend(characters.next().map(|(_, c)| c)),
+            c => text.push(c),
+        }
+    }
+    (text, "")
 }
 
 /// What an I/O error on a connection means.

@@ -2,7 +2,10 @@
 
 use ureq::http::header;
 
-use crate::{answer::Answer, url::Url};
+use crate::{
+    answer::{Answer, unquote},
+    url::Url,
+};
 
 /// One challenge that we can meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,20 +72,6 @@ fn parameters(mut rest: &str) -> (Vec<(String, String)>, &str) {
         pairs.push((start[..end].to_owned(), text));
         rest = tail;
     }
-}
-
-/// The text up to the closing quote, and what follows it.
-pub(crate) fn unquote(quoted: &str) -> (String, &str) {
-    let mut text = String::new();
-    let mut characters = quoted.char_indices();
-    while let Some((at, c)) = characters.next() {
-        match c {
-            '"' => return (text, &quoted[at + 1..]),
-            '\\' => text.extend(characters.next().map(|(_, c)| c)),
-            c => text.push(c),
-        }
-    }
-    (text, "")
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn the_query_of_an_address_is_not_told() {
     let fake = FakeRegistry::start();
     let words = "no such upload: /v2/o/r/blobs/uploads/upload-0?_state=s3cret";
     for method in ["PUT", "PATCH"] {
-        fake.plan(Fault::status(method, "/uploads/", 404, "BLOB_UPLOAD_UNKNOWN", words).always());
+        fake.plan(Fault::status(method, "/uploads/", 400, "BLOB_UPLOAD_INVALID", words).always());
     }
     let error = Image::new(&[]).push(&client_with(&fake, options())).unwrap_err();
     let said = format!("{} {error:?}", shown(&error, &fake));
