@@ -77,7 +77,7 @@ enum Command {
     /// Run the end-to-end tests with real engines, registries and packages
     #[command(disable_help_flag = true)]
     E2e(Elsewhere),
-    /// Measure against docker and buildah, side by side
+    /// Measure against docker and other tools, side by side
     #[command(disable_help_flag = true)]
     Bench(Elsewhere),
     /// Push again and again over lines that go wrong at random, for developers

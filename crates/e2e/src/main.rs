@@ -30,7 +30,7 @@ struct Args {
 enum Command {
     /// Run the end-to-end tests with real engines, registries and packages
     E2e(scenarios::E2eArgs),
-    /// Measure against docker and buildah, side by side
+    /// Measure against docker and other tools, side by side
     Bench(bench::BenchArgs),
     /// Push again and again over lines that go wrong at random, and check every image
     Soak(soak::SoakArgs),

@@ -41,7 +41,8 @@ pub struct RecordedLayer {
     pub content: String,
     /// The base's own blob: it lies where the base lies, and in the store only by chance.
     pub of_base: bool,
-    /// The image in a registry that it was taken from without a look; it lies there, and in the store only by chance.
+    /// The image in a registry that it was taken from by its digest, without being downloaded; the store has it only by
+    /// chance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_cache: Option<ImageRef>,
 }
@@ -51,9 +52,7 @@ impl RecordedLayer {
     pub fn is_of_store(&self) -> bool {
         !self.of_base && self.of_cache.is_none()
     }
-}
 
-impl RecordedLayer {
     /// The same layer as another blob.
     pub fn with_blob(&self, blob: &Descriptor) -> Self {
         Self { blob: blob.clone(), ..self.clone() }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use wheel_fake::FakeWheel;
 
 use super::world::{Built, Project, World};
-use crate::testbed::{CANN, Invocation, bytes, cann_fake, list, paths, read, recipe, write};
+use crate::testbed::{CANN, Invocation, cann_fake, list, paths, read, recipe, write};
 
 const ORG: &str = "cached";
 const LATER: &str = "20230101000000";
@@ -133,20 +133,13 @@ struct RegistryLog<'w> {
 
 impl<'w> RegistryLog<'w> {
     fn now(world: &'w World) -> anyhow::Result<Self> {
-        let begin = Self::read(world)?.len();
+        let begin = world.registry()?.logged()?.len();
         Ok(Self { world, begin })
-    }
-
-    fn read(world: &World) -> anyhow::Result<String> {
-        let host = world.host()?;
-        let port = host.rsplit(':').next().unwrap_or_default();
-        let bytes = bytes(&world.log.path().with_file_name(format!("docker-registry-{port}.log")))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Bytes of layers of this image that it gave out, by its access log: `"GET /v2/…/blobs/DIGEST HTTP/1.1" 200 BYTES`.
     fn blobs(&self, image: &Value) -> anyhow::Result<u64> {
-        let text = Self::read(self.world)?;
+        let text = self.world.registry()?.logged()?;
         let layers = list(image, "layers")?;
         let is_layer =
             |line: &str| layers.iter().any(|layer| line.contains(layer["blob"]["digest"].as_str().unwrap_or("?")));

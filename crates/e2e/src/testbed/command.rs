@@ -61,10 +61,11 @@ impl Log {
     }
 
     /// A file that a daemon writes to beside this log. It has the log's name too: another's daemon has another file.
-    pub fn beside(&self, name: &str) -> anyhow::Result<File> {
+    pub fn beside(&self, name: &str) -> anyhow::Result<(PathBuf, File)> {
         let stem = self.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let path = self.path().with_file_name(format!("{stem}-{name}.log"));
-        File::create(&path).with_context(|| format!("failed to create `{}`", path.display()))
+        let file = File::create(&path).with_context(|| format!("failed to create `{}`", path.display()))?;
+        Ok((path, file))
     }
 
     pub fn say(&self, text: impl AsRef<str>) {

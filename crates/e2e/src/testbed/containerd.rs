@@ -34,7 +34,7 @@ impl Containerd {
         );
         write(Path::new(&config), text)?;
         let arguments = ["--config".to_owned(), config];
-        let daemon = Daemon::start("containerd", &arguments, &[], log.beside("containerd")?)?;
+        let daemon = Daemon::start("containerd", &arguments, &[], log.beside("containerd")?.1)?;
         let mut containerd = Self { log: log.clone(), daemon, socket };
         let quiet = Log::create(place, "containerd-wait")?;
         let socket = containerd.socket.clone();

@@ -39,7 +39,7 @@ impl Docker {
         // No container here has a network, and the machine's firewall is not ours to change.
         arguments.extend(["--bridge=none", "--iptables=false", "--ip6tables=false"].map(str::to_owned));
         let env: &[(&str, &str)] = if go_gzip { &[("MOBY_DISABLE_PIGZ", "1")] } else { &[] };
-        let output = log.beside(&format!("dockerd-in-{}", name(folder)))?;
+        let (_, output) = log.beside(&format!("dockerd-in-{}", name(folder)))?;
         let daemon = Daemon::start("dockerd", &arguments, env, output)?;
         let mut docker = Self { log: log.clone(), daemon, socket, config };
         let quiet = Log::create(folder, "docker-wait")?;

@@ -16,7 +16,7 @@ use anyhow::Context;
 use super::{
     Log,
     daemon::Daemon,
-    files::{folder, write},
+    files::{bytes, folder, write},
 };
 
 pub const USER: &str = "tester";
@@ -41,6 +41,8 @@ pub enum Access {
 pub struct RegistryServer {
     log: Log,
     daemon: RefCell<Option<Daemon>>,
+    /// The file that it logs to.
+    output: RefCell<PathBuf>,
     folder: PathBuf,
     address: SocketAddr,
     access: Access,
@@ -53,7 +55,8 @@ impl RegistryServer {
         let mut attempt = 1;
         loop {
             let (log, folder, address) = (log.clone(), place.to_owned(), free_port()?);
-            let server = Self { log, daemon: RefCell::new(None), folder, address, access };
+            let (daemon, output) = (RefCell::new(None), RefCell::default());
+            let server = Self { log, daemon, output, folder, address, access };
             match server.launch() {
                 Ok(()) => return Ok(server),
                 // Somebody else may have been given the port meanwhile.
@@ -70,6 +73,11 @@ impl RegistryServer {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it has logged since it was started: each request with its status and the bytes of the answer.
+    pub fn logged(&self) -> anyhow::Result<String> {
+        Ok(String::from_utf8_lossy(&bytes(&self.output.borrow())?).into_owned())
     }
 
     pub fn certificate(&self) -> PathBuf {
@@ -122,7 +130,8 @@ impl RegistryServer {
     fn launch(&self) -> anyhow::Result<()> {
         let config = self.folder.join("config.yml");
         write(&config, self.configure()?)?;
-        let output = self.log.beside(&format!("docker-registry-{}", self.address.port()))?;
+        let (path, output) = self.log.beside(&format!("docker-registry-{}", self.address.port()))?;
+        self.output.replace(path);
         let arguments = ["serve".to_owned(), config.display().to_string()];
         let mut daemon = Daemon::start("docker-registry", &arguments, &[], output)?;
         daemon.wait_until(|| answers(self.address))?;

@@ -169,9 +169,19 @@ fn next(args: &ImageArgs, recipe: &Recipe, record: &BuildRecord, store: &Store) 
     }
     same.push_str(&args.recipe.named_file());
     same.push_str(&place::store_flag(store));
-    let has_org = recipe.registry.org.is_some() || env::var_os("org_name").is_some();
-    let org = if has_org { "" } else { " --org ORG" };
-    format!("next: `cargo xtask push{org}{same}` pushes it; `cargo xtask try{same}` runs a job in it on this machine")
+    let mut target = match (&args.cache.org, &recipe.registry.org) {
+        // It is the next command's too.
+        (Some(_), _) if env::var_os("org_name").is_some() => String::new(),
+        (Some(org), of_recipe) if of_recipe.as_ref() != Some(org) => format!(" --org {org}"),
+        (None, None) => " --org ORG".to_owned(),
+        _ => String::new(),
+    };
+    if let Some(host) = args.cache.host.as_ref().filter(|host| **host != recipe.registry.host) {
+        target.push_str(&format!(" --registry {host}"));
+    }
+    format!(
+        "next: `cargo xtask push{target}{same}` pushes it; `cargo xtask try{same}` runs a job in it on this machine"
+    )
 }
 
 /// `place` gives the image of a registry that has a layer which is not in the store.

@@ -2,16 +2,20 @@
 
 use anyhow::anyhow;
 use image_name::{Digest, Host, ImageRef, OrgName, Reference, RepoPath, Tag};
-use oci_image::{Base, Store};
+use oci_image::{Base, Compression, Descriptor, Image, ImageConfig, Store, zstd_layer};
 use serde_json::json;
 
 use super::{ImageArgs, planning::planned};
 use crate::{
-    build::Built,
+    build::BuiltLayer,
     options::{Call, Engine, Format, Inspect, MediaTypes, RecipeArgs, RegistryArgs},
     recipe::Recipe,
     record::BuildRecord,
-    resolve::{base, cache::CacheArgs, connect, inputs, place},
+    resolve::{
+        base::{self, Fallback},
+        cache::CacheArgs,
+        connect, inputs, place,
+    },
     terminal::{clock, progress::Progress, report::WithHint},
 };
 
@@ -69,20 +73,26 @@ pub fn run(args: &VerifyArgs, call: &Call, store: &Store, progress: &Progress) -
         no_inspect: false,
         allow_missing: true,
     };
-    let built = planned(&of_image, call, store, None, true, progress)?.build(&of_image, begun, progress)?;
-    let differences = differences(&built, &there.base);
+    let planned = planned(&of_image, call, store, None, true, progress)?;
+    let built = planned.build(&of_image, begun, progress)?;
+    let source = Fallback { store, other: &planned.opened };
+    let expected = compressed_as(&built.image, &there.base, &source)?;
+    let differences = differences(&expected, &built.layers, &there.base);
     let document = json!({
         "image": name,
         "digest": there.base.manifest_digest,
-        "rebuilt": built.image.digest,
+        "rebuilt": expected.digest,
         "differences": differences,
     });
-    let same = format!("{name} is what the packages here give: {}\n", built.image.digest);
+    let same = format!("{name} is what the packages here give: {}\n", expected.digest);
     args.format.print(|| if differences.is_empty() { same } else { String::new() }, &document)?;
     match &differences[..] {
         [] => Ok(()),
         differences => Err(anyhow!("{name} is not what the packages here give: {}", differences.join("; ")))
-            .hint("build and push it again with `--no-cache-from` if these are the packages that it was meant to have"),
+            .hint(
+                "if these are the packages that it was meant to have, build it again with `--no-cache-from` and push it under \
+                 a new timestamp",
+            ),
     }
 }
 
@@ -111,20 +121,34 @@ fn named(args: &VerifyArgs, recipe: &Recipe, store: &Store) -> anyhow::Result<(R
     Ok((Reference { host, path, tag: Some(tag.clone()), digest: None }, tag))
 }
 
-/// In what the image there is not the one that was built, in words.
-fn differences(built: &Built, there: &Base) -> Vec<String> {
-    let image = &built.image;
+/// The image with layers in zstd where the one there has them so, as a push makes them.
+fn compressed_as(image: &Image, there: &Base, source: &Fallback<'_>) -> anyhow::Result<Image> {
+    let is_zstd = |blob: &Descriptor| Compression::of_media_type(&blob.media_type) == Some(Compression::Zstd);
+    if !there.layers.iter().any(is_zstd) {
+        return Ok(image.clone());
+    }
+    let config = ImageConfig::parse(&image.config)?;
+    let layers = image.layers.iter().zip(config.diff_ids()).enumerate();
+    let blobs = layers.map(|(number, (blob, diff_id))| match there.layers.get(number) {
+        Some(theirs) if is_zstd(theirs) => zstd_layer(source.store, blob, diff_id, source),
+        _ => Ok(blob.clone()),
+    });
+    Ok(image.with_blobs(blobs.collect::<Result<_, _>>()?))
+}
+
+/// In what the image there is not the one that was built, in words. `layers` are those that were built, upon the base's.
+fn differences(image: &Image, layers: &[BuiltLayer], there: &Base) -> Vec<String> {
     if image.digest == there.manifest_digest {
         return Vec::new();
     }
-    let of_base = image.layers.len() - built.layers.len();
+    let of_base = image.layers.len() - layers.len();
     let (ours, theirs) = (image.layers.len(), there.layers.len());
     let mut found = Vec::new();
     if ours != theirs {
         found.push(format!("it has {theirs} layers, and {ours} are built"));
     }
     for (number, (ours, theirs)) in image.layers.iter().zip(&there.layers).enumerate() {
-        let holds = match number.checked_sub(of_base).and_then(|number| built.layers.get(number)) {
+        let holds = match number.checked_sub(of_base).and_then(|number| layers.get(number)) {
             Some(layer) => &layer.holds,
             None => "the base",
         };
@@ -151,7 +175,7 @@ mod tests {
     use oci_image::{ConfigEdits, Layer, NewLayer, assemble};
 
     use super::*;
-    use crate::build::BuiltLayer;
+    use crate::build::Built;
 
     /// An image of layers that hold this and are made of that.
     fn built(layers: &[(&str, &str)], cache: Option<&str>) -> Built {
@@ -174,7 +198,7 @@ mod tests {
         let said = |layers: &[(&str, &str)], cache| {
             let image = built(layers, cache).image;
             let there = Base::new("there", &image.manifest, None, image.config).unwrap();
-            differences(&ours, &there).join("\n")
+            differences(&ours.image, &ours.layers, &there).join("\n")
         };
         let same = [("large 1.0", "large"), ("kit 2.0", "kit")];
         assert_eq!(said(&same, None), "");

@@ -74,7 +74,10 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     let path = RepoPath::of(org, &record.repository);
     let reference = format!("{host}/{path}:{}", record.tag);
     let url = user_image_url(org, &record.repository, &record.tag);
-    let image = shipped(&record, args, store, progress)?;
+    let elsewhere = Elsewhere::new(&record, &args.target.registry_args, &recipe.registry, store, progress);
+    // Layers of the base that were recompressed are in the store.
+    let layers = Fallback { store, other: &elsewhere };
+    let image = shipped(&record, args, &layers, progress)?;
     let target = Target { host, org, path, record: &record, image, reference, url };
     let url = &target.url;
     // What can't be written later is better known before hours of upload.
@@ -83,7 +86,7 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
         return say(&target, None, app_config.as_ref(), args.format);
     }
     progress.line(&format!("pushing {} to {}", target.reference, host));
-    let report = push(&target, args, &recipe, store, progress)?;
+    let report = push(&target, args, &recipe, &layers, progress)?;
     PushRecord::save(host, &target.path, &record, &target.image.digest, store)?;
     // Planned anew: somebody may have edited the file during the upload.
     let app_config = match args.app_config.as_deref() {
@@ -172,9 +175,10 @@ fn set_url(file: &Path, url: &str, progress: &Progress) -> anyhow::Result<Planne
     Ok(planned)
 }
 
-/// The image as the registry gets it. Layers of the base or of an image in the registry stay the blobs that they are: they
-/// are mounted, or other images have them.
-fn shipped(record: &BuildRecord, args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Result<Image> {
+/// The image as the registry gets it. Layers of the base stay the blobs that they are: they are mounted, or other images have
+/// them.
+fn shipped(record: &BuildRecord, args: &PushArgs, layers: &Fallback<'_>, progress: &Progress) -> anyhow::Result<Image> {
+    let store = layers.store;
     let built = record.image(store)?;
     let format = args.media_types.map_or(built.format, MediaTypes::format);
     // As it was built, byte for byte, where nothing else is asked for.
@@ -191,12 +195,12 @@ fn shipped(record: &BuildRecord, args: &PushArgs, store: &Store, progress: &Prog
     let zstd = |(layer, diff_id): (&RecordedLayer, &Digest)| {
         let _step = progress.step(format!("compressing {} with zstd", layer.content));
         let explained = |error: RecompressError| record.explained_of(layer.blob.digest, error.into(), store);
-        zstd_layer(store, &layer.blob, diff_id, store).map_err(explained)
+        zstd_layer(store, &layer.blob, diff_id, layers).map_err(explained)
     };
     let blobs = record.layers.iter().zip(config.diff_ids()).zip(image.layers.iter());
-    let blobs = blobs.map(|((layer, diff_id), blob)| match layer.is_of_store() {
-        true => zstd((layer, diff_id)),
-        false => Ok(blob.clone()),
+    let blobs = blobs.map(|((layer, diff_id), blob)| match layer.of_base {
+        true => Ok(blob.clone()),
+        false => zstd((layer, diff_id)),
     });
     Ok(image.with_blobs(blobs.collect::<anyhow::Result<_>>()?))
 }
@@ -216,19 +220,16 @@ fn push(
     target: &Target<'_>,
     args: &PushArgs,
     recipe: &Recipe,
-    store: &Store,
+    layers: &Fallback<'_>,
     progress: &Progress,
 ) -> anyhow::Result<PushReport> {
-    let Target { record, image, .. } = target;
+    let (Target { record, image, .. }, store) = (target, layers.store);
     let registry = connect::registry(target.host, &args.target.registry_args, &recipe.registry);
     // A base that lies in this very registry is mounted from its repository.
     let mount_from = match &record.base.reference {
         ImageRef::Registry(reference) if reference.host == *target.host => Some(reference.path.clone()),
         _ => None,
     };
-    let elsewhere = Elsewhere::new(record, &args.target.registry_args, &recipe.registry, store, progress);
-    // Layers of the base that were recompressed are in the store.
-    let of_others = Fallback { store, other: &elsewhere };
     let layer = |(layer, blob): (&RecordedLayer, &Descriptor)| PushBlob {
         descriptor: blob.clone(),
         name: layer.content.clone(),
@@ -236,7 +237,7 @@ fn push(
             Some(ImageRef::Registry(reference)) if reference.host == *target.host => Some(reference.path.clone()),
             _ => mount_from.clone().filter(|_| layer.of_base),
         },
-        source: if layer.is_of_store() { store } else { &of_others },
+        source: layers,
     };
     // Whoever can read it could write to uploads of ours: it is no record, of which the others are readable to all.
     let unfinished = store.root().join("uploads");

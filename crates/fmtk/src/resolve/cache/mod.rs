@@ -1,8 +1,8 @@
 //! Images in the registry whose layers need not be built again: each carries what its layers were built from, and a
 //! machine that lacks them takes them by digest.
 //!
-//! An image is opened when something is missing here, and no sooner. It is believed as far as its registry and
-//! organisation are the recipe's own, for one run: nothing of it is written to the store.
+//! An image is opened when something is missing here, and no sooner. It is believed if it is in the registry and the
+//! organisation that this recipe's images are pushed to, for one run: nothing of it is written to the store.
 
 mod carried;
 
@@ -13,9 +13,9 @@ use std::{
     sync::OnceLock,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use image_name::{Digest, Host, ImageRef, OrgName, Reference, RepoPath, TagTemplate};
-use oci_image::{Behind, BlobSource, Descriptor, Store};
+use oci_image::{Behind, BlobSource, Compression, Descriptor, Store};
 use serde_json::Value;
 
 pub use self::carried::{Carried, Sources};
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// Which images are looked into.
+/// Which images are searched for layers.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CacheArgs {
     /// Image of your organisation whose layers are taken where they are missing here; may be given several times
@@ -57,7 +57,7 @@ impl CacheArgs {
     }
 }
 
-/// What is looked into.
+/// What is searched for layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Wanted {
     Named(Vec<Reference>),
@@ -177,6 +177,11 @@ impl Caches {
             &self.store,
             &self.progress,
         )?;
+        let is_zstd = |layer: &Descriptor| Compression::of_media_type(&layer.media_type) == Some(Compression::Zstd);
+        ensure!(
+            !opened.base.layers.iter().any(is_zstd),
+            "its layers are in zstd, and images are built of layers in gzip"
+        );
         let carried = Carried::read(&opened.base.config)?;
         let layers = opened.base.layers.iter().zip(opened.base.config.diff_ids());
         let layers = layers.map(|(blob, diff_id)| (blob.digest, (blob.size, *diff_id))).collect();
@@ -198,7 +203,7 @@ impl Caches {
         self.with_layer(digest, size).map(|image| image.name.as_str())
     }
 
-    /// The images that were looked into, as they were named.
+    /// The images that were opened, as they were named.
     pub fn names(&self) -> Vec<&str> {
         self.opened().iter().map(|image| image.name.as_str()).collect()
     }
