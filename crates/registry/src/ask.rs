@@ -81,6 +81,10 @@ impl Registry {
         let is_read = matches!(method, Method::GET | Method::HEAD);
         let may_downgrade = inner.options.insecure || access.repository.is_empty();
         let (mut redirects, mut logins) = (0, 0);
+        // An upload's place may be elsewhere; it gets no login there, but the layers of a private image.
+        if home.https && !url.https && !may_downgrade {
+            return Err(Cause::Downgrade(home.to_string(), url.to_string()));
+        }
         loop {
             inner.pacer.turn(&inner.options.retry);
             let at_home = url.same_origin(&home);

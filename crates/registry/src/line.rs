@@ -100,9 +100,9 @@ impl Lane<'_> {
         }
     }
 
-    /// Whether there is no other lane.
-    pub(crate) fn is_the_only_one(&self) -> bool {
-        self.0.traffic().lanes == 1
+    /// Whether nobody else sends.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.0.traffic().busy == 1
     }
 }
 

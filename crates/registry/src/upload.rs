@@ -150,7 +150,9 @@ struct Course<'u> {
     sent_to: u64,
     /// The most bytes that the registry has kept of the blob.
     best: u64,
-    /// Bytes of the blob that were thrown away since there was progress.
+    /// Whether nobody else was sending when the last request began.
+    alone: bool,
+    /// Bytes of the blob that were thrown away since there was progress, though the line carried nothing else.
     thrown_away: u64,
     /// Bytes of the blob since the last cut, and the most that went out between two.
     streak: u64,
@@ -259,6 +261,7 @@ impl<'u> Course<'u> {
             resumed: false,
             sent_to: 0,
             best: 0,
+            alone: false,
             thrown_away: 0,
             streak: 0,
             largest: 0,
@@ -308,10 +311,21 @@ impl<'u> Course<'u> {
         Ok(())
     }
 
-    /// An upload that the next process goes on with is left as it is; any other would only be in the registry's way.
+    /// An upload that the next process goes on with is left as it is; any other would only be in the registry's way. One
+    /// that the registry itself fails at would fail the next process too.
     fn give_up(&mut self, cause: &Cause) {
         let is_noted = self.note.as_mut().is_some_and(|note| note.url().is_some());
-        if is_noted && !matches!(cause, Cause::Damaged { .. }) {
+        let is_of_upload = matches!(
+            cause,
+            Cause::Status(..)
+                | Cause::Protocol(..)
+                | Cause::NotFound(..)
+                | Cause::UploadLost(_)
+                | Cause::CutShort { .. }
+                | Cause::Damaged { .. }
+                | Cause::Downgrade(..)
+        );
+        if is_noted && !is_of_upload {
             return;
         }
         self.clear_note();
@@ -433,6 +447,7 @@ impl<'u> Course<'u> {
         };
 
         self.state = State::Open(place.clone());
+        self.alone = self.is_alone();
         let mut reader = match self.reader.take() {
             Some(reader) if reader.position == kept => reader,
             _ => Checked::at(self.upload, kept)?,
@@ -520,14 +535,20 @@ impl<'u> Course<'u> {
         Ok(None)
     }
 
+    fn is_alone(&self) -> bool {
+        self.lane.as_ref().is_some_and(Lane::is_alone)
+    }
+
     /// Counts bytes that have to be sent again because of this. The cause is another where the line, carrying nothing
     /// else, is cut sooner than the blob takes.
     fn throw_away(&mut self, bytes: u64, cause: Cause) -> Cause {
+        if !(self.alone && self.is_alone()) {
+            return cause;
+        }
         self.thrown_away += bytes;
-        let is_alone = self.lane.as_ref().is_some_and(Lane::is_the_only_one);
         let next = self.thrown_away.saturating_add(self.largest);
         let is_too_much = next as f64 > THROWN_AWAY * self.upload.blob.descriptor.size as f64;
-        if cause.is_cut() && is_alone && is_too_much { self.cut_short(cause) } else { cause }
+        if cause.is_cut() && is_too_much { self.cut_short(cause) } else { cause }
     }
 
     fn cut_short(&self, cause: Cause) -> Cause {

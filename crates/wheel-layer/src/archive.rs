@@ -18,7 +18,7 @@ use crate::cp437;
 /// More entries than any wheel has; the largest known have some 30,000.
 pub(crate) const ENTRIES: usize = 250_000;
 /// A path of Linux is shorter than this.
-const NAME: usize = 4096;
+pub(crate) const NAME: usize = 4096;
 /// What all files of one wheel may unpack to: an image is at most 30 GB.
 const UNPACKED: u64 = 64 << 30;
 /// Folders that all files of one wheel may lie in: each is an entry of the layer.
@@ -142,7 +142,7 @@ pub fn entries<R: ReaderAt>(reader: R, length: u64) -> Result<Vec<Entry>, String
 }
 
 /// Refuses few names that make many folders.
-fn check_folders(files: &[Entry]) -> Result<(), String> {
+pub(crate) fn check_folders(files: &[Entry]) -> Result<(), String> {
     let mut names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
     names.sort_unstable();
     let (mut folders, mut bytes, mut last) = (0_usize, 0_usize, "");

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     InstalledWheel, WheelError, WheelFacts,
-    archive::{self, ENTRIES, Entry},
+    archive::{self, ENTRIES, Entry, NAME},
     facts::record_key,
     install::FileContent,
     record::Row,
@@ -85,7 +85,7 @@ pub fn outlines(wheels: &[&InstalledWheel]) -> Vec<(String, Outline)> {
 
 /// Whether there is an outline of this wheel behind the store.
 pub fn is_outlined(store: &Store, file_name: &str, digest: &Digest) -> bool {
-    store.record_behind::<serde::de::IgnoredAny>(OUTLINES, &record_key(digest, file_name)).is_some()
+    store.record_behind(OUTLINES, &record_key(digest, file_name)).and_then(Outline::facts).is_some()
 }
 
 impl Outline {
@@ -130,7 +130,9 @@ impl Outline {
             && sizes.len() == count
             && compressed.len() == count
             && (order.is_empty() || order.len() == count);
-        if !fits || names.iter().any(|name| archive::check_name(name).is_err()) {
+        let is_name = |name: &String| name.len() < NAME && archive::check_name(name).is_ok();
+        let is_unique = names.iter().collect::<HashSet<_>>().len() == count;
+        if !fits || !is_unique || !names.iter().all(is_name) {
             return None;
         }
         facts.files = names
@@ -144,6 +146,7 @@ impl Outline {
                 Entry { name, size, crc32, offset, compressed, deflated: true, executable: false }
             })
             .collect();
+        archive::check_folders(&facts.files).ok()?;
         for number in executable {
             facts.files.get_mut(number)?.executable = true;
         }

@@ -14,10 +14,10 @@ use oci_image::Store;
 
 use crate::{
     options::{Call, RecipeArgs, RegistryArgs},
-    recipe::{Draft, Overrides, OwnFile, Pypi, Recipe, stacks::MANUAL},
+    recipe::{Draft, Overrides, OwnFile, PYPI, Pypi, Recipe, stacks::MANUAL},
     resolve::{
         base::{self, OpenImage},
-        lock::{self, Lock},
+        lock::{self, Lock, LockedRequest},
         own_file::PlannedFile,
         packages::{self, Folders, Package, PackageSet},
         place, wheels,
@@ -118,7 +118,7 @@ pub fn packages(
     progress: &Progress,
 ) -> anyhow::Result<Vec<Package>> {
     let folders = folders(args);
-    let absent = absent(args, &folders, store)?;
+    let absent = absent(args, recipe, &folders, store)?;
     let PackageSet { packages, unused, left_out } = packages::find(recipe, &folders, &absent, store, call)?;
     if !absent.is_empty() {
         let count = progress::count(absent.len(), "package");
@@ -145,12 +145,18 @@ pub fn packages(
 }
 
 /// Packages of the lock that are not here, where something is known of them behind the store.
-fn absent(args: &RecipeArgs, folders: &Folders, store: &Store) -> anyhow::Result<Vec<Package>> {
+fn absent(args: &RecipeArgs, recipe: &Recipe, folders: &Folders, store: &Store) -> anyhow::Result<Vec<Package>> {
     if args.sample {
         return Ok(Vec::new());
     }
-    let lock = Lock::load(&lock::path(args.recipe.as_deref(), args.stack.as_deref()))?;
-    Ok(lock.map(|lock| packages::absent(&lock.packages, folders, store)).unwrap_or_default())
+    let Some(mut lock) = Lock::load(&lock::path(args.recipe.as_deref(), args.stack.as_deref()))? else {
+        return Ok(Vec::new());
+    };
+    // Those of an older request may hold what is no longer asked for; without any, the hint is to fetch.
+    if !recipe.pypi.requirements.is_empty() && lock.pypi != Some(LockedRequest::of(recipe)) {
+        lock.packages.retain(|package| package.kind != PYPI);
+    }
+    Ok(packages::absent(&lock.packages, folders, store))
 }
 
 /// What is said of a package folder that was named and is not there, where nothing of it is required.
@@ -247,7 +253,7 @@ fn walk<'a>(
 pub fn vendor_packages(args: &RecipeArgs, recipe: &Recipe, call: &Call, store: &Store) -> anyhow::Result<()> {
     let pypi = Pypi { requirements: Vec::new(), ..recipe.pypi.clone() };
     let folders = folders(args);
-    let absent = absent(args, &folders, store)?;
+    let absent = absent(args, recipe, &folders, store)?;
     let found = packages::find(&Recipe { pypi, ..recipe.clone() }, &folders, &absent, store, call)?;
     packages::contents(found.packages, store, call).map(drop)
 }

@@ -74,7 +74,7 @@ pub fn complete(
     let index = contents(recipe, &opened, args, reach, ready)?;
     let found = find(&draft, &opened, &index);
     // What an image in the registry says of the base is believed for this run alone.
-    if BaseIndex::cached(store, &opened.base.manifest_digest, &[])?.is_some() {
+    if BaseIndex::cached(store, &opened.base.manifest_digest, &[])?.as_ref() == Some(&index) {
         store.put_record(RECORDS, &record_key(&draft)?, &found)?;
     }
     let recipe = draft.completed(&found)?;

@@ -16,6 +16,8 @@ use crate::resolve::packages::{Installer, MAKESELF, installer, installer_key};
 const MOST: usize = 2 << 20;
 /// Bytes that it may unpack to.
 const UNPACKED: usize = 128 << 20;
+/// Values in it: a wheel has three for each of its files.
+const VALUES: usize = 2_000_000;
 /// miniz_oxide's best. Of another compressor the bytes would depend on the processor.
 const LEVEL: u8 = 10;
 
@@ -98,6 +100,9 @@ impl Carried {
         let unpacked = miniz_oxide::inflate::decompress_to_vec_with_limit(&packed, UNPACKED)
             .map_err(|error| anyhow!("{error}"))
             .with_context(damaged)?;
+        // Each is at least a value of 72 bytes once it is read.
+        let values = unpacked.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+        ensure!(values <= VALUES, "its `{CACHE_KEY}` has more than {VALUES} values");
         serde_json::from_slice(&unpacked).with_context(damaged)
     }
 }

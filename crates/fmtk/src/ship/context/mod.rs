@@ -11,8 +11,8 @@ use std::path::Path;
 use anyhow::Context;
 use image_name::ImageRef;
 use oci_image::{
-    Descriptor, EntryKind, Layer, LayerOptions, MTIME, ParentDirs, Store, TreeEntry, TreeKind, UnpackError, is_within,
-    read_layer, stream_archive, tree_layer,
+    BlobSource, Descriptor, EntryKind, Layer, LayerOptions, MTIME, ParentDirs, Store, TreeEntry, TreeKind, UnpackError,
+    is_within, read_layer, stream_archive, tree_layer,
 };
 
 use self::{dockerfile::dockerfile, folder::ContextDir};
@@ -84,7 +84,7 @@ fn steps(image: &BuiltImage<'_>, store: &Store, folder: &mut ContextDir) -> anyh
             continue;
         }
         steps += &dockerfile::remove(&built.holds, &built.removes);
-        if let Some(layer) = folders(store, blob)? {
+        if let Some(layer) = folders(store, &source, blob)? {
             let media_type = blob.media_type.clone();
             let blob = Descriptor { media_type, digest: layer.digest, size: layer.size, urls: Vec::new() };
             folder.blob(&name, &blob, &source)?;
@@ -103,8 +103,8 @@ fn slug(text: &str) -> String {
 }
 
 /// A layer of the folders in this one; none where there are none.
-fn folders(store: &Store, blob: &Descriptor) -> anyhow::Result<Option<Layer>> {
-    let (entries, _) = read_layer(store, blob, None, |stream| {
+fn folders(store: &Store, source: &dyn BlobSource, blob: &Descriptor) -> anyhow::Result<Option<Layer>> {
+    let (entries, _) = read_layer(source, blob, None, |stream| {
         let (mut tar, mut entries) = (stream.entries(), Vec::new());
         while let Some(entry) = tar.next_entry().map_err(|source| UnpackError::Tar { digest: blob.digest, source })? {
             if entry.kind == EntryKind::Dir {

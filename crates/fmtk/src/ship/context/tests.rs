@@ -212,7 +212,7 @@ fn all_that_a_build_elsewhere_needs_is_in_the_folder() {
 #[test]
 fn folders_of_what_is_removed_get_their_attributes_back_and_nothing_else() {
     let fixture = fixture(json!({}));
-    let layer = folders(&fixture.store, &fixture.built.image.layers[1]).unwrap().unwrap();
+    let layer = folders(&fixture.store, &fixture.store, &fixture.built.image.layers[1]).unwrap().unwrap();
     let entries = entries(&fixture.store, &layer);
     let [lib] = &entries[..] else { panic!("{entries:?}") };
     assert_eq!((lib.path.as_str(), &lib.kind, lib.attr), ("lib", &EntryKind::Dir, LIB));
