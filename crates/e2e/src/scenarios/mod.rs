@@ -113,7 +113,7 @@ const SCENARIOS: &[Scenario] = &[
     ("push", "push with a password; skopeo sees arm64 and Docker v2 s2; a second push sends nothing", push::run),
     (
         "push-oci",
-        "the image with OCI media types, and with zstd layers: skopeo, podman and containerd read it and run it",
+        "the image with OCI media types, and with zstd layers: skopeo and containerd read it, podman runs it",
         push::oci,
     ),
     ("mounted-base", "a base in the same registry is mounted and never downloaded", push::mounted_base),

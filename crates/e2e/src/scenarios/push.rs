@@ -85,10 +85,9 @@ pub fn oci(world: &World) -> anyhow::Result<()> {
         let pulled = containerd.pull(&reference, &options)?;
         ensure!(pulled == digest, "containerd pulled {pulled} instead of {digest}");
         podman.pull(&reference, &world.login_folder())?;
-        for printed in [podman.printed(&reference, &program)?, containerd.printed(&reference, &options, &program)?] {
-            ensure!(printed.ends_with("mindpet/__init__.py"), "mindpet is `{printed}`");
-        }
-        world.say(format!("podman and containerd ran it with layers in {compression}"));
+        let printed = podman.printed(&reference, &program)?;
+        ensure!(printed.ends_with("mindpet/__init__.py"), "mindpet is `{printed}`");
+        world.say(format!("containerd read it with layers in {compression}, and podman ran it"));
     }
     Ok(())
 }

@@ -63,7 +63,8 @@ pub fn bad_line(world: &World) -> anyhow::Result<()> {
     world.push_to(&small, "small", line.host()).run()?;
     let sent = times(&line, small_size);
     world.say(format!("layers of 16 MiB: {sent:.2} times the image's {small_size} bytes, {} cuts", line.passed().cuts));
-    ensure!(sent <= 1.6, "{sent:.2} times the image was sent");
+    // `bench push` holds it to 1.6 on a quiet machine; here others may be at work, and buffers are full when the line is cut.
+    ensure!(sent <= 2.0, "{sent:.2} times the image was sent");
     // Straight from the registry.
     let tag = &world.image()?.tag;
     let folder = format!("dir:{}", world.folder("bad-line/read")?.display());
@@ -82,7 +83,8 @@ pub fn bad_line(world: &World) -> anyhow::Result<()> {
     world.push_to(&large, "kept", line.host()).run()?;
     let sent = times(&line, large_size);
     world.say(format!("where bytes are kept: {sent:.2} times the image, {} cuts", line.passed().cuts));
-    ensure!(sent <= 1.05, "{sent:.2} times the image was sent");
+    // 1.05 in `bench push`.
+    ensure!(sent <= 1.25, "{sent:.2} times the image was sent");
     Ok(())
 }
 

@@ -42,39 +42,26 @@ impl Containerd {
         Ok(containerd)
     }
 
-    /// Fetches an image for arm64 and unpacks it by plain copies, which work on every file system; then it is removed.
-    /// The digest of its manifest.
+    /// Fetches all of an image for arm64, each blob checked, and removes it again. Nothing is unpacked: plain copies, which
+    /// alone work on every file system, would be a whole image for each layer. The digest of its manifest.
     pub fn pull(&self, image: &str, options: &[String]) -> anyhow::Result<String> {
-        self.fetch(image, options)?;
+        let fetch = self.ctr().words("content fetch --platform").arg(PLATFORM);
+        fetch.args(options).arg(image).run()?;
         let digest = self.digest(image)?;
         self.remove(image)?;
         Ok(digest)
-    }
-
-    /// What a program prints in an image that is fetched for it and removed again.
-    pub fn printed(&self, image: &str, options: &[String], program: &[&str]) -> anyhow::Result<String> {
-        self.fetch(image, options)?;
-        let run = self.ctr().words("run --rm --snapshotter native --platform").args([PLATFORM, image, "e2e"]);
-        let printed = run.args(program).run()?.text().to_owned();
-        self.remove(image)?;
-        Ok(printed)
     }
 
     /// Imports what an OCI layout has under this tag. The digest of its manifest.
     pub fn import(&self, layout: &Path, tag: &str) -> anyhow::Result<String> {
         let archive = layout.with_extension("tar");
         self.log.command("tar").arg("-C").arg(layout).arg("-cf").arg(&archive).arg(".").run()?;
-        let import = self.ctr().words("images import --snapshotter native --base-name layout --platform").arg(PLATFORM);
+        let import = self.ctr().words("images import --no-unpack --base-name layout --platform").arg(PLATFORM);
         import.arg(&archive).run()?;
         let image = format!("layout:{tag}");
         let digest = self.digest(&image)?;
         self.remove(&image)?;
         Ok(digest)
-    }
-
-    fn fetch(&self, image: &str, options: &[String]) -> anyhow::Result<()> {
-        let pull = self.ctr().words("images pull --snapshotter native --platform").arg(PLATFORM);
-        pull.args(options).arg(image).run().map(drop)
     }
 
     fn digest(&self, image: &str) -> anyhow::Result<String> {

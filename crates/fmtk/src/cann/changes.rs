@@ -69,8 +69,6 @@ pub struct Changes {
     pub kept: BTreeMap<Ordered, KeptItem>,
     /// Topmost paths that are gone.
     pub removed: Vec<String>,
-    /// Changes that are not kept.
-    pub dropped: u64,
     /// The folders above what is kept.
     pub parents: ParentDirs,
 }
@@ -150,8 +148,9 @@ pub fn compare(
         }
         let name = path.path();
         if is_dropped(&name) {
-            changes.dropped += 1;
-        } else if name.contains(char::REPLACEMENT_CHARACTER) {
+            continue;
+        }
+        if name.contains(char::REPLACEMENT_CHARACTER) {
             problems.push(format_args!("CANN's installer wrote `{name}`, whose name is not UTF-8"), None);
         } else if *kind == Kind::Special {
             let hint = format!("if the image can do without it, add \"{name}\" to `cann.drop`");
@@ -166,14 +165,11 @@ pub fn compare(
         }
     }
     problems.into_result()?;
-    for path in before.keys().filter(|path| !after.contains_key(path)) {
-        if is_dropped(&path.path()) {
-            changes.dropped += 1;
-        } else if path.above().all(|folder| is_folder(&folder)) {
-            // Else it goes with a folder that is gone or has become something else.
-            changes.removed.push(path.path());
-        }
-    }
+    // What is below a folder that is gone or has become something else goes with that.
+    let is_removed = |path: &&Ordered| {
+        !after.contains_key(path) && !is_dropped(&path.path()) && path.above().all(|folder| is_folder(&folder))
+    };
+    changes.removed.extend(before.keys().filter(is_removed).map(Ordered::path));
     let names = changes.kept.values().flat_map(|item| &item.names).chain(&changes.removed);
     let above: BTreeSet<Ordered> = names.flat_map(|name| Ordered::new(name).above().collect::<Vec<_>>()).collect();
     let attr = |folder: Ordered| {

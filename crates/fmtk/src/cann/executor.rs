@@ -327,7 +327,6 @@ fn described(changes: Changes) -> Installed {
         latest: changes.kept.contains_key(&Ordered::new(LATEST)),
         dirs: changes.parents.iter().map(|(path, attr)| (path.clone(), *attr)).chain(folders).collect(),
         removed: changes.removed,
-        dropped: changes.dropped,
     }
 }
 

@@ -117,8 +117,6 @@ pub struct Installed {
     /// Files that run with the rights of their owner or group.
     pub setid: Vec<String>,
     pub removed: Vec<String>,
-    /// Changes that the recipe's list drops.
-    pub dropped: u64,
     pub latest: bool,
     /// The folders in the layers.
     pub dirs: ParentDirs,

@@ -62,8 +62,6 @@ pub struct PlannedCann {
     pub outside: Vec<String>,
     /// What it removes of the base.
     pub removed: Vec<String>,
-    /// How many changes are dropped.
-    pub dropped: u64,
 }
 
 impl PlannedCann {
@@ -240,7 +238,6 @@ pub(super) fn cann(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> (Vec<Plan
             layers: installed.map(|known| known.layers.clone()).unwrap_or_default(),
             outside: installed.map(|known| known.outside.clone()).unwrap_or_default(),
             removed: installed.map(|known| known.removed.clone()).unwrap_or_default(),
-            dropped: installed.map_or(0, |known| known.dropped),
         };
         layers.push(PlannedLayer::Cann(planned.into()));
     }

@@ -476,7 +476,6 @@ fn cann_is_planned_by_its_installer_and_once_installed_by_what_it_left() {
         outside: vec!["/opt/x".to_owned()],
         setid: vec!["/usr/local/Ascend/helper".to_owned()],
         removed: vec!["/etc/issue".to_owned()],
-        dropped: 7,
         latest: false,
         dirs: [("/usr/local/bin".to_owned(), dir(0o775))].into(),
     };

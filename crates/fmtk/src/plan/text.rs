@@ -25,7 +25,7 @@ fn in_pieces(pieces: usize) -> String {
 
 /// CANN, and what becomes of what its installer writes.
 fn cann_lines(content: &str, cann: &PlannedCann) -> String {
-    let PlannedCann { path, sha256, user, drop, engine, learns, layers, outside, removed, dropped, .. } = cann;
+    let PlannedCann { path, sha256, user, drop, engine, learns, layers, outside, removed, .. } = cann;
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let size = match engine {
         _ if !layers.is_empty() => bytes(layers.iter().map(|layer| layer.size).sum()),
@@ -41,8 +41,7 @@ fn cann_lines(content: &str, cann: &PlannedCann) -> String {
     more.extend(outside.iter().map(|path| format!("+ {path}")));
     more.extend(removed.iter().map(|path| format!("- {path}")));
     let more: String = more.iter().map(|line| format!("      {line}\n")).collect();
-    let dropped = if layers.is_empty() { String::new() } else { format!(" ({})", count(*dropped as usize, "change")) };
-    format!("layer   {content:<32} {size:>9}  {} {file}\n{more}drop    {}{dropped}\n", sha256.short(), drop.join(" "))
+    format!("layer   {content:<32} {size:>9}  {} {file}\n{more}drop    {}\n", sha256.short(), drop.join(" "))
 }
 
 fn layer_lines(layer: &PlannedLayer) -> String {

@@ -34,7 +34,6 @@ impl World {
                 outside: Vec::new(),
                 setid: Vec::new(),
                 removed: Vec::new(),
-                dropped: 0,
                 latest: false,
                 dirs: std::collections::BTreeMap::new(),
             });
