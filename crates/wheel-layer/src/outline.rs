@@ -173,3 +173,33 @@ fn is_usual(row: &Row, file: &Entry) -> bool {
         && row.hash.strip_prefix("sha256=").is_some_and(is_base64)
         && row.size == file.size.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// One name made a hundred thousand folders, which took 10 GB.
+    #[test]
+    fn an_outline_has_the_limits_of_an_archive() {
+        let facts = |names: &[&str]| {
+            let sizes = vec![1; names.len()];
+            let outline = json!({
+                "facts": {
+                    "file": { "name": "a", "version": "1", "build": null, "pythons": [], "abis": [], "platforms": [] },
+                    "name": "a", "version": "1", "wheel_version": [1, 0], "root_is_purelib": true, "tags": [],
+                    "requires_python": null, "requires_dist": [], "dist_info": "a-1.dist-info", "commands": [],
+                    "files": [], "record": [], "elf": [], "linked": [], "unfinished_scripts": [],
+                },
+                "names": names, "sizes": sizes, "compressed": sizes, "executable": [], "unlisted": [], "rows": [],
+            });
+            serde_json::from_value::<Outline>(outline).unwrap().facts()
+        };
+        assert!(facts(&["a/b.py", "a/c.py"]).is_some());
+        assert!(facts(&["a/b.py", "a/b.py"]).is_none(), "one name twice");
+        assert!(facts(&[&"a/".repeat(NAME)]).is_none(), "a long name");
+        let many: Vec<String> = (0..20).map(|number| format!("{number}/{}b", "a/".repeat(2000))).collect();
+        assert!(facts(&many.iter().map(String::as_str).collect::<Vec<_>>()).is_none(), "too many folders");
+    }
+}

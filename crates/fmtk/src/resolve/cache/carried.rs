@@ -132,7 +132,10 @@ mod tests {
         assert_eq!(read.record("kind", &Digest::of("key")), Some(&json!([1])));
         assert_eq!(read.file(&Digest::of("x")).as_deref(), Some(&b"x"[..]));
         let bomb = BASE64_STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&vec![b' '; UNPACKED + 1], 1));
+        let zeros = format!("[{}0]", "0,".repeat(VALUES));
+        let many = BASE64_STANDARD.encode(miniz_oxide::deflate::compress_to_vec(zeros.as_bytes(), 1));
         for (key, value, reason) in [
+            (CACHE_KEY, json!(many), "more than 2000000 values"),
             ("other", json!(""), "it does not say"),
             ("fmtk.cache.v2", json!(""), "which a newer fmtk wrote"),
             (CACHE_KEY, json!(1), "is damaged"),

@@ -232,7 +232,16 @@ impl oci_image::Behind for KnowsAll {
             MAKESELF => Some(serde_json::json!({
                 "interpreter": "/bin/sh", "label": "", "compression": null, "offset": 0, "parts": [],
             })),
-            wheel_layer::OUTLINES => Some(serde_json::json!({})),
+            // Of a wheel without files.
+            wheel_layer::OUTLINES => Some(serde_json::json!({
+                "facts": {
+                    "file": { "name": "a", "version": "1", "build": null, "pythons": [], "abis": [], "platforms": [] },
+                    "name": "a", "version": "1", "wheel_version": [1, 0], "root_is_purelib": true, "tags": [],
+                    "requires_python": null, "requires_dist": [], "dist_info": "a-1.dist-info", "commands": [],
+                    "files": [], "record": [], "elf": [], "linked": [], "unfinished_scripts": [],
+                },
+                "names": [], "sizes": [], "compressed": [], "executable": [], "unlisted": [], "rows": [],
+            })),
             _ => None,
         }
     }
