@@ -18,8 +18,9 @@ const MOST: usize = 2 << 20;
 const UNPACKED: usize = 128 << 20;
 /// Values in it: a wheel has three for each of its files.
 const VALUES: usize = 2_000_000;
-/// miniz_oxide's best. Of another compressor the bytes would depend on the processor.
-const LEVEL: u8 = 10;
+/// Every build waits for it: not the highest. Of another compressor than miniz_oxide the bytes would depend on the
+/// processor.
+const LEVEL: u8 = 6;
 
 /// Records by kind and by the SHA-256 of their keys, and the contents of small files.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
