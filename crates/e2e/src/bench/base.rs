@@ -16,8 +16,8 @@ use super::{
     row::{Bar, MIB, Row, Unit, median},
 };
 use crate::testbed::{
-    Access, CANN, Docker, Engine, Invocation, RegistryServer, blob, cann_fake, field, list, manifest, mmdebstrap,
-    recipe, write,
+    Access, CANN, Docker, Engine, Invocation, NOWHERE, RegistryServer, blob, cann_fake, field, list, manifest,
+    mmdebstrap, recipe, write,
 };
 
 /// The sample's base with all its wheels upon it, MindSpore's 405 MB among them, and what inspects it.
@@ -166,7 +166,7 @@ fn second_build(base: &Base, docker: &Docker) -> anyhow::Result<Vec<Row>> {
     let first = first.json()?;
     let figure = "second build with the same CANN, no engine";
     let [seconds] = bench.in_turns(figure, ["ours"], |_, _| {
-        let (measure, said) = bench.measure(image("unix:///nowhere"))?;
+        let (measure, said) = bench.measure(image(NOWHERE))?;
         let again: serde_json::Value = serde_json::from_str(&said).context("`image` printed no JSON")?;
         ensure!(again["layers"] == first["layers"], "the second build has other layers");
         Ok(measure.seconds)

@@ -13,10 +13,7 @@ use oci_image::{MTIME, Store};
 use wheel_layer::Layout;
 
 use super::world::{Built, Project, World, nothing_is_left};
-use crate::testbed::{Engine, Finished, Invocation, copy, data, layers, name, paths, recipe, unpack};
-
-/// Where no engine answers.
-const NOWHERE: &str = "unix:///nowhere";
+use crate::testbed::{Engine, Finished, Invocation, NOWHERE, copy, data, layers, name, paths, recipe, unpack};
 
 /// Every wheel of the sample that is for any machine and any Python 3: the same files of bytecode with the same code, which
 /// this Python takes, and which are the same when they are made again.

@@ -8,12 +8,10 @@ use serde_json::Value;
 use wheel_fake::FakeWheel;
 
 use super::world::{Built, Project, World};
-use crate::testbed::{CANN, Invocation, cann_fake, list, paths, read, recipe, write};
+use crate::testbed::{CANN, Invocation, NOWHERE, cann_fake, list, paths, read, recipe, write};
 
 const ORG: &str = "cached";
 const LATER: &str = "20230101000000";
-/// Where no engine answers.
-const NOWHERE: &str = "unix:///nowhere";
 /// Bytes that may go either way besides manifests, configs and the changed wheel.
 const MOST: u64 = 1_000_000;
 

@@ -7,13 +7,11 @@ use serde_json::Value;
 
 use super::world::{Project, World, nothing_is_left};
 use crate::testbed::{
-    CANN, Engine, Invocation, Snapshot, bytes, cann_fake, cann_fake_of, end_by, field, list, names, old_docker, read,
-    recipe, wait_while_running, write,
+    CANN, Engine, Invocation, NOWHERE, Snapshot, bytes, cann_fake, cann_fake_of, end_by, field, list, names,
+    old_docker, read, recipe, wait_while_running, write,
 };
 
 const KIT: &str = "usr/local/Ascend/ascend-toolkit/5.1.RC2";
-/// Where no engine answers.
-const NOWHERE: &str = "unix:///nowhere";
 
 /// A project whose one package is the installer.
 fn project<'w>(world: &'w World, name: &str) -> anyhow::Result<Project<'w>> {

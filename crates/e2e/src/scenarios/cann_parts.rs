@@ -7,11 +7,9 @@ use anyhow::{Context, ensure};
 
 use super::world::{Project, World, nothing_is_left};
 use crate::testbed::{
-    Engine, Finished, Invocation, PLATFORM, cann_fake_of, cann_package, cann_package_script, read, recipe,
+    Engine, Finished, Invocation, NOWHERE, PLATFORM, cann_fake_of, cann_package, cann_package_script, read, recipe,
 };
 
-/// Where no engine answers.
-const NOWHERE: &str = "unix:///nowhere";
 /// What no image, plan or output may have.
 const SECRETS: [&str; 2] = ["hunter2", "REPOSITORY_PASSWORD"];
 

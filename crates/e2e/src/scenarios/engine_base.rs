@@ -10,7 +10,7 @@ use super::{
     doctor_fix::state,
     world::{Project, TIMESTAMP, World, nothing_is_left},
 };
-use crate::testbed::{Engine, Invocation, recipe, write};
+use crate::testbed::{Engine, Invocation, NOWHERE, recipe, write};
 
 /// A recipe of nothing but the base, and commands that may ask docker and podman.
 struct Bed<'w> {
@@ -59,7 +59,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
 
     // All that the image consists of is in the store: a push asks no engine.
     let push = world.push_to(&bed.project.store, "engine", world.host()?).arg("--insecure");
-    let pushed = push.env("DOCKER_HOST", "unix:///nowhere").json()?;
+    let pushed = push.env("DOCKER_HOST", NOWHERE).json()?;
     ensure!(pushed["digest"] == image["digest"], "`push` pushed another image: {pushed}");
     as_an_archive(&bed, &image)?;
     pinned(&bed)?;
@@ -101,7 +101,7 @@ fn pinned(bed: &Bed<'_>) -> anyhow::Result<()> {
 
 /// No engine, no such image, one for another machine.
 fn refused(bed: &Bed<'_>) -> anyhow::Result<()> {
-    let gone = bed.image(&format!("docker-daemon:{}", bed.name))?.env("DOCKER_HOST", "unix:///nowhere").fails(1)?;
+    let gone = bed.image(&format!("docker-daemon:{}", bed.name))?.env("DOCKER_HOST", NOWHERE).fails(1)?;
     gone.says(&["docker does not answer", "systemctl start docker", "podman:"])?;
     for (engine, scheme) in [("docker", "docker-daemon"), ("podman", "podman")] {
         let missing = bed.image(&format!("{scheme}:localhost/none:1"))?.fails(2)?;

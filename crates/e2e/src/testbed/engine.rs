@@ -7,6 +7,8 @@ use anyhow::Context;
 use super::{Invocation, Snapshot};
 
 pub const PLATFORM: &str = "linux/arm64";
+/// A `DOCKER_HOST` where no engine answers.
+pub const NOWHERE: &str = "unix:///nowhere";
 
 pub trait Engine {
     fn name(&self) -> &'static str;

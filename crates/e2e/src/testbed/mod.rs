@@ -33,7 +33,7 @@ pub use self::{
     command::{Finished, Invocation, Log},
     containerd::Containerd,
     docker::{Docker, old_docker},
-    engine::{Engine, PLATFORM},
+    engine::{Engine, NOWHERE, PLATFORM},
     family::Family,
     files::{
         bytes, copy, copy_folder, data, field, folder, list, name, names, paths, read, read_json, script, wheel, write,

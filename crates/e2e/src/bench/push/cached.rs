@@ -12,13 +12,10 @@ use crate::{
         row::{Bar, Row, Unit, median},
     },
     testbed::{
-        CANN, Docker, Faults, Invocation, Line, Passed, cann_fake_with, copy, field, folder, list, read_json, recipe,
-        write,
+        CANN, Docker, Faults, Invocation, Line, NOWHERE, Passed, cann_fake_with, copy, field, folder, list, read_json,
+        recipe, write,
     },
 };
-
-/// Where no engine answers.
-const NOWHERE: &str = "unix:///nowhere";
 
 /// Most that goes over the line in either direction besides manifests, configs and the changed wheel, bytes.
 const LITTLE: f64 = 1e6;
