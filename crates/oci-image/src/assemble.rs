@@ -2,7 +2,9 @@
 
 use image_name::Digest;
 
-use crate::{Base, Compression, ConfigEdits, Descriptor, Format, Layer, Manifest, media::MAX_CONFIG};
+use crate::{
+    Base, Compression, ConfigEdits, Descriptor, DocumentError, Format, ImageConfig, Layer, Manifest, media::MAX_CONFIG,
+};
 
 /// Layers that an image may have: docker's overlay stops near 125, and who builds upon ours wants some too.
 pub const MAX_LAYERS: usize = 120;
@@ -51,17 +53,28 @@ impl Image {
         Self::gzip(format, self.config.clone(), self.layers.iter().map(|layer| (layer.digest, layer.size)))
     }
 
-    /// The same image in OCI's format with these blobs of its layers, bottom first, one for each. Docker's has no media
-    /// type for other compressions than gzip.
-    pub fn with_blobs(&self, layers: Vec<Descriptor>) -> Self {
-        Self::new(Format::Oci, self.config.clone(), layers)
+    /// The same image in OCI's format with other blobs of its layers. `blob` gives each, from the layer's number from the
+    /// bottom, its blob now and its diff id, which stays. Docker's format has no media type for other compressions than
+    /// gzip.
+    ///
+    /// # Errors
+    ///
+    /// Those of `blob`, and if the config can't be read.
+    pub fn with_blobs<E: From<DocumentError>>(
+        &self,
+        mut blob: impl FnMut(usize, &Descriptor, &Digest) -> Result<Descriptor, E>,
+    ) -> Result<Self, E> {
+        let config = ImageConfig::parse(&self.config)?;
+        let layers = self.layers.iter().zip(config.diff_ids()).enumerate();
+        let layers = layers.map(|(number, (layer, diff_id))| blob(number, layer, diff_id));
+        Ok(Self::new(Format::Oci, self.config.clone(), layers.collect::<Result<_, E>>()?))
     }
 }
 
 impl Base {
     /// The digest that its manifest has in this format. None where a layer is not gzip: it is recompressed before.
     pub fn digest_in(&self, format: Format) -> Option<Digest> {
-        let is_gzip = |layer: &Descriptor| Compression::of_media_type(&layer.media_type) == Some(Compression::Gzip);
+        let is_gzip = |layer: &Descriptor| layer.compression() == Some(Compression::Gzip);
         let layers = self.layers.iter().map(|layer| (layer.digest, layer.size));
         self.layers.iter().all(is_gzip).then(|| Image::gzip(format, self.config_bytes.clone(), layers).digest)
     }
@@ -81,8 +94,9 @@ pub fn assemble(base: &Base, layers: &[NewLayer], edits: &ConfigEdits, format: F
             "the image would have {found} layers, {of_base} of them the base's; at most {MAX_LAYERS} can be stacked"
         )));
     }
-    for Descriptor { digest, media_type, .. } in &base.layers {
-        if Compression::of_media_type(media_type) != Some(Compression::Gzip) {
+    for layer in &base.layers {
+        if layer.compression() != Some(Compression::Gzip) {
+            let Descriptor { digest, media_type, .. } = layer;
             return Err(AssembleError(format!(
                 "layer {digest} of the base is `{media_type}`; it has to be recompressed with gzip first"
             )));

@@ -163,7 +163,7 @@ impl Base {
     pub fn correct_labels(&mut self, found: &[Compression]) -> Option<String> {
         let mut corrected = Vec::new();
         for (layer, found) in self.layers.iter_mut().zip(found) {
-            if Compression::of_media_type(&layer.media_type) != Some(*found) {
+            if layer.compression() != Some(*found) {
                 corrected.push(format!("{} is `{}` and holds {}", layer.digest, layer.media_type, found.name()));
                 layer.media_type = found.oci_layer().to_owned();
             }

@@ -70,6 +70,11 @@ impl Descriptor {
     pub(crate) fn of(media_type: &str, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
+
+    /// How a layer is compressed, by its media type; `None` of what is no layer.
+    pub fn compression(&self) -> Option<Compression> {
+        Compression::of_media_type(&self.media_type)
+    }
 }
 
 /// A manifest or an index.

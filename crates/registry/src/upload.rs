@@ -16,8 +16,8 @@
 //! An open upload is sent in as few requests as can be: a small blob within the request that completes it, as containerd
 //! does (SWR counts requests), a large one by a PATCH before that, as docker does: of such an upload the registry can be
 //! asked how far it got. Once the line was cut, PATCHes are chunks, since some registries keep only what came in whole
-//! requests; one that does not get through is halved. A registry that forgets an upload because it was cut (docker-registry 2.8 does) is not asked again, and gets blobs
-//! as if there had been no cut.
+//! requests; one that does not get through is halved. A registry that forgets an upload because it was cut
+//! (docker-registry 2.8 does) is not asked again, and gets blobs as if there had been no cut.
 //!
 //! An attempt that fails is followed by another after a wait, [`crate::Retry::attempts`] times in a row. The count begins
 //! anew whenever there is progress that stays: this or another blob is complete, or the registry keeps more of this one

@@ -18,11 +18,7 @@ use crate::{
     plan::Plan,
     recipe::Recipe,
     record::{self, BuildRecord, RecordedBase, RecordedLayer},
-    resolve::{
-        base,
-        cache::{CacheArgs, OrBase},
-        place,
-    },
+    resolve::{base, cache::CacheArgs, place},
     ship::{
         built_image::BuiltImage,
         output::{self, Output},
@@ -115,12 +111,9 @@ pub fn run(args: &ImageArgs, call: &Call, store: &Store, progress: &Progress) ->
     progress.line(&format!("building {}:{}", plan.repository, plan.tag));
     let built = planned.build(args, begun, progress)?;
     let with_base = &planned.with_base;
-    let elsewhere = OrBase { caches: caches.as_deref(), base: opened };
+    let elsewhere = planned.source();
     let arguments = args.recipe.overrides(args.base.as_deref());
-    let place = |blob: &Descriptor| match store.has(&blob.digest, blob.size) {
-        true => None,
-        false => caches.as_ref().and_then(|caches| caches.place(&blob.digest, blob.size)),
-    };
+    let place = |blob: &Descriptor| caches.as_ref().and_then(|caches| caches.place(&blob.digest, blob.size));
     let record = recorded(&planned, &built, arguments, record::file_key(&recipe_file), place)?;
     let (_tag, replaced) = record.claim(store, args.timestamp.is_some())?;
     let reference = &recipe.base.reference;

@@ -63,15 +63,12 @@ impl Planned {
     /// Builds the image. It carries what its layers were built from, unless it is the sample.
     pub fn build(&self, args: &ImageArgs, begun: u64, progress: &Progress) -> anyhow::Result<Built> {
         let Self { plan, opened, pool, store, caches, .. } = self;
-        let source = OrBase { caches: caches.as_deref(), base: opened };
+        let source = self.source();
         let carry = || match args.recipe.sample {
             true => Ok(None),
             false => self.carried(progress),
         };
-        let name = |layer: &Layer| match store.has(&layer.digest, layer.size) {
-            true => None,
-            false => caches.as_ref()?.name(&layer.digest, layer.size).map(str::to_owned),
-        };
+        let name = |layer: &Layer| caches.as_ref()?.name(&layer.digest, layer.size);
         build::build(
             store,
             plan,
@@ -80,6 +77,11 @@ impl Planned {
             &build::Run { begun, pool: pool.as_ref(), carry: &carry, place: &name },
             progress,
         )
+    }
+
+    /// The blobs that are not in the store.
+    pub fn source(&self) -> OrBase<'_> {
+        OrBase { caches: self.caches.as_deref(), base: &self.opened }
     }
 
     fn carried(&self, progress: &Progress) -> anyhow::Result<Option<String>> {
@@ -385,11 +387,7 @@ fn layers_from(store: &Store, plan: &Plan, caches: Option<&Caches>) -> anyhow::R
     let Some(caches) = caches else { return Ok(Vec::new()) };
     let from = |layer| {
         let made = build::made(store, plan, layer)?.unwrap_or_default();
-        let name = |layer: &Layer| match store.has(&layer.digest, layer.size) {
-            true => None,
-            false => caches.name(&layer.digest, layer.size).map(str::to_owned),
-        };
-        anyhow::Ok(made.iter().find_map(name))
+        anyhow::Ok(made.iter().find_map(|layer| caches.name(&layer.digest, layer.size)))
     };
     let from = plan.layers.iter().map(from).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(if from.iter().any(Option::is_some) { from } else { Vec::new() })

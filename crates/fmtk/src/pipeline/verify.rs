@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use image_name::{Digest, Host, ImageRef, OrgName, Reference, RepoPath, Tag};
-use oci_image::{Base, Compression, Descriptor, Image, ImageConfig, Store, zstd_layer};
+use oci_image::{Base, Compression, Descriptor, Image, Store, zstd_layer};
 use serde_json::json;
 
 use super::{ImageArgs, planning::planned};
@@ -16,6 +16,7 @@ use crate::{
         cache::CacheArgs,
         connect, inputs, place,
     },
+    ship::target,
     terminal::{clock, progress::Progress, report::WithHint},
 };
 
@@ -110,30 +111,23 @@ fn named(args: &VerifyArgs, recipe: &Recipe, store: &Store) -> anyhow::Result<(R
             _ => Err(anyhow!("`{name}` is not an image in a registry with a tag")).input(),
         };
     }
-    let org = args.org.as_ref().or(recipe.registry.org.as_ref());
-    let org = org
-        .ok_or_else(|| anyhow!("no organisation that `{name}` is in"))
-        .hint("name one with `--org`, with `$org_name` or as `registry.org` in the recipe")
-        .input()?;
+    let missing = format_args!("no organisation that `{name}` is in");
+    let (host, org) = target::names(args.registry.as_ref(), args.org.as_ref(), recipe, missing)?;
     let tag: Tag = name.parse().input()?;
-    let host = args.registry.as_ref().unwrap_or(&recipe.registry.host).clone();
     let path = RepoPath::of(org, &recipe.registry.repository);
-    Ok((Reference { host, path, tag: Some(tag.clone()), digest: None }, tag))
+    Ok((Reference { host: host.clone(), path, tag: Some(tag.clone()), digest: None }, tag))
 }
 
 /// The image with layers in zstd where the one there has them so, as a push makes them.
 fn compressed_as(image: &Image, there: &Base, source: &Fallback<'_>) -> anyhow::Result<Image> {
-    let is_zstd = |blob: &Descriptor| Compression::of_media_type(&blob.media_type) == Some(Compression::Zstd);
+    let is_zstd = |blob: &Descriptor| blob.compression() == Some(Compression::Zstd);
     if !there.layers.iter().any(is_zstd) {
         return Ok(image.clone());
     }
-    let config = ImageConfig::parse(&image.config)?;
-    let layers = image.layers.iter().zip(config.diff_ids()).enumerate();
-    let blobs = layers.map(|(number, (blob, diff_id))| match there.layers.get(number) {
-        Some(theirs) if is_zstd(theirs) => zstd_layer(source.store, blob, diff_id, source),
+    image.with_blobs(|number, blob, diff_id| match there.layers.get(number) {
+        Some(theirs) if is_zstd(theirs) => Ok(zstd_layer(source.store, blob, diff_id, source)?),
         _ => Ok(blob.clone()),
-    });
-    Ok(image.with_blobs(blobs.collect::<Result<_, _>>()?))
+    })
 }
 
 /// In what the image there is not the one that was built, in words. `layers` are those that were built, upon the base's.

@@ -12,4 +12,4 @@ pub(crate) mod output;
 pub mod push;
 mod pushed;
 pub(crate) mod subject;
-mod target;
+pub(crate) mod target;

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use image_name::{Host, ImageRef, OrgName, RepoPath, Timestamp, user_image_url};
-use oci_image::{Descriptor, Digest, Image, ImageConfig, RecompressError, Store, zstd_layer};
+use oci_image::{Descriptor, Digest, Image, RecompressError, Store, zstd_layer};
 use registry::{Arrival, Push, PushBlob, PushEvent, PushReport};
 use serde_json::json;
 
@@ -191,18 +191,15 @@ fn shipped(record: &BuildRecord, args: &PushArgs, layers: &Fallback<'_>, progres
             .hint("add `--media-types oci`, if the registry takes OCI manifests")
             .input();
     }
-    let config = ImageConfig::parse(&image.config)?;
-    let zstd = |(layer, diff_id): (&RecordedLayer, &Digest)| {
+    image.with_blobs(|number, blob, diff_id| {
+        let layer = &record.layers[number];
+        if layer.of_base {
+            return Ok(blob.clone());
+        }
         let _step = progress.step(format!("compressing {} with zstd", layer.content));
         let explained = |error: RecompressError| record.explained_of(layer.blob.digest, error.into(), store);
-        zstd_layer(store, &layer.blob, diff_id, layers).map_err(explained)
-    };
-    let blobs = record.layers.iter().zip(config.diff_ids()).zip(image.layers.iter());
-    let blobs = blobs.map(|((layer, diff_id), blob)| match layer.of_base {
-        true => Ok(blob.clone()),
-        false => zstd((layer, diff_id)),
-    });
-    Ok(image.with_blobs(blobs.collect::<anyhow::Result<_>>()?))
+        zstd_layer(store, blob, diff_id, layers).map_err(explained)
+    })
 }
 
 struct Target<'a> {

@@ -1,6 +1,6 @@
 //! Which images of which registry are meant: what the flags say, else the recipe.
 
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf};
 
 use anyhow::anyhow;
 use image_name::{Host, OrgName};
@@ -41,12 +41,23 @@ impl TargetArgs {
 
     /// The registry and the organisation; the error where nothing names one is `missing`.
     pub fn names<'a>(&'a self, recipe: &'a Recipe, missing: &'static str) -> anyhow::Result<(&'a Host, &'a OrgName)> {
-        let host = self.registry.as_ref().unwrap_or(&recipe.registry.host);
-        let org = self.org.as_ref().or(recipe.registry.org.as_ref());
-        let org = org
-            .ok_or_else(|| anyhow!(missing))
-            .hint("name one with `--org`, with `$org_name` or as `registry.org` in the recipe")
-            .input()?;
-        Ok((host, org))
+        names(self.registry.as_ref(), self.org.as_ref(), recipe, missing)
     }
+}
+
+/// What the flags say of the registry and the organisation, else the recipe; the error where nothing names an organisation is
+/// `missing`.
+pub fn names<'a>(
+    registry: Option<&'a Host>,
+    org: Option<&'a OrgName>,
+    recipe: &'a Recipe,
+    missing: impl Display,
+) -> anyhow::Result<(&'a Host, &'a OrgName)> {
+    let host = registry.unwrap_or(&recipe.registry.host);
+    let org = org.or(recipe.registry.org.as_ref());
+    let org = org
+        .ok_or_else(|| anyhow!("{missing}"))
+        .hint("name one with `--org`, with `$org_name` or as `registry.org` in the recipe")
+        .input()?;
+    Ok((host, org))
 }

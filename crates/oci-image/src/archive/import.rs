@@ -35,7 +35,7 @@ pub struct ImportedSource(Store);
 
 impl BlobSource for ImportedSource {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
-        if Compression::of_media_type(&blob.media_type) != Some(Compression::None) {
+        if blob.compression() != Some(Compression::None) {
             return BlobSource::open(&self.0, blob);
         }
         let missing = || io::Error::new(io::ErrorKind::NotFound, format!("the store has lost layer {}", blob.digest));
@@ -67,7 +67,7 @@ pub fn imported(
 ) -> Result<Option<(Base, ImportedSource)>, BaseError> {
     let Some(found) = store.record::<Remembered>(RECORDS, &id.to_string())? else { return Ok(None) };
     for layer in &found.layers {
-        let there = match Compression::of_media_type(&layer.media_type) {
+        let there = match layer.compression() {
             Some(Compression::None) => recompress::known(store, &layer.digest, &layer.digest)?.is_some(),
             _ => store.has(&layer.digest, layer.size),
         };
@@ -184,7 +184,7 @@ fn listed(taker: &Taker<'_>, members: &Members<Taken>, place: &Path) -> Result<B
     };
     let layer = |file: &str, found: &Taken, diff_id: Digest| {
         let layer = taker.layer_of(found)?;
-        let tar = Compression::of_media_type(&layer.media_type) == Some(Compression::None);
+        let tar = layer.compression() == Some(Compression::None);
         match tar && layer.digest != diff_id {
             true => Err(refused(place, &format!("layer `{file}` is {}, its config says {diff_id}", layer.digest))),
             false => Ok(layer),
@@ -205,7 +205,7 @@ fn laid_out(taker: &Taker<'_>, members: &Members<Taken>, place: &Path, platform:
         if taken.digest != layer.digest {
             return Err(refused(place, &format!("its layer {} is {}", layer.digest, taken.digest)));
         }
-        found.extend(Compression::of_media_type(&taken.media_type));
+        found.extend(taken.compression());
     }
     // The store keeps each by what it is.
     base.correct_labels(&found);

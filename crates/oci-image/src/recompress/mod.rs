@@ -42,7 +42,7 @@ pub enum RecompressError {
 /// same on every machine.
 pub fn recompress(store: &Store, base: &Base, source: &dyn BlobSource) -> Result<Base, RecompressError> {
     let gzipped = |(layer, diff_id): (&Descriptor, &Digest)| {
-        let (digest, size) = match Compression::of_media_type(&layer.media_type) {
+        let (digest, size) = match layer.compression() {
             Some(Compression::Gzip) => (layer.digest, layer.size),
             _ => {
                 let layer = recompressed(&GZIP, store, layer, diff_id, source)?;

@@ -177,7 +177,7 @@ impl Caches {
             &self.store,
             &self.progress,
         )?;
-        let is_zstd = |layer: &Descriptor| Compression::of_media_type(&layer.media_type) == Some(Compression::Zstd);
+        let is_zstd = |layer: &Descriptor| layer.compression() == Some(Compression::Zstd);
         ensure!(
             !opened.base.layers.iter().any(is_zstd),
             "its layers are in zstd, and images are built of layers in gzip"
@@ -193,14 +193,19 @@ impl Caches {
         self.opened().iter().find(|image| image.layers.get(digest).is_some_and(|(known, _)| *known == size))
     }
 
-    /// The image that has this layer, by its digest.
+    /// The image that this layer is taken from because the store lacks it.
+    fn taken_from(&self, digest: &Digest, size: u64) -> Option<&CacheImage> {
+        if self.store.has(digest, size) { None } else { self.with_layer(digest, size) }
+    }
+
+    /// The image that this layer is taken from, if it is, by the image's digest.
     pub fn place(&self, digest: &Digest, size: u64) -> Option<ImageRef> {
-        self.with_layer(digest, size).map(|image| ImageRef::Registry(image.reference.clone()))
+        self.taken_from(digest, size).map(|image| ImageRef::Registry(image.reference.clone()))
     }
 
     /// The same, as it was named.
-    pub fn name(&self, digest: &Digest, size: u64) -> Option<&str> {
-        self.with_layer(digest, size).map(|image| image.name.as_str())
+    pub fn name(&self, digest: &Digest, size: u64) -> Option<String> {
+        self.taken_from(digest, size).map(|image| image.name.clone())
     }
 
     /// The images that were opened, as they were named.
