@@ -18,18 +18,28 @@ pub(crate) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(stream) = stream else { continue };
-        let number = number as u64;
-        if let Ok(clone) = stream.try_clone() {
-            shared.state().open.insert(number, clone);
-        }
         let shared = shared.clone();
+        let line = {
+            let mut state = shared.state();
+            let number = number as u64;
+            state.open.extend(stream.try_clone().map(|clone| (number, clone)));
+            Line { number, cuts: state.cuts }
+        };
         std::thread::spawn(move || {
-            let _ = serve(stream, &shared, number);
+            let _ = serve(stream, &shared, line);
             // The last handle: closing it with bytes unread resets the connection. A mere shutdown would leave a client
             // that has filled the window waiting.
-            shared.state().open.remove(&number);
+            shared.state().open.remove(&line.number);
         });
     }
+}
+
+/// A connection: the how manieth it is, and how many cuts were before it. After the next one nothing comes through any
+/// more, whatever still lies in its buffers.
+#[derive(Clone, Copy)]
+struct Line {
+    number: u64,
+    cuts: u64,
 }
 
 impl Shared {
@@ -62,7 +72,7 @@ impl Shared {
     }
 }
 
-fn serve(stream: TcpStream, shared: &Shared, number: u64) -> io::Result<()> {
+fn serve(stream: TcpStream, shared: &Shared, line: Line) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut connection = match &shared.options.tls {
         Some(wrap) => Connection::new(wrap(stream)?),
@@ -79,7 +89,7 @@ fn serve(stream: TcpStream, shared: &Shared, number: u64) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         let fault = fault::next(&mut shared.state().plan, &request.method, &request.path);
-        if !answer(&mut connection, &request, shared, fault, number)? {
+        if !answer(&mut connection, &request, shared, fault, line)? {
             return Ok(());
         }
     }
@@ -91,7 +101,7 @@ fn answer(
     request: &Request,
     shared: &Shared,
     fault: Option<What>,
-    number: u64,
+    line: Line,
 ) -> io::Result<bool> {
     let log = |status, body_bytes, side_by_side| {
         let query: Vec<_> = request.query.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -105,7 +115,7 @@ fn answer(
             body_bytes,
             head_bytes: request.head_bytes,
             authorization: authorization.map(str::to_owned),
-            connection: number,
+            connection: line.number,
             side_by_side,
             content_range: request.header("content-range").map(str::to_owned),
         });
@@ -141,17 +151,19 @@ fn answer(
         return Ok(!close);
     }
     let is_upload = request.path.contains("/blobs/uploads/") && matches!(request.method.as_str(), "PATCH" | "PUT");
-    let (side_by_side, cuts) = {
+    let side_by_side = {
         let mut state = shared.state();
         state.under_way.extend(is_upload.then(|| request.path.clone()));
-        (state.under_way.len(), state.cuts)
+        state.under_way.len()
     };
-    let (body, is_whole) = connection.body(request, u64::MAX, |read| shared.passes(read as u64, cuts));
+    let (body, is_whole) = connection.body(request, u64::MAX, |read| shared.passes(read as u64, line.cuts));
     let sent = body.len() as u64;
     if !is_whole {
         shared.cut_off(request, &body);
     }
-    shared.has_arrived(request);
+    if is_upload {
+        shared.has_arrived(request);
+    }
     if !is_whole {
         log(0, sent, side_by_side);
         return Ok(false);

@@ -50,6 +50,18 @@ fn a_line_that_is_cut_all_the_time_carries_an_image_as_long_as_something_stays()
         let times = times(&image, &fake);
         println!("{partial:?}: {times:.2} times, {} cuts", fake.cuts());
         assert!(times <= most && fake.cuts() >= 3, "{partial:?}: {times}, {} cuts", fake.cuts());
+    }
+}
+
+#[test]
+fn a_line_that_is_cut_all_the_time_leaves_no_unfinished_uploads() {
+    for partial in [Partial::Bytes, Partial::Chunks, Partial::Forgets] {
+        let fake = fake(partial, 16_700_000);
+        let image = image(4, 14);
+        // One at a time: an upload whose URL gets lost as another is cut can't be ended.
+        let push = Push { parallel: 1, ..image.to_push() };
+        client(&fake).push_image(&push, &|_| {}).unwrap();
+        assert!(fake.cuts() >= 3, "{partial:?}: {} cuts", fake.cuts());
         assert_eq!(fake.open_uploads(), 0, "{partial:?}");
     }
 }
