@@ -200,7 +200,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 fn elsewhere() -> anyhow::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = process::Command::new(&cargo);
-    command.args(["run", "--profile", "xtask", "--package", "e2e", "--manifest-path"]);
+    command.args(["run", "--package", "e2e", "--manifest-path"]);
     command.arg(place::workspace().join("Cargo.toml")).arg("--").args(env::args_os().skip(1));
     // What cargo says to a program that it runs would have it build dependencies again, now and the next time.
     let told = |name: &str| name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_");

@@ -181,7 +181,7 @@ pub fn cargo(image: &Image) -> anyhow::Result<Vec<Row>> {
     let bench = &image.bench;
     bench.say("building xtask from nothing, once");
     let build = || {
-        let build = bench.command("cargo").words("build --quiet --locked --profile xtask --package xtask");
+        let build = bench.command("cargo").words("build --quiet --locked --package xtask");
         build.dir(&place::workspace())
     };
     // What cargo says to the program it runs would have the build script of a dependency run again.

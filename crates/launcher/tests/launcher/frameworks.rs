@@ -230,7 +230,9 @@ fn the_scheduler_of_several_nodes_stays_for_the_others() {
     let stderr = fs::File::create(&said).unwrap();
     let launcher = command.env("FMTK_TEST_HURRY", "1000").stderr(stderr).spawn().unwrap();
     let says = |line: &str| until(line, || fs::read_to_string(&said).unwrap().contains(line));
-    says("the ranks of this node have ended; waiting for the scheduler, which serves the other nodes, however long that takes");
+    says(
+        "the ranks of this node have ended; waiting for the scheduler, which serves the other nodes, however long that takes",
+    );
     // What is due at once would be done by the time that a signal has been passed on.
     kill(launcher.id() as i32, libc::SIGUSR1);
     fs::write(fake.0.path("code/over"), "").unwrap();
