@@ -9,6 +9,9 @@ use crate::{
     http::{Request, Response, parse_form},
 };
 
+/// The service that tokens are for.
+pub const SERVICE: &str = "fake, inc";
+
 /// A token that was handed out: its text and what it allows, as `repository:NAME:ACTION`.
 #[derive(Debug)]
 pub(crate) struct Token {
@@ -52,7 +55,7 @@ impl Shared {
         let actions = if action == "push" { "pull,push" } else { "pull" };
         let scope =
             if repository.is_empty() { String::new() } else { format!(",scope=\"repository:{repository}:{actions}\"") };
-        format!("Bearer realm=\"{realm}\",service=\"fake, inc\"{scope},error=\"{error}\"")
+        format!("Bearer realm=\"{realm}\",service=\"{SERVICE}\"{scope},error=\"{error}\"")
     }
 
     /// The token endpoint: `GET` with basic auth, or `POST` with a refresh token.
@@ -70,7 +73,7 @@ impl Shared {
         };
         let anonymous = request.method == "GET" && request.header("authorization").is_none();
         let untold = self.options.quirk.is_some() && field("service").is_none();
-        if !(untold || field("service") == Some("fake, inc")) || !(known || anonymous) {
+        if !(untold || field("service") == Some(SERVICE)) || !(known || anonymous) {
             return Response::error(401, "UNAUTHORIZED", "wrong user or password");
         }
         let scopes = pairs.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));
@@ -81,7 +84,10 @@ impl Shared {
                 allows.extend(granted.map(|action| format!("{resource}:{action}")));
             }
         }
-        let text = format!("token-{}", self.serial());
+        let text = match &self.options.sign {
+            Some(sign) => sign(&allows),
+            None => format!("token-{}", self.serial()),
+        };
         let body = format!(r#"{{"token":"{text}","expires_in":300}}"#);
         self.state().tokens.push(Token { text, allows });
         Response::new(200).header("Content-Type", "application/json").body(body)

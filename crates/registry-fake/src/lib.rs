@@ -12,7 +12,7 @@ mod routes;
 mod serve;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -24,12 +24,16 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
+pub use auth::SERVICE;
 pub use fault::{Fault, What};
 pub use http::Stream;
 pub use quirk::{QUIRKS, Quirk};
 
 /// Makes TLS, or whatever else is wanted, of an accepted connection.
 pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
+
+/// Makes the text of a token that allows these, each as `repository:NAME:ACTION`.
+pub type Sign = Arc<dyn Fn(&BTreeSet<String>) -> String + Send + Sync>;
 
 /// Who may talk to the fake.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +78,8 @@ pub struct Options {
     pub auth: Auth,
     /// The realm of bearer challenges, where it is not the fake's own `/token`.
     pub realm: Option<String>,
+    /// Makes the tokens that another registry, with this one's `/token` for its realm, trusts.
+    pub sign: Option<Sign>,
     /// Prefixes of repositories that nobody may push to: 403.
     pub denied: Vec<String>,
     /// Answers 202 to mounts, as if the other repository did not have the blob.

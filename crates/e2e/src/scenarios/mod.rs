@@ -27,6 +27,7 @@ mod login;
 mod outputs;
 mod pip;
 mod push;
+mod registries;
 mod registry_faults;
 mod reproducible;
 mod sample_base;
@@ -212,13 +213,17 @@ const SCENARIOS: &[Scenario] = &[
     ("host-setup", "Debian, EulerOS and Ubuntu are set up, docker reads it, and it is undone", host::setup),
     ("doctor", "a host on which all is well, and one without a login", host::doctor),
     ("tag-exists", "a tag with another digest is not moved unless told so", registry_faults::tag_exists),
+    (
+        "registries",
+        "no login, a password, tokens over HTTPS: a base is pulled, an image pushed and read; the least scopes; refusals",
+        registries::run,
+    ),
     ("registry-down", "a registry that is down, and organisations against the rules", registry_faults::down),
     (
         "bad-line",
         "a line that is cut all the time: what arrives, what is sent, when it stops",
         registry_faults::bad_line,
     ),
-    ("wrong-password", "a wrong password and none at all", registry_faults::password),
     ("certificate", "an untrusted certificate, trusted by --ca, ignored by --insecure", registry_faults::certificate),
 ];
 

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use registry_fake::{FakeRegistry, Options, Partial};
 
 use super::world::{Built, ORG, World};
-use crate::testbed::{Access, Cut, Faults, Line, PASSWORD, RegistryServer};
+use crate::testbed::{Access, Cut, Faults, Line, RegistryServer};
 
 /// Where nothing listens: no port that is merely free, which any other server may be given meanwhile, but "discard".
 const NOBODY: &str = "127.0.0.1:9";
@@ -85,20 +85,6 @@ pub fn bad_line(world: &World) -> anyhow::Result<()> {
     world.say(format!("where bytes are kept: {sent:.2} times the image, {} cuts", line.passed().cuts));
     // 1.05 in `bench push`.
     ensure!(sent <= 1.25, "{sent:.2} times the image was sent");
-    Ok(())
-}
-
-/// The password is wrong; then there is none.
-pub fn password(world: &World) -> anyhow::Result<()> {
-    world.image()?;
-    let (wrong, none) = (world.folder("wrong-password")?, world.folder("no-password")?);
-    let secret = "not the password";
-    world.registry()?.login(&wrong, secret)?;
-    for folder in [&wrong, &none] {
-        let failed = world.push()?.env("DOCKER_CONFIG", folder).fails(1)?;
-        failed.says(&[&world.host()?, "wants a login", "hint: ", "cargo xtask login --registry "])?;
-        failed.keeps_silent_about(&[secret, PASSWORD])?;
-    }
     Ok(())
 }
 

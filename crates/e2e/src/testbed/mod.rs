@@ -2,6 +2,7 @@
 
 mod blobs;
 mod cann_fake;
+mod certificate;
 mod command;
 mod containerd;
 mod daemon;
@@ -22,6 +23,7 @@ mod registry;
 mod relative;
 mod requirements;
 mod snapshot;
+mod token_server;
 mod unpacked;
 mod wait;
 mod wheel_index;

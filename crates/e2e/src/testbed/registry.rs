@@ -15,15 +15,20 @@ use anyhow::Context;
 
 use super::{
     Log,
+    certificate::certificate,
     daemon::Daemon,
     files::{bytes, folder, write},
+    token_server::TokenServer,
 };
 
 pub const USER: &str = "tester";
 pub const PASSWORD: &str = "correct horse";
 
-/// What a self-signed certificate is for: loopback, and a name that is in no DNS (RFC 2606).
-const CERTIFIED: &str = "subjectAltName=IP:127.0.0.1,DNS:registry.example";
+/// What a certificate is for: loopback, and a name that is in no DNS (RFC 2606).
+const CERTIFIED: &str = "-addext subjectAltName=IP:127.0.0.1,DNS:registry.example";
+
+/// Who signs a certificate that does not sign itself.
+const SIGNED: &str = "-CA authority.pem -CAkey authority-key.pem -addext basicConstraints=CA:FALSE";
 
 const ATTEMPTS: u32 = 3;
 
@@ -35,6 +40,9 @@ pub enum Access {
     Password,
     /// HTTPS with a certificate that nobody has signed but itself, anyone.
     SelfSigned,
+    /// HTTPS with a certificate that an authority of our own has signed, and tokens of a server beside it for [`USER`]
+    /// with [`PASSWORD`].
+    Token,
 }
 
 #[derive(Debug)]
@@ -46,6 +54,7 @@ pub struct RegistryServer {
     folder: PathBuf,
     address: SocketAddr,
     access: Access,
+    tokens: Option<TokenServer>,
 }
 
 impl RegistryServer {
@@ -56,7 +65,9 @@ impl RegistryServer {
         loop {
             let (log, folder, address) = (log.clone(), place.to_owned(), free_port()?);
             let (daemon, output) = (RefCell::new(None), RefCell::default());
-            let server = Self { log, daemon, output, folder, address, access };
+            let tokens =
+                (access == Access::Token).then(|| TokenServer::start(&log, place, USER, PASSWORD)).transpose()?;
+            let server = Self { log, daemon, output, folder, address, access, tokens };
             match server.launch() {
                 Ok(()) => return Ok(server),
                 // Somebody else may have been given the port meanwhile.
@@ -80,8 +91,14 @@ impl RegistryServer {
         Ok(String::from_utf8_lossy(&bytes(&self.output.borrow())?).into_owned())
     }
 
+    /// What has to be trusted for its HTTPS.
     pub fn certificate(&self) -> PathBuf {
-        self.folder.join("cert.pem")
+        self.folder.join(if self.access == Access::Token { "authority.pem" } else { "server.pem" })
+    }
+
+    /// What each token was asked for since the last call: scopes with blanks between them.
+    pub fn scopes_asked(&self) -> BTreeSet<String> {
+        self.tokens.as_ref().map(TokenServer::scopes_asked).unwrap_or_default()
     }
 
     /// Stops it, removes all that was pushed, and starts it again at the same address.
@@ -103,6 +120,8 @@ impl RegistryServer {
 
     fn configure(&self) -> anyhow::Result<String> {
         let (folder, address) = (self.folder.display(), self.address);
+        let certificate = |name: &str, options: &str| certificate(&self.log, &self.folder, name, options);
+        let tls = format!("  tls: {{certificate: {folder}/server.pem, key: {folder}/server-key.pem}}\n");
         let access = match self.access {
             Access::Anyone => String::new(),
             Access::Password => {
@@ -112,13 +131,13 @@ impl RegistryServer {
                 format!("auth:\n  htpasswd: {{realm: e2e, path: {folder}/htpasswd}}\n")
             }
             Access::SelfSigned => {
-                let (certificate, key) = (self.certificate(), self.folder.join("key.pem"));
-                if !certificate.exists() {
-                    let made = self.log.command("openssl").words("req -x509 -newkey rsa:2048 -nodes -days 2");
-                    let made = made.args(["-subj", "/CN=e2e", "-addext", CERTIFIED]).arg("-out").arg(&certificate);
-                    made.arg("-keyout").arg(&key).run()?;
-                }
-                format!("  tls: {{certificate: {folder}/cert.pem, key: {folder}/key.pem}}\n")
+                certificate("server", CERTIFIED)?;
+                tls
+            }
+            Access::Token => {
+                certificate("authority", "")?;
+                certificate("server", &format!("{CERTIFIED} {SIGNED}"))?;
+                tls + &self.tokens.as_ref().map(TokenServer::settings).unwrap_or_default()
             }
         };
         Ok(format!(
