@@ -19,6 +19,9 @@ const IMAGE_NAME: &str = "io.containerd.image.name";
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// More layers than any overlay can stack; a manifest with more is not meant for running.
 const MAX_LAYERS: usize = 1000;
+/// More values than any manifest, index or config that people write. Each takes some hundred bytes once it is read: 8 MiB
+/// of `[0,0,0…]` would take 450 MiB.
+const MAX_VALUES: usize = 200_000;
 /// More images than any index that people write.
 const MAX_IMAGES: usize = 10_000;
 
@@ -40,6 +43,14 @@ impl DocumentError {
     /// It is readable but breaks a rule.
     pub(crate) fn refused(what: &str, reason: &str) -> Self {
         Self { message: format!("refused the {what}: {reason}"), source: None }
+    }
+}
+
+/// Refuses JSON of more values than any real document has. A comma inside of a text counts as one as well.
+pub(crate) fn check_values(what: &str, bytes: &[u8]) -> Result<(), DocumentError> {
+    match memchr::memchr3_iter(b',', b'[', b'{', bytes).count() > MAX_VALUES {
+        true => Err(DocumentError::refused(what, &format!("it has more values than the {MAX_VALUES} that are read"))),
+        false => Ok(()),
     }
 }
 
@@ -146,6 +157,7 @@ impl Document {
         if bytes.len() as u64 > MAX_MANIFEST {
             return refuse(format!("it has {} bytes; at most {MAX_MANIFEST} are read", bytes.len()));
         }
+        check_values("manifest", bytes)?;
         let shape: Shape = serde_json::from_slice(bytes).map_err(DocumentError::json("manifest"))?;
         // `application/json; charset=utf-8` and the like say nothing.
         let declared = media_type.map(|text| text.split(';').next().unwrap_or(text).trim());
@@ -177,7 +189,7 @@ impl Document {
             DOCKER_LIST | OCI_INDEX => {
                 let index: Index = serde_json::from_slice(bytes).map_err(DocumentError::json("manifest"))?;
                 if index.manifests.len() > MAX_IMAGES {
-                    return refuse(format!("it lists {} images", index.manifests.len()));
+                    return refuse(format!("it lists {} images; at most {MAX_IMAGES} are read", index.manifests.len()));
                 }
                 Ok(Self::Index(index))
             }
@@ -199,7 +211,7 @@ impl Manifest {
     fn from_json(bytes: &[u8], format: Format) -> Result<Self, DocumentError> {
         let Wire { config, layers, .. } = serde_json::from_slice(bytes).map_err(DocumentError::json("manifest"))?;
         if layers.len() > MAX_LAYERS {
-            return refuse(format!("it lists {} layers", layers.len()));
+            return refuse(format!("it lists {} layers; at most {MAX_LAYERS} are read", layers.len()));
         }
         // An artifact (a signature, an SBOM) has the shape of an image but another config.
         if ![Format::DockerV2.config(), Format::Oci.config()].contains(&config.media_type.as_str()) {

@@ -152,6 +152,8 @@ impl Connection {
             _ if response.status == 204 => {}
             Form::Old => {}
             Form::Chunked => head += "Transfer-Encoding: chunked\r\n",
+            // A fault has said another length.
+            _ if response.headers.iter().any(|(key, _)| key == "Content-Length") => {}
             Form::Usual | Form::Capitals => {
                 head += &format!("{}: {}\r\n", name("Content-Length"), response.body.len());
             }

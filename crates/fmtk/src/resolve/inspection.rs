@@ -17,6 +17,7 @@ use crate::{
         system,
     },
     terminal::{
+        hints,
         progress::{self, Progress, Step},
         report,
     },
@@ -199,7 +200,7 @@ fn damaged(error: IndexError) -> anyhow::Error {
         IndexError::TooMuch { .. }
         | IndexError::Unpack(
             UnpackError::Refused { .. } | UnpackError::Tar { source: TarError::Malformed { .. }, .. },
-        ) => report::hinted(report::input(error.into()), "use another base image, or rebuild this one"),
+        ) => report::hinted(report::input(error.into()), hints::ANOTHER_BASE),
         error => error.into(),
     }
 }
@@ -229,10 +230,11 @@ mod tests {
 
     #[test]
     fn a_base_that_can_not_be_used_is_wrong_input_and_one_that_can_not_be_read_is_not() {
-        let reason = "its folders are more than 256 deep";
-        let much = IndexError::TooMuch { base: "oci:base".to_owned(), reason };
-        assert_eq!(report::exit(&damaged(much)), report::Exit::Input);
         let digest = Digest::from_bytes([0; 32]);
+        let much = IndexError::TooMuch { layer: digest, reason: "its folders are more than 256 deep".to_owned() };
+        let much = damaged(much);
+        assert_eq!(report::exit(&much), report::Exit::Input);
+        assert!(report::render(&much).ends_with("\nhint: use another base image, or rebuild this one\n"));
         let read = UnpackError::Read { digest, source: io::ErrorKind::TimedOut.into() };
         assert_eq!(report::exit(&damaged(read.into())), report::Exit::Work);
     }

@@ -17,6 +17,9 @@ pub fn is_typo(known: &str, word: &str) -> bool {
     strsim::damerau_levenshtein(known, word) <= TYPOS.min((known.len() / 3).max(1))
 }
 
+/// What to do about a base that comes whole but can't be used.
+pub const ANOTHER_BASE: &str = "use another base image, or rebuild this one";
+
 /// The command that logs in there.
 pub fn login(host: impl Display) -> String {
     format!("cargo xtask login --registry {}", shell::word(host))
@@ -60,6 +63,8 @@ pub(super) fn of_base(cause: &(dyn Error + 'static)) -> Option<String> {
                 .to_owned(),
         ),
         BaseError::CutOff { .. } => Some("download or copy it again".to_owned()),
+        // Its manifest or config will be the same the next time.
+        BaseError::Refused { source: Some(_), .. } => Some(ANOTHER_BASE.to_owned()),
         _ => None,
     }
 }
@@ -148,6 +153,9 @@ mod tests {
         }
         let cut_off = report::render(&BaseError::CutOff { path: "base.tar.gz".into() }.into());
         assert_eq!(cut_off, "error: `base.tar.gz` ends too early\nhint: download or copy it again\n");
+        let config = oci_image::Base::scratch(b"[]").unwrap_err();
+        let refused = BaseError::Refused { message: "`base` can't be used as a base".to_owned(), source: Some(config) };
+        assert!(report::render(&refused.into()).ends_with(&format!("\nhint: {ANOTHER_BASE}\n")));
         let locked = report::render(&full(io::ErrorKind::PermissionDenied).into());
         assert!(locked.ends_with("hint: make the store writable, or name another folder for it with `--store DIR`\n"));
     }

@@ -62,6 +62,11 @@ pub(super) struct PythonBinary {
 }
 
 impl Fact {
+    /// Whether the file runs with the rights of its owner or group.
+    pub fn is_setid(&self) -> bool {
+        self.attr.mode & 0o6000 != 0
+    }
+
     /// Bytes of memory beside the node.
     pub fn size(&self) -> usize {
         size_of::<Self>()
@@ -70,8 +75,9 @@ impl Fact {
                 Content::Listed(lines) => lines.len(),
                 Content::Conda(package) => package.name.len() + package.files.len(),
                 Content::Metadata(Some((name, version))) => name.len() + version.len(),
-                Content::Library { defined, .. } => {
-                    defined.iter().map(|version| size_of::<String>() + version.len()).sum()
+                Content::Library { soname, defined, .. } => {
+                    let names = soname.iter().chain(defined);
+                    names.map(|name| size_of::<String>() + name.len()).sum()
                 }
                 Content::None | Content::Metadata(None) | Content::Python(_) => 0,
             }

@@ -54,7 +54,12 @@ pub(super) fn distributions(tree: &Tree) -> Vec<Distribution> {
     distributions
 }
 
-fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Option<(Distribution, Listed)> {
+fn distribution<'a>(
+    site: &str,
+    name: &str,
+    kind: &'a Kind,
+    conda: &Conda<'a>,
+) -> Option<(Distribution, Option<Listed<'a>>)> {
     let stem = ["dist-info", "egg-info", "egg"].iter().find_map(|end| name.strip_suffix(end)?.strip_suffix('.'))?;
     // pip renames what it uninstalls so, and leaves it there where it is interrupted.
     if name.starts_with('~') {
@@ -68,10 +73,10 @@ fn distribution(site: &str, name: &str, kind: &Kind, conda: &Conda<'_>) -> Optio
             let folder = format!("{site}/{name}");
             // RECORD's paths begin at the folder that holds `*.dist-info`, those of setuptools inside `*.egg-info`.
             let listed = listed(info, "RECORD", site).or_else(|| listed(info, "installed-files.txt", &folder));
-            let whole = |mut paths: Vec<String>| {
+            let whole = |listed| {
                 // What installers add to the folder later (INSTALLER, REQUESTED, direct_url.json) is its own as well.
-                paths.extend(info.children.keys().map(|file| format!("{folder}/{file}")));
-                paths
+                let others = info.children.keys().map(|file| format!("{folder}/{file}")).collect();
+                Listed { others, ..listed }
             };
             (metadata(info)?, listed.map(whole))
         }
@@ -96,9 +101,9 @@ fn metadata(info: &Dir) -> Option<Option<&Content>> {
     ["METADATA", "PKG-INFO"].into_iter().find(|name| info.children.contains_key(*name)).map(|name| info.content(name))
 }
 
-fn listed(info: &Dir, name: &str, from: &str) -> Listed {
+fn listed<'a>(info: &'a Dir, name: &str, from: &str) -> Option<Listed<'a>> {
     match info.content(name)? {
-        Content::Listed(lines) => Some(lines.lines().map(|path| joined(&[from, path])).collect()),
+        Content::Listed(lines) => Some(Listed { from: from.to_owned(), lines, others: Vec::new() }),
         _ => None,
     }
 }
@@ -124,13 +129,13 @@ impl<'a> Conda<'a> {
     }
 
     /// The list with conda's own record; where the installer left none, with the paths that conda knows.
-    fn complete(&self, key: &str, listed: Listed) -> Listed {
+    fn complete(&self, key: &str, listed: Option<Listed<'a>>) -> Option<Listed<'a>> {
         let Some((_, record, files)) = self.packages.iter().find(|(name, ..)| name == key) else {
             return listed;
         };
-        let known = || Some(files.lines().map(|path| joined(&[self.prefix, path])).collect::<Vec<_>>());
-        let mut listed = listed.or_else(|| known().filter(|paths| !paths.is_empty()))?;
-        listed.push(record.clone());
+        let known = || Listed { from: self.prefix.to_owned(), lines: files, others: Vec::new() };
+        let mut listed = listed.or_else(|| (!files.is_empty()).then(known))?;
+        listed.others.push(record.clone());
         Some(listed)
     }
 }

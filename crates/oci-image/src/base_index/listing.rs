@@ -2,8 +2,26 @@
 
 use serde::Deserialize;
 
-/// What the installer says belongs to a distribution, where it says so: paths without leading slash, which may not exist.
-pub(super) type Listed = Option<Vec<String>>;
+use crate::paths::joined;
+
+/// What the installer says belongs to a distribution.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Listed<'a> {
+    /// The folder that `lines` begin at.
+    pub from: String,
+    /// Paths, one a line, which may not exist.
+    pub lines: &'a str,
+    /// The paths of others.
+    pub others: Vec<String>,
+}
+
+impl Listed<'_> {
+    /// All of them, without leading slash. They are made one by one: a list of short names may stand for a hundred times
+    /// as many bytes.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        self.lines.lines().map(|path| joined(&[&self.from, path])).chain(self.others.iter().cloned())
+    }
+}
 
 /// Name and version of a METADATA or PKG-INFO file (Python's core metadata: headers as of a mail).
 pub(super) fn metadata(bytes: &[u8]) -> Option<(String, String)> {

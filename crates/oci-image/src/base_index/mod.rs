@@ -1,7 +1,9 @@
-//! What is inside a base: read from its layers once, streamed bottom to top, never to disk, and remembered.
+//! What is inside a base: read from its layers once, streamed, never to disk, laid upon one another, and remembered.
 
+mod budget;
 mod capture;
 mod distributions;
+mod entries;
 mod libraries;
 mod lines;
 mod listing;
@@ -89,9 +91,9 @@ pub enum IndexError {
     /// A layer can't be read.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    /// It holds more than any real base.
-    #[error("`{base}` can't be inspected: {reason}")]
-    TooMuch { base: String, reason: &'static str },
+    /// The base holds more than any real one, this layer and those below or beside it.
+    #[error("layer {layer} can't be inspected: {reason}")]
+    TooMuch { layer: Digest, reason: String },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -130,9 +132,14 @@ impl BaseIndex {
     }
 
     /// Inspects the base, unless the store remembers what is in it. `files` are absolute paths whose contents are
-    /// wanted, 4 MiB each at most. Every layer is read once, its digest and diff id are checked; memory grows with the
-    /// number of files, about 120 bytes each, not with their size.
-    pub fn build(store: &Store, base: &Base, source: &dyn BlobSource, files: &[String]) -> Result<Self, IndexError> {
+    /// wanted, 4 MiB each at most. Every layer is read once, three at a time, its digest and diff id are checked; memory
+    /// grows with the number of files, about 150 bytes each, not with their size.
+    pub fn build(
+        store: &Store,
+        base: &Base,
+        source: &(dyn BlobSource + Sync),
+        files: &[String],
+    ) -> Result<Self, IndexError> {
         let manifest = &base.manifest_digest;
         // Two runs on one base: the second waits and finds it done.
         let _lock = store.lock(&format!("{RECORDS}-{}", manifest.hex()))?;
@@ -145,7 +152,7 @@ impl BaseIndex {
         asked.extend(files.iter().cloned());
         asked.sort();
         asked.dedup();
-        let index = stream::build(store, base, source, &asked)?;
+        let index = stream::build(store, base, source, &asked, stream::AT_ONCE)?;
         store.put_record(RECORDS, &record_key(manifest), &index)?;
         Ok(index)
     }

@@ -24,14 +24,14 @@ enum Owner {
 /// names (sorted) and what they list. A file that two distributions list stays, as the other one needs it; so does what
 /// is not in the base, and what lies outside the distribution's Python. Two versions of one in one folder, which a
 /// broken installation leaves, go together.
-pub(super) fn removals(tree: &Tree, names: &[(&str, &str)], listed: &[Listed]) -> Vec<Option<Vec<String>>> {
+pub(super) fn removals(tree: &Tree, names: &[(&str, &str)], listed: &[Option<Listed<'_>>]) -> Vec<Option<Vec<String>>> {
     let folders: Vec<&str> = names.iter().map(|(folder, _)| *folder).collect();
     let first = |number: usize| names.partition_point(|name| *name < names[number]);
     let mut owners: HashMap<String, Owner> = HashMap::new();
     for (number, (folder, listed)) in folders.iter().zip(listed).enumerate() {
         let number = first(number);
         let below = prefix_of(folder);
-        let existing = listed.iter().flatten().flat_map(|path| existing(tree, path));
+        let existing = listed.iter().flat_map(Listed::paths).flat_map(|path| existing(tree, &path));
         for path in existing.filter(|path| is_within(path, below)) {
             let owner = owners.entry(path).or_insert(Owner::One(number));
             if *owner != Owner::One(number) {
@@ -53,7 +53,7 @@ pub(super) fn removals(tree: &Tree, names: &[(&str, &str)], listed: &[Listed]) -
     let elsewhere = owners.into_iter().filter(|(path, _)| !sites.iter().any(|site| is_within(path, site)));
     give(elsewhere, &mut removals);
     removals.iter_mut().for_each(|removal| removal.sort());
-    let absolute = |(number, listed): (usize, &Listed)| {
+    let absolute = |(number, listed): (usize, &Option<Listed<'_>>)| {
         listed.as_ref()?;
         Some(removals[first(number)].iter().map(|path| format!("/{path}")).collect())
     };

@@ -1,37 +1,32 @@
 //! From layers to an index.
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use super::{
     BaseIndex, IndexError, IndexedFile,
+    budget::Budget,
     capture::{Capture, Content, Fact},
     distributions::distributions,
+    entries::entries,
     libraries::libraries,
     python, system,
-    tree::{Kind, TooMuch, Tree},
+    tree::{Kind, Tree},
 };
-use crate::{
-    Attr, Base, BlobSource, Digest, Entry, EntryKind, LayerStream, ParentDirs, Store, StoreError, TarReader,
-    UnpackError, read_layer,
-};
+use crate::{Attr, Base, BlobSource, Digest, ParentDirs, Store, StoreError, Unpacked, read_layer, unpack::each_layer};
 
-/// Reads every layer and puts together what is known of the base then.
+/// Layers that are read at once: as many as docker downloads. More would gain little on a line that is full, and each
+/// takes 5 MiB; one of zstd may ask for 128 MiB more.
+pub(super) const AT_ONCE: usize = 3;
+
+/// Reads every layer and puts together what is known of the base then. The same index however many are read at once.
 pub(super) fn build(
     store: &Store,
     base: &Base,
-    source: &dyn BlobSource,
+    source: &(dyn BlobSource + Sync),
     files: &[String],
+    at_once: usize,
 ) -> Result<BaseIndex, IndexError> {
-    let capture = Capture::new(files);
-    let mut tree = Tree::new();
-    let (mut unpacked_size, mut compressions): (u64, _) = (0, Vec::new());
-    for (layer, diff_id) in base.layers.iter().zip(base.config.diff_ids()) {
-        tree.begin_layer();
-        let put = |stream: &mut LayerStream| take_layer(&mut tree, &capture, stream, base, layer.digest);
-        let ((), unpacked) = read_layer(source, layer, Some(*diff_id), put)?;
-        unpacked_size = unpacked_size.saturating_add(unpacked.tar_size);
-        compressions.push(unpacked.compression);
-    }
+    let (tree, layers) = read(base, source, &Capture::new(files), &Budget::default(), at_once)?;
     let Walked { dirs, links, names, setid } = walked(&tree);
     Ok(BaseIndex {
         manifest_digest: base.manifest_digest,
@@ -48,50 +43,29 @@ pub(super) fn build(
         groups: system::groups(&tree),
         setid,
         files: kept(store, &tree, files)?,
-        unpacked_size,
-        compressions,
+        unpacked_size: layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.tar_size)),
+        compressions: layers.iter().map(|layer| layer.compression).collect(),
     })
 }
 
-fn take_layer(
-    tree: &mut Tree,
-    capture: &Capture,
-    stream: &mut LayerStream,
+/// The files of a base, and what each layer turned out to hold. Layers come in any order; what their entries do to one
+/// another shows when they are laid upon one another, bottom to top.
+fn read(
     base: &Base,
-    digest: Digest,
-) -> Result<(), IndexError> {
-    let mut tar = stream.entries();
-    let damaged = |source| UnpackError::Tar { digest, source };
-    while let Some(entry) = tar.next_entry().map_err(damaged)? {
-        let kind = match &entry.kind {
-            EntryKind::Dir => Kind::empty_dir(entry.attr),
-            EntryKind::Symlink(target) => Kind::Link(target.as_str().into()),
-            EntryKind::HardLink(target) => tree.hard_link(target),
-            EntryKind::File(size) => {
-                let fact = fact(capture, &mut tar, &entry, *size);
-                Kind::File(fact.map_err(|source| UnpackError::Read { digest, source })?)
-            }
-            EntryKind::Sparse | EntryKind::Other => Kind::File(None),
-        };
-        tree.put(&entry.path, entry.attr.mtime, kind)
-            .map_err(|TooMuch(reason)| IndexError::TooMuch { base: base.name.clone(), reason })?;
-    }
-    Ok(())
-}
-
-fn fact(
+    source: &(dyn BlobSource + Sync),
     capture: &Capture,
-    tar: &mut TarReader<&mut LayerStream>,
-    entry: &Entry,
-    size: u64,
-) -> io::Result<Option<Box<Fact>>> {
-    let content = capture.read(&entry.path, &mut tar.contents(), size)?;
-    let wanted = content != Content::None || is_setid(&entry.attr);
-    Ok(wanted.then(|| Box::new(Fact { attr: entry.attr, content })))
-}
-
-fn is_setid(attr: &Attr) -> bool {
-    attr.mode & 0o6000 != 0
+    budget: &Budget,
+    at_once: usize,
+) -> Result<(Tree, Vec<Unpacked>), IndexError> {
+    let layers = each_layer(&base.layers, base.config.diff_ids(), at_once, source, |layer, diff_id, source| {
+        read_layer(source, layer, Some(*diff_id), |stream| entries(stream, capture, budget, layer.digest))
+    })?;
+    let (mut tree, mut unpacked) = (Tree::new(), Vec::new());
+    for (layer, (entries, found)) in base.layers.iter().zip(layers) {
+        tree.lay(entries, budget).map_err(|much| much.of(layer.digest))?;
+        unpacked.push(found);
+    }
+    Ok((tree, unpacked))
 }
 
 /// What is known of a base by the paths in it alone.
@@ -117,7 +91,7 @@ fn walked(tree: &Tree) -> Walked {
                 return;
             }
             Kind::Link(_) => links.push(path.to_owned()),
-            Kind::File(Some(fact)) if is_setid(&fact.attr) => drop(setid.insert(absolute.clone(), fact.attr)),
+            Kind::File(Some(fact)) if fact.is_setid() => drop(setid.insert(absolute.clone(), fact.attr)),
             Kind::File(_) => {}
         }
         names.push_str(&Digest::of(absolute).short());
@@ -137,4 +111,177 @@ fn kept(store: &Store, tree: &Tree, files: &[String]) -> Result<BTreeMap<String,
         Ok((path.clone(), file))
     });
     kept.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Condvar, Mutex},
+        time::Duration,
+    };
+
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+    use crate::{Compression, Descriptor};
+
+    /// Layers in memory. Read `upwards` they are there at once; else each only after the one above it was read.
+    struct Layers {
+        archives: Vec<Vec<u8>>,
+        upwards: bool,
+        ended: Mutex<usize>,
+        changed: Condvar,
+    }
+
+    impl BlobSource for Layers {
+        fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn io::Read + Send + '_>> {
+            let number = self.archives.iter().position(|bytes| Digest::of(bytes) == blob.digest).unwrap();
+            let above = self.archives.len() - 1 - number;
+            if !self.upwards {
+                let ended = self.ended.lock().unwrap();
+                let minute = Duration::from_secs(60);
+                let (_ended, waited) = self.changed.wait_timeout_while(ended, minute, |ended| *ended < above).unwrap();
+                assert!(!waited.timed_out(), "nobody reads the layer above");
+            }
+            Ok(Box::new(Layer(&self.archives[number], self)))
+        }
+    }
+
+    struct Layer<'a>(&'a [u8], &'a Layers);
+
+    impl io::Read for Layer<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Drop for Layer<'_> {
+        fn drop(&mut self) {
+            *self.1.ended.lock().unwrap() += 1;
+            self.1.changed.notify_all();
+        }
+    }
+
+    fn layers(archives: &[Vec<u8>], upwards: bool) -> Layers {
+        Layers { archives: archives.to_vec(), upwards, ended: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn base(archives: &[Vec<u8>]) -> Base {
+        let diff_ids: Vec<Digest> = archives.iter().map(Digest::of).collect();
+        let config = serde_json::json!({ "os": "linux", "architecture": "arm64", "rootfs": { "diff_ids": diff_ids } });
+        let layer = |bytes: &Vec<u8>| Descriptor::of(Compression::None.oci_layer(), bytes);
+        let layers = archives.iter().map(layer).collect();
+        Base { layers, ..Base::scratch(config.to_string().as_bytes()).unwrap() }
+    }
+
+    const SITE: &str = "lib/python3.9/site-packages";
+
+    /// Few paths, so that layers meet.
+    fn path() -> impl Strategy<Value = String> {
+        let plain = ["a", "a/b", "a/b/c", "d", "d/e", "etc/passwd", "etc/os-release", "bin/python3.9", "bin/python3"];
+        let of_site = ["x-1.dist-info/METADATA", "x-1.dist-info/RECORD", "x", "x/__init__.py", "x-1.dist-info"];
+        let of_site = of_site.map(|path| format!("{SITE}/{path}"));
+        select([&plain.map(str::to_owned)[..], &of_site].concat())
+    }
+
+    #[derive(Debug, Clone)]
+    enum Made {
+        Dir(u32),
+        File(u32, &'static str),
+        Link(String),
+        Hard(String),
+        Whiteout,
+        Opaque,
+    }
+
+    fn made() -> impl Strategy<Value = Made> {
+        const TEXTS: [&str; 5] = [
+            "",
+            "x/__init__.py,,\nx-1.dist-info/RECORD,,\n",
+            "Name: x\nVersion: 1\n",
+            "ID=a\n",
+            "a:x:1:2::/a:/bin/sh\n",
+        ];
+        prop_oneof![
+            select(vec![0o755, 0o700]).prop_map(Made::Dir),
+            (select(vec![0o644, 0o4755]), select(&TEXTS[..])).prop_map(|(mode, text)| Made::File(mode, text)),
+            path().prop_map(Made::Link),
+            path().prop_map(Made::Hard),
+            Just(Made::Whiteout),
+            Just(Made::Opaque),
+        ]
+    }
+
+    /// `number` makes the layer one of its own.
+    fn archive(number: usize, entries: &[(String, Made)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, kind: tar::EntryType, mode: u32, link: Option<&str>, text: &str| {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(mode);
+            header.set_mtime(1_600_000_000 + number as u64);
+            header.set_size(text.len() as u64);
+            match link {
+                Some(target) => builder.append_link(&mut header, path, target).unwrap(),
+                None => builder.append_data(&mut header, path, text.as_bytes()).unwrap(),
+            }
+        };
+        let file = tar::EntryType::Regular;
+        add(&format!("layer{number}"), file, 0o644, None, "");
+        for (path, made) in entries {
+            let (folder, name) = crate::paths::split_name(path);
+            match made {
+                Made::Dir(mode) => add(&format!("{path}/"), tar::EntryType::Directory, *mode, None, ""),
+                Made::File(mode, text) => add(path, file, *mode, None, text),
+                Made::Link(target) => add(path, tar::EntryType::Symlink, 0o777, Some(target), ""),
+                Made::Hard(target) => add(path, tar::EntryType::Link, 0o644, Some(target), ""),
+                Made::Whiteout => add(&crate::paths::joined(&[folder, &format!(".wh.{name}")]), file, 0o644, None, ""),
+                Made::Opaque => add(&format!("{path}/.wh..wh..opq"), file, 0o644, None, ""),
+            }
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn archives() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let layers = vec(vec((path(), made()), 0..12), 1..4);
+        layers.prop_map(|layers| layers.iter().enumerate().map(|(number, layer)| archive(number, layer)).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn the_index_is_the_same_however_many_layers_are_read_at_once(archives in archives()) {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            let (base, files) = (base(&archives), ["/a/b/c".to_owned(), "/d/e".to_owned()]);
+            let one = build(&store, &base, &layers(&archives, true), &files, 1).unwrap();
+            let all = build(&store, &base, &layers(&archives, false), &files, archives.len()).unwrap();
+            prop_assert_eq!(serde_json::to_string(&one).unwrap(), serde_json::to_string(&all).unwrap());
+        }
+    }
+
+    #[test]
+    fn all_that_a_layer_leads_to_counts() {
+        let each = |made: &Made| (0..50).map(|number| (format!("x{number:02}"), made.clone())).collect::<Vec<_>>();
+        let hard_links =
+            |path: &str, made: Made| [vec![(path.to_owned(), made)], each(&Made::Hard(path.to_owned()))].concat();
+        let cases = [
+            ("folders, of which the index has a list", each(&Made::Dir(0o755))),
+            ("folders that are only implied", vec![("a/".repeat(100) + "b", Made::File(0o644, ""))]),
+            ("hard links to a file that is kept", hard_links("etc/passwd", Made::File(0o644, "a:x:1:2::/a:/bin/sh\n"))),
+            ("hard links to a link", hard_links("l", Made::Link("t".repeat(90)))),
+        ];
+        for (case, entries) in cases {
+            let archives = [archive(0, &entries)];
+            let read = |most| {
+                let read = read(&base(&archives), &layers(&archives, true), &Capture::new(&[]), &Budget::of(most), 1);
+                read.map(drop).map_err(|error| error.to_string())
+            };
+            assert_eq!(read(1 << 20), Ok(()), "{case}");
+            let reason = "the base holds more files than can be listed in 0 MiB of memory";
+            let said = format!("layer {} can't be inspected: {reason}", Digest::of(&archives[0]));
+            assert_eq!(read(8000), Err(said), "{case}");
+        }
+    }
 }

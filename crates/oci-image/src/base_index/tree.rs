@@ -3,16 +3,16 @@
 
 use std::{collections::BTreeMap, mem};
 
-use super::capture::{Content, Fact};
+use super::{
+    budget::{Budget, NODE, TooMuch},
+    capture::{Content, Fact},
+    entries::{PackedEntry, What},
+};
 use crate::{
     Attr,
     paths::{joined, split_name},
 };
 
-/// Bytes that a tree may take, in all layers together: a base of 500,000 files takes 60 MiB.
-const BUDGET: usize = 512 << 20;
-/// What a node costs beside its name: its place in the map of its folder, allocator's overhead.
-const NODE: usize = 96;
 /// Folders below one another; recursion goes as deep.
 const MAX_DEPTH: usize = 256;
 /// Links followed for one path at most; Linux's own bound.
@@ -65,30 +65,37 @@ impl Dir {
     }
 }
 
-/// The layers hold more than is looked at, or in folders too deep; the text says which.
-#[derive(Debug)]
-pub(super) struct TooMuch(pub &'static str);
-
 /// The files of an image.
 pub(super) struct Tree {
     pub root: Dir,
     layer: u32,
-    left: usize,
 }
 
 impl Tree {
     pub fn new() -> Self {
         let root = Dir { attr: implied(0), children: BTreeMap::new() };
-        Self { root, layer: 0, left: BUDGET }
+        Self { root, layer: 0 }
     }
 
-    /// What is put from here on belongs to the next layer.
-    pub fn begin_layer(&mut self) {
+    /// Lays a layer upon those that are there. Its entries are paid for, save for what they imply.
+    pub fn lay(&mut self, entries: Vec<PackedEntry>, budget: &Budget) -> Result<(), TooMuch> {
         self.layer += 1;
+        let mut path = String::new();
+        for PackedEntry { shared, rest, mtime, what } in entries {
+            path.truncate(shared.into());
+            path.push_str(&rest);
+            let kind = match what {
+                What::Dir(attr) => Kind::empty_dir(*attr),
+                What::File(fact) => Kind::File(fact),
+                What::Link(target) => Kind::Link(target),
+                What::Hard(target) => self.hard_link(&target, budget)?,
+            };
+            self.put(&path, mtime, kind, budget)?;
+        }
+        Ok(())
     }
 
-    /// Takes one entry of the layer: `path` without leading slash, as [`crate::TarReader`] gives it.
-    pub fn put(&mut self, path: &str, mtime: u64, kind: Kind) -> Result<(), TooMuch> {
+    fn put(&mut self, path: &str, mtime: u64, kind: Kind, budget: &Budget) -> Result<(), TooMuch> {
         let (folder, name) = split_name(path);
         if name.is_empty() {
             if let Kind::Dir(dir) = kind {
@@ -96,15 +103,8 @@ impl Tree {
             }
             return Ok(());
         }
-        let held = match &kind {
-            Kind::File(Some(fact)) => fact.size(),
-            Kind::Link(target) => target.len(),
-            _ => 0,
-        };
-        let taken = name.len() + NODE + held;
-        self.left = self.left.checked_sub(taken).ok_or(TooMuch("its layers hold more files than can be indexed"))?;
         let layer = self.layer;
-        let folder = self.folder(folder, mtime)?;
+        let folder = self.folder(folder, mtime, budget)?;
         if let Some(removed) = name.strip_prefix(".wh.") {
             whiteout(folder, removed, layer);
             return Ok(());
@@ -121,18 +121,24 @@ impl Tree {
     }
 
     /// Another name for what lies at this path.
-    pub fn hard_link(&self, target: &str) -> Kind {
-        match self.find(target).map(|node| &node.kind) {
-            Some(Kind::File(fact)) => Kind::File(fact.clone()),
-            Some(Kind::Link(target)) => Kind::Link(target.clone()),
+    fn hard_link(&self, target: &str, budget: &Budget) -> Result<Kind, TooMuch> {
+        Ok(match self.find(target).map(|node| &node.kind) {
+            Some(Kind::File(fact)) => {
+                budget.take(fact.as_deref().map_or(0, Fact::size))?;
+                Kind::File(fact.clone())
+            }
+            Some(Kind::Link(target)) => {
+                budget.take(target.len())?;
+                Kind::Link(target.clone())
+            }
             // An archive that is out of order; the engines refuse it, here it is a file of which nothing is known.
             Some(Kind::Dir(_)) | None => Kind::File(None),
-        }
+        })
     }
 
     /// The folder of this path, made where it is missing. Links that this layer has made are followed; one of a layer
     /// below gives way to a folder, since each layer is unpacked by itself.
-    fn folder(&mut self, path: &str, mtime: u64) -> Result<&mut Dir, TooMuch> {
+    fn folder(&mut self, path: &str, mtime: u64, budget: &Budget) -> Result<&mut Dir, TooMuch> {
         let mut path = path.to_owned();
         for _ in 0..MAX_LINKS {
             match self.without_first_link(&path, Some(self.layer)) {
@@ -141,18 +147,20 @@ impl Tree {
             }
         }
         if path.split('/').count() > MAX_DEPTH {
-            return Err(TooMuch("its folders are more than 256 deep"));
+            return Err(TooMuch(format!("its folders are more than {MAX_DEPTH} deep")));
         }
         let layer = self.layer;
-        let mut made = 0;
+        let mut length = 0;
         let mut dir = &mut self.root;
         for name in path.split('/').filter(|name| !name.is_empty()) {
+            length += name.len() + 1;
             if dir.dir(name).is_none() {
-                made += name.len() + NODE;
+                // The index has its whole path.
+                budget.take(length + NODE)?;
                 dir.children.insert(name.into(), Node { layer, kind: Kind::empty_dir(implied(mtime)) });
             }
             let Some(Node { layer: last, kind: Kind::Dir(below) }) = dir.children.get_mut(name) else {
-                return Err(TooMuch("its folders change while they are read")); // made just above
+                return Err(TooMuch("its folders change while they are read".to_owned())); // made just above
             };
             if *last < layer {
                 // The layer holds something below a folder but not the folder: docker and podman make it anew.
@@ -161,7 +169,6 @@ impl Tree {
             }
             dir = below;
         }
-        self.left = self.left.saturating_sub(made);
         Ok(dir)
     }
 

@@ -4,7 +4,7 @@ mod edits;
 
 use serde_json::{Map, Value};
 
-use crate::{Digest, DocumentError, Platform, media::MAX_CONFIG};
+use crate::{Digest, DocumentError, Platform, document::check_values, media::MAX_CONFIG};
 
 pub use edits::{CACHE_KEY, ConfigEdits};
 
@@ -25,6 +25,7 @@ impl ImageConfig {
         if bytes.len() as u64 > MAX_CONFIG {
             return Err(refuse(format!("it has {} bytes; at most {MAX_CONFIG} are read", bytes.len())));
         }
+        check_values("image's config", bytes)?;
         let json: Map<String, Value> = serde_json::from_slice(bytes).map_err(DocumentError::json("image's config"))?;
         for key in ["os", "architecture"] {
             if !json.get(key).is_some_and(Value::is_string) {

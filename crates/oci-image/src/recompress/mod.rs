@@ -12,7 +12,12 @@ use crate::{
     Base, BlobSource, Compression, Descriptor, Digest, Layer, Store, StoreError, UnpackError,
     media::{DOCKER_LAYER, OCI_LAYER_ZSTD},
     read_layer,
+    unpack::each_layer,
 };
+
+/// Layers that are recompressed at once: each uses all processors, so this is for the line that they come over. Two hold
+/// 80 MiB at most.
+const AT_ONCE: usize = 2;
 
 /// What layers are recompressed with.
 struct Packer {
@@ -40,8 +45,8 @@ pub enum RecompressError {
 /// The base with layers in gzip, labelled as Docker does. Those that are gzip stay the blobs that they are; others
 /// (zstd, uncompressed) are recompressed into the store, once: it remembers them by their digest. The result is the
 /// same on every machine.
-pub fn recompress(store: &Store, base: &Base, source: &dyn BlobSource) -> Result<Base, RecompressError> {
-    let gzipped = |(layer, diff_id): (&Descriptor, &Digest)| {
+pub fn recompress(store: &Store, base: &Base, source: &(dyn BlobSource + Sync)) -> Result<Base, RecompressError> {
+    let gzipped = |layer: &Descriptor, diff_id: &Digest, source: &dyn BlobSource| {
         let (digest, size) = match layer.compression() {
             Some(Compression::Gzip) => (layer.digest, layer.size),
             _ => {
@@ -49,10 +54,10 @@ pub fn recompress(store: &Store, base: &Base, source: &dyn BlobSource) -> Result
                 (layer.digest, layer.size)
             }
         };
-        Ok(Descriptor::new(DOCKER_LAYER, digest, size))
+        Ok::<_, RecompressError>(Descriptor::new(DOCKER_LAYER, digest, size))
     };
-    let layers = base.layers.iter().zip(base.config.diff_ids()).map(gzipped);
-    Ok(Base { layers: layers.collect::<Result<_, RecompressError>>()?, ..base.clone() })
+    let layers = each_layer(&base.layers, base.config.diff_ids(), AT_ONCE, source, gzipped)?;
+    Ok(Base { layers, ..base.clone() })
 }
 
 /// The layer in zstd, as OCI's manifests have it; its archive, and so its diff id, stays the same. It is recompressed into

@@ -157,3 +157,20 @@ impl BufRead for LayerStream {
 
 impl SkipRead for LayerStream {}
 impl SkipRead for &mut LayerStream {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_without_an_end_is_refused() {
+        let (chunks, inbox) = mpsc::sync_channel(2);
+        let (outbox, _used) = mpsc::channel();
+        let size = MAX_TAR - 1;
+        let (chunk, hash) = (Vec::new(), Sha256::new());
+        let mut stream = LayerStream { chunks: inbox, used: outbox, chunk, position: 0, ended: false, hash, size };
+        (0..2).for_each(|_| chunks.send(Ok(vec![0])).unwrap());
+        assert_eq!(stream.read(&mut [0]).unwrap(), 1);
+        assert_eq!(stream.read(&mut [0]).unwrap_err().to_string(), "it unpacks to more than 256 GiB");
+    }
+}

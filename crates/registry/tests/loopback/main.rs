@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its fixtures too")]
 
 mod auth;
+mod bounds;
 mod conformance;
 mod files;
 mod fixture;
