@@ -27,7 +27,6 @@
 use std::{
     io::{self, Read},
     mem,
-    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -44,7 +43,7 @@ use crate::{
     client::Registry,
     error::{Cause, Context as _, Error},
     line::{Lane, Line},
-    unfinished::Note,
+    unfinished::{Folder, Note},
     url::Url,
 };
 
@@ -105,7 +104,7 @@ pub(crate) struct Upload<'a> {
     pub(crate) cancelled: &'a AtomicBool,
     pub(crate) line: &'a Line,
     /// The folder of uploads that are not finished.
-    pub(crate) unfinished: Option<&'a Path>,
+    pub(crate) unfinished: Option<&'a Folder>,
 }
 
 /// What is known of a blob's way.
@@ -134,7 +133,7 @@ struct Course<'u> {
     state: State,
     mount_from: Option<&'u RepoPath>,
     mount_again: bool,
-    note: Option<Note>,
+    note: Option<Note<'u>>,
     lane: Option<Lane<'u>>,
     reader: Option<Checked<'u>>,
     /// The request that failed was one that completes the upload, and may have.
@@ -314,7 +313,7 @@ impl<'u> Course<'u> {
     /// An upload that the next process goes on with is left as it is; any other would only be in the registry's way. One
     /// that the registry itself fails at would fail the next process too.
     fn give_up(&mut self, cause: &Cause) {
-        let is_noted = self.note.as_mut().is_some_and(|note| note.url().is_some());
+        let is_noted = self.note.as_ref().is_some_and(|note| note.url().is_some());
         let is_of_upload = matches!(
             cause,
             Cause::Status(..)
@@ -334,14 +333,14 @@ impl<'u> Course<'u> {
         }
     }
 
-    fn clear_note(&self) {
-        self.note.iter().for_each(Note::clear);
+    fn clear_note(&mut self) {
+        self.note.iter_mut().for_each(Note::clear);
     }
 
     /// Finds the blob, has it mounted, finds the upload of an earlier process, or begins one.
     fn look(&mut self) -> Result<Option<Arrival>, Cause> {
         let upload = self.upload;
-        let noted = self.note.as_mut().and_then(Note::url);
+        let noted = self.note.as_ref().and_then(Note::url).cloned();
         let mut begun = None;
         if let Some(from) = self.mount_from.filter(|_| noted.is_none()) {
             // Also says whether the blob is there: one request instead of two.

@@ -303,6 +303,17 @@ fn a_push_that_was_killed_goes_on_in_the_next_process() {
 }
 
 #[test]
+fn a_link_in_place_of_the_folder_of_unfinished_uploads_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (theirs, unfinished) = (folder.path().join("theirs"), folder.path().join("uploads"));
+    fs::create_dir(&theirs).unwrap();
+    std::os::unix::fs::symlink(&theirs, &unfinished).unwrap();
+    let fake = fake(Partial::Bytes, 0);
+    killed(&image(1, 20), &fake, 10 << 20, &unfinished);
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0);
+}
+
+#[test]
 fn an_unfinished_upload_that_the_registry_lost_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     let image = image(1, 20);
