@@ -30,6 +30,8 @@ pub fn warn_of(registry: &Registry, progress: &Progress) {
 /// How the registry at `host` is reached, with the logins that are stored.
 pub fn options(host: &Host, args: &RegistryArgs, recipe: &recipe::Registry) -> RegistryOptions {
     let own = (*host == recipe.host).then_some(recipe);
+    let none = RegistryArgs::default();
+    let args = if args.only.as_ref().is_none_or(|only| only == host) { args } else { &none };
     let ca = args.ca.clone().or_else(|| own.and_then(|own| own.ca.as_ref()).map(|ca| ca.path().to_owned()));
     RegistryOptions {
         insecure: args.insecure || own.is_some_and(|own| own.insecure),
@@ -42,9 +44,37 @@ pub fn options(host: &Host, args: &RegistryArgs, recipe: &recipe::Registry) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use expect_test::expect;
 
     use super::*;
+    use crate::recipe::{Overrides, Recipe};
+
+    /// The flags of a push were also used for the registry that a layer of the image comes from.
+    #[test]
+    fn each_registry_is_reached_as_is_said_of_it() {
+        let recipe = "registry = { host = 'own.example', ip = '10.0.0.1', insecure = true }";
+        let recipe = Recipe::parse(recipe, "image.toml", Path::new("/"), Overrides::default()).unwrap().registry;
+        let [own, target, other]: [Host; 3] =
+            ["own.example", "target.example", "other.example"].map(|host| host.parse().unwrap());
+        let flags = RegistryArgs {
+            resolve: Some("10.0.0.2".parse().unwrap()),
+            insecure: true,
+            ca: Some("/ca.pem".into()),
+            ..RegistryArgs::default()
+        };
+        let pushed = flags.only_for(&target);
+        let reached = |host: &Host, args: &RegistryArgs| {
+            let options = options(host, args, &recipe);
+            (options.ip.map(|ip| ip.to_string()), options.insecure, options.ca_files.len())
+        };
+        let flagged = (Some("10.0.0.2".to_owned()), true, 1);
+        assert_eq!(reached(&target, &pushed), flagged);
+        assert_eq!(reached(&own, &pushed), (Some("10.0.0.1".to_owned()), true, 0));
+        assert_eq!(reached(&other, &pushed), (None, false, 0));
+        assert_eq!(reached(&other, &flags), flagged);
+    }
 
     #[test]
     fn an_address_of_the_web_is_told_what_to_leave_away() {
