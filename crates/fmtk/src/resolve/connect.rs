@@ -3,7 +3,11 @@
 use image_name::{Host, NameError};
 use registry::{Registry, RegistryOptions};
 
-use crate::{options::RegistryArgs, recipe, terminal::progress::Progress};
+use crate::{
+    options::RegistryArgs,
+    recipe::{self, Chunk},
+    terminal::progress::Progress,
+};
 
 /// A registry as it is typed; where plain HTTP is meant, the flag for that is told.
 pub fn host(text: &str) -> Result<Host, String> {
@@ -14,8 +18,8 @@ pub fn host(text: &str) -> Result<Host, String> {
     })
 }
 
-/// The registry at `host`. What the recipe says under `[registry]` holds for the recipe's own host alone: a base may
-/// come from elsewhere.
+/// The registry at `host`. What the recipe says under `[registry]` holds for the recipe's own host alone, save for
+/// `chunk`: a base may come from elsewhere.
 pub fn registry(host: &Host, args: &RegistryArgs, recipe: &recipe::Registry) -> Registry {
     Registry::new(host.clone(), options(host, args, recipe))
 }
@@ -37,7 +41,8 @@ pub fn options(host: &Host, args: &RegistryArgs, recipe: &recipe::Registry) -> R
         insecure: args.insecure || own.is_some_and(|own| own.insecure),
         ip: args.resolve.or_else(|| own.and_then(|own| own.ip)),
         ca_files: ca.into_iter().collect(),
-        chunk: own.map_or(registry::CHUNK, |own| own.chunk.bytes()),
+        // The line is the same whichever registry is at its end.
+        chunk: recipe.chunk.map_or(registry::CHUNK, Chunk::bytes),
         ..RegistryOptions::default()
     }
 }
@@ -54,7 +59,7 @@ mod tests {
     /// The flags of a push were also used for the registry that a layer of the image comes from.
     #[test]
     fn each_registry_is_reached_as_is_said_of_it() {
-        let recipe = "registry = { host = 'own.example', ip = '10.0.0.1', insecure = true }";
+        let recipe = "registry = { host = 'own.example', ip = '10.0.0.1', insecure = true, chunk = '2 MiB' }";
         let recipe = Recipe::parse(recipe, "image.toml", Path::new("/"), Overrides::default()).unwrap().registry;
         let [own, target, other]: [Host; 3] =
             ["own.example", "target.example", "other.example"].map(|host| host.parse().unwrap());
@@ -67,6 +72,7 @@ mod tests {
         let pushed = flags.only_for(&target);
         let reached = |host: &Host, args: &RegistryArgs| {
             let options = options(host, args, &recipe);
+            assert_eq!(options.chunk, 2 << 20, "{host}");
             (options.ip.map(|ip| ip.to_string()), options.insecure, options.ca_files.len())
         };
         let flagged = (Some("10.0.0.2".to_owned()), true, 1);
