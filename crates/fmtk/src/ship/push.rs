@@ -261,7 +261,7 @@ fn push(
     drop(shown);
     connect::warn_of(&registry, progress);
     let report = pushed.map_err(|error| match error.cause() {
-        registry::Cause::Damaged { .. } => record.explained(error.into(), store),
+        registry::Cause::Damaged { .. } | registry::Cause::Source(..) => record.explained(error.into(), store),
         _ => hinted(error, target, store),
     })?;
     let counts =
