@@ -144,6 +144,6 @@ mod tests {
         let error = elsewhere.open(&blob).err().unwrap();
         let said = report::render(&record.explained(error.into(), &store));
         assert!(said.contains(&format!("it was left in the image {image}, and can't be read there: ")), "{said}");
-        assert!(said.contains("hint: build the image again: `cargo xtask image --timestamp 20221028181325`"), "{said}");
+        assert!(said.contains("hint: if that image is gone, build the image again: `cargo xtask image "), "{said}");
     }
 }
