@@ -62,7 +62,9 @@ impl BuildRecord {
     pub fn explained(&self, error: anyhow::Error, store: &Store) -> anyhow::Error {
         match error.chain().find_map(wrong) {
             Some(digest) => self.explained_of(digest, error, store),
-            None if error.chain().any(is_left) => report::hinted(error, format!("if that image is gone, {}", self.again())),
+            None if error.chain().any(is_left) => {
+                report::hinted(error, format!("if that image is gone, {}", self.again()))
+            }
             None => error,
         }
     }
