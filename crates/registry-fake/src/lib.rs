@@ -67,6 +67,8 @@ pub enum Partial {
     Chunks,
     /// It keeps every byte that came.
     Bytes,
+    /// It keeps the first so many of the bytes that came.
+    First(usize),
     /// It is forgotten, as docker-registry 2.8 does.
     Forgets,
 }
@@ -94,6 +96,8 @@ pub struct Options {
     pub refuse_monolithic: bool,
     /// What becomes of an upload whose bytes are cut off.
     pub partial: Partial,
+    /// Most bytes that it takes of a `PATCH`; 0 is all.
+    pub takes: usize,
     /// All connections break whenever this many bytes of bodies came over them together; 0 is never.
     pub cut_every: u64,
     /// `OCI-Chunk-Min-Length` of uploads, which every chunk but the last must have; 0 is none.

@@ -119,7 +119,9 @@ impl Shared {
                 if is_stale || begins == Some(false) {
                     return Response { status: 416, ..self.accepted(request, repository, id, bytes.len()) };
                 }
-                bytes.extend_from_slice(&body);
+                let taken =
+                    if request.method == "PATCH" && self.options.takes > 0 { self.options.takes } else { usize::MAX };
+                bytes.extend_from_slice(&body[..body.len().min(taken)]);
                 let size = bytes.len();
                 if request.method == "PATCH" {
                     return self.accepted(request, repository, id, size);
@@ -141,9 +143,13 @@ impl Shared {
     pub(crate) fn cut_off(&self, request: &Request, body: &[u8]) {
         let Some((_, "/blobs/uploads/", id)) = target(&request.path) else { return };
         let mut state = self.state();
+        let keep = |state: &mut State, bytes: &[u8]| {
+            state.uploads.get_mut(id).into_iter().for_each(|kept| kept.extend_from_slice(bytes));
+        };
         match self.options.partial {
             Partial::Chunks => {}
-            Partial::Bytes => state.uploads.get_mut(id).into_iter().for_each(|bytes| bytes.extend_from_slice(body)),
+            Partial::Bytes => keep(&mut state, body),
+            Partial::First(most) => keep(&mut state, &body[..body.len().min(most)]),
             // It notices only where there are more bytes than it has told of.
             Partial::Forgets if body.is_empty() => {}
             Partial::Forgets => drop(state.uploads.remove(id)),

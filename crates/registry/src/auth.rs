@@ -122,7 +122,7 @@ impl Auth {
     pub(crate) fn new(host: &Host, options: &RegistryOptions) -> Self {
         Self {
             host: host.to_string(),
-            unencrypted: match host.is_loopback() {
+            unencrypted: match options.is_loopback(host) {
                 _ if options.insecure => Unencrypted::Anywhere,
                 true => Unencrypted::Loopback,
                 false => Unencrypted::Nowhere,

@@ -65,7 +65,7 @@ impl fmt::Debug for Registry {
 impl Registry {
     /// A registry that is reached so. Nothing is asked of it yet.
     pub fn new(host: Host, options: RegistryOptions) -> Self {
-        let pacer = if host.is_loopback() { Pacer::default() } else { Pacer::of_registry() };
+        let pacer = if options.is_loopback(&host) { Pacer::default() } else { Pacer::of_registry() };
         Self::at(None, host, options, pacer)
     }
 
@@ -150,7 +150,7 @@ impl Registry {
         let secure = Url::origin(true, authority);
         let found = match self.probe(&secure) {
             Ok(()) => secure,
-            Err(cause) if !inner.options.insecure && !inner.host.is_loopback() => return Err(cause),
+            Err(cause) if !inner.options.insecure && !inner.options.is_loopback(&inner.host) => return Err(cause),
             // On loopback a certificate that is wrong is not made good by trying without.
             Err(cause @ (Cause::Untrusted(_) | Cause::BadCertificate(..) | Cause::CaFile(_))) => return Err(cause),
             Err(cause) => {

@@ -194,8 +194,8 @@ pub enum Cause {
     /// The registry does not know an upload any more, or has other bytes of it than it said.
     #[error("`{0}` has lost an upload, or part of it")]
     UploadLost(String),
-    /// The connection was cut again and again before a blob was through, and nothing of it is kept.
-    #[error("the connection is cut sooner than blob `{name}` ({}) takes, and the registry keeps nothing of it: at most {} got through between two cuts", megabytes(*.size), megabytes(*.passed))]
+    /// The connection was cut again and again before a blob was through, and next to nothing of it is kept.
+    #[error("the connection is cut sooner than blob `{name}` ({}) takes, and the registry keeps too little of it: at most {} got through between two cuts", megabytes(*.size), megabytes(*.passed))]
     CutShort {
         /// What the blob is called for people.
         name: String,

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use image_name::Host;
+
 use crate::{logins::CredentialSource, proxy::Proxies, retry::Retry};
 
 /// How a registry is reached. The default is what docker does: HTTPS that is checked, the logins and proxies of the
@@ -9,7 +11,7 @@ use crate::{logins::CredentialSource, proxy::Proxies, retry::Retry};
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {
     /// Takes any certificate, and plain HTTP where there is no HTTPS, like docker's `insecure-registries`. Registries on
-    /// loopback may always speak plain HTTP.
+    /// loopback may always speak plain HTTP, unless `ip` is that of another machine.
     pub insecure: bool,
     /// The registry's address where its name is not in DNS; TLS and HTTP still use the name. Goes past proxies.
     pub ip: Option<IpAddr>,
@@ -43,6 +45,13 @@ impl Default for RegistryOptions {
             retry: Retry::default(),
             chunk: CHUNK,
         }
+    }
+}
+
+impl RegistryOptions {
+    /// Whether the registry of this name is on this machine, and is not reached at another one's address.
+    pub(crate) fn is_loopback(&self, host: &Host) -> bool {
+        host.is_loopback() && self.ip.is_none_or(|ip| ip.is_loopback())
     }
 }
 

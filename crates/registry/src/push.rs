@@ -16,7 +16,7 @@ use crate::{
     error::{Cause, Context as _, Error},
     line::Line,
     manifests::ManifestRef,
-    unfinished,
+    unfinished::Folder,
     upload::{Arrival, PushBlob, PushEvent, Upload},
 };
 
@@ -43,7 +43,8 @@ pub struct Push<'a> {
     /// requests in the way.
     pub parallel: usize,
     /// A folder of its own for uploads that are not finished: where the process ends before they are, the next push goes
-    /// on with them. Who can read it can write to these uploads; it is made private.
+    /// on with them. Who can read it can write to these uploads, so it is made private; where it is a link or belongs to
+    /// somebody else, there is no going on.
     pub unfinished: Option<&'a Path>,
 }
 
@@ -135,8 +136,9 @@ impl Registry {
         let layers: Vec<_> = push.layers.iter().filter(|blob| seen.insert(blob.descriptor.digest)).collect();
         let threads = if push.parallel == 0 { 3 } else { push.parallel };
         let cancelled = &AtomicBool::new(false);
-        let (line, &Push { repository, unfinished, .. }) = (&Line::new(threads), push);
-        unfinished.into_iter().for_each(unfinished::prepare);
+        let (line, repository) = (&Line::new(threads), push.repository);
+        let unfinished = &push.unfinished.and_then(Folder::prepare);
+        let unfinished = unfinished.as_ref();
         let upload = |blob| Upload { registry: self, repository, blob, progress, cancelled, line, unfinished }.run();
         let size = |blob: &&PushBlob<'_>| blob.descriptor.size;
         let results = side_by_side::until_longest_first(&layers, threads, size, |blob| match upload(blob) {

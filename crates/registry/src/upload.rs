@@ -21,13 +21,13 @@
 //!
 //! An attempt that fails is followed by another after a wait, [`crate::Retry::attempts`] times in a row. The count begins
 //! anew whenever there is progress that stays: this or another blob is complete, or the registry keeps more of this one
-//! than ever. Bytes that are thrown away are none: where a blob, sent alone, has cost [`THROWN_AWAY`] times its size, the
-//! line is cut sooner than the blob takes, and no attempt more would help ([`Cause::CutShort`]).
+//! than ever, and a fair share ([`FAIR`]) of what was sent for it. Bytes that are thrown away are none: where a blob, sent
+//! alone, has cost [`THROWN_AWAY`] times its size, the line is cut sooner than the blob takes, and no attempt more would
+//! help ([`Cause::CutShort`]).
 
 use std::{
     io::{self, Read},
     mem,
-    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -44,7 +44,7 @@ use crate::{
     client::Registry,
     error::{Cause, Context as _, Error},
     line::{Lane, Line},
-    unfinished::Note,
+    unfinished::{Folder, Note},
     url::Url,
 };
 
@@ -57,6 +57,10 @@ const SMALLEST_CHUNK: u64 = 1 << 20;
 /// How many times its own size a blob may cost in bytes that the registry throws away, before there is progress that
 /// stays. With 2.3 a line is tried three times that carries three quarters of the blob, and nothing is sent 2.4 times.
 const THROWN_AWAY: f64 = 2.3;
+
+/// How many bytes may be thrown away for each that the registry keeps. A line that is cut every 64 KiB and loses chunks of
+/// 1 MiB still carries the blob; whoever keeps less has it sent again and again to no avail.
+const FAIR: u64 = 16;
 
 /// A blob of an image to push.
 #[derive(Clone)]
@@ -105,7 +109,7 @@ pub(crate) struct Upload<'a> {
     pub(crate) cancelled: &'a AtomicBool,
     pub(crate) line: &'a Line,
     /// The folder of uploads that are not finished.
-    pub(crate) unfinished: Option<&'a Path>,
+    pub(crate) unfinished: Option<&'a Folder>,
 }
 
 /// What is known of a blob's way.
@@ -126,6 +130,8 @@ struct Place {
     kept: u64,
     /// `OCI-Chunk-Min-Length`, bytes.
     chunk_min: u64,
+    /// It has gone on after a failure, or after another process.
+    resumed: bool,
 }
 
 /// A blob on its way.
@@ -134,7 +140,7 @@ struct Course<'u> {
     state: State,
     mount_from: Option<&'u RepoPath>,
     mount_again: bool,
-    note: Option<Note>,
+    note: Option<Note<'u>>,
     lane: Option<Lane<'u>>,
     reader: Option<Checked<'u>>,
     /// The request that failed was one that completes the upload, and may have.
@@ -144,16 +150,16 @@ struct Course<'u> {
     /// The request that failed was a chunk, and how often chunks were halved because one did not get through.
     was_chunk: bool,
     halvings: u32,
-    /// The upload has gone on after a failure, or after another process.
-    resumed: bool,
     /// Up to which byte the upload was sent.
     sent_to: u64,
     /// The most bytes that the registry has kept of the blob.
     best: u64,
     /// Whether nobody else was sending when the last request began.
     alone: bool,
-    /// Bytes of the blob that were thrown away since there was progress, though the line carried nothing else.
+    /// Bytes of the blob that were thrown away, and that those which the registry has kept since do not make up for.
     thrown_away: u64,
+    /// The same of cuts alone, while the line carried nothing else.
+    cut_off: u64,
     /// Bytes of the blob since the last cut, and the most that went out between two.
     streak: u64,
     largest: u64,
@@ -219,7 +225,7 @@ impl Upload<'_> {
                 };
                 let missing = || self.registry.protocol("it takes an upload but gives no `Location` to send it to");
                 let url = answer.location().or_else(by_id).ok_or_else(missing)?;
-                Ok(Some(Place { url, kept: 0, chunk_min: chunk_min(&answer) }))
+                Ok(Some(Place { url, kept: 0, chunk_min: chunk_min(&answer), resumed: false }))
             }
             _ => Err(self.refusal(answer)),
         }
@@ -258,11 +264,11 @@ impl<'u> Course<'u> {
             cut: None,
             was_chunk: false,
             halvings: 0,
-            resumed: false,
             sent_to: 0,
             best: 0,
             alone: false,
             thrown_away: 0,
+            cut_off: 0,
             streak: 0,
             largest: 0,
             attempts: 1,
@@ -298,23 +304,23 @@ impl<'u> Course<'u> {
 
     /// Waits for the next attempt, and for a lane if there are fewer now.
     fn wait_after(&mut self, cause: Cause) -> Result<(), Cause> {
-        let Upload { registry, line, .. } = self.upload;
-        if line.progress() != self.progress {
-            (self.progress, self.attempts) = (line.progress(), 1);
-        }
-        let is_cut = cause.is_cut();
-        registry.again(&mut self.attempts, cause).map_err(|cause| match self.thrown_away {
-            1.. if is_cut => self.cut_short(cause),
-            _ => cause,
-        })?;
+        self.count_anew_after_progress();
+        self.upload.registry.again(&mut self.attempts, cause)?;
         self.lane.iter().for_each(Lane::make_room);
         Ok(())
+    }
+
+    fn count_anew_after_progress(&mut self) {
+        let progress = self.upload.line.progress();
+        if progress != self.progress {
+            (self.progress, self.attempts) = (progress, 1);
+        }
     }
 
     /// An upload that the next process goes on with is left as it is; any other would only be in the registry's way. One
     /// that the registry itself fails at would fail the next process too.
     fn give_up(&mut self, cause: &Cause) {
-        let is_noted = self.note.as_mut().is_some_and(|note| note.url().is_some());
+        let is_noted = self.note.as_ref().is_some_and(|note| note.url().is_some());
         let is_of_upload = matches!(
             cause,
             Cause::Status(..)
@@ -334,14 +340,14 @@ impl<'u> Course<'u> {
         }
     }
 
-    fn clear_note(&self) {
-        self.note.iter().for_each(Note::clear);
+    fn clear_note(&mut self) {
+        self.note.iter_mut().for_each(Note::clear);
     }
 
     /// Finds the blob, has it mounted, finds the upload of an earlier process, or begins one.
     fn look(&mut self) -> Result<Option<Arrival>, Cause> {
         let upload = self.upload;
-        let noted = self.note.as_mut().and_then(Note::url);
+        let noted = self.note.as_ref().and_then(Note::url).cloned();
         let mut begun = None;
         if let Some(from) = self.mount_from.filter(|_| noted.is_none()) {
             // Also says whether the blob is there: one request instead of two.
@@ -366,7 +372,7 @@ impl<'u> Course<'u> {
         }
         self.may_be_done = false;
         if let Some(url) = noted {
-            self.state = State::Broken(Place { url, kept: 0, chunk_min: 0 });
+            self.state = State::Broken(Place { url, kept: 0, chunk_min: 0, resumed: true });
             return Ok(None);
         }
         if self.lane.is_none() {
@@ -375,15 +381,23 @@ impl<'u> Course<'u> {
             upload.check_wanted()?;
         }
         let place = begun.map_or_else(|| upload.begin_alone(), Ok)?;
-        self.open(place);
-        Ok(None)
+        self.open(place, None).map(|()| None)
     }
 
-    fn open(&mut self, place: Place) {
+    /// Sends from here on next. The failure that led here, if one did, is given back, see [`Self::has_kept`].
+    fn open(&mut self, place: Place, failure: Option<Cause>) -> Result<(), Cause> {
         let (Descriptor { size, .. }, name) = (&self.upload.blob.descriptor, &self.upload.blob.name);
         (self.upload.progress)(PushEvent::Sending { name, size: *size, kept: place.kept });
-        self.sent_to = place.kept;
+        let result = self.has_kept(place.kept, failure);
         self.state = State::Open(place);
+        result
+    }
+
+    /// Begins another upload next: this one is lost.
+    fn begin_anew(&mut self, failure: Option<Cause>) -> Result<(), Cause> {
+        self.clear_note();
+        self.state = State::Unknown;
+        self.has_kept(0, failure)
     }
 
     /// Asks how far the upload got.
@@ -399,8 +413,7 @@ impl<'u> Course<'u> {
             400 | 403..=428 | 501 => None,
             _ => return Err(self.upload.refusal(answer)),
         };
-        let mut cut = self.cut.take();
-        let lost = mem::take(&mut self.sent_to).saturating_sub(kept.unwrap_or(0));
+        let cut = self.cut.take();
         let Some(kept) = kept else {
             // What a PUT leaves behind tells nothing of what a PATCH does.
             if cut.is_some() && !self.may_be_done {
@@ -409,24 +422,14 @@ impl<'u> Course<'u> {
             if answer.status != 404 {
                 self.upload.cancel(place);
             }
-            self.state = State::Unknown;
-            self.clear_note();
-            return cut.map_or(Ok(None), |cut| Err(self.throw_away(lost, cut)));
+            return self.begin_anew(cut).map(|()| None);
         };
-        if kept > self.best {
-            (self.best, self.thrown_away) = (kept, 0);
-            line.has_progressed();
-        } else {
-            self.halvings = (self.halvings + u32::from(self.was_chunk && cut.is_some())).min(16);
-            cut = cut.map(|cut| self.throw_away(lost, cut));
-        }
-        self.resumed = true;
         if self.lane.is_none() {
             self.lane = Some(line.enter());
         }
         let url = answer.location().unwrap_or(place.url);
-        self.open(Place { url, kept, chunk_min: place.chunk_min.max(chunk_min(&answer)) });
-        cut.map_or(Ok(None), Err)
+        let chunk_min = place.chunk_min.max(chunk_min(&answer));
+        self.open(Place { url, kept, chunk_min, resumed: true }, cut).map(|()| None)
     }
 
     /// Sends the next bytes, or all that are left, or has the registry check the whole.
@@ -458,7 +461,8 @@ impl<'u> Course<'u> {
         let access = self.upload.access();
         let mut ask = Ask::new(method, url, &access)
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        if amount > 0 && amount < size {
+        // An upload that goes on with its first byte may have one already, see [`Answer::kept`].
+        if !completes && (amount < size || place.resumed) {
             let range = HeaderValue::from_str(&format!("{kept}-{}", kept + amount - 1));
             ask = ask.header(header::CONTENT_RANGE, range.map_err(|_| registry.protocol("a range of digits"))?);
         }
@@ -480,34 +484,32 @@ impl<'u> Course<'u> {
                 }
                 // The next request goes to the new `Location`, if there is one. A registry may take less than it was sent.
                 let url = answer.location().unwrap_or(place.url);
-                let fewer = answer.kept().filter(|told| (kept + 1..kept + amount).contains(told));
-                self.state = State::Open(Place { url, kept: fewer.unwrap_or(kept + amount), ..place });
-                return Ok(None);
+                let Some(fewer) = answer.kept().filter(|told| (kept + 1..kept + amount).contains(told)) else {
+                    self.state = State::Open(Place { url, kept: kept + amount, ..place });
+                    return Ok(None);
+                };
+                self.open(Place { url, kept: fewer, ..place }, None)?;
+                return if self.thrown_away == 0 { Ok(None) } else { Err(self.lost()) };
             }
             Ok(answer) => match answer.status {
+                // It has other bytes than it was thought to have.
+                416 if answer.kept().is_some_and(|told| told <= size && told != kept) => {
+                    let (url, kept) = (answer.location().unwrap_or(place.url), answer.kept().unwrap_or(0));
+                    return self.open(Place { url, kept, resumed: true, ..place }, Some(self.lost())).map(|()| None);
+                }
+                // Of what was sent after a failure, something is not where it should be.
+                400 | 404 | 416 if answer.status != 400 || place.resumed => {
+                    if answer.status != 404 {
+                        self.upload.cancel(place);
+                    }
+                    return self.begin_anew(Some(self.lost())).map(|()| None);
+                }
                 // It is the bytes' place that the registry does not like.
                 400 | 405 | 411 | 415 | 501 if is_whole => {
                     no_monolithic.store(true, Ordering::Relaxed);
                     self.upload.cancel(place);
                     self.state = State::Unknown;
                     return Ok(None);
-                }
-                416 if answer.kept().is_some_and(|kept| kept <= size) => {
-                    let (url, kept) = (answer.location().unwrap_or(place.url), answer.kept().unwrap_or(0));
-                    self.resumed = true;
-                    self.open(Place { url, kept, ..place });
-                    return Err(Cause::UploadLost(registry.host().to_string()));
-                }
-                // Of what was sent after a failure, something is not where it should be.
-                400 | 404 | 416 if answer.status != 400 || self.resumed => {
-                    if answer.status != 404 {
-                        self.upload.cancel(place);
-                    }
-                    self.state = State::Unknown;
-                    self.resumed = false;
-                    self.clear_note();
-                    let lost = mem::take(&mut self.sent_to);
-                    return Err(self.throw_away(lost, Cause::UploadLost(registry.host().to_string())));
                 }
                 _ => registry.refusal(answer, "upload", self.upload.repository.as_str()),
             },
@@ -524,10 +526,7 @@ impl<'u> Course<'u> {
         line.cut(cuts);
         self.largest = self.largest.max(mem::take(&mut self.streak));
         if line.forgets() {
-            self.state = State::Unknown;
-            self.clear_note();
-            let lost = mem::take(&mut self.sent_to);
-            return Err(self.throw_away(lost, cause));
+            return self.begin_anew(Some(cause)).map(|()| None);
         }
         // Whether that was an attempt in vain is for the registry to say.
         self.state = State::Broken(place);
@@ -539,16 +538,36 @@ impl<'u> Course<'u> {
         self.lane.as_ref().is_some_and(Lane::is_alone)
     }
 
-    /// Counts bytes that have to be sent again because of this. The cause is another where the line, carrying nothing
-    /// else, is cut sooner than the blob takes.
-    fn throw_away(&mut self, bytes: u64, cause: Cause) -> Cause {
-        if !(self.alone && self.is_alone()) {
-            return cause;
+    fn lost(&self) -> Cause {
+        Cause::UploadLost(self.upload.registry.host().to_string())
+    }
+
+    /// Takes note that the registry has so many of the bytes that were sent; those beyond have to be sent again. The
+    /// failure that cost them is given back: as another where the line, carrying nothing else, is cut sooner than the
+    /// blob takes. What fails after a cut is not for the cuts to answer for, such as a registry that is down for good.
+    fn has_kept(&mut self, kept: u64, failure: Option<Cause>) -> Result<(), Cause> {
+        let lost = mem::replace(&mut self.sent_to, kept).saturating_sub(kept);
+        let gained = kept.saturating_sub(self.best);
+        let is_cut = failure.as_ref().is_some_and(Cause::is_cut);
+        let is_alone = self.alone && self.is_alone();
+        let made_up = gained.saturating_mul(FAIR);
+        self.best += gained;
+        self.thrown_away = (self.thrown_away + lost).saturating_sub(made_up);
+        self.cut_off = (self.cut_off + if is_cut && is_alone { lost } else { 0 }).saturating_sub(made_up);
+        if gained > 0 && self.thrown_away == 0 {
+            self.upload.line.has_progressed();
         }
-        self.thrown_away += bytes;
-        let next = self.thrown_away.saturating_add(self.largest);
-        let is_too_much = next as f64 > THROWN_AWAY * self.upload.blob.descriptor.size as f64;
-        if cause.is_cut() && is_too_much { self.cut_short(cause) } else { cause }
+        if self.was_chunk && is_cut && lost > gained {
+            self.halvings = (self.halvings + 1).min(16);
+        }
+        self.count_anew_after_progress();
+        let Some(cause) = failure else { return Ok(()) };
+        let is_last = self.attempts >= self.upload.registry.0.options.retry.attempts;
+        let size = self.upload.blob.descriptor.size;
+        let next = self.cut_off.saturating_add(self.largest.min(size));
+        let is_too_much = next as f64 > THROWN_AWAY * size as f64;
+        let is_short = is_cut && is_alone && self.cut_off > 0 && (is_last || is_too_much);
+        Err(if is_short { self.cut_short(cause) } else { cause })
     }
 
     fn cut_short(&self, cause: Cause) -> Cause {

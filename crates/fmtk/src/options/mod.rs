@@ -9,6 +9,7 @@ use clap::{
     builder::{PathBufValueParser, TypedValueParser},
 };
 
+use image_name::Host;
 use serde::Serialize;
 
 pub use self::call::{Call, flag, lock_name};
@@ -128,6 +129,16 @@ pub struct RegistryArgs {
     /// Address of the registry where its name is not in DNS
     #[arg(long, value_name = "IP")]
     pub resolve: Option<std::net::IpAddr>,
+    /// The only registry that these are about; if there is none, all that the command reaches.
+    #[arg(skip)]
+    pub only: Option<Host>,
+}
+
+impl RegistryArgs {
+    /// The same about this registry alone: an image may have layers in others.
+    pub fn only_for(&self, host: &Host) -> Self {
+        Self { only: Some(host.clone()), ..self.clone() }
+    }
 }
 
 /// A file of certificates, read now: it is not needed before the first connection, which may be minutes away.

@@ -261,7 +261,7 @@ fn gather(
     let packages = || {
         let _step = progress.step("reading the packages");
         if !with_wheels {
-            let found = packages::survey(&recipe, &folders, store, &call)?.0.packages;
+            let found = packages::survey(&recipe, &folders, &[], store, &call)?.0.packages;
             let installers: Vec<Package> = found.into_iter().filter(Package::is_installer).collect();
             return Ok((packages::contents(installers.clone(), store, &call)?, installers));
         }

@@ -53,7 +53,7 @@ pub use self::{
     packages::{CANN, INSTALLERS, NNAL, OPS, PYPI, PackageSpec, SYSTEM},
     paths::ImagePath,
     pypi::{Index, Pypi, Resolution, Resolver},
-    settings::{Allow, Bytecode, Launch, Limits, RANKS, Ranks, Registry, Scripts},
+    settings::{Allow, Bytecode, Chunk, Launch, Limits, RANKS, Ranks, Registry, Scripts},
     system::System,
     user::{Account, Create, Name, User},
     versions::{ARCH, CLAIMS, PLATFORM, Python, Versions, is_version, public, title},

@@ -67,8 +67,8 @@ pub struct Registry {
     pub ca: Option<HostPath>,
     /// Address of the host where DNS does not know it. Default: none.
     pub ip: Option<IpAddr>,
-    /// What is sent in a request once the line was cut. Default: 8 MiB.
-    pub chunk: Chunk,
+    /// What is sent in a request once the line was cut, to this registry or another. Default: none; the library has one.
+    pub chunk: Option<Chunk>,
 }
 
 /// How many bytes of a blob are sent in a request once the line was cut.

@@ -9,6 +9,7 @@ use oci_image::{Manifest, Store, WrongBlob};
 
 use crate::{
     record::BuildRecord,
+    ship::lazy::LeftIn,
     terminal::report::{self, WithHint},
 };
 
@@ -49,12 +50,21 @@ fn wrong(cause: &(dyn Error + 'static)) -> Option<Digest> {
     Some(found.digest)
 }
 
+fn is_left(cause: &(dyn Error + 'static)) -> bool {
+    let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| inner.is::<LeftIn>())
+}
+
 impl BuildRecord {
     /// The error with the image's layer that it is about, where that is one of the store which is not what its name
-    /// says. It is removed from the store, so that the next build makes it anew.
+    /// says. It is removed from the store, so that the next build makes it anew. So does a hint where an image does not
+    /// give its layer any more.
     pub fn explained(&self, error: anyhow::Error, store: &Store) -> anyhow::Error {
         match error.chain().find_map(wrong) {
             Some(digest) => self.explained_of(digest, error, store),
+            None if error.chain().any(is_left) => {
+                report::hinted(error, format!("if that image is gone, {}", self.again()))
+            }
             None => error,
         }
     }

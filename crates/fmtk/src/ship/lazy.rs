@@ -58,10 +58,24 @@ impl<'a> Elsewhere<'a> {
     }
 }
 
+/// A layer that was left in an image of a registry, which does not give it any more.
+#[derive(Debug, thiserror::Error)]
+#[error("it was left in the image {image}, and can't be read there: {reason}")]
+pub struct LeftIn {
+    image: String,
+    reason: String,
+}
+
 impl BlobSource for Elsewhere<'_> {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
         match self.places.get(&blob.digest) {
-            Some(number) => self.caches[*number].1.open(blob),
+            Some(number) => {
+                let (image, cache) = &self.caches[*number];
+                let left_in = |reason: io::Error| {
+                    io::Error::new(reason.kind(), LeftIn { image: image.to_string(), reason: reason.to_string() })
+                };
+                cache.open(blob).map_err(left_in)
+            }
             None => self.base.open(blob),
         }
     }
@@ -97,5 +111,39 @@ impl BlobSource for LazyImage<'_> {
             Ok(image) => image.open(blob),
             Err(reason) => Err(io::Error::other(reason.as_str())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use registry_fake::FakeRegistry;
+
+    use super::*;
+    use crate::{
+        recipe::{Overrides, Recipe},
+        record::{RecordedLayer, tests::example},
+        terminal::report,
+    };
+
+    /// Somebody deletes the image between a build and a push.
+    #[test]
+    fn a_layer_whose_image_was_deleted_comes_with_a_hint() {
+        let (folder, fake) = (tempfile::tempdir().unwrap(), FakeRegistry::start());
+        let store = Store::open(folder.path()).unwrap();
+        let recipe = Recipe::parse("", "image.toml", Path::new("/"), Overrides::default()).unwrap();
+        let mut record = example("a", "20221028181325");
+        let image = format!("{}/mine/fmtk-ma@{}", fake.host(), Digest::of("deleted"));
+        let blob = Descriptor { media_type: String::new(), digest: Digest::of("x"), size: 1, urls: Vec::new() };
+        let of_cache = Some(image.parse().unwrap());
+        record.layers = vec![RecordedLayer { blob: blob.clone(), content: "x".to_owned(), of_base: false, of_cache }];
+        let progress = Progress::new(true);
+        let args = RegistryArgs::default();
+        let elsewhere = Elsewhere::new(&record, &args, &recipe.registry, &store, &progress);
+        let error = elsewhere.open(&blob).err().unwrap();
+        let said = report::render(&record.explained(error.into(), &store));
+        assert!(said.contains(&format!("it was left in the image {image}, and can't be read there: ")), "{said}");
+        assert!(said.contains("hint: if that image is gone, build the image again: `cargo xtask image "), "{said}");
     }
 }

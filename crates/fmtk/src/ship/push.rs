@@ -74,7 +74,8 @@ pub fn run(args: &PushArgs, store: &Store, progress: &Progress) -> anyhow::Resul
     let path = RepoPath::of(org, &record.repository);
     let reference = format!("{host}/{path}:{}", record.tag);
     let url = user_image_url(org, &record.repository, &record.tag);
-    let elsewhere = Elsewhere::new(&record, &args.target.registry_args, &recipe.registry, store, progress);
+    let reached = args.target.registry_args.only_for(host);
+    let elsewhere = Elsewhere::new(&record, &reached, &recipe.registry, store, progress);
     // Layers of the base that were recompressed are in the store.
     let layers = Fallback { store, other: &elsewhere };
     let image = shipped(&record, args, &layers, progress)?;
@@ -260,7 +261,7 @@ fn push(
     drop(shown);
     connect::warn_of(&registry, progress);
     let report = pushed.map_err(|error| match error.cause() {
-        registry::Cause::Damaged { .. } => record.explained(error.into(), store),
+        registry::Cause::Damaged { .. } | registry::Cause::Source(..) => record.explained(error.into(), store),
         _ => hinted(error, target, store),
     })?;
     let counts =

@@ -8,7 +8,7 @@ use std::{
 };
 
 use expect_test::expect;
-use registry::{CredentialSource, Credentials, FileServer, Proxies, Registry, RegistryOptions, Retry, Secret};
+use registry::{Cause, CredentialSource, Credentials, FileServer, Proxies, Registry, RegistryOptions, Retry, Secret};
 use registry_fake::{Auth, FakeRegistry, Fault, Options, What};
 
 use crate::fixture::{Image, bytes, client_with, noting, options, shown};
@@ -39,6 +39,21 @@ fn a_registry_in_plain_http_is_refused_unless_called_insecure() {
     let registry = named(&fake, RegistryOptions { insecure: true, ..loopback() });
     Image::new(&[bytes(1, 100)]).push(&registry).unwrap();
     assert!(fake.tag("o/r", "t").is_some());
+}
+
+/// What is sent to another machine is not spared from TLS by the name alone. Linux takes 0.0.0.0 for itself, but it is no
+/// address of loopback.
+#[test]
+fn localhost_at_the_address_of_another_machine_is_not_on_this_one() {
+    let fake = FakeRegistry::start();
+    let ping = |ip| {
+        let options = RegistryOptions { ip, ..options() };
+        Registry::new(format!("localhost:{}", fake.port()).parse().unwrap(), options).ping()
+    };
+    ping(None).unwrap();
+    ping(Some(Ipv4Addr::LOCALHOST.into())).unwrap();
+    let error = ping(Some(Ipv4Addr::UNSPECIFIED.into())).unwrap_err();
+    assert!(matches!(error.cause(), Cause::PlainHttp(_)), "{}", shown(&error, &fake));
 }
 
 #[test]

@@ -93,6 +93,72 @@ fn a_line_that_is_cut_sooner_than_a_layer_takes_is_given_up_with_the_size_that_p
 }
 
 #[test]
+fn a_registry_that_keeps_next_to_nothing_is_not_sent_a_blob_for_ever() {
+    let ended = |options: Options| {
+        let fake = FakeRegistry::with(options);
+        let image = image(1, 20);
+        let registry = client(&fake);
+        let error = image.push(&registry).unwrap_err();
+        let times = registry.sent().bodies as f64 / image.layers[0].size as f64;
+        assert!(times < 7.0, "{times}");
+        (shown(&error, &fake), error)
+    };
+    // No chunk gets through.
+    let (text, error) = ended(Options { partial: Partial::First(2), cut_every: 512 << 10, ..Options::default() });
+    assert!(matches!(error.cause(), Cause::CutShort { .. }), "{text}");
+    let (text, error) = ended(Options { takes: 2, ..Options::default() });
+    assert!(matches!(error.cause(), Cause::UploadLost(_)), "{text}");
+}
+
+#[test]
+fn a_registry_that_keeps_a_little_of_each_request_gets_it_all() {
+    let cut = Options { partial: Partial::First(512 << 10), cut_every: MIB as u64, ..Options::default() };
+    for options in [cut, Options { takes: 2 << 20, ..Options::default() }] {
+        let fake = FakeRegistry::with(options);
+        let image = image(1, 17);
+        image.push(&client(&fake)).unwrap_or_else(|error| panic!("{}", shown(&error, &fake)));
+        assert_eq!(fake.tag("o/r", "t"), Some(image.digest()));
+    }
+}
+
+/// docker-registry says `0-0` of an upload without bytes and of one with a single byte.
+#[test]
+fn an_upload_that_may_have_one_byte_or_none_ends_right() {
+    for (size, method, fault, refuse_monolithic) in [
+        (1, "PATCH", What::CutAnswer(0), true),
+        (1, "PATCH", What::CutRequest(1), true),
+        (1, "PUT", What::CutRequest(1), false),
+        (1000, "PATCH", What::CutRequest(1), true),
+        (1000, "PUT", What::CutRequest(1), false),
+        (20 * MIB, "PATCH", What::CutRequest(1), false),
+        (20 * MIB, "PATCH", What::CutRequest(0), false),
+    ] {
+        let fake = FakeRegistry::with(Options { partial: Partial::First(1), refuse_monolithic, ..Options::default() });
+        let case = format!("{size} {method} {fault:?}");
+        fake.plan(Fault::on(method, "/uploads/", fault));
+        let image = Image::new(&[bytes(1, size), bytes(2, 500)]);
+        let push = Push { parallel: 1, ..image.to_push() };
+        let result = client(&fake).push_image(&push, &|_| {});
+        result.unwrap_or_else(|error| panic!("{case}: {}", shown(&error, &fake)));
+        let layer = fake.blob("o/r", &image.layers[0].digest.to_string());
+        assert_eq!(layer.map(|layer| layer.len()), Some(size), "{case}");
+        assert_eq!(fake.open_uploads(), 0, "{case}");
+        let whole =
+            fake.log().iter().any(|entry| entry.method == "PUT" && entry.status == 201 && entry.body_bytes == 500);
+        assert_eq!(whole, !refuse_monolithic, "{case}: the registry takes blobs in one request");
+    }
+}
+
+#[test]
+fn a_line_that_is_down_for_good_after_a_cut_is_not_called_too_short() {
+    let fake = fake(Partial::Forgets, 0);
+    fake.plan(Fault::on("PATCH", "/uploads/", What::CutRequest(5 << 20)));
+    fake.plan(Fault::on("HEAD", "/blobs/", What::CutRequest(0)).after(1).always());
+    let error = image(1, 20).push(&client(&fake)).unwrap_err();
+    assert!(matches!(error.cause(), Cause::Connection(..)), "{}", shown(&error, &fake));
+}
+
+#[test]
 fn fewer_are_sent_side_by_side_after_a_cut() {
     let fake = fake(Partial::Bytes, 20 * MIB);
     image(6, 8).push(&client(&fake)).unwrap();
@@ -300,6 +366,17 @@ fn a_push_that_was_killed_goes_on_in_the_next_process() {
     assert_eq!(report.sent.bodies, layer + image.config.size + image.manifest.len() as u64);
     assert_eq!((fake.tag("o/r", "t"), fake.open_uploads()), (Some(image.digest()), 0));
     assert_eq!(notes(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_link_in_place_of_the_folder_of_unfinished_uploads_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (theirs, unfinished) = (folder.path().join("theirs"), folder.path().join("uploads"));
+    fs::create_dir(&theirs).unwrap();
+    std::os::unix::fs::symlink(&theirs, &unfinished).unwrap();
+    let fake = fake(Partial::Bytes, 0);
+    killed(&image(1, 20), &fake, 10 << 20, &unfinished);
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0);
 }
 
 #[test]

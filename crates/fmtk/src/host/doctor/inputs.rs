@@ -5,13 +5,14 @@ use std::process::{Command, Stdio};
 use image_name::OrgName;
 
 use super::{
-    Patient,
+    DoctorArgs, Patient,
     finding::{Finding, State, problems},
 };
 use crate::{
     recipe::Limits,
     record::BuildRecord,
     resolve::{
+        cache::{CacheArgs, Caches},
         fetch, inputs,
         lock::{self, Lock},
         packages, place,
@@ -19,7 +20,7 @@ use crate::{
         system,
     },
     terminal::{
-        progress::{self, bytes},
+        progress::{self, Progress, bytes},
         report,
     },
 };
@@ -33,18 +34,35 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
     let call = &patient.call;
     let system = system::packages(&patient.recipe, &folders.system, &patient.store, call);
     let scripts = report::both(scripts, system).map(|(scripts, system)| [scripts, system].concat());
-    let (found, missing) = match packages::survey(&patient.recipe, &folders, &patient.store, call) {
+    let surveyed = takes_layers(patient).and_then(|takes| {
+        let elsewhere = if takes { inputs::elsewhere(&args, &patient.recipe, &folders)? } else { Vec::new() };
+        packages::survey(&patient.recipe, &folders, &elsewhere, &patient.store, call)
+    });
+    let (found, missing) = match surveyed {
         Ok(surveyed) => surveyed,
         Err(error) => return problems(&error, hint),
     };
-    let size = found.packages.iter().map(|package| package.size).sum();
-    let says = format!("{}, {}", progress::count(found.packages.len(), "file"), bytes(size));
-    let read = packages::contents(found.packages.clone(), &patient.store, call);
+    let (here, elsewhere): (Vec<_>, Vec<_>) = found.packages.iter().cloned().partition(|it| it.path.exists());
+    let size = here.iter().map(|package| package.size).sum();
+    let says = format!("{}, {}", progress::count(here.len(), "file"), bytes(size));
+    let read = packages::contents(here, &patient.store, call);
     let complete = report::both(missing, scripts);
     let wrong = complete.as_ref().err().into_iter().chain(read.as_ref().err());
     let mut findings: Vec<Finding> = wrong.flat_map(|error| problems(error, hint)).collect();
     if findings.is_empty() {
         findings.push(Finding::good(says));
+    }
+    if !elsewhere.is_empty() {
+        let (count, lock) = (progress::count(elsewhere.len(), "package"), &call.lock_file);
+        let files: Vec<_> = elsewhere.iter().map(|package| format!("`{}`", package.file)).collect();
+        let files = files.join(", ");
+        findings.push(Finding::warning(
+            format!(
+                "{count} of `{lock}` not here: {files}; `image` takes their layers from an image in the registry, where \
+                 it has them"
+            ),
+            "`cargo xtask image --dry-run` tells whether it has; else copy them into the package folder",
+        ));
     }
     let missing = inputs::missing_folder(&args);
     findings.extend(missing.map(|missing| Finding::warning(missing, "name another with `--pkg`, or make it")));
@@ -56,6 +74,16 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
         let _ = patient.packages.set(found.packages.into_iter().chain(scripts).collect());
     }
     findings
+}
+
+/// Whether `image` looks for layers in the registry.
+fn takes_layers(patient: &Patient) -> anyhow::Result<bool> {
+    let DoctorArgs { org, registry, registry_args, sample, .. } = &patient.args;
+    let org = org.as_ref().and_then(|org| org.parse().ok());
+    let args = CacheArgs { no_cache_from: false, org, host: registry.clone(), ..CacheArgs::none() };
+    let quiet = Progress::new(true);
+    let caches = Caches::new(&args, registry_args, &patient.recipe, *sample, &patient.store, &quiet)?;
+    Ok(caches.is_some())
 }
 
 /// What the sample has of packages, or pip, which the build has fetch them.
@@ -149,10 +177,74 @@ fn judge_sizes(layers: Vec<(&str, u64)>, limits: &Limits) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{
+        fs,
+        path::Path,
+        sync::{Arc, OnceLock},
+    };
+
+    use clap::Parser;
+    use image_name::Digest;
+    use oci_image::Store;
 
     use super::*;
-    use crate::recipe::{Overrides, Recipe};
+    use crate::{
+        options::Call,
+        recipe::{Overrides, Recipe},
+        resolve::packages::Package,
+    };
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: DoctorArgs,
+    }
+
+    /// It called them missing, though `image` takes their layers from the registry.
+    #[test]
+    fn packages_that_are_pinned_may_be_elsewhere_if_there_is_a_registry_to_take_layers_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let (recipe, pkg) = (folder.path().join("image.toml"), folder.path().join("pkg"));
+        fs::create_dir(&pkg).unwrap();
+        let found = |text: &str| {
+            let text = format!(
+                "{text}\nscripts = 'keep'\n[versions]\ncann = 'none'\n[pypi]\nrequirements = []\n\
+                 [packages]\ntuning-kit = {{ glob = 'kit-*.whl', required = true }}\nmoxing.required = false\n"
+            );
+            fs::write(&recipe, &text).unwrap();
+            let line = ["doctor".as_ref(), "--recipe".as_ref(), recipe.as_os_str(), "--pkg".as_ref(), pkg.as_os_str()];
+            let args = Line::parse_from(line).args;
+            let recipe = place::draft(args.recipe.as_deref(), Overrides::default()).unwrap().recipe;
+            let kit = Package {
+                kind: "tuning-kit".to_owned(),
+                file: "kit-1.0-py3-none-any.whl".to_owned(),
+                path: Default::default(),
+                size: 7,
+                sha256: Digest::of("kit"),
+            };
+            Lock::of(&recipe, &[kit], Digest::of("base")).save(&lock::path(args.recipe.as_deref(), None)).unwrap();
+            let patient = Arc::new(Patient {
+                host: recipe.registry.host.clone(),
+                args,
+                call: Call::plain(),
+                recipe,
+                sample: None,
+                store: Store::open(&folder.path().join("store")).unwrap(),
+                packages: OnceLock::new(),
+                base: OnceLock::new(),
+            });
+            let told = |found: &Finding| (found.state, found.says.clone());
+            packages(&patient).iter().map(told).collect::<Vec<_>>()
+        };
+        let said = found("registry = { host = 'r.example', org = 'mine' }");
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert_eq!(said[0].0, State::Good, "{said:?}");
+        assert_eq!(said[1].0, State::Warning, "{said:?}");
+        assert!(said[1].1.contains("1 package of `image.lock` not here: `kit-1.0-py3-none-any.whl`;"), "{said:?}");
+        let said = found("cache = []\nregistry = { host = 'r.example', org = 'mine' }");
+        assert_eq!(said[0].0, State::Wrong, "{said:?}");
+        assert!(said[0].1.contains("no `tuning-kit` package: nothing in"), "{said:?}");
+    }
 
     #[test]
     fn sizes_are_held_against_the_limits() {

@@ -7,6 +7,7 @@
 mod carried;
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     fmt,
     io::{self, Read},
@@ -36,7 +37,7 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 pub struct CacheArgs {
     /// Image of your organisation whose layers are taken where they are missing here; may be given several times
-    /// [default: the recipe's `cache`, else the newest image of its repository and tag template]
+    /// [default: the recipe's `cache`, else the newest image of its repository and tag template that can be read]
     #[arg(long, value_name = "REF")]
     pub cache_from: Vec<String>,
     /// Take no layers from an image in the registry
@@ -57,11 +58,14 @@ impl CacheArgs {
     }
 }
 
+/// How many images are looked at for the newest that can be read: a push may have compressed its layers with zstd.
+const NEWEST: usize = 3;
+
 /// What is searched for layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Wanted {
     Named(Vec<Reference>),
-    /// The newest image whose tag the template reads.
+    /// The newest image that can be read, and whose tag the template reads.
     Newest {
         host: Host,
         path: RepoPath,
@@ -121,32 +125,33 @@ impl Caches {
 
     fn opened(&self) -> &[CacheImage] {
         self.opened.get_or_init(|| {
-            let references = match &self.wanted {
-                Wanted::Named(references) => references.clone(),
+            let open = |reference: &Reference| self.open(reference.clone());
+            match &self.wanted {
+                Wanted::Named(references) => references.iter().filter_map(open).collect(),
                 Wanted::Newest { host, path, template } => match self.newest(host, path, template) {
-                    Ok(newest) => newest.into_iter().collect(),
+                    Ok(newest) => newest.iter().find_map(open).into_iter().collect(),
                     Err(error) => {
                         self.warn(&format!("{host}/{path}"), &error);
                         Vec::new()
                     }
                 },
-            };
-            references.into_iter().filter_map(|reference| self.open(reference)).collect()
+            }
         })
     }
 
-    /// The newest image; none where nothing was pushed yet.
-    fn newest(&self, host: &Host, path: &RepoPath, template: &TagTemplate) -> anyhow::Result<Option<Reference>> {
+    /// The newest images, at most [`NEWEST`]; none where nothing was pushed yet.
+    fn newest(&self, host: &Host, path: &RepoPath, template: &TagTemplate) -> anyhow::Result<Vec<Reference>> {
         let registry = connect::registry(host, &self.args, &self.registry);
         let tags = match registry.tags(path) {
             Ok(tags) => tags,
-            Err(error) if matches!(error.cause(), registry::Cause::NotFound(..)) => return Ok(None),
+            Err(error) if matches!(error.cause(), registry::Cause::NotFound(..)) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         };
         let built = tags.into_iter().filter_map(|tag| Some((template.read_tag(tag.as_str()).ok()?.timestamp, tag)));
-        let newest = built.max_by_key(|(timestamp, tag)| (timestamp.unix_seconds(), tag.to_string()));
+        let mut built: Vec<_> = built.collect();
+        built.sort_by_cached_key(|(timestamp, tag)| Reverse((timestamp.unix_seconds(), tag.to_string())));
         let reference = |tag| Reference { host: host.clone(), path: path.clone(), tag: Some(tag), digest: None };
-        Ok(newest.map(|(_, tag)| reference(tag)))
+        Ok(built.into_iter().take(NEWEST).map(|(_, tag)| reference(tag)).collect())
     }
 
     fn open(&self, reference: Reference) -> Option<CacheImage> {
@@ -349,6 +354,17 @@ mod tests {
 
     /// Pushes an image of one layer, whose config has this key.
     fn push(fake: &FakeRegistry, timestamp: &str, key: &str, value: &str) -> Layer {
+        push_as(fake, timestamp, key, value, Format::DockerV2, Format::DockerV2.layer())
+    }
+
+    fn push_as(
+        fake: &FakeRegistry,
+        timestamp: &str,
+        key: &str,
+        value: &str,
+        format: Format,
+        media_type_of_layer: &str,
+    ) -> Layer {
         let digest = Digest::of(timestamp);
         let layer = Layer { digest, size: 5, diff_id: Digest::of("tar"), tar_size: 9 };
         let config = json!({
@@ -360,13 +376,13 @@ mod tests {
             Descriptor { media_type, digest, size, urls: Vec::new() }
         };
         let manifest = Manifest {
-            format: Format::DockerV2,
-            config: blob(Format::DockerV2.config(), Digest::of(&config), config.len() as u64),
-            layers: vec![blob(Format::DockerV2.layer(), digest, 5)],
+            format,
+            config: blob(format.config(), Digest::of(&config), config.len() as u64),
+            layers: vec![blob(media_type_of_layer, digest, 5)],
         };
         fake.put_blob("mine/fmtk-ma", &config);
         let tag = format!("{TAG}{timestamp}");
-        fake.put_manifest("mine/fmtk-ma", &tag, Format::DockerV2.manifest(), &manifest.to_json());
+        fake.put_manifest("mine/fmtk-ma", &tag, format.manifest(), &manifest.to_json());
         layer
     }
 
@@ -405,6 +421,24 @@ mod tests {
         let place = caches.place(&layer.digest, layer.size).unwrap().to_string();
         assert!(place.starts_with(&format!("{}/mine/fmtk-ma:{TAG}20230301000000@sha256:", fake.host())), "{place}");
         assert!(caches.place(&layer.digest, 6).is_none());
+    }
+
+    /// A push with `--compression zstd` left the next build without a cache.
+    #[test]
+    fn the_newest_image_that_can_be_read_is_taken() {
+        let (folder, fake) = (tempfile::tempdir().unwrap(), FakeRegistry::start());
+        let store = Store::open(folder.path()).unwrap();
+        let text = Carried::default().to_text().unwrap().unwrap();
+        let zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
+        push(&fake, "20230101000000", oci_image::CACHE_KEY, &text);
+        push(&fake, "20230201000000", oci_image::CACHE_KEY, &text);
+        push_as(&fake, "20230301000000", oci_image::CACHE_KEY, &text, Format::Oci, zstd);
+        let name = |timestamp: &str| format!("{}/mine/fmtk-ma:{TAG}{timestamp}", fake.host());
+        assert_eq!(caches(&fake, &[], &store).names(), [name("20230201000000")]);
+        for month in ["04", "05"] {
+            push_as(&fake, &format!("2023{month}01000000"), oci_image::CACHE_KEY, &text, Format::Oci, zstd);
+        }
+        assert!(caches(&fake, &[], &store).names().is_empty(), "not all images are looked at");
     }
 
     /// Whatever is wrong with an image, the others are still asked, and nothing fails.

@@ -145,30 +145,34 @@ pub fn find(
     Ok(PackageSet { packages: identified(files, absent, store)?, ..found })
 }
 
-/// Those of these packages of a lock that are not in the folders, but known behind the store: enough for a plan, and for
-/// an image whose layers are there already.
-pub fn absent(locked: &[Package], folders: &Folders, store: &Store) -> Vec<Package> {
+/// Those of these packages of a lock that are not in the folders.
+pub fn elsewhere(locked: &[Package], folders: &Folders) -> Vec<Package> {
     let place = |package: &Package| {
         let folder = if package.kind == PYPI { &folders.pypi } else { &folders.vendor };
         Package { path: folder.join(&package.file), ..package.clone() }
     };
+    locked.iter().map(place).filter(|package| !package.path.exists()).collect()
+}
+
+/// Those of them that are known behind the store: enough for a plan, and for an image whose layers are there already.
+pub fn absent(elsewhere: Vec<Package>, store: &Store) -> Vec<Package> {
     let is_known = |Package { file, sha256, .. }: &Package, is_installer| match is_installer {
         true => store.record_behind::<Makeself>(MAKESELF, &installer_key(sha256)).is_some(),
         false => file.ends_with(".whl") && is_outlined(store, file, sha256),
     };
-    let absent = locked.iter().map(place).filter(|package| !package.path.exists());
-    absent.filter(|package| is_known(package, package.is_installer())).collect()
+    elsewhere.into_iter().filter(|package| is_known(package, package.is_installer())).collect()
 }
 
-/// The same for whoever wants to know all at once: the packages that are there, and what [`find`] would say.
+/// The same for whoever wants to know all at once: the packages that are there or `absent`, and what [`find`] would say.
 pub fn survey(
     recipe: &Recipe,
     folders: &Folders,
+    absent: &[Package],
     store: &Store,
     call: &Call,
 ) -> anyhow::Result<(PackageSet, anyhow::Result<()>)> {
-    let (files, found, problems) = choose(recipe, folders, &[], store, call)?;
-    Ok((PackageSet { packages: identified(files, &[], store)?, ..found }, problems))
+    let (files, found, problems) = choose(recipe, folders, absent, store, call)?;
+    Ok((PackageSet { packages: identified(files, absent, store)?, ..found }, problems))
 }
 
 /// Kinds and paths of the files that are packages by their names; what else is there; what is wrong.
