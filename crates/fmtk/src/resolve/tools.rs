@@ -65,7 +65,7 @@ pub fn build(store: &Store, progress: &Progress) -> anyhow::Result<Vec<Tool>> {
         Some(tools) => tools,
         None => {
             progress.line(&format!("building the launcher and fmk-patch for {TARGET}"));
-            compile(&workspace, &target_dir, TARGET, &TOOLS.map(|(package, ..)| package), progress.is_quiet())?;
+            compile(&workspace, &target_dir, &[TARGET], progress.is_quiet())?;
             let tools = stored(store, &target_dir)?;
             let noted = serde_json::to_vec(&(&key, &tools))?;
             // Only saves a look by cargo: where it can't be written, or is half-written, cargo looks.
@@ -88,11 +88,12 @@ pub fn damaged(error: anyhow::Error, store: &Store, tools: &[Tool]) -> anyhow::E
     }
 }
 
-/// The launcher as the image has it, but for this machine: where it is.
+/// The launcher as the image has it, but for this machine: where it is. Those of the image are compiled beside it, since
+/// the last step of each takes but one processor.
 pub fn own_launcher() -> anyhow::Result<PathBuf> {
     let workspace = place::workspace();
     let target_dir = target_dir(&workspace)?;
-    compile(&workspace, &target_dir, OWN_TARGET, &["launcher"], true)?;
+    compile(&workspace, &target_dir, &[OWN_TARGET, TARGET], true)?;
     Ok(target_dir.join(OWN_TARGET).join("artifact/fmtk-launch"))
 }
 
@@ -133,15 +134,18 @@ fn place_of(target_dir: &Path, program: &str) -> PathBuf {
 }
 
 /// Compiles the programs. Cargo says itself how far it is, unless it is to be quiet.
-fn compile(workspace: &Path, target_dir: &Path, target: &str, packages: &[&str], quiet: bool) -> anyhow::Result<()> {
-    // The standard library of the target is a rustup component that a fresh machine lacks.
-    let has_rustup = add_target(workspace, target)?;
+fn compile(workspace: &Path, target_dir: &Path, targets: &[&str], quiet: bool) -> anyhow::Result<()> {
     let mut command = cargo(workspace);
-    command.args(["build", "--locked", "--profile", "artifact", "--target", target]);
-    command.arg("--target-dir").arg(target_dir).stdin(Stdio::null());
-    for package in packages {
-        command.args(["--package", package]);
+    command
+        .args(["build", "--locked", "--profile", "artifact"])
+        .args(TOOLS.map(|(package, ..)| ["--package", package]).as_flattened());
+    let mut has_rustup = true;
+    for target in targets {
+        // The standard library of the target is a rustup component that a fresh machine lacks.
+        has_rustup &= add_target(workspace, target)?;
+        command.args(["--target", target]);
     }
+    command.arg("--target-dir").arg(target_dir).stdin(Stdio::null());
     command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace));
     if quiet {
         command.arg("--quiet");
@@ -153,8 +157,9 @@ fn compile(workspace: &Path, target_dir: &Path, target: &str, packages: &[&str],
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-    let error = anyhow!("failed to build the programs of the image for `{target}`\n{said}");
-    let hint = || format!("install the standard library of `{target}` as your Rust was installed");
+    let targets = targets.join("` and `");
+    let error = anyhow!("failed to build the programs of the image for `{targets}`\n{said}");
+    let hint = || format!("install the standard library of `{targets}` as your Rust was installed");
     Err(report::hinted_if(error, (!has_rustup).then(hint)))
 }
 
