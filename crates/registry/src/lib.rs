@@ -31,7 +31,7 @@ pub use error::{Cause, Error};
 pub use file_server::{FileServer, NotAFileServer};
 pub use logins::{CredentialSource, Logins, Stored};
 pub use manifests::{MANIFEST_LIMIT, ManifestRef, RemoteManifest};
-pub use options::{CHUNK, RegistryOptions, Timeouts};
+pub use options::{RegistryOptions, Timeouts};
 pub use proxy::Proxies;
 pub use pull::{BlobReader, RegistrySource};
 pub use push::{Push, PushReport};

@@ -31,7 +31,7 @@ pub struct RegistryOptions {
 }
 
 /// 8 MiB: seven seconds at 10 Mbit/s, and a request more is nothing beside it.
-pub const CHUNK: u64 = 8 << 20;
+const CHUNK: u64 = 8 << 20;
 
 impl Default for RegistryOptions {
     fn default() -> Self {

@@ -280,7 +280,9 @@ pub fn run(args: &E2eArgs, store: Option<&Path>) -> anyhow::Result<()> {
     // Begun last, it would run when all others have ended.
     beside.sort_by_key(|(name, ..)| LONGEST.iter().position(|long| long == name).unwrap_or(LONGEST.len()));
     // Nearly all want the launcher, in the image or here. Where one of them had it compiled, a processor would be idle.
-    tools::own_launcher()?;
+    if chosen.len() > 1 {
+        tools::own_launcher()?;
+    }
     let world = |job| World::new(&commons, &format!("setup-{job}"));
     // Of one at a time everything is printed at once.
     let held = jobs > NonZeroUsize::MIN;

@@ -67,7 +67,7 @@ pub struct Registry {
     pub ca: Option<HostPath>,
     /// Address of the host where DNS does not know it. Default: none.
     pub ip: Option<IpAddr>,
-    /// What is sent in a request once the line was cut, to this registry or another. Default: none; the library has one.
+    /// What is sent in a request once the line was cut, to this registry or another. Default: 8 MiB.
     pub chunk: Option<Chunk>,
 }
 

@@ -37,13 +37,14 @@ pub fn options(host: &Host, args: &RegistryArgs, recipe: &recipe::Registry) -> R
     let none = RegistryArgs::default();
     let args = if args.only.as_ref().is_none_or(|only| only == host) { args } else { &none };
     let ca = args.ca.clone().or_else(|| own.and_then(|own| own.ca.as_ref()).map(|ca| ca.path().to_owned()));
+    let default = RegistryOptions::default();
     RegistryOptions {
         insecure: args.insecure || own.is_some_and(|own| own.insecure),
         ip: args.resolve.or_else(|| own.and_then(|own| own.ip)),
         ca_files: ca.into_iter().collect(),
         // The line is the same whichever registry is at its end.
-        chunk: recipe.chunk.map_or(registry::CHUNK, Chunk::bytes),
-        ..RegistryOptions::default()
+        chunk: recipe.chunk.map_or(default.chunk, Chunk::bytes),
+        ..default
     }
 }
 

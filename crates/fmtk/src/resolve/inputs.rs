@@ -146,11 +146,11 @@ pub fn packages(
 
 /// Packages of the lock that are not here, where something is known of them behind the store.
 fn absent(args: &RecipeArgs, recipe: &Recipe, folders: &Folders, store: &Store) -> anyhow::Result<Vec<Package>> {
-    Ok(packages::absent(elsewhere(args, recipe, folders)?, store))
+    Ok(packages::known_to_an_image(missing(args, recipe, folders)?, store))
 }
 
 /// Packages of the lock that are not here: an image may have their layers.
-pub fn elsewhere(args: &RecipeArgs, recipe: &Recipe, folders: &Folders) -> anyhow::Result<Vec<Package>> {
+pub fn missing(args: &RecipeArgs, recipe: &Recipe, folders: &Folders) -> anyhow::Result<Vec<Package>> {
     if args.sample {
         return Ok(Vec::new());
     }
@@ -161,7 +161,7 @@ pub fn elsewhere(args: &RecipeArgs, recipe: &Recipe, folders: &Folders) -> anyho
     if !recipe.pypi.requirements.is_empty() && lock.pypi != Some(LockedRequest::of(recipe)) {
         lock.packages.retain(|package| package.kind != PYPI);
     }
-    Ok(packages::elsewhere(&lock.packages, folders))
+    Ok(packages::missing(&lock.packages, folders))
 }
 
 /// What is said of a package folder that was named and is not there, where nothing of it is required.

@@ -65,7 +65,7 @@ pub fn build(store: &Store, progress: &Progress) -> anyhow::Result<Vec<Tool>> {
         Some(tools) => tools,
         None => {
             progress.line(&format!("building the launcher and fmk-patch for {TARGET}"));
-            compile(&workspace, &target_dir, &[TARGET], progress.is_quiet())?;
+            compile(&workspace, &target_dir, &[TARGET], &TOOLS.map(|(package, ..)| package), progress.is_quiet())?;
             let tools = stored(store, &target_dir)?;
             let noted = serde_json::to_vec(&(&key, &tools))?;
             // Only saves a look by cargo: where it can't be written, or is half-written, cargo looks.
@@ -88,12 +88,12 @@ pub fn damaged(error: anyhow::Error, store: &Store, tools: &[Tool]) -> anyhow::E
     }
 }
 
-/// The launcher as the image has it, but for this machine: where it is. Those of the image are compiled beside it, since
-/// the last step of each takes but one processor.
+/// The launcher as the image has it, but for this machine: where it is. That of the image is compiled beside it, since the
+/// last step of either takes but one processor.
 pub fn own_launcher() -> anyhow::Result<PathBuf> {
     let workspace = place::workspace();
     let target_dir = target_dir(&workspace)?;
-    compile(&workspace, &target_dir, &[OWN_TARGET, TARGET], true)?;
+    compile(&workspace, &target_dir, &[OWN_TARGET, TARGET], &["launcher"], true)?;
     Ok(target_dir.join(OWN_TARGET).join("artifact/fmtk-launch"))
 }
 
@@ -134,11 +134,18 @@ fn place_of(target_dir: &Path, program: &str) -> PathBuf {
 }
 
 /// Compiles the programs. Cargo says itself how far it is, unless it is to be quiet.
-fn compile(workspace: &Path, target_dir: &Path, targets: &[&str], quiet: bool) -> anyhow::Result<()> {
+fn compile(
+    workspace: &Path,
+    target_dir: &Path,
+    targets: &[&str],
+    packages: &[&str],
+    quiet: bool,
+) -> anyhow::Result<()> {
     let mut command = cargo(workspace);
-    command
-        .args(["build", "--locked", "--profile", "artifact"])
-        .args(TOOLS.map(|(package, ..)| ["--package", package]).as_flattened());
+    command.args(["build", "--locked", "--profile", "artifact"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
     let mut has_rustup = true;
     for target in targets {
         // The standard library of the target is a rustup component that a fresh machine lacks.

@@ -9,6 +9,7 @@ use oci_image::{Manifest, Store, WrongBlob};
 
 use crate::{
     record::BuildRecord,
+    resolve::base::NoImage,
     ship::lazy::LeftIn,
     terminal::report::{self, WithHint},
 };
@@ -46,25 +47,31 @@ fn wrong(cause: &(dyn Error + 'static)) -> Option<Digest> {
     if let Some(registry::Cause::Damaged { wanted, .. }) = cause.downcast_ref() {
         return Some(*wanted);
     }
-    let found: &WrongBlob = cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()?;
-    Some(found.digest)
+    inner::<WrongBlob>(cause).map(|found| found.digest)
 }
 
-fn is_left(cause: &(dyn Error + 'static)) -> bool {
-    let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    inner.is_some_and(|inner| inner.is::<LeftIn>())
+/// Whether the image that has a layer is gone, or the layer from it.
+fn is_gone(error: &anyhow::Error) -> bool {
+    let causes = report::causes(error);
+    let is_missing = |cause: &&(dyn Error + 'static)| {
+        cause.is::<NoImage>() || matches!(cause.downcast_ref(), Some(registry::Cause::NotFound(..)))
+    };
+    causes.iter().any(|cause| inner::<LeftIn>(*cause).is_some()) && causes.iter().any(is_missing)
+}
+
+/// The error in an I/O error.
+fn inner<'e, T: Error + 'static>(cause: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
 }
 
 impl BuildRecord {
     /// The error with the image's layer that it is about, where that is one of the store which is not what its name
-    /// says. It is removed from the store, so that the next build makes it anew. So does a hint where an image does not
-    /// give its layer any more.
+    /// says. It is removed from the store, so that the next build makes it anew. Where a layer was left in an image that
+    /// is gone, with a hint.
     pub fn explained(&self, error: anyhow::Error, store: &Store) -> anyhow::Error {
         match error.chain().find_map(wrong) {
             Some(digest) => self.explained_of(digest, error, store),
-            None if error.chain().any(is_left) => {
-                report::hinted(error, format!("if that image is gone, {}", self.again()))
-            }
+            None if is_gone(&error) => report::hinted(error, self.again()),
             None => error,
         }
     }

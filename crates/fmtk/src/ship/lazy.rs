@@ -3,8 +3,10 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
+    fmt,
     io::{self, Read},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::ensure;
@@ -58,12 +60,12 @@ impl<'a> Elsewhere<'a> {
     }
 }
 
-/// A layer that was left in an image of a registry, which does not give it any more.
+/// A layer that the build found in an image of a registry, and left there, can't be read from it.
 #[derive(Debug, thiserror::Error)]
-#[error("it was left in the image {image}, and can't be read there: {reason}")]
+#[error("failed to read a layer from the image {image}, where the build found it")]
 pub struct LeftIn {
     image: String,
-    reason: String,
+    source: io::Error,
 }
 
 impl BlobSource for Elsewhere<'_> {
@@ -71,9 +73,8 @@ impl BlobSource for Elsewhere<'_> {
         match self.places.get(&blob.digest) {
             Some(number) => {
                 let (image, cache) = &self.caches[*number];
-                let left_in = |reason: io::Error| {
-                    io::Error::new(reason.kind(), LeftIn { image: image.to_string(), reason: reason.to_string() })
-                };
+                let left_in =
+                    |source: io::Error| io::Error::new(source.kind(), LeftIn { image: image.to_string(), source });
                 cache.open(blob).map_err(left_in)
             }
             None => self.base.open(blob),
@@ -84,7 +85,23 @@ impl BlobSource for Elsewhere<'_> {
 /// What opens an image, and what came of it.
 struct LazyImage<'a> {
     open: Box<dyn Fn() -> anyhow::Result<OpenImage> + Send + Sync + 'a>,
-    opened: OnceLock<Result<OpenImage, String>>,
+    opened: OnceLock<Result<OpenImage, Unopened>>,
+}
+
+/// Why an image can't be opened, for each that asks for one of its blobs.
+#[derive(Debug, Clone)]
+struct Unopened(Arc<anyhow::Error>);
+
+impl fmt::Display for Unopened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Unopened {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
 }
 
 impl<'a> LazyImage<'a> {
@@ -107,9 +124,10 @@ impl<'a> LazyImage<'a> {
 
 impl BlobSource for LazyImage<'_> {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
-        match self.opened.get_or_init(|| (self.open)().map_err(|error| format!("{error:#}"))) {
+        let unopened = |error: anyhow::Error| Unopened(Arc::new(error.context("the image can't be opened")));
+        match self.opened.get_or_init(|| (self.open)().map_err(unopened)) {
             Ok(image) => image.open(blob),
-            Err(reason) => Err(io::Error::other(reason.as_str())),
+            Err(error) => Err(io::Error::other(error.clone())),
         }
     }
 }
@@ -143,7 +161,10 @@ mod tests {
         let elsewhere = Elsewhere::new(&record, &args, &recipe.registry, &store, &progress);
         let error = elsewhere.open(&blob).err().unwrap();
         let said = report::render(&record.explained(error.into(), &store));
-        assert!(said.contains(&format!("it was left in the image {image}, and can't be read there: ")), "{said}");
-        assert!(said.contains("hint: if that image is gone, build the image again: `cargo xtask image "), "{said}");
+        assert!(
+            said.contains(&format!("failed to read a layer from the image {image}, where the build found")),
+            "{said}"
+        );
+        assert!(said.contains("hint: build the image again: `cargo xtask image "), "{said}");
     }
 }

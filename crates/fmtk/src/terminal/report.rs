@@ -128,6 +128,9 @@ fn chain(error: &anyhow::Error) -> Vec<&(dyn std::error::Error + 'static)> {
     let mut found = Vec::new();
     for cause in error.chain() {
         found.push(cause);
+        // What an I/O error was made of is skipped by its own source.
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        found.extend(inner.map(|inner| inner as &(dyn std::error::Error + 'static)));
         // It has the rest of this chain, and the one that its own source skips.
         if let Some(Diagnostic { error, .. }) = cause.downcast_ref() {
             found.extend(chain(error));

@@ -12,7 +12,7 @@ use crate::{
     recipe::Limits,
     record::BuildRecord,
     resolve::{
-        cache::{CacheArgs, Caches},
+        cache::CacheArgs,
         fetch, inputs,
         lock::{self, Lock},
         packages, place,
@@ -20,7 +20,7 @@ use crate::{
         system,
     },
     terminal::{
-        progress::{self, Progress, bytes},
+        progress::{self, bytes},
         report,
     },
 };
@@ -35,7 +35,7 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
     let system = system::packages(&patient.recipe, &folders.system, &patient.store, call);
     let scripts = report::both(scripts, system).map(|(scripts, system)| [scripts, system].concat());
     let surveyed = takes_layers(patient).and_then(|takes| {
-        let elsewhere = if takes { inputs::elsewhere(&args, &patient.recipe, &folders)? } else { Vec::new() };
+        let elsewhere = if takes { inputs::missing(&args, &patient.recipe, &folders)? } else { Vec::new() };
         packages::survey(&patient.recipe, &folders, &elsewhere, &patient.store, call)
     });
     let (found, missing) = match surveyed {
@@ -53,15 +53,11 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
         findings.push(Finding::good(says));
     }
     if !elsewhere.is_empty() {
-        let (count, lock) = (progress::count(elsewhere.len(), "package"), &call.lock_file);
         let files: Vec<_> = elsewhere.iter().map(|package| format!("`{}`", package.file)).collect();
-        let files = files.join(", ");
         findings.push(Finding::warning(
-            format!(
-                "{count} of `{lock}` not here: {files}; `image` takes their layers from an image in the registry, where \
-                 it has them"
-            ),
-            "`cargo xtask image --dry-run` tells whether it has; else copy them into the package folder",
+            format!("pinned in `{}`, but not in the package folder: {}", call.lock_file, files.join(", ")),
+            "`image` uses their layers if an image in the registry has them (`cargo xtask image --dry-run` shows that); \
+             otherwise copy the files into the package folder",
         ));
     }
     let missing = inputs::missing_folder(&args);
@@ -78,12 +74,9 @@ pub fn packages(patient: &Patient) -> Vec<Finding> {
 
 /// Whether `image` looks for layers in the registry.
 fn takes_layers(patient: &Patient) -> anyhow::Result<bool> {
-    let DoctorArgs { org, registry, registry_args, sample, .. } = &patient.args;
+    let DoctorArgs { org, registry, sample, .. } = &patient.args;
     let org = org.as_ref().and_then(|org| org.parse().ok());
-    let args = CacheArgs { no_cache_from: false, org, host: registry.clone(), ..CacheArgs::none() };
-    let quiet = Progress::new(true);
-    let caches = Caches::new(&args, registry_args, &patient.recipe, *sample, &patient.store, &quiet)?;
-    Ok(caches.is_some())
+    CacheArgs { org, host: registry.clone(), ..CacheArgs::default() }.finds_any(&patient.recipe, *sample)
 }
 
 /// What the sample has of packages, or pip, which the build has fetch them.
@@ -240,7 +233,7 @@ mod tests {
         assert_eq!(said.len(), 2, "{said:?}");
         assert_eq!(said[0].0, State::Good, "{said:?}");
         assert_eq!(said[1].0, State::Warning, "{said:?}");
-        assert!(said[1].1.contains("1 package of `image.lock` not here: `kit-1.0-py3-none-any.whl`;"), "{said:?}");
+        assert_eq!(said[1].1, "pinned in `image.lock`, but not in the package folder: `kit-1.0-py3-none-any.whl`");
         let said = found("cache = []\nregistry = { host = 'r.example', org = 'mine' }");
         assert_eq!(said[0].0, State::Wrong, "{said:?}");
         assert!(said[0].1.contains("no `tuning-kit` package: nothing in"), "{said:?}");

@@ -67,6 +67,11 @@ pub fn open(
     }
 }
 
+/// There is no such image in its registry.
+#[derive(Debug, thiserror::Error)]
+#[error("`{host}` has no image `{0}`", host = .0.host)]
+pub struct NoImage(Reference);
+
 fn pulled(
     reference: &Reference,
     args: &RegistryArgs,
@@ -81,7 +86,7 @@ fn pulled(
     };
     let manifest = registry
         .manifest(&reference.path, wanted)?
-        .ok_or_else(|| anyhow!("`{}` has no image `{reference}`", reference.host))
+        .ok_or_else(|| NoImage(reference.clone()))
         .hint("check the name, or list what is there with `cargo xtask images`")?;
     let source = RegistrySource { registry: registry.clone(), repository: reference.path.clone() };
     let mut fetch = |descriptor: &Descriptor| {

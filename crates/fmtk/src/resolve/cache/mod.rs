@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Which images are searched for layers.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct CacheArgs {
     /// Image of your organisation whose layers are taken where they are missing here; may be given several times
     /// [default: the recipe's `cache`, else the newest image of its repository and tag template that can be read]
@@ -54,7 +54,12 @@ pub struct CacheArgs {
 impl CacheArgs {
     /// No image at all.
     pub fn none() -> Self {
-        Self { cache_from: Vec::new(), no_cache_from: true, org: None, host: None }
+        Self { no_cache_from: true, ..Self::default() }
+    }
+
+    /// Whether there is any image to search.
+    pub fn finds_any(&self, recipe: &Recipe, sample: bool) -> anyhow::Result<bool> {
+        Ok(wanted(self, recipe, sample)?.is_some())
     }
 }
 
@@ -126,7 +131,7 @@ impl Caches {
     fn opened(&self) -> &[CacheImage] {
         self.opened.get_or_init(|| {
             let open = |reference: &Reference| self.open(reference.clone());
-            match &self.wanted {
+            let opened: Vec<CacheImage> = match &self.wanted {
                 Wanted::Named(references) => references.iter().filter_map(open).collect(),
                 Wanted::Newest { host, path, template } => match self.newest(host, path, template) {
                     Ok(newest) => newest.iter().find_map(open).into_iter().collect(),
@@ -135,7 +140,11 @@ impl Caches {
                         Vec::new()
                     }
                 },
+            };
+            if opened.is_empty() {
+                self.progress.line("no image to take layers from: what is missing here is built");
             }
+            opened
         })
     }
 
@@ -170,7 +179,7 @@ impl Caches {
 
     fn warn(&self, name: &str, error: &anyhow::Error) {
         let reason = report::one_line(error.as_ref());
-        self.progress.warning(&format!("layers of {name} can't be taken: {reason}; what is missing here is built"));
+        self.progress.warning(&format!("layers of {name} can't be taken: {reason}"));
     }
 
     fn read(&self, reference: Reference) -> anyhow::Result<CacheImage> {
@@ -319,11 +328,7 @@ mod tests {
     }
 
     fn args(from: &[&str]) -> CacheArgs {
-        CacheArgs {
-            cache_from: from.iter().map(|one| (*one).to_owned()).collect(),
-            no_cache_from: false,
-            ..CacheArgs::none()
-        }
+        CacheArgs { cache_from: from.iter().map(|one| (*one).to_owned()).collect(), ..CacheArgs::default() }
     }
 
     const OWN: &str = "registry = { host = 'r.example', org = 'mine' }\n";

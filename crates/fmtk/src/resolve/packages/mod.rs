@@ -146,7 +146,7 @@ pub fn find(
 }
 
 /// Those of these packages of a lock that are not in the folders.
-pub fn elsewhere(locked: &[Package], folders: &Folders) -> Vec<Package> {
+pub fn missing(locked: &[Package], folders: &Folders) -> Vec<Package> {
     let place = |package: &Package| {
         let folder = if package.kind == PYPI { &folders.pypi } else { &folders.vendor };
         Package { path: folder.join(&package.file), ..package.clone() }
@@ -155,12 +155,12 @@ pub fn elsewhere(locked: &[Package], folders: &Folders) -> Vec<Package> {
 }
 
 /// Those of them that are known behind the store: enough for a plan, and for an image whose layers are there already.
-pub fn absent(elsewhere: Vec<Package>, store: &Store) -> Vec<Package> {
+pub fn known_to_an_image(missing: Vec<Package>, store: &Store) -> Vec<Package> {
     let is_known = |Package { file, sha256, .. }: &Package, is_installer| match is_installer {
         true => store.record_behind::<Makeself>(MAKESELF, &installer_key(sha256)).is_some(),
         false => file.ends_with(".whl") && is_outlined(store, file, sha256),
     };
-    elsewhere.into_iter().filter(|package| is_known(package, package.is_installer())).collect()
+    missing.into_iter().filter(|package| is_known(package, package.is_installer())).collect()
 }
 
 /// The same for whoever wants to know all at once: the packages that are there or `absent`, and what [`find`] would say.

@@ -269,7 +269,7 @@ fn packages_of_the_lock_that_an_image_knows_count_as_there_unless_others_are() {
         Package { kind: kind.to_owned(), path: PathBuf::new(), size: 7, sha256: Digest::of(&file), file }
     });
     let folders = folder.folders();
-    let absent = |store: &Store| absent(elsewhere(&locked, &folders), store);
+    let absent = |store: &Store| known_to_an_image(missing(&locked, &folders), store);
     assert!(absent(&folder.store).is_empty(), "nothing knows them");
     let store = folder.store.clone().before(std::sync::Arc::new(KnowsAll));
     let known = absent(&store);
