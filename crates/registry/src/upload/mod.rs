@@ -21,22 +21,28 @@
 //!
 //! An attempt that fails is followed by another after a wait, [`crate::Retry::attempts`] times in a row. The count begins
 //! anew whenever there is progress that stays: this or another blob is complete, or the registry keeps more of this one
-//! than ever, and a fair share ([`FAIR`]) of what was sent for it. Bytes that are thrown away are none: where a blob, sent
-//! alone, has cost [`THROWN_AWAY`] times its size, the line is cut sooner than the blob takes, and no attempt more would
+//! than ever, and a fair share ([`balance`]) of what was sent for it. Bytes that are thrown away are none: where a blob, sent
+//! alone, has cost more than twice its size, the line is cut sooner than the blob takes, and no attempt more would
 //! help ([`Cause::CutShort`]).
 
+mod balance;
+mod checked;
+
 use std::{
-    io::{self, Read},
+    io::Read as _,
     mem,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use image_name::{Digest, RepoPath};
+use image_name::RepoPath;
 use oci_image::{BlobSource, Descriptor};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use ureq::http::{HeaderValue, Method, header};
 
+use self::{
+    balance::{Balance, Outcome},
+    checked::Checked,
+};
 use crate::{
     answer::Answer,
     ask::Ask,
@@ -53,14 +59,6 @@ const LARGE: u64 = 16 << 20;
 
 /// 1 MiB: a chunk is not made smaller than this because of cuts.
 const SMALLEST_CHUNK: u64 = 1 << 20;
-
-/// How many times its own size a blob may cost in bytes that the registry throws away, before there is progress that
-/// stays. With 2.3 a line is tried three times that carries three quarters of the blob, and nothing is sent 2.4 times.
-const THROWN_AWAY: f64 = 2.3;
-
-/// How many bytes may be thrown away for each that the registry keeps. A line that is cut every 64 KiB and loses chunks of
-/// 1 MiB still carries the blob; whoever keeps less has it sent again and again to no avail.
-const FAIR: u64 = 16;
 
 /// A blob of an image to push.
 #[derive(Clone)]
@@ -150,19 +148,9 @@ struct Course<'u> {
     /// The request that failed was a chunk, and how often chunks were halved because one did not get through.
     was_chunk: bool,
     halvings: u32,
-    /// Up to which byte the upload was sent.
-    sent_to: u64,
-    /// The most bytes that the registry has kept of the blob.
-    best: u64,
     /// Whether nobody else was sending when the last request began.
     alone: bool,
-    /// Bytes of the blob that were thrown away, and that those which the registry has kept since do not make up for.
-    thrown_away: u64,
-    /// The same of cuts alone, while the line carried nothing else.
-    cut_off: u64,
-    /// Bytes of the blob since the last cut, and the most that went out between two.
-    streak: u64,
-    largest: u64,
+    balance: Balance,
     /// Attempts since there was progress, and how much of that there had been.
     attempts: u32,
     progress: u64,
@@ -264,13 +252,8 @@ impl<'u> Course<'u> {
             cut: None,
             was_chunk: false,
             halvings: 0,
-            sent_to: 0,
-            best: 0,
             alone: false,
-            thrown_away: 0,
-            cut_off: 0,
-            streak: 0,
-            largest: 0,
+            balance: Balance::new(blob.descriptor.size),
             attempts: 1,
             progress: line.progress(),
         }
@@ -473,8 +456,7 @@ impl<'u> Course<'u> {
             return Err(problem);
         }
         self.reader = Some(reader);
-        self.sent_to = kept + sent;
-        self.streak += sent;
+        self.balance.sends(kept, sent);
         self.may_be_done = completes;
         let cause = match answer {
             // The specification says 202 after a PATCH and 201 after a PUT; docker's first one said 204.
@@ -489,7 +471,7 @@ impl<'u> Course<'u> {
                     return Ok(None);
                 };
                 self.open(Place { url, kept: fewer, ..place }, None)?;
-                return if self.thrown_away == 0 { Ok(None) } else { Err(self.lost()) };
+                return if self.balance.is_fair() { Ok(None) } else { Err(self.lost()) };
             }
             Ok(answer) => match answer.status {
                 // It has other bytes than it was thought to have.
@@ -524,7 +506,7 @@ impl<'u> Course<'u> {
             return Err(cause);
         }
         line.cut(cuts);
-        self.largest = self.largest.max(mem::take(&mut self.streak));
+        self.balance.is_cut();
         if line.forgets() {
             return self.begin_anew(Some(cause)).map(|()| None);
         }
@@ -546,15 +528,10 @@ impl<'u> Course<'u> {
     /// failure that cost them is given back: as another where the line, carrying nothing else, is cut sooner than the
     /// blob takes. What fails after a cut is not for the cuts to answer for, such as a registry that is down for good.
     fn has_kept(&mut self, kept: u64, failure: Option<Cause>) -> Result<(), Cause> {
-        let lost = mem::replace(&mut self.sent_to, kept).saturating_sub(kept);
-        let gained = kept.saturating_sub(self.best);
         let is_cut = failure.as_ref().is_some_and(Cause::is_cut);
         let is_alone = self.alone && self.is_alone();
-        let made_up = gained.saturating_mul(FAIR);
-        self.best += gained;
-        self.thrown_away = (self.thrown_away + lost).saturating_sub(made_up);
-        self.cut_off = (self.cut_off + if is_cut && is_alone { lost } else { 0 }).saturating_sub(made_up);
-        if gained > 0 && self.thrown_away == 0 {
+        let Outcome { gained, lost } = self.balance.keeps(kept, is_cut && is_alone);
+        if gained > 0 && self.balance.is_fair() {
             self.upload.line.has_progressed();
         }
         if self.was_chunk && is_cut && lost > gained {
@@ -563,107 +540,12 @@ impl<'u> Course<'u> {
         self.count_anew_after_progress();
         let Some(cause) = failure else { return Ok(()) };
         let is_last = self.attempts >= self.upload.registry.0.options.retry.attempts;
-        let size = self.upload.blob.descriptor.size;
-        let next = self.cut_off.saturating_add(self.largest.min(size));
-        let is_too_much = next as f64 > THROWN_AWAY * size as f64;
-        let is_short = is_cut && is_alone && self.cut_off > 0 && (is_last || is_too_much);
-        Err(if is_short { self.cut_short(cause) } else { cause })
+        let is_short = is_cut && is_alone && self.balance.has_lost_to_cuts();
+        Err(if is_short && (is_last || self.balance.is_nearly_too_much()) { self.cut_short(cause) } else { cause })
     }
 
     fn cut_short(&self, cause: Cause) -> Cause {
         let PushBlob { name, descriptor, .. } = self.upload.blob;
-        Cause::CutShort { name: name.clone(), size: descriptor.size, passed: self.largest, cause: Box::new(cause) }
-    }
-}
-
-/// A blob on its way out: hashed, told of, and stopped at its last bytes where it is not what it should be.
-struct Checked<'a> {
-    upload: &'a Upload<'a>,
-    source: Box<dyn Read + Send + 'a>,
-    position: u64,
-    hash: Sha256,
-    problem: Option<Cause>,
-}
-
-impl<'a> Checked<'a> {
-    /// The blob after its first so many bytes, which are hashed and not sent.
-    fn at(upload: &'a Upload<'a>, position: u64) -> Result<Self, Cause> {
-        let PushBlob { name, descriptor, source, .. } = upload.blob;
-        let source = source.open(descriptor).map_err(|error| Cause::Source(name.clone(), error))?;
-        let mut reader = Self { upload, source, position: 0, hash: Sha256::new(), problem: None };
-        let skipped = match descriptor.size {
-            // An empty blob has nothing to send, and so no last read that would find it wrong.
-            0 => reader.check(),
-            _ => reader.skip(position),
-        };
-        match (reader.problem.take(), skipped) {
-            (Some(problem), _) => Err(problem),
-            (None, Err(error)) => Err(Cause::Source(name.clone(), error)),
-            (None, Ok(())) => Ok(reader),
-        }
-    }
-
-    fn skip(&mut self, position: u64) -> io::Result<()> {
-        let mut buffer = vec![0; 256 << 10];
-        while self.position < position {
-            let most = buffer.len().min(usize::try_from(position - self.position).unwrap_or(usize::MAX));
-            match self.read_on(&mut buffer[..most]) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn read_on(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Upload { blob, .. } = self.upload;
-        if let Err(cause) = self.upload.check_wanted() {
-            return Err(self.fail(cause));
-        }
-        let (size, position) = (blob.descriptor.size, self.position);
-        let most = buffer.len().min(usize::try_from(size - position).unwrap_or(usize::MAX));
-        if most == 0 {
-            return Ok(0);
-        }
-        let bytes = match self.source.read(&mut buffer[..most]) {
-            Ok(0) => return Err(self.damaged(format!("it has {position} bytes, not {size}"))),
-            Ok(amount) => amount,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => return Err(self.fail(Cause::Source(blob.name.clone(), error))),
-        };
-        self.hash.update(&buffer[..bytes]);
-        self.position += bytes as u64;
-        if self.position == size {
-            self.check()?;
-        }
-        Ok(bytes)
-    }
-
-    fn fail(&mut self, problem: Cause) -> io::Error {
-        self.problem = Some(problem);
-        io::Error::other("reading the blob failed")
-    }
-
-    fn damaged(&mut self, reason: String) -> io::Error {
-        let PushBlob { name, descriptor, .. } = self.upload.blob;
-        self.fail(Cause::Damaged { name: name.clone(), wanted: descriptor.digest, reason })
-    }
-
-    fn check(&mut self) -> io::Result<()> {
-        let found = Digest::from_bytes(self.hash.finalize_reset().into());
-        if found == self.upload.blob.descriptor.digest {
-            return Ok(());
-        }
-        Err(self.damaged(format!("its digest is {found}")))
-    }
-}
-
-impl Read for Checked<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.read_on(buffer)?;
-        if bytes > 0 {
-            (self.upload.progress)(PushEvent::Sent { name: &self.upload.blob.name, bytes: bytes as u64 });
-        }
-        Ok(bytes)
+        Cause::CutShort { name: name.clone(), size: descriptor.size, passed: self.balance.largest(), cause: Box::new(cause) }
     }
 }
