@@ -1,6 +1,6 @@
 //! Secrets of a push: nothing that it prints, keeps, or shows of its processes has one of them.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, thread};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use registry_fake::{Auth, Entry, FakeRegistry, Fault, Options, What};
 
@@ -11,11 +11,12 @@ use crate::{
 
 const USER: &str = "cn-1@AK";
 const PASSWORD: &str = "hunter2-Zq9";
+/// `USER:PASSWORD`, without the padding.
+const LOGIN_IN_BASE64: &str = "Y24tMUBBSzpodW50ZXIyLVpxOQ";
 
 /// The password, `USER:PASSWORD` and the password alone in base64, the beginning of the fake's tokens, an identity token,
 /// and what is in the addresses of uploads.
-const SECRETS: &[&str] =
-    &[PASSWORD, "Y24tMUBBSzpodW50ZXIyLVpxOQ", "aHVudGVyMi1acTk", "token-", "refresh-me-x7", ADDRESS];
+const SECRETS: &[&str] = &[PASSWORD, LOGIN_IN_BASE64, "aHVudGVyMi1acTk", "token-", "refresh-me-x7", ADDRESS];
 
 /// In the query of an upload's address.
 const ADDRESS: &str = "s3cret";
@@ -125,18 +126,16 @@ fn a_push_with_a_login_tells_no_secret_whatever_goes_wrong() {
     let (user, password) = (USER.to_owned(), PASSWORD.to_owned());
     let basic = Auth::Basic { user: user.clone(), password: password.clone() };
     let bearer = Auth::Bearer { user, password, identity_token: "refresh-me-x7".into() };
-    let quoted = "cn-1@AK:hunter2-Zq9, that is Basic Y24tMUBBSzpodW50ZXIyLVpxOQ==";
+    let quoted = format!("{USER}:{PASSWORD}, that is Basic {LOGIN_IN_BASE64}==");
     let logins = [
-        ((basic, USER, PASSWORD), quoted),
-        ((bearer.clone(), USER, PASSWORD), quoted),
+        ((basic, USER, PASSWORD), quoted.as_str()),
+        ((bearer.clone(), USER, PASSWORD), quoted.as_str()),
         ((bearer, "<token>", "refresh-me-x7"), "refresh-me-x7"),
     ];
-    // At the same time: most of it is waiting for another attempt.
-    let ended_well: Vec<bool> = thread::scope(|scope| {
-        let pushes = logins.iter().flat_map(|(login, sent)| faults(sent).into_iter().map(move |fault| (login, fault)));
-        let pushes: Vec<_> = pushes.map(|(login, fault)| scope.spawn(move || push(login, fault))).collect();
-        pushes.into_iter().flat_map(|push| push.join().unwrap()).collect()
-    });
+    let pushes = logins.iter().flat_map(|(login, sent)| faults(sent).into_iter().map(move |fault| (login, fault)));
+    let pushes: Vec<_> = pushes.collect();
+    // More than there are cores: most of it is waiting for another attempt.
+    let ended_well = side_by_side::map(&pushes, 8, |(login, fault)| push(login, fault.clone())).concat();
     // Both ways of ending were seen.
     let pushed = ended_well.iter().filter(|is_well| **is_well).count();
     assert!(pushed > 60 && ended_well.len() - pushed > 30, "{pushed} of {} were pushed", ended_well.len());
