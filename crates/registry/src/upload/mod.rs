@@ -17,13 +17,14 @@
 //! does (SWR counts requests), a large one by a PATCH before that, as docker does: of such an upload the registry can be
 //! asked how far it got. Once the line was cut, PATCHes are chunks, since some registries keep only what came in whole
 //! requests; one that does not get through is halved. A registry that forgets an upload because it was cut
-//! (docker-registry 2.8 does) is not asked again, and gets blobs as if there had been no cut.
+//! (docker-registry 2.8 does), and has not been seen to keep one, is not asked again, and gets blobs as if there had been
+//! no cut.
 //!
 //! An attempt that fails is followed by another after a wait, [`crate::Retry::attempts`] times in a row. The count begins
-//! anew whenever there is progress that stays: this or another blob is complete, or the registry keeps more of this one
-//! than ever, and a fair share ([`balance`]) of what was sent for it. Bytes that are thrown away are none: where a blob, sent
-//! alone, has cost more than twice its size, the line is cut sooner than the blob takes, and no attempt more would
-//! help ([`Cause::CutShort`]).
+//! anew whenever there is progress that stays: this or another blob is complete, or the registry keeps more of this upload
+//! than ever, and a fair share ([`balance`]) of what was sent for it. Bytes that are thrown away are none. A blob, sent
+//! alone, may be cut sooner than it takes: then another attempt would cost it more than [`balance::THROWN_AWAY`] times its
+//! size, or the last attempt is over. Both end with the size of layers that would pass ([`Cause::CutShort`]).
 
 mod balance;
 mod checked;
@@ -48,7 +49,7 @@ use crate::{
     ask::Ask,
     auth::Access,
     client::Registry,
-    error::{Cause, Context as _, Error},
+    error::{Cause, Context as _, Error, is_passing, mebibytes_that_pass},
     line::{Lane, Line},
     unfinished::{Folder, Note},
     url::Url,
@@ -190,7 +191,7 @@ impl Upload<'_> {
         match answer.status {
             200 => Ok(answer.length().is_none_or(|length| length == *size)),
             // Some registries have no HEAD, and storage behind a redirect may answer 403 to it: then the blob is sent.
-            400 | 403..=428 | 501 => Ok(false),
+            status if has_none(status) => Ok(false),
             _ => Err(self.refusal(answer)),
         }
     }
@@ -228,6 +229,11 @@ impl Upload<'_> {
     fn cancel(&self, place: Place) {
         let _ = self.registry.ask(Ask::new(Method::DELETE, place.url, &self.access()));
     }
+}
+
+/// Whether a registry that answers so does not have what it was asked for, or does not know the question.
+fn has_none(status: u16) -> bool {
+    matches!(status, 400 | 403..=428 | 501) && !is_passing(status)
 }
 
 fn chunk_min(answer: &Answer) -> u64 {
@@ -301,7 +307,7 @@ impl<'u> Course<'u> {
     }
 
     /// An upload that the next process goes on with is left as it is; any other would only be in the registry's way. One
-    /// that the registry itself fails at would fail the next process too.
+    /// that the registry itself has refused for good would fail the next process too.
     fn give_up(&mut self, cause: &Cause) {
         let is_noted = self.note.as_ref().is_some_and(|note| note.url().is_some());
         let is_of_upload = matches!(
@@ -314,7 +320,7 @@ impl<'u> Course<'u> {
                 | Cause::Damaged { .. }
                 | Cause::Downgrade(..)
         );
-        if is_noted && !is_of_upload {
+        if is_noted && (!is_of_upload || cause.is_passing()) {
             return;
         }
         self.clear_note();
@@ -364,10 +370,11 @@ impl<'u> Course<'u> {
             upload.check_wanted()?;
         }
         let place = begun.map_or_else(|| upload.begin_alone(), Ok)?;
-        self.open(place, None).map(|()| None)
+        self.open(place, None)?;
+        Ok(None)
     }
 
-    /// Sends from here on next. The failure that led here, if one did, is given back, see [`Self::has_kept`].
+    /// Sends from here on next. Fails with the failure that led here, if one did, see [`Self::has_kept`].
     fn open(&mut self, place: Place, failure: Option<Cause>) -> Result<(), Cause> {
         let (Descriptor { size, .. }, name) = (&self.upload.blob.descriptor, &self.upload.blob.name);
         (self.upload.progress)(PushEvent::Sending { name, size: *size, kept: place.kept });
@@ -380,6 +387,7 @@ impl<'u> Course<'u> {
     fn begin_anew(&mut self, failure: Option<Cause>) -> Result<(), Cause> {
         self.clear_note();
         self.state = State::Unknown;
+        self.balance.record_lost();
         self.has_kept(0, failure)
     }
 
@@ -390,29 +398,49 @@ impl<'u> Course<'u> {
         if self.may_be_done && self.upload.is_there()? {
             return Ok(Some(Arrival::Sent));
         }
-        let answer = registry.ask(Ask::new(Method::GET, place.url.clone(), &self.upload.access()))?;
+        let answer = match registry.ask(Ask::new(Method::GET, place.url.clone(), &self.upload.access())) {
+            // The registry sent an earlier process to another host, which can't be reached (one that is busy can): that must
+            // not keep the blob from being sent.
+            Err(cause)
+                if self.reader.is_none() && !matches!(cause, Cause::Busy { .. }) && self.is_elsewhere(&place)? =>
+            {
+                self.begin_anew(None)?;
+                return Ok(None);
+            }
+            answer => answer?,
+        };
         let kept = match answer.status {
             200..=204 => answer.kept().filter(|kept| *kept <= blob.descriptor.size),
-            400 | 403..=428 | 501 => None,
+            status if has_none(status) => None,
             _ => return Err(self.upload.refusal(answer)),
         };
         let cut = self.cut.take();
         let Some(kept) = kept else {
             // What a PUT leaves behind tells nothing of what a PATCH does.
             if cut.is_some() && !self.may_be_done {
-                line.learn_that_it_forgets();
+                line.has_lost();
             }
             if answer.status != 404 {
                 self.upload.cancel(place);
             }
-            return self.begin_anew(cut).map(|()| None);
+            self.begin_anew(cut)?;
+            return Ok(None);
         };
+        if kept > 0 {
+            line.has_kept();
+        }
         if self.lane.is_none() {
             self.lane = Some(line.enter());
         }
         let url = answer.location().unwrap_or(place.url);
         let chunk_min = place.chunk_min.max(chunk_min(&answer));
-        self.open(Place { url, kept, chunk_min, resumed: true }, cut).map(|()| None)
+        self.open(Place { url, kept, chunk_min, resumed: true }, cut)?;
+        Ok(None)
+    }
+
+    /// Whether an upload is not at the registry itself.
+    fn is_elsewhere(&self, place: &Place) -> Result<bool, Cause> {
+        Ok(!place.url.same_origin(&self.upload.registry.origin()?))
     }
 
     /// Sends the next bytes, or all that are left, or has the registry check the whole.
@@ -456,7 +484,7 @@ impl<'u> Course<'u> {
             return Err(problem);
         }
         self.reader = Some(reader);
-        self.balance.sends(kept, sent);
+        self.balance.record_sent(kept, sent);
         self.may_be_done = completes;
         let cause = match answer {
             // The specification says 202 after a PATCH and 201 after a PUT; docker's first one said 204.
@@ -477,14 +505,16 @@ impl<'u> Course<'u> {
                 // It has other bytes than it was thought to have.
                 416 if answer.kept().is_some_and(|told| told <= size && told != kept) => {
                     let (url, kept) = (answer.location().unwrap_or(place.url), answer.kept().unwrap_or(0));
-                    return self.open(Place { url, kept, resumed: true, ..place }, Some(self.lost())).map(|()| None);
+                    self.open(Place { url, kept, resumed: true, ..place }, Some(self.lost()))?;
+                    return Ok(None);
                 }
                 // Of what was sent after a failure, something is not where it should be.
                 400 | 404 | 416 if answer.status != 400 || place.resumed => {
                     if answer.status != 404 {
                         self.upload.cancel(place);
                     }
-                    return self.begin_anew(Some(self.lost())).map(|()| None);
+                    self.begin_anew(Some(self.lost()))?;
+                    return Ok(None);
                 }
                 // It is the bytes' place that the registry does not like.
                 400 | 405 | 411 | 415 | 501 if is_whole => {
@@ -506,9 +536,10 @@ impl<'u> Course<'u> {
             return Err(cause);
         }
         line.cut(cuts);
-        self.balance.is_cut();
+        self.balance.record_cut();
         if line.forgets() {
-            return self.begin_anew(Some(cause)).map(|()| None);
+            self.begin_anew(Some(cause))?;
+            return Ok(None);
         }
         // Whether that was an attempt in vain is for the registry to say.
         self.state = State::Broken(place);
@@ -524,13 +555,13 @@ impl<'u> Course<'u> {
         Cause::UploadLost(self.upload.registry.host().to_string())
     }
 
-    /// Takes note that the registry has so many of the bytes that were sent; those beyond have to be sent again. The
-    /// failure that cost them is given back: as another where the line, carrying nothing else, is cut sooner than the
-    /// blob takes. What fails after a cut is not for the cuts to answer for, such as a registry that is down for good.
+    /// Takes note that the registry has so many of the bytes that were sent; those beyond have to be sent again. Fails with
+    /// the failure that cost them, if one did: as [`Cause::CutShort`] where the line, carrying nothing else, is cut sooner
+    /// than the blob takes and there is a size of layers that passes. What fails after a cut is not for the cuts to answer for, such as a registry that is down for good.
     fn has_kept(&mut self, kept: u64, failure: Option<Cause>) -> Result<(), Cause> {
         let is_cut = failure.as_ref().is_some_and(Cause::is_cut);
         let is_alone = self.alone && self.is_alone();
-        let Outcome { gained, lost } = self.balance.keeps(kept, is_cut && is_alone);
+        let Outcome { gained, lost } = self.balance.record_kept(kept, is_cut && is_alone);
         if gained > 0 && self.balance.is_fair() {
             self.upload.line.has_progressed();
         }
@@ -540,12 +571,18 @@ impl<'u> Course<'u> {
         self.count_anew_after_progress();
         let Some(cause) = failure else { return Ok(()) };
         let is_last = self.attempts >= self.upload.registry.0.options.retry.attempts;
-        let is_short = is_cut && is_alone && self.balance.has_lost_to_cuts();
+        let passes = mebibytes_that_pass(self.balance.largest()).is_some();
+        let is_short = is_cut && is_alone && passes && self.balance.has_lost_to_cuts();
         Err(if is_short && (is_last || self.balance.is_nearly_too_much()) { self.cut_short(cause) } else { cause })
     }
 
     fn cut_short(&self, cause: Cause) -> Cause {
         let PushBlob { name, descriptor, .. } = self.upload.blob;
-        Cause::CutShort { name: name.clone(), size: descriptor.size, passed: self.balance.largest(), cause: Box::new(cause) }
+        Cause::CutShort {
+            name: name.clone(),
+            size: descriptor.size,
+            passed: self.balance.largest(),
+            cause: Box::new(cause),
+        }
     }
 }
