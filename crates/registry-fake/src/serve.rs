@@ -34,7 +34,7 @@ pub(crate) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// A connection: the how manieth it is, and how many cuts were before it. After the next one nothing comes through any
+/// A connection: its number, and how many cuts were before it. After the next one nothing comes through any
 /// more, whatever still lies in its buffers.
 #[derive(Clone, Copy)]
 struct Line {

@@ -212,6 +212,17 @@ pub enum Cause {
     Cancelled,
 }
 
+/// Whether a status says no more than that the same may work in a moment.
+pub(crate) fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 421 | 425 | 502..=504)
+}
+
+/// The layers, in MiB, that a line carries on which so many bytes were sent between two cuts, if it carries any. Some of
+/// the bytes were still on their way, so a quarter is left out; of the rest, the next power of two.
+pub(crate) fn mebibytes_that_pass(sent: u64) -> Option<u64> {
+    ((sent / 4 * 3) >> 20).checked_ilog2().map(|log| 1 << log)
+}
+
 fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
@@ -234,8 +245,13 @@ impl Cause {
                 | Self::Busy { .. }
                 | Self::LoginRenewed(_)
                 | Self::UploadLost(_)
-                | Self::Status(_, 408 | 500 | 502..=504, _)
-        )
+                | Self::Status(_, 500, _)
+        ) || self.is_passing()
+    }
+
+    /// Whether it is a status of a server, or of a proxy before it, that is not ready: the registry itself has not spoken.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Status(_, status, _) if is_passing(*status))
     }
 
     /// Whether the connection broke, or nothing went over it any more.
@@ -250,9 +266,7 @@ impl Cause {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::CutShort { passed, .. } => {
-                // Some of what was sent was still on its way, so a quarter is left out; of the rest, the next power of two.
-                let mebibytes = (passed / 4 * 3) >> 20;
-                let fits = mebibytes.checked_ilog2().map(|log| 1_u64 << log)?;
+                let fits = mebibytes_that_pass(*passed)?;
                 return Some(format!(
                     "layers of {fits} MiB pass: set `max_layer = \"{fits} MiB\"` under `[layout]`, build again and push"
                 ));

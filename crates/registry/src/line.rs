@@ -11,6 +11,8 @@ pub(crate) struct Line {
     traffic: Mutex<Traffic>,
     /// Told when an upload leaves its lane.
     left: Condvar,
+    /// Whether the registry has told of bytes that it kept of an upload which was broken off.
+    keeps: AtomicBool,
     /// Whether the registry has forgotten an upload because it was cut.
     forgets: AtomicBool,
     /// How often there was progress that stays: a blob is complete, or the registry keeps more of one.
@@ -34,6 +36,7 @@ impl Line {
         Self {
             traffic: Mutex::new(Traffic { lanes, busy: 0, cuts: 0 }),
             left: Condvar::new(),
+            keeps: AtomicBool::default(),
             forgets: AtomicBool::default(),
             progress: AtomicU64::default(),
         }
@@ -73,9 +76,17 @@ impl Line {
         self.forgets.load(Ordering::Relaxed)
     }
 
-    /// Takes note that it does.
-    pub(crate) fn learn_that_it_forgets(&self) {
-        self.forgets.store(true, Ordering::Relaxed);
+    /// Takes note that the registry has kept bytes of an upload that was broken off.
+    pub(crate) fn has_kept(&self) {
+        self.keeps.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes note that an upload which was cut is lost. A registry that has kept one does not forget them: it was
+    /// restarted, say.
+    pub(crate) fn has_lost(&self) {
+        if !self.keeps.load(Ordering::Relaxed) {
+            self.forgets.store(true, Ordering::Relaxed);
+        }
     }
 
     /// How often there was progress that stays.

@@ -59,11 +59,10 @@ impl Folder {
         }
         fchmod(&folder.0, Mode::RWXU).ok()?;
         let long_ago = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(KEPT);
-        for entry in
-            Dir::read_from(&folder.0).ok()?.flatten().filter(|entry| entry.file_type() == FileType::RegularFile)
-        {
-            let found = statat(&folder.0, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
-            if found.is_ok_and(|found| found.st_mtime < long_ago.as_secs() as i64) {
+        for entry in Dir::read_from(&folder.0).ok()?.flatten() {
+            let Ok(found) = statat(&folder.0, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+            if is_file && found.st_mtime < long_ago.as_secs() as i64 {
                 let _ = unlinkat(&folder.0, entry.file_name(), AtFlags::empty());
             }
         }

@@ -170,6 +170,10 @@ impl Wire {
                     Err(error) => tls_cause(host, &*error),
                 },
             },
+            // How much was read by then differs from run to run.
+            ureq::Error::LargeResponseHeader(_, most) => {
+                Cause::Protocol(host, format!("the header fields of its answer have more than {most} bytes"))
+            }
             error => Cause::Protocol(host, error.to_string()),
         };
         match proxy {

@@ -172,7 +172,7 @@ fn cases() -> Vec<(&'static str, FakeRegistry)> {
         ("a config of 100 MiB", saying(DOCKER, &far)),
         ("a config of a list of numbers", serving(&values("0", 4_000_000), &[&good])),
         ("a config of a list of objects", serving(&values(r#"{"a":{}}"#, 800_000), &[&good])),
-        ("a config that is 200,000 deep", serving(&values(&"[".repeat(190_000), 1), &[&good])),
+        ("a config that is 190,000 deep", serving(&values(&"[".repeat(190_000), 1), &[&good])),
         ("a config without an end", failing(Fault::on("GET", "/blobs/", What::Endless))),
         ("a layer without an end", failing(Fault::on("GET", "/blobs/", What::Endless).after(1))),
         ("a length of 1 byte more", with_length(good.len() as u64 + 1)),

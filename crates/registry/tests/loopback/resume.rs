@@ -104,7 +104,9 @@ fn a_registry_that_keeps_next_to_nothing_is_not_sent_a_blob_for_ever() {
         (shown(&error, &fake), error)
     };
     // No chunk gets through.
-    let (text, error) = ended(Options { partial: Partial::First(2), cut_every: 512 << 10, ..Options::default() });
+    let cut_every = 3 << 20;
+    let (text, error) =
+        ended(Options { partial: Partial::First(2), cut_every, chunk_min: 4 << 20, ..Options::default() });
     assert!(matches!(error.cause(), Cause::CutShort { .. }), "{text}");
     let (text, error) = ended(Options { takes: 2, ..Options::default() });
     assert!(matches!(error.cause(), Cause::UploadLost(_)), "{text}");
@@ -284,13 +286,51 @@ fn attempts_count_anew_with_progress_that_stays_and_not_without() {
 
 #[test]
 fn what_can_still_be_sent_is_sent_after_the_line_was_down() {
-    // The question how far it got fails as well, for a while.
+    for status in [408, 421, 425, 502] {
+        // The questions whether it is there and how far it got fail as well, for a while.
+        let fake = fake(Partial::Bytes, 0);
+        fake.plan(Fault::status("HEAD", "/blobs/", status, "UNKNOWN", "x").times(2));
+        fake.plan(Fault::on("PATCH", "/uploads/", What::CutRequest(5 << 20)));
+        fake.plan(Fault::status("GET", "/uploads/", status, "UNKNOWN", "x").times(3));
+        let image = image(1, 20);
+        image.push(&client(&fake)).unwrap_or_else(|error| panic!("{status}: {}", shown(&error, &fake)));
+        assert!(times(&image, &fake) < 1.01, "{status}: {:?}", fake.log());
+        // The layer's and the config's.
+        assert_eq!(posts(&fake), 2, "{status}");
+        let looked = fake.log().iter().filter(|entry| entry.method == "HEAD" && entry.path.contains("/blobs/")).count();
+        assert_eq!(looked, 4, "{status}");
+    }
+}
+
+#[test]
+fn a_small_blob_has_all_attempts_and_no_size_of_layers_is_told_of_it() {
+    for (cuts, passes) in [(2, true), (5, true), (6, false)] {
+        let fake = fake(Partial::Chunks, 0);
+        fake.plan(Fault::on("PUT", "/uploads/", What::CutRequest(100)).times(cuts));
+        let result = Image::new(&[bytes(1, 20_000)]).push(&client(&fake));
+        match result {
+            Ok(_) => assert!(passes, "{cuts}"),
+            Err(error) => {
+                let is_plain = matches!(error.cause(), Cause::Connection(..));
+                assert!(is_plain && !passes, "{cuts}: {}", shown(&error, &fake));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_registry_that_keeps_uploads_and_lost_one_is_asked_again_and_what_it_keeps_then_is_progress() {
     let fake = fake(Partial::Bytes, 0);
-    fake.plan(Fault::on("PATCH", "/uploads/", What::CutRequest(5 << 20)));
-    fake.plan(Fault::status("GET", "/uploads/", 502, "UNKNOWN", "x").times(3));
-    let image = image(1, 20);
-    image.push(&client(&fake)).unwrap();
-    assert!(times(&image, &fake) < 1.01, "{:?}", fake.log());
+    fake.plan(Fault::on("PATCH", "/uploads/", What::CutRequest(20 << 20)));
+    fake.plan(Fault::on("PATCH", "/uploads/", What::CutRequest(1 << 20)));
+    // It was restarted, and has lost 21 MiB.
+    fake.plan(Fault::status("GET", "/uploads/", 404, "BLOB_UPLOAD_UNKNOWN", "x").after(1));
+    // One more than attempts, all below that.
+    fake.plan(Fault::on("PATCH", "/uploads/", What::CutRequest(2 << 20)).times(7));
+    image(1, 40).push(&client(&fake)).unwrap_or_else(|error| panic!("{}", shown(&error, &fake)));
+    let log = fake.log();
+    let asked = log.iter().filter(|entry| entry.method == "GET" && entry.path.contains("/uploads/")).count();
+    assert_eq!((asked, posts(&fake)), (9, 3), "{log:#?}");
 }
 
 #[test]
@@ -388,6 +428,36 @@ fn an_unfinished_upload_that_the_registry_lost_is_begun_anew() {
     let push = Push { unfinished: Some(folder.path()), ..image.to_push() };
     client(&fake).push_image(&push, &|_| {}).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_unfinished_upload_at_a_host_that_is_gone_is_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = image(1, 20);
+    let fake = fake(Partial::Bytes, 0);
+    killed(&image, &fake, 10 << 20, folder.path());
+    let note = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let url = fs::read_to_string(&note).unwrap();
+    fs::write(&note, url.replace(&fake.host(), "127.0.0.1:1")).unwrap();
+    let push = Push { unfinished: Some(folder.path()), ..image.to_push() };
+    client(&fake).push_image(&push, &|_| {}).unwrap_or_else(|error| panic!("{}", shown(&error, &fake)));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_proxy_whose_registry_is_down_costs_no_unfinished_upload() {
+    for status in [408, 502, 503, 504] {
+        let folder = tempfile::tempdir().unwrap();
+        let image = image(1, 20);
+        let fake = fake(Partial::Bytes, 0);
+        fake.plan(Fault::on("PATCH", "/uploads/", What::CutRequest(5 << 20)));
+        fake.plan(Fault::status("GET", "/uploads/", status, "X", "x").times(6));
+        let push = Push { unfinished: Some(folder.path()), ..image.to_push() };
+        client(&fake).push_image(&push, &|_| {}).unwrap_err();
+        assert_eq!((fs::read_dir(folder.path()).unwrap().count(), fake.open_uploads()), (1, 1), "{status}");
+        let report = client(&fake).push_image(&push, &|_| {}).unwrap();
+        assert!(report.sent.bodies < 16 << 20, "{status}: {report:?}");
+    }
 }
 
 #[test]

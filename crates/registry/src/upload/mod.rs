@@ -17,32 +17,39 @@
 //! does (SWR counts requests), a large one by a PATCH before that, as docker does: of such an upload the registry can be
 //! asked how far it got. Once the line was cut, PATCHes are chunks, since some registries keep only what came in whole
 //! requests; one that does not get through is halved. A registry that forgets an upload because it was cut
-//! (docker-registry 2.8 does) is not asked again, and gets blobs as if there had been no cut.
+//! (docker-registry 2.8 does), and has not been seen to keep one, is not asked again, and gets blobs as if there had been
+//! no cut.
 //!
 //! An attempt that fails is followed by another after a wait, [`crate::Retry::attempts`] times in a row. The count begins
-//! anew whenever there is progress that stays: this or another blob is complete, or the registry keeps more of this one
-//! than ever, and a fair share ([`FAIR`]) of what was sent for it. Bytes that are thrown away are none: where a blob, sent
-//! alone, has cost [`THROWN_AWAY`] times its size, the line is cut sooner than the blob takes, and no attempt more would
-//! help ([`Cause::CutShort`]).
+//! anew whenever there is progress that stays: this or another blob is complete, or the registry keeps more of this upload
+//! than ever, and a fair share ([`balance`]) of what was sent for it. Bytes that are thrown away are none. A blob, sent
+//! alone, may be cut sooner than it takes: then another attempt would cost it more than [`balance::THROWN_AWAY`] times its
+//! size, or the last attempt is over. Both end with the size of layers that would pass ([`Cause::CutShort`]).
+
+mod balance;
+mod checked;
 
 use std::{
-    io::{self, Read},
+    io::Read as _,
     mem,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use image_name::{Digest, RepoPath};
+use image_name::RepoPath;
 use oci_image::{BlobSource, Descriptor};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use ureq::http::{HeaderValue, Method, header};
 
+use self::{
+    balance::{Balance, Outcome},
+    checked::Checked,
+};
 use crate::{
     answer::Answer,
     ask::Ask,
     auth::Access,
     client::Registry,
-    error::{Cause, Context as _, Error},
+    error::{Cause, Context as _, Error, is_passing, mebibytes_that_pass},
     line::{Lane, Line},
     unfinished::{Folder, Note},
     url::Url,
@@ -53,14 +60,6 @@ const LARGE: u64 = 16 << 20;
 
 /// 1 MiB: a chunk is not made smaller than this because of cuts.
 const SMALLEST_CHUNK: u64 = 1 << 20;
-
-/// How many times its own size a blob may cost in bytes that the registry throws away, before there is progress that
-/// stays. With 2.3 a line is tried three times that carries three quarters of the blob, and nothing is sent 2.4 times.
-const THROWN_AWAY: f64 = 2.3;
-
-/// How many bytes may be thrown away for each that the registry keeps. A line that is cut every 64 KiB and loses chunks of
-/// 1 MiB still carries the blob; whoever keeps less has it sent again and again to no avail.
-const FAIR: u64 = 16;
 
 /// A blob of an image to push.
 #[derive(Clone)]
@@ -150,19 +149,9 @@ struct Course<'u> {
     /// The request that failed was a chunk, and how often chunks were halved because one did not get through.
     was_chunk: bool,
     halvings: u32,
-    /// Up to which byte the upload was sent.
-    sent_to: u64,
-    /// The most bytes that the registry has kept of the blob.
-    best: u64,
     /// Whether nobody else was sending when the last request began.
     alone: bool,
-    /// Bytes of the blob that were thrown away, and that those which the registry has kept since do not make up for.
-    thrown_away: u64,
-    /// The same of cuts alone, while the line carried nothing else.
-    cut_off: u64,
-    /// Bytes of the blob since the last cut, and the most that went out between two.
-    streak: u64,
-    largest: u64,
+    balance: Balance,
     /// Attempts since there was progress, and how much of that there had been.
     attempts: u32,
     progress: u64,
@@ -202,7 +191,7 @@ impl Upload<'_> {
         match answer.status {
             200 => Ok(answer.length().is_none_or(|length| length == *size)),
             // Some registries have no HEAD, and storage behind a redirect may answer 403 to it: then the blob is sent.
-            400 | 403..=428 | 501 => Ok(false),
+            status if has_none(status) => Ok(false),
             _ => Err(self.refusal(answer)),
         }
     }
@@ -242,6 +231,11 @@ impl Upload<'_> {
     }
 }
 
+/// Whether a registry that answers so does not have what it was asked for, or does not know the question.
+fn has_none(status: u16) -> bool {
+    matches!(status, 400 | 403..=428 | 501) && !is_passing(status)
+}
+
 fn chunk_min(answer: &Answer) -> u64 {
     answer.header("oci-chunk-min-length").and_then(|length| length.trim().parse().ok()).unwrap_or(0)
 }
@@ -264,13 +258,8 @@ impl<'u> Course<'u> {
             cut: None,
             was_chunk: false,
             halvings: 0,
-            sent_to: 0,
-            best: 0,
             alone: false,
-            thrown_away: 0,
-            cut_off: 0,
-            streak: 0,
-            largest: 0,
+            balance: Balance::new(blob.descriptor.size),
             attempts: 1,
             progress: line.progress(),
         }
@@ -318,7 +307,7 @@ impl<'u> Course<'u> {
     }
 
     /// An upload that the next process goes on with is left as it is; any other would only be in the registry's way. One
-    /// that the registry itself fails at would fail the next process too.
+    /// that the registry itself has refused for good would fail the next process too.
     fn give_up(&mut self, cause: &Cause) {
         let is_noted = self.note.as_ref().is_some_and(|note| note.url().is_some());
         let is_of_upload = matches!(
@@ -331,7 +320,7 @@ impl<'u> Course<'u> {
                 | Cause::Damaged { .. }
                 | Cause::Downgrade(..)
         );
-        if is_noted && !is_of_upload {
+        if is_noted && (!is_of_upload || cause.is_passing()) {
             return;
         }
         self.clear_note();
@@ -381,10 +370,11 @@ impl<'u> Course<'u> {
             upload.check_wanted()?;
         }
         let place = begun.map_or_else(|| upload.begin_alone(), Ok)?;
-        self.open(place, None).map(|()| None)
+        self.open(place, None)?;
+        Ok(None)
     }
 
-    /// Sends from here on next. The failure that led here, if one did, is given back, see [`Self::has_kept`].
+    /// Sends from here on next. Fails with the failure that led here, if one did, see [`Self::has_kept`].
     fn open(&mut self, place: Place, failure: Option<Cause>) -> Result<(), Cause> {
         let (Descriptor { size, .. }, name) = (&self.upload.blob.descriptor, &self.upload.blob.name);
         (self.upload.progress)(PushEvent::Sending { name, size: *size, kept: place.kept });
@@ -397,6 +387,7 @@ impl<'u> Course<'u> {
     fn begin_anew(&mut self, failure: Option<Cause>) -> Result<(), Cause> {
         self.clear_note();
         self.state = State::Unknown;
+        self.balance.record_lost();
         self.has_kept(0, failure)
     }
 
@@ -407,29 +398,49 @@ impl<'u> Course<'u> {
         if self.may_be_done && self.upload.is_there()? {
             return Ok(Some(Arrival::Sent));
         }
-        let answer = registry.ask(Ask::new(Method::GET, place.url.clone(), &self.upload.access()))?;
+        let answer = match registry.ask(Ask::new(Method::GET, place.url.clone(), &self.upload.access())) {
+            // The registry sent an earlier process to another host, which can't be reached (one that is busy can): that must
+            // not keep the blob from being sent.
+            Err(cause)
+                if self.reader.is_none() && !matches!(cause, Cause::Busy { .. }) && self.is_elsewhere(&place)? =>
+            {
+                self.begin_anew(None)?;
+                return Ok(None);
+            }
+            answer => answer?,
+        };
         let kept = match answer.status {
             200..=204 => answer.kept().filter(|kept| *kept <= blob.descriptor.size),
-            400 | 403..=428 | 501 => None,
+            status if has_none(status) => None,
             _ => return Err(self.upload.refusal(answer)),
         };
         let cut = self.cut.take();
         let Some(kept) = kept else {
             // What a PUT leaves behind tells nothing of what a PATCH does.
             if cut.is_some() && !self.may_be_done {
-                line.learn_that_it_forgets();
+                line.has_lost();
             }
             if answer.status != 404 {
                 self.upload.cancel(place);
             }
-            return self.begin_anew(cut).map(|()| None);
+            self.begin_anew(cut)?;
+            return Ok(None);
         };
+        if kept > 0 {
+            line.has_kept();
+        }
         if self.lane.is_none() {
             self.lane = Some(line.enter());
         }
         let url = answer.location().unwrap_or(place.url);
         let chunk_min = place.chunk_min.max(chunk_min(&answer));
-        self.open(Place { url, kept, chunk_min, resumed: true }, cut).map(|()| None)
+        self.open(Place { url, kept, chunk_min, resumed: true }, cut)?;
+        Ok(None)
+    }
+
+    /// Whether an upload is not at the registry itself.
+    fn is_elsewhere(&self, place: &Place) -> Result<bool, Cause> {
+        Ok(!place.url.same_origin(&self.upload.registry.origin()?))
     }
 
     /// Sends the next bytes, or all that are left, or has the registry check the whole.
@@ -473,8 +484,7 @@ impl<'u> Course<'u> {
             return Err(problem);
         }
         self.reader = Some(reader);
-        self.sent_to = kept + sent;
-        self.streak += sent;
+        self.balance.record_sent(kept, sent);
         self.may_be_done = completes;
         let cause = match answer {
             // The specification says 202 after a PATCH and 201 after a PUT; docker's first one said 204.
@@ -489,20 +499,22 @@ impl<'u> Course<'u> {
                     return Ok(None);
                 };
                 self.open(Place { url, kept: fewer, ..place }, None)?;
-                return if self.thrown_away == 0 { Ok(None) } else { Err(self.lost()) };
+                return if self.balance.is_fair() { Ok(None) } else { Err(self.lost()) };
             }
             Ok(answer) => match answer.status {
                 // It has other bytes than it was thought to have.
                 416 if answer.kept().is_some_and(|told| told <= size && told != kept) => {
                     let (url, kept) = (answer.location().unwrap_or(place.url), answer.kept().unwrap_or(0));
-                    return self.open(Place { url, kept, resumed: true, ..place }, Some(self.lost())).map(|()| None);
+                    self.open(Place { url, kept, resumed: true, ..place }, Some(self.lost()))?;
+                    return Ok(None);
                 }
                 // Of what was sent after a failure, something is not where it should be.
                 400 | 404 | 416 if answer.status != 400 || place.resumed => {
                     if answer.status != 404 {
                         self.upload.cancel(place);
                     }
-                    return self.begin_anew(Some(self.lost())).map(|()| None);
+                    self.begin_anew(Some(self.lost()))?;
+                    return Ok(None);
                 }
                 // It is the bytes' place that the registry does not like.
                 400 | 405 | 411 | 415 | 501 if is_whole => {
@@ -524,9 +536,10 @@ impl<'u> Course<'u> {
             return Err(cause);
         }
         line.cut(cuts);
-        self.largest = self.largest.max(mem::take(&mut self.streak));
+        self.balance.record_cut();
         if line.forgets() {
-            return self.begin_anew(Some(cause)).map(|()| None);
+            self.begin_anew(Some(cause))?;
+            return Ok(None);
         }
         // Whether that was an attempt in vain is for the registry to say.
         self.state = State::Broken(place);
@@ -542,19 +555,14 @@ impl<'u> Course<'u> {
         Cause::UploadLost(self.upload.registry.host().to_string())
     }
 
-    /// Takes note that the registry has so many of the bytes that were sent; those beyond have to be sent again. The
-    /// failure that cost them is given back: as another where the line, carrying nothing else, is cut sooner than the
-    /// blob takes. What fails after a cut is not for the cuts to answer for, such as a registry that is down for good.
+    /// Takes note that the registry has so many of the bytes that were sent; those beyond have to be sent again. Fails with
+    /// the failure that cost them, if one did: as [`Cause::CutShort`] where the line, carrying nothing else, is cut sooner
+    /// than the blob takes and there is a size of layers that passes. What fails after a cut is not for the cuts to answer for, such as a registry that is down for good.
     fn has_kept(&mut self, kept: u64, failure: Option<Cause>) -> Result<(), Cause> {
-        let lost = mem::replace(&mut self.sent_to, kept).saturating_sub(kept);
-        let gained = kept.saturating_sub(self.best);
         let is_cut = failure.as_ref().is_some_and(Cause::is_cut);
         let is_alone = self.alone && self.is_alone();
-        let made_up = gained.saturating_mul(FAIR);
-        self.best += gained;
-        self.thrown_away = (self.thrown_away + lost).saturating_sub(made_up);
-        self.cut_off = (self.cut_off + if is_cut && is_alone { lost } else { 0 }).saturating_sub(made_up);
-        if gained > 0 && self.thrown_away == 0 {
+        let Outcome { gained, lost } = self.balance.record_kept(kept, is_cut && is_alone);
+        if gained > 0 && self.balance.is_fair() {
             self.upload.line.has_progressed();
         }
         if self.was_chunk && is_cut && lost > gained {
@@ -563,107 +571,18 @@ impl<'u> Course<'u> {
         self.count_anew_after_progress();
         let Some(cause) = failure else { return Ok(()) };
         let is_last = self.attempts >= self.upload.registry.0.options.retry.attempts;
-        let size = self.upload.blob.descriptor.size;
-        let next = self.cut_off.saturating_add(self.largest.min(size));
-        let is_too_much = next as f64 > THROWN_AWAY * size as f64;
-        let is_short = is_cut && is_alone && self.cut_off > 0 && (is_last || is_too_much);
-        Err(if is_short { self.cut_short(cause) } else { cause })
+        let passes = mebibytes_that_pass(self.balance.largest()).is_some();
+        let is_short = is_cut && is_alone && passes && self.balance.has_lost_to_cuts();
+        Err(if is_short && (is_last || self.balance.is_nearly_too_much()) { self.cut_short(cause) } else { cause })
     }
 
     fn cut_short(&self, cause: Cause) -> Cause {
         let PushBlob { name, descriptor, .. } = self.upload.blob;
-        Cause::CutShort { name: name.clone(), size: descriptor.size, passed: self.largest, cause: Box::new(cause) }
-    }
-}
-
-/// A blob on its way out: hashed, told of, and stopped at its last bytes where it is not what it should be.
-struct Checked<'a> {
-    upload: &'a Upload<'a>,
-    source: Box<dyn Read + Send + 'a>,
-    position: u64,
-    hash: Sha256,
-    problem: Option<Cause>,
-}
-
-impl<'a> Checked<'a> {
-    /// The blob after its first so many bytes, which are hashed and not sent.
-    fn at(upload: &'a Upload<'a>, position: u64) -> Result<Self, Cause> {
-        let PushBlob { name, descriptor, source, .. } = upload.blob;
-        let source = source.open(descriptor).map_err(|error| Cause::Source(name.clone(), error))?;
-        let mut reader = Self { upload, source, position: 0, hash: Sha256::new(), problem: None };
-        let skipped = match descriptor.size {
-            // An empty blob has nothing to send, and so no last read that would find it wrong.
-            0 => reader.check(),
-            _ => reader.skip(position),
-        };
-        match (reader.problem.take(), skipped) {
-            (Some(problem), _) => Err(problem),
-            (None, Err(error)) => Err(Cause::Source(name.clone(), error)),
-            (None, Ok(())) => Ok(reader),
+        Cause::CutShort {
+            name: name.clone(),
+            size: descriptor.size,
+            passed: self.balance.largest(),
+            cause: Box::new(cause),
         }
-    }
-
-    fn skip(&mut self, position: u64) -> io::Result<()> {
-        let mut buffer = vec![0; 256 << 10];
-        while self.position < position {
-            let most = buffer.len().min(usize::try_from(position - self.position).unwrap_or(usize::MAX));
-            match self.read_on(&mut buffer[..most]) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn read_on(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Upload { blob, .. } = self.upload;
-        if let Err(cause) = self.upload.check_wanted() {
-            return Err(self.fail(cause));
-        }
-        let (size, position) = (blob.descriptor.size, self.position);
-        let most = buffer.len().min(usize::try_from(size - position).unwrap_or(usize::MAX));
-        if most == 0 {
-            return Ok(0);
-        }
-        let bytes = match self.source.read(&mut buffer[..most]) {
-            Ok(0) => return Err(self.damaged(format!("it has {position} bytes, not {size}"))),
-            Ok(amount) => amount,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => return Err(self.fail(Cause::Source(blob.name.clone(), error))),
-        };
-        self.hash.update(&buffer[..bytes]);
-        self.position += bytes as u64;
-        if self.position == size {
-            self.check()?;
-        }
-        Ok(bytes)
-    }
-
-    fn fail(&mut self, problem: Cause) -> io::Error {
-        self.problem = Some(problem);
-        io::Error::other("reading the blob failed")
-    }
-
-    fn damaged(&mut self, reason: String) -> io::Error {
-        let PushBlob { name, descriptor, .. } = self.upload.blob;
-        self.fail(Cause::Damaged { name: name.clone(), wanted: descriptor.digest, reason })
-    }
-
-    fn check(&mut self) -> io::Result<()> {
-        let found = Digest::from_bytes(self.hash.finalize_reset().into());
-        if found == self.upload.blob.descriptor.digest {
-            return Ok(());
-        }
-        Err(self.damaged(format!("its digest is {found}")))
-    }
-}
-
-impl Read for Checked<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.read_on(buffer)?;
-        if bytes > 0 {
-            (self.upload.progress)(PushEvent::Sent { name: &self.upload.blob.name, bytes: bytes as u64 });
-        }
-        Ok(bytes)
     }
 }
