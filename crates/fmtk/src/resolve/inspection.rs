@@ -179,7 +179,8 @@ fn inspect_now(opened: &OpenImage, paths: &[String], reach: Reach<'_>) -> anyhow
     let (layers, size) = (progress::count(base.layers.len(), "layer"), progress::bytes(base.size()));
     progress.line(&format!("inspecting the base, once: {layers}, {size}"));
     let counted = CountedBase { opened, step: progress.transfer("inspecting the base", base.size()) };
-    BaseIndex::build(reach.store, base, &counted, paths).map_err(damaged).context("failed to inspect the base")
+    let index = BaseIndex::build(reach.store, base, &counted, paths);
+    index.map_err(damaged).with_context(|| format!("failed to inspect base `{}`", base.name))
 }
 
 /// A base of which a step counts what is read.
@@ -197,7 +198,8 @@ impl BlobSource for CountedBase<'_> {
 /// Layers that come whole but can't be used will be the same the next time.
 fn damaged(error: IndexError) -> anyhow::Error {
     match error {
-        IndexError::TooMuch { .. }
+        IndexError::TooManyFiles { .. }
+        | IndexError::TooDeep { .. }
         | IndexError::Unpack(
             UnpackError::Refused { .. } | UnpackError::Tar { source: TarError::Malformed { .. }, .. },
         ) => report::hinted(report::input(error.into()), hints::ANOTHER_BASE),
@@ -231,10 +233,13 @@ mod tests {
     #[test]
     fn a_base_that_can_not_be_used_is_wrong_input_and_one_that_can_not_be_read_is_not() {
         let digest = Digest::from_bytes([0; 32]);
-        let much = IndexError::TooMuch { layer: digest, reason: "its folders are more than 256 deep".to_owned() };
-        let much = damaged(much);
-        assert_eq!(report::exit(&much), report::Exit::Input);
-        assert!(report::render(&much).ends_with("\nhint: use another base image, or rebuild this one\n"));
+        for error in
+            [IndexError::TooDeep { layer: digest }, IndexError::TooManyFiles { base: "base".to_owned(), mib: 768 }]
+        {
+            let error = damaged(error);
+            assert_eq!(report::exit(&error), report::Exit::Input);
+            assert!(report::render(&error).ends_with("\nhint: use another base image, or rebuild this one\n"));
+        }
         let read = UnpackError::Read { digest, source: io::ErrorKind::TimedOut.into() };
         assert_eq!(report::exit(&damaged(read.into())), report::Exit::Work);
     }

@@ -3,45 +3,39 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::IndexError;
-use crate::Digest;
 
-/// Bytes that the entries of all layers together may take. Those of a base of 500,000 files count 90 MiB: whole paths are
-/// counted, and less is kept of them.
-const MOST: usize = 192 << 20;
-/// What an entry costs beside its path: its place in a list or in the map of its folder, allocator's overhead.
-pub(super) const NODE: usize = 96;
+/// Bytes of memory that a base may take: those of more than 2 million entries. With paths of 100 bytes, a tenth of them
+/// folders, so many count 660 MiB; an entry counts once for each layer that has it. No more than what is counted is held at
+/// the end, when the files of all layers and the index are there, and less where paths are long.
+pub(super) const MOST: usize = 768 << 20;
+/// What an entry takes beside its path: its place in the list of its layer (56 bytes), in the map of its folder (90, since
+/// maps that grow in order are half full), and in the index's list of names, and what the allocator adds.
+pub(super) const ENTRY: usize = 160;
+/// What a folder takes beside that and its path: the map of what is in it, whose first node has space for 11 names however
+/// few there are (560 bytes), its attributes (80), and its place in the index's map of folders (110).
+pub(super) const FOLDER: usize = 768;
 
-/// The layers hold more than is looked at, or in folders too deep; the text says which.
-#[derive(Debug)]
-pub(super) struct TooMuch(pub String);
-
-impl TooMuch {
-    pub fn of(self, layer: Digest) -> IndexError {
-        IndexError::TooMuch { layer, reason: self.0 }
-    }
-}
-
-/// Memory that is left for entries. All layers take from it, and nothing is given back, so that what they take is the same
-/// in whatever order they are read.
-pub(super) struct Budget {
+/// Memory that is left for the entries of a base. All layers take from it, and nothing is given back, so that what they
+/// take is the same in whatever order they are read.
+pub(super) struct Budget<'a> {
+    base: &'a str,
     most: usize,
     left: AtomicUsize,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
-        Self::of(MOST)
-    }
-}
-
-impl Budget {
-    pub fn of(most: usize) -> Self {
-        Self { most, left: AtomicUsize::new(most) }
+impl<'a> Budget<'a> {
+    /// That of the base with this name.
+    pub fn new(base: &'a str) -> Self {
+        Self::of(base, MOST)
     }
 
-    pub fn take(&self, bytes: usize) -> Result<(), TooMuch> {
+    pub fn of(base: &'a str, most: usize) -> Self {
+        Self { base, most, left: AtomicUsize::new(most) }
+    }
+
+    pub fn take(&self, bytes: usize) -> Result<(), IndexError> {
         let taken = self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
-        let much = || format!("the base holds more files than can be listed in {} MiB of memory", self.most >> 20);
-        taken.map(drop).map_err(|_| TooMuch(much()))
+        let error = |_| IndexError::TooManyFiles { base: self.base.to_owned(), mib: self.most >> 20 };
+        taken.map(drop).map_err(error)
     }
 }

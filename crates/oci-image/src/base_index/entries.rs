@@ -1,9 +1,9 @@
 //! What the archive of one layer holds, in its order, as far as the index wants it. Layers are read side by side; what
-//! they do to one another shows only when they are laid upon one another.
+//! they do to one another shows only when they are applied, bottom to top.
 
 use super::{
     IndexError,
-    budget::{Budget, NODE},
+    budget::{Budget, ENTRY, FOLDER},
     capture::{Capture, Content, Fact},
 };
 use crate::{Attr, Digest, Entry, EntryKind, LayerStream, TarReader, UnpackError, paths::split_name};
@@ -14,11 +14,11 @@ pub(super) struct PackedEntry {
     pub shared: u16,
     pub rest: Box<str>,
     pub mtime: u64,
-    pub what: What,
+    pub content: EntryContent,
 }
 
 /// What an entry makes of its path.
-pub(super) enum What {
+pub(super) enum EntryContent {
     Dir(Box<Attr>),
     File(Option<Box<Fact>>),
     /// A symbolic link to this target.
@@ -31,35 +31,40 @@ pub(super) enum What {
 pub(super) fn entries(
     stream: &mut LayerStream,
     capture: &Capture,
-    budget: &Budget,
+    budget: &Budget<'_>,
     digest: Digest,
 ) -> Result<Vec<PackedEntry>, IndexError> {
     let mut tar = stream.entries();
     let (mut entries, mut last) = (Vec::new(), String::new());
     let damaged = |source| UnpackError::Tar { digest, source };
     while let Some(entry) = tar.next_entry().map_err(damaged)? {
-        let what = match &entry.kind {
-            EntryKind::Dir => What::Dir(Box::new(entry.attr)),
-            EntryKind::Symlink(target) => What::Link(target.as_str().into()),
-            EntryKind::HardLink(target) => What::Hard(target.as_str().into()),
+        let content = match &entry.kind {
+            EntryKind::Dir => EntryContent::Dir(Box::new(entry.attr)),
+            EntryKind::Symlink(target) => EntryContent::Link(target.as_str().into()),
+            EntryKind::HardLink(target) => EntryContent::Hard(target.as_str().into()),
             EntryKind::File(size) => {
                 let fact = fact(capture, &mut tar, &entry, *size);
-                What::File(fact.map_err(|source| UnpackError::Read { digest, source })?)
+                EntryContent::File(fact.map_err(|source| UnpackError::Read { digest, source })?)
             }
-            EntryKind::Sparse | EntryKind::Other => What::File(None),
+            EntryKind::Sparse | EntryKind::Other => EntryContent::File(None),
         };
-        let held = match &what {
-            What::File(Some(fact)) => fact.size(),
-            What::Link(target) | What::Hard(target) => target.len(),
-            // The index has a list of its own of them.
-            What::Dir(_) => entry.path.len() + NODE,
-            What::File(None) => 0,
+        let held = match &content {
+            EntryContent::File(Some(fact)) => fact.size(),
+            EntryContent::Link(target) | EntryContent::Hard(target) => target.len(),
+            // The index has the path of each.
+            EntryContent::Dir(_) => entry.path.len() + FOLDER,
+            EntryContent::File(None) => 0,
         };
-        // The whole path: what is said of the base in the end names many files by theirs.
-        budget.take(entry.path.len() + NODE + held).map_err(|much| much.of(digest))?;
+        // The whole path: the index names what can be removed by its path.
+        budget.take(entry.path.len() + ENTRY + held)?;
         let folder = split_name(&entry.path).0;
         let shared = if last.starts_with(folder) { u16::try_from(folder.len()).unwrap_or(0) } else { 0 };
-        entries.push(PackedEntry { shared, rest: entry.path[shared.into()..].into(), mtime: entry.attr.mtime, what });
+        entries.push(PackedEntry {
+            shared,
+            rest: entry.path[shared.into()..].into(),
+            mtime: entry.attr.mtime,
+            content,
+        });
         last = entry.path;
     }
     entries.shrink_to_fit();

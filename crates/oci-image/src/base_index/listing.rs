@@ -1,6 +1,11 @@
 //! What installers write about a distribution: METADATA, RECORD, `installed-files.txt`, conda's records.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 use crate::paths::joined;
 
@@ -11,7 +16,7 @@ pub(super) struct Listed<'a> {
     pub from: String,
     /// Paths, one a line, which may not exist.
     pub lines: &'a str,
-    /// The paths of others.
+    /// Further files that belong to it.
     pub others: Vec<String>,
 }
 
@@ -72,12 +77,35 @@ impl CondaPackage {
         #[derive(Deserialize)]
         struct Record {
             name: String,
-            #[serde(default)]
-            files: Vec<String>,
+            #[serde(default, deserialize_with = "as_lines")]
+            files: String,
         }
         let Record { name, files } = serde_json::from_slice(bytes).ok()?;
-        Some(Self { name, files: files.join("\n") })
+        Some(Self { name, files })
     }
+}
+
+/// A list of texts, one a line. Read one by one: as a list of its own, millions of short ones take ten times as much.
+fn as_lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Lines;
+    impl<'de> Visitor<'de> for Lines {
+        type Value = String;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list of texts")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<String, A::Error> {
+            let mut lines = String::new();
+            while let Some(text) = list.next_element::<String>()? {
+                lines.push_str(&text);
+                lines.push('\n');
+            }
+            lines.pop();
+            Ok(lines)
+        }
+    }
+    deserializer.deserialize_seq(Lines)
 }
 
 /// A name as it compares (PEP 503): lower case, runs of `-`, `_` and `.` as one `-`.
@@ -93,6 +121,16 @@ mod tests {
     fn rows_of_every_kind_give_their_path() {
         let record = b"a/b.py,sha256=x,1\n\"a,b.py\",,\n\"say \"\"x\"\".py\",sha256=y,2\r\n../../../bin/f,,\n\n\"open";
         assert_eq!(record_paths(record), "a/b.py\na,b.py\nsay \"x\".py\n../../../bin/f\nopen\n");
+    }
+
+    #[test]
+    fn files_of_conda_are_one_a_line() {
+        let files = |text: &str| CondaPackage::of(text.as_bytes()).map(|package| package.files);
+        assert_eq!(files(r#"{"files":["a/b","","\u00e9"],"name":"x"}"#).unwrap(), "a/b\n\né");
+        assert_eq!(files(r#"{"name":"x","files":[]}"#).unwrap(), "");
+        assert_eq!(files(r#"{"name":"x"}"#).unwrap(), "");
+        assert_eq!(files(r#"{"name":"x","files":"a"}"#), None);
+        assert_eq!(files(r#"{"name":"x","files":["a",1]}"#), None);
     }
 
     #[test]

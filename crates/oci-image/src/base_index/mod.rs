@@ -1,4 +1,4 @@
-//! What is inside a base: read from its layers once, streamed, never to disk, laid upon one another, and remembered.
+//! What is inside a base: read from its layers once, streamed, never to disk, applied one after the other, and remembered.
 
 mod budget;
 mod capture;
@@ -28,6 +28,8 @@ use crate::{
 pub use distributions::Distribution;
 pub use python::Interpreter;
 pub use system::{Group, User};
+
+use tree::MAX_DEPTH;
 
 /// Raised whenever the index comes to hold something else.
 const FORMAT: u32 = 6;
@@ -91,9 +93,12 @@ pub enum IndexError {
     /// A layer can't be read.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    /// The base holds more than any real one, this layer and those below or beside it.
-    #[error("layer {layer} can't be inspected: {reason}")]
-    TooMuch { layer: Digest, reason: String },
+    /// The base holds more files than any real one.
+    #[error("base `{base}` holds more files than can be listed in {mib} MiB of memory")]
+    TooManyFiles { base: String, mib: usize },
+    /// A layer has folders deeper than any real one.
+    #[error("layer {layer} can't be inspected: its folders are more than {MAX_DEPTH} deep")]
+    TooDeep { layer: Digest },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -133,7 +138,7 @@ impl BaseIndex {
 
     /// Inspects the base, unless the store remembers what is in it. `files` are absolute paths whose contents are
     /// wanted, 4 MiB each at most. Every layer is read once, three at a time, its digest and diff id are checked; memory
-    /// grows with the number of files, about 150 bytes each, not with their size.
+    /// grows with the number of files, about 150 bytes each, not with their size, and is bounded.
     pub fn build(
         store: &Store,
         base: &Base,

@@ -26,7 +26,7 @@ pub(super) fn build(
     files: &[String],
     at_once: usize,
 ) -> Result<BaseIndex, IndexError> {
-    let (tree, layers) = read(base, source, &Capture::new(files), &Budget::default(), at_once)?;
+    let (tree, layers) = read(base, source, &Capture::new(files), &Budget::new(&base.name), at_once)?;
     let Walked { dirs, links, names, setid } = walked(&tree);
     Ok(BaseIndex {
         manifest_digest: base.manifest_digest,
@@ -49,12 +49,12 @@ pub(super) fn build(
 }
 
 /// The files of a base, and what each layer turned out to hold. Layers come in any order; what their entries do to one
-/// another shows when they are laid upon one another, bottom to top.
+/// another shows when they are applied, bottom to top.
 fn read(
     base: &Base,
     source: &(dyn BlobSource + Sync),
     capture: &Capture,
-    budget: &Budget,
+    budget: &Budget<'_>,
     at_once: usize,
 ) -> Result<(Tree, Vec<Unpacked>), IndexError> {
     let layers = each_layer(&base.layers, base.config.diff_ids(), at_once, source, |layer, diff_id, source| {
@@ -62,7 +62,7 @@ fn read(
     })?;
     let (mut tree, mut unpacked) = (Tree::new(), Vec::new());
     for (layer, (entries, found)) in base.layers.iter().zip(layers) {
-        tree.lay(entries, budget).map_err(|much| much.of(layer.digest))?;
+        tree.apply(&layer.digest, entries, budget)?;
         unpacked.push(found);
     }
     Ok((tree, unpacked))
@@ -123,7 +123,13 @@ mod tests {
 
     use proptest::{collection::vec, prelude::*, sample::select};
 
-    use super::*;
+    use super::{
+        super::{
+            budget::{FOLDER, MOST},
+            tree::{Dir, Node},
+        },
+        *,
+    };
     use crate::{Compression, Descriptor};
 
     /// Layers in memory. Read `upwards` they are there at once; else each only after the one above it was read.
@@ -261,27 +267,51 @@ mod tests {
         }
     }
 
+    /// What reading a base of one layer with these entries comes to, with so many bytes of memory.
+    fn read_within(most: usize, entries: &[(String, Made)]) -> Result<(), String> {
+        let archives = [archive(0, entries)];
+        let (base, source) = (base(&archives), layers(&archives, true));
+        let read = read(&base, &source, &Capture::new(&[]), &Budget::of("base", most), 1);
+        read.map(drop).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn all_that_a_layer_leads_to_counts() {
         let each = |made: &Made| (0..50).map(|number| (format!("x{number:02}"), made.clone())).collect::<Vec<_>>();
         let hard_links =
             |path: &str, made: Made| [vec![(path.to_owned(), made)], each(&Made::Hard(path.to_owned()))].concat();
+        let file = Made::File(0o644, "");
+        let below = each(&file).into_iter().map(|(path, made)| (format!("{path}/file"), made)).collect();
+        // The bytes are more than all else takes.
         let cases = [
-            ("folders, of which the index has a list", each(&Made::Dir(0o755))),
-            ("folders that are only implied", vec![("a/".repeat(100) + "b", Made::File(0o644, ""))]),
-            ("hard links to a file that is kept", hard_links("etc/passwd", Made::File(0o644, "a:x:1:2::/a:/bin/sh\n"))),
-            ("hard links to a link", hard_links("l", Made::Link("t".repeat(90)))),
+            ("folders", each(&Made::Dir(0o755)), 40_000),
+            ("folders that are only implied", vec![("a/".repeat(100) + "b", file)], 60_000),
+            ("folders that are only implied, beside one another", below, 40_000),
+            ("hard links to a kept file", hard_links("etc/passwd", Made::File(0o644, "a:x:1:2::/a:/bin/sh\n")), 14_000),
+            ("hard links to a link", hard_links("l", Made::Link("t".repeat(90))), 12_000),
         ];
-        for (case, entries) in cases {
-            let archives = [archive(0, &entries)];
-            let read = |most| {
-                let read = read(&base(&archives), &layers(&archives, true), &Capture::new(&[]), &Budget::of(most), 1);
-                read.map(drop).map_err(|error| error.to_string())
-            };
-            assert_eq!(read(1 << 20), Ok(()), "{case}");
-            let reason = "the base holds more files than can be listed in 0 MiB of memory";
-            let said = format!("layer {} can't be inspected: {reason}", Digest::of(&archives[0]));
-            assert_eq!(read(8000), Err(said), "{case}");
+        for (case, entries, bytes) in cases {
+            assert_eq!(read_within(1 << 20, &entries), Ok(()), "{case}");
+            let said = "base `base` holds more files than can be listed in 0 MiB of memory";
+            assert_eq!(read_within(bytes, &entries), Err(said.to_owned()), "{case}");
         }
+    }
+
+    #[test]
+    fn a_folder_counts_as_much_as_it_takes() {
+        let node = 11 * (size_of::<Box<str>>() + size_of::<Node>());
+        // Maps that grow in order are half full.
+        let in_index = 2 * (size_of::<String>() + size_of::<Attr>());
+        assert!(size_of::<Dir>() + node + in_index <= FOLDER);
+    }
+
+    /// A hundredth of them, in a hundredth of the memory.
+    #[test]
+    fn a_base_of_two_million_files_and_folders_is_listed() {
+        let folder = |number: usize| format!("{:x<60}{number:05}", "opt/conda/lib/python3.9/site-packages/");
+        let folders = (0..2_000).map(|number| (folder(number), Made::Dir(0o755)));
+        let file = |number: usize| format!("{}/{number:0>34}", folder(number / 9));
+        let files = (0..18_000).map(|number| (file(number), Made::File(0o644, "")));
+        assert_eq!(read_within(MOST / 100, &folders.chain(files).collect::<Vec<_>>()), Ok(()));
     }
 }

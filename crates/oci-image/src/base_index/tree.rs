@@ -1,20 +1,21 @@
-//! The files of an image by path, layer laid upon layer: whiteouts and opaque folders applied (OCI image spec,
+//! The files of an image by path, its layers applied one after the other: whiteouts and opaque folders applied (OCI image spec,
 //! layer.md), folders that archives only imply made as the engines make them.
 
 use std::{collections::BTreeMap, mem};
 
 use super::{
-    budget::{Budget, NODE, TooMuch},
+    IndexError,
+    budget::{Budget, ENTRY, FOLDER},
     capture::{Content, Fact},
-    entries::{PackedEntry, What},
+    entries::{EntryContent, PackedEntry},
 };
 use crate::{
-    Attr,
+    Attr, Digest,
     paths::{joined, split_name},
 };
 
 /// Folders below one another; recursion goes as deep.
-const MAX_DEPTH: usize = 256;
+pub(super) const MAX_DEPTH: usize = 256;
 /// Links followed for one path at most; Linux's own bound.
 const MAX_LINKS: usize = 40;
 
@@ -77,25 +78,33 @@ impl Tree {
         Self { root, layer: 0 }
     }
 
-    /// Lays a layer upon those that are there. Its entries are paid for, save for what they imply.
-    pub fn lay(&mut self, entries: Vec<PackedEntry>, budget: &Budget) -> Result<(), TooMuch> {
+    /// Applies the layer with this digest to those below it. The memory of its entries was counted when they were read; what
+    /// they imply is counted here.
+    pub fn apply(&mut self, digest: &Digest, entries: Vec<PackedEntry>, budget: &Budget<'_>) -> Result<(), IndexError> {
         self.layer += 1;
         let mut path = String::new();
-        for PackedEntry { shared, rest, mtime, what } in entries {
+        for PackedEntry { shared, rest, mtime, content } in entries {
             path.truncate(shared.into());
             path.push_str(&rest);
-            let kind = match what {
-                What::Dir(attr) => Kind::empty_dir(*attr),
-                What::File(fact) => Kind::File(fact),
-                What::Link(target) => Kind::Link(target),
-                What::Hard(target) => self.hard_link(&target, budget)?,
+            let kind = match content {
+                EntryContent::Dir(attr) => Kind::empty_dir(*attr),
+                EntryContent::File(fact) => Kind::File(fact),
+                EntryContent::Link(target) => Kind::Link(target),
+                EntryContent::Hard(target) => self.hard_link(&target, budget)?,
             };
-            self.put(&path, mtime, kind, budget)?;
+            self.put(digest, &path, mtime, kind, budget)?;
         }
         Ok(())
     }
 
-    fn put(&mut self, path: &str, mtime: u64, kind: Kind, budget: &Budget) -> Result<(), TooMuch> {
+    fn put(
+        &mut self,
+        digest: &Digest,
+        path: &str,
+        mtime: u64,
+        kind: Kind,
+        budget: &Budget<'_>,
+    ) -> Result<(), IndexError> {
         let (folder, name) = split_name(path);
         if name.is_empty() {
             if let Kind::Dir(dir) = kind {
@@ -104,7 +113,7 @@ impl Tree {
             return Ok(());
         }
         let layer = self.layer;
-        let folder = self.folder(folder, mtime, budget)?;
+        let folder = self.folder(digest, folder, mtime, budget)?;
         if let Some(removed) = name.strip_prefix(".wh.") {
             whiteout(folder, removed, layer);
             return Ok(());
@@ -121,7 +130,7 @@ impl Tree {
     }
 
     /// Another name for what lies at this path.
-    fn hard_link(&self, target: &str, budget: &Budget) -> Result<Kind, TooMuch> {
+    fn hard_link(&self, target: &str, budget: &Budget<'_>) -> Result<Kind, IndexError> {
         Ok(match self.find(target).map(|node| &node.kind) {
             Some(Kind::File(fact)) => {
                 budget.take(fact.as_deref().map_or(0, Fact::size))?;
@@ -138,7 +147,8 @@ impl Tree {
 
     /// The folder of this path, made where it is missing. Links that this layer has made are followed; one of a layer
     /// below gives way to a folder, since each layer is unpacked by itself.
-    fn folder(&mut self, path: &str, mtime: u64, budget: &Budget) -> Result<&mut Dir, TooMuch> {
+    fn folder(&mut self, digest: &Digest, path: &str, mtime: u64, budget: &Budget<'_>) -> Result<&mut Dir, IndexError> {
+        let too_deep = IndexError::TooDeep { layer: *digest };
         let mut path = path.to_owned();
         for _ in 0..MAX_LINKS {
             match self.without_first_link(&path, Some(self.layer)) {
@@ -147,7 +157,7 @@ impl Tree {
             }
         }
         if path.split('/').count() > MAX_DEPTH {
-            return Err(TooMuch(format!("its folders are more than {MAX_DEPTH} deep")));
+            return Err(too_deep);
         }
         let layer = self.layer;
         let mut length = 0;
@@ -155,12 +165,12 @@ impl Tree {
         for name in path.split('/').filter(|name| !name.is_empty()) {
             length += name.len() + 1;
             if dir.dir(name).is_none() {
-                // The index has its whole path.
-                budget.take(length + NODE)?;
+                // The tree has its name, the index its path.
+                budget.take(name.len() + length + ENTRY + FOLDER)?;
                 dir.children.insert(name.into(), Node { layer, kind: Kind::empty_dir(implied(mtime)) });
             }
             let Some(Node { layer: last, kind: Kind::Dir(below) }) = dir.children.get_mut(name) else {
-                return Err(TooMuch("its folders change while they are read".to_owned())); // made just above
+                return Err(too_deep); // can't happen: it was made just above
             };
             if *last < layer {
                 // The layer holds something below a folder but not the folder: docker and podman make it anew.

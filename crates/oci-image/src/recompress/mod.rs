@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Layers that are recompressed at once: each uses all processors, so this is for the line that they come over. Two hold
-/// 80 MiB at most.
+/// 80 MiB, and up to 128 MiB more for each that comes in zstd, whose window may be as large.
 const AT_ONCE: usize = 2;
 
 /// What layers are recompressed with.

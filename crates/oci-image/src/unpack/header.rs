@@ -46,7 +46,7 @@ pub(crate) fn attr(block: &[u8; BLOCK]) -> Option<Attr> {
 
 /// A field up to its first NUL.
 pub(crate) fn text(field: &[u8]) -> &[u8] {
-    field.split(|&byte| byte == 0).next().unwrap_or_default()
+    memchr::memchr(0, field).map_or(field, |end| &field[..end])
 }
 
 /// Octal digits, or GNU's base 256 where the first bit is set; a negative number counts as 0.

@@ -4,13 +4,14 @@ use std::{
     io::{self, Read},
     ops::ControlFlow,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use crate::{BlobSource, Descriptor, Digest};
 
 /// Calls `read` for each layer, on at most so many threads, the largest first.
 /// Returns the results in the order of the layers. Once one has failed, no other is begun and those under way end with
-/// their next read; the error is that of the one that failed first.
+/// their next read, as they do when `read` panics; the error is that of the one that failed first.
 pub(crate) fn each_layer<T: Send, E: Send>(
     layers: &[Descriptor],
     diff_ids: &[Digest],
@@ -19,10 +20,11 @@ pub(crate) fn each_layer<T: Send, E: Send>(
     read: impl Fn(&Descriptor, &Digest, &dyn BlobSource) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
     let stopped = AtomicBool::new(false);
-    let source = Stoppable { source, stopped: &stopped };
+    let source = StoppableSource { source, stopped: &stopped };
     let items: Vec<_> = layers.iter().zip(diff_ids).collect();
     let size = |(layer, _): &(&Descriptor, &Digest)| layer.size;
     let results = side_by_side::until_longest_first(&items, threads, size, |(layer, diff_id)| {
+        let _guard = StopOnPanic(&stopped);
         match read(layer, diff_id, &source) {
             Ok(value) => ControlFlow::Continue(Ok(value)),
             // What fails after that may have been stopped.
@@ -40,13 +42,25 @@ pub(crate) fn each_layer<T: Send, E: Send>(
     Ok(values)
 }
 
-/// A place that gives nothing more once it is stopped.
-struct Stoppable<'a> {
+/// Stops the other layers when a thread that reads one panics.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A source whose readers fail once stopped. A read that is under way is not ended by that: of a server that sends nothing
+/// it may end only with its time-out.
+struct StoppableSource<'a> {
     source: &'a (dyn BlobSource + Sync),
     stopped: &'a AtomicBool,
 }
 
-impl BlobSource for Stoppable<'_> {
+impl BlobSource for StoppableSource<'_> {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(Box::new(StoppableReader { inner: self.source.open(blob)?, stopped: self.stopped }))
     }
@@ -68,6 +82,8 @@ impl<R: Read> Read for StoppableReader<'_, R> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic;
+
     use super::*;
 
     /// A layer without an end, and one that is not there.
@@ -91,5 +107,17 @@ mod tests {
         };
         let error = each_layer(&layers, &diff_ids, 3, &Endless, read).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_panic_ends_those_that_are_under_way() {
+        let layers = [1, 0].map(|size| Descriptor::new("", Digest::of([]), size));
+        let diff_ids = [Digest::of([]); 2];
+        let read = |layer: &Descriptor, _: &Digest, source: &dyn BlobSource| {
+            assert!(layer.size > 0, "a defect");
+            io::copy(&mut source.open(layer)?, &mut io::sink())
+        };
+        let all = || each_layer(&layers, &diff_ids, 2, &Endless, read);
+        assert!(panic::catch_unwind(panic::AssertUnwindSafe(all)).is_err());
     }
 }
