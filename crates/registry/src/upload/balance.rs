@@ -5,7 +5,8 @@ use std::mem;
 use super::LARGE;
 
 /// How many times its own size a blob, or one of [`LARGE`] if it is smaller, may cost in bytes that the registry throws
-/// away, before there is progress that stays. With 2.3 a line is tried three times that carries three quarters of the blob, and nothing is sent 2.4 times.
+/// away, before there is progress that stays. With 2.3 a line is tried three times that carries three quarters of the blob,
+/// and nothing is sent 2.4 times.
 pub(super) const THROWN_AWAY: f64 = 2.3;
 
 /// How many bytes may be thrown away for each that the registry keeps. A line that is cut every 64 KiB and loses chunks of

@@ -557,7 +557,8 @@ impl<'u> Course<'u> {
 
     /// Takes note that the registry has so many of the bytes that were sent; those beyond have to be sent again. Fails with
     /// the failure that cost them, if one did: as [`Cause::CutShort`] where the line, carrying nothing else, is cut sooner
-    /// than the blob takes and there is a size of layers that passes. What fails after a cut is not for the cuts to answer for, such as a registry that is down for good.
+    /// than the blob takes and there is a size of layers that passes. What fails after a cut is not for the cuts to answer
+    /// for, such as a registry that is down for good.
     fn has_kept(&mut self, kept: u64, failure: Option<Cause>) -> Result<(), Cause> {
         let is_cut = failure.as_ref().is_some_and(Cause::is_cut);
         let is_alone = self.alone && self.is_alone();
