@@ -70,7 +70,7 @@ struct Built {
 /// 1 GB in 8 layers.
 const EIGHT: Built = Built { timestamp: "20230101000008", bytes: LARGE, max_layer: "128 MiB" };
 const SPLITS_OF_16: Built = Built { timestamp: "20230101000016", bytes: SMALL, max_layer: "16 MiB" };
-const SPLITS_OF_64: Built = Built { timestamp: "20230101000064", bytes: SMALL, max_layer: "64 MiB" };
+const SPLITS_OF_64: Built = Built { timestamp: "20230101000104", bytes: SMALL, max_layer: "64 MiB" };
 
 /// Servers end and folders go with it: the fields are dropped in this order.
 struct Pushes {
