@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{self, Read as _, Write as _},
+    io::{Read as _, Write as _},
     ops::ControlFlow,
     process::Command,
 };
@@ -253,10 +253,7 @@ fn download(server: &FileServer, store: &Store, package: &Package, said: impl Fn
 
 /// What the server said, or what was wrong with what it sent.
 pub fn cause(error: &anyhow::Error) -> Option<&Cause> {
-    report::causes(error).into_iter().find_map(|cause| {
-        let read = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
-        cause.downcast_ref().or_else(read)
-    })
+    report::causes(error).into_iter().find_map(|cause| cause.downcast_ref())
 }
 
 /// Whether the server does not have what was asked for.

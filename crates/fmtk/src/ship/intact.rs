@@ -1,7 +1,7 @@
 //! Whether the store has an image as it was built. Blobs may have gone since then, or be others than their names say;
 //! the image then has to be built again, and nothing else may take its place.
 
-use std::{error::Error, io};
+use std::error::Error;
 
 use anyhow::{anyhow, ensure};
 use image_name::Digest;
@@ -47,7 +47,7 @@ fn wrong(cause: &(dyn Error + 'static)) -> Option<Digest> {
     if let Some(registry::Cause::Damaged { wanted, .. }) = cause.downcast_ref() {
         return Some(*wanted);
     }
-    inner::<WrongBlob>(cause).map(|found| found.digest)
+    cause.downcast_ref().map(|found: &WrongBlob| found.digest)
 }
 
 /// Whether the image that has a layer is gone, or the layer from it.
@@ -56,12 +56,7 @@ fn is_gone(error: &anyhow::Error) -> bool {
     let is_missing = |cause: &&(dyn Error + 'static)| {
         cause.is::<NoImage>() || matches!(cause.downcast_ref(), Some(registry::Cause::NotFound(..)))
     };
-    causes.iter().any(|cause| inner::<LeftIn>(*cause).is_some()) && causes.iter().any(is_missing)
-}
-
-/// The error in an I/O error.
-fn inner<'e, T: Error + 'static>(cause: &'e (dyn Error + 'static)) -> Option<&'e T> {
-    cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+    causes.iter().any(|cause| cause.is::<LeftIn>()) && causes.iter().any(is_missing)
 }
 
 impl BuildRecord {
@@ -69,7 +64,7 @@ impl BuildRecord {
     /// says. It is removed from the store, so that the next build makes it anew. Where a layer was left in an image that
     /// is gone, with a hint.
     pub fn explained(&self, error: anyhow::Error, store: &Store) -> anyhow::Error {
-        match error.chain().find_map(wrong) {
+        match report::causes(&error).into_iter().find_map(wrong) {
             Some(digest) => self.explained_of(digest, error, store),
             None if is_gone(&error) => report::hinted(error, self.again()),
             None => error,

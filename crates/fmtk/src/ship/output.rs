@@ -114,7 +114,7 @@ impl Output {
 
     /// The error, with a hint where its disk is full. An error of the store's has its own.
     fn on_full_disk(&self, error: anyhow::Error) -> anyhow::Error {
-        let of_store = error.chain().any(|cause| hints::of_store(cause).is_some());
+        let of_store = report::causes(&error).into_iter().any(|cause| hints::of_store(cause).is_some());
         let is_full = !of_store && error.chain().filter_map(|cause| cause.downcast_ref()).any(oci_image::is_full);
         let hint =
             is_full.then(|| format!("free disk space where `{}` is, or name another path", self.path().display()));

@@ -100,9 +100,7 @@ fn store_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
     if let Some(RecompressError::Store(error)) = cause.downcast_ref() {
         return Some(error);
     }
-    // What is copied into the store while somebody else reads it.
-    let written = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
-    cause.downcast_ref().or_else(written)
+    cause.downcast_ref()
 }
 
 #[cfg(test)]

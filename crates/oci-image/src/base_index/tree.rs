@@ -1,5 +1,5 @@
-//! The files of an image by path, its layers applied one after the other: whiteouts and opaque folders applied (OCI image spec,
-//! layer.md), folders that archives only imply made as the engines make them.
+//! The files of an image by path, its layers applied one after the other: with whiteouts and opaque folders (OCI image
+//! spec, layer.md), and folders that archives only imply made as the engines make them.
 
 use std::{collections::BTreeMap, mem};
 

@@ -130,7 +130,7 @@ impl Caches {
 
     fn opened(&self) -> &[CacheImage] {
         self.opened.get_or_init(|| {
-            let open = |reference: &Reference| self.open(reference.clone());
+            let open = |reference: &Reference| self.open(reference);
             let opened: Vec<CacheImage> = match &self.wanted {
                 Wanted::Named(references) => references.iter().filter_map(open).collect(),
                 Wanted::Newest { host, path, template } => match self.newest(host, path, template) {
@@ -163,7 +163,7 @@ impl Caches {
         Ok(built.into_iter().take(NEWEST).map(|(_, tag)| reference(tag)).collect())
     }
 
-    fn open(&self, reference: Reference) -> Option<CacheImage> {
+    fn open(&self, reference: &Reference) -> Option<CacheImage> {
         let name = reference.to_string();
         match self.read(reference) {
             Ok(image) => {
@@ -182,7 +182,7 @@ impl Caches {
         self.progress.warning(&format!("layers of {name} can't be taken: {reason}"));
     }
 
-    fn read(&self, reference: Reference) -> anyhow::Result<CacheImage> {
+    fn read(&self, reference: &Reference) -> anyhow::Result<CacheImage> {
         let name = reference.to_string();
         let opened = base::open(
             &ImageRef::Registry(reference.clone()),
@@ -199,7 +199,7 @@ impl Caches {
         let carried = Carried::read(&opened.base.config)?;
         let layers = opened.base.layers.iter().zip(opened.base.config.diff_ids());
         let layers = layers.map(|(blob, diff_id)| (blob.digest, (blob.size, *diff_id))).collect();
-        let reference = Reference { digest: Some(opened.base.manifest_digest), ..reference };
+        let reference = Reference { digest: Some(opened.base.manifest_digest), ..reference.clone() };
         Ok(CacheImage { name, reference, opened, layers, carried })
     }
 
